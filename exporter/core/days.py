@@ -1,0 +1,49 @@
+"""Play dates: days of UTC+8, days_ago, and when a day can be final."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final
+
+# Everything around this API counts its days in UTC+8; China has no daylight saving time.
+PLAY_TIME_ZONE: Final = timezone(timedelta(hours=8), "UTC+8")
+# "仅支持查询过去 30 天以内的数据" (Alibaba Cloud's page): the service answers for the last 30 days.
+OLDEST_DAYS_AGO: Final = 30
+
+
+def today(now: float) -> date:
+    """The play date that `now` (seconds since 1970) falls on."""
+    return datetime.fromtimestamp(now, UTC).astimezone(PLAY_TIME_ZONE).date()
+
+
+def start(play_date: date) -> float:
+    """00:00 UTC+8 of a play date, in seconds since 1970."""
+    return datetime(play_date.year, play_date.month, play_date.day, tzinfo=PLAY_TIME_ZONE).timestamp()
+
+
+def next_midnight(now: float) -> float:
+    """The next 00:00 UTC+8 after `now`, when every `days_ago` moves by one."""
+    return start(today(now) + timedelta(days=1))
+
+
+def play_date(now: float, days_ago: int) -> date:
+    """The date that is `days_ago` days before today."""
+    return today(now) - timedelta(days=days_ago)
+
+
+def days_ago(now: float, date_: date) -> int:
+    """How many days before today a date is; negative in the future."""
+    return (today(now) - date_).days
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """When a play date is final: `after` seconds since its start, once `unchanged` further polls found it as it was."""
+
+    after: float = 33 * 3600.0
+    unchanged: int = 2
+
+    def possible(self, play_date: date, now: float) -> bool:
+        """Whether the service may have finished computing that day."""
+        return now >= start(play_date) + self.after

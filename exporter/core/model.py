@@ -1,0 +1,188 @@
+"""The nouns: what is asked for, what the service says, and what is known of one slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+# The values the service knows for each filter (Alibaba Cloud's page of DescribeVodMediaPlayData).
+TERMINAL_TYPES: Final = ("Native", "Web")
+OPERATING_SYSTEMS: Final = ("Android", "iOS", "Windows", "macOS", "Linux")
+REGIONS: Final = (
+    "cn-beijing",
+    "cn-shanghai",
+    "cn-shenzhen",
+    "ap-northeast-1",
+    "ap-southeast-1",
+    "ap-southeast-5",
+    "eu-central-1",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """The filters of one question; None means no filter, the label value `all`."""
+
+    terminal_type: str | None = None
+    os: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One result set of the API: an account, its filters and a play date (a day of UTC+8)."""
+
+    account: str
+    dimensions: Dimensions
+    play_date: date
+
+
+class Measure(StrEnum):
+    """What the service can order rows by."""
+
+    PLAYS = "plays"
+    PLAYS_PER_VIEWER = "plays_per_viewer"
+    PLAY_DURATION = "play_duration"
+    PLAY_DURATION_PER_VIEWER = "play_duration_per_viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class ByIds:
+    """These media, each one known by its ID; a media without plays is a zero."""
+
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The `n` media with the most of `by`."""
+
+    n: int
+    by: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Every media with plays on that day."""
+
+
+Media = ByIds | Top | Everything
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A configured question: which media of which account, by which dimensions, on which days, how often.
+
+    `every` is in seconds; `days_ago` counts back from today in UTC+8, 0 is today.
+    """
+
+    name: str
+    account: str
+    every: float
+    media: Media
+    dimensions: tuple[Dimensions, ...]
+    days_ago: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayRow:
+    """What the service says of one media in one slice. None is "not given", never 0.
+
+    `media_duration`, `play_duration` and `play_duration_per_viewer` are seconds.
+    """
+
+    media_id: str
+    title: str | None = None
+    media_duration: int | float | None = None
+    viewers: int | float | None = None
+    plays: int | float | None = None
+    plays_per_viewer: int | float | None = None
+    play_duration: int | float | None = None
+    play_duration_per_viewer: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of the service: rows in its order; `total_count` rows in the whole result set (None: not said)."""
+
+    rows: tuple[PlayRow, ...]
+    total_count: int | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When the service said something (seconds since 1970), and for how good it stands.
+
+    `confirmed` polls since the day could be final found the numbers as they were; `settled` when those are enough:
+    it will not change any more.
+    """
+
+    at: float
+    confirmed: int = 0
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service last said of one media in a slice; a `row` of None: asked, and nobody played that media."""
+
+    row: PlayRow | None
+    heard: Heard
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The first `n` media of a slice by some measure, best first, as the service ordered them."""
+
+    n: int
+    media_ids: tuple[str, ...]
+    heard: Heard
+
+
+@dataclass(frozen=True, slots=True)
+class SliceData:
+    """Everything known of one slice. Times are seconds since 1970.
+
+    * `answers`: by media ID.
+    * `swept`: when a sweep last reached the end with as many rows as the service counted; media without an answer had
+      no plays then. None: never.
+    * `rankings`: by measure, where a `top` query asked.
+    * `total`: how many media have plays, where a sweep told, at `total_at`.
+    * `updated_at`: the last poll that got everything it wanted. None: never.
+    * `asked_at`: the last answer of any sort, "not ready" included.
+    * `ready`: False while the service says that the day is not computed.
+    """
+
+    slice: Slice
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    swept: Heard | None = None
+    rankings: Mapping[Measure, Ranking] = field(default_factory=dict)
+    total: int | None = None
+    total_at: float = 0.0
+    updated_at: float | None = None
+    asked_at: float = 0.0
+    ready: bool = True
+
+    def answer(self, media_id: str) -> Answer | None:
+        """What is known of a media: a row, a zero, or (None) nothing."""
+        known = self.answers.get(media_id)
+        if known is None and self.swept is not None:
+            return Answer(None, self.swept)
+        return known
+
+    def ranking(self, top: Top) -> Ranking | None:
+        """The wanted number of media by a measure, best first, from whichever knew last: the whole or a ranking."""
+        told = self.rankings.get(top.by)
+        if told is not None and told.n < top.n:
+            told = None
+        if self.swept is None or (told is not None and told.heard.at > self.swept.at):
+            return replace(told, n=top.n, media_ids=told.media_ids[: top.n]) if told else None
+        rows = [(answer.row, media_id) for media_id, answer in self.answers.items() if answer.row is not None]
+        rows.sort(key=lambda known: (-(getattr(known[0], top.by.value) or 0), known[1]))
+        return Ranking(top.n, tuple(media_id for _, media_id in rows[: top.n]), self.swept)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from exporter.core import days
+from exporter.core.cost import Cost, Estimate, cost
+from exporter.core.days import Settlement
+from exporter.core.model import Dimensions, Media
+from tests.core.world import ALL, TODAY, World, everything, ids, query, top
+
+NATIVE = Dimensions(terminal_type="Native")
+
+
+@pytest.mark.parametrize(
+    ("media", "expected"),
+    [
+        (ids("a", "b", "c"), Cost(4, Estimate(12, 12), Estimate(6, 6), Estimate(66, 66))),
+        (top(250), Cost(4, Estimate(4, 12), Estimate(2, 6), Estimate(0, 5500))),
+        (everything, Cost(4, Estimate(4, None), Estimate(2, None), Estimate(0, None))),
+    ],
+)
+def test_the_cost_of_media(media: Media, expected: Cost) -> None:
+    asked = query(media, dimensions=(ALL, NATIVE), days_ago=(1, 8), every=86_400.0)
+
+    assert cost(asked, Settlement(after=0, unchanged=0)) == expected
+
+
+@pytest.mark.parametrize("every", [900.0, 3600.0, 7200.0, 50_000.0])
+@pytest.mark.parametrize("days_ago", [(0,), (1,), (0, 1, 2), (1, 2, 8, 9), (5,), (0, 7)])
+async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tuple[int, ...]) -> None:
+    world = World(now=days.start(TODAY))
+    asked = query(ids("a"), days_ago=days_ago, every=every)
+    poller = world.poller()
+    warm_up, measured = max(days_ago) + 1, 8  # days; polls stay in step with the days after so many
+    first = days.start(TODAY) + warm_up * 86_400
+    calls = 0
+    while world.now < first + measured * 86_400:
+        before = len(world.calls)
+        await poller.poll(asked)
+        calls += len(world.calls) - before if world.now >= first else 0
+        world.now += every
+
+    estimated = cost(asked, Settlement()).steady_day
+
+    assert estimated.low == estimated.high
+    assert abs(calls / measured - estimated.low) <= 1
+
+
+def test_a_query_asked_less_than_daily_costs_its_share() -> None:
+    asked = query(ids("a"), days_ago=tuple(range(31)), every=7 * 86_400.0)
+
+    assert cost(asked, Settlement()).steady_day.low == 3  # every date is met three times: then it is settled
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [(Estimate(3, 3), "3"), (Estimate(1, 3), "1 to 3"), (Estimate(3, None), "at least 3")],
+)
+def test_estimates_read_well(estimate: Estimate, text: str) -> None:
+    assert str(estimate) == text
+
+
+def test_estimates_add_up() -> None:
+    assert Estimate(1, 2) + Estimate(3, 4) == Estimate(4, 6)
+    assert Estimate(1, 2) + Estimate(3, None) == Estimate(4, None)

@@ -1,0 +1,420 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.model import Dimensions, Measure, PlayRow, Query, Slice
+from exporter.core.poll import GIVE_UP_AFTER, PollResult
+from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
+from tests.core.world import (
+    ALL,
+    NOON,
+    TODAY,
+    YESTERDAY,
+    World,
+    everything,
+    failure,
+    ids,
+    known_plays,
+    not_ready,
+    query,
+    row,
+    rows,
+    top,
+)
+
+NATIVE = Dimensions(terminal_type="Native")
+
+
+async def test_media_are_asked_for_by_id_and_one_without_a_row_is_a_zero() -> None:
+    world = World()
+    slice_ = world.put([row("a", 7)])
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("a", "b")))
+
+    assert report.result is PollResult.SUCCESS
+    assert [(media_id, page) for _, media_id, _, page in world.calls] == [("a", 1), ("b", 1)]
+    assert known_plays(poller, slice_) == {"a": 7, "b": None}
+
+
+@pytest.mark.parametrize(("media", "calls"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
+async def test_a_sweep_reads_every_page_and_no_more(media: int, calls: int) -> None:
+    world = World()
+    slice_ = world.put(rows(media))
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    assert [page for *_, page in world.calls] == list(range(1, calls + 1))
+    assert {order for _, _, order, _ in world.calls} == {Measure.PLAYS}
+    data = poller.snapshot.slices[slice_]
+    assert (len(data.answers), data.total, data.swept is not None) == (media, media, True)
+
+
+@pytest.mark.parametrize(("n", "calls"), [(10, 1), (100, 1), (150, 2), (1000, 3)])
+async def test_the_top_needs_only_the_pages_it_is_on(n: int, calls: int) -> None:
+    world = World()
+    slice_ = world.put([row(f"m{i:03}", plays=i, play_duration=1000 - i) for i in range(250)])
+    poller = world.poller()
+
+    await poller.poll(query(top(n, Measure.PLAY_DURATION)))
+
+    assert len(world.calls) == calls
+    ranking = poller.snapshot.slices[slice_].ranking(top(n, Measure.PLAY_DURATION))
+    assert ranking is not None
+    assert ranking.media_ids == tuple(f"m{i:03}" for i in range(min(n, 250)))
+
+
+async def test_rows_repeated_over_pages_are_kept_once_and_the_sweep_that_falls_short_is_done_again() -> None:
+    world = World()
+    slice_ = world.put(rows(150))
+    drifting = {1: rows(100), 2: rows(50, start=99)}  # a row moved from page 2 to page 1 between the two calls
+    world.pages = lambda _slice, page: drifting[page] if len(world.calls) <= 2 else None
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    assert [page for *_, page in world.calls] == [1, 2, 1, 2]
+    assert set(known_plays(poller, slice_)) == {r.media_id for r in rows(150)}
+
+
+async def test_a_sweep_short_of_the_total_twice_is_not_complete_but_its_rows_count() -> None:
+    world = World()
+    slice_ = world.put(rows(3))
+    world.totals[slice_] = 5
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.PARTIAL
+    assert [outcome.short_by for outcome in report.outcomes] == [2]
+    data = poller.snapshot.slices[slice_]
+    assert data.swept is None
+    assert data.updated_at is None
+    assert data.answer("not seen") is None
+    assert len(known_plays(poller, slice_)) == 3
+
+
+async def test_without_a_total_the_rows_count_but_nothing_is_called_zero() -> None:
+    world = World()
+    slice_ = world.put(rows(120))
+    world.totals[slice_] = None
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    data = poller.snapshot.slices[slice_]
+    assert len(data.answers) == 120
+    assert data.answer("not seen") is None
+    assert data.total is None
+
+
+async def test_a_total_that_lies_too_low_does_not_end_the_sweep() -> None:
+    world = World()
+    slice_ = world.put(rows(230))
+    world.totals[slice_] = 1
+    poller = world.poller()
+
+    await poller.poll(query(everything))
+
+    assert len(known_plays(poller, slice_)) == 230
+
+
+async def test_pages_smaller_than_asked_for_are_read_to_the_end() -> None:
+    world = World()
+    slice_ = world.put(rows(50))
+    world.pages = lambda _slice, page: rows(50)[(page - 1) * 20 : page * 20]
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    assert len(known_plays(poller, slice_)) == 50
+
+
+async def test_a_result_set_without_end_is_given_up_as_malformed() -> None:
+    world = World()
+    slice_ = world.put([])
+    world.totals[slice_] = 10**12
+    world.pages = lambda _slice, page: [row(f"x{page}")]
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.FAILURE
+    assert [error.code for error in report.outcomes[0].errors] == ["malformed"]
+    assert slice_ not in poller.snapshot.slices
+
+
+async def test_a_page_that_fails_leaves_the_slice_as_it_was() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    poller = world.poller()
+    await poller.poll(query(everything))
+    before = poller.snapshot.slices[slice_]
+    world.rows[slice_] = [replace(r, plays=1) for r in rows(250)]
+    world.now += 900
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.FAILURE
+    assert poller.snapshot.slices[slice_] is before
+
+
+async def test_one_media_that_fails_hides_no_other() -> None:
+    world = World()
+    slice_ = world.put([row("a", 1), row("b", 2), row("c", 3)])
+    world.refuse = lambda _slice, media, _page: failure(Kind.PARAMETER, "Meter.ParamError") if media == "b" else None
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("a", "b", "c")))
+
+    assert report.result is PollResult.PARTIAL
+    assert known_plays(poller, slice_) == {"a": 1, "c": 3}
+    assert poller.snapshot.slices[slice_].updated_at is None
+
+
+async def test_a_slice_where_media_after_media_fails_is_given_up_for_this_poll() -> None:
+    world = World(refuse=lambda *_: failure())
+    poller = world.poller()
+
+    report = await poller.poll(query(ids(*(f"m{i}" for i in range(50)))))
+
+    assert report.result is PollResult.FAILURE
+    assert len(world.calls) == GIVE_UP_AFTER
+
+
+async def test_an_authentication_error_ends_the_slice_at_once() -> None:
+    world = World(refuse=lambda *_: failure(Kind.AUTH, "Meter.AuthError"))
+
+    await world.poller().poll(query(ids("a", "b")))
+
+    assert len(world.calls) == 1
+
+
+async def test_one_slice_that_fails_hides_no_other() -> None:
+    world = World()
+    good = world.put([row("a")], dimensions=ALL)
+    world.put([row("a")], dimensions=NATIVE)
+    world.refuse = lambda slice_, _media, _page: failure() if slice_.dimensions == NATIVE else None
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("a"), dimensions=(ALL, NATIVE)))
+
+    assert report.result is PollResult.PARTIAL
+    assert set(poller.snapshot.slices) == {good}
+
+
+@pytest.mark.parametrize("media", [ids("a"), everything, top(5)])
+async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -> None:
+    world = World()
+    slice_ = world.put([row("a", 7)])
+    poller = world.poller()
+    asked = query(media)  # type: ignore[arg-type]
+    await poller.poll(asked)
+    world.now += 900
+    world.refuse = lambda *_: not_ready()
+
+    report = await poller.poll(asked)
+
+    assert report.result is PollResult.SUCCESS
+    data = poller.snapshot.slices[slice_]
+    assert (data.ready, data.updated_at, data.asked_at) == (False, NOON, NOON + 900)
+    assert known_plays(poller, slice_) == {"a": 7}
+
+    world.refuse = lambda *_: None
+    world.now += 900
+    await poller.poll(asked)
+    assert poller.snapshot.slices[slice_].ready
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (AccountPaused("paused", code="Meter.AuthError", kind=Kind.AUTH), PollResult.SKIPPED),
+        (BudgetSpent("spent", code="budget", kind=Kind.OTHER), PollResult.SKIPPED),
+        (CredentialsError("no key", code="credentials", kind=Kind.AUTH), PollResult.FAILURE),
+        (failure(), PollResult.FAILURE),
+    ],
+)
+async def test_a_poll_that_asked_nothing_on_purpose_was_skipped(error: UpstreamError, result: PollResult) -> None:
+    world = World(refuse=lambda *_: error)
+
+    assert (await world.poller().poll(query(ids("a", "b")))).result is result
+    assert len(world.calls) <= 2
+
+
+async def test_two_queries_of_one_round_share_their_slices() -> None:
+    world = World()
+    world.put(rows(120))
+    poller = world.poller()
+    first, second = query(everything, "first"), query(everything, "second")
+
+    for _ in range(2):  # at the same moment, in two rounds
+        await asyncio.gather(poller.poll(first), poller.poll(second))
+        world.now += 900
+
+    assert len(world.calls) == 2 * 2
+    assert world.saved["shared"] == 2 * 2
+
+
+async def test_the_answer_of_another_query_serves_while_it_is_younger_than_the_interval() -> None:
+    world = World()
+    slice_ = world.put([row("a", 1)])
+    poller = world.poller()
+    slow, fast = query(ids("a"), "slow", every=3600.0), query(ids("a"), "fast", every=600.0)
+    await poller.poll(slow)
+    world.now += 300
+    await poller.poll(fast)
+    assert len(world.calls) == 1
+
+    world.now += 600
+    world.rows[slice_] = [row("a", 2)]
+    await poller.poll(fast)
+    assert len(world.calls) == 2
+    assert known_plays(poller, slice_) == {"a": 2}
+
+    world.now = NOON + 3600
+    await poller.poll(slow)
+    assert len(world.calls) == 2
+
+
+async def test_media_of_a_complete_sweep_need_not_be_asked_for() -> None:
+    world = World()
+    world.put(rows(5))
+    poller = world.poller()
+    await poller.poll(query(everything, "all"))
+
+    await poller.poll(query(ids("m0001", "without plays"), "some"))
+    await poller.poll(query(top(2), "top"))
+
+    assert len(world.calls) == 1
+    assert world.saved["shared"] == 3
+
+
+async def test_nothing_is_seen_of_a_poll_before_it_ends() -> None:
+    world = World(gate=asyncio.Event())
+    world.put(rows(3), YESTERDAY)
+    world.put(rows(3), TODAY)
+    assert world.gate
+    poller = world.poller()
+    poll = asyncio.ensure_future(poller.poll(query(everything, days_ago=(0, 1))))
+    while len(world.calls) < 2:
+        await asyncio.sleep(0)
+    assert not poller.snapshot.slices
+
+    world.gate.set()
+    await poll
+    assert {slice_.play_date for slice_ in poller.snapshot.slices} == {TODAY, YESTERDAY}
+
+
+async def test_a_poll_that_is_cancelled_publishes_nothing_and_the_next_one_works() -> None:
+    world = World(gate=asyncio.Event())
+    slice_ = world.put([row("a", 1)])
+    assert world.gate
+    poller = world.poller()
+    poll = asyncio.ensure_future(poller.poll(query(ids("a"))))
+    while not world.calls:
+        await asyncio.sleep(0)
+
+    poll.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await poll
+    assert not poller.snapshot.slices
+
+    world.gate.set()
+    await poller.poll(query(ids("a")))
+    assert known_plays(poller, slice_) == {"a": 1}
+
+
+async def test_a_settled_slice_is_not_asked_for_again_except_for_media_it_does_not_hold() -> None:
+    world = World()
+    slice_ = world.put([row("a", 1), row("b", 2)])
+    poller = world.poller()
+    for _ in range(3):  # known, and twice found unchanged
+        await poller.poll(query(ids("a")))
+        world.now += 900
+    assert poller.snapshot.slices[slice_].answers["a"].heard.settled
+    world.calls.clear()
+
+    await poller.poll(query(ids("a", "b")))
+
+    assert [media_id for _, media_id, _, _ in world.calls] == ["b"]
+    assert world.saved["settled"] == 1
+    assert not poller.snapshot.slices[slice_].answers["b"].heard.settled
+
+
+async def test_days_that_nobody_can_ask_for_are_forgotten() -> None:
+    world = World()
+    world.put(rows(1))
+    poller = world.poller()
+    await poller.poll(query(everything))
+
+    world.now += 31 * 86_400
+    await poller.poll(query(everything, days_ago=(0,)))
+
+    assert [slice_.play_date > TODAY for slice_ in poller.snapshot.slices] == [True]
+
+
+def _refuse_some(refused: set[Dimensions], slice_: Slice, _media_id: str | None, _page: int) -> UpstreamError | None:
+    return failure() if slice_.dimensions in refused else None
+
+
+MEDIA_IDS = st.sampled_from([f"m{i}" for i in range(8)])
+ROWS = st.builds(
+    PlayRow,
+    MEDIA_IDS,
+    title=st.none() | st.just("t"),
+    viewers=st.none() | st.integers(0, 9),
+    plays=st.none() | st.integers(0, 9),
+)
+QUERIES = st.builds(
+    query,
+    st.builds(lambda some: ids(*some), st.sets(MEDIA_IDS, min_size=1)) | st.just(everything) | st.just(top(3)),
+    name=st.sampled_from(["one", "two"]),
+    dimensions=st.sampled_from([(ALL,), (ALL, NATIVE)]),
+    days_ago=st.sampled_from([(0,), (1,), (0, 1)]),
+)
+
+
+@given(
+    polls=st.lists(st.tuples(QUERIES, st.lists(ROWS, unique_by=lambda r: r.media_id), st.integers(0, 3)), max_size=6)
+)
+def test_whatever_happens_every_known_row_is_one_the_service_gave_for_that_slice(
+    polls: list[tuple[Query, list[PlayRow], int]],
+) -> None:
+    said: dict[tuple[Slice, str], list[PlayRow | None]] = {}
+
+    async def story() -> None:
+        world = World()
+        poller = world.poller()
+        for asked, found, failing in polls:
+            for date_ in (TODAY, YESTERDAY):
+                for dimensions in (ALL, NATIVE):
+                    slice_ = world.put(found[failing:] if dimensions == NATIVE else found, date_, dimensions)
+                    given_rows: dict[str, PlayRow | None] = {r.media_id: r for r in world.rows[slice_]}
+                    for media_id in [f"m{i}" for i in range(8)]:
+                        said.setdefault((slice_, media_id), []).append(given_rows.get(media_id))
+            refused = {NATIVE} if failing == 1 else {ALL} if failing == 2 else set()
+            world.refuse = partial(_refuse_some, refused)
+            before = len(world.calls)
+            await poller.poll(asked)
+            made = world.calls[before:]
+            assert len(made) == len(set(made)), "a call made twice in a poll"
+            world.now += 1000
+            for slice_, data in poller.snapshot.slices.items():
+                for media_id in [f"m{i}" for i in range(8)]:
+                    answer = data.answer(media_id)
+                    assert answer is None or answer.row in said[slice_, media_id]
+
+    asyncio.run(story())

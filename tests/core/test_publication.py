@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core import days
+from exporter.core.days import Settlement
+from exporter.core.learn import Lesson, learn, not_ready
+from exporter.core.model import Dimensions, Media, Query, Slice, SliceData
+from exporter.core.publication import Publication, PublishedSlice, Rules, publish
+from exporter.core.snapshot import Snapshot
+from tests.core.world import ALL, NOON, TODAY, YESTERDAY, everything, ids, query, row, top
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+def slice_of(play_date: date = YESTERDAY, dimensions: Dimensions = ALL) -> Slice:
+    return Slice("main", dimensions, play_date)
+
+
+def learnt(slice_: Slice, *lessons: Lesson) -> SliceData:
+    data: SliceData | None = None
+    for lesson in lessons:
+        data = learn(data, slice_, lesson, Settlement())
+    assert data
+    return data
+
+
+def seen(*known: SliceData, queries: tuple[Query, ...], now: float = NOON, limit: int = 1000) -> Publication:
+    return publish(Snapshot().with_(known), Rules(queries, 2 * DAY, limit), now)
+
+
+def plays(published: PublishedSlice) -> dict[str, float | None]:
+    return {media_id: row.plays if row else None for media_id, row in published.rows.items()}
+
+
+def test_a_configured_media_without_a_row_is_a_zero_where_the_service_was_asked() -> None:
+    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3), "b": None}))
+
+    (published,) = seen(data, queries=(query(ids("a", "b", "never asked")),)).slices
+
+    assert plays(published) == {"a": 3, "b": None}
+    assert (published.days_ago, published.updated_at, published.ready, published.settled) == (1, NOON, True, False)
+
+
+def test_after_a_complete_sweep_every_configured_media_without_a_row_is_a_zero() -> None:
+    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3), "x": row("x", 2)}, swept=True, total=2))
+
+    (published,) = seen(data, queries=(query(ids("a", "b")),)).slices
+
+    assert plays(published) == {"a": 3, "b": None}
+    assert published.total == 2
+
+
+def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
+    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3), "b": None}))
+
+    (published,) = seen(data, queries=(query(everything),)).slices
+
+    assert plays(published) == {"a": 3}
+
+
+def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
+    lesson = Lesson(NOON, {"c": row("c", 9), "a": row("a", 8), "b": row("b", 7)}, top=top(2), total=50)
+
+    (published,) = seen(learnt(slice_of(), lesson), queries=(query(top(2)),)).slices
+
+    assert plays(published) == {"c": 9, "a": 8}
+
+
+def test_the_top_of_a_complete_sweep_is_counted_out() -> None:
+    found = {"a": row("a", 3), "b": row("b", 9), "c": row("c", None)}  # type: ignore[arg-type]
+
+    (published,) = seen(learnt(slice_of(), Lesson(NOON, found, swept=True)), queries=(query(top(2)),)).slices
+
+    assert plays(published) == {"b": 9, "a": 3}
+
+
+def test_several_queries_see_their_media_in_one_slice() -> None:
+    lesson = Lesson(NOON, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3)})
+
+    (published,) = seen(learnt(slice_of(), lesson), queries=(query(ids("a"), "1"), query(ids("b"), "2"))).slices
+
+    assert plays(published) == {"a": 1, "b": 2}
+
+
+def test_at_midnight_today_becomes_yesterday_without_a_poll() -> None:
+    data = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", 3)}))
+    asked = query(ids("a"), days_ago=(0, 1))
+    midnight = days.start(TODAY + timedelta(days=1))
+
+    before, after = seen(data, queries=(asked,), now=midnight - 1), seen(data, queries=(asked,), now=midnight)
+
+    assert [(s.days_ago, plays(s)) for s in before.slices] == [(0, {"a": 3})]
+    assert [(s.days_ago, plays(s)) for s in after.slices] == [(1, {"a": 3})]
+    assert before.valid_until == after.valid_from == midnight
+    assert before.days == {0: days.start(TODAY), 1: days.start(YESTERDAY)}
+
+
+def test_a_day_that_leaves_the_window_is_kept_and_comes_back_when_a_later_window_looks_at_it() -> None:
+    known = learnt(slice_of(YESTERDAY), Lesson(NOON, {"a": row("a", 3)}, swept=True))
+    for polls in range(3):
+        known = learn(known, known.slice, Lesson(NOON + polls, {"a": row("a", 3)}, swept=True), Settlement())
+    asked = query(ids("a"), days_ago=(1, 8))
+
+    assert not seen(known, queries=(asked,), now=NOON + 3 * DAY).slices
+    assert [s.days_ago for s in seen(known, queries=(asked,), now=NOON + 7 * DAY).slices] == [8]
+
+
+def test_what_is_stale_has_no_series_at_all() -> None:
+    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3)}, total=1))
+    asked = query(ids("a"), days_ago=(1, 2, 3))
+
+    fresh = seen(data, queries=(asked,), now=NOON + 2 * DAY - 1)
+    stale = seen(data, queries=(asked,), now=NOON + 2 * DAY)
+
+    assert [plays(s) for s in fresh.slices] == [{"a": 3}]
+    assert fresh.valid_until == NOON + 2 * DAY
+    assert (stale.slices, stale.media, stale.series) == ((), (), 0)
+
+
+def test_media_get_stale_one_by_one() -> None:
+    data = learnt(slice_of(), Lesson(NOON - DAY, {"a": row("a", 3)}), Lesson(NOON, {"b": row("b", 4)}, whole=False))
+
+    (published,) = seen(data, queries=(query(ids("a", "b"), days_ago=(1, 2)),), now=NOON + DAY).slices
+
+    assert plays(published) == {"b": 4}
+
+
+def test_a_settled_slice_never_gets_stale() -> None:
+    times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    data = learnt(slice_of(), *(Lesson(at, {"a": row("a", 3)}) for at in times))
+
+    (published,) = seen(data, queries=(query(ids("a"), days_ago=(20,)),), now=NOON + 19 * DAY).slices
+
+    assert published.settled
+    assert plays(published) == {"a": 3}
+
+
+def test_a_slice_is_settled_when_all_that_is_wanted_of_it_is() -> None:
+    times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    data = learnt(
+        slice_of(), *(Lesson(at, {"a": row("a", 3)}) for at in times), Lesson(NOON + 3 * HOUR, {"b": row("b", 1)})
+    )
+
+    def settled(*media: Media) -> bool:
+        queries = tuple(query(wanted, str(i)) for i, wanted in enumerate(media))
+        return seen(data, queries=queries, now=NOON + 3 * HOUR).slices[0].settled
+
+    assert settled(ids("a"))
+    assert not settled(ids("a", "b"))
+    assert not settled(ids("a"), everything)
+    assert not settled(ids("a", "never asked"))
+
+
+def test_a_slice_that_is_not_ready_has_its_slice_series_even_without_rows() -> None:
+    data = not_ready(None, slice_of(), NOON)
+
+    (published,) = seen(data, queries=(query(ids("a")),)).slices
+
+    assert (dict(published.rows), published.ready, published.settled, published.updated_at) == ({}, False, False, None)
+    assert not seen(data, queries=(query(ids("a"), days_ago=(1, 2, 3)),), now=NOON + 2 * DAY).slices
+
+
+def test_a_slice_that_no_query_looks_at_is_not_shown() -> None:
+    data = learnt(slice_of(dimensions=Dimensions(os="iOS")), Lesson(NOON, {"a": row("a")}))
+
+    assert not seen(data, queries=(query(ids("a")),)).slices
+
+
+def test_title_and_length_are_the_newest_that_were_told() -> None:
+    older = learnt(slice_of(), Lesson(NOON, {"a": row("a", title="old", media_duration=60)}))
+    newer = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", title="new")}))
+
+    (media,) = seen(newer, older, queries=(query(ids("a"), days_ago=(0, 1)),)).media
+
+    assert (media.account, media.media_id, media.title, media.duration) == ("main", "a", "new", 60)
+
+
+def test_beyond_the_limit_the_most_played_media_stay_each_with_all_its_series() -> None:
+    today = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", 1), "b": row("b", 5), "c": row("c", 2)}))
+    yesterday = learnt(slice_of(), Lesson(NOON, {"a": row("a", 9), "b": row("b", 5), "c": row("c", 2)}))
+    queries = (query(everything, days_ago=(0, 1)),)
+
+    publication = seen(today, yesterday, queries=queries, limit=11)
+
+    each = 2 * 2 + 1  # plays and viewers on two days, and a title
+    assert [sorted(plays(s)) for s in publication.slices] == [["a", "b"], ["a", "b"]]
+    assert (publication.series, publication.dropped) == (2 * each, each)
+    assert [media.media_id for media in publication.media] == ["a", "b"]
+    assert seen(today, yesterday, queries=queries, limit=15).dropped == 0
+
+
+@given(
+    plays_of=st.dictionaries(st.text("abc", min_size=1, max_size=2), st.none() | st.integers(0, 5), max_size=6),
+    limit=st.integers(0, 20),
+)
+def test_series_are_kept_or_dropped_but_never_lost(plays_of: dict[str, int | None], limit: int) -> None:
+    data = learnt(slice_of(), Lesson(NOON, {m: row(m, p) if p is not None else None for m, p in plays_of.items()}))
+    queries = (query(ids(*plays_of)),)
+
+    whole, limited = seen(data, queries=queries, limit=10**6), seen(data, queries=queries, limit=limit)
+
+    assert limited.series <= limit
+    assert limited.series + limited.dropped == whole.series
+    kept = {m: p or 0 for m, p in plays(limited.slices[0]).items()}
+    left_out = [p or 0 for m, p in plays_of.items() if m not in kept]
+    assert min(kept.values(), default=9) >= max(left_out, default=0)
+
+
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_a_publication_holds_from_midnight_to_midnight(hour: int) -> None:
+    now = datetime.fromisoformat(f"2024-03-24T{hour:02}:30:00+08:00").timestamp()
+
+    publication = seen(queries=(query(everything, days_ago=(0, 30)),), now=now)
+
+    assert publication.valid_from == days.start(TODAY)
+    assert publication.valid_until == days.start(TODAY) + DAY
+    assert publication.days == {0: days.start(TODAY), 30: days.start(date(2024, 2, 23))}
