@@ -1,0 +1,1 @@
+"""How to ask Alibaba Cloud's ApsaraVideo VOD."""

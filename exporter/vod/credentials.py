@@ -1,0 +1,175 @@
+"""Where credentials come from: settings, files that are read again when they change, or the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from exporter.errors import CredentialsError, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What Alibaba Cloud's own tools read.
+ACCESS_KEY_ID: Final = "ALIBABA_CLOUD_ACCESS_KEY_ID"
+ACCESS_KEY_SECRET: Final = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the name of a variable, not a secret
+SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+
+# Tokens are a few kB; whatever is larger is another file, and a log or a device should not be read to its end.
+_LARGEST_FILE: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request is signed with; only the ID may be shown."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str | None = field(default=None, repr=False)
+
+
+class CredentialSource(Protocol):
+    """Where an account's credentials come from. Both raise CredentialsError."""
+
+    async def get(self) -> Credentials:
+        """The credentials to sign the next attempt with; may be kept between calls."""
+        ...
+
+    async def renew(self) -> Credentials:
+        """Credentials fetched again, because the service refused the token of the last ones."""
+        ...
+
+
+class Secret(Protocol):
+    """One part of the credentials, wherever it is kept. Raises CredentialsError."""
+
+    async def read(self, *, again: bool = False) -> str:
+        """Its text; `again`: what was kept must not be trusted."""
+        ...
+
+
+class PlainSecret:
+    """A value that stands in the configuration; `setting` is its name in errors."""
+
+    def __init__(self, value: str, *, setting: str) -> None:
+        self._value = value
+        self._setting = setting
+
+    async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - there is nothing to read again
+        """The value, checked."""
+        return _checked(self._value, self._setting)
+
+
+class SecretFile:
+    """A file with one value; read again when its time, size or inode changes. A newline at its end does not count."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._seen: tuple[int, int, int] | None = None
+        self._value = ""
+
+    async def read(self, *, again: bool = False) -> str:
+        """The file's value; looking at a file may block (network file systems), so a thread does it."""
+        seen = None if again else self._seen
+        self._seen, self._value = await asyncio.to_thread(self._look, seen, self._value)
+        return self._value
+
+    def _look(self, seen: tuple[int, int, int] | None, value: str) -> tuple[tuple[int, int, int], str]:
+        try:
+            # Looked at before it is read: a change in between is then noticed next time.
+            status = self._path.stat()
+            now = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if now == seen:
+                return now, value
+            if not stat.S_ISREG(status.st_mode):
+                # Opening a pipe could wait for ever.
+                raise _error(f"credentials file {self._path} is not a regular file", _MEND_FILE)
+            with self._path.open("rb") as file:
+                content = file.read(_LARGEST_FILE + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+            raise _error(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
+        if len(content) > _LARGEST_FILE:
+            raise _error(f"credentials file {self._path} is larger than {_LARGEST_FILE} bytes", _MEND_FILE)
+        # Not UTF-8 becomes replacement characters, which _checked refuses like everything else that is not ASCII.
+        text = content.decode("utf-8", "replace").rstrip("\r\n")
+        return now, _checked(text, f"credentials file {self._path}")
+
+
+class Variable:
+    """A variable of the environment."""
+
+    def __init__(self, name: str, *, environ: Mapping[str, str] = os.environ) -> None:
+        self._name = name
+        self._environ = environ
+
+    async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - the environment is never kept
+        """Its value now."""
+        if self._name not in self._environ:
+            raise _error(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
+        return _checked(self._environ[self._name], f"environment variable {self._name}")
+
+
+class FromParts:
+    """Credentials of two or three parts, each kept anywhere."""
+
+    def __init__(self, access_key_id: Secret, access_key_secret: Secret, security_token: Secret | None = None) -> None:
+        self._access_key_id = access_key_id
+        self._access_key_secret = access_key_secret
+        self._security_token = security_token
+
+    async def get(self) -> Credentials:
+        """The parts as they are now."""
+        return await self._read(again=False)
+
+    async def renew(self) -> Credentials:
+        """The parts, every file read again."""
+        return await self._read(again=True)
+
+    async def _read(self, *, again: bool) -> Credentials:
+        token = self._security_token
+        return Credentials(
+            await self._access_key_id.read(again=again),
+            await self._access_key_secret.read(again=again),
+            await token.read(again=again) if token is not None else None,
+        )
+
+
+class FromEnvironment:
+    """Credentials of the environment; the token only where its variable is set and not empty."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+
+    async def get(self) -> Credentials:
+        """The variables as they are now."""
+        token = Variable(SECURITY_TOKEN, environ=self._environ) if self._environ.get(SECURITY_TOKEN) else None
+        key_id = Variable(ACCESS_KEY_ID, environ=self._environ)
+        return await FromParts(key_id, Variable(ACCESS_KEY_SECRET, environ=self._environ), token).get()
+
+    async def renew(self) -> Credentials:
+        """The same: nothing is kept."""
+        return await self.get()
+
+
+_OTHERWISE: Final = "or name the credentials of the account in the configuration file."
+_MEND_FILE: Final = "Make it a file with one line that the exporter's user may read."
+
+
+def _checked(text: str, origin: str) -> str:
+    """What can be sent in a header: printable ASCII without spaces. The text itself is never shown."""
+    if not text:
+        raise _error(f"{origin} is empty", "Write the value into it.")
+    if not text.isascii():
+        raise _error(f"{origin} holds characters that are not ASCII", "Copy the value again, without any others.")
+    if not all("!" <= character <= "~" for character in text):
+        raise _error(f"{origin} holds a space, line break or control character", "Write the value alone, in one line.")
+    return text
+
+
+def _error(message: str, advice: str) -> CredentialsError:
+    return CredentialsError(message, code="credentials", kind=Kind.AUTH, advice=advice)

@@ -1,0 +1,201 @@
+"""How much an account may ask: a rate that gives way to throttling, a number at once, and calls per day."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from exporter.core import days
+from exporter.errors import BudgetSpent, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+SLOWEST: Final = 0.1
+"""Requests a second that throttling cannot push the rate below (unless less is configured)."""
+RECOVERY: Final = 60.0
+"""Seconds in which the rate climbs by the configured one, as long as requests succeed."""
+_SLACK: Final = 0.05
+"""Seconds of a late wake-up that the next request makes up for; what lets the rate be reached on a busy loop."""
+
+
+class LimitsMeter(Protocol):
+    """Who is told of the limits in force."""
+
+    def rate_changed(self, account: str, per_second: float) -> None:
+        """The rate now; told once at the start too."""
+        ...
+
+    def calls_remaining(self, account: str, calls: int | None) -> None:
+        """What is left of today's calls; None: unlimited."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to send one request; `at` is when it was given, on the monotonic clock."""
+
+    at: float
+
+
+class Pace:
+    """Lets requests pass one after the other, at a rate.
+
+    In t seconds at most `rate * (t + 0.05) + 1` pass. Waiting is first come, first served, and a waiter that is
+    cancelled leaves nothing behind: only who passes moves the clock.
+    """
+
+    def __init__(
+        self, per_second: float, *, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[object]]
+    ) -> None:
+        self.per_second = per_second
+        self._fastest = per_second
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._queue = asyncio.Lock()
+        self._last = -math.inf
+        self._held_until = -math.inf
+        self._slowed_at = -math.inf
+        self._grown_at = -math.inf
+
+    async def turn(self) -> Turn:
+        """Wait for the next turn."""
+        async with self._queue:
+            # The rate may change and a hold may begin while we sleep.
+            while (wait := max(self._last + 1 / self.per_second, self._held_until) - self._monotonic()) > 0:
+                await self._sleep(wait)
+            now = self._monotonic()
+            interval = 1 / self.per_second
+            self._last = max(self._last + interval, now - min(_SLACK, interval))
+            return Turn(now)
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody pass for so long."""
+        self._held_until = max(self._held_until, self._monotonic() + seconds)
+
+    def slow_down(self, turn: Turn) -> None:
+        """Halve the rate, once for all requests that were under way when it was too fast."""
+        if turn.at < self._slowed_at:
+            return
+        self._slowed_at = self._grown_at = self._monotonic()
+        self.per_second = max(min(SLOWEST, self._fastest), self.per_second / 2)
+
+    def speed_up(self, turn: Turn) -> None:
+        """Let the rate climb for the time since it last changed; a request from before the halving proves nothing."""
+        if self.per_second >= self._fastest or turn.at < self._slowed_at:
+            return
+        now = self._monotonic()
+        climbed = self._fastest * (now - self._grown_at) / RECOVERY
+        self._grown_at = now
+        self.per_second = min(self._fastest, self.per_second + climbed)
+
+
+class Budget:
+    """Calls of one day of UTC+8, counted in memory; 0 a day is unlimited."""
+
+    def __init__(self, account: str, calls_per_day: int, *, now: Callable[[], float]) -> None:
+        self._account = account
+        self._calls_per_day = calls_per_day
+        self._now = now
+        self._day = days.today(now())
+        self._spent = 0
+
+    @property
+    def remaining(self) -> int | None:
+        """Calls left today; None: unlimited."""
+        if not self._calls_per_day:
+            return None
+        today = days.today(self._now())
+        if today != self._day:
+            self._day, self._spent = today, 0
+        return self._calls_per_day - self._spent
+
+    def check(self) -> None:
+        """Raise BudgetSpent when nothing is left."""
+        if self.remaining == 0:
+            tomorrow = days.today(self._now()) + timedelta(days=1)
+            raise BudgetSpent(
+                f"account {self._account}: all {self._calls_per_day} calls_per_day are used up; "
+                f"polling goes on at {tomorrow} 00:00 UTC+8",
+                code="calls_per_day",
+                kind=Kind.OTHER,
+                advice="Raise limits.calls_per_day of the account, or poll less often or fewer dimensions and days.",
+            )
+
+    def spend(self) -> None:
+        """Count one call, or raise BudgetSpent."""
+        self.check()
+        self._spent += 1
+
+
+class Limits:
+    """The limits of one account, shared by all its queries."""
+
+    def __init__(
+        self,
+        account: str,
+        *,
+        requests_per_second: float,
+        concurrency: int,
+        calls_per_day: int = 0,
+        meter: LimitsMeter,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._account = account
+        self._meter = meter
+        self._slots = asyncio.Semaphore(concurrency)
+        self._pace = Pace(requests_per_second, monotonic=monotonic, sleep=sleep)
+        self._budget = Budget(account, calls_per_day, now=now)
+        meter.rate_changed(account, requests_per_second)
+        meter.calls_remaining(account, self._budget.remaining)
+
+    @property
+    def requests_per_second(self) -> float:
+        """The rate in force now."""
+        return self._pace.per_second
+
+    @property
+    def calls_remaining(self) -> int | None:
+        """Calls left today in UTC+8; None: unlimited."""
+        return self._budget.remaining
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn]:
+        """A turn to send one request, and one of the places at once while the block runs; raises BudgetSpent.
+
+        What is sent must be counted with `spend`; a turn may be given back unused.
+        """
+        self._budget.check()
+        async with self._slots:
+            yield await self._pace.turn()
+
+    def spend(self) -> None:
+        """Count a call that is about to be sent; raises BudgetSpent."""
+        self._budget.spend()
+        self._meter.calls_remaining(self._account, self._budget.remaining)
+
+    def succeeded(self, turn: Turn) -> None:
+        """The request of that turn was answered."""
+        before = self._pace.per_second
+        self._pace.speed_up(turn)
+        self._tell(before)
+
+    def failed(self, turn: Turn, *, throttled: bool, wait: float | None) -> None:
+        """The request of that turn failed; `wait` seconds, where the service named them, hold everybody."""
+        before = self._pace.per_second
+        if throttled:
+            self._pace.slow_down(turn)
+        if wait is not None:
+            self._pace.hold(wait)
+        self._tell(before)
+
+    def _tell(self, before: float) -> None:
+        if self._pace.per_second != before:
+            self._meter.rate_changed(self._account, self._pace.per_second)

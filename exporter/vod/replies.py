@@ -1,0 +1,145 @@
+"""What a reply of the service means: an answer, or the UpstreamError it stands for; knows no network."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote
+
+from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.vod import codes, waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+LARGEST_ANSWER: Final = 16 * 1024 * 1024
+LARGEST_ERROR: Final = 64 * 1024
+"""Bytes of a decoded body; nothing true is longer."""
+
+_LONGEST_MESSAGE: Final = 300
+_LONGEST_REQUEST_ID: Final = 64
+# Real ones have 30 characters; hiding made-up ones of a letter or two would only take words apart.
+_SHORTEST_SECRET: Final = 6
+# The real service repeats what it signed, and with it our parameters and token: nothing after these words is shown.
+_ECHO: Final = re.compile(r"(server )?string[ _-]?to[ _-]?sign.*", re.IGNORECASE | re.DOTALL)
+# Signatures and hashes of requests, ours or any other.
+_SIGNATURE: Final = re.compile(r"\b[0-9a-fA-F]{64}\b|(?<=signature=)[^\s,;&\"']+", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response that arrived: `headers` by name in lower case; `unreadable` says why there is no body, or nothing."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    unreadable: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the service says that this is an answer."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
+
+
+def answer(reply: Reply, decode: Callable[[bytes], T], *, now: float, hide: Collection[str] = ()) -> T:
+    """What the reply says, decoded; raises UpstreamError for everything that is no answer.
+
+    `decode` raises UpstreamError for a body it cannot read. `now` is seconds since 1970. `hide` are the texts that no
+    message may show.
+    """
+    if not reply.is_success:
+        raise _refusal(reply, _error_body(reply.body), now, hide)
+    if reply.unreadable:
+        raise _malformed(reply, reply.unreadable, "", hide)
+    try:
+        return decode(reply.body)
+    except UpstreamError as error:
+        # Only a body that is no answer is searched for an error: an answer is not parsed twice.
+        told = _error_body(reply.body)
+        if _text(told, "code"):
+            raise _refusal(reply, told, now, hide) from error
+        raise _malformed(reply, clean_message(error.message, hide), error.request_id, hide) from error
+
+
+def no_reply(code: str, message: str, hide: Collection[str] = ()) -> UpstreamError:
+    """The failure of an attempt without any response: code `timeout` or `connect`."""
+    meaning = codes.classify(0, code)
+    return UpstreamError(clean_message(message, hide), code=meaning.code, kind=meaning.kind, advice=meaning.advice)
+
+
+def clean_message(text: str, hide: Collection[str] = ()) -> str:
+    """A text from outside in one printable line of at most 300 characters, without what must not be seen."""
+    text = _SIGNATURE.sub("***", _ECHO.sub("", _conceal(text, hide)))
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _conceal(text: str, hide: Collection[str]) -> str:
+    for secret in hide:
+        if len(secret) < _SHORTEST_SECRET:
+            continue
+        for spelling in (secret, quote(secret, safe="~")):
+            text = text.replace(spelling, "***")
+    return text
+
+
+def _refusal(reply: Reply, told: Mapping[str, object], now: float, hide: Collection[str]) -> UpstreamError:
+    code, message = _conceal(_text(told, "code"), hide), clean_message(_text(told, "message"), hide)
+    meaning = codes.classify(reply.status, code)
+    if not message:
+        message = f"HTTP {reply.status} without a message" if code else f"HTTP {reply.status} without an error code"
+    if meaning.kind is Kind.CLOCK:
+        message = f"{message} ({_clock(waits.clock_offset(reply.headers, now))})"
+    error = NotReady if meaning.kind is Kind.NOT_READY else UpstreamError
+    return error(
+        message,
+        code=meaning.code,
+        kind=meaning.kind,
+        request_id=_request_id(reply, _text(told, "requestid"), hide),
+        http_status=reply.status,
+        advice=meaning.advice,
+        wait=waits.named_wait(reply.headers, now) if meaning.repeat is codes.Repeat.BACK_OFF else None,
+    )
+
+
+def _malformed(reply: Reply, message: str, request_id: str, hide: Collection[str]) -> UpstreamError:
+    meaning = codes.classify(reply.status, codes.MALFORMED)
+    return UpstreamError(
+        message,
+        code=meaning.code,
+        kind=meaning.kind,
+        request_id=_request_id(reply, request_id, hide),
+        http_status=reply.status,
+        advice=meaning.advice,
+    )
+
+
+def _clock(offset: float | None) -> str:
+    if offset is None:
+        return "the response has no date to compare our clock with"
+    return f"our clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the service's"
+
+
+def _request_id(reply: Reply, told: str, hide: Collection[str]) -> str:
+    text = _conceal(told or reply.headers.get("x-acs-request-id", ""), hide)
+    return "".join(c for c in text if c.isprintable() and not c.isspace())[:_LONGEST_REQUEST_ID]
+
+
+def _error_body(body: bytes) -> Mapping[str, object]:
+    """The fields of an error by name in lower case (both spellings occur); empty for HTML and everything else."""
+    if len(body) > LARGEST_ERROR:
+        return {}
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return {name.lower(): value for name, value in told.items()} if isinstance(told, dict) else {}
+
+
+def _text(told: Mapping[str, object], name: str) -> str:
+    value = told.get(name)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

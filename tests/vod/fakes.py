@@ -1,0 +1,215 @@
+"""What the tests of this package hand in: a clock that only moves when all wait, a meter that remembers, sources."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import httpx
+
+from exporter.vod.client import Client
+from exporter.vod.credentials import Credentials
+from exporter.vod.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from exporter.errors import Kind
+
+START = 1_700_000_000.0  # 2023-11-15 06:13:20 UTC+8
+KEY = Credentials("key-id", "key-secret")
+ENDPOINT = "https://vod.cn-shanghai.aliyuncs.com"
+RAND = 0.5
+
+T = TypeVar("T")
+
+
+class Clock:
+    """Time that stands still until `run` finds nothing else to do."""
+
+    def __init__(self, start: float = START) -> None:
+        self.start = start
+        self.elapsed = 0.0
+        self.slept: list[float] = []
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    def now(self) -> float:
+        return self.start + self.elapsed
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.elapsed + seconds, next(self._order), future))
+        await future
+
+    async def settle(self) -> None:
+        """Let everything run that need not wait."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def until(self, elapsed: float) -> None:
+        """Let time pass, waking whoever sleeps on the way."""
+        await self.settle()
+        while self._sleepers and self._sleepers[0][0] <= elapsed:
+            await self._wake()
+        self.elapsed = max(self.elapsed, elapsed)
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of some work, time passing whenever it waits for time."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            await self.settle()
+            if not task.done() and self._sleepers:
+                await self._wake()
+        return task.result()
+
+    async def _wake(self) -> None:
+        at, _, future = heapq.heappop(self._sleepers)
+        self.elapsed = max(self.elapsed, at)
+        if not future.done():
+            future.set_result(None)
+        await self.settle()
+
+
+@dataclass
+class FakeMeter:
+    """Everything it was told, in order."""
+
+    sent: int = 0
+    retries: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    calls: list[int | None] = field(default_factory=list)
+    accounts: set[str] = field(default_factory=set)
+
+    def request_sent(self, account: str) -> None:
+        self.accounts.add(account)
+        self.sent += 1
+
+    def request_failed(self, account: str, code: str, kind: Kind) -> None:
+        self.accounts.add(account)
+        self.failed.append((code, kind.value))
+
+    def request_took(self, account: str, seconds: float) -> None:
+        self.accounts.add(account)
+        self.took.append(seconds)
+
+    def retried(self, account: str) -> None:
+        self.accounts.add(account)
+        self.retries += 1
+
+    def rate_changed(self, account: str, per_second: float) -> None:
+        self.accounts.add(account)
+        self.rates.append(per_second)
+
+    def calls_remaining(self, account: str, calls: int | None) -> None:
+        self.accounts.add(account)
+        self.calls.append(calls)
+
+
+class FakeSource:
+    """Credentials that a test can change; `renewed` is what it has after a renewal, if anything else."""
+
+    def __init__(self, credentials: Credentials = KEY, renewed: Credentials | None = None) -> None:
+        self.credentials = credentials
+        self.renewed = renewed
+        self.renewals = 0
+
+    async def get(self) -> Credentials:
+        return self.credentials
+
+    async def renew(self) -> Credentials:
+        self.renewals += 1
+        self.credentials = self.renewed or self.credentials
+        return self.credentials
+
+
+class Service:
+    """A service that answers in the order it was told to, the last answer for ever, and remembers the requests."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self._answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        # A response can be read once only.
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+class World:
+    """A client with everything it needs, all of it fake."""
+
+    def __init__(
+        self,
+        service: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]],
+        *,
+        source: FakeSource | None = None,
+        rate: float = 1000.0,
+        concurrency: int = 4,
+        calls_per_day: int = 0,
+        endpoint: str = ENDPOINT,
+        timeout: float = 10.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.meter = FakeMeter()
+        self.source = source or FakeSource()
+        clocks = {"now": self.clock.now, "monotonic": self.clock.monotonic}
+        self.limits = Limits(
+            "main",
+            requests_per_second=rate,
+            concurrency=concurrency,
+            calls_per_day=calls_per_day,
+            meter=self.meter,
+            sleep=self.clock.sleep,
+            **clocks,
+        )
+        nonces = count()
+        self.client = Client(
+            "main",
+            endpoint=endpoint,
+            credentials=self.source,
+            limits=self.limits,
+            timeout=timeout,
+            meter=self.meter,
+            transport=transport or httpx.MockTransport(service),
+            sleep=self.clock.sleep,
+            random=lambda: RAND,
+            nonce=lambda: f"nonce-{next(nonces)}",
+            **clocks,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.aclose()
+
+    def ask(self, **parameters: str) -> Coroutine[Any, Any, bytes]:
+        """A call whose answer is the body."""
+        return self.client.call("Ask", "2017-03-21", parameters, bytes)
+
+    async def run(self, **parameters: str) -> bytes:
+        return await self.clock.run(self.ask(**parameters))
+
+
+def refusal(status: int, code: str, message: str = "No.", **headers: str) -> httpx.Response:
+    """An error as the service words it."""
+    body = {"RequestId": "REQ-1", "HostId": "vod", "Code": code, "Message": message}
+    return httpx.Response(status, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def ok(body: bytes = b"fine") -> httpx.Response:
+    return httpx.Response(200, content=body)

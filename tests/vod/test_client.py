@@ -1,0 +1,550 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx
+import pytest
+
+from exporter import __version__
+from exporter.errors import (
+    AccountPaused,
+    BudgetSpent,
+    CredentialsError,
+    Kind,
+    NotAsked,
+    NotReady,
+    StartError,
+    UpstreamError,
+)
+from exporter.vod.client import Client
+from exporter.vod.credentials import Credentials, FromEnvironment
+from exporter.vod.limits import Turn
+from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, ok, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BUSY = "ServiceUnavailable"
+OTHER_KEY = Credentials("other-id", "other-secret")
+
+
+async def failing(world: World, **parameters: str) -> UpstreamError:
+    with pytest.raises(UpstreamError) as caught:
+        await world.run(**parameters)
+    return caught.value
+
+
+async def test_sends_one_signed_request_in_rpc_style() -> None:
+    service = Service(ok())
+    async with World(service) as world:
+        assert await world.run(MediaId="a b+*你", PageNo="1") == b"fine"
+    (request,) = service.requests
+    assert request.method == "POST"
+    assert str(request.url) == f"{ENDPOINT}/?MediaId=a%20b%2B%2A%E4%BD%A0&PageNo=1"
+    assert request.content == b""
+    assert request.headers["content-length"] == "0"
+    assert request.headers["x-acs-action"] == "Ask"
+    assert request.headers["x-acs-version"] == "2017-03-21"
+    assert request.headers["x-acs-date"] == "2023-11-14T22:13:20Z"
+    assert request.headers["authorization"].startswith("ACS3-HMAC-SHA256 Credential=key-id,SignedHeaders=host;x-acs-")
+    assert request.headers["user-agent"] == f"aliyun-vod-exporter/{__version__}"
+    assert "content-type" not in request.headers
+
+
+async def test_counts_a_success() -> None:
+    async with World(Service(ok()), calls_per_day=10) as world:
+        await world.run()
+        assert (world.meter.sent, world.meter.failed, world.meter.retries) == (1, [], 0)
+        assert world.meter.took == [0.0]
+        assert world.meter.calls == [10, 9]
+        assert world.meter.accounts == {"main"}
+
+
+async def test_latency_is_measured_on_the_monotonic_clock() -> None:
+    async def slow(_: httpx.Request) -> httpx.Response:
+        await world.clock.sleep(1.5)
+        return ok()
+
+    async with World(slow) as world:
+        await world.run()
+        assert world.meter.took == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (500, "Meter.ServerInternalError", Kind.SERVER),
+        (500, "Meter.DataSourceQueryError", Kind.SERVER),
+        (503, "ServiceUnAvailable", Kind.SERVER),
+        (400, "Throttling.User", Kind.THROTTLED),
+    ],
+)
+async def test_repeated_up_to_four_attempts_in_all(status: int, code: str, kind: Kind) -> None:
+    service = Service(refusal(status, code))
+    async with World(service) as world:
+        error = await failing(world)
+        assert (error.code, error.kind, error.request_id, error.http_status) == (code, kind, "REQ-1", status)
+        assert (world.meter.sent, world.meter.retries) == (4, 3)
+        assert world.meter.failed == [(code, kind.value)] * 4
+        assert len(world.meter.took) == 4
+    nonces = [request.headers["x-acs-signature-nonce"] for request in service.requests]
+    assert len(set(nonces)) == 4
+    assert service.requests[0].headers["x-acs-date"] != service.requests[3].headers["x-acs-date"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "kind"),
+    [
+        (httpx.ConnectError("refused"), "connect", "transport"),
+        (httpx.ReadError("reset"), "connect", "transport"),
+        (httpx.RemoteProtocolError("gone"), "connect", "transport"),
+        (httpx.ConnectTimeout("slow"), "timeout", "transport"),
+        (httpx.ReadTimeout("slow"), "timeout", "transport"),
+        (httpx.PoolTimeout("slow"), "timeout", "transport"),
+        (httpx.InvalidURL("odd"), "connect", "transport"),
+        (httpx.LocalProtocolError("odd"), "connect", "transport"),
+        (OSError("tls"), "connect", "transport"),
+        (httpx.Response(502, content=b"<html>"), "http_502", "server"),
+        (httpx.Response(429), "http_429", "throttled"),
+    ],
+)
+async def test_failures_without_a_code_are_repeated(answer: httpx.Response | Exception, code: str, kind: str) -> None:
+    async with World(Service(answer, ok())) as world:
+        assert await world.run() == b"fine"
+        assert world.meter.failed == [(code, kind)]
+        assert (world.meter.sent, world.meter.retries, len(world.meter.took)) == (2, 1, 2)
+
+
+async def test_back_off_grows_with_full_jitter() -> None:
+    async with World(Service(refusal(503, BUSY))) as world:
+        await failing(world)
+        # Half of 0.5, 1 and 2 s: that is what the fake random draws.
+        assert [seconds for seconds in world.clock.slept if seconds > 0.01] == [0.25, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"x_acs_retry_after": "2500"}, 2.5),
+        ({"x_ratelimit_user_api": "Limit:1,Remain:0,TimeLeft:2000,Reset:1234"}, 2.0),
+        ({"retry_after": "7"}, 7.0),
+        ({"retry_after": "9999"}, 300.0),
+    ],
+)
+@pytest.mark.parametrize(("status", "code"), [(400, "Throttling.Api"), (503, BUSY)])
+async def test_named_wait_is_waited(headers: dict[str, str], wait: float, status: int, code: str) -> None:
+    async with World(Service(refusal(status, code, **headers), ok())) as world:
+        await world.run()
+        assert world.clock.elapsed == pytest.approx(wait, abs=0.01)
+
+
+async def test_named_wait_holds_the_other_calls_of_the_account() -> None:
+    service = Service(refusal(400, "Throttling", x_acs_retry_after="60000"), ok())
+    async with World(service) as world:
+        first = asyncio.create_task(world.ask())
+        await world.clock.settle()
+        second = asyncio.create_task(world.ask())
+        await world.clock.until(59.9)
+        assert len(service.requests) == 1
+        await world.clock.until(61)
+        assert len(service.requests) == 3
+        assert first.done()
+        assert second.done()
+
+
+async def test_throttling_slows_the_account_down_and_success_does_not_at_once_undo_it() -> None:
+    async with World(Service(refusal(400, "Throttling"), ok()), rate=10) as world:
+        await world.run()
+        assert world.meter.rates[:2] == [10, 5]
+        assert 5 <= world.limits.requests_per_second < 6
+
+
+async def test_server_errors_do_not_slow_the_account_down() -> None:
+    async with World(Service(refusal(503, BUSY), ok()), rate=10) as world:
+        await world.run()
+        assert world.meter.rates == [10]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "kind"),
+    [
+        (refusal(400, "Meter.ParamError"), "Meter.ParamError", Kind.PARAMETER),
+        (refusal(400, "MissingPageNo"), "MissingPageNo", Kind.PARAMETER),
+        (refusal(403, "Meter.AuthError"), "Meter.AuthError", Kind.AUTH),
+        (refusal(400, "SignatureDoesNotMatch"), "SignatureDoesNotMatch", Kind.AUTH),
+        (refusal(400, "InvalidTimeStamp.Expired"), "InvalidTimeStamp.Expired", Kind.CLOCK),
+        (httpx.Response(302, headers={"location": "http://127.0.0.1/"}), "http_302", Kind.OTHER),
+        (httpx.Response(404, content=b"<html>"), "http_404", Kind.OTHER),
+    ],
+)
+async def test_never_repeated(answer: httpx.Response, code: str, kind: Kind) -> None:
+    async with World(Service(answer)) as world:
+        error = await failing(world)
+        assert (error.code, error.kind) == (code, kind)
+        assert error.advice
+        assert (world.meter.sent, world.meter.retries, world.meter.failed) == (1, 0, [(code, kind.value)])
+
+
+async def test_not_ready_is_counted_and_raised_at_once() -> None:
+    async with World(Service(refusal(502, "Meter.ReadyTsError"))) as world:
+        assert isinstance(await failing(world), NotReady)
+        assert world.meter.sent == 1
+        assert world.meter.failed == [("Meter.ReadyTsError", "not_ready")]
+
+
+async def test_used_nonce_is_repeated_once_with_another() -> None:
+    service = Service(refusal(400, "SignatureNonceUsed"))
+    async with World(service) as world:
+        assert (await failing(world)).code == "SignatureNonceUsed"
+        assert world.meter.sent == 2
+    assert len({request.headers["x-acs-signature-nonce"] for request in service.requests}) == 2
+
+
+async def test_once_means_once_whatever_came_between() -> None:
+    service = Service(refusal(400, "SignatureNonceUsed"), refusal(503, BUSY), refusal(400, "SignatureNonceUsed"), ok())
+    async with World(service) as world:
+        assert (await failing(world)).code == "SignatureNonceUsed"
+        assert world.meter.sent == 3
+
+
+@pytest.mark.parametrize("code", ["Expired", "Malformed", "MismatchWithAccessKey"])
+async def test_expired_token_is_renewed_once(code: str) -> None:
+    source = FakeSource(Credentials("i", "s", "old"), renewed=Credentials("i", "s", "new"))
+    service = Service(refusal(400, f"InvalidSecurityToken.{code}"), ok())
+    async with World(service, source=source) as world:
+        assert await world.run() == b"fine"
+        assert source.renewals == 1
+        assert world.meter.failed == [(f"InvalidSecurityToken.{code}", "auth")]
+    assert [request.headers["x-acs-security-token"] for request in service.requests] == ["old", "new"]
+
+
+async def test_token_that_stays_refused_pauses_the_account() -> None:
+    source = FakeSource(Credentials("i", "s", "old"))
+    async with World(Service(refusal(400, "InvalidSecurityToken.Expired")), source=source) as world:
+        assert (await failing(world)).kind is Kind.AUTH
+        assert (world.meter.sent, source.renewals) == (2, 1)
+        assert isinstance(await failing(world), AccountPaused)
+        assert world.meter.sent == 2
+
+
+async def test_auth_error_pauses_the_account_and_says_so() -> None:
+    async with World(Service(refusal(403, "Meter.AuthError", "Authentication Failed."))) as world:
+        await failing(world)
+        world.clock.elapsed += 299
+        error = await failing(world)
+        assert isinstance(error, AccountPaused)
+        assert "main" in error.message
+        assert "2023-11-14T22:18:20Z" in error.message
+        assert "Meter.AuthError: Authentication Failed." in error.message
+        assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", Kind.AUTH, "REQ-1")
+        assert "RAM action" in error.advice
+        # Refusing is neither a request nor a failure, and costs no call.
+        assert (world.meter.sent, len(world.meter.failed), len(world.meter.took)) == (1, 1, 1)
+
+
+async def test_changed_credentials_end_the_pause() -> None:
+    async with World(Service(refusal(403, "Forbidden.RAM"), ok())) as world:
+        await failing(world)
+        world.source.credentials = OTHER_KEY
+        assert await world.run() == b"fine"
+        world.source.credentials = KEY
+        assert await world.run() == b"fine"
+
+
+class Gate:
+    """A service that answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[httpx.Response]] = []
+
+    async def __call__(self, _: httpx.Request) -> httpx.Response:
+        future: asyncio.Future[httpx.Response] = asyncio.get_running_loop().create_future()
+        self.waiting.append(future)
+        return await future
+
+    def answer(self, response: httpx.Response) -> None:
+        self.waiting.pop(0).set_result(response)
+
+
+@pytest.fixture
+async def paused() -> AsyncIterator[tuple[World, Gate]]:
+    """A paused account whose five minutes are over, and one request that probes."""
+    gate = Gate()
+    async with World(gate) as world:
+        first = asyncio.create_task(world.ask())
+        await world.clock.settle()
+        gate.answer(refusal(403, "Meter.AuthError"))
+        with pytest.raises(UpstreamError):
+            await first
+        world.clock.elapsed += 300
+        yield world, gate
+
+
+async def test_one_request_probes_and_the_others_wait_for_what_becomes_of_it(paused: tuple[World, Gate]) -> None:
+    world, gate = paused
+    probe, *others = [asyncio.create_task(world.ask()) for _ in range(4)]
+    await world.clock.until(world.clock.elapsed + 1)
+    assert world.meter.sent == 2
+    gate.answer(ok())
+    assert await probe == b"fine"
+    await world.clock.until(world.clock.elapsed + 1)
+    assert len(gate.waiting) == 3
+    for _ in others:
+        gate.answer(ok())
+    assert await asyncio.gather(*others) == [b"fine"] * 3
+
+
+async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[World, Gate]) -> None:
+    world, gate = paused
+    probe = asyncio.create_task(world.ask())
+    await world.clock.settle()
+    gate.waiting.pop(0).set_exception(httpx.ConnectError("refused"))
+    await world.clock.settle()
+    assert world.meter.failed[1:] == [("connect", "transport")]
+    probe.cancel()  # while it waits to ask again
+    calls = [asyncio.create_task(world.ask()) for _ in range(2)]
+    await world.clock.until(world.clock.elapsed + 1)
+    # Still one at a time: of two calls only one was sent.
+    assert len(gate.waiting) == 1
+    gate.answer(ok())
+    await world.clock.until(world.clock.elapsed + 1)
+    gate.answer(ok())
+    assert await asyncio.gather(*calls) == [b"fine"] * 2
+
+
+async def test_paused_account_refuses_at_once_and_not_after_waiting_for_a_turn() -> None:
+    async with World(Service(refusal(403, "Meter.AuthError"))) as world:
+        await failing(world)
+        world.limits.failed(Turn(0.0), throttled=False, wait=60.0)
+        assert isinstance(await failing(world), AccountPaused)
+        assert world.clock.elapsed == 0
+
+
+async def test_calls_that_wait_for_their_turn_are_not_sent_when_the_pause_begins() -> None:
+    gate = Gate()
+    async with World(gate, concurrency=1, calls_per_day=10) as world:
+        calls = [asyncio.create_task(world.ask()) for _ in range(4)]
+        await world.clock.settle()
+        gate.answer(refusal(403, "Meter.AuthError"))
+        await world.clock.until(1)
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(error) for error in errors] == [UpstreamError, AccountPaused, AccountPaused, AccountPaused]
+        assert world.meter.sent == 1
+        assert world.limits.calls_remaining == 9
+
+
+async def test_refused_probe_pauses_for_another_five_minutes(paused: tuple[World, Gate]) -> None:
+    world, gate = paused
+    probe = asyncio.create_task(world.ask())
+    await world.clock.settle()
+    waiting = asyncio.create_task(world.ask())
+    await world.clock.until(world.clock.elapsed + 1)
+    gate.answer(refusal(403, "Meter.AuthError"))
+    with pytest.raises(UpstreamError):
+        await probe
+    with pytest.raises(AccountPaused):
+        await waiting
+    assert world.meter.sent == 2
+    world.clock.elapsed += 299
+    assert isinstance(await failing(world), AccountPaused)
+
+
+@pytest.mark.parametrize("code", ["Meter.ParamError", "Meter.ReadyTsError"])
+async def test_any_other_answer_to_the_probe_ends_the_pause(paused: tuple[World, Gate], code: str) -> None:
+    world, gate = paused
+    probe = asyncio.create_task(world.ask())
+    await world.clock.settle()
+    gate.answer(refusal(400, code))
+    with pytest.raises(UpstreamError):
+        await probe
+    others = [asyncio.create_task(world.ask()) for _ in range(2)]
+    await world.clock.until(world.clock.elapsed + 1)
+    assert len(gate.waiting) == 2
+    for _ in others:
+        gate.answer(ok())
+    await asyncio.gather(*others)
+
+
+async def test_probe_that_is_cancelled_leaves_the_probing_to_the_next(paused: tuple[World, Gate]) -> None:
+    world, gate = paused
+    probe = asyncio.create_task(world.ask())
+    await world.clock.settle()
+    probe.cancel()
+    await world.clock.settle()
+    gate.waiting.clear()
+    again = asyncio.create_task(world.ask())
+    await world.clock.until(world.clock.elapsed + 1)
+    gate.answer(ok())
+    assert await again == b"fine"
+
+
+async def test_cancelled_calls_leak_no_place_and_are_no_failures() -> None:
+    gate = Gate()
+    async with World(gate, concurrency=2) as world:
+        calls = [asyncio.create_task(world.ask()) for _ in range(5)]
+        await world.clock.until(1)
+        assert len(gate.waiting) == 2
+        for call in calls:
+            call.cancel()
+        assert all(
+            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*calls, return_exceptions=True)
+        )
+        assert (world.meter.sent, world.meter.failed, world.meter.took) == (2, [], [])
+        gate.waiting.clear()
+        calls = [asyncio.create_task(world.ask()) for _ in range(2)]
+        await world.clock.until(2)
+        gate.answer(ok())
+        gate.answer(ok())
+        assert await asyncio.gather(*calls) == [b"fine", b"fine"]
+
+
+async def test_spent_budget_sends_nothing() -> None:
+    service = Service(refusal(503, BUSY))
+    async with World(service, calls_per_day=2) as world:
+        # The third attempt of this call is one too many.
+        assert isinstance(await failing(world), BudgetSpent)
+        assert isinstance(await failing(world), BudgetSpent)
+        assert len(service.requests) == world.meter.sent == 2
+
+
+async def test_missing_credentials_are_not_asked_and_do_not_pause() -> None:
+    environ: dict[str, str] = {}
+    service = Service(ok())
+    async with World(service) as world:
+        source = FromEnvironment(environ)
+        async with Client(
+            "main",
+            endpoint=ENDPOINT,
+            credentials=source,
+            limits=world.limits,
+            timeout=1,
+            meter=world.meter,
+            transport=httpx.MockTransport(service),
+        ) as client:
+            with pytest.raises(CredentialsError) as caught:
+                await client.call("Ask", "1", {}, bytes)
+            assert isinstance(caught.value, NotAsked)
+            environ.update(ALIBABA_CLOUD_ACCESS_KEY_ID="i", ALIBABA_CLOUD_ACCESS_KEY_SECRET="s")
+            assert await client.call("Ask", "1", {}, bytes) == b"fine"
+    assert world.meter.failed == []
+
+
+def cannot(body: bytes) -> NoReturn:
+    raise UpstreamError(f"QoeInfoList is {len(body)}", code="malformed", kind=Kind.MALFORMED)
+
+
+async def test_answer_that_cannot_be_decoded_is_a_failed_attempt() -> None:
+    service = Service(httpx.Response(200, content=b"{}", headers={"x-acs-request-id": "H"}))
+    async with World(service) as world:
+        with pytest.raises(UpstreamError) as caught:
+            await world.clock.run(world.client.call("Ask", "1", {}, cannot))
+        error = caught.value
+        assert (error.code, error.kind, error.message, error.request_id) == (
+            "malformed",
+            Kind.MALFORMED,
+            "QoeInfoList is 2",
+            "H",
+        )
+        assert world.meter.failed == [("malformed", "malformed")] * 4
+
+
+async def test_success_that_holds_an_error_is_that_error() -> None:
+    async with World(Service(refusal(200, "Meter.ParamError"))) as world:
+        with pytest.raises(UpstreamError) as caught:
+            await world.clock.run(world.client.call("Ask", "1", {}, cannot))
+        assert caught.value.code == "Meter.ParamError"
+        assert world.meter.sent == 1
+
+
+async def test_too_long_an_answer_is_malformed() -> None:
+    async with World(Service(ok(b" " * (16 * 1024 * 1024 + 1)), ok())) as world:
+        assert await world.run() == b"fine"
+        assert world.meter.failed == [("malformed", "malformed")]
+    async with World(Service(ok(b" " * 16 * 1024 * 1024))) as world:
+        assert len(await world.run()) == 16 * 1024 * 1024
+
+
+async def test_half_a_character_is_not_sent() -> None:
+    service = Service(ok())
+    async with World(service) as world:
+        error = await failing(world, MediaId="\ud83d")
+        assert error.kind is Kind.PARAMETER
+    assert service.requests == []
+
+
+async def test_clock_error_says_by_how_much() -> None:
+    answer = refusal(400, "InvalidTimeStamp.Expired", date="Tue, 14 Nov 2023 21:13:20 GMT")
+    async with World(Service(answer)) as world:
+        assert START == 1_700_000_000
+        assert "3600 s ahead" in (await failing(world)).message
+
+
+ECHO = "Signature is not matched. server string to sign is:POST\n/\n&SecurityToken=quiet"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(400, "SignatureDoesNotMatch", ECHO),
+        refusal(400, "hush-hush", "hush-hush quiet-quiet"),
+        httpx.LocalProtocolError("Illegal header value b'quiet-quiet'"),
+        httpx.Response(200, content=b"hush-hush"),
+    ],
+)
+async def test_secrets_and_signatures_are_in_no_error(answer: httpx.Response | Exception) -> None:
+    service = Service(answer)
+    async with World(service, source=FakeSource(Credentials("shown-id", "hush-hush", "quiet-quiet"))) as world:
+        with pytest.raises(UpstreamError) as caught:
+            await world.clock.run(world.client.call("Ask", "1", {}, _tells_all))
+        error = caught.value
+        told = f"{error} {error!r} {vars(error)} {world.meter.failed} {error.__cause__!r}"
+        assert "hush-hush" not in f"{error} {error!r} {vars(error)} {world.meter.failed}"
+        assert "quiet" not in told
+        assert service.requests[0].headers["authorization"].rpartition("=")[2] not in told
+
+
+def _tells_all(body: bytes) -> NoReturn:
+    raise UpstreamError(f"not JSON: {body.decode()}", code="malformed", kind=Kind.MALFORMED)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "",
+        "vod.cn-shanghai.aliyuncs.com",
+        "ftp://vod.cn-shanghai.aliyuncs.com",
+        "https://",
+        "https://user:hush@vod.cn-shanghai.aliyuncs.com",
+        "https://vod.cn-shanghai.aliyuncs.com/path",
+        "https://vod.cn-shanghai.aliyuncs.com/?a=b",
+        "https://vod.cn-shanghai.aliyuncs.com/#hush",
+        "http://127.0.0.1:70000",
+        "http://[::1",
+        "http://a\nb",
+    ],
+)
+def test_endpoint_that_is_none_is_a_start_error(endpoint: str) -> None:
+    with pytest.raises(StartError, match=r"account main: the endpoint is not a URL like https://") as caught:
+        World(Service(ok()), endpoint=endpoint)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host"),
+    [
+        ("https://vod-vpc.cn-shanghai.aliyuncs.com/", "vod-vpc.cn-shanghai.aliyuncs.com"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("https://vod.cn-shanghai.aliyuncs.com:443", "vod.cn-shanghai.aliyuncs.com"),
+    ],
+)
+async def test_host_is_sent_as_it_is_signed(endpoint: str, host: str) -> None:
+    service = Service(ok())
+    async with World(service, endpoint=endpoint) as world:
+        await world.run()
+    assert service.requests[0].headers["host"] == host
+
+
+def test_meter_knows_the_limits_from_the_start() -> None:
+    meter: FakeMeter = World(Service(ok()), rate=7, calls_per_day=3).meter
+    assert (meter.rates, meter.calls) == ([7], [3])

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions, Measure, Page, PlayRow, Slice
+from exporter.errors import Kind, UpstreamError
+from exporter.vod.play_data import PlayData, decode, parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+DAY = Slice("main", Dimensions(), date(2024, 3, 22))
+EXAMPLE = """{"RequestId":"25818875-5F78-4AF6-D7393642CA58****","TotalCount":1,"PageNo":1,"PageSize":20,
+"QoeInfoList":[{"VideoTitle":"阿里云VOD视频标题","VideoDuration":246,"MediaId":"9ae2af636ca6c10412f44891fc****",
+"DAU":5,"PlaySuccessVv":20,"PlayDurationPerUv":120,"PlayDuration":2400,"PlayPerVv":4}]}""".encode()
+NUMBERS = {
+    "VideoDuration": "media_duration",
+    "DAU": "viewers",
+    "PlaySuccessVv": "plays",
+    "PlayPerVv": "plays_per_viewer",
+    "PlayDuration": "play_duration",
+    "PlayDurationPerUv": "play_duration_per_viewer",
+}
+
+
+def body(*rows: object, **fields: object) -> bytes:
+    answer: dict[str, object] = {"RequestId": "R", "TotalCount": len(rows), "PageNo": 1, "QoeInfoList": list(rows)}
+    return json.dumps({**answer, **fields}).encode()
+
+
+def raw(row: str) -> bytes:
+    """A page of one row, its fields beside the ID as they stand in the JSON."""
+    return f'{{"RequestId":"R","TotalCount":1,"QoeInfoList":[{{"MediaId":"m",{row}}}]}}'.encode()
+
+
+def refused(content: bytes, *, page: int | None = 1, media_id: str | None = None) -> UpstreamError:
+    with pytest.raises(UpstreamError) as caught:
+        decode(content, page=page, media_id=media_id)
+    assert (caught.value.code, caught.value.kind) == ("malformed", Kind.MALFORMED)
+    return caught.value
+
+
+def test_example_of_the_page() -> None:
+    assert decode(EXAMPLE, page=1, media_id="9ae2af636ca6c10412f44891fc****") == Page(
+        rows=(
+            PlayRow(
+                media_id="9ae2af636ca6c10412f44891fc****",
+                title="阿里云VOD视频标题",
+                media_duration=246,
+                viewers=5,
+                plays=20,
+                plays_per_viewer=4,
+                play_duration=2400,
+                play_duration_per_viewer=120,
+            ),
+        ),
+        total_count=1,
+        request_id="25818875-5F78-4AF6-D7393642CA58****",
+    )
+
+
+@pytest.mark.parametrize(("wire", "ours"), NUMBERS.items())
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("20", 20),
+        ("2.5", 2.5),
+        ("20.0", 20.0),
+        ("2e3", 2000.0),
+        ("0", 0),
+        ("-1", -1),
+        ('"20"', 20),
+        ('"2.5"', 2.5),
+        ('"-1"', -1),
+        ('"2E+3"', 2000.0),
+        ('"007"', 7),
+        ("null", None),
+        ("9223372036854775808", 2**63),
+        ("100000000000000000000000000000", 10**29),
+        ('"100000000000000000000000000000"', 10**29),
+    ],
+)
+def test_numbers_as_services_write_them(wire: str, ours: str, written: str, value: float | None) -> None:
+    (row,) = decode(raw(f'"{wire}":{written}')).rows
+    read = getattr(row, ours)
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_missing_fields_are_not_given() -> None:
+    assert decode(body({"MediaId": "m"})).rows == (PlayRow("m"),)
+
+
+@pytest.mark.parametrize("wire", NUMBERS)
+@pytest.mark.parametrize(
+    "written",
+    [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e400",
+        "1" + "0" * 400,
+        "9" * 5000,
+        "true",
+        "false",
+        "{}",
+        "[]",
+        '""',
+        '" "',
+        '"NaN"',
+        '"inf"',
+        '"1e400"',
+        '"' + "9" * 309 + '"',
+        '"' + "9" * 5000 + '"',
+        '"1,000"',
+        '" 20"',
+        '"20\\n"',
+        '"1_0"',
+        '"0x10"',
+        '"٣"',
+        '"-"',
+        '"."',
+        '".5"',
+        '"--"',
+    ],
+)
+def test_what_is_no_number(wire: str, written: str) -> None:
+    error = refused(raw(f'"{wire}":{written}'))
+    if written not in ("NaN", "Infinity", "-Infinity"):
+        assert wire in error.message
+        assert len(error.message) < 300
+
+
+def test_message_names_the_row_and_the_request() -> None:
+    error = refused(body({"MediaId": "a"}, {"MediaId": "b", "DAU": "many"}))
+    assert error.message == "QoeInfoList[1].DAU is 'many', not a number"
+    assert error.request_id == "R"
+
+
+@pytest.mark.parametrize("rows", [None, []])
+def test_no_rows_are_an_empty_page(rows: object) -> None:
+    assert decode(body(QoeInfoList=rows), page=1) == Page((), 0, "R")
+    assert decode(b'{"TotalCount":0}', page=1) == Page((), 0, "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{}", b'{"RequestId":"R","PageNo":1}', b'{"TotalCount":null,"QoeInfoList":null}', b'{"Code":"Throttling"}'],
+)
+def test_neither_count_nor_rows_is_no_answer(content: bytes) -> None:
+    assert "neither TotalCount nor QoeInfoList" in refused(content).message
+
+
+@pytest.mark.parametrize(
+    ("total", "read"), [(0, 0), (7, 7), (7.0, 7), ("7", 7), ("7.0", 7), (None, None), (10**20, 10**20)]
+)
+def test_total_count(total: object, read: int | None) -> None:
+    page = decode(body(TotalCount=total))
+    assert page.total_count == read
+    assert type(page.total_count) is type(read)
+
+
+@pytest.mark.parametrize("total", [-1, 0.5, "-1", "many", "", True, [], {}, "1e400"])
+def test_total_count_that_is_none(total: object) -> None:
+    assert "TotalCount" in refused(body(TotalCount=total)).message
+
+
+@pytest.mark.parametrize("media_id", [None, "", 7, True, [], {}, "a\ufffd", "\ud83d"])
+def test_row_without_a_media(media_id: object) -> None:
+    assert "MediaId" in refused(body({"MediaId": media_id, "DAU": 1})).message
+
+
+@pytest.mark.parametrize("row", [None, 1, "x", []])
+def test_row_that_is_none(row: object) -> None:
+    assert "QoeInfoList" in refused(body(row)).message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b" ", b"null", b"[]", b'"x"', b"1", b"<html>", b"\xff\xfe", b'{"TotalCount":1']
+)
+def test_body_that_is_no_object(content: bytes) -> None:
+    assert refused(content).message
+
+
+@pytest.mark.parametrize("depth", [2_000, 200_000])
+@pytest.mark.parametrize("field", ["VideoTitle", "Unheard"])
+def test_deep_nesting(depth: int, field: str) -> None:
+    assert "too deeply" in refused(raw(f'"{field}":' + "[" * depth + "]" * depth)).message
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ('"阿里云"', "阿里云"),
+        ('""', ""),
+        ("null", None),
+        ("7", "7"),
+        ("7.5", "7.5"),
+        ("true", None),
+        ("[1]", None),
+        ('{"a":1}', None),
+        ("1" + "0" * 400, None),
+        ('"\\ud83d\\ude00"', "😀"),
+        ('"a\\ud83d"', "a\ufffd"),
+        ('"\\ud83dx"', "\ufffdx"),
+        ('"\\ude00\\ud83d"', "\ufffd\ufffd"),
+        ('"\\ud83d\\ud83d\\ude00"', "\ufffd😀"),
+        ('"\\ud83d\\\\ude00"', "\ufffd\\ude00"),
+        ('"\\\\ud83d\\udead"', "\\ud83d\ufffd"),
+        ('"\\"\\ud83d\\n"', '"\ufffd\n'),
+    ],
+)
+def test_titles(written: str, title: str | None) -> None:
+    assert decode(raw(f'"VideoTitle":{written},"DAU":3')).rows == (PlayRow("m", title, viewers=3),)
+
+
+@pytest.mark.parametrize("damage", [b"\xf0\x9f\x98", b"\xed\xa0\xbd", b"\xff"])
+def test_title_cut_within_a_character_costs_no_page(damage: bytes) -> None:
+    content = raw('"VideoTitle":"a@b","DAU":3').replace(b"@", damage)
+    (row,) = decode(content).rows
+    assert row.viewers == 3
+    assert row.title is not None
+    assert row.title.startswith("a\ufffd")
+    assert row.title.endswith("b")
+
+
+def test_byte_order_mark() -> None:
+    assert decode(b"\xef\xbb\xbf" + EXAMPLE) == decode(EXAMPLE)
+
+
+def test_unknown_fields_and_doubled_keys_do_no_harm() -> None:
+    content = (
+        b'{"New":{"a":[1]},"TotalCount":9,"TotalCount":1,"QoeInfoList":[{"MediaId":"m","New":1e3,"DAU":1,"DAU":2}]}'
+    )
+    assert decode(content) == Page((PlayRow("m", viewers=2),), 1, "")
+
+
+@pytest.mark.parametrize(
+    ("echo", "good"), [(2, True), ("2", True), (2.0, True), (None, True), (1, False), (-2, False), ("x", False)]
+)
+def test_page_number_must_be_the_one_asked_for(echo: object, good: bool) -> None:  # noqa: FBT001 - a case, not a switch
+    content = body({"MediaId": "m"}, PageNo=echo)
+    if good:
+        assert len(decode(content, page=2).rows) == 1
+    else:
+        assert "PageNo" in refused(content, page=2).message
+
+
+def test_more_rows_than_asked_for_are_still_rows() -> None:
+    rows = [{"MediaId": str(number)} for number in range(150)]
+    assert len(decode(body(*rows, PageSize=100), page=1).rows) == 150
+
+
+def test_one_media() -> None:
+    assert decode(body({"MediaId": "m"}), page=1, media_id="m").rows == (PlayRow("m"),)
+    assert decode(body(), page=1, media_id="m").rows == ()
+    assert "another MediaId" in refused(body({"MediaId": "n"}), media_id="m").message
+    assert "no row" in refused(body(TotalCount=1), media_id="m").message
+
+
+@pytest.mark.parametrize("request_id", [None, 5, [], {}])
+def test_request_id_that_is_none(request_id: object) -> None:
+    assert decode(body(RequestId=request_id)).request_id == ""
+
+
+@given(st.binary())
+def test_any_bytes_are_a_page_or_malformed(content: bytes) -> None:
+    _page_or_malformed(content)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+NAMES = [*NUMBERS, "MediaId", "VideoTitle"]
+ANY_ROW = st.dictionaries(st.sampled_from(NAMES), ANYTHING) | ANYTHING
+ANY_BODY = st.fixed_dictionaries(
+    {},
+    optional={
+        "RequestId": ANYTHING,
+        "TotalCount": ANYTHING | st.integers(0, 5),
+        "PageNo": ANYTHING | st.just(1),
+        "QoeInfoList": st.lists(ANY_ROW, max_size=4) | ANYTHING,
+    },
+)
+
+
+@given(ANY_BODY | ANYTHING, st.booleans(), st.binary(max_size=3), st.integers(0, 200))
+def test_any_json_is_a_page_or_malformed(content: object, ascii_only: bool, noise: bytes, at: int) -> None:  # noqa: FBT001 - drawn
+    clean = json.dumps(content, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    _page_or_malformed(clean)
+    _page_or_malformed(clean[:at] + noise + clean[at:])
+
+
+def _page_or_malformed(content: bytes) -> None:
+    try:
+        page = decode(content, page=1)
+    except UpstreamError as error:
+        if (error.code, error.kind) != ("malformed", Kind.MALFORMED):
+            raise
+        return
+    assert isinstance(page, Page)
+    for row in page.rows:
+        (row.media_id + (row.title or "")).encode()
+
+
+NUMBER = st.none() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+ROWS = st.lists(
+    st.builds(PlayRow, TEXT.filter(lambda text: text and "\ufffd" not in text), st.none() | TEXT, *[NUMBER] * 6),
+    max_size=5,
+)
+
+
+@given(ROWS, st.none() | st.integers(0, 10**9), st.booleans(), st.booleans())
+def test_round_trip(rows: list[PlayRow], total: int | None, as_text: bool, omit: bool) -> None:  # noqa: FBT001 - drawn
+    """Whatever rows there are, they arrive; numbers written as numbers or as text, None as null or not at all."""
+    sent = [_wire(row, as_text=as_text, omit=omit) for row in rows]
+    assert decode(body(*sent, TotalCount=total), page=1) == Page(tuple(rows), total, "R")
+
+
+def _wire(row: PlayRow, *, as_text: bool, omit: bool) -> dict[str, Any]:
+    numbers = {wire: getattr(row, ours) for wire, ours in NUMBERS.items()}
+    spelt = {wire: json.dumps(value) if as_text and value is not None else value for wire, value in numbers.items()}
+    fields = {"MediaId": row.media_id, "VideoTitle": row.title, **spelt}
+    return {name: value for name, value in fields.items() if not (omit and value is None)}
+
+
+class Recorder:
+    """A client that remembers what it was asked and answers with the example."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+
+    async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
+        self.asked.append((action, version, dict(parameters)))
+        return decode(EXAMPLE)
+
+
+async def test_page_asks_and_decodes() -> None:
+    client = Recorder()
+    page = await PlayData(client).page(DAY, page=1, page_size=100)
+    assert page == decode(EXAMPLE)
+    assert client.asked == [
+        ("DescribeVodMediaPlayData", "2017-03-21", {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"})
+    ]
+
+
+async def test_page_must_agree_with_what_was_asked() -> None:
+    source = PlayData(Recorder())
+    with pytest.raises(UpstreamError, match="PageNo is 1, asked for was 2"):
+        await source.page(DAY, page=2, page_size=100)
+    with pytest.raises(UpstreamError, match="another MediaId"):
+        await source.page(DAY, page=1, page_size=100, media_id="other")
+
+
+@pytest.mark.parametrize("terminal_type", [None, *TERMINAL_TYPES])
+@pytest.mark.parametrize("os", [None, *OPERATING_SYSTEMS])
+@pytest.mark.parametrize("region", [None, *REGIONS])
+def test_filters(terminal_type: str | None, os: str | None, region: str | None) -> None:
+    slice_ = Slice("main", Dimensions(terminal_type, os, region), date(2024, 1, 5))
+    wanted = {"TerminalType": terminal_type, "Os": os, "Region": region}
+    assert parameters(slice_, page=3, page_size=50) == {
+        "PlayDate": "20240105",
+        "PageNo": "3",
+        "PageSize": "50",
+        **{name: value for name, value in wanted.items() if value},
+    }
+
+
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [
+        (Measure.PLAYS, "PlaySuccessVv"),
+        (Measure.PLAYS_PER_VIEWER, "PlayPerVv"),
+        (Measure.PLAY_DURATION, "PlayDuration"),
+        (Measure.PLAY_DURATION_PER_VIEWER, "PlayDurationPerUv"),
+    ],
+)
+def test_order(measure: Measure, name: str) -> None:
+    asked = parameters(DAY, page=1, page_size=100, order_by=measure)
+    assert (asked["OrderName"], asked["OrderType"]) == (name, "DESC")
+
+
+def test_media() -> None:
+    assert parameters(DAY, page=1, page_size=1, media_id="m")["MediaId"] == "m"
