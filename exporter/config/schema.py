@@ -1,0 +1,345 @@
+"""Every setting: its type, default and sentence, and what it means in the words of the core; knows no YAML, no file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+
+from exporter.config import durations
+from exporter.config.editor import editor_schema
+from exporter.config.sentences import Complaint, checked_together, complaint, kind, quoted, unknown_key
+from exporter.config.shapes import Duration, Endpoint, Listed, MediaId, Name, OneOf
+from exporter.core.days import OLDEST_DAYS_AGO
+from exporter.core.model import (
+    OPERATING_SYSTEMS,
+    REGIONS,
+    TERMINAL_TYPES,
+    ByIds,
+    Dimensions,
+    Everything,
+    Measure,
+    Media,
+    Query,
+    Top,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT_ACCOUNT: Final = "default"
+DEFAULT_ENDPOINT: Final = "https://vod.cn-shanghai.aliyuncs.com"
+# Yesterday and the day before, each with the same day a week earlier: what alerts on drops compare.
+DEFAULT_DAYS_AGO: Final = (1, 2, 8, 9)
+_MEDIA_FORMS: Final = "all, {ids: [...]} or {top: 100, by: plays}"
+
+
+class Settings(BaseModel):
+    """A mapping of settings: unknown keys are errors, nothing changes later, errors hold no values.
+
+    A setting without a value (`key:`) is as if it were not there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:
+        """What is wrong between settings, found even where one of them is wrong by itself."""
+        del given
+        yield from ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _everything_at_once(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(given, Mapping):
+            return handler(given)
+        known = {key: value for key, value in given.items() if key in cls.model_fields and value is not None}
+        unknown: list[Complaint] = [
+            ((key,), unknown_key(key, cls.model_fields)) for key in given if key not in cls.model_fields
+        ]
+        settings: Self = checked_together(handler, known, [*unknown, *cls.complaints(known)])
+        return settings
+
+
+def _secret(value: object) -> object:
+    """Without the line break that files and variables often end with; never quoted."""
+    if not isinstance(value, str):
+        return value
+    secret = value.strip()
+    if not secret:
+        raise complaint("is empty")
+    if not (secret.isascii() and secret.isprintable()) or " " in secret:
+        raise complaint("holds spaces or characters that no key or token has")
+    return secret
+
+
+def _token(value: object) -> object:
+    """`${ALIBABA_CLOUD_SECURITY_TOKEN:-}` is how one writes "if there is one"."""
+    return None if value == "" else _secret(value)
+
+
+def _file(value: object) -> object:
+    if isinstance(value, str) and not (value.strip() and value.isprintable()):
+        raise complaint("must be the path of a file")
+    return value
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    """Relative paths start where the configuration file is; an absolute one stays as it is."""
+    directory: Path | None = (info.context or {}).get("directory")
+    return directory / path if directory else path
+
+
+_Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+_SecretFile = Annotated[Path, BeforeValidator(_file), AfterValidator(_beside_the_file)]
+
+
+class CredentialSettings(Settings):
+    """How requests are signed: keys given here or in files, else what the provider finds."""
+
+    access_key_id: _Secret | None = Field(default=None, description="AccessKey ID.")
+    access_key_id_file: _SecretFile | None = Field(
+        default=None, description="File that holds the AccessKey ID, read again when it changes."
+    )
+    access_key_secret: _Secret | None = Field(default=None, description="AccessKey secret.")
+    access_key_secret_file: _SecretFile | None = Field(
+        default=None, description="File that holds the AccessKey secret, read again when it changes."
+    )
+    security_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
+        default=None, description="STS token of a temporary AccessKey; empty is none."
+    )
+    security_token_file: _SecretFile | None = Field(
+        default=None, description="File that holds the STS token, read again when it changes."
+    )
+    provider: Literal["env"] = Field(
+        default="env",
+        description="Where keys come from when none are given here: env reads ALIBABA_CLOUD_ACCESS_KEY_ID,"
+        " ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN.",
+    )
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether keys are given here (in the clear or as files); if not, `provider` finds them."""
+        return self.access_key_id is not None or self.access_key_id_file is not None
+
+    @classmethod
+    def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:
+        """One source for each part, and every part that signing needs."""
+        # An empty token is none; anything else that is there counts, right or wrong.
+        there = [name for name in cls.model_fields if name in given and (name != "security_token" or given[name] != "")]
+        parts = {name.removesuffix("_file"): name for name in there if name != "provider"}
+        for part in parts:
+            if part in there and f"{part}_file" in there:
+                yield (f"{part}_file",), complaint(f"cannot stand beside {part}: give one of the two")
+        for part in ("access_key_id", "access_key_secret"):
+            if parts and part not in parts:
+                yield (next(iter(parts.values())),), complaint(f"needs {part} or {part}_file beside it")
+        if parts and "provider" in there:
+            yield ("provider",), complaint("cannot stand beside keys: give keys or a provider")
+
+
+class LimitSettings(Settings):
+    """How much an account may ask of the service, over all its queries."""
+
+    requests_per_second: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] = Field(
+        default=5.0, description="Attempts per second; the exporter slows down by itself when throttled."
+    )
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(default=4, description="Attempts under way at one time.")
+    calls_per_day: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Attempts per day of UTC+8, after which polling pauses until 00:00; 0 is unlimited."
+    )
+
+
+def _duration(default: str, description: str) -> Any:
+    """A field of seconds whose default an editor sees as it would be written."""
+    return Field(default=durations.parse(default), json_schema_extra={"default": default}, description=description)
+
+
+class AccountSettings(Settings):
+    """An Alibaba Cloud account and how to reach the service as it."""
+
+    name: Name = Field(description="The `account` label.")
+    endpoint: Endpoint = Field(
+        default=DEFAULT_ENDPOINT,
+        description="The service; inside a VPC http(s)://vod-vpc.cn-shanghai.aliyuncs.com.",
+    )
+    credentials: CredentialSettings = Field(
+        default_factory=CredentialSettings, description="How requests are signed; by default keys of the environment."
+    )
+    timeout: Annotated[float, Duration("100ms", "10m")] = _duration("10s", "How long one attempt may take.")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="How much this account may ask.")
+
+
+class MediaByIds(Settings):
+    """Media known by ID; one without plays is a zero."""
+
+    ids: Annotated[tuple[MediaId, ...], Listed(unique=True)] = Field(description="Media IDs.")
+
+
+class MediaTop(Settings):
+    """The media with the most of a measure."""
+
+    top: Annotated[int, Field(ge=1)] = Field(description="How many media.")
+    by: Annotated[Measure, OneOf(tuple(Measure))] = Field(default=Measure.PLAYS, description="The most of what.")
+
+
+def _media(given: object, info: ValidationInfo) -> object:
+    """Decide by its keys which form was meant, so that only that form's mistakes are told."""
+    match given:
+        case {"ids": _, "top": _}:
+            raise complaint("takes ids or top, not both")
+        case {"ids": _}:
+            return MediaByIds.model_validate(given, context=info.context)
+        case {"top": _}:
+            return MediaTop.model_validate(given, context=info.context)
+        case "all" | MediaByIds() | MediaTop():
+            return given
+        case str():
+            raise complaint(f"{quoted(given)} is not one of {_MEDIA_FORMS}")
+        case {}:
+            raise complaint(f"must be {_MEDIA_FORMS}")
+        case _:
+            raise complaint(f"must be {_MEDIA_FORMS}, not {kind(given)}")
+
+
+class DimensionLists(Settings):
+    """The product of the filters listed; a filter that is left out does not filter."""
+
+    terminal_type: Annotated[tuple[Annotated[str, OneOf(TERMINAL_TYPES)], ...], Listed()] | None = Field(
+        default=None, description="Native is the Android and iOS SDK."
+    )
+    os: Annotated[tuple[Annotated[str, OneOf(OPERATING_SYSTEMS)], ...], Listed()] | None = Field(
+        default=None, description="Operating systems."
+    )
+    region: Annotated[tuple[Annotated[str, OneOf(REGIONS)], ...], Listed()] | None = Field(
+        default=None, description="Service regions of the media, not of the endpoint."
+    )
+
+    def product(self) -> Iterator[Dimensions]:
+        """Every combination, the last filter changing fastest."""
+        for combination in itertools.product(self.terminal_type or (None,), self.os or (None,), self.region or (None,)):
+            yield Dimensions(*combination)
+
+
+class QuerySettings(Settings):
+    """A question that is asked again and again."""
+
+    name: Name = Field(description="Appears in metrics about the exporter and in logs, never on play metrics.")
+    account: Name | None = Field(default=None, description="An account's name; may be left out when there is one.")
+    every: Annotated[float, Duration("10s", "30d")] = _duration("15m", "How often it is asked.")
+    media: Annotated[MediaByIds | MediaTop | Literal["all"], BeforeValidator(_media)] = Field(
+        description="Which media: {ids: [...]}, {top: 100, by: plays}, or all."
+    )
+    dimensions: Annotated[tuple[DimensionLists, ...], Listed(scalar=False)] = Field(
+        default_factory=lambda: (DimensionLists(),),
+        json_schema_extra={"default": [{}]},
+        description="Breakdowns: each entry is the product of its lists; {} is no filter.",
+    )
+    days_ago: Annotated[tuple[Annotated[int, Field(ge=0, le=OLDEST_DAYS_AGO)], ...], Listed(unique=True)] = Field(
+        default=DEFAULT_DAYS_AGO, description="Days before today in UTC+8; 0 is today."
+    )
+
+    def core_query(self, only_account: str) -> Query:
+        """The core's word for it; combinations of dimensions that come up twice are one."""
+        combinations = itertools.chain.from_iterable(lists.product() for lists in self.dimensions)
+        return Query(
+            name=self.name,
+            account=self.account or only_account,
+            every=self.every,
+            media=self._core_media(),
+            dimensions=tuple(dict.fromkeys(combinations)),
+            days_ago=self.days_ago,
+        )
+
+    def _core_media(self) -> Media:
+        match self.media:
+            case MediaByIds(ids=ids):
+                return ByIds(frozenset(ids))
+            case MediaTop(top=n, by=by):
+                return Top(n, by)
+            case "all":
+                return Everything()
+
+
+class SettleSettings(Settings):
+    """When a day is final and need not be asked for again."""
+
+    after: Annotated[float, Duration("0", "30d")] = _duration(
+        "33h", "How long after its start (00:00 UTC+8) a day can be final: 33h is 09:00 of the next day."
+    )
+    unchanged: Annotated[int, Field(ge=1)] = Field(
+        default=2, description="How many polls in a row must then find it unchanged."
+    )
+
+
+class Config(Settings):
+    """The whole configuration."""
+
+    accounts: Annotated[tuple[AccountSettings, ...], Listed(scalar=False)] = Field(
+        default_factory=lambda: (AccountSettings(name=DEFAULT_ACCOUNT),),
+        description='Accounts to ask as; by default one named "default" with keys of the environment.',
+    )
+    queries: Annotated[tuple[QuerySettings, ...], Listed(scalar=False)] = Field(description="What to ask.")
+    settle: SettleSettings = Field(default_factory=SettleSettings, description="When a day is final.")
+    stale_after: Annotated[float, Duration("1s", "30d")] = _duration(
+        "2d", "What is not settled and was not refreshed for so long is no longer published."
+    )
+    series_limit: Annotated[int, Field(ge=1)] = Field(
+        default=200_000, description="The most media series published; the media with the most plays are kept."
+    )
+
+    def core_queries(self) -> tuple[Query, ...]:
+        """What to ask, in the words of the core, in the order of the file."""
+        return tuple(query.core_query(self.accounts[0].name) for query in self.queries)
+
+    @classmethod
+    def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:
+        """Names are given once, and queries name accounts that exist."""
+        account_names = _each(given.get("accounts", ({"name": DEFAULT_ACCOUNT},)), "name")
+        # An account whose own name is wrong might be the one that a query means.
+        is_known = bool(account_names) and all(isinstance(name, str) for name in account_names)
+        yield from _taken("accounts", account_names)
+        yield from _taken("queries", _each(given.get("queries"), "name"))
+        for position, account in enumerate(_each(given.get("queries"), "account")):
+            path = ("queries", position, "account")
+            if account is None and len(account_names) > 1:
+                yield path, complaint("is required where there is more than one account")
+            if is_known and isinstance(account, str) and account not in account_names:
+                yield (
+                    path,
+                    complaint(
+                        f"{quoted(account)} is not one of the accounts: {', '.join(dict.fromkeys(account_names))}"
+                    ),
+                )
+
+
+def schema_json() -> str:
+    """The JSON schema of the configuration file, for editors and `check-config --schema`."""
+    return editor_schema(Config)
+
+
+def _each(parts: object, name: str) -> list[Any]:
+    """One setting of each entry of a list, as far as it is a list; None where it is not given."""
+    if not isinstance(parts, list | tuple):
+        return []
+    return [part.get(name) if isinstance(part, Mapping) else getattr(part, name, None) for part in parts]
+
+
+def _taken(setting: str, names: list[Any]) -> Iterator[Complaint]:
+    first: dict[str, int] = {}
+    for position, name in enumerate(names):
+        if isinstance(name, str) and first.setdefault(name, position) != position:
+            yield (setting, position, "name"), complaint(f"{quoted(name)} is already {setting}[{first[name]}]")

@@ -1,0 +1,12 @@
+"""Where the good and bad configuration files are, and the environment they are read in."""
+
+from pathlib import Path
+from typing import Final
+
+TESTDATA: Final = Path(__file__).parent / "testdata"
+ENVIRON: Final = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAIexample",
+    "BROKEN": "\udcff",
+    "HUGE": "9" * 5000,
+    "NAME": "a",
+}
