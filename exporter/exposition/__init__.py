@@ -1,0 +1,1 @@
+"""How Prometheus sees what is known."""

@@ -1,0 +1,240 @@
+"""Every metric there is, one row each: name, type, help, labels and, for play metrics, where its value comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.core.model import PlayRow
+    from exporter.core.publication import PublishedMedia, PublishedSlice
+
+Source = TypeVar("Source")
+
+
+class MetricType(StrEnum):
+    """The types in use, as all exposition formats spell them."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What Prometheus is told of a metric; `help` is one sentence, free of what formats would escape differently."""
+
+    name: str
+    type: MetricType
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[Source]):
+    """A play metric: a gauge and how to read its value from a source; None is no series."""
+
+    metric: Metric
+    value: Callable[[Source], float | None]
+
+
+def _family(name: str, help_: str, labels: tuple[str, ...], value: Callable[[Source], float | None]) -> Family[Source]:
+    return Family(Metric(name, MetricType.GAUGE, help_, labels), value)
+
+
+# The labels of a slice; the renderer writes `media_id` after `account`.
+_SLICE: Final = ("account", "terminal_type", "os", "region", "days_ago")
+_MEDIA: Final = ("account", "media_id")
+_PLAY: Final = (*_MEDIA, *_SLICE[1:])
+
+PLAY: Final[tuple[Family[PlayRow], ...]] = (
+    _family(
+        "aliyun_vod_media_plays",
+        "Number of plays of the media on the play date (PlaySuccessVv).",
+        _PLAY,
+        lambda row: row.plays,
+    ),
+    _family(
+        "aliyun_vod_media_viewers",
+        "Number of unique viewers of the media on the play date (DAU).",
+        _PLAY,
+        lambda row: row.viewers,
+    ),
+    _family(
+        "aliyun_vod_media_plays_per_viewer",
+        "Number of plays per viewer of the media on the play date (PlayPerVv).",
+        _PLAY,
+        lambda row: row.plays_per_viewer,
+    ),
+    _family(
+        "aliyun_vod_media_play_duration_seconds",
+        "Total time the media was played on the play date, in seconds (PlayDuration).",
+        _PLAY,
+        lambda row: row.play_duration,
+    ),
+    _family(
+        "aliyun_vod_media_play_duration_per_viewer_seconds",
+        "Time the media was played per viewer on the play date, in seconds (PlayDurationPerUv).",
+        _PLAY,
+        lambda row: row.play_duration_per_viewer,
+    ),
+)
+
+MEDIA_DURATION: Final[Family[PublishedMedia]] = _family(
+    "aliyun_vod_media_duration_seconds",
+    "Length of the media, in seconds (VideoDuration).",
+    _MEDIA,
+    lambda media: media.duration,
+)
+MEDIA_INFO: Final[Family[PublishedMedia]] = _family(
+    "aliyun_vod_media_info",
+    "Always 1; the newest title of the media is in its label (VideoTitle).",
+    (*_MEDIA, "title"),
+    lambda media: None if media.title is None else 1,
+)
+
+SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
+    _family(
+        "aliyun_vod_slice_media",
+        "Number of media with plays in the slice (TotalCount), where a sweep told.",
+        _SLICE,
+        lambda published: published.total,
+    ),
+    _family(
+        "aliyun_vod_slice_updated_timestamp_seconds",
+        "Time of the last successful poll of the slice, in seconds since 1970.",
+        _SLICE,
+        lambda published: published.updated_at,
+    ),
+    _family(
+        "aliyun_vod_slice_settled",
+        "Whether the slice is final and will not be asked for again: 1 or 0.",
+        _SLICE,
+        lambda published: int(published.settled),
+    ),
+    _family(
+        "aliyun_vod_slice_ready",
+        "Whether the service has computed the slice: 0 after Meter.ReadyTsError, else 1.",
+        _SLICE,
+        lambda published: int(published.ready),
+    ),
+)
+
+PLAY_DATE: Final[Family[float]] = _family(
+    "aliyun_vod_play_date_timestamp_seconds",
+    "Start of the play date that is days_ago days before today, 00:00 UTC+8, in seconds since 1970.",
+    ("days_ago",),
+    lambda start: start,
+)
+
+PLAY_METRICS: Final[tuple[Metric, ...]] = (
+    *(family.metric for family in PLAY),
+    MEDIA_DURATION.metric,
+    MEDIA_INFO.metric,
+    *(family.metric for family in SLICE),
+    PLAY_DATE.metric,
+)
+
+SELF_METRICS: Final[tuple[Metric, ...]] = (
+    Metric(
+        "aliyun_vod_api_requests_total",
+        MetricType.COUNTER,
+        "Number of attempts sent to the API.",
+        ("account",),
+    ),
+    Metric(
+        "aliyun_vod_api_errors_total",
+        MetricType.COUNTER,
+        "Number of attempts that failed, by the error code of the service and what it means.",
+        ("account", "code", "kind"),
+    ),
+    Metric(
+        "aliyun_vod_api_request_duration_seconds",
+        MetricType.HISTOGRAM,
+        "Time an attempt took, in seconds.",
+        ("account",),
+    ),
+    Metric(
+        "aliyun_vod_api_retries_total",
+        MetricType.COUNTER,
+        "Number of attempts that repeated a failed one.",
+        ("account",),
+    ),
+    Metric(
+        "aliyun_vod_api_rate_limit_requests_per_second",
+        MetricType.GAUGE,
+        "Rate limit in force now, in requests per second.",
+        ("account",),
+    ),
+    Metric(
+        "aliyun_vod_api_calls_remaining_today",
+        MetricType.GAUGE,
+        "Number of calls left of calls_per_day until 00:00 UTC+8.",
+        ("account",),
+    ),
+    Metric(
+        "aliyun_vod_api_calls_saved_total",
+        MetricType.COUNTER,
+        "Number of calls a naive poller would have made and this one did not, by reason.",
+        ("account", "reason"),
+    ),
+    Metric(
+        "aliyun_vod_query_up",
+        MetricType.GAUGE,
+        "Whether the last poll of the query got an answer for every slice: 1 or 0.",
+        ("query",),
+    ),
+    Metric(
+        "aliyun_vod_query_polls_total",
+        MetricType.COUNTER,
+        "Number of polls of the query, by result.",
+        ("query", "result"),
+    ),
+    Metric(
+        "aliyun_vod_query_poll_duration_seconds",
+        MetricType.GAUGE,
+        "Time the last poll of the query took, in seconds.",
+        ("query",),
+    ),
+    Metric(
+        "aliyun_vod_query_last_success_timestamp_seconds",
+        MetricType.GAUGE,
+        "Time the last successful poll of the query ended, in seconds since 1970.",
+        ("query",),
+    ),
+    Metric(
+        "aliyun_vod_query_next_poll_timestamp_seconds",
+        MetricType.GAUGE,
+        "Time of the next poll of the query, in seconds since 1970.",
+        ("query",),
+    ),
+    Metric(
+        "aliyun_vod_exporter_series",
+        MetricType.GAUGE,
+        "Number of media series published.",
+    ),
+    Metric(
+        "aliyun_vod_exporter_series_dropped",
+        MetricType.GAUGE,
+        "Number of media series not published because of series_limit.",
+    ),
+    Metric(
+        "aliyun_vod_exporter_config_last_reload_successful",
+        MetricType.GAUGE,
+        "Whether the last load of the configuration was successful: 1 or 0.",
+    ),
+    Metric(
+        "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds",
+        MetricType.GAUGE,
+        "Time of the last successful load of the configuration, in seconds since 1970.",
+    ),
+    Metric(
+        "aliyun_vod_exporter_build_info",
+        MetricType.GAUGE,
+        "Always 1; the versions of the exporter and of Python are in its labels.",
+        ("version", "python_version"),
+    ),
+)

@@ -1,0 +1,87 @@
+"""The exposition of this instant: rendered when something was learnt or a day began, not when it is scraped."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from exporter.core.publication import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.core.publication import Publication, Rules
+    from exporter.core.snapshot import Snapshot
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Renders(Protocol[T_co]):
+    """Turns a publication into what is served; called in a thread, one call at a time."""
+
+    def render(self, publication: Publication) -> T_co:
+        """The exposition."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown(Generic[T]):
+    """An exposition and what it was rendered from."""
+
+    snapshot: Snapshot
+    publication: Publication
+    rendered: T
+
+
+class Publisher(Generic[T]):
+    """Holds the last exposition and renders again when it is not right any more.
+
+    A publication is right until something new is learnt, a day begins or something gets stale. Whoever asks first
+    after that waits for the new one; the old one, with its days gone by, is never given out again.
+    """
+
+    def __init__(
+        self,
+        renderer: Renders[T],
+        rules: Rules,
+        *,
+        snapshot: Callable[[], Snapshot],
+        published: Callable[[int, int], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._renderer = renderer
+        self._rules = rules
+        self._snapshot = snapshot
+        self._published = published
+        self._now = now
+        self._rendering = asyncio.Lock()
+        self._current: _Shown[T] | None = None
+
+    async def current(self) -> T:
+        """The exposition of this instant."""
+        if (current := self._current) is None or not self._right(current):
+            async with self._rendering:
+                if (current := self._current) is None or not self._right(current):
+                    current = await self._render()
+                    while not self._in_time(current):  # the day ended while it was rendered
+                        current = await self._render()
+        return current.rendered
+
+    async def _render(self) -> _Shown[T]:
+        snapshot = self._snapshot()
+
+        def render() -> _Shown[T]:
+            publication = publish(snapshot, self._rules, self._now())
+            return _Shown(snapshot, publication, self._renderer.render(publication))
+
+        shown = self._current = await asyncio.to_thread(render)
+        self._published(shown.publication.series, shown.publication.dropped)
+        return shown
+
+    def _right(self, shown: _Shown[T]) -> bool:
+        return shown.snapshot is self._snapshot() and self._in_time(shown)
+
+    def _in_time(self, shown: _Shown[T]) -> bool:
+        return shown.publication.valid_from <= self._now() < shown.publication.valid_until

@@ -1,0 +1,236 @@
+"""Metrics about ourselves: what the other parts report becomes counters and gauges; knows none of those parts."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from exporter.exposition import catalog
+from exporter.exposition.text import legible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client import Metric
+    from prometheus_client.metrics import MetricWrapperBase
+    from prometheus_client.registry import Collector
+
+    from exporter.errors import Kind
+
+    Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
+
+RESULTS: Final = ("success", "partial", "failure", "skipped")
+SAVINGS: Final = ("shared", "sweep", "settled")
+# So many other error codes get a label value of their own; what the service invents must not grow without end.
+MOST_CODES: Final = 50
+_LONGEST_CODE: Final = 64
+# From an answer of the same city to one that ran into the timeout.
+_REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Telemetry:
+    """Counts and remembers what it is told; every series that can be known before exists from the start.
+
+    * `version`: of the exporter.
+    * `accounts`, `queries`: the names configured; `configured` replaces them.
+    * `meter_codes`: the error codes of the API itself and their kinds; they exist at 0 for each account.
+    * `registry`: where everything is registered, with `process_*`, `python_info` and `python_gc_*`.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        accounts: Iterable[str],
+        queries: Iterable[str],
+        meter_codes: Mapping[str, Kind],
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._registry = registry = CollectorRegistry() if registry is None else registry
+        self._meter_codes = dict(meter_codes)
+        self._other_codes: set[str] = set()
+        self._accounts: frozenset[str] = frozenset()
+        self._queries: frozenset[str] = frozenset()
+
+        self._requests = Counter(*_words("aliyun_vod_api_requests_total"), registry=registry)
+        self._errors = Counter(*_words("aliyun_vod_api_errors_total"), registry=registry)
+        self._request_seconds = Histogram(
+            *_words("aliyun_vod_api_request_duration_seconds"), buckets=_REQUEST_SECONDS, registry=registry
+        )
+        self._retries = Counter(*_words("aliyun_vod_api_retries_total"), registry=registry)
+        self._rate_limit = Gauge(*_words("aliyun_vod_api_rate_limit_requests_per_second"), registry=registry)
+        self._calls_remaining = Gauge(*_words("aliyun_vod_api_calls_remaining_today"), registry=registry)
+        self._calls_saved = Counter(*_words("aliyun_vod_api_calls_saved_total"), registry=registry)
+
+        self._by_account: Final[tuple[MetricWrapperBase, ...]] = (
+            self._requests,
+            self._errors,
+            self._request_seconds,
+            self._retries,
+            self._rate_limit,
+            self._calls_remaining,
+            self._calls_saved,
+        )
+
+        self._up = Gauge(*_words("aliyun_vod_query_up"), registry=registry)
+        self._polls = Counter(*_words("aliyun_vod_query_polls_total"), registry=registry)
+        self._poll_seconds = Gauge(*_words("aliyun_vod_query_poll_duration_seconds"), registry=registry)
+        self._last_success = Gauge(*_words("aliyun_vod_query_last_success_timestamp_seconds"), registry=registry)
+        self._next_poll = Gauge(*_words("aliyun_vod_query_next_poll_timestamp_seconds"), registry=registry)
+
+        self._by_query: Final[tuple[MetricWrapperBase, ...]] = (
+            self._up,
+            self._polls,
+            self._poll_seconds,
+            self._last_success,
+            self._next_poll,
+        )
+
+        self._series = Gauge(*_words("aliyun_vod_exporter_series"), registry=registry)
+        self._series_dropped = Gauge(*_words("aliyun_vod_exporter_series_dropped"), registry=registry)
+        self._reload_successful = Gauge(*_words("aliyun_vod_exporter_config_last_reload_successful"), registry=registry)
+        self._reload_success = Gauge(
+            *_words("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds"), registry=registry
+        )
+        build = Gauge(*_words("aliyun_vod_exporter_build_info"), registry=registry)
+        _series(build, version, platform.python_version()).set(1)
+
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self.configured(accounts=accounts, queries=queries)
+
+    def configured(self, *, accounts: Iterable[str], queries: Iterable[str]) -> None:
+        """Follow a changed configuration: new names start at 0, names that are gone lose their series, others go on.
+
+        Call it after the polls of what is gone have ended: a late report would bring its series back.
+        """
+        accounts, queries = frozenset(accounts), frozenset(queries)
+        for account in self._accounts - accounts:
+            for metric in self._by_account:
+                metric.remove_by_labels({"account": legible(account)})
+        for query in self._queries - queries:
+            for metric in self._by_query:
+                metric.remove_by_labels({"query": legible(query)})
+        for account in sorted(accounts - self._accounts):
+            self._start_account(account)
+        for query in sorted(queries - self._queries):
+            self._start_query(query)
+        self._accounts, self._queries = accounts, queries
+
+    def request_sent(self, account: str) -> None:
+        """An attempt was sent to the API."""
+        _series(self._requests, account).inc()
+
+    def request_failed(self, account: str, code: str, kind: Kind) -> None:
+        """An attempt failed with an error code of the service, or a word of ours where it gave none."""
+        _series(self._errors, account, self._code(code), kind).inc()
+
+    def request_took(self, account: str, seconds: float) -> None:
+        """An attempt took so long, whatever came of it."""
+        _series(self._request_seconds, account).observe(seconds)
+
+    def retried(self, account: str) -> None:
+        """A failed attempt is repeated."""
+        _series(self._retries, account).inc()
+
+    def rate_changed(self, account: str, per_second: float) -> None:
+        """This rate limit, in requests per second, is in force from now on."""
+        _series(self._rate_limit, account).set(per_second)
+
+    def calls_remaining(self, account: str, calls: int | None) -> None:
+        """So many calls are left today; None: the account has no budget any more, and no series."""
+        if calls is None:
+            self._calls_remaining.remove(legible(account))
+        else:
+            _series(self._calls_remaining, account).set(calls)
+
+    def calls_saved(self, account: str, reason: str, calls: int) -> None:
+        """So many calls were not needed, for a reason of `SAVINGS`."""
+        _series(self._calls_saved, account, reason).inc(calls)
+
+    def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
+        """A poll ended with a result of `RESULTS` after so many seconds, at a time in seconds since 1970."""
+        _series(self._polls, query, result).inc()
+        _series(self._poll_seconds, query).set(seconds)
+        _series(self._up, query).set(int(up))
+        if result == "success":
+            _series(self._last_success, query).set(ended_at)
+
+    def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
+        """A poll was due and did not take place; `up` says what that means for the query, None: nothing."""
+        _series(self._polls, query, "skipped").inc()
+        if up is not None:
+            _series(self._up, query).set(int(up))
+
+    def next_poll(self, query: str, at: float | None) -> None:
+        """The query is polled again at a time in seconds since 1970; None: unknown, and there is no series."""
+        if at is None:
+            self._next_poll.remove(legible(query))
+        else:
+            _series(self._next_poll, query).set(at)
+
+    def published(self, series: int, dropped: int) -> None:
+        """So many media series are exposed now, and so many were left out because of `series_limit`."""
+        self._series.set(series)
+        self._series_dropped.set(dropped)
+
+    def config_loaded(self, at: float) -> None:
+        """A configuration was loaded and is in use since a time in seconds since 1970."""
+        self._reload_successful.set(1)
+        self._reload_success.set(at)
+
+    def config_rejected(self) -> None:
+        """A configuration was not accepted; the one before stays in use."""
+        self._reload_successful.set(0)
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything about ourselves, as the client library sees it, without its `_created` series."""
+        for metric in self._registry.collect():
+            # The library leaves them out only for the whole process at once; nobody reads them.
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+    def expose(self, encode: Callable[[Collector], bytes]) -> bytes:
+        """Give everything about ourselves as one of the client library's encoders spells it."""
+        return encode(self)
+
+    def _start_account(self, account: str) -> None:
+        for metric in (self._requests, self._request_seconds, self._retries):
+            _series(metric, account)
+        for code, kind in self._meter_codes.items():
+            _series(self._errors, account, code, kind)
+        for reason in SAVINGS:
+            _series(self._calls_saved, account, reason)
+
+    def _start_query(self, query: str) -> None:
+        _series(self._up, query)
+        for result in RESULTS:
+            _series(self._polls, query, result)
+
+    def _code(self, code: str) -> str:
+        if code in self._meter_codes:
+            return code
+        safe = "".join(letter if letter.isprintable() else "\ufffd" for letter in code[:_LONGEST_CODE])
+        if safe not in self._other_codes:
+            if not safe or len(self._other_codes) >= MOST_CODES:
+                return "other"
+            self._other_codes.add(safe)
+        return safe
+
+
+_ROWS: Final = {row.name: row for row in catalog.SELF_METRICS}
+
+
+def _words(name: str) -> tuple[str, str, tuple[str, ...]]:
+    row = _ROWS[name]
+    return row.name, row.help, row.labels
+
+
+def _series(metric: Wrapper, *labels: str) -> Wrapper:
+    return metric.labels(*map(legible, labels))

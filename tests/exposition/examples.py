@@ -1,0 +1,117 @@
+"""Publications to render, and expositions read back by the Prometheus client library's parsers."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
+
+from exporter.core.model import Dimensions, PlayRow, Slice
+from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
+from exporter.errors import Kind
+from exporter.exposition.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from prometheus_client import Metric
+
+# The example of Alibaba Cloud's page, on its example's date.
+MEDIA: Final = "9ae2af636ca6c10412f44891fc000000"
+TITLE: Final = "阿里云VOD视频标题"
+ROW: Final = PlayRow(
+    media_id=MEDIA,
+    title=TITLE,
+    media_duration=246,
+    viewers=5,
+    plays=20,
+    plays_per_viewer=4,
+    play_duration=2400,
+    play_duration_per_viewer=120,
+)
+TODAY: Final = date(2024, 3, 23)
+# 00:00 UTC+8 of 2024-03-22.
+YESTERDAY_STARTS: Final = 1711036800.0
+OPENMETRICS: Final = "application/openmetrics-text;version=1.0.0"
+METER_CODES: Final = {
+    "Meter.ParamError": Kind.PARAMETER,
+    "Meter.ServerInternalError": Kind.SERVER,
+    "Meter.DataSourceQueryError": Kind.SERVER,
+    "Meter.AuthError": Kind.AUTH,
+    "Meter.ReadyTsError": Kind.NOT_READY,
+}
+
+
+def published(
+    rows: Mapping[str, PlayRow | None] | None = None,
+    *,
+    days_ago: int = 1,
+    account: str = "main",
+    dimensions: Dimensions = Dimensions(),  # noqa: B008  frozen
+    total: int | None = None,
+    updated_at: float | None = None,
+    settled: bool = False,
+    ready: bool = True,
+) -> PublishedSlice:
+    slice_ = Slice(account, dimensions, TODAY - timedelta(days=days_ago))
+    return PublishedSlice(slice_, days_ago, rows or {}, total, updated_at, settled, ready)
+
+
+def publication(
+    *slices: PublishedSlice, media: Iterable[PublishedMedia] = (), days: Mapping[int, float] | None = None
+) -> Publication:
+    return Publication(slices, tuple(media), days or {}, series=0, dropped=0, valid_from=0.0, valid_until=0.0)
+
+
+def example() -> Publication:
+    """The example row, known in every detail."""
+    return publication(
+        published({MEDIA: ROW}, total=1, updated_at=1711100000.5, settled=True),
+        media=[PublishedMedia("main", MEDIA, TITLE, 246)],
+        days={1: YESTERDAY_STARTS},
+    )
+
+
+def telemetry() -> Telemetry:
+    return Telemetry(version="1.2.3", accounts=["main"], queries=["headline"], meter_codes=METER_CODES)
+
+
+def told_everything() -> Telemetry:
+    """Telemetry that has heard of everything there is."""
+    told = telemetry()
+    told.request_sent("main")
+    told.request_failed("main", "Throttling.User", Kind.THROTTLED)
+    told.request_took("main", 0.03)
+    told.retried("main")
+    told.rate_changed("main", 2.5)
+    told.calls_remaining("main", 100)
+    told.calls_saved("main", "sweep", 99)
+    told.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
+    told.next_poll("headline", 1711100900.0)
+    told.published(series=5, dropped=0)
+    told.config_loaded(1711090000.0)
+    return told
+
+
+def read_text(exposition: bytes) -> list[Metric]:
+    return list(parser.text_string_to_metric_families(exposition.decode()))
+
+
+def read_openmetrics(exposition: bytes) -> list[Metric]:
+    """Read play metrics or, where it is there already, everything up to `# EOF`."""
+    text = exposition.decode()
+    whole = text if text.endswith("# EOF\n") else f"{text}# EOF\n"
+    return list(openmetrics_parser.text_string_to_metric_families(whole))  # type: ignore[no-untyped-call]  # it has no types
+
+
+def series(metrics: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample by its name and labels; a series that is there twice is an error."""
+    found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    for metric in metrics:
+        for sample in metric.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found, f"{key} is there twice"
+            found[key] = sample.value
+    return found

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from exporter.errors import Kind
+from exporter.exposition.telemetry import MOST_CODES, Telemetry
+from tests.exposition.examples import METER_CODES, read_openmetrics, read_text, series, telemetry, told_everything
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def ours(told: Telemetry, *, about: str = "aliyun_vod_") -> list[str]:
+    lines = told.expose(generate_latest).decode().split("\n")
+    return [line for line in lines if line.startswith(about)]
+
+
+AT_THE_START = f"""\
+aliyun_vod_api_requests_total{{account="main"}} 0.0
+aliyun_vod_api_errors_total{{account="main",code="Meter.ParamError",kind="parameter"}} 0.0
+aliyun_vod_api_errors_total{{account="main",code="Meter.ServerInternalError",kind="server"}} 0.0
+aliyun_vod_api_errors_total{{account="main",code="Meter.DataSourceQueryError",kind="server"}} 0.0
+aliyun_vod_api_errors_total{{account="main",code="Meter.AuthError",kind="auth"}} 0.0
+aliyun_vod_api_errors_total{{account="main",code="Meter.ReadyTsError",kind="not_ready"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.025"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.05"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.1"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.25"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.5"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="1.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="2.5"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="5.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="10.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="30.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="+Inf"}} 0.0
+aliyun_vod_api_request_duration_seconds_count{{account="main"}} 0.0
+aliyun_vod_api_request_duration_seconds_sum{{account="main"}} 0.0
+aliyun_vod_api_retries_total{{account="main"}} 0.0
+aliyun_vod_api_calls_saved_total{{account="main",reason="shared"}} 0.0
+aliyun_vod_api_calls_saved_total{{account="main",reason="sweep"}} 0.0
+aliyun_vod_api_calls_saved_total{{account="main",reason="settled"}} 0.0
+aliyun_vod_query_up{{query="headline"}} 0.0
+aliyun_vod_query_polls_total{{query="headline",result="success"}} 0.0
+aliyun_vod_query_polls_total{{query="headline",result="partial"}} 0.0
+aliyun_vod_query_polls_total{{query="headline",result="failure"}} 0.0
+aliyun_vod_query_polls_total{{query="headline",result="skipped"}} 0.0
+aliyun_vod_exporter_series 0.0
+aliyun_vod_exporter_series_dropped 0.0
+aliyun_vod_exporter_config_last_reload_successful 0.0
+aliyun_vod_exporter_config_last_reload_success_timestamp_seconds 0.0
+aliyun_vod_exporter_build_info{{python_version="{platform.python_version()}",version="1.2.3"}} 1.0
+"""
+
+
+def test_what_can_be_known_exists_from_the_start() -> None:
+    assert ours(telemetry()) == AT_THE_START.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("tell", "line"),
+    [
+        (lambda t: t.request_sent("main"), 'aliyun_vod_api_requests_total{account="main"} 1.0'),
+        (
+            lambda t: t.request_failed("main", "Meter.AuthError", Kind.AUTH),
+            'aliyun_vod_api_errors_total{account="main",code="Meter.AuthError",kind="auth"} 1.0',
+        ),
+        (
+            lambda t: t.request_failed("main", "timeout", Kind.TRANSPORT),
+            'aliyun_vod_api_errors_total{account="main",code="timeout",kind="transport"} 1.0',
+        ),
+        (
+            lambda t: t.request_took("main", 0.03),
+            'aliyun_vod_api_request_duration_seconds_bucket{account="main",le="0.05"} 1.0',
+        ),
+        (lambda t: t.request_took("main", 12.5), 'aliyun_vod_api_request_duration_seconds_sum{account="main"} 12.5'),
+        (lambda t: t.retried("main"), 'aliyun_vod_api_retries_total{account="main"} 1.0'),
+        (
+            lambda t: t.rate_changed("main", 2.5),
+            'aliyun_vod_api_rate_limit_requests_per_second{account="main"} 2.5',
+        ),
+        (lambda t: t.calls_remaining("main", 7), 'aliyun_vod_api_calls_remaining_today{account="main"} 7.0'),
+        (
+            lambda t: t.calls_saved("main", "shared", 99),
+            'aliyun_vod_api_calls_saved_total{account="main",reason="shared"} 99.0',
+        ),
+        (
+            lambda t: t.next_poll("headline", 12.0),
+            'aliyun_vod_query_next_poll_timestamp_seconds{query="headline"} 12.0',
+        ),
+        (lambda t: t.published(5, 2), "aliyun_vod_exporter_series 5.0"),
+        (lambda t: t.published(5, 2), "aliyun_vod_exporter_series_dropped 2.0"),
+    ],
+)
+def test_what_is_told_is_exposed(tell: Callable[[Telemetry], None], line: str) -> None:
+    told = telemetry()
+    assert line not in ours(told)
+    tell(told)
+    assert line in ours(told)
+
+
+def query_lines(told: Telemetry) -> list[str]:
+    return [line for line in ours(told, about="aliyun_vod_query_") if not line.endswith("} 0.0")]
+
+
+def test_a_successful_poll() -> None:
+    told = telemetry()
+    told.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    assert query_lines(told) == [
+        'aliyun_vod_query_up{query="headline"} 1.0',
+        'aliyun_vod_query_polls_total{query="headline",result="success"} 1.0',
+        'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5',
+        'aliyun_vod_query_last_success_timestamp_seconds{query="headline"} 100.0',
+    ]
+
+
+def test_a_poll_that_failed_keeps_the_time_of_the_last_success() -> None:
+    told = telemetry()
+    told.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    told.poll_ended("headline", "partial", seconds=2.5, ended_at=200.0, up=False)
+    assert query_lines(told) == [
+        'aliyun_vod_query_polls_total{query="headline",result="success"} 1.0',
+        'aliyun_vod_query_polls_total{query="headline",result="partial"} 1.0',
+        'aliyun_vod_query_poll_duration_seconds{query="headline"} 2.5',
+        'aliyun_vod_query_last_success_timestamp_seconds{query="headline"} 100.0',
+    ]
+
+
+@pytest.mark.parametrize(("up", "then"), [(None, "1.0"), (True, "1.0"), (False, "0.0")])
+def test_a_skipped_poll_changes_up_only_when_told(up: bool | None, then: str) -> None:  # noqa: FBT001
+    told = telemetry()
+    told.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    told.poll_skipped("headline", up=up)
+    assert f'aliyun_vod_query_up{{query="headline"}} {then}' in ours(told)
+    assert 'aliyun_vod_query_polls_total{query="headline",result="skipped"} 1.0' in ours(told)
+    assert 'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5' in ours(told)
+
+
+def test_what_is_not_known_any_more_has_no_series() -> None:
+    told = told_everything()
+    told.next_poll("headline", None)
+    told.next_poll("headline", None)
+    told.calls_remaining("main", None)
+    assert ours(told, about="aliyun_vod_query_next_poll") == []
+    assert ours(told, about="aliyun_vod_api_calls_remaining") == []
+
+
+def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
+    told = telemetry()
+    told.config_loaded(100.0)
+    assert ours(told, about="aliyun_vod_exporter_config")[0].endswith("_successful 1.0")
+    told.config_rejected()
+    assert ours(told, about="aliyun_vod_exporter_config") == [
+        "aliyun_vod_exporter_config_last_reload_successful 0.0",
+        "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds 100.0",
+    ]
+
+
+def test_a_reload_keeps_what_stays_starts_what_is_new_and_forgets_what_is_gone() -> None:
+    told = told_everything()
+    told.configured(accounts=["main", "second"], queries=["headline", "all"])
+    assert 'aliyun_vod_api_requests_total{account="main"} 1.0' in ours(told)
+    assert 'aliyun_vod_api_errors_total{account="second",code="Meter.ReadyTsError",kind="not_ready"} 0.0' in ours(told)
+    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(told)
+
+    told.configured(accounts=["second"], queries=["all"])
+    assert [line for line in ours(told) if 'account="main"' in line or 'query="headline"' in line] == []
+    assert 'aliyun_vod_api_requests_total{account="second"} 0.0' in ours(told)
+    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(told)
+
+
+def test_so_many_codes_and_then_other() -> None:
+    told = telemetry()
+    for n in range(MOST_CODES + 3):
+        told.request_failed("main", f"Code{n}", Kind.SERVER if n % 2 else Kind.OTHER)
+    told.request_failed("second", "Code0", Kind.OTHER)
+    told.request_failed("second", "Meter.AuthError", Kind.AUTH)
+    errors = ours(told, about="aliyun_vod_api_errors_total")
+    codes = {line.split('code="')[1].split('"')[0] for line in errors}
+    assert len(codes) == len(METER_CODES) + MOST_CODES + 1
+    assert 'aliyun_vod_api_errors_total{account="main",code="Code49",kind="server"} 1.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="main",code="other",kind="other"} 2.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="main",code="other",kind="server"} 1.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="second",code="Code0",kind="other"} 1.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="second",code="Meter.AuthError",kind="auth"} 1.0' in errors
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [
+        ("", "other"),
+        ("a\x00b\nc\x1b\ud800", "a\ufffdb\ufffdc\ufffd\ufffd"),
+        ("x" * 1000, "x" * 64),
+        ('"} 1\n', '"} 1\ufffd'),
+        ("忙", "忙"),
+    ],
+)
+def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
+    told = telemetry()
+    told.request_failed("main", code, Kind.OTHER)
+    for metrics in (read_text(told.expose(generate_latest)), read_openmetrics(told.expose(generate_openmetrics))):
+        found = {dict(labels).get("code") for _name, labels in series(metrics)}
+        assert found == {None, *METER_CODES, label}
+
+
+def test_names_that_utf8_cannot_carry_do_not_fail_the_scrape() -> None:
+    told = Telemetry(version="1", accounts=["a\ud800"], queries=["q\ud800"], meter_codes={})
+    told.next_poll("q\ud800", 1.0)
+    told.next_poll("q\ud800", None)
+    told.configured(accounts=[], queries=["q\ud800"])
+    assert 'aliyun_vod_query_up{query="q\ufffd"} 0.0' in ours(told)
+    assert ours(told, about="aliyun_vod_query_next_poll") == []
+    assert ours(told, about="aliyun_vod_api") == []
+
+
+def test_no_series_says_when_another_was_created() -> None:
+    for exposition in (generate_latest, generate_openmetrics):
+        assert b"_created" not in told_everything().expose(exposition)
+
+
+def test_two_of_them_do_not_share_a_registry() -> None:
+    first, second = telemetry(), telemetry()
+    first.request_sent("main")
+    assert 'aliyun_vod_api_requests_total{account="main"} 0.0' in ours(second)
+
+
+def test_the_registry_can_be_handed_in() -> None:
+    registry = CollectorRegistry()
+    told = Telemetry(version="1", accounts=["main"], queries=[], meter_codes={}, registry=registry)
+    told.request_sent("main")
+    assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main"}) == 1.0
