@@ -1,0 +1,109 @@
+"""Listen and serve: addresses → sockets → uvicorn in this event loop; knows no route."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from exporter.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+
+    from starlette.types import ASGIApp
+
+# Answers under way when the process ends get so long; a whole stop takes less than 5 s.
+GRACE_SECONDS: Final = 2
+BACKLOG: Final = 1024
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
+_MAX_PORT: Final = 65535
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, `:PORT` (every address of the machine) or `[IPv6]:PORT` → host ("" is every) and port.
+
+    Raises ValueError with a sentence for the operator.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match["port"]) > _MAX_PORT:
+        raise ValueError(f"{text!r} is not an address: write HOST:PORT, :PORT or [IPv6]:PORT, as in :9985")
+    return match["v6"] or match["host"] or "", int(match["port"])
+
+
+@contextlib.contextmanager
+def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
+    """Give listening sockets for `--web.listen-address` values, closed at the end. Raises StartError."""
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(_bind(address)) for address in addresses]
+        for listening in sockets:
+            # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
+            # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield sockets
+
+
+def _bind(address: str) -> socket.socket:
+    try:
+        host, port = parse_address(address)
+    except ValueError as error:
+        raise StartError(str(error)) from None
+    try:
+        if host:
+            family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            return socket.create_server(where[:2], family=family, backlog=BACKLOG)
+        if socket.has_dualstack_ipv6():
+            with contextlib.suppress(OSError):  # IPv6 may be switched off in the kernel all the same
+                return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+        return socket.create_server(("", port), backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        code = getattr(error, "errno", None)
+        reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or str(error)
+        raise StartError(
+            f"cannot listen on {address}: {reason}. Choose another --web.listen-address or stop what uses it."
+        ) from None
+
+
+def urls(sockets: Sequence[socket.socket]) -> list[str]:
+    """Where the sockets can be reached, as `http://host:port`."""
+    places = []
+    for listening in sockets:
+        host, port = listening.getsockname()[:2]
+        shown = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104 - naming it, not binding it
+        places.append(f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}")
+    return places
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, sockets: list[socket.socket], *, date_header: bool = True) -> AsyncGenerator[None]:
+    """Answer requests on the sockets while the context is entered; answers under way are finished on leaving it."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=date_header,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=75,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets), name="web")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.wait({task})
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: what a signal means is decided by the program, not by its web server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from exporter.errors import StartError
+from exporter.web.server import bound, parse_address, serving, urls
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (":9985", ("", 9985)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("localhost:80", ("localhost", 80)),
+        ("[::1]:9985", ("::1", 9985)),
+        ("[fe80::1%eth0]:65535", ("fe80::1%eth0", 65535)),
+        ("[]:1", ("", 1)),
+    ],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    assert parse_address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "9985", ":", ":99999", "::1:9985", "host:port", "http://x:1", "a b:1", ":-1"])
+def test_what_is_no_address_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(StartError, match="is not an address: write HOST:PORT"):
+        bound([text]).__enter__()
+
+
+def test_a_taken_port_is_a_clear_error_and_leaves_nothing_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+        port, spare = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+
+        with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use. Choose"):
+            bound([f"127.0.0.1:{spare}", f"127.0.0.1:{port}"]).__enter__()
+
+        with bound([f"127.0.0.1:{spare}"]) as sockets:
+            assert len(sockets) == 1
+
+
+def test_a_host_that_is_none_is_a_clear_error() -> None:
+    with pytest.raises(StartError, match=r"cannot listen on 203\.0\.113\.7:1: "):
+        bound(["203.0.113.7:1"]).__enter__()
+
+
+def test_a_bare_port_listens_on_every_address_and_port_0_is_told() -> None:
+    with bound([":0"]) as sockets:
+        port = sockets[0].getsockname()[1]
+        assert urls(sockets) == [f"http://127.0.0.1:{port}"]
+        socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_ipv6_is_written_in_brackets() -> None:
+    with socket.socket(socket.AF_INET6) as listening:
+        listening.bind(("::1", 0))
+        assert urls([listening]) == [f"http://[::1]:{listening.getsockname()[1]}"]
+
+
+async def test_answers_under_way_are_finished_before_it_ends() -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: object) -> PlainTextResponse:
+        asked.set()
+        await go.wait()
+        return PlainTextResponse("finished")
+
+    with bound(["127.0.0.1:0"]) as sockets:
+        address = sockets[0].getsockname()
+        async with httpx.AsyncClient() as client:
+            async with serving(Starlette(routes=[Route("/", slow)]), sockets):
+                answer = asyncio.create_task(client.get(urls(sockets)[0]))
+                await asked.wait()
+                asyncio.get_running_loop().call_soon(go.set)
+            assert (await answer).text == "finished"
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(address)
+
+
+def test_answers_in_two_pieces_do_not_wait_for_each_other() -> None:
+    with bound(["127.0.0.1:0"]) as (listening,), socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
