@@ -1,0 +1,93 @@
+"""The back door for tests: change the conditions of a running simulator, see what it was asked; JSON over HTTP.
+
+GET    /_admin/conditions   the conditions, without secrets
+PATCH  /_admin/conditions   change those named: {"latency": 0.03, "faults": [{"code": "html", "times": 1}]}
+GET    /_admin/calls        {"counts": {action: {outcome: n}}, "calls": [latest calls, oldest first]}
+DELETE /_admin/calls        forget them
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import Route
+
+from exporter.simulator.credentials import Credentials
+from exporter.simulator.faults import Fault
+from exporter.simulator.settings import Conditions
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from exporter.simulator.journal import Journal
+
+_SECRETS: Final = ("access_key_secret", "security_token")
+
+
+class Administered(Protocol):
+    """What there is to administer."""
+
+    conditions: Conditions
+
+    @property
+    def journal(self) -> Journal:
+        """What was asked."""
+        ...
+
+
+def admin_routes(simulator: Administered) -> list[Route]:
+    """The routes below `/_admin/`, for that simulator."""
+
+    async def conditions(request: Request) -> Response:
+        if request.method == "PATCH":
+            try:
+                simulator.conditions = changed(simulator.conditions, await request.body())
+            except (msgspec.MsgspecError, ValueError) as problem:
+                return _json({"error": str(problem)}, 400)
+        return _json(_without_secrets(simulator.conditions))
+
+    async def calls(request: Request) -> Response:
+        if request.method == "DELETE":
+            simulator.journal.forget()
+            return Response(status_code=204)
+        return _json({"counts": simulator.journal.counts, "calls": simulator.journal.calls})
+
+    return [
+        Route("/_admin/conditions", conditions, methods=["GET", "PATCH"]),
+        Route("/_admin/calls", calls, methods=["GET", "DELETE"]),
+    ]
+
+
+def changed(conditions: Conditions, patch: bytes) -> Conditions:
+    """The conditions with what a JSON object names replaced; raises ValueError or MsgspecError saying what is wrong."""
+    changes = msgspec.json.decode(patch, type=dict[str, Any])
+    _check_names("", changes, Conditions)
+    for index, fault in enumerate(_sequence(changes.get("faults"))):
+        _check_names(f"faults[{index}].", fault, Fault)
+    _check_names("credentials.", changes.get("credentials"), Credentials)
+    return msgspec.convert({**msgspec.to_builtins(conditions), **changes}, Conditions)
+
+
+def _check_names(where: str, given: object, type_: type) -> None:
+    known = [field.name for field in fields(type_)]
+    for name in given if isinstance(given, dict) else ():
+        if name not in known:
+            raise ValueError(f"{where}{name} is not one of {', '.join(known)}")
+
+
+def _sequence(given: object) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _without_secrets(conditions: Conditions) -> dict[str, Any]:
+    seen: dict[str, Any] = msgspec.to_builtins(conditions)
+    for name in _SECRETS:
+        seen["credentials"].pop(name, None)
+    return seen
+
+
+def _json(content: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")

@@ -1,0 +1,177 @@
+"""The media of a made-up account: who they are, how popular, and where their plays come from; knows no dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from exporter.core.model import REGIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+EXAMPLE_MEDIA_ID: Final = "9ae2af636ca6c10412f44891fc000000"
+"""The media of the example of Alibaba Cloud's page, its masked digits filled with zeros."""
+
+# The player SDKs there are: what is not listed (Native on Windows) never plays anything.
+SEGMENTS: Final = (
+    ("Native", "Android"),
+    ("Native", "iOS"),
+    ("Web", "Android"),
+    ("Web", "iOS"),
+    ("Web", "Windows"),
+    ("Web", "macOS"),
+    ("Web", "Linux"),
+)
+
+
+def _cumulative(weights: Sequence[int]) -> tuple[float, ...]:
+    """Weights as boundaries from 0.0 to exactly 1.0."""
+    whole = sum(weights)
+    return tuple(part / whole for part in accumulate(weights, initial=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Shares of the plays as boundaries from 0 to 1: by segment, and within each segment by region."""
+
+    segments: tuple[float, ...]
+    regions: tuple[float, ...]
+
+
+# Weights in the order of SEGMENTS and REGIONS.
+_SEGMENT_WEIGHTS: Final = (
+    (62, 33, 2, 1, 1, 1, 0),  # an app
+    (40, 25, 12, 8, 10, 4, 1),
+    (0, 0, 35, 25, 28, 10, 2),  # a web site
+    (0, 0, 5, 5, 60, 22, 8),  # an intranet
+    (45, 0, 30, 0, 20, 0, 5),
+)
+_REGION_WEIGHTS: Final = (
+    (30, 45, 25, 0, 0, 0, 0),  # mainland China
+    (20, 25, 35, 5, 10, 3, 2),
+    (2, 3, 3, 60, 20, 2, 10),
+    (0, 5, 5, 5, 45, 38, 2),
+    (1, 2, 1, 2, 4, 0, 90),
+)
+AUDIENCES: Final = tuple(
+    Audience(_cumulative(segments), _cumulative(regions))
+    for segments in _SEGMENT_WEIGHTS
+    for regions in _REGION_WEIGHTS
+)
+APP_AUDIENCE: Final = AUDIENCES[0]
+# What is left of the app's audience, in parts of the same hundred, when its native players stop working: the web stays.
+COLLAPSED_AUDIENCE: Final = Audience(_cumulative((3, 2, 2, 1, 1, 1, 0)), APP_AUDIENCE.regions)
+COLLAPSED_TO: Final = 0.10
+
+# Titles that break whoever does not escape them: quotes, backslashes, line ends, four-byte characters, right to left.
+_DELICATE_TITLES: Final = (
+    'He said "play it again"',
+    "C:\\videos\\new\\intro.mp4",
+    "Line one\nline two",
+    "🎬 发布会 🎉 直播回放",
+    "𠮷野家𩸽 探店",
+    "مقدمة الدورة",
+    "שיעור ראשון",
+    'both: "back\\slash"\tand a tab',
+    '<b>bold</b> & {label="x"}',
+    " 两端有空格 ",
+)
+_SUBJECTS: Final = (
+    ("产品发布会", "Product launch"),
+    ("新手入门教程", "Getting started"),
+    ("数学公开课", "Open course: mathematics"),
+    ("周末音乐现场", "Weekend live music"),
+    ("城市纪录片", "City documentary"),
+    ("家常菜谱", "Home cooking"),
+    ("篮球集锦", "Basketball highlights"),
+    ("云计算架构解析", "Cloud architecture explained"),
+    ("旅行日记", "Travel diary"),
+    ("少儿英语", "English for children"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One media of the account.
+
+    * `duration`: seconds. `watched`: the mean share of it that a play lasts.
+    * `popularity`: plays expected on a working day.
+    * `loyalty`: viewers are plays to this power, below 1: some viewers play more than once.
+    * `cycle`, `offset`: days; a media with a cycle is released, fades, rests, and is released again. 0: evergreen.
+    * `quiet`: of 256 days, how many have no plays at all.
+    * `key`: 64 bits to derive each day's chance from.
+    """
+
+    media_id: str
+    title: str
+    duration: int
+    key: int
+    popularity: float
+    audience: Audience
+    watched: float
+    loyalty: float
+    cycle: int = 0
+    offset: int = 0
+    quiet: int = 0
+
+
+def made_up(seed: int, count: int) -> Iterator[Media]:
+    """The first `count` media of the account that `seed` stands for; the same ones for ever.
+
+    The first is the example of Alibaba Cloud's page, the second a popular one that only has app viewers.
+    """
+    for index in range(count):
+        digest = blake2b(f"{seed}:{index}".encode(), digest_size=40).digest()
+        key = int.from_bytes(digest[16:24])
+        # Eight numbers from 0 to 65535, one per trait.
+        drawn = [int.from_bytes(digest[at : at + 2]) for at in range(24, 40, 2)]
+        share = [number / 65536 for number in drawn]
+        watched = 0.15 + 0.6 * share[0]
+        loyalty = 0.82 + 0.13 * share[1]
+        if index == 0:
+            yield Media(EXAMPLE_MEDIA_ID, "阿里云VOD视频标题", 246, key, 900.0, AUDIENCES[6], watched, loyalty)
+        elif index == 1:
+            yield Media(digest[:16].hex(), "旗舰新品 Hero video", 95, key, 20_000.0, APP_AUDIENCE, watched, loyalty)
+        else:
+            # Most media have tens to hundreds of plays a day, few have tens of thousands.
+            popularity = 2 * 10 ** (4.2 * share[2] ** 1.6)
+            # Three in ten are releases, but none with a title that is there to be seen.
+            release = share[4] < 0.3 and index >= 2 + len(_DELICATE_TITLES)  # noqa: PLR2004 - a share
+            yield Media(
+                media_id=digest[:16].hex(),
+                title=_title(index, drawn[5]),
+                duration=15 + drawn[6] % 5400,
+                key=key,
+                popularity=popularity,
+                audience=AUDIENCES[drawn[7] % len(AUDIENCES)],
+                watched=watched,
+                loyalty=loyalty,
+                cycle=60 + drawn[3] % 90 if release else 0,
+                offset=drawn[4],
+                quiet=12 if drawn[7] % 4 == 0 else 0,
+            )
+
+
+def _title(index: int, chance: int) -> str:
+    if index - 2 < len(_DELICATE_TITLES):
+        return _DELICATE_TITLES[index - 2]
+    chinese, english = _SUBJECTS[chance % len(_SUBJECTS)]
+    forms = (f"{chinese} 第{index}集", f"{english}, episode {index}", f"{chinese} / {english} #{index}")
+    return forms[chance // len(_SUBJECTS) % len(forms)]
+
+
+def segments_of(terminal_type: str | None, os: str | None) -> tuple[int, ...]:
+    """The segments two filters leave, as indices into SEGMENTS; None is no filter."""
+    return tuple(
+        index
+        for index, (its_terminal_type, its_os) in enumerate(SEGMENTS)
+        if terminal_type in (None, its_terminal_type) and os in (None, its_os)
+    )
+
+
+def regions_of(region: str | None) -> tuple[int, ...]:
+    """The regions a filter leaves, as indices into REGIONS; None is no filter."""
+    return tuple(index for index, its_region in enumerate(REGIONS) if region in (None, its_region))

@@ -1,0 +1,255 @@
+"""The protocol: one signed request in, one page or one refusal out, as the real endpoint does it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from email.utils import formatdate
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Route
+
+from exporter.simulator.admin import admin_routes
+from exporter.simulator.catalogue import Catalogue
+from exporter.simulator.faults import FaultPlan
+from exporter.simulator.journal import ANSWERED, Call, Journal
+from exporter.simulator.misbehaviour import MISBEHAVIOURS, Setting, pause, to_json
+from exporter.simulator.parameters import NAMES, asked
+from exporter.simulator.refusals import REFUSALS, Refusal
+from exporter.simulator.settings import Settings
+from exporter.simulator.throttle import Throttle, wait_headers
+from exporter.simulator.verification import Received, Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+
+    from exporter.core.model import PlayRow
+    from exporter.simulator.catalogue import Counts
+    from exporter.simulator.faults import Fault
+    from exporter.simulator.settings import Conditions
+
+ACTION: Final = "DescribeVodMediaPlayData"
+VERSION: Final = "2017-03-21"
+_LARGEST_BODY: Final = 64 * 1024
+_MOST_PARAMETERS: Final = 100
+_METHODS: Final = ("GET", "POST")
+
+
+class Simulator:
+    """The service with its state: what it knows, the conditions it works under, and what it was asked.
+
+    `app` is the ASGI application. The server that runs it should send no Date header of its own: the service's clock
+    is what the header is about. `clock` gives seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings or Settings()
+        self._clock = clock
+        self._sleep = sleep
+        self._request_ids = Random(self._settings.seed)
+        self._verifier = Verifier()
+        self._closing = asyncio.Event()
+        self.catalogue = Catalogue(self._settings.seed, self._settings.media, self._settings.collapse_on)
+        self.journal = Journal()
+        self.conditions = self._settings.conditions
+        self.app = Starlette(
+            routes=[
+                Route("/", self._endpoint, methods=_METHODS),
+                *(admin_routes(self) if self._settings.admin else []),
+            ],
+            exception_handlers={HTTPException: self._no_such_route},
+        )
+
+    @property
+    def conditions(self) -> Conditions:
+        """What it works under now; setting them starts faults and throttling afresh."""
+        return self._conditions
+
+    @conditions.setter
+    def conditions(self, conditions: Conditions) -> None:
+        self._conditions = conditions
+        self._plan = FaultPlan(conditions.faults, self._settings.seed)
+        self._throttle = Throttle(conditions.rate, self._clock())
+
+    def change(self, **changes: Any) -> None:
+        """Some of the conditions, by name."""
+        self.conditions = replace(self.conditions, **changes)
+
+    def now(self) -> float:
+        """The service's clock, in seconds since 1970: ours and the offset it was told."""
+        return self._clock() + self.conditions.clock_offset
+
+    def close(self) -> None:
+        """Let whoever is kept waiting go; to be called in the loop that serves, before the server stops."""
+        self._closing.set()
+
+    async def _endpoint(self, request: Request) -> Response:
+        if self.conditions.latency:
+            await pause(self.conditions.latency, self._sleep, self._closing)
+        request_id = self._request_id()
+        parameters: dict[str, str] = {}
+        action, outcome = "", ANSWERED
+        try:
+            if request.method not in _METHODS:
+                raise _wrong_method()
+            body = await _read(request)
+            query = _decoded(request.scope["query_string"])
+            received = Received(request.method, query, _headers(request), body)
+            parameters = _parameters(received)
+            action = received.headers.get("x-acs-action") or parameters.get("Action", "")
+            _check_action(action, received.headers.get("x-acs-version") or parameters.get("Version", ""))
+            self._admit(received)
+            fault = self._plan.choose(parameters)
+            if fault and fault.code in REFUSALS:
+                raise self._demanded(fault)
+            payload = self._answer(parameters, request_id)
+            headers = self._headers(request_id)
+            if fault is None:
+                return Response(to_json(payload), headers=headers)
+            outcome = fault.code
+            return MISBEHAVIOURS[outcome](Setting(payload, headers, self._sleep, self._closing, fault.wait))
+        except Refusal as refusal:
+            outcome = refusal.code
+            return self._refused(refusal, request_id, request)
+        except ClientDisconnect:
+            outcome = "disconnect"
+            return Response()
+        finally:
+            known = {name: parameters[name] for name in NAMES if name in parameters}
+            self.journal.note(Call(self.now(), request_id, action if action == ACTION else "other", known, outcome))
+
+    def _admit(self, received: Received) -> None:
+        conditions = self.conditions
+        self._verifier.verify(received, conditions.credentials, now=self.now(), token_expired=conditions.token_expired)
+        if wait := self._throttle.admit(self._clock()):
+            named = wait_headers(conditions.wait_header, wait, conditions.rate)
+            raise Refusal("Throttling.User", headers=named)
+
+    def _demanded(self, fault: Fault) -> Refusal:
+        named = (
+            {} if fault.wait is None else wait_headers(self.conditions.wait_header, fault.wait, self.conditions.rate)
+        )
+        return Refusal(fault.code, "on demand", headers=named)
+
+    def _answer(self, parameters: Mapping[str, str], request_id: str) -> dict[str, Any]:
+        now = self.now()
+        page = asked(parameters, now)
+        if page.media_id is None:
+            result = self.catalogue.result_set(page.play_date, page.dimensions, page.order, now=now)
+        else:
+            one = self.catalogue.counts(page.media_id, page.play_date, page.dimensions, now=now)
+            result = [one] if one else []
+        first = (page.page_no - 1) * page.page_size
+        return {
+            "RequestId": request_id,
+            "TotalCount": len(result),
+            "PageNo": page.page_no,
+            "PageSize": page.page_size,
+            "QoeInfoList": [_on_the_wire(counts) for counts in result[first : first + page.page_size]],
+        }
+
+    def _refused(self, refusal: Refusal, request_id: str, request: Request) -> Response:
+        body = refusal.body(request_id, request.headers.get("host", ""))
+        return Response(to_json(body), refusal.status, {**self._headers(request_id), **refusal.headers})
+
+    async def _no_such_route(self, request: Request, exception: Exception) -> Response:
+        """Another path or method than there is; Starlette calls this with its HTTPException."""
+        allowed = (getattr(exception, "headers", None) or {}).get("Allow")
+        if allowed is None:
+            refusal = Refusal("InvalidApi.NotFound")
+        elif request.url.path == "/":
+            refusal = _wrong_method()
+        else:
+            refusal = Refusal("UnsupportedHTTPMethod", headers={"allow": ", ".join(sorted(allowed.split(", ")))})
+        return self._refused(refusal, self._request_id(), request)
+
+    def _headers(self, request_id: str) -> dict[str, str]:
+        return {
+            "content-type": "application/json;charset=utf-8",
+            "date": formatdate(self.now(), usegmt=True),
+            "x-acs-request-id": request_id,
+        }
+
+    def _request_id(self) -> str:
+        return str(UUID(int=self._request_ids.getrandbits(128))).upper()
+
+
+def _on_the_wire(counts: Counts) -> dict[str, Any]:
+    row: PlayRow = counts.row()
+    return {
+        "MediaId": row.media_id,
+        "VideoTitle": row.title,
+        "VideoDuration": row.media_duration,
+        "DAU": row.viewers,
+        "PlaySuccessVv": row.plays,
+        "PlayPerVv": row.plays_per_viewer,
+        "PlayDuration": row.play_duration,
+        "PlayDurationPerUv": row.play_duration_per_viewer,
+    }
+
+
+async def _read(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_BODY:
+            raise Refusal("RequestEntityTooLarge")
+    return body
+
+
+def _decoded(text: bytes) -> list[tuple[str, str]]:
+    """A query string or form as the service understands it: `+` and `%20` are both a space."""
+    try:
+        return parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise Refusal("InvalidParameter", "The query or form is not percent-encoded UTF-8 or has too many.") from None
+
+
+def _headers(request: Request) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.scope["headers"]:
+        name = raw_name.decode("ascii", "backslashreplace").lower()
+        value = raw_value.decode("utf-8", "backslashreplace")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def _parameters(received: Received) -> dict[str, str]:
+    pairs = list(received.query)
+    if received.headers.get("content-type", "").partition(";")[0].strip() == "application/x-www-form-urlencoded":
+        pairs += _decoded(received.body)
+    parameters = dict(pairs)
+    if len(parameters) < len(pairs):
+        raise Refusal("InvalidParameter", "A parameter is given more than once.")
+    return parameters
+
+
+def _check_action(action: str, version: str) -> None:
+    if not action:
+        raise Refusal("MissingAction")
+    if not version:
+        raise Refusal("MissingVersion")
+    if version != VERSION:
+        raise Refusal("InvalidApi.NotFound")
+    if action != ACTION:
+        raise Refusal("InvalidAction.NotFound", action)
+
+
+def _wrong_method() -> Refusal:
+    return Refusal("UnsupportedHTTPMethod", headers={"allow": ", ".join(_METHODS)})

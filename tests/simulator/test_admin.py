@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exporter.simulator.credentials import Credentials
+from tests.simulator.asking import PAGE, Clock, asking, simulator
+
+CONDITIONS = "/_admin/conditions"
+CALLS = "/_admin/calls"
+
+
+async def test_conditions_are_seen_without_secrets(clock: Clock) -> None:
+    service = simulator(clock, admin=True, credentials=Credentials("key", "hush", "hush"))
+    async with asking(service, clock) as client:
+        response = await client.http.get(CONDITIONS)
+    assert response.json() == {
+        "credentials": {"access_key_id": "key"},
+        "token_expired": False,
+        "clock_offset": 0.0,
+        "latency": 0.0,
+        "rate": 0.0,
+        "wait_header": "x-acs-retry-after",
+        "faults": [],
+    }
+
+
+async def test_faults_come_and_go_while_it_runs(clock: Clock) -> None:
+    async with asking(simulator(clock, admin=True), clock) as client:
+        changed = await client.http.patch(CONDITIONS, json={"faults": [{"code": "Meter.ReadyTsError", "times": 1}]})
+        assert changed.json()["faults"] == [
+            {"code": "Meter.ReadyTsError", "rate": 1.0, "when": {}, "times": 1, "wait": None}
+        ]
+        assert [(await client.ask()).status_code for _ in range(2)] == [502, 200]
+        await client.http.patch(CONDITIONS, json={"faults": [{"code": "html"}]})
+        await client.http.patch(CONDITIONS, json={"faults": []})
+        assert (await client.ask()).status_code == 200
+
+
+async def test_credentials_are_exchanged_and_tokens_expire(clock: Clock) -> None:
+    new = Credentials("new", "secret", "token")
+    async with asking(simulator(clock, admin=True), clock) as client:
+        given = {"access_key_id": "new", "access_key_secret": "secret", "security_token": "token"}
+        assert (await client.http.patch(CONDITIONS, json={"credentials": given})).status_code == 200
+        assert (await client.ask()).json()["Code"] == "InvalidAccessKeyId.NotFound"
+        assert (await client.ask(credentials=new)).status_code == 200
+        await client.http.patch(CONDITIONS, json={"token_expired": True})
+        assert (await client.ask(credentials=new)).json()["Code"] == "InvalidSecurityToken.Expired"
+
+
+async def test_the_clock_is_moved_and_what_is_not_named_stays(clock: Clock) -> None:
+    service = simulator(clock, admin=True, wait_header="none")
+    async with asking(service, clock) as client:
+        await client.http.patch(CONDITIONS, json={"clock_offset": -1000, "rate": 5})
+        assert (await client.ask()).json()["Code"] == "InvalidTimeStamp.Expired"
+    assert service.conditions.wait_header == "none"
+    assert service.conditions.rate == 5
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        ("{", "truncated"),
+        ("[]", "Expected `object`"),
+        ('{"speed": 1}', "speed is not one of credentials, token_expired,"),
+        ('{"latency": "fast"}', "$.latency"),
+        ('{"latency": -1}', "latency must be a number from 0"),
+        ('{"rate": -1}', "rate must be a number from 0"),
+        ('{"clock_offset": 1e12}', "clock_offset must be seconds within a year"),
+        ('{"wait_header": "soon"}', "wait_header"),
+        ('{"faults": {"html": 1}}', "$.faults"),
+        ('{"faults": [{"code": "typo"}]}', "'typo' is not one of"),
+        ('{"faults": [{"code": "html", "odds": 1}]}', "faults[0].odds is not one of code, rate"),
+        ('{"credentials": {"access_key_id": ""}}', "must not be empty"),
+        ('{"credentials": {"access_key": "x"}}', "credentials.access_key is not one of"),
+    ],
+)
+async def test_a_wrong_change_changes_nothing_and_says_why(clock: Clock, patch: str, said: str) -> None:
+    service = simulator(clock, admin=True)
+    before = service.conditions
+    async with asking(service, clock) as client:
+        response = await client.http.patch(CONDITIONS, content=patch)
+    assert response.status_code == 400
+    assert said in response.json()["error"]
+    assert service.conditions is before
+
+
+async def test_calls_are_counted_listed_and_forgotten(clock: Clock) -> None:
+    async with asking(simulator(clock, admin=True), clock) as client:
+        request_id = (await client.ask()).json()["RequestId"]
+        await client.ask({"PageSize": "5"})
+        said: dict[str, Any] = (await client.http.get(CALLS)).json()
+        assert said["counts"] == {"DescribeVodMediaPlayData": {"OK": 1, "Meter.ParamError": 1}}
+        assert said["calls"][0] == {
+            "at": clock.now,
+            "request_id": request_id,
+            "action": "DescribeVodMediaPlayData",
+            "parameters": PAGE,
+            "outcome": "OK",
+        }
+        assert said["calls"][1]["parameters"] == {"PageSize": "5"}
+        assert (await client.http.delete(CALLS)).status_code == 204
+        assert (await client.http.get(CALLS)).json() == {"counts": {}, "calls": []}
+
+
+async def test_a_wrong_method_is_refused_with_the_right_ones(clock: Clock) -> None:
+    async with asking(simulator(clock, admin=True), clock) as client:
+        response = await client.http.post(CONDITIONS)
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET, HEAD, PATCH"

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.simulator.faults import Fault, FaultPlan, parse_fault
+from exporter.simulator.refusals import REFUSALS
+from tests.simulator.asking import PAGE, Clock, asking, simulator
+
+if TYPE_CHECKING:
+    import httpx
+
+METER = {
+    "Meter.ParamError": (400, "Param Error:on demand,Please Check Again."),
+    "Meter.ServerInternalError": (500, "The Request Processing Has Failed Due To Some Unknown Error."),
+    "Meter.DataSourceQueryError": (500, "Data Source Error:on demand,Please Try Again."),
+    "Meter.AuthError": (403, "Authentication Failed,Please Try Again."),
+    "Meter.ReadyTsError": (502, "Get ReadyTs Failed,Please Try Again."),
+}
+
+
+async def _answer(clock: Clock, *faults: Fault, **conditions: Any) -> httpx.Response:
+    async with asking(simulator(clock, faults=faults, **conditions), clock) as client:
+        return await client.ask()
+
+
+@pytest.mark.parametrize("code", METER)
+async def test_the_five_codes_of_the_page_in_its_own_words(clock: Clock, code: str) -> None:
+    response = await _answer(clock, Fault(code))
+    assert (response.status_code, response.json()["Message"]) == METER[code]
+    assert response.json()["Code"] == code
+
+
+@pytest.mark.parametrize("code", sorted(REFUSALS))
+async def test_every_code_can_be_had_on_demand(clock: Clock, code: str) -> None:
+    response = await _answer(clock, Fault(code))
+    assert response.json()["Code"] == code
+    assert response.status_code >= 400
+
+
+async def test_a_denied_permission_says_which_policy(clock: Clock) -> None:
+    response = await _answer(clock, Fault("NoPermission"))
+    assert response.json()["AccessDeniedDetail"]["AuthAction"] == "vod:DescribeVodMediaPlayData"
+
+
+@pytest.mark.parametrize(
+    ("wait_header", "value"),
+    [
+        ("x-acs-retry-after", "1500"),
+        ("x-ratelimit-user-api", "Limit:0,Remain:0,TimeLeft:1500,Reset:1500"),
+        ("retry-after", "2"),
+        ("none", None),
+    ],
+)
+async def test_throttling_on_demand_names_the_wait_it_was_told(
+    clock: Clock, wait_header: str, value: str | None
+) -> None:
+    named = await _answer(clock, Fault("Throttling.User", wait=1.5), wait_header=wait_header)
+    assert named.headers.get(wait_header) == value
+    silent = await _answer(clock, Fault("Throttling.User"), wait_header=wait_header)
+    assert wait_header not in silent.headers
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "start"),
+    [
+        ("html", 200, b"<!DOCTYPE html>"),
+        ("empty", 200, b""),
+        ("http_408", 408, b"<!DOCTYPE html>"),
+        ("http_429", 429, b"<!DOCTYPE html>"),
+        ("http_500", 500, b"<!DOCTYPE html>"),
+        ("http_502", 502, b"<!DOCTYPE html>"),
+        ("http_503", 503, b"<!DOCTYPE html>"),
+        ("http_504", 504, b"<!DOCTYPE html>"),
+        ("truncated", 200, b'{"RequestId":'),
+    ],
+)
+async def test_bodies_that_are_no_answer(clock: Clock, fault: str, status: int, start: bytes) -> None:
+    response = await _answer(clock, Fault(fault))
+    assert response.status_code == status
+    assert response.content.startswith(start)
+    assert "date" in response.headers
+    with pytest.raises(json.JSONDecodeError):
+        response.json()
+
+
+async def test_lower_case_keys(clock: Clock) -> None:
+    response = await _answer(clock, Fault("lower_case"))
+    assert response.status_code == 500
+    assert response.json()["code"] == "InternalError"
+    assert response.json()["requestId"] == response.headers["x-acs-request-id"]
+
+
+async def test_other_types_than_documented(clock: Clock) -> None:
+    right = (await _answer(clock)).json()["QoeInfoList"][0]
+    strings = (await _answer(clock, Fault("strings"))).json()["QoeInfoList"][0]
+    assert strings == {name: str(value) for name, value in right.items()}
+    nulls = (await _answer(clock, Fault("nulls"))).json()["QoeInfoList"][0]
+    assert nulls == {name: value if name == "MediaId" else None for name, value in right.items()}
+    missing = (await _answer(clock, Fault("missing"))).json()["QoeInfoList"][0]
+    assert missing == {"MediaId": right["MediaId"]}
+    assert (await _answer(clock, Fault("null_list"))).json()["QoeInfoList"] is None
+    assert "QoeInfoList" not in (await _answer(clock, Fault("no_list"))).json()
+
+
+async def test_a_fault_counts_by_its_name(clock: Clock) -> None:
+    service = simulator(clock, faults=(Fault("html", times=1), Fault("Meter.ReadyTsError", times=2)))
+    async with asking(service, clock) as client:
+        for _ in range(4):
+            await client.ask()
+    assert service.journal.counts == {"DescribeVodMediaPlayData": {"html": 1, "Meter.ReadyTsError": 2, "OK": 1}}
+
+
+async def test_a_fault_may_be_meant_for_some_requests_only(clock: Clock) -> None:
+    fault = Fault("Meter.ReadyTsError", when={"PlayDate": "20260318", "Os": "iOS"})
+    async with asking(simulator(clock, faults=(fault,)), clock) as client:
+        assert (await client.ask({**PAGE, "PlayDate": "20260318"})).status_code == 200
+        assert (await client.ask({**PAGE, "PlayDate": "20260318", "Os": "iOS"})).status_code == 502
+
+
+async def test_a_request_that_is_not_signed_right_meets_no_fault(clock: Clock) -> None:
+    service = simulator(clock, faults=(Fault("html", times=1),))
+    async with asking(service, clock) as client:
+        assert (await client.http.get("/")).json()["Code"] == "MissingAction"
+        assert (await client.ask()).content.startswith(b"<!DOCTYPE")
+
+
+def _chosen(seed: int, *faults: Fault, requests: int = 1000) -> list[str]:
+    plan = FaultPlan(faults, seed)
+    return [fault.code if (fault := plan.choose({})) else "" for _ in range(requests)]
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
+def test_a_rate_is_met_and_the_seed_decides_when(rate: float) -> None:
+    chosen = _chosen(3, Fault("html", rate))
+    assert chosen.count("html") / 1000 == pytest.approx(rate, abs=0.05 if 0 < rate < 1 else 0)
+    assert chosen == _chosen(3, Fault("html", rate))
+    assert (chosen == _chosen(4, Fault("html", rate))) is (rate in (0, 1))
+
+
+def test_several_faults_happen_side_by_side() -> None:
+    chosen = _chosen(1, Fault("html", 0.2), Fault("empty", 0.25))
+    assert chosen.count("html") == pytest.approx(200, abs=50)
+    assert chosen.count("empty") == pytest.approx(200, abs=50)
+
+
+def test_a_fault_is_written_as_code_and_rate() -> None:
+    assert parse_fault("Meter.ReadyTsError:0.25") == Fault("Meter.ReadyTsError", 0.25)
+    assert parse_fault("stall:1") == Fault("stall", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("html", "is not CODE:RATE"),
+        ("html:often", "the rate must be a number from 0 to 1, not 'often'"),
+        ("html:1.5", "must be from 0 to 1, not 1.5"),
+        ("html:nan", "must be from 0 to 1, not nan"),
+        ("Meter.Typo:0.5", "'Meter.Typo' is not one of Meter.ParamError, "),
+        (":0.5", "'' is not one of"),
+    ],
+)
+def test_a_fault_written_wrong_says_what_is_right(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_fault(text)
+
+
+@pytest.mark.parametrize("wrong", [{"times": -1}, {"wait": -1.0}, {"wait": float("inf")}])
+def test_a_fault_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Fault("html", **wrong)

@@ -1,0 +1,195 @@
+"""The official SDK, unchanged, against the simulator: what it accepts as an answer is one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.core.days import play_date
+from exporter.core.model import Dimensions
+from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, Credentials
+from exporter.simulator.faults import Fault
+from exporter.simulator.media import EXAMPLE_MEDIA_ID
+from exporter.simulator.service import Simulator
+from tests.simulator.listening import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+# The SDK still asks for naive UTC dates, which Python 3.12 warns about.
+pytestmark = pytest.mark.filterwarnings(r"ignore:datetime\.datetime\.utcnow:DeprecationWarning")
+
+
+@contextmanager
+def _in_a_thread(simulator: Simulator) -> Iterator[str]:
+    """The simulator in a loop of its own, so that a client that blocks does not block it; gives host:port."""
+    up, loop, stop, where = threading.Event(), asyncio.new_event_loop(), asyncio.Event(), []
+
+    async def serve() -> None:
+        async with listening(simulator) as url:
+            where.append(url.removeprefix("http://"))
+            up.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert up.wait(10)
+        yield where[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    return Simulator()
+
+
+@pytest.fixture
+def endpoint(simulator: Simulator) -> Iterator[str]:
+    with _in_a_thread(simulator) as host:
+        yield host
+
+
+def _client(endpoint: str, credentials: Credentials | None = None) -> Any:
+    from alibabacloud_tea_openapi.models import Config  # noqa: PLC0415 - it reads the environment when imported
+    from alibabacloud_vod20170321.client import Client  # noqa: PLC0415 - as above
+
+    key = credentials or Credentials()
+    config = Config(
+        access_key_id=key.access_key_id,
+        access_key_secret=key.access_key_secret,
+        security_token=key.security_token,
+        endpoint=endpoint,
+        protocol="http",
+    )
+    return Client(config)
+
+
+def _request(**parameters: Any) -> Any:
+    from alibabacloud_vod20170321.models import DescribeVodMediaPlayDataRequest  # noqa: PLC0415 - as above
+
+    return DescribeVodMediaPlayDataRequest(**{"page_no": 1, "page_size": 100, **parameters})
+
+
+async def _ask(client: Any, way: str, **parameters: Any) -> Any:
+    if way == "async":
+        return await client.describe_vod_media_play_data_async(_request(**parameters))
+    return await asyncio.to_thread(client.describe_vod_media_play_data, _request(**parameters))
+
+
+WAYS = pytest.mark.parametrize("way", ["sync", "async"])
+
+
+@WAYS
+async def test_a_page(simulator: Simulator, endpoint: str, way: str) -> None:
+    day = play_date(simulator.now(), 3)
+    response = await _ask(_client(endpoint), way, play_date=day.strftime("%Y%m%d"))
+    oracle = [counts.row() for counts in simulator.catalogue.result_set(day, now=simulator.now())]
+    body = response.body
+    assert response.status_code == 200
+    assert (body.total_count, body.page_no, body.page_size) == (len(oracle), 1, 100)
+    assert body.request_id == response.headers["x-acs-request-id"]
+    assert [(row.media_id, row.video_title, row.dau, row.play_success_vv) for row in body.qoe_info_list] == [
+        (row.media_id, row.title, row.viewers, row.plays) for row in oracle[:100]
+    ]
+
+
+@WAYS
+async def test_every_parameter(simulator: Simulator, endpoint: str, way: str) -> None:
+    day = play_date(simulator.now(), 3)
+    response = await _ask(
+        _client(endpoint),
+        way,
+        play_date=day.strftime("%Y%m%d"),
+        terminal_type="Web",
+        os="Windows",
+        region="cn-shanghai",
+        media_id=EXAMPLE_MEDIA_ID,
+        order_name="PlayDurationPerUv",
+        order_type="DESC",
+        page_size=1,
+    )
+    (row,) = response.body.qoe_info_list
+    what = Dimensions("Web", "Windows", "cn-shanghai")
+    expected = simulator.catalogue.row(EXAMPLE_MEDIA_ID, day, what, now=simulator.now())
+    assert expected is not None
+    assert (row.play_duration, row.play_per_vv, row.play_duration_per_uv, row.video_duration) == (
+        expected.play_duration,
+        expected.plays_per_viewer,
+        expected.play_duration_per_viewer,
+        expected.media_duration,
+    )
+
+
+async def _error(client: Any, way: str, **parameters: Any) -> Any:
+    from alibabacloud_tea_openapi.exceptions import AlibabaCloudException  # noqa: PLC0415 - as above
+
+    with pytest.raises(AlibabaCloudException) as raised:
+        await _ask(client, way, **parameters)
+    return raised.value
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("Meter.ParamError", 400),
+        ("Meter.ServerInternalError", 500),
+        ("Meter.DataSourceQueryError", 500),
+        ("Meter.AuthError", 403),
+        ("Meter.ReadyTsError", 502),
+        ("ServiceUnavailable", 503),
+        ("NoPermission", 403),
+    ],
+)
+async def test_errors_of_the_service(simulator: Simulator, endpoint: str, way: str, code: str, status: int) -> None:
+    simulator.change(faults=(Fault(code),))
+    error = await _error(_client(endpoint), way)
+    assert (error.code, error.status_code) == (code, status)
+
+
+@WAYS
+async def test_wrong_parameters(endpoint: str, way: str) -> None:
+    error = await _error(_client(endpoint), way, page_size=101)
+    assert error.code == "Meter.ParamError"
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        (Credentials("nobody", SIMULATOR_ACCESS_KEY_SECRET), "InvalidAccessKeyId.NotFound"),
+        (Credentials(SIMULATOR_ACCESS_KEY_ID, "guess"), "SignatureDoesNotMatch"),
+        (
+            Credentials(SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, "unasked"),
+            "InvalidSecurityToken.MismatchWithAccessKey",
+        ),
+    ],
+)
+async def test_a_wrong_key(endpoint: str, way: str, key: Credentials, code: str) -> None:
+    assert (await _error(_client(endpoint, key), way)).code == code
+
+
+@WAYS
+async def test_a_temporary_key(simulator: Simulator, endpoint: str, way: str) -> None:
+    key = Credentials("sts", "secret", "token")
+    simulator.change(credentials=key)
+    assert (await _ask(_client(endpoint, key), way)).status_code == 200
+    simulator.change(token_expired=True)
+    assert (await _error(_client(endpoint, key), way)).code == "InvalidSecurityToken.Expired"
+
+
+@WAYS
+async def test_throttling_and_its_wait(simulator: Simulator, endpoint: str, way: str) -> None:
+    simulator.change(faults=(Fault("Throttling.User", wait=2.5),))
+    error = await _error(_client(endpoint), way)
+    assert error.code == "Throttling.User"
+    assert error.retry_after == 2500

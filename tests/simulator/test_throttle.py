@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from exporter.simulator.throttle import Throttle
+
+
+@pytest.mark.parametrize(("rate", "at_once"), [(0.5, 1), (1, 1), (3, 3), (50, 50)])
+def test_a_second_of_requests_may_come_at_once_and_then_the_rate_holds(rate: float, at_once: int) -> None:
+    throttle = Throttle(rate, 100.0)
+    assert [throttle.admit(100.0) for _ in range(at_once)] == [0.0] * at_once
+    wait = throttle.admit(100.0)
+    assert wait == pytest.approx(1 / rate)
+    assert throttle.admit(100.0 + wait / 2) == pytest.approx(wait / 2)
+    assert throttle.admit(100.001 + wait) == 0.0
+
+
+def test_over_time_no_more_than_the_rate_passes() -> None:
+    throttle = Throttle(10, 0.0)
+    passed = sum(throttle.admit(n / 100) == 0 for n in range(1000))
+    assert passed == pytest.approx(10 + 100, abs=2)
+
+
+def test_a_clock_that_goes_back_gives_nothing_away() -> None:
+    throttle = Throttle(1, 100.0)
+    assert throttle.admit(100.0) == 0.0
+    assert throttle.admit(50.0) > 0
+    assert throttle.admit(50.5) > 0
+
+
+def test_a_rate_of_zero_is_no_limit() -> None:
+    throttle = Throttle(0, 0.0)
+    assert not any(throttle.admit(0.0) for _ in range(1000))
