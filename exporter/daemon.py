@@ -1,0 +1,169 @@
+"""Poll queries, report how polls ended, and answer scrapes with what is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from exporter import __version__
+from exporter.core.poll import PollReport, PollResult
+from exporter.core.publication import Publication, Rules, publish
+from exporter.errors import NotReady, UpstreamError
+from exporter.exposition.publisher import Publisher
+from exporter.exposition.render import Rendered, Renderer
+from exporter.exposition.response import Response, respond
+from exporter.web.pages import QueryStatus, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exporter.config.schema import Config
+    from exporter.core.model import Query
+    from exporter.core.poll import Poller
+    from exporter.exposition.telemetry import Telemetry
+
+# Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
+POLL_TIMEOUT_SECONDS: Final = 86_400.0
+
+_log = structlog.get_logger()
+
+
+class Exporter:
+    """Polls queries, reports how polls ended, and answers scrapes with what is known."""
+
+    def __init__(
+        self,
+        config: Config,
+        poller: Poller,
+        telemetry: Telemetry,
+        now: Callable[[], float],
+        *,
+        poll_timeout: float = POLL_TIMEOUT_SECONDS,
+    ) -> None:
+        self.queries = config.core_queries()
+        self.poller = poller
+        self.telemetry = telemetry
+        self.rules = Rules(self.queries, config.stale_after, config.series_limit)
+        self._now = now
+        self._poll_timeout = poll_timeout
+        self._started_at = now()
+        self._publisher: Publisher[Rendered] = Publisher(
+            Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count, now=now
+        )
+        self._reports: dict[str, PollReport] = {}
+        self._next_polls: dict[str, float] = {}
+        self._published = (0, 0)
+        telemetry.config_loaded(self._started_at)
+
+    async def poll(self, query: Query) -> None:
+        """Poll a query to its end, whatever comes of it, and show what was learnt."""
+        try:
+            async with asyncio.timeout(self._poll_timeout):
+                report = await self.poller.poll(query)
+        except TimeoutError:
+            ended_at = self._now()
+            report = PollReport(query, ended_at - self._poll_timeout, ended_at, (), PollResult.FAILURE)
+            _log.error("poll given up", query=query.name, after_seconds=self._poll_timeout)
+        result, seconds = report.result, report.ended_at - report.started_at
+        if result is PollResult.SKIPPED:
+            self.telemetry.poll_skipped(query.name, up=False)
+        else:
+            self.telemetry.poll_ended(
+                query.name, result, seconds=seconds, ended_at=report.ended_at, up=result is PollResult.SUCCESS
+            )
+        _log_report(report)
+        await self._publisher.current()
+        self._reports[query.name] = report
+
+    def poll_skipped(self, query: str) -> None:
+        """It was time to poll, but the poll before is still under way."""
+        self.telemetry.poll_skipped(query)
+        _log.warning("poll skipped", query=query, reason="the poll before it has not ended")
+
+    def next_poll(self, query: str, at: float) -> None:
+        """The next poll of a query begins at `at`."""
+        self._next_polls[query] = at
+        self.telemetry.next_poll(query, at)
+
+    async def scrape(self, accept: str | None, accept_encoding: str | None) -> Response:
+        """Everything that is known now, in the format that was asked for."""
+        rendered = await self._publisher.current()
+        return respond(rendered, self.telemetry, accept=accept, accept_encoding=accept_encoding)
+
+    def publication(self) -> Publication:
+        """What Prometheus would see now, not rendered."""
+        return publish(self.poller.snapshot, self.rules, self._now())
+
+    def reports(self) -> tuple[PollReport, ...]:
+        """How the last poll of each query ended, in the order of the configuration."""
+        return tuple(self._reports[query.name] for query in self.queries if query.name in self._reports)
+
+    def awaited(self) -> Sequence[str]:
+        """The queries that were not yet polled to their end."""
+        return [query.name for query in self.queries if query.name not in self._reports]
+
+    def status(self) -> Status:
+        """The state at a glance, for the page."""
+        return Status(__version__, self._started_at, self._published[0], tuple(map(self._query_status, self.queries)))
+
+    def _query_status(self, query: Query) -> QueryStatus:
+        report = self._reports.get(query.name)
+        return QueryStatus(
+            query.name,
+            query.account,
+            result=report.result if report else None,
+            polled_at=report.ended_at if report else None,
+            next_poll_at=self._next_polls.get(query.name),
+        )
+
+    def _count(self, series: int, dropped: int) -> None:
+        self.telemetry.published(series, dropped)
+        if dropped and dropped != self._published[1]:
+            _log.warning(
+                "series left out",
+                published=series,
+                dropped=dropped,
+                advice="Raise series_limit, or ask for fewer media, dimensions or days.",
+            )
+        self._published = series, dropped
+
+
+def _log_report(report: PollReport) -> None:
+    """One line for the poll, one for each error code in it."""
+    by_code: dict[str, list[UpstreamError]] = defaultdict(list)
+    for outcome in report.outcomes:
+        for error in outcome.errors:
+            by_code[error.code].append(error)
+    for code, errors in by_code.items():
+        first = errors[0]
+        say = _log.info if isinstance(first, NotReady) else _log.warning
+        say(
+            "not ready yet" if isinstance(first, NotReady) else "not answered",
+            query=report.query.name,
+            account=report.query.account,
+            code=code,
+            kind=first.kind.value,
+            times=len(errors),
+            request_id=first.request_id,
+            error=first.message,
+            advice=first.advice,
+        )
+    short = sum(outcome.short_by for outcome in report.outcomes)
+    if short:
+        _log.warning(
+            "rows missing",
+            query=report.query.name,
+            account=report.query.account,
+            rows=short,
+            reason="the service counted more media than it listed, twice; no media is taken for unplayed",
+        )
+    _log.info(
+        "polled",
+        query=report.query.name,
+        result=report.result.value,
+        slices=len(report.outcomes),
+        seconds=round(report.ended_at - report.started_at, 3),
+    )

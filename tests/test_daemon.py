@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from exporter.config.loader import loads
+from exporter.daemon import Exporter
+from exporter.exposition.telemetry import Telemetry
+from tests.core.world import YESTERDAY, World, row, rows
+
+if TYPE_CHECKING:
+    import pytest
+
+    from exporter.core.poll import Poller
+
+CONFIG = loads(
+    "queries: [{name: q, account: main, media: all, days_ago: 1}]\naccounts: [{name: main}]\nseries_limit: 50",
+    file="",
+    environ={},
+)
+
+
+def exporter(world: World, poll_timeout: float = 60.0) -> Exporter:
+    telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
+    poller: Poller = world.poller()
+    return Exporter(CONFIG, poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
+
+
+async def samples(asked: Exporter, start: str) -> dict[str, float]:
+    body = (await asked.scrape(None, None)).body.decode()
+    lines = [line.rpartition(" ") for line in body.splitlines() if line.startswith(start)]
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works() -> None:
+    world = World(gate=asyncio.Event())
+    world.put([row("a")])
+    assert world.gate
+    asked = exporter(world, poll_timeout=0.01)
+
+    await asked.poll(asked.queries[0])
+
+    assert (await samples(asked, "aliyun_vod_query_polls_total"))[
+        'aliyun_vod_query_polls_total{query="q",result="failure"}'
+    ] == 1
+    assert asked.awaited() == []
+    world.gate.set()
+    await asked.poll(asked.queries[0])
+    assert await samples(asked, "aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
+
+
+async def test_a_poll_that_was_due_while_the_last_one_ran_is_counted_as_skipped() -> None:
+    asked = exporter(World())
+
+    asked.poll_skipped("q")
+    asked.next_poll("q", 1234.0)
+
+    assert (await samples(asked, "aliyun_vod_query_polls_total"))[
+        'aliyun_vod_query_polls_total{query="q",result="skipped"}'
+    ] == 1
+    assert list((await samples(asked, "aliyun_vod_query_next_poll")).values()) == [1234]
+
+
+async def test_series_beyond_the_limit_are_logged_once_and_counted_always(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.put(rows(30), YESTERDAY)
+    asked = exporter(world)
+
+    for _ in range(3):
+        await asked.poll(asked.queries[0])
+        world.now += 900
+
+    assert capsys.readouterr().out.count("series left out") == 1
+    counted = await samples(asked, "aliyun_vod_exporter_series")
+    assert counted == {"aliyun_vod_exporter_series": 48, "aliyun_vod_exporter_series_dropped": 42}
+
+
+async def test_rows_that_the_service_counts_but_does_not_list_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.totals[world.put(rows(3))] = 5
+    asked = exporter(world)
+
+    await asked.poll(asked.queries[0])
+
+    assert "rows missing" in capsys.readouterr().out

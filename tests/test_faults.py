@@ -1,0 +1,268 @@
+"""Bad days of the service: counted under the right code and kind, last good values kept, recovery without a restart."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.simulator.credentials import Credentials
+from exporter.simulator.faults import Fault
+from exporter.simulator.settings import Conditions, Settings
+from tests.stage import CONFIGURATION, Stage, staged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = 86_400.0
+FOUR_ATTEMPTS, ONE_ATTEMPT = 4.0, 1.0
+
+
+async def broken(stage: Stage, *faults: Fault, later: float = 900.0) -> str:
+    """One poll while the faults last."""
+    stage.simulator.change(faults=faults)
+    result = await stage.poll(later=later)
+    stage.simulator.change(faults=())
+    return result
+
+
+async def kept_and_recovered(stage: Stage) -> None:
+    """Everything is as before the fault; the next good answer makes it new, and the query is up again."""
+    before = await stage.plays(0)
+    assert before, "the last good values must still be there"
+    assert await stage.poll(later=3600) == "success"
+    after = await stage.plays(0)
+    assert after == stage.truth(0) != before
+    assert await stage.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "attempts", "result"),
+    [
+        ("Meter.ParamError", "parameter", ONE_ATTEMPT, "failure"),
+        ("Meter.ServerInternalError", "server", FOUR_ATTEMPTS, "failure"),
+        ("Meter.DataSourceQueryError", "server", FOUR_ATTEMPTS, "failure"),
+        ("Meter.ReadyTsError", "not_ready", ONE_ATTEMPT, "success"),
+        ("InternalError", "server", FOUR_ATTEMPTS, "failure"),
+        ("ServiceUnAvailable", "server", FOUR_ATTEMPTS, "failure"),
+        ("Throttling.Api", "throttled", FOUR_ATTEMPTS, "failure"),
+        ("http_503", "server", FOUR_ATTEMPTS, "failure"),
+        ("http_429", "throttled", FOUR_ATTEMPTS, "failure"),
+    ],
+)
+async def test_every_code_is_counted_by_itself(code: str, kind: str, attempts: float, result: str) -> None:
+    async with staged(days_ago="[0]") as stage:
+        await stage.poll()
+        before = await stage.metrics()
+
+        assert await broken(stage, Fault(code)) == result
+
+        assert await stage.errors() == {(code, kind): attempts}
+        for line in before.splitlines():
+            if line.startswith(("aliyun_vod_media_", "aliyun_vod_slice_updated")):
+                assert line in await stage.metrics()
+        await kept_and_recovered(stage)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "kind"),
+    [
+        ("html", "malformed", "malformed"),
+        ("empty", "malformed", "malformed"),
+        ("truncated", "malformed", "malformed"),
+        ("reset", "connect", "transport"),
+        ("stall", "timeout", "transport"),
+        ("trickle", "timeout", "transport"),
+    ],
+)
+async def test_what_is_no_answer_at_all_is_repeated_and_counted(fault: str, code: str, kind: str) -> None:
+    async with staged(days_ago="[0]", timeout="200ms") as stage:
+        await stage.poll()
+
+        assert await broken(stage, Fault(fault)) == "failure"
+
+        assert await stage.errors() == {(code, kind): FOUR_ATTEMPTS}
+        assert len(stage.clock.waits) == 3
+        await kept_and_recovered(stage)
+
+
+@pytest.mark.parametrize("header", ["x-acs-retry-after", "x-ratelimit-user-api", "retry-after"])
+async def test_throttling_waits_as_long_as_the_service_says_and_slows_down(header: str) -> None:
+    conditions = Conditions(wait_header=header)  # type: ignore[arg-type]
+    async with staged(Settings(conditions=conditions), days_ago="[0]") as stage:
+        await stage.poll()
+        stage.clock.waits.clear()
+
+        assert await broken(stage, Fault("Throttling.User", times=1, wait=7)) == "success"
+
+        assert await stage.errors() == {("Throttling.User", "throttled"): 1}
+        assert 7 <= sum(stage.clock.waits) <= 8
+        (rate,) = (await stage.series("^aliyun_vod_api_rate_limit_requests_per_second")).values()
+        assert rate < 1000
+        stage.clock.at += 120
+        await kept_and_recovered(stage)
+        assert (await stage.series("^aliyun_vod_api_rate_limit_requests_per_second")).popitem()[1] == 1000
+
+
+async def test_a_wrong_key_pauses_the_account_until_it_is_right_again() -> None:
+    async with staged(days_ago="[0]") as stage:
+        await stage.poll()
+        right = stage.simulator.conditions.credentials
+        stage.simulator.change(credentials=Credentials("simulator", "another secret"))
+        asked = len(stage.simulator.journal.calls)
+
+        assert await stage.poll(later=900) == "failure"
+        assert await stage.poll(later=10) == "skipped"
+        assert len(stage.simulator.journal.calls) == asked + 1
+        assert await stage.errors() == {("SignatureDoesNotMatch", "auth"): 1}
+        assert await stage.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 0}
+
+        stage.simulator.change(credentials=right)
+        assert await stage.poll(later=10) == "skipped"
+        stage.clock.at += 300
+        await kept_and_recovered(stage)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("Meter.AuthError", "auth"),
+        ("Forbidden.RAM", "auth"),
+        ("InvalidAccessKeyId.NotFound", "auth"),
+        ("OperationDenied.Suspended", "auth"),
+    ],
+)
+async def test_an_authentication_error_is_asked_once_and_probed_after_five_minutes(code: str, kind: str) -> None:
+    async with staged(days_ago="[0, 1, 2, 3]") as stage:
+        await stage.poll()
+
+        await broken(stage, Fault(code))
+
+        counted = await stage.errors()
+        assert set(counted) == {(code, kind)}
+        assert counted[code, kind] <= 4  # those that were under way together, none after them
+        await kept_and_recovered(stage)
+
+
+@pytest.mark.parametrize("offset", [1000.0, -1000.0])
+async def test_a_wrong_clock_is_named_and_by_how_much(offset: float, capsys: pytest.CaptureFixture[str]) -> None:
+    async with staged(days_ago="[0]") as stage:
+        await stage.poll()
+        stage.simulator.change(clock_offset=offset)
+
+        assert await stage.poll(later=900) == "failure"
+
+        assert await stage.errors() == {("InvalidTimeStamp.Expired", "clock"): 1}
+        assert "1000 s" in capsys.readouterr().out
+        stage.simulator.change(clock_offset=0.0)
+        await kept_and_recovered(stage)
+
+
+async def test_an_expired_token_is_fetched_again_once_and_a_new_one_mends_it(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    text = CONFIGURATION.replace("simulator-secret}", f"simulator-secret, security_token_file: {token}}}")
+    async with staged(text=text, days_ago="[0]") as stage:
+        stage.simulator.change(credentials=Credentials(security_token="old"))
+        await stage.poll()
+        stage.simulator.change(token_expired=True)
+
+        assert await stage.poll(later=900) == "failure"
+        assert await stage.errors() == {("InvalidSecurityToken.Expired", "auth"): 2}
+        assert await stage.poll(later=900) == "failure"  # the probe after five minutes
+
+        token.write_text("new")
+        stage.simulator.change(token_expired=False, credentials=Credentials(security_token="new"))
+        await kept_and_recovered(stage)
+
+
+async def test_a_reused_nonce_is_asked_once_more() -> None:
+    async with staged(days_ago="[0]") as stage:
+        await stage.poll()
+
+        assert await broken(stage, Fault("SignatureNonceUsed", times=1)) == "success"
+        assert await broken(stage, Fault("SignatureNonceUsed")) == "failure"
+
+        assert await stage.errors() == {("SignatureNonceUsed", "other"): 3}
+        await kept_and_recovered(stage)
+
+
+async def test_one_failure_among_many_answers_is_repeated_and_nobody_notices() -> None:
+    async with staged(Settings(media=500), days_ago="[0, 1]") as stage:
+        stage.simulator.change(faults=(Fault("Meter.ServerInternalError", 0.3), Fault("reset", 0.2)))
+        for _ in range(20):  # with four attempts each, some poll gets through
+            if await stage.poll(later=900) == "success":
+                break
+
+        assert await stage.plays(1) == stage.truth(1)
+        counted = await stage.errors()
+        assert counted["Meter.ServerInternalError", "server"] > 0
+        assert counted["connect", "transport"] > 0
+
+
+async def test_not_ready_shows_the_slice_and_keeps_the_day() -> None:
+    async with staged(days_ago="[1, 2]") as stage:
+        await broken(stage, Fault("Meter.ReadyTsError", when={"PlayDate": "20240323"}))
+
+        assert await stage.plays(1) == {}
+        assert await stage.plays(2) == stage.truth(2)
+        ready = await stage.series("^aliyun_vod_slice_ready")
+        assert [value for name, value in sorted(ready.items())] == [0, 1]
+        assert await stage.series("^aliyun_vod_slice_settled.*days_ago=.1") != {}
+
+        await stage.poll(later=900)
+        assert await stage.plays(1) == stage.truth(1)
+
+
+async def test_at_midnight_the_days_move_and_nothing_else() -> None:
+    async with staged(days_ago="[0, 1]") as stage:
+        await stage.poll()
+        before = await stage.plays(0)
+
+        stage.clock.at += DAY / 2 - 0.001
+        assert await stage.plays(0) == before
+        stage.clock.at += 0.002
+
+        assert (await stage.plays(0), await stage.plays(1)) == ({}, before)
+        (date,) = (await stage.series('^aliyun_vod_play_date_timestamp_seconds{days_ago="1"}')).values()
+        assert date == datetime.fromisoformat("2024-03-24T00:00:00+08:00").timestamp()
+
+
+async def test_what_is_stale_is_gone_and_what_is_settled_stays() -> None:
+    async with staged(days_ago="[0, 1, 2, 3, 4, 5]") as stage:
+        for _ in range(3):
+            await stage.poll(later=60)
+        stage.simulator.change(faults=(Fault("Meter.ServerInternalError"),))
+
+        settled = await stage.plays(1)
+        assert await stage.poll(later=2 * DAY + 1) == "partial"
+
+        assert await stage.plays(3) == settled
+        assert await stage.plays(2) == {}, "today of two days ago, never final, is stale"
+
+
+async def test_the_series_limit_keeps_the_most_played() -> None:
+    async with staged(days_ago="[1]", text=CONFIGURATION + "series_limit: 50\n") as stage:
+        await stage.poll()
+
+        shown = await stage.plays()
+        truth = sorted(stage.truth().items(), key=lambda item: -item[1])
+        assert list(dict(sorted(shown.items(), key=lambda item: -item[1]))) == [m for m, _ in truth[: len(shown)]]
+        counts = await stage.series("^aliyun_vod_exporter_series")
+        assert counts["aliyun_vod_exporter_series"] <= 50
+        assert counts["aliyun_vod_exporter_series_dropped"] > 100
+
+
+async def test_a_budget_pauses_polling_and_goes_on_the_next_day() -> None:
+    text = CONFIGURATION.replace("concurrency: 8", "concurrency: 8, calls_per_day: 3")
+    async with staged(days_ago="[0, 1]", text=text) as stage:
+        assert await stage.poll() == "success"
+        assert await stage.series("calls_remaining") == {'aliyun_vod_api_calls_remaining_today{account="main"}': 1}
+
+        assert await stage.poll(later=3600) == "partial"
+        assert await stage.poll(later=3600) == "skipped"
+        assert len(stage.simulator.journal.calls) == 3
+
+        assert await stage.poll(later=DAY / 2) == "success"
+        assert len(stage.simulator.journal.calls) == 5

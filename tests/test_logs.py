@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from exporter import logs
+
+pytestmark = pytest.mark.usefixtures("pristine_logs")
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+def lines(stream: io.StringIO) -> list[str]:
+    """Log lines without their times."""
+    return [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()]
+
+
+def test_logfmt_quotes_what_needs_it_and_stays_on_one_line(stream: io.StringIO) -> None:
+    logs.configure("info", "logfmt", stream)
+
+    structlog.get_logger().info("poll ended", query="a b", result="success", title='标题 "x"\nnext')
+
+    assert lines(stream) == [r'level=info msg="poll ended" query="a b" result=success title="标题 \"x\"\nnext"']
+    assert stream.getvalue().startswith("ts=20")
+
+
+def test_json_is_one_object_a_line(stream: io.StringIO) -> None:
+    logs.configure("info", "json", stream)
+
+    structlog.get_logger().warning("poll ended", calls=3, title="标题")
+
+    entry = json.loads(stream.getvalue())
+    assert list(entry) == ["ts", "level", "msg", "calls", "title"]
+    assert entry | {"ts": ""} == {"ts": "", "level": "warning", "msg": "poll ended", "calls": 3, "title": "标题"}
+
+
+@pytest.mark.parametrize("name", ["uvicorn.error", "apscheduler.scheduler", "some.library"])
+def test_lines_of_libraries_have_the_same_shape(stream: io.StringIO, name: str) -> None:
+    logs.configure("info", "logfmt", stream)
+
+    logging.getLogger(name).warning("run of %s was late", "x")
+
+    assert lines(stream) == [f'level=warning msg="run of x was late" logger={name}']
+
+
+def test_an_exception_is_one_line(stream: io.StringIO) -> None:
+    logs.configure("info", "logfmt", stream)
+
+    try:
+        raise ValueError("no such thing")  # noqa: TRY301 - an exception with a place it was raised at
+    except ValueError:
+        logging.getLogger("some.library").exception("it broke")
+
+    (line,) = lines(stream)
+    assert line.startswith('level=error msg="it broke" logger=some.library error="ValueError: no such thing" at=tests.')
+
+
+@pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_the_level_is_a_threshold(stream: io.StringIO, level: str, expected: int) -> None:
+    logs.configure(level, "logfmt", stream)
+
+    log = structlog.get_logger()
+    for say in (log.debug, log.info, log.warning, log.error):
+        say("something")
+
+    assert len(lines(stream)) == expected
+
+
+@pytest.mark.parametrize("level", logs.LEVELS)
+def test_what_httpcore_says_of_headers_is_never_logged(stream: io.StringIO, level: str) -> None:
+    logs.configure(level, "logfmt", stream)
+
+    logging.getLogger("httpcore.http11").debug("send_request_headers Authorization: secret")
+
+    assert "secret" not in stream.getvalue()
