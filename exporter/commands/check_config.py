@@ -1,0 +1,101 @@
+"""Validate the configuration, then print what it costs: slices, API calls and series per query."""
+
+from __future__ import annotations
+
+import sys
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Final
+
+from exporter.commands import flags as spelt
+from exporter.config.loader import load
+from exporter.config.schema import schema_json
+from exporter.core.cost import Cost, Estimate, cost
+from exporter.core.days import Settlement
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from exporter.config.schema import Config
+
+_HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, steady day", "series")
+_SECONDS_PER_DAY: Final = 86_400
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    spelt.config_file(parser)
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
+
+
+def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print the costs, or raise ConfigError with every problem."""
+    if arguments.schema:
+        sys.stdout.write(schema_json() + "\n")
+        return 0
+    config = load(arguments.config_file, environ)
+    sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config)}\n")
+    for warning in warnings(config):
+        sys.stderr.write(f"warning: {warning}\n")
+    return 0
+
+
+def report(config: Config) -> str:
+    """The costs as a table: a line for each query, and the totals of each account."""
+    costs = _costs(config)
+    lines: list[tuple[str, ...]] = [_HEADINGS]
+    for account, by_query in costs.items():
+        lines += [(account, name, *_figures(each)) for name, each in by_query.items()]
+        lines.append((account, "(total)", *_figures(_total(by_query.values()))))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """What is valid but will not go well."""
+    for account in config.accounts:
+        by_query = _costs(config).get(account.name, {})
+        if not by_query:
+            yield f"account {account.name} is not used by any query"
+            continue
+        calls = _total(by_query.values()).steady_day.low
+        possible = account.limits.requests_per_second * _SECONDS_PER_DAY
+        if account.limits.calls_per_day and calls > account.limits.calls_per_day:
+            yield (
+                f"account {account.name}: a steady day takes {calls} calls or more, calls_per_day is"
+                f" {account.limits.calls_per_day}: polling will pause. Poll less often, or fewer dimensions or days."
+            )
+        if calls > possible:
+            yield (
+                f"account {account.name}: a steady day takes {calls} calls or more, requests_per_second allows"
+                f" {possible:.0f}: polls will be skipped. Poll less often, or fewer dimensions or days."
+            )
+    series = _total(each for by_query in _costs(config).values() for each in by_query.values()).series
+    if series.low > config.series_limit:
+        yield f"{series} series, series_limit is {config.series_limit}: media with the fewest plays will be left out"
+
+
+def _costs(config: Config) -> dict[str, dict[str, Cost]]:
+    """By account and query, in the order of the file."""
+    settlement = Settlement(config.settle.after, config.settle.unchanged)
+    queries = config.core_queries()
+    return {
+        account: {query.name: cost(query, settlement) for query in queries if query.account == account}
+        for account in dict.fromkeys(query.account for query in queries)
+    }
+
+
+def _total(costs: Iterable[Cost]) -> Cost:
+    each = tuple(costs)
+    nothing = Estimate(0, 0)
+    return Cost(
+        sum(one.slices for one in each),
+        reduce(add, (one.first_poll for one in each), nothing),
+        reduce(add, (one.steady_day for one in each), nothing),
+        reduce(add, (one.series for one in each), nothing),
+    )
+
+
+def _figures(one: Cost) -> tuple[str, ...]:
+    return str(one.slices), str(one.first_poll), str(one.steady_day), str(one.series)

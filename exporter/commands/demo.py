@@ -1,0 +1,113 @@
+"""Simulator and exporter on loopback with a ready configuration; prints what to open."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from string import Template
+from typing import TYPE_CHECKING, Final
+
+from exporter import app
+from exporter.commands import flags as spelt
+from exporter.commands.serve import told_to_stop
+from exporter.config.loader import loads
+from exporter.core import days
+from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.simulator.service import Simulator
+from exporter.simulator.settings import Settings
+from exporter.web.server import bound, serving, urls
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from exporter.config.schema import Config
+
+# What a small team would write, with shorter intervals so that something happens while one looks.
+_CONFIGURATION: Final = Template("""
+accounts:
+  - name: demo
+    endpoint: $endpoint
+    credentials: {access_key_id: $access_key_id, access_key_secret: $access_key_secret}
+    limits: {requests_per_second: 100, concurrency: 4}
+queries:
+  - name: catalogue
+    every: 1m
+    media: all
+    dimensions:
+      - {}
+      - {terminal_type: [Native, Web]}
+      - {os: [Android, iOS, Windows, macOS, Linux]}
+      - {region: [cn-beijing, cn-shanghai, cn-shenzhen, ap-northeast-1, ap-southeast-1, ap-southeast-5, eu-central-1]}
+    days_ago: [0, 1, 2, 8, 9]
+  - name: last-30-days
+    every: 5m
+    media: {top: 20, by: plays}
+    days_ago: [$last_30_days]
+""")
+
+_OPEN: Final = Template("""
+The simulated service: $simulator   (access key $access_key_id)
+The exporter:          $exporter
+
+  curl $exporter$metrics     what Prometheus scrapes
+  $exporter/                 the state at a glance
+  $exporter/-/ready          whether the first poll is done
+
+One media has lost nearly all its plays since yesterday. In Prometheus it is found with
+  aliyun_vod_media_plays{days_ago="1"} / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5
+
+Ctrl-C ends it.
+""")
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    spelt.listen_address(parser, f"127.0.0.1:{spelt.EXPORTER_PORT}")
+    spelt.telemetry_path(parser)
+    parser.add_argument(
+        "--media", type=spelt.counted, default=120, metavar="N", help="how many media the made-up account has"
+    )
+
+
+def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Serve both until SIGTERM or SIGINT. Raises StartError."""
+    asyncio.run(_serve(arguments, environ))
+    return 0
+
+
+async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    simulator = Simulator(Settings(media=arguments.media, collapse_on=days.play_date(time.time(), 1)))
+    with bound(["127.0.0.1:0"]) as sockets:
+        (endpoint,) = urls(sockets)
+        async with told_to_stop() as stop, serving(simulator.app, sockets, date_header=False):
+            try:
+                await app.serve(
+                    _configuration(endpoint),
+                    app.Surroundings(environ),
+                    listen=arguments.listen,
+                    telemetry_path=arguments.telemetry_path,
+                    stop=stop,
+                    listening=lambda places: _tell(endpoint, places[0], arguments.telemetry_path),
+                )
+            finally:
+                simulator.close()
+
+
+def _configuration(endpoint: str) -> Config:
+    text = _CONFIGURATION.substitute(
+        endpoint=endpoint,
+        access_key_id=SIMULATOR_ACCESS_KEY_ID,
+        access_key_secret=SIMULATOR_ACCESS_KEY_SECRET,
+        last_30_days=", ".join(map(str, range(days.OLDEST_DAYS_AGO))),
+    )
+    return loads(text, file="demo.yaml", environ={})
+
+
+def _tell(simulator: str, exporter: str, telemetry_path: str) -> None:
+    told = _OPEN.substitute(
+        simulator=simulator, exporter=exporter, metrics=telemetry_path, access_key_id=SIMULATOR_ACCESS_KEY_ID
+    )
+    sys.stdout.write(told)
+    sys.stdout.flush()

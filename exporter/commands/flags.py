@@ -1,0 +1,80 @@
+"""Flags that several commands have, spelt once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from exporter.web.server import parse_address
+
+EXPORTER_PORT: Final = 9985
+SIMULATOR_PORT: Final = 9986
+
+
+def config_file(parser: argparse.ArgumentParser) -> None:
+    """Add `--config.file`."""
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path("config.yaml"),
+        metavar="FILE",
+        help="configuration (YAML)",
+    )
+
+
+def listen_address(parser: argparse.ArgumentParser, default: str, flag: str = "--web.listen-address") -> None:
+    """Add `--web.listen-address`; given several times, it listens on each."""
+    parser.add_argument(
+        flag,
+        dest="listen",
+        action=_Each,
+        type=_address,
+        default=[default],
+        metavar="HOST:PORT",
+        help="where to listen, as in :9985, 127.0.0.1:0 (a free port, logged) or [::1]:9985; repeatable",
+    )
+
+
+def telemetry_path(parser: argparse.ArgumentParser) -> None:
+    """Add `--web.telemetry-path`."""
+    parser.add_argument(
+        "--web.telemetry-path",
+        dest="telemetry_path",
+        type=_path,
+        default="/metrics",
+        metavar="PATH",
+        help="where the metrics are",
+    )
+
+
+def counted(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+class _Each(argparse.Action):
+    """Appends, but to an empty list: argparse's own `append` adds to the default."""
+
+    def __call__(
+        self, _parser: argparse.ArgumentParser, given: argparse.Namespace, value: object, _flag: str | None = None
+    ) -> None:
+        before = getattr(given, self.dest)
+        setattr(given, self.dest, [value] if before is self.default else [*before, value])
+
+
+def _address(text: str) -> str:
+    try:
+        parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or len(text) == 1 or text.startswith("/-/") or not text.isprintable() or "{" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path of its own: write one like /metrics")
+    return text

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.cli import main
+from exporter.commands.check_config import report, warnings
+from exporter.config.loader import loads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from exporter.config.schema import Config
+
+pytestmark = pytest.mark.usefixtures("pristine_logs")
+
+TWO_ACCOUNTS = """
+accounts: [{name: main}, {name: second}]
+queries:
+  - {name: headline, account: main, media: {ids: [a, b, c]}, days_ago: [1], dimensions: [{}, {os: [Android, iOS]}]}
+  - {name: popular, account: main, media: {top: 250}, days_ago: 8, every: 1d}
+  - {name: catalogue, account: second, media: all, days_ago: 8, every: 1d}
+"""
+
+
+def config(text: str) -> Config:
+    return loads(text, file="config.yaml", environ={})
+
+
+def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> None:
+    assert report(config(TWO_ACCOUNTS)) == (
+        "account  query      slices  calls, first poll  calls, steady day  series\n"
+        "main     headline   3       9                  342                51\n"
+        "main     popular    1       1 to 3             1 to 3             0 to 1750\n"
+        "main     (total)    4       10 to 12           343 to 345         51 to 1801\n"
+        "second   catalogue  1       at least 1         at least 1         at least 0\n"
+        "second   (total)    1       at least 1         at least 1         at least 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("", []),
+        (
+            "limits: {calls_per_day: 342}",
+            [
+                (
+                    "account main: a steady day takes 343 calls or more, calls_per_day is 342: polling will pause. Poll"
+                    " less often, or fewer dimensions or days."
+                )
+            ],
+        ),
+        ("limits: {calls_per_day: 343}", []),
+        (
+            "limits: {requests_per_second: 0.003}",
+            [
+                (
+                    "account main: a steady day takes 343 calls or more, requests_per_second allows 259: polls will be"
+                    " skipped. Poll less often, or fewer dimensions or days."
+                )
+            ],
+        ),
+    ],
+)
+def test_what_will_not_go_well_is_a_warning(changed: str, expected: list[str]) -> None:
+    text = TWO_ACCOUNTS.replace("{name: main}", f"{{name: main, {changed}}}" if changed else "{name: main}")
+
+    assert list(warnings(config(text))) == expected
+
+
+def test_an_account_without_a_query_and_too_many_series_are_warnings() -> None:
+    text = TWO_ACCOUNTS.replace("{name: second}", "{name: second}, {name: third}") + "series_limit: 50\n"
+
+    assert list(warnings(config(text))) == [
+        "account third is not used by any query",
+        "at least 51 series, series_limit is 50: media with the fewest plays will be left out",
+    ]
+
+
+def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(TWO_ACCOUNTS + "series_limit: 50\n")
+
+    assert main(["check-config", f"--config.file={file}"], {}) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS))}\n"
+    assert printed.err.startswith("warning: at least 51 series")
+
+
+def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-config", "--schema"], {}) == 0
+
+    assert set(json.loads(capsys.readouterr().out)["properties"]) >= {"accounts", "queries", "stale_after"}
