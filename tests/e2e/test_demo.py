@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text
+
+from tests.e2e.processes import exporter, prometheus, until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The URL of a demo after its first polls."""
+    with exporter(tmp_path_factory.mktemp("demo"), "demo", "--web.listen-address=127.0.0.1:0") as process:
+        url = process.url()
+        until(lambda: httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK, "the demo to be ready")
+        yield url
+        assert process.stop() == 0
+        assert "Traceback" not in process.said()
+        assert "Warning" not in process.said()
+        assert f"curl {url}/metrics" in process.out.read_text()
+
+
+def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal_types(demo: str) -> None:
+    values: dict[str, set[str]] = defaultdict(set)
+    for family in text(httpx.get(f"{demo}/metrics").text):
+        if family.name == "aliyun_vod_media_plays":
+            for sample in family.samples:
+                for name, value in sample.labels.items():
+                    values[name].add(value)
+
+    assert len(values["media_id"]) >= 100
+    assert values["days_ago"] >= {"1", "2", "8", "9"}
+    assert values["terminal_type"] == {"all", "Native", "Web"}
+    assert values["os"] == {"all", "Android", "iOS", "Windows", "macOS", "Linux"}
+    assert len(values["region"]) == 8
+
+
+@pytest.mark.tool("promtool")
+@pytest.mark.parametrize("accept", ["text/plain;version=0.0.4", "text/plain;version=1.0.0"])
+def test_promtool_has_nothing_to_complain_of(demo: str, accept: str) -> None:
+    body = httpx.get(f"{demo}/metrics", headers={"Accept": accept}).content
+
+    checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
+
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_every_format_tells_the_same(demo: str) -> None:
+    def plays(accept: str) -> set[tuple[str, float]]:
+        answer = httpx.get(f"{demo}/metrics", headers={"Accept": accept})
+        assert answer.headers["content-type"].startswith(accept.partition(";")[0])
+        parse: Any = openmetrics if "openmetrics" in accept else text
+        families = parse(answer.text)
+        (family,) = (family for family in families if family.name == "aliyun_vod_media_plays")
+        return {(str(sorted(sample.labels.items())), sample.value) for sample in family.samples}
+
+    formats = ("text/plain;version=0.0.4", "text/plain;version=1.0.0", "application/openmetrics-text;version=1.0.0")
+    first, *others = [plays(accept) for accept in formats]
+    assert first
+    assert all(other == first for other in others)
+
+
+def test_gzip_is_for_those_who_ask(demo: str) -> None:
+    with httpx.stream("GET", f"{demo}/metrics", headers={"Accept-Encoding": "gzip"}) as answer:
+        packed = b"".join(answer.iter_raw())
+        assert answer.headers["content-encoding"] == "gzip"
+    plain = httpx.get(f"{demo}/metrics", headers={"Accept-Encoding": "identity"})
+
+    assert "content-encoding" not in plain.headers
+    assert re.findall(rb"^aliyun_vod_media.*", gzip.decompress(packed), re.MULTILINE) == re.findall(
+        rb"^aliyun_vod_media.*", plain.content, re.MULTILINE
+    )
+
+
+@pytest.mark.tool("prometheus")
+def test_the_collapsed_media_is_found_as_the_demo_says(demo: str, tmp_path: Path) -> None:
+    asked = (
+        'aliyun_vod_media_plays{days_ago="1",terminal_type="all",os="all",region="all"}'
+        ' / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5'
+    )
+    with prometheus(tmp_path, demo) as server:
+        found = until(lambda: server.query(asked), "the drop")
+
+    assert len(found) >= 1

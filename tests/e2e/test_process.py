@@ -1,0 +1,116 @@
+"""The daemon as its operator meets it: signals, a stalled service, a taken port, logs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.e2e.processes import exporter, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIGURATION = """
+accounts:
+  - name: main
+    endpoint: {endpoint}
+    timeout: {timeout}
+queries:
+  - {{name: q, media: all, days_ago: [0, 1, 2]}}
+"""
+KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
+LISTEN = "--web.listen-address=127.0.0.1:0"
+
+
+def write(folder: Path, endpoint: str, timeout: str = "1m") -> None:
+    (folder / "config.yaml").write_text(CONFIGURATION.format(endpoint=endpoint, timeout=timeout))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_a_stalled_poll_ends_it_at_once_with_status_0(tmp_path: Path, number: int) -> None:
+    with exporter(tmp_path, "simulate", LISTEN, "--fail=stall:1") as simulator:
+        write(tmp_path, simulator.url())
+        with exporter(tmp_path, "serve", LISTEN, **KEYS) as daemon:
+            url = daemon.url()
+            until(lambda: "requests_total" in httpx.get(f"{url}/metrics").text, "the first scrape")
+            until(
+                lambda: 'aliyun_vod_api_requests_total{account="main"} 3.0' in httpx.get(f"{url}/metrics").text,
+                "three stalled requests",
+            )
+            begun = time.monotonic()
+            assert daemon.stop(number) == 0
+            took = time.monotonic() - begun
+        assert took < 5, "the contract's own limit"
+        assert simulator.stop() == 0
+        for process in (daemon, simulator):
+            for word in ("Traceback", "never awaited", "was destroyed", "Warning"):
+                assert word not in process.said()
+
+
+def test_it_starts_without_the_service_and_recovers_when_it_comes(tmp_path: Path) -> None:
+    with exporter(tmp_path, "simulate", LISTEN) as simulator:
+        endpoint = simulator.url()
+        write(tmp_path, endpoint)
+        (tmp_path / "config.yaml").write_text(
+            (tmp_path / "config.yaml").read_text().replace("days_ago", "every: 10s, days_ago")
+        )
+        assert simulator.stop() == 0
+        with exporter(tmp_path, "serve", LISTEN, **KEYS) as daemon:
+            url = daemon.url()
+            until(lambda: 'code="connect",kind="transport"} ' in httpx.get(f"{url}/metrics").text, "a failed attempt")
+            with exporter(tmp_path, "simulate", f"--web.listen-address={endpoint.removeprefix('http://')}"):
+                until(lambda: "aliyun_vod_media_plays{" in httpx.get(f"{url}/metrics").text, "recovery")
+            assert daemon.stop() == 0
+            assert "Traceback" not in daemon.said()
+
+
+def test_a_taken_port_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
+    with exporter(tmp_path, "simulate", LISTEN) as simulator:
+        endpoint = simulator.url()
+        write(tmp_path, endpoint)
+        taken = f"--web.listen-address={endpoint.removeprefix('http://')}"
+        with exporter(tmp_path, "serve", taken, **KEYS) as daemon:
+            assert daemon.process.wait(30) == 1
+            assert daemon.said() == (
+                f"aliyun-vod-exporter: cannot listen on {endpoint.removeprefix('http://')}: Address already in use."
+                " Choose another --web.listen-address or stop what uses it.\n"
+            )
+
+
+def test_json_logs_are_json_from_the_first_line_to_the_last_and_tell_no_secret(tmp_path: Path) -> None:
+    with exporter(tmp_path, "simulate", LISTEN, "--access-key-secret=another") as simulator:
+        write(tmp_path, simulator.url())
+        with exporter(tmp_path, "serve", LISTEN, "--log.format=json", "--log.level=debug", **KEYS) as daemon:
+            until(lambda: "SignatureDoesNotMatch" in daemon.said(), "the refusal in the log")
+            assert daemon.stop() == 0
+            entries = [json.loads(line) for line in daemon.said().splitlines()]
+            assert all({"ts", "level", "msg"} <= entry.keys() for entry in entries)
+            (refused, *_) = (entry for entry in entries if entry["msg"] == "not answered")
+            assert refused["code"] == "SignatureDoesNotMatch"
+            assert refused["request_id"]
+            assert refused["advice"]
+            assert KEYS["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in daemon.said()
+
+
+@pytest.mark.parametrize(("output", "expected"), [("table", "media_id"), ("json", '"plays": '), ("prom", "# HELP ")])
+def test_fetch_prints_one_poll(tmp_path: Path, output: str, expected: str) -> None:
+    with exporter(tmp_path, "simulate", LISTEN, "--media=3") as simulator:
+        write(tmp_path, simulator.url())
+        with exporter(tmp_path, "fetch", f"--output={output}", **KEYS) as fetch:
+            assert fetch.process.wait(60) == 0
+            assert expected in fetch.out.read_text()
+            assert "polled q: success, 3 slices" in fetch.said()
+
+
+def test_fetch_ends_with_status_1_when_a_query_failed(tmp_path: Path) -> None:
+    with exporter(tmp_path, "simulate", LISTEN, "--fail=Meter.ParamError:1") as simulator:
+        write(tmp_path, simulator.url())
+        with exporter(tmp_path, "fetch", **KEYS) as fetch:
+            assert fetch.process.wait(60) == 1
+            assert "Meter.ParamError" in fetch.said()
+            assert "Traceback" not in fetch.said()
