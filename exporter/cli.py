@@ -90,7 +90,7 @@ class _Defaults(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         default = action.default
-        nothing = default is None or default is False or default == [] or default == argparse.SUPPRESS
+        nothing = default is None or default is False or default in ([], argparse.SUPPRESS)
         if not action.option_strings or nothing:
             return action.help
         shown = ", ".join(default) if isinstance(default, list) else default
