@@ -90,6 +90,7 @@ async def assembled(config: Config, surroundings: Surroundings) -> AsyncGenerato
             settlement=Settlement(config.settle.after, config.settle.unchanged),
             savings=telemetry,
             now=surroundings.now,
+            queries=queries,
         )
         yield Exporter(config, poller, telemetry, surroundings.now)
 

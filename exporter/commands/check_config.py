@@ -59,16 +59,17 @@ def warnings(config: Config) -> Iterator[str]:
         if not by_query:
             yield f"account {account.name} is not used by any query"
             continue
-        calls = _total(by_query.values()).steady_day.low
+        steady = _total(by_query.values()).steady_day
+        most = steady.low if steady.high is None else steady.high
         possible = account.limits.requests_per_second * _SECONDS_PER_DAY
-        if account.limits.calls_per_day and calls > account.limits.calls_per_day:
+        if account.limits.calls_per_day and most > account.limits.calls_per_day:
             yield (
-                f"account {account.name}: a steady day takes {calls} calls or more, calls_per_day is"
+                f"account {account.name}: a steady day takes {steady} calls, calls_per_day is"
                 f" {account.limits.calls_per_day}: polling will pause. Poll less often, or fewer dimensions or days."
             )
-        if calls > possible:
+        if most > possible:
             yield (
-                f"account {account.name}: a steady day takes {calls} calls or more, requests_per_second allows"
+                f"account {account.name}: a steady day takes {steady} calls, requests_per_second allows"
                 f" {possible:.0f}: polls will be skipped. Poll less often, or fewer dimensions or days."
             )
     series = _total(each for by_query in _costs(config).values() for each in by_query.values()).series

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import ByIds, Everything, Top
 from exporter.core.plan import PAGE_SIZE
+from exporter.core.search import FEW, MANY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.core.days import Settlement
-    from exporter.core.model import Media, Query
+    from exporter.core.model import Dimensions, Media, Query
 
 _DAY: Final = 86_400.0
 # A query that is asked less than daily meets a play date at any time of its days: so many of them are averaged.
@@ -50,16 +53,25 @@ class Cost:
     series: Estimate
 
 
-def cost(query: Query, settlement: Settlement) -> Cost:
-    """The cost of a query whose numbers stop changing when its days can be final."""
-    slices = len(query.dimensions) * len(query.days_ago)
-    calls, media = _per_slice(query.media)
-    polls = _polls_of_a_date(query, settlement) * len(query.dimensions)
+def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] | None = None) -> Cost:
+    """The cost of a query whose numbers stop changing when its days can be final.
+
+    `totals` says how many media have plays on a day, by filter, where that is known.
+    """
+    polls = _polls_of_a_date(query, settlement)
+    nothing = Estimate(0, 0)
+    first = steady = series = nothing
+    for dimensions in query.dimensions:
+        calls, media = _per_slice(query.media, (totals or {}).get(dimensions))
+        first += _times(calls, len(query.days_ago))
+        steady += _times(calls, polls)
+        series += _times(media, len(query.days_ago) * _SERIES_PER_ROW)
+    most = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
+    highs = [estimate.high for estimate in most]
+    known = [high for high in highs if high is not None]
+    distinct = Estimate(max(estimate.low for estimate in most), max(known) if len(known) == len(highs) else None)
     return Cost(
-        slices,
-        first_poll=_times(calls, slices),
-        steady_day=_times(calls, polls),
-        series=_times(media, slices * _SERIES_PER_ROW + _SERIES_PER_MEDIA),
+        len(query.dimensions) * len(query.days_ago), first, steady, series + _times(distinct, _SERIES_PER_MEDIA)
     )
 
 
@@ -67,15 +79,26 @@ def _times(estimate: Estimate, factor: float) -> Estimate:
     return Estimate(ceil(estimate.low * factor), None if estimate.high is None else ceil(estimate.high * factor))
 
 
-def _per_slice(media: Media) -> tuple[Estimate, Estimate]:
-    """Calls for one slice, and media with series in it."""
+def _per_slice(media: Media, total: int | None) -> tuple[Estimate, Estimate]:
+    """Calls for one slice of `total` media with plays (None: not known), and media with series in it."""
+    pages = None if total is None else max(1, ceil(total / PAGE_SIZE))
     match media:
         case ByIds(ids):
-            return Estimate(len(ids), len(ids)), Estimate(len(ids), len(ids))
+            return _by_ids(len(ids), pages), Estimate(len(ids), len(ids))
         case Top(n):
-            return Estimate(1, ceil(n / PAGE_SIZE)), Estimate(0, n)
+            if total is None or pages is None:
+                return Estimate(1, ceil(n / PAGE_SIZE)), Estimate(0, n)
+            calls, shown = min(pages, ceil(n / PAGE_SIZE)), min(n, total)
+            return Estimate(calls, calls), Estimate(shown, shown)
         case Everything():
-            return Estimate(1, None), Estimate(0, None)
+            return Estimate(pages or 1, pages), Estimate(total or 0, total)
+
+
+def _by_ids(wanted: int, pages: int | None) -> Estimate:
+    """By ID, by page or first the one and then the other; see Search."""
+    if wanted <= (FEW if pages is None else min(MANY, pages)):
+        return Estimate(wanted, wanted)
+    return Estimate(1, wanted + 1 if pages is None else min(wanted + 1, pages))
 
 
 def _polls_of_a_date(query: Query, settlement: Settlement) -> float:

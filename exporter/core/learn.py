@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Lesson:
     """What one poll heard of a slice at `at` (seconds since 1970).
 
-    * `rows`: by media ID, in the service's order; None where it was asked for that media and has no row.
+    * `rows`: by media ID; None where it was asked for that media and has no row.
     * `swept`: the rows are all there are.
-    * `top`: the rows are the first of a ranking.
+    * `tops`: the first media by a measure, best first.
     * `total`: how many media have plays, where a sweep told.
     * `whole`: everything that was wanted has been answered.
     """
@@ -28,7 +28,7 @@ class Lesson:
     at: float
     rows: Mapping[str, PlayRow | None] = field(default_factory=dict)
     swept: bool = False
-    top: Top | None = None
+    tops: tuple[tuple[Top, tuple[str, ...]], ...] = ()
     total: int | None = None
     whole: bool = True
 
@@ -48,16 +48,14 @@ def learn(known: SliceData | None, slice_: Slice, lesson: Lesson, settlement: Se
         media_id: Answer(row, heard(_heard(before.answer(media_id)), same=media_id not in changed))
         for media_id, row in rows.items()
     }
-    swept, rankings = before.swept, before.rankings
+    swept, rankings = before.swept, dict(before.rankings)
     if lesson.swept:
         nothing_new = not changed and not before.answers.keys() - rows.keys()
         swept = heard(before.swept, same=nothing_new)
-    if lesson.top is not None:
-        first = tuple(lesson.rows)[: lesson.top.n]
-        was = before.rankings.get(lesson.top.by)
+    for top, first in lesson.tops:
+        was = before.rankings.get(top.by)
         same = was is not None and was.media_ids == first and changed.isdisjoint(first)
-        ranking = Ranking(lesson.top.n, first, heard(was.heard if was else None, same=same))
-        rankings = {**rankings, lesson.top.by: ranking}
+        rankings[top.by] = Ranking(top.n, first, heard(was.heard if was else None, same=same))
     return replace(
         before,
         answers=answers if lesson.swept else {**before.answers, **answers},

@@ -1,8 +1,8 @@
-"""What is wanted + what is known → what to ask, per slice."""
+"""What is wanted + what is known → what is needed, per slice."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +10,7 @@ from exporter.core import days
 from exporter.core.model import ByIds, Everything, Measure, Slice, Top
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.core.model import Heard, Media, Query, SliceData
 
@@ -19,27 +19,28 @@ PAGE_SIZE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class AskMedia:
-    """One call: the row of one media."""
+class Need:
+    """What has to be asked of one slice, and what asking nobody again saves, in calls.
 
-    media_id: str
+    * `ids`: media to be known one by one. `tops`: how many media by each measure. `everything`: all of them.
+    * `naive`: calls of a poller that asks once for each ID and each page.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """Page after page, most of `by` first, until `n` media are read; None: to the end."""
-
-    by: Measure
-    n: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to ask for one slice, and how many calls asking nobody again saves, against asking for every want."""
-
-    asks: tuple[AskMedia | Sweep, ...] = ()
+    ids: frozenset[str] = frozenset()
+    tops: Mapping[Measure, int] = field(default_factory=dict)
+    everything: bool = False
+    naive: int = 0
     saved_shared: int = 0
     saved_settled: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything has to be asked."""
+        return bool(self.ids or self.tops or self.everything)
+
+    def __or__(self, other: Need) -> Need:
+        """What is needed for both; the calls counted stay this one's."""
+        tops = {by: max(need.tops.get(by, 0) for need in (self, other)) for by in {**self.tops, **other.tops}}
+        return replace(self, ids=self.ids | other.ids, tops=tops, everything=self.everything or other.everything)
 
 
 def slices(query: Query, now: float) -> tuple[Slice, ...]:
@@ -60,38 +61,33 @@ def wanted(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...
     return wants
 
 
-def plan(want: Media, known: SliceData | None, fresh_after: float) -> Plan:
-    """The calls that answer a want, leaving out what is settled and what somebody asked after `fresh_after`."""
+def need(want: Media, known: SliceData | None, fresh_after: float) -> Need:
+    """What of a want is neither settled nor was told by anybody after `fresh_after` (seconds since 1970)."""
     match want:
         case ByIds(ids):
-            return _merge(
-                _need(AskMedia(media_id), _heard(known, media_id), fresh_after, saves=1) for media_id in sorted(ids)
-            )
+            heard = {media_id: _heard(known, media_id) for media_id in ids}
+            settled = sum(each is not None and each.settled for each in heard.values())
+            missing = frozenset(media_id for media_id, each in heard.items() if not _usable(each, fresh_after))
+            shared = len(ids) - len(missing) - settled
+            return Need(ids=missing, naive=len(missing), saved_shared=shared, saved_settled=settled)
         case Top(n, by):
             ranking = known.ranking(want) if known else None
-            return _need(Sweep(by, n), ranking.heard if ranking else None, fresh_after, saves=ceil(n / PAGE_SIZE))
+            pages = ceil(n / PAGE_SIZE)
+            return _all_or_nothing(Need(tops={by: n}, naive=pages), ranking.heard if ranking else None, fresh_after)
         case Everything():
-            total = known.total if known else None
-            swept = known.swept if known else None
-            return _need(Sweep(Measure.PLAYS, None), swept, fresh_after, saves=max(1, ceil((total or 0) / PAGE_SIZE)))
+            pages = max(1, ceil(((known.total if known else None) or 0) / PAGE_SIZE))
+            return _all_or_nothing(Need(everything=True, naive=pages), known.swept if known else None, fresh_after)
 
 
-def _need(ask: AskMedia | Sweep, heard: Heard | None, fresh_after: float, *, saves: int) -> Plan:
-    """The plan for one ask: nothing when what was heard is final or fresh."""
-    if heard is not None and heard.settled:
-        return Plan(saved_settled=saves)
-    if heard is not None and heard.at > fresh_after:
-        return Plan(saved_shared=saves)
-    return Plan((ask,))
+def _all_or_nothing(missing: Need, heard: Heard | None, fresh_after: float) -> Need:
+    if not _usable(heard, fresh_after):
+        return missing
+    settled = heard is not None and heard.settled
+    return Need(saved_settled=missing.naive) if settled else Need(saved_shared=missing.naive)
 
 
-def _merge(plans: Iterable[Plan]) -> Plan:
-    parts = tuple(plans)
-    return Plan(
-        tuple(ask for part in parts for ask in part.asks),
-        sum(part.saved_shared for part in parts),
-        sum(part.saved_settled for part in parts),
-    )
+def _usable(heard: Heard | None, fresh_after: float) -> bool:
+    return heard is not None and (heard.settled or heard.at > fresh_after)
 
 
 def _heard(known: SliceData | None, media_id: str) -> Heard | None:

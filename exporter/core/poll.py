@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import days
-from exporter.core.learn import Lesson, learn, not_ready
-from exporter.core.model import Measure, Top
-from exporter.core.plan import PAGE_SIZE, AskMedia, Sweep, plan, slices
+from exporter.core.learn import learn, not_ready
+from exporter.core.plan import PAGE_SIZE, Need, need, slices
+from exporter.core.search import AskMedia, AskPage, Endless, Search
 from exporter.core.snapshot import Snapshot
 from exporter.errors import AccountPaused, BudgetSpent, Kind, NotAsked, NotReady, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from exporter.core.days import Settlement
-    from exporter.core.model import Page, PlayRow, Query, Slice, SliceData
+    from exporter.core.learn import Lesson
+    from exporter.core.model import Measure, Page, Query, Slice, SliceData
 
-# A result set of a million media; beyond it the service does not know where its end is.
-MAX_PAGES: Final = 10_000
 # So many media of a slice failing in a row say that the next will fail too; the rest waits for the next poll.
 GIVE_UP_AFTER: Final = 3
+# What another query will need within this part of its interval is asked for along with what is needed now.
+SOON: Final = 0.1
+SOON_SECONDS: Final = 60.0
 
 
 class Source(Protocol):
@@ -83,7 +85,8 @@ class PollReport:
 class Poller:
     """Polls queries and keeps what was learnt; a slice that several queries want is asked for once per round.
 
-    `snapshot` changes only when a poll ends, all its slices at once.
+    `queries` are all that are polled: what several need of a slice is found together. `snapshot` is what is known at
+    the start; it changes only when a poll ends, all its slices at once.
     """
 
     def __init__(
@@ -93,8 +96,10 @@ class Poller:
         settlement: Settlement,
         savings: Savings,
         now: Callable[[], float],
+        queries: Iterable[Query] = (),
         snapshot: Snapshot | None = None,
     ) -> None:
+        self._queries = tuple(queries)
         self.snapshot = snapshot or Snapshot()
         self._sources = sources
         self._settlement = settlement
@@ -134,113 +139,99 @@ class Poller:
 
     async def _poll_slice(self, query: Query, slice_: Slice, fresh_after: float) -> SliceOutcome:
         async with self._asking[slice_]:
-            todo = plan(query.media, self._known.get(slice_), fresh_after)
-            self._savings.calls_saved(slice_.account, "shared", todo.saved_shared)
-            self._savings.calls_saved(slice_.account, "settled", todo.saved_settled)
-            if not todo.asks:
+            own = need(query.media, self._known.get(slice_), fresh_after)
+            self._savings.calls_saved(slice_.account, "shared", own.saved_shared)
+            self._savings.calls_saved(slice_.account, "settled", own.saved_settled)
+            if not own:
                 return SliceOutcome(slice_, answered=True)
-            match todo.asks:
-                case (Sweep() as sweep,):
-                    return await self._sweep_slice(slice_, sweep)
-                case _:
-                    return await self._ask_media(slice_, [a.media_id for a in todo.asks if isinstance(a, AskMedia)])
+            search = Search(own | self._due(query, slice_), self._likely_total(slice_))
+            calls, errors = await self._ask(slice_, search)
+            if calls and not errors:
+                self._savings.calls_saved(slice_.account, "sweep", max(0, own.naive - calls))
+            return self._outcome(slice_, own, search, errors)
 
-    async def _ask_media(self, slice_: Slice, media_ids: list[str]) -> SliceOutcome:
-        """Ask for media one by one; one that fails does not keep the others from being answered."""
+    async def _ask(self, slice_: Slice, search: Search) -> tuple[int, list[UpstreamError]]:
+        """Make the calls of a search, and learn from it; one media that fails does not keep others from being told.
+
+        A page that fails leaves everything as it was. Gives how many calls were made, and what failed.
+        """
         source = self._sources[slice_.account]
-        rows: dict[str, PlayRow | None] = {}
+        calls = in_a_row = 0
         errors: list[UpstreamError] = []
-        in_a_row = 0
-        for media_id in media_ids:
-            try:
-                page = await source.page(slice_, page=1, page_size=PAGE_SIZE, media_id=media_id)
-            except UpstreamError as error:
-                errors.append(error)
-                in_a_row += 1
-                if _ends_slice(error) or in_a_row == GIVE_UP_AFTER:
-                    break
-            else:
-                in_a_row = 0
-                rows[media_id] = page.rows[0] if page.rows else None
-        if rows:
-            self._learn(slice_, Lesson(self._now(), rows, whole=not errors))
+        try:
+            while (asked := search.next()) is not None:
+                calls += 1
+                try:
+                    search.heard(asked, await _call(source, slice_, asked))
+                    in_a_row = 0
+                except UpstreamError as error:
+                    errors.append(error)
+                    in_a_row += 1
+                    if isinstance(asked, AskPage):
+                        return calls, errors
+                    search.gave_up(asked)
+                    if _ends_slice(error) or in_a_row == GIVE_UP_AFTER:
+                        break
+        except Endless as error:
+            return calls, [_endless(error)]
+        lesson = search.lesson(self._now())
+        if lesson.rows or not errors:
+            self._learn(slice_, lesson)
+        return calls, errors
+
+    def _outcome(self, slice_: Slice, own: Need, search: Search, errors: list[UpstreamError]) -> SliceOutcome:
         if any(isinstance(error, NotReady) for error in errors):
             self._known[slice_] = not_ready(self._known.get(slice_), slice_, self._now())
             return SliceOutcome(slice_, answered=True, errors=tuple(errors))
-        return SliceOutcome(slice_, answered=bool(rows), errors=tuple(errors))
+        answered = not errors or bool(own.ids & search.found)
+        return SliceOutcome(slice_, answered=answered, errors=tuple(errors), short_by=search.short_by)
 
-    async def _sweep_slice(self, slice_: Slice, sweep: Sweep) -> SliceOutcome:
-        """Read a slice page by page; a page that fails leaves everything as it was."""
-        try:
-            swept = await self._sweep(slice_, sweep)
-            if swept.short_by:
-                # Rows that moved between two pages while they were read are usually there the second time.
-                again = await self._sweep(slice_, sweep)
-                swept = replace(again, rows={**swept.rows, **again.rows})
-        except NotReady as error:
-            self._known[slice_] = not_ready(self._known.get(slice_), slice_, self._now())
-            return SliceOutcome(slice_, answered=True, errors=(error,))
-        except UpstreamError as error:
-            return SliceOutcome(slice_, answered=False, errors=(error,))
-        self._learn(
-            slice_,
-            Lesson(
-                self._now(),
-                swept.rows,
-                swept=swept.complete,
-                top=None if sweep.n is None or swept.complete else Top(sweep.n, sweep.by),
-                total=swept.total,
-                whole=not swept.short_by,
-            ),
-        )
-        return SliceOutcome(slice_, answered=True, short_by=swept.short_by)
+    def _due(self, query: Query, slice_: Slice) -> Need:
+        """What other queries need of a slice at about this time: asked together it takes the fewest calls."""
+        needs = Need()
+        for other in self._queries:
+            if other.name != query.name and slice_ in slices(other, self._now()):
+                soon = min(other.every * SOON, SOON_SECONDS)
+                needs |= need(other.media, self._known.get(slice_), self._now() - other.every + soon)
+        return needs
 
-    async def _sweep(self, slice_: Slice, sweep: Sweep) -> _Swept:
-        source = self._sources[slice_.account]
-        page_size = min(sweep.n or PAGE_SIZE, PAGE_SIZE)
-        rows: dict[str, PlayRow] = {}
-        total: int | None = None
-        seen = 0
-        for number in range(1, MAX_PAGES + 1):
-            page = await source.page(slice_, page=number, page_size=page_size, order_by=sweep.by)
-            total = page.total_count if page.total_count is not None else total
-            seen += len(page.rows)
-            for row in page.rows:
-                rows.setdefault(row.media_id, row)
-            enough = sweep.n is not None and len(rows) >= sweep.n
-            full = len(page.rows) >= page_size
-            # Smaller pages than asked for do not end it while rows are missing; full ones may go on beyond the count.
-            ended = not page.rows or not (full if total is None or seen > total else seen < total)
-            if enough or ended:
-                return _Swept(rows, total, enough=enough)
-        raise UpstreamError(
-            f"the result set has no end: still rows after {MAX_PAGES} pages",
-            code="malformed",
-            kind=Kind.MALFORMED,
-            advice="The service does not end its list of media; ask Alibaba Cloud's support, or poll media by ID.",
-        )
+    def _likely_total(self, slice_: Slice) -> int | None:
+        """How many rows a slice had when it was last told, else the newest finished day with the same filters.
+
+        Today's result set is as long as the day is old; no other day's tells about it.
+        """
+        known = self._known.get(slice_)
+        if known is not None and known.total is not None:
+            return known.total
+        today = days.today(self._now())
+        likes = [
+            (data.slice.play_date, data.total)
+            for data in self._known.values()
+            if data.total is not None
+            and data.slice.play_date < today
+            and (data.slice.account, data.slice.dimensions) == (slice_.account, slice_.dimensions)
+        ]
+        return max(likes)[1] if likes and slice_.play_date < today else None
 
     def _learn(self, slice_: Slice, lesson: Lesson) -> None:
         self._known[slice_] = learn(self._known.get(slice_), slice_, lesson, self._settlement)
 
 
-@dataclass(frozen=True, slots=True)
-class _Swept:
-    """The distinct rows of a sweep, and how many the service said there are."""
+async def _call(source: Source, slice_: Slice, asked: AskMedia | AskPage) -> Page:
+    match asked:
+        case AskMedia(media_id):
+            return await source.page(slice_, page=1, page_size=PAGE_SIZE, media_id=media_id)
+        case AskPage(by, number, size):
+            return await source.page(slice_, page=number, page_size=size, order_by=by)
 
-    rows: Mapping[str, PlayRow]
-    total: int | None
-    enough: bool
 
-    @property
-    def complete(self) -> bool:
-        """Whether these are all rows there are; never where the service did not say how many."""
-        return self.total is not None and len(self.rows) >= self.total
-
-    @property
-    def short_by(self) -> int:
-        """How many rows that the service counted did not turn up, in a sweep that wanted them."""
-        return 0 if self.enough or self.total is None else max(0, self.total - len(self.rows))
+def _endless(error: Endless) -> UpstreamError:
+    return UpstreamError(
+        str(error),
+        code="malformed",
+        kind=Kind.MALFORMED,
+        advice="The service does not end its list of media; ask Alibaba Cloud's support, or poll media by ID.",
+    )
 
 
 def _ends_slice(error: UpstreamError) -> bool:

@@ -32,9 +32,9 @@ def config(text: str) -> Config:
 def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> None:
     assert report(config(TWO_ACCOUNTS)) == (
         "account  query      slices  calls, first poll  calls, steady day  series\n"
-        "main     headline   3       9                  342                51\n"
+        "main     headline   3       3 to 12            114 to 456         51\n"
         "main     popular    1       1 to 3             1 to 3             0 to 1750\n"
-        "main     (total)    4       10 to 12           343 to 345         51 to 1801\n"
+        "main     (total)    4       4 to 15            115 to 459         51 to 1801\n"
         "second   catalogue  1       at least 1         at least 1         at least 0\n"
         "second   (total)    1       at least 1         at least 1         at least 0"
     )
@@ -45,20 +45,20 @@ def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> Non
     [
         ("", []),
         (
-            "limits: {calls_per_day: 342}",
+            "limits: {calls_per_day: 458}",
             [
                 (
-                    "account main: a steady day takes 343 calls or more, calls_per_day is 342: polling will pause. Poll"
+                    "account main: a steady day takes 115 to 459 calls, calls_per_day is 458: polling will pause. Poll"
                     " less often, or fewer dimensions or days."
                 )
             ],
         ),
-        ("limits: {calls_per_day: 343}", []),
+        ("limits: {calls_per_day: 459}", []),
         (
             "limits: {requests_per_second: 0.003}",
             [
                 (
-                    "account main: a steady day takes 343 calls or more, requests_per_second allows 259: polls will be"
+                    "account main: a steady day takes 115 to 459 calls, requests_per_second allows 259: polls will be"
                     " skipped. Poll less often, or fewer dimensions or days."
                 )
             ],

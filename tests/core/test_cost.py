@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.core import days
 from exporter.core.cost import Cost, Estimate, cost
 from exporter.core.days import Settlement
 from exporter.core.model import Dimensions, Media
+from exporter.core.plan import need
+from tests.core.test_search import Service
 from tests.core.world import ALL, TODAY, World, everything, ids, query, top
 
 NATIVE = Dimensions(terminal_type="Native")
@@ -14,7 +18,8 @@ NATIVE = Dimensions(terminal_type="Native")
 @pytest.mark.parametrize(
     ("media", "expected"),
     [
-        (ids("a", "b", "c"), Cost(4, Estimate(12, 12), Estimate(6, 6), Estimate(66, 66))),
+        (ids("a", "b"), Cost(4, Estimate(8, 8), Estimate(4, 4), Estimate(44, 44))),
+        (ids("a", "b", "c"), Cost(4, Estimate(4, 16), Estimate(2, 8), Estimate(66, 66))),
         (top(250), Cost(4, Estimate(4, 12), Estimate(2, 6), Estimate(0, 5500))),
         (everything, Cost(4, Estimate(4, None), Estimate(2, None), Estimate(0, None))),
     ],
@@ -23,6 +28,33 @@ def test_the_cost_of_media(media: Media, expected: Cost) -> None:
     asked = query(media, dimensions=(ALL, NATIVE), days_ago=(1, 8), every=86_400.0)
 
     assert cost(asked, Settlement(after=0, unchanged=0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("media", "expected"),
+    [
+        (ids(*map(str, range(5))), Cost(2, Estimate(5 + 1, 5 + 3), Estimate(6, 8), Estimate(60, 60))),
+        (ids(*map(str, range(30))), Cost(2, Estimate(2 * 1, 3 + 31), Estimate(2, 3 + 31), Estimate(360, 360))),
+        (top(250), Cost(2, Estimate(3 + 3, 3 + 3), Estimate(6, 6), Estimate(3000, 3000))),
+        (everything, Cost(2, Estimate(3 + 100, 3 + 100), Estimate(103, 103), Estimate(71_250, 71_250))),
+    ],
+)
+def test_where_it_is_known_how_many_media_have_plays_the_cost_is_exact_or_closer(media: Media, expected: Cost) -> None:
+    asked = query(media, dimensions=(ALL, NATIVE), days_ago=(1,), every=86_400.0)
+
+    assert cost(asked, Settlement(after=0, unchanged=0), {ALL: 10_000, NATIVE: 250}) == expected
+
+
+@given(k=st.integers(1, 40), total=st.integers(0, 6000), known=st.booleans())
+def test_a_search_never_takes_more_calls_than_were_announced(k: int, total: int, *, known: bool) -> None:
+    asked = query(ids(*(f"m{i * 97:05}" for i in range(k))), days_ago=(1,))
+    announced = cost(asked, Settlement(), {ALL: total} if known else None).first_poll
+    service = Service.of(total)
+
+    service.search(need(asked.media, None, 0.0), total if known else None)
+
+    assert announced.high is not None
+    assert announced.low <= len(service.calls) <= announced.high
 
 
 @pytest.mark.parametrize("every", [900.0, 3600.0, 7200.0, 50_000.0])

@@ -122,7 +122,7 @@ def test_a_zero_that_was_asked_for_is_confirmed_by_a_sweep_without_it() -> None:
 
 def test_a_ranking_settles_when_its_order_and_numbers_stay() -> None:
     def ranking(at: float, *order: str) -> Lesson:
-        return Lesson(at, {m: row(m, 5) for m in order}, top=top(2))
+        return Lesson(at, {m: row(m, 5) for m in order}, tops=((top(2), order),))
 
     same = learnt(*(ranking(NOON + i, "a", "b") for i in range(3))).rankings[top(2).by]
     turned = learnt(*(ranking(NOON + i, "a", "b") for i in range(3)), ranking(NOON + 3, "b", "a")).rankings[top(2).by]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.core.days import Settlement
 from exporter.core.learn import Lesson, learn
 from exporter.core.model import Dimensions, Measure, Slice
-from exporter.core.plan import AskMedia, Plan, Sweep, plan, slices, wanted
+from exporter.core.plan import Need, need, slices, wanted
 from tests.core.world import ALL, NOON, YESTERDAY, everything, ids, query, row, top
 
 if TYPE_CHECKING:
@@ -52,54 +52,64 @@ def test_what_several_queries_want_of_a_slice_stands_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("want", "asks"),
+    ("want", "expected"),
     [
-        (ids("b", "a"), (AskMedia("a"), AskMedia("b"))),
-        (top(5, Measure.PLAY_DURATION), (Sweep(Measure.PLAY_DURATION, 5),)),
-        (everything, (Sweep(Measure.PLAYS, None),)),
+        (ids("b", "a"), Need(ids=frozenset({"a", "b"}), naive=2)),
+        (top(150, Measure.PLAY_DURATION), Need(tops={Measure.PLAY_DURATION: 150}, naive=2)),
+        (everything, Need(everything=True, naive=1)),
     ],
 )
-def test_what_is_not_known_is_asked_for(want: Media, asks: tuple[AskMedia | Sweep, ...]) -> None:
-    assert plan(want, None, ANCIENT) == Plan(asks)
+def test_what_is_not_known_is_needed(want: Media, expected: Need) -> None:
+    assert need(want, None, ANCIENT) == expected
+    assert expected
 
 
 SWEPT = Lesson(NOON, {f"m{i}": row(f"m{i}", i) for i in range(120)}, swept=True, total=120)
-RANKED = Lesson(NOON, {"a": row("a"), "b": row("b")}, top=top(2), total=120)
+RANKED = Lesson(NOON, {"a": row("a"), "b": row("b")}, tops=((top(2), ("a", "b")),), total=120)
 
 
 @pytest.mark.parametrize(
     ("want", "lesson", "expected"),
     [
-        (ids("a"), Lesson(NOON, {"a": None}), Plan(saved_shared=1)),
-        (ids("a", "b"), Lesson(NOON, {"a": row("a")}), Plan((AskMedia("b"),), saved_shared=1)),
-        (ids("a", "m1"), SWEPT, Plan(saved_shared=2)),
-        (everything, SWEPT, Plan(saved_shared=2)),
-        (top(101), SWEPT, Plan(saved_shared=2)),
-        (top(2), RANKED, Plan(saved_shared=1)),
-        (top(3), RANKED, Plan((Sweep(Measure.PLAYS, 3),))),
-        (top(2, Measure.PLAY_DURATION), RANKED, Plan((Sweep(Measure.PLAY_DURATION, 2),))),
-        (everything, RANKED, Plan((Sweep(Measure.PLAYS, None),))),
+        (ids("a"), Lesson(NOON, {"a": None}), Need(saved_shared=1)),
+        (ids("a", "b"), Lesson(NOON, {"a": row("a")}), Need(ids=frozenset({"b"}), naive=1, saved_shared=1)),
+        (ids("a", "m1"), SWEPT, Need(saved_shared=2)),
+        (everything, SWEPT, Need(saved_shared=2)),
+        (top(101), SWEPT, Need(saved_shared=2)),
+        (top(2), RANKED, Need(saved_shared=1)),
+        (top(3), RANKED, Need(tops={Measure.PLAYS: 3}, naive=1)),
+        (top(2, Measure.PLAY_DURATION), RANKED, Need(tops={Measure.PLAY_DURATION: 2}, naive=1)),
+        (everything, RANKED, Need(everything=True, naive=2)),
     ],
 )
-def test_what_somebody_asked_lately_is_not_asked_again(want: Media, lesson: Lesson, expected: Plan) -> None:
-    assert plan(want, known(lesson), ANCIENT) == expected
-    assert not plan(want, known(lesson), FRESH).saved_shared
+def test_what_somebody_asked_lately_is_not_needed_again(want: Media, lesson: Lesson, expected: Need) -> None:
+    assert need(want, known(lesson), ANCIENT) == expected
+    assert not need(want, known(lesson), FRESH).saved_shared
 
 
-def test_what_is_settled_is_never_asked_again() -> None:
+def test_what_is_settled_is_never_needed_again() -> None:
     settled = known(*(Lesson(NOON + i, SWEPT.rows, swept=True, total=120) for i in range(3)))
 
-    assert plan(everything, settled, NOON + 10**9) == Plan(saved_settled=2)
-    assert plan(top(7), settled, NOON + 10**9) == Plan(saved_settled=1)
-    assert plan(ids("m1", "nobody played"), settled, NOON + 10**9) == Plan(saved_settled=2)
+    assert need(everything, settled, NOON + 10**9) == Need(saved_settled=2)
+    assert need(top(7), settled, NOON + 10**9) == Need(saved_settled=1)
+    assert need(ids("m1", "nobody played"), settled, NOON + 10**9) == Need(saved_settled=2)
+
+
+def test_what_two_need_is_needed_once() -> None:
+    first = Need(ids=frozenset({"a"}), tops={Measure.PLAYS: 5}, naive=2, saved_shared=1)
+    second = Need(ids=frozenset({"b"}), tops={Measure.PLAYS: 9, Measure.PLAY_DURATION: 1}, everything=True, naive=7)
+
+    assert first | second == Need(
+        frozenset({"a", "b"}), {Measure.PLAYS: 9, Measure.PLAY_DURATION: 1}, everything=True, naive=2, saved_shared=1
+    )
 
 
 @given(
-    wanted_ids=st.sets(st.text("abc", min_size=1, max_size=2), min_size=1), answered=st.sets(st.text("abc", min_size=1))
+    wanted_ids=st.sets(st.text("abc", min_size=1, max_size=2), min_size=1),
+    answered=st.sets(st.text("abc", min_size=1)),
 )
-def test_every_wanted_media_is_asked_for_or_known_and_none_twice(wanted_ids: set[str], answered: set[str]) -> None:
-    made = plan(ids(*wanted_ids), known(Lesson(NOON, dict.fromkeys(answered))), ANCIENT)
+def test_every_wanted_media_is_needed_or_known(wanted_ids: set[str], answered: set[str]) -> None:
+    found = need(ids(*wanted_ids), known(Lesson(NOON, dict.fromkeys(answered))), ANCIENT)
 
-    asked = [ask.media_id for ask in made.asks if isinstance(ask, AskMedia)]
-    assert sorted(asked) == sorted(wanted_ids - answered)
-    assert made.saved_shared == len(wanted_ids & answered)
+    assert found.ids == wanted_ids - answered
+    assert found.saved_shared == len(wanted_ids & answered)

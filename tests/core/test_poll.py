@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import date
 from functools import partial
 
 import pytest
@@ -173,7 +174,7 @@ async def test_a_page_that_fails_leaves_the_slice_as_it_was() -> None:
 
 async def test_one_media_that_fails_hides_no_other() -> None:
     world = World()
-    slice_ = world.put([row("a", 1), row("b", 2), row("c", 3)])
+    slice_ = world.put([*rows(1000), row("a", 1), row("b", 2), row("c", 3)])
     world.refuse = lambda _slice, media, _page: failure(Kind.PARAMETER, "Meter.ParamError") if media == "b" else None
     poller = world.poller()
 
@@ -185,13 +186,14 @@ async def test_one_media_that_fails_hides_no_other() -> None:
 
 
 async def test_a_slice_where_media_after_media_fails_is_given_up_for_this_poll() -> None:
-    world = World(refuse=lambda *_: failure())
+    world = World(refuse=lambda _slice, media, _page: failure() if media else None)
+    world.put(rows(5000))
     poller = world.poller()
 
-    report = await poller.poll(query(ids(*(f"m{i}" for i in range(50)))))
+    report = await poller.poll(query(ids(*(f"seldom{i}" for i in range(20)))))
 
     assert report.result is PollResult.FAILURE
-    assert len(world.calls) == GIVE_UP_AFTER
+    assert len(world.calls) == 1 + GIVE_UP_AFTER  # a look at the first page, and then by ID
 
 
 async def test_an_authentication_error_ends_the_slice_at_once() -> None:
@@ -300,6 +302,76 @@ async def test_media_of_a_complete_sweep_need_not_be_asked_for() -> None:
 
     assert len(world.calls) == 1
     assert world.saved["shared"] == 3
+
+
+async def test_what_several_queries_need_of_a_slice_is_found_together_whoever_polls_first() -> None:
+    world = World()
+    world.put(rows(250))
+    some, all_of_them = query(ids("m0001", "seldom", "never"), "some"), query(everything, "all")
+    poller = world.poller(queries=(some, all_of_them))
+
+    for asked in (some, all_of_them):
+        assert (await poller.poll(asked)).result is PollResult.SUCCESS
+
+    assert [page for *_, page in world.calls] == [1, 2, 3]
+
+
+async def test_what_another_query_needs_soon_is_asked_along_and_what_it_does_not_need_is_not() -> None:
+    world = World()
+    world.put(rows(250), TODAY)
+    often = query(ids("seldom"), "often", every=900.0, days_ago=(0,))
+    seldom = query(everything, "seldom", every=3600.0, days_ago=(0,))
+    poller = world.poller(queries=(often, seldom))
+    calls = []
+    for _ in range(5):
+        before = len(world.calls)
+        await poller.poll(often)
+        calls.append(len(world.calls) - before)
+        world.now += 890
+
+    assert calls == [3, 1, 1, 1, 3]  # with the sweep that is due within a minute
+
+
+async def test_a_result_set_known_from_another_day_tells_which_way_is_shorter() -> None:
+    world = World()
+    world.put(rows(50), YESTERDAY)
+    world.put(rows(50), date(2024, 3, 22))
+    world.put(rows(50), TODAY)
+    poller = world.poller()
+    await poller.poll(query(everything, days_ago=(2,)))
+    world.calls.clear()
+
+    await poller.poll(query(ids("seldom", "never"), days_ago=(1,)))
+    assert [media_id for _, media_id, _, _ in world.calls] == [None], "one page is fewer than two media"
+    world.calls.clear()
+
+    await poller.poll(query(ids("seldom", "never"), days_ago=(0,)))
+    assert [media_id for _, media_id, _, _ in world.calls] == ["never", "seldom"], "today is another matter"
+
+
+async def test_calls_that_pages_saved_are_counted() -> None:
+    world = World()
+    world.put(rows(250))
+    poller = world.poller()
+
+    await poller.poll(query(ids(*(f"m{i:04}" for i in range(40)))))
+
+    assert len(world.calls) == 1
+    assert world.saved["sweep"] == 39
+
+
+async def test_media_that_moved_between_pages_are_asked_for_before_any_zero() -> None:
+    world = World()
+    slice_ = world.put(rows(150))
+    world.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is never listed
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("m0149", *(f"m{i:04}" for i in range(60, 120)), "never")))
+
+    assert report.result is PollResult.SUCCESS
+    assert [media_id for _, media_id, _, _ in world.calls] == [None, None, "m0149", "never"]
+    assert known_plays(poller, slice_)["m0149"] == 100_000 - 149
+    assert known_plays(poller, slice_)["never"] is None
 
 
 async def test_nothing_is_seen_of_a_poll_before_it_ends() -> None:

@@ -65,7 +65,9 @@ def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
 
 
 def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
-    lesson = Lesson(NOON, {"c": row("c", 9), "a": row("a", 8), "b": row("b", 7)}, top=top(2), total=50)
+    lesson = Lesson(
+        NOON, {"c": row("c", 9), "a": row("a", 8), "b": row("b", 7)}, tops=((top(2), ("c", "a")),), total=50
+    )
 
     (published,) = seen(learnt(slice_of(), lesson), queries=(query(top(2)),)).slices
 

@@ -98,7 +98,7 @@ class World:
             found = [r for r in found if r.media_id == media_id]
         if order_by is not None:
             found = sorted(found, key=lambda r: -(getattr(r, order_by.value) or 0))
-        given = self.pages(slice_, page)
+        given = self.pages(slice_, page) if media_id is None else None
         shown = found[(page - 1) * page_size : page * page_size] if given is None else given
         return Page(tuple(shown), self.totals.get(slice_, len(found)), f"R-{len(self.calls)}")
 

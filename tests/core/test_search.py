@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.model import Measure, Page, PlayRow, Top
+from exporter.core.plan import PAGE_SIZE, Need
+from exporter.core.search import AskMedia, AskPage, Search
+from tests.core.world import row
+
+if TYPE_CHECKING:
+    from exporter.core.learn import Lesson
+
+MOST_PLAYED = [f"m{i:05}" for i in range(60_000)]
+
+
+@dataclass
+class Service:
+    """A result set; its rows can be moved between two pages."""
+
+    rows: list[PlayRow]
+    calls: list[AskMedia | AskPage] = field(default_factory=list)
+    hide: frozenset[str] = frozenset()
+    ranked: dict[Measure, list[PlayRow]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, media: int, **changed: object) -> Service:
+        rows = [row(m, plays=100_000 - i, play_duration=i) for i, m in enumerate(MOST_PLAYED[:media])]
+        return cls(rows, **changed)  # type: ignore[arg-type]
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        return frozenset(each.media_id for each in self.rows)
+
+    def answer(self, asked: AskMedia | AskPage) -> Page:
+        self.calls.append(asked)
+        match asked:
+            case AskMedia(media_id):
+                found = tuple(each for each in self.rows if each.media_id == media_id) if media_id in self.ids else ()
+                return Page(found, len(found), "R")
+            case AskPage(by, number, size):
+                if by not in self.ranked:
+                    self.ranked[by] = sorted(self.rows, key=lambda each: -(getattr(each, by.value) or 0))
+                ranked = self.ranked[by]
+                page = ranked[(number - 1) * size : number * size]
+                return Page(tuple(each for each in page if each.media_id not in self.hide), len(ranked), "R")
+
+    def search(self, need: Need, likely_total: int | None = None) -> Lesson:
+        search = Search(need, likely_total)
+        while (asked := search.next()) is not None:
+            search.heard(asked, self.answer(asked))
+        return search.lesson(1.0)
+
+
+def some(k: int, media: int, *, least: bool = False) -> frozenset[str]:
+    """K media: spread over a result set and beyond it, or all of them without plays."""
+    if least:
+        return frozenset(f"none{i}" for i in range(k))
+    return frozenset(MOST_PLAYED[(i * max(1, media) * 2 // max(1, k)) % 60_000] for i in range(k))
+
+
+@pytest.mark.parametrize("media", [0, 50, 1_000, 50_000])
+@pytest.mark.parametrize("k", [1, 3, 30, 300, 3_000])
+@pytest.mark.parametrize("least", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+def test_the_calls_for_k_media_in_p_pages_are_bounded(k: int, media: int, *, least: bool, known: bool) -> None:
+    service = Service.of(media)
+    wanted = some(k, media, least=least)
+
+    lesson = service.search(Need(ids=wanted), media if known else None)
+
+    pages = ceil(media / PAGE_SIZE)
+    assert len(service.calls) <= min(len(wanted), pages) + (1 if known else 2)
+    assert wanted == lesson.rows.keys()
+    assert lesson.whole
+
+
+@given(
+    media=st.integers(0, 450),
+    wanted=st.sets(st.integers(0, 500), min_size=1, max_size=120),
+    likely=st.none() | st.integers(0, 600),
+)
+def test_every_media_is_its_row_or_a_zero_and_no_call_is_made_twice(
+    media: int, wanted: set[int], likely: int | None
+) -> None:
+    service = Service.of(media)
+    ids = frozenset(MOST_PLAYED[i] for i in wanted)
+
+    lesson = service.search(Need(ids=ids), likely)
+
+    truth = {each.media_id: each for each in service.rows}
+    assert lesson.rows == {media_id: truth.get(media_id) for media_id in ids}
+    assert len(service.calls) == len(set(service.calls))
+    pages = ceil(media / PAGE_SIZE)
+    right = likely is not None and ceil(likely / PAGE_SIZE) == pages
+    first = likely is None
+    assert len(service.calls) <= (min(len(ids), pages) if right or first else len(ids)) + (2 if first else 1)
+
+
+@given(
+    media=st.integers(0, 450),
+    wanted=st.sets(st.integers(0, 500), max_size=20),
+    tops=st.dictionaries(st.sampled_from([Measure.PLAYS, Measure.PLAY_DURATION]), st.integers(1, 350)),
+    everything=st.booleans(),
+)
+def test_tops_and_everything_and_media_are_found_in_one_search(
+    media: int, wanted: set[int], tops: dict[Measure, int], *, everything: bool
+) -> None:
+    service = Service.of(media)
+    ids = frozenset(MOST_PLAYED[i] for i in wanted)
+    need = Need(ids=ids, tops=tops, everything=everything)
+
+    lesson = service.search(need)
+
+    truth = {each.media_id: each for each in service.rows}
+    assert all(found == truth.get(media_id) for media_id, found in lesson.rows.items())
+    assert ids <= lesson.rows.keys()
+    if everything:
+        assert lesson.swept
+        assert truth.keys() <= lesson.rows.keys()
+    for by, n in tops.items():
+        best = sorted(service.rows, key=lambda each: -(getattr(each, by.value) or 0))[:n]
+        assert {each.media_id for each in best} <= lesson.rows.keys()
+        if not lesson.swept:
+            assert (Top(n, by), tuple(each.media_id for each in best)) in lesson.tops
+    if need:
+        assert len(service.calls) == len(set(service.calls))
+
+
+@given(
+    media=st.integers(101, 450),
+    hidden=st.sets(st.integers(0, 449), min_size=1, max_size=30),
+    wanted=st.sets(st.integers(0, 500), min_size=5, max_size=60),
+)
+def test_a_row_that_moved_between_pages_is_asked_for_and_never_called_a_zero(
+    media: int, hidden: set[int], wanted: set[int]
+) -> None:
+    service = Service.of(media, hide=frozenset(MOST_PLAYED[i] for i in hidden))
+    ids = frozenset(MOST_PLAYED[i] for i in wanted)
+
+    lesson = service.search(Need(ids=ids))
+
+    truth = {each.media_id: each for each in service.rows}
+    assert lesson.rows == {media_id: truth.get(media_id) for media_id in ids}
+    assert not lesson.swept or not hidden & set(range(media))
+
+
+def test_a_sweep_stops_when_the_wanted_media_are_found() -> None:
+    service = Service.of(10_000)
+
+    service.search(Need(ids=frozenset(MOST_PLAYED[:250])), 10_000)
+
+    assert service.calls == [AskPage(Measure.PLAYS, number, 100) for number in (1, 2, 3)]
+
+
+def test_popular_media_are_found_on_the_first_page_and_the_others_by_id() -> None:
+    service = Service.of(50_000)
+
+    service.search(Need(ids=frozenset({*MOST_PLAYED[:20], "seldom", "never"})))
+
+    pages = [AskPage(Measure.PLAYS, 1, 100), AskPage(Measure.PLAYS, 2, 100)]  # one more because the first paid off
+    assert service.calls == [*pages, AskMedia("never"), AskMedia("seldom")]
+
+
+def test_other_media_of_a_search_by_id_are_not_kept() -> None:
+    lesson = Service.of(150).search(Need(ids=frozenset(MOST_PLAYED[100:130])))
+
+    assert lesson.rows.keys() == set(MOST_PLAYED[100:130])
+    assert (lesson.swept, lesson.total) == (False, 150)
+
+
+def test_a_count_that_is_too_low_does_not_make_the_search_run_on() -> None:
+    service = Service.of(50_000)
+    search = Search(Need(ids=frozenset({"a", "b", "c"})), None)
+    while (asked := search.next()) is not None:
+        page = service.answer(asked)
+        search.heard(asked, Page(page.rows, 1 if isinstance(asked, AskPage) else 0, "R"))
+
+    assert service.calls == [AskPage(Measure.PLAYS, 1, 100), AskMedia("a"), AskMedia("b"), AskMedia("c")]
+
+
+def test_a_media_that_is_given_up_is_not_asked_for_again_and_the_lesson_is_not_whole() -> None:
+    search = Search(Need(ids=frozenset({"a"})), 1000)
+    asked = search.next()
+    assert asked == AskMedia("a")
+
+    search.gave_up(asked)
+
+    assert search.next() is None
+    assert not search.lesson(1.0).whole
