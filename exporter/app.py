@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter import __version__
+from exporter.core import days
 from exporter.core.days import Settlement
 from exporter.core.poll import Poller
+from exporter.core.snapshot import Snapshot
 from exporter.daemon import Exporter
 from exporter.errors import CredentialsError, StartError
 from exporter.exposition.telemetry import Telemetry
 from exporter.scheduler import Scheduler
+from exporter.storage.storage import Storage
 from exporter.vod.client import Client
 from exporter.vod.codes import METER_CODES, classify
 from exporter.vod.credentials import FromEnvironment, FromParts, PlainSecret, SecretFile
@@ -27,6 +30,7 @@ from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from datetime import date
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -48,8 +52,13 @@ class Surroundings:
 
 
 @contextlib.asynccontextmanager
-async def assembled(config: Config, surroundings: Surroundings) -> AsyncGenerator[Exporter]:
-    """The pieces, put together for a configuration and taken apart again."""
+async def assembled(
+    config: Config, surroundings: Surroundings, storage_path: Path | None = None
+) -> AsyncGenerator[Exporter]:
+    """The pieces, put together for a configuration and taken apart again; with what storage knows, where there is one.
+
+    Raises StartError.
+    """
     queries = config.core_queries()
     telemetry = Telemetry(
         version=__version__,
@@ -58,6 +67,12 @@ async def assembled(config: Config, surroundings: Surroundings) -> AsyncGenerato
         meter_codes={code: classify(0, code).kind for code in METER_CODES},
     )
     async with contextlib.AsyncExitStack() as stack:
+        storage = None
+        if storage_path is not None:
+            opened = Storage.opened(
+                storage_path, retention=config.storage.retention, meter=telemetry, now=surroundings.now
+            )
+            storage = await stack.enter_async_context(opened)
         sources = {
             account.name: PlayData(
                 await stack.enter_async_context(
@@ -71,6 +86,7 @@ async def assembled(config: Config, surroundings: Surroundings) -> AsyncGenerato
                             concurrency=account.limits.concurrency,
                             calls_per_day=account.limits.calls_per_day,
                             meter=telemetry,
+                            ledger=storage,
                             now=surroundings.now,
                             monotonic=surroundings.monotonic,
                             sleep=surroundings.sleep,
@@ -91,8 +107,9 @@ async def assembled(config: Config, surroundings: Surroundings) -> AsyncGenerato
             savings=telemetry,
             now=surroundings.now,
             queries=queries,
+            snapshot=Snapshot().with_(await storage.load(_oldest(surroundings.now()))) if storage else None,
         )
-        yield Exporter(config, poller, telemetry, surroundings.now)
+        yield Exporter(config, poller, telemetry, surroundings.now, keeps=storage)
 
 
 async def serve(
@@ -102,12 +119,13 @@ async def serve(
     listen: Sequence[str],
     telemetry_path: str,
     stop: asyncio.Event,
+    storage_path: Path | None = None,
     listening: Callable[[list[str]], None] = lambda _places: None,
 ) -> None:
     """Poll and serve until `stop` is set; `listening` is told where. Raises StartError when it cannot listen."""
     async with contextlib.AsyncExitStack() as stack:
         sockets = stack.enter_context(bound(listen))
-        exporter = await stack.enter_async_context(assembled(config, surroundings))
+        exporter = await stack.enter_async_context(assembled(config, surroundings, storage_path))
         await stack.enter_async_context(serving(routes(exporter, telemetry_path), sockets))
         _log.info("listening", version=__version__, urls=",".join(urls(sockets)), telemetry_path=telemetry_path)
         listening(urls(sockets))
@@ -115,6 +133,11 @@ async def serve(
             await stop.wait()
             _log.info("stopping", reason="told to")
     _log.info("stopped")
+
+
+def _oldest(now: float) -> date:
+    """The oldest day that any query can look at."""
+    return days.play_date(now, days.OLDEST_DAYS_AGO)
 
 
 async def _credentials(account: AccountSettings, variables: Mapping[str, str]) -> CredentialSource:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from exporter import __version__
+from exporter.core import plan
 from exporter.core.poll import PollReport, PollResult
 from exporter.core.publication import Publication, Rules, publish
 from exporter.errors import NotReady, UpstreamError
@@ -18,10 +19,10 @@ from exporter.exposition.response import Response, respond
 from exporter.web.pages import QueryStatus, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from exporter.config.schema import Config
-    from exporter.core.model import Query
+    from exporter.core.model import Query, SliceData
     from exporter.core.poll import Poller
     from exporter.exposition.telemetry import Telemetry
 
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
 
 _log = structlog.get_logger()
+
+
+class Keeps(Protocol):
+    """Where what was learnt survives a restart."""
+
+    async def save(self, learnt: Iterable[SliceData]) -> None:
+        """Keep these slices, all or none; a failure is its own business."""
+        ...
 
 
 class Exporter:
@@ -41,6 +50,7 @@ class Exporter:
         telemetry: Telemetry,
         now: Callable[[], float],
         *,
+        keeps: Keeps | None = None,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
         self.queries = config.core_queries()
@@ -48,7 +58,9 @@ class Exporter:
         self.telemetry = telemetry
         self.rules = Rules(self.queries, config.stale_after, config.series_limit)
         self._now = now
+        self._keeps = keeps
         self._poll_timeout = poll_timeout
+        self._restored = {query.name for query in self.queries if self._is_restored(query)}
         self._started_at = now()
         self._publisher: Publisher[Rendered] = Publisher(
             Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count, now=now
@@ -77,6 +89,10 @@ class Exporter:
         _log_report(report)
         await self._publisher.current()
         self._reports[query.name] = report
+        if self._keeps is not None:
+            slices = self.poller.snapshot.slices
+            polled = (outcome.slice for outcome in report.outcomes)
+            await self._keeps.save([slices[slice_] for slice_ in polled if slice_ in slices])
 
     def poll_skipped(self, query: str) -> None:
         """It was time to poll, but the poll before is still under way."""
@@ -102,12 +118,17 @@ class Exporter:
         return tuple(self._reports[query.name] for query in self.queries if query.name in self._reports)
 
     def awaited(self) -> Sequence[str]:
-        """The queries that were not yet polled to their end."""
-        return [query.name for query in self.queries if query.name not in self._reports]
+        """The queries that were neither polled to their end nor restored from storage."""
+        return [q.name for q in self.queries if q.name not in self._reports and q.name not in self._restored]
 
     def status(self) -> Status:
         """The state at a glance, for the page."""
         return Status(__version__, self._started_at, self._published[0], tuple(map(self._query_status, self.queries)))
+
+    def _is_restored(self, query: Query) -> bool:
+        """Whether storage knew something of what a query looks at."""
+        known = (self.poller.snapshot.slices.get(slice_) for slice_ in plan.slices(query, self._now()))
+        return any(data is not None and data.updated_at is not None for data in known)
 
     def _query_status(self, query: Query) -> QueryStatus:
         report = self._reports.get(query.name)

@@ -18,6 +18,7 @@ from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from exporter.config.schema import Config
     from exporter.daemon import Exporter
@@ -131,12 +132,14 @@ async def simulated(
 
 
 @contextlib.asynccontextmanager
-async def staged(settings: Settings | None = None, **configured: str) -> AsyncGenerator[Stage]:
-    """Exporter and simulator, nothing polled yet; keywords as in `configuration`."""
-    clock = Clock()
+async def staged(
+    settings: Settings | None = None, *, clock: Clock | None = None, storage: Path | None = None, **configured: str
+) -> AsyncGenerator[Stage]:
+    """Exporter and simulator, nothing polled yet; other keywords as in `configuration`."""
+    clock = clock or Clock()
     surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
     async with (
         simulated(settings, clock) as (simulator, url),
-        assembled(configuration(url, **configured), surroundings) as exporter,
+        assembled(configuration(url, **configured), surroundings, storage) as exporter,
     ):
         yield Stage(exporter, simulator, clock)

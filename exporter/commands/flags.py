@@ -37,6 +37,18 @@ def listen_address(parser: argparse.ArgumentParser, default: str, flag: str = "-
     )
 
 
+def storage_path(parser: argparse.ArgumentParser) -> None:
+    """Add `--storage.path`; None for an empty one."""
+    parser.add_argument(
+        "--storage.path",
+        dest="storage_path",
+        type=lambda text: Path(text) if text else None,
+        default=None,
+        metavar="FILE",
+        help="SQLite file that keeps what is known over a restart; empty: memory only",
+    )
+
+
 def telemetry_path(parser: argparse.ArgumentParser) -> None:
     """Add `--web.telemetry-path`."""
     parser.add_argument(

@@ -21,6 +21,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     spelt.config_file(parser)
     spelt.listen_address(parser, f":{spelt.EXPORTER_PORT}")
     spelt.telemetry_path(parser)
+    spelt.storage_path(parser)
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 app.Surroundings(environ),
                 listen=arguments.listen,
                 telemetry_path=arguments.telemetry_path,
+                storage_path=arguments.storage_path,
                 stop=stop,
             )
 

@@ -285,6 +285,14 @@ class SettleSettings(Settings):
     )
 
 
+class StorageSettings(Settings):
+    """What is kept in the file of --storage.path."""
+
+    retention: Annotated[float, Duration("31d", "3650d")] = _duration(
+        "400d", "How long a day is kept after it began; the last 30 days are what it serves."
+    )
+
+
 class Config(Settings):
     """The whole configuration."""
 
@@ -300,6 +308,8 @@ class Config(Settings):
     series_limit: Annotated[int, Field(ge=1)] = Field(
         default=200_000, description="The most media series published; the media with the most plays are kept."
     )
+
+    storage: StorageSettings = Field(default_factory=StorageSettings, description="What survives a restart.")
 
     def core_queries(self) -> tuple[Query, ...]:
         """What to ask, in the words of the core, in the order of the file."""

@@ -222,6 +222,11 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
         "Number of media series not published because of series_limit.",
     ),
     Metric(
+        "aliyun_vod_exporter_storage_errors_total",
+        MetricType.COUNTER,
+        "Number of times that storage could not be written; what is known is kept in memory.",
+    ),
+    Metric(
         "aliyun_vod_exporter_config_last_reload_successful",
         MetricType.GAUGE,
         "Whether the last load of the configuration was successful: 1 or 0.",

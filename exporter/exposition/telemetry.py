@@ -93,6 +93,7 @@ class Telemetry:
 
         self._series = Gauge(*_words("aliyun_vod_exporter_series"), registry=registry)
         self._series_dropped = Gauge(*_words("aliyun_vod_exporter_series_dropped"), registry=registry)
+        self._storage_errors = Counter(*_words("aliyun_vod_exporter_storage_errors_total"), registry=registry)
         self._reload_successful = Gauge(*_words("aliyun_vod_exporter_config_last_reload_successful"), registry=registry)
         self._reload_success = Gauge(
             *_words("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds"), registry=registry
@@ -179,6 +180,10 @@ class Telemetry:
         """So many media series are exposed now, and so many were left out because of `series_limit`."""
         self._series.set(series)
         self._series_dropped.set(dropped)
+
+    def storage_failed(self) -> None:
+        """What was learnt could not be written to storage."""
+        self._storage_errors.inc()
 
     def config_loaded(self, at: float) -> None:
         """A configuration was loaded and is in use since a time in seconds since 1970."""

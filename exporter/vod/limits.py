@@ -15,6 +15,7 @@ from exporter.errors import BudgetSpent, Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import date
 
 SLOWEST: Final = 0.1
 """Requests a second that throttling cannot push the rate below (unless less is configured)."""
@@ -22,6 +23,18 @@ RECOVERY: Final = 60.0
 """Seconds in which the rate climbs by the configured one, as long as requests succeed."""
 _SLACK: Final = 0.05
 """Seconds of a late wake-up that the next request makes up for; what lets the rate be reached on a busy loop."""
+
+
+class Ledger(Protocol):
+    """Where the calls of a day are kept over a restart."""
+
+    def calls_spent(self, account: str, day: date) -> int:
+        """How many calls were made that day (of UTC+8) before the start."""
+        ...
+
+    def record_calls(self, account: str, day: date, calls: int) -> None:
+        """So many were made by now; returns at once."""
+        ...
 
 
 class LimitsMeter(Protocol):
@@ -96,24 +109,25 @@ class Pace:
 
 
 class Budget:
-    """Calls of one day of UTC+8, counted in memory; 0 a day is unlimited."""
+    """Calls of one day of UTC+8; 0 a day is unlimited. Without a ledger a restart begins a new count."""
 
-    def __init__(self, account: str, calls_per_day: int, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: Ledger | None = None
+    ) -> None:
         self._account = account
         self._calls_per_day = calls_per_day
         self._now = now
+        self._ledger = ledger
         self._day = days.today(now())
-        self._spent = 0
+        self._spent = ledger.calls_spent(account, self._day) if ledger else 0
 
     @property
     def remaining(self) -> int | None:
         """Calls left today; None: unlimited."""
         if not self._calls_per_day:
             return None
-        today = days.today(self._now())
-        if today != self._day:
-            self._day, self._spent = today, 0
-        return self._calls_per_day - self._spent
+        self._roll()
+        return max(0, self._calls_per_day - self._spent)
 
     def check(self) -> None:
         """Raise BudgetSpent when nothing is left."""
@@ -127,10 +141,18 @@ class Budget:
                 advice="Raise limits.calls_per_day of the account, or poll less often or fewer dimensions and days.",
             )
 
+    def _roll(self) -> None:
+        today = days.today(self._now())
+        if today != self._day:
+            self._day, self._spent = today, 0
+
     def spend(self) -> None:
         """Count one call, or raise BudgetSpent."""
         self.check()
+        self._roll()
         self._spent += 1
+        if self._ledger:
+            self._ledger.record_calls(self._account, self._day, self._spent)
 
 
 class Limits:
@@ -144,6 +166,7 @@ class Limits:
         concurrency: int,
         calls_per_day: int = 0,
         meter: LimitsMeter,
+        ledger: Ledger | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -152,9 +175,10 @@ class Limits:
         self._meter = meter
         self._slots = asyncio.Semaphore(concurrency)
         self._pace = Pace(requests_per_second, monotonic=monotonic, sleep=sleep)
-        self._budget = Budget(account, calls_per_day, now=now)
+        self._budget = Budget(account, calls_per_day, now=now, ledger=ledger)
         meter.rate_changed(account, requests_per_second)
-        meter.calls_remaining(account, self._budget.remaining)
+        self._told_remaining = self._budget.remaining
+        meter.calls_remaining(account, self._told_remaining)
 
     @property
     def requests_per_second(self) -> float:
@@ -172,6 +196,7 @@ class Limits:
 
         What is sent must be counted with `spend`; a turn may be given back unused.
         """
+        self._tell_remaining()  # a day may have begun
         self._budget.check()
         async with self._slots:
             yield await self._pace.turn()
@@ -179,7 +204,7 @@ class Limits:
     def spend(self) -> None:
         """Count a call that is about to be sent; raises BudgetSpent."""
         self._budget.spend()
-        self._meter.calls_remaining(self._account, self._budget.remaining)
+        self._tell_remaining()
 
     def succeeded(self, turn: Turn) -> None:
         """The request of that turn was answered."""
@@ -195,6 +220,12 @@ class Limits:
         if wait is not None:
             self._pace.hold(wait)
         self._tell(before)
+
+    def _tell_remaining(self) -> None:
+        remaining = self._budget.remaining
+        if remaining != self._told_remaining:
+            self._told_remaining = remaining
+            self._meter.calls_remaining(self._account, remaining)
 
     def _tell(self, before: float) -> None:
         if self._pace.per_second != before:

@@ -51,6 +51,7 @@ aliyun_vod_query_polls_total{{query="headline",result="failure"}} 0.0
 aliyun_vod_query_polls_total{{query="headline",result="skipped"}} 0.0
 aliyun_vod_exporter_series 0.0
 aliyun_vod_exporter_series_dropped 0.0
+aliyun_vod_exporter_storage_errors_total 0.0
 aliyun_vod_exporter_config_last_reload_successful 0.0
 aliyun_vod_exporter_config_last_reload_success_timestamp_seconds 0.0
 aliyun_vod_exporter_build_info{{python_version="{platform.python_version()}",version="1.2.3"}} 1.0
@@ -94,6 +95,7 @@ def test_what_can_be_known_exists_from_the_start() -> None:
         ),
         (lambda t: t.published(5, 2), "aliyun_vod_exporter_series 5.0"),
         (lambda t: t.published(5, 2), "aliyun_vod_exporter_series_dropped 2.0"),
+        (lambda t: t.storage_failed(), "aliyun_vod_exporter_storage_errors_total 1.0"),
     ],
 )
 def test_what_is_told_is_exposed(tell: Callable[[Telemetry], None], line: str) -> None:

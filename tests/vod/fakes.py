@@ -173,8 +173,9 @@ class World:
             concurrency=concurrency,
             calls_per_day=calls_per_day,
             meter=self.meter,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
-            **clocks,
         )
         nonces = count()
         self.client = Client(

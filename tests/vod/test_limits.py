@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from datetime import date
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.core import days
 from exporter.errors import BudgetSpent, Kind, NotAsked
-from exporter.vod.limits import RECOVERY, SLOWEST, Limits, Turn
+from exporter.vod.limits import RECOVERY, SLOWEST, Budget, Limits, Turn
 from tests.vod.fakes import Clock, FakeMeter
 
 
@@ -284,3 +285,47 @@ async def test_unlimited_calls() -> None:
     assert account.limits.calls_remaining is None
     assert set(account.meter.calls) == {None}
     assert account.meter.accounts == {"main"}
+
+
+class Ledger:
+    """What was kept over a restart, and what is to be kept."""
+
+    def __init__(self, **spent: int) -> None:
+        self.kept = {(account, date(2023, 11, 15)): calls for account, calls in spent.items()}
+
+    def calls_spent(self, account: str, day: date) -> int:
+        return self.kept.get((account, day), 0)
+
+    def record_calls(self, account: str, day: date, calls: int) -> None:
+        self.kept[account, day] = calls
+
+
+async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> None:
+    clock, meter, ledger = Clock(), FakeMeter(), Ledger(main=3)
+    limits = Limits(
+        "main",
+        requests_per_second=1000,
+        concurrency=1,
+        calls_per_day=5,
+        meter=meter,
+        ledger=ledger,
+        now=clock.now,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+    )
+    assert limits.calls_remaining == 2
+    limits.spend()
+    limits.spend()
+    with pytest.raises(BudgetSpent):
+        limits.spend()
+    assert ledger.kept == {("main", date(2023, 11, 15)): 5}
+
+    clock.elapsed += 86_400
+    limits.spend()
+    assert ledger.kept["main", date(2023, 11, 16)] == 1
+
+
+async def test_budget_made_smaller_than_what_is_spent_leaves_nothing() -> None:
+    clock = Clock()
+    budget = Budget("main", 2, now=clock.now, ledger=Ledger(main=9))
+    assert budget.remaining == 0
