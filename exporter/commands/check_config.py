@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
@@ -12,38 +13,47 @@ from exporter.config.loader import load
 from exporter.config.schema import schema_json
 from exporter.core.cost import Cost, Estimate, cost
 from exporter.core.days import Settlement
+from exporter.core.model import Dimensions
+from exporter.storage.reading import read_totals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from exporter.config.schema import Config
 
 _HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, steady day", "series")
 _SECONDS_PER_DAY: Final = 86_400
 
+Totals = Mapping[tuple[str, Dimensions], int]
+
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     spelt.config_file(parser)
+    spelt.storage_path(parser)
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print the costs, or raise ConfigError with every problem."""
+    """Print the costs. Raises ConfigError with every problem, and StartError for a storage that cannot be read."""
     if arguments.schema:
         sys.stdout.write(schema_json() + "\n")
         return 0
     config = load(arguments.config_file, environ)
-    sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config)}\n")
-    for warning in warnings(config):
+    totals = read_totals(arguments.storage_path) if arguments.storage_path else {}
+    sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config, totals)}\n")
+    for warning in warnings(config, totals):
         sys.stderr.write(f"warning: {warning}\n")
     return 0
 
 
-def report(config: Config) -> str:
-    """The costs as a table: a line for each query, and the totals of each account."""
-    costs = _costs(config)
+def report(config: Config, totals: Totals) -> str:
+    """The costs as a table: a line for each query, and the totals of each account.
+
+    `totals` says by account and filters how many media have plays on a day, where that is known.
+    """
+    costs = _costs(config, totals)
     lines: list[tuple[str, ...]] = [_HEADINGS]
     for account, by_query in costs.items():
         lines += [(account, name, *_figures(each)) for name, each in by_query.items()]
@@ -52,10 +62,11 @@ def report(config: Config) -> str:
     return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def warnings(config: Config) -> Iterator[str]:
+def warnings(config: Config, totals: Totals) -> Iterator[str]:
     """What is valid but will not go well."""
+    costs = _costs(config, totals)
     for account in config.accounts:
-        by_query = _costs(config).get(account.name, {})
+        by_query = costs.get(account.name, {})
         if not by_query:
             yield f"account {account.name} is not used by any query"
             continue
@@ -72,17 +83,21 @@ def warnings(config: Config) -> Iterator[str]:
                 f"account {account.name}: a steady day takes {steady} calls, requests_per_second allows"
                 f" {possible:.0f}: polls will be skipped. Poll less often, or fewer dimensions or days."
             )
-    series = _total(each for by_query in _costs(config).values() for each in by_query.values()).series
+    series = _total(each for by_query in costs.values() for each in by_query.values()).series
     if series.low > config.series_limit:
         yield f"{series} series, series_limit is {config.series_limit}: media with the fewest plays will be left out"
 
 
-def _costs(config: Config) -> dict[str, dict[str, Cost]]:
+def _costs(config: Config, totals: Totals) -> dict[str, dict[str, Cost]]:
     """By account and query, in the order of the file."""
     settlement = Settlement(config.settle.after, config.settle.unchanged)
     queries = config.core_queries()
     return {
-        account: {query.name: cost(query, settlement) for query in queries if query.account == account}
+        account: {
+            query.name: cost(query, settlement, {dims: n for (whose, dims), n in totals.items() if whose == account})
+            for query in queries
+            if query.account == account
+        }
         for account in dict.fromkeys(query.account for query in queries)
     }
 

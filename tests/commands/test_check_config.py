@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from math import ceil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from exporter.cli import main
 from exporter.commands.check_config import report, warnings
 from exporter.config.loader import loads
+from exporter.simulator.settings import Settings
+from tests.stage import CONFIGURATION, staged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +33,7 @@ def config(text: str) -> Config:
 
 
 def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> None:
-    assert report(config(TWO_ACCOUNTS)) == (
+    assert report(config(TWO_ACCOUNTS), {}) == (
         "account  query      slices  calls, first poll  calls, steady day  series\n"
         "main     headline   3       3 to 12            114 to 456         51\n"
         "main     popular    1       1 to 3             1 to 3             0 to 1750\n"
@@ -68,13 +71,13 @@ def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> Non
 def test_what_will_not_go_well_is_a_warning(changed: str, expected: list[str]) -> None:
     text = TWO_ACCOUNTS.replace("{name: main}", f"{{name: main, {changed}}}" if changed else "{name: main}")
 
-    assert list(warnings(config(text))) == expected
+    assert list(warnings(config(text), {})) == expected
 
 
 def test_an_account_without_a_query_and_too_many_series_are_warnings() -> None:
     text = TWO_ACCOUNTS.replace("{name: second}", "{name: second}, {name: third}") + "series_limit: 50\n"
 
-    assert list(warnings(config(text))) == [
+    assert list(warnings(config(text), {})) == [
         "account third is not used by any query",
         "at least 51 series, series_limit is 50: media with the fewest plays will be left out",
     ]
@@ -87,8 +90,30 @@ def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys
     assert main(["check-config", f"--config.file={file}"], {}) == 0
 
     printed = capsys.readouterr()
-    assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS))}\n"
+    assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS), {})}\n"
     assert printed.err.startswith("warning: at least 51 series")
+
+
+async def test_what_storage_knows_makes_the_costs_exact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = CONFIGURATION + "  - {name: some, media: {top: 250}, days_ago: 2}\n"
+    async with staged(Settings(media=500), storage=tmp_path / "vod.db", text=text, days_ago="[1, 2]") as stage:
+        await stage.poll()
+        rows = len(stage.truth(1))
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        text.replace("ENDPOINT", "http://127.0.0.1:1")
+        .replace("TIMEOUT", "1s")
+        .replace("MEDIA", "all")
+        .replace("DIMENSIONS", "[{}]")
+        .replace("DAYS_AGO", "[1, 2]")
+    )
+
+    assert main(["check-config", f"--config.file={file}", f"--storage.path={tmp_path}/vod.db"], {}) == 0
+
+    pages = ceil(rows / 100)
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["main", "q", "2", str(2 * pages)] in [line[:4] for line in printed]
+    assert ["main", "some", "1", "3"] in [line[:4] for line in printed]
 
 
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
