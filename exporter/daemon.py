@@ -89,6 +89,10 @@ class Exporter:
         _log_report(report)
         await self._publisher.current()
         self._reports[query.name] = report
+        await self.keep(report)
+
+    async def keep(self, report: PollReport) -> None:
+        """Write what a poll has learnt to storage, where there is one."""
         if self._keeps is not None:
             slices = self.poller.snapshot.slices
             polled = (outcome.slice for outcome in report.outcomes)

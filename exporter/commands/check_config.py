@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from functools import reduce
 from operator import add
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.commands import flags as spelt
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
+from exporter.core import days
 from exporter.core.cost import Cost, Estimate, cost
 from exporter.core.days import Settlement
 from exporter.core.model import Dimensions
@@ -41,7 +43,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         sys.stdout.write(schema_json() + "\n")
         return 0
     config = load(arguments.config_file, environ)
-    totals = read_totals(arguments.storage_path) if arguments.storage_path else {}
+    totals = read_totals(arguments.storage_path, days.today(time.time())) if arguments.storage_path else {}
     sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config, totals)}\n")
     for warning in warnings(config, totals):
         sys.stderr.write(f"warning: {warning}\n")

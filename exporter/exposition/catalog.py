@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from exporter.core.model import PlayRow
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.core.model import PlayRow
     from exporter.core.publication import PublishedMedia, PublishedSlice
 
 Source = TypeVar("Source")
@@ -49,6 +50,9 @@ def _family(name: str, help_: str, labels: tuple[str, ...], value: Callable[[Sou
 _SLICE: Final = ("account", "terminal_type", "os", "region", "days_ago")
 _MEDIA: Final = ("account", "media_id")
 _PLAY: Final = (*_MEDIA, *_SLICE[1:])
+
+# Zero is a fact: a media known to have no plays has three zeros, and nobody to divide them by.
+NO_PLAYS: Final = PlayRow(media_id="", viewers=0, plays=0, play_duration=0)
 
 PLAY: Final[tuple[Family[PlayRow], ...]] = (
     _family(

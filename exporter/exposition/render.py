@@ -9,14 +9,14 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.core.model import PlayRow
-from exporter.exposition import catalog
-from exporter.exposition.text import escaped, number, utf8
+from exporter.exposition import catalog, labels
+from exporter.exposition.catalog import NO_PLAYS
+from exporter.exposition.text import number, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.core.model import Slice
+    from exporter.core.model import PlayRow, Slice
     from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
 
 Source = TypeVar("Source")
@@ -25,9 +25,6 @@ Source = TypeVar("Source")
 # change the publication as often as a scrape reads it.
 _GZIP_LEVEL: Final = 1
 _GZIP_WINDOW: Final = 31
-
-# Zero is a fact: a media known to have no plays has three zeros, and nobody to divide them by.
-_NO_PLAYS: Final = PlayRow(media_id="", viewers=0, plays=0, play_duration=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +78,13 @@ class Renderer:
         Families are contiguous and without samples not mentioned; series are sorted, so that scrapes compress and
         compare well. A lone surrogate in a label value becomes U+FFFD; every other character is kept.
         """
-        slices = sorted(publication.slices, key=_order)
+        slices = sorted(publication.slices, key=labels.slice_order)
         self._chunks = {published.slice: self._chunk(published) for published in slices}
         if publication.media != self._media:
             self._media, self._media_pieces = publication.media, _media_pieces(publication.media)
 
-        labelled = [("".join(_label_halves(published)), published) for published in slices]
-        days = [(f'{{days_ago="{days_ago}"}}', start) for days_ago, start in sorted(publication.days.items())]
+        labelled = [(labels.of_slice(published), published) for published in slices]
+        days = [(labels.of_day(days_ago), start) for days_ago, start in sorted(publication.days.items())]
         parts: list[bytes] = []
         for position, play in enumerate(catalog.PLAY):
             parts += _with_header(play.metric, [chunk.pieces[position] for chunk in self._chunks.values()])
@@ -103,51 +100,26 @@ class Renderer:
         return known if known is not None and known.shows(published) else _render(published)
 
 
-def _order(published: PublishedSlice) -> tuple[str, str, str, str, int]:
-    return (published.slice.account, *_filters(published), published.days_ago)
-
-
-def _filters(published: PublishedSlice) -> tuple[str, str, str]:
-    dimensions = published.slice.dimensions
-    return (dimensions.terminal_type or "all", dimensions.os or "all", dimensions.region or "all")
-
-
-def _label_halves(published: PublishedSlice) -> tuple[str, str]:
-    """The label text of a slice, open where the text of a row says `media_id`."""
-    terminal_type, os, region = map(escaped, _filters(published))
-    return (
-        f'{{account="{escaped(published.slice.account)}",',
-        f'terminal_type="{terminal_type}",os="{os}",region="{region}",days_ago="{published.days_ago}"}}',
-    )
-
-
 def _render(published: PublishedSlice) -> _Chunk:
     # The label text of a row is made once, for all families.
-    before, after = _label_halves(published)
+    halves = labels.slice_halves(published)
     labelled = [
-        (f'{before}media_id="{escaped(media_id)}",{after}', published.rows[media_id] or _NO_PLAYS)
-        for media_id in sorted(published.rows)
+        (labels.of_row(halves, media_id), published.rows[media_id] or NO_PLAYS) for media_id in sorted(published.rows)
     ]
     return _Chunk(published.days_ago, published.rows, tuple(_samples(family, labelled) for family in catalog.PLAY))
 
 
 def _media_pieces(all_media: Iterable[PublishedMedia]) -> tuple[bytes, bytes]:
-    ordered = [
-        (f'{{account="{escaped(media.account)}",media_id="{escaped(media.media_id)}"', media)
-        for media in sorted(all_media, key=lambda media: (media.account, media.media_id))
-    ]
+    ordered = sorted(all_media, key=lambda media: (media.account, media.media_id))
     return (
-        _samples(catalog.MEDIA_DURATION, [(f"{labels}}}", media) for labels, media in ordered]),
-        _samples(
-            catalog.MEDIA_INFO,
-            [(f'{labels},title="{escaped(media.title or "")}"}}', media) for labels, media in ordered],
-        ),
+        _samples(catalog.MEDIA_DURATION, [(labels.of_media(media), media) for media in ordered]),
+        _samples(catalog.MEDIA_INFO, [(labels.of_title(media), media) for media in ordered]),
     )
 
 
 def _samples(family: catalog.Family[Source], labelled: Iterable[tuple[str, Source]]) -> bytes:
     name, read = family.metric.name, family.value
-    lines = [f"{name}{labels} {number(value)}\n" for labels, source in labelled if (value := read(source)) is not None]
+    lines = [f"{name}{text} {number(value)}\n" for text, source in labelled if (value := read(source)) is not None]
     return utf8("".join(lines))
 
 

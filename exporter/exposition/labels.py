@@ -1,0 +1,59 @@
+"""How the series of a slice and of a media are labelled, spelt and ordered; knows no values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.exposition.text import escaped
+
+if TYPE_CHECKING:
+    from exporter.core.publication import PublishedMedia, PublishedSlice
+
+
+def slice_order(published: PublishedSlice) -> tuple[str, str, str, str, int]:
+    """The labels of a slice as values to sort by, so that expositions compress and compare well."""
+    return (published.slice.account, *_filters(published), published.days_ago)
+
+
+def slice_halves(published: PublishedSlice) -> tuple[str, str]:
+    """The label text of a slice, open where the text of a row says `media_id`."""
+    terminal_type, os, region = map(escaped, _filters(published))
+    return (
+        f'{{account="{escaped(published.slice.account)}",',
+        f'terminal_type="{terminal_type}",os="{os}",region="{region}",days_ago="{published.days_ago}"}}',
+    )
+
+
+def of_slice(published: PublishedSlice) -> str:
+    """The label text of a slice."""
+    return "".join(slice_halves(published))
+
+
+def of_row(halves: tuple[str, str], media_id: str) -> str:
+    """The label text of a media in a slice, from the slice's `slice_halves`."""
+    before, after = halves
+    return f'{before}media_id="{escaped(media_id)}",{after}'
+
+
+def of_media(media: PublishedMedia) -> str:
+    """The label text of a media, whatever the day."""
+    return f'{_media(media)}"}}'
+
+
+def of_title(media: PublishedMedia) -> str:
+    """The label text of a media with its title."""
+    return f'{_media(media)}",title="{escaped(media.title or "")}"}}'
+
+
+def of_day(days_ago: int) -> str:
+    """The label text of a day."""
+    return f'{{days_ago="{days_ago}"}}'
+
+
+def _media(media: PublishedMedia) -> str:
+    return f'{{account="{escaped(media.account)}",media_id="{escaped(media.media_id)}'
+
+
+def _filters(published: PublishedSlice) -> tuple[str, str, str]:
+    dimensions = published.slice.dimensions
+    return (dimensions.terminal_type or "all", dimensions.os or "all", dimensions.region or "all")

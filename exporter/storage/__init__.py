@@ -1,0 +1,1 @@
+"""What survives a restart: slices and calls spent, in one SQLite file."""

@@ -1,0 +1,51 @@
+"""The tables, and how each version of them becomes the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    Migration = Callable[[sqlite3.Connection], object]
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """Version 1. No filter is NULL, which a UNIQUE would take for different each time: the index puts a blob there.
+
+    `seal`s are digests of the row's other columns (codec.py): SQLite itself does not notice a flipped bit in a value.
+    """
+    connection.execute(
+        """CREATE TABLE slice (
+            slice_id INTEGER PRIMARY KEY,
+            account TEXT NOT NULL,
+            terminal_type TEXT,
+            os TEXT,
+            region TEXT,
+            play_date TEXT NOT NULL,
+            seal BLOB NOT NULL,
+            facts TEXT NOT NULL
+        )"""
+    )
+    connection.execute(
+        """CREATE UNIQUE INDEX slice_once ON slice (
+            play_date, account, ifnull(terminal_type, x''), ifnull(os, x''), ifnull(region, x'')
+        )"""
+    )
+    connection.execute(
+        """CREATE TABLE part (
+            slice_id INTEGER NOT NULL REFERENCES slice ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            seal BLOB NOT NULL,
+            answers BLOB NOT NULL,
+            PRIMARY KEY (slice_id, number)
+        )"""
+    )
+    connection.execute(
+        "CREATE TABLE calls (account TEXT PRIMARY KEY, day TEXT NOT NULL, calls INTEGER NOT NULL, seal BLOB NOT NULL)"
+    )
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create,)
+"""The migration at index n makes version n + 1 of version n; version 0 is an empty file."""

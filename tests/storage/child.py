@@ -1,0 +1,62 @@
+"""A process to be killed or starved: `python -m tests.storage.child hold|polls|full FILE`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from structlog.testing import capture_logs
+
+from tests.storage.examples import TODAY, Place, some
+
+if TYPE_CHECKING:
+    from exporter.core.model import SliceData
+
+SLICES = 5
+
+
+def poll(number: int) -> list[SliceData]:
+    """What poll `number` learns: several slices, every row of which says the number."""
+    return [some(number, day=TODAY - timedelta(days=ago), rows=40, at=float(number)) for ago in range(SLICES)]
+
+
+async def hold(place: Place) -> None:
+    async with place.opened() as storage:
+        await storage.save([some()])
+        print("holding", flush=True)  # noqa: T201 - read by the test
+        await asyncio.Event().wait()
+
+
+async def polls(place: Place) -> None:
+    """Poll on and on from the number in the file, and print each one that is committed."""
+    async with place.opened() as storage:
+        number = storage.calls_spent("main", TODAY)
+        while True:
+            number += 1
+            storage.record_calls("main", TODAY, number)
+            await storage.save(poll(number))
+            print(number, flush=True)  # noqa: T201 - read by the test
+
+
+async def full(place: Place) -> None:
+    """Save while no file may grow, and again when it may; print what was seen."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with capture_logs() as logs:
+        async with place.opened() as storage:
+            await storage.save([some(1, day=TODAY)])
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+            await storage.save([some(2, day=TODAY)])
+            await storage.save([some(3, day=TODAY - timedelta(days=1))])
+            meanwhile = [str(data.slice.play_date) for data in await storage.load(date.min)]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            await storage.save([some(4, day=TODAY - timedelta(days=2))])
+    print(json.dumps({"failures": place.meter.failures, "meanwhile": meanwhile, "logs": logs}))  # noqa: T201 - likewise
+
+
+if __name__ == "__main__":
+    asyncio.run({"hold": hold, "polls": polls, "full": full}[sys.argv[1]](Place(Path(sys.argv[2]))))

@@ -1,0 +1,134 @@
+"""Slices to store: a few plain ones, and any at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from exporter.core.model import Answer, Dimensions, Heard, Measure, PlayRow, Ranking, Slice, SliceData
+from exporter.storage.storage import Storage
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
+TODAY = date(2024, 3, 24)
+YESTERDAY = date(2024, 3, 23)
+ALL = Dimensions()
+DAY_SECONDS = 86_400.0
+RETENTION = 400 * DAY_SECONDS
+
+
+@dataclass
+class Meter:
+    failures: int = 0
+
+    def storage_failed(self) -> None:
+        self.failures += 1
+
+
+@dataclass
+class Clock:
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Place:
+    """A file and what a storage of it is made with."""
+
+    path: Path
+    clock: Clock = field(default_factory=Clock)
+    meter: Meter = field(default_factory=Meter)
+
+    def opened(self, **changed: Any) -> AbstractAsyncContextManager[Storage]:
+        return Storage.opened(self.path, **{"retention": RETENTION, "meter": self.meter, "now": self.clock, **changed})
+
+    async def put(self, *learnt: SliceData) -> None:
+        async with self.opened() as storage:
+            await storage.save(learnt)
+
+    async def everything(self) -> tuple[SliceData, ...]:
+        async with self.opened() as storage:
+            return await storage.load(date.min)
+
+
+def some(
+    plays: float = 1, *, day: date = YESTERDAY, rows: int = 3, at: float = NOON, dimensions: Dimensions = ALL
+) -> SliceData:
+    """A slice of m0, m1, ... and a zero."""
+    heard = Heard(at, 1)
+    answers = {f"m{i}": Answer(PlayRow(f"m{i}", f"标题 {i}", 60, 2, plays, 1.5, 90, 45.0), heard) for i in range(rows)}
+    answers["none"] = Answer(None, heard)
+    return SliceData(
+        Slice("main", dimensions, day),
+        answers,
+        swept=heard,
+        rankings={Measure.PLAYS: Ranking(2, ("m1", "m0"), heard)},
+        total=rows,
+        total_at=at,
+        updated_at=at,
+        asked_at=at,
+    )
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+_numbers = st.one_of(
+    st.none(),
+    st.integers(),
+    st.integers(-(2**200), 2**200),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([0.0, -0.0, 5e-324, 1, 1.0, 2**63, 2**64, 1.7976931348623157e308]),
+)
+_times = st.floats(0, 4e9)
+_heard = st.builds(Heard, _times, st.integers(0, 5), st.booleans())
+
+
+def _answers(heard: list[Heard]) -> st.SearchStrategy[dict[str, Answer]]:
+    def answer(media_id: str) -> st.SearchStrategy[tuple[str, Answer]]:
+        row = st.builds(PlayRow, st.just(media_id), st.none() | _texts, *[_numbers] * 6)
+        return st.tuples(st.just(media_id), st.builds(Answer, st.none() | row, st.sampled_from(heard)))
+
+    return st.lists(_texts.flatmap(answer), max_size=8).map(dict)
+
+
+def _slices(day: st.SearchStrategy[date]) -> st.SearchStrategy[SliceData]:
+    filters = st.none() | _texts
+    slice_ = st.builds(Slice, _texts, st.builds(Dimensions, filters, filters, filters), day)
+    ranking = st.builds(Ranking, st.integers(1, 100), st.lists(_texts, max_size=4).map(tuple), _heard)
+    return st.lists(_heard, min_size=1, max_size=3).flatmap(
+        lambda heard: st.builds(
+            SliceData,
+            slice_,
+            _answers(heard),
+            st.none() | _heard,
+            st.dictionaries(st.sampled_from(Measure), ranking),
+            st.none() | st.integers(0, 2**70),
+            _times,
+            st.none() | _times,
+            _times,
+            st.booleans(),
+        )
+    )
+
+
+any_slice = _slices(st.dates(date(2024, 3, 1), TODAY))
+any_slices = st.lists(any_slice, max_size=4, unique_by=lambda data: data.slice)
+
+
+def by_slice(slices: tuple[SliceData, ...] | list[SliceData]) -> dict[Slice, str]:
+    """For comparing with types and signs of zero, which == does not see: the text of each, in one order."""
+    return {data.slice: repr(_ordered(data)) for data in slices}
+
+
+def _ordered(data: SliceData) -> object:
+    answers = sorted(data.answers.items(), key=lambda known: known[0])
+    rankings = sorted(data.rankings.items(), key=lambda known: known[0].value)
+    times = data.total_at, data.updated_at, data.asked_at
+    return answers, rankings, data.swept, data.total, times, data.ready

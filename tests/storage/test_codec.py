@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+
+from exporter.core.model import SliceData
+from exporter.storage import codec
+from tests.storage.examples import TODAY, any_slice, by_slice, some
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DATA = some(rows=2)
+KEY = codec.key(DATA.slice)
+
+
+def decoded(data: SliceData) -> SliceData:
+    given_ = codec.facts(data)
+    text, sealed = codec.encode_facts(given_)
+    told = codec.decode_facts(codec.key(data.slice), sealed, text)
+    parts = {number: (part.seal, part.packed()) for number, part in enumerate(codec.encode_parts(given_))}
+    return codec.Reader().slice(told, parts)
+
+
+@given(any_slice)
+def test_a_slice_comes_back_with_its_types(data: SliceData) -> None:
+    assert decoded(data) == data
+    assert by_slice([decoded(data)]) == by_slice([data])
+
+
+@given(any_slice)
+def test_the_order_of_answers_makes_no_difference(data: SliceData) -> None:
+    turned = replace(data, answers=dict(reversed(list(data.answers.items()))))
+
+    assert list(codec.encode_parts(codec.facts(turned))) == list(codec.encode_parts(codec.facts(data)))
+
+
+def test_a_poll_that_hears_the_same_later_makes_the_same_parts() -> None:
+    first, later = (codec.facts(some(rows=2_000, at=at)) for at in (1.0, 2.0))
+
+    assert list(codec.encode_parts(first)) == list(codec.encode_parts(later))
+    assert codec.encode_facts(first) != codec.encode_facts(later)
+
+
+def test_a_new_media_changes_one_part() -> None:
+    few, more = (list(codec.encode_parts(codec.facts(some(rows=rows)))) for rows in (3_000, 3_001))
+
+    assert len(few) == len(more) == 8
+    assert sum(one != other for one, other in zip(few, more, strict=True)) == 1
+
+
+def test_half_characters_are_kept() -> None:
+    assert decoded(SliceData(DATA.slice, {"\ud800": DATA.answers["none"]})).answers.keys() == {"\ud800"}
+
+
+def without(name: str) -> Callable[[dict[str, Any]], object]:
+    return lambda told: told.pop(name)
+
+
+def with_(name: str, value: object) -> Callable[[dict[str, Any]], object]:
+    return lambda told: told.update({name: value})
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        *map(without, ["heard", "swept", "rankings", "total", "ready", "parts"]),
+        with_("heard", [[1.0, 0]]),
+        with_("heard", [["1", 0, False]]),
+        with_("heard", [[float("nan"), 0, False]]),
+        with_("heard", [[1.0, -1, False]]),
+        with_("heard", [[1.0, True, False]]),
+        with_("heard", [[1.0, 0, 1]]),
+        with_("heard", 5),
+        with_("heard", []),
+        with_("swept", 1),
+        with_("swept", -1),
+        with_("rankings", {"fame": [1, 0, []]}),
+        with_("rankings", {"plays": [1, 0, [5]]}),
+        with_("rankings", {"plays": [1, 0]}),
+        with_("rankings", []),
+        with_("total", 1.5),
+        with_("total", -1),
+        with_("total_at", None),
+        with_("updated_at", "now"),
+        with_("asked_at", 10**400),
+        with_("ready", "yes"),
+    ],
+)
+def test_facts_that_make_no_sense_are_damage_though_sealed(forge: Callable[[dict[str, Any]], object]) -> None:
+    told = json.loads(codec.encode_facts(codec.facts(DATA))[0])
+    forge(told)
+    text = json.dumps(told)
+
+    with pytest.raises(codec.Damaged, match="make no sense"):
+        codec.decode_facts(KEY, codec.seal(KEY, None, text.encode()), text)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", "[" * 100_000])
+def test_facts_that_are_no_object_are_damage(text: str) -> None:
+    with pytest.raises(codec.Damaged):
+        codec.decode_facts(KEY, codec.seal(KEY, None, text.encode()), text)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        *map(without, ["rows", "zeros", "title", "plays", "rows_heard"]),
+        with_("rows", ["a"]),
+        with_("rows", ["a", 5]),
+        with_("rows", "ab"),
+        with_("rows_heard", [0]),
+        with_("rows_heard", [0, 7]),
+        with_("rows_heard", [0, -1]),
+        with_("rows_heard", [0, True]),
+        with_("zeros_heard", []),
+        with_("zeros", [None]),
+        with_("title", ["a", 5]),
+        with_("plays", [1, "2"]),
+        with_("plays", [1, True]),
+        with_("plays", [1, float("inf")]),
+        with_("plays", [1, float("nan")]),
+        with_("plays", [1]),
+        with_("plays", None),
+    ],
+)
+def test_answers_that_make_no_sense_are_damage_though_sealed(forge: Callable[[dict[str, Any]], object]) -> None:
+    given_ = codec.facts(DATA)
+    told = json.loads(next(codec.encode_parts(given_)).answers)
+    forge(told)
+    payload = json.dumps(told).encode()
+
+    with pytest.raises(codec.Damaged, match="make no sense"):
+        codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
+
+
+def test_a_number_beyond_floats_is_no_infinity() -> None:
+    given_ = codec.facts(DATA)
+    payload = next(codec.encode_parts(given_)).answers.replace(b'"plays":[1,1]', b'"plays":[1,1e999]')
+
+    with pytest.raises(codec.Damaged, match="make no sense"):
+        codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
+
+
+@pytest.mark.parametrize("columns", [("main",), (None, None, None, None, "2024-03-23"), (*KEY[:4], "20240323")])
+def test_a_slice_without_its_columns_is_damage(columns: tuple[object, ...]) -> None:
+    text, sealed = codec.encode_facts(codec.facts(DATA))
+
+    with pytest.raises(codec.Damaged, match="no account, filters and play date"):
+        codec.decode_facts(columns, sealed, text)
+
+
+def test_a_count_of_calls_comes_back() -> None:
+    assert codec.decode_calls(*codec.encode_calls("main", TODAY, 5)) == ("main", TODAY, 5)

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import tempfile
+import threading
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from structlog.testing import capture_logs
+
+from exporter.core.model import Dimensions, SliceData
+from exporter.errors import StartError
+from exporter.storage.schema import MIGRATIONS
+from tests.storage.examples import DAY_SECONDS, TODAY, YESTERDAY, Place, any_slices, by_slice, some
+
+
+@settings(max_examples=40)
+@given(any_slices, any_slices)
+def test_what_was_saved_is_loaded_exactly(first: list[SliceData], second: list[SliceData]) -> None:
+    async def go(place: Place) -> tuple[SliceData, ...]:
+        async with place.opened() as storage:
+            await storage.save(first)
+            await storage.save(second)
+        return await place.everything()
+
+    with tempfile.TemporaryDirectory() as directory:
+        loaded = asyncio.run(go(Place(Path(directory, "state.db"))))
+
+    expected = {data.slice: data for data in [*first, *second]}
+    assert {data.slice: data for data in loaded} == expected
+    assert by_slice(loaded) == by_slice(list(expected.values()))
+
+
+async def test_slices_of_many_parts_grow_and_shrink(place: Place) -> None:
+    for rows in (0, 1, 5_000, 513, 2_000, 3):
+        await place.put(some(rows, rows=rows))
+
+        assert await place.everything() == (some(rows, rows=rows),)
+
+
+async def test_a_number_that_only_changes_its_type_is_written(place: Place) -> None:
+    async with place.opened() as storage:
+        await storage.save([some(1)])
+        await storage.save([some(1.0)])
+
+    assert by_slice(await place.everything()) == by_slice([some(1.0)])
+
+
+async def test_a_poll_that_finds_nothing_new_writes_little(place: Place) -> None:
+    async with place.opened() as storage:
+        await storage.save([some(rows=5_000)])
+        wal = place.path.with_name("state.db-wal")
+        before = wal.stat().st_size
+        await storage.save([some(rows=5_000, at=some().asked_at + 900)])
+        little = wal.stat().st_size - before
+        await storage.save([some(2, rows=5_000)])
+        much = wal.stat().st_size - before - little
+
+    assert little < 20_000 < much
+
+
+async def test_only_days_from_the_oldest_on_are_loaded(place: Place) -> None:
+    await place.put(some(day=YESTERDAY), some(day=TODAY))
+
+    async with place.opened() as storage:
+        assert await storage.load(TODAY) == (some(day=TODAY),)
+        assert await storage.load(TODAY + timedelta(days=1)) == ()
+
+
+async def test_slices_that_differ_in_one_filter_are_not_mixed_up(place: Place) -> None:
+    slices = [
+        some(number, dimensions=dimensions)
+        for number, dimensions in enumerate(
+            [Dimensions(), Dimensions(""), Dimensions("Native"), Dimensions(os="Native"), Dimensions(region="Native")]
+        )
+    ]
+    await place.put(*slices)
+    await place.put(*slices)
+
+    assert by_slice(await place.everything()) == by_slice(slices)
+
+
+async def test_equal_texts_are_kept_once(place: Place) -> None:
+    await place.put(some(day=YESTERDAY), some(day=TODAY))
+
+    first, second = (data.answers["m1"].row for data in await place.everything())
+    assert first
+    assert second
+    assert first.media_id is second.media_id
+    assert first.title is second.title
+
+
+async def test_days_beyond_retention_are_forgotten_at_the_start(place: Place) -> None:
+    await place.put(some(day=YESTERDAY), some(day=TODAY))
+
+    async with place.opened(retention=DAY_SECONDS / 2) as storage:
+        assert await storage.load(date.min) == (some(day=TODAY),)
+    assert await place.everything() == (some(day=TODAY),)
+
+
+async def test_days_beyond_retention_are_forgotten_while_it_runs(place: Place) -> None:
+    async with place.opened(retention=3 * DAY_SECONDS) as storage:
+        await storage.save([some(day=YESTERDAY)])
+        place.clock.now += 5 * DAY_SECONDS
+        await storage.save([some(day=TODAY + timedelta(days=5))])
+
+        assert [data.slice.play_date for data in await storage.load(date.min)] == [TODAY + timedelta(days=5)]
+
+
+async def test_any_retention_will_do(place: Place) -> None:
+    async with place.opened(retention=1e18) as storage:
+        await storage.save([some()])
+
+        assert await storage.load(date.min) == (some(),)
+
+
+async def test_calls_survive_and_belong_to_their_day(place: Place) -> None:
+    async with place.opened() as storage:
+        assert storage.calls_spent("main", TODAY) == 0
+        for calls in range(1, 1_001):
+            storage.record_calls("main", TODAY, calls)
+        storage.record_calls("other", YESTERDAY, 7)
+        assert storage.calls_spent("main", TODAY) == 1_000
+
+    async with place.opened() as storage:
+        assert storage.calls_spent("main", TODAY) == 1_000
+        assert storage.calls_spent("main", YESTERDAY) == 0
+        assert storage.calls_spent("other", YESTERDAY) == 7
+        assert storage.calls_spent("nobody", TODAY) == 0
+
+
+async def test_calls_are_written_without_being_waited_for(place: Place) -> None:
+    async with place.opened() as storage:
+        storage.record_calls("main", TODAY, 3)
+        await storage.save([])  # which waits for what is under way
+
+        with sqlite3.connect(place.path) as connection:
+            assert connection.execute("SELECT account, day, calls FROM calls").fetchall() == [("main", "2024-03-24", 3)]
+        connection.close()
+
+
+async def test_a_save_that_is_not_waited_for_is_written_all_the_same(place: Place) -> None:
+    async with place.opened() as storage:
+        saving = asyncio.create_task(storage.save([some(rows=5_000)]))
+        await asyncio.sleep(0)
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+
+    assert await place.everything() == (some(rows=5_000),)
+
+
+async def test_the_database_lives_in_a_thread_of_its_own(place: Place) -> None:
+    seen: list[threading.Thread] = []
+
+    async with place.opened(migrations=[*MIGRATIONS, lambda _: seen.append(threading.current_thread())]):
+        assert seen
+        assert threading.main_thread() not in seen
+    assert not any(thread.is_alive() for thread in seen)
+
+
+async def test_what_cannot_be_written_is_written_later(place: Place) -> None:
+    away = place.path.with_name("away")
+    with capture_logs() as logs:
+        async with place.opened() as storage:
+            await storage.save([some(1, day=YESTERDAY)])
+            place.path.rename(away)
+            await storage.save([some(2, day=YESTERDAY)])
+            storage.record_calls("main", TODAY, 5)
+            await storage.save([some(3, day=TODAY)])
+            assert place.meter.failures == 2
+            away.rename(place.path)
+            await storage.save([some(4, day=YESTERDAY)])
+            await storage.save([])
+
+    assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
+    assert "No such file" in logs[0]["error"]
+    assert "Restart the exporter" in logs[0]["advice"]
+    assert by_slice(await place.everything()) == by_slice([some(4, day=YESTERDAY), some(3, day=TODAY)])
+    async with place.opened() as storage:
+        assert storage.calls_spent("main", TODAY) == 5
+
+
+async def test_a_file_that_takes_its_place_is_left_alone(place: Place) -> None:
+    async with place.opened() as storage:
+        place.path.rename(place.path.with_name("away"))
+        place.path.write_text("somebody else's")
+        with capture_logs() as logs:
+            await storage.save([some()])
+
+    assert "another file has taken its place" in logs[0]["error"]
+    assert place.path.read_text() == "somebody else's"
+
+
+async def test_what_could_not_be_written_to_the_end_is_said(place: Place) -> None:
+    with capture_logs() as logs:
+        async with place.opened() as storage:
+            place.path.unlink()
+            await storage.save([some()])
+
+    assert [entry["event"] for entry in logs] == ["storage failing", "not stored"]
+    assert logs[1]["slices"] == 1
+
+
+async def test_a_reader_elsewhere_does_not_keep_it_from_writing(place: Place) -> None:
+    async with place.opened() as storage:
+        await storage.save([some(1)])
+        reader = sqlite3.connect(place.path, isolation_level=None)
+        reader.execute("BEGIN")
+        before = reader.execute("SELECT facts FROM slice").fetchall()
+        await storage.save([some(2, at=1.0)])
+
+        assert reader.execute("SELECT facts FROM slice").fetchall() == before
+        reader.close()
+    assert place.meter.failures == 0
+
+
+async def test_an_older_file_is_brought_up_to_date(place: Place) -> None:
+    await place.put(some())
+
+    def count(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE counted AS SELECT count(*) AS slices FROM slice")
+
+    async with place.opened(migrations=[*MIGRATIONS, count]) as storage:
+        assert await storage.load(date.min) == (some(),)
+    async with place.opened(migrations=[*MIGRATIONS, count]) as storage:
+        assert await storage.load(date.min) == (some(),)
+
+    with sqlite3.connect(place.path) as connection:
+        assert connection.execute("SELECT slices FROM counted").fetchall() == [(1,)]
+    connection.close()
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(place: Place) -> None:
+    await place.put(some())
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM slice")
+        connection.execute("no SQL")
+
+    with pytest.raises(StartError, match=r"state\.db"):
+        async with place.opened(migrations=[*MIGRATIONS, fail]):
+            pass
+    assert await place.everything() == (some(),)
+
+
+async def test_a_newer_file_is_refused_and_left_alone(place: Place) -> None:
+    await place.put(some())
+    async with place.opened(migrations=[*MIGRATIONS, lambda _: None]):
+        pass
+    before = place.path.read_bytes()
+
+    with pytest.raises(StartError, match=r"its version is 2, this exporter knows versions up to 1\. Run the exporter"):
+        async with place.opened():
+            pass
+    assert place.path.read_bytes() == before
+    assert os.listdir(place.path.parent) == ["state.db"]  # noqa: PTH208 - names alone
+
+
+async def test_settled_and_unready_slices_come_back_as_such(place: Place) -> None:
+    unready = replace(some(), ready=False, total=None, swept=None, updated_at=None)
+    await place.put(unready)
+
+    assert await place.everything() == (unready,)
