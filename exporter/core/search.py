@@ -62,8 +62,8 @@ class Search:
     def __init__(self, need: Need, likely_total: int | None) -> None:
         self._need = need
         self._likely_pages = None if likely_total is None else _pages(likely_total)
-        self._rows: dict[str, PlayRow | None] = {}
-        self._asked: set[str] = set()
+        self._rows: dict[str, PlayRow | None] = {}  # asked for by ID
+        self._open = set(need.ids)  # of which nothing is known yet
         self._paid = False
         self._sweeps = {by: _Sweep(by, self._size(n), n) for by, n in need.tops.items()}
         if need.everything:
@@ -74,12 +74,11 @@ class Search:
         for sweep in self._sweeps.values():
             if not sweep.done:
                 return sweep.ask()
-        missing = self._missing()
-        if not missing:
+        if not self._open:
             return None
         by_plays = self._sweeps.get(Measure.PLAYS)
-        if not self._worth_a_page(by_plays, len(missing)):
-            return AskMedia(min(missing))
+        if not self._worth_a_page(by_plays, len(self._open)):
+            return AskMedia(min(self._open))
         if by_plays is None:
             by_plays = self._sweeps[Measure.PLAYS] = _Sweep(Measure.PLAYS, PAGE_SIZE, 0)
         return by_plays.ask()
@@ -87,16 +86,20 @@ class Search:
     def heard(self, asked: AskMedia | AskPage, page: Page) -> None:
         """The answer to a call."""
         if isinstance(asked, AskMedia):
-            self._asked.add(asked.media_id)
+            self._open.discard(asked.media_id)
             self._rows[asked.media_id] = page.rows[0] if page.rows else None
-        else:
-            before = len(self._missing())
-            self._sweeps[asked.by].read(page)
-            self._paid = len(self._missing()) < before
+            return
+        sweep = self._sweeps[asked.by]
+        sweep.read(page)
+        before = len(self._open)
+        self._open.difference_update(row.media_id for row in page.rows)
+        self._paid = len(self._open) < before
+        if sweep.complete:
+            self._open.clear()
 
     def gave_up(self, asked: AskMedia) -> None:
         """That media cannot be had now."""
-        self._asked.add(asked.media_id)
+        self._open.discard(asked.media_id)
 
     def lesson(self, at: float) -> Lesson:
         """Everything that was heard by `at`; `whole` when it is all that was needed."""
@@ -118,7 +121,7 @@ class Search:
     @property
     def found(self) -> set[str]:
         """The media that were answered, one by one or among others."""
-        return {*self._rows, *(media_id for sweep in self._sweeps.values() for media_id in sweep.rows)}
+        return set(self._rows).union(*(sweep.rows for sweep in self._sweeps.values()))
 
     @property
     def short_by(self) -> int:
@@ -148,12 +151,6 @@ class Search:
         if self._likely_pages is not None:
             return self._likely_pages < missing or missing > MANY
         return missing > FEW
-
-    def _missing(self) -> set[str]:
-        """Wanted media of which nothing is known yet."""
-        if any(sweep.complete for sweep in self._sweeps.values()):
-            return set()
-        return set(self._need.ids - self.found - self._asked)
 
     def _zeros(self) -> dict[str, PlayRow | None]:
         """Wanted media that a complete sweep did not show."""
