@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter import __version__, logs
-from exporter.commands import check_config, demo, fetch, serve, simulate
+from exporter.commands import backfill, check_config, demo, fetch, serve, simulate
 from exporter.errors import ConfigError, ExporterError, FlagError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "serve": serve,
     "check-config": check_config,
     "fetch": fetch,
+    "backfill": backfill,
     "simulate": simulate,
     "demo": demo,
 }

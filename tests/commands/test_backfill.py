@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import re
+import resource
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.app import Surroundings, assembled
+from exporter.commands import backfill
+from exporter.commands.past_days import Fetched, fetch
+from exporter.commands.progress import Lines
+from exporter.core import days
+from exporter.errors import ExporterError, FlagError
+from exporter.simulator.faults import Fault
+from exporter.simulator.settings import Settings
+from tests.stage import CONFIGURATION, NOON, Clock, configuration, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from exporter.simulator.service import Simulator
+
+YESTERDAY = days.play_date(NOON, 1)
+TWO_QUERIES = (
+    CONFIGURATION + "  - {name: native, media: {top: 2}, dimensions: [{terminal_type: Native}], days_ago: [0]}\n"
+)
+
+
+def parsed(*argv: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    backfill.flags(parser)
+    return parser.parse_args(argv)
+
+
+async def fetched(
+    url: str,
+    count: int = 30,
+    *,
+    said: list[str] | None = None,
+    clock: Clock | None = None,
+    text: str = CONFIGURATION,
+    storage: Path | None = None,
+) -> Fetched:
+    clock = clock or Clock()
+    surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
+    lines = Lines((said if said is not None else []).append)
+    return await fetch(configuration(url, text=text), surroundings, count, lines, storage)
+
+
+def plays(known: Fetched) -> dict[str, float]:
+    """What is written: plays by media and instant, of yesterdays."""
+    out = io.BytesIO()
+    backfill.write(out, known.views(86_400), {}, Lines(lambda _: None))
+    found = re.findall(
+        r'^aliyun_vod_media_plays{.*media_id="(\w+)",terminal_type="all".*days_ago="1"} (\d+) (\d+)$',
+        out.getvalue().decode(),
+        re.MULTILINE,
+    )
+    return {f"{media_id} {days.play_date(int(at), 1)}": float(value) for media_id, value, at in found}
+
+
+def truth(simulator: Simulator, *missing: int) -> dict[str, float]:
+    dates = [days.play_date(NOON, ago) for ago in range(1, 31) if ago not in missing]
+    rows = {
+        f"{m} {day}": simulator.catalogue.row(m, day, now=NOON) for m in simulator.catalogue.media_ids for day in dates
+    }
+    return {key: row.plays for key, row in rows.items() if row is not None and row.plays is not None}
+
+
+def fails(ago: int, code: str) -> Fault:
+    return Fault(code, when={"PlayDate": f"{days.play_date(NOON, ago):%Y%m%d}"})
+
+
+@pytest.fixture
+async def service() -> AsyncGenerator[tuple[Simulator, str]]:
+    async with simulated(Settings(media=5), Clock()) as (simulator, url):
+        yield simulator, url
+
+
+async def test_every_day_is_asked_for_once_per_slice_and_is_what_the_service_says(
+    service: tuple[Simulator, str],
+) -> None:
+    simulator, url = service
+    said: list[str] = []
+
+    known = await fetched(url, text=TWO_QUERIES, said=said)
+
+    assert known.gaps == ()
+    assert plays(known) == truth(simulator)
+    asked = Counter((c.parameters["PlayDate"], c.parameters.get("TerminalType")) for c in simulator.journal.calls)
+    assert set(asked.values()) == {1}
+    assert len(asked) == 60
+    assert said[0] == "fetching 60 slices"
+    assert said[-1].endswith("60 of 60 slices")
+
+
+async def test_a_day_that_is_not_answered_is_named_and_the_others_are_written(service: tuple[Simulator, str]) -> None:
+    simulator, url = service
+    simulator.change(faults=(fails(3, "Meter.ParamError"), fails(5, "Meter.ReadyTsError")))
+
+    known = await fetched(url)
+
+    assert plays(known) == truth(simulator, 3, 5)
+    first, second, *advice = backfill.shortcomings(known, 30)
+    assert first.startswith("2024-03-21 is missing in q (1 of 1 slices): Meter.ParamError: ")
+    assert second.startswith("2024-03-19 is missing in q (1 of 1 slices): Meter.ReadyTsError: ")
+    assert len(advice) == 2
+
+
+async def test_a_spent_budget_leaves_the_newest_days_whole_and_names_the_others(service: tuple[Simulator, str]) -> None:
+    simulator, url = service
+    text = CONFIGURATION.replace("concurrency: 8", "concurrency: 2, calls_per_day: 10")
+
+    known = await fetched(url, text=text)
+
+    assert plays(known) == truth(simulator, *range(11, 31))
+    assert sorted(gap.play_date for gap in known.gaps) == [days.play_date(NOON, ago) for ago in range(30, 10, -1)]
+    assert len(simulator.journal.calls) == 10
+
+
+def dates_asked(simulator: Simulator) -> list[str]:
+    return [call.parameters["PlayDate"] for call in simulator.journal.calls]
+
+
+async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
+    service: tuple[Simulator, str], tmp_path: Path
+) -> None:
+    simulator, url = service
+    simulator.change(faults=(fails(3, "Meter.ParamError"),))
+    assert [gap.play_date for gap in (await fetched(url, storage=tmp_path / "db")).gaps] == [days.play_date(NOON, 3)]
+    simulator.change(faults=())
+    simulator.journal.forget()
+
+    known = await fetched(url, storage=tmp_path / "db")
+
+    assert dates_asked(simulator) == ["20240321"]
+    assert known.gaps == ()
+    assert plays(known) == truth(simulator)
+
+
+async def test_what_storage_heard_before_a_day_was_final_is_asked_for_again(
+    service: tuple[Simulator, str], tmp_path: Path
+) -> None:
+    simulator, url = service
+    early = Clock(NOON - 6 * 3600)
+    config, surroundings = configuration(url), Surroundings({}, early.now, early.now, early.sleep)
+    async with assembled(config, surroundings, tmp_path / "db") as exporter:
+        await exporter.poll(exporter.queries[0])
+    assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
+    simulator.journal.forget()
+
+    known = await fetched(url, 1, storage=tmp_path / "db")
+
+    assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
+    assert plays(known) == truth(simulator, *range(2, 31))
+
+
+async def test_the_days_that_are_too_young_are_not_asked_for_and_are_told(service: tuple[Simulator, str]) -> None:
+    simulator, url = service
+    clock = Clock(NOON - 1)
+
+    known = await fetched(url, 2, clock=clock)
+
+    (told,) = backfill.shortcomings(known, 2)
+    assert told.startswith(f"{YESTERDAY} is left out")
+    assert dates_asked(simulator) == ["20240322"]
+    with pytest.raises(FlagError, match=r"^--days=1: 2024-03-23 can be written from 2024-03-24 12:00 UTC\+8 on"):
+        await fetched(url, 1, clock=clock)
+
+
+async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulator, str]) -> None:
+    _, url = service
+    known = await fetched(url, 2)
+
+    told = "\n".join(backfill.told(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567))
+
+    assert "1,234,567 samples from 2024-03-23 09:00 to 2024-03-24 09:00 UTC+8" in told
+    assert "promtool tsdb create-blocks-from openmetrics --max-block-duration=48h 'a b.txt' DATA" in told
+
+
+# The command itself, which takes the time from the system and the flags from the command line.
+
+
+@contextlib.asynccontextmanager
+async def command(tmp_path: Path, **environ: str) -> AsyncGenerator[tuple[Simulator, Mapping[str, str]]]:
+    """The real service of now, with a configuration of it beside the output."""
+    async with simulated(Settings(media=2), Clock(time.time())) as (simulator, url):
+        text = CONFIGURATION.replace("ENDPOINT", url).replace("TIMEOUT", "10s").replace("MEDIA", "all")
+        (tmp_path / "config.yaml").write_text(text.replace("DIMENSIONS", "[{}]").replace("DAYS_AGO", "[1, 8]"))
+        yield simulator, environ
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+async def run(tmp_path: Path, *argv: str, output: str = "out.txt") -> int:
+    at = f"--config.file={tmp_path}/config.yaml"
+    where = output if output == "-" else f"{tmp_path}/{output}"
+    arguments = parsed(at, "--days=5", "--step=6h", f"--output={where}", *argv)
+    return await asyncio.to_thread(backfill.run, arguments, {})
+
+
+async def test_it_writes_a_whole_file_and_says_what_to_do_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with command(tmp_path):
+        assert await run(tmp_path, "--label=job=vod") == 0
+
+    assert names(tmp_path) == ["config.yaml", "out.txt"]
+    written = (tmp_path / "out.txt").read_text().splitlines()
+    assert written[-1] == "# EOF"
+    assert all(line.startswith("#") or '{job="vod",' in line for line in written)
+    out, err = capsys.readouterr()
+    assert out == ""
+    samples = sum(not line.startswith("#") for line in written)
+    assert f"written: {samples:,} samples" in err
+    assert "promtool tsdb create-blocks-from openmetrics --max-block-duration=" in err
+    assert f"{tmp_path}/out.txt DATA" in err
+
+
+async def test_standard_output_has_nothing_but_the_samples(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    async with command(tmp_path):
+        assert await run(tmp_path, output="-") == 0
+
+    out, err = capfdbinary.readouterr()
+    assert out.startswith(b"# HELP aliyun_vod_media_plays ")
+    assert out.endswith(b"\n# EOF\n")
+    assert b"written: " in err
+
+
+async def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("precious")
+    async with command(tmp_path) as (simulator, _):
+        with pytest.raises(FlagError, match=r"out\.txt exists: --overwrite replaces it"):
+            await run(tmp_path)
+        assert not simulator.journal.calls
+        assert (tmp_path / "out.txt").read_text() == "precious"
+
+        assert await run(tmp_path, "--overwrite") == 0
+    assert (tmp_path / "out.txt").read_text().endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [(".", "is not a file"), ("nowhere/out.txt", "nowhere is not a directory that can be written")],
+)
+async def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
+    tmp_path: Path, output: str, message: str
+) -> None:
+    async with command(tmp_path) as (simulator, _):
+        with pytest.raises(FlagError, match=message):
+            await run(tmp_path, output=output)
+        assert not simulator.journal.calls
+
+
+async def test_a_missing_day_is_status_1_and_the_others_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with command(tmp_path) as (simulator, _):
+        day = days.today(time.time()) - timedelta(days=4)
+        simulator.change(faults=(Fault("Meter.ParamError", when={"PlayDate": f"{day:%Y%m%d}"}),))
+        assert await run(tmp_path) == 1
+
+    assert f"{day} is missing in q" in capsys.readouterr().err
+    assert (tmp_path / "out.txt").read_text().endswith("# EOF\n")
+
+
+async def test_no_day_at_all_is_an_error_and_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with command(tmp_path) as (simulator, _):
+        simulator.change(faults=(Fault("Meter.ParamError"),))
+        with pytest.raises(ExporterError, match="no day was answered, nothing is written"):
+            await run(tmp_path)
+
+    assert names(tmp_path) == ["config.yaml"]
+    assert "is missing in q" in capsys.readouterr().err
+
+
+def test_a_file_that_does_not_fit_is_told_before_it_is_written() -> None:
+    backfill.check_room(Path("out.txt"), 5, free=5)
+
+    message = r"^--output=out\.txt needs about 34\.5 GB, 2\.0 GB are free: make room"
+    with pytest.raises(ExporterError, match=message):
+        backfill.check_room(Path("out.txt"), 34_500_000_000, free=2_000_000_000)
+
+
+async def test_a_disk_that_is_full_is_one_clear_line_and_no_file(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with command(tmp_path):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            with pytest.raises(
+                ExporterError, match=rf"^cannot write {re.escape(str(tmp_path))}/out\.txt: File too large"
+            ):
+                await run(tmp_path, "--step=1m")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert names(tmp_path) == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--days=0", "'0' is not a whole number from 1 to 30"),
+        ("--days=31", "'31' is not a whole number from 1 to 30"),
+        ("--days=x", "'x' is not a whole number from 1 to 30"),
+        ("--step=14s", "'14s' is not from 15s to 1d"),
+        ("--step=25h", "'25h' is not from 15s to 1d"),
+        ("--step=15500ms", "in whole seconds"),
+        ("--step=5", "'5' must be a duration"),
+        ("--label=job", "'job' is not NAME=VALUE"),
+        ("--label=9=a", "'9=a' is not NAME=VALUE"),
+        ("--label=__name__=a", "'__name__=a' is not NAME=VALUE"),
+        ("--label=job=", "'job=' is not NAME=VALUE"),
+        ("--label=account=a", "the series have a label account already"),
+    ],
+)
+def test_a_flag_that_does_not_fit_says_what_does(flag: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed("--output=x", flag)
+
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@given(st.integers(15, 86_400))
+def test_a_step_is_a_prometheus_duration(seconds: int) -> None:
+    assert parsed("--output=x", f"--step={seconds}s").step == seconds
+
+
+def test_defaults() -> None:
+    arguments = parsed("--output=x")
+
+    assert (arguments.days, arguments.step, arguments.overwrite, arguments.labels) == (30, 300, False, [])
