@@ -52,6 +52,15 @@ def slices(query: Query, now: float) -> tuple[Slice, ...]:
     )
 
 
+def looks_at(query: Query, slice_: Slice, now: float) -> bool:
+    """Whether a slice is among those that a query looks at today."""
+    return (
+        slice_.account == query.account
+        and slice_.dimensions in query.dimensions
+        and days.days_ago(now, slice_.play_date) in query.days_ago
+    )
+
+
 def wanted(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...]]:
     """Every slice that any query looks at today, with all that is wanted of it."""
     wants: dict[Slice, tuple[Media, ...]] = {}

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import days
 from exporter.core.learn import learn, not_ready
-from exporter.core.plan import PAGE_SIZE, Need, need, slices
+from exporter.core.plan import PAGE_SIZE, Need, looks_at, need, slices
 from exporter.core.search import AskMedia, AskPage, Endless, Search
 from exporter.core.snapshot import Snapshot
 from exporter.errors import AccountPaused, BudgetSpent, Kind, NotAsked, NotReady, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import date
 
     from exporter.core.days import Settlement
     from exporter.core.learn import Lesson
-    from exporter.core.model import Measure, Page, Query, Slice, SliceData
+    from exporter.core.model import Dimensions, Measure, Page, Query, Slice, SliceData
 
 # So many media of a slice failing in a row say that the next will fail too; the rest waits for the next poll.
 GIVE_UP_AFTER: Final = 3
@@ -109,6 +110,9 @@ class Poller:
         self._known: dict[Slice, SliceData] = dict(self.snapshot.slices)
         self._asking: defaultdict[Slice, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended_at: dict[str, float] = {}
+        self._told: dict[tuple[str, Dimensions], tuple[date, int]] = {}
+        for data in self._known.values():
+            self._remember(data)
 
     async def poll(self, query: Query) -> PollReport:
         """Ask everything a query wants today; never raises for what the service does.
@@ -190,7 +194,7 @@ class Poller:
         """What other queries need of a slice at about this time: asked together it takes the fewest calls."""
         needs = Need()
         for other in self._queries:
-            if other.name != query.name and slice_ in slices(other, self._now()):
+            if other.name != query.name and looks_at(other, slice_, self._now()):
                 soon = min(other.every * SOON, SOON_SECONDS)
                 needs |= need(other.media, self._known.get(slice_), self._now() - other.every + soon)
         return needs
@@ -203,18 +207,18 @@ class Poller:
         known = self._known.get(slice_)
         if known is not None and known.total is not None:
             return known.total
-        today = days.today(self._now())
-        likes = [
-            (data.slice.play_date, data.total)
-            for data in self._known.values()
-            if data.total is not None
-            and data.slice.play_date < today
-            and (data.slice.account, data.slice.dimensions) == (slice_.account, slice_.dimensions)
-        ]
-        return max(likes)[1] if likes and slice_.play_date < today else None
+        told = self._told.get((slice_.account, slice_.dimensions))
+        return told[1] if told and slice_.play_date < days.today(self._now()) else None
+
+    def _remember(self, data: SliceData) -> None:
+        """How long the result set of a finished day is, the newest of each kind."""
+        kind = data.slice.account, data.slice.dimensions
+        if data.total is not None and data.slice.play_date < days.today(self._now()):
+            self._told[kind] = max(self._told.get(kind, (data.slice.play_date, 0)), (data.slice.play_date, data.total))
 
     def _learn(self, slice_: Slice, lesson: Lesson) -> None:
-        self._known[slice_] = learn(self._known.get(slice_), slice_, lesson, self._settlement)
+        data = self._known[slice_] = learn(self._known.get(slice_), slice_, lesson, self._settlement)
+        self._remember(data)
 
 
 async def _call(source: Source, slice_: Slice, asked: AskMedia | AskPage) -> Page:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.core.days import Settlement
 from exporter.core.learn import Lesson, learn
 from exporter.core.model import Dimensions, Measure, Slice
-from exporter.core.plan import Need, need, slices, wanted
+from exporter.core.plan import Need, looks_at, need, slices, wanted
 from tests.core.world import ALL, NOON, YESTERDAY, everything, ids, query, row, top
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ def test_a_query_looks_at_every_day_with_every_filter_newest_day_first() -> None
         Slice("main", ALL, date(2024, 3, 15)),
         Slice("main", web, date(2024, 3, 15)),
     )
+
+
+def test_a_query_looks_at_its_own_slices_and_no_other() -> None:
+    web = Dimensions(terminal_type="Web")
+    asked = query(everything, dimensions=(ALL, web), days_ago=(9, 0))
+
+    assert all(looks_at(asked, slice_, NOON) for slice_ in slices(asked, NOON))
+    assert not looks_at(asked, Slice("other", ALL, date(2024, 3, 24)), NOON)
+    assert not looks_at(asked, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
+    assert not looks_at(asked, Slice("main", ALL, YESTERDAY), NOON)
 
 
 def test_what_several_queries_want_of_a_slice_stands_together() -> None:
