@@ -10,12 +10,14 @@ from exporter.core import days
 from exporter.core.model import ByIds, Everything, Measure, Slice, Top
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from exporter.core.model import Heard, Media, Query, SliceData
 
 # "每页显示的数据条数……最大值为 100" (Alibaba Cloud's page).
 PAGE_SIZE: Final = 100
+# Clocks are corrected by less than this all the time; by more, what was told before is of an unknown age.
+CORRECTION: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +72,37 @@ def wanted(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...
     return wants
 
 
-def need(want: Media, known: SliceData | None, fresh_after: float) -> Need:
-    """What of a want is neither settled nor was told by anybody after `fresh_after` (seconds since 1970)."""
+def need(want: Media, known: SliceData | None, fresh_after: float, now: float) -> Need:
+    """What of a want is neither settled nor was told by anybody after `fresh_after` (seconds since 1970).
+
+    What was told later than `now`, by more than a clock is corrected by, was told before it was set back: nobody knows
+    how old that is.
+    """
+
+    def usable(heard: Heard | None) -> bool:
+        return heard is not None and (heard.settled or fresh_after < heard.at <= now + CORRECTION)
+
     match want:
         case ByIds(ids):
             heard = {media_id: _heard(known, media_id) for media_id in ids}
             settled = sum(each is not None and each.settled for each in heard.values())
-            missing = frozenset(media_id for media_id, each in heard.items() if not _usable(each, fresh_after))
+            missing = frozenset(media_id for media_id, each in heard.items() if not usable(each))
             shared = len(ids) - len(missing) - settled
             return Need(ids=missing, naive=len(missing), saved_shared=shared, saved_settled=settled)
         case Top(n, by):
             ranking = known.ranking(want) if known else None
             pages = ceil(n / PAGE_SIZE)
-            return _all_or_nothing(Need(tops={by: n}, naive=pages), ranking.heard if ranking else None, fresh_after)
+            return _or_saved(Need(tops={by: n}, naive=pages), ranking.heard if ranking else None, usable)
         case Everything():
             pages = max(1, ceil(((known.total if known else None) or 0) / PAGE_SIZE))
-            return _all_or_nothing(Need(everything=True, naive=pages), known.swept if known else None, fresh_after)
+            return _or_saved(Need(everything=True, naive=pages), known.swept if known else None, usable)
 
 
-def _all_or_nothing(missing: Need, heard: Heard | None, fresh_after: float) -> Need:
-    if not _usable(heard, fresh_after):
+def _or_saved(missing: Need, heard: Heard | None, usable: Callable[[Heard | None], bool]) -> Need:
+    if not usable(heard):
         return missing
     settled = heard is not None and heard.settled
     return Need(saved_settled=missing.naive) if settled else Need(saved_shared=missing.naive)
-
-
-def _usable(heard: Heard | None, fresh_after: float) -> bool:
-    return heard is not None and (heard.settled or heard.at > fresh_after)
 
 
 def _heard(known: SliceData | None, media_id: str) -> Heard | None:

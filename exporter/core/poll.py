@@ -143,7 +143,7 @@ class Poller:
 
     async def _poll_slice(self, query: Query, slice_: Slice, fresh_after: float) -> SliceOutcome:
         async with self._asking[slice_]:
-            own = need(query.media, self._known.get(slice_), fresh_after)
+            own = need(query.media, self._known.get(slice_), fresh_after, self._now())
             self._savings.calls_saved(slice_.account, "shared", own.saved_shared)
             self._savings.calls_saved(slice_.account, "settled", own.saved_settled)
             if not own:
@@ -195,8 +195,8 @@ class Poller:
         needs = Need()
         for other in self._queries:
             if other.name != query.name and looks_at(other, slice_, self._now()):
-                soon = min(other.every * SOON, SOON_SECONDS)
-                needs |= need(other.media, self._known.get(slice_), self._now() - other.every + soon)
+                now, soon = self._now(), min(other.every * SOON, SOON_SECONDS)
+                needs |= need(other.media, self._known.get(slice_), now - other.every + soon, now)
         return needs
 
     def _likely_total(self, slice_: Slice) -> int | None:

@@ -51,7 +51,7 @@ def test_a_search_never_takes_more_calls_than_were_announced(k: int, total: int,
     announced = cost(asked, Settlement(), {ALL: total} if known else None).first_poll
     service = Service.of(total)
 
-    service.search(need(asked.media, None, 0.0), total if known else None)
+    service.search(need(asked.media, None, 0.0, 1.0), total if known else None)
 
     assert announced.high is not None
     assert announced.low <= len(service.calls) <= announced.high

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from exporter.core.days import Settlement
 from exporter.core.learn import Lesson, learn
 from exporter.core.model import Dimensions, Measure, Slice
-from exporter.core.plan import Need, looks_at, need, slices, wanted
+from exporter.core.plan import CORRECTION, Need, looks_at, need, slices, wanted
 from tests.core.world import ALL, NOON, YESTERDAY, everything, ids, query, row, top
 
 if TYPE_CHECKING:
     from exporter.core.model import Media, SliceData
 
 SLICE = Slice("main", ALL, YESTERDAY)
-ANCIENT, FRESH = NOON - 1, NOON
+ANCIENT, FRESH, LATER = NOON - 1, NOON, NOON + 10**9
 
 
 def known(*lessons: Lesson) -> SliceData:
@@ -70,7 +70,7 @@ def test_what_several_queries_want_of_a_slice_stands_together() -> None:
     ],
 )
 def test_what_is_not_known_is_needed(want: Media, expected: Need) -> None:
-    assert need(want, None, ANCIENT) == expected
+    assert need(want, None, ANCIENT, LATER) == expected
     assert expected
 
 
@@ -93,16 +93,23 @@ RANKED = Lesson(NOON, {"a": row("a"), "b": row("b")}, tops=((top(2), ("a", "b"))
     ],
 )
 def test_what_somebody_asked_lately_is_not_needed_again(want: Media, lesson: Lesson, expected: Need) -> None:
-    assert need(want, known(lesson), ANCIENT) == expected
-    assert not need(want, known(lesson), FRESH).saved_shared
+    assert need(want, known(lesson), ANCIENT, LATER) == expected
+    assert not need(want, known(lesson), FRESH, LATER).saved_shared
+
+
+def test_what_was_told_before_the_clock_was_set_back_may_be_old() -> None:
+    told = known(Lesson(NOON, {"a": None}))
+
+    assert not need(ids("a"), told, ANCIENT, NOON - CORRECTION)
+    assert need(ids("a"), told, ANCIENT, NOON - CORRECTION - 1) == Need(ids=frozenset({"a"}), naive=1)
 
 
 def test_what_is_settled_is_never_needed_again() -> None:
     settled = known(*(Lesson(NOON + i, SWEPT.rows, swept=True, total=120) for i in range(3)))
 
-    assert need(everything, settled, NOON + 10**9) == Need(saved_settled=2)
-    assert need(top(7), settled, NOON + 10**9) == Need(saved_settled=1)
-    assert need(ids("m1", "nobody played"), settled, NOON + 10**9) == Need(saved_settled=2)
+    assert need(everything, settled, NOON + 10**9, LATER) == Need(saved_settled=2)
+    assert need(top(7), settled, NOON + 10**9, LATER) == Need(saved_settled=1)
+    assert need(ids("m1", "nobody played"), settled, NOON + 10**9, LATER) == Need(saved_settled=2)
 
 
 def test_what_two_need_is_needed_once() -> None:
@@ -119,7 +126,7 @@ def test_what_two_need_is_needed_once() -> None:
     answered=st.sets(st.text("abc", min_size=1)),
 )
 def test_every_wanted_media_is_needed_or_known(wanted_ids: set[str], answered: set[str]) -> None:
-    found = need(ids(*wanted_ids), known(Lesson(NOON, dict.fromkeys(answered))), ANCIENT)
+    found = need(ids(*wanted_ids), known(Lesson(NOON, dict.fromkeys(answered))), ANCIENT, LATER)
 
     assert found.ids == wanted_ids - answered
     assert found.saved_shared == len(wanted_ids & answered)
