@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(VENV)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test lint format bench calls lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 
 bench: $(VENV)/.dev ## how fast, as ratios within one run; no test depends on it
 	$(BIN)/python -m tests.bench $(ARGS)
+
+calls: $(VENV)/.dev ## count calls on the simulator into docs/design/calls.md
+	$(BIN)/python -m tests.bench.calls
 
 # A virtual environment is made once, then follows its lock.
 $(VENV)/bin/python:
