@@ -215,3 +215,10 @@ def test_every_module_has_its_place_on_the_map() -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "exporter").rglob("*.py")}
     modules = {path for path in modules if not Path(path).name.startswith("__")}
     assert named("docs/design/modules.md") == modules
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_what_a_steady_day_takes_is_what_was_counted(page: str) -> None:
+    counted = {row[0].partition(":")[0]: row[1] for row in rows("docs/design/calls.md") if len(row) == 2}
+    (told,) = (line for line in prose(page).splitlines() if counted["naive"] in line)
+    assert re.findall(r"\d[\d,]*\d", told)[:2] == [counted["made"], counted["naive"]]
