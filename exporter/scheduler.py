@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Queries with the same interval drift apart by up to this part of it, so that they do not all ask at once.
 JITTER: Final = 0.05
 MAX_JITTER_SECONDS: Final = 30.0
+# How often it is looked whether a run has moved into the far future, because the clock was set back.
+WATCH_SECONDS: Final = 10.0
 
 
 class Schedule(Protocol):
@@ -63,15 +65,27 @@ class Scheduler:
                 next_run_time=datetime.now(UTC),
             )
         self._scheduler.start()
+        self._watch = asyncio.ensure_future(self._watch_clock())
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         """End: no further poll begins, those under way are cancelled and awaited."""
+        self._watch.cancel()
         self._scheduler.pause()
         for poll in self._runs.values():
             poll.cancel()
-        await asyncio.gather(*(run for run in self._runs if run))
+        await asyncio.gather(self._watch, *(run for run in self._runs if run), return_exceptions=True)
         self._scheduler.shutdown(wait=False)
+
+    async def _watch_clock(self) -> None:
+        """Poll now what is due later than its interval from now: APScheduler keeps to a clock that can be set back."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for query in self._queries.values():
+                job = self._scheduler.get_job(query.name)
+                latest = datetime.now(UTC) + timedelta(seconds=query.every + 2 * MAX_JITTER_SECONDS)
+                if job is not None and job.next_run_time is not None and job.next_run_time > latest:
+                    job.modify(next_run_time=datetime.now(UTC))
 
     async def _run(self, query: Query) -> None:
         """One run; the poll is a task of its own because APScheduler prints a traceback for a cancelled run."""
