@@ -1,0 +1,283 @@
+"""Any queries, any result sets, any mishaps, several rounds: what is published was said, and nothing is asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from exporter.core.model import ByIds, Dimensions, Everything, Measure, Page, PlayRow, Query, Slice, Top
+from exporter.core.plan import wanted
+from exporter.core.publication import Publication, Rules, publish
+from exporter.errors import Kind, UpstreamError
+from tests.core.world import ALL, NOON, TODAY, World, failure, not_ready, row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.core.model import Media
+    from exporter.core.poll import PollResult
+
+EVERY = 900.0
+# Of a whole page, less and more, of several pages; few of them, so that examples are quick.
+SIZES = (0, 1, 3, 99, 100, 101, 250, 350)
+MEASURES = (Measure.PLAYS, Measure.PLAY_DURATION)
+FILTERED = Dimensions(terminal_type="Web")
+
+ERRORS: dict[str, Callable[[], UpstreamError]] = {
+    "server": failure,
+    "not_ready": not_ready,
+    "parameter": lambda: failure(Kind.PARAMETER, "Meter.ParamError"),
+    "auth": lambda: failure(Kind.AUTH, "Meter.AuthError"),
+    "malformed": lambda: failure(Kind.MALFORMED, "malformed"),
+}
+
+ASKING: ContextVar[str] = ContextVar("ASKING")
+
+
+@dataclass(frozen=True)
+class Round:
+    """How the service is in one round: rows of each slice, what TotalCount is off by, calls that fail, what moves.
+
+    `sizes` and `offs` are by a number that the slice has; `errors` by the number of the call; every `drift`th media
+    has other numbers from call to call, and so another place in the order (0: none).
+    """
+
+    sizes: tuple[int, ...]
+    offs: tuple[int | None, ...]
+    errors: dict[int, str]
+    drift: int
+    shift: int
+
+
+@dataclass
+class Heard:
+    """What the service has told, and asked for, within a round."""
+
+    listed: defaultdict[tuple[Slice, Measure], set[str]] = field(default_factory=lambda: defaultdict(set))
+    totals: dict[tuple[Slice, Measure], int | None] = field(default_factory=dict)
+    asked: Counter[tuple[str, Slice, str | None, Measure | None, int]] = field(default_factory=Counter)
+    failed: set[Slice] = field(default_factory=set)
+
+
+@dataclass
+class Service(World):
+    """Remembers what it said of which slice."""
+
+    round: Round = Round((0,), (0,), {}, 0, 0)
+    heard: Heard = field(default_factory=Heard)
+    said: defaultdict[Slice, set[PlayRow]] = field(default_factory=lambda: defaultdict(set))
+    none_of: set[tuple[Slice, str]] = field(default_factory=set)
+    swept: defaultdict[Slice, list[frozenset[str]]] = field(default_factory=lambda: defaultdict(list))
+    history: list[tuple[float, dict[Slice, dict[str, PlayRow]]]] = field(default_factory=list)
+    lied: set[Slice] = field(default_factory=set)
+
+    def begin(self, slices: set[Slice], round_: Round) -> None:
+        self.round, self.heard = round_, Heard()
+        self.history.append((self.now, {s: {each.media_id: each for each in self._rows(s)} for s in slices}))
+        self.lied |= {slice_ for slice_ in slices if self.off(slice_) != 0}
+
+    def end(self) -> None:
+        """Sweeps that listed as many media as the service counted, and so tell who was not played."""
+        for (slice_, by), listed in self.heard.listed.items():
+            total = self.heard.totals[slice_, by]
+            if total is not None and len(listed) >= total:
+                self.swept[slice_].append(frozenset(listed))
+
+    def off(self, slice_: Slice) -> int | None:
+        """What TotalCount is off by; None: it is not told."""
+        return self.round.offs[_number(slice_) % len(self.round.offs)]
+
+    async def page(
+        self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
+    ) -> Page:
+        number = len(self.calls)
+        self.heard.asked[ASKING.get(), slice_, media_id, order_by, page] += 1
+        self.rows[slice_] = self._rows(slice_, number)
+        off = self.off(slice_) if media_id is None else 0
+        found = len(self.rows[slice_]) if media_id is None else sum(r.media_id == media_id for r in self.rows[slice_])
+        self.totals[slice_] = None if off is None else max(0, found + off)
+        self.refuse = lambda *_: ERRORS[self.round.errors[number % 50]]() if number % 50 in self.round.errors else None
+        try:
+            answer = await super().page(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
+        except UpstreamError:
+            self.heard.failed.add(slice_)
+            raise
+        self.said[slice_] |= set(answer.rows)
+        if media_id is not None and not answer.rows:
+            self.none_of.add((slice_, media_id))
+        if order_by is not None:
+            self.heard.listed[slice_, order_by] |= {each.media_id for each in answer.rows}
+            self.heard.totals[slice_, order_by] = answer.total_count
+        return answer
+
+    def _rows(self, slice_: Slice, call: int = 0) -> list[PlayRow]:
+        """Numbers that no other slice has: `viewers` is the number of the slice."""
+        number, now = _number(slice_), self.round
+        return [
+            row(
+                f"m{i:03}",
+                plays=(i * 7919 + now.shift * 31 + number) % 997
+                + (500 if now.drift and (i + call) % now.drift == 0 else 0),
+                play_duration=(i * 104_729 + now.shift) % 991,
+                viewers=number,
+            )
+            for i in range(now.sizes[number % len(now.sizes)])
+        ]
+
+
+def _number(slice_: Slice) -> int:
+    return (TODAY - slice_.play_date).days * 2 + (slice_.dimensions == FILTERED)
+
+
+some_media: st.SearchStrategy[Media] = st.one_of(
+    # Of the first page, of later ones, and some that nobody plays.
+    st.frozensets(
+        st.sampled_from([f"m{i:03}" for i in (0, 1, 2, 50, 98, 99, 100, 240, 349)] + ["n1", "n2"]), min_size=1
+    ).map(ByIds),
+    st.builds(Top, st.sampled_from([1, 10, 100, 150]), st.sampled_from(MEASURES)),
+    st.just(Everything()),
+)
+
+
+@st.composite
+def some_queries(draw: st.DrawFn) -> tuple[Query, ...]:
+    return tuple(
+        Query(
+            f"q{n}",
+            "main",
+            EVERY * draw(st.integers(1, 3)),
+            draw(some_media),
+            draw(st.sampled_from([(ALL,), (ALL, FILTERED), (FILTERED,)])),
+            draw(st.sampled_from([(0,), (1,), (0, 1), (1, 2)])),
+        )
+        for n in range(draw(st.integers(1, 3)))
+    )
+
+
+def some_rounds(
+    offs: st.SearchStrategy[int | None], errors: st.SearchStrategy[dict[int, str]], drift: st.SearchStrategy[int]
+) -> st.SearchStrategy[list[Round]]:
+    few = st.lists(st.sampled_from(SIZES), min_size=1, max_size=3).map(tuple)
+    return st.lists(
+        st.builds(
+            Round, few, st.lists(offs, min_size=1, max_size=3).map(tuple), errors, drift, shift=st.integers(0, 2)
+        ),
+        min_size=1,
+        max_size=5,
+    )
+
+
+any_rounds = some_rounds(
+    st.sampled_from([0, 0, 0, -120, -1, 1, 100, None]),
+    st.dictionaries(st.integers(0, 49), st.sampled_from(sorted(ERRORS)), max_size=6),
+    st.sampled_from([0, 0, 2, 7]),
+)
+# The service counts rightly, answers always and moves nothing while it is read; what it says changes between rounds.
+calm_rounds = some_rounds(st.just(0), st.just({}), st.just(0))
+
+
+async def play(queries: tuple[Query, ...], rounds: list[Round], *, calm: bool = False) -> None:
+    """Poll what is due in each round, all queries at once, and hold what is published against what was said."""
+    service = Service(now=NOON)
+    poller = service.poller(queries=queries)
+    rules = Rules(queries, stale_after=2 * 86_400.0, series_limit=1_000_000)
+
+    async def ask(query: Query) -> PollResult:
+        ASKING.set(query.name)
+        return (await poller.poll(query)).result
+
+    for number, round_ in enumerate(rounds):
+        service.now = NOON + number * EVERY
+        service.begin(set(wanted(queries, service.now)), round_)
+        due = [query for query in queries if number % int(query.every / EVERY) == 0]
+        results = await asyncio.gather(*(ask(query) for query in due))
+        service.end()
+        publication = publish(poller.snapshot, rules, service.now)
+        check_calls(service)
+        check(publication, queries, service)
+        event(f"a poll ended as {results[0]}" if results else "no poll was due")
+        if calm:
+            assert set(results) <= {"success"}
+            for query in due:
+                check_known(publication, query, service)
+
+
+def check(publication: Publication, queries: tuple[Query, ...], service: Service) -> None:
+    """Every number is of its media, slice and day; every zero is a fact; nobody sees more than was asked for."""
+    wants = wanted(queries, service.now)
+    for published in publication.slices:
+        slice_ = published.slice
+        assert slice_.play_date == TODAY - timedelta(days=published.days_ago)
+        by_id = frozenset[str]().union(*(want.ids for want in wants[slice_] if isinstance(want, ByIds)))
+        for media_id, said in published.rows.items():
+            if said is not None:
+                assert said.media_id == media_id
+                assert said in service.said[slice_], f"never said of {slice_}: {said}"
+            else:
+                assert media_id in by_id, "only who is asked for by ID can be a zero"
+                assert (slice_, media_id) in service.none_of or any(
+                    media_id not in listed for listed in service.swept[slice_]
+                ), f"{media_id} is a zero that nobody told"
+                assert slice_ in service.lied or any(media_id not in rows[slice_] for _, rows in service.history)
+        if not any(isinstance(want, Everything) for want in wants[slice_]):
+            tops = sum(want.n for want in wants[slice_] if isinstance(want, Top))
+            assert len(published.rows.keys() - by_id) <= tops
+
+
+def check_known(publication: Publication, query: Query, service: Service) -> None:
+    """All that a query wants of today is there, and no older than its interval."""
+    recent = [rows for at, rows in service.history if at > service.now - query.every]
+    published = {each.slice: each.rows for each in publication.slices}
+    for slice_ in wanted([query], service.now):
+        if slice_.play_date != TODAY:
+            continue  # another day may have settled: then it is not asked for again
+        rows, were = published[slice_], [each[slice_] for each in recent]
+        match query.media:
+            case ByIds(ids):
+                assert all(any(rows[media_id] == was.get(media_id) for was in were) for media_id in ids)
+            case Top(n, by):
+                firsts = [sorted(was.values(), key=lambda r: -(getattr(r, by.value)))[:n] for was in were]
+                assert any(all(rows.get(r.media_id) is not None for r in first) for first in firsts)
+            case Everything():
+                for media_id in set[str]().union(*were):
+                    assert any(rows.get(media_id) == was.get(media_id) for was in were)
+
+
+def check_calls(service: Service) -> None:
+    """No poll makes a call twice, but for one repeated sweep; nor do all polls of a round where all was answered."""
+    for (_, slice_, media_id, by, _), times in service.heard.asked.items():
+        assert times <= (1 if by is None or not short(service, slice_) else 2), (slice_, media_id, by)
+    of_the_round: Counter[tuple[Slice, str | None, Measure | None, int]] = Counter()
+    for (_, *call), times in service.heard.asked.items():
+        of_the_round[tuple(call)] += times  # type: ignore[index] # the query's name is left out
+    for (slice_, media_id, by, page), times in of_the_round.items():
+        told_all = slice_ not in service.heard.failed and service.off(slice_) == 0 and not service.round.drift
+        assert times == 1 or not told_all, (slice_, media_id, by, page)
+
+
+def short(service: Service, slice_: Slice) -> bool:
+    """Whether a sweep of that slice can have ended with rows missing: only where the service is not calm."""
+    return bool(service.round.drift or service.off(slice_) not in {0, None})
+
+
+@settings(max_examples=400)
+@given(some_queries(), any_rounds)
+async def test_whatever_the_service_does_what_is_published_was_said(
+    queries: tuple[Query, ...], rounds: list[Round]
+) -> None:
+    await play(queries, rounds)
+
+
+@settings(max_examples=200)
+@given(some_queries(), calm_rounds)
+async def test_of_a_service_that_counts_rightly_all_is_known_and_a_zero_is_nobody(
+    queries: tuple[Query, ...], rounds: list[Round]
+) -> None:
+    await play(queries, rounds, calm=True)

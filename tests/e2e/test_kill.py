@@ -1,0 +1,185 @@
+"""The daemon killed at any moment: what it serves after the start is what was committed, whole, and no older.
+
+Two simulated accounts take turns, so that each life of the daemon learns other numbers for every media of every day.
+Only days that are final are asked for: what each account says of them is known without asking it. The wall clock jumps
+by some seconds between two lives, so that what the one has learnt is not fresh for the next, which would not ask again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from exporter.config.loader import loads
+from exporter.core import days
+from exporter.core.publication import Rules, publish
+from exporter.core.snapshot import Snapshot
+from exporter.exposition.render import Renderer
+from exporter.simulator.catalogue import Catalogue
+from exporter.storage.reading import read_slices
+from tests.e2e.processes import Running, exporter, until
+from tests.e2e.test_clock import wall_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from exporter.core.model import SliceData
+    from tests.e2e.test_clock import WallClock
+
+CONFIGURATION = """
+accounts:
+  - name: main
+    endpoint: {endpoint}
+    timeout: 500ms
+    limits: {{requests_per_second: 1000}}
+queries:
+  - {{name: q, media: all, days_ago: [2, 3, 4, 5, 6], every: 10s}}
+settle: {{unchanged: 1000}}
+"""
+KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
+LISTEN = "--web.listen-address=127.0.0.1:0"
+MEDIA = 1000
+CALLS_OF_A_POLL = 5 * 5  # at least: pages of 100 of each day
+
+Committed = tuple["SliceData", ...]
+
+
+class Account:
+    """A simulated account, and what it says of days that are final."""
+
+    def __init__(self, url: str, seed: int, now: Callable[[], float]) -> None:
+        self.url = url
+        self.catalogue = Catalogue(seed, MEDIA)
+        self.now = now
+
+    def stall(self, *, stalled: bool) -> None:
+        faults = [{"code": "stall"}] if stalled else []
+        httpx.patch(f"{self.url}/_admin/conditions", json={"faults": faults}).raise_for_status()
+
+    def answered(self) -> int:
+        calls = httpx.get(f"{self.url}/_admin/calls").json()["counts"].get("DescribeVodMediaPlayData", {})
+        return int(calls.get("OK", 0))
+
+    def forget(self) -> None:
+        httpx.delete(f"{self.url}/_admin/calls").raise_for_status()
+
+    def said(self, committed: Committed) -> bool:
+        """Whether all of it is what this account says, and nothing is missing."""
+        return len(committed) == 5 and all(
+            {m: answer.row for m, answer in data.answers.items()}
+            == {c.media.media_id: c.row() for c in self.catalogue.result_set(data.slice.play_date, now=self.now())}
+            for data in committed
+        )
+
+
+class Place:
+    """Where the lives of the daemon follow each other: its folder and wall clock, and the accounts."""
+
+    def __init__(self, folder: Path, clock: WallClock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.storage = folder / "vod.db"
+
+    def committed(self) -> Committed:
+        return read_slices(self.storage, days.play_date(self.clock.now(), days.OLDEST_DAYS_AGO))
+
+    def published(self, slices: Committed) -> set[str]:
+        """The series of what was committed."""
+        config = loads(CONFIGURATION.format(endpoint="http://127.0.0.1:1"), file="config.yaml", environ={})
+        rules = Rules(config.core_queries(), config.stale_after, config.series_limit)
+        publication = publish(Snapshot().with_(slices), rules, self.clock.now())
+        return play_series(Renderer().render(publication).plain.decode())
+
+    @contextlib.contextmanager
+    def accounts(self) -> Generator[tuple[Account, Account]]:
+        with contextlib.ExitStack() as stack:
+            started = []
+            for seed in (1, 2):
+                home = self.folder / f"account{seed}"
+                home.mkdir()
+                argv = ["simulate", LISTEN, "--admin", f"--seed={seed}", f"--media={MEDIA}", "--latency=10ms"]
+                started.append(stack.enter_context(exporter(home, *argv, **self.clock.fixed)))
+            first, second = (Account(each.url(), seed, self.clock.now) for seed, each in enumerate(started, 1))
+            yield first, second
+            assert not any("Traceback" in simulator.said() for simulator in started)
+
+    @contextlib.contextmanager
+    def life(self, account: Account) -> Generator[Daemon]:
+        """The daemon, polling that account as soon as it runs."""
+        self.clock.jump(20)
+        (self.folder / "config.yaml").write_text(CONFIGURATION.format(endpoint=account.url))
+        argv = ["serve", LISTEN, f"--storage.path={self.storage}"]
+        with exporter(self.folder, *argv, **KEYS, **self.clock.fixed) as running:
+            yield Daemon(running)
+
+
+class Daemon:
+    """One life of the daemon."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.url = running.url()
+
+    def exposed(self) -> set[str]:
+        return play_series(httpx.get(f"{self.url}/metrics").text)
+
+    def kill(self) -> None:
+        assert self.running.process.poll() is None, self.running.said()
+        assert self.running.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert "Traceback" not in self.running.said()
+
+
+def play_series(text: str) -> set[str]:
+    return {line for line in text.splitlines() if line.startswith(("aliyun_vod_media_", "aliyun_vod_slice_"))}
+
+
+@pytest.mark.tool("faketime")
+def test_killed_again_and_again_it_serves_exactly_what_was_committed(tmp_path: Path) -> None:
+    chance = random.Random(20240324)  # noqa: S311 - moments, not secrets
+    with wall_clock(tmp_path, "24T12:00:00") as clock, Place(tmp_path, clock).accounts() as (first, second):
+        place = Place(tmp_path, clock)
+        with place.life(first) as daemon:
+            until(lambda: first.said(place.committed()), "the first poll to be written")
+            daemon.kill()
+        last = first
+        # While pages are asked for; when the numbers are published and being written; when they were written.
+        for moment in ("asked", "published", "written", "published") * 2:
+            account = first if last is second else second
+            account.stall(stalled=True)
+            account.forget()
+            before = place.committed()
+            with place.life(account) as daemon:
+                # Nobody answers this life yet: all that it can serve is what the lives before it wrote.
+                assert httpx.get(f"{daemon.url}/-/ready").status_code == httpx.codes.OK
+                restored = daemon.exposed()
+                assert restored == place.published(before)
+                account.stall(stalled=False)
+                if moment == "asked":
+                    calls = chance.randrange(CALLS_OF_A_POLL)
+                    until(lambda: account.answered() >= calls, f"{calls} answers")  # noqa: B023 - called here
+                elif moment == "published":
+                    until(lambda: daemon.exposed() != restored, "new numbers")  # noqa: B023 - called here
+                else:
+                    until(lambda: account.said(place.committed()), "new numbers to be written")  # noqa: B023 - likewise
+                daemon.kill()
+
+            after = place.committed()
+            # A write is a whole poll or nothing: what was published last may be lost, but nothing of it is torn, and
+            # nothing that was published before it is lost with it.
+            if account.said(after):
+                last = account
+            else:
+                assert after == before, "neither what was written before nor all of what is new"
+                assert moment != "written", "what was written is gone"
+
+        with place.life(last) as daemon:
+            assert daemon.exposed() >= {s for s in place.published(place.committed()) if "updated" not in s}
+            assert daemon.running.stop() == 0
+            assert "Traceback" not in daemon.running.said()
+        assert last.said(place.committed())

@@ -1,0 +1,349 @@
+"""Whole nights of the real program: at every scrape each number stands under the day that it belongs to.
+
+What is right is said by the simulator's catalogue for the instant of a poll, and by days counted here, by themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.app import Surroundings, assembled
+from exporter.simulator.catalogue import Catalogue
+from tests.stage import Clock, Stage, configuration, simulated, staged
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+    from pathlib import Path
+
+CHINA = timezone(timedelta(hours=8))
+WINDOW = (0, 1, 2, 8, 9)
+POLL_SECONDS, SCRAPE_SECONDS = 900.0, 300.0
+HOUR, MINUTE, MILLISECOND = 3600.0, 60.0, 0.001
+FINAL_AFTER = 33 * HOUR
+SOME = (*Catalogue().media_ids[:3], "0" * 32)  # three that are played and one that nobody knows
+
+Numbers = dict[str, tuple[float, float]]  # plays and viewers by media ID
+
+
+def at(text: str) -> float:
+    """`23T22:00`: that hour of a day in March 2024, UTC+8."""
+    return datetime.fromisoformat(f"2024-03-{text}+08:00").timestamp()
+
+
+def day_of(now: float) -> date:
+    return datetime.fromtimestamp(now, CHINA).date()
+
+
+def start_of(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=CHINA).timestamp()
+
+
+def window(now: float) -> dict[int, date]:
+    return {ago: day_of(now) - timedelta(days=ago) for ago in WINDOW}
+
+
+@dataclass
+class Scraped:
+    """What one scrape says, by the play date that it claims for each `days_ago`."""
+
+    dates: dict[int, date]
+    numbers: dict[date, Numbers]
+    updated: dict[date, float]
+    settled: dict[date, float]
+
+    @classmethod
+    def of(cls, text: str) -> Scraped:
+        samples = [
+            (name, dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value))
+            for name, labels, value in re.findall(
+                r"^(aliyun_vod_(?:media_plays|media_viewers|slice_\w+|play_date_\w+))"
+                r"\{(.*)\} (\S+)$",
+                text,
+                re.MULTILINE,
+            )
+        ]
+        starts = {
+            int(labels["days_ago"]): value for name, labels, value in samples if name.startswith("aliyun_vod_play_date")
+        }
+        assert all(start == start_of(day_of(start)) for start in starts.values()), "days begin at 00:00 UTC+8"
+        dates = {ago: day_of(start) for ago, start in starts.items()}
+
+        def by_date(wanted: str) -> Iterator[tuple[date, str, float]]:
+            for name, labels, value in samples:
+                if name == wanted:
+                    yield dates[int(labels["days_ago"])], labels.get("media_id", ""), value
+
+        plays, viewers = ({day: {} for day in dates.values()} for _ in range(2))  # type: ignore[var-annotated]
+        for found, name in ((plays, "aliyun_vod_media_plays"), (viewers, "aliyun_vod_media_viewers")):
+            for day, media_id, value in by_date(name):
+                assert media_id not in found[day], "a series twice"
+                found[day][media_id] = value
+        assert {day: each.keys() for day, each in plays.items()} == {day: each.keys() for day, each in viewers.items()}
+        return cls(
+            dates,
+            {day: {m: (each[m], viewers[day][m]) for m in each} for day, each in plays.items()},
+            {day: value for day, _, value in by_date("aliyun_vod_slice_updated_timestamp_seconds")},
+            {day: value for day, _, value in by_date("aliyun_vod_slice_settled")},
+        )
+
+
+@dataclass(frozen=True)
+class Poll:
+    """When a poll began and ended by the exporter's clock, and what time it was for the service."""
+
+    begun: float
+    ended: float
+    service: float
+
+
+@dataclass
+class Night:
+    """What has to be true, whatever the clock does; kept over restarts. `media`: of the query, None is all."""
+
+    media: tuple[str, ...] | None = None
+    polls: list[Poll] = field(default_factory=list)
+    looked_final: Counter[date] = field(default_factory=Counter)
+    shown: set[date] = field(default_factory=set)
+    scrapes: int = 0
+    _known: dict[tuple[date, float], Numbers] = field(default_factory=dict)
+
+    def truth(self, stage: Stage, day: date, service: float) -> Numbers:
+        """What the service says of a day at an instant; by ID, a media without a row is a zero."""
+        if (day, service) not in self._known:
+            catalogue = stage.simulator.catalogue
+            rows = {m: catalogue.row(m, day, now=service) for m in self.media or catalogue.media_ids}
+            numbers = {m: (row.plays or 0.0, row.viewers or 0.0) for m, row in rows.items() if row is not None}
+            zeros = dict.fromkeys(self.media or (), (0.0, 0.0))
+            self._known[day, service] = {**zeros, **numbers}
+        return self._known[day, service]
+
+    def settled(self) -> set[date]:
+        """The days that were looked at when they could be final, and found unchanged twice after that."""
+        return {day for day, polls in self.looked_final.items() if polls >= 3}
+
+    async def poll(self, stage: Stage, skew: float = 0.0) -> str:
+        begun, service = stage.clock.at + skew, stage.simulator.now()
+        result = await stage.poll()
+        self.polls.append(Poll(begun, stage.clock.at + skew, service))
+        self.looked_final.update(day for day in window(begun).values() if begun >= start_of(day) + FINAL_AFTER)
+        return result
+
+    async def scrape(self, stage: Stage, skew: float = 0.0) -> Scraped:
+        """Scrape, and hold it against everything that must be true at any time."""
+        self.scrapes += 1
+        now = stage.clock.at + skew
+        scraped = Scraped.of(await stage.metrics())
+        assert scraped.dates == window(now)
+        for day, numbers in scraped.numbers.items():
+            if day not in scraped.updated:
+                assert not numbers
+                assert day not in self.shown, f"{day} was published and is gone"
+                continue
+            self.shown.add(day)
+            updated = scraped.updated[day]
+            said = [self.truth(stage, day, poll.service) for poll in self.polls if poll.begun <= updated <= poll.ended]
+            assert numbers in said, f"{day} is not what the service said of it when it was asked"
+            if scraped.settled[day]:
+                assert numbers == self.truth(stage, day, at("31T00:00")), f"{day} is called settled and will change"
+        return scraped
+
+
+def walk(begin: str, end: str) -> list[tuple[float, str]]:
+    """Polls and scrapes in order; around each boundary also a millisecond before, at and after it."""
+    first, last = at(begin), at(end)
+    moments = [(first + n * POLL_SECONDS, "poll") for n in range(int((last - first) / POLL_SECONDS) + 1)]
+    moments += [(when, "scrape") for when, _ in moments]
+    moments += [(first + (n + 0.5) * SCRAPE_SECONDS, "scrape") for n in range(int((last - first) / SCRAPE_SECONDS))]
+    for boundary in (at("24T00:00"), at("24T09:00"), at("25T00:00")):
+        moments += [(boundary + off, "0 scrape") for off in (-MILLISECOND, 0.0)] + [(boundary + MILLISECOND, "scrape")]
+    return sorted((when, what) for when, what in moments if first <= when <= last)
+
+
+async def carry_out(night: Night, stage: Stage, moments: list[tuple[float, str]]) -> None:
+    for when, what in moments:
+        stage.clock.at = max(stage.clock.at, when)  # a poll takes its time
+        if what == "poll":
+            settled, asked = night.settled(), len(stage.simulator.journal.calls)
+            assert await night.poll(stage) == "success"
+            calls = {call.parameters["PlayDate"] for call in stage.simulator.journal.calls[asked:]}
+            unsettled = {f"{day:%Y%m%d}" for day in window(when).values() if day not in settled}
+            assert calls == unsettled, "what is settled is asked for, or what is not is not"
+        else:
+            scraped = await night.scrape(stage)
+            assert scraped.settled == {day: day in night.settled() for day in scraped.updated}
+
+
+@pytest.mark.parametrize("media", [None, SOME], ids=["all", "by ID"])
+async def test_from_an_evening_over_a_whole_day_every_number_stands_under_its_day(
+    media: tuple[str, ...] | None,
+) -> None:
+    night, clock = Night(media), Clock(at("23T22:00"))
+    wanted = "all" if media is None else f"{{ids: [{', '.join(map(repr, media))}]}}"
+    async with staged(clock=clock, media=wanted, days_ago=str(list(WINDOW))) as stage:
+        yesterday, nine = date(2024, 3, 23), at("24T09:00")
+        assert night.truth(stage, yesterday, nine - POLL_SECONDS) != night.truth(stage, yesterday, nine)
+
+        await carry_out(night, stage, walk("23T22:00", "24T09:15"))
+        assert (await night.scrape(stage)).settled[yesterday] == 0, "only one further poll found it unchanged"
+        await carry_out(night, stage, walk("24T09:30", "25T00:15"))
+
+        scraped = await night.scrape(stage)
+    assert night.scrapes > 400
+    assert scraped.settled[yesterday] == 1
+    assert scraped.numbers[date(2024, 3, 24)] != scraped.numbers[yesterday] != {}
+    # Before midnight five days, each new one that came into the window after it, and after 24:00 again.
+    assert len(night.shown) == 5 + 2 + 2
+
+
+async def test_what_nobody_played_settles_at_the_second_poll_that_finds_it_so_when_the_day_can_be_final() -> None:
+    """Unchanged all night: only the hour can tell."""
+    yesterday, clock, nobody = date(2024, 3, 23), Clock(at("24T08:00")), "0" * 32
+    async with staged(clock=clock, media=f"{{ids: ['{nobody}']}}", days_ago=str(list(WINDOW))) as stage:
+        settled = {}
+        for minutes in range(0, 105, 15):
+            clock.at = max(clock.at, at("24T08:00") + minutes * MINUTE)
+            await stage.poll()
+            scraped = Scraped.of(await stage.metrics())
+            assert scraped.numbers[yesterday] == {nobody: (0, 0)}
+            settled[minutes] = scraped.settled[yesterday]
+
+    assert settled == {0: 0, 15: 0, 30: 0, 45: 0, 60: 0, 75: 1, 90: 1}
+
+
+@pytest.mark.parametrize("restart", ["23T23:59:59.999", "24T03:07", "24T09:20"])
+async def test_a_restart_in_the_night_changes_nothing(tmp_path: Path, restart: str) -> None:
+    night, clock, moments = Night(), Clock(at("23T23:00")), walk("23T23:00", "24T10:00")
+    for part in ([m for m in moments if m[0] < at(restart)], [m for m in moments if m[0] >= at(restart)]):
+        async with staged(clock=clock, storage=tmp_path / "vod.db", days_ago=str(list(WINDOW))) as stage:
+            if night.polls:
+                clock.at = at(restart)
+                restored = await night.scrape(stage)
+                assert restored.updated.keys() == night.shown & set(restored.dates.values())
+                assert not stage.simulator.journal.calls
+            await carry_out(night, stage, part)
+    assert date(2024, 3, 23) in night.settled()
+
+
+async def test_a_poll_that_goes_on_over_midnight_keeps_the_days_it_began_with() -> None:
+    """Five slices of one page, one call per second, from two seconds before midnight on."""
+    slow = "accounts: [{name: main, endpoint: ENDPOINT, timeout: TIMEOUT, limits: {requests_per_second: 1, "
+    slow += "concurrency: 1}, credentials: {access_key_id: simulator, access_key_secret: simulator-secret}}]\n"
+    slow += "queries: [{name: q, media: MEDIA, dimensions: DIMENSIONS, days_ago: DAYS_AGO}]\n"
+    night, clock = Night(SOME), Clock(at("23T23:59:58"))
+    wanted = f"{{ids: [{', '.join(map(repr, SOME))}]}}"
+    async with staged(clock=clock, media=wanted, days_ago=str(list(WINDOW)), text=slow) as stage:
+        assert await night.poll(stage) == "success"
+        assert clock.at > at("24T00:00:01"), "it has to end on the next day"
+
+        scraped = Scraped.of(await stage.metrics())
+
+        assert scraped.dates == window(clock.at)
+        asked = set(window(at("23T23:59:58")).values())
+        assert (
+            scraped.updated.keys()
+            == asked & set(scraped.dates.values())
+            == {date(2024, 3, 23), date(2024, 3, 22), date(2024, 3, 15)}
+        )
+        for day in scraped.updated:
+            before, after = (night.truth(stage, day, when) for when in (night.polls[0].service, clock.at))
+            for media_id, numbers in scraped.numbers[day].items():
+                assert numbers in (before[media_id], after[media_id])
+
+
+@dataclass
+class Skewed:
+    """A stage on which the exporter's clock is wrong by `skew` seconds; the clock of the stage is the right one."""
+
+    stage: Stage
+    skew: list[float]
+
+
+@contextlib.asynccontextmanager
+async def skewed(begin: str) -> AsyncGenerator[Skewed]:
+    clock, skew = Clock(at(begin)), [0.0]
+    # Only the wall clock can be wrong: a monotonic clock is never set.
+    surroundings = Surroundings({}, lambda: clock.at + skew[0], clock.now, clock.sleep)
+    async with (
+        simulated(clock=clock) as (simulator, url),
+        assembled(configuration(url, days_ago=str(list(WINDOW))), surroundings) as exporter,
+    ):
+        yield Skewed(Stage(exporter, simulator, clock), skew)
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["ours alone", "the service's too"])
+@pytest.mark.parametrize("skew", [-HOUR, HOUR, -10 * MINUTE, 10 * MINUTE])
+@pytest.mark.parametrize(
+    ("begin", "wrong", "right"),
+    [
+        ("23T23:30", "23T23:50", "24T01:35"),  # while midnight is near
+        ("23T23:30", "24T00:05", "24T01:35"),  # set back over midnight, there is another one
+        ("23T22:30", "23T23:20", "23T23:55"),  # set forward over midnight, and it was not
+        ("24T08:30", "24T08:40", "24T10:05"),  # while yesterday becomes final
+    ],
+)
+async def test_a_clock_that_is_set_wrong_and_right_again_never_shows_a_wrong_day(
+    begin: str, wrong: str, right: str, skew: float, *, together: bool
+) -> None:
+    night = Night()
+    async with skewed(begin) as set_:
+        stage, end = set_.stage, at(right) + HOUR
+        while stage.clock.at < end:
+            is_wrong = at(wrong) <= stage.clock.at < at(right)
+            now_skew = set_.skew[0] = skew if is_wrong else 0.0
+            stage.simulator.change(clock_offset=now_skew if together else 0.0)
+            await night.scrape(stage, now_skew)
+            if (stage.clock.at - at(begin)) // MINUTE % 15 == 0:
+                result = await night.poll(stage, now_skew)
+                assert is_wrong or result == "success"
+                await night.scrape(stage, now_skew)
+            stage.clock.at = (stage.clock.at // MINUTE + 5) * MINUTE
+        refused = ("InvalidTimeStamp.Expired", "clock") in await stage.errors()
+        assert refused == (abs(skew) == HOUR and not together), "the service refuses what is signed in another hour"
+
+        scraped = await night.scrape(stage)
+        assert scraped.updated.keys() == set(window(stage.clock.at).values()), "everything is there in the end"
+        today = day_of(stage.clock.at)
+        assert scraped.numbers[today] == night.truth(stage, today, night.polls[-1].service)
+
+
+async def test_a_clock_set_back_does_not_unsettle_a_day_nor_ask_for_it_again() -> None:
+    async with skewed("24T09:00") as set_:
+        night, stage = Night(), set_.stage
+        for _ in range(3):
+            await night.poll(stage)
+            stage.clock.at += POLL_SECONDS
+        assert (await night.scrape(stage)).settled[date(2024, 3, 23)] == 1
+
+        set_.skew[0] = -2 * HOUR
+        stage.simulator.change(clock_offset=-2 * HOUR)
+        asked = len(stage.simulator.journal.calls)
+        for _ in range(12):
+            assert await night.poll(stage, -2 * HOUR) == "success"
+            assert (await night.scrape(stage, -2 * HOUR)).settled[date(2024, 3, 23)] == 1
+            stage.clock.at += POLL_SECONDS
+
+        calls = stage.simulator.journal.calls[asked:]
+        assert {call.parameters["PlayDate"] for call in calls} == {"20240324"}
+
+
+async def test_what_was_heard_before_the_clock_was_set_back_is_not_fresh_for_ever() -> None:
+    """The service is asked again at every poll until it answers, however far ahead our clock was before."""
+    async with skewed("24T13:00") as set_:
+        night, stage = Night(), set_.stage
+        set_.skew[0] = HOUR
+        stage.simulator.change(clock_offset=HOUR)
+        assert await night.poll(stage, HOUR) == "success"
+
+        set_.skew[0] = 0.0  # our clock is right again, the service's is not yet: it refuses us
+        for _ in range(3):
+            stage.clock.at += POLL_SECONDS
+            asked = len(stage.simulator.journal.calls)
+            assert await night.poll(stage) == "failure"
+            assert len(stage.simulator.journal.calls) > asked
