@@ -110,6 +110,8 @@ class Poller:
         self._known: dict[Slice, SliceData] = dict(self.snapshot.slices)
         self._asking: defaultdict[Slice, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended_at: dict[str, float] = {}
+        # When a sweep did not show all that the service counts, and how many were missing.
+        self._short: dict[Slice, tuple[float, int]] = {}
         self._told: dict[tuple[str, Dimensions], tuple[date, int]] = {}
         for data in self._known.values():
             self._remember(data)
@@ -140,6 +142,7 @@ class Poller:
         for slice_ in [slice_ for slice_ in self._known if slice_.play_date < oldest]:
             del self._known[slice_]
             self._asking.pop(slice_, None)
+            self._short.pop(slice_, None)
 
     async def _poll_slice(self, query: Query, slice_: Slice, fresh_after: float) -> SliceOutcome:
         async with self._asking[slice_]:
@@ -148,6 +151,10 @@ class Poller:
             self._savings.calls_saved(slice_.account, "settled", own.saved_settled)
             if not own:
                 return SliceOutcome(slice_, answered=True)
+            short_at, short_by = self._short.get(slice_, (0.0, 0))
+            if not own.ids and short_at > fresh_after:
+                # Somebody has just read it twice and not found all that is counted: a third time finds no more.
+                return SliceOutcome(slice_, answered=True, short_by=short_by)
             search = Search(own | self._due(query, slice_), self._likely_total(slice_))
             calls, errors = await self._ask(slice_, search)
             if calls and not errors:
@@ -187,6 +194,8 @@ class Poller:
         if any(isinstance(error, NotReady) for error in errors):
             self._known[slice_] = not_ready(self._known.get(slice_), slice_, self._now())
             return SliceOutcome(slice_, answered=True, errors=tuple(errors))
+        if search.short_by:
+            self._short[slice_] = self._now(), search.short_by
         answered = not errors or bool(own.ids & search.found)
         return SliceOutcome(slice_, answered=answered, errors=tuple(errors), short_by=search.short_by)
 

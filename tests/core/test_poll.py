@@ -104,6 +104,20 @@ async def test_a_sweep_short_of_the_total_twice_is_not_complete_but_its_rows_cou
     assert len(known_plays(poller, slice_)) == 3
 
 
+async def test_what_one_query_could_not_complete_another_does_not_read_again_in_that_round() -> None:
+    world = World()
+    world.totals[world.put(rows(3), TODAY)] = 5
+    poller = world.poller()
+    all_of_them = [query(everything, name, days_ago=(0,)) for name in ("one", "two", "three")]
+
+    for _ in range(2):
+        calls = len(world.calls)
+        reports = [await poller.poll(asked) for asked in all_of_them]
+        assert [report.outcomes[0].short_by for report in reports] == [2, 2, 2]
+        assert len(world.calls) - calls == 2 * 2  # two pages, twice
+        world.now += 900
+
+
 async def test_without_a_total_the_rows_count_but_nothing_is_called_zero() -> None:
     world = World()
     slice_ = world.put(rows(120))
