@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # Nothing is decided by these: they only end a test that hangs.
 PATIENCE = 60.0
 GLANCE = 0.1
+# A loaded machine is slow, not wrong.
+get = partial(httpx.get, timeout=PATIENCE)
+patch = partial(httpx.patch, timeout=PATIENCE)
 
 
 def until(ready: Callable[[], Any], what: str) -> Any:
@@ -91,7 +95,7 @@ class Prometheus:
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of every series of an instant query."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": promql}).json()
+        answer = get(f"{self.url}/api/v1/query", params={"query": promql}).json()
         assert answer["status"] == "success", answer
         return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
 
@@ -113,5 +117,5 @@ def prometheus(folder: Path, target: str) -> Generator[Prometheus]:
         f"--web.listen-address=127.0.0.1:{port}",
     ):
         server = Prometheus(f"http://127.0.0.1:{port}")
-        until(lambda: httpx.get(f"{server.url}/-/ready").status_code == httpx.codes.OK, "Prometheus to be ready")
+        until(lambda: get(f"{server.url}/-/ready").status_code == httpx.codes.OK, "Prometheus to be ready")
         yield server

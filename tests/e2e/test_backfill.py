@@ -18,7 +18,7 @@ from exporter.commands.progress import Lines
 from exporter.core import days
 from exporter.core.model import Dimensions
 from exporter.simulator.settings import Settings
-from tests.e2e.processes import PATIENCE, exporter, free_port, running, until
+from tests.e2e.processes import PATIENCE, exporter, free_port, get, running, until
 from tests.stage import NOON, Clock, configuration, simulated
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def ratios(url: str, promql: str) -> Ratios:
     for later, until_ago in ((0, 1), (18 * HOUR, 2)):
         at = {days.start(days.play_date(NOON, ago - 1)) + 9 * HOUR + later: ago for ago in range(until_ago, 21)}
         span = {"start": min(at), "end": max(at), "step": DAY}
-        answer = httpx.get(f"{url}/api/v1/query_range", params={"query": promql, **span}).json()
+        answer = get(f"{url}/api/v1/query_range", params={"query": promql, **span}).json()
         assert answer["status"] == "success", answer
         found.append(
             {
@@ -125,7 +125,7 @@ def serving_blocks(folder: Path, store: Path) -> Generator[str]:
         "--storage.tsdb.retention.time=50y",
         f"--web.listen-address={url.removeprefix('http://')}",
     ):
-        until(lambda: httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK, "Prometheus to be ready")
+        until(lambda: get(f"{url}/-/ready").status_code == httpx.codes.OK, "Prometheus to be ready")
         yield url
 
 

@@ -11,10 +11,9 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
-from tests.e2e.processes import exporter, until
+from tests.e2e.processes import exporter, get, until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -92,7 +91,7 @@ class Scrape:
 
     @classmethod
     def of(cls, url: str) -> Scrape:
-        return cls(httpx.get(f"{url}/metrics").text)
+        return cls(get(f"{url}/metrics").text)
 
     def plays(self, days_ago: int) -> dict[str, float]:
         found = re.findall(

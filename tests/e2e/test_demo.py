@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
-from tests.e2e.processes import exporter, prometheus, until
+from tests.e2e.processes import PATIENCE, exporter, get, prometheus, until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,7 +23,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The URL of a demo after its first polls."""
     with exporter(tmp_path_factory.mktemp("demo"), "demo", "--web.listen-address=127.0.0.1:0") as process:
         url = process.url()
-        until(lambda: httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK, "the demo to be ready")
+        until(lambda: get(f"{url}/-/ready").status_code == httpx.codes.OK, "the demo to be ready")
         yield url
         assert process.stop() == 0
         assert "Traceback" not in process.said()
@@ -33,7 +33,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal_types(demo: str) -> None:
     values: dict[str, set[str]] = defaultdict(set)
-    for family in text(httpx.get(f"{demo}/metrics").text):
+    for family in text(get(f"{demo}/metrics").text):
         if family.name == "aliyun_vod_media_plays":
             for sample in family.samples:
                 for name, value in sample.labels.items():
@@ -49,7 +49,7 @@ def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal
 @pytest.mark.tool("promtool")
 @pytest.mark.parametrize("accept", ["text/plain;version=0.0.4", "text/plain;version=1.0.0"])
 def test_promtool_has_nothing_to_complain_of(demo: str, accept: str) -> None:
-    body = httpx.get(f"{demo}/metrics", headers={"Accept": accept}).content
+    body = get(f"{demo}/metrics", headers={"Accept": accept}).content
 
     checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
 
@@ -58,7 +58,7 @@ def test_promtool_has_nothing_to_complain_of(demo: str, accept: str) -> None:
 
 def test_every_format_tells_the_same(demo: str) -> None:
     def plays(accept: str) -> set[tuple[str, float]]:
-        answer = httpx.get(f"{demo}/metrics", headers={"Accept": accept})
+        answer = get(f"{demo}/metrics", headers={"Accept": accept})
         assert answer.headers["content-type"].startswith(accept.partition(";")[0])
         parse: Any = openmetrics if "openmetrics" in accept else text
         families = parse(answer.text)
@@ -72,10 +72,10 @@ def test_every_format_tells_the_same(demo: str) -> None:
 
 
 def test_gzip_is_for_those_who_ask(demo: str) -> None:
-    with httpx.stream("GET", f"{demo}/metrics", headers={"Accept-Encoding": "gzip"}) as answer:
+    with httpx.stream("GET", f"{demo}/metrics", headers={"Accept-Encoding": "gzip"}, timeout=PATIENCE) as answer:
         packed = b"".join(answer.iter_raw())
         assert answer.headers["content-encoding"] == "gzip"
-    plain = httpx.get(f"{demo}/metrics", headers={"Accept-Encoding": "identity"})
+    plain = get(f"{demo}/metrics", headers={"Accept-Encoding": "identity"})
 
     assert "content-encoding" not in plain.headers
     assert re.findall(rb"^aliyun_vod_media.*", gzip.decompress(packed), re.MULTILINE) == re.findall(

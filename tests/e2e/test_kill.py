@@ -22,7 +22,7 @@ from exporter.core.snapshot import Snapshot
 from exporter.exposition.render import Renderer
 from exporter.simulator.catalogue import Catalogue
 from exporter.storage.reading import read_slices
-from tests.e2e.processes import Running, exporter, until
+from tests.e2e.processes import Running, exporter, get, patch, until
 from tests.e2e.test_clock import wall_clock
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class Account:
 
     def stall(self, *, stalled: bool) -> None:
         faults = [{"code": "stall"}] if stalled else []
-        httpx.patch(f"{self.url}/_admin/conditions", json={"faults": faults}).raise_for_status()
+        patch(f"{self.url}/_admin/conditions", json={"faults": faults}).raise_for_status()
 
     def answered(self) -> int:
-        calls = httpx.get(f"{self.url}/_admin/calls").json()["counts"].get("DescribeVodMediaPlayData", {})
+        calls = get(f"{self.url}/_admin/calls").json()["counts"].get("DescribeVodMediaPlayData", {})
         return int(calls.get("OK", 0))
 
     def forget(self) -> None:
@@ -127,7 +127,7 @@ class Daemon:
         self.url = running.url()
 
     def exposed(self) -> set[str]:
-        return play_series(httpx.get(f"{self.url}/metrics").text)
+        return play_series(get(f"{self.url}/metrics").text)
 
     def kill(self) -> None:
         assert self.running.process.poll() is None, self.running.said()
@@ -156,7 +156,7 @@ def test_killed_again_and_again_it_serves_exactly_what_was_committed(tmp_path: P
             before = place.committed()
             with place.life(account) as daemon:
                 # Nobody answers this life yet: all that it can serve is what the lives before it wrote.
-                assert httpx.get(f"{daemon.url}/-/ready").status_code == httpx.codes.OK
+                assert get(f"{daemon.url}/-/ready").status_code == httpx.codes.OK
                 restored = daemon.exposed()
                 assert restored == place.published(before)
                 account.stall(stalled=False)

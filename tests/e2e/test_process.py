@@ -7,10 +7,9 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
-from tests.e2e.processes import exporter, until
+from tests.e2e.processes import exporter, get, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +36,9 @@ def test_a_signal_during_a_stalled_poll_ends_it_at_once_with_status_0(tmp_path: 
         write(tmp_path, simulator.url())
         with exporter(tmp_path, "serve", LISTEN, **KEYS) as daemon:
             url = daemon.url()
-            until(lambda: "requests_total" in httpx.get(f"{url}/metrics").text, "the first scrape")
+            until(lambda: "requests_total" in get(f"{url}/metrics").text, "the first scrape")
             until(
-                lambda: 'aliyun_vod_api_requests_total{account="main"} 3.0' in httpx.get(f"{url}/metrics").text,
+                lambda: 'aliyun_vod_api_requests_total{account="main"} 3.0' in get(f"{url}/metrics").text,
                 "three stalled requests",
             )
             begun = time.monotonic()
@@ -62,9 +61,9 @@ def test_it_starts_without_the_service_and_recovers_when_it_comes(tmp_path: Path
         assert simulator.stop() == 0
         with exporter(tmp_path, "serve", LISTEN, **KEYS) as daemon:
             url = daemon.url()
-            until(lambda: 'code="connect",kind="transport"} ' in httpx.get(f"{url}/metrics").text, "a failed attempt")
+            until(lambda: 'code="connect",kind="transport"} ' in get(f"{url}/metrics").text, "a failed attempt")
             with exporter(tmp_path, "simulate", f"--web.listen-address={endpoint.removeprefix('http://')}"):
-                until(lambda: "aliyun_vod_media_plays{" in httpx.get(f"{url}/metrics").text, "recovery")
+                until(lambda: "aliyun_vod_media_plays{" in get(f"{url}/metrics").text, "recovery")
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.said()
 
