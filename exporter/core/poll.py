@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import days
 from exporter.core.learn import learn, not_ready
-from exporter.core.plan import PAGE_SIZE, Need, looks_at, need, slices
+from exporter.core.model import ByIds
+from exporter.core.plan import CORRECTION, PAGE_SIZE, Need, looks_at, need, slices
 from exporter.core.search import AskMedia, AskPage, Endless, Search
 from exporter.core.snapshot import Snapshot
 from exporter.errors import AccountPaused, BudgetSpent, Kind, NotAsked, NotReady, UpstreamError
@@ -152,14 +153,22 @@ class Poller:
             if not own:
                 return SliceOutcome(slice_, answered=True)
             short_at, short_by = self._short.get(slice_, (0.0, 0))
-            if not own.ids and short_at > fresh_after:
+            if own.everything and fresh_after < short_at <= self._now() + CORRECTION:
                 # Somebody has just read it twice and not found all that is counted: a third time finds no more.
                 return SliceOutcome(slice_, answered=True, short_by=short_by)
-            search = Search(own | self._due(query, slice_), self._likely_total(slice_))
+            others = self._due(query, slice_)
+            search = Search(own | others, self._likely_total(slice_))
             calls, errors = await self._ask(slice_, search)
+            # What another query needs must not keep this one from its answer; the other will tell of its failure.
+            if search.broken and others and not any(map(_ends_slice, errors)) and search.narrow(own):
+                more, errors = await self._ask(slice_, search)
+                calls += more
+            if search.short_by and (own.everything or others.everything):
+                self._short[slice_] = self._now(), search.short_by
             if calls and not errors:
                 self._savings.calls_saved(slice_.account, "sweep", max(0, own.naive - calls))
-            return self._outcome(slice_, own, search, errors)
+            left = self._left(own, slice_, fresh_after)
+            return self._outcome(slice_, search, errors, answered=not errors or left != own.ids)
 
     async def _ask(self, slice_: Slice, search: Search) -> tuple[int, list[UpstreamError]]:
         """Make the calls of a search, and learn from it; one media that fails does not keep others from being told.
@@ -178,33 +187,34 @@ class Poller:
                 except UpstreamError as error:
                     errors.append(error)
                     in_a_row += 1
-                    if isinstance(asked, AskPage):
-                        return calls, errors
                     search.gave_up(asked)
                     if _ends_slice(error) or in_a_row == GIVE_UP_AFTER:
                         break
         except Endless as error:
             return calls, [_endless(error)]
         lesson = search.lesson(self._now())
-        if lesson.rows or not errors:
+        if not search.broken and (lesson.rows or not errors):
             self._learn(slice_, lesson)
         return calls, errors
 
-    def _outcome(self, slice_: Slice, own: Need, search: Search, errors: list[UpstreamError]) -> SliceOutcome:
+    def _left(self, own: Need, slice_: Slice, fresh_after: float) -> frozenset[str]:
+        """The media needed by ID that were not told."""
+        return need(ByIds(own.ids), self._known.get(slice_), fresh_after, self._now()).ids
+
+    def _outcome(self, slice_: Slice, search: Search, errors: list[UpstreamError], *, answered: bool) -> SliceOutcome:
         if any(isinstance(error, NotReady) for error in errors):
             self._known[slice_] = not_ready(self._known.get(slice_), slice_, self._now())
             return SliceOutcome(slice_, answered=True, errors=tuple(errors))
-        if search.short_by:
-            self._short[slice_] = self._now(), search.short_by
-        answered = not errors or bool(own.ids & search.found)
         return SliceOutcome(slice_, answered=answered, errors=tuple(errors), short_by=search.short_by)
 
     def _due(self, query: Query, slice_: Slice) -> Need:
         """What other queries need of a slice at about this time: asked together it takes the fewest calls."""
         needs = Need()
         for other in self._queries:
-            if other.name != query.name and looks_at(other, slice_, self._now()):
-                now, soon = self._now(), min(other.every * SOON, SOON_SECONDS)
+            now, soon = self._now(), min(other.every * SOON, SOON_SECONDS)
+            # One that has failed lately is not due either: it asks again at its own time.
+            asked_lately = now - other.every + soon < self._ended_at.get(other.name, 0.0) <= now + CORRECTION
+            if other.name != query.name and not asked_lately and looks_at(other, slice_, now):
                 needs |= need(other.media, self._known.get(slice_), now - other.every + soon, now)
         return needs
 

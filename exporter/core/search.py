@@ -65,12 +65,15 @@ class Search:
         self._rows: dict[str, PlayRow | None] = {}  # asked for by ID
         self._open = set(need.ids)  # of which nothing is known yet
         self._paid = False
+        self.broken = False
         self._sweeps = {by: _Sweep(by, self._size(n), n) for by, n in need.tops.items()}
         if need.everything:
             self._sweeps = {Measure.PLAYS: _Sweep(Measure.PLAYS, PAGE_SIZE, None)}
 
     def next(self) -> AskMedia | AskPage | None:
-        """The next call; None: everything is found. Raises Endless."""
+        """The next call; None: everything is found, or the search has broken off. Raises Endless."""
+        if self.broken:
+            return None
         for sweep in self._sweeps.values():
             if not sweep.done:
                 return sweep.ask()
@@ -97,9 +100,24 @@ class Search:
         if sweep.complete:
             self._open.clear()
 
-    def gave_up(self, asked: AskMedia) -> None:
-        """That media cannot be had now."""
-        self._open.discard(asked.media_id)
+    def gave_up(self, asked: AskMedia | AskPage) -> None:
+        """That media cannot be had now; without a page of it the whole search has broken off."""
+        if isinstance(asked, AskMedia):
+            self._open.discard(asked.media_id)
+        else:
+            self._sweeps[asked.by].stuck = self.broken = True
+
+    def narrow(self, need: Need) -> bool:
+        """After it has broken off, go on for a part of what was needed, with what was read so far; no call is repeated.
+
+        Whether it can: not where that part needs the page that failed.
+        """
+        self._need = need
+        self._open &= need.ids
+        for by, sweep in self._sweeps.items():
+            sweep.n = need.tops.get(by, 0)
+        self.broken = need.everything or any(sweep.stuck and not sweep.done for sweep in self._sweeps.values())
+        return not self.broken
 
     def lesson(self, at: float) -> Lesson:
         """Everything that was heard by `at`; `whole` when it is all that was needed."""
@@ -119,11 +137,6 @@ class Search:
         )
 
     @property
-    def found(self) -> set[str]:
-        """The media that were answered, one by one or among others."""
-        return set(self._rows).union(*(sweep.rows for sweep in self._sweeps.values()))
-
-    @property
     def short_by(self) -> int:
         """Rows that the service counted and did not list, in a sweep that wanted them."""
         return sum(sweep.short_by for sweep in self._sweeps.values())
@@ -140,7 +153,7 @@ class Search:
 
     def _worth_a_page(self, sweep: _Sweep | None, missing: int) -> bool:
         """Whether sweeping on costs no more calls than asking for each missing media."""
-        if any(each.ended for each in self._sweeps.values()) or missing == 1:
+        if any(each.ended or each.stuck for each in self._sweeps.values()) or missing == 1:
             return False
         total = next((each.total for each in self._sweeps.values() if each.total is not None), None)
         if total is not None:
@@ -176,6 +189,7 @@ class _Sweep:
         self.rows: dict[str, PlayRow] = {}
         self.total: int | None = None
         self.ended = False
+        self.stuck = False
         self.number = 0
         self._seen = 0
         self._earlier: dict[str, PlayRow] = {}

@@ -118,6 +118,96 @@ async def test_what_one_query_could_not_complete_another_does_not_read_again_in_
         world.now += 900
 
 
+async def test_what_was_short_before_the_clock_was_set_back_is_read_again() -> None:
+    world = World()
+    world.totals[world.put(rows(3), TODAY)] = 5
+    poller = world.poller()
+    await poller.poll(query(everything, "one", days_ago=(0,)))
+
+    world.now -= 3600
+    for _ in range(2):
+        calls = len(world.calls)
+        await poller.poll(query(everything, "two", days_ago=(0,)))
+        assert len(world.calls) > calls
+        world.now += 900
+
+
+async def test_a_sweep_that_fell_short_does_not_keep_a_top_from_being_renewed() -> None:
+    world = World()
+    slice_ = world.put(rows(3), TODAY)
+    world.totals[slice_] = 5
+    poller = world.poller()
+    best = query(top(1), "best", days_ago=(0,))
+    await poller.poll(best)
+    world.now += 800
+    await poller.poll(query(everything, "all", days_ago=(0,)))
+    world.now += 100
+    world.rows[slice_] = [replace(r, plays=7) for r in rows(3)]
+
+    await poller.poll(best)
+
+    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    assert ranking is not None
+    assert ranking.heard.at == world.now
+
+
+async def test_a_top_is_told_though_the_sweep_to_the_end_fails() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    best, all_of_them = query(top(5), "best"), query(everything, "all")
+    poller = world.poller(queries=(best, all_of_them))
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+
+    assert (await poller.poll(best)).result is PollResult.SUCCESS
+
+    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    assert ranking is not None
+    assert ranking.media_ids == tuple(r.media_id for r in rows(5))
+
+
+async def test_a_media_that_fails_is_asked_for_once_though_another_query_needs_more() -> None:
+    world = World()
+    world.put(rows(3))
+    mine, best = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
+    world.refuse = lambda _slice, media, _page: failure(Kind.PARAMETER) if media else None
+    world.totals[next(iter(world.rows))] = None
+
+    await world.poller(queries=(mine, best)).poll(mine)
+
+    assert [media_id for _, media_id, _, _ in world.calls].count("seldom") == 1
+
+
+async def test_media_seen_on_a_page_of_a_sweep_that_broke_off_were_not_answered() -> None:
+    world = World()
+    slice_ = world.put(rows(150))
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+    poller = world.poller()
+
+    report = await poller.poll(query(ids(*(r.media_id for r in rows(120)))))
+
+    assert report.result is PollResult.FAILURE
+    assert slice_ not in poller.snapshot.slices
+
+
+@pytest.mark.parametrize("plays", [1, 10**6])  # on the last page, and on the first one, which was read
+async def test_a_sweep_for_another_query_that_fails_does_not_keep_this_one_from_its_answer(plays: int) -> None:
+    world = World()
+    slice_ = world.put([*rows(250), row("mine", plays)])
+    mine, all_of_them = query(ids("mine"), "mine"), query(everything, "all", every=21_600.0)
+    poller = world.poller(queries=(mine, all_of_them))
+    world.refuse = lambda _slice, media, page: failure() if media is None and page == 2 else None
+
+    assert (await poller.poll(mine)).result is PollResult.SUCCESS
+    assert known_plays(poller, slice_) == {"mine": plays}
+    assert len(world.calls) == len(set(world.calls)), "what was read is not asked for again"
+    assert (await poller.poll(all_of_them)).result is PollResult.FAILURE
+
+    world.now += 900
+    calls = len(world.calls)
+    assert (await poller.poll(mine)).result is PollResult.SUCCESS
+    assert [media_id for _, media_id, _, _ in world.calls[calls:]] == ["mine"], "the other has failed and is not due"
+
+
 async def test_without_a_total_the_rows_count_but_nothing_is_called_zero() -> None:
     world = World()
     slice_ = world.put(rows(120))
