@@ -49,7 +49,8 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 lock: | $(VENV)/bin/python ## resolve the dependencies again, for every Python and platform, with hashes
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --output-file requirements.lock
-	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --constraint requirements.lock --output-file requirements-roles.lock
+	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group dev --constraint requirements-roles.lock --output-file requirements-dev.lock
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 clean: ## back to what git knows
