@@ -103,8 +103,8 @@ class Catalogue:
     """Every media of the account that `seed` stands for and what was played when.
 
     `collapse_on`: from this play date on the media `collapsing` loses nearly all Native plays (a broken app release):
-    its plays fall to about a tenth, those on the Web stay. None: never. `kept_rows`: how many rows of result sets are
-    kept for the next page; the latest result set always is.
+    its plays fall to about a tenth, those on the Web stay; `recover` gives them back. None: never. `kept_rows`: how
+    many rows of result sets are kept for the next page; the latest result set always is.
     """
 
     def __init__(
@@ -112,12 +112,20 @@ class Catalogue:
     ) -> None:
         self._media = {one.media_id: one for one in made_up(seed, media)}
         self._collapse_on = collapse_on
+        self._recover_on: date | None = None
         self._results: OrderedDict[tuple[object, ...], Sequence[Counts]] = OrderedDict()
         self._kept = 0
         self._kept_rows = kept_rows
         self.media_ids = tuple(self._media)
         # The second media; an account of fewer has none.
         self.collapsing = self.media_ids[1] if media > 1 else None
+
+    def recover(self, on: date | None) -> None:
+        """From that play date on, the media that collapsed has its plays back; None: never."""
+        if on != self._recover_on:
+            self._recover_on = on
+            self._results.clear()
+            self._kept = 0
 
     def row(self, media_id: str, play_date: date, dimensions: Dimensions = NO_FILTER, *, now: float) -> PlayRow | None:
         """What the service says at `now` of one media in one slice; None where it has no row."""
@@ -159,9 +167,13 @@ class Catalogue:
 
     def _state(self, media: Media, play_date: date) -> tuple[Media, Audience, float]:
         """A media on a date: who watches it and how much of its popularity it has."""
-        if media.media_id == self.collapsing and self._collapse_on and play_date >= self._collapse_on:
+        if media.media_id == self.collapsing and self._collapsed(play_date):
             return media, COLLAPSED_AUDIENCE, COLLAPSED_TO
         return media, media.audience, 1.0
+
+    def _collapsed(self, play_date: date) -> bool:
+        began = self._collapse_on is not None and play_date >= self._collapse_on
+        return began and (self._recover_on is None or play_date < self._recover_on)
 
 
 class _Question:

@@ -86,6 +86,7 @@ class Simulator:
         self._conditions = conditions
         self._plan = FaultPlan(conditions.faults, self._settings.seed)
         self._throttle = Throttle(conditions.rate, self._clock())
+        self.catalogue.recover(conditions.recover_on)
 
     def change(self, **changes: Any) -> None:
         """Some of the conditions, by name."""

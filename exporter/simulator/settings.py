@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from datetime import date  # noqa: TC003 - msgspec reads it when the admin endpoint takes conditions
+from typing import get_args
 
 from exporter.simulator.credentials import Credentials
 from exporter.simulator.faults import Fault  # noqa: TC001 - msgspec reads it when the admin endpoint takes conditions
 from exporter.simulator.throttle import WaitHeader
-
-if TYPE_CHECKING:
-    from datetime import date
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +21,7 @@ class Conditions:
     * `latency`: seconds before every answer.
     * `rate`: requests per second above which it throttles, 0 is off; `wait_header`: how it then names the wait.
     * `faults`: what fails on demand, the first that meets a request.
+    * `recover_on`: the play date from which the media that collapsed has its plays back; None: never.
     """
 
     credentials: Credentials = field(default_factory=Credentials)
@@ -32,6 +31,7 @@ class Conditions:
     rate: float = 0.0
     wait_header: WaitHeader = "x-acs-retry-after"
     faults: tuple[Fault, ...] = ()
+    recover_on: date | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError saying what is allowed."""

@@ -1,8 +1,9 @@
-"""Real processes on loopback: our own commands and Prometheus, started, watched and ended."""
+"""Real processes on loopback: our own commands, Prometheus and Alertmanager, started, watched and ended."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -10,8 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -87,6 +91,16 @@ def free_port() -> int:
         return port
 
 
+def _until_ready(process: Running, url: str) -> None:
+    """Until a server serves; one that ended instead has said why."""
+
+    def ready() -> bool:
+        assert process.process.poll() is None, process.said()
+        return get(f"{url}/-/ready").status_code == httpx.codes.OK
+
+    until(ready, f"{url} to be ready")
+
+
 @dataclass
 class Prometheus:
     """A real Prometheus."""
@@ -103,11 +117,19 @@ class Prometheus:
 @contextlib.contextmanager
 def prometheus(folder: Path, target: str) -> Generator[Prometheus]:
     """Scrapes a target every second."""
-    port = free_port()
-    (folder / "prometheus.yml").write_text(
+    configuration = (
         "global: {scrape_interval: 1s}\n"
         f"scrape_configs: [{{job_name: vod, static_configs: [{{targets: ['{target.removeprefix('http://')}']}}]}}]\n"
     )
+    with prometheus_with(folder, configuration) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def prometheus_with(folder: Path, configuration: str) -> Generator[Prometheus]:
+    """Does what a configuration says."""
+    port = free_port()
+    (folder / "prometheus.yml").write_text(configuration)
     with running(
         folder,
         "prometheus",
@@ -115,7 +137,77 @@ def prometheus(folder: Path, target: str) -> Generator[Prometheus]:
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}",
-    ):
+    ) as process:
         server = Prometheus(f"http://127.0.0.1:{port}")
-        until(lambda: get(f"{server.url}/-/ready").status_code == httpx.codes.OK, "Prometheus to be ready")
+        _until_ready(process, server.url)
         yield server
+
+
+@dataclass
+class Alertmanager:
+    """A real Alertmanager."""
+
+    url: str
+
+    def tell(self, alerts: list[dict[str, Any]]) -> None:
+        """Alerts as Prometheus sends them: labels, annotations, startsAt, endsAt."""
+        httpx.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=PATIENCE).raise_for_status()
+
+    def alerts(self, *matchers: str) -> list[dict[str, Any]]:
+        """What it knows, with `status.state` (active or suppressed) and `status.inhibitedBy`."""
+        answer: list[dict[str, Any]] = get(f"{self.url}/api/v2/alerts", params={"filter": list(matchers)}).json()
+        return answer
+
+
+@contextlib.contextmanager
+def alertmanager(folder: Path, configuration: str) -> Generator[Alertmanager]:
+    """Alone, without the cluster it would otherwise look for."""
+    port = free_port()
+    (folder / "alertmanager.yml").write_text(configuration)
+    with running(
+        folder,
+        "alertmanager",
+        "prometheus-alertmanager",
+        f"--config.file={folder}/alertmanager.yml",
+        f"--storage.path={folder}/alertmanager",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ) as process:
+        server = Alertmanager(f"http://127.0.0.1:{port}")
+        _until_ready(process, server.url)
+        yield server
+
+
+@dataclass
+class Webhook:
+    """Where notifications arrive."""
+
+    url: str
+    received: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def webhook() -> Generator[Webhook]:
+    """Takes every notification that is posted, to whatever path."""
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            hook.paths.append(self.path)
+            hook.received.append(told)
+            self.send_response(HTTPStatus.NO_CONTENT)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: what arrived is in `received`."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        hook = Webhook(f"http://127.0.0.1:{server.server_address[1]}")
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": GLANCE})
+        thread.start()
+        try:
+            yield hook
+        finally:
+            server.shutdown()
+            thread.join()

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from exporter.core import days
 from exporter.simulator.credentials import Credentials
-from tests.simulator.asking import PAGE, Clock, asking, simulator
+from tests.simulator.asking import PAGE, Client, Clock, asking, simulator
 
 CONDITIONS = "/_admin/conditions"
 CALLS = "/_admin/calls"
@@ -23,6 +24,7 @@ async def test_conditions_are_seen_without_secrets(clock: Clock) -> None:
         "rate": 0.0,
         "wait_header": "x-acs-retry-after",
         "faults": [],
+        "recover_on": None,
     }
 
 
@@ -49,6 +51,26 @@ async def test_credentials_are_exchanged_and_tokens_expire(clock: Clock) -> None
         assert (await client.ask(credentials=new)).json()["Code"] == "InvalidSecurityToken.Expired"
 
 
+async def test_the_media_that_collapsed_recovers_on_the_day_that_is_named(clock: Clock) -> None:
+    service = simulator(clock, admin=True, collapse_on=days.play_date(clock.now, 3))
+
+    async def plays(client: Client, days_ago: int) -> int:
+        asked = {**PAGE, "PlayDate": f"{days.play_date(clock.now, days_ago):%Y%m%d}"}
+        rows = (await client.ask(asked)).json()["QoeInfoList"]
+        (found,) = (int(row["PlaySuccessVv"]) for row in rows if row["MediaId"] == service.catalogue.collapsing)
+        return found
+
+    async with asking(service, clock) as client:
+        before, first, last = [await plays(client, days_ago) for days_ago in (4, 3, 2)]
+        assert before > 5 * first
+        said = await client.http.patch(CONDITIONS, json={"recover_on": str(days.play_date(clock.now, 2))})
+        assert said.json()["recover_on"] == str(days.play_date(clock.now, 2))
+        assert [await plays(client, days_ago) for days_ago in (4, 3)] == [before, first], "the past stays as it was"
+        assert await plays(client, 2) > 5 * last
+        await client.http.patch(CONDITIONS, json={"recover_on": None})
+        assert await plays(client, 2) == last
+
+
 async def test_the_clock_is_moved_and_what_is_not_named_stays(clock: Clock) -> None:
     service = simulator(clock, admin=True, wait_header="none")
     async with asking(service, clock) as client:
@@ -72,6 +94,7 @@ async def test_the_clock_is_moved_and_what_is_not_named_stays(clock: Clock) -> N
         ('{"faults": {"html": 1}}', "$.faults"),
         ('{"faults": [{"code": "typo"}]}', "'typo' is not one of"),
         ('{"faults": [{"code": "html", "odds": 1}]}', "faults[0].odds is not one of code, rate"),
+        ('{"recover_on": "tomorrow"}', "$.recover_on"),
         ('{"credentials": {"access_key_id": ""}}', "must not be empty"),
         ('{"credentials": {"access_key": "x"}}', "credentials.access_key is not one of"),
     ],

@@ -1,0 +1,57 @@
+"""The configurations in deploy/ at the places and with the times of a test; what they decide stays as it is shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+RULES: Final = DEPLOY / "prometheus" / "rules"
+PROMETHEUS: Final = DEPLOY / "prometheus" / "prometheus.yml"
+ALERTMANAGER: Final = DEPLOY / "alertmanager" / "alertmanager.yml"
+
+_DINGTALK: Final = "http://dingtalk:8060"
+
+
+def read(file: Path) -> Any:
+    """What a YAML file says."""
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def prometheus_of(target: str, alertmanager: str, *, folder: Path) -> str:
+    """Prometheus' configuration, scraping and evaluating all the time; the rules are copied to `folder`.
+
+    Their expressions and `for` stay; what keeps firing over missed scrapes does so over a few here.
+    """
+    configuration = read(PROMETHEUS)
+    configuration["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
+    for file in RULES.glob("*.yml"):
+        rules = read(file)
+        for rule in (rule for group in rules["groups"] for rule in group["rules"] if "keep_firing_for" in rule):
+            rule["keep_firing_for"] = "6s"
+        (folder / file.name).write_text(yaml.safe_dump(rules, allow_unicode=True), encoding="utf-8")
+    configuration["rule_files"] = [str(folder / file.name) for file in RULES.glob("*.yml")]
+    (scraped,) = configuration["scrape_configs"]
+    scraped["static_configs"] = [{"targets": [_place(target)]}]
+    (told,) = configuration["alerting"]["alertmanagers"]
+    told["static_configs"] = [{"targets": [_place(alertmanager)]}]
+    return yaml.safe_dump(configuration)
+
+
+def alertmanager_of(webhook: str, **times: str) -> str:
+    """Alertmanager's configuration with `webhook` for the DingTalk adapter and no mail; `times` go for every route."""
+    configuration = read(ALERTMANAGER)
+    for receiver in configuration["receivers"]:
+        receiver.pop("email_configs", None)
+        for hook in receiver["webhook_configs"]:
+            hook["url"] = hook["url"].replace(_DINGTALK, webhook)
+            assert hook["url"].startswith(webhook), "nothing is sent anywhere else"
+    for route in (configuration["route"], *configuration["route"]["routes"]):
+        route.update(times)
+    return yaml.safe_dump(configuration)
+
+
+def _place(url: str) -> str:
+    return url.removeprefix("http://")

@@ -1,0 +1,133 @@
+"""A video loses its plays, somebody is told once, and told again when it is over: every program on the way is real.
+
+The simulator, the exporter, Prometheus with the shipped rules and Alertmanager with the shipped configuration run as
+processes. Short are only intervals and waiting times, by configuration; and the wall clock of the first two is set, for
+a day settles at 09:00 and a recovery is known a day later. That clock is ahead of Prometheus', so that no data is old.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.core import days
+from exporter.simulator.media import made_up
+from tests.e2e.processes import alertmanager, exporter, patch, prometheus_with, until, webhook
+from tests.e2e.shipped import alertmanager_of, prometheus_of
+from tests.e2e.test_clock import CHINA, wall_clock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.processes import Prometheus
+
+pytestmark = [pytest.mark.tool(tool) for tool in ("faketime", "prometheus", "prometheus-alertmanager")]
+
+KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
+LISTEN = "--web.listen-address=127.0.0.1:0"
+CONFIGURATION = """
+accounts: [{{name: main, endpoint: {endpoint}, limits: {{requests_per_second: 100}}}}]
+queries:
+  - name: headline
+    every: 10s
+    media: {{ids: [{ids}]}}
+    dimensions: [{{}}, {{terminal_type: [Native, Web]}}]
+settle: {{unchanged: 1}}
+"""
+MEDIA = 120
+_EVERY = list(made_up(0, MEDIA))
+COLLAPSING = _EVERY[1]
+# Popular ones without ups and downs of their own: the account as a whole loses less than it is told for.
+STEADY = sorted(
+    (m for m in _EVERY if m is not COLLAPSING and not m.cycle and not m.quiet), key=lambda m: -m.popularity
+)[:9]
+
+DROPS = '{alertname=~"AliyunVod(Plays|Viewers|WatchTime|AccountPlays)(Dropped|Gone)"}'
+PLAYS = f'aliyun_vod_media_plays{{media_id="{COLLAPSING.media_id}", terminal_type="all", days_ago="%d"}}'
+FALLEN = f"{PLAYS % 1} < ignoring (days_ago) 0.5 * {PLAYS % 8}"
+# Polls are due every ten seconds of the wall clock. A clock that jumps by so much more than a multiple of that lets the
+# next two polls come two seconds after each other.
+SOON = timedelta(seconds=8)
+
+
+def settled(server: Prometheus, days_ago: int) -> set[float]:
+    return {value for _, value in server.query(f'aliyun_vod_slice_settled{{days_ago="{days_ago}"}}')}
+
+
+def never_dropped(server: Prometheus) -> bool:
+    """Not now, and not for a moment since Prometheus started; pending counts."""
+    return server.query(f"count_over_time(ALERTS{DROPS}[10m])") == []
+
+
+def began(notification: dict[str, Any]) -> dict[tuple[str, str, str], str]:
+    """When each alert of a notification began to fire, by name, media and terminal type."""
+    return {
+        (alert["labels"]["alertname"], alert["labels"]["media_id"], alert["labels"]["terminal_type"]): alert["startsAt"]
+        for alert in notification["alerts"]
+    }
+
+
+def test_a_collapse_is_told_once_with_the_title_and_its_end_once_more_and_nothing_else_is_told(tmp_path: Path) -> None:
+    (rules := tmp_path / "rules").mkdir()
+    tomorrow = (datetime.now(CHINA) + timedelta(days=1)).replace(hour=8, minute=0, second=0)
+    with (
+        wall_clock(tmp_path, "24T08:00:00") as clock,
+        webhook() as hook,
+        alertmanager(tmp_path, alertmanager_of(hook.url, group_wait="2s", group_interval="2s")) as manager,
+    ):
+        clock.jump(tomorrow.timestamp() - clock.now())
+        with exporter(
+            tmp_path, "simulate", LISTEN, f"--media={MEDIA}", "--collapse=1", "--admin", **clock.environ
+        ) as service:
+            endpoint = service.url()
+            ids = ", ".join(media.media_id for media in (COLLAPSING, *STEADY))
+            (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint=endpoint, ids=ids))
+
+            def conditions(**changed: object) -> None:
+                patch(f"{endpoint}/_admin/conditions", json=changed).raise_for_status()
+
+            with (
+                exporter(tmp_path, "serve", LISTEN, **KEYS, **clock.environ) as daemon,
+                prometheus_with(tmp_path, prometheus_of(daemon.url(), manager.url, folder=rules)) as server,
+            ):
+                # 08:00: the numbers have fallen, and the week before is settled, but yesterday is not.
+                until(lambda: settled(server, 8) == {1} and server.query(FALLEN), "the week before to settle")
+                assert settled(server, 1) == {0}
+                assert never_dropped(server)
+
+                # 10:00: yesterday could settle, but the service fails.
+                conditions(faults=[{"code": "Meter.ServerInternalError"}])
+                clock.jump(timedelta(hours=2, seconds=5).total_seconds())
+                until(lambda: server.query("aliyun_vod_query_up == 0"), "a poll to fail")
+                assert server.query(FALLEN), "what was known is still shown"
+                assert never_dropped(server)
+                assert hook.received == []
+
+                # The service answers again, and from today on the media is played as before.
+                conditions(faults=[], recover_on=str(days.today(clock.now())))
+                clock.jump(SOON.total_seconds())
+                until(lambda: hook.received, "the notification")
+                (told,) = hook.received
+                assert (hook.paths, told["status"]) == (["/dingtalk/webhook1/send"], "firing")
+                assert told["groupLabels"] == {"account": "main"}
+                alerts = ("AliyunVodPlaysDropped", "AliyunVodViewersDropped")
+                assert began(told).keys() == {(name, COLLAPSING.media_id, "all") for name in alerts}
+                assert all(COLLAPSING.title in alert["annotations"]["summary"] for alert in told["alerts"])
+                # The players of the app are where the plays went missing; the media as a whole speaks for them.
+                native = manager.alerts('terminal_type="Native"', 'alertname="AliyunVodPlaysDropped"')
+                assert [alert["status"]["state"] for alert in native] == ["suppressed"]
+
+                # Tomorrow after nine: what has recovered today is settled.
+                clock.jump((timedelta(days=1) + SOON).total_seconds())
+                until(lambda: hook.received[-1]["status"] == "resolved", "the end to be told")
+                assert (settled(server, 1), server.query(FALLEN)) == ({1}, []), "it has recovered, not only vanished"
+                # Same beginnings: it fired through the night. What was silenced is over, too, and then said to be.
+                assert began(told).items() <= began(hook.received[-1]).items()
+                # Prometheus tells of two alerts in two breaths: one may be over a notification before the other.
+                between = hook.received[1:-1]
+                assert all("resolved" in {alert["status"] for alert in one["alerts"]} for one in between)
+                assert server.query(f"ALERTS{DROPS}") == []
+                assert daemon.stop() == 0
+                assert "Traceback" not in daemon.said() + service.said()
