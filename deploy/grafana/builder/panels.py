@@ -1,0 +1,215 @@
+"""Panels as this project wants them: each says what it shows, in which unit, and why it may be empty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import dashboard as board
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    GraphDrawStyle,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardSpecialValueMapOptions,
+    DataSourceRef,
+    DynamicConfigValue,
+    FieldColorModeId,
+    SpecialValueMap,
+    SpecialValueMatch,
+    Threshold,
+    ThresholdsMode,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from grafana_foundation_sdk.cog.builder import Builder
+    from grafana_foundation_sdk.cog.variants import Dataquery
+
+SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+PLAIN: Final = (Threshold(color="text"),)
+LOSS: Final = (
+    Threshold(color="red"),
+    Threshold(-0.5, "orange"),
+    Threshold(-0.2, "transparent"),
+    Threshold(0.2, "green"),
+)
+"""A change from one week to the next: half lost is red."""
+VERDICT: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, "green"))
+"""The same where a colour is always shown."""
+NONE_IS_GOOD: Final = (Threshold(color="green"), Threshold(1, "red"))
+ONE_IS_GOOD: Final = (Threshold(color="red"), Threshold(1, "green"))
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What every panel has to say: `empty` is shown in place of data, and says why there is none."""
+
+    title: str
+    description: str
+    unit: str
+    empty: str
+
+
+class Describable(Protocol):
+    """What the SDK's builders of panels have in common."""
+
+    def title(self, title: str) -> Self:
+        """What stands above it."""
+        ...
+
+    def description(self, description: str) -> Self:
+        """What the (i) in its corner says."""
+        ...
+
+    def unit(self, unit: str) -> Self:
+        """Of its numbers, as Grafana calls it."""
+        ...
+
+    def no_value(self, no_value: str) -> Self:
+        """What it shows in place of data."""
+        ...
+
+    def datasource(self, datasource: DataSourceRef) -> Self:
+        """Whom it asks."""
+        ...
+
+    def with_target(self, target: Builder[Dataquery]) -> Self:
+        """What it asks."""
+        ...
+
+
+P = TypeVar("P", bound=Describable)
+
+
+def described(panel: P, about: About, *targets: prometheus.Dataquery) -> P:
+    """A panel with what all of them have; its targets are called A, B, C."""
+    panel.title(about.title).description(about.description).unit(about.unit).no_value(about.empty).datasource(SOURCE)
+    for ref_id, target in zip("ABCDEFGH", targets, strict=False):
+        panel.with_target(target.ref_id(ref_id).datasource(SOURCE))
+    return panel
+
+
+def now(expr: str, legend: str = "") -> prometheus.Dataquery:
+    """Asked once, at the end of the time range."""
+    return prometheus.Dataquery().expr(expr).instant().legend_format(legend or "__auto")
+
+
+def rows(expr: str) -> prometheus.Dataquery:
+    """Asked once; each series is a row whose cells are its labels and its value."""
+    return prometheus.Dataquery().expr(expr).instant().format(PromQueryFormat.TABLE)
+
+
+def over_time(expr: str, legend: str) -> prometheus.Dataquery:
+    """Asked all along the time range."""
+    return prometheus.Dataquery().expr(expr).range().legend_format(legend)
+
+
+def thresholds(*steps: Threshold) -> board.ThresholdsConfig:
+    """Colours by value; the first step has none."""
+    return board.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(list(steps))
+
+
+def colour(name: str) -> board.FieldColor:
+    """One colour, whatever the value."""
+    return board.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(name)
+
+
+def single(about: About, target: prometheus.Dataquery, *steps: Threshold) -> stat.Panel:
+    """One number; with steps its background has their colours, unless there is no number to judge."""
+    unknown = SpecialValueMap(
+        DashboardSpecialValueMapOptions(
+            SpecialValueMatch.NULL_AND_NAN, ValueMappingResult(text=about.empty, color="#44474d")
+        )
+    )
+    panel = (
+        stat.Panel()
+        .graph_mode(BigValueGraphMode.NONE)
+        .color_mode(BigValueColorMode.BACKGROUND if steps else BigValueColorMode.NONE)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .thresholds(thresholds(*(steps or PLAIN)))
+        .mappings([unknown] if steps else [])
+        .color_scheme(board.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+    )
+    return described(panel, about, target)
+
+
+def named(about: About, target: prometheus.Dataquery, *steps: Threshold) -> stat.Panel:
+    """One number, and the name of what it belongs to."""
+    text = common.VizTextDisplayOptions().title_size(15).value_size(34)
+    return single(about, target, *steps).text_mode(BigValueTextMode.VALUE_AND_NAME).text(text)
+
+
+def bars(about: About, target: prometheus.Dataquery) -> bargauge.Panel:
+    """One horizontal bar per series."""
+    panel = (
+        bargauge.Panel()
+        .orientation(VizOrientation.HORIZONTAL)
+        .display_mode(BarGaugeDisplayMode.BASIC)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .color_scheme(colour("blue"))
+        .min(0)
+    )
+    return described(panel, about, target)
+
+
+def graph(about: About, *targets: prometheus.Dataquery, legend: bool = True) -> timeseries.Panel:
+    """Lines over time."""
+    panel = (
+        timeseries.Panel()
+        .line_width(2)
+        .fill_opacity(8)
+        .show_points(VisibilityMode.NEVER)
+        .min(0)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(LegendDisplayMode.LIST)
+            .placement(LegendPlacement.BOTTOM)
+            .show_legend(legend)
+            .calcs([])
+        )
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+    )
+    return described(panel, about, *targets)
+
+
+def stacked(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same as bars on top of each other, each over its own stretch of at least 5 minutes: `[$__interval]`."""
+    return (
+        panel.interval("5m")
+        .decimals(0)
+        .axis_soft_max(1)
+        .draw_style(GraphDrawStyle.BARS)
+        .fill_opacity(80)
+        .line_width(0)
+        .stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
+    )
+
+
+def set_to(**properties: object) -> list[DynamicConfigValue]:
+    """Properties of one field: `custom__width=80` is the option `custom.width`."""
+    return [DynamicConfigValue(name.replace("__", "."), value) for name, value in properties.items()]
+
+
+def dashed(colour_name: str) -> list[DynamicConfigValue]:
+    """A line to compare with."""
+    return set_to(
+        custom__lineStyle={"fill": "dash", "dash": [6, 6]},
+        custom__fillOpacity=0,
+        color={"mode": "fixed", "fixedColor": colour_name},
+    )

@@ -1,0 +1,145 @@
+"""Tables out of several questions: answers joined by a label, columns in order, each with its looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from grafana_foundation_sdk.builders import prometheus, table
+from grafana_foundation_sdk.models.common import TableCellHeight
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, Threshold
+
+from deploy.grafana.builder.panels import About, described
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WHERE_NONE: Final = "-"  # a cell without a value is not the place for a panel's whole sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    * `field`: a label, or `Value #A` for the number of target A. `title`: its heading.
+    * `steps`: colours of the cell by value. `gauge`: the colour of a bar as long as the value.
+    * `mappings`: words in place of numbers, as Grafana's JSON has them.
+    * `links`: (title, URL) of what a click offers. `width`: pixels; 0 shares what is left.
+    * `hidden`: only there for the links of others.
+    """
+
+    field: str
+    title: str
+    unit: str = ""
+    width: int = 0
+    decimals: int | None = None
+    steps: tuple[Threshold, ...] = ()
+    gauge: str = ""
+    mappings: tuple[dict[str, Any], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    hidden: bool = False
+
+    def properties(self) -> list[DynamicConfigValue]:
+        """Its looks, as overrides of the panel's."""
+        found: dict[str, object] = {"noValue": _WHERE_NONE}
+        if self.unit:
+            found["unit"] = self.unit
+        if self.width:
+            found["custom.width"] = self.width
+        if self.decimals is not None:
+            found["decimals"] = self.decimals
+        if self.mappings:
+            found["mappings"] = list(self.mappings)
+        if self.links:
+            found["links"] = [{"title": title, "url": url} for title, url in self.links]
+        if self.hidden:
+            # As Grafana says it up to 12, and since.
+            found |= {"custom.hidden": True, "custom.hideFrom": {"viz": True}}
+        if self.steps:
+            found["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
+            found["thresholds"] = {"mode": "absolute", "steps": list(self.steps)}
+            found["color"] = {"mode": "thresholds"}
+        if self.gauge:
+            found["custom.cellOptions"] = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+            found["color"] = {"mode": "fixed", "fixedColor": self.gauge}
+            found["min"] = 0
+        return [DynamicConfigValue(name, value) for name, value in found.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A column out of two others: `left operator right`; what is only used for others is not shown."""
+
+    name: str
+    left: str
+    operator: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """How the answers become one table.
+
+    * `by`: the label whose value is in each row once; empty: rows with the same labels are one.
+    * `only`: rows that are in every answer. `sort_by`: a field, largest first where `descending`.
+    * `numbers`: labels that are numbers, to be sorted as such.
+    """
+
+    by: str = ""
+    only: bool = False
+    sort_by: str = ""
+    descending: bool = True
+    computed: tuple[Computed, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+
+def table_of(
+    about: About, targets: Sequence[prometheus.Dataquery], joined: Joined, columns: Sequence[Column]
+) -> table.Panel:
+    """A table with these columns and no others."""
+    panel = described(table.Panel(), about, *targets).cell_height(TableCellHeight.SM).show_header(show_header=True)
+    for transformation in _transformations(joined, columns):
+        panel.with_transformation(transformation)
+    for column in columns:
+        panel.override_by_name(column.title, column.properties())
+    return panel
+
+
+def _transformations(joined: Joined, columns: Sequence[Column]) -> list[DataTransformerConfig]:
+    computed = [one.name for one in joined.computed]
+    operands = [name for one in joined.computed for name in (one.left, one.right)]
+    shown = [column.field for column in columns]
+    answered = [name for name in dict.fromkeys((*shown, *operands)) if name not in computed]
+    steps: list[tuple[str, dict[str, Any]]] = [("filterFieldsByName", {"include": {"names": answered}})]
+    if joined.by:
+        steps.append(("joinByField", {"byField": joined.by, "mode": "inner" if joined.only else "outer"}))
+    else:
+        steps.append(("merge", {}))
+    steps += [
+        (
+            "calculateField",
+            {
+                "mode": "binary",
+                "alias": one.name,
+                "binary": {"left": one.left, "operator": one.operator, "right": one.right},
+                "replaceFields": False,
+            },
+        )
+        for one in joined.computed
+    ]
+    if joined.numbers:
+        conversions = [{"targetField": name, "destinationType": "number"} for name in joined.numbers]
+        steps.append(("convertFieldType", {"fields": {}, "conversions": conversions}))
+    if joined.sort_by:
+        steps.append(("sortBy", {"fields": {}, "sort": [{"field": joined.sort_by, "desc": joined.descending}]}))
+    steps.append(
+        (
+            "organize",
+            {
+                "excludeByName": {name: True for name in (*answered, *computed) if name not in shown},
+                "indexByName": {name: index for index, name in enumerate(shown)},
+                "renameByName": {column.field: column.title for column in columns},
+            },
+        )
+    )
+    return [DataTransformerConfig(id_val=name, options=options) for name, options in steps]
