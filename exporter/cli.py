@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Final, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from exporter import __version__, logs
-from exporter.commands import backfill, check_config, demo, fetch, serve, simulate
 from exporter.errors import ConfigError, ExporterError, FlagError
 
 if TYPE_CHECKING:
@@ -27,14 +27,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final[dict[str, Command]] = {
-    "serve": serve,
-    "check-config": check_config,
-    "fetch": fetch,
-    "backfill": backfill,
-    "simulate": simulate,
-    "demo": demo,
-}
+COMMANDS: Final = ("serve", "check-config", "check-healthy", "fetch", "backfill", "simulate", "demo")
 _BAD_USAGE: Final = 2
 _INTERRUPTED: Final = 130
 
@@ -42,10 +35,14 @@ _INTERRUPTED: Final = 130
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command line. Exit status: 0 done, 1 cannot start or not everything answered, 2 bad flags or settings."""
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(_command_first(given))
+    words = _command_first(given)
+    # Help is about all of them. Else only one is imported: check-healthy runs every few seconds, and the daemon's
+    # libraries take longer than its question.
+    commands = {name: _command(name) for name in (words[:1] if words[0] in COMMANDS else COMMANDS)}
+    arguments = _parser(commands).parse_args(words)
     logs.configure(arguments.log_level, arguments.log_format)
     try:
-        return COMMANDS[arguments.command].run(arguments, os.environ if environ is None else environ)
+        return commands[arguments.command].run(arguments, os.environ if environ is None else environ)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - file:line:column at the start of the line is what editors jump to
         return _BAD_USAGE
@@ -60,7 +57,11 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _command(name: str) -> Command:
+    return cast("Command", import_module(f"exporter.commands.{name.replace('-', '_')}"))
+
+
+def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aliyun-vod-exporter",
         description="Prometheus exporter for the playback statistics of Alibaba Cloud ApsaraVideo VOD.",
@@ -68,10 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"aliyun-vod-exporter {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
+    sub_parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in commands.items():
         sentence = (command.__doc__ or "").splitlines()[0]
-        sub = commands.add_parser(
+        sub = sub_parsers.add_parser(
             name,
             help=sentence,
             description=sentence,

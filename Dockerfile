@@ -1,0 +1,53 @@
+# The daemon as an image: what the lock names, with bytecode, for an unprivileged number and a read-only root.
+# What to mount where and how to run it: deploy/README.md.
+#
+# Each RUN is one program and no shell, so that a base without one would do.
+# hadolint global ignore=DL3059
+#
+# A tag may be pushed again. To pin what it is today, write name:tag@sha256:... as `docker buildx imagetools inspect` tells.
+ARG PYTHON_IMAGE=docker.io/library/python:3.13.14-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+# What builds packages is locked too; without isolation pip fetches nothing that is not.
+COPY requirements-build.lock requirements-roles.lock ./
+RUN ["python", "-m", "pip", "install", "--require-hashes", "-r", "requirements-build.lock"]
+RUN ["python", "-m", "pip", "wheel", "--no-build-isolation", "--require-hashes", "--wheel-dir=/dist", "-r", "requirements-roles.lock"]
+COPY LICENSE README.md pyproject.toml ./
+COPY exporter exporter
+RUN ["python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir=/dist", "."]
+RUN ["python", "-m", "venv", "--without-pip", "/opt/aliyun-vod-exporter"]
+RUN ["python", "-m", "pip", "--python=/opt/aliyun-vod-exporter/bin/python", "install", "--no-index", "--find-links=/dist", "--compile", "aliyun-vod-exporter[roles]"]
+# An empty directory for the final stage.
+WORKDIR /data
+
+FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="aliyun-vod-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the playback statistics of Alibaba Cloud ApsaraVideo VOD" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
+ENV PATH=/opt/aliyun-vod-exporter/bin:${PATH}
+COPY --from=build /opt/aliyun-vod-exporter /opt/aliyun-vod-exporter
+# The base comes without the standard library's bytecode, and a read-only root would compile it at every start and health
+# check. One run leaves what the program uses of it, and shows that it starts.
+RUN ["aliyun-vod-exporter", "--help"]
+ENV PYTHONDONTWRITEBYTECODE=1
+# Ours, so that a named volume mounted here is too: for --storage.path=/data/state.db.
+COPY --from=build --chown=65532:65532 /data /data
+# A number: Kubernetes' runAsNonRoot cannot judge a name.
+USER 65532:65532
+WORKDIR /data
+EXPOSE 9985
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["aliyun-vod-exporter", "check-healthy"]
+ENTRYPOINT ["aliyun-vod-exporter"]
+CMD ["serve", "--config.file=/etc/aliyun-vod-exporter/config.yaml"]

@@ -1,0 +1,142 @@
+"""Asks a running exporter whether it is healthy, as the image's health check does: status 0 or 1 and one line why."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import ssl
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from exporter.errors import FlagError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+# The program is started for each check, every few seconds for years: nothing but the standard library is imported here.
+
+_PATH: Final = "/-/healthy"
+# Whoever listens there may be someone else, with much to say.
+_LINE: Final = 200
+_LONGEST_SECONDS: Final = 3600
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    add = parser.add_argument
+    add("--url", type=_url, default="http://127.0.0.1:9985", help="where the exporter listens")
+    add(
+        "--timeout",
+        type=_seconds,
+        default="4",
+        metavar="SECONDS",
+        help="how long to wait for the connection, and then for the answer",
+    )
+    add("--tls.ca-file", dest="ca_file", type=Path, metavar="FILE", help="who may have signed its certificate (PEM)")
+    add("--tls.cert-file", dest="cert_file", type=Path, metavar="FILE", help="our certificate, where it asks for one")
+    add("--tls.key-file", dest="key_file", type=Path, metavar="FILE", help="the key of our certificate")
+    add(
+        "--tls.insecure-skip-verify",
+        dest="insecure",
+        action="store_true",
+        help="take any certificate: right for a self-signed one on loopback, where nothing secret is sent",
+    )
+
+
+def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    """Ask once; 0 when the answer is 200, else 1. Raises FlagError for certificates that cannot be used."""
+    place: SplitResult = arguments.url
+    connection = _connection(place, arguments)
+    url = f"{place.geturl()}{_PATH}"
+    try:
+        # Straight to the exporter: proxies of the environment are for the API.
+        connection.request("GET", f"{place.path}{_PATH}", headers={"User-Agent": "aliyun-vod-exporter check-healthy"})
+        answer = connection.getresponse()
+        status, said = answer.status, answer.read(_LINE).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        return _told(1, url, _reason(error, place.scheme))
+    finally:
+        connection.close()
+    if status != HTTPStatus.OK:
+        return _told(1, url, f"HTTP {status}, {said}")
+    return _told(0, url, said)
+
+
+def _connection(place: SplitResult, arguments: argparse.Namespace) -> http.client.HTTPConnection:
+    if place.scheme == "http":
+        return http.client.HTTPConnection(place.hostname or "", place.port, timeout=arguments.timeout)
+    context = _readable("--tls.ca-file", lambda: ssl.create_default_context(cafile=arguments.ca_file))
+    if arguments.cert_file:
+        flags = "--tls.cert-file, --tls.key-file" if arguments.key_file else "--tls.cert-file"
+        _readable(flags, lambda: context.load_cert_chain(arguments.cert_file, arguments.key_file))
+    elif arguments.key_file:
+        raise FlagError("--tls.key-file: give --tls.cert-file too")
+    if arguments.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(place.hostname or "", place.port, timeout=arguments.timeout, context=context)
+
+
+def _readable(flags: str, read: Callable[[], T]) -> T:
+    """What is made of the files that flags name. Raises FlagError."""
+    try:
+        return read()
+    except OSError as error:
+        why = "is not PEM, or the key fits no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise FlagError(f"{flags}: {why}; write a readable PEM file") from None
+
+
+def _told(status: int, url: str, said: str) -> int:
+    """One line, whatever was said: on stdout when healthy, else on stderr."""
+    line = "".join(character if character.isprintable() else " " for character in said).strip()
+    stream = sys.stderr if status else sys.stdout
+    stream.write(f"{url}: {line[:_LINE]}\n")
+    return status
+
+
+def _reason(error: Exception, scheme: str) -> str:
+    """What went wrong and, where a flag may mend it, which."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            said = f"{error.verify_message}; give --tls.ca-file, or --tls.insecure-skip-verify on loopback"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+            said = "does not speak TLS; write http:// in --url"
+        case ssl.SSLError() | http.client.HTTPException() | ConnectionResetError() if scheme == "https":
+            said = "ended the connection; if it asks for a client certificate, give --tls.cert-file"
+        case http.client.HTTPException() | ConnectionResetError():
+            said = "no answer in HTTP; if it speaks TLS, write https:// in --url"
+        case TimeoutError():
+            said = "no answer in time"
+        case ConnectionRefusedError():
+            said = "nothing listens there"
+        case _:
+            said = str(getattr(error, "strerror", None) or error)
+    return said
+
+
+def _url(text: str) -> SplitResult:
+    """A base address; its port is checked by reading it. Raises argparse's own error, without repeating a password."""
+    try:
+        parts = urlsplit(text.rstrip("/"))
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text or not text.isprintable()
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more:
+        raise argparse.ArgumentTypeError("write http:// or https://, host and port, as in http://127.0.0.1:9985")
+    return parts
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, at most {_LONGEST_SECONDS}")
+    return seconds

@@ -1,0 +1,233 @@
+"""`check-healthy` against real servers on loopback: healthy, not healthy, not there, not it, and behind TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from exporter.cli import main
+from tests.e2e.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("pristine_logs")
+
+HEALTHY = b"aliyun-vod-exporter is healthy.\n"
+
+
+@contextlib.contextmanager
+def listening(
+    status: int = 200, said: bytes = HEALTHY, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server that answers everything so, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Told:
+    """How a check ended and its one line."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *argv: str) -> None:
+        try:
+            self.status = main(["check-healthy", *argv], {})
+        except SystemExit as end:
+            self.status = end.code if isinstance(end.code, int) else 1
+        self.out, self.err = capsys.readouterr()
+
+
+@pytest.mark.parametrize("under", ["", "/", "/vod", "/vod/"])
+def test_a_healthy_exporter(under: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with listening() as (url, asked):
+        told = Told(capsys, f"--url={url}{under}")
+    path = f"{under.rstrip('/')}/-/healthy"
+    assert asked == [path]
+    assert (told.status, told.out, told.err) == (0, f"{url}{path}: aliyun-vod-exporter is healthy.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "line"),
+    [
+        (503, b"stuck\n", "HTTP 503, stuck"),
+        (404, b"", "HTTP 404,"),
+        (302, b"elsewhere", "HTTP 302, elsewhere"),
+        (500, b"two\nlines\x1b[31m \xff" + b"x" * 1000, "HTTP 500, two lines [31m \ufffd" + "x" * 174),
+    ],
+)
+def test_any_other_answer_is_told_in_one_line(
+    status: int, said: bytes, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with listening(status, said) as (url, _):
+        told = Told(capsys, f"--url={url}")
+    assert told.status == 1
+    assert told.out == ""
+    assert told.err == f"{url}/-/healthy: {line}\n"
+
+
+def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    told = Told(capsys, f"--url={url}")
+    assert (told.status, told.err) == (1, f"{url}/-/healthy: nothing listens there\n")
+
+
+def test_no_answer_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        told = Told(capsys, f"--url=http://127.0.0.1:{silent.getsockname()[1]}", "--timeout=0.05")
+    assert told.status == 1
+    assert told.err.endswith(": no answer in time\n")
+
+
+def test_a_name_that_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Told(capsys, "--url=http://exporter.invalid:9985")
+    assert told.status == 1
+    assert told.err.startswith("http://exporter.invalid:9985/-/healthy: ")
+    assert len(told.err.splitlines()) == 1
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with listening() as (url, _):
+        assert Told(capsys, f"--url={url}").status == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--url=127.0.0.1:9985"], "write http:// or https://, host and port, as in http://127.0.0.1:9985"),
+        (["--url=ftp://127.0.0.1"], "write http:// or https://"),
+        (["--url=http://"], "write http:// or https://"),
+        (["--url=http://127.0.0.1:0"], "write http:// or https://"),
+        (["--url=http://127.0.0.1:99999"], "write http:// or https://"),
+        (["--url=http://127.0.0.1:9985/?a=b"], "write http:// or https://"),
+        (["--url=http://127.0.0.1:9985/a b"], "write http:// or https://"),
+        (["--url=http://[::1"], "write http:// or https://"),
+        (["--timeout=soon"], "'soon' is not a number of seconds above 0"),
+        (["--timeout=0"], "'0' is not a number of seconds above 0"),
+        (["--timeout=nan"], "'nan' is not a number of seconds above 0"),
+        (["--url=https://127.0.0.1:1", "--tls.ca-file=none.pem"], "--tls.ca-file: No such file or directory; write a"),
+        (
+            ["--url=https://127.0.0.1:1", "--tls.cert-file=none.pem"],
+            "--tls.cert-file: No such file or directory; write a",
+        ),
+        (["--url=https://127.0.0.1:1", "--tls.key-file=none.pem"], "--tls.key-file: give --tls.cert-file too"),
+    ],
+)
+def test_a_wrong_flag_is_refused(argv: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused = Told(capsys, *argv)
+    assert refused.status == 2
+    assert told in refused.err
+
+
+def test_a_password_in_the_address_is_refused_and_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = Told(capsys, "--url=http://user:hunter2@127.0.0.1:9985")
+    assert refused.status == 2
+    assert "hunter2" not in refused.err
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def test_tls_is_verified(
+    tls: ssl.SSLContext, authority: trustme.CA, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    with listening(tls=tls) as (url, _):
+        strict = Told(capsys, f"--url={url}")
+        known = Told(capsys, f"--url={url}", f"--tls.ca-file={ca_file}")
+        careless = Told(capsys, f"--url={url}", "--tls.insecure-skip-verify")
+    assert strict.status == 1
+    assert strict.err.endswith("; give --tls.ca-file, or --tls.insecure-skip-verify on loopback\n")
+    assert (known.status, careless.status) == (0, 0)
+
+
+def test_a_client_certificate_is_shown_where_one_is_asked_for(
+    tls: ssl.SSLContext, authority: trustme.CA, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ca_file, cert_file, key_file = (tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca_file)
+    authority.configure_trust(tls)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    mine = authority.issue_cert("check-healthy.example")
+    mine.cert_chain_pems[0].write_to_path(cert_file)
+    mine.private_key_pem.write_to_path(key_file)
+    with listening(tls=tls) as (url, _):
+        without = Told(capsys, f"--url={url}", f"--tls.ca-file={ca_file}")
+        shown = Told(
+            capsys,
+            f"--url={url}",
+            f"--tls.ca-file={ca_file}",
+            f"--tls.cert-file={cert_file}",
+            f"--tls.key-file={key_file}",
+        )
+    assert without.status == 1
+    assert without.err.endswith("; if it asks for a client certificate, give --tls.cert-file\n")
+    assert shown.status == 0
+
+
+def test_a_file_that_is_no_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ca.pem").write_text("nonsense")
+    refused = Told(capsys, "--url=https://127.0.0.1:1", f"--tls.ca-file={tmp_path}/ca.pem")
+    assert refused.status == 2
+    assert refused.err.startswith("aliyun-vod-exporter: --tls.ca-file: is not PEM")
+
+
+def test_the_wrong_scheme_is_told(tls: ssl.SSLContext, capsys: pytest.CaptureFixture[str]) -> None:
+    with listening() as (url, _):
+        plain = Told(capsys, f"--url={url.replace('http', 'https')}")
+    with listening(tls=tls) as (url, _):
+        encrypted = Told(capsys, f"--url={url.replace('https', 'http')}")
+    assert (plain.status, encrypted.status) == (1, 1)
+    assert plain.err.endswith(": does not speak TLS; write http:// in --url\n")
+    assert encrypted.err.endswith(": no answer in HTTP; if it speaks TLS, write https:// in --url\n")
+
+
+def test_it_starts_without_what_only_the_daemon_needs() -> None:
+    program = "import sys; from exporter.cli import main; main(); print(*sys.modules)"
+    asked = [sys.executable, "-c", program, "check-healthy", f"--url=http://127.0.0.1:{free_port()}"]
+    imported = set(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split())
+    assert "exporter.commands.check_healthy" in imported
+    assert not {"exporter.app", "httpx", "pydantic", "uvicorn", "apscheduler", "prometheus_client"} & imported

@@ -1,0 +1,161 @@
+"""Images and containers without an engine or a registry: buildah, podman and a base made of this machine's Python."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT: Final = Path(__file__).parent.parent.parent
+TAG: Final = "aliyun-vod-exporter:test"
+BASE: Final = "localhost/python-stand-in"
+# Nothing is decided by it: it only ends what hangs.
+PATIENCE: Final = 300.0
+# As an operator is told to run it; the limits are what a machine without systemd grants, and none is needed.
+_HARDENED: Final = (
+    *("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
+    *("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"),
+)
+# What the real base does not hold either, or what nothing here asks for.
+_LEFT_OUT: Final = {
+    *("__pycache__", "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip"),
+    *("site-packages", "dist-packages", "EXTERNALLY-MANAGED"),
+}
+
+
+class CannotRunError(Exception):
+    """A command of the engine failed; the message is what it said."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A store of images and containers in a folder of its own."""
+
+    folder: Path
+
+    def buildah(self, *argv: str) -> str:
+        return self._run("buildah", *self._store(), *argv)
+
+    def podman(self, *argv: str) -> str:
+        return self._run(*self._podman(), *argv)
+
+    def tried(self, *argv: str) -> tuple[int, str, str]:
+        """Status, stdout and stderr of a command of podman that may fail."""
+        done = subprocess.run([*self._podman(), *argv], check=False, capture_output=True, text=True, timeout=PATIENCE)
+        return done.returncode, done.stdout, done.stderr
+
+    def start(self, *argv: str, network: str = "none") -> str:
+        """The ID of a container that goes on running, hardened, with a loopback of its own or that of another."""
+        return self.podman("run", "--detach", "--no-healthcheck", f"--network={network}", *_HARDENED, *argv).strip()
+
+    def run(self, *argv: str) -> str:
+        """What a container says that is run to its end."""
+        return self.podman("run", "--rm", "--no-healthcheck", "--network=none", *_HARDENED, *argv)
+
+    def inspect(self, what: str) -> dict[str, Any]:
+        (found,) = json.loads(self.podman("inspect", what))
+        return dict(found)
+
+    def remove(self) -> None:
+        """Containers and images first: their mounts would keep the folder."""
+        for argv in ("rm --all --force --time=1", "rmi --all --force", "volume rm --all"):
+            self.tried(*argv.split())
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _podman(self) -> tuple[str, ...]:
+        # Without systemd there are neither its cgroups nor its journal; crun refuses what runc takes.
+        return "podman", *self._store(), "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=runc"
+
+    def _store(self) -> tuple[str, ...]:
+        return f"--root={self.folder}/images", f"--runroot={self.folder}/run", "--storage-driver=overlay"
+
+    def _run(self, *argv: str) -> str:
+        environ = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=PATIENCE, env=environ)
+        if done.returncode:
+            raise CannotRunError(f"{' '.join(argv)}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return done.stdout
+
+
+def make_base(engine: Engine) -> None:
+    """Tag a base of this machine's Python, pip and the libraries they load, at the same places: nothing else, no shell.
+
+    As in the base that the Dockerfile names, nothing of it is compiled to bytecode.
+    """
+    rootfs = engine.folder / "rootfs"
+    python = Path(sys.base_prefix, "bin", f"python{sysconfig.get_python_version()}")
+    stdlib = Path(os.__file__).parent
+    pip = Path(sysconfig.get_path("purelib"), "pip")
+    (site_packages,) = _output(str(python), "-c", "import site; print(site.getsitepackages()[0])").splitlines()
+
+    shutil.copytree(stdlib, _in(rootfs, stdlib), ignore=_not_needed, ignore_dangling_symlinks=True)
+    shutil.copytree(pip, _in(rootfs, Path(site_packages, "pip")), ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (python, *_libraries([python, *stdlib.glob("lib-dynload/*.so")])):
+        _in(rootfs, file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, _in(rootfs, file))
+    (_in(rootfs, python).parent / "python").symlink_to(python.name)
+    (rootfs / "tmp").mkdir()
+    (rootfs / "tmp").chmod(0o1777)
+
+    container = engine.buildah("from", "scratch").strip()
+    engine.buildah("add", "--quiet", container, str(rootfs), "/")
+    engine.buildah("config", f"--env=PATH={python.parent}:/usr/bin:/bin", "--env=LANG=C.UTF-8", container)
+    engine.buildah("commit", "--quiet", "--rm", container, BASE)
+    shutil.rmtree(rootfs)
+
+
+def build(engine: Engine, *flags: str) -> None:
+    """Build the Dockerfile on the stand-in, with this machine's way to the package index."""
+    settings = _pip_settings()
+    config = engine.folder / "pip.conf"
+    config.write_text("".join(["[global]\n", *(f"{key} = {value}\n" for key, value in settings.items())]))
+    mounts = {config: "/etc/pip.conf", **{Path(settings[key]): settings[key] for key in ("cert",) if key in settings}}
+    engine.buildah(
+        "bud",
+        "--network=host",
+        "--pull-never",
+        "--format=docker",
+        f"--build-arg=PYTHON_IMAGE={BASE}",
+        *(f"--volume={here.resolve()}:{there}:ro" for here, there in mounts.items()),
+        *flags,
+        f"--tag={TAG}",
+        str(ROOT),
+    )
+
+
+def _pip_settings() -> dict[str, str]:
+    """What pip is told on this machine, by files and by the environment; folders of wheels stay out of the build."""
+    told = (line.partition("=") for line in _output(sys.executable, "-m", "pip", "config", "list").splitlines())
+    settings = {key.rpartition(".")[2]: str(ast.literal_eval(value)) for key, _, value in told}
+    return {key: " ".join(value.split()) for key, value in settings.items() if key != "find-links"}
+
+
+def _libraries(programs: Iterable[Path]) -> set[Path]:
+    """The shared libraries that programs load, with the loader, and those that wheels may take for granted."""
+    words = _output("ldd", *map(str, programs)).split()
+    found = {Path(word) for word in words if word.startswith("/") and ".so" in word and not word.endswith(":")}
+    beside = next(path.parent for path in found if path.name == "libc.so.6")
+    common = ("libgcc_s.so.1", "libstdc++.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1")
+    return {path for path in (*found, *(beside / name for name in common)) if path.exists()}
+
+
+def _not_needed(_folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if name in _LEFT_OUT or name.startswith("config-")}
+
+
+def _in(rootfs: Path, place: Path) -> Path:
+    return rootfs / place.relative_to("/")
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
