@@ -1,0 +1,192 @@
+{{/* The pod, whatever runs it. */}}
+{{- define "aliyun-vod-exporter.pod" -}}
+{{- include "aliyun-vod-exporter.checked" . -}}
+metadata:
+  labels:
+    {{- include "aliyun-vod-exporter.selector" . | nindent 4 }}
+    {{- with .Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- if .Values.rrsa.roleName }}
+    pod-identity.alibabacloud.com/injection: "on"
+    {{- end }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    {{- if not .Values.existingConfigMap }}
+    # Settings are read at the start. Keys, certificates and passwords are read again by themselves.
+    checksum/config: {{ include "aliyun-vod-exporter.config" . | sha256sum }}
+    {{- end }}
+    kubectl.kubernetes.io/default-container: exporter
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "aliyun-vod-exporter.serviceAccount" . }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+  securityContext:
+    {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  {{- with .Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if .Values.demo.enabled }}
+  initContainers:
+    {{- include "aliyun-vod-exporter.simulator" . | nindent 4 }}
+  {{- end }}
+  containers:
+    {{- include "aliyun-vod-exporter.exporter" . | nindent 4 }}
+  volumes:
+    - name: config
+      configMap:
+        name: {{ include "aliyun-vod-exporter.configMap" . }}
+    {{- with include "aliyun-vod-exporter.credentialsSecret" . }}
+    - name: credentials
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+    {{- end }}
+    {{- with include "aliyun-vod-exporter.webSecret" . }}
+    - name: web
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+    {{- end }}
+    {{- with .Values.storage.existingClaim }}
+    - name: data
+      persistentVolumeClaim:
+        claimName: {{ . }}
+    {{- end }}
+    {{- with .Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{/* No subPath anywhere: files mounted so do not follow their Secret. */}}
+{{- define "aliyun-vod-exporter.exporter" -}}
+- name: exporter
+  image: {{ include "aliyun-vod-exporter.image" . }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  args:
+    - serve
+    - --config.file=/etc/aliyun-vod-exporter/config.yaml
+    - --web.listen-address=:9985
+    - --log.level={{ .Values.log.level }}
+    - --log.format={{ .Values.log.format }}
+    {{- if .Values.storage.enabled }}
+    - --storage.path=/data/state.db
+    {{- end }}
+    {{- if include "aliyun-vod-exporter.webSecret" . }}
+    - --web.config.file=/etc/aliyun-vod-exporter-web/{{ .Values.webConfig.key }}
+    {{- end }}
+    {{- if gt (int .Values.shards) 1 }}
+    - --shard=$(SHARD)
+    - --total-shards={{ .Values.shards }}
+    {{- end }}
+    {{- with .Values.extraArgs }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- if or .Values.env (gt (int .Values.shards) 1) }}
+  env:
+    {{- if gt (int .Values.shards) 1 }}
+    - name: SHARD
+      valueFrom:
+        fieldRef:
+          fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
+    {{- end }}
+    {{- with .Values.env }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.envFrom }}
+  envFrom:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  ports:
+    - name: metrics
+      containerPort: 9985
+  {{- range $kind, $path := dict "startupProbe" "/-/healthy" "livenessProbe" "/-/healthy" "readinessProbe" "/-/ready" }}
+  {{- with get $.Values $kind }}
+  {{ $kind }}:
+    httpGet:
+      path: {{ $path }}
+      port: metrics
+      scheme: {{ include "aliyun-vod-exporter.scheme" $ | upper }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  resources:
+    {{- toYaml .Values.resources | nindent 4 }}
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
+  volumeMounts:
+    - name: config
+      mountPath: /etc/aliyun-vod-exporter
+      readOnly: true
+    {{- if include "aliyun-vod-exporter.credentialsSecret" . }}
+    - name: credentials
+      mountPath: /run/secrets/aliyun-vod-exporter
+      readOnly: true
+    {{- end }}
+    {{- if include "aliyun-vod-exporter.webSecret" . }}
+    - name: web
+      mountPath: /etc/aliyun-vod-exporter-web
+      readOnly: true
+    {{- end }}
+    {{- if .Values.storage.enabled }}
+    - name: data
+      mountPath: /data
+    {{- end }}
+    {{- with .Values.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{/* A native sidecar: it answers before the exporter asks. */}}
+{{- define "aliyun-vod-exporter.simulator" -}}
+- name: simulator
+  image: {{ include "aliyun-vod-exporter.image" . }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  restartPolicy: Always
+  args:
+    - simulate
+    - --web.listen-address=:9986
+    - --media={{ .Values.demo.media }}
+    - --collapse={{ .Values.demo.collapse }}
+  ports:
+    - name: simulator
+      containerPort: 9986
+  startupProbe:
+    tcpSocket:
+      port: simulator
+    periodSeconds: 1
+    failureThreshold: 60
+  resources:
+    {{- toYaml .Values.demo.resources | nindent 4 }}
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
+{{- end -}}

@@ -1,0 +1,616 @@
+"""The Helm chart, rendered by helm: what Kubernetes is told, and that bad values are refused."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import kubernetes_validate  # type: ignore[import-untyped]  # it ships no types
+import pytest
+import yaml
+
+from exporter import __version__
+from exporter.cli import main
+from exporter.config.loader import loads
+from tests.deploy import chart_values, kubetools
+from tests.deploy.chart_values import CHART, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+VALUES: Final = Path(__file__).parent / "testdata" / "values"
+CASES: Final = sorted(file.stem for file in VALUES.glob("*.yaml"))
+RULES: Final = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
+DASHBOARDS: Final = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+# The oldest the chart is for, and the newest the validator knows.
+KUBERNETES: Final = ("1.29", kubernetes_validate.latest_version())
+OPERATORS: Final = "monitoring.coreos.com/v1"
+Document = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _helm_is_here() -> None:
+    if kubetools.helm() is None:
+        missing = "needs helm: python -m tests.deploy.kubetools"
+        if os.environ.get("REQUIRE_TOOLS") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+
+
+def helm(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([kubetools.helm() or "helm", *argv], capture_output=True, text=True, check=False)
+
+
+@functools.cache
+def manifests(case: str, *more: str, chart: Path = CHART) -> tuple[Document, ...]:
+    """The documents of `helm template` for a values file and `--set` arguments."""
+    sets = [word for value in more for word in ("--set-json", value)]
+    ran = helm("template", "vod", str(chart), "--namespace=video", f"--values={VALUES / case}.yaml", *sets)
+    assert ran.returncode == 0, ran.stderr
+    return tuple(document for document in yaml.safe_load_all(ran.stdout) if document)
+
+
+def refused(*sets: str) -> str:
+    """Why helm does not render the chart with these `--set` arguments."""
+    ran = helm("template", "vod", str(CHART), *(word for value in sets for word in ("--set-json", value)))
+    assert ran.returncode != 0, ran.stdout
+    return ran.stderr
+
+
+def kinds(documents: Iterable[Document], *wanted: str) -> list[Document]:
+    return [document for document in documents if document["kind"] in wanted]
+
+
+def one(documents: Iterable[Document], kind: str, name: str = "") -> Document:
+    """The one of a kind whose name ends so."""
+    (found,) = (each for each in kinds(documents, kind) if each["metadata"]["name"].endswith(name))
+    return found
+
+
+def workload(documents: Iterable[Document]) -> Document:
+    (found,) = kinds(documents, "Deployment", "StatefulSet")
+    return found
+
+
+def pod(documents: Iterable[Document]) -> Document:
+    """The template of the exporter's pod."""
+    template: Document = workload(documents)["spec"]["template"]
+    return template
+
+
+def exporter(documents: Iterable[Document]) -> Document:
+    (container,) = pod(documents)["spec"]["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+def pods(documents: Iterable[Document]) -> Iterator[Document]:
+    """The spec of every pod, the test's too."""
+    for document in kinds(documents, "Deployment", "StatefulSet"):
+        yield document["spec"]["template"]["spec"]
+    for document in kinds(documents, "Pod"):
+        yield document["spec"]
+
+
+def configuration(documents: Iterable[Document]) -> str:
+    (text,) = (each["data"]["config.yaml"] for each in kinds(documents, "ConfigMap") if "config.yaml" in each["data"])
+    return str(text)
+
+
+def volume(documents: Iterable[Document], name: str) -> tuple[Document, str]:
+    """A volume of the pod, and where the exporter sees it."""
+    documents = tuple(documents)
+    (source,) = (each for each in pod(documents)["spec"]["volumes"] if each["name"] == name)
+    (mount,) = (each for each in exporter(documents)["volumeMounts"] if each["name"] == name)
+    return source, mount["mountPath"]
+
+
+# ------------------------------------------------------------------------------------------------------- every option
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_lint_finds_nothing(case: str) -> None:
+    ran = helm("lint", "--strict", str(CHART), f"--values={VALUES / case}.yaml")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "[WARNING]" not in ran.stdout
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("case", CASES)
+def test_every_document_is_what_kubernetes_knows(case: str, version: str) -> None:
+    documents = [each for each in manifests(case) if each["apiVersion"] != OPERATORS]
+    assert documents
+    for document in documents:
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_object_is_named_and_labelled_as_one_of_the_release(case: str) -> None:
+    documents = manifests(case)
+    names = [(each["kind"], each["metadata"]["name"]) for each in documents]
+    assert len(set(names)) == len(names)
+    for document in documents:
+        metadata = document["metadata"]
+        assert len(metadata["name"]) <= 63
+        assert metadata["namespace"]
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "vod"
+        assert metadata["labels"]["app.kubernetes.io/version"] == __version__
+
+
+def test_some_values_file_sets_each_value_to_something_else_than_its_default() -> None:
+    everything = [yaml.safe_load((VALUES / f"{case}.yaml").read_text()) or {} for case in CASES]
+    for path, leaf in chart_values.leaves(chart_values.schema()):
+        given = [functools.reduce(_entered, path.split("."), values) for values in everything]
+        assert any(value not in (_ABSENT, leaf["default"]) for value in given), path
+
+
+_ABSENT: Final = object()
+
+
+def _entered(values: Any, name: str) -> Any:
+    return values.get(name, _ABSENT) if isinstance(values, dict) else _ABSENT
+
+
+def test_values_yaml_and_the_table_of_the_readme_are_what_the_schema_says() -> None:
+    schema = chart_values.schema()
+    readme = (CHART / "README.md").read_text()
+    assert (CHART / "values.yaml").read_text() == chart_values.values_text(schema)
+    assert chart_values.table(schema) in readme
+    assert chart_values.readme_text(readme, schema) == readme
+    assert yaml.safe_load((CHART / "values.yaml").read_text())["image"]["repository"] == "aliyun-vod-exporter"
+
+
+def test_the_schema_allows_nothing_else_and_says_what_everything_means() -> None:
+    def sections(node: Document) -> Iterator[Document]:
+        yield node
+        for inner in node.get("properties", {}).values():
+            yield from sections(inner) if "properties" in inner else ()
+
+    schema = chart_values.schema()
+    assert all(section["additionalProperties"] is False for section in sections(schema))
+    for path, leaf in chart_values.leaves(schema):
+        assert leaf["description"].endswith("."), path
+
+
+def test_versions_are_the_program_s() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__
+    assert exporter(manifests("defaults"))["image"] == f"aliyun-vod-exporter:{__version__}"
+
+
+def test_the_packed_chart_renders_the_same(tmp_path: Path) -> None:
+    assert helm("package", str(CHART), f"--destination={tmp_path}").returncode == 0
+    (packed,) = tmp_path.glob("*.tgz")
+    assert manifests("monitoring", chart=packed) == manifests("monitoring")
+
+
+# ------------------------------------------------------------------------------------------------------ configuration
+
+
+def test_check_config_takes_the_default_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(configuration(manifests("defaults")))
+    assert main(["check-config", f"--config.file={file}"], {}) == 0
+    assert "config.yaml: valid" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "existing"])
+def test_the_exporter_takes_every_configuration(case: str) -> None:
+    documents = manifests(case)
+    assert loads(configuration(documents), file="config.yaml", environ={}).queries
+
+
+def test_what_the_values_say_arrives_as_it_was_said() -> None:
+    given = yaml.safe_load((VALUES / "key.yaml").read_text())["config"]
+    rendered = yaml.safe_load(configuration(manifests("key")))
+    folder = "/run/secrets/aliyun-vod-exporter"
+    given["accounts"][0]["credentials"] = {
+        "access_key_id_file": f"{folder}/id",
+        "access_key_secret_file": f"{folder}/secret",
+        "security_token_file": f"{folder}/token",
+    }
+    assert rendered == given
+
+
+def test_top_level_settings_are_those_of_the_exporter() -> None:
+    from exporter.config.schema import Config  # noqa: PLC0415 - only this test needs it
+
+    assert set(chart_values.schema()["properties"]["config"]["properties"]) == set(Config.model_fields)
+
+
+def test_another_configuration_restarts_the_exporter_and_another_key_does_not() -> None:
+    def checksum(*sets: str) -> str:
+        return str(pod(manifests("defaults", *sets))["metadata"]["annotations"]["checksum/config"])
+
+    with_a_key = checksum('credentials={"accessKeyId": "a", "accessKeySecret": "b"}')
+    assert checksum("config.series_limit=5") != checksum()
+    assert with_a_key != checksum()
+    assert with_a_key == checksum('credentials={"accessKeyId": "c", "accessKeySecret": "d"}')
+    assert "checksum/config" not in pod(manifests("existing"))["metadata"]["annotations"]
+
+
+# ---------------------------------------------------------------------------------------------------------- the pod
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_program_takes_the_flags(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    containers = [
+        each for spec in pods(manifests(case)) for each in spec.get("initContainers", []) + spec["containers"]
+    ]
+    assert len(containers) == (3 if case == "demo" else 2)
+    for container in containers:
+        command, *flags = (arg.replace("$(SHARD)", "0") for arg in container["args"])
+        with pytest.raises(SystemExit) as end:
+            main([command, *flags, "--help"], {})
+        assert end.value.code == 0
+        known = set(re.findall(r"--[a-z][\w.-]+", capsys.readouterr().out))
+        assert {flag.partition("=")[0] for flag in flags} <= known
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "pod"])
+def test_every_pod_can_do_nothing_but_its_work(case: str) -> None:
+    for spec in pods(manifests(case)):
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False
+        assert spec["securityContext"] == {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        for container in spec.get("initContainers", []) + spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_openshift_may_choose_the_user() -> None:
+    context = pod(manifests("pod"))["spec"]["securityContext"]
+    assert context == {
+        "runAsNonRoot": True,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_one_replica_and_never_two_at_a_time() -> None:
+    documents = manifests("defaults")
+    assert workload(documents)["kind"] == "Deployment"
+    assert workload(documents)["spec"]["replicas"] == 1
+    assert workload(documents)["spec"]["strategy"] == {"type": "Recreate"}
+    assert not any(arg.startswith("--storage.path") for arg in exporter(documents)["args"])
+
+
+def test_with_storage_it_is_a_stateful_set_with_a_claim() -> None:
+    documents = manifests("storage")
+    found = workload(documents)
+    assert found["kind"] == "StatefulSet"
+    assert found["spec"]["serviceName"] == one(documents, "Service")["metadata"]["name"]
+    assert found["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Delete"}
+    (claim,) = found["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"] == {"name": "data", "annotations": {"example.com/backup": "daily"}}
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOncePod"],
+        "storageClassName": "alicloud-disk-essd",
+        "resources": {"requests": {"storage": "20Gi"}},
+    }
+    assert "--storage.path=/data/state.db" in exporter(documents)["args"]
+    assert {"name": "data", "mountPath": "/data"} in exporter(documents)["volumeMounts"]
+
+
+def test_a_long_name_leaves_room_for_the_hash_that_pods_of_a_stateful_set_are_labelled_with() -> None:
+    documents = manifests("storage", f'nameOverride="{"n" * 52}"')
+    assert len(workload(documents)["metadata"]["name"]) == 52
+
+
+def test_a_claim_that_is_there_is_used() -> None:
+    documents = manifests("existing")
+    assert "volumeClaimTemplates" not in workload(documents)["spec"]
+    source, path = volume(documents, "data")
+    assert source["persistentVolumeClaim"] == {"claimName": "my-claim"}
+    assert path == "/data"
+
+
+def test_shards_are_told_which_one_they_are() -> None:
+    documents = manifests("shards")
+    assert workload(documents)["kind"] == "StatefulSet"
+    assert workload(documents)["spec"]["replicas"] == 3
+    assert exporter(documents)["args"][-2:] == ["--shard=$(SHARD)", "--total-shards=3"]
+    (variable,) = exporter(documents)["env"]
+    assert variable["name"] == "SHARD"
+    assert variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['apps.kubernetes.io/pod-index']"
+    assert workload(manifests("defaults", "shards=2"))["kind"] == "StatefulSet"
+
+
+def test_probes_ask_what_each_is_for_and_can_be_left_out() -> None:
+    container = exporter(manifests("defaults"))
+    asked = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    assert asked == {"startup": "/-/healthy", "liveness": "/-/healthy", "readiness": "/-/ready"}
+    other = exporter(manifests("pod"))
+    assert "livenessProbe" not in other
+    assert other["startupProbe"]["failureThreshold"] == 300
+    assert other["readinessProbe"]["periodSeconds"] == 10
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_service_and_whoever_scrapes_find_the_exporter_and_not_the_test(case: str) -> None:
+    documents = manifests(case)
+    labels = pod(documents)["metadata"]["labels"].items()
+    service = one(documents, "Service")
+    tests = one(documents, "Pod")["metadata"]["labels"].items()
+    for selector in [
+        service["spec"]["selector"],
+        workload(documents)["spec"]["selector"]["matchLabels"],
+        *(each["spec"]["podSelector"]["matchLabels"] for each in kinds(documents, "NetworkPolicy")),
+    ]:
+        assert selector.items() <= labels
+        assert not selector.items() <= tests
+    for monitor in kinds(documents, "ServiceMonitor"):
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+        assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["video"]}
+
+
+def test_where_and_how_the_pod_runs_is_handed_on() -> None:
+    given = yaml.safe_load((VALUES / "pod.yaml").read_text())
+    documents = manifests("pod")
+    spec = pod(documents)["spec"]
+    for name in ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName"):
+        assert spec[name] == given[name]
+    assert spec["terminationGracePeriodSeconds"] == 30
+    assert pod(documents)["metadata"]["annotations"]["example.com/zone"] == "a"
+    assert pod(documents)["metadata"]["labels"]["example.com/zone"] == "a"
+    assert exporter(documents)["resources"] == given["resources"]
+    assert exporter(documents)["args"][-1] == "--web.telemetry-path=/metrics"
+    service = one(documents, "Service")
+    assert service["spec"]["ports"] == [{"name": "metrics", "port": 80, "targetPort": "metrics"}]
+    assert service["spec"]["ipFamilies"] == ["IPv4", "IPv6"]
+
+
+# -------------------------------------------------------------------------------------------------------------- keys
+
+
+def test_secrets_are_in_secrets_alone() -> None:
+    for case, secret in (("key", 'se"cret: of the values'), ("web", "$2b$10$")):
+        for document in manifests(case):
+            said = secret in repr(document) or secret.replace('"', '\\"') in repr(document)
+            assert not said or document["kind"] == "Secret", document["metadata"]["name"]
+        assert any(secret in str(each["stringData"]) for each in kinds(manifests(case), "Secret"))
+
+
+def test_a_secret_of_the_environment_stands_in_the_configuration_by_its_name() -> None:
+    account = '{"name": "main", "credentials": {"access_key_id": "${ID}", "access_key_secret": "${SECRET}"}}'
+    assert "${SECRET}" in configuration(manifests("defaults", f"config.accounts={account}"))
+
+
+def test_a_key_of_the_values_becomes_files() -> None:
+    documents = manifests("key")
+    source, path = volume(documents, "credentials")
+    assert source["secret"] == {"secretName": "vod-aliyun-vod-exporter-credentials", "defaultMode": 0o440}
+    assert path == "/run/secrets/aliyun-vod-exporter"
+    secret = one(documents, "Secret", "-credentials")
+    assert secret["stringData"] == {"id": "LTAI-of-the-values", "secret": 'se"cret: of the values'}
+
+
+def test_a_key_that_is_there_becomes_files() -> None:
+    documents = manifests("storage")
+    assert not kinds(documents, "Secret")
+    assert volume(documents, "credentials")[0]["secret"]["secretName"] == "vod-key"
+    (account,) = yaml.safe_load(configuration(documents))["accounts"]
+    assert account == {
+        "name": "default",
+        "credentials": {
+            "access_key_id_file": "/run/secrets/aliyun-vod-exporter/access_key_id",
+            "access_key_secret_file": "/run/secrets/aliyun-vod-exporter/access_key_secret",
+        },
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mounted_files_follow_their_secret(case: str) -> None:
+    for spec in pods(manifests(case)):
+        for container in spec["containers"]:
+            assert not any("subPath" in mount for mount in container.get("volumeMounts", []))
+
+
+def test_a_role_of_ack_is_named_where_its_webhook_looks() -> None:
+    documents = manifests("rrsa")
+    account = one(documents, "ServiceAccount")
+    assert account["metadata"]["annotations"] == {
+        "pod-identity.alibabacloud.com/role-name": "vod-exporter",
+        "example.com/owner": "video",
+    }
+    assert pod(documents)["spec"]["serviceAccountName"] == account["metadata"]["name"] == "vod"
+    assert pod(documents)["metadata"]["labels"]["pod-identity.alibabacloud.com/injection"] == "on"
+    assert yaml.safe_load(configuration(documents))["accounts"] == [
+        {"name": "default", "credentials": {"provider": "oidc_role_arn"}}
+    ]
+
+
+def test_a_file_for_the_web_server_is_used_by_all_who_speak_to_it() -> None:
+    documents = manifests("web")
+    source, path = volume(documents, "web")
+    assert f"--web.config.file={path}/web-config.yml" in exporter(documents)["args"]
+    given = yaml.safe_load((VALUES / "web.yaml").read_text())
+    secret = one(documents, "Secret", source["secret"]["secretName"])
+    assert yaml.safe_load(secret["stringData"]["web-config.yml"]) == given["webConfig"]["config"]
+    assert exporter(documents)["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    (endpoint,) = one(documents, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["basicAuth"] == given["serviceMonitor"]["basicAuth"]
+    assert endpoint["tlsConfig"] == given["serviceMonitor"]["tlsConfig"]
+    assert one(documents, "Pod")["spec"]["containers"][0]["args"] == [
+        "check-healthy",
+        "--url=https://vod-aliyun-vod-exporter:9985",
+        "--tls.insecure-skip-verify",
+    ]
+    assert "--web.config.file=/etc/aliyun-vod-exporter-web/web.yml" in exporter(manifests("existing"))["args"]
+
+
+def test_the_demo_asks_the_simulator_beside_it() -> None:
+    documents = manifests("demo")
+    (simulator,) = pod(documents)["spec"]["initContainers"]
+    assert simulator["restartPolicy"] == "Always"
+    assert simulator["image"] == exporter(documents)["image"]
+    (port,) = (each["containerPort"] for each in simulator["ports"])
+    assert f"--web.listen-address=:{port}" in simulator["args"]
+    (account,) = loads(configuration(documents), file="config.yaml", environ={}).accounts
+    assert (account.name, account.endpoint) == ("demo", f"http://127.0.0.1:{port}")
+
+
+# -------------------------------------------------------------------------------------------------------- monitoring
+
+
+def test_the_job_has_its_name() -> None:
+    (endpoint,) = one(manifests("web"), "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": "aliyun-vod"}]
+    monitor = one(manifests("monitoring"), "ServiceMonitor")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["endpoints"] == [
+        {
+            "port": "metrics",
+            "path": "/metrics",
+            "interval": "30s",
+            "scrapeTimeout": "20s",
+            "scheme": "http",
+            "relabelings": [
+                {"targetLabel": "job", "replacement": "video-aliyun-vod"},
+                {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
+            ],
+            "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "python_.*", "action": "drop"}],
+        }
+    ]
+
+
+def rules(documents: Iterable[Document]) -> list[Document]:
+    return [
+        rule
+        for each in kinds(documents, "PrometheusRule")
+        for group in each["spec"]["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def test_rules_are_the_files() -> None:
+    documents = manifests("defaults", "prometheusRule.enabled=true")
+    assert [each["spec"] for each in kinds(documents, "PrometheusRule")] == [
+        yaml.safe_load(file.read_text()) for file in RULES
+    ]
+    assert any(rule.get("alert") == "AliyunVodPlaysGone" for rule in rules(documents))
+
+
+def test_what_the_values_change_of_the_rules_and_nothing_else() -> None:
+    shipped = rules(manifests("defaults", "prometheusRule.enabled=true"))
+    thresholds = {"aliyun_vod:media_plays_ratio:threshold": 0.25, "aliyun_vod:plays:threshold": 1000000}
+    expected = []
+    for rule in shipped:
+        if rule.get("record") in thresholds:
+            expected.append({**rule, "expr": f"vector({thresholds[rule['record']]})"})
+        elif "alert" in rule and rule["alert"] != "AliyunVodWatchTimeDropped":
+            url = rule["annotations"]["runbook_url"].replace(
+                "docs/runbooks.md", "https://wiki.example.com/vod/runbooks"
+            )
+            assert url.startswith("https://wiki.example.com/vod/runbooks#")
+            annotations = {**rule["annotations"], "runbook_url": url}
+            expected.append({**rule, "labels": {**rule["labels"], "team": "video"}, "annotations": annotations})
+        elif "record" in rule:
+            expected.append(rule)
+    assert rules(manifests("monitoring")) == expected
+
+
+@pytest.mark.tool("promtool")
+@pytest.mark.parametrize("case", ["monitoring"])
+def test_prometheus_takes_the_rules(case: str, tmp_path: Path) -> None:
+    for number, document in enumerate(kinds(manifests(case), "PrometheusRule")):
+        file = tmp_path / f"{number}.yml"
+        file.write_text(yaml.safe_dump(document["spec"]))
+        ran = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+
+
+def test_dashboards_are_the_files() -> None:
+    found = [each for each in kinds(manifests("monitoring"), "ConfigMap") if "config.yaml" not in each["data"]]
+    assert {name: text for each in found for name, text in each["data"].items()} == {
+        file.name: file.read_text() for file in DASHBOARDS
+    }
+    assert found
+    for each in found:
+        assert each["metadata"]["namespace"] == "grafana"
+        assert each["metadata"]["labels"].items() >= {"grafana_dashboard": "1", "dashboards": "yes"}.items()
+        assert each["metadata"]["annotations"]["k8s-sidecar-target-directory"] == "Video on demand"
+
+
+def test_nobody_but_prometheus_comes_in_and_nothing_but_dns_and_https_goes_out() -> None:
+    spec = one(manifests("rrsa"), "NetworkPolicy")["spec"]
+    given = yaml.safe_load((VALUES / "rrsa.yaml").read_text())["networkPolicy"]
+    (ingress,) = spec["ingress"]
+    tests = one(manifests("rrsa"), "Pod")["metadata"]["labels"]
+    assert ingress["from"][:-1] == given["from"]
+    assert ingress["from"][-1]["podSelector"]["matchLabels"].items() <= tests.items()
+    assert ingress["ports"] == [{"port": "metrics"}]
+    dns = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert spec["egress"] == [dns, {"ports": [{"port": 443, "protocol": "TCP"}]}, *given["extraEgress"]]
+    assert one(manifests("demo"), "NetworkPolicy")["spec"]["egress"] == [dns]
+
+
+# -------------------------------------------------------------------------------------------------------- bad values
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (["demo.enable=true"], "additional properties 'enable' not allowed"),
+        (["replicas=2"], "additional properties 'replicas' not allowed"),
+        (["service.port=70000"], "at '/service/port': maximum"),
+        (['service.port="http"'], "at '/service/port': got string, want integer"),
+        (['log.level="loud"'], "at '/log/level': value must be one of 'debug', 'info', 'warning', 'error'"),
+        (['image.digest="latest"'], "at '/image/digest': 'latest' does not match pattern"),
+        (['serviceMonitor.interval="1 minute"'], "at '/serviceMonitor/interval': '1 minute' does not match pattern"),
+        (['storage.accessModes=["ReadWriteMany"]'], "value must be one of 'ReadWriteOnce', 'ReadWriteOncePod'"),
+        (["config.querys=[]"], "additional properties 'querys' not allowed"),
+        (['extraArgs=["web.telemetry-path"]'], "at '/extraArgs/0'"),
+        (['credentials={"accessKeyId": "a"}'], "accessKeyId and accessKeySecret belong together"),
+        (
+            ['credentials={"accessKeyId": "a", "accessKeySecret": "b", "existingSecret": "c"}'],
+            "give either existingSecret",
+        ),
+        (['rrsa.roleName="r"', 'credentials.existingSecret="c"'], "leave credentials empty"),
+        (['rrsa.roleName="r"', "serviceAccount.create=false"], "leave serviceAccount.create at true"),
+        (["demo.enabled=true", 'existingConfigMap="c"'], "cannot put the simulator's address into existingConfigMap"),
+        (
+            ['config.accounts={"name": "main", "credentials": {"access_key_id": "a", "access_key_secret": "b"}}'],
+            "access_key_secret of account main would stand in a ConfigMap; use credentials, access_key_secret_file or",
+        ),
+        (
+            ['config.accounts=[{"name": "main", "credentials": {"security_token": "t"}}]'],
+            "security_token of account main would stand in a ConfigMap",
+        ),
+        (['webConfig={"existingSecret": "s", "config": {"a": 1}}'], "webConfig: give either config or existingSecret"),
+        (['storage.existingClaim="c"'], "not used while storage.enabled is false"),
+        (["shards=2", 'storage={"enabled": true, "existingClaim": "c"}'], "each needs a claim of its own"),
+        (["prometheusRule.enabled=true", 'prometheusRule.disabledAlerts=["Typo"]'], "is called Typo"),
+        (["prometheusRule.enabled=true", 'prometheusRule.thresholds={"a:b": 1}'], "no threshold is called a:b"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_the_reason(sets: list[str], told: str) -> None:
+    assert told in refused(*sets)
+
+
+def test_notes_say_what_to_do_next() -> None:
+    def notes(*sets: str) -> str:
+        ran = helm("install", "vod", str(CHART), "--dry-run=client", *(f"--set={value}" for value in sets))
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.partition("\nNOTES:\n")[2]
+
+    assert "nothing says which AccessKey" in notes()
+    with_a_key = notes("credentials.existingSecret=vod-key", "storage.enabled=true")
+    assert "nothing says" not in with_a_key
+    assert "statefulset/vod-aliyun-vod-exporter" in with_a_key
+    assert "made up by a simulated service" in notes("demo.enabled=true")
