@@ -22,7 +22,19 @@ from pydantic import (
 from exporter.config import durations
 from exporter.config.editor import editor_schema
 from exporter.config.sentences import Complaint, checked_together, complaint, kind, quoted, unknown_key
-from exporter.config.shapes import Duration, Endpoint, Listed, MediaId, Name, OneOf
+from exporter.config.shapes import (
+    Duration,
+    Endpoint,
+    Host,
+    Listed,
+    MediaId,
+    Name,
+    OidcProviderArn,
+    OneOf,
+    RoleArn,
+    SessionName,
+    Spelt,
+)
 from exporter.core.days import OLDEST_DAYS_AGO
 from exporter.core.model import (
     OPERATING_SYSTEMS,
@@ -107,6 +119,28 @@ _Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 _SecretFile = Annotated[Path, BeforeValidator(_file), AfterValidator(_beside_the_file)]
 
 
+def _duration(default: str, description: str) -> Any:
+    """A field of seconds whose default an editor sees as it would be written."""
+    return Field(default=durations.parse(default), json_schema_extra={"default": default}, description=description)
+
+
+_PARTS: Final = ("access_key_id", "access_key_secret", "security_token")
+# Settings that only these providers take.
+_BY_STS: Final = ("oidc_role_arn", "ram_role_arn")
+_PROVIDERS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "role_arn": _BY_STS,
+    "role_session_name": _BY_STS,
+    "session_duration": _BY_STS,
+    "sts_endpoint": _BY_STS,
+    "external_id": ("ram_role_arn",),
+    "oidc_provider_arn": ("oidc_role_arn",),
+    "oidc_token_file": ("oidc_role_arn",),
+    "role_name": ("ecs_ram_role",),
+    "profile_name": ("profile",),
+    "profile_file": ("profile",),
+}
+
+
 class CredentialSettings(Settings):
     """How requests are signed: keys given here or in files, else what the provider finds."""
 
@@ -124,31 +158,78 @@ class CredentialSettings(Settings):
     security_token_file: _SecretFile | None = Field(
         default=None, description="File that holds the STS token, read again when it changes."
     )
-    provider: Literal["env"] = Field(
-        default="env",
-        description="Where keys come from when none are given here: env reads ALIBABA_CLOUD_ACCESS_KEY_ID,"
-        " ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN.",
+    provider: Literal["default", "env", "ecs_ram_role", "oidc_role_arn", "ram_role_arn", "profile"] = Field(
+        default="default",
+        description="Where keys come from when none are given here: the environment, else Alibaba Cloud's default chain"
+        " (default); the environment alone (env); the RAM role of the ECS instance (ecs_ram_role); a role assumed with"
+        " an OIDC token (oidc_role_arn) or with a key given here or in the environment (ram_role_arn); a profile of the"
+        " Alibaba Cloud CLI (profile).",
     )
-
-    @property
-    def has_keys(self) -> bool:
-        """Whether keys are given here (in the clear or as files); if not, `provider` finds them."""
-        return self.access_key_id is not None or self.access_key_id_file is not None
+    role_arn: RoleArn | None = Field(
+        default=None, description="The RAM role to assume; by default ALIBABA_CLOUD_ROLE_ARN of the environment."
+    )
+    role_session_name: SessionName | None = Field(
+        default=None,
+        description="What audit logs call the session; by default ALIBABA_CLOUD_ROLE_SESSION_NAME of the environment,"
+        " else aliyun-vod-exporter.",
+    )
+    session_duration: Annotated[float, Duration("15m", "12h")] = _duration(
+        "1h", "How long a token of the role is good for; at most the maximum session duration of the role."
+    )
+    sts_endpoint: Host | None = Field(
+        default=None,
+        description="The host of STS; by default that of ALIBABA_CLOUD_STS_REGION in the environment (sts-vpc with"
+        " ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED=true), else sts.aliyuncs.com.",
+    )
+    external_id: Annotated[str, Spelt(r"^[!-~]{2,1224}$", "must be 2 to 1224 characters without spaces")] | None = (
+        Field(default=None, description="The external ID that the role of another company may demand.")
+    )
+    oidc_provider_arn: OidcProviderArn | None = Field(
+        default=None,
+        description="The OIDC provider of the token; by default ALIBABA_CLOUD_OIDC_PROVIDER_ARN of the environment.",
+    )
+    oidc_token_file: _SecretFile | None = Field(
+        default=None,
+        description="File that holds the OIDC token, read for every session; by default that of"
+        " ALIBABA_CLOUD_OIDC_TOKEN_FILE in the environment.",
+    )
+    role_name: Annotated[str, Spelt(r"^[A-Za-z0-9.-]{1,64}$", "must be the name of a RAM role, not its ARN")] | None = (
+        Field(
+            default=None,
+            description="The RAM role of the ECS instance; by default ALIBABA_CLOUD_ECS_METADATA of the environment,"
+            " else the metadata service is asked for its name.",
+        )
+    )
+    profile_name: Name | None = Field(
+        default=None,
+        description="A profile of the CLI; by default ALIBABA_CLOUD_PROFILE of the environment, else its current one.",
+    )
+    profile_file: _SecretFile | None = Field(
+        default=None,
+        description="The file of the CLI's profiles; by default .aliyun/config.json in the home directory.",
+    )
 
     @classmethod
     def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:
-        """One source for each part, and every part that signing needs."""
+        """One source for each part, every part that signing needs, and nothing the provider does not take."""
         # An empty token is none; anything else that is there counts, right or wrong.
         there = [name for name in cls.model_fields if name in given and (name != "security_token" or given[name] != "")]
-        parts = {name.removesuffix("_file"): name for name in there if name != "provider"}
+        parts = {name.removesuffix("_file"): name for name in there if name.startswith(_PARTS)}
         for part in parts:
             if part in there and f"{part}_file" in there:
                 yield (f"{part}_file",), complaint(f"cannot stand beside {part}: give one of the two")
         for part in ("access_key_id", "access_key_secret"):
             if parts and part not in parts:
                 yield (next(iter(parts.values())),), complaint(f"needs {part} or {part}_file beside it")
-        if parts and "provider" in there:
-            yield ("provider",), complaint("cannot stand beside keys: give keys or a provider")
+        provider = given.get("provider", "default")
+        if parts and "provider" in there and provider != "ram_role_arn":
+            yield ("provider",), complaint("cannot stand beside keys, only ram_role_arn can: give keys or a provider")
+        # Whose provider is spelt wrong may have all the rest right.
+        is_known = provider in {"default", "env", *itertools.chain.from_iterable(_PROVIDERS_OF.values())}
+        for name in there:
+            providers = _PROVIDERS_OF.get(name, (provider,))
+            if is_known and provider not in providers:
+                yield (name,), complaint(f"is for provider {' or '.join(providers)} only")
 
 
 class LimitSettings(Settings):
@@ -163,11 +244,6 @@ class LimitSettings(Settings):
     )
 
 
-def _duration(default: str, description: str) -> Any:
-    """A field of seconds whose default an editor sees as it would be written."""
-    return Field(default=durations.parse(default), json_schema_extra={"default": default}, description=description)
-
-
 class AccountSettings(Settings):
     """An Alibaba Cloud account and how to reach the service as it."""
 
@@ -177,7 +253,7 @@ class AccountSettings(Settings):
         description="The service; inside a VPC http(s)://vod-vpc.cn-shanghai.aliyuncs.com.",
     )
     credentials: CredentialSettings = Field(
-        default_factory=CredentialSettings, description="How requests are signed; by default keys of the environment."
+        default_factory=CredentialSettings, description="How requests are signed; by default as provider says."
     )
     timeout: Annotated[float, Duration("100ms", "10m")] = _duration("10s", "How long one attempt may take.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="How much this account may ask.")
@@ -298,7 +374,7 @@ class Config(Settings):
 
     accounts: Annotated[tuple[AccountSettings, ...], Listed(scalar=False)] = Field(
         default_factory=lambda: (AccountSettings(name=DEFAULT_ACCOUNT),),
-        description='Accounts to ask as; by default one named "default" with keys of the environment.',
+        description='Accounts to ask as; by default one named "default" with default credentials.',
     )
     queries: Annotated[tuple[QuerySettings, ...], Listed(scalar=False)] = Field(description="What to ask.")
     settle: SettleSettings = Field(default_factory=SettleSettings, description="When a day is final.")

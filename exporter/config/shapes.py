@@ -91,6 +91,31 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Spelt:
+    """Text of one form; `sentence` says which. The text itself is never said: it may stand where a secret belongs."""
+
+    pattern: str
+    sentence: str
+
+    def text(self, value: str) -> str:
+        """The text if it has that form."""
+        if not re.fullmatch(self.pattern, value):
+            raise complaint(self.sentence)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """After it is known to be text."""
+        return core_schema.no_info_after_validator_function(self.text, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The form, as a pattern."""
+        del schema, handler
+        return {"type": "string", "pattern": self.pattern}
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A tuple of at least one value.
 
@@ -170,3 +195,24 @@ def _endpoint(text: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 MediaId = Annotated[str, AfterValidator(_media_id)]
 Endpoint = Annotated[str, AfterValidator(_endpoint), WithJsonSchema({"type": "string", "pattern": _ENDPOINT})]
+Host = Annotated[
+    str,
+    Spelt(
+        r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+        "must be a host such as sts-vpc.cn-shanghai.aliyuncs.com, without https:// and path",
+    ),
+]
+RoleArn = Annotated[
+    str,
+    Spelt(r"^acs:ram::[0-9]+:role/[!-~]+$", "must be the ARN of a role, such as acs:ram::1234567890123456:role/vod"),
+]
+OidcProviderArn = Annotated[
+    str,
+    Spelt(
+        r"^acs:ram::[0-9]+:oidc-provider/[!-~]+$",
+        "must be the ARN of an OIDC provider, such as acs:ram::1234567890123456:oidc-provider/ack-rrsa-c0123",
+    ),
+]
+SessionName = Annotated[
+    str, Spelt(r"^[A-Za-z0-9.@_-]{2,64}$", "must be 2 to 64 letters, digits and . @ - _ without spaces")
+]

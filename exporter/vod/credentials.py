@@ -61,7 +61,7 @@ class PlainSecret:
 
     async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - there is nothing to read again
         """The value, checked."""
-        return _checked(self._value, self._setting)
+        return checked(self._value, self._setting)
 
 
 class SecretFile:
@@ -87,17 +87,17 @@ class SecretFile:
                 return now, value
             if not stat.S_ISREG(status.st_mode):
                 # Opening a pipe could wait for ever.
-                raise _error(f"credentials file {self._path} is not a regular file", _MEND_FILE)
+                raise no_credentials(f"credentials file {self._path} is not a regular file", _MEND_FILE)
             with self._path.open("rb") as file:
                 content = file.read(_LARGEST_FILE + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
-            raise _error(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
+            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
         if len(content) > _LARGEST_FILE:
-            raise _error(f"credentials file {self._path} is larger than {_LARGEST_FILE} bytes", _MEND_FILE)
-        # Not UTF-8 becomes replacement characters, which _checked refuses like everything else that is not ASCII.
+            raise no_credentials(f"credentials file {self._path} is larger than {_LARGEST_FILE} bytes", _MEND_FILE)
+        # Not UTF-8 becomes replacement characters, which checked refuses like everything else that is not ASCII.
         text = content.decode("utf-8", "replace").rstrip("\r\n")
-        return now, _checked(text, f"credentials file {self._path}")
+        return now, checked(text, f"credentials file {self._path}")
 
 
 class Variable:
@@ -110,8 +110,8 @@ class Variable:
     async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - the environment is never kept
         """Its value now."""
         if self._name not in self._environ:
-            raise _error(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
-        return _checked(self._environ[self._name], f"environment variable {self._name}")
+            raise no_credentials(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
+        return checked(self._environ[self._name], f"environment variable {self._name}")
 
 
 class FromParts:
@@ -160,16 +160,24 @@ _OTHERWISE: Final = "or name the credentials of the account in the configuration
 _MEND_FILE: Final = "Make it a file with one line that the exporter's user may read."
 
 
-def _checked(text: str, origin: str) -> str:
-    """What can be sent in a header: printable ASCII without spaces. The text itself is never shown."""
+def checked(text: str, origin: str) -> str:
+    """What can be sent in a header: printable ASCII without spaces. The text itself is never shown.
+
+    Raises CredentialsError.
+    """
     if not text:
-        raise _error(f"{origin} is empty", "Write the value into it.")
+        raise no_credentials(f"{origin} is empty", "Write the value into it.")
     if not text.isascii():
-        raise _error(f"{origin} holds characters that are not ASCII", "Copy the value again, without any others.")
+        raise no_credentials(
+            f"{origin} holds characters that are not ASCII", "Copy the value again, without any others."
+        )
     if not all("!" <= character <= "~" for character in text):
-        raise _error(f"{origin} holds a space, line break or control character", "Write the value alone, in one line.")
+        raise no_credentials(
+            f"{origin} holds a space, line break or control character", "Write the value alone, in one line."
+        )
     return text
 
 
-def _error(message: str, advice: str) -> CredentialsError:
+def no_credentials(message: str, advice: str) -> CredentialsError:
+    """The error of a request that cannot be signed; neither text may hold a secret."""
     return CredentialsError(message, code="credentials", kind=Kind.AUTH, advice=advice)

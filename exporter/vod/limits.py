@@ -87,6 +87,12 @@ class Pace:
             self._last = max(self._last + interval, now - min(_SLACK, interval))
             return Turn(now)
 
+    def change(self, per_second: float) -> None:
+        """Let this be the rate that throttling leaves; while it has slowed down, it goes on from where it is."""
+        slowed = self.per_second < self._fastest
+        self._fastest = per_second
+        self.per_second = min(self.per_second, per_second) if slowed else per_second
+
     def hold(self, seconds: float) -> None:
         """Let nobody pass for so long."""
         self._held_until = max(self._held_until, self._monotonic() + seconds)
@@ -128,6 +134,10 @@ class Budget:
             return None
         self._roll()
         return max(0, self._calls_per_day - self._spent)
+
+    def change(self, calls_per_day: int) -> None:
+        """Allow another number of calls a day; those of today stay spent."""
+        self._calls_per_day = calls_per_day
 
     def check(self) -> None:
         """Raise BudgetSpent when nothing is left."""
@@ -173,6 +183,7 @@ class Limits:
     ) -> None:
         self._account = account
         self._meter = meter
+        self._concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
         self._pace = Pace(requests_per_second, monotonic=monotonic, sleep=sleep)
         self._budget = Budget(account, calls_per_day, now=now, ledger=ledger)
@@ -189,6 +200,19 @@ class Limits:
     def calls_remaining(self) -> int | None:
         """Calls left today in UTC+8; None: unlimited."""
         return self._budget.remaining
+
+    def change(self, *, requests_per_second: float, concurrency: int, calls_per_day: int) -> None:
+        """Keep to other limits from now on; what throttling has taught and what was spent stays.
+
+        Requests under way hold the places they have; whoever waits for one already, waits for one of those.
+        """
+        before = self._pace.per_second
+        self._pace.change(requests_per_second)
+        self._budget.change(calls_per_day)
+        if concurrency != self._concurrency:
+            self._concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
+        self._tell(before)
+        self._tell_remaining()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:

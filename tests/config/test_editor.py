@@ -16,7 +16,7 @@ SCHEMA: dict[str, Any] = json.loads(schema_json())
 
 @pytest.mark.parametrize(
     "path",
-    [EXAMPLE, *(TESTDATA / f"{name}.good.yaml" for name in ("contract", "minimal", "anchors", "endpoint"))],
+    [EXAMPLE, *(TESTDATA / f"{name}.good.yaml" for name in ("contract", "minimal", "anchors", "endpoint", "roles"))],
     ids=lambda path: path.name,
 )
 def test_good_files_are_valid(path: Path) -> None:

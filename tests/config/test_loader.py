@@ -139,7 +139,7 @@ def test_the_example_file_loads_without_an_environment() -> None:
     read = load(Path(__file__).parents[2] / "config.example.yaml", {})
 
     assert [query.name for query in read.core_queries()] == ["headline", "popular"]
-    assert not read.accounts[0].credentials.has_keys
+    assert read.accounts[0].credentials.access_key_id is None
 
 
 def test_secrets_show_in_no_form_of_the_configuration() -> None:
@@ -296,7 +296,7 @@ def test_the_mode_of_the_file_is_the_operators_choice(tmp_path: Path) -> None:
     )
     path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
 
-    assert load(path, {}).accounts[0].credentials.has_keys
+    assert load(path, {}).accounts[0].credentials.access_key_id is not None
 
 
 FRAGMENTS = [

@@ -130,16 +130,53 @@ def test_white_space_around_a_key_is_not_part_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "has_keys"),
+    "given",
     [
-        ({}, False),
-        ({"provider": "env"}, False),
-        ({"access_key_id": "a", "access_key_secret_file": "b"}, True),
-        ({"access_key_id_file": "a", "access_key_secret": "b"}, True),
+        {},
+        {"provider": "default"},
+        {"provider": "env"},
+        {"provider": "ecs_ram_role"},
+        {"provider": "ecs_ram_role", "role_name": "vod-exporter"},
+        {"provider": "oidc_role_arn"},
+        {"provider": "ram_role_arn"},
+        {"provider": "ram_role_arn", "access_key_id": "a", "access_key_secret_file": "b", "external_id": "c:d"},
+        {"provider": "profile", "profile_name": "monitoring", "profile_file": "config.json"},
+        {"access_key_id_file": "a", "access_key_secret": "b"},
     ],
+    ids=str,
 )
-def test_keys_are_given_here_or_found_by_the_provider(given: dict[str, str], has_keys: bool) -> None:  # noqa: FBT001  # a parameter of the table
-    assert CredentialSettings.model_validate(given).has_keys is has_keys
+def test_keys_are_given_here_or_found_by_the_provider(given: dict[str, str]) -> None:
+    read = CredentialSettings.model_validate(given)
+
+    assert read.provider == given.get("provider", "default")
+    assert read.session_duration == 3600
+
+
+@pytest.mark.parametrize(
+    ("provider", "given"),
+    [
+        ("oidc_role_arn", {"role_arn": "vod-exporter"}),
+        ("oidc_role_arn", {"role_arn": "acs:ram::1:role/"}),
+        ("oidc_role_arn", {"role_arn": "acs:ram::1:role/a b"}),
+        ("oidc_role_arn", {"oidc_provider_arn": "acs:ram::1:role/a"}),
+        ("ram_role_arn", {"role_session_name": "a"}),
+        ("ram_role_arn", {"role_session_name": "a:b"}),
+        ("ram_role_arn", {"session_duration": "14m"}),
+        ("ram_role_arn", {"session_duration": "13h"}),
+        ("ram_role_arn", {"external_id": "a"}),
+        ("ram_role_arn", {"sts_endpoint": "https://sts.aliyuncs.com"}),
+        ("ram_role_arn", {"sts_endpoint": "sts.aliyuncs.com\n"}),
+        ("ecs_ram_role", {"role_name": "acs:ram::1:role/a"}),
+        ("ecs_ram_role", {"role_name": ""}),
+        ("profile", {"profile_name": ""}),
+    ],
+    ids=str,
+)
+def test_what_a_role_cannot_be_called_is_found_before_the_start(provider: str, given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CredentialSettings.model_validate({"provider": provider, **given})
+
+    assert [finding.path for finding in findings(caught.value)] == [tuple(given)]
 
 
 @pytest.mark.parametrize(

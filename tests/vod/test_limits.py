@@ -226,6 +226,47 @@ async def test_halved_rate_is_the_one_in_force() -> None:
     assert [later - earlier for earlier, later in pairwise(account.times)][1:] == pytest.approx([0.5] * 3)
 
 
+async def test_another_rate_is_in_force_at_once() -> None:
+    account = Account(rate=4)
+    account.limits.change(requests_per_second=2, concurrency=4, calls_per_day=0)
+    await account.clock.run(_all(account.caller() for _ in range(4)))
+    assert account.meter.rates == [4, 2]
+    assert [later - earlier for earlier, later in pairwise(account.times)][1:] == pytest.approx([0.5] * 2)
+
+
+@pytest.mark.parametrize(("rate", "in_force", "at_most"), [(100, 4, 100), (2, 2, 2)])
+async def test_what_throttling_has_taught_outlives_another_rate(rate: float, in_force: float, at_most: float) -> None:
+    account = Account(rate=8)
+    turn = await account.clock.run(account.caller())
+    account.limits.failed(turn, throttled=True, wait=None)
+
+    account.limits.change(requests_per_second=rate, concurrency=4, calls_per_day=0)
+
+    assert account.limits.requests_per_second == in_force
+    account.clock.elapsed += RECOVERY
+    account.limits.succeeded(Turn(account.clock.monotonic()))
+    assert account.limits.requests_per_second == at_most
+
+
+async def test_another_concurrency_bounds_what_begins_now() -> None:
+    account = Account(rate=1000, concurrency=1)
+    account.limits.change(requests_per_second=1000, concurrency=3, calls_per_day=0)
+    await account.clock.run(_all(account.caller(takes=1) for _ in range(9)))
+    assert account.most_at_once == 3
+
+
+async def test_another_budget_counts_what_was_spent() -> None:
+    account = Account(rate=1000)
+    await account.clock.run(account.caller())
+    account.limits.change(requests_per_second=1000, concurrency=4, calls_per_day=2)
+    await account.clock.run(account.caller())
+    with pytest.raises(BudgetSpent):
+        await account.clock.run(account.caller())
+    account.limits.change(requests_per_second=1000, concurrency=4, calls_per_day=0)
+    await account.clock.run(account.caller())
+    assert account.meter.calls == [None, 1, 0, None]
+
+
 async def test_budget_is_spent_and_comes_back_at_midnight_utc8() -> None:
     account = Account(rate=1000, calls_per_day=2)
     await account.clock.run(account.caller())

@@ -1,0 +1,103 @@
+"""Keys of a role on their way: from STS (a stand-in) over the exporter to the service (simulated) that checks them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from exporter.app import Surroundings, assembled
+from exporter.config.loader import loads
+from exporter.simulator.credentials import Credentials
+from tests.e2e.processes import exporter
+from tests.stage import Clock, Stage, simulated
+from tests.vod.standins import Keys, Sts, listening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECRETS = ("role-secret", "role-token", "start-secret", "oidc-token")
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+
+
+@pytest.fixture
+def sts(tmp_path: Path) -> Iterator[Sts]:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    standin = Sts()
+    with listening(standin, ca) as standin.host:
+        yield standin
+
+
+def configuration(endpoint: str, credentials: str) -> str:
+    return (
+        f"accounts: [{{name: main, endpoint: '{endpoint}', credentials: {{{credentials}}}}}]\n"
+        "queries: [{name: q, media: all, days_ago: 1}]\n"
+    )
+
+
+def as_role(keys: Keys) -> Credentials:
+    return Credentials(keys.access_key_id, keys.access_key_secret, keys.security_token)
+
+
+async def test_a_role_signs_and_a_token_refused_is_replaced(
+    sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    clock = Clock()
+    async with simulated(clock=clock) as (simulator, url):
+        simulator.change(credentials=as_role(sts.keys))
+        text = configuration(
+            url,
+            "access_key_id: start-id, access_key_secret: start-secret-0123456789, provider: ram_role_arn,"
+            f" role_arn: 'acs:ram::1:role/a', sts_endpoint: '{sts.host}'",
+        )
+        surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
+        async with assembled(loads(text, file="config.yaml", environ={}), surroundings) as pieces:
+            stage = Stage(pieces, simulator, clock)
+            assert await stage.poll() == "success"
+            assert await stage.poll(later=900) == "success"
+            assert len(sts.asked) == 1
+
+            sts.keys = Keys(security_token="role-token-second")
+            simulator.change(credentials=as_role(sts.keys))
+            sts.failure = (503, "no")
+            assert await stage.poll(later=900) == "failure"
+            sts.failure = None
+            assert await stage.poll(later=900) == "success"
+
+
+def test_a_pod_with_rrsa_says_no_secret_even_when_everything_is_debugged(sts: Sts, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(sts.oidc_token)
+    simulator = exporter(
+        tmp_path,
+        "simulate",
+        "--web.listen-address=127.0.0.1:0",
+        "--media=3",
+        f"--access-key-id={sts.keys.access_key_id}",
+        f"--access-key-secret={sts.keys.access_key_secret}",
+        f"--security-token={sts.keys.security_token}",
+    )
+    with simulator as service:
+        (tmp_path / "config.yaml").write_text(
+            configuration(service.url(), f"provider: oidc_role_arn, sts_endpoint: '{sts.host}'")
+        )
+        fetch = exporter(
+            tmp_path,
+            "fetch",
+            "--log.level=debug",
+            DEBUG="sdk",
+            SSL_CERT_FILE=str(tmp_path / "ca.pem"),
+            ALIBABA_CLOUD_ROLE_ARN="acs:ram::1:role/a",
+            ALIBABA_CLOUD_OIDC_PROVIDER_ARN="acs:ram::1:oidc-provider/b",
+            ALIBABA_CLOUD_OIDC_TOKEN_FILE=str(tmp_path / "token"),
+        )
+        with fetch as fetched:
+            assert fetched.process.wait() == 0, fetched.said()
+        said = fetched.said()
+    assert "place=oidc_role_arn" in said
+    assert "Warning" not in said
+    assert not [secret for secret in SECRETS if secret in said + fetched.out.read_text()]
