@@ -31,6 +31,7 @@ class _Shown(Generic[T]):
     """An exposition and what it was rendered from."""
 
     snapshot: Snapshot
+    rules: Rules
     publication: Publication
     rendered: T
 
@@ -61,27 +62,46 @@ class Publisher(Generic[T]):
 
     async def current(self) -> T:
         """The exposition of this instant."""
+        return (await self._right_now()).rendered
+
+    async def shown(self) -> tuple[Snapshot, Rules, Publication]:
+        """What the exposition of this instant was rendered from."""
+        current = await self._right_now()
+        return current.snapshot, current.rules, current.publication
+
+    async def _right_now(self) -> _Shown[T]:
         if (current := self._current) is None or not self._right(current):
             async with self._rendering:
                 if (current := self._current) is None or not self._right(current):
                     current = await self._render()
                     while not self._in_time(current):  # the day ended while it was rendered
                         current = await self._render()
-        return current.rendered
+        return current
+
+    def follow(self, rules: Rules) -> None:
+        """Publish by these rules from now on."""
+        if rules != self._rules:
+            self._rules = rules
 
     async def _render(self) -> _Shown[T]:
-        snapshot = self._snapshot()
+        snapshot, rules = self._snapshot(), self._rules
 
         def render() -> _Shown[T]:
-            publication = publish(snapshot, self._rules, self._now())
-            return _Shown(snapshot, publication, self._renderer.render(publication))
+            publication = publish(snapshot, rules, self._now())
+            return _Shown(snapshot, rules, publication, self._renderer.render(publication))
 
-        shown = self._current = await asyncio.to_thread(render)
+        rendering = asyncio.ensure_future(asyncio.to_thread(render))
+        try:
+            shown = self._current = await asyncio.shield(rendering)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped, and the renderer must not meet itself.
+            await asyncio.wait({rendering})
+            raise
         self._published(shown.publication.series, shown.publication.dropped)
         return shown
 
     def _right(self, shown: _Shown[T]) -> bool:
-        return shown.snapshot is self._snapshot() and self._in_time(shown)
+        return shown.snapshot is self._snapshot() and shown.rules is self._rules and self._in_time(shown)
 
     def _in_time(self, shown: _Shown[T]) -> bool:
         return shown.publication.valid_from <= self._now() < shown.publication.valid_until

@@ -5,6 +5,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from exporter.core import days
 from exporter.core.days import Settlement
 from exporter.core.learn import Lesson, learn
@@ -119,6 +121,37 @@ async def test_a_day_that_ends_while_it_is_rendered_is_rendered_again() -> None:
     world.renderer.gate.set()
 
     assert await scrape == (1,)
+
+
+async def test_other_rules_hold_at_the_next_scrape() -> None:
+    world = World()
+    world.learn()
+    assert await world.publisher.current() == (0,)
+
+    world.publisher.follow(Rules((query(everything, days_ago=(1,)),), stale_after=2 * 86_400.0, series_limit=1000))
+
+    assert await world.publisher.current() == ()
+
+
+async def test_the_renderer_never_meets_itself_even_when_nobody_waits_for_it_any_more() -> None:
+    world = World()
+    world.learn()
+    world.renderer.gate = threading.Event()
+    given_up = asyncio.create_task(world.publisher.current())
+    while not world.renderer.threads:
+        await asyncio.sleep(0)
+    given_up.cancel()
+    scrape = asyncio.create_task(world.publisher.current())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(world.renderer.threads) == 1
+
+    world.renderer.gate.set()
+
+    assert await scrape == (0,)
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    assert len(world.renderer.rendered) == 2
 
 
 async def test_scrapes_that_come_together_wait_for_one_rendering_in_a_thread() -> None:
