@@ -5,16 +5,18 @@ BIN    := $(VENV)/bin
 UV     := $(VENV)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench calls lock clean
+.PHONY: help demo test lint format bench chart dashboards calls lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 	$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/.dev ## every test, or those of ARGS; REQUIRE_TOOLS=1 turns a missing tool into a failure
-	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov=exporter)
+test: $(VENV)/.dev $(VENV)/.kubetools ## every test, or those of ARGS; REQUIRE_TOOLS=1 turns a missing tool into a failure
+	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(TOGETHER) --cov=exporter)
+# End-to-end tests mostly wait, so more run at once than there are cores; those of one module share what it has built.
+TOGETHER := --numprocesses=4 --dist=loadscope
 
 lint: $(VENV)/.dev ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
@@ -28,6 +30,12 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 
 bench: $(VENV)/.dev ## how fast, as ratios within one run; no test depends on it
 	$(BIN)/python -m tests.bench $(ARGS)
+
+chart: $(VENV)/.dev ## the chart's values.yaml and README table from its schema
+	$(BIN)/python -m tests.deploy.chart_values
+
+dashboards: $(VENV)/.dev ## write the dashboards that deploy/grafana/builder describes
+	$(BIN)/python -m deploy.grafana.builder
 
 calls: $(VENV)/.dev ## count calls on the simulator into docs/design/calls.md
 	$(BIN)/python -m tests.bench.calls
@@ -46,11 +54,16 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.runtime
 
+$(VENV)/.kubetools: tests/deploy/kubetools.lock | $(VENV)/.dev
+	$(BIN)/python -m tests.deploy.kubetools $(VENV)/kubetools
+	@touch $@
+
 lock: | $(VENV)/bin/python ## resolve the dependencies again, for every Python and platform, with hashes
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --output-file requirements.lock
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --constraint requirements.lock --output-file requirements-roles.lock
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group dev --constraint requirements-roles.lock --output-file requirements-dev.lock
+	printf 'hatchling\nsetuptools\n' | $(UV) pip compile $(LOCK_FLAGS) --constraint requirements-dev.lock --output-file requirements-build.lock -
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 clean: ## back to what git knows

@@ -11,31 +11,34 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter import __version__
+from exporter.accounts import Accounts, of_share
 from exporter.core import days
 from exporter.core.days import Settlement
 from exporter.core.poll import Poller
+from exporter.core.shard import WHOLE
 from exporter.core.snapshot import Snapshot
 from exporter.daemon import Exporter
-from exporter.errors import CredentialsError, StartError
+from exporter.errors import CredentialsError
 from exporter.exposition.telemetry import Telemetry
+from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
 from exporter.storage.storage import Storage
-from exporter.vod.client import Client
 from exporter.vod.codes import METER_CODES, classify
-from exporter.vod.credentials import FromEnvironment, FromParts, PlainSecret, SecretFile
-from exporter.vod.limits import Limits
-from exporter.vod.play_data import PlayData
+from exporter.vod.credentials import FromParts, PlainSecret, SecretFile
+from exporter.vod.roles import provided
+from exporter.web.in_force import InForce
 from exporter.web.routes import routes
 from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     from pydantic import SecretStr
 
     from exporter.config.schema import AccountSettings, Config
+    from exporter.core.shard import Shard
     from exporter.vod.credentials import CredentialSource, Secret
 
 _log = structlog.get_logger()
@@ -51,19 +54,37 @@ class Surroundings:
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
 
+@dataclass(frozen=True, slots=True)
+class Reloads:
+    """How the configuration is read again (it may block, and raises ConfigError), and who may ask for that."""
+
+    read: Callable[[], Config]
+    asked: asyncio.Event
+    over_http: bool = False
+
+
 @contextlib.asynccontextmanager
 async def assembled(
-    config: Config, surroundings: Surroundings, storage_path: Path | None = None
+    config: Config, surroundings: Surroundings, storage_path: Path | None = None, shard: Shard = WHOLE
 ) -> AsyncGenerator[Exporter]:
     """The pieces, put together for a configuration and taken apart again; with what storage knows, where there is one.
 
     Raises StartError.
     """
-    queries = config.core_queries()
+    async with _assembled(config, surroundings, storage_path, shard) as (exporter, _):
+        yield exporter
+
+
+@contextlib.asynccontextmanager
+async def _assembled(
+    config: Config, surroundings: Surroundings, storage_path: Path | None, shard: Shard
+) -> AsyncGenerator[tuple[Exporter, Accounts]]:
+    """As `assembled`, with the accounts that it polls over."""
+    share = shard.share(config.core_queries())
     telemetry = Telemetry(
         version=__version__,
         accounts=[account.name for account in config.accounts],
-        queries=[query.name for query in queries],
+        queries=[query.name for query in share.queries],
         meter_codes={code: classify(0, code).kind for code in METER_CODES},
     )
     async with contextlib.AsyncExitStack() as stack:
@@ -73,43 +94,26 @@ async def assembled(
                 storage_path, retention=config.storage.retention, meter=telemetry, now=surroundings.now
             )
             storage = await stack.enter_async_context(opened)
-        sources = {
-            account.name: PlayData(
-                await stack.enter_async_context(
-                    Client(
-                        account.name,
-                        endpoint=account.endpoint,
-                        credentials=await _credentials(account, surroundings.variables),
-                        limits=Limits(
-                            account.name,
-                            requests_per_second=account.limits.requests_per_second,
-                            concurrency=account.limits.concurrency,
-                            calls_per_day=account.limits.calls_per_day,
-                            meter=telemetry,
-                            ledger=storage,
-                            now=surroundings.now,
-                            monotonic=surroundings.monotonic,
-                            sleep=surroundings.sleep,
-                        ),
-                        timeout=account.timeout,
-                        meter=telemetry,
-                        now=surroundings.now,
-                        monotonic=surroundings.monotonic,
-                        sleep=surroundings.sleep,
-                    )
-                )
-            )
-            for account in config.accounts
-        }
+        accounts = Accounts(
+            lambda account: _credentials(account, surroundings),
+            meter=telemetry,
+            ledger=storage,
+            now=surroundings.now,
+            monotonic=surroundings.monotonic,
+            sleep=surroundings.sleep,
+        )
+        await stack.enter_async_context(accounts)
+        async with accounts.opened(of_share(config.accounts, share.parts)) as wanted:
+            accounts.adopt(wanted)
         poller = Poller(
-            sources,
+            accounts.sources,
             settlement=Settlement(config.settle.after, config.settle.unchanged),
             savings=telemetry,
             now=surroundings.now,
-            queries=queries,
+            queries=share.queries,
             snapshot=Snapshot().with_(await storage.load(_oldest(surroundings.now()))) if storage else None,
         )
-        yield Exporter(config, poller, telemetry, surroundings.now, keeps=storage)
+        yield Exporter(config, poller, telemetry, surroundings.now, keeps=storage, shard=shard), accounts
 
 
 async def serve(
@@ -120,19 +124,45 @@ async def serve(
     telemetry_path: str,
     stop: asyncio.Event,
     storage_path: Path | None = None,
+    shard: Shard = WHOLE,
+    reloads: Reloads | None = None,
+    web_config: Path | None = None,
     listening: Callable[[list[str]], None] = lambda _places: None,
 ) -> None:
-    """Poll and serve until `stop` is set; `listening` is told where. Raises StartError when it cannot listen."""
+    """Poll and serve until `stop` is set; `listening` is told where.
+
+    Raises StartError when it cannot listen, ConfigError when the web configuration cannot be used.
+    """
     async with contextlib.AsyncExitStack() as stack:
+        in_force = stack.enter_context(contextlib.closing(InForce(web_config))) if web_config else None
         sockets = stack.enter_context(bound(listen))
-        exporter = await stack.enter_async_context(assembled(config, surroundings, storage_path))
-        await stack.enter_async_context(serving(routes(exporter, telemetry_path), sockets))
-        _log.info("listening", version=__version__, urls=",".join(urls(sockets)), telemetry_path=telemetry_path)
-        listening(urls(sockets))
-        async with Scheduler(exporter.queries, exporter.poll, exporter):
+        exporter, accounts = await stack.enter_async_context(_assembled(config, surroundings, storage_path, shard))
+        scheduler = Scheduler(exporter.queries, exporter.poll, exporter)
+        reloads = reloads or Reloads(lambda: config, asyncio.Event())
+        reloader = Reloader(reloads.read, exporter=exporter, accounts=accounts, polling=scheduler)
+        reload = reloader.reload if reloads.over_http else None
+        app = routes(exporter, telemetry_path, reload)
+        await stack.enter_async_context(serving(app, sockets, in_force=in_force))
+        places = urls(sockets, in_force.scheme if in_force else "http")
+        _log.info("listening", version=__version__, urls=",".join(places), telemetry_path=telemetry_path)
+        if shard.total > 1:
+            _log.info("polling a part", shard=shard.number, total_shards=shard.total)
+        listening(places)
+        async with scheduler, _running(reloader.whenever(reloads.asked)):
             await stop.wait()
             _log.info("stopping", reason="told to")
     _log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """Do something beside the block, and no longer than that."""
+    beside = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        beside.cancel()
+        await asyncio.wait({beside})
 
 
 def _oldest(now: float) -> date:
@@ -140,28 +170,24 @@ def _oldest(now: float) -> date:
     return days.play_date(now, days.OLDEST_DAYS_AGO)
 
 
-async def _credentials(account: AccountSettings, variables: Mapping[str, str]) -> CredentialSource:
-    """Where an account's keys come from; tried once, so that a mistake is told at the start.
+async def _credentials(account: AccountSettings, surroundings: Surroundings) -> CredentialSource:
+    """Where an account's keys come from; what takes no network is tried once, so that a mistake is told at the start.
 
     Raises StartError for what cannot mend itself. A file may still be on its way: it is read again at every poll.
     """
     given = account.credentials
-    if not given.has_keys:
-        source: CredentialSource = FromEnvironment(variables)
-    else:
-        key_id = _secret("access_key_id", given.access_key_id, given.access_key_id_file)
-        secret = _secret("access_key_secret", given.access_key_secret, given.access_key_secret_file)
-        token = _secret("security_token", given.security_token, given.security_token_file)
-        assert key_id is not None  # noqa: S101 - the schema gives the ID and the secret together
-        assert secret is not None  # noqa: S101 - likewise
-        source = FromParts(key_id, secret, token)
+    key_id = _secret("access_key_id", given.access_key_id, given.access_key_id_file)
+    secret = _secret("access_key_secret", given.access_key_secret, given.access_key_secret_file)
+    token = _secret("security_token", given.security_token, given.security_token_file)
+    keys = FromParts(key_id, secret, token) if key_id is not None and secret is not None else None
     try:
-        await source.get()
+        if keys is not None:
+            await keys.get()
     except CredentialsError as error:
-        if not given.has_keys:
-            raise StartError(f"account {account.name}: {error.message}. {error.advice}") from None
         _log.warning("no credentials yet", account=account.name, error=error.message, advice=error.advice)
-    return source
+    return await provided(
+        account.name, given, keys, surroundings.variables, now=surroundings.now, monotonic=surroundings.monotonic
+    )
 
 
 def _secret(setting: str, value: SecretStr | None, file: Path | None) -> Secret | None:

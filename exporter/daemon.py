@@ -10,20 +10,22 @@ import structlog
 
 from exporter import __version__
 from exporter.core import plan
+from exporter.core.days import Settlement
 from exporter.core.poll import PollReport, PollResult
 from exporter.core.publication import Publication, Rules, publish
-from exporter.errors import NotReady, UpstreamError
+from exporter.core.shard import WHOLE, Shard
+from exporter.errors import Kind, NotReady, UpstreamError
 from exporter.exposition.publisher import Publisher
 from exporter.exposition.render import Rendered, Renderer
 from exporter.exposition.response import Response, respond
-from exporter.web.pages import QueryStatus, Status
+from exporter.web.status.observed import Account, Observed, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from exporter.config.schema import Config
+    from exporter.config.schema import AccountSettings, Config
     from exporter.core.model import Query, SliceData
-    from exporter.core.poll import Poller
+    from exporter.core.poll import Poller, Source
     from exporter.exposition.telemetry import Telemetry
 
 # Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
@@ -39,6 +41,10 @@ class Keeps(Protocol):
         """Keep these slices, all or none; a failure is its own business."""
         ...
 
+    def keep_for(self, retention: float) -> None:
+        """Forget play dates older than so many seconds."""
+        ...
+
 
 class Exporter:
     """Polls queries, reports how polls ended, and answers scrapes with what is known."""
@@ -51,16 +57,19 @@ class Exporter:
         now: Callable[[], float],
         *,
         keeps: Keeps | None = None,
+        shard: Shard = WHOLE,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
-        self.queries = config.core_queries()
+        self.shard = shard
         self.poller = poller
         self.telemetry = telemetry
-        self.rules = Rules(self.queries, config.stale_after, config.series_limit)
+        self.queries, self.rules = _part(config, shard)
+        self._config = config
         self._now = now
         self._keeps = keeps
         self._poll_timeout = poll_timeout
         self._restored = {query.name for query in self.queries if self._is_restored(query)}
+        self._ready = False
         self._started_at = now()
         self._publisher: Publisher[Rendered] = Publisher(
             Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count, now=now
@@ -69,6 +78,30 @@ class Exporter:
         self._next_polls: dict[str, float] = {}
         self._published = (0, 0)
         telemetry.config_loaded(self._started_at)
+
+    def follow(self, config: Config, sources: Mapping[str, Source]) -> None:
+        """Go by another configuration from now on; what is known stays. Nothing that it ends may be polled now."""
+        self.awaited()  # whoever is ready stays ready, however many queries are new
+        self.queries, self.rules = _part(config, self.shard)
+        self._config = config
+        names = {query.name for query in self.queries}
+        self._reports = {name: report for name, report in self._reports.items() if name in names}
+        self._next_polls = {name: at for name, at in self._next_polls.items() if name in names}
+        self._restored = {query.name for query in self.queries if self._is_restored(query)}
+        self.poller.follow(self.queries, sources, Settlement(config.settle.after, config.settle.unchanged))
+        self._publisher.follow(self.rules)
+        if self._keeps is not None:
+            self._keeps.keep_for(config.storage.retention)
+        self.telemetry.configured(accounts=[account.name for account in config.accounts], queries=names)
+        self.telemetry.config_loaded(self._now())
+
+    def refused(self) -> frozenset[str]:
+        """The queries whose last poll met an account that the service does not admit, or that has no credentials."""
+        return frozenset(
+            report.query.name
+            for report in self.reports()
+            if any(error.kind is Kind.AUTH for outcome in report.outcomes for error in outcome.errors)
+        )
 
     async def poll(self, query: Query) -> None:
         """Poll a query to its end, whatever comes of it, and show what was learnt."""
@@ -122,27 +155,37 @@ class Exporter:
         return tuple(self._reports[query.name] for query in self.queries if query.name in self._reports)
 
     def awaited(self) -> Sequence[str]:
-        """The queries that were neither polled to their end nor restored from storage."""
-        return [q.name for q in self.queries if q.name not in self._reports and q.name not in self._restored]
+        """The queries that were neither polled to their end nor restored from storage; once none is, none ever is."""
+        if self._ready:
+            return []
+        awaited = [q.name for q in self.queries if q.name not in self._reports and q.name not in self._restored]
+        self._ready = not awaited
+        return awaited
 
-    def status(self) -> Status:
-        """The state at a glance, for the page."""
-        return Status(__version__, self._started_at, self._published[0], tuple(map(self._query_status, self.queries)))
+    async def status(self) -> Observed:
+        """How it stands at this instant, for the page."""
+        snapshot, rules, publication = await self._publisher.shown()
+        # Some of the numbers are read from the kernel.
+        metrics = await asyncio.to_thread(lambda: tuple(self.telemetry.collect()))
+        return Observed(
+            version=__version__,
+            now=self._now(),
+            started_at=self._started_at,
+            settings=_settings(self._config, self.shard, keeps=self._keeps is not None),
+            accounts=tuple(map(_account, self._config.accounts)),
+            queries=rules.queries,
+            awaited=tuple(self.awaited()),
+            reports=self.reports(),
+            next_polls=dict(self._next_polls),
+            snapshot=snapshot,
+            publication=publication,
+            numbers=tuple(sample for metric in metrics for sample in metric.samples),
+        )
 
     def _is_restored(self, query: Query) -> bool:
         """Whether storage knew something of what a query looks at."""
         known = (self.poller.snapshot.slices.get(slice_) for slice_ in plan.slices(query, self._now()))
         return any(data is not None and data.updated_at is not None for data in known)
-
-    def _query_status(self, query: Query) -> QueryStatus:
-        report = self._reports.get(query.name)
-        return QueryStatus(
-            query.name,
-            query.account,
-            result=report.result if report else None,
-            polled_at=report.ended_at if report else None,
-            next_poll_at=self._next_polls.get(query.name),
-        )
 
     def _count(self, series: int, dropped: int) -> None:
         self.telemetry.published(series, dropped)
@@ -154,6 +197,40 @@ class Exporter:
                 advice="Raise series_limit, or ask for fewer media, dimensions or days.",
             )
         self._published = series, dropped
+
+
+def _part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], Rules]:
+    """What is to be polled and published of a configuration here."""
+    share = shard.share(config.core_queries())
+    return share.queries, Rules(
+        share.queries, config.stale_after, config.series_limit, describes=share.describes, days_ago=share.days_ago
+    )
+
+
+def _account(settings: AccountSettings) -> Account:
+    given, limits = settings.credentials, settings.limits
+    has_key = given.access_key_id is not None or given.access_key_id_file is not None
+    return Account(
+        name=settings.name,
+        endpoint=settings.endpoint,
+        credentials="key" if has_key and given.provider == "default" else given.provider,
+        timeout=settings.timeout,
+        requests_per_second=limits.requests_per_second,
+        concurrency=limits.concurrency,
+        calls_per_day=limits.calls_per_day,
+    )
+
+
+def _settings(config: Config, shard: Shard, *, keeps: bool) -> Settings:
+    return Settings(
+        settle_after=config.settle.after,
+        settle_unchanged=config.settle.unchanged,
+        stale_after=config.stale_after,
+        series_limit=config.series_limit,
+        storage_retention=config.storage.retention if keeps else None,
+        shard=shard.number,
+        total_shards=shard.total,
+    )
 
 
 def _log_report(report: PollReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import tomllib
@@ -207,7 +208,8 @@ def test_metrics_that_are_mentioned_exist(page: str) -> None:
 
 def test_every_dependency_says_why_it_is_there() -> None:
     project = tomllib.loads(read("pyproject.toml"))
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [*project["project"]["dependencies"], *itertools.chain(*extras), *project["dependency-groups"]["dev"]]
     assert named("docs/design/dependencies.md") == set(map(requirement, wanted))
 
 

@@ -5,12 +5,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.scheduler import Scheduler
+import pytest
+
+from exporter.errors import StartError
+from exporter.scheduler import MAX_JITTER_SECONDS, Scheduler
 from tests.core.world import everything, query
 
 if TYPE_CHECKING:
-    import pytest
-
     from exporter.core.model import Query
 
 
@@ -102,3 +103,87 @@ async def test_a_poll_that_breaks_does_not_end_polling() -> None:
 
     async with Scheduler([query(everything, every=0.01)], breaks, Told()):
         await polls.until(3)
+
+
+def q(name: str, every: float = 3600.0, **changed: object) -> Query:
+    return query(everything, name, every=every, **changed)
+
+
+async def test_what_did_not_change_goes_on_in_its_time_and_what_is_new_is_polled_now() -> None:
+    polls, told = Polls(), Told()
+    async with Scheduler([q("a"), q("b")], polls, told) as scheduler:
+        await polls.until(2)
+        due = dict(told.next)
+
+        await scheduler.follow([q("b"), q("c")], interrupted=[], due=[], swap=lambda: None)
+
+        await polls.until(3)
+        assert polls.begun[2:] == ["c"]
+        assert told.next["b"] == due["b"]
+
+
+async def test_nothing_that_is_interrupted_or_gone_is_polled_while_things_are_swapped() -> None:
+    polls = Polls()
+    polls.hold.clear()
+    cancelled = []
+    async with Scheduler([q("gone"), q("changed"), q("same")], polls, Told()) as scheduler:
+        await polls.until(3)
+
+        await scheduler.follow(
+            [q("changed", days_ago=(2,)), q("same")],
+            interrupted=["changed"],
+            due=["changed", "same"],
+            swap=lambda: cancelled.append(polls.cancelled),
+        )
+
+        await polls.until(4)
+        assert cancelled == [2]
+        assert polls.begun[3:] == ["changed"], "one that is being polled is due anyhow"
+    assert polls.cancelled == 4
+
+
+async def test_a_poll_that_was_interrupted_begins_again_although_it_is_not_due() -> None:
+    polls, told = Polls(), Told()
+    polls.hold.clear()
+    async with Scheduler([q("a"), q("b")], polls, told) as scheduler:
+        await polls.until(2)
+        await scheduler.follow([q("a"), q("b")], interrupted=["a"], due=[], swap=lambda: None)
+        await polls.until(3)
+        assert polls.begun[2:] == ["a"]
+    assert not told.skipped
+
+
+async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None:
+    polls, told = Polls(), Told()
+    async with Scheduler([], polls, told) as scheduler:
+        await scheduler.follow([q("new")], interrupted=[], due=[], swap=lambda: None)
+        await asyncio.sleep(0)  # APScheduler has taken it up, and it has not begun
+
+        await scheduler.follow([q("new", days_ago=(2,))], interrupted=["new"], due=["new"], swap=lambda: None)
+
+        await polls.until(1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert not told.skipped
+
+
+async def test_another_interval_counts_from_the_last_poll() -> None:
+    polls, told = Polls(), Told()
+    async with Scheduler([q("a", every=86_400.0)], polls, told) as scheduler:
+        await polls.until(1)
+        before = told.next["a"]
+        await scheduler.follow([q("a", every=3600.0)], interrupted=[], due=[], swap=lambda: None)
+        assert before - told.next["a"] == pytest.approx(86_400 - 3600, abs=2 * MAX_JITTER_SECONDS)
+        await scheduler.follow([q("a", every=0.01)], interrupted=[], due=[], swap=lambda: None)
+        await polls.until(3)
+
+
+async def test_before_it_begins_and_after_it_ends_nothing_can_be_changed() -> None:
+    polls, told = Polls(), Told()
+    scheduler = Scheduler([q("a")], polls, told)
+    with pytest.raises(StartError, match="starting or stopping"):
+        await scheduler.follow([], interrupted=[], due=[], swap=pytest.fail)
+    async with scheduler:
+        await polls.until(1)
+    with pytest.raises(StartError, match="starting or stopping"):
+        await scheduler.follow([], interrupted=[], due=[], swap=pytest.fail)

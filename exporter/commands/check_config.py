@@ -17,6 +17,7 @@ from exporter.core.cost import Cost, Estimate, cost
 from exporter.core.days import Settlement
 from exporter.core.model import Dimensions
 from exporter.storage.reading import read_totals
+from exporter.web import in_force
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +35,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     spelt.config_file(parser)
     spelt.storage_path(parser)
+    spelt.web_config_file(parser)
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
 
 
@@ -43,6 +45,9 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         sys.stdout.write(schema_json() + "\n")
         return 0
     config = load(arguments.config_file, environ)
+    if arguments.web_config_file:
+        in_force.load(arguments.web_config_file)
+        sys.stdout.write(f"{arguments.web_config_file}: valid\n")
     totals = read_totals(arguments.storage_path, days.today(time.time())) if arguments.storage_path else {}
     sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config, totals)}\n")
     for warning in warnings(config, totals):

@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from exporter.core.shard import Shard
+from exporter.errors import FlagError
 from exporter.web.server import parse_address
 
 EXPORTER_PORT: Final = 9985
 SIMULATOR_PORT: Final = 9986
+MOST_SHARDS: Final = 1000
 
 
 def config_file(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +62,50 @@ def telemetry_path(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="where the metrics are",
     )
+
+
+def web_config_file(parser: argparse.ArgumentParser) -> None:
+    """Add `--web.config.file`; None for an empty one."""
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=lambda text: Path(text) if text else None,
+        default=None,
+        metavar="FILE",
+        help="TLS, passwords and more for the web server, in the exporter-toolkit's format (YAML); empty: plain HTTP",
+    )
+
+
+def enable_lifecycle(parser: argparse.ArgumentParser) -> None:
+    """Add `--web.enable-lifecycle`."""
+    parser.add_argument(
+        "--web.enable-lifecycle",
+        dest="enable_lifecycle",
+        action="store_true",
+        help="allow POST /-/reload, which reads the configuration again",
+    )
+
+
+def shard(parser: argparse.ArgumentParser) -> None:
+    """Add `--shard` and `--total-shards`; `the_shard` makes one of them."""
+    parser.add_argument(
+        "--shard", type=counted, default=0, metavar="N", help="which of several replicas this is, counted from 0"
+    )
+    parser.add_argument(
+        "--total-shards", type=counted, default=1, metavar="N", help="how many replicas divide the polling, 1 to 1000"
+    )
+
+
+def the_shard(arguments: argparse.Namespace) -> Shard:
+    """What `--shard` and `--total-shards` say together. Raises FlagError."""
+    number, total = arguments.shard, arguments.total_shards
+    if not 1 <= total <= MOST_SHARDS:
+        raise FlagError(f"--total-shards={total}: must be 1 to {MOST_SHARDS}")
+    if number >= total:
+        raise FlagError(
+            f"--shard={number}: shards are counted from 0, with --total-shards={total} from 0 to {total - 1}"
+        )
+    return Shard(number, total)
 
 
 def counted(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter import app
@@ -13,7 +14,7 @@ from exporter.config.loader import load
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +22,28 @@ def flags(parser: argparse.ArgumentParser) -> None:
     spelt.config_file(parser)
     spelt.listen_address(parser, f":{spelt.EXPORTER_PORT}")
     spelt.telemetry_path(parser)
+    spelt.web_config_file(parser)
+    spelt.enable_lifecycle(parser)
     spelt.storage_path(parser)
+    spelt.shard(parser)
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError and StartError."""
-    config = load(arguments.config_file, environ)
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads. Raises ConfigError, FlagError and StartError."""
+    hangups = Hangups()
+    # Before anything slow, because by default SIGHUP ends the process.
+    signal.signal(signal.SIGHUP, hangups.hung_up)
+    try:
+        return _serve(arguments, environ, hangups)
+    finally:
+        # For good: at its end the interpreter gives handlers up for the default, but leaves alone what is ignored.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _serve(arguments: argparse.Namespace, environ: Mapping[str, str], hangups: Hangups) -> int:
+    shard = spelt.the_shard(arguments)
+    read = partial(load, arguments.config_file, environ)
+    config = read()
 
     async def serve() -> None:
         async with told_to_stop() as stop:
@@ -36,11 +53,41 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 listen=arguments.listen,
                 telemetry_path=arguments.telemetry_path,
                 storage_path=arguments.storage_path,
+                shard=shard,
+                web_config=arguments.web_config_file,
+                reloads=app.Reloads(read, hangups.told(), over_http=arguments.enable_lifecycle),
                 stop=stop,
             )
 
     asyncio.run(serve())
     return 0
+
+
+class Hangups:
+    """Remembers a SIGHUP from the first moment on, and tells an event loop once there is one."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._tell: Callable[[], object] = lambda: None
+
+    def hung_up(self, *_: object) -> None:
+        """Handle the signal."""
+        self._came = True
+        self._tell()
+
+    def told(self) -> asyncio.Event:
+        """Give an event of the running loop that every SIGHUP sets; set already if one came before."""
+        asked, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def tell() -> None:
+            # Whoever is late to a loop that has ended has nothing to reload.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(asked.set)
+
+        self._tell = tell
+        if self._came:
+            asked.set()
+        return asked
 
 
 @contextlib.asynccontextmanager

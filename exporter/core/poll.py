@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -116,6 +116,21 @@ class Poller:
         self._told: dict[tuple[str, Dimensions], tuple[date, int]] = {}
         for data in self._known.values():
             self._remember(data)
+
+    def follow(self, queries: Iterable[Query], sources: Mapping[str, Source], settlement: Settlement) -> None:
+        """Poll by another configuration from now on; everything known stays, and what is settled stays settled.
+
+        A query that asks something else takes what it does not know yet; what is known is as good as told to another.
+        """
+        before = {query.name: query for query in self._queries}
+        self._queries = tuple(queries)
+        self._sources, self._settlement = sources, settlement
+        same = {
+            query.name
+            for query in self._queries
+            if query.name in before and replace(before[query.name], every=query.every) == query
+        }
+        self._ended_at = {name: at for name, at in self._ended_at.items() if name in same}
 
     async def poll(self, query: Query) -> PollReport:
         """Ask everything a query wants today; never raises for what the service does.

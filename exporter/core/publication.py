@@ -62,11 +62,17 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What may be published: the configured queries, how old (seconds) what is not settled may be, how many series."""
+    """What may be published: the configured queries, how old (seconds) what is not settled may be, how many series.
+
+    One of several replicas tells title and length only of media of the accounts it `describes`, and the date only of
+    its `days_ago`; None: all.
+    """
 
     queries: tuple[Query, ...]
     stale_after: float
     series_limit: int
+    describes: frozenset[str] | None = None
+    days_ago: frozenset[int] | None = None
 
 
 def publish(snapshot: Snapshot, rules: Rules, now: float) -> Publication:
@@ -77,17 +83,19 @@ def publish(snapshot: Snapshot, rules: Rules, now: float) -> Publication:
         if (data := snapshot.slices.get(slice_)) is not None
     ]
     slices = [look.published() for look in looks if look.fresh]
-    media = _media(slices)
+    media = _media(slices, rules.describes)
     kept, series, dropped = _limit(slices, media, rules.series_limit)
     if dropped:
         slices = [_only(published, kept) for published in slices]
         media = {key: what for key, what in media.items() if key in kept}
-    configured = {ago for query in rules.queries for ago in query.days_ago}
+    told = rules.days_ago
+    if told is None:
+        told = frozenset(ago for query in rules.queries for ago in query.days_ago)
     midnight = days.next_midnight(now)
     return Publication(
         slices=tuple(slices),
         media=tuple(media.values()),
-        days={ago: days.start(days.play_date(now, ago)) for ago in sorted(configured)},
+        days={ago: days.start(days.play_date(now, ago)) for ago in sorted(told)},
         series=series,
         dropped=dropped,
         valid_from=days.start(days.today(now)),
@@ -152,12 +160,17 @@ class _Look:
         return True
 
 
-def _media(slices: Iterable[PublishedSlice]) -> dict[tuple[str, str], PublishedMedia]:
-    """Title and length of every media that is shown, as they were last told."""
+def _media(slices: Iterable[PublishedSlice], describes: frozenset[str] | None) -> dict[tuple[str, str], PublishedMedia]:
+    """Every media that is shown, with title and length as they were last told where they are described here."""
     newest: dict[tuple[str, str], PublishedMedia] = {}
     told = sorted(slices, key=lambda published: (published.slice.play_date, published.updated_at or 0.0))
     for published in told:
         account = published.slice.account
+        if describes is not None and account not in describes:
+            newest |= {
+                (account, media_id): PublishedMedia(account, media_id, None, None) for media_id in published.rows
+            }
+            continue
         for media_id, row in published.rows.items():
             known = newest.get((account, media_id))
             title = (row.title if row else None) or (known.title if known else None)

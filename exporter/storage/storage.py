@@ -117,6 +117,10 @@ class Storage:
         self._unsaved = self._unsaved.then(Batch({data.slice: data for data in learnt}))
         await asyncio.shield(self._write_soon())
 
+    def keep_for(self, retention: float) -> None:
+        """Forget play dates older than so many seconds with the next write."""
+        self._retention = retention
+
     def calls_spent(self, account: str, day: date) -> int:
         """How many calls an account has made on a day of UTC+8; only the last day that was recorded is known."""
         last, calls = self._calls.get(account, (None, 0))

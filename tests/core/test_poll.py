@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.core.days import Settlement
 from exporter.core.model import Dimensions, Measure, PlayRow, Query, Slice
-from exporter.core.poll import GIVE_UP_AFTER, PollResult
+from exporter.core.poll import GIVE_UP_AFTER, Poller, PollResult
 from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
 from tests.core.world import (
     ALL,
@@ -594,3 +595,30 @@ def test_whatever_happens_every_known_row_is_one_the_service_gave_for_that_slice
                     assert answer is None or answer.row in said[slice_, media_id]
 
     asyncio.run(story())
+
+
+async def test_another_settlement_holds_for_what_is_heard_from_now_on() -> None:
+    world = World()
+    yesterday = world.put([row("a")])
+    asked = query(everything)
+    poller = world.poller(queries=[asked], settlement=Settlement(unchanged=5))
+    for _ in range(3):
+        await poller.poll(asked)
+        world.now += 900
+    assert not settled(poller, yesterday)
+
+    poller.follow([asked], {"main": world}, Settlement(unchanged=3))
+    assert not settled(poller, yesterday)
+    await poller.poll(asked)
+    assert settled(poller, yesterday)
+
+    poller.follow([asked], {"main": world}, Settlement(unchanged=9))
+    calls = len(world.calls)
+    world.now += 900
+    await poller.poll(asked)
+    assert len(world.calls) == calls, "what is final stays final"
+
+
+def settled(poller: Poller, slice_: Slice) -> bool:
+    swept = poller.snapshot.slices[slice_].swept
+    return swept is not None and swept.settled

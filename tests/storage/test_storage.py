@@ -112,6 +112,15 @@ async def test_days_beyond_retention_are_forgotten_while_it_runs(place: Place) -
         assert [data.slice.play_date for data in await storage.load(date.min)] == [TODAY + timedelta(days=5)]
 
 
+async def test_another_retention_holds_with_the_next_write(place: Place) -> None:
+    async with place.opened(retention=30 * DAY_SECONDS) as storage:
+        await storage.save([some(day=YESTERDAY)])
+        storage.keep_for(DAY_SECONDS / 2)
+        await storage.save([some(day=TODAY)])
+
+        assert await storage.load(date.min) == (some(day=TODAY),)
+
+
 async def test_any_retention_will_do(place: Place) -> None:
     async with place.opened(retention=1e18) as storage:
         await storage.save([some()])

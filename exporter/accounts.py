@@ -1,0 +1,207 @@
+"""The accounts in use: limits and a client for each, opened, changed and closed as settings come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+from exporter.vod.client import Client, Meter
+from exporter.vod.limits import Limits
+from exporter.vod.play_data import PlayData
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+
+    from exporter.config.schema import AccountSettings, LimitSettings
+    from exporter.vod.credentials import CredentialSource
+    from exporter.vod.limits import Ledger, LimitsMeter
+
+
+class Keys(Protocol):
+    """Where the credentials of an account come from."""
+
+    async def __call__(self, account: AccountSettings) -> CredentialSource:
+        """The source, tried once. Raises StartError for what cannot mend itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account in use: its settings and what was opened for it; the limits outlive a client that is replaced."""
+
+    settings: AccountSettings
+    limits: Limits
+    meter: _Silenced
+    client: Client
+    source: PlayData
+
+
+class Accounts:
+    """All accounts in use; an async context manager that closes their connections.
+
+    A change takes two steps: `opened` may fail and changes nothing, `adopt` cannot fail. What did not change is the
+    same object afterwards, with its connections, its pause and the rate in force.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        meter: Meter,
+        ledger: Ledger | None = None,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._keys = keys
+        self._meter = meter
+        self._ledger = ledger
+        self._now = now
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._in_use: dict[str, Account] = {}
+
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before it is asked for."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close every connection."""
+        for account in self._in_use.values():
+            await account.client.aclose()
+
+    @property
+    def settings(self) -> tuple[AccountSettings, ...]:
+        """What is configured of those in use."""
+        return tuple(account.settings for account in self._in_use.values())
+
+    @property
+    def sources(self) -> Mapping[str, PlayData]:
+        """Whom to ask, by the account's name."""
+        return {name: account.source for name, account in self._in_use.items()}
+
+    @contextlib.asynccontextmanager
+    async def opened(self, settings: Iterable[AccountSettings]) -> AsyncGenerator[Mapping[str, Account]]:
+        """Accounts with these settings, opened where one is new or reached in another way, for `adopt`.
+
+        On leaving, what is not in use is closed: these if they were not adopted, else what they replaced. Raises
+        StartError.
+        """
+        before, accounts = self._in_use, dict[str, Account]()
+        try:
+            for wanted in settings:
+                accounts[wanted.name] = await self._opened(wanted, before.get(wanted.name))
+            yield accounts
+        finally:
+            used = [account.client for account in self._in_use.values()]
+            for account in (*before.values(), *accounts.values()):
+                if account.client not in used:
+                    await account.client.aclose()
+
+    def adopt(self, accounts: Mapping[str, Account]) -> None:
+        """Use these from now on, and only these; nobody may be asking over those that go."""
+        for name, account in accounts.items():
+            given = account.settings.limits
+            if name in self._in_use:
+                account.limits.change(
+                    requests_per_second=given.requests_per_second,
+                    concurrency=given.concurrency,
+                    calls_per_day=given.calls_per_day,
+                )
+            else:
+                account.meter.speak(name, account.limits)
+        self._in_use = dict(accounts)
+
+    async def _opened(self, wanted: AccountSettings, before: Account | None) -> Account:
+        if before is not None and reached_alike(before.settings, wanted):
+            return Account(wanted, before.limits, before.meter, before.client, before.source)
+        meter = before.meter if before else _Silenced(self._meter)
+        limits = before.limits if before else self._limits(wanted, meter)
+        keys = await self._keys(wanted)
+
+        def client() -> Client:
+            return Client(
+                wanted.name,
+                endpoint=wanted.endpoint,
+                credentials=keys,
+                limits=limits,
+                timeout=wanted.timeout,
+                meter=self._meter,
+                now=self._now,
+                monotonic=self._monotonic,
+                sleep=self._sleep,
+            )
+
+        # Loading certificate authorities takes tens of milliseconds.
+        opened = await asyncio.to_thread(client)
+        return Account(wanted, limits, meter, opened, PlayData(opened))
+
+    def _limits(self, wanted: AccountSettings, meter: LimitsMeter) -> Limits:
+        return Limits(
+            wanted.name,
+            requests_per_second=wanted.limits.requests_per_second,
+            concurrency=wanted.limits.concurrency,
+            calls_per_day=wanted.limits.calls_per_day,
+            meter=meter,
+            ledger=self._ledger,
+            now=self._now,
+            monotonic=self._monotonic,
+            sleep=self._sleep,
+        )
+
+
+def reached_alike(before: AccountSettings, after: AccountSettings) -> bool:
+    """Whether the same client can go on: all but the limits is the same."""
+    return before.model_copy(update={"limits": after.limits}) == after
+
+
+def known_alike(before: AccountSettings, after: AccountSettings) -> bool:
+    """Whether the same service answers, to the same keys."""
+    return (before.endpoint, before.credentials) == (after.endpoint, after.credentials)
+
+
+def of_share(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:
+    """The accounts with this replica's part of their limits, so that all replicas together keep to them.
+
+    What no part can be less than: one attempt at a time, one call a day, one attempt in 1000 s. An account that no
+    query names is left as it is.
+    """
+    return tuple(
+        account.model_copy(update={"limits": _part(account.limits, parts.get(account.name, 1.0))})
+        for account in settings
+    )
+
+
+def _part(limits: LimitSettings, part: float) -> LimitSettings:
+    return limits.model_copy(
+        update={
+            "requests_per_second": max(0.001, limits.requests_per_second * part),
+            "concurrency": max(1, int(limits.concurrency * part)),
+            # 0 stands for no limit, and must not come from dividing.
+            "calls_per_day": max(1, int(limits.calls_per_day * part)) if limits.calls_per_day else 0,
+        }
+    )
+
+
+class _Silenced:
+    """Tells of limits only once they are in use: a configuration that is refused leaves no trace in metrics."""
+
+    def __init__(self, meter: LimitsMeter) -> None:
+        self._meter = meter
+        self._speaks = False
+
+    def speak(self, account: str, limits: Limits) -> None:
+        self._speaks = True
+        self.rate_changed(account, limits.requests_per_second)
+        self.calls_remaining(account, limits.calls_remaining)
+
+    def rate_changed(self, account: str, per_second: float) -> None:
+        if self._speaks:
+            self._meter.rate_changed(account, per_second)
+
+    def calls_remaining(self, account: str, calls: int | None) -> None:
+        if self._speaks:
+            self._meter.calls_remaining(account, calls)

@@ -1,0 +1,228 @@
+"""One connection: TLS where it is asked for, HTTP/1.1 by uvicorn, and the times and sizes that limits are about."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import h11
+import structlog
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+    from uvicorn import Config
+    from uvicorn.server import ServerState
+
+    from exporter.web.in_force import InForce
+    from exporter.web.limits import Crowd
+    from exporter.web.tls import Session
+
+# What a client does wrong is no news; uvicorn has a warning for each time.
+CLIENTS_LOGGER: Final = "exporter.web.clients"
+_PLAIN_ON_TLS: Final = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+_METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")
+
+_log = structlog.get_logger()
+
+
+class Connection(H11Protocol):
+    """A connection as uvicorn serves it, which tells the crowd how it keeps us waiting."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        crowd: Crowd,
+        in_force: InForce | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.logger = logging.getLogger(CLIENTS_LOGGER)
+        self.asking_since: float | None = None
+        self.reading_since: float | None = None
+        self.idle_since: float | None = None
+        self.moved_at = 0.0
+        self.held = 0
+        self._crowd = crowd
+        self._limits = crowd.limits
+        self._in_force = in_force
+        self._raw: asyncio.Transport | None = None
+        self._session: Session | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._is_answering = False
+        self._inner = self.app
+        self.app = self._answer
+
+    def end(self) -> None:
+        """End it now, whatever it is doing."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._raw is not None:
+            self._raw.abort()
+
+    def release(self) -> None:
+        """Keep no more of the answer for it: it may take what the kernel has, and then goes."""
+        self.held = 0
+        # As when the client has gone: uvicorn lets go of the answer, and the application ends.
+        self.cycle.disconnected = True
+        self.flow.resume_writing()
+        self.transport.close()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Somebody is there; with TLS it is looked up first which certificate to show."""
+        self._raw = transport
+        # Whatever the kernel does not take at once counts as not taken in.
+        transport.set_write_buffer_limits(high=0)
+        self.asking_since = self._crowd.monotonic()
+        self._crowd.came(self)
+        if self._in_force is None or not self._in_force.has_tls:
+            super().connection_made(transport)
+        else:
+            transport.pause_reading()
+            self._opening = self.loop.create_task(self._open(transport, self._in_force))
+
+    async def _open(self, raw: asyncio.Transport, in_force: InForce) -> None:
+        from exporter.web.tls import Session  # noqa: PLC0415 - OpenSSL takes 0.1 s to load: only who wants it pays
+
+        rules = await in_force.rules()
+        if raw.is_closing() or rules.context is None:
+            raw.abort()
+            return
+        self._session = Session(rules.context)
+        super().connection_made(_TlsTransport(raw, self._session))
+        raw.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone."""
+        self._crowd.went(self)
+        self._taken_in()
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the network: a handshake, a request, or parts of them."""
+        try:
+            said = self._session.receive(data) if self._session else data
+        except ConnectionError as error:
+            self._turn_away(data, str(error))
+            return
+        self._flush()
+        if said and self.asking_since is None and self.conn.their_state is h11.IDLE:
+            self._asks()
+        # In pieces, because h11 minds the size of a head only while it is incomplete.
+        for begin in range(0, len(said), self._limits.header_bytes):
+            if self.transport.is_closing():
+                return
+            super().data_received(said[begin : begin + self._limits.header_bytes])
+        if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:
+            self.asking_since = None
+        if self._session and self._session.is_over:
+            self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """The answer is on its way; perhaps the next request is here already."""
+        self._is_answering = False
+        if self._raw is not None and not self._raw.get_write_buffer_size():
+            self._taken_in()
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            rest, _ = self.conn.trailing_data
+            if rest:
+                self._asks()
+            else:
+                self.asking_since, self.idle_since = None, self._crowd.monotonic()
+
+    def resume_writing(self) -> None:
+        """The kernel has taken everything there was."""
+        self.moved_at = self._crowd.monotonic()
+        if not self._is_answering:
+            self._taken_in()
+        if self.flow is not None:
+            super().resume_writing()
+
+    def pause_writing(self) -> None:
+        """The kernel has not taken everything there is."""
+        if self.flow is not None:
+            super().pause_writing()
+
+    def _asks(self) -> None:
+        self.asking_since, self.idle_since = self._crowd.monotonic(), None
+
+    def _taken_in(self) -> None:
+        self.reading_since, self.held = None, 0
+
+    def _flush(self) -> None:
+        """Send what TLS itself has to say."""
+        if self._session and self._raw and (own := self._session.outgoing()):
+            self._raw.write(own)
+
+    def _turn_away(self, data: bytes, reason: str) -> None:
+        raw = self._raw
+        if raw is None or raw.is_closing():
+            return
+        if data.startswith(_METHODS):
+            raw.write(_PLAIN_ON_TLS)
+        else:
+            self._flush()
+        peer = raw.get_extra_info("peername")
+        _log.debug("TLS handshake failed", client=peer[0] if peer else "", error=reason)
+        raw.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer; hand its answer on in pieces, each when the one before was taken."""
+
+        async def paced(message: Message) -> None:
+            body = message.get("body", b"")
+            if message["type"] == "http.response.start":
+                self.moved_at = self._crowd.monotonic()
+                if self.reading_since is None:
+                    self.reading_since = self.moved_at
+            elif len(body) > self._limits.piece_bytes and scope["method"] != "HEAD":
+                self.held = len(body)
+                self._crowd.takes(self)
+                for begin in range(0, len(body), self._limits.piece_bytes):
+                    piece = body[begin : begin + self._limits.piece_bytes]
+                    more = message.get("more_body", False) or begin + len(piece) < len(body)
+                    await send({**message, "body": piece, "more_body": more})
+                self.held = 0
+                return
+            await send(message)
+
+        self._is_answering = True
+        self.idle_since = None
+        await self._inner(scope, receive, paced)
+
+
+class _TlsTransport(asyncio.Transport):
+    """What uvicorn writes to: the raw transport, with TLS before it."""
+
+    def __init__(self, raw: asyncio.Transport, session: Session) -> None:
+        super().__init__()
+        self._raw = raw
+        self._session = session
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        # By `sslcontext` uvicorn tells https from http.
+        return self._session if name == "sslcontext" else self._raw.get_extra_info(name, default)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if data and not self._raw.is_closing():
+            self._raw.write(self._session.say(data))
+
+    def close(self) -> None:
+        if not self._raw.is_closing():
+            self._raw.write(self._session.goodbye())
+            self._raw.close()
+
+    def is_closing(self) -> bool:
+        return self._raw.is_closing()
+
+    def pause_reading(self) -> None:
+        self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._raw.resume_reading()

@@ -1,0 +1,218 @@
+"""The page in a real browser: that it looks as meant, works for everybody, and asks nobody but us for anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import async_playwright
+from starlette.applications import Starlette
+
+from exporter.core import days
+from exporter.simulator.faults import Fault
+from exporter.simulator.settings import Settings
+from exporter.web.routes import HEADERS, routes
+from exporter.web.server import bound, serving, urls
+from exporter.web.status.routes import status_routes
+from tests.stage import CONFIGURATION, NOON, staged
+from tests.web.status.examples import known, observed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from playwright.async_api import Browser, BrowserContext, Page
+
+    from exporter.web.status.observed import Observed
+    from tests.stage import Stage
+
+pytestmark = pytest.mark.tool("chromium")
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Where the pictures of the documentation go, for whoever wants new ones.
+PICTURES = os.environ.get("PAGE_PICTURES")
+
+CONFIGURED = (
+    CONFIGURATION.replace("every: 15m", "every: 15m, account: main")
+    + "  - {name: month, account: main, media: {top: 20, by: plays}, days_ago: [DAYS], every: 1h}\n".replace(
+        "DAYS", ", ".join(map(str, range(30)))
+    )
+    + "  - {name: theirs, account: second, media: {ids: [nobody-has-this]}, days_ago: [1, 8]}\n"
+).replace(
+    "queries:\n",
+    "  - name: second\n"
+    "    endpoint: ENDPOINT\n"
+    "    credentials: {access_key_id: simulator, access_key_secret: simulator-secret}\n"
+    "    limits: {requests_per_second: 2, calls_per_day: 500}\n"
+    "queries:\n",
+)
+DIMENSIONS = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS, Windows, macOS, Linux]}]"
+
+
+@contextlib.asynccontextmanager
+async def shown(stage: Stage) -> AsyncGenerator[str]:
+    """Where the page of an exporter on a stage is."""
+    with bound(["127.0.0.1:0"]) as sockets:
+        async with serving(routes(stage.exporter), sockets):
+            yield urls(sockets)[0]
+
+
+@contextlib.asynccontextmanager
+async def exporter(*faults: Fault, polls: int = 3) -> AsyncGenerator[str]:
+    """An exporter that has polled for a while, then met faults; one media collapses on the day that is compared."""
+    collapsed = Settings(collapse_on=days.play_date(NOON, 1))
+    async with staged(collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]") as stage:
+        for _ in range(polls):
+            await stage.poll(later=3600)
+        stage.simulator.change(faults=faults)
+        if faults:
+            await stage.poll(later=3600)
+        for query in stage.exporter.queries:
+            stage.exporter.next_poll(query.name, stage.clock.at + 0.9 * query.every)
+        stage.clock.at += 95
+        async with shown(stage) as url:
+            yield url
+
+
+@contextlib.asynccontextmanager
+async def browser() -> AsyncGenerator[Browser]:
+    """Debian's Chromium."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        await chromium.close()
+
+
+class Tab:
+    """A page that is open, what it said on the console, and whom it asked."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.console: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("dialog", lambda dialog: self.console.append(dialog.message))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    async def texts(self, selector: str) -> list[str]:
+        return [" ".join(text.split()) for text in await self.page.locator(selector).all_text_contents()]
+
+
+@contextlib.asynccontextmanager
+async def tab(chromium: Browser, url: str, **context: object) -> AsyncGenerator[Tab]:
+    opened: BrowserContext = await chromium.new_context(**context)  # type: ignore[arg-type]
+    tab = Tab(await opened.new_page())
+    await tab.page.goto(url)
+    yield tab
+    await opened.close()
+
+
+LOOKS = {
+    "wide": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "locale": "en-US"},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark", "locale": "en-US"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "locale": "en-US"},
+    "chinese": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "locale": "zh-CN"},
+    "narrow": {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark", "locale": "zh-CN"},
+}
+
+
+async def inspected(chromium: Browser, url: str, look: str, picture: str) -> None:
+    """Nothing that axe finds wrong, nothing that does not fit, nothing from elsewhere, nothing the browser refused."""
+    async with tab(chromium, url, **LOOKS[look]) as opened:
+        found = await Axe().run(opened.page)
+        fits = await opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        if PICTURES:
+            await opened.page.screenshot(path=Path(PICTURES) / f"page-{picture}.png", full_page=True)
+    assert found.violations_count == 0, found.generate_report()
+    assert fits
+    assert opened.console == []
+    assert {request.startswith((url.partition("?")[0], "data:")) for request in opened.requests} == {True}
+
+
+async def test_everybody_can_use_it_on_every_screen_in_both_languages() -> None:
+    async with exporter() as url, browser() as chromium:
+        for look in LOOKS:
+            await inspected(chromium, f"{url}/?per_page=8", look, look)
+
+
+async def test_everybody_can_use_it_when_much_is_wrong() -> None:
+    faults = (
+        Fault("Meter.ReadyTsError", when={"Os": "iOS"}),
+        Fault("Meter.ServerInternalError", when={"TerminalType": "Web"}),
+        Fault("Forbidden.RAM", when={"MediaId": "nobody-has-this"}),
+    )
+    async with exporter(*faults, polls=0) as url, browser() as chromium:
+        for look in ("wide", "narrow"):
+            await inspected(chromium, f"{url}/?per_page=8", look, f"broken-{look}")
+
+
+async def test_without_scripts_it_filters_turns_pages_and_changes_the_language() -> None:
+    async with exporter() as url, browser() as chromium, tab(chromium, url, java_script_enabled=False) as opened:
+        page = opened.page
+        assert await opened.texts("#attention") == ["✓ Nothing needs attention."]
+
+        await page.get_by_label("State").select_option("settled")
+        await page.get_by_label("Terminal type").select_option("Web")
+        await page.get_by_role("button", name="Apply").click()
+        states = await opened.texts("section[aria-labelledby=slices] .mark")
+        assert states == ["✓ settled"] * 4
+        assert await page.get_by_label("Terminal type").input_value() == "Web"
+
+        await page.goto(f"{url}/?per_page=10")
+        first = await opened.texts("section[aria-labelledby=media] tbody th")
+        await page.locator("section[aria-labelledby=media]").get_by_role("link", name="Next").first.click()
+        assert page.url == f"{url}/?media_page=2&per_page=10#media"
+        second = await opened.texts("section[aria-labelledby=media] tbody th")
+        assert len(first) == len(second) == 10
+        assert not set(first) & set(second)
+
+        await page.get_by_role("link", name="中文").click()
+        assert await opened.texts("#media") == ["视频"]
+        assert await opened.texts("section[aria-labelledby=media] tbody th") == second
+
+
+async def test_the_media_that_collapsed_is_the_largest_fall() -> None:
+    async with exporter() as url, browser() as chromium, tab(chromium, f"{url}/?media_sort=fall&per_page=1") as opened:
+        (change,) = await opened.texts("section[aria-labelledby=media] .fell")
+        assert change.startswith("▼ −")
+
+        spark = opened.page.get_by_role("img")
+        assert "days not known: " in str(await spark.get_attribute("aria-label"))
+        assert (await spark.bounding_box() or {}).get("width") == 120
+
+
+async def test_the_first_stop_of_the_keyboard_skips_to_the_content() -> None:
+    async with exporter(polls=1) as url, browser() as chromium, tab(chromium, url) as opened:
+        await opened.page.keyboard.press("Tab")
+        assert await opened.page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        await opened.page.keyboard.press("Enter")
+        assert await opened.page.evaluate("document.activeElement.id") == "content"
+
+
+async def test_a_hostile_title_is_read_and_nothing_more() -> None:
+    title = "<script>alert(1)</script><img src=//evil.example onerror=alert(2)><b>\u202egnol yrev</b> " + "W" * 250
+    slices = [known(ago, {"m": 10, title: 5}) for ago in (1, 2, 8, 9)]
+
+    class Hostile:
+        async def status(self) -> Observed:
+            return observed(*slices)
+
+    app = Starlette(routes=status_routes(Hostile(), "/metrics", HEADERS))
+    with bound(["127.0.0.1:0"]) as sockets:
+        async with serving(app, sockets), browser() as chromium:
+            url = urls(sockets)[0]
+            for look in ("wide", "narrow"):
+                await inspected(chromium, url, look, f"hostile-{look}")

@@ -1,0 +1,23 @@
+"""A thousand clients that say nothing, drip, do not read or sit idle: scrapes beside them are answered, all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bench.slow_clients import SCRAPES_PER_SECOND, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECONDS = 4.0
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_no_scrape_fails_beside_slow_clients(tmp_path: Path, *, tls: bool) -> None:
+    _, beside = run(tmp_path, tls=tls, seconds=SECONDS, alone=False)
+
+    assert beside.failed == []
+    assert len(beside.took) == SECONDS * SCRAPES_PER_SECOND
+    assert beside.megabytes < 1_024, "it must not grow with them without bound"

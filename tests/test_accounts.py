@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.accounts import Accounts, of_share
+from exporter.config.loader import loads
+from exporter.errors import StartError
+from exporter.vod.credentials import FromEnvironment
+from tests.stage import CONFIGURATION, Clock, staged
+from tests.vod.fakes import FakeMeter
+
+if TYPE_CHECKING:
+    from exporter.config.schema import AccountSettings
+    from exporter.vod.credentials import CredentialSource
+
+BAD = """  - name: bad
+    endpoint: ENDPOINT
+    credentials: {access_key_id: simulator, access_key_secret: wrong}
+    limits: {requests_per_second: 1000, concurrency: 8}
+queries:
+  - {name: theirs, account: bad, media: all, days_ago: [0, 1, 2], every: 15m}
+"""
+
+
+def settings(*texts: str) -> tuple[AccountSettings, ...]:
+    accounts = "".join(f"  - {{{text}}}\n" for text in texts)
+    text = f"accounts:\n{accounts}queries: [{{name: q, media: all, account: a}}]"
+    return loads(text, file="", environ={}).accounts
+
+
+async def keys(account: AccountSettings) -> CredentialSource:
+    if account.credentials.access_key_id is not None:
+        raise StartError(f"account {account.name}: no")
+    return FromEnvironment({})
+
+
+async def test_one_account_with_a_wrong_key_neither_slows_nor_stops_another() -> None:
+    calls: dict[str, int] = {}
+    both = CONFIGURATION.replace("queries:\n", BAD).replace("name: q,", "name: q, account: main,")
+    for name, text in (("alone", CONFIGURATION), ("both", both)):
+        clock = Clock()
+        async with staged(text=text, clock=clock, days_ago="[0, 1, 2]") as stage:
+            for poll in range(10):
+                clock.at += 900
+                await asyncio.gather(*map(stage.exporter.poll, stage.exporter.queries))
+                good = await stage.series('polls_total{query="q",result="success"')
+                assert list(good.values()) == [poll + 1]
+            calls[name] = sum(call.outcome == "OK" for call in stage.simulator.journal.calls)
+            if name == "both":
+                results = {query.name: query.result for query in stage.exporter.status().queries}
+                assert results["q"] == "success"
+                assert results["theirs"] != "success"
+                failed = await stage.series('errors_total.*account="(bad|main)".*kind="auth"')
+                assert sum(value for series, value in failed.items() if "bad" in series) == 3 + 9, (
+                    "once for each slice, then a probe for each poll"
+                )
+                assert sum(value for series, value in failed.items() if "main" in series) == 0
+                assert not await stage.series('^aliyun_vod_media.*account="bad"')
+
+    assert calls["both"] == calls["alone"] > 0
+
+
+async def test_what_stays_the_same_is_the_same_object() -> None:
+    async with Accounts(keys, meter=FakeMeter()) as accounts:
+        async with accounts.opened(settings("name: a", "name: b", "name: c")) as first:
+            accounts.adopt(first)
+        before = accounts.sources
+
+        changed = settings("name: a, limits: {concurrency: 9}", "name: b, timeout: 3s", "name: d")
+        async with accounts.opened(changed) as second:
+            accounts.adopt(second)
+
+        assert accounts.settings == changed
+        assert accounts.sources.keys() == {"a", "b", "d"}
+        assert accounts.sources["a"] is before["a"]
+        assert accounts.sources["b"] is not before["b"]
+
+
+async def test_what_was_opened_in_vain_leaves_no_trace() -> None:
+    meter = FakeMeter()
+    async with Accounts(keys, meter=meter) as accounts:
+        async with accounts.opened(settings("name: a")) as first:
+            accounts.adopt(first)
+        before, told = accounts.sources, list(meter.rates)
+        assert told == [5.0]
+
+        refused = settings(
+            "name: a, limits: {requests_per_second: 1}",
+            "name: b",
+            "name: c, credentials: {access_key_id: k, access_key_secret: s}",
+        )
+        with pytest.raises(StartError, match="account c: no"):
+            async with accounts.opened(refused):
+                pass
+        async with accounts.opened(settings("name: a", "name: b")):
+            pass  # not adopted
+
+        assert accounts.sources == before
+        assert meter.rates == told
+        assert meter.accounts == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [(1.0, (5.0, 4, 100)), (0.5, (2.5, 2, 50)), (0.1, (0.5, 1, 10)), (0.0, (0.001, 1, 1))],
+)
+def test_a_part_of_a_limit_never_becomes_no_limit(part: float, expected: tuple[float, int, int]) -> None:
+    given = settings("name: a, limits: {calls_per_day: 100}", "name: b")
+    limited, unlimited = (account.limits for account in of_share(given, {"a": part, "b": part}))
+
+    assert (limited.requests_per_second, limited.concurrency, limited.calls_per_day) == pytest.approx(expected)
+    assert unlimited.calls_per_day == 0
+
+
+def test_an_account_that_no_query_names_keeps_its_limits() -> None:
+    given = settings("name: a")
+    assert of_share(given, {}) == given

@@ -1,0 +1,120 @@
+"""Certificates for tests, made when they run: a CA, servers and clients of it, and strangers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+SERVER: Final = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+CLIENT: Final = (
+    x509.DNSName("prometheus.example"),
+    x509.RFC822Name("prometheus@example.com"),
+    x509.IPAddress(ipaddress.ip_address("2001:db8::1")),
+    x509.UniformResourceIdentifier("spiffe://example/prometheus"),
+)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate and its key."""
+
+    certificate: x509.Certificate
+    key: Key
+
+    @property
+    def cert_pem(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.PEM)
+
+    def key_pem(self, passphrase: bytes | None = None) -> bytes:
+        protection = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)
+
+
+def issue(
+    name: str,
+    *,
+    by: Issued | None = None,
+    sans: tuple[x509.GeneralName, ...] = (),
+    key: Key | None = None,
+    ca: bool = False,
+    client: bool = False,
+) -> Issued:
+    """A certificate signed by another, or by itself."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by.certificate.subject if by else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    if sans:
+        builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+    if not ca:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    return Issued(builder.sign(by.key if by else key, hashes.SHA256()), key)
+
+
+@functools.cache
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65_537, 2048)
+
+
+@functools.cache
+def weak_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65_537, 1024)  # noqa: S505 - weak is the point
+
+
+@functools.cache
+def authority() -> Issued:
+    return issue("Test CA", ca=True)
+
+
+@functools.cache
+def issued() -> dict[str, Issued]:
+    """By the name that the files of the corpus use."""
+    ca = authority()
+    return {
+        "ca": ca,
+        "server": issue("server", by=ca, sans=SERVER),
+        "other": issue("other", by=ca, sans=SERVER),
+        "rsa": issue("rsa", by=ca, sans=SERVER, key=rsa_key()),
+        "client": issue("client", by=ca, sans=CLIENT, client=True),
+        "nameless": issue("nameless", by=ca, client=True),
+        "stranger": issue("stranger", sans=CLIENT, client=True),
+    }
+
+
+def write(folder: Path) -> None:
+    """All of them as NAME.crt and NAME.key, and some files that are none."""
+    for name, each in issued().items():
+        (folder / f"{name}.crt").write_bytes(each.cert_pem)
+        (folder / f"{name}.key").write_bytes(each.key_pem())
+    server = issued()["server"]
+    (folder / "chain.crt").write_bytes(server.cert_pem + authority().cert_pem)
+    (folder / "locked.key").write_bytes(server.key_pem(b"passphrase"))
+    (folder / "junk.pem").write_text("no PEM\n")

@@ -1,0 +1,210 @@
+"""Limits as clients meet them, over real sockets; time is short here and never slept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.web.limits import Limits
+from tests.web.clients import PATIENCE, Client, Refused, parsed
+from tests.web.stage import front_door, prepared
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+BODY = bytes(range(256)) * 40_000
+
+
+async def large(_request: Request) -> Response:
+    return Response(BODY)
+
+
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+APP = Starlette(routes=[Route("/large", large), Route("/echo", echo, methods=["POST"])])
+# What has a limit in a test is ended within a second or two; all else has the time it needs.
+QUICK = Limits(request_seconds=0.2)
+QUICK_READING = Limits(reading_seconds=0.2)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    port: int, context: ssl.SSLContext | None = None
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    name = "localhost" if context else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield reader, writer
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the connection ends, also when it ends badly."""
+    whole = bytearray()
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65_536):
+            whole += piece
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_an_answer_of_many_pieces_arrives_whole(tmp_path: Path, *, tls: bool) -> None:
+    path = prepared(tmp_path, TLS) if tls else None
+    prepared(tmp_path, TLS)
+    async with front_door(path, APP) as (port, _):
+        for _ in range(2):
+            assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf",
+    ],
+    ids=["nothing", "half a line", "half a head", "half a body"],
+)
+async def test_who_does_not_come_to_the_point_is_sent_away(said: bytes) -> None:
+    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+        writer.write(said)
+        assert await rest(reader) == b""
+
+
+async def test_a_second_request_has_to_come_to_the_point_too() -> None:
+    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /lar")
+        answer = parsed(await rest(reader))
+        assert (answer.status, answer.body) == (200, b"3")
+
+
+async def test_half_a_handshake_is_sent_away(tmp_path: Path) -> None:
+    async with front_door(prepared(tmp_path, TLS), APP, QUICK) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"\x16\x03\x01\x02\x00")
+        assert await rest(reader) == b""
+
+
+async def test_who_is_slow_between_requests_is_not_sent_away() -> None:
+    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+        for _ in range(2):
+            writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+            assert (await reader.readuntil(b"\r\n\r\n3")).startswith(b"HTTP/1.1 200")
+            async with front_door(None, APP, QUICK) as (other, _), connected(other) as (impatient, _):
+                assert await rest(impatient) == b"", "so long it is"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *, tls: bool) -> None:
+    path = prepared(tmp_path, TLS) if tls else None
+    prepared(tmp_path, TLS)
+    client = Client(tls=tls, path="/large")
+    async with (
+        front_door(path, APP, QUICK_READING) as (port, _),
+        connected(port, client.context(tmp_path)) as (reader, writer),
+    ):
+        writer.write(client.request())
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.TaskGroup() as group:
+            others = [group.create_task(client.ask(port, tmp_path)) for _ in range(4)]
+        assert all(other.result().body == BODY for other in others)
+        while not reader.at_eof():  # to read on shows that the rest never comes
+            async with front_door(None, APP, QUICK) as (other_port, _), connected(other_port) as (impatient, _):
+                assert await rest(impatient) == b""
+            found = await rest(reader)
+            assert len(found) < len(BODY)
+
+
+async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Path) -> None:
+    limits = Limits(held_bytes=len(BODY) * 2)
+    client = Client(tls=False, path="/large")
+    async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
+        stuck = [await stack.enter_async_context(connected(port)) for _ in range(6)]
+        for reader, writer in stuck:
+            writer.write(client.request())
+            await reader.readuntil(b"\r\n\r\n")
+        assert (await client.ask(port, tmp_path)).body == BODY
+        got = [len(await rest(reader)) for reader, _ in stuck]
+        assert sum(size == len(BODY) for size in got) <= 2
+        assert sum(size < len(BODY) for size in got) >= 4
+
+
+async def test_a_crowd_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
+    async with front_door(None, APP, Limits(connections=8)) as (port, _), contextlib.AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(connected(port)) for _ in range(40)]
+        assert (await Client(tls=False, path="/large").ask(port, tmp_path)).body == BODY
+        assert [await rest(reader) for reader, _ in crowd[:32]] == [b""] * 32
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_a_head_that_is_too_large_is_refused(tmp_path: Path, *, tls: bool) -> None:
+    path = prepared(tmp_path, TLS) if tls else None
+    prepared(tmp_path, TLS)
+    async with front_door(path, APP) as (port, _):
+        with contextlib.suppress(Refused):  # the refusal may be lost when the rest of the head is still under way
+            answer = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 100_000}).ask(port, tmp_path)
+            assert answer.status == 400
+        fitting = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 12_000}).ask(port, tmp_path)
+        assert fitting.status == 200
+
+
+async def test_it_stops_at_once_though_somebody_is_half_way(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+            reader, _ = await stack.enter_async_context(connected(port))
+        assert await rest(reader) == b""
+
+
+async def test_a_session_ends_with_tls_own_goodbye(tmp_path: Path) -> None:
+    async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+        context = Client().context(tmp_path)
+        assert context
+        # Without the goodbye, Python's ssl takes the end of the connection for an attack.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        async with connected(port, context) as (reader, writer):
+            writer.write(Client(path="/large").request())
+            assert (await reader.read(-1)).endswith(BODY)
+
+
+async def test_no_session_is_resumed(tmp_path: Path) -> None:
+    """Or a certificate that was let in once would be let in although it no longer is."""
+    async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+
+        def reused(version: ssl.TLSVersion) -> bool:
+            import socket  # noqa: PLC0415 - the plain one, for a session that asyncio does not hand out
+
+            context = Client().context(tmp_path)
+            assert context
+            context.maximum_version = version
+            session: ssl.SSLSession | None = None
+            resumed: bool | None = True
+            for _ in range(2):
+                with (
+                    socket.create_connection(("127.0.0.1", port)) as raw,
+                    context.wrap_socket(raw, server_hostname="localhost", session=session) as secured,
+                ):
+                    secured.sendall(Client(path="/large").request())
+                    while secured.recv(65_536):
+                        pass
+                    session, resumed = secured.session, secured.session_reused
+            return bool(resumed)
+
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            assert not await asyncio.to_thread(reused, version)
