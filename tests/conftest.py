@@ -34,9 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.usefixtures("missing_tool"))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def pristine_logs() -> Iterator[None]:
-    """Whatever a test does to the logs of the process is undone."""
+    """Whatever a test does to the logs of the process is undone: any test may come after it."""
     root = logging.getLogger()
     before = root.handlers, root.level
     yield

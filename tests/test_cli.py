@@ -12,7 +12,6 @@ from exporter.cli import COMMANDS, main
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("pristine_logs")
 
 VALID = "queries: [{name: q, media: all}]"
 

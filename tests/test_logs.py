@@ -9,8 +9,6 @@ import structlog
 
 from exporter import logs
 
-pytestmark = pytest.mark.usefixtures("pristine_logs")
-
 
 @pytest.fixture
 def stream() -> io.StringIO:

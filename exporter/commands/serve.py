@@ -97,6 +97,8 @@ async def told_to_stop() -> AsyncGenerator[asyncio.Event]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # So many signals that they fill what wakes the loop are nothing to complain of: it is awake then.
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
     try:
         yield stop
     finally:

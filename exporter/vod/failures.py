@@ -46,8 +46,8 @@ _METADATA_STATUS: Final = re.compile(r"ECS metadata service. HttpCode=(\d{3})")
 _NO_EXPIRED_KEYS: Final = "No cached value was found."
 # What comes after these words, or in braces, is what a server, a program or a file said.
 _FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", re.DOTALL)
-# Nothing that long is a word; tokens are.
-_LONG: Final = re.compile(r"[\w+/=%.~-]{80,}")
+# Nothing that long is a word; tokens are. What begins with a slash is the path of a file.
+_LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
 # Whose messages are sentences of the library.
 _SPOKEN: Final = ("CredentialException", "ValueError")
 _EXTRA: Final = "'aliyun-vod-exporter[roles]'"

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import Config
 
-pytestmark = pytest.mark.usefixtures("pristine_logs")
 
 TWO_ACCOUNTS = """
 accounts: [{name: main}, {name: second}]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("pristine_logs")
 
 HEALTHY = b"aliyun-vod-exporter is healthy.\n"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def hangups_as_before(pristine_logs: None) -> Iterator[None]:  # noqa: ARG001 - used for what it undoes
+def hangups_as_before() -> Iterator[None]:
     """The command takes SIGHUP for good; the tests' own process must not."""
     before = signal.getsignal(signal.SIGHUP)
     yield

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,8 +58,8 @@ print(json.dumps({
 
 
 def in_containers(test: Callable[..., None]) -> Callable[..., None]:
-    """Skip the test where the engine is not installed; with pytest-xdist, build the image once."""
-    for mark in (*map(pytest.mark.tool, ("buildah", "podman", "runc")), pytest.mark.xdist_group("image")):
+    """Skip the test where the engine is not installed."""
+    for mark in map(pytest.mark.tool, ("buildah", "podman", "runc")):
         test = mark(test)
     return test
 
@@ -68,9 +69,10 @@ def facts(engine: Engine, *flags: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine() -> Iterator[Engine]:
     """A store with the base in it, on a machine that runs containers; else the tests are skipped and say so."""
-    engine = Engine(tmp_path_factory.mktemp("engine"))
+    # podman takes no longer path than 50 characters, and pytest's own are as long as they get.
+    engine = Engine(Path(tempfile.mkdtemp(prefix="vod-")))
     try:
         make_base(engine)
         engine.run(BASE, "python", "-c", "")

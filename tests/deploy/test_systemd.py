@@ -47,7 +47,6 @@ def test_its_exposure_is_at_most_2(tmp_path: Path) -> None:
     assert analyzed("security", "--offline=true", "--threshold=20", bare)[0] != 0
 
 
-@pytest.mark.usefixtures("pristine_logs")
 def test_the_program_understands_how_it_is_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = SETTINGS["ExecStart"].replace("${STATE_DIRECTORY}", str(tmp_path)).replace("$ARGS", "--log.format=json")
     program, *argv = shlex.split(start)

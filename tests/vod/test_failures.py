@@ -42,6 +42,9 @@ def retried(cause: Exception) -> Exception:
         return error
 
 
+LONG_PATH = "/run/" + "secrets/" * 12 + "token"
+
+
 @pytest.mark.parametrize(
     ("error", "message", "advice"),
     [
@@ -81,6 +84,7 @@ def retried(cause: Exception) -> Exception:
         (retried(ConnectionRefusedError()), "no answer from sts.x: it refused the connection", "network"),
         (retried(OSError()), "no answer from sts.x: the connection failed", "network"),
         (FileNotFoundError(2, "No such file", "/run/token"), "cannot read /run/token: No such file", "may read"),
+        (FileNotFoundError(2, "No such file", LONG_PATH), f"cannot read {LONG_PATH}: No such file", "may read"),
         (ImportError("No module named 'x'"), "cannot be imported: No module named 'x'", "pip install"),
         (KeyError(SECRET), "what sts.x gave cannot be understood (KeyError)", ""),
         (OSError(f"hunter2 {SECRET}"), "what sts.x gave cannot be understood (OSError)", ""),
