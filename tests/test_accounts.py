@@ -50,7 +50,7 @@ async def test_one_account_with_a_wrong_key_neither_slows_nor_stops_another() ->
                 assert list(good.values()) == [poll + 1]
             calls[name] = sum(call.outcome == "OK" for call in stage.simulator.journal.calls)
             if name == "both":
-                results = {query.name: query.result for query in stage.exporter.status().queries}
+                results = {report.query.name: report.result for report in stage.exporter.reports()}
                 assert results["q"] == "success"
                 assert results["theirs"] != "success"
                 failed = await stage.series('errors_total.*account="(bad|main)".*kind="auth"')

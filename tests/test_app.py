@@ -116,9 +116,9 @@ async def test_ready_once_every_query_was_polled_whatever_came_of_it() -> None:
         await stage.exporter.poll(stage.exporter.queries[1])
         assert stage.exporter.awaited() == []
 
-        status = stage.exporter.status()
-        assert [(query.name, query.result) for query in status.queries] == [("q", "success"), ("other", "failure")]
-        assert status.series > 100
+        results = [(report.query.name, report.result) for report in stage.exporter.reports()]
+        assert results == [("q", "success"), ("other", "failure")]
+        assert stage.exporter.publication().series > 100
 
 
 async def test_every_self_metric_that_can_be_known_exists_before_the_first_poll() -> None:
@@ -217,7 +217,7 @@ async def test_it_polls_and_serves_until_told_to_stop() -> None:
 
     assert 'aliyun_vod_query_polls_total{query="q",result="success"} 1.0' in metrics
     assert 'aliyun_vod_query_next_poll_timestamp_seconds{query="q"}' in metrics
-    assert "<td>success</td>" in page
+    assert "</span> success</span>" in page
     async with httpx.AsyncClient() as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(place)

@@ -83,3 +83,23 @@ async def test_rows_that_the_service_counts_but_does_not_list_are_told(capsys: p
     await asked.poll(asked.queries[0])
 
     assert "rows missing" in capsys.readouterr().out
+
+
+async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:
+    world = World()
+    world.put([row("a")])
+    asked = exporter(world)
+    before = await asked.status()
+    asked.next_poll("q", 1234.0)
+    await asked.poll(asked.queries[0])
+
+    after = await asked.status()
+
+    assert (before.awaited, before.reports, before.next_polls) == (("q",), (), {})
+    assert (after.awaited, after.next_polls) == ((), {"q": 1234.0})
+    assert [report.query.name for report in after.reports] == ["q"]
+    assert [published.slice.account for published in after.publication.slices] == ["main"]
+    assert after.snapshot is asked.poller.snapshot
+    assert [(account.name, account.credentials) for account in after.accounts] == [("main", "default")]
+    assert (after.settings.series_limit, after.settings.storage_retention) == (50, None)
+    assert "aliyun_vod_query_polls_total" in {number.name for number in after.numbers}

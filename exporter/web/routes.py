@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.applications import Starlette
@@ -9,18 +10,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.pages import index
+from exporter.errors import ExporterError
+from exporter.web.status.routes import STATUS_PATH, status_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
-    from exporter.web.pages import Status
+    from exporter.web.status.observed import Observed
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:;"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
     "Referrer-Policy": "no-referrer",
 }
 
@@ -29,8 +35,13 @@ class Scraped(Protocol):
     """The answer to a scrape."""
 
     @property
-    def body(self) -> bytes:
-        """The exposition, compressed where `encoding` says so."""
+    def parts(self) -> Iterable[bytes]:
+        """The exposition, compressed where `content_encoding` says so; parts may be made as they are asked for."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """How many bytes the parts have together."""
         ...
 
     @property
@@ -55,20 +66,25 @@ class Exporter(Protocol):
         """The queries that were not yet polled to their end."""
         ...
 
-    def status(self) -> Status:
-        """The state at a glance."""
+    async def status(self) -> Observed:
+        """How it stands at this instant."""
         ...
 
 
-def routes(exporter: Exporter, telemetry_path: str = "/metrics") -> Starlette:
-    """The application: `/`, the telemetry path, `/-/healthy` and `/-/ready`."""
+def routes(
+    exporter: Exporter, telemetry_path: str = "/metrics", reload: Callable[[], Awaitable[None]] | None = None
+) -> Starlette:
+    """The application: `/`, `/api/v1/status`, the telemetry path, `/-/healthy`, `/-/ready` and `/-/reload`.
+
+    `reload` raises ExporterError when it changed nothing; None: nobody may ask for it over HTTP.
+    """
 
     async def metrics(request: Request) -> Response:
         scraped = await exporter.scrape(request.headers.get("accept"), request.headers.get("accept-encoding"))
         headers = {**HEADERS, "Content-Type": scraped.content_type, "Vary": "Accept, Accept-Encoding"}
         if scraped.content_encoding:
             headers["Content-Encoding"] = scraped.content_encoding
-        return Response(scraped.body, headers=headers)
+        return _Exposition(scraped, headers)
 
     async def healthy(_request: Request) -> Response:
         return PlainTextResponse("aliyun-vod-exporter is healthy.\n", headers=HEADERS)
@@ -80,13 +96,10 @@ def routes(exporter: Exporter, telemetry_path: str = "/metrics") -> Starlette:
             return PlainTextResponse(waiting, status_code=503, headers=HEADERS)
         return PlainTextResponse("aliyun-vod-exporter is ready.\n", headers=HEADERS)
 
-    async def page(_request: Request) -> Response:
-        return Response(index(exporter.status(), telemetry_path), media_type="text/html", headers=HEADERS)
-
     async def refused(_request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):  # pragma: no cover - starlette hands over what is registered below
             raise error
-        known = f"/, {telemetry_path}, /-/healthy, /-/ready"
+        known = f"/, {telemetry_path}, {STATUS_PATH}, /-/healthy, /-/ready, /-/reload"
         text = {404: f"Not found. There is {known}.\n", 405: "Method not allowed.\n"}.get(
             error.status_code, f"{error.detail}\n"
         )
@@ -98,9 +111,42 @@ def routes(exporter: Exporter, telemetry_path: str = "/metrics") -> Starlette:
             Route(telemetry_path, metrics, methods=["GET"]),
             Route("/-/healthy", healthy, methods=["GET"]),
             Route("/-/ready", ready, methods=["GET"]),
-            Route("/", page, methods=["GET"]),
+            Route("/-/reload", _reloading(reload), methods=["POST"]),
+            *status_routes(exporter, telemetry_path, HEADERS),
         ],
         exception_handlers={HTTPException: refused},
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _Exposition(Response):
+    """An answer in parts that many share: never joined, never copied, and each taken when the one before has gone."""
+
+    def __init__(self, scraped: Scraped, headers: Mapping[str, str]) -> None:
+        super().__init__(headers={**headers, "Content-Length": str(scraped.length)})
+        self._parts = scraped.parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if scope["method"] != "HEAD":
+            for part in self._parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                # Others have their turn, also where the client has gone and nothing is sent any more.
+                await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _reloading(reload: Callable[[], Awaitable[None]] | None) -> Callable[[Request], Awaitable[Response]]:
+    async def reloaded(_request: Request) -> Response:
+        if reload is None:
+            text = "Lifecycle API is not enabled. Start with --web.enable-lifecycle, or send SIGHUP.\n"
+            return PlainTextResponse(text, status_code=403, headers=HEADERS)
+        try:
+            await reload()
+        except ExporterError as error:
+            text = f"Failed to reload; the configuration before is still in use.\n{error}\n"
+            return PlainTextResponse(text, status_code=500, headers=HEADERS)
+        return PlainTextResponse("The configuration is reloaded.\n", headers=HEADERS)
+
+    return reloaded

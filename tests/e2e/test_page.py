@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # ships no types
 from playwright.async_api import async_playwright
 from starlette.applications import Starlette
 
@@ -45,11 +45,11 @@ ARGUMENTS = [
 PICTURES = os.environ.get("PAGE_PICTURES")
 
 CONFIGURED = (
-    CONFIGURATION.replace("every: 15m", "every: 15m, account: main")
+    CONFIGURATION.replace("name: q,", "name: catalogue, account: main,")
     + "  - {name: month, account: main, media: {top: 20, by: plays}, days_ago: [DAYS], every: 1h}\n".replace(
         "DAYS", ", ".join(map(str, range(30)))
     )
-    + "  - {name: theirs, account: second, media: {ids: [nobody-has-this]}, days_ago: [1, 8]}\n"
+    + "  - {name: campaign, account: second, media: {ids: [nobody-has-this]}, days_ago: [1, 8]}\n"
 ).replace(
     "queries:\n",
     "  - name: second\n"
@@ -121,10 +121,10 @@ async def tab(chromium: Browser, url: str, **context: object) -> AsyncGenerator[
 
 
 LOOKS = {
-    "wide": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "locale": "en-US"},
-    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark", "locale": "en-US"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "locale": "en-US"},
-    "chinese": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", "locale": "zh-CN"},
+    "wide": {"viewport": {"width": 1280, "height": 1500}, "color_scheme": "light", "locale": "en-US"},
+    "dark": {"viewport": {"width": 1280, "height": 1500}, "color_scheme": "dark", "locale": "en-US"},
+    "phone": {"viewport": {"width": 390, "height": 1500}, "color_scheme": "light", "locale": "en-US"},
+    "chinese": {"viewport": {"width": 1280, "height": 1500}, "color_scheme": "light", "locale": "zh-CN"},
     "narrow": {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark", "locale": "zh-CN"},
 }
 
@@ -135,7 +135,7 @@ async def inspected(chromium: Browser, url: str, look: str, picture: str) -> Non
         found = await Axe().run(opened.page)
         fits = await opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         if PICTURES:
-            await opened.page.screenshot(path=Path(PICTURES) / f"page-{picture}.png", full_page=True)
+            await opened.page.screenshot(path=Path(PICTURES) / f"page-{picture}.png")
     assert found.violations_count == 0, found.generate_report()
     assert fits
     assert opened.console == []
@@ -191,7 +191,9 @@ async def test_the_media_that_collapsed_is_the_largest_fall() -> None:
 
         spark = opened.page.get_by_role("img")
         assert "days not known: " in str(await spark.get_attribute("aria-label"))
-        assert (await spark.bounding_box() or {}).get("width") == 120
+        box = await spark.bounding_box()
+        assert box is not None
+        assert box["width"] == 120
 
 
 async def test_the_first_stop_of_the_keyboard_skips_to_the_content() -> None:

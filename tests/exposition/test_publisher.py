@@ -167,3 +167,16 @@ async def test_scrapes_that_come_together_wait_for_one_rendering_in_a_thread() -
     assert await asyncio.gather(*scrapes) == [(0,)] * 5
     assert len(world.renderer.rendered) == 1
     assert threading.get_ident() not in world.renderer.threads
+
+
+async def test_what_is_shown_is_what_the_exposition_was_rendered_from() -> None:
+    world = World()
+    world.learn()
+    rendered = await world.publisher.current()
+
+    snapshot, rules, publication = await world.publisher.shown()
+
+    assert snapshot is world.snapshot
+    assert rules.series_limit == 1000
+    assert tuple(published.days_ago for published in publication.slices) == rendered
+    assert len(world.renderer.rendered) == 1

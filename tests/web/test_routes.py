@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from exporter.web.pages import QueryStatus, Status
 from exporter.web.routes import routes
+from tests.web.status.examples import observed
+
+if TYPE_CHECKING:
+    from exporter.web.status.observed import Observed
 
 
 @dataclass(frozen=True)
 class Answered:
-    body: bytes = b"aliyun_vod_media_plays 1\n"
+    parts: tuple[bytes, ...] = (b"aliyun_vod_media_", b"plays 1\n")
+    length: int = 25
     content_type: str = "text/plain; version=0.0.4; charset=utf-8"
     content_encoding: str | None = None
 
@@ -20,7 +25,6 @@ class Answered:
 class FakeExporter:
     answer: Answered = field(default_factory=Answered)
     waiting: tuple[str, ...] = ()
-    queries: tuple[QueryStatus, ...] = ()
     asked: list[tuple[str | None, str | None]] = field(default_factory=list)
 
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> Answered:
@@ -30,8 +34,8 @@ class FakeExporter:
     def awaited(self) -> tuple[str, ...]:
         return self.waiting
 
-    def status(self) -> Status:
-        return Status("1.2.3", 1_711_000_000.0, 42, self.queries)
+    async def status(self) -> Observed:
+        return observed()
 
 
 async def request(exporter: FakeExporter, path: str, method: str = "GET", **headers: str) -> httpx.Response:
@@ -58,7 +62,7 @@ async def test_head_tells_the_length_without_the_body() -> None:
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "25")
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/"])
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/", "/api/v1/status"])
 async def test_another_method_is_refused_with_those_allowed(path: str) -> None:
     answer = await request(FakeExporter(), path, "POST")
 
@@ -66,11 +70,27 @@ async def test_another_method_is_refused_with_those_allowed(path: str) -> None:
     assert {method.strip() for method in answer.headers["allow"].split(",")} == {"GET", "HEAD"}
 
 
-@pytest.mark.parametrize("path", ["/metrics/", "/favicon.ico", "/-/reload", "/%00", "/..%2fetc/passwd"])
+@pytest.mark.parametrize("path", ["/metrics/", "/favicon.ico", "/-/quit", "/%00", "/..%2fetc/passwd"])
 async def test_anything_else_is_not_found(path: str) -> None:
     answer = await request(FakeExporter(), path)
 
-    assert (answer.status_code, answer.text) == (404, "Not found. There is /, /metrics, /-/healthy, /-/ready.\n")
+    assert (answer.status_code, answer.text) == (
+        404,
+        "Not found. There is /, /metrics, /api/v1/status, /-/healthy, /-/ready, /-/reload.\n",
+    )
+
+
+async def test_only_post_reloads() -> None:
+    answer = await request(FakeExporter(), "/-/reload")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_a_reload_needs_the_lifecycle_flag() -> None:
+    answer = await request(FakeExporter(), "/-/reload", "POST")
+
+    assert answer.status_code == 403
+    assert answer.text.startswith("Lifecycle API is not enabled.")
 
 
 async def test_healthy_while_it_lives() -> None:
@@ -88,30 +108,8 @@ async def test_ready_once_every_query_was_polled() -> None:
     assert (ready.status_code, ready.text) == (200, "aliyun-vod-exporter is ready.\n")
 
 
-async def test_the_page_links_everything_and_shows_the_state() -> None:
-    queries = (
-        QueryStatus("headline", "main", "success", 1_711_000_000.0, 1_711_000_900.0),
-        QueryStatus("<script>", "main", None, None, None),
-    )
-
-    answer = await request(FakeExporter(queries=queries), "/")
-
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    for expected in (
-        'href="/metrics"',
-        'href="/-/healthy"',
-        'href="/-/ready"',
-        "Version 1.2.3",
-        "publishing 42 series",
-    ):
-        assert expected in answer.text
-    assert "<td>headline</td><td>main</td><td>2024-03-21 05:46:40 UTC</td><td>success</td>" in answer.text
-    assert "<script>" not in answer.text
-    assert "waiting for the first poll" in answer.text
-
-
 async def test_every_answer_carries_the_headers_that_browsers_should_obey() -> None:
-    for path in ("/", "/metrics", "/-/ready", "/nothing"):
+    for path in ("/", "/?page=0", "/api/v1/status", "/metrics", "/-/ready", "/nothing"):
         answer = await request(FakeExporter(), path)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")

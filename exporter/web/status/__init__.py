@@ -1,0 +1,1 @@
+"""The state of the exporter for people and scripts: the page at `/` and `/api/v1/status`."""

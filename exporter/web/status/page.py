@@ -1,0 +1,122 @@
+"""The view as HTML: rendered at the server, with nothing in it that a browser might run."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
+from exporter.web.status import spelling
+from exporter.web.status.choice import MEDIA_SORTS, SORTS
+from exporter.web.status.sparkline import HEIGHT, WIDTH, sparkline
+from exporter.web.status.view import State
+from exporter.web.status.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from exporter.web.status.view import DayView, View
+
+# A sign for each, so that colour is never all that tells them apart.
+SIGNS: Final[Mapping[str, str]] = {
+    State.SETTLED: "\N{CHECK MARK}",
+    State.UNSETTLED: "\N{MIDLINE HORIZONTAL ELLIPSIS}",
+    State.NOT_READY: "?",
+    State.STALE: "!",
+    State.UNANSWERED: "\N{WHITE CIRCLE}",
+}
+# A fall that is as large as what alerts on drops begin with.
+LARGE_FALL: Final = -0.5
+_SHADES: Final = 4
+
+
+class Pages:
+    """Renders the page; reads its template and stylesheet once.
+
+    `telemetry_path` is where Prometheus scrapes. `stylesheet` is served at `stylesheet_path`, which names what is in
+    it, so that a browser may keep it for ever.
+    """
+
+    def __init__(self, telemetry_path: str) -> None:
+        self.stylesheet = files("exporter.web.status").joinpath("templates", "page.css").read_bytes()
+        digest = hashlib.sha256(self.stylesheet).hexdigest()[:16]
+        self.stylesheet_path = f"/static/page-{digest}.css"
+        self._links = (
+            (telemetry_path, "link_metrics"),
+            ("/api/v1/status", "link_status"),
+            ("/-/healthy", "link_healthy"),
+            ("/-/ready", "link_ready"),
+        )
+        environment = Environment(
+            loader=PackageLoader("exporter.web.status"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {
+            "number": spelling.number,
+            "percent": spelling.percent,
+            "duration": spelling.duration,
+            "instant": spelling.instant,
+            "spans": spelling.spans,
+            "visible": spelling.visible,
+        }
+        environment.globals |= {
+            "signs": SIGNS,
+            "sparkline": sparkline,
+            "spark_size": (WIDTH, HEIGHT),
+            "shade": _shade,
+            "worst": _worst,
+            "large_fall": LARGE_FALL,
+            "states": tuple(State),
+        }
+        self._template = environment.get_template("page.html")
+
+    def render(self, view: View, language: str) -> bytes:
+        """The whole page, in a language of `words.LANGUAGES`."""
+        said = words(language)
+        html = self._template.render(
+            view=view,
+            t=said,
+            ago=partial(spelling.ago, now=view.now, words=said),
+            selects=tuple(_selects(view, said)),
+            links=self._links,
+            stylesheet_path=self.stylesheet_path,
+        )
+        return html.encode()
+
+
+def _selects(view: View, said: Mapping[str, str]) -> Iterator[tuple[str, str, list[tuple[str | int | None, str]]]]:
+    """What can be chosen from: parameter, label, and each value with what is shown for it."""
+
+    def named(names: Iterable[str]) -> list[tuple[str | int | None, str]]:
+        return [("", said["any"]), *((name, spelling.visible(name)) for name in names)]
+
+    def spelt(values: Iterable[str], prefix: str) -> list[tuple[str | int | None, str]]:
+        return [(value, said[f"{prefix}_{value}"]) for value in values]
+
+    asked = [(day.days_ago, f"{day.play_date} ({day.days_ago})") for day in reversed(view.days) if day.slices]
+    yield "account", said["account"], named(account.name for account in view.accounts)
+    yield "query", said["query"], named(query.name for query in view.queries)
+    yield "days_ago", said["day"], [("", said["any"]), *asked]
+    yield "state", said["state"], [("", said["any"]), *spelt(State, "state")]
+    yield "terminal_type", said["terminal_type"], named(("all", *TERMINAL_TYPES))
+    yield "os", said["os"], named(("all", *OPERATING_SYSTEMS))
+    yield "region", said["region"], named(("all", *REGIONS))
+    yield "media_sort", said["sort_media"], spelt(MEDIA_SORTS, "media_sort")
+    yield "sort", said["sort_slices"], spelt(SORTS, "sort")
+
+
+def _shade(day: DayView) -> int:
+    """How much of a day is settled: from 0, nothing, to 4, all of it."""
+    return day.states.get(State.SETTLED, 0) * _SHADES // day.slices
+
+
+def _worst(day: DayView) -> State:
+    """The worst state that any slice of a day is in."""
+    return next(state for state in State if state in day.states)
