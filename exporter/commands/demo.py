@@ -78,8 +78,9 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    # Yesterday is not final before 09:00 UTC+8, and alerts and dashboards compare final days only: it fell the day before.
-    simulator = Simulator(Settings(media=arguments.media, collapse_on=days.play_date(time.time(), 2)))
+    # Alerts compare final days only, and yesterday is not final before 09:00 UTC+8: it fell the day before.
+    collapse_on = days.play_date(time.time(), 2)
+    simulator = Simulator(Settings(media=arguments.media, collapse_on=collapse_on))
     with bound(["127.0.0.1:0"]) as sockets:
         (endpoint,) = urls(sockets)
         async with told_to_stop() as stop, serving(simulator.app, sockets, date_header=False):

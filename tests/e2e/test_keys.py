@@ -1,0 +1,68 @@
+"""The key of an account is exchanged under a running scraper: no failed scrape, no restart."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from tests.e2e.processes import exporter, get, patch, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LISTEN: Final = "--web.listen-address=127.0.0.1:0"
+CONFIGURATION: Final = """
+accounts:
+  - name: main
+    endpoint: {endpoint}
+    credentials: {{access_key_id_file: key_id, access_key_secret_file: key_secret}}
+    limits: {{requests_per_second: 100}}
+queries: [{{name: q, media: all, days_ago: [0], every: 10s}}]
+"""
+SUCCESSES: Final = 'aliyun_vod_query_polls_total{query="q",result="success"} '
+
+
+def write_key(folder: Path, key_id: str, secret: str) -> None:
+    for name, content in (("key_id", key_id), ("key_secret", secret)):
+        (folder / "new").write_text(f"{content}\n")
+        (folder / "new").rename(folder / name)
+
+
+def successes(url: str) -> float:
+    (line,) = (line for line in get(f"{url}/metrics").text.splitlines() if line.startswith(SUCCESSES))
+    return float(line.removeprefix(SUCCESSES))
+
+
+def test_a_key_is_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
+    write_key(tmp_path, "simulator", "simulator-secret")
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def scrape(url: str) -> None:
+        with httpx.Client(timeout=60) as client:
+            while not stop.wait(0.05):
+                statuses.append(client.get(f"{url}/metrics").status_code)
+
+    with exporter(tmp_path, "simulate", LISTEN, "--media=5", "--admin") as simulator:
+        (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint=simulator.url()))
+        with exporter(tmp_path, "serve", LISTEN) as daemon:
+            url = daemon.url()
+            scraper = threading.Thread(target=scrape, args=(url,))
+            scraper.start()
+            try:
+                before = until(lambda: successes(url), "the first poll")
+                exchanged = {"credentials": {"access_key_id": "second", "access_key_secret": "another-secret"}}
+                patch(f"{simulator.url()}/_admin/conditions", json=exchanged).raise_for_status()
+                write_key(tmp_path, "second", "another-secret")
+                # One that was under way when the key changed may have had the old one.
+                until(lambda: successes(url) >= before + 2, "polls with the new key")
+            finally:
+                stop.set()
+                scraper.join()
+            assert daemon.stop() == 0
+        said = daemon.said()
+    assert set(statuses) == {200}
+    for secret in ("simulator-secret", "another-secret", "Traceback"):
+        assert secret not in said
