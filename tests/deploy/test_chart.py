@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -54,9 +55,9 @@ def manifests(case: str, *more: str, chart: Path = CHART) -> tuple[Document, ...
     return tuple(document for document in yaml.safe_load_all(ran.stdout) if document)
 
 
-def refused(*sets: str) -> str:
+def refused(*sets: str, chart: Path = CHART) -> str:
     """Why helm does not render the chart with these `--set` arguments."""
-    ran = helm("template", "vod", str(CHART), *(word for value in sets for word in ("--set-json", value)))
+    ran = helm("template", "vod", str(chart), *(word for value in sets for word in ("--set-json", value)))
     assert ran.returncode != 0, ran.stdout
     return ran.stderr
 
@@ -222,6 +223,13 @@ def test_top_level_settings_are_those_of_the_exporter() -> None:
     assert set(chart_values.schema()["properties"]["config"]["properties"]) == set(Config.model_fields)
 
 
+def test_sections_of_the_web_configuration_are_those_of_the_exporter() -> None:
+    from exporter.web.config import SECTIONS  # noqa: PLC0415 - only this test needs it
+
+    sections = chart_values.schema()["properties"]["webConfig"]["properties"]["config"]["properties"]
+    assert set(sections) == set(SECTIONS)
+
+
 def test_another_configuration_restarts_the_exporter_and_another_key_does_not() -> None:
     def checksum(*sets: str) -> str:
         return str(pod(manifests("defaults", *sets))["metadata"]["annotations"]["checksum/config"])
@@ -241,9 +249,16 @@ def test_the_program_takes_the_flags(case: str, capsys: pytest.CaptureFixture[st
     containers = [
         each for spec in pods(manifests(case)) for each in spec.get("initContainers", []) + spec["containers"]
     ]
-    assert len(containers) == (3 if case == "demo" else 2)
-    for container in containers:
-        command, *flags = (arg.replace("$(SHARD)", "0") for arg in container["args"])
+    assert len(containers) == {"demo": 3, "mutual": 1}.get(case, 2)
+    probed = [
+        handler["command"][1:]
+        for container in containers
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+        if (handler := container.get(probe, {}).get("exec"))
+    ]
+    assert bool(probed) == (case in {"mutual", "probes"})
+    for argv in [*(container["args"] for container in containers), *probed]:
+        command, *flags = (arg.replace("$(SHARD)", "0") for arg in argv)
         with pytest.raises(SystemExit) as end:
             main([command, *flags, "--help"], {})
         assert end.value.code == 0
@@ -340,19 +355,101 @@ def test_probes_ask_what_each_is_for_and_can_be_left_out() -> None:
     assert other["readinessProbe"]["periodSeconds"] == 10
 
 
+HANDLERS: Final = {"exec", "grpc", "httpGet", "tcpSocket"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_probe_asks_in_one_way(case: str) -> None:
+    given = yaml.safe_load((VALUES / f"{case}.yaml").read_text()) or {}
+    container = exporter(manifests(case))
+    for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+        own = HANDLERS & (given.get(kind) or {}).keys()
+        if kind in container:
+            assert HANDLERS & container[kind].keys() == (own or {"httpGet"})
+            assert all(container[kind][handler] == given[kind][handler] for handler in own)
+
+
+def test_a_handler_of_one_s_own_keeps_the_chart_s_patience() -> None:
+    assert exporter(manifests("mutual"))["livenessProbe"].items() >= {"periodSeconds": 30, "timeoutSeconds": 5}.items()
+
+
+def test_where_nobody_gets_in_without_a_certificate_no_test_without_one_is_offered() -> None:
+    assert not kinds(manifests("mutual"), "Pod")
+    assert kinds(manifests("probes"), "Pod")
+
+
+def test_the_readme_shows_the_probes_of_a_server_that_demands_certificates() -> None:
+    (shown,) = (
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
+        if "exec:" in block
+    )
+    given = yaml.safe_load((VALUES / "mutual.yaml").read_text())
+    assert yaml.safe_load(shown).items() <= given.items()
+
+
+def test_of_labels_said_twice_the_more_particular_one_counts() -> None:
+    documents = manifests("mutual")
+    labels = {each["kind"]: each["metadata"]["labels"]["tier"] for each in documents}
+    assert labels.pop("Service") == "service"
+    assert set(labels.values()) == {"common"}
+    assert pod(documents)["metadata"]["labels"]["tier"] == "pod"
+
+
+OWN_NAMES: Final = ("name", "instance", "version", "managed-by", "component")
+LABELS: Final = (
+    "commonLabels",
+    "podLabels",
+    *(f"{who}.labels" for who in ("service", "serviceMonitor", "prometheusRule", "dashboards")),
+)
+
+
+@pytest.mark.parametrize("where", LABELS)
+@pytest.mark.parametrize("key", ["helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/component"])
+def test_the_chart_s_own_labels_cannot_be_said_again(where: str, key: str) -> None:
+    assert f"{where}: the label {key} is the chart's own" in refused(f'{where}={{"{key}": "a"}}')
+
+
+def test_no_labels_at_all_are_none_but_the_chart_s_own() -> None:
+    nothing = [f"{where}=null" for where in (*LABELS, "webConfig.config")]
+    everything = [f"{kind}.enabled=true" for kind in ("serviceMonitor", "prometheusRule", "dashboards")]
+    for document in manifests("defaults", *everything, *nothing):
+        own = {"helm.sh/chart", *(f"app.kubernetes.io/{name}" for name in OWN_NAMES)}
+        assert set(document["metadata"]["labels"]) <= own
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_key_is_there_twice(case: str) -> None:
+    ran = helm("template", "vod", str(CHART), f"--values={VALUES / case}.yaml")
+    assert ran.returncode == 0, ran.stderr
+    for document in yaml.compose_all(ran.stdout, yaml.SafeLoader):
+        assert list(_twice(document)) == []
+
+
+def _twice(node: yaml.Node | None) -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        yield from (key for key in set(keys) if keys.count(key) > 1)
+        for _, value in node.value:
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _twice(value)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_service_and_whoever_scrapes_find_the_exporter_and_not_the_test(case: str) -> None:
     documents = manifests(case)
     labels = pod(documents)["metadata"]["labels"].items()
     service = one(documents, "Service")
-    tests = one(documents, "Pod")["metadata"]["labels"].items()
+    tests = [each["metadata"]["labels"].items() for each in kinds(documents, "Pod")]
     for selector in [
         service["spec"]["selector"],
         workload(documents)["spec"]["selector"]["matchLabels"],
         *(each["spec"]["podSelector"]["matchLabels"] for each in kinds(documents, "NetworkPolicy")),
     ]:
         assert selector.items() <= labels
-        assert not selector.items() <= tests
+        assert not any(selector.items() <= labels_of_test for labels_of_test in tests)
     for monitor in kinds(documents, "ServiceMonitor"):
         assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
         assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["video"]}
@@ -525,6 +622,21 @@ def test_what_the_values_change_of_the_rules_and_nothing_else() -> None:
     assert rules(manifests("monitoring")) == expected
 
 
+@pytest.mark.parametrize(
+    ("sets", "exporters"),
+    [
+        ((), 3),
+        (("shards=1",), 1),
+        (('prometheusRule.thresholds={"aliyun_vod:exporters:threshold": 0}',), 0),
+        (('prometheusRule.thresholds={"aliyun_vod:exporters:threshold": 7}',), 7),
+    ],
+)
+def test_as_many_exporters_as_there_are_shards_have_to_be_scraped(sets: tuple[str, ...], exporters: int) -> None:
+    rendered = rules(manifests("shards", "prometheusRule.enabled=true", *sets))
+    (threshold,) = (rule for rule in rendered if rule.get("record") == "aliyun_vod:exporters:threshold")
+    assert threshold["expr"] == f"vector({exporters})"
+
+
 @pytest.mark.tool("promtool")
 @pytest.mark.parametrize("case", ["monitoring"])
 def test_prometheus_takes_the_rules(case: str, tmp_path: Path) -> None:
@@ -560,7 +672,42 @@ def test_nobody_but_prometheus_comes_in_and_nothing_but_dns_and_https_goes_out()
     assert one(manifests("demo"), "NetworkPolicy")["spec"]["egress"] == [dns]
 
 
+def test_with_nobody_named_only_the_test_comes_in() -> None:
+    (ingress,) = one(manifests("mutual"), "NetworkPolicy")["spec"]["ingress"]
+    (peer,) = ingress["from"]
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("sets", "what"), [("prometheusRule.enabled=true", "rules"), ("dashboards.enabled=true", "dashboards")]
+)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_links_that_were_not_followed_are_not_rules_and_dashboards_that_are_not_there(
+    sets: str, what: str, *, as_text: bool, tmp_path: Path
+) -> None:
+    """Flux's source archive drops them; Git on Windows writes them as text."""
+    chart = tmp_path / "aliyun-vod-exporter"
+    shutil.copytree(CHART, chart, symlinks=True)
+    for link in (chart / "files").iterdir():
+        target = link.readlink()
+        link.unlink()
+        if as_text:
+            link.write_text(str(target))
+    assert manifests("defaults", chart=chart) == manifests("defaults")
+    told = refused(sets, chart=chart)
+    assert f"the chart has no files/{what}" in told
+    assert "helm package deploy/helm/aliyun-vod-exporter" in told
+
+
 # -------------------------------------------------------------------------------------------------------- bad values
+
+TLS: Final = '{"tls_server_config": {"cert_file": "c", "key_file": "k", "client_auth_type": "%s"}}'
+NOBODY_GETS_IN: Final = (
+    "{kind}: with client_auth_type {demands} nobody gets in without a certificate, and the kubelet has none: give the "
+    "probe an exec of aliyun-vod-exporter check-healthy --url=https://127.0.0.1:9985 --tls.insecure-skip-verify "
+    "--tls.cert-file=... --tls.key-file=..., or tcpSocket"
+)
+SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
 
 
 @pytest.mark.parametrize(
@@ -592,7 +739,31 @@ def test_nobody_but_prometheus_comes_in_and_nothing_but_dns_and_https_goes_out()
             ['config.accounts=[{"name": "main", "credentials": {"security_token": "t"}}]'],
             "security_token of account main would stand in a ConfigMap",
         ),
-        (['webConfig={"existingSecret": "s", "config": {"a": 1}}'], "webConfig: give either config or existingSecret"),
+        (
+            ['webConfig={"existingSecret": "s", "config": {"rate_limit": {}}}'],
+            "webConfig: give either config or existingSecret",
+        ),
+        (["webConfig.config.tls_sever_config={}"], "additional properties 'tls_sever_config' not allowed"),
+        ([f"webConfig.config={TLS % 'NoClientCert'}"], "has tls_server_config: set webConfig.scheme to https"),
+        (['webConfig.scheme="https"'], "nothing switches TLS on"),
+        (['webConfig={"scheme": "https", "config": {"basic_auth_users": {}}}'], "nothing switches TLS on"),
+        (
+            ['livenessProbe={"exec": {"command": ["true"]}, "tcpSocket": {"port": "metrics"}}'],
+            "livenessProbe: give one of exec, tcpSocket, not both",
+        ),
+        *(
+            (
+                ['webConfig.scheme="https"', f"webConfig.config={TLS % demands}", *asked],
+                NOBODY_GETS_IN.format(kind=kind, demands=demands),
+            )
+            for demands in ("RequireAnyClientCert", "RequireAndVerifyClientCert", "RequireClientCert")
+            for kind, asked in (
+                ("startupProbe", []),
+                ("livenessProbe", [f"startupProbe={SOCKET}", f"readinessProbe={SOCKET}"]),
+                ("readinessProbe", [f"startupProbe={SOCKET}", "livenessProbe=null"]),
+                ("readinessProbe", ["startupProbe=null", "livenessProbe=null", 'readinessProbe={"grpc": {"port": 1}}']),
+            )
+        ),
         (['storage.existingClaim="c"'], "not used while storage.enabled is false"),
         (["shards=2", 'storage={"enabled": true, "existingClaim": "c"}'], "each needs a claim of its own"),
         (["prometheusRule.enabled=true", 'prometheusRule.disabledAlerts=["Typo"]'], "is called Typo"),

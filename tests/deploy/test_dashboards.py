@@ -16,7 +16,10 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.builder.written import FOLDER, texts
+from exporter.config.durations import parse
 from exporter.exposition import catalog
+from tests.deploy.grafana import rate_interval
+from tests.e2e.shipped import PROMETHEUS, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +129,33 @@ def test_only_metrics_there_are(panel: dict[str, Any]) -> None:
         assert {re.sub(r"_bucket$", "", name) for name in named} <= ours | {"aliyun_vod_exporter_build_info"}
 
 
+@every_panel
+def test_rates_are_of_stretches_that_have_two_scrapes(panel: dict[str, Any]) -> None:
+    """Where the data source says nothing, and Prometheus scrapes as seldom as we ever say: four times as long."""
+    for target in panel["targets"]:
+        if "$__rate_interval" in target["expr"]:
+            assert rate_interval(target) >= 4 * max(said_scrape_intervals())
+
+
+def test_some_rates_are_drawn_and_some_scrape_interval_is_said() -> None:
+    exprs = [target["expr"] for panel in PANELS.values() for target in panel["targets"]]
+
+    assert sum("$__rate_interval" in expr for expr in exprs) >= 3
+    assert len(said_scrape_intervals()) >= 4
+
+
+def said_scrape_intervals() -> list[float]:
+    """How often to scrape, in seconds, wherever the project says it to its users."""
+    root = FOLDER.parents[2]
+    texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")]
+    said = [found for text in texts for found in re.findall(r"scrape_interval: (\w+)", text)]
+    chart = yaml.safe_load((root / "deploy" / "helm" / "aliyun-vod-exporter" / "values.yaml").read_text())
+    return [
+        parse(each)
+        for each in (*said, read(PROMETHEUS)["global"]["scrape_interval"], chart["serviceMonitor"]["interval"])
+    ]
+
+
 def test_a_title_leads_to_the_media_with_the_filters_of_the_row() -> None:
     links = {
         link["url"]
@@ -153,3 +183,4 @@ def test_provisioning_finds_the_dashboards() -> None:
     assert Path(provider["options"]["path"]).name == FOLDER.name
     assert source["type"] == "prometheus"
     assert source["isDefault"]
+    assert source["jsonData"]["timeInterval"] == read(PROMETHEUS)["global"]["scrape_interval"]

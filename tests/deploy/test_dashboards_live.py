@@ -17,6 +17,7 @@ from deploy.grafana.builder.written import texts
 from exporter.core import days
 from exporter.core.model import Dimensions
 from exporter.simulator.catalogue import Catalogue
+from tests.deploy.grafana import rate_interval
 from tests.e2e.processes import PATIENCE, Prometheus, exporter, free_port, prometheus_with, until
 from tests.e2e.test_clock import wall_clock
 
@@ -30,6 +31,8 @@ WRITTEN: Final = [json.loads(text) for text in texts().values()]
 NOON: Final = "24T12:00:00"
 AT_NOON: Final = datetime.fromisoformat(f"2024-03-{NOON}+08:00").timestamp()
 MEDIA: Final = 20
+SCRAPED: Final = 1
+"""Seconds from scrape to scrape; users are told 60."""
 DAY: Final = 86_400
 
 CONFIGURATION: Final = """
@@ -66,9 +69,10 @@ class Asked:
         assert answer["status"] == "success", (answer, promql)
         return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
 
-    def expr(self, dashboard: dict[str, Any], text: str) -> str:
-        """A question with variables replaced as Grafana does it."""
-        text = text.replace("$__rate_interval", "1m").replace("$__interval", "1m")
+    def expr(self, dashboard: dict[str, Any], target: dict[str, Any]) -> str:
+        """A question with variables replaced as Grafana does it; what is scraped every minute is every second here."""
+        rates_over = f"{rate_interval(target) * SCRAPED / 60:.0f}s"
+        text = target["expr"].replace("$__rate_interval", rates_over).replace("$__interval", "1m")
         return substituted(text, self.values(dashboard))
 
     def values(self, dashboard: dict[str, Any]) -> dict[str, str]:
@@ -151,7 +155,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Generator[Asked]:
     ports = {name: free_port() for name in ("one", "other")}
     targets = ", ".join(f"'127.0.0.1:{port}'" for port in ports.values())
     scraped = (
-        "global: {scrape_interval: 1s}\n"
+        f"global: {{scrape_interval: {SCRAPED}s}}\n"
         f"scrape_configs: [{{job_name: aliyun-vod, static_configs: [{{targets: [{targets}]}}]}}]\n"
     )
     simulate = (
@@ -189,7 +193,7 @@ def test_every_variable_has_something_to_choose(asked: Asked, dashboard: dict[st
 
 @pytest.mark.parametrize(("dashboard", "target"), TARGETS)
 def test_every_question_is_answered(asked: Asked, dashboard: dict[str, Any], target: dict[str, Any]) -> None:
-    expr = asked.expr(dashboard, target["expr"])
+    expr = asked.expr(dashboard, target)
 
     assert until(lambda: asked.query(expr), expr)
 
@@ -206,8 +210,8 @@ def plays(days_ago: int, media: Catalogue) -> dict[str, int]:
 def shown(asked: Asked, title: str) -> list[tuple[dict[str, str], float]]:
     """The answer to the first target of the overview's panel of that title."""
     (overview,) = (dashboard for dashboard in WRITTEN if dashboard["uid"] == "aliyun-vod-overview")
-    (expr,) = (panel["targets"][0]["expr"] for panel in overview["panels"] if panel["title"] == title)
-    return asked.query(asked.expr(overview, expr))
+    (target,) = (panel["targets"][0] for panel in overview["panels"] if panel["title"] == title)
+    return asked.query(asked.expr(overview, target))
 
 
 def test_two_exporters_do_not_double_the_totals(asked: Asked) -> None:

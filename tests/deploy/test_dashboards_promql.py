@@ -60,8 +60,13 @@ DAYS: Final = [play("m", days_ago, plays) for days_ago, plays in ((1, 10), (2, 2
 
 @pytest.mark.parametrize(
     ("yesterday", "now", "before"),
-    [([settled(1, 1)], 10, 100), ([settled(1, 0)], 20, 200), ([], 20, 200)],
-    ids=["settled", "not settled", "not known"],
+    [
+        ([settled(1, 1), settled(2, 0)], 10, 100),
+        ([settled(1, 1), settled(2, 1)], 10, 100),
+        ([settled(1, 0), settled(2, 1)], 20, 200),
+        ([settled(2, 1)], 20, 200),
+    ],
+    ids=["alone", "settled", "not settled", "not known"],
 )
 def test_yesterday_counts_when_it_is_settled_and_the_day_before_until_then(
     tmp_path: Path, yesterday: list[dict[str, str]], now: int, before: int
@@ -70,11 +75,20 @@ def test_yesterday_counts_when_it_is_settled_and_the_day_before_until_then(
     answers(tmp_path, DAYS + yesterday, ALL.week_before(), {TOLD % "m": before})
 
 
+@pytest.mark.parametrize("given", [[settled(1, 0), settled(2, 0)], [settled(1, 0)], []], ids=["none", "one", "unknown"])
+def test_a_day_that_may_still_change_is_never_the_last_settled_one(tmp_path: Path, given: list[dict[str, str]]) -> None:
+    dates = [series(f'aliyun_vod_play_date_timestamp_seconds{{days_ago="{ago}"}}', 1000 - ago) for ago in (1, 2)]
+    known = [*DAYS, *dates, *given, counted(1, 1), counted(2, 1)]
+
+    for expr in (ALL.last_settled(), ALL.last_settled_or_zero(), ALL.week_before(), last_settled_date(ALL)):
+        answers(tmp_path, known, expr, {})
+
+
 def test_the_date_is_that_of_the_day(tmp_path: Path) -> None:
     dates = [series(f'aliyun_vod_play_date_timestamp_seconds{{days_ago="{ago}"}}', 1000 - ago) for ago in (1, 2)]
 
     answers(tmp_path, [*dates, settled(1, 1)], last_settled_date(ALL), {"{}": 999_000})
-    answers(tmp_path, [*dates, settled(1, 0)], last_settled_date(ALL), {"{}": 998_000})
+    answers(tmp_path, [*dates, settled(1, 0), settled(2, 1)], last_settled_date(ALL), {"{}": 998_000})
 
 
 def test_a_media_that_was_in_the_top_but_is_not_settled_yet_is_not_taken_from_another_day(tmp_path: Path) -> None:

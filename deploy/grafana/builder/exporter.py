@@ -16,6 +16,7 @@ from deploy.grafana.builder.panels import (
     graph,
     now,
     over_time,
+    per_second,
     rows,
     single,
     stacked,
@@ -165,13 +166,8 @@ def _calls() -> timeseries.Panel:
     )
     return graph(
         about,
-        over_time(
-            f"sum by (account) (rate(aliyun_vod_api_requests_total{{{_ACCOUNT}}}[$__rate_interval]))", "{{account}}"
-        ),
-        over_time(
-            f"sum by (account) (rate(aliyun_vod_api_retries_total{{{_ACCOUNT}}}[$__rate_interval]))",
-            "{{account}} repeated",
-        ),
+        per_second(f"aliyun_vod_api_requests_total{{{_ACCOUNT}}}", "{{account}}", by="account"),
+        per_second(f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}", "{{account}} repeated", by="account"),
     ).override_by_query("B", dashed("orange"))
 
 
@@ -365,7 +361,7 @@ def _memory() -> timeseries.Panel:
 
 def _processor() -> timeseries.Panel:
     about = About("Processor", "Processor time used: 100 % is one core.", "percentunit", _NOT_SCRAPED)
-    return graph(about, over_time(f"rate(process_cpu_seconds_total[$__rate_interval]) {_OURS}", "{{instance}}"))
+    return graph(about, per_second("process_cpu_seconds_total", "{{instance}}", more=_OURS))
 
 
 def _files() -> timeseries.Panel:

@@ -42,11 +42,12 @@ _TIME: Final = "aliyun_vod_media_play_duration_seconds"
 _TIME_PER_VIEWER: Final = "aliyun_vod_media_play_duration_per_viewer_seconds"
 _LENGTH: Final = f"max(aliyun_vod_media_duration_seconds{{{_ACCOUNT}, {_MEDIA}}})"
 
-_NO_DAY: Final = "not published on that day"
+_NO_DAY: Final = "none published, or no settled day yet"
 _NO_WEEK: Final = "needs days_ago 1, 2, 8, 9"
 _NO_DAYS: Final = "No day of this media with these filters: the configuration does not ask for it"
 _SETTLED: Final = (
-    "The last settled day is yesterday (UTC+8) once it is final, soon after 09:00, and the day before until then."
+    "The last settled day is yesterday (UTC+8) once it is final, soon after 09:00, and the day before until then; "
+    "while neither is, as in the first hours or with polls more than 2 h apart, there is none."
 )
 
 

@@ -38,10 +38,11 @@ _PLAYS_BEFORE: Final = _CHOSEN.week_before()
 _PLAYS_OR_ZERO: Final = _CHOSEN.last_settled_or_zero()
 _TIME_PLAYED: Final = "aliyun_vod_media_play_duration_seconds"
 
-_NO_DAY: Final = "no day 1 or 2 yet"
+_NO_DAY: Final = "no settled day yet"
 _NO_WEEK: Final = "needs days_ago 1, 2, 8, 9"
 _SETTLED: Final = (
-    "The last settled day is yesterday (UTC+8) once it is final, soon after 09:00, and the day before until then."
+    "The last settled day is yesterday (UTC+8) once it is final, soon after 09:00, and the day before until then; "
+    "while neither is, as in the first hours or with polls more than 2 h apart, there is none."
 )
 _ROWS: Final = 15
 # All media together move less than one of them.

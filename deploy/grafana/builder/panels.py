@@ -56,6 +56,10 @@ NONE_IS_GOOD: Final = (Threshold(color="green"), Threshold(1, "red"))
 ONE_IS_GOOD: Final = (Threshold(color="red"), Threshold(1, "green"))
 
 
+SLOWEST_SCRAPE: Final = "1m"
+"""What README.md and the Helm chart say how often to scrape; nobody has to scrape more often to see a rate."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What every panel has to say: `empty` is shown in place of data, and says why there is none."""
@@ -118,6 +122,18 @@ def rows(expr: str) -> prometheus.Dataquery:
 def over_time(expr: str, legend: str) -> prometheus.Dataquery:
     """Asked all along the time range."""
     return prometheus.Dataquery().expr(expr).range().legend_format(legend)
+
+
+def per_second(counter: str, legend: str, *, by: str = "", more: str = "") -> prometheus.Dataquery:
+    """How fast a counter (a selector) grows, added up `by` a label if one is given; `more` is what follows.
+
+    Grafana makes $__rate_interval four times as long as the time between scrapes, which it takes for what the data
+    source says, 15 s unless somebody changed it, or for the Min step of the question. Shorter than two scrapes, nothing
+    has a rate.
+    """
+    rate = f"rate({counter}[$__rate_interval])"
+    expr = f"sum by ({by}) ({rate})" if by else rate
+    return over_time(f"{expr} {more}".rstrip(), legend).interval(SLOWEST_SCRAPE)
 
 
 def thresholds(*steps: Threshold) -> board.ThresholdsConfig:

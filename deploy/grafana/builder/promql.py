@@ -33,11 +33,11 @@ class View:
         return f"max by ({SLICE if whole else MEDIA}) ({metric}{{{matchers}}})"
 
     def last_settled(self, metric: str = PLAYS) -> str:
-        """Yesterday where that is settled, else the day before."""
+        """Yesterday where that is settled, else the day before where that is; else nothing, as for the alerts."""
         return self._either(metric, "1", "2")
 
     def week_before(self, metric: str = PLAYS) -> str:
-        """The same weekday a week before the last settled day."""
+        """The same weekday a week before the last settled day; nothing where there is no such day."""
         return self._either(metric, "8", "9")
 
     def last_settled_or_zero(self) -> str:
@@ -51,11 +51,11 @@ class View:
         return f"{self.last_settled()}\nor\n0 * (({self.week_before()}) and on ({SLICE}) ({complete}))"
 
     def _either(self, metric: str, yesterday: str, day_before: str) -> str:
-        settled = f"{self.on('aliyun_vod_slice_settled', '1')} == 1"
+        is_settled, was_settled = (f"{self.on('aliyun_vod_slice_settled', days_ago)} == 1" for days_ago in "12")
         return (
-            f"({self.on(metric, yesterday)} and on ({SLICE}) {settled})\n"
+            f"({self.on(metric, yesterday)} and on ({SLICE}) {is_settled})\n"
             f"or\n"
-            f"({self.on(metric, day_before)} unless on ({SLICE}) {settled})"
+            f"({self.on(metric, day_before)} and on ({SLICE}) ({was_settled} unless {is_settled}))"
         )
 
 
@@ -74,8 +74,8 @@ def last_settled_date(view: View) -> str:
     yesterday, day_before = (
         f'max(aliyun_vod_play_date_timestamp_seconds{{days_ago="{days_ago}"}})' for days_ago in "12"
     )
-    settled = f"max({view.on('aliyun_vod_slice_settled', '1')}) == 1"
-    return f"1000 * (({yesterday} and {settled}) or {day_before})"
+    is_settled, was_settled = (f"max({view.on('aliyun_vod_slice_settled', days_ago)}) == 1" for days_ago in "12")
+    return f"1000 * (({yesterday} and {is_settled}) or ({day_before} and {was_settled}))"
 
 
 def share(by: str, expr: str) -> str:

@@ -64,6 +64,8 @@ simulator; its key is public.
 {{- if and .Values.webConfig.config .Values.webConfig.existingSecret -}}
 {{- fail "webConfig: give either config or existingSecret" -}}
 {{- end -}}
+{{- include "aliyun-vod-exporter.checkedTLS" . -}}
+{{- include "aliyun-vod-exporter.checkedLabels" . -}}
 {{- if and .Values.storage.existingClaim (not .Values.storage.enabled) -}}
 {{- fail "storage.existingClaim is not used while storage.enabled is false" -}}
 {{- end -}}

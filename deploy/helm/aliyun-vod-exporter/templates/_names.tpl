@@ -15,16 +15,29 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The keys of the labels that are the chart's own: what is there twice is no YAML. */}}
+{{- define "aliyun-vod-exporter.ownLabels" -}}
+helm.sh/chart app.kubernetes.io/name app.kubernetes.io/instance app.kubernetes.io/version app.kubernetes.io/managed-by app.kubernetes.io/component
+{{- end -}}
+
 {{/* Labels of this release's objects, whatever they are. */}}
 {{- define "aliyun-vod-exporter.labels" -}}
+{{- include "aliyun-vod-exporter.labelsAnd" (list . dict) -}}
+{{- end -}}
+
+{{/* The same and more of one object: (list . more); more wins over commonLabels. */}}
+{{- define "aliyun-vod-exporter.labelsAnd" -}}
+{{- $more := index . 1 -}}
+{{- with index . 0 -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
 app.kubernetes.io/name: {{ include "aliyun-vod-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
+{{- with merge dict (default dict $more) (default dict .Values.commonLabels) }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* What the exporter's pod is selected by; the component keeps the test's pod out. */}}

@@ -4,13 +4,8 @@
 metadata:
   labels:
     {{- include "aliyun-vod-exporter.selector" . | nindent 4 }}
-    {{- with .Values.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- if .Values.rrsa.roleName }}
-    pod-identity.alibabacloud.com/injection: "on"
-    {{- end }}
-    {{- with .Values.podLabels }}
+    {{- $injection := ternary (dict "pod-identity.alibabacloud.com/injection" "on") dict (not (empty .Values.rrsa.roleName)) }}
+    {{- with merge dict (default dict .Values.podLabels) $injection (default dict .Values.commonLabels) }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
@@ -132,10 +127,12 @@ spec:
   {{- range $kind, $path := dict "startupProbe" "/-/healthy" "livenessProbe" "/-/healthy" "readinessProbe" "/-/ready" }}
   {{- with get $.Values $kind }}
   {{ $kind }}:
+    {{- if not (include "aliyun-vod-exporter.ownHandlers" .) }}
     httpGet:
       path: {{ $path }}
       port: metrics
       scheme: {{ include "aliyun-vod-exporter.scheme" $ | upper }}
+    {{- end }}
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- end }}
@@ -164,6 +161,17 @@ spec:
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end -}}
+
+{{/* How a probe of the values asks, where it says so itself. */}}
+{{- define "aliyun-vod-exporter.ownHandlers" -}}
+{{- $given := list -}}
+{{- range $handler := list "exec" "grpc" "httpGet" "tcpSocket" -}}
+{{- if get $ $handler -}}
+{{- $given = append $given $handler -}}
+{{- end -}}
+{{- end -}}
+{{- join " " $given -}}
 {{- end -}}
 
 {{/* A native sidecar: it answers before the exporter asks. */}}
