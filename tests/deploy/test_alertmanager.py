@@ -36,15 +36,20 @@ def amtool(*argv: str) -> str:
     return ran.stdout
 
 
-def shipped_alerts() -> dict[str, dict[str, Any]]:
-    """Every alert of the rules, by name."""
-    return {
-        rule["alert"]: rule
+def alert_rules() -> list[dict[str, Any]]:
+    """Every alert of the rules; two may have one name, and labels that tell them apart."""
+    return [
+        rule
         for file in sorted(RULES.glob("*.yml"))
         for group in read(file)["groups"]
         for rule in group["rules"]
         if "alert" in rule
-    }
+    ]
+
+
+def shipped_alerts() -> set[str]:
+    """Their names."""
+    return {rule["alert"] for rule in alert_rules()}
 
 
 def named(matcher: str) -> re.Pattern[str]:
@@ -123,7 +128,27 @@ def test_causes_and_what_follows_from_them_have_the_labels_they_are_compared_by(
 def test_every_alert_about_plays_is_silenced_while_the_exporter_is_down_and_no_alert_about_the_exporter_is() -> None:
     down, *_ = read(ALERTMANAGER)["inhibit_rules"]
     silenced = {name for name in shipped_alerts() if named(down["target_matchers"][0]).fullmatch(name)}
-    assert silenced == {name for name, rule in shipped_alerts().items() if "_media_" in str(rule) or "Plays" in name}
+    about_plays = {rule["alert"] for rule in alert_rules() if "_media_" in str(rule) or "Plays" in rule["alert"]}
+    assert silenced == about_plays
+    # No exporter answers any more is an alert of its own, or drops would never be silenced.
+    assert down["source_matchers"] == ['alertname="AliyunVodExporterDown"', 'scope="all"']
+    (none,) = (rule for rule in alert_rules() if rule["labels"].get("scope") == "all")
+    assert none["alert"] == "AliyunVodExporterDown"
+
+
+def test_the_runbook_of_what_silences_the_drops_of_an_account_says_so() -> None:
+    runbooks = (DEPLOY.parent / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", runbooks, re.MULTILINE | re.DOTALL))
+    account = "AliyunVodAccountPlaysDropped"
+    silencing = {
+        name
+        for rule in read(ALERTMANAGER)["inhibit_rules"]
+        if named(rule["target_matchers"][0]).fullmatch(account)
+        for name in filter(named(rule["source_matchers"][0]).fullmatch, shipped_alerts())
+    }
+    assert silencing == {"AliyunVodExporterDown", "AliyunVodDayNotReady"}
+    for name in silencing:
+        assert re.search(r"Alertmanager\s+tells\s+nobody\s+of\s", sections[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +253,7 @@ def test_a_cause_silences_what_follows_from_it_in_its_own_account(server: Alertm
 
 @pytest.mark.tool("prometheus-alertmanager")
 def test_while_the_exporter_is_down_no_account_hears_of_plays_and_then_again(server: Alertmanager) -> None:
-    down = {"alertname": "AliyunVodExporterDown", "severity": "critical", "job": "aliyun-vod"}
+    down = {"alertname": "AliyunVodExporterDown", "severity": "critical", "scope": "all"}
     plays = [f"AliyunVod{what}" for what in ("PlaysDropped", "PlaysGone", "ViewersDropped", "WatchTimeDropped")]
     medias = [
         {"alertname": name, "account": f"a{number}", **OVERALL, "media_id": name} for number, name in enumerate(plays)
@@ -247,12 +272,38 @@ def test_while_the_exporter_is_down_no_account_hears_of_plays_and_then_again(ser
 
 
 @pytest.mark.tool("prometheus-alertmanager")
+def test_one_exporter_of_several_that_is_down_silences_no_account_and_none_left_speaks_for_all(
+    server: Alertmanager,
+) -> None:
+    one = {"alertname": "AliyunVodExporterDown", "instance": "e:9985", "job": "aliyun-vod"}
+    missing = {"alertname": "AliyunVodExporterDown"}
+    drop = {"alertname": "AliyunVodPlaysGone", "account": "of several", **OVERALL}
+    # Silenced by something else: what the other two are to be compared with, and proof that they were heard of.
+    sign = {"alertname": "AliyunVodDayNotReady", "account": "sign"}
+    silenced = {"alertname": "AliyunVodPlaysGone", "account": "sign", **OVERALL}
+    fire(server, one, missing, drop, sign, silenced)
+    until(lambda: inhibited(server, "sign")[key("PlaysGone", OVERALL)], "the sign")
+    assert inhibited(server, "of several") == {key("PlaysGone", OVERALL): False}
+
+    def told() -> list[str | None]:
+        downs = server.alerts('alertname="AliyunVodExporterDown"')
+        return [a["labels"].get("scope", a["labels"].get("instance")) for a in downs if not a["status"]["inhibitedBy"]]
+
+    assert sorted(map(str, told())) == ["None", "e:9985"]
+    none = {"alertname": "AliyunVodExporterDown", "scope": "all"}
+    fire(server, none)
+    until(lambda: told() == ["all"], "only that none answers to be told")
+    until(lambda: inhibited(server, "of several")[key("PlaysGone", OVERALL)], "the drop to be silenced")
+    fire(server, one, missing, none, for_=timedelta(seconds=-1))
+
+
+@pytest.mark.tool("prometheus-alertmanager")
 def test_a_drop_that_ends_because_the_exporter_is_down_is_not_told_to_be_over(
     server: Alertmanager, hook: Webhook
 ) -> None:
     account = {"account": "down"}
     drop = {"alertname": "AliyunVodPlaysDropped", **account, **OVERALL}
-    down = {"alertname": "AliyunVodExporterDown", "job": "aliyun-vod"}
+    down = {"alertname": "AliyunVodExporterDown", "scope": "all"}
 
     def told() -> list[list[tuple[str, str]]]:
         return [
