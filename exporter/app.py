@@ -20,6 +20,7 @@ from exporter.core.snapshot import Snapshot
 from exporter.daemon import Exporter
 from exporter.errors import CredentialsError
 from exporter.exposition.telemetry import Telemetry
+from exporter.interpreter import short_turns
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
 from exporter.storage.storage import Storage
@@ -134,6 +135,7 @@ async def serve(
     Raises StartError when it cannot listen, ConfigError when the web configuration cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(short_turns())
         in_force = stack.enter_context(contextlib.closing(InForce(web_config))) if web_config else None
         sockets = stack.enter_context(bound(listen))
         exporter, accounts = await stack.enter_async_context(_assembled(config, surroundings, storage_path, shard))

@@ -12,11 +12,12 @@ from exporter import __version__
 from exporter.core import plan
 from exporter.core.days import Settlement
 from exporter.core.poll import PollReport, PollResult
-from exporter.core.publication import Publication, Rules, publish
+from exporter.core.publication import Publication, Rules
+from exporter.core.publishing import publish
 from exporter.core.shard import WHOLE, Shard
 from exporter.errors import Kind, NotReady, UpstreamError
 from exporter.exposition.publisher import Publisher
-from exporter.exposition.render import Rendered, Renderer
+from exporter.exposition.render import Renderer
 from exporter.exposition.response import Response, respond
 from exporter.web.status.observed import Account, Observed, Settings
 
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.config.schema import AccountSettings, Config
+    from exporter.core.asking import Source
     from exporter.core.model import Query, SliceData
-    from exporter.core.poll import Poller, Source
+    from exporter.core.poll import Poller
+    from exporter.exposition.packing import Packed
     from exporter.exposition.telemetry import Telemetry
 
 # Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
@@ -71,7 +74,7 @@ class Exporter:
         self._restored = {query.name for query in self.queries if self._is_restored(query)}
         self._ready = False
         self._started_at = now()
-        self._publisher: Publisher[Rendered] = Publisher(
+        self._publisher: Publisher[Packed] = Publisher(
             Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count, now=now
         )
         self._reports: dict[str, PollReport] = {}

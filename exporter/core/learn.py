@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from exporter.core.model import Answer, Heard, PlayRow, Ranking, SliceData
@@ -38,11 +39,15 @@ def learn(known: SliceData | None, slice_: Slice, lesson: Lesson, settlement: Se
     before = known or SliceData(slice_)
     possible = settlement.possible(slice_.play_date, lesson.at)
 
-    def heard(was: Heard | None, *, same: bool) -> Heard:
-        confirmed = was.confirmed + 1 if was is not None and same and possible else 0
+    @cache  # a slice of 50,000 media has heard two or three different things, and keeps them for as long as it lives
+    def heard_again(confirmed: int) -> Heard:
         return Heard(lesson.at, confirmed, settled=possible and confirmed >= settlement.unchanged)
 
-    rows = {**_known_zeros(before), **lesson.rows} if lesson.swept else lesson.rows
+    def heard(was: Heard | None, *, same: bool) -> Heard:
+        return heard_again(was.confirmed + 1 if was is not None and same and possible else 0)
+
+    told = {**_known_zeros(before), **lesson.rows} if lesson.swept else lesson.rows
+    rows = {media_id: _kept(before.answers.get(media_id), row) for media_id, row in told.items()}
     changed = {media_id for media_id, row in rows.items() if not _same(before.answer(media_id), row)}
     answers = {
         media_id: Answer(row, heard(_heard(before.answer(media_id)), same=media_id not in changed))
@@ -83,9 +88,14 @@ def _heard(answer: Answer | None) -> Heard | None:
     return answer.heard if answer else None
 
 
+def _kept(was: Answer | None, row: PlayRow | None) -> PlayRow | None:
+    """A row as the object that it was, where it says the same: what is built on it need not be built again."""
+    return was.row if was is not None and was.row == row else row
+
+
 def _same(was: Answer | None, row: PlayRow | None) -> bool:
     """Whether the numbers of a media are those that were known; a new title is no change, unknown is not the same."""
-    return was is not None and _numbers(was.row) == _numbers(row)
+    return was is not None and (was.row is row or _numbers(was.row) == _numbers(row))
 
 
 def _numbers(row: PlayRow | None) -> tuple[int | float | None, ...] | None:

@@ -9,36 +9,29 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import days
+from exporter.core.asking import ask, ends_slice
 from exporter.core.learn import learn, not_ready
 from exporter.core.model import ByIds
-from exporter.core.plan import CORRECTION, PAGE_SIZE, Need, looks_at, need, slices
-from exporter.core.search import AskMedia, AskPage, Endless, Search
+from exporter.core.plan import CORRECTION, Need, looks_at, need, slices
+from exporter.core.search import Search
 from exporter.core.snapshot import Snapshot
-from exporter.errors import AccountPaused, BudgetSpent, Kind, NotAsked, NotReady, UpstreamError
+from exporter.errors import AccountPaused, BudgetSpent, NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
+    from exporter.core.asking import Source
     from exporter.core.days import Settlement
     from exporter.core.learn import Lesson
-    from exporter.core.model import Dimensions, Measure, Page, Query, Slice, SliceData
+    from exporter.core.model import Dimensions, Query, Slice, SliceData
+    from exporter.errors import UpstreamError
 
-# So many media of a slice failing in a row say that the next will fail too; the rest waits for the next poll.
-GIVE_UP_AFTER: Final = 3
+# To learn of so many rows takes some milliseconds.
+AT_ONCE_ROWS: Final = 2_000
 # What another query will need within this part of its interval is asked for along with what is needed now.
 SOON: Final = 0.1
 SOON_SECONDS: Final = 60.0
-
-
-class Source(Protocol):
-    """Where pages come from; one per account. Raises UpstreamError, after whatever repeating was worth it."""
-
-    async def page(
-        self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
-    ) -> Page:
-        """One page of a slice: of one media, or ordered by a measure, most first."""
-        ...
 
 
 class Savings(Protocol):
@@ -172,12 +165,12 @@ class Poller:
                 # Somebody has just read it twice and not found all that is counted: a third time finds no more.
                 return SliceOutcome(slice_, answered=True, short_by=short_by)
             others = self._due(query, slice_)
-            search = Search(own | others, self._likely_total(slice_))
-            calls, errors = await self._ask(slice_, search)
+            search = Search(own | others, self._likely_total(slice_), self._sources[slice_.account].at_once)
+            calls = await self._ask(slice_, search)
             # What another query needs must not keep this one from its answer; the other will tell of its failure.
-            if search.broken and others and not any(map(_ends_slice, errors)) and search.narrow(own):
-                more, errors = await self._ask(slice_, search)
-                calls += more
+            if search.broken and others and not any(map(ends_slice, search.errors)) and search.narrow(own):
+                calls += await self._ask(slice_, search)
+            errors = search.errors
             if search.short_by and (own.everything or others.everything):
                 self._short[slice_] = self._now(), search.short_by
             if calls and not errors:
@@ -185,32 +178,16 @@ class Poller:
             left = self._left(own, slice_, fresh_after)
             return self._outcome(slice_, search, errors, answered=not errors or left != own.ids)
 
-    async def _ask(self, slice_: Slice, search: Search) -> tuple[int, list[UpstreamError]]:
+    async def _ask(self, slice_: Slice, search: Search) -> int:
         """Make the calls of a search, and learn from it; one media that fails does not keep others from being told.
 
-        A page that fails leaves everything as it was. Gives how many calls were made, and what failed.
+        A page that fails leaves everything as it was. Gives how many calls were made.
         """
-        source = self._sources[slice_.account]
-        calls = in_a_row = 0
-        errors: list[UpstreamError] = []
-        try:
-            while (asked := search.next()) is not None:
-                calls += 1
-                try:
-                    search.heard(asked, await _call(source, slice_, asked))
-                    in_a_row = 0
-                except UpstreamError as error:
-                    errors.append(error)
-                    in_a_row += 1
-                    search.gave_up(asked)
-                    if _ends_slice(error) or in_a_row == GIVE_UP_AFTER:
-                        break
-        except Endless as error:
-            return calls, [_endless(error)]
+        calls = await ask(self._sources[slice_.account], slice_, search)
         lesson = search.lesson(self._now())
-        if not search.broken and (lesson.rows or not errors):
-            self._learn(slice_, lesson)
-        return calls, errors
+        if not search.broken and (lesson.rows or not search.errors):
+            await self._learn(slice_, lesson)
+        return calls
 
     def _left(self, own: Need, slice_: Slice, fresh_after: float) -> frozenset[str]:
         """The media needed by ID that were not told."""
@@ -250,31 +227,12 @@ class Poller:
         if data.total is not None and data.slice.play_date < days.today(self._now()):
             self._told[kind] = max(self._told.get(kind, (data.slice.play_date, 0)), (data.slice.play_date, data.total))
 
-    def _learn(self, slice_: Slice, lesson: Lesson) -> None:
-        data = self._known[slice_] = learn(self._known.get(slice_), slice_, lesson, self._settlement)
+    async def _learn(self, slice_: Slice, lesson: Lesson) -> None:
+        """Learn, in a thread where that takes long; nobody else learns of the slice meanwhile."""
+        given = self._known.get(slice_), slice_, lesson, self._settlement
+        in_thread = len(lesson.rows) > AT_ONCE_ROWS
+        data = self._known[slice_] = await asyncio.to_thread(learn, *given) if in_thread else learn(*given)
         self._remember(data)
-
-
-async def _call(source: Source, slice_: Slice, asked: AskMedia | AskPage) -> Page:
-    match asked:
-        case AskMedia(media_id):
-            return await source.page(slice_, page=1, page_size=PAGE_SIZE, media_id=media_id)
-        case AskPage(by, number, size):
-            return await source.page(slice_, page=number, page_size=size, order_by=by)
-
-
-def _endless(error: Endless) -> UpstreamError:
-    return UpstreamError(
-        str(error),
-        code="malformed",
-        kind=Kind.MALFORMED,
-        advice="The service does not end its list of media; ask Alibaba Cloud's support, or poll media by ID.",
-    )
-
-
-def _ends_slice(error: UpstreamError) -> bool:
-    """Whether asking for the next media of the slice is pointless."""
-    return isinstance(error, NotReady | NotAsked) or error.kind in {Kind.AUTH, Kind.CLOCK}
 
 
 def _result(outcomes: tuple[SliceOutcome, ...]) -> PollResult:

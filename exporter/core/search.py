@@ -1,4 +1,4 @@
-"""What is needed of a slice + what was heard so far → the next call: by ID or by page, whichever is fewer."""
+"""What is needed of a slice + what was heard so far → the next calls: by ID or by page, whichever is fewer."""
 
 from __future__ import annotations
 
@@ -9,28 +9,22 @@ from typing import TYPE_CHECKING, Final
 from exporter.core.learn import Lesson
 from exporter.core.model import Measure, Top
 from exporter.core.plan import PAGE_SIZE
+from exporter.core.sweep import AskPage, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Page, PlayRow
     from exporter.core.plan import Need
+    from exporter.errors import UpstreamError
 
-# A result set of a million media; beyond it the service does not know where its end is.
-MAX_PAGES: Final = 10_000
 # Up to so many media are asked for by ID where nothing tells how long the result set is.
 FEW: Final = 2
 # For more media than this a look at the first page comes first, however long the result set is: it costs one call more
 # at the most, and one call less for each media on it.
 MANY: Final = 10
-_SWEEPS: Final = 2
-
-
-class Endless(Exception):
-    """The service goes on giving rows after MAX_PAGES pages."""
-
-    def __init__(self) -> None:
-        super().__init__(f"the result set has no end: still rows after {MAX_PAGES} pages")
+# So many media of a slice failing in a row say that the next will fail too; the rest waits for the next poll.
+GIVE_UP_AFTER: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,72 +34,107 @@ class AskMedia:
     media_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskPage:
-    """One call: a page of the slice, from 1, most of `by` first."""
-
-    by: Measure
-    number: int
-    size: int
-
-
 class Search:
-    """Finds what is needed of one slice. Ask what `next` says, give the answer to `heard`, until it says None.
-
-    A search that broke off because a page failed has learnt nothing; see `lesson`.
+    """Finds what is needed of one slice: make the calls that `next` says, give each answer to `heard` or `gave_up`.
 
     K media in a result set of P pages take min(K, P) + 1 calls at the most: pages while fewer are left than media, or
     while each shows one that is wanted; else one call for each media. `likely_total` is how many rows the slice or its
     like had when it was last told; where P is not what it tells, or nothing does, K calls or one more may be made.
+
+    Up to `at_once` calls may be under way, and each is one that would also be made if they were made one by one, as
+    far as what was heard by then can tell. Only what tells otherwise later (the result set ends earlier, a call fails)
+    leaves some in vain, `at_once - 1` at the most. The first call goes alone: it may say that there is nothing to ask.
+
+    A search that broke off because a page failed has learnt nothing; see `lesson`. `errors` are the failures it met.
     """
 
-    def __init__(self, need: Need, likely_total: int | None) -> None:
+    def __init__(self, need: Need, likely_total: int | None, at_once: int = 1) -> None:
         self._need = need
         self._likely_pages = None if likely_total is None else _pages(likely_total)
+        self._at_once = at_once
         self._rows: dict[str, PlayRow | None] = {}  # asked for by ID
         self._open = set(need.ids)  # of which nothing is known yet
+        self._to_ask: list[str] | None = None  # by ID, the last one first; None while pages are asked for
+        self._awaited: set[str] = set()  # asked for by ID, and not answered yet
+        self._answered = False
         self._paid = False
-        self.broken = False
-        self._sweeps = {by: _Sweep(by, self._size(n), n) for by, n in need.tops.items()}
+        self._failed_in_a_row = 0
+        self.errors: list[UpstreamError] = []
+        self.broken = self.stopped = False
+        self._sweeps = {by: Sweep(by, self._size(n), n) for by, n in need.tops.items()}
         if need.everything:
-            self._sweeps = {Measure.PLAYS: _Sweep(Measure.PLAYS, PAGE_SIZE, None)}
+            self._sweeps = {Measure.PLAYS: Sweep(Measure.PLAYS, PAGE_SIZE, None)}
+
+    @property
+    def awaited(self) -> int:
+        """How many calls are under way whose answer is still needed."""
+        over = self.broken or self.stopped
+        return 0 if over else len(self._awaited) + sum(len(sweep.awaited) for sweep in self._sweeps.values())
+
+    def needs(self, asked: AskMedia | AskPage) -> bool:
+        """Whether the answer to a call under way is still needed."""
+        if self.broken or self.stopped:
+            return False
+        if isinstance(asked, AskMedia):
+            return asked.media_id in self._awaited
+        return asked.number in self._sweeps[asked.by].awaited
 
     def next(self) -> AskMedia | AskPage | None:
-        """The next call; None: everything is found, or the search has broken off. Raises Endless."""
-        if self.broken:
+        """A call to make now; None: nothing more is to be asked before, or whatever, those under way tell."""
+        if self.broken or self.stopped or self.awaited >= (self._at_once if self._answered else 1):
             return None
         for sweep in self._sweeps.values():
             if not sweep.done:
-                return sweep.ask()
+                return self._ask(sweep, sweep.certain)
         if not self._open:
             return None
-        by_plays = self._sweeps.get(Measure.PLAYS)
-        if not self._worth_a_page(by_plays, len(self._open)):
-            return AskMedia(min(self._open))
-        if by_plays is None:
-            by_plays = self._sweeps[Measure.PLAYS] = _Sweep(Measure.PLAYS, PAGE_SIZE, 0)
-        return by_plays.ask()
+        if self._to_ask is None:
+            sweep = self._sweeps.get(Measure.PLAYS) or Sweep(Measure.PLAYS, PAGE_SIZE, 0)
+            if sweep.awaited or self._worth_a_page(sweep, len(self._open)):
+                self._sweeps[Measure.PLAYS] = sweep
+                return self._ask(sweep, self._certain(sweep))
+            self._to_ask = sorted(self._open, reverse=True)
+        return self._ask_media(self._to_ask)
 
     def heard(self, asked: AskMedia | AskPage, page: Page) -> None:
         """The answer to a call."""
+        self._answered = True
+        self._failed_in_a_row = 0
         if isinstance(asked, AskMedia):
+            self._awaited.discard(asked.media_id)
             self._open.discard(asked.media_id)
             self._rows[asked.media_id] = page.rows[0] if page.rows else None
             return
         sweep = self._sweeps[asked.by]
-        sweep.read(page)
-        before = len(self._open)
-        self._open.difference_update(row.media_id for row in page.rows)
-        self._paid = len(self._open) < before
-        if sweep.complete:
-            self._open.clear()
+        for read in sweep.heard(asked.number, page):
+            if self._open:
+                before = len(self._open)
+                self._open.difference_update([row.media_id for row in read.rows])
+                self._paid = len(self._open) < before
+            if sweep.complete:
+                self._open.clear()
+            if sweep.done and not self._open:
+                sweep.leave()
+        self._meet(sweep)
 
-    def gave_up(self, asked: AskMedia | AskPage) -> None:
-        """That media cannot be had now; without a page of it the whole search has broken off."""
-        if isinstance(asked, AskMedia):
-            self._open.discard(asked.media_id)
-        else:
-            self._sweeps[asked.by].stuck = self.broken = True
+    def gave_up(self, asked: AskMedia | AskPage, error: UpstreamError, *, ends: bool = False) -> None:
+        """That call failed, and its media is left out; without a page that is needed the whole search has broken off.
+
+        `ends`: the error says that no other call of the slice will be answered either.
+        """
+        if isinstance(asked, AskPage):
+            sweep = self._sweeps[asked.by]
+            sweep.gave_up(asked.number, error)
+            if ends:
+                self._break_off(sweep, error)
+            else:
+                self._meet(sweep)
+            return
+        self._awaited.discard(asked.media_id)
+        self._open.discard(asked.media_id)
+        self.errors.append(error)
+        self._failed_in_a_row += 1
+        self.stopped = ends or self._failed_in_a_row >= GIVE_UP_AFTER
 
     def narrow(self, need: Need) -> bool:
         """After it has broken off, go on for a part of what was needed, with what was read so far; no call is repeated.
@@ -114,9 +143,14 @@ class Search:
         """
         self._need = need
         self._open &= need.ids
+        self._awaited.clear()
+        self._failed_in_a_row = 0
         for by, sweep in self._sweeps.items():
             sweep.n = need.tops.get(by, 0)
+            sweep.leave()
         self.broken = need.everything or any(sweep.stuck and not sweep.done for sweep in self._sweeps.values())
+        if not self.broken:
+            self.errors = []
         return not self.broken
 
     def lesson(self, at: float) -> Lesson:
@@ -151,14 +185,51 @@ class Search:
     def _size(self, n: int) -> int:
         return PAGE_SIZE if self._need.ids else min(n, PAGE_SIZE)
 
-    def _worth_a_page(self, sweep: _Sweep | None, missing: int) -> bool:
+    def _ask(self, sweep: Sweep, last: int) -> AskPage | None:
+        """The next page of a sweep, where it is the next to be read or one up to `last`."""
+        if sweep.endless is not None:
+            self._break_off(sweep, sweep.endless)
+            return None
+        return sweep.ask(last, self._at_once)
+
+    def _ask_media(self, to_ask: list[str]) -> AskMedia | None:
+        """The next media, unless so many are under way that all of them failing would be reason to give up."""
+        if len(self._awaited) >= GIVE_UP_AFTER - self._failed_in_a_row:
+            return None
+        while to_ask:
+            media_id = to_ask.pop()
+            if media_id in self._open:
+                self._awaited.add(media_id)
+                return AskMedia(media_id)
+        return None
+
+    def _meet(self, sweep: Sweep) -> None:
+        """Break off where reading has come to the page that failed."""
+        if sweep.failure is not None:
+            self._break_off(sweep, sweep.failure)
+
+    def _break_off(self, sweep: Sweep, error: UpstreamError) -> None:
+        sweep.stuck = self.broken = True
+        self.errors.append(error)
+
+    def _certain(self, sweep: Sweep) -> int:
+        """The last page that is worth asking for whatever those before it will show: a page may show 100 of the media.
+
+        Of m media and p pages left the i-th page from now is worth it while p - i <= m - 100 * i and more than one
+        media is left; see `_worth_a_page`.
+        """
+        missing, left = len(self._open), _pages(sweep.total or 0) - sweep.number
+        more = min((missing - left) // (PAGE_SIZE - 1), (missing - 2) // PAGE_SIZE, left - 1)
+        return sweep.number + 1 + max(0, more)
+
+    def _worth_a_page(self, sweep: Sweep, missing: int) -> bool:
         """Whether sweeping on costs no more calls than asking for each missing media."""
         if any(each.ended or each.stuck for each in self._sweeps.values()) or missing == 1:
             return False
         total = next((each.total for each in self._sweeps.values() if each.total is not None), None)
         if total is not None:
             # None left and yet not ended: the service counts wrongly, and there is no telling where the end is.
-            left = _pages(total) - (sweep.number if sweep else 0)
+            left = _pages(total) - sweep.number
             # A page that showed a wanted media has paid for itself, and the next one may do so too.
             return left > 0 and (left <= missing or self._paid)
         if self._likely_pages is not None:
@@ -170,72 +241,13 @@ class Search:
         complete = any(sweep.complete for sweep in self._sweeps.values())
         return dict.fromkeys(self._need.ids) if complete else {}
 
-    def _keeps_all(self, sweep: _Sweep) -> bool:
+    def _keeps_all(self, sweep: Sweep) -> bool:
         """Whether all rows of a sweep are wanted: of a search for some media, the others are not kept."""
         return self._need.everything or bool(sweep.n and len(sweep.rows) <= sweep.n)
 
-    def _wanted(self, sweep: _Sweep) -> dict[str, PlayRow]:
+    def _wanted(self, sweep: Sweep) -> dict[str, PlayRow]:
         first = tuple(sweep.rows)[: sweep.n or 0]
         return {media_id: sweep.rows[media_id] for media_id in (*first, *(self._need.ids & sweep.rows.keys()))}
-
-
-class _Sweep:
-    """Pages of one order as far as they were read; `n` rows are wanted of it, None: all there are."""
-
-    def __init__(self, by: Measure, size: int, n: int | None) -> None:
-        self.by = by
-        self.size = size
-        self.n = n
-        self.rows: dict[str, PlayRow] = {}
-        self.total: int | None = None
-        self.ended = False
-        self.stuck = False
-        self.number = 0
-        self._seen = 0
-        self._earlier: dict[str, PlayRow] = {}
-        self._again = _SWEEPS - 1
-
-    def ask(self) -> AskPage:
-        """The next page. Raises Endless."""
-        if self.number == MAX_PAGES:
-            raise Endless
-        return AskPage(self.by, self.number + 1, self.size)
-
-    def read(self, page: Page) -> None:
-        """Keep each row once, and see whether this was the end."""
-        self.number += 1
-        self.total = page.total_count if page.total_count is not None else self.total
-        self._seen += len(page.rows)
-        for row in page.rows:
-            self.rows.setdefault(row.media_id, row)
-        full = len(page.rows) >= self.size
-        # Smaller pages than asked for do not end it while rows are missing; full ones may go on beyond the count.
-        total = self.total
-        self.ended = not page.rows or not (full if total is None or self._seen > total else self._seen < total)
-        if self.ended and self.short_by and self._again:
-            # Rows that moved between two pages while they were read are usually there the second time.
-            self._again -= 1
-            self._earlier, self.rows = self.rows, {}
-            self.number = self._seen = 0
-            self.ended = False
-        elif self.ended:
-            self.rows = {**self.rows, **{m: row for m, row in self._earlier.items() if m not in self.rows}}
-
-    @property
-    def complete(self) -> bool:
-        """Whether these are all rows there are; never where the service did not say how many."""
-        return self.ended and self.total is not None and len(self.rows) >= self.total
-
-    @property
-    def done(self) -> bool:
-        """Whether as many rows as wanted were read, or the end was reached."""
-        return self.ended or (self.n is not None and len(self.rows) >= self.n)
-
-    @property
-    def short_by(self) -> int:
-        """How many rows that the service counted did not turn up, in a sweep that wanted them."""
-        wanted = self.total or 0 if self.n is None else min(self.n, self.total or 0)
-        return max(0, wanted - len(self.rows)) if self.ended else 0
 
 
 def _pages(total: int) -> int:

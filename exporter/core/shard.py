@@ -7,10 +7,24 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.model import ByIds, Dimensions, Everything
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.core.model import Dimensions, Query
+    from exporter.core.model import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Describes:
+    """Of which media of an account a replica tells title and length: all or none, `but` for these."""
+
+    all: bool
+    but: frozenset[str] = frozenset()
+
+    def __contains__(self, media_id: str) -> bool:
+        """Whether it tells those of a media."""
+        return (media_id in self.but) != self.all
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +32,13 @@ class Share:
     """What one replica does; all replicas together do everything, once.
 
     * `queries`: all of them, each with the dimensions that are this replica's; one that is left with none asks nothing.
-    * `describes`: the accounts of whose media it tells title and length.
+    * `describes`: by account, of which media it tells title and length.
     * `days_ago`: the days of which it tells the date.
     * `parts`: by account, how much of all that is asked for it asks for, from 0 to 1.
     """
 
     queries: tuple[Query, ...]
-    describes: frozenset[str]
+    describes: Mapping[str, Describes]
     days_ago: frozenset[int]
     parts: Mapping[str, float]
 
@@ -43,25 +57,39 @@ class Shard:
     def share(self, queries: Iterable[Query]) -> Share:
         """This replica's part of what is configured."""
         queries = tuple(queries)
-        combinations: defaultdict[str, set[Dimensions]] = defaultdict(set)
+        by_account: defaultdict[str, list[Query]] = defaultdict(list)
         whole: defaultdict[str, float] = defaultdict(float)
         own: defaultdict[str, float] = defaultdict(float)
         shared = []
         for query in queries:
-            combinations[query.account].update(query.dimensions)
+            by_account[query.account].append(query)
             mine = tuple(dimensions for dimensions in query.dimensions if self._owns(query.account, dimensions))
             shared.append(replace(query, dimensions=mine))
             whole[query.account] += len(query.dimensions) * len(query.days_ago) / query.every
             own[query.account] += len(mine) * len(query.days_ago) / query.every
         return Share(
             queries=tuple(shared),
-            # A media that is anywhere is most likely in what is filtered least: whoever has that can describe it.
-            describes=frozenset(
-                account for account, filters in combinations.items() if self._owns(account, min(filters, key=_width))
-            ),
+            describes={account: self._describes(account, asked) for account, asked in by_account.items()},
             days_ago=frozenset(ago for query in queries for ago in query.days_ago if self._is_chosen(f"day {ago}")),
             parts={account: own[account] / whole[account] for account in whole},
         )
+
+    def _describes(self, account: str, queries: Iterable[Query]) -> Describes:
+        """A media that is played at all is most likely in what is filtered least: whoever has that describes it."""
+        rest = False
+        named: dict[str, bool] = {}
+        asked = [(min(query.dimensions, key=_width), query.media) for query in queries]
+        # The fewest filters last, as what comes last counts.
+        for dimensions, media in sorted(asked, key=lambda each: _width(each[0]), reverse=True):
+            mine = self._owns(account, dimensions)
+            if isinstance(media, ByIds):
+                named |= dict.fromkeys(media.ids, mine)
+            else:
+                rest = mine
+                if isinstance(media, Everything) and dimensions == _NO_FILTER:
+                    # Whatever is played, it lists: better than what is told of a name by some filters.
+                    named.clear()
+        return Describes(rest, frozenset(media_id for media_id, mine in named.items() if mine != rest))
 
     def _owns(self, account: str, dimensions: Dimensions) -> bool:
         return self._is_chosen("\0".join((account, *_values(dimensions))))
@@ -70,6 +98,8 @@ class Shard:
         """Rendezvous hashing: one replica more takes its part from all others, and they exchange nothing."""
         return max(range(self.total), key=lambda number: _weight(number, key)) == self.number
 
+
+_NO_FILTER: Final = Dimensions()
 
 WHOLE: Final = Shard()
 """The only replica, which does everything."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.core import days
 from exporter.core.days import Settlement
 from exporter.core.model import Answer
-from exporter.core.publication import publish
+from exporter.core.publishing import publish
 from exporter.core.snapshot import Snapshot
 
 if TYPE_CHECKING:

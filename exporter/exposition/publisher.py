@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from exporter.core.publication import publish
+from exporter.core.publishing import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,7 @@ class Publisher(Generic[T]):
         published: Callable[[int, int], None],
         now: Callable[[], float],
     ) -> None:
+        self._publishing = Publishing()
         self._renderer = renderer
         self._rules = rules
         self._snapshot = snapshot
@@ -87,7 +88,7 @@ class Publisher(Generic[T]):
         snapshot, rules = self._snapshot(), self._rules
 
         def render() -> _Shown[T]:
-            publication = publish(snapshot, rules, self._now())
+            publication = self._publishing.publish(snapshot, rules, self._now())
             return _Shown(snapshot, rules, publication, self._renderer.render(publication))
 
         rendering = asyncio.ensure_future(asyncio.to_thread(render))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.exposition import choose_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client.registry import Collector
 
-    from exporter.exposition.render import Rendered
+    from exporter.exposition.packing import Packed
     from exporter.exposition.telemetry import Telemetry
 
 # What we serve, by the media type and version asked for, in words the client library understands whatever was sent.
@@ -26,6 +27,8 @@ _OFFERED: Final = {
     ("text/*", ""): _PLAIN,
     ("*/*", ""): _PLAIN,
 }
+# Whoever scrapes says the same every time; a header is 16 KiB at the most.
+_REMEMBERED: Final = 64
 # With these, names of letters, digits and underscores stay as they are; other schemes would rename our own metrics.
 _ESCAPING: Final = ("allow-utf-8", "underscores")
 
@@ -41,11 +44,21 @@ class Negotiated:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a scrape; `content_encoding` is `gzip` or None for none. It varies by both Accept headers."""
+    """The answer to a scrape: its body in `parts`, together `length` bytes.
+
+    `content_encoding` is `gzip` or None for none. It varies by both Accept headers. Compressed parts are there already
+    and the same objects for all who ask; of plain text each is made when it is its turn.
+    """
 
     content_type: str
     content_encoding: str | None
-    body: bytes = field(repr=False)
+    parts: Iterable[bytes] = field(repr=False)
+    length: int
+
+    @property
+    def body(self) -> bytes:
+        """The parts in one."""
+        return b"".join(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class _Wish:
     weight: float
 
 
+@lru_cache(_REMEMBERED)
 def negotiate(accept: str | None, accept_encoding: str | None) -> Negotiated:
     """Choose by the client's `Accept` and `Accept-Encoding` headers (None: not sent); never raises, whatever they say.
 
@@ -74,14 +88,15 @@ def negotiate(accept: str | None, accept_encoding: str | None) -> Negotiated:
 
 
 def respond(
-    rendered: Rendered, telemetry: Telemetry, *, accept: str | None = None, accept_encoding: str | None = None
+    rendered: Packed, telemetry: Telemetry, *, accept: str | None = None, accept_encoding: str | None = None
 ) -> Response:
-    """Put a whole answer together; costs what our own metrics cost and a copy of the rest."""
+    """Put a whole answer together; costs what has changed of our own metrics, and copies nothing."""
     chosen = negotiate(accept, accept_encoding)
-    own = telemetry.expose(chosen.encode)
+    own = telemetry.expose(chosen.content_type, chosen.encode)
     if chosen.gzip:
-        return Response(chosen.content_type, "gzip", rendered.gzip_followed_by(own))
-    return Response(chosen.content_type, None, rendered.followed_by(own))
+        parts = rendered.member(own)
+        return Response(chosen.content_type, "gzip", parts, sum(map(len, parts)))
+    return Response(chosen.content_type, None, rendered.texts(own), rendered.length + own.length)
 
 
 def _wants_gzip(accept_encoding: str | None) -> bool:

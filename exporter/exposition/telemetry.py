@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -11,6 +12,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from exporter.exposition import catalog
+from exporter.exposition.spelling import Spelling, lasting
 from exporter.exposition.text import legible
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from exporter.errors import Kind
+    from exporter.exposition.packing import Run
 
     Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
 
@@ -40,6 +43,7 @@ class Telemetry:
     * `accounts`, `queries`: the names configured; `configured` replaces them.
     * `meter_codes`: the error codes of the API itself and their kinds; they exist at 0 for each account.
     * `registry`: where everything is registered, with `process_*`, `python_info` and `python_gc_*`.
+    * `monotonic`: seconds; by these the last three are at most one old.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Telemetry:
         queries: Iterable[str],
         meter_codes: Mapping[str, Kind],
         registry: CollectorRegistry | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry = CollectorRegistry() if registry is None else registry
         self._meter_codes = dict(meter_codes)
@@ -99,11 +104,26 @@ class Telemetry:
             *_words("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds"), registry=registry
         )
         build = Gauge(*_words("aliyun_vod_exporter_build_info"), registry=registry)
-        _series(build, version, platform.python_version()).set(1)
+        build.labels(legible(version), platform.python_version()).set(1)
 
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self._spelling = Spelling(
+            (
+                *self._by_account,
+                *self._by_query,
+                self._series,
+                self._series_dropped,
+                self._storage_errors,
+                self._reload_successful,
+                self._reload_success,
+                build,
+            ),
+            (
+                ProcessCollector(registry=registry),
+                PlatformCollector(registry=registry),
+                GCCollector(registry=registry),
+            ),
+            monotonic=monotonic,
+        )
         self.configured(accounts=accounts, queries=queries)
 
     def configured(self, *, accounts: Iterable[str], queries: Iterable[str]) -> None:
@@ -115,9 +135,11 @@ class Telemetry:
         for account in self._accounts - accounts:
             for metric in self._by_account:
                 metric.remove_by_labels({"account": legible(account)})
+                self._spelling.changed(metric)
         for query in self._queries - queries:
             for metric in self._by_query:
                 metric.remove_by_labels({"query": legible(query)})
+                self._spelling.changed(metric)
         for account in sorted(accounts - self._accounts):
             self._start_account(account)
         for query in sorted(queries - self._queries):
@@ -126,97 +148,104 @@ class Telemetry:
 
     def request_sent(self, account: str) -> None:
         """An attempt was sent to the API."""
-        _series(self._requests, account).inc()
+        self._change(self._requests, account).inc()
 
     def request_failed(self, account: str, code: str, kind: Kind) -> None:
         """An attempt failed with an error code of the service, or a word of ours where it gave none."""
-        _series(self._errors, account, self._code(code), kind).inc()
+        self._change(self._errors, account, self._code(code), kind).inc()
 
     def request_took(self, account: str, seconds: float) -> None:
         """An attempt took so long, whatever came of it."""
-        _series(self._request_seconds, account).observe(seconds)
+        self._change(self._request_seconds, account).observe(seconds)
 
     def retried(self, account: str) -> None:
         """A failed attempt is repeated."""
-        _series(self._retries, account).inc()
+        self._change(self._retries, account).inc()
 
     def rate_changed(self, account: str, per_second: float) -> None:
         """This rate limit, in requests per second, is in force from now on."""
-        _series(self._rate_limit, account).set(per_second)
+        self._change(self._rate_limit, account).set(per_second)
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
         """So many calls are left today; None: the account has no budget any more, and no series."""
         if calls is None:
             self._calls_remaining.remove(legible(account))
+            self._spelling.changed(self._calls_remaining)
         else:
-            _series(self._calls_remaining, account).set(calls)
+            self._change(self._calls_remaining, account).set(calls)
 
     def calls_saved(self, account: str, reason: str, calls: int) -> None:
         """So many calls were not needed, for a reason of `SAVINGS`."""
-        _series(self._calls_saved, account, reason).inc(calls)
+        self._change(self._calls_saved, account, reason).inc(calls)
 
     def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         """A poll ended with a result of `RESULTS` after so many seconds, at a time in seconds since 1970."""
-        _series(self._polls, query, result).inc()
-        _series(self._poll_seconds, query).set(seconds)
-        _series(self._up, query).set(int(up))
+        self._change(self._polls, query, result).inc()
+        self._change(self._poll_seconds, query).set(seconds)
+        self._change(self._up, query).set(int(up))
         if result == "success":
-            _series(self._last_success, query).set(ended_at)
+            self._change(self._last_success, query).set(ended_at)
 
     def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
         """A poll was due and did not take place; `up` says what that means for the query, None: nothing."""
-        _series(self._polls, query, "skipped").inc()
+        self._change(self._polls, query, "skipped").inc()
         if up is not None:
-            _series(self._up, query).set(int(up))
+            self._change(self._up, query).set(int(up))
 
     def next_poll(self, query: str, at: float | None) -> None:
         """The query is polled again at a time in seconds since 1970; None: unknown, and there is no series."""
         if at is None:
             self._next_poll.remove(legible(query))
+            self._spelling.changed(self._next_poll)
         else:
-            _series(self._next_poll, query).set(at)
+            self._change(self._next_poll, query).set(at)
 
     def published(self, series: int, dropped: int) -> None:
         """So many media series are exposed now, and so many were left out because of `series_limit`."""
-        self._series.set(series)
-        self._series_dropped.set(dropped)
+        self._change(self._series).set(series)
+        self._change(self._series_dropped).set(dropped)
 
     def storage_failed(self) -> None:
         """What was learnt could not be written to storage."""
-        self._storage_errors.inc()
+        self._change(self._storage_errors).inc()
 
     def config_loaded(self, at: float) -> None:
         """A configuration was loaded and is in use since a time in seconds since 1970."""
-        self._reload_successful.set(1)
-        self._reload_success.set(at)
+        self._change(self._reload_successful).set(1)
+        self._change(self._reload_success).set(at)
 
     def config_rejected(self) -> None:
         """A configuration was not accepted; the one before stays in use."""
-        self._reload_successful.set(0)
+        self._change(self._reload_successful).set(0)
 
     def collect(self) -> Iterator[Metric]:
         """Everything about ourselves, as the client library sees it, without its `_created` series."""
-        for metric in self._registry.collect():
-            # The library leaves them out only for the whole process at once; nobody reads them.
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            yield metric
+        return lasting(self._registry.collect())
 
-    def expose(self, encode: Callable[[Collector], bytes]) -> bytes:
-        """Give everything about ourselves as one of the client library's encoders spells it."""
-        return encode(self)
+    def expose(self, content_type: str, encode: Callable[[Collector], bytes]) -> Run:
+        """Give everything about ourselves as an encoder of the client library spells it for a content type.
+
+        What we count ourselves is exact; `process_*` and `python_gc_*` are as they were within the last second.
+        """
+        return self._spelling.spelt(content_type, encode)
+
+    def _change(self, metric: Wrapper, *labels: str) -> Wrapper:
+        """The series of a metric with these label values, which is about to change; without labels its only one."""
+        self._spelling.changed(metric)
+        return metric.labels(*map(legible, labels)) if labels else metric
 
     def _start_account(self, account: str) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):
-            _series(metric, account)
+            self._change(metric, account)
         for code, kind in self._meter_codes.items():
-            _series(self._errors, account, code, kind)
+            self._change(self._errors, account, code, kind)
         for reason in SAVINGS:
-            _series(self._calls_saved, account, reason)
+            self._change(self._calls_saved, account, reason)
 
     def _start_query(self, query: str) -> None:
-        _series(self._up, query)
+        self._change(self._up, query)
         for result in RESULTS:
-            _series(self._polls, query, result)
+            self._change(self._polls, query, result)
 
     def _code(self, code: str) -> str:
         if code in self._meter_codes:
@@ -235,7 +264,3 @@ _ROWS: Final = {row.name: row for row in catalog.SELF_METRICS}
 def _words(name: str) -> tuple[str, str, tuple[str, ...]]:
     row = _ROWS[name]
     return row.name, row.help, row.labels
-
-
-def _series(metric: Wrapper, *labels: str) -> Wrapper:
-    return metric.labels(*map(legible, labels))

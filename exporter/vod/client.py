@@ -7,6 +7,7 @@ import random as randomness
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+from urllib.request import getproxies
 
 import httpx
 
@@ -18,6 +19,7 @@ from exporter.vod.limits import LimitsMeter
 from exporter.vod.pause import Pause
 from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR, Reply, answer, no_reply
 from exporter.vod.signing import Acs3Auth, canonical_query, new_nonce
+from exporter.vod.transport import Connections, Direct
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +31,12 @@ ATTEMPTS: Final = 4
 FIRST_BACK_OFF: Final = 0.5
 LONGEST_BACK_OFF: Final = 30.0
 """Seconds; the first and the longest range that a back-off is drawn from."""
+
+_HEADERS: Final = {
+    "user-agent": f"aliyun-vod-exporter/{__version__}",
+    "accept": "application/json",
+    "accept-encoding": "gzip",
+}
 
 T = TypeVar("T")
 
@@ -102,19 +110,24 @@ class Client:
         """Close the connections."""
         await self._http.aclose()
 
+    @property
+    def at_once(self) -> int:
+        """How many calls may be under way at once; more wait for their turn."""
+        return self._limits.concurrency
+
     async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
         """Ask in RPC style (`POST /?parameters`, empty body), again where that helps, and decode the answer.
 
         `decode` raises UpstreamError for a body it cannot read. Raises UpstreamError: NotReady, and NotAsked where
         nothing was sent.
         """
-        query = _query(parameters)
-        headers = {"x-acs-action": action, "x-acs-version": version}
+        url = self._endpoint.copy_with(query=_query(parameters))
+        headers = {**_HEADERS, "x-acs-action": action, "x-acs-version": version}
         credentials = await self._credentials.get()
         used: set[Repeat] = set()
         attempt = 1
         while True:
-            request = self._http.build_request("POST", self._endpoint.copy_with(query=query), headers=headers)
+            request = httpx.Request("POST", url, headers=headers)
             try:
                 return await self._attempt(request, credentials, decode)
             except NotAsked:
@@ -218,30 +231,23 @@ def _endpoint(account: str, text: str) -> httpx.URL:
 
 def _http(
     account: str, endpoint: httpx.URL, timeout: float, transport: httpx.AsyncBaseTransport | None
-) -> httpx.AsyncClient:
+) -> httpx.AsyncClient | Direct:
     try:
-        return httpx.AsyncClient(
-            headers={
-                "user-agent": f"aliyun-vod-exporter/{__version__}",
-                "accept": "application/json",
-                "accept-encoding": "gzip",
-            },
-            timeout=timeout,
-            # The account's limits bound what is sent at once; a second bound could only time out.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            follow_redirects=False,
-            transport=transport,
-            # As in Go: a proxy of the environment is never asked for this machine itself.
-            mounts={f"all://{_host(endpoint)}": None} if _is_loopback(endpoint.host) else None,
-        )
+        if transport is not None or not _may_be_proxied(endpoint):
+            return Direct(transport or Connections(httpx.create_ssl_context()))
+        # What goes through which proxy, and what through none, is httpx's to say; all of it goes over its connections.
+        # The account's limits bound what is sent at once; a second bound could only time out.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        return httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
     except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
         raise StartError(
             f"account {account}: the proxy or certificate settings of the environment cannot be used: {error}"
         ) from error
 
 
-def _host(url: httpx.URL) -> str:
-    return f"[{url.host}]" if ":" in url.host else url.host
+def _may_be_proxied(endpoint: httpx.URL) -> bool:
+    """Whether the environment names a proxy. As in Go, none is ever asked for this machine itself."""
+    return not _is_loopback(endpoint.host) and not getproxies().keys().isdisjoint(("http", "https", "all"))
 
 
 def _is_loopback(host: str) -> bool:

@@ -22,6 +22,8 @@ SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name 
 # Tokens are a few kB; whatever is larger is another file, and a log or a device should not be read to its end.
 _LARGEST_FILE: Final = 64 * 1024
 
+_Signature = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -65,11 +67,11 @@ class PlainSecret:
 
 
 class SecretFile:
-    """A file with one value; read again when its time, size or inode changes. A newline at its end does not count."""
+    """A file with one value; read again when its times, size or inode change. A newline at its end does not count."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: _Signature | None = None
         self._value = ""
 
     async def read(self, *, again: bool = False) -> str:
@@ -78,11 +80,12 @@ class SecretFile:
         self._seen, self._value = await asyncio.to_thread(self._look, seen, self._value)
         return self._value
 
-    def _look(self, seen: tuple[int, int, int] | None, value: str) -> tuple[tuple[int, int, int], str]:
+    def _look(self, seen: _Signature | None, value: str) -> tuple[_Signature, str]:
         try:
             # Looked at before it is read: a change in between is then noticed next time.
             status = self._path.stat()
-            now = (status.st_mtime_ns, status.st_size, status.st_ino)
+            # Copying tools set the time of modification back to the original's, but nothing sets that of change.
+            now = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             if now == seen:
                 return now, value
             if not stat.S_ISREG(status.st_mode):

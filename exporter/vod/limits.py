@@ -183,7 +183,7 @@ class Limits:
     ) -> None:
         self._account = account
         self._meter = meter
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
         self._pace = Pace(requests_per_second, monotonic=monotonic, sleep=sleep)
         self._budget = Budget(account, calls_per_day, now=now, ledger=ledger)
@@ -209,8 +209,8 @@ class Limits:
         before = self._pace.per_second
         self._pace.change(requests_per_second)
         self._budget.change(calls_per_day)
-        if concurrency != self._concurrency:
-            self._concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
+        if concurrency != self.concurrency:
+            self.concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
         self._tell(before)
         self._tell_remaining()
 

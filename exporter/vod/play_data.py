@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -26,11 +26,19 @@ ORDER_NAMES: Final = {
     Measure.PLAY_DURATION_PER_VIEWER: "PlayDurationPerUv",
 }
 
+# Stands where an ID was damaged; half an ID may be that of another media.
+_DAMAGE: Final = "\N{REPLACEMENT CHARACTER}"
+
 T = TypeVar("T")
 
 
 class Caller(Protocol):
     """Who asks the service."""
+
+    @property
+    def at_once(self) -> int:
+        """How many calls may be under way at once."""
+        ...
 
     async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
         """The decoded answer; raises UpstreamError."""
@@ -42,6 +50,11 @@ class PlayData:
 
     def __init__(self, client: Caller) -> None:
         self._client = client
+
+    @property
+    def at_once(self) -> int:
+        """How many calls of the account may be under way at once."""
+        return self._client.at_once
 
     async def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
@@ -97,12 +110,71 @@ class _Body(msgspec.Struct, gc=False):
 
 _DECODER: Final = msgspec.json.Decoder(_Body)
 
+_WIRE_NAMES: Final = {
+    "media_id": "MediaId",
+    "title": "VideoTitle",
+    "media_duration": "VideoDuration",
+    "viewers": "DAU",
+    "plays": "PlaySuccessVv",
+    "plays_per_viewer": "PlayPerVv",
+    "play_duration": "PlayDuration",
+    "play_duration_per_viewer": "PlayDurationPerUv",
+}
+_Plain = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | None
+_PlainCount = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
+
+
+class _PlainRow(msgspec.Struct, gc=False, rename=_WIRE_NAMES):
+    """An element of QoeInfoList as it should be."""
+
+    media_id: Annotated[str, msgspec.Meta(min_length=1)]
+    title: str | None = None
+    media_duration: _Plain = None
+    viewers: _Plain = None
+    plays: _Plain = None
+    plays_per_viewer: _Plain = None
+    play_duration: _Plain = None
+    play_duration_per_viewer: _Plain = None
+
+
+class _PlainBody(msgspec.Struct, gc=False):
+    """The answer as it should be."""
+
+    QoeInfoList: list[_PlainRow]
+    RequestId: str = ""
+    TotalCount: _PlainCount = None
+    PageNo: _PlainCount = None
+
+
+_PLAIN_DECODER: Final = msgspec.json.Decoder(_PlainBody)
+
 
 def decode(body: bytes, *, page: int | None = None, media_id: str | None = None) -> Page:
     """The page that a body holds; `page` and `media_id` as asked, where the answer must agree with them.
 
     Raises UpstreamError of kind malformed that names the field, with the request ID where there is one.
     """
+    return _plain(body, page, media_id) or _careful(body, page, media_id)
+
+
+def _plain(body: bytes, page: int | None, media_id: str | None) -> Page | None:
+    """The page, where everything is as it should be; None otherwise.
+
+    That is what the service says all day, read without looking at each number in Python: a third of the time.
+    """
+    try:
+        answer = _PLAIN_DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if media_id is not None or (page is not None and answer.PageNo not in {None, page}):
+        return None
+    rows = msgspec.convert(answer.QoeInfoList, tuple[PlayRow, ...], from_attributes=True)
+    if _DAMAGE in "".join([row.media_id for row in rows]):
+        return None
+    return Page(rows, answer.TotalCount, answer.RequestId)
+
+
+def _careful(body: bytes, page: int | None, media_id: str | None) -> Page:
     answer = _parse(body)
     request_id = answer.RequestId if isinstance(answer.RequestId, str) else ""
     try:
@@ -128,8 +200,7 @@ def _page(answer: _Body, request_id: str, page: int | None, media_id: str | None
 
 
 def _row(row: _Row, index: int) -> PlayRow:
-    # A replacement character stands where an ID was damaged; half an ID may be that of another media.
-    if not row.MediaId or "\N{REPLACEMENT CHARACTER}" in row.MediaId:
+    if not row.MediaId or _DAMAGE in row.MediaId:
         raise ValueError(f"QoeInfoList[{index}].MediaId is missing, empty or damaged")
     return PlayRow(
         row.MediaId,

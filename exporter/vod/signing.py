@@ -6,9 +6,9 @@ import hashlib
 import hmac
 import secrets
 import time
-from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import httpx
 
@@ -22,7 +22,13 @@ ALGORITHM: Final = "ACS3-HMAC-SHA256"
 
 def canonical_query(parameters: Iterable[tuple[str, str]]) -> str:
     """Parameters sorted by name and percent-encoded, `A-Za-z0-9-_.~` left alone (Alibaba Cloud's signature page)."""
-    return "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(parameters))
+    return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(parameters))
+
+
+@lru_cache(1024)
+def _quoted(text: str) -> str:
+    """Names are always the same, and most values are."""
+    return quote(text, safe="~")
 
 
 def canonical_request(
@@ -32,8 +38,9 @@ def canonical_request(
 
     `headers` are the ones to sign, names in lower case, `x-acs-content-sha256` (the hash of the body) among them.
     """
-    names = ";".join(sorted(headers))
-    lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
+    ordered = sorted(headers)
+    names = ";".join(ordered)
+    lines = "".join([f"{name}:{headers[name].strip()}\n" for name in ordered])
     query = canonical_query(parameters)
     return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{headers['x-acs-content-sha256']}", names
 
@@ -48,7 +55,7 @@ def authorization(
     """The value of the Authorization header; arguments as for `canonical_request`."""
     canonical, names = canonical_request(method, path, parameters, headers)
     to_sign = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.new(credentials.access_key_secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
+    signature = hmac.digest(credentials.access_key_secret.encode(), to_sign.encode(), "sha256").hex()
     return f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signature}"
 
 
@@ -75,19 +82,20 @@ class Acs3Auth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add date, nonce, hash, token and signature, then send once."""
-        request.headers["x-acs-date"] = datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        request.headers["x-acs-signature-nonce"] = self._nonce()
-        request.headers["x-acs-content-sha256"] = hashlib.sha256(request.content).hexdigest()
+        added = {
+            "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now())),
+            "x-acs-signature-nonce": self._nonce(),
+            "x-acs-content-sha256": hashlib.sha256(request.content).hexdigest(),
+        }
         if self._credentials.security_token is not None:
-            request.headers["x-acs-security-token"] = self._credentials.security_token
-        signed = {name: value for name, value in request.headers.items() if _is_signed(name)}
-        request.headers["authorization"] = authorization(
-            request.method,
-            request.url.raw_path.partition(b"?")[0].decode("ascii"),
-            request.url.params.multi_items(),
-            signed,
-            self._credentials,
-        )
+            added["x-acs-security-token"] = self._credentials.security_token
+        present = [(name.lower().decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw]
+        signed = {name: value for name, value in present if _is_signed(name)} | added
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        parameters = parse_qsl(query, keep_blank_values=True)
+        added["authorization"] = authorization(request.method, path, parameters, signed, self._credentials)
+        # Made anew, because each header that is set on its own makes httpx look at all of them.
+        request.headers = httpx.Headers([pair for pair in present if pair[0] not in added] + [*added.items()])
         yield request
 
 

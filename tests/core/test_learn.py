@@ -156,3 +156,19 @@ def test_settled_means_found_unchanged_as_often_as_promised(
     answer = data.answer("a")
     assert answer
     assert (answer.row.plays if isinstance(answer.row, PlayRow) else None) == last[-1]
+
+
+def test_what_is_told_again_as_it_was_is_kept_as_the_object_that_it_was() -> None:
+    first = learnt(Lesson(1, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3, title="old")}))
+    again = learn(first, SLICE, Lesson(2, {"a": row("a", 1), "b": row("b", 9), "c": row("c", 3)}), SETTLEMENT)
+
+    same = {media_id: again.answers[media_id].row is first.answers[media_id].row for media_id in "abc"}
+
+    assert same == {"a": True, "b": False, "c": False}
+    assert [again.answers[media_id].row for media_id in "bc"] == [row("b", 9), row("c", 3)]
+
+
+def test_media_that_were_heard_alike_share_what_was_heard() -> None:
+    data = learnt(Lesson(NOON, {"a": row("a"), "b": row("b"), "c": row("c")}, swept=True))
+
+    assert len({id(answer.heard) for answer in data.answers.values()}) == 1

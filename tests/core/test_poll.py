@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from exporter.core.days import Settlement
 from exporter.core.model import Dimensions, Measure, PlayRow, Query, Slice
-from exporter.core.poll import GIVE_UP_AFTER, Poller, PollResult
+from exporter.core.poll import Poller, PollResult
+from exporter.core.search import GIVE_UP_AFTER
 from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
 from tests.core.world import (
     ALL,

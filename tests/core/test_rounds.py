@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, Page, PlayRow, Query, Slice, Top
 from exporter.core.plan import wanted
-from exporter.core.publication import Publication, Rules, publish
+from exporter.core.publication import Publication, Rules
+from exporter.core.publishing import publish
 from exporter.errors import Kind, UpstreamError
 from tests.core.world import ALL, NOON, TODAY, World, failure, not_ready, row
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import cycle
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 
 from exporter.core.model import Measure, Page, PlayRow, Top
 from exporter.core.plan import PAGE_SIZE, Need
-from exporter.core.search import AskMedia, AskPage, Search
-from tests.core.world import row
+from exporter.core.search import AskMedia, Search
+from exporter.core.sweep import AskPage
+from tests.core.world import failure, row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from exporter.core.learn import Lesson
 
 MOST_PLAYED = [f"m{i:05}" for i in range(60_000)]
@@ -190,7 +194,152 @@ def test_a_media_that_is_given_up_is_not_asked_for_again_and_the_lesson_is_not_w
     asked = search.next()
     assert asked == AskMedia("a")
 
-    search.gave_up(asked)
+    search.gave_up(asked, failure())
 
     assert search.next() is None
     assert not search.lesson(1.0).whole
+
+
+@dataclass
+class Play:
+    """A search whose calls are answered in any order; some fail."""
+
+    service: Service
+    search: Search
+    fails: frozenset[AskMedia | AskPage] = frozenset()
+    most_at_once: int = 0
+
+    def to_the_end(self, order: Iterator[int]) -> Play:
+        under_way: list[AskMedia | AskPage] = []
+        while True:
+            while (asked := self.search.next()) is not None:
+                under_way.append(asked)
+            assert self.search.awaited == len(under_way)
+            self.most_at_once = max(self.most_at_once, len(under_way))
+            if not under_way:
+                return self
+            asked = under_way.pop(next(order) % len(under_way))
+            page = self.service.answer(asked)
+            if asked in self.fails:
+                self.search.gave_up(asked, failure())
+            else:
+                self.search.heard(asked, page)
+            under_way = [each for each in under_way if self.search.needs(each)]
+
+    @property
+    def outcome(self) -> tuple[Lesson, bool, int]:
+        return self.search.lesson(1.0), self.search.broken, len(self.search.errors)
+
+
+def played(
+    service: Service,
+    need: Need,
+    likely: int | None,
+    at_once: int,
+    order: Iterable[int] = (0,),
+    fails: frozenset[AskMedia | AskPage] = frozenset(),
+) -> Play:
+    return Play(service, Search(need, likely, at_once), fails).to_the_end(cycle(order))
+
+
+some_needs = st.builds(
+    lambda wanted, tops, everything: Need(
+        ids=frozenset(MOST_PLAYED[i] for i in wanted), tops=tops, everything=everything
+    ),
+    st.sets(st.integers(0, 1_500), max_size=20) | st.just(set(range(1_400))),
+    st.dictionaries(st.sampled_from([Measure.PLAYS, Measure.PLAY_DURATION]), st.integers(1, 1_200), max_size=2),
+    st.booleans(),
+)
+orders = st.lists(st.integers(0, 7), min_size=1, max_size=40)
+
+
+@given(st.integers(0, 1_300), some_needs, st.none() | st.integers(0, 1_300), st.integers(2, 8), orders)
+def test_calls_that_are_under_way_together_are_those_made_one_by_one(
+    media: int, need: Need, likely: int | None, at_once: int, order: list[int]
+) -> None:
+    one_by_one = played(Service.of(media), need, likely, 1)
+
+    together = played(Service.of(media), need, likely, at_once, order)
+
+    assert sorted(map(repr, together.service.calls)) == sorted(map(repr, one_by_one.service.calls))
+    assert together.outcome == one_by_one.outcome
+    assert (one_by_one.most_at_once, together.most_at_once <= at_once) in {(1, True), (0, True)}
+
+
+@given(
+    st.integers(0, 1_300),
+    some_needs,
+    st.integers(2, 8),
+    orders,
+    st.frozensets(st.builds(AskPage, st.sampled_from(Measure), st.integers(1, 14), st.just(100)), max_size=4)
+    # Two only: three in a row end the search, and which are in a row is for the order of the answers to say.
+    | st.frozensets(st.builds(AskMedia, st.sampled_from(MOST_PLAYED[:1_500])), max_size=2),
+    st.sets(st.integers(0, 1_299), max_size=400),
+)
+def test_when_pages_fail_or_rows_are_missing_few_calls_are_in_vain_and_all_ends_alike(
+    media: int, need: Need, at_once: int, order: list[int], fails: frozenset[AskPage], hidden: set[int]
+) -> None:
+    hide = frozenset(MOST_PLAYED[i] for i in hidden)
+    one_by_one = played(Service.of(media, hide=hide), need, None, 1, fails=frozenset(fails))
+
+    together = played(Service.of(media, hide=hide), need, None, at_once, order, fails=frozenset(fails))
+
+    in_vain = len(together.service.calls) - len(one_by_one.service.calls)
+    sweeps = 2 * max(1, len(need.tops))  # each may be read twice
+    assert 0 <= in_vain <= (at_once - 1) * sweeps
+    assert together.outcome[0] == one_by_one.outcome[0]
+    assert together.outcome[1:] == one_by_one.outcome[1:]
+
+
+def under_way(search: Search) -> list[AskMedia | AskPage]:
+    return list(iter(search.next, None))
+
+
+def test_the_first_call_goes_alone_and_the_pages_that_are_counted_follow_together() -> None:
+    search = Search(Need(everything=True), 1_000, 8)
+    (first,) = under_way(search)
+
+    search.heard(first, Service.of(450).answer(first))
+
+    assert under_way(search) == [AskPage(Measure.PLAYS, number, 100) for number in (2, 3, 4, 5)]
+
+
+def test_no_more_pages_are_read_ahead_than_may_be_under_way_though_one_takes_long() -> None:
+    service, search = Service.of(2_000), Search(Need(everything=True), None, 4)
+    (first,) = under_way(search)
+    search.heard(first, service.answer(first))
+    slow, *others = under_way(search)
+
+    for asked in others:
+        search.heard(asked, service.answer(asked))
+    assert under_way(search) == []
+
+    search.heard(slow, service.answer(slow))
+    assert len(under_way(search)) == 4
+
+
+def test_media_are_asked_for_together_as_long_as_all_of_them_failing_is_reason_to_give_up() -> None:
+    search = Search(Need(ids=frozenset("abcdefgh")), 100_000, 8)
+    (first,) = under_way(search)
+    search.heard(first, Page((), 0, "R"))
+
+    together = under_way(search)
+    assert together == [AskMedia("b"), AskMedia("c"), AskMedia("d")]
+
+    for asked in together:
+        assert under_way(search) == []
+        search.gave_up(asked, failure())
+    assert under_way(search) == []
+    assert search.stopped
+
+
+def test_what_is_under_way_is_not_needed_any_more_when_a_page_says_that_nothing_else_will_be_answered() -> None:
+    search = Search(Need(everything=True), None, 4)
+    (first,) = under_way(search)
+    search.heard(first, Service.of(900).answer(first))
+    second, third, *_ = under_way(search)
+
+    search.gave_up(third, failure(), ends=True)
+
+    assert not search.needs(second)
+    assert (search.awaited, search.broken, under_way(search)) == (0, True, [])

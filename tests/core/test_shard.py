@@ -8,10 +8,10 @@ import pytest
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions
 from exporter.core.shard import WHOLE, Shard
-from tests.core.world import ALL, everything, query
+from tests.core.world import ALL, everything, ids, query, top
 
 if TYPE_CHECKING:
-    from exporter.core.model import Query
+    from exporter.core.model import Media, Query
 
 EVERY_FILTER = tuple(
     Dimensions(*values)
@@ -34,7 +34,7 @@ def test_one_of_one_does_everything() -> None:
     share = WHOLE.share([WIDE])
 
     assert share.queries == (WIDE,)
-    assert share.describes == frozenset({"main"})
+    assert "anything" in share.describes["main"]
     assert share.days_ago == frozenset({0, 1, 2, 8, 9})
     assert share.parts == {"main": 1.0}
 
@@ -73,18 +73,50 @@ def test_the_hash_is_the_same_in_every_process_and_version() -> None:
     assert [number for (number,) in found.values()] == [1, 0, 2, 0, 2, 0, 0, 0]
 
 
-def test_days_and_the_media_of_an_account_are_told_by_one_shard_each() -> None:
-    queries = [WIDE, query(everything, "b", account="other", dimensions=(Dimensions(os="iOS"), Dimensions(os="Linux")))]
-    shares = [Shard(number, 5).share(queries) for number in range(5)]
+def test_days_are_told_by_one_shard_each() -> None:
+    shares = [Shard(number, 5).share([WIDE]) for number in range(5)]
 
     assert Counter(ago for share in shares for ago in share.days_ago) == Counter((0, 1, 2, 8, 9))
-    assert Counter(account for share in shares for account in share.describes) == Counter(("main", "other"))
 
 
-def test_the_media_of_an_account_are_told_by_who_has_what_is_filtered_least() -> None:
-    for number in range(5):
-        share = Shard(number, 5).share([WIDE, query(everything, "b", dimensions=(Dimensions(os="iOS"),))])
-        assert ("main" in share.describes) == (ALL in share.queries[0].dimensions)
+IOS, LINUX, WEB_IOS = Dimensions(os="iOS"), Dimensions(os="Linux"), Dimensions(terminal_type="Web", os="iOS")
+
+
+def asked(media: Media, *dimensions: Dimensions) -> Query:
+    return query(media, dimensions=dimensions)
+
+
+@pytest.mark.parametrize(
+    ("queries", "describing"),
+    [
+        pytest.param([asked(everything, IOS, ALL)], {"a": ALL}, id="least filtered"),
+        pytest.param([asked(everything, IOS), asked(top(1), ALL)], {"a": ALL}, id="of all that list"),
+        pytest.param([asked(everything, IOS), asked(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="not by other names"),
+        pytest.param([asked(ids("a"), WEB_IOS), asked(ids("b"), LINUX)], {"a": WEB_IOS, "b": LINUX}, id="by name"),
+        pytest.param([asked(ids("a", "b"), IOS), asked(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="named twice"),
+        pytest.param([asked(ids("a"), LINUX, IOS)], {"a": LINUX}, id="by as many filters"),
+        pytest.param([asked(ids("a"), LINUX), asked(everything, ALL)], {"a": ALL, "b": ALL}, id="listed for sure"),
+        pytest.param([asked(ids("a"), LINUX), asked(top(1), ALL)], {"a": LINUX, "b": ALL}, id="top may not"),
+        pytest.param([asked(ids("a"), LINUX), asked(everything, IOS)], {"a": LINUX, "b": IOS}, id="nor all, filtered"),
+    ],
+)
+@pytest.mark.parametrize("total", [1, 2, 3, 50])
+def test_a_media_is_described_by_one_shard_which_sees_it_played_if_any_can_be_sure_to(
+    total: int, queries: list[Query], describing: dict[str, Dimensions]
+) -> None:
+    for media_id, dimensions in describing.items():
+        (owner,) = owners(total, asked(everything, dimensions))["q", dimensions]
+        for order in (queries, queries[::-1]):
+            shares = [Shard(number, total).share(order) for number in range(total)]
+            assert [n for n, share in enumerate(shares) if media_id in share.describes["main"]] == [owner]
+
+
+def test_each_account_has_its_own_who_describes() -> None:
+    shares = [Shard(n, 5).share([query(everything, a, account=a) for a in "abcdefgh"]) for n in range(5)]
+
+    describing = [[n for n, share in enumerate(shares) if "m" in share.describes[account]] for account in "abcdefgh"]
+    assert all(len(numbers) == 1 for numbers in describing)
+    assert len({number for (number,) in describing}) > 1
 
 
 def test_the_parts_of_an_account_follow_how_much_is_asked_and_add_up() -> None:

@@ -69,6 +69,7 @@ class World:
     calls: list[tuple[Slice, str | None, Measure | None, int]] = field(default_factory=list)
     saved: Counter[str] = field(default_factory=Counter)
     gate: asyncio.Event | None = None
+    at_once: int = 4
 
     def poller(self, **changed: object) -> Poller:
         given = {"settlement": Settlement(), "savings": self, "now": lambda: self.now}

@@ -17,7 +17,8 @@ import pytest
 
 from exporter.config.loader import loads
 from exporter.core import days
-from exporter.core.publication import Rules, publish
+from exporter.core.publication import Rules
+from exporter.core.publishing import publish
 from exporter.core.snapshot import Snapshot
 from exporter.exposition.render import Renderer
 from exporter.simulator.catalogue import Catalogue

@@ -1,21 +1,21 @@
 from __future__ import annotations
 
-import gzip
+import random
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition.packing import Packer
+from exporter.exposition.packing import Packed, Packer, deflated
 
 PIECES = st.lists(st.binary(max_size=300), max_size=6)
 
 
-def one_member(packed: bytes) -> bytes:
+def one_member(packed: Packed, more: bytes = b"") -> bytes:
     """What a strict reader finds, who stops at the end of the first member and checks its sum and length."""
     reader = zlib.decompressobj(wbits=31)
-    text = reader.decompress(packed)
+    text = reader.decompress(b"".join(packed.member(deflated(more))))
     assert reader.eof
     assert reader.unused_data == b""
     return text
@@ -26,7 +26,7 @@ def one_member(packed: bytes) -> bytes:
 def test_it_is_one_member_with_everything_in_it(pieces: list[bytes], more: bytes) -> None:
     packed = Packer().pack([pieces])
     for _scrape in range(2):
-        assert one_member(packed.followed_by(more)) == b"".join(pieces) + more
+        assert one_member(packed, more) == b"".join(pieces) + more
 
 
 @given(generations=st.lists(st.lists(PIECES, max_size=5), min_size=1, max_size=4), more=st.binary(max_size=50))
@@ -36,23 +36,54 @@ def test_whatever_changes_between_two_scrapes_the_second_is_right(
     packer = Packer()
     for runs in generations:
         text = b"".join(piece for run in runs for piece in run)
-        assert gzip.decompress(packer.pack(runs).followed_by(more)) == text + more
+        assert one_member(packer.pack(runs), more) == text + more
 
 
 def test_runs_that_stay_may_change_places() -> None:
     packer = Packer()
     first, second, third = ([letter * 100] for letter in (b"a", b"b", b"c"))
     packer.pack([first, second, third])
-    assert one_member(packer.pack([third, first]).followed_by(b"")) == third[0] + first[0]
+    assert one_member(packer.pack([third, first])) == third[0] + first[0]
 
 
 def test_a_new_piece_at_the_address_of_one_that_is_gone_is_not_taken_for_it() -> None:
     packer = Packer()
     for number in range(3_000):
         text = b"%032d" % number
-        assert one_member(packer.pack([[text]]).followed_by(b"")) == text
+        assert one_member(packer.pack([[text]])) == text
         del text
 
 
 def test_what_is_packed_does_not_fill_a_log() -> None:
     assert len(repr(Packer().pack([[bytes(100_000)]]))) < 200
+
+
+def test_what_is_as_it_was_is_neither_compressed_nor_copied_again() -> None:
+    packer = Packer()
+    runs = [deflated(b"%064d" % number * 1_000) for number in range(60)]
+    pieces = [b"a 1\n", b"b 2\n"]
+    before = packer.pack([*runs, pieces])
+
+    after = packer.pack([*runs[:-1], deflated(b"another"), pieces])
+
+    assert after.runs[:59] == before.runs[:59]
+    assert after.runs[-1] is before.runs[-1]
+    assert [one is two for one, two in zip(before.bodies, after.bodies, strict=True)].count(False) == 1
+
+
+def test_a_run_that_fills_a_body_is_that_body() -> None:
+    run = deflated(random.Random(1).randbytes(130_000))  # noqa: S311  what does not get smaller
+    packed = Packer().pack([run, run])
+    assert [body is run.deflated for body in packed.bodies] == [False, True, True]
+
+
+def test_every_client_gets_the_same_bytes_and_only_the_end_is_its_own() -> None:
+    packed = Packer().pack([[b"a 1\n" * 100_000], [b"b 2\n"]])
+    first, second = packed.member(deflated(b"c 3\n")), packed.member(deflated(b"d 4\n"))
+    assert all(one is two for one, two in zip(first[:-1], second[:-1], strict=True))
+    assert first[-1] != second[-1]
+
+
+def test_the_text_can_be_had_again_any_number_of_times() -> None:
+    texts = Packer().pack([[b"a 1\n"], deflated(b"b 2\n")]).texts(deflated(b"c 3\n"))
+    assert list(texts) == list(texts) == [b"a 1\n", b"b 2\n", b"c 3\n"]

@@ -7,7 +7,8 @@ import pytest
 
 from exporter.core.model import Dimensions, PlayRow
 from exporter.core.publication import PublishedMedia
-from exporter.exposition.render import Rendered, Renderer
+from exporter.exposition.packing import Packed, deflated
+from exporter.exposition.render import Renderer
 from tests.exposition.examples import MEDIA, ROW, example, publication, published
 
 EXAMPLE = """\
@@ -50,7 +51,7 @@ aliyun_vod_play_date_timestamp_seconds{days_ago="1"} 1711036800.0
 """  # noqa: E501  an exposition has the lines it has
 
 
-def samples(rendered: Rendered) -> list[str]:
+def samples(rendered: Packed) -> list[str]:
     return [line for line in rendered.plain.decode().split("\n") if line and not line.startswith("#")]
 
 
@@ -179,7 +180,8 @@ def test_a_slice_that_is_gone_is_forgotten() -> None:
 @pytest.mark.parametrize("more", [b"", b"b 2\n"])
 def test_gzip_and_plain_hold_the_same(more: bytes) -> None:
     rendered = Renderer().render(example())
-    assert gzip.decompress(rendered.gzip_followed_by(more)) == rendered.followed_by(more) == rendered.plain + more
+    member = b"".join(rendered.member(deflated(more)))
+    assert gzip.decompress(member) == b"".join(rendered.texts(deflated(more))) == rendered.plain + more
 
 
 def test_gzip_follows_every_change() -> None:
@@ -189,9 +191,29 @@ def test_gzip_follows_every_change() -> None:
         key = f"{changed:032x}"
         many = {**many, key: replace(many[key], plays=changed + 7)}
         shown = publication(*(published(rows=many if ago else {}, days_ago=ago) for ago in range(3)))
-        packed = renderer.render(shown).gzip_followed_by(b"")
-        assert gzip.decompress(packed) == Renderer().render(shown).plain
+        member = b"".join(renderer.render(shown).member(deflated(b"")))
+        assert gzip.decompress(member) == Renderer().render(shown).plain
 
 
 def test_what_is_rendered_does_not_fill_a_log() -> None:
     assert len(repr(Renderer().render(example()))) < 200
+
+
+def test_a_slice_of_many_runs_is_whole_and_in_order() -> None:
+    many = {f"{number * 7919 % 9000:04}": PlayRow("", plays=number) for number in range(9_000)}
+    lines = samples(Renderer().render(publication(published(many))))
+    shown = [line.split('"')[3] for line in lines if line.startswith("aliyun_vod_media_plays{")]
+    assert shown == sorted(many)
+
+
+def test_media_of_many_runs_are_whole_and_in_order_and_only_what_changed_is_rendered_again() -> None:
+    renderer = Renderer()
+    first, last = Watched(60), Watched(60)
+    media = [PublishedMedia("main", f"{number:05}", "t", 60) for number in range(1, 9_000)]
+    media = [PublishedMedia("main", "00000", "t", first), *media, PublishedMedia("main", "99999", "t", last)]
+    renderer.render(publication(media=reversed(media)))
+
+    rendered = renderer.render(publication(media=[*media[:-1], replace(media[-1], title="new")]))
+
+    assert [line.split('"')[3] for line in samples(rendered)] == [each.media_id for each in media] * 2
+    assert (first.written, last.written) == (1, 2)

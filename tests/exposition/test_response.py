@@ -139,3 +139,23 @@ def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
         return [line for line in exposition.split(b"\n") if not line.startswith((b"process_", b"python_gc_"))]
 
     assert steady(body) == steady(respond(rendered, ours, accept=accept).body)
+
+
+@pytest.mark.parametrize("accept_encoding", [None, "gzip"])
+@pytest.mark.parametrize("accept", [None, OPENMETRICS])
+def test_the_length_is_told_before_the_parts(accept: str | None, accept_encoding: str | None) -> None:
+    answer = respond(Renderer().render(example()), telemetry(), accept=accept, accept_encoding=accept_encoding)
+    assert answer.length == len(answer.body) == sum(map(len, answer.parts))
+
+
+def test_scrapes_at_once_are_given_the_same_bytes_and_a_count_in_between_changes_their_end_alone() -> None:
+    rendered, ours = Renderer().render(example()), telemetry()
+    first, second = (respond(rendered, ours, accept_encoding="gzip") for _ in range(2))
+    assert first.body == second.body
+
+    ours.request_sent("main")
+    third = respond(rendered, ours, accept_encoding="gzip")
+
+    *shared, _ = first.parts
+    assert all(one is two for one, two in zip(shared, third.parts, strict=False))
+    assert b'aliyun_vod_api_requests_total{account="main"} 1.0\n' in gzip.decompress(third.body)

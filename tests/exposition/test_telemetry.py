@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def ours(told: Telemetry, *, about: str = "aliyun_vod_") -> list[str]:
-    lines = told.expose(generate_latest).decode().split("\n")
+    lines = told.expose("text", generate_latest).text().decode().split("\n")
     return [line for line in lines if line.startswith(about)]
 
 
@@ -204,7 +204,10 @@ def test_so_many_codes_and_then_other() -> None:
 def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
     told = telemetry()
     told.request_failed("main", code, Kind.OTHER)
-    for metrics in (read_text(told.expose(generate_latest)), read_openmetrics(told.expose(generate_openmetrics))):
+    for metrics in (
+        read_text(told.expose("text", generate_latest).text()),
+        read_openmetrics(told.expose("open", generate_openmetrics).text()),
+    ):
         found = {dict(labels).get("code") for _name, labels in series(metrics)}
         assert found == {None, *METER_CODES, label}
 
@@ -221,7 +224,7 @@ def test_names_that_utf8_cannot_carry_do_not_fail_the_scrape() -> None:
 
 def test_no_series_says_when_another_was_created() -> None:
     for exposition in (generate_latest, generate_openmetrics):
-        assert b"_created" not in told_everything().expose(exposition)
+        assert b"_created" not in told_everything().expose("any", exposition).text()
 
 
 def test_two_of_them_do_not_share_a_registry() -> None:

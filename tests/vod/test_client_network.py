@@ -245,3 +245,16 @@ async def test_settings_of_the_environment_that_cannot_be_used(
 def test_world_is_offline() -> None:
     """A client that is never used opens nothing."""
     assert World(lambda _: pytest.fail("asked")).meter.sent == 0
+
+
+async def test_a_proxy_of_the_environment_is_asked_and_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(GOOD) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        async with asking("http://vod.example.invalid") as (client, _):
+            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+
+        monkeypatch.setenv("NO_PROXY", "example.invalid")
+        async with asking("http://vod.example.invalid") as (client, meter):
+            with pytest.raises(UpstreamError, match=r"^no answer from vod\.example\.invalid"):
+                await client.call("Ask", "1", {}, decode)
+            assert meter.failed == [("connect", "transport")] * 4

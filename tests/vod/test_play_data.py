@@ -190,10 +190,10 @@ def test_body_that_is_no_object(content: bytes) -> None:
     assert refused(content).message
 
 
-@pytest.mark.parametrize("depth", [2_000, 200_000])
+# From which depth on is Python's own business: 3.11 refuses 2,000, 3.13 does not.
 @pytest.mark.parametrize("field", ["VideoTitle", "Unheard"])
-def test_deep_nesting(depth: int, field: str) -> None:
-    assert "too deeply" in refused(raw(f'"{field}":' + "[" * depth + "]" * depth)).message
+def test_deep_nesting(field: str) -> None:
+    assert "too deeply" in refused(raw(f'"{field}":' + "[" * 200_000 + "]" * 200_000)).message
 
 
 @pytest.mark.parametrize(
@@ -340,6 +340,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.at_once = 4
 
     async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
         self.asked.append((action, version, dict(parameters)))

@@ -10,12 +10,16 @@ from exporter.web.routes import routes
 from tests.web.status.examples import observed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from starlette.types import Message, Scope
+
     from exporter.web.status.observed import Observed
 
 
 @dataclass(frozen=True)
 class Answered:
-    parts: tuple[bytes, ...] = (b"aliyun_vod_media_", b"plays 1\n")
+    parts: Iterable[bytes] = (b"aliyun_vod_media_", b"plays 1\n")
     length: int = 25
     content_type: str = "text/plain; version=0.0.4; charset=utf-8"
     content_encoding: str | None = None
@@ -113,3 +117,37 @@ async def test_every_answer_carries_the_headers_that_browsers_should_obey() -> N
         answer = await request(FakeExporter(), path)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """Parts that remember which of them were asked for."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number in range(3):
+            self.asked.append(number)
+            yield b"%d\n" % number
+
+
+async def test_parts_are_made_when_it_is_their_turn_and_for_head_not_at_all() -> None:
+    parts = Lazy()
+    exporter = FakeExporter(Answered(parts, length=6))
+
+    assert (await request(exporter, "/metrics", "HEAD")).headers["content-length"] == "6"
+    assert parts.asked == []
+
+    sent: list[tuple[bytes, int]] = []
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            sent.append((message["body"], len(parts.asked)))
+
+    async def receive() -> Message:
+        raise AssertionError("nobody asks what the client has to say")
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [], "query_string": b""}
+    await routes(exporter, "/metrics")(scope, receive, send)
+
+    assert sent == [(b"0\n", 1), (b"1\n", 2), (b"2\n", 3)]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from exporter.core.model import Answer, ByIds, Dimensions, Everything, Heard, PlayRow, Query, Slice, SliceData
 from exporter.core.poll import PollReport, PollResult, SliceOutcome
-from exporter.core.publication import Rules, publish
+from exporter.core.publication import Rules
+from exporter.core.publishing import publish
 from exporter.core.snapshot import Snapshot
 from exporter.web.status.observed import Account, Observed, Settings
 

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core import days
 from exporter.core.days import Settlement
 from exporter.core.learn import Lesson, learn, not_ready
 from exporter.core.model import Dimensions, Media, Query, Slice, SliceData
-from exporter.core.publication import Publication, PublishedSlice, Rules, publish
+from exporter.core.publication import Publication, PublishedMedia, PublishedSlice, Rules
+from exporter.core.publishing import Publishing, publish
+from exporter.core.shard import Describes
 from exporter.core.snapshot import Snapshot
 from tests.core.world import ALL, NOON, TODAY, YESTERDAY, everything, ids, query, row, top
 
@@ -223,3 +226,121 @@ def test_a_publication_holds_from_midnight_to_midnight(hour: int) -> None:
     assert publication.valid_from == days.start(TODAY)
     assert publication.valid_until == days.start(TODAY) + DAY
     assert publication.days == {0: days.start(TODAY), 30: days.start(date(2024, 2, 23))}
+
+
+def test_what_has_not_changed_is_the_very_same_object() -> None:
+    publishing, rules = Publishing(), Rules((query(everything, days_ago=(0, 1)),), 2 * DAY, 1000)
+    today = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", 1)}, swept=True))
+    yesterday = learnt(slice_of(), Lesson(NOON, {"a": row("a", 2), "b": row("b", 3)}, swept=True))
+    known = Snapshot().with_([today, yesterday])
+    first = publishing.publish(known, rules, NOON)
+
+    later = learn(today, today.slice, Lesson(NOON + 60, {"a": row("a", 7)}, swept=True), Settlement())
+    second = publishing.publish(known.with_([later]), rules, NOON + 60)
+
+    assert [plays(published) for published in second.slices] == [{"a": 7}, {"a": 2, "b": 3}]
+    assert second.slices[1] is first.slices[1]
+    assert second.media is first.media
+
+
+def test_a_poll_that_finds_the_same_numbers_changes_no_rows() -> None:
+    publishing, rules = Publishing(), Rules((query(everything),), 2 * DAY, 1000)
+    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}, swept=True))
+    (before,) = publishing.publish(Snapshot().with_([data]), rules, NOON).slices
+
+    again = learn(data, data.slice, Lesson(NOON + 60, {"a": row("a", 1)}, swept=True), Settlement())
+    (after,) = publishing.publish(Snapshot().with_([again]), rules, NOON + 60).slices
+
+    assert after.rows is before.rows
+    assert after.updated_at == NOON + 60
+
+
+def test_a_title_told_by_a_clock_that_was_set_back_is_older_than_another() -> None:
+    publishing, rules = Publishing(), Rules((query(everything, dimensions=(ALL, Dimensions(os="iOS"))),), 2 * DAY, 1000)
+
+    def told(dimensions: Dimensions, at: float, title: str) -> SliceData:
+        return learnt(slice_of(dimensions=dimensions), Lesson(at, {"a": row("a", title=title)}, swept=True))
+
+    known = Snapshot().with_([told(ALL, NOON - 60, "one"), told(Dimensions(os="iOS"), NOON, "other")])
+    assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["other"]
+
+    known = known.with_([told(Dimensions(os="iOS"), NOON - 120, "other")])
+    assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["one"]
+
+
+IDS = st.sampled_from("abcd")
+SLICES = tuple(
+    Slice(account, dimensions, TODAY - timedelta(days=ago))
+    for account in ("main", "other")
+    for dimensions in (ALL, Dimensions(os="iOS"))
+    for ago in (0, 1, 2)
+)
+LESSONS = st.builds(
+    lambda rows, swept: (
+        {m: row(m, p, title=title, **({"media_duration": 60 * p} if p else {})) for m, (p, title) in rows.items()},
+        swept,
+    ),
+    st.dictionaries(IDS, st.tuples(st.integers(0, 3), st.sampled_from(["", "old", "new"]))),
+    st.booleans(),
+)
+QUERIES = st.lists(
+    st.builds(
+        lambda media, account, filters, days_ago: query(
+            media, account=account, dimensions=filters, days_ago=tuple(sorted(days_ago))
+        ),
+        st.sampled_from([everything, ids("a", "b"), ids("d"), top(2)]),
+        st.sampled_from(["main", "other"]),
+        st.sampled_from([(ALL,), (Dimensions(os="iOS"), ALL)]),
+        st.sets(st.integers(0, 3), min_size=1),
+    ),
+    max_size=3,
+).map(tuple)
+RULES = st.builds(
+    Rules,
+    QUERIES,
+    st.sampled_from([HOUR, DAY]),
+    st.sampled_from([5, 1000]),
+    st.sampled_from(
+        [
+            None,
+            {"main": Describes(all=True)},
+            {"main": Describes(all=True, but=frozenset("a")), "other": Describes(all=False, but=frozenset("bd"))},
+        ]
+    ),
+)
+CHANGES = st.one_of(
+    st.tuples(st.just("learn"), st.sampled_from(SLICES), LESSONS),
+    st.tuples(st.just("forget"), st.sampled_from(SLICES), st.none()),
+    st.tuples(st.just("rule"), st.none(), RULES),
+    st.tuples(st.just("wait"), st.none(), st.sampled_from([0.0, 60.0, HOUR, 12 * HOUR, DAY, -DAY])),
+)
+
+
+@settings(max_examples=300)
+@given(rules=RULES, changes=st.lists(CHANGES, max_size=20))
+def test_whatever_happens_in_between_it_is_as_if_published_for_the_first_time(
+    rules: Rules, changes: list[tuple[str, Slice | None, object]]
+) -> None:
+    publishing, snapshot, now = Publishing(), Snapshot(), NOON
+    for what, slice_, given_ in [*changes, ("wait", None, 1.0)]:
+        match what, slice_, given_:
+            case "learn", Slice(), (dict() as rows, bool() as swept):
+                lesson = Lesson(now, rows, swept=swept, total=len(rows) if swept else None)
+                snapshot = snapshot.with_([learn(snapshot.slices.get(slice_), slice_, lesson, Settlement())])
+            case "forget", Slice(), _:
+                snapshot = Snapshot({s: data for s, data in snapshot.slices.items() if s != slice_})
+            case "rule", _, Rules():
+                rules = given_
+            case "wait", _, float():
+                now += given_
+        told, afresh = publishing.publish(snapshot, rules, now), publish(snapshot, rules, now)
+        assert in_order(told) == in_order(afresh)
+
+
+def in_order(publication: Publication) -> Publication:
+    """Nobody cares in which order media are told."""
+
+    def place(media: PublishedMedia) -> tuple[str, str]:
+        return media.account, media.media_id
+
+    return replace(publication, media=tuple(sorted(publication.media, key=place)))

@@ -1,0 +1,136 @@
+"""Pages made beforehand, over TLS on loopback, from a process of its own: a service that costs its clients nothing.
+
+It reads of a request which page is asked for, and nothing else; who signs, and how, is none of its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import selectors
+import signal
+import ssl
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import trustme
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+PAGE_SIZE: Final = 100
+_PAGE_NO: Final = re.compile(rb"[?&]PageNo=(\d+)")
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_END: Final = b"\r\n\r\n"
+
+
+@contextlib.contextmanager
+def serving(pages: int, latency: float, directory: Path) -> Generator[tuple[str, Path]]:
+    """A result set of so many full pages: `host:port`, and the certificate authority to trust (a PEM file).
+
+    `latency` is the seconds before each answer; the directory gets the certificate.
+    """
+    authority, certificate, chain = trustme.CA(), directory / "server.pem", directory / "authority.pem"
+    authority.cert_pem.write_to_path(str(chain))
+    authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, str(certificate), str(pages), str(latency)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        if not port:
+            raise RuntimeError("the server of pages did not start: see what it wrote above")
+        yield f"127.0.0.1:{port}", chain
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+
+
+def page(number: int, pages: int) -> bytes:
+    """One full page as the service writes it, about 25 kB; none of the media on it is on another page."""
+    first = (number - 1) * PAGE_SIZE
+    rows = [
+        {
+            "MediaId": f"{media:032x}",
+            "VideoTitle": f"第{media}集：一个不长也不短的标题",
+            "VideoDuration": 246.5,
+            "DAU": 5_000_000 - media,
+            "PlaySuccessVv": 9_000_000 - media,
+            "PlayPerVv": 1.8,
+            "PlayDuration": 1_080_000_000 - media * 120,
+            "PlayDurationPerUv": 216.25,
+        }
+        for media in range(first, first + PAGE_SIZE)
+    ]
+    told = {
+        "RequestId": f"25818875-5F78-4AF6-D739-{number:012X}",
+        "TotalCount": pages * PAGE_SIZE,
+        "PageNo": number,
+        "PageSize": PAGE_SIZE,
+        "QoeInfoList": rows,
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class _Connection(asyncio.Protocol):
+    """One request after the other; each answer so much later."""
+
+    def __init__(self, replies: Sequence[bytes], latency: float) -> None:
+        self._replies = replies
+        self._latency = latency
+        self._read = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        while (head := self._read.find(_END)) >= 0:
+            length = _LENGTH.search(self._read, 0, head + 2)
+            end = head + len(_END) + (int(length[1]) if length else 0)
+            if len(self._read) < end:
+                return
+            asked = _PAGE_NO.search(self._read, 0, head)
+            self._read = self._read[end:]
+            reply = self._replies[int(asked[1]) - 1 if asked else 0]
+            if self._latency:
+                asyncio.get_running_loop().call_later(self._latency, self._write, reply)
+            else:
+                self._write(reply)
+
+    def _write(self, reply: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(reply)
+
+
+async def _serve(certificate: str, pages: int, latency: float) -> None:
+    replies = []
+    for number in range(1, pages + 1):
+        body = page(number, pages)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=utf-8\r\nContent-Length: %d\r\n\r\n"
+        replies.append(head % len(body) + body)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, done.set)
+    server = await loop.create_server(lambda: _Connection(replies, latency), "127.0.0.1", 0, ssl=context)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await done.wait()
+    server.close()
+
+
+if __name__ == "__main__":
+    # epoll waits whole milliseconds, rounded up: a latency of 30 would be 31.
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        runner.run(_serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

@@ -1,0 +1,135 @@
+"""What goes over the wire is what httpx was given, and connections are kept; failures are in test_client_network.py."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import trustme
+
+from exporter.vod.transport import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+AUTHORITY = trustme.CA()
+
+
+@dataclass
+class Server:
+    """Answers every request with the same bytes, over TLS; remembers what came in over which connection."""
+
+    answer: bytes
+    requests: list[tuple[int, bytes]] = field(default_factory=list)
+    connections: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        number = self.connections
+        try:
+            while True:
+                self.requests.append((number, await reader.readuntil(b"\r\n\r\n")))
+                writer.write(self.answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+def replied(body: bytes, *headers: bytes) -> bytes:
+    return b"\r\n".join((b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(body), *headers, b"", body))
+
+
+@asynccontextmanager
+async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
+    server, context = Server(answer), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    async with listening:
+        yield server, f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+
+
+@pytest.fixture
+async def connections() -> AsyncIterator[Connections]:
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    transport = Connections(context)
+    yield transport
+    await transport.aclose()
+
+
+async def fetched(connections: Connections, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    response = await connections.handle_async_request(request)
+    body = b"".join([chunk async for chunk in response.aiter_raw()])
+    await response.aclose()
+    return response, body
+
+
+async def test_what_was_signed_is_sent_byte_for_byte_and_nothing_is_added(connections: Connections) -> None:
+    async with serving(replied(b"{}")) as (server, url):
+        request = httpx.Request("POST", f"{url}?MediaId=a%20b%2B%2A~%E4%BD%A0&T=%7E", headers={"x-acs-Action": "A b"})
+        await fetched(connections, request)
+
+        (_, sent), *_ = server.requests
+        first, *headers = sent.decode().rstrip().split("\r\n")
+        assert first == "POST /?MediaId=a%20b%2B%2A~%E4%BD%A0&T=%7E HTTP/1.1"
+        authority = url.removeprefix("https://").rstrip("/")
+        assert sorted(headers, key=str.lower) == ["Content-Length: 0", f"Host: {authority}", "x-acs-Action: A b"]
+
+
+async def test_the_answer_comes_as_it_was_sent(connections: Connections) -> None:
+    answer = replied(b"\x1f\x8b not gzip", b"Content-Encoding: gzip", b"X-Twice: 1", b"X-Twice: 2", b"Set-Cookie: a=b")
+    async with serving(answer) as (server, url):
+        response, body = await fetched(connections, httpx.Request("POST", url))
+        await fetched(connections, httpx.Request("POST", url))
+
+        assert (response.status_code, body) == (200, b"\x1f\x8b not gzip")
+        assert response.headers.get_list("x-twice") == ["1", "2"]
+        assert b"Cookie" not in server.requests[1][1]
+
+
+async def test_redirects_are_answers(connections: Connections) -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n"
+    async with serving(moved) as (server, url):
+        response, _ = await fetched(connections, httpx.Request("POST", url))
+        assert (response.status_code, len(server.requests)) == (302, 1)
+
+
+async def test_a_connection_is_used_again_once_its_answer_was_read(connections: Connections) -> None:
+    async with serving(replied(b"x" * 100_000)) as (server, url):
+        for _ in range(3):
+            await fetched(connections, httpx.Request("POST", url))
+        assert [number for number, _ in server.requests] == [1, 1, 1]
+
+        await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(3)))
+        assert server.connections == 3
+
+
+async def test_a_connection_whose_answer_was_not_read_is_closed(connections: Connections) -> None:
+    async with serving(replied(b"x" * 10_000_000)) as (server, url):
+        response = await connections.handle_async_request(httpx.Request("POST", url))
+        await response.aclose()
+        await fetched(connections, httpx.Request("POST", url))
+        assert [number for number, _ in server.requests] == [1, 2]
+
+
+async def test_a_certificate_that_nobody_trusts_is_a_failure_to_connect() -> None:
+    strangers = Connections(ssl.create_default_context())
+    async with serving(replied(b"{}")) as (server, url):
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            await strangers.handle_async_request(httpx.Request("POST", url))
+        await strangers.aclose()
+        assert server.requests == []
+
+
+async def test_what_cannot_be_sent_is_not_sent(connections: Connections) -> None:
+    async with serving(replied(b"{}")) as (server, url):
+        with pytest.raises(httpx.LocalProtocolError):
+            await connections.handle_async_request(httpx.Request("POST", url, headers={"x-acs-a": "b\r\nc: d"}))
+        assert server.requests == []
