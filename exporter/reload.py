@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from exporter.accounts import known_alike, of_share, reached_alike
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -86,30 +87,48 @@ class Reloader:
         self._exporter = exporter
         self._accounts = accounts
         self._polling = polling
-        self._one_at_a_time = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._arrived = 0
+        self._served = 0
+        self._failure: ExporterError | None = None
 
     async def reload(self) -> None:
-        """Use the configuration as it is now. Raises ConfigError and StartError; that is logged and counted already."""
-        async with self._one_at_a_time:
-            try:
-                await self._reload()
-            except ExporterError as error:
-                self._exporter.telemetry.config_rejected()
-                _log.error("configuration not reloaded", error="; ".join(str(error).splitlines()))
-                raise
+        """Use the configuration as it is now. Raises ConfigError and StartError; that is logged and counted already.
+
+        Any number that wait here share one reload, which begins after all of them had asked, and what came of it.
+        """
+        self._arrived += 1
+        mine = self._arrived
+        async with self._turn:
+            if self._served < mine:
+                all_who_wait = self._arrived
+                # One that is cancelled has served nobody: the next in line begins anew.
+                self._failure = await self._tried()
+                self._served = all_who_wait
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
 
     async def whenever(self, asked: asyncio.Event) -> None:
         """Reload each time that `asked` is set; told several times meanwhile, it reloads once more."""
         while True:
             await asked.wait()
             asked.clear()
-            try:
+            with contextlib.suppress(ExporterError):  # logged
                 await self.reload()
-            except ExporterError:
-                continue  # logged
-            except Exception:  # noqa: BLE001 - a defect of ours must not end a daemon that polls and serves
-                self._exporter.telemetry.config_rejected()
-                _log.exception("reload broke", advice="Restart the exporter, and report this.")
+
+    async def _tried(self) -> ExporterError | None:
+        """Reload; what went wrong is logged and counted."""
+        try:
+            await self._reload()
+        except ExporterError as error:
+            self._exporter.telemetry.config_rejected()
+            _log.error("configuration not reloaded", error="; ".join(str(error).splitlines()))
+            return error
+        except Exception:  # noqa: BLE001 - a defect of ours must not end a daemon that polls and serves
+            self._exporter.telemetry.config_rejected()
+            _log.exception("reload broke", advice="Restart the exporter, and report this.")
+            return StartError("the reload broke: see the log, restart the exporter, and report this")
+        return None
 
     async def _reload(self) -> None:
         config = await asyncio.to_thread(self._read)

@@ -5,25 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from exporter import app
+from exporter.accounts import Accounts
 from exporter.app import Reloads, Surroundings
 from exporter.config.loader import load
+from exporter.errors import ConfigError
+from exporter.reload import Reloader
 from exporter.simulator.faults import Fault
 from exporter.simulator.settings import Conditions, Settings
-from tests.stage import Clock, simulated
+from exporter.vod.credentials import FromEnvironment
+from tests.stage import Clock, configuration, simulated, staged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
     from pathlib import Path
 
-    from exporter.config.schema import Config
+    from exporter.config.schema import AccountSettings, Config
+    from exporter.core.model import Query
     from exporter.simulator.service import Simulator
+    from exporter.vod.credentials import CredentialSource
 
 KEYS = "{access_key_id: simulator, access_key_secret: simulator-secret}"
 STALL = Fault("stall")
@@ -350,7 +358,8 @@ async def test_the_limits_of_what_is_published_hold_at_the_next_scrape(tmp_path:
 
 async def test_ready_once_is_ready_for_ever(tmp_path: Path) -> None:
     async with served(tmp_path, account(), query()) as daemon:
-        await daemon.polled("q")
+        while not await daemon.ready():
+            await asyncio.sleep(0.005)
         daemon.simulator.change(faults=(STALL,))
 
         await daemon.reloaded(account(), query("another", "[2]"))
@@ -378,6 +387,89 @@ async def test_two_reloads_at_once_come_one_after_the_other(tmp_path: Path) -> N
         assert await daemon.polls("new", "skipped") == 0
 
 
+@dataclass
+class Reading:
+    """A configuration file of which each reading takes until the test lets it end."""
+
+    config: Config
+    problem: ConfigError | None = None
+    times: int = 0
+    ending: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def __call__(self) -> Config:
+        self.times += 1
+        # Decides nothing: it only ends the thread of a test that has failed.
+        self.ending.acquire(timeout=60)
+        if self.problem:
+            raise self.problem
+        return self.config
+
+    async def begun(self, times: int) -> None:
+        while self.times < times:
+            await asyncio.sleep(0.001)
+
+
+class AtOnce:
+    """Nothing is polled: it can be swapped at any time."""
+
+    async def follow(
+        self,
+        queries: Iterable[Query],  # noqa: ARG002 - nothing is polled
+        *,
+        interrupted: Collection[str],  # noqa: ARG002 - nothing is polled
+        due: Collection[str],  # noqa: ARG002 - nothing is polled
+        swap: Callable[[], None],
+    ) -> None:
+        swap()
+
+
+@contextlib.asynccontextmanager
+async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[Reading, Reloader]]:
+    async def keys(account: AccountSettings) -> CredentialSource:  # noqa: ARG001 - all have the same
+        return FromEnvironment({})
+
+    async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(60):
+        reading = Reading(configuration("http://127.0.0.1:9"), problem)
+        yield reading, Reloader(reading, exporter=stage.exporter, accounts=accounts, polling=AtOnce())
+
+
+@pytest.mark.parametrize(
+    ("problem", "event"),
+    [(None, "configuration reloaded"), (ConfigError(), "configuration not reloaded")],
+)
+async def test_all_who_wait_share_one_reload_and_what_comes_of_it(problem: ConfigError | None, event: str) -> None:
+    async with reloading(problem) as (reading, reloader):
+        with capture_logs() as logs:
+            asked = [asyncio.create_task(reloader.reload())]
+            await reading.begun(1)
+            asked += [asyncio.create_task(reloader.reload()) for _ in range(500)]
+            await asyncio.sleep(0)
+            reading.ending.release(1000)
+            ended = await asyncio.gather(*asked, return_exceptions=True)
+            with contextlib.suppress(ConfigError):
+                await reloader.reload()
+
+    assert ended == [problem] * 501
+    assert [entry["event"] for entry in logs] == [event] * 3
+    assert reading.times == 3
+
+
+async def test_a_reload_that_was_given_up_is_begun_anew_for_those_who_wait() -> None:
+    async with reloading() as (reading, reloader):
+        first, second, third, *others = [asyncio.create_task(reloader.reload()) for _ in range(9)]
+        await reading.begun(1)
+        first.cancel()
+        await reading.begun(2)
+        second.cancel()
+        await reading.begun(3)
+        reading.ending.release(3)
+        await asyncio.gather(third, *others)
+
+        assert reading.times == 3
+        assert first.cancelled()
+        assert second.cancelled()
+
+
 async def test_a_hangup_reloads_and_a_defect_does_not_end_that(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -387,6 +479,11 @@ async def test_a_hangup_reloads_and_a_defect_does_not_end_that(
         while (await daemon.series("reload_successful")).popitem()[1]:
             await asyncio.sleep(0.005)
         assert "reload broke" in capsys.readouterr().out
+
+        answer = await daemon.reload()
+        assert answer.status_code == 500
+        assert "the reload broke: see the log" in answer.text
+        assert "not foreseen" not in answer.text
 
         daemon.defect = None
         daemon.write(account(), query() + query("new", "[2]"))

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.app import Surroundings, assembled
+from exporter.core import days
 from exporter.core.shard import WHOLE, Shard
+from exporter.simulator.catalogue import Catalogue
 from exporter.simulator.settings import Settings
-from tests.stage import CONFIGURATION, Clock, Stage, configuration, simulated
+from tests.stage import CONFIGURATION, NOON, Clock, Stage, configuration, simulated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -41,6 +43,13 @@ def of(total: int) -> list[Shard]:
     return [Shard(number, total) for number in range(total)]
 
 
+def played(n: int) -> list[str]:
+    """The most played media of the simulator, which everybody plays."""
+    catalogue = Catalogue(media=30)
+    plays = {m: catalogue.counts(m, days.play_date(NOON, 1), now=NOON) for m in catalogue.media_ids}
+    return sorted(plays, key=lambda media_id: -(found.plays if (found := plays[media_id]) else 0))[:n]
+
+
 @pytest.mark.parametrize("media", ["all", "{top: 7}"])
 @pytest.mark.parametrize("total", [2, 5])
 async def test_together_they_make_the_calls_and_show_the_series_of_one(media: str, total: int) -> None:
@@ -60,6 +69,35 @@ async def test_together_they_make_the_calls_and_show_the_series_of_one(media: st
         # Who is among the first by some filter only, is not known to the replica that describes media.
         assert missing <= (of_media if media != "all" else set())
         assert not set(seen) - set(await whole.series(PLAY))
+
+
+@pytest.mark.parametrize("total", [2, 3, 6])
+@pytest.mark.parametrize(
+    "listing", ["", "{media: all, dimensions: [{os: Linux}]}", "{media: {top: 9}}", "{media: all}"]
+)
+async def test_no_title_and_no_length_is_lost_of_media_that_are_named(total: int, listing: str) -> None:
+    a, b, c, d, e = played(5)
+    named = [
+        f"{{media: {{ids: [{a}]}}}}",
+        f"{{media: {{ids: [{b}]}}, dimensions: [{{os: Android}}, {{os: Android, region: cn-beijing}}]}}",
+        f"{{media: {{ids: [{c}, {a}]}}, dimensions: [{{os: iOS}}]}}",
+        f"{{media: {{ids: [{d}]}}, dimensions: [{{os: Windows}}]}}",
+        f"{{media: {{ids: [{e}, {b}]}}, dimensions: [{{os: macOS}}]}}",
+    ]
+    queries = [*named, *filter(None, [listing])]
+    lines = [f"  - {query[:-1]}, name: q{n}, days_ago: [1]}}\n" for n, query in enumerate(queries)]
+    text = "".join((CONFIGURATION.partition("queries:")[0], "queries:\n", *lines))
+    async with replicas(WHOLE, *of(total), text=text) as stages:
+        for stage in stages:
+            await stage.poll()
+        described, *parts = [await stage.series("^aliyun_vod_media_(info|duration_seconds)") for stage in stages]
+
+    expected = {name for name in described if any(media_id in name for media_id in (a, b, c, d, e))}
+    told = Counter(name for part in parts for name in part)
+    assert len(expected) == 10
+    assert told.keys() >= expected
+    assert set(told.values()) == {1}
+    assert described.keys() >= told.keys()
 
 
 async def test_every_replica_tells_of_itself_and_is_ready_even_with_nothing_to_poll() -> None:
