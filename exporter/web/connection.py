@@ -61,6 +61,9 @@ class Connection(H11Protocol):
         """End it now, whatever it is doing."""
         if self._opening is not None:
             self._opening.cancel()
+        if self.cycle is not None:
+            # Or an answer that has just begun is written to nobody, and asyncio warns of every piece.
+            self.cycle.disconnected = True
         if self._raw is not None:
             self._raw.abort()
 
@@ -117,7 +120,11 @@ class Connection(H11Protocol):
         for begin in range(0, len(said), self._limits.header_bytes):
             if self.transport.is_closing():
                 return
-            super().data_received(said[begin : begin + self._limits.header_bytes])
+            piece = said[begin : begin + self._limits.header_bytes]
+            if self._kept_back() + len(piece) > self._limits.header_bytes:
+                self._crowd.exceeds(self)
+                return
+            super().data_received(piece)
         if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:
             self.asking_since = None
         if self._session and self._session.is_over:
@@ -129,7 +136,13 @@ class Connection(H11Protocol):
         if self._raw is not None and not self._raw.get_write_buffer_size():
             self._taken_in()
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.conn.their_state is h11.SEND_BODY:
+            # The next request came behind this one and is not all here; uvicorn minds idle clients only.
+            if self.asking_since is None:
+                self._asks()
+        elif self.conn.their_state is h11.IDLE:
             rest, _ = self.conn.trailing_data
             if rest:
                 self._asks()
@@ -148,6 +161,14 @@ class Connection(H11Protocol):
         """The kernel has not taken everything there is."""
         if self.flow is not None:
             super().pause_writing()
+
+    def _kept_back(self) -> int:
+        """Bytes that came before the answer to what they follow: a body that nobody reads, or further requests."""
+        if self.conn.their_state is h11.SEND_BODY and not self.cycle.response_complete:
+            return len(self.cycle.body)
+        if self.conn.their_state is h11.DONE:
+            return len(self.conn.trailing_data[0])
+        return 0
 
     def _asks(self) -> None:
         self.asking_since, self.idle_since = self._crowd.monotonic(), None

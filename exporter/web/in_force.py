@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import stat
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -31,6 +35,7 @@ _PATIENCE_SECONDS: Final = 1.0
 _log = structlog.get_logger()
 
 _Signature = tuple[int, int, int, int]
+_Looks = SimpleQueue[Future[None] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,9 @@ class InForce:
         self._arrived = 0
         self._looked = 0
         self._turn = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="web-config")
+        self._looks: _Looks = SimpleQueue()
+        # A daemon: a file that can never be read must not keep the program from ending, as an executor's thread would.
+        threading.Thread(target=self._work, name="web-config", daemon=True).start()
         self._looking: asyncio.Future[None] | None = None
 
     @property
@@ -89,13 +96,24 @@ class InForce:
         async with self._turn:
             if self._looked < mine and (self._looking is None or self._looking.done()):
                 self._looked = self._arrived
-                self._looking = asyncio.get_running_loop().run_in_executor(self._thread, self._look)
+                look: Future[None] = Future()
+                self._looks.put(look)
+                self._looking = asyncio.wrap_future(look)
                 await asyncio.wait({self._looking}, timeout=_PATIENCE_SECONDS)
         return self._rules
 
     def close(self) -> None:
         """Let the thread go."""
-        self._thread.shutdown(wait=False)
+        self._looks.put(None)
+
+    def _work(self) -> None:
+        while (look := self._looks.get()) is not None:
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - told by the event loop, and the next look is due all the same
+                look.set_exception(error)
+            else:
+                look.set_result(None)
 
     def _look(self) -> None:
         seen = self._signatures()
@@ -106,10 +124,7 @@ class InForce:
             self._watch(settings, self._rules.settings)
             material = _material(self._path, settings)
             changed = not self._rules.is_made_of(settings, material)
-            if (settings.tls is None) != (self._rules.settings.tls is None):
-                raise ConfigError(  # noqa: TRY301 - told as every other problem of the file
-                    Problem(str(self._path), 0, 0, "tls_server_config", "can come and go only with a restart")
-                )
+            self._mind(settings)
             if changed:
                 self._rules = _rules(self._path, settings, material)
         except ConfigError as error:
@@ -127,6 +142,21 @@ class InForce:
             self._refused = ""
         self._seen = seen
 
+    def _mind(self, settings: WebSettings) -> None:
+        """Files rewritten in place are empty, then half there: neither opens the door. Raises ConfigError."""
+        old = self._rules.settings
+        problems = []
+        if (settings.tls is None) != (old.tls is None):
+            problems.append(Problem(str(self._path), 0, 0, "tls_server_config", "can come and go only with a restart"))
+        if given_up := old.demands - settings.demands:
+            message = (
+                "passwords and client certificates can go only with a restart;"
+                f" clients would no longer need {' and '.join(sorted(given_up))}"
+            )
+            problems.append(Problem(str(self._path), 0, 0, "", message))
+        if problems:
+            raise ConfigError(*problems)
+
     def _watch(self, *all_settings: WebSettings) -> None:
         named = {file for settings in all_settings if settings.tls for file in settings.tls.files()}
         self._files = frozenset({self._path, *named})
@@ -140,15 +170,25 @@ class InForce:
 
 
 def _signature(file: Path) -> _Signature | None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         found = file.stat()
         return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
     return None
 
 
+def _content(file: Path) -> bytes:
+    """What is in a regular file; to open a pipe could take for ever. Raises OSError."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return file.read_bytes()
+    except ValueError:
+        raise OSError(errno.EINVAL, "it is not a usable path") from None
+
+
 def _settings(path: Path) -> WebSettings:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _content(path).decode()
     except UnicodeDecodeError:
         raise ConfigError(Problem(str(path), 0, 0, "", "cannot be read: it is not UTF-8 text")) from None
     except OSError as error:
@@ -173,9 +213,11 @@ def _bytes(path: Path, pem: Pem) -> bytes:
     if pem.file is None:
         return (pem.text or "").encode()
     try:
-        return pem.file.read_bytes()
+        return _content(pem.file)
     except OSError as error:
-        message = f"{pem.file} cannot be read: {error.strerror}"
+        # As Python writes it where it could not be written to a terminal or a log.
+        shown = str(pem.file) if str(pem.file).isprintable() else ascii(str(pem.file))
+        message = f"{shown} cannot be read: {error.strerror}"
         raise ConfigError(Problem(str(path), pem.line, pem.column, pem.setting, message)) from None
 
 

@@ -26,6 +26,7 @@ class Limits:
 
     connections: int = 1_536
     header_bytes: int = 16_384
+    """The head of a request; as much may follow it before it is answered."""
     request_seconds: float = 10.0
     """From the connection, or a request's first byte, to its last; the TLS handshake included."""
     reading_seconds: float = 30.0
@@ -92,7 +93,7 @@ class Client(Protocol):
 
 
 class Crowd:
-    """Every connection there is, and the rule who has to go: who has kept us waiting longest."""
+    """Every connection there is, and the rule who has to go: who has kept us waiting longest without even asking."""
 
     def __init__(self, limits: Limits, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
@@ -107,13 +108,17 @@ class Crowd:
         return len(self._clients)
 
     def came(self, client: Client) -> None:
-        """One more; when there are too many, another goes for it, or itself where everybody is being answered."""
+        """One more; when there are too many, another goes for it, or itself where everybody is being answered.
+
+        Who has not asked yet loses nothing that it had, a reader loses its answer; who is idle may be about to scrape.
+        """
         self._clients.add(client)
         if len(self._clients) > self.limits.connections:
             others = self._clients - {client}
-            waiting = [(since, each) for each in others if (since := _waiting_since(each)) is not None]
+            asking = [(each.asking_since, each) for each in others if each.asking_since is not None]
+            reading = [(each.reading_since, each) for each in others if each.reading_since is not None]
             idle = [(each.idle_since, each) for each in others if each.idle_since is not None]
-            _, leaving = min(waiting or idle or [(0.0, client)], key=lambda pair: pair[0])
+            _, leaving = min(asking or reading or idle or [(0.0, client)], key=lambda pair: pair[0])
             self._end(leaving, "crowded")
 
     def went(self, client: Client) -> None:
@@ -138,6 +143,10 @@ class Crowd:
             self._ended["held"] += 1
             each.release()
 
+    def exceeds(self, client: Client) -> None:
+        """It has sent more than is kept for anybody, and goes."""
+        self._end(client, "sent")
+
     def sweep(self) -> None:
         """End who takes too long, and tell of all that were ended, once a minute at most."""
         now = self.monotonic()
@@ -153,6 +162,7 @@ class Crowd:
                 slow_readers=self._ended["reading"],
                 too_many_connections=self._ended["crowded"],
                 too_much_unread=self._ended["held"],
+                too_much_sent=self._ended["sent"],
                 connections=len(self._clients),
             )
             self._ended.clear()
@@ -174,11 +184,6 @@ class Crowd:
         self._ended[why] += 1
         self.went(client)
         client.end()
-
-
-def _waiting_since(client: Client) -> float | None:
-    both = [since for since in (client.asking_since, client.reading_since) if since is not None]
-    return min(both, default=None)
 
 
 class Bucket:

@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,8 @@ _BCRYPT_BYTES: Final = 72
 _MOST_REMEMBERED: Final = 256
 # So many different passwords may wait to be checked, one at a time; a flood of wrong ones gets no further.
 _MOST_WAITING: Final = 32
+# So many of them from one address, or a flood from there would keep out a scraper that has not been let in yet.
+_MOST_WAITING_FROM_ONE: Final = 4
 
 
 class Verdict(Enum):
@@ -39,10 +41,11 @@ class Passwords:
         self._key = key or secrets.token_bytes(32)
         self._allowed: OrderedDict[bytes, None] = OrderedDict()
         self._checking: dict[bytes, asyncio.Task[bool]] = {}
+        self._from: Counter[str] = Counter()
         self._turn = asyncio.Lock()
 
-    async def verdict(self, users: Mapping[str, bytes], authorization: str | None) -> Verdict:
-        """Judge an Authorization header (None: not sent) by the users' names and bcrypt hashes.
+    async def verdict(self, users: Mapping[str, bytes], authorization: str | None, address: str = "") -> Verdict:
+        """Judge an Authorization header (None: not sent) from an address by the users' names and bcrypt hashes.
 
         A name that is none takes as long as one that is: it is checked against the hash of somebody, always the same.
         """
@@ -58,24 +61,30 @@ class Passwords:
             return Verdict.ALLOWED
         checking = self._checking.get(mark)
         if checking is None:
-            if len(self._checking) >= _MOST_WAITING:
+            # Known names get no room of their own: whoever met a 503 beside a 401 would know which they are.
+            if len(self._checking) >= _MOST_WAITING or self._from[address] >= _MOST_WAITING_FROM_ONE:
                 return Verdict.BUSY
             checking = asyncio.create_task(self._compare(mark, password, hashed, remember=is_known))
             self._checking[mark] = checking
+            self._from[address] += 1
+            checking.add_done_callback(lambda _: self._done(mark, address))
         # Others may wait for the same answer: who goes away does not take it from them.
         return Verdict.ALLOWED if await asyncio.shield(checking) and is_known else Verdict.REFUSED
 
     async def _compare(self, mark: bytes, password: bytes, hashed: bytes, *, remember: bool) -> bool:
-        try:
-            async with self._turn:
-                is_right = await asyncio.to_thread(self._check, password, hashed)
-        finally:
-            del self._checking[mark]
+        async with self._turn:
+            is_right = await asyncio.to_thread(self._check, password, hashed)
         if is_right and remember:
             self._allowed[mark] = None
             if len(self._allowed) > _MOST_REMEMBERED:
                 self._allowed.popitem(last=False)
         return is_right
+
+    def _done(self, mark: bytes, address: str) -> None:
+        del self._checking[mark]
+        self._from[address] -= 1
+        if not self._from[address]:
+            del self._from[address]
 
     def _stand_in(self, users: Mapping[str, bytes], name: str) -> bytes:
         hashes = list(users.values())

@@ -81,7 +81,9 @@ class _Guard:
             return _refused(429, "Too many requests.", {"Retry-After": str(math.ceil(limit.interval))})
         if not settings.users:
             return None
-        verdict = await self._passwords.verdict(settings.users, Headers(scope=scope).get("authorization"))
+        authorization = Headers(scope=scope).get("authorization")
+        address, _ = scope.get("client") or ("", 0)
+        verdict = await self._passwords.verdict(settings.users, authorization, address)
         if verdict is Verdict.BUSY:
             return _refused(503, "Too many passwords to check.", {"Retry-After": "1"})
         if verdict is Verdict.REFUSED:

@@ -99,3 +99,16 @@ class WebSettings:
     headers: Mapping[str, str] = field(default_factory=dict)
     rate_limit: RateLimit | None = None
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def demands(self) -> frozenset[str]:
+        """What every client has to have before it is told anything."""
+        tls = self.tls
+        required = tls is not None and tls.client_auth.requires
+        demanded = {
+            "a password": bool(self.users),
+            "a certificate": required,
+            "a certificate of the client CA": tls is not None and required and tls.client_auth.verifies,
+            "a certificate with one of certain names": tls is not None and bool(tls.client_allowed_sans),
+        }
+        return frozenset(name for name, is_demanded in demanded.items() if is_demanded)

@@ -128,7 +128,7 @@ def _ask_clients(made: SSL.Context, settings: TlsSettings, material: Material) -
     def accepts(_connection: SSL.Connection, shown: crypto.X509, _error: int, depth: int, verified: int) -> bool:
         if auth.verifies and not verified:
             return False
-        return depth > 0 or not allowed or not allowed.isdisjoint(_names(shown.to_cryptography()))
+        return depth > 0 or not allowed or not allowed.isdisjoint(_names(shown))
 
     mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if auth.requires else 0)
     made.set_verify(mode, accepts)
@@ -141,11 +141,11 @@ def _certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
         raise Unusable(setting, "holds no certificate in PEM that can be read") from None
 
 
-def _names(certificate: x509.Certificate) -> Collection[str]:
+def _names(shown: crypto.X509) -> Collection[str]:
     """The Subject Alternative Names: DNS, e-mail, IP, URI. None where they cannot be read."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+        names = shown.to_cryptography().extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except Exception:  # noqa: BLE001 - strangers write certificates; what the parser says to them is not all documented
         return ()
     kinds = (x509.DNSName, x509.RFC822Name, x509.IPAddress, x509.UniformResourceIdentifier)
     return {str(name.value) for name in names if isinstance(name, kinds)}

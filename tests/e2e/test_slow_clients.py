@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 4.0
+# 75 MB without them, 64 held of answers, a piece each for 250 that do not read (33), and 0.1 each for TLS; the chart
+# allows 512.
+MOST_MEGABYTES = 320
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
@@ -20,4 +23,4 @@ def test_no_scrape_fails_beside_slow_clients(tmp_path: Path, *, tls: bool) -> No
 
     assert beside.failed == []
     assert len(beside.took) == SECONDS * SCRAPES_PER_SECOND
-    assert beside.megabytes < 1_024, "it must not grow with them without bound"
+    assert beside.megabytes < MOST_MEGABYTES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from typing import TYPE_CHECKING, Final, Self
@@ -138,6 +139,29 @@ def test_certificates_and_passwords_are_exchanged_under_a_running_scraper(tmp_pa
     assert "basic_auth_users.first: is not a bcrypt hash" in said
     for secret in ("$2b$", "PRIVATE", "constant", "Traceback"):
         assert secret not in said
+
+
+def test_a_file_that_is_emptied_or_gives_way_to_a_pipe_opens_nothing_and_holds_nothing_up(tmp_path: Path) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text(f"basic_auth_users:\n{users(first='one')}")
+    (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint="http://127.0.0.1:1"))
+    with exporter(tmp_path, "serve", LISTEN, "--web.config.file=web.yml", **KEYS) as daemon:
+        asked = f"{daemon.url()}/metrics"
+
+        def statuses() -> list[int]:
+            return [httpx.get(asked, auth=user, timeout=60).status_code for user in (None, ("first", "one"))]
+
+        assert statuses() == [401, 200]
+        web.write_text("")
+        assert statuses() == [401, 200]
+        web.unlink()
+        os.mkfifo(web)
+        assert statuses() == [401, 200]
+        assert daemon.stop() == 0
+    said = daemon.said()
+    assert said.count("passwords and client certificates can go only with a restart") == 1
+    assert said.count("it is not a regular file") == 1
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("command", ["serve", "check-config"])

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -56,6 +57,7 @@ def issue(
     key: Key | None = None,
     ca: bool = False,
     client: bool = False,
+    odd: Iterable[x509.ExtensionType] = (),
 ) -> Issued:
     """A certificate signed by another, or by itself."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -74,9 +76,17 @@ def issue(
     )
     if sans:
         builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+    for extension in odd:
+        builder = builder.add_extension(extension, critical=False)
     if not ca:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     return Issued(builder.sign(by.key if by else key, hashes.SHA256()), key)
+
+
+def issue_odd(extensions: Iterable[tuple[str, str]]) -> Issued:
+    """A client's own certificate with extensions that no library would make: OIDs and DER in hexadecimal digits."""
+    odd = (x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), bytes.fromhex(der)) for oid, der in extensions)
+    return issue("odd", client=True, odd=odd)
 
 
 @functools.cache

@@ -96,6 +96,57 @@ async def test_a_second_request_has_to_come_to_the_point_too() -> None:
         assert (answer.status, answer.body) == (200, b"3")
 
 
+async def test_a_request_behind_another_has_to_come_to_the_point_too() -> None:
+    """Its body goes on and on, a byte now and then, which is no reason to keep the connection."""
+    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+        writer.write(
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+            b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n"
+        )
+        assert b"\r\n\r\n3HTTP/1.1 405" in await reader.readuntil(b"Method Not Allowed")
+        writer.write(b"x")
+        await rest(reader)
+
+
+@pytest.mark.parametrize(
+    ("head", "behind"),
+    [
+        (b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 7_000),
+        (b"GET /large HTTP/1.1\r\nHost: a\r\nContent-Length: 250000\r\n\r\n", bytes(250_000)),
+    ],
+    ids=["requests", "a body"],
+)
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_who_sends_more_than_can_be_kept_before_the_answer_is_sent_away(
+    head: bytes, behind: bytes, tmp_path: Path, *, tls: bool
+) -> None:
+    prepared(tmp_path, TLS)
+    context = Client(tls=tls).context(tmp_path)
+    async with (
+        front_door(tmp_path / "web.yml" if tls else None, APP) as (port, _),
+        connected(port, context) as (reader, writer),
+    ):
+        writer.write(head)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(behind)
+        assert len(await rest(reader)) < len(BODY)
+        assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
+
+
+async def test_who_is_sent_away_before_the_answer_begins_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 7_000)
+        assert len(await rest(reader)) < len(BODY)
+    assert caplog.messages == []
+
+
+async def test_a_few_requests_behind_one_another_are_answered_all() -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        request = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+        writer.write(request * 50 + request.replace(b"Host", b"Connection: close\r\nHost"))
+        assert (await rest(reader)).count(b"\r\n\r\n3") == 51
+
+
 async def test_half_a_handshake_is_sent_away(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, TLS), APP, QUICK) as (port, _), connected(port) as (reader, writer):
         writer.write(b"\x16\x03\x01\x02\x00")
@@ -151,6 +202,16 @@ async def test_a_crowd_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
         crowd = [await stack.enter_async_context(connected(port)) for _ in range(40)]
         assert (await Client(tls=False, path="/large").ask(port, tmp_path)).body == BODY
         assert [await rest(reader) for reader, _ in crowd[:32]] == [b""] * 32
+
+
+async def test_a_crowd_of_strangers_does_not_cut_off_a_reader() -> None:
+    async with front_door(None, APP, Limits(connections=8)) as (port, _), connected(port) as (reader, writer):
+        writer.write(Client(tls=False, path="/large").request())
+        begun = await reader.readuntil(b"\r\n\r\n")
+        async with contextlib.AsyncExitStack() as stack:
+            crowd = [await stack.enter_async_context(connected(port)) for _ in range(40)]
+            assert await rest(crowd[0][0]) == b""
+            assert parsed(begun + await rest(reader)).body == BODY
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])

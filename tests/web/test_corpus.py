@@ -195,6 +195,7 @@ BAD: Final[Mapping[str, str]] = {
     "header_values": "5:32: http_server_config.headers.Strict-Transport-Security: must be one line of ASCII text",
     "user_plain_password": "2:15: basic_auth_users.prometheus: is not a bcrypt hash: make one with htpasswd",
     "user_other_hash": "3:9: basic_auth_users.other: is not a bcrypt hash: make one with htpasswd",
+    "user_impossible_salt": "2:15: basic_auth_users.prometheus: is not a bcrypt hash: make one with htpasswd",
     "user_costly": "2:15: basic_auth_users.prometheus: its cost is 31: 4 to 15 are possible, 10 is usual",
     "user_colon": "2:10: basic_auth_users.a:b: a user name cannot have a colon: HTTP ends the name there",
     "rate_limit_burst": "2:3: rate_limit: burst must be at least 1: with 0 every request would be refused",

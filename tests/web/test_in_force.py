@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 from exporter.errors import ConfigError
 from exporter.web.in_force import InForce, load
 from tests.web import pki
-from tests.web.clients import Client, Refused
+from tests.web.clients import PATIENCE, Client, Refused
 from tests.web.stage import TESTDATA, front_door, prepared
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ async def test_users_come_and_go_with_the_next_request_of_an_open_connection(tmp
     async with front_door(path) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         statuses = []
-        for text in (USERS, USERS.replace("prometheus", "somebody"), "", USERS):
+        for text in (USERS, USERS.replace("prometheus", "somebody"), USERS):
             path.write_text(text)
             writer.write(Client(user="prometheus:correct horse", headers={"Connection": "keep-alive"}).request())
             head = await reader.readuntil(b"\r\n\r\n")
@@ -72,7 +73,59 @@ async def test_users_come_and_go_with_the_next_request_of_an_open_connection(tmp
             statuses.append(int(head.split()[1]))
         writer.close()
         await writer.wait_closed()
-    assert statuses == [200, 401, 200, 200]
+    assert statuses == [200, 401, 200]
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["", "# nothing\n", "http_server_config: {http2: true}\n", "basic_auth_users:\n", "basic_auth_users: {}\n"],
+    ids=["empty", "a comment", "half of it", "no users yet", "no users"],
+)
+async def test_a_file_that_is_rewritten_in_place_never_switches_the_password_off(left: str, tmp_path: Path) -> None:
+    path = prepared(tmp_path, USERS)
+    stranger, user = Client(tls=False), Client(tls=False, user="prometheus:correct horse")
+    async with front_door(path) as (port, _):
+        path.write_text(left)
+        with capture_logs() as logs:
+            assert (await stranger.ask(port, tmp_path)).status == 401
+            assert (await user.ask(port, tmp_path)).status == 200
+        path.write_text(USERS.replace("prometheus", "somebody"))
+        assert (await user.ask(port, tmp_path)).status == 401, "and it is still looked at"
+    (told,) = logs
+    assert told["error"] == (
+        f"{path}: passwords and client certificates can go only with a restart; clients would no longer need a password"
+    )
+
+
+async def test_users_may_come_under_way(tmp_path: Path) -> None:
+    path = prepared(tmp_path, "")
+    async with front_door(path) as (port, _):
+        path.write_text(USERS)
+        assert (await Client(tls=False).ask(port, tmp_path)).status == 401
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept_out"),
+    [
+        ("client_require_and_verify", "cert_file", Client()),
+        ("client_require_and_verify", "client_verify_if_given", Client()),
+        ("client_require_and_verify", "client_require_any", Client(cert="stranger")),
+        ("client_san_dns", "client_require_and_verify", Client(cert="nameless")),
+        ("client_require_any", "client_request", Client()),
+    ],
+)
+async def test_a_file_never_switches_client_certificates_off(
+    before: str, after: str, kept_out: Client, tmp_path: Path
+) -> None:
+    path = prepared(tmp_path, (TESTDATA / f"{before}.good.yml").read_text())
+    async with front_door(path) as (port, _):
+        path.write_text((TESTDATA / f"{after}.good.yml").read_text())
+        with capture_logs() as logs, pytest.raises(Refused):
+            await kept_out.ask(port, tmp_path)
+        assert (await Client(cert="client").ask(port, tmp_path)).status == 200
+    assert "client certificates can go only with a restart; clients would no longer need a certificate" in next(
+        entry["error"] for entry in logs if "error" in entry
+    )
 
 
 async def test_a_broken_file_changes_nothing_and_is_told_once(tmp_path: Path) -> None:
@@ -126,11 +179,51 @@ async def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> No
 async def test_who_asks_at_the_same_time_gets_the_same(tmp_path: Path) -> None:
     path = prepared(tmp_path, USERS)
     in_force = InForce(path)
-    path.write_text("")
+    path.write_text(USERS.replace("prometheus", "somebody"))
     found = await asyncio.gather(*(in_force.rules() for _ in range(20)))
     assert len({id(rules) for rules in found}) == 1
-    assert found[0].settings.users == {}
+    assert "somebody" in found[0].settings.users
     in_force.close()
+
+
+# A file system that does not answer any more, as far as a program can tell.
+DEAD = """
+import asyncio, pathlib, sys, threading
+from exporter.web.in_force import InForce
+
+class Path(type(pathlib.Path())):
+    is_dead = False
+
+    def stat(self, **how):
+        if Path.is_dead:
+            threading.Event().wait()
+        return super().stat(**how)
+
+async def main():
+    in_force = InForce(Path(sys.argv[1]))
+    Path.is_dead = True
+    for _ in range(3):
+        print(*(await in_force.rules()).settings.users)
+    in_force.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_file_that_can_never_be_read_changes_nothing_and_does_not_keep_the_program_from_ending(
+    tmp_path: Path,
+) -> None:
+    path = prepared(tmp_path, "basic_auth_users:\n  a: $2b$04$" + "." * 53 + "\n")
+    asking = [sys.executable, "-c", DEAD, str(path)]
+    process = await asyncio.create_subprocess_exec(*asking, stdout=asyncio.subprocess.PIPE)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert (process.returncode, said) == (0, b"a\na\na\n")
 
 
 def test_what_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
@@ -139,6 +232,38 @@ def test_what_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"binary\.yml: cannot be read: it is not UTF-8 text"):
         load(tmp_path / "binary.yml")
+    with pytest.raises(ConfigError, match="cannot be read: it is not a regular file"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (r"a\0b", r"a\x00b' cannot be read: it is not a usable path"),
+        (r"\ud800", r"\ud800' cannot be read: it is not a usable path"),
+        ("pipe", "pipe cannot be read: it is not a regular file"),
+        ("sub", "sub cannot be read: it is not a regular file"),
+    ],
+)
+async def test_a_path_that_cannot_be_used_is_a_clear_error_at_start_and_under_way(
+    named: str, said: str, tmp_path: Path
+) -> None:
+    text = f'tls_server_config: {{cert_file: "{named}", key_file: server.key}}\n'
+    path = prepared(tmp_path, text)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:1:32: tls_server_config.cert_file: ")
+
+    path.write_text(TLS)
+    async with front_door(path) as (port, _):
+        path.write_text(text)
+        with capture_logs() as logs:
+            for _ in range(2):
+                assert (await Client().ask(port, tmp_path)).status == 200
+    (told,) = logs
+    assert said in told["error"]
 
 
 def test_no_secret_is_in_what_is_shown_of_rules(tmp_path: Path) -> None:

@@ -67,22 +67,32 @@ def test_who_takes_too_long_is_ended(client: FakeClient, seconds: float, *, ende
     assert len(everybody) == 1 - ended
 
 
-def test_when_there_are_too_many_the_one_that_waits_longest_goes() -> None:
-    asking, reading, idle, busy = (
+def test_when_there_are_too_many_who_has_not_asked_goes_before_who_is_reading_and_who_is_idle() -> None:
+    asking, earlier, reading, idle, busy = (
         FakeClient(asking_since=20),
+        FakeClient(asking_since=15),
         FakeClient(reading_since=10),
         FakeClient(idle_since=1),
         FakeClient(),
     )
-    everybody = crowd(Clock(), busy, asking, reading, idle, connections=4)
-    newcomers = [FakeClient(asking_since=30) for _ in range(2)]
+    everybody = crowd(Clock(), busy, asking, earlier, reading, idle, connections=5)
+    gone = []
+    for _ in range(5):
+        everybody.came(FakeClient())
+        gone.append([bool(each.happened) for each in (earlier, asking, reading, idle, busy)])
 
-    for newcomer in newcomers:
-        everybody.came(newcomer)
+    assert [sum(each) for each in gone] == [1, 2, 3, 4, 4]
+    assert gone[-1] == [True, True, True, True, False]
+    assert all(each == sorted(each, reverse=True) for each in gone), "in this order"
+    assert len(everybody) == 5
 
-    assert (reading.happened, asking.happened, idle.happened, busy.happened) == (["ended"], ["ended"], [], [])
-    assert [newcomer.happened for newcomer in newcomers] == [[], []]
-    assert len(everybody) == 4
+
+def test_however_many_strangers_come_a_reader_keeps_its_answer() -> None:
+    reading = FakeClient(reading_since=1)
+    everybody = crowd(Clock(), reading, connections=8)
+    for second in range(100):
+        everybody.came(FakeClient(asking_since=10.0 + second))
+    assert reading.happened == []
 
 
 def test_idle_ones_go_when_nobody_waits_and_the_newcomer_when_all_are_being_answered() -> None:
@@ -127,6 +137,16 @@ def test_what_was_ended_is_told_once_a_minute_with_how_many() -> None:
             clock.at += 1
         told = [entry["slow_requests"] for entry in logs]
     assert told == [1, 60, 60]
+
+
+def test_who_sends_too_much_goes_and_is_counted() -> None:
+    client = FakeClient()
+    everybody = crowd(Clock(), client)
+    everybody.exceeds(client)
+    with capture_logs() as logs:
+        everybody.sweep()
+    assert client.happened == ["ended"]
+    assert (len(everybody), logs[0]["too_much_sent"]) == (0, 1)
 
 
 def test_at_the_end_those_go_that_have_not_asked_yet() -> None:

@@ -115,7 +115,10 @@ async def test_those_with_the_same_password_wait_for_one_check_and_a_flood_of_ot
     check = FakeBcrypt(go=threading.Event())
     passwords = Passwords(check)
     same = [asyncio.create_task(passwords.verdict(USERS, basic("ann:secret"))) for _ in range(50)]
-    wrong = [asyncio.create_task(passwords.verdict(USERS, basic(f"ann:{number}"))) for number in range(40)]
+    wrong = [
+        asyncio.create_task(passwords.verdict(USERS, basic(f"ann:{number}"), f"192.0.2.{number}"))
+        for number in range(40)
+    ]
     await asyncio.sleep(0)
 
     same[0].cancel()  # one who goes away does not take the answer from the others
@@ -127,6 +130,26 @@ async def test_those_with_the_same_password_wait_for_one_check_and_a_flood_of_ot
     verdicts = await asyncio.gather(*wrong)
     assert (verdicts.count(Verdict.REFUSED), verdicts.count(Verdict.BUSY)) == (31, 9)
     assert len(check.asked) == 32
+
+
+async def test_a_flood_from_one_address_leaves_room_for_others_whoever_they_say_they_are() -> None:
+    check = FakeBcrypt(go=threading.Event())
+    passwords = Passwords(check)
+    flood = [
+        asyncio.create_task(passwords.verdict(USERS, basic(f"{name}:{number}"), "192.0.2.1"))
+        for number in range(20)
+        for name in ("ann", "nobody")
+    ]
+    await asyncio.sleep(0)
+    scraper = asyncio.create_task(passwords.verdict(USERS, basic("ann:secret"), "192.0.2.2"))
+    await asyncio.sleep(0)
+    assert check.go
+    check.go.set()
+
+    assert await scraper is Verdict.ALLOWED
+    verdicts = await asyncio.gather(*flood)
+    assert verdicts == [Verdict.REFUSED] * 4 + [Verdict.BUSY] * 36
+    assert await passwords.verdict(USERS, basic("ann:0"), "192.0.2.1") is Verdict.REFUSED, "there is room again"
 
 
 async def test_who_was_remembered_longest_ago_is_forgotten_first() -> None:

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
-from exporter.web.settings import Pem, TlsSettings
+from exporter.web.settings import ClientAuth, Pem, TlsSettings
 from exporter.web.tls import Material, Session, TlsError, Unusable, context
 from tests.web import pki
 from tests.web.stage import front_door, prepared
@@ -95,6 +95,35 @@ def test_a_certificate_that_openssl_finds_too_weak_is_unusable() -> None:
     with pytest.raises(Unusable, match="is refused by OpenSSL: ") as caught:
         context(TlsSettings(Pem("cert"), Pem("key")), Material(weak.cert_pem, weak.key_pem()))
     assert caught.value.setting == "cert"
+
+
+# A name of a kind that cryptography does not know (x400Address); names twice; a TLS feature that is none.
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        [("2.5.29.17", "3004a3023000")],
+        [("2.5.29.17", "3003820161"), ("2.5.29.18", "3004a3023000")],
+        [("1.3.6.1.5.5.7.1.24", "3003020163"), ("2.5.29.17", "3003820161")],
+        [("2.5.29.17", "30ff")],
+    ],
+    ids=["odd name", "odd name of the issuer", "unknown feature", "no DER"],
+)
+def test_a_certificate_whose_names_cannot_be_read_is_turned_away_like_any_other(
+    extensions: list[tuple[str, str]],
+) -> None:
+    server, shown = pki.issued()["server"], pki.issue_odd(extensions)
+    auth = TlsSettings(
+        Pem("cert"), Pem("key"), client_auth=ClientAuth.REQUIRE_ANY, client_allowed_sans=("prometheus.example",)
+    )
+    ours = Session(context(auth, Material(server.cert_pem, server.key_pem())))
+    theirs = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    theirs.use_certificate(shown.certificate)
+    theirs.use_privatekey(shown.key)
+    connection = SSL.Connection(theirs, None)
+    connection.set_connect_state()
+
+    with pytest.raises(TlsError):
+        shake_hands(ours, connection)
 
 
 def test_what_is_shown_of_material_holds_no_key() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SORTS: Final = ("days_ago", "age", "rows", "state")
 MEDIA_SORTS: Final = ("plays", "fall", "rise", "title")
 MOST_PER_PAGE: Final = 1000
+# Each is a long sentence; a short query string must not get a long answer.
+_MOST_PROBLEMS: Final = 10
 _MOST_PAGES: Final = 1_000_000
 _LONGEST_TEXT: Final = 200
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -38,7 +40,7 @@ _NUMBERS: Final = {
 
 
 class ChoiceError(ExporterError):
-    """A query string that cannot be used; `problems` are sentences, all of them."""
+    """A query string that cannot be used; `problems` are sentences, all of them up to ten."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -88,6 +90,8 @@ def parse(given: Iterable[tuple[str, str]]) -> Choice:
     chosen: dict[str, str | int] = {}
     known = [field.name for field in fields(Choice)]
     for name, text in given:
+        if len(problems) == _MOST_PROBLEMS:
+            break
         if name not in known:
             problems.append(f"{_quoted(name)} is not a parameter; there are {', '.join(known)}")
         elif name in chosen:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Final, Protocol
 
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from exporter.web.status.view import View
 
 STATUS_PATH: Final = "/api/v1/status"
+# So many wait for their turn, the one whose page is built included; people, who are never so many.
+_MOST_WAITING: Final = 32
 
 
 class Watched(Protocol):
@@ -40,18 +43,28 @@ def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, s
     pages = Pages(telemetry_path)
     # Whoever keeps reloading a page of thousands of rows takes one thread, not all of those that scrapes need.
     one_at_a_time = asyncio.Lock()
+    waiting: set[Request] = set()
 
-    async def built(choice: Choice, finish: Callable[[View], bytes]) -> bytes:
-        async with one_at_a_time:
-            observed = await watched.status()
-            return await asyncio.to_thread(lambda: finish(overview(observed, choice)))
+    async def built(request: Request, choice: Choice, finish: Callable[[View], bytes]) -> bytes:
+        if len(waiting) >= _MOST_WAITING:
+            raise HTTPException(503, "Too many ask for the page.", {**headers, "Retry-After": "1"})
+        waiting.add(request)
+        try:
+            async with one_at_a_time:
+                # Or those who ask and hang up would take the page from all others.
+                if await request.is_disconnected():
+                    return b""
+                observed = await watched.status()
+                return await asyncio.to_thread(lambda: finish(overview(observed, choice)))
+        finally:
+            waiting.remove(request)
 
     async def page(request: Request) -> Response:
         said = {**headers, "Cache-Control": "no-store", "Vary": "Accept-Language"}
         try:
             choice = parse(request.query_params.multi_items())
             language = choice.lang or preferred(request.headers.get("accept-language"))
-            body = await built(choice, lambda view: pages.render(view, language))
+            body = await built(request, choice, lambda view: pages.render(view, language))
         except ChoiceError as error:
             text = "".join(f"{problem}\n" for problem in error.problems)
             return PlainTextResponse(text, status_code=400, headers=said)
@@ -60,7 +73,7 @@ def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, s
     async def status(request: Request) -> Response:
         said = {**headers, "Cache-Control": "no-store"}
         try:
-            body = await built(parse(request.query_params.multi_items()), document)
+            body = await built(request, parse(request.query_params.multi_items()), document)
         except ChoiceError as error:
             refusal = json.dumps({"errors": error.problems})
             return Response(refusal, status_code=400, media_type="application/json", headers=said)

@@ -77,6 +77,12 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
 
 
+def test_a_long_query_string_gets_a_short_refusal() -> None:
+    many = "&".join(f"{number:x}=1" for number in range(900))
+    assert len(problems(many)) == 10
+    assert sum(map(len, problems(many))) < len(many)
+
+
 def test_what_is_not_configured_cannot_be_chosen() -> None:
     check(Choice(account="a", query="q"), accounts={"a"}, queries={"q"})
 

@@ -14,6 +14,8 @@ from exporter.web.status.routes import status_routes
 from tests.web.status.examples import EVERYTHING, known, observed
 
 if TYPE_CHECKING:
+    from starlette.types import Message, Scope
+
     from exporter.web.status.observed import Observed
 
 SEEN = observed(known(1, {"a\ud800": 10**5000, "b": 5e-324, "c": float("inf")}), known(8, {"b": 1}))
@@ -26,11 +28,12 @@ class Watched:
     observed: Observed = field(default_factory=lambda: SEEN)
     looking: int = 0
     most: int = 0
+    go: asyncio.Event | None = None
 
     async def status(self) -> Observed:
         self.looking += 1
         self.most = max(self.most, self.looking)
-        await asyncio.sleep(0)
+        await (self.go.wait() if self.go else asyncio.sleep(0))
         self.looking -= 1
         return self.observed
 
@@ -109,3 +112,38 @@ async def test_pages_are_built_one_at_a_time() -> None:
 
     assert [answer.status_code for answer in answers] == [200] * 5
     assert watched.most == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/status"])
+async def test_a_crowd_that_asks_for_the_page_is_told_to_come_again(path: str) -> None:
+    go = asyncio.Event()
+    watched = Watched(go=go)
+    app = Starlette(routes=status_routes(watched, "/metrics", {"X-Every": "answer"}))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
+        asked = [asyncio.create_task(client.get(path)) for _ in range(40)]
+        busy = [await asyncio.wait_for(each, 30) for each in asked[32:]]
+        go.set()
+        served = await asyncio.gather(*asked[:32])
+        again = await client.get(path)
+
+    assert {answer.status_code for answer in (*served, again)} == {200}
+    for answer in busy:
+        assert answer.status_code == 503
+        assert (answer.headers["retry-after"], answer.headers["x-every"]) == ("1", "answer")
+
+
+async def test_nothing_is_built_for_who_has_gone() -> None:
+    watched = Watched()
+    app = Starlette(routes=status_routes(watched, "/metrics", {}))
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None:
+        """Nobody is there to be told."""
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    await app(scope, receive, send)
+
+    assert watched.most == 0
