@@ -86,12 +86,14 @@ class Sweep:
         self.number += 1
         self.total = page.total_count if page.total_count is not None else self.total
         self._seen += len(page.rows)
+        known = len(self.rows)
         for row in page.rows:
             self.rows.setdefault(row.media_id, row)
         full = len(page.rows) >= self.size
         # Smaller pages than asked for do not end it while rows are missing; full ones may go on beyond the count.
-        total = self.total
-        self.ended = not page.rows or not (full if total is None or self._seen > total else self._seen < total)
+        # A page of nothing new ends it: whoever sends the same one again would do so for ever.
+        total, nothing_new = self.total, len(self.rows) == known
+        self.ended = nothing_new or not (full if total is None or self._seen > total else self._seen < total)
         if self.ended and self.short_by and self._again:
             # Rows that moved between two pages while they were read are usually there the second time.
             self._again -= 1

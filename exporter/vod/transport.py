@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 KEEP_ALIVE: Final = 5.0
 """Seconds that a connection is kept open without a request, as long as httpx keeps its own."""
 
+CHUNK_BYTES: Final = 8_192
+
 # From the particular to the general; the first that fits is taken.
 _MEANINGS: Final[tuple[tuple[type[Exception], type[httpx.TransportError]], ...]] = (
     (aiohttp.ClientConnectorError, httpx.ConnectError),
@@ -85,7 +87,8 @@ class _Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _translated():
-            async for chunk in self._response.content.iter_any():
+            # In small pieces: what is packed may unfold a thousandfold, and is counted after each.
+            async for chunk in self._response.content.iter_chunked(CHUNK_BYTES):
                 yield chunk
 
     async def aclose(self) -> None:
