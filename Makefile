@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(VENV)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench chart dashboards calls lock clean
+.PHONY: help demo test lint format bench faults chart dashboards calls lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 
 bench: $(VENV)/.dev ## how fast, as ratios within one run; no test depends on it
 	$(BIN)/python -m tests.bench $(ARGS)
+
+faults: $(VENV)/.dev ## every fault at every moment, as a table
+	$(BIN)/python -m tests.faults $(ARGS)
 
 chart: $(VENV)/.dev ## the chart's values.yaml and README table from its schema
 	$(BIN)/python -m tests.deploy.chart_values

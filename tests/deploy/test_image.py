@@ -157,7 +157,13 @@ def test_nothing_reaches_the_builder_but_what_is_built(engine: Engine, tmp_path:
 
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
     assert {path.name for path in sent.iterdir()} == {name for names in copied for name in names.split()}
-    assert {path.suffix for path in (sent / "exporter").rglob("*") if path.is_file()} <= {".py", ".typed", ".html"}
+    assert {path.suffix for path in (sent / "exporter").rglob("*") if path.is_file()} <= {
+        ".py",
+        ".typed",
+        ".html",
+        ".css",
+        ".toml",
+    }
     engine.podman("image", "unmount", "probe")
 
 

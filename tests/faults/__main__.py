@@ -1,0 +1,43 @@
+"""The whole matrix as a table: `python -m tests.faults`, with `--brief` what `make test` runs of it."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+
+from tests.faults.cases import Moment, Selection
+from tests.faults.fault import Family
+from tests.faults.table import table
+from tests.faults.verdict import Verdict, verdict_of
+
+
+def main(argv: list[str]) -> int:
+    """Run the matrix on every core and print the table; 1 when a case failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument(
+        "--brief", action="store_true", help="as `make test` has it: not every fault for every selection"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name has this in it")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
+    given = parser.parse_args(argv)
+    began = time.monotonic()
+    found = Verdict()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.at_once, mp_context=context) as pool:
+        cells = [
+            pool.submit(verdict_of, *cell, briefly=given.brief, only=given.only)
+            for cell in product(Family, Moment, Selection)
+        ]
+        for cell in cells:
+            found += cell.result()
+    sys.stdout.write(table(found, seconds=time.monotonic() - began) + "\n")
+    return 1 if found.failed[""] or not found.cases[""] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""What the service has truly said up to now, in its own words; knows nothing of the exporter's types."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The metrics of one media in one slice, and the field of the API page that each is.
+FIELDS: Final = {
+    "aliyun_vod_media_plays": "PlaySuccessVv",
+    "aliyun_vod_media_viewers": "DAU",
+    "aliyun_vod_media_plays_per_viewer": "PlayPerVv",
+    "aliyun_vod_media_play_duration_seconds": "PlayDuration",
+    "aliyun_vod_media_play_duration_per_viewer_seconds": "PlayDurationPerUv",
+}
+ZEROS: Final = {
+    "aliyun_vod_media_plays": 0.0,
+    "aliyun_vod_media_viewers": 0.0,
+    "aliyun_vod_media_play_duration_seconds": 0.0,
+}
+"""What a media that nobody played has: no per-viewer number."""
+
+Numbers = dict[str, float]
+"""By metric; what was not given is not there."""
+Place = tuple[str, str]
+"""A play date as `yyyyMMdd` and a media ID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one request asks; `page` and `size` 0 where it asks for something else than play data."""
+
+    path: str
+    date: str = ""
+    page: int = 0
+    size: int = 0
+    media_id: str | None = None
+
+
+@dataclass
+class Said:
+    """Everything the service said in answers; a refusal says nothing, whatever stands in it.
+
+    `rows`: every row, in order. `values`: every number, by media. `absent`: media that nobody played, by an answer for
+    that media. `totals`: every TotalCount by date. `described`: titles and lengths by media. `whole`: lists of media
+    that were said to their end, by date.
+    """
+
+    rows: defaultdict[Place, list[Numbers]] = field(default_factory=lambda: defaultdict(list))
+    values: defaultdict[str, set[tuple[str, float]]] = field(default_factory=lambda: defaultdict(set))
+    absent: set[Place] = field(default_factory=set)
+    totals: defaultdict[str, set[float]] = field(default_factory=lambda: defaultdict(set))
+    described: defaultdict[str, set[float | str]] = field(default_factory=lambda: defaultdict(set))
+    whole: defaultdict[str, list[frozenset[str]]] = field(default_factory=lambda: defaultdict(list))
+    _listed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def hear(self, call: Call, payload: Mapping[str, Any]) -> None:
+        """An answer was sent whole."""
+        rows = payload.get("QoeInfoList") or ()
+        total = number(payload.get("TotalCount"))
+        if total is not None:
+            self.totals[call.date].add(total)
+        for row in rows:
+            said = numbers(row)
+            self.rows[call.date, row["MediaId"]].append(said)
+            self.values[row["MediaId"]].update(said.items())
+            self.described[row["MediaId"]] |= {row.get("VideoTitle") or "", number(row.get("VideoDuration")) or 0.0}
+        listed = {row["MediaId"] for row in rows}
+        if call.media_id is not None:
+            if not listed:
+                self.absent.add((call.date, call.media_id))
+            return
+        if call.page == 1:
+            self._listed[call.date].clear()
+        self._listed[call.date] |= listed
+        if total is not None and len(self._listed[call.date]) >= total:
+            self.whole[call.date].append(frozenset(self._listed[call.date]))
+
+    def shown(self, plays: Mapping[Place, Numbers]) -> Said:
+        """The same with no rows but those that are shown, and the last of what is not."""
+        said = Said(absent=self.absent, totals=self.totals, described=self.described, whole=self.whole)
+        for place, rows in self.rows.items():
+            for row in [row for row in rows if row == plays.get(place)][:1] or rows[-1:]:
+                said.rows[place].append(row)
+                said.values[place[1]].update(row.items())
+        return said
+
+    def zero(self, place: Place) -> bool:
+        """Whether the service said, in any of its answers, that nobody played that media on that date."""
+        date, media_id = place
+        return place in self.absent or any(media_id not in whole for whole in self.whole[date])
+
+
+def numbers(row: Mapping[str, Any]) -> Numbers:
+    """A row of the service by metric."""
+    given = {metric: number(row.get(name)) for metric, name in FIELDS.items()}
+    return {metric: value for metric, value in given.items() if value is not None}
+
+
+def number(value: Any) -> float | None:
+    """A number of the service, which may be spelt as a string."""
+    return None if value is None else float(value)
