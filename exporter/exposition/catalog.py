@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.core.model import PlayRow
@@ -59,31 +60,31 @@ PLAY: Final[tuple[Family[PlayRow], ...]] = (
         "aliyun_vod_media_plays",
         "Number of plays of the media on the play date (PlaySuccessVv).",
         _PLAY,
-        lambda row: row.plays,
+        attrgetter("plays"),
     ),
     _family(
         "aliyun_vod_media_viewers",
         "Number of unique viewers of the media on the play date (DAU).",
         _PLAY,
-        lambda row: row.viewers,
+        attrgetter("viewers"),
     ),
     _family(
         "aliyun_vod_media_plays_per_viewer",
         "Number of plays per viewer of the media on the play date (PlayPerVv).",
         _PLAY,
-        lambda row: row.plays_per_viewer,
+        attrgetter("plays_per_viewer"),
     ),
     _family(
         "aliyun_vod_media_play_duration_seconds",
         "Total time the media was played on the play date, in seconds (PlayDuration).",
         _PLAY,
-        lambda row: row.play_duration,
+        attrgetter("play_duration"),
     ),
     _family(
         "aliyun_vod_media_play_duration_per_viewer_seconds",
         "Time the media was played per viewer on the play date, in seconds (PlayDurationPerUv).",
         _PLAY,
-        lambda row: row.play_duration_per_viewer,
+        attrgetter("play_duration_per_viewer"),
     ),
 )
 
@@ -91,7 +92,7 @@ MEDIA_DURATION: Final[Family[PublishedMedia]] = _family(
     "aliyun_vod_media_duration_seconds",
     "Length of the media, in seconds (VideoDuration).",
     _MEDIA,
-    lambda media: media.duration,
+    attrgetter("duration"),
 )
 MEDIA_INFO: Final[Family[PublishedMedia]] = _family(
     "aliyun_vod_media_info",

@@ -88,14 +88,14 @@ def _timelines(views: Iterable[View]) -> list[_Timeline]:
 
 def _plays(family: Family[PlayRow], timelines: Iterable[_Timeline]) -> Iterator[_Series]:
     for timeline in timelines:
-        halves = labels.slice_halves(timeline[0][1])
+        around = labels.around_row(timeline[0][1])
         for media_id in sorted({media_id for _, published in timeline for media_id in published.rows}):
             rows = (
                 (instants, published.rows[media_id] or NO_PLAYS)
                 for instants, published in timeline
                 if media_id in published.rows
             )
-            yield labels.of_row(halves, media_id), _values(family, rows)
+            yield labels.of_row(around, media_id), _values(family, rows)
 
 
 def _slices(family: Family[PublishedSlice], timelines: Iterable[_Timeline]) -> Iterator[_Series]:

@@ -15,34 +15,35 @@ def slice_order(published: PublishedSlice) -> tuple[str, str, str, str, int]:
     return (published.slice.account, *_filters(published), published.days_ago)
 
 
-def slice_halves(published: PublishedSlice) -> tuple[str, str]:
-    """The label text of a slice, open where the text of a row says `media_id`."""
-    terminal_type, os, region = map(escaped, _filters(published))
-    return (
-        f'{{account="{escaped(published.slice.account)}",',
-        f'terminal_type="{terminal_type}",os="{os}",region="{region}",days_ago="{published.days_ago}"}}',
-    )
-
-
 def of_slice(published: PublishedSlice) -> str:
     """The label text of a slice."""
-    return "".join(slice_halves(published))
+    return f'{{account="{escaped(published.slice.account)}",{_of_filters(published)}'
 
 
-def of_row(halves: tuple[str, str], media_id: str) -> str:
-    """The label text of a media in a slice, from the slice's `slice_halves`."""
-    before, after = halves
-    return f'{before}media_id="{escaped(media_id)}",{after}'
+def around_row(published: PublishedSlice) -> tuple[str, str]:
+    """The label text of a row of a slice, before and after its media ID."""
+    return around_media(published.slice.account), f'",{_of_filters(published)}'
+
+
+def around_media(account: str) -> str:
+    """The label text of a media, before its media ID."""
+    return f'{{account="{escaped(account)}",media_id="'
+
+
+def of_row(around: tuple[str, str], media_id: str) -> str:
+    """The label text of a media in a slice, from the slice's `around_row`."""
+    before, after = around
+    return f"{before}{escaped(media_id)}{after}"
 
 
 def of_media(media: PublishedMedia) -> str:
     """The label text of a media, whatever the day."""
-    return f'{_media(media)}"}}'
+    return f'{around_media(media.account)}{escaped(media.media_id)}"}}'
 
 
 def of_title(media: PublishedMedia) -> str:
     """The label text of a media with its title."""
-    return f'{_media(media)}",title="{escaped(media.title or "")}"}}'
+    return f'{around_media(media.account)}{escaped(media.media_id)}",title="{escaped(media.title or "")}"}}'
 
 
 def of_day(days_ago: int) -> str:
@@ -50,8 +51,9 @@ def of_day(days_ago: int) -> str:
     return f'{{days_ago="{days_ago}"}}'
 
 
-def _media(media: PublishedMedia) -> str:
-    return f'{{account="{escaped(media.account)}",media_id="{escaped(media.media_id)}'
+def _of_filters(published: PublishedSlice) -> str:
+    terminal_type, os, region = map(escaped, _filters(published))
+    return f'terminal_type="{terminal_type}",os="{os}",region="{region}",days_ago="{published.days_ago}"}}'
 
 
 def _filters(published: PublishedSlice) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exporter.exposition import catalog, labels
 from exporter.exposition.catalog import NO_PLAYS
 from exporter.exposition.packing import Packer, Run, deflated
-from exporter.exposition.text import number, utf8
+from exporter.exposition.text import escaped_each, lines, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,8 +78,9 @@ class Renderer:
         for position, family in enumerate(catalog.SLICE):
             lines = [line for chunk in chunks if (line := chunk.about[position])]
             yield from _with_header(family.metric, [lines] if lines else [])
-        starts = [(labels.of_day(days_ago), start) for days_ago, start in sorted(days.items())]
-        yield from _with_header(catalog.PLAY_DATE.metric, [[_samples(catalog.PLAY_DATE, starts)]] if starts else [])
+        ago = sorted(days)
+        starts = _samples(catalog.PLAY_DATE, ("", ""), [*map(labels.of_day, ago)], [days[days_ago] for days_ago in ago])
+        yield from _with_header(catalog.PLAY_DATE.metric, [[starts]] if starts else [])
 
 
 class _MediaRuns:
@@ -97,10 +98,11 @@ class _MediaRuns:
         by_account: defaultdict[str, dict[str, PublishedMedia]] = defaultdict(dict)
         for each in media:
             by_account[each.account][each.media_id] = each
-        ordered = [by_account[account][m] for account in sorted(by_account) for m in _in_order(by_account[account])]
-        for some in _in_parts(ordered):
-            before = known.get(some[0])
-            self._runs[some[0]] = before if before is not None and before[0] == some else _described(some)
+        for account in sorted(by_account):
+            ordered = [by_account[account][media_id] for media_id in _in_order(by_account[account])]
+            for some in _in_parts(ordered):
+                before = known.get(some[0])
+                self._runs[some[0]] = before if before is not None and before[0] == some else _described(some)
         self._media = media
 
     @property
@@ -115,9 +117,16 @@ class _MediaRuns:
 
 
 def _described(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], Run, Run]:
-    durations = _samples(catalog.MEDIA_DURATION, [(labels.of_media(each), each) for each in media])
-    titles = _samples(catalog.MEDIA_INFO, [(labels.of_title(each), each) for each in media])
-    return media, deflated(durations), deflated(titles)
+    """The runs of some media of one account."""
+    around = labels.around_media(media[0].account), '"}'
+    durations = _samples(catalog.MEDIA_DURATION, around, escaped_each([each.media_id for each in media]), media)
+    titled = [each for each in media if each.title is not None]
+    media_ids, titles = (
+        escaped_each([each.media_id for each in titled]),
+        escaped_each([each.title or "" for each in titled]),
+    )
+    called = [f'{media_id}",title="{title}' for media_id, title in zip(media_ids, titles, strict=True)]
+    return media, deflated(durations), deflated(_samples(catalog.MEDIA_INFO, around, called, titled))
 
 
 def _chunk(published: PublishedSlice, known: Mapping[Slice, _Chunk]) -> _Chunk:
@@ -129,13 +138,13 @@ def _chunk(published: PublishedSlice, known: Mapping[Slice, _Chunk]) -> _Chunk:
 
 
 def _rendered(published: PublishedSlice) -> tuple[bytes | tuple[Run, ...], ...]:
-    halves = labels.slice_halves(published)
+    around = labels.around_row(published)
     rows = published.rows
     runs: list[list[Run]] = [[] for _ in catalog.PLAY]
     for media_ids in _in_parts(list(_in_order(rows))):
-        # The label text of a row is made once, for all families.
-        labelled = [(labels.of_row(halves, media_id), rows[media_id] or NO_PLAYS) for media_id in media_ids]
-        texts = [_samples(family, labelled) for family in catalog.PLAY]
+        some = [rows[media_id] or NO_PLAYS for media_id in media_ids]
+        spelt = escaped_each(media_ids)
+        texts = [_samples(family, around, spelt, some) for family in catalog.PLAY]
         if len(rows) < _ALONE_ROWS:
             return tuple(texts)
         for family, text in zip(runs, texts, strict=True):
@@ -145,14 +154,20 @@ def _rendered(published: PublishedSlice) -> tuple[bytes | tuple[Run, ...], ...]:
 
 
 def _about(published: PublishedSlice) -> tuple[bytes, ...]:
-    labelled = [(labels.of_slice(published), published)]
-    return tuple(_samples(family, labelled) for family in catalog.SLICE)
+    around = labels.of_slice(published), ""
+    return tuple(_samples(family, around, [""], [published]) for family in catalog.SLICE)
 
 
-def _samples(family: catalog.Family[Source], labelled: Iterable[tuple[str, Source]]) -> bytes:
-    name, read = family.metric.name, family.value
-    lines = [f"{name}{text} {number(value)}\n" for text, source in labelled if (value := read(source)) is not None]
-    return utf8("".join(lines))
+def _samples(
+    family: catalog.Family[Source], around: tuple[str, str], middles: Sequence[str], sources: Sequence[Source]
+) -> bytes:
+    """The lines of a family, one for each source that has a value."""
+    before, after = around
+    values = list(map(family.value, sources))
+    told = [value for value in values if value is not None]
+    if len(told) < len(values):
+        middles = [middle for middle, value in zip(middles, values, strict=True) if value is not None]
+    return lines(f"{family.metric.name}{before}", middles, after, told)
 
 
 def _together(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:

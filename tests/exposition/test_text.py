@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition.text import escaped, legible, number, utf8
+from exporter.exposition.text import escaped, escaped_each, legible, lines, number, utf8
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,21 @@ def test_an_integer_too_long_for_python_to_spell_is_infinite() -> None:
 @given(st.floats(allow_nan=False) | st.integers(-(2**53), 2**53))
 def test_a_number_reads_back_as_it_was(value: float) -> None:
     assert float(number(value)) == value
+
+
+# Half of a character, what formatting would take for its own, and numbers beyond a float are what goes wrong first.
+TEXTS = st.text(st.sampled_from('ab%"\\\n{}日\ud83d'), max_size=6)
+VALUES = st.integers() | st.floats() | st.sampled_from([10**400, -(10**400), 2**53 + 1, 1.7976931348623157e308])
+
+
+@given(st.lists(TEXTS))
+def test_many_are_escaped_as_each_is(values: list[str]) -> None:
+    assert list(escaped_each(values)) == list(map(escaped, values))
+
+
+@given(before=TEXTS, after=TEXTS, samples=st.lists(st.tuples(TEXTS, VALUES), max_size=8))
+def test_many_lines_are_spelled_as_each_is(before: str, after: str, samples: list[tuple[str, float]]) -> None:
+    one_by_one = "".join(f"{before}{middle}{after} {number(value)}\n" for middle, value in samples)
+    together = lines(before, [middle for middle, _ in samples], after, [value for _, value in samples])
+    # What stands beside it may complete half of a character; here each half is alone, as between quotes.
+    assert together == utf8(one_by_one)
