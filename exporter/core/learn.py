@@ -47,20 +47,24 @@ def learn(known: SliceData | None, slice_: Slice, lesson: Lesson, settlement: Se
         return heard_again(was.confirmed + 1 if was is not None and same and possible else 0)
 
     told = {**_known_zeros(before), **lesson.rows} if lesson.swept else lesson.rows
-    rows = {media_id: _kept(before.answers.get(media_id), row) for media_id, row in told.items()}
-    changed = {media_id for media_id, row in rows.items() if not _same(before.answer(media_id), row)}
-    answers = {
-        media_id: Answer(row, heard(_heard(before.answer(media_id)), same=media_id not in changed))
-        for media_id, row in rows.items()
-    }
+    changed: set[str] = set()
+    answers: dict[str, Answer] = {}
+    for media_id, row in told.items():
+        was = before.answer(media_id)
+        if was is not None and _same(was.row, row):
+            # As the object that it was, where it says the same: what is built on it need not be built again.
+            answers[media_id] = Answer(was.row if was.row == row else row, heard(was.heard, same=True))
+        else:
+            changed.add(media_id)
+            answers[media_id] = Answer(row, heard_again(0))
     swept, rankings = before.swept, dict(before.rankings)
     if lesson.swept:
-        nothing_new = not changed and not before.answers.keys() - rows.keys()
+        nothing_new = not changed and not before.answers.keys() - answers.keys()
         swept = heard(before.swept, same=nothing_new)
     for top, first in lesson.tops:
-        was = before.rankings.get(top.by)
-        same = was is not None and was.media_ids == first and changed.isdisjoint(first)
-        rankings[top.by] = Ranking(top.n, first, heard(was.heard if was else None, same=same))
+        ranked = before.rankings.get(top.by)
+        same = ranked is not None and ranked.media_ids == first and changed.isdisjoint(first)
+        rankings[top.by] = Ranking(top.n, first, heard(ranked.heard if ranked else None, same=same))
     return replace(
         before,
         answers=answers if lesson.swept else {**before.answers, **answers},
@@ -84,21 +88,14 @@ def _known_zeros(before: SliceData) -> dict[str, PlayRow | None]:
     return {media_id: None for media_id, answer in before.answers.items() if answer.row is None}
 
 
-def _heard(answer: Answer | None) -> Heard | None:
-    return answer.heard if answer else None
-
-
-def _kept(was: Answer | None, row: PlayRow | None) -> PlayRow | None:
-    """A row as the object that it was, where it says the same: what is built on it need not be built again."""
-    return was.row if was is not None and was.row == row else row
-
-
-def _same(was: Answer | None, row: PlayRow | None) -> bool:
-    """Whether the numbers of a media are those that were known; a new title is no change, unknown is not the same."""
-    return was is not None and (was.row is row or _numbers(was.row) == _numbers(row))
-
-
-def _numbers(row: PlayRow | None) -> tuple[int | float | None, ...] | None:
-    if row is None:
-        return None
-    return row.viewers, row.plays, row.plays_per_viewer, row.play_duration, row.play_duration_per_viewer
+def _same(was: PlayRow | None, row: PlayRow | None) -> bool:
+    """Whether the numbers of a media are those that were known; a new title is no change."""
+    if was is None or row is None:
+        return was is row
+    return (
+        was.plays == row.plays
+        and was.viewers == row.viewers
+        and was.play_duration == row.play_duration
+        and was.plays_per_viewer == row.plays_per_viewer
+        and was.play_duration_per_viewer == row.play_duration_per_viewer
+    )

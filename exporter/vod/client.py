@@ -6,6 +6,7 @@ import asyncio
 import random as randomness
 import time
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 from urllib.request import getproxies
 
@@ -31,6 +32,8 @@ ATTEMPTS: Final = 4
 FIRST_BACK_OFF: Final = 0.5
 LONGEST_BACK_OFF: Final = 30.0
 """Seconds; the first and the longest range that a back-off is drawn from."""
+
+_URLS: Final = 1_024
 
 _HEADERS: Final = {
     "user-agent": f"aliyun-vod-exporter/{__version__}",
@@ -97,6 +100,8 @@ class Client:
         self._nonce = nonce
         self._pause = Pause(account, now, monotonic)
         self._http = _http(account, self._endpoint, timeout, transport)
+        # A day is asked about with the same words all day long; to parse a URL takes as long as to sign it.
+        self._url = lru_cache(_URLS)(lambda query: self._endpoint.copy_with(query=query))
 
     async def __aenter__(self) -> Self:
         """Nothing is opened before the first call."""
@@ -121,7 +126,7 @@ class Client:
         `decode` raises UpstreamError for a body it cannot read. Raises UpstreamError: NotReady, and NotAsked where
         nothing was sent.
         """
-        url = self._endpoint.copy_with(query=_query(parameters))
+        url = self._url(_query(parameters))
         headers = {**_HEADERS, "x-acs-action": action, "x-acs-version": version}
         credentials = await self._credentials.get()
         used: set[Repeat] = set()

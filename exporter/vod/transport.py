@@ -87,8 +87,10 @@ class _Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _translated():
-            # In small pieces: what is packed may unfold a thousandfold, and is counted after each.
-            async for chunk in self._response.content.iter_chunked(CHUNK_BYTES):
+            content = self._response.content
+            # In small pieces what is packed: it may unfold a thousandfold, and is counted after each.
+            packed = "Content-Encoding" in self._response.headers
+            async for chunk in content.iter_chunked(CHUNK_BYTES) if packed else content.iter_any():
                 yield chunk
 
     async def aclose(self) -> None:

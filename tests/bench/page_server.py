@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import re
 import selectors
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import trustme
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
 PAGE_SIZE: Final = 100
@@ -32,6 +33,7 @@ _END: Final = b"\r\n\r\n"
 def serving(pages: int, latency: float, directory: Path) -> Generator[tuple[str, Path]]:
     """A result set of so many full pages: `host:port`, and the certificate authority to trust (a PEM file).
 
+    A page that is asked for again has other numbers than the last time.
     `latency` is the seconds before each answer; the directory gets the certificate.
     """
     authority, certificate, chain = trustme.CA(), directory / "server.pem", directory / "authority.pem"
@@ -51,19 +53,22 @@ def serving(pages: int, latency: float, directory: Path) -> Generator[tuple[str,
         process.communicate()
 
 
-def page(number: int, pages: int) -> bytes:
-    """One full page as the service writes it, about 25 kB; none of the media on it is on another page."""
+def page(number: int, pages: int, more: int = 0) -> bytes:
+    """One full page as the service writes it, about 25 kB; none of the media on it is on another page.
+
+    The numbers of plays are higher by as many as `more`.
+    """
     first = (number - 1) * PAGE_SIZE
     rows = [
         {
             "MediaId": f"{media:032x}",
             "VideoTitle": f"第{media}集：一个不长也不短的标题",
             "VideoDuration": 246.5,
-            "DAU": 5_000_000 - media,
-            "PlaySuccessVv": 9_000_000 - media,
-            "PlayPerVv": 1.8,
-            "PlayDuration": 1_080_000_000 - media * 120,
-            "PlayDurationPerUv": 216.25,
+            "DAU": 5_000_000 - media + more,
+            "PlaySuccessVv": 9_000_000 - media + more,
+            "PlayPerVv": 1.8 + more / 100,
+            "PlayDuration": 1_080_000_000 - media * 120 + more,
+            "PlayDurationPerUv": 216.25 + more / 100,
         }
         for media in range(first, first + PAGE_SIZE)
     ]
@@ -80,7 +85,7 @@ def page(number: int, pages: int) -> bytes:
 class _Connection(asyncio.Protocol):
     """One request after the other; each answer so much later."""
 
-    def __init__(self, replies: Sequence[bytes], latency: float) -> None:
+    def __init__(self, replies: Sequence[Iterator[bytes]], latency: float) -> None:
         self._replies = replies
         self._latency = latency
         self._read = b""
@@ -102,7 +107,7 @@ class _Connection(asyncio.Protocol):
                 return
             asked = _PAGE_NO.search(self._read, 0, head)
             self._read = self._read[end:]
-            reply = self._replies[int(asked[1]) - 1 if asked else 0]
+            reply = next(self._replies[int(asked[1]) - 1 if asked else 0])
             if self._latency:
                 asyncio.get_running_loop().call_later(self._latency, self._write, reply)
             else:
@@ -113,12 +118,16 @@ class _Connection(asyncio.Protocol):
             self._transport.write(reply)
 
 
+def _reply(body: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=utf-8\r\nContent-Length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
 async def _serve(certificate: str, pages: int, latency: float) -> None:
-    replies = []
-    for number in range(1, pages + 1):
-        body = page(number, pages)
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=utf-8\r\nContent-Length: %d\r\n\r\n"
-        replies.append(head % len(body) + body)
+    replies = [
+        itertools.cycle([_reply(page(number, pages)), _reply(page(number, pages, more=1))])
+        for number in range(1, pages + 1)
+    ]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     loop, done = asyncio.get_running_loop(), asyncio.Event()
