@@ -23,9 +23,10 @@ _RAW_DEFLATE: Final = -15
 _BEGINNING: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 # An empty last block (RFC 1951, 3.2.6): everything before it may be of any number of runs.
 _END: Final = b"\x03\x00"
-# What the web server hands to the kernel in one go; more in one would be copied into pieces for every client.
-_BODY_BYTES: Final = 131_072
-_BODY_RUNS: Final = 12
+# The fewer there are, the cheaper is a scrape: each is handed to the kernel as a whole. When a run changes, its body is
+# put together again, which is no more than copying.
+_BODY_BYTES: Final = 1_048_576
+_BODY_RUNS: Final = 192
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,12 @@ class _Joined:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """Some runs in a row, joined; it holds on to them, so that their `id` stays theirs."""
+    """Some runs in a row; it holds on to them, so that their `id` stays theirs."""
 
     runs: tuple[Run, ...]
-    joined: Run
+    body: bytes
+    crc: int
+    length: int
 
 
 class Packer:
@@ -115,13 +118,13 @@ class Packer:
         pieces, self._pieces = self._pieces, {}
         bodies, self._bodies = self._bodies, {}
         whole = [each if isinstance(each, Run) else self._compressed(each, pieces) for each in runs]
-        packed = [_BEGINNING]
+        packed: list[bytes] = []
         crc = length = 0
         for some in _together(whole):
-            joined = self._joined(some, bodies)
-            packed.append(joined.deflated)
-            crc = isal_zlib.crc32_combine(crc, joined.crc, joined.length)
-            length += joined.length
+            body = self._body(b"" if packed else _BEGINNING, some, bodies)
+            packed.append(body.body)
+            crc = isal_zlib.crc32_combine(crc, body.crc, body.length)
+            length += body.length
         return Packed(tuple(whole), tuple(packed), crc, length)
 
     def _compressed(self, pieces: Sequence[bytes], known: dict[tuple[int, ...], _Joined]) -> Run:
@@ -130,13 +133,10 @@ class Packer:
         self._pieces[key] = joined
         return joined.run
 
-    def _joined(self, runs: Sequence[Run], known: dict[tuple[int, ...], _Body]) -> Run:
-        if len(runs) == 1:
-            return runs[0]
-        key = tuple(map(id, runs))
-        body = known.get(key) or _Body(tuple(runs), _one(runs))
-        self._bodies[key] = body
-        return body.joined
+    def _body(self, head: bytes, runs: Sequence[Run], known: dict[tuple[int, ...], _Body]) -> _Body:
+        key = (len(head), *map(id, runs))
+        body = self._bodies[key] = known.get(key) or _one(head, runs)
+        return body
 
 
 def _together(runs: Iterable[Run]) -> Iterator[Sequence[Run]]:
@@ -152,9 +152,9 @@ def _together(runs: Iterable[Run]) -> Iterator[Sequence[Run]]:
     yield some
 
 
-def _one(runs: Iterable[Run]) -> Run:
+def _one(head: bytes, runs: Sequence[Run]) -> _Body:
     crc = length = 0
     for run in runs:
         crc = isal_zlib.crc32_combine(crc, run.crc, run.length)
         length += run.length
-    return Run(b"".join(run.deflated for run in runs), crc, length)
+    return _Body(tuple(runs), b"".join([head, *(run.deflated for run in runs)]), crc, length)

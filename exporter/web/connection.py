@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web.security import HEADERS
+from exporter.web.tls_transport import TlsTransport
+
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.types import Message, Receive, Scope, Send
     from uvicorn import Config
     from uvicorn.server import ServerState
@@ -21,7 +26,11 @@ if TYPE_CHECKING:
 
 # What a client does wrong is no news; uvicorn has a warning for each time.
 CLIENTS_LOGGER: Final = "exporter.web.clients"
-_PLAIN_ON_TLS: Final = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+_NO_HTTP: Final = {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+_PLAIN_ON_TLS: Final = (
+    "\r\n".join(["HTTP/1.0 400 Bad Request", *(f"{name}: {value}" for name, value in _NO_HTTP.items()), "", ""])
+    + "Client sent an HTTP request to an HTTPS server.\n"
+).encode()
 _METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")
 
 _log = structlog.get_logger()
@@ -49,6 +58,7 @@ class Connection(H11Protocol):
         self.held = 0
         self._crowd = crowd
         self._limits = crowd.limits
+        self._piece_bytes = crowd.limits.roomy_bytes
         self._in_force = in_force
         self._raw: asyncio.Transport | None = None
         self._session: Session | None = None
@@ -82,6 +92,10 @@ class Connection(H11Protocol):
         transport.set_write_buffer_limits(high=0)
         self.asking_since = self._crowd.monotonic()
         self._crowd.came(self)
+        if len(self._crowd) > self._limits.roomy:
+            self._piece_bytes = self._limits.piece_bytes
+            if (connected := transport.get_extra_info("socket")) is not None:
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.piece_bytes)
         if self._in_force is None or not self._in_force.has_tls:
             super().connection_made(transport)
         else:
@@ -96,7 +110,7 @@ class Connection(H11Protocol):
             raw.abort()
             return
         self._session = Session(rules.context)
-        super().connection_made(_TlsTransport(raw, self._session))
+        super().connection_made(TlsTransport(raw, self._session))
         raw.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,6 +143,18 @@ class Connection(H11Protocol):
             self.asking_since = None
         if self._session and self._session.is_over:
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP: say so unless an answer has begun, and end. What came before is answered no more."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            has_body = self.conn.our_state is h11.IDLE or self.scope["method"] != "HEAD"
+            refusal = h11.Response(status_code=400, headers=list(_NO_HTTP.items()), reason=b"Bad Request")
+            text = [h11.Data(data=msg.encode())] if has_body else []
+            for event in (refusal, *text, h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """The answer is on its way; perhaps the next request is here already."""
@@ -197,53 +223,22 @@ class Connection(H11Protocol):
         """Let the application answer; hand its answer on in pieces, each when the one before was taken."""
 
         async def paced(message: Message) -> None:
-            body = message.get("body", b"")
             if message["type"] == "http.response.start":
                 self.moved_at = self._crowd.monotonic()
                 if self.reading_since is None:
                     self.reading_since = self.moved_at
-            elif len(body) > self._limits.piece_bytes and scope["method"] != "HEAD":
+                await send(message)
+            elif len(body := message.get("body", b"")) > self._piece_bytes and scope["method"] != "HEAD":
                 self.held = len(body)
                 self._crowd.takes(self)
-                for begin in range(0, len(body), self._limits.piece_bytes):
-                    piece = body[begin : begin + self._limits.piece_bytes]
+                for begin in range(0, len(body), self._piece_bytes):
+                    piece = body[begin : begin + self._piece_bytes]
                     more = message.get("more_body", False) or begin + len(piece) < len(body)
                     await send({**message, "body": piece, "more_body": more})
                 self.held = 0
-                return
-            await send(message)
+            else:
+                await send(message)
 
         self._is_answering = True
         self.idle_since = None
         await self._inner(scope, receive, paced)
-
-
-class _TlsTransport(asyncio.Transport):
-    """What uvicorn writes to: the raw transport, with TLS before it."""
-
-    def __init__(self, raw: asyncio.Transport, session: Session) -> None:
-        super().__init__()
-        self._raw = raw
-        self._session = session
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        # By `sslcontext` uvicorn tells https from http.
-        return self._session if name == "sslcontext" else self._raw.get_extra_info(name, default)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if data and not self._raw.is_closing():
-            self._raw.write(self._session.say(data))
-
-    def close(self) -> None:
-        if not self._raw.is_closing():
-            self._raw.write(self._session.goodbye())
-            self._raw.close()
-
-    def is_closing(self) -> bool:
-        return self._raw.is_closing()
-
-    def pause_reading(self) -> None:
-        self._raw.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._raw.resume_reading()

@@ -34,7 +34,12 @@ class Limits:
     idle_seconds: int = 75
     """Between two requests of a connection."""
     piece_bytes: int = 131_072
-    """An answer is handed to the kernel in such pieces; no client has more of it buffered."""
+    """An answer is handed to the kernel in such pieces, which keeps as much again; no client has more buffered."""
+    roomy: int = 16
+    """But the kernel keeps what it thinks right, and the pieces are larger, for those that come while there are no more
+    than so many: most exporters are only ever asked by two or three, who wait for every piece."""
+    roomy_bytes: int = 1_048_576
+    """How large those are."""
     held_bytes: int = 67_108_864
     """All answers together that clients have not taken in yet."""
 

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.errors import ExporterError
+from exporter.web.security import HEADERS
 from exporter.web.status.routes import STATUS_PATH, status_routes
 
 if TYPE_CHECKING:
@@ -21,14 +22,8 @@ if TYPE_CHECKING:
 
     from exporter.web.status.observed import Observed
 
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:;"
-        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-}
+# After so much of an answer it is somebody else's turn.
+TURN_BYTES: Final = 1_048_576
 
 
 class Scraped(Protocol):
@@ -106,6 +101,9 @@ def routes(
         headers = {**HEADERS, **(error.headers or {})}
         return PlainTextResponse(text, status_code=error.status_code, headers=headers)
 
+    async def failed(_request: Request, _error: Exception) -> Response:
+        return PlainTextResponse("Internal error; the log says more.\n", status_code=500, headers=HEADERS)
+
     app = Starlette(
         routes=[
             Route(telemetry_path, metrics, methods=["GET"]),
@@ -114,7 +112,7 @@ def routes(
             Route("/-/reload", _reloading(reload), methods=["POST"]),
             *status_routes(exporter, telemetry_path, HEADERS),
         ],
-        exception_handlers={HTTPException: refused},
+        exception_handlers={HTTPException: refused, Exception: failed},
     )
     app.router.redirect_slashes = False
     return app
@@ -126,15 +124,22 @@ class _Exposition(Response):
     def __init__(self, scraped: Scraped, headers: Mapping[str, str]) -> None:
         super().__init__(headers={**headers, "Content-Length": str(scraped.length)})
         self._parts = scraped.parts
+        self._length = scraped.length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        if scope["method"] != "HEAD":
-            for part in self._parts:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
+        if scope["method"] == "HEAD" or not self._length:
+            await send({"type": "http.response.body", "body": b""})
+            return
+        sent = turn = 0
+        for part in self._parts:
+            sent += len(part)
+            turn += len(part)
+            await send({"type": "http.response.body", "body": part, "more_body": sent < self._length})
+            if turn >= TURN_BYTES:
                 # Others have their turn, also where the client has gone and nothing is sent any more.
+                turn = 0
                 await asyncio.sleep(0)
-        await send({"type": "http.response.body", "body": b""})
 
 
 def _reloading(reload: Callable[[], Awaitable[None]] | None) -> Callable[[Request], Awaitable[Response]]:

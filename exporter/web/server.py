@@ -30,7 +30,6 @@ GRACE_SECONDS: Final = 2
 BACKLOG: Final = 1024
 # Of those that wait, so many are let in before anybody else is served; more could need more descriptors than there are.
 ACCEPTED_AT_ONCE: Final = 64
-SEND_BUFFER_BYTES: Final = 131_072
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
 _MAX_PORT: Final = 65535
 
@@ -55,8 +54,6 @@ def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
             # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
             # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # So does the kernel's memory for what a client has not taken in yet, which else grows to megabytes each.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         yield sockets
 
 

@@ -131,9 +131,7 @@ def wall(rounds: int = ROUNDS) -> Section:
     )
 
 
-def ours(
-    at: str, *, concurrency: int = CONCURRENCY, rate: float = FAST, watched: bool = False, polls: int = 1
-) -> Took:
+def ours(at: str, *, concurrency: int = CONCURRENCY, rate: float = FAST, watched: bool = False, polls: int = 1) -> Took:
     """The last of some polls of everything by an exporter that has just started; to watch its loop costs some CPU."""
 
     async def poll() -> Took:

@@ -180,7 +180,7 @@ def test_a_slice_that_is_gone_is_forgotten() -> None:
 @pytest.mark.parametrize("more", [b"", b"b 2\n"])
 def test_gzip_and_plain_hold_the_same(more: bytes) -> None:
     rendered = Renderer().render(example())
-    member = b"".join(map(bytes, rendered.member(deflated(more))))
+    member = b"".join(rendered.member(deflated(more)))
     assert gzip.decompress(member) == b"".join(rendered.texts(deflated(more))) == rendered.plain + more
 
 
@@ -191,7 +191,7 @@ def test_gzip_follows_every_change() -> None:
         key = f"{changed:032x}"
         many = {**many, key: replace(many[key], plays=changed + 7)}
         shown = publication(*(published(rows=many if ago else {}, days_ago=ago) for ago in range(3)))
-        member = b"".join(map(bytes, renderer.render(shown).member(deflated(b""))))
+        member = b"".join(renderer.render(shown).member(deflated(b"")))
         assert gzip.decompress(member) == Renderer().render(shown).plain
 
 

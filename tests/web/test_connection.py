@@ -34,10 +34,12 @@ async def echo(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
 
-APP = Starlette(routes=[Route("/large", large), Route("/echo", echo, methods=["POST"])])
+APP = Starlette(
+    routes=[Route("/large", large), Route("/echo", echo, methods=["POST"])],
+)
 # What has a limit in a test is ended within a second or two; all else has the time it needs.
 QUICK = Limits(request_seconds=0.2)
-QUICK_READING = Limits(reading_seconds=0.2)
+QUICK_READING = Limits(reading_seconds=0.2, roomy=0)
 
 
 @contextlib.asynccontextmanager
@@ -71,6 +73,19 @@ async def test_an_answer_of_many_pieces_arrives_whole(tmp_path: Path, *, tls: bo
     async with front_door(path, APP) as (port, _):
         for _ in range(2):
             assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
+
+
+@pytest.mark.parametrize("roomy", [0, 16], ids=["small pieces", "large pieces"])
+async def test_an_answer_arrives_whole_however_slowly_it_is_read(roomy: int) -> None:
+    async with front_door(None, APP, Limits(roomy=roomy)) as (port, _), connected(port) as (reader, writer):
+        for _ in range(2):  # and the connection is good for the next
+            writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            got = bytearray()
+            while len(got) < len(BODY):
+                got += await reader.read(10_000 if len(got) < 200_000 else 1_000_000)
+                await asyncio.sleep(0)
+            assert got == BODY
 
 
 @pytest.mark.parametrize(
@@ -184,7 +199,7 @@ async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *,
 
 
 async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Path) -> None:
-    limits = Limits(held_bytes=len(BODY) * 2)
+    limits = Limits(held_bytes=len(BODY) * 2, roomy=0)
     client = Client(tls=False, path="/large")
     async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
         stuck = [await stack.enter_async_context(connected(port)) for _ in range(6)]
