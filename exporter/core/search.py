@@ -145,6 +145,9 @@ class Search:
         self._open &= need.ids
         self._awaited.clear()
         self._failed_in_a_row = 0
+        for by, n in need.tops.items():
+            # A sweep of everything was to tell of every order.
+            self._sweeps.setdefault(by, Sweep(by, self._size(n), n))
         for by, sweep in self._sweeps.items():
             sweep.n = need.tops.get(by, 0)
             sweep.leave()

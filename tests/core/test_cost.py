@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +97,29 @@ def test_estimates_read_well(estimate: Estimate, text: str) -> None:
 def test_estimates_add_up() -> None:
     assert Estimate(1, 2) + Estimate(3, 4) == Estimate(4, 6)
     assert Estimate(1, 2) + Estimate(3, None) == Estimate(4, None)
+
+
+@pytest.mark.parametrize(
+    ("hours", "unchanged", "polls"),
+    [
+        (10, 1, 5),  # at 0, 10, 20, 30 and 40 hours: the last one finds what the day was before it could be final
+        (6, 2, 8),  # seen unchanged at 36 and 42 hours; what was unchanged earlier does not count
+        (11, 1, 4),  # at 33 hours sharp a day can be final
+        (24, 1, (9 * 3 + 15 * 2) / 24),  # 3 polls where they are before 09:00, 2 after it: they come at any hour
+        (48, 0, (17 * 2 + 7 * 1) / 24),  # one is enough where it comes after 33 hours
+    ],
+)
+def test_a_date_is_polled_until_it_settles(hours: int, unchanged: int, polls: float) -> None:
+    asked = query(ids(*"abcdefgh"), days_ago=tuple(range(6)), every=hours * 3600.0)
+
+    steady = cost(asked, Settlement(unchanged=unchanged), {ALL: 10_000}).steady_day
+
+    assert steady == Estimate(ceil(8 * polls), ceil(8 * polls))
+
+
+def test_of_few_media_with_plays_there_is_one_page() -> None:
+    asked = query(top(250), days_ago=(1,))
+
+    assert [cost(asked, Settlement(), {ALL: total}).first_poll for total in (0, 1, 100, 101)] == [
+        Estimate(pages, pages) for pages in (1, 1, 1, 2)
+    ]

@@ -172,3 +172,21 @@ def test_media_that_were_heard_alike_share_what_was_heard() -> None:
     data = learnt(Lesson(NOON, {"a": row("a"), "b": row("b"), "c": row("c")}, swept=True))
 
     assert len({id(answer.heard) for answer in data.answers.values()}) == 1
+
+
+def test_a_zero_is_as_old_as_the_question_it_answered() -> None:
+    data = learnt(Lesson(1, {"nobody's": None}), Lesson(2, {"a": row("a")}))
+
+    zero = data.answer("nobody's")
+    assert zero is not None
+    assert (zero.row, zero.heard.at) == (None, 1)
+
+
+@pytest.mark.parametrize(("last", "confirmed"), [(5, 2), (6, 0)])
+def test_a_ranking_of_which_a_number_changed_is_not_found_as_it_was(last: float, confirmed: int) -> None:
+    first = top(1)
+    lessons = [
+        Lesson(NOON + i, {"a": row("a", plays)}, tops=((first, ("a",)),)) for i, plays in enumerate((5, 5, last))
+    ]
+
+    assert learnt(*lessons).rankings[first.by].heard.confirmed == confirmed

@@ -4,14 +4,17 @@ import asyncio
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from threading import get_ident
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.days import Settlement
-from exporter.core.model import Dimensions, Measure, PlayRow, Query, Slice
-from exporter.core.poll import Poller, PollResult
+from exporter.core.model import Dimensions, Measure, Page, PlayRow, Query, Slice, SliceData
+from exporter.core.plan import CORRECTION
+from exporter.core.poll import AT_ONCE_ROWS, Poller, PollResult, SliceOutcome
 from exporter.core.search import GIVE_UP_AFTER
 from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
 from tests.core.world import (
@@ -115,7 +118,10 @@ async def test_what_one_query_could_not_complete_another_does_not_read_again_in_
     for _ in range(2):
         calls = len(world.calls)
         reports = [await poller.poll(asked) for asked in all_of_them]
-        assert [report.outcomes[0].short_by for report in reports] == [2, 2, 2]
+        assert [report.result for report in reports] == [PollResult.PARTIAL] * 3
+        assert [outcome for report in reports for outcome in report.outcomes] == [
+            SliceOutcome(Slice("main", ALL, TODAY), answered=True, short_by=2)
+        ] * 3
         assert len(world.calls) - calls == 2 * 2  # two pages, twice
         world.now += 900
 
@@ -336,6 +342,7 @@ async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -
     report = await poller.poll(asked)
 
     assert report.result is PollResult.SUCCESS
+    assert [error.code for error in report.outcomes[0].errors] == ["Meter.ReadyTsError"]
     data = poller.snapshot.slices[slice_]
     assert (data.ready, data.updated_at, data.asked_at) == (False, NOON, NOON + 900)
     assert known_plays(poller, slice_) == {"a": 7}
@@ -438,6 +445,38 @@ async def test_what_another_query_needs_soon_is_asked_along_and_what_it_does_not
     assert calls == [3, 1, 1, 1, 3]  # with the sweep that is due within a minute
 
 
+@pytest.mark.parametrize(
+    ("every", "ago", "along"), [(300.0, 269, False), (300.0, 270, True), (3600.0, 3539, False), (3600.0, 3540, True)]
+)
+async def test_soon_is_a_tenth_of_the_interval_and_a_minute_at_the_most(
+    every: float, ago: float, *, along: bool
+) -> None:
+    world = World()
+    other = query(ids("b"), "other", every=every)
+    poller = world.poller(queries=[other])
+    await poller.poll(other)
+    world.calls.clear()
+    world.now += ago
+
+    await poller.poll(query(ids("a"), "one"))
+
+    assert sorted(media_id or "" for _, media_id, _, _ in world.calls) == (["a", "b"] if along else ["a"])
+
+
+@pytest.mark.parametrize(("later", "along"), [(10, False), (-CORRECTION, False), (-CORRECTION - 1, True)])
+async def test_what_another_query_has_just_failed_to_get_is_left_to_it(later: float, *, along: bool) -> None:
+    world = World(refuse=lambda _slice, media, _page: failure() if media == "b" else None)
+    other = query(ids("b"), "other")
+    poller = world.poller(queries=[other])
+    await poller.poll(other)
+    world.calls.clear()
+    world.now += later
+
+    await poller.poll(query(ids("a"), "one"))
+
+    assert ("b" in {media_id for _, media_id, _, _ in world.calls}) is along
+
+
 async def test_a_result_set_known_from_another_day_tells_which_way_is_shorter() -> None:
     world = World()
     world.put(rows(50), YESTERDAY)
@@ -464,6 +503,33 @@ async def test_calls_that_pages_saved_are_counted() -> None:
 
     assert len(world.calls) == 1
     assert world.saved["sweep"] == 39
+
+
+async def test_calls_for_what_another_query_needs_count_against_what_was_saved() -> None:
+    world = World(refuse=lambda *_: failure() if world.calls[-1][2] is Measure.PLAY_DURATION else None)
+    world.put(rows(250))
+    others = [query(top(100), "most played"), query(top(100, Measure.PLAY_DURATION), "longest")]
+    media = [f"m{i:04}" for i in range(40)]
+
+    await world.poller(queries=others).poll(query(ids(*media, "never")))
+
+    assert [(order_by, media_id) for _, media_id, order_by, _ in world.calls] == [
+        (Measure.PLAYS, None),
+        (Measure.PLAY_DURATION, None),
+        (None, "never"),
+    ]
+    assert world.saved["sweep"] == len(media) + 1 - 3
+
+
+async def test_nothing_was_saved_where_media_failed_or_each_was_asked_for() -> None:
+    world = World(refuse=lambda _slice, media, _page: failure() if media and "seldom" in media else None)
+    world.put(rows(5_000))
+    poller = world.poller()
+
+    await poller.poll(query(ids(*(f"seldom{i}" for i in range(20))), "failing"))
+    await poller.poll(query(ids("m0001"), "one"))
+
+    assert world.saved["sweep"] == 0
 
 
 async def test_media_that_moved_between_pages_are_asked_for_before_any_zero() -> None:
@@ -530,6 +596,62 @@ async def test_a_settled_slice_is_not_asked_for_again_except_for_media_it_does_n
     assert [media_id for _, media_id, _, _ in world.calls] == ["b"]
     assert world.saved["settled"] == 1
     assert not poller.snapshot.slices[slice_].answers["b"].heard.settled
+
+
+@pytest.mark.parametrize(("back", "again"), [(CORRECTION, False), (CORRECTION + 1, True)])
+async def test_a_clock_that_is_only_corrected_does_not_make_it_read_again(back: float, *, again: bool) -> None:
+    world = World()
+    world.totals[world.put(rows(3), TODAY)] = 5
+    poller = world.poller()
+    await poller.poll(query(everything, "one", days_ago=(0,)))
+    calls = len(world.calls)
+
+    world.now -= back
+    await poller.poll(query(everything, "two", days_ago=(0,)))
+
+    assert (len(world.calls) > calls) is again
+
+
+class OneDayWaits(World):
+    """What is asked of the day before yesterday is not answered before the gate is open."""
+
+    async def page(self, slice_: Slice, **asked: Any) -> Page:
+        if slice_.play_date < YESTERDAY and self.gate:
+            await self.gate.wait()
+        return await World(now=self.now, rows=self.rows).page(slice_, **asked)
+
+
+async def test_a_poll_shows_what_it_took_from_another_that_goes_on_still() -> None:
+    world = OneDayWaits(gate=asyncio.Event())
+    slice_ = world.put([row("a", 7)])
+    poller = world.poller()
+    long = asyncio.create_task(poller.poll(query(ids("a"), "long", days_ago=(1, 2))))
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    report = await poller.poll(query(ids("a"), "short", days_ago=(1,)))
+
+    assert report.outcomes == (SliceOutcome(slice_, answered=True),)
+    assert known_plays(poller, slice_) == {"a": 7}
+    assert world.saved["shared"] == 1
+    assert world.gate is not None
+    world.gate.set()
+    await long
+
+
+async def test_a_day_is_known_as_long_as_anybody_can_ask_for_it() -> None:
+    world = World()
+    slice_ = world.put(rows(1))
+    poller = world.poller()
+    await poller.poll(query(everything))
+
+    world.now += 29 * 86_400
+    await poller.poll(query(everything, days_ago=(0,)))
+
+    assert slice_ in poller.snapshot.slices
+    calls = len(world.calls)
+    await poller.poll(query(top(1), "another", days_ago=(30,), every=30 * 86_400.0))
+    assert len(world.calls) == calls
 
 
 async def test_days_that_nobody_can_ask_for_are_forgotten() -> None:
@@ -623,3 +745,151 @@ async def test_another_settlement_holds_for_what_is_heard_from_now_on() -> None:
 def settled(poller: Poller, slice_: Slice) -> bool:
     swept = poller.snapshot.slices[slice_].swept
     return swept is not None and swept.settled
+
+
+async def test_a_report_says_whose_poll_it_was_and_from_when_to_when() -> None:
+    world = World()
+    asked = query(ids("a"))
+
+    def five_seconds(*_: object) -> None:
+        world.now += 5
+
+    world.refuse = five_seconds
+
+    report = await world.poller().poll(asked)
+
+    assert (report.query, report.started_at, report.ended_at) == (asked, NOON, NOON + 5)
+
+
+async def test_a_query_that_has_only_another_interval_renews_its_answers_still() -> None:
+    world = World()
+    asked = query(ids("a"))
+    poller = world.poller(queries=[asked])
+    await poller.poll(asked)
+    world.now += 10
+
+    rarer = replace(asked, every=3600.0)
+    poller.follow([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": world}, Settlement())
+    await poller.poll(rarer)
+
+    assert len(world.calls) == 2
+
+
+async def test_a_query_that_asks_something_else_by_now_takes_what_it_does_not_know_yet() -> None:
+    world = World()
+    asked = query(ids("a"))
+    poller = world.poller(queries=[asked])
+    await poller.poll(asked)
+    world.now += 10
+
+    more = query(ids("a", "b"))
+    poller.follow([more], {"main": world}, Settlement())
+    await poller.poll(more)
+
+    assert [media_id for _, media_id, _, _ in world.calls] == ["a", "b"]
+
+
+async def asked_for(poller: Poller, world: World, days_ago: int = 1) -> list[str | None]:
+    """How two seldom played media of a day are found: None is a page."""
+    world.calls.clear()
+    await poller.poll(query(ids("seldom", "never"), "two", days_ago=(days_ago,)))
+    return [media_id for _, media_id, _, _ in world.calls]
+
+
+async def test_how_long_a_result_set_is_was_told_before_a_restart() -> None:
+    world = World()
+    world.put(rows(50), date(2024, 3, 22))
+    before = world.poller()
+    await before.poll(query(everything, days_ago=(2,)))
+
+    assert await asked_for(world.poller(snapshot=before.snapshot), world) == [None]
+
+
+async def test_a_day_that_is_not_over_does_not_tell_how_long_another_is() -> None:
+    world = World()
+    world.put(rows(50), TODAY)
+    poller = world.poller()
+    await poller.poll(query(everything, days_ago=(0,)))
+
+    assert await asked_for(poller, world) == ["never", "seldom"]
+
+
+async def test_what_a_slice_itself_told_earlier_tells_how_long_it_is() -> None:
+    world = World()
+    world.put(rows(50), TODAY)
+    poller = world.poller()
+    await poller.poll(query(everything, days_ago=(0,)))
+    world.now += 3600
+
+    assert await asked_for(poller, world, days_ago=0) == [None]
+
+
+async def test_of_several_days_the_newest_tells_how_long_another_is() -> None:
+    world = World()
+    world.put(rows(50), date(2024, 3, 22))
+    world.put(rows(5_000), date(2024, 3, 21))
+    poller = world.poller()
+    for ago in (2, 3):
+        await poller.poll(query(everything, f"ago {ago}", days_ago=(ago,)))
+
+    assert await asked_for(poller, world) == [None]
+
+
+class WatchedRow(PlayRow):
+    """Remembers in which threads it was compared."""
+
+    compared: ClassVar[set[int]] = set()
+
+    def __eq__(self, other: object) -> bool:
+        self.compared.add(get_ident())
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("media", "aside"), [(AT_ONCE_ROWS, False), (AT_ONCE_ROWS + 1, True)])
+async def test_to_learn_of_many_rows_does_not_hold_up_the_event_loop(media: int, aside: bool) -> None:  # noqa: FBT001 - parametrized
+    world = World()
+    poller = world.poller()
+    WatchedRow.compared.clear()
+    for _ in range(2):
+        world.put([WatchedRow(f"m{i:04}", plays=100_000 - i) for i in range(media)])
+        await poller.poll(query(everything))
+
+    assert len(known_plays(poller, Slice("main", ALL, YESTERDAY))) == media
+    assert len(WatchedRow.compared) == 1
+    assert (get_ident() not in WatchedRow.compared) is aside
+
+
+class CountingWorld(World):
+    """Remembers how many calls were under way at most."""
+
+    under_way = most = 0
+
+    async def page(self, slice_: Slice, **asked: Any) -> Page:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            return await super().page(slice_, **asked)
+        finally:
+            self.under_way -= 1
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+async def test_as_many_calls_are_under_way_as_the_account_may_have(at_once: int) -> None:
+    world = CountingWorld(at_once=at_once)
+    world.put(rows(900))
+
+    await world.poller().poll(query(everything))
+
+    assert world.most == at_once
+
+
+async def test_of_a_slice_that_was_never_ready_that_much_is_known() -> None:
+    world = World(refuse=lambda *_: not_ready())
+    poller = world.poller()
+
+    await poller.poll(query(ids("a")))
+
+    slice_ = Slice("main", ALL, YESTERDAY)
+    assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, asked_at=NOON)}

@@ -343,3 +343,167 @@ def test_what_is_under_way_is_not_needed_any_more_when_a_page_says_that_nothing_
 
     assert not search.needs(second)
     assert (search.awaited, search.broken, under_way(search)) == (0, True, [])
+
+
+def test_a_page_is_no_longer_than_what_is_wanted_of_it_unless_it_may_show_other_wanted_media() -> None:
+    assert Search(Need(tops={Measure.PLAYS: 10}), None).next() == AskPage(Measure.PLAYS, 1, 10)
+    assert Search(Need(tops={Measure.PLAYS: 250}), None).next() == AskPage(Measure.PLAYS, 1, PAGE_SIZE)
+    with_media = Need(ids=frozenset({"a"}), tops={Measure.PLAYS: 10})
+    assert Search(with_media, None).next() == AskPage(Measure.PLAYS, 1, PAGE_SIZE)
+
+
+@pytest.mark.parametrize("n", [50, 51, 100])
+def test_a_top_that_held_every_row_is_a_whole_sweep(n: int) -> None:
+    lesson = Service.of(50).search(Need(tops={Measure.PLAYS: n}))
+
+    assert (lesson.swept, lesson.tops, len(lesson.rows)) == (True, (), 50)
+
+
+def test_a_top_seen_on_a_page_that_shows_every_row_is_a_top_still() -> None:
+    last = MOST_PLAYED[49]
+
+    lesson = Service.of(50).search(Need(ids=frozenset({last}), tops={Measure.PLAYS: 10}))
+
+    assert lesson.rows.keys() == {*MOST_PLAYED[:10], last}
+    assert (lesson.swept, lesson.tops) == (False, ((Top(10, Measure.PLAYS), tuple(MOST_PLAYED[:10])),))
+
+
+def test_pages_of_a_top_are_asked_for_together_as_far_as_it_goes() -> None:
+    search = Search(Need(tops={Measure.PLAYS: 250}), None, 8)
+    (first,) = under_way(search)
+
+    search.heard(first, Service.of(5_000).answer(first))
+
+    assert under_way(search) == [AskPage(Measure.PLAYS, number, 100) for number in (2, 3)]
+
+
+def test_the_best_by_another_measure_are_told_by_their_numbers_where_a_sweep_could_not_be_finished() -> None:
+    media = [row("long", 1, play_duration=9), row("short", 2, play_duration=0.5), row("unknown", 3)]
+    search = Search(Need(tops={Measure.PLAY_DURATION: 3}, everything=True), None)
+
+    while (asked := search.next()) is not None:
+        page = Service(media).answer(asked)
+        search.heard(asked, Page(page.rows, 7, "R"))
+
+    lesson = search.lesson(1.0)
+    assert (lesson.swept, lesson.whole) == (False, False)
+    assert lesson.tops == ((Top(3, Measure.PLAY_DURATION), ("long", "short", "unknown")),)
+
+
+def test_an_answer_between_failures_starts_their_count_again() -> None:
+    media = "abcdef"
+    search = Search(Need(ids=frozenset(media)), 100_000)
+    fails = {"a": True, "b": True, "c": False, "d": True, "e": True, "f": True}
+
+    for media_id in media:
+        assert not search.stopped
+        asked = search.next()
+        assert asked == AskMedia(media_id)
+        if fails[media_id]:
+            search.gave_up(asked, failure())
+        else:
+            search.heard(asked, Page((), 0, "R"))
+
+    assert search.stopped
+    assert len(search.errors) == 5
+
+
+def broken_off(own: Need, others: Need, at_once: int = 1) -> Search:
+    """A search for two whose second page by play duration has failed; all that comes before it was answered."""
+    search, service = Search(own | others, 100_000, at_once), Service.of(5_000)
+    while not search.broken:
+        asked = search.next()
+        assert isinstance(asked, AskPage)
+        if (asked.by, asked.number) == (Measure.PLAY_DURATION, 2):
+            search.gave_up(asked, failure())
+        else:
+            search.heard(asked, service.answer(asked))
+    return search
+
+
+LONG = Need(ids=frozenset("z"), tops={Measure.PLAY_DURATION: 150})
+
+
+def test_after_a_page_for_another_has_failed_only_what_is_needed_itself_is_asked_for() -> None:
+    own = Need(ids=frozenset("abcdefgh"))
+    search = broken_off(own, LONG, at_once=8)
+
+    assert search.narrow(own)
+
+    assert (search.broken, search.errors) == (False, [])
+    assert under_way(search) == [AskMedia("a"), AskMedia("b"), AskMedia("c")]
+
+
+def test_what_was_read_before_a_page_for_another_failed_is_kept() -> None:
+    own = Need(tops={Measure.PLAYS: 100})
+    search = broken_off(own, LONG)
+
+    assert search.narrow(own)
+
+    lesson = search.lesson(1.0)
+    assert search.next() is None
+    assert lesson.rows.keys() == set(MOST_PLAYED[:100])
+    assert lesson.tops == ((Top(100, Measure.PLAYS), tuple(MOST_PLAYED[:100])),)
+
+
+@pytest.mark.parametrize("own", [Need(tops={Measure.PLAY_DURATION: 101}), Need(everything=True)])
+def test_there_is_no_going_on_without_the_page_that_failed(own: Need) -> None:
+    search = broken_off(Need(tops={Measure.PLAY_DURATION: 101}), Need(tops={Measure.PLAYS: 100}))
+
+    assert not search.narrow(own)
+
+    assert search.broken
+    assert len(search.errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "left", "pages"),
+    [
+        (350, 29, 4),
+        (320, 29, 3),  # a page that shows 99 of the media brings as many calls less as pages
+        (326, 29, 4),
+        (323, 29, 3),
+        (401, 5, 4),  # if each page shows 100 of them, the fifth would be for one media
+        (402, 5, 5),
+        (500, 2, 2),  # there are no more
+        (30, 29, 1),
+    ],
+)
+def test_pages_are_asked_for_together_that_are_worth_it_whatever_those_before_them_show(
+    missing: int, left: int, pages: int
+) -> None:
+    search = Search(Need(ids=frozenset(f"seldom{i}" for i in range(missing))), None, 50)
+    (first,) = under_way(search)
+
+    search.heard(first, Service.of((left + 1) * PAGE_SIZE).answer(first))
+
+    assert under_way(search) == [AskPage(Measure.PLAYS, 2 + i, PAGE_SIZE) for i in range(pages)]
+
+
+def test_calls_are_made_one_by_one_unless_more_may_be_under_way() -> None:
+    search = Search(Need(everything=True), None)
+    (first,) = under_way(search)
+
+    search.heard(first, Service.of(900).answer(first))
+
+    assert len(under_way(search)) == 1
+
+
+def test_where_pages_repeat_themselves_media_are_asked_for_by_id() -> None:
+    search = Search(Need(ids=frozenset(f"seldom{i:02}" for i in range(30))), None)
+    page = Page(tuple(row(media_id) for media_id in MOST_PLAYED[:100]), 1_000, "R")
+    for number in (1, 2):
+        asked = search.next()
+        assert asked == AskPage(Measure.PLAYS, number, PAGE_SIZE)
+        search.heard(asked, page)
+
+    assert search.next() == AskMedia("seldom00")
+
+
+def test_after_a_page_has_failed_no_other_page_is_tried_though_it_might_be_fewer_calls() -> None:
+    own = Need(ids=frozenset(f"seldom{i:02}" for i in range(60)))
+    search = broken_off(own, LONG)
+
+    assert search.narrow(own)
+
+    assert search.next() == AskMedia("seldom00")

@@ -127,3 +127,16 @@ def test_the_parts_of_an_account_follow_how_much_is_asked_and_add_up() -> None:
     assert sum(parts.values()) == pytest.approx(1.0)
     (owner,) = owners(3, often)["often", ALL]
     assert parts[owner] > 0.9
+
+
+def test_the_days_are_dealt_out_and_not_left_to_one_shard() -> None:
+    month = query(everything, days_ago=tuple(range(31)))
+
+    assert all(Shard(number, 3).share([month]).days_ago for number in range(3))
+
+
+def test_where_all_media_are_named_no_shard_describes_another() -> None:
+    share = WHOLE.share([query(ids("a"))])
+
+    assert "a" in share.describes["main"]
+    assert "b" not in share.describes["main"]
