@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+# Go counts a duration in nanoseconds, in 64 bits.
+_LONGEST_SECONDS: Final = (2**63 - 1) / 1e9
+_HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -65,7 +68,11 @@ class Value:
         if not isinstance(self.node, yaml.ScalarNode):
             self.wrong("must be text")
             return None
-        return str(self.node.value)
+        text = str(self.node.value)
+        if _HALF_A_CHARACTER.search(text):
+            self.wrong("holds half of a character (an escape from \\uD800 to \\uDFFF)")
+            return None
+        return text
 
     def choice(self, allowed: Collection[str]) -> str | None:
         """Read one of some words."""
@@ -104,7 +111,11 @@ class Value:
         if text != "0" and (not parts or "".join(map("".join, parts)) != text):
             self.wrong("must be a duration with its unit, as in 500ms, 1s or 1m30s; 0 is off")
             return None
-        return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+        seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+        if seconds > _LONGEST_SECONDS:
+            self.wrong("is too long: 292 years are the most")
+            return None
+        return seconds
 
     def texts(self) -> tuple[Value, ...] | None:
         """Read a list; its values are still to be read."""
@@ -127,9 +138,14 @@ class Value:
         found: dict[str, Value] = {}
         for key, node in self._pairs(self.node):
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            before, colon, _ = name.partition(":")
             setting = f"{self.setting}.{name}".lstrip(".")
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode) or not name.isprintable():
                 self.mistakes.tell(key.start_mark, self.setting, "a key must be plain text")
+            elif colon and Value(node, setting, self.mistakes).is_empty:
+                # `name:value` is one long key, and the value may be a hash.
+                setting = f"{self.setting}.{before}".lstrip(".")
+                self.mistakes.tell(key.start_mark, setting, "a colon needs a space after it")
             elif name in found:
                 self.mistakes.tell(key.start_mark, setting, "is given twice")
             elif allowed is not None and name not in allowed:
@@ -156,7 +172,7 @@ def read(text: str, mistakes: Mistakes) -> Value | None:
         # What it found comes from the file, where hashes and keys stand; what it expected does not.
         said = re.sub(r"^(found .*?) '[^']*'", r"\1", str(error.problem))
         mistakes.tell(error.problem_mark or error.context_mark, "", f"not valid YAML: {said}")
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML hands "\UFFFFFFFF" to Python as it is
         mistakes.tell(None, "", "not valid YAML: a character or number is not allowed")
     except RecursionError:
         mistakes.tell(None, "", "lists and mappings are nested too deeply")

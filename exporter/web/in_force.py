@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import stat
 import threading
 import time
 from concurrent.futures import Future
@@ -15,22 +13,26 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from exporter import secret_files
 from exporter.errors import ConfigError, Problem
 from exporter.web.config import parse
 from exporter.web.settings import Pem, WebSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from OpenSSL import SSL
 
+    from exporter.secret_files import Doubt
     from exporter.web.tls import Material
 
 # A file changed so lately may change again without its time showing it.
 _LATELY_SECONDS: Final = 2.0
 # Files on a network may take for ever; a scrape does not wait for them.
 _PATIENCE_SECONDS: Final = 1.0
+# All certificates of the world take a quarter of a megabyte.
+_LARGEST_FILE: Final = 4 * 1024 * 1024
 
 _log = structlog.get_logger()
 
@@ -55,6 +57,16 @@ def load(path: Path) -> Rules:
     """Read the file and all it names. Raises ConfigError."""
     settings = _settings(path)
     return _rules(path, settings, _material(path, settings))
+
+
+def doubts(path: Path) -> Iterator[Doubt]:
+    """Who may read or change the file and those it names, as far as that is too many people. Raises ConfigError."""
+    settings = _settings(path)
+    tls = settings.tls
+    yield from secret_files.doubts(path, is_secret=bool(settings.users or (tls and tls.key.text)))
+    if tls:
+        for file in tls.files():
+            yield from secret_files.doubts(file, is_secret=file == tls.key.file)
 
 
 class InForce:
@@ -176,19 +188,9 @@ def _signature(file: Path) -> _Signature | None:
     return None
 
 
-def _content(file: Path) -> bytes:
-    """What is in a regular file; to open a pipe could take for ever. Raises OSError."""
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        return file.read_bytes()
-    except ValueError:
-        raise OSError(errno.EINVAL, "it is not a usable path") from None
-
-
 def _settings(path: Path) -> WebSettings:
     try:
-        text = _content(path).decode()
+        text = secret_files.read_secret(path, most=_LARGEST_FILE).decode()
     except UnicodeDecodeError:
         raise ConfigError(Problem(str(path), 0, 0, "", "cannot be read: it is not UTF-8 text")) from None
     except OSError as error:
@@ -213,11 +215,9 @@ def _bytes(path: Path, pem: Pem) -> bytes:
     if pem.file is None:
         return (pem.text or "").encode()
     try:
-        return _content(pem.file)
+        return secret_files.read_secret(pem.file, most=_LARGEST_FILE)
     except OSError as error:
-        # As Python writes it where it could not be written to a terminal or a log.
-        shown = str(pem.file) if str(pem.file).isprintable() else ascii(str(pem.file))
-        message = f"{shown} cannot be read: {error.strerror}"
+        message = f"{secret_files.shown(pem.file)} cannot be read: {error.strerror}"
         raise ConfigError(Problem(str(path), pem.line, pem.column, pem.setting, message)) from None
 
 

@@ -240,7 +240,7 @@ def test_what_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     ("named", "said"),
     [
         (r"a\0b", r"a\x00b' cannot be read: it is not a usable path"),
-        (r"\ud800", r"\ud800' cannot be read: it is not a usable path"),
+        (r"\ud800", "holds half of a character"),
         ("pipe", "pipe cannot be read: it is not a regular file"),
         ("sub", "sub cannot be read: it is not a regular file"),
     ],
@@ -253,8 +253,8 @@ async def test_a_path_that_cannot_be_used_is_a_clear_error_at_start_and_under_wa
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert said in str(caught.value)
-    assert str(caught.value).startswith(f"{path}:1:32: tls_server_config.cert_file: ")
+    (line,) = [line for line in str(caught.value).splitlines() if said in line]
+    assert line.startswith(f"{path}:1:32: tls_server_config.cert_file: ")
 
     path.write_text(TLS)
     async with front_door(path) as (port, _):

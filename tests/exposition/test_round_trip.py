@@ -1,0 +1,181 @@
+"""Whatever the service calls its media and counts of them, from its JSON to what Prometheus reads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.core.publication import PublishedMedia
+from exporter.exposition.render import Renderer
+from exporter.exposition.response import respond
+from exporter.vod.play_data import decode
+from tests.exposition.examples import (
+    OPENMETRICS,
+    publication,
+    published,
+    read_openmetrics,
+    read_text,
+    series,
+    told_everything,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prometheus_client import Metric
+
+    from exporter.core.publication import Publication
+
+ODD: Final = (
+    "",
+    " ",
+    '"',
+    "\\",
+    "\n",
+    "\\n",
+    '\\"',
+    "a\nb",
+    "\r\n",
+    "\t",
+    "\x00",
+    "\x1b[31m",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\u202e",
+    "\ufeff",
+    "\ufffe",
+    "\U0010ffff",
+    "\U0001f3ac",
+    "e\u0301",
+    "{}",
+    'a="b",',
+    "} 1",
+    "# EOF",
+    "# HELP x y",
+    "标题，“引号”",
+    "x" * 5_000,
+)
+NUMBERS: Final = (
+    0,
+    -0.0,
+    1,
+    0.1,
+    5e-324,
+    2.2250738585072014e-308,
+    1.7976931348623157e308,
+    -1.7976931348623157e308,
+    2**53 + 1,
+    2**63,
+    2**64,
+    10**22,
+    10**308,
+    1e16,
+    1e-7,
+    -1,
+)
+FIELDS: Final = {
+    "aliyun_vod_media_plays": "PlaySuccessVv",
+    "aliyun_vod_media_viewers": "DAU",
+    "aliyun_vod_media_plays_per_viewer": "PlayPerVv",
+    "aliyun_vod_media_play_duration_seconds": "PlayDuration",
+    "aliyun_vod_media_play_duration_per_viewer_seconds": "PlayDurationPerUv",
+}
+
+titles = st.text(max_size=30) | st.sampled_from(ODD)
+# Half of a character, as a cut emoji leaves it in JSON.
+halves = st.characters(categories=["Cs"])
+numbers = st.sampled_from(NUMBERS) | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+said_rows = st.fixed_dictionaries(
+    {"MediaId": st.text(min_size=1, max_size=30).filter(lambda text: "\ufffd" not in text)},
+    optional={
+        "VideoTitle": st.none() | titles | st.builds("{}{}{}".format, titles, halves, titles),
+        "VideoDuration": st.none() | numbers,
+        **{name: st.none() | numbers | numbers.map(str) for name in FIELDS.values()},
+    },
+)
+answers = st.lists(said_rows, max_size=6, unique_by=lambda row: row["MediaId"])
+
+
+def body(said: list[dict[str, Any]]) -> bytes:
+    """What the service sends."""
+    return json.dumps({"RequestId": "R", "TotalCount": len(said), "QoeInfoList": said}).encode()
+
+
+def shown(said: list[dict[str, Any]]) -> Publication:
+    """What is made of it, without anything that could be left out."""
+    rows = decode(body(said), page=1).rows
+    media = [PublishedMedia("main", row.media_id, row.title, row.media_duration) for row in rows]
+    return publication(published({row.media_id: row for row in rows}), media=media)
+
+
+def told(metrics: list[Metric], name: str, label: str) -> dict[str, float]:
+    """By media ID or title, the values of a metric, as Prometheus has them: 64-bit floats."""
+    return {dict(labels)[label]: float(value) for (metric, labels), value in series(metrics).items() if metric == name}
+
+
+def whole(text: str) -> str:
+    """U+FFFD for what is no character; a pair of halves is one, as JSON has it."""
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return joined if text.isascii() or joined != text else text
+
+
+@pytest.mark.parametrize("read", [read_text, read_openmetrics])
+@given(said=answers)
+@example(said=[{"MediaId": odd or "empty", "VideoTitle": odd} for odd in ODD if odd != "\ufffd"])
+@example(said=[{"MediaId": str(n), "PlaySuccessVv": n, "DAU": str(n), "VideoDuration": n} for n in NUMBERS])
+def test_what_the_service_says_is_what_is_read(
+    read: Callable[[bytes], list[Metric]], said: list[dict[str, Any]]
+) -> None:
+    metrics = read(Renderer().render(shown(said)).plain)
+    for name, field in FIELDS.items():
+        given_ = {row["MediaId"]: float(row[field]) for row in said if row.get(field) is not None}
+        assert told(metrics, name, "media_id") == given_
+    lengths = {row["MediaId"]: float(row["VideoDuration"]) for row in said if row.get("VideoDuration") is not None}
+    assert told(metrics, "aliyun_vod_media_duration_seconds", "media_id") == lengths
+    named = {(row["MediaId"], row["VideoTitle"]) for row in said if row.get("VideoTitle") is not None}
+    read_titles = {
+        (dict(labels)["media_id"], dict(labels)["title"])
+        for (metric, labels) in series(metrics)
+        if metric == "aliyun_vod_media_info"
+    }
+    assert read_titles == {(media_id, whole(title)) for media_id, title in named}
+
+
+def gathered(batches: int) -> list[dict[str, Any]]:
+    """The odd ones, and as many batches of made-up media, the same ones every time."""
+    found: list[dict[str, Any]] = []
+
+    @settings(max_examples=batches, database=None, derandomize=True)
+    @given(said=answers)
+    def gather(said: list[dict[str, Any]]) -> None:
+        found.extend(said)
+
+    gather()
+    odd = [
+        {"MediaId": f"{number} {odd}", "VideoTitle": odd, "PlaySuccessVv": NUMBERS[number % len(NUMBERS)]}
+        for number, odd in enumerate(ODD)
+    ]
+    return list({row["MediaId"]: row for row in (*found, *odd)}.values())
+
+
+@pytest.mark.tool("promtool")
+def test_promtool_reads_them_all_in_one_scrape() -> None:
+    said = gathered(50)
+    assert len(said) > 100
+    answer = respond(Renderer().render(shown(said)), told_everything())
+    checked = subprocess.run(["promtool", "check", "metrics"], input=answer.body, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_a_whole_openmetrics_scrape_of_them_all_is_read() -> None:
+    said = gathered(50)
+    answer = respond(Renderer().render(shown(said)), told_everything(), accept=OPENMETRICS)
+    plays = told(read_openmetrics(answer.body), "aliyun_vod_media_plays", "media_id")
+    given_ = {row["MediaId"]: float(row["PlaySuccessVv"]) for row in said if row.get("PlaySuccessVv") is not None}
+    assert plays == given_

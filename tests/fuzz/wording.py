@@ -1,0 +1,38 @@
+"""What must hold for every sentence that is said of bad input: it can be printed, it is short, it tells no secret."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.errors import ConfigError
+
+# Long enough for every list of allowed values; input that is longer is quoted in part.
+LONGEST_SENTENCE: Final = 2_000
+
+
+def check_sentence(text: str, *, longest: int = LONGEST_SENTENCE) -> None:
+    """One line that any terminal can show."""
+    assert text, "nothing is said"
+    assert text.isprintable(), f"cannot be printed: {text!a}"
+    assert len(text) <= longest, f"{len(text)} characters: {text:.200}"
+
+
+def check_untold(secrets: Iterable[str], *said: str) -> None:
+    """None of the secrets is in what is said."""
+    for secret in secrets:
+        for text in said:
+            assert secret not in text, f"{secret!r} is told: {text[:500]!r}"
+
+
+def check_refusal(error: ConfigError, *, lines: int, secrets: Iterable[str]) -> None:
+    """A configuration of so many lines is refused: every problem has a place in it, and nothing leads to a secret."""
+    assert error.problems, "refused without a reason"
+    for problem in error.problems:
+        assert 0 <= problem.line <= lines + 1, f"line {problem.line} of {lines}"
+        assert (problem.column >= 1) == (problem.line >= 1), f"column {problem.column} of line {problem.line}"
+        check_sentence(str(problem))
+    check_untold(secrets, "".join(traceback.format_exception(error)), repr(error), repr(error.problems))
