@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -168,15 +169,17 @@ def _whole(output: Path) -> Generator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    partial = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with partial.open("xb") as file:
-            yield file
-        partial.replace(output)
-    except OSError as error:
-        raise ExporterError(f"cannot write {output}: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with contextlib.ExitStack() as cleared:
+        try:
+            # For its owner alone, and under a name that nobody can have laid a link under.
+            number, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+            partial = Path(name)
+            cleared.callback(partial.unlink, missing_ok=True)
+            with os.fdopen(number, "wb") as file:
+                yield file
+            partial.replace(output)
+        except OSError as error:
+            raise ExporterError(f"cannot write {output}: {error.strerror}") from None
 
 
 def _days(text: str) -> int:

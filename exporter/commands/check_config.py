@@ -10,6 +10,7 @@ from operator import add
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands import flags as spelt
+from exporter.commands.privacy import doubts
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
 from exporter.core import days
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         sys.stdout.write(f"{arguments.web_config_file}: valid\n")
     totals = read_totals(arguments.storage_path, days.today(time.time())) if arguments.storage_path else {}
     sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config, totals)}\n")
-    for warning in warnings(config, totals):
+    for warning in (*warnings(config, totals), *doubts(arguments, config)):
         sys.stderr.write(f"warning: {warning}\n")
     return 0
 

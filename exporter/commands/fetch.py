@@ -19,7 +19,7 @@ from exporter.core.poll import PollResult
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from exporter.config.schema import Config
     from exporter.core.model import Query
@@ -73,10 +73,13 @@ async def _fetch(config: Config, environ: Mapping[str, str], output: str) -> tup
 async def _printed(exporter: Exporter, output: str, results: Mapping[str, PollResult]) -> str:
     match output:
         case "prom":
-            return (await exporter.scrape(_PLAIN_TEXT, None)).body.decode()
+            exposition = (await exporter.scrape(_PLAIN_TEXT, None)).body.decode()
+            # The format knows no way to spell them; what is piped is what Prometheus would see.
+            return _printable(exposition, _replaced) if sys.stdout.isatty() else exposition
         case "json":
             rows = list(_rows(exporter.publication()))
-            return json.dumps({"queries": results, "rows": rows}, ensure_ascii=False, indent=2) + "\n"
+            document = json.dumps({"queries": results, "rows": rows}, ensure_ascii=False, indent=2)
+            return _printable(document, _escaped) + "\n"
         case _:
             return table(list(_rows(exporter.publication())))
 
@@ -117,6 +120,18 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
 
 
 def _cell(value: object) -> str:
-    """A title may hold anything; what is not printable must not reach the terminal."""
-    text = "" if value is None else str(value)
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    """Nothing but one line."""
+    return "" if value is None else "".join(map(_replaced, str(value)))
+
+
+def _printable(text: str, spelt: Callable[[str], str]) -> str:
+    """A title may hold anything; of what is not printable only line breaks reach the terminal."""
+    return "\n".join("".join(map(spelt, line)) for line in text.split("\n"))
+
+
+def _replaced(letter: str) -> str:
+    return letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+
+
+def _escaped(letter: str) -> str:
+    return letter if letter.isprintable() else json.dumps(letter)[1:-1]

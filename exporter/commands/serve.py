@@ -8,13 +8,18 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
+
 from exporter import app
 from exporter.commands import flags as spelt
+from exporter.commands.privacy import doubts
 from exporter.config.loader import load
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncGenerator, Callable, Mapping
+
+_log = structlog.get_logger()
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +49,8 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str], hangups: H
     shard = spelt.the_shard(arguments)
     read = partial(load, arguments.config_file, environ)
     config = read()
+    for doubt in doubts(arguments, config):
+        _log.warning("file is not private", file=str(doubt.path), error=doubt.what, advice=doubt.advice)
 
     async def serve() -> None:
         async with told_to_stop() as stop:

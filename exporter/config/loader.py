@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from exporter import secret_files
 from exporter.config.document import Document, Mistake, Place, read
 from exporter.config.interpolation import expand
 from exporter.config.schema import Config, CredentialSettings
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.config.sentences import SettingPath
+    from exporter.secret_files import Content, Doubt
+
+# Longer than any that Document would take; what a terabyte is read into is memory.
+_LARGEST_FILE: Final = 16 * 1024 * 1024
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -25,7 +31,35 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
     Raises ConfigError, also for a file that is missing, cannot be read or is not text.
     """
-    return loads(_text(path), file=str(path), environ=environ)
+    content = _content(path)
+    text = _text(path, content.data)
+    config = loads(text, file=str(path), environ=environ)
+    if content.is_anyones and _is_in(text, config):
+        raise ConfigError(Problem(str(path), 0, 0, "", "holds a secret, and everyone may write to it; chmod 600 it"))
+    return config
+
+
+def doubts(path: Path, config: Config) -> Iterator[Doubt]:
+    """Who may read or change the file and those its accounts name, as far as that is too many people.
+
+    A secret that comes from the environment is not in the file. Raises ConfigError for a file that is gone.
+    """
+    yield from secret_files.doubts(path, is_secret=_is_in(_text(path, _content(path).data), config), is_used=True)
+    for account in config.accounts:
+        given = account.credentials
+        for file in (given.access_key_id_file, given.access_key_secret_file, given.security_token_file):
+            if file is not None:
+                yield from secret_files.doubts(file, is_secret=file != given.access_key_id_file)
+        for file in (given.oidc_token_file, given.profile_file):
+            if file is not None:
+                yield from secret_files.doubts(file)
+
+
+def _is_in(text: str, config: Config) -> bool:
+    """Whether the text itself holds a secret, and not only the name of a variable."""
+    credentials = [account.credentials for account in config.accounts]
+    secrets = [each for given in credentials for each in (given.access_key_secret, given.security_token)]
+    return any(secret is not None and secret.get_secret_value() in text for secret in secrets)
 
 
 def loads(text: str, *, file: str, environ: Mapping[str, str]) -> Config:
@@ -76,23 +110,25 @@ def _problems(file: str, mistakes: Iterable[Mistake]) -> list[Problem]:
     return sorted({Problem(file, *m.place, setting(m.path, names), m.message) for m in mistakes})
 
 
-def _text(path: Path) -> str:
-    """The file's text; every reason why there is none is a ConfigError that says what to do."""
+def _content(path: Path) -> Content:
+    """What the file holds; every reason why there is nothing is a ConfigError that says what to do."""
     try:
-        content = path.read_bytes()
+        return secret_files.read(path, most=_LARGEST_FILE)
     except FileNotFoundError:
         reason = "there is no such file; name one with --config.file"
-    except IsADirectoryError:
-        reason = "is a directory; name the file in it with --config.file"
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-    except ValueError:
-        reason = "is not a file name"
-    else:
-        try:
-            return content.decode()
-        except UnicodeDecodeError as error:
-            before = content[: error.start].decode().split("\n")
-            place = Place(len(before), len(before[-1]) + 1)
-        raise ConfigError(Problem(str(path), *place, "", "is not UTF-8 text; save the file as UTF-8"))
+        with contextlib.suppress(OSError):
+            if path.is_dir():
+                reason = "is a directory; name the file in it with --config.file"
     raise ConfigError(Problem(str(path), 0, 0, "", reason))
+
+
+def _text(path: Path, content: bytes) -> str:
+    """The content as text. Raises ConfigError that tells where it is none, and has nothing of it behind it."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode().split("\n")
+        place = Place(len(before), len(before[-1]) + 1)
+    raise ConfigError(Problem(str(path), *place, "", "is not UTF-8 text; save the file as UTF-8"))

@@ -21,6 +21,8 @@ _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
 _APPLICATION_ID_AT: Final = slice(68, 72)
 _OWNER_ONLY: Final = 0o600
+# What SQLite and we lay beside it.
+_BESIDE: Final = ("-wal", "-shm", "-journal", "-lock")
 
 _CHOOSE: Final = "Choose another --storage.path"
 MOVE_AWAY: Final = "Move the file away, its -wal and -shm too, and start again: recent days are polled anew."
@@ -83,6 +85,7 @@ def claimed(path: Path) -> Generator[Path]:
     real = regular(path)
     with contextlib.ExitStack() as held:
         try:
+            _check_place(path, real)
             held.enter_context(_locked(f"{real}-lock"))
             header = _header(real)
         except BlockingIOError:
@@ -95,10 +98,26 @@ def claimed(path: Path) -> Generator[Path]:
         yield real
 
 
+def _check_place(path: Path, real: Path) -> None:
+    """Refuse what another user has laid into a directory like /tmp: SQLite would take all of it for ours.
+
+    By its sticky bit files there are their owners', as the kernel has it for links (protected_symlinks), which does not
+    see ours. Without that bit everyone may replace a file at any time, and volumes of containers are often so.
+    Raises StartError, OSError.
+    """
+    for file in (path, real, *(real.with_name(f"{real.name}{suffix}") for suffix in _BESIDE)):
+        with contextlib.suppress(FileNotFoundError):
+            owner, folder = file.lstat().st_uid, file.parent.stat()
+            is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+            if is_shared and owner not in {os.geteuid(), folder.st_uid}:
+                what = f"everyone may put files there, and {ascii(file.name)[1:-1]} belongs to another user"
+                raise refusal(path, what, f"Remove that file. {_CHOOSE}, in a directory of its own.")
+
+
 def _header(real: Path) -> bytes:
     """The first bytes of a file; created where there is none. SQLite gives its side files the mode of the file."""
     # Read without SQLite, which might complete another program's interrupted transaction.
-    file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
+    file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
     try:
         return os.read(file, _HEADER_BYTES)
     finally:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.errors import CredentialsError, Kind
+from exporter.secret_files import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,16 +88,10 @@ class SecretFile:
             now = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             if now == seen:
                 return now, value
-            if not stat.S_ISREG(status.st_mode):
-                # Opening a pipe could wait for ever.
-                raise no_credentials(f"credentials file {self._path} is not a regular file", _MEND_FILE)
-            with self._path.open("rb") as file:
-                content = file.read(_LARGEST_FILE + 1)
+            content = read_secret(self._path, most=_LARGEST_FILE)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
             raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
-        if len(content) > _LARGEST_FILE:
-            raise no_credentials(f"credentials file {self._path} is larger than {_LARGEST_FILE} bytes", _MEND_FILE)
         # Not UTF-8 becomes replacement characters, which checked refuses like everything else that is not ASCII.
         text = content.decode("utf-8", "replace").rstrip("\r\n")
         return now, checked(text, f"credentials file {self._path}")
@@ -160,7 +154,7 @@ class FromEnvironment:
 
 
 _OTHERWISE: Final = "or name the credentials of the account in the configuration file."
-_MEND_FILE: Final = "Make it a file with one line that the exporter's user may read."
+_MEND_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
 
 
 def checked(text: str, origin: str) -> str:

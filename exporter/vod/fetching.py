@@ -6,11 +6,13 @@ new provider fetches once, and whoever asked keeps the keys.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from exporter.secret_files import read_secret
 from exporter.vod.credentials import Credentials, checked, no_credentials
 from exporter.vod.failures import explained
 from exporter.vod.origins import METADATA_SERVICE, AssumedRole, CliProfile, EcsRole, IniProfile, OidcRole, Origin, Uri
@@ -25,6 +27,8 @@ LIBRARY: Final = "alibabacloud_credentials"
 _CONNECT_TIMEOUT: Final = 5_000
 _READ_TIMEOUT: Final = 10_000
 _METADATA_TIMEOUT: Final = 2_000
+# Tokens and profiles are a few kB.
+_LARGEST_FILE: Final = 1024 * 1024
 # They get handlers of their own at import, or log whole URLs with tokens and signatures when asked to debug.
 _LOGGERS: Final = ("credentials", LIBRARY, "alibabacloud-tea", "urllib3")
 _SILENT: Final = logging.CRITICAL + 1
@@ -98,7 +102,21 @@ def _server(origin: Origin) -> str:
             return "the host of ALIBABA_CLOUD_CREDENTIALS_URI"
 
 
+def _check_file(origin: Origin) -> None:
+    """The library would wait for a pipe, and a profile may name a program to run. Raises OSError."""
+    match origin:
+        case OidcRole():
+            file = origin.oidc_token_file
+        case CliProfile() | IniProfile():
+            file = origin.file
+        case _:
+            return
+    with contextlib.suppress(FileNotFoundError):  # the library has words of its own for that
+        read_secret(file, most=_LARGEST_FILE)
+
+
 def _fetched(origin: Origin, start: Credentials | None, place: str) -> Fetched:
+    _check_file(origin)
     keys = _provider(_library(), origin, start).get_credentials()
     token = keys.get_security_token()
     expires = keys.get_expiration()

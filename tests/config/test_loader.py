@@ -274,7 +274,7 @@ def test_a_file_below_a_file_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_name_no_file_can_have_is_refused() -> None:
-    with pytest.raises(ConfigError, match="is not a file name"):
+    with pytest.raises(ConfigError, match="cannot be read: it is not a usable path"):
         load(Path("a\0b"), {})
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from exporter import __version__
 from tests.deploy.containers import BASE, ROOT, TAG, CannotRunError, Engine, build, make_base
@@ -30,10 +32,12 @@ accounts:
     limits: {requests_per_second: 100}
 queries: [{name: popular, media: {top: 20, by: plays}, days_ago: 1}]
 """
+BILL: Final = "/usr/share/doc/aliyun-vod-exporter/sbom.cdx.json"
 # Programs for the Python of the image: nothing else in it could tell.
 GET: Final = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
 FACTS: Final = """
 import json, os, pathlib, sys
+from importlib import metadata
 def why_not(path):
     try: path.write_text("")
     except OSError as error: return error.strerror
@@ -53,6 +57,7 @@ print(json.dumps({
                  for path in pathlib.Path(top).glob("*")],
     "data_uid": os.stat("/data").st_uid,
     "root": why_not(pathlib.Path("/new")),
+    "installed": sorted([dist.name.lower().replace("_", "-"), dist.version] for dist in metadata.distributions()),
 }))
 """
 
@@ -193,6 +198,23 @@ def test_it_holds_the_program_compiled_and_nothing_else(image: Engine) -> None:
     assert "exporter" in found["packages"]
     # What we add to the base; 80 MB when this was written.
     assert found["bytes"] < 100e6
+
+
+@in_containers
+def test_its_bill_of_materials_is_valid_and_names_what_is_in_it(image: Engine) -> None:
+    bill = image.run("--entrypoint=python", TAG, "-c", f"print(open({BILL!r}).read(), end='')")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    told = json.loads(bill)
+    named = sorted([part["name"].lower().replace("_", "-"), part["version"]] for part in told["components"])
+    assert named == facts(image)["installed"]
+    assert ["aliyun-vod-exporter", __version__] in named
+    # All of it locked, in these versions.
+    locked = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements-roles.lock").read_text(), re.MULTILINE)
+    assert [each for each in named if tuple(each) not in {*locked, ("aliyun-vod-exporter", __version__)}] == []
+    # Nothing that the next build would have otherwise: no time, no number of its own, no place where it was built.
+    assert "timestamp" not in told["metadata"]
+    assert "serialNumber" not in told
+    assert "file:" not in bill
 
 
 @in_containers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from pathlib import Path
@@ -84,18 +83,16 @@ def test_a_post_reloads_where_it_is_allowed(tmp_path: Path) -> None:
 
 def test_hangups_while_it_starts_and_stops_do_not_end_it(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", LISTEN, "--media=5") as simulator:
-        # A configuration that does not come to its end keeps the start waiting for as long as it takes.
-        pipe, file = tmp_path / "config.yaml", tmp_path / "regular" / "config.yaml"
-        os.mkfifo(pipe)
-        file.parent.mkdir()
-        write(file.parent, simulator.url(), SECOND)
+        # A configuration of many lines keeps the start busy for a while.
+        write(tmp_path, simulator.url(), "#\n" * 100_000)
+        later = tmp_path / "later"
+        later.mkdir()
+        write(later, simulator.url(), SECOND)
         with exporter(tmp_path, "serve", LISTEN) as daemon:
             until(lambda: _handles_hangup(daemon), "the handler of SIGHUP")
             hang_up(daemon)
-            with pipe.open("w") as start:
-                hang_up(daemon)
-                start.write(CONFIGURATION.format(endpoint=simulator.url()))
-                file.replace(pipe)
+            (later / "config.yaml").replace(tmp_path / "config.yaml")
+            hang_up(daemon)
             until(lambda: "configuration reloaded" in daemon.said(), "a reload after the start")
             shows(daemon.url(), 'aliyun_vod_query_polls_total{query="second",result="success"} 1.0')
 

@@ -1,0 +1,212 @@
+"""Secret files: what is read, refused and doubted, as careful daemons do and as Kubernetes mounts them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.secret_files import doubts, read, read_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST = 1000
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def private(tmp_path: Path) -> Path:
+    """A directory that nobody else can change, whatever the umask."""
+    tmp_path.chmod(0o700)
+    return tmp_path
+
+
+def made(path: Path, mode: int = 0o600, content: bytes = b"hush") -> Path:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def whats(path: Path, *, is_secret: bool = True) -> list[str]:
+    return [doubt.what for doubt in doubts(path, is_secret=is_secret)]
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [_pipe, _socket, _directory, _endless])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(
+    make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the names of sockets are short
+    make(Path("secret"))
+    with pytest.raises(OSError, match="it is not a regular file"):
+        read(Path("secret"), most=MOST)
+
+
+def test_a_file_without_end_takes_no_memory(tmp_path: Path) -> None:
+    path = made(tmp_path / "secret")
+    os.truncate(path, 10 * 1024**3)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match="it is larger than 1000 bytes"):
+            read(path, most=MOST)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1024**2
+
+
+def test_as_much_as_may_be_is_read_whole(tmp_path: Path) -> None:
+    content = os.urandom(MOST)
+    assert read_secret(made(tmp_path / "secret", content=content), most=MOST) == content
+
+
+def test_a_name_that_no_file_can_have_is_an_error_of_the_same_kind() -> None:
+    with pytest.raises(OSError, match="it is not a usable path"):
+        read(Path("a\0b"), most=MOST)
+    assert whats(Path("a\0b")) == []
+
+
+@pytest.mark.parametrize("mode", [0o602, 0o606, 0o646, 0o666, 0o777])
+def test_what_everyone_may_write_is_refused_as_a_secret(mode: int, tmp_path: Path) -> None:
+    path = made(tmp_path / "secret", mode)
+    assert read(path, most=MOST).is_anyones
+    with pytest.raises(OSError, match="everyone may write to it, and so anyone may have; run chmod 600 on it"):
+        read_secret(path, most=MOST)
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o644, 0o660, 0o664])
+def test_what_only_some_may_write_is_read(mode: int, tmp_path: Path) -> None:
+    path = made(tmp_path / "secret", mode)
+    assert read_secret(path, most=MOST) == b"hush"
+    assert not read(path, most=MOST).is_anyones
+
+
+@pytest.mark.parametrize(
+    ("mode", "readers", "writers"),
+    [
+        (0o400, "", ""),
+        (0o600, "", ""),
+        (0o640, "", ""),
+        (0o644, "everyone may read it (mode 0644)", ""),
+        (0o444, "everyone may read it (mode 0444)", ""),
+        (0o660, "", "its group may write to it (mode 0660)"),
+        (0o664, "everyone may read it (mode 0664)", "its group may write to it (mode 0664)"),
+        (0o666, "everyone may read it (mode 0666)", "everyone may write to it (mode 0666)"),
+    ],
+)
+def test_who_else_may_read_or_write_is_doubted(mode: int, readers: str, writers: str, tmp_path: Path) -> None:
+    path = made(tmp_path / "secret", mode)
+    assert whats(path) == [*([writers] if writers else []), *([f"it holds a secret, and {readers}"] if readers else [])]
+    assert whats(path, is_secret=False) == ([writers] if writers else [])
+
+
+def test_a_doubt_says_of_which_file_and_what_to_do(tmp_path: Path) -> None:
+    path = made(tmp_path / "access_key_secret", 0o644)
+    (doubt,) = doubts(path)
+    assert str(doubt) == (
+        f"{path}: it holds a secret, and everyone may read it (mode 0644). Run chmod 600 on it, or 640 for the"
+        " exporter's group; in Kubernetes, mount it with defaultMode: 0440."
+    )
+
+
+def test_a_name_with_controls_is_shown_without(tmp_path: Path) -> None:
+    (doubt,) = doubts(made(tmp_path / "\x1b[31m", 0o644))
+    assert "\x1b" not in str(doubt)
+
+
+@pytest.mark.parametrize(("mode", "is_doubted"), [(0o700, False), (0o775, False), (0o1777, False), (0o777, True)])
+def test_a_directory_in_which_everyone_may_replace_it_is_doubted(mode: int, is_doubted: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the table
+    shared, below = tmp_path / "shared", tmp_path / "shared" / "below"
+    below.mkdir(parents=True)
+    path = made(below / "secret")
+    shared.chmod(mode)
+    said = [f"everyone may put another file in its place, because of the directory {shared}"]
+    assert whats(path) == (said if is_doubted else [])
+    # Whoever may replace the link, or what it leads to, replaces the secret.
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert whats(link) == (said if is_doubted else [])
+    elsewhere = shared / "link"
+    elsewhere.symlink_to(made(tmp_path / "own"))
+    assert whats(elsewhere) == (said if is_doubted else [])
+
+
+def test_a_file_that_is_not_there_is_not_doubted(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    assert whats(tmp_path / "none") == []
+    assert whats(tmp_path / "circle") == []
+
+
+def kubernetes(volume: Path, mode: int, generation: str) -> None:
+    """Lay out a secret as kubelet's AtomicWriter does: files in a folder with a date, links to it that are renamed."""
+    volume.mkdir(exist_ok=True)
+    volume.chmod(0o1777)
+    dated = volume / f"..{generation}"
+    dated.mkdir()
+    dated.chmod(0o755)
+    made(dated / "access_key_secret", mode, generation.encode())
+    (volume / "..data_tmp").symlink_to(dated.name)
+    (volume / "..data_tmp").replace(volume / "..data")
+    if not (volume / "access_key_secret").is_symlink():
+        (volume / "access_key_secret").symlink_to("..data/access_key_secret")
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o644])
+def test_a_secret_of_kubernetes_is_read_over_its_links_and_again_when_it_is_replaced(mode: int, tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    for generation in ("2024_01", "2024_02"):
+        kubernetes(volume, mode, generation)
+        assert read_secret(volume / "access_key_secret", most=MOST) == generation.encode()
+    assert len(whats(volume / "access_key_secret")) == (mode == 0o644)
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o644, 0o777])
+def test_what_is_mounted_read_only_is_neither_refused_nor_doubted(mode: int, tmp_path: Path) -> None:
+    """Docker Desktop shows files of Windows as 0777; and a ConfigMap's directory is 0777 without the sticky bit."""
+    volume, program = tmp_path / "volume", tmp_path / "program.py"
+    volume.mkdir()
+    program.write_text(
+        "import sys; from pathlib import Path; from exporter.secret_files import *\n"
+        "path = Path(sys.argv[1]); print(read_secret(path, most=99).decode(), *doubts(path))\n"
+    )
+    script = (
+        'set -e; mount -t tmpfs -o mode=777 none "$1"; echo hush >"$1/secret"; chmod "$2" "$1/secret"\n'
+        'if [ "$5" = ro ]; then mount -o remount,ro "$1"; fi; exec "$3" "$4" "$1/secret"'
+    )
+
+    def told(how: str) -> subprocess.CompletedProcess[str]:
+        values = (str(volume), f"{mode:o}", sys.executable, str(program), how)
+        argv = ("unshare", "--mount", "--map-root-user", "--user", "sh", "-c", script, "sh", *values)
+        return subprocess.run(
+            argv, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+
+    done = told("ro")
+    if done.returncode and "Traceback" not in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    assert (done.stdout, done.stderr) == ("hush\n\n", "")
+    writable = told("rw")
+    assert "because of the directory" in writable.stdout or "everyone may write to it" in writable.stderr

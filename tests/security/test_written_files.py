@@ -1,0 +1,149 @@
+"""Files that the exporter writes: for their owner alone under any umask, and never where somebody else leads them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.errors import StartError
+from exporter.storage.file import claimed
+from tests.e2e.processes import PATIENCE, exporter, get, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+US, THEM = 65_533, 65_534
+LISTEN = "--web.listen-address=127.0.0.1:0"
+CONFIGURATION = """
+accounts:
+  - name: main
+    endpoint: {endpoint}
+    credentials: {{access_key_id: simulator, access_key_secret: simulator-secret}}
+queries:
+  - {{name: q, media: {{top: 3}}, days_ago: 1}}
+"""
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """The umask of a careless parent, which children inherit."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_everything_that_is_written_is_its_owners_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    work = tmp_path / "work"
+    work.mkdir(mode=0o700)
+    with exporter(tmp_path, "simulate", LISTEN, "--media=5") as simulator:
+        config = tmp_path / "config.yaml"
+        config.write_text(CONFIGURATION.format(endpoint=simulator.url()))
+        config.chmod(0o600)
+        state = f"--storage.path={work}/state.db"
+        with exporter(tmp_path, "serve", LISTEN, state) as daemon:
+            until(lambda: get(f"{daemon.url()}/-/ready").is_success, "the first poll")
+            until((work / "state.db-wal").exists, "something in storage")
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in work.iterdir()}
+            assert modes == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm", "state.db-lock"), 0o600)
+            assert daemon.stop() == 0
+        # Nothing of what it was polled for is lost where a link leads elsewhere: the link is what is replaced.
+        (work / "kept").write_text("kept")
+        (work / "history.txt").symlink_to("kept")
+        backfill = (sys.executable, "-m", "exporter", "backfill", "--days=4", f"--output={work}/history.txt")
+        done = subprocess.run(
+            [*backfill, "--overwrite"], cwd=tmp_path, check=False, capture_output=True, timeout=PATIENCE
+        )
+        assert done.returncode == 0, done.stderr
+    written = work / "history.txt"
+    assert not written.is_symlink()
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    assert (work / "kept").read_text() == "kept"
+    assert {path.name for path in work.iterdir()} == {"state.db", "history.txt", "kept"}
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory as /tmp is, and we are somebody without privileges, one of two users."""
+    if os.geteuid():
+        pytest.skip("only root can be two users")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o1777)
+        os.seteuid(US)
+        try:
+            yield folder
+        finally:
+            os.seteuid(0)
+
+
+@contextlib.contextmanager
+def them() -> Iterator[None]:
+    """What is done in the block, another user does."""
+    os.seteuid(0)
+    os.seteuid(THEM)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.seteuid(US)
+
+
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm", "state.db-journal", "state.db-lock"])
+def test_what_another_user_has_laid_there_is_not_taken_for_ours(name: str, shared: Path) -> None:
+    with them():
+        (shared / name).touch(0o666)
+        (shared / name).chmod(0o666)
+    with pytest.raises(StartError) as caught, claimed(shared / "state.db"):
+        pass
+    assert f"everyone may put files there, and {name} belongs to another user" in str(caught.value)
+    assert {path.name for path in shared.iterdir()} == {name}
+
+
+def test_a_link_that_another_user_has_laid_there_is_not_followed(shared: Path) -> None:
+    ours = shared / "ours"
+    ours.mkdir(mode=0o700)
+    with them():
+        (shared / "state.db").symlink_to(ours / "new")
+    with pytest.raises(StartError, match=r"state\.db belongs to another user"), claimed(shared / "state.db"):
+        pass
+    assert list(ours.iterdir()) == []
+
+
+def test_our_own_file_and_link_are_taken_there(shared: Path) -> None:
+    (shared / "link").symlink_to("state.db")
+    for _ in range(2):
+        with claimed(shared / "link") as real:
+            assert real.name == "state.db"
+            assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o660, 0o666])
+def test_a_mode_that_it_was_given_is_kept(mode: int, tmp_path: Path) -> None:
+    """As fsGroup of Kubernetes gives it, or a file system that knows no other."""
+    path = tmp_path / "state.db"
+    path.touch()
+    path.chmod(mode)
+    with claimed(path):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_volume_that_everyone_may_write_is_no_shared_directory(shared: Path) -> None:
+    """Volumes are, and the user of a container may change while its group may still write."""
+    os.seteuid(0)
+    shared.chmod(0o777)
+    (shared / "state.db").touch()
+    (shared / "state.db").chmod(0o666)
+    os.chown(shared / "state.db", THEM, THEM)
+    os.seteuid(US)
+    with claimed(shared / "state.db"):
+        pass
