@@ -235,7 +235,7 @@ async def test_auth_error_pauses_the_account_and_says_so() -> None:
         error = await failing(world)
         assert isinstance(error, AccountPaused)
         assert "main" in error.message
-        assert "2023-11-14T22:18:20Z" in error.message
+        assert "is paused until 2023-11-14T22:18:20Z or until" in error.message
         assert "Meter.AuthError: Authentication Failed." in error.message
         assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", Kind.AUTH, "REQ-1")
         assert "RAM action" in error.advice

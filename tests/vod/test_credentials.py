@@ -248,3 +248,24 @@ async def test_parts_from_anywhere(tmp_path: Path) -> None:
 async def test_parts_without_token() -> None:
     source = FromParts(PlainSecret("id", setting="a"), PlainSecret("secret", setting="b"))
     assert await source.get() == Credentials("id", "secret", None)
+
+
+async def test_every_printable_character_but_the_space_may_be_in_a_secret(tmp_path: Path) -> None:
+    printable = "".join(map(chr, range(ord("!"), ord("~") + 1)))
+    (tmp_path / "secret").write_text(f"{printable}\n")
+    assert await SecretFile(tmp_path / "secret").read() == printable
+
+
+async def test_a_space_at_the_end_of_a_file_is_not_taken_for_its_newline(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("value \n")
+    with pytest.raises(CredentialsError, match="holds a space"):
+        await SecretFile(tmp_path / "secret").read()
+
+
+async def test_a_file_may_be_as_long_as_the_error_says(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x" * 65_536)
+    assert len(await SecretFile(tmp_path / "secret").read()) == 65_536
+    (tmp_path / "secret").write_text("x" * 65_537)
+    with pytest.raises(CredentialsError, match="larger than 65536 bytes") as caught:
+        await SecretFile(tmp_path / "secret").read()
+    assert "one line" in caught.value.advice

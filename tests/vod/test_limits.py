@@ -234,6 +234,18 @@ async def test_another_rate_is_in_force_at_once() -> None:
     assert [later - earlier for earlier, later in pairwise(account.times)][1:] == pytest.approx([0.5] * 2)
 
 
+async def test_a_higher_rate_need_not_be_climbed_to() -> None:
+    account = Account(rate=4)
+    account.limits.change(requests_per_second=20, concurrency=4, calls_per_day=0)
+    assert (account.limits.requests_per_second, account.meter.rates) == (20, [4, 20])
+
+
+async def test_a_rate_that_stays_is_not_told_again() -> None:
+    account = Account(rate=4)
+    account.limits.change(requests_per_second=4, concurrency=9, calls_per_day=0)
+    assert account.meter.rates == [4]
+
+
 @pytest.mark.parametrize(("rate", "in_force", "at_most"), [(100, 4, 100), (2, 2, 2)])
 async def test_what_throttling_has_taught_outlives_another_rate(rate: float, in_force: float, at_most: float) -> None:
     account = Account(rate=8)

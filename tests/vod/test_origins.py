@@ -86,6 +86,11 @@ def test_sts_is_where_the_variables_say(variables: dict[str, str], endpoint: str
     assert origin == AssumedRole(ROLE, "someone", "x", 3600, endpoint)
 
 
+def test_the_role_that_a_key_assumes_may_stand_in_a_variable() -> None:
+    found = only(Asked("ram_role_arn"), ALIBABA_CLOUD_ROLE_ARN=ROLE)
+    assert found == AssumedRole(ROLE, "aliyun-vod-exporter", None, 3600, "sts.aliyuncs.com")
+
+
 @pytest.mark.parametrize(
     ("provider", "variables", "said"),
     [
@@ -94,6 +99,16 @@ def test_sts_is_where_the_variables_say(variables: dict[str, str], endpoint: str
             "oidc_role_arn",
             {"ALIBABA_CLOUD_ROLE_ARN": ROLE, "ALIBABA_CLOUD_OIDC_TOKEN_FILE": ""},
             "oidc_provider_arn, oidc_token_file. Set beside it what is missing, or ALIBABA_CLOUD_OIDC_PROVIDER_ARN,",
+        ),
+        (
+            "oidc_role_arn",
+            {},
+            "oidc_role_arn needs role_arn, oidc_provider_arn, oidc_token_file. Set beside it what is",
+        ),
+        (
+            "oidc_role_arn",
+            {},
+            "missing, or ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
         ),
         (
             "ecs_ram_role",
@@ -144,6 +159,7 @@ def test_the_default_chain_has_every_place_there_is_in_alibaba_clouds_order(tmp_
     }
     found = origins(Asked(), variables)
     assert [type(origin) for origin in found] == [OidcRole, CliProfile, IniProfile, EcsRole, Uri]
+    assert found[-1] == Uri("http://127.0.0.1/keys?token=hunter2")
     assert "hunter2" not in repr(found)
     assert found[2] == IniProfile(tmp_path / ".alibabacloud/credentials.ini", "default", EcsRole("role"))
 

@@ -137,6 +137,8 @@ def test_what_is_no_number(wire: str, written: str) -> None:
     if written not in ("NaN", "Infinity", "-Infinity"):
         assert wire in error.message
         assert len(error.message) < 300
+    if written.startswith('"'):
+        assert error.message.startswith(f"QoeInfoList[0].{wire} ")
 
 
 def test_message_names_the_row_and_the_request() -> None:
@@ -171,6 +173,19 @@ def test_total_count(total: object, read: int | None) -> None:
 @pytest.mark.parametrize("total", [-1, 0.5, "-1", "many", "", True, [], {}, "1e400"])
 def test_total_count_that_is_none(total: object) -> None:
     assert "TotalCount" in refused(body(TotalCount=total)).message
+
+
+@pytest.mark.parametrize("field", ["TotalCount", "PageNo"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (-1, "is -1, not a whole number from 0"),
+        ("many", "is 'many', not a number"),
+        ("1e400", "is not a finite number"),
+    ],
+)
+def test_a_count_that_is_none_is_named_with_what_is_wrong(field: str, value: object, said: str) -> None:
+    assert refused(body(**{field: value})).message == f"{field} {said}"
 
 
 @pytest.mark.parametrize("media_id", [None, "", 7, True, [], {}, "a\ufffd", "\ud83d"])
@@ -354,6 +369,23 @@ async def test_page_asks_and_decodes() -> None:
     assert client.asked == [
         ("DescribeVodMediaPlayData", "2017-03-21", {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"})
     ]
+
+
+async def test_a_media_and_an_order_are_asked_for_by_their_names() -> None:
+    client = Recorder()
+    media_id = decode(EXAMPLE).rows[0].media_id
+
+    await PlayData(client).page(DAY, page=1, page_size=9, media_id=media_id, order_by=Measure.PLAY_DURATION)
+
+    ((_, _, asked),) = client.asked
+    assert asked == {
+        "PlayDate": "20240322",
+        "PageNo": "1",
+        "PageSize": "9",
+        "MediaId": media_id,
+        "OrderName": "PlayDuration",
+        "OrderType": "DESC",
+    }
 
 
 async def test_page_must_agree_with_what_was_asked() -> None:

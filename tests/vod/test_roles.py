@@ -4,12 +4,15 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
+import trustme
 
 from exporter.errors import StartError
 from exporter.vod.credentials import Credentials, FromEnvironment
-from exporter.vod.refreshing import Refreshed
+from exporter.vod.refreshing import MARGIN, Refreshed
 from exporter.vod.roles import provided
-from tests.vod.fakes import KEY, FakeSource
+from tests.vod.fakes import KEY, Clock, FakeSource
+from tests.vod.standins import Sts, listening
 from tests.vod.test_origins import RRSA, Asked
 
 if TYPE_CHECKING:
@@ -64,6 +67,11 @@ async def test_with_nothing_configured_it_says_what_can_be() -> None:
         ("env", {}, "account main: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is not set"),
         ("env", RRSA, "account main: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is not set"),
         ("default", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id"}, "variable ALIBABA_CLOUD_ACCESS_KEY_SECRET is not set"),
+        (
+            "default",
+            {**RRSA, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret"},
+            "environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is not set. Set ALIBABA_CLOUD_ACCESS_KEY_ID",
+        ),
         ("ram_role_arn", RRSA, "account main: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is not set"),
         ("ram_role_arn", ENVIRONMENT, "account main: provider ram_role_arn needs role_arn"),
         ("profile", {}, "account main: provider profile: HOME is not set"),
@@ -100,3 +108,26 @@ async def test_a_profile_of_the_home_directory_is_found_by_default(tmp_path: Pat
     )
     source = await provided("main", Asked(), None, {"HOME": str(tmp_path)})
     assert await source.get() == Credentials("i", "s")
+
+
+async def test_a_role_is_assumed_with_the_environments_key_and_again_before_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The library asks the machine's clock whether keys have expired: these have some time left by both.
+    sts = Sts()
+    ca, clock = trustme.CA(), Clock(sts.keys.expires - 3600)
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    key_id, secret, _ = sts.start
+    variables = {"ALIBABA_CLOUD_ACCESS_KEY_ID": key_id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret}
+    with listening(sts, ca) as sts.host, structlog.testing.capture_logs() as logs:
+        asked = Asked("ram_role_arn", role_arn=ROLE, sts_endpoint=sts.host)
+        source = await provided("main", asked, None, variables, now=clock.now, monotonic=clock.monotonic)
+
+        given = await source.get()
+        assert given == Credentials("STS.role-key-id", "role-secret-0123456789", "role-token-0123456789")
+        assert [line["account"] for line in logs] == ["main"]
+
+        clock.elapsed += 3600 - MARGIN
+        await source.get()
+    assert len(sts.asked) == 2

@@ -183,3 +183,7 @@ async def test_every_attempt_has_its_own_nonce_and_date() -> None:
         await client.post("http://127.0.0.1/")
     assert seen[0][0] != seen[1][0]
     assert [date for _, date in seen] == ["1970-01-01T00:00:00Z", "1970-01-01T00:00:01Z"]
+
+
+def test_all_but_a_few_characters_of_the_query_are_encoded() -> None:
+    assert canonical_query([("b", "x/y?z&=+ *"), ("a", "-_.~")]) == "a=-_.~&b=x%2Fy%3Fz%26%3D%2B%20%2A"

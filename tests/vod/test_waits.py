@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ LIMIT = "Limit:1,Remain:{remain},TimeLeft:{left},Reset:1234"
         ({"x-ratelimit-user": LIMIT.format(remain=0, left=3000)}, 3.0),
         ({"x-ratelimit-user": " Limit: 1, Remain: 0, TimeLeft: 3000 "}, 3.0),
         ({"x-ratelimit-user": "TimeLeft:3000"}, 3.0),
+        ({"x-ratelimit-user": LIMIT.format(remain=7, left=9000)}, None),
         (
             {
                 "x-ratelimit-user-api": LIMIT.format(remain=0, left=2000),
@@ -69,6 +72,7 @@ def test_hostile_headers_name_no_wait_or_a_bearable_one(headers: dict[str, str])
         ("Tue, 14 Nov 2023 22:13:20 GMT", 0.0),
         ("Tue, 14 Nov 2023 22:13:00 GMT", 20.0),
         ("Tue, 14 Nov 2023 22:14:00 -0000", -40.0),
+        ("Wed, 15 Nov 2023 06:13:20 +0800", 0.0),
         ("", None),
         ("yesterday", None),
         ("Tue, 99 Nov 2023 22:14:00 GMT", None),
@@ -76,3 +80,17 @@ def test_hostile_headers_name_no_wait_or_a_bearable_one(headers: dict[str, str])
 )
 def test_clock_offset(date: str, offset: float | None) -> None:
     assert clock_offset({"date": date}, NOW) == offset
+
+
+def test_without_a_date_nothing_is_known_of_the_clock() -> None:
+    assert clock_offset({}, NOW) is None
+
+
+def test_a_date_without_a_zone_is_not_in_that_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        assert clock_offset({"date": "Tue, 14 Nov 2023 22:14:00 -0000"}, NOW) == -40
+    finally:
+        monkeypatch.undo()
+        time.tzset()
