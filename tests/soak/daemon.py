@@ -1,0 +1,145 @@
+"""The daemon, one life after the other: started, killed, hung up, scraped and measured."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.e2e.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+_PATIENCE: Final = 60.0
+_GLANCE: Final = 0.02
+_PAGE: Final = resource.getpagesize()
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What the process holds, at `at` (seconds since 1970): resident bytes and open descriptors."""
+
+    at: float
+    resident: int
+    descriptors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The storage in bytes: its file, and SQLite's write-ahead log beside it."""
+
+    file: int
+    log: int
+
+
+@dataclass
+class Life:
+    """From a start to an end; `sizes` are taken while nothing is polled."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    sizes: list[Size] = field(default_factory=list)
+
+    def measure(self, at: float) -> None:
+        pid = self.process.pid
+        resident = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+        self.sizes.append(Size(at, resident, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())))
+
+
+class Daemon:
+    """At most one life at a time, always at the same address, with the same storage, in the same folder."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.storage = folder / "vod.db"
+        self.lives: list[Life] = []
+        self._environ = {**os.environ, **environ}
+        self._port = free_port()
+
+    @property
+    def life(self) -> Life:
+        """The last one."""
+        return self.lives[-1]
+
+    @property
+    def lives_now(self) -> bool:
+        return bool(self.lives) and self.life.process.poll() is None
+
+    def start(self) -> None:
+        """A new life; returns once it can be scraped. Raises AssertionError with what it said when it ended instead."""
+        log = self.folder / f"life{len(self.lives):03}.log"
+        process = self._started(log)
+        self.lives.append(Life(process, log))
+        end = time.monotonic() + _PATIENCE
+        while b"listening" not in log.read_bytes():
+            assert process.poll() is None, f"it did not start:\n{log.read_text()}"
+            assert time.monotonic() < end, f"it did not start within {_PATIENCE:.0f} s:\n{log.read_text()}"
+            time.sleep(_GLANCE)
+
+    def fails_to_start(self) -> int:
+        """The exit status of a start that is expected to come to nothing, which is no life."""
+        return self._started(self.folder / "refused.log").wait(_PATIENCE)
+
+    def _started(self, log: Path) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "exporter", "serve"]
+        argv += [f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.path={self.storage}"]
+        with log.open("wb") as stderr:
+            return subprocess.Popen(argv, cwd=self.folder, stderr=stderr, env=self._environ)
+
+    def scrape(self) -> str | None:
+        """As Prometheus does; None where nobody is there."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/metrics")
+                answer = connection.getresponse()
+                text = answer.read().decode()
+            except (OSError, http.client.HTTPException):
+                return None
+        assert answer.status == http.client.OK, f"a scrape was answered with {answer.status}: {text}"
+        return text
+
+    def hang_up(self) -> None:
+        self.life.process.send_signal(signal.SIGHUP)
+
+    def kill(self) -> None:
+        """By nobody's leave; may be called from any thread."""
+        self.life.process.send_signal(signal.SIGKILL)
+
+    def ended(self) -> int:
+        """The exit status of the life that was told to end, or killed."""
+        return self.life.process.wait(_PATIENCE)
+
+    def stop(self) -> int:
+        """The exit status after SIGTERM."""
+        self.life.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def stored(self) -> Stored:
+        """How large the storage is now."""
+        log = Path(f"{self.storage}-wal")
+        return Stored(self.storage.stat().st_size, log.stat().st_size if log.exists() else 0)
+
+    def blemishes(self, secrets: Collection[str]) -> list[str]:
+        """What no log may hold."""
+        logs = {life.log.name: life.log.read_text() for life in self.lives}
+        return [
+            *(f"{name}: {line}" for name, log in logs.items() for line in log.splitlines() if "Traceback" in line),
+            *(f"{name} holds a secret" for name, log in logs.items() if any(secret in log for secret in secrets)),
+        ]
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.lives_now:
+            self.life.process.kill()
+        for life in self.lives:
+            life.process.wait()

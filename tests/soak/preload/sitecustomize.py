@@ -1,0 +1,43 @@
+"""The clocks of this process with the seconds added that the soak has skipped; Python imports this before all else.
+
+Not libfaketime: it changes the clocks of C too, by which a thread waits for the interpreter, and those waits then end
+late or never. What Python code asks is what the program goes by; locks and sockets go on by the true clocks.
+"""
+
+import datetime as dt
+import mmap
+import os
+import struct
+import time
+from datetime import datetime as _datetime
+from pathlib import Path
+from typing import Any
+
+if "SOAK_CLOCK" in os.environ:
+    with Path(os.environ["SOAK_CLOCK"]).open("rb") as _file:
+        _ahead = mmap.mmap(_file.fileno(), 16, access=mmap.ACCESS_READ)
+    _time, _monotonic = time.time, time.monotonic
+
+    def wall() -> float:
+        """Seconds since 1970."""
+        ahead: float = struct.unpack_from("d", _ahead, 0)[0]
+        return _time() + ahead
+
+    def monotonic() -> float:
+        """Seconds that never go back."""
+        ahead: float = struct.unpack_from("d", _ahead, 8)[0]
+        return _monotonic() + ahead
+
+    class _Kind(type):
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, _datetime)
+
+    class Skipping(_datetime, metaclass=_Kind):
+        """A datetime whose now is ours; what C has made is one too."""
+
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            return _datetime.fromtimestamp(wall(), tz)
+
+    time.time, time.monotonic = wall, monotonic
+    dt.datetime = Skipping  # type: ignore[misc]  # whoever imports it from now on has this one
