@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(VENV)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench faults chart dashboards calls lock clean
+.PHONY: help demo test lint format bench faults fuzz soak mutants audit sbom chart dashboards calls lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,27 @@ bench: $(VENV)/.dev ## how fast, as ratios within one run; no test depends on it
 
 faults: $(VENV)/.dev ## every fault at every moment, as a table
 	$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(VENV)/.dev ## search for inputs nobody thought of; --seconds=N for each target
+	$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m tests.stateful
+
+soak: $(VENV)/.dev ## ninety simulated days under faults, reloads and kill -9, as a table
+	$(BIN)/python -m tests.soak $(ARGS)
+
+mutants: $(VENV)/.dev ## every small change of core and vod, and whether a test notices; or those of ARGS
+	$(BIN)/python -m tests.mutation $(ARGS)
+
+audit: $(VENV)/.dev ## known vulnerabilities of what is locked; without a network it says that nothing was audited
+	$(BIN)/python -m tests.security.audit $(ARGS)
+
+sbom: $(VENV)/.dev ## what the image holds, as CycloneDX, into dist/sbom.cdx.json
+	rm -rf $(VENV)/image && mkdir -p dist
+	$(PYTHON) -m venv --without-pip $(VENV)/image
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir=$(VENV)/image/dist .
+	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --require-hashes -r requirements-roles.lock
+	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --no-index --no-deps --find-links=$(VENV)/image/dist aliyun-vod-exporter
+	$(BIN)/python -m cyclonedx_py environment --output-reproducible --output-file=dist/sbom.cdx.json $(VENV)/image/bin/python
 
 chart: $(VENV)/.dev ## the chart's values.yaml and README table from its schema
 	$(BIN)/python -m tests.deploy.chart_values
@@ -66,8 +87,8 @@ lock: | $(VENV)/bin/python ## resolve the dependencies again, for every Python a
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --output-file requirements.lock
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --constraint requirements.lock --output-file requirements-roles.lock
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group dev --constraint requirements-roles.lock --output-file requirements-dev.lock
-	printf 'hatchling\nsetuptools\n' | $(UV) pip compile $(LOCK_FLAGS) --constraint requirements-dev.lock --output-file requirements-build.lock -
+	printf 'cyclonedx-bom\nhatchling\nsetuptools\n' | $(UV) pip compile $(LOCK_FLAGS) --constraint requirements-dev.lock --output-file requirements-build.lock -
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 clean: ## back to what git knows
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
