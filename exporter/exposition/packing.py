@@ -23,10 +23,12 @@ _RAW_DEFLATE: Final = -15
 _BEGINNING: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 # An empty last block (RFC 1951, 3.2.6): everything before it may be of any number of runs.
 _END: Final = b"\x03\x00"
-# The fewer there are, the cheaper is a scrape: each is handed to the kernel as a whole. When a run changes, its body is
-# put together again, which is no more than copying.
+# What a run that changes makes count again: so many runs, or so many bytes.
+_GROUP_RUNS: Final = 24
+_GROUP_BYTES: Final = 262_144
+# What it makes copy again: so many groups. The larger a body, the cheaper a scrape: the kernel gets it as a whole.
+_BODY_GROUPS: Final = 8
 _BODY_BYTES: Final = 1_048_576
-_BODY_RUNS: Final = 192
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,24 @@ class _Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class _Body:
-    """Some runs in a row; it holds on to them, so that their `id` stays theirs."""
+class _Group:
+    """Some runs in a row: `length` bytes of text with the checksum `crc`, `size` bytes compressed.
+
+    It holds on to the runs, so that their `id` stays theirs; so does a body to its groups.
+    """
 
     runs: tuple[Run, ...]
-    body: bytes
     crc: int
     length: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """Some groups in a row, put together."""
+
+    groups: tuple[_Group, ...]
+    body: bytes
 
 
 class Packer:
@@ -108,6 +121,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._pieces: dict[tuple[int, ...], _Joined] = {}
+        self._groups: dict[tuple[int, ...], _Group] = {}
         self._bodies: dict[tuple[int, ...], _Body] = {}
 
     def pack(self, runs: Iterable[Run | Sequence[bytes]]) -> Packed:
@@ -116,15 +130,17 @@ class Packer:
         Pieces are compressed again when any of their sequence is another object.
         """
         pieces, self._pieces = self._pieces, {}
+        known, self._groups = self._groups, {}
         bodies, self._bodies = self._bodies, {}
         whole = [each if isinstance(each, Run) else self._compressed(each, pieces) for each in runs]
-        packed: list[bytes] = []
+        groups = [self._group(some, known) for some in _together(whole)]
         crc = length = 0
-        for some in _together(whole):
-            body = self._body(b"" if packed else _BEGINNING, some, bodies)
-            packed.append(body.body)
-            crc = isal_zlib.crc32_combine(crc, body.crc, body.length)
-            length += body.length
+        for group in groups:
+            crc = isal_zlib.crc32_combine(crc, group.crc, group.length)
+            length += group.length
+        packed: list[bytes] = []
+        for some in _in_bodies(groups):
+            packed.append(self._body(b"" if packed else _BEGINNING, some, bodies))
         return Packed(tuple(whole), tuple(packed), crc, length)
 
     def _compressed(self, pieces: Sequence[bytes], known: dict[tuple[int, ...], _Joined]) -> Run:
@@ -133,28 +149,49 @@ class Packer:
         self._pieces[key] = joined
         return joined.run
 
-    def _body(self, head: bytes, runs: Sequence[Run], known: dict[tuple[int, ...], _Body]) -> _Body:
-        key = (len(head), *map(id, runs))
-        body = self._bodies[key] = known.get(key) or _one(head, runs)
-        return body
+    def _group(self, runs: Sequence[Run], known: dict[tuple[int, ...], _Group]) -> _Group:
+        key = tuple(map(id, runs))
+        group = self._groups[key] = known.get(key) or _counted(runs)
+        return group
+
+    def _body(self, head: bytes, groups: Sequence[_Group], known: dict[tuple[int, ...], _Body]) -> bytes:
+        key = (len(head), *map(id, groups))
+        joined = known.get(key)
+        if joined is None:
+            joined = _Body(tuple(groups), b"".join([head, *(run.deflated for group in groups for run in group.runs)]))
+        self._bodies[key] = joined
+        return joined.body
 
 
 def _together(runs: Iterable[Run]) -> Iterator[Sequence[Run]]:
-    """As many runs as go into one body; mostly by their number, so that one that grows does not move the others."""
+    """As many runs as go into a group; mostly by their number, so that one that grows does not move the others."""
     some: list[Run] = []
     size = 0
     for run in runs:
-        if size + len(run.deflated) > _BODY_BYTES or len(some) == _BODY_RUNS:
+        more = len(run.deflated)
+        if size + more > _GROUP_BYTES or len(some) == _GROUP_RUNS:
             yield some
             some, size = [], 0
         some.append(run)
-        size += len(run.deflated)
+        size += more
     yield some
 
 
-def _one(head: bytes, runs: Sequence[Run]) -> _Body:
+def _in_bodies(groups: Iterable[_Group]) -> Iterator[Sequence[_Group]]:
+    some: list[_Group] = []
+    size = 0
+    for group in groups:
+        if some and (size + group.size > _BODY_BYTES or len(some) == _BODY_GROUPS):
+            yield some
+            some, size = [], 0
+        some.append(group)
+        size += group.size
+    yield some
+
+
+def _counted(runs: Sequence[Run]) -> _Group:
     crc = length = 0
     for run in runs:
         crc = isal_zlib.crc32_combine(crc, run.crc, run.length)
         length += run.length
-    return _Body(tuple(runs), b"".join([head, *(run.deflated for run in runs)]), crc, length)
+    return _Group(tuple(runs), crc, length, sum(len(run.deflated) for run in runs))

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from exporter.core import days
 from exporter.simulator.faults import Fault
 from exporter.simulator.settings import Settings
-from exporter.web.security import HEADERS, routes
+from exporter.web.routes import routes
+from exporter.web.security import HEADERS
 from exporter.web.server import bound, serving, urls
 from exporter.web.status.routes import status_routes
 from tests.stage import CONFIGURATION, NOON, staged
