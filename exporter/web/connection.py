@@ -229,7 +229,8 @@ class Connection(H11Protocol):
                     self.reading_since = self.moved_at
                 await send(message)
             elif len(body := message.get("body", b"")) > self._piece_bytes and scope["method"] != "HEAD":
-                self.held = len(body)
+                # What everybody gets is kept anyway; a copy is made of no more than a piece.
+                self.held = self._piece_bytes if message.get("shared") else len(body)
                 self._crowd.takes(self)
                 for begin in range(0, len(body), self._piece_bytes):
                     piece = body[begin : begin + self._piece_bytes]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
 TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
 BODY = bytes(range(256)) * 40_000
@@ -34,8 +35,22 @@ async def echo(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
 
+class Shared(Response):
+    """An answer that is the same object for all who ask."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(BODY)).encode())]}
+        )
+        await send({"type": "http.response.body", "body": BODY, "shared": True})
+
+
+async def shared(_request: Request) -> Response:
+    return Shared()
+
+
 APP = Starlette(
-    routes=[Route("/large", large), Route("/echo", echo, methods=["POST"])],
+    routes=[Route("/large", large), Route("/shared", shared), Route("/echo", echo, methods=["POST"])],
 )
 # What has a limit in a test is ended within a second or two; all else has the time it needs.
 QUICK = Limits(request_seconds=0.2)
@@ -210,6 +225,19 @@ async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Pa
         got = [len(await rest(reader)) for reader, _ in stuck]
         assert sum(size == len(BODY) for size in got) <= 2
         assert sum(size < len(BODY) for size in got) >= 4
+
+
+async def test_of_what_everybody_gets_no_more_is_held_for_each_than_a_piece() -> None:
+    client = Client(tls=False, path="/shared")
+    limits = Limits(held_bytes=len(BODY), roomy=0)
+    async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(connected(port)) for _ in range(6)]
+        begun = []
+        for reader, writer in slow:
+            writer.write(client.request())
+            begun.append(await reader.readuntil(b"\r\n\r\n"))
+        for head, (reader, _) in zip(begun, slow, strict=True):
+            assert parsed(head + await rest(reader)).body == BODY
 
 
 async def test_a_crowd_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
