@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -60,12 +60,12 @@ class Scheduler:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             # The default grace of a second drops every run that comes late, on a busy loop or after a laptop slept.
-            job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
+            # One poll at a time is seen to in `_run`: APScheduler's own limit would warn of it beside what we say.
+            job_defaults={"max_instances": sys.maxsize, "coalesce": True, "misfire_grace_time": None},
         )
 
     async def __aenter__(self) -> Self:
         """Begin: every query is due at once."""
-        self._scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
         for query in self._queries.values():
             self._add(query)
         self._scheduler.start()
@@ -160,6 +160,10 @@ class Scheduler:
     async def _run(self, name: str) -> None:
         """One run; the poll is a task of its own because APScheduler prints a traceback for a cancelled run."""
         query = self._queries[name]
+        if name in self._runs:
+            self._schedule.poll_skipped(name)
+            self._tell_next(query)
+            return
         poll = asyncio.ensure_future(self._poll(query))
         self._runs[name] = _Run(asyncio.current_task(), poll)
         try:
@@ -169,10 +173,6 @@ class Scheduler:
                 poll.result()  # a defect: APScheduler logs it and goes on
         finally:
             del self._runs[name]
-
-    def _skipped(self, event: JobSubmissionEvent) -> None:
-        self._schedule.poll_skipped(event.job_id)
-        self._tell_next(self._queries[event.job_id])
 
     def _tell_next(self, query: Query) -> None:
         job = self._scheduler.get_job(query.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.errors import StartError
 from exporter.simulator.faults import Fault
+from exporter.storage.reading import read_slices
 from tests.stage import CONFIGURATION, Clock, Stage, staged
 
 if TYPE_CHECKING:
@@ -76,6 +78,29 @@ async def test_a_poll_that_fails_after_a_restart_keeps_what_storage_knew(tmp_pat
         stage.simulator.change(faults=(Fault("Meter.DataSourceQueryError"),))
         assert await stage.poll(later=900) == "failure"
         assert await stage.plays(0) == before
+
+
+async def test_a_clock_that_is_far_ahead_at_the_start_costs_nothing_that_is_known(tmp_path: Path) -> None:
+    text, clock, ahead = f"storage: {{retention: 31d}}\n{CONFIGURATION}", Clock(), 300 * DAY
+    async with staged(clock=clock, storage=tmp_path / "vod.db", days_ago="[1, 2, 8, 9]", text=text) as stage:
+        for _ in range(3):
+            await stage.poll(later=900)
+        before = await exposed(stage)
+    stored = read_slices(tmp_path / "vod.db", date.min)
+
+    clock.at += ahead
+    async with staged(clock=clock, storage=tmp_path / "vod.db", days_ago="[1, 2, 8, 9]", text=text) as stage:
+        stage.simulator.change(clock_offset=-ahead)
+        assert await stage.poll() == "failure"
+        assert await exposed(stage) == []
+        clock.at -= ahead
+        stage.simulator.change(clock_offset=0.0)
+        assert await exposed(stage) == before
+        stage.simulator.journal.forget()
+        assert await stage.poll(later=900) == "success"
+        assert not stage.simulator.journal.calls, "all of it is settled"
+
+    assert read_slices(tmp_path / "vod.db", date.min) == stored
 
 
 async def test_calls_spent_today_are_remembered(tmp_path: Path) -> None:

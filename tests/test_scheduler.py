@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -71,16 +72,22 @@ async def test_a_query_is_polled_again_every_interval() -> None:
         await polls.until(4)
 
 
-async def test_a_poll_under_way_is_never_joined_by_a_second_one_of_its_query() -> None:
+async def test_a_poll_under_way_is_never_joined_by_a_second_one_of_its_query(caplog: pytest.LogCaptureFixture) -> None:
     polls, told = Polls(), Told()
     polls.hold.clear()
+    caplog.set_level(logging.WARNING, "apscheduler")
 
     async with Scheduler([query(everything, every=0.01)], polls, told):
-        while told.skipped["q"] < 2:
+        await polls.until(1)
+        due, enough = told.next["q"], told.skipped["q"] + 2
+        while told.skipped["q"] < enough:
             await asyncio.sleep(0.001)
         assert polls.begun == ["q"]
+        assert told.next["q"] > due
         polls.hold.set()
         await polls.until(3)
+    said = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == [], "who is told of it says so, and nobody else"
 
 
 async def test_leaving_cancels_polls_under_way_and_waits_for_them(caplog: pytest.LogCaptureFixture) -> None:

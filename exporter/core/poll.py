@@ -140,16 +140,20 @@ class Poller:
         ended_at = self._now()
         self._ended_at[query.name] = ended_at
         outcomes = tuple(poll.result() for poll in polls)
-        self._publish([outcome.slice for outcome in outcomes])
+        self._publish(outcomes, min(started_at, ended_at))
         return PollReport(query, started_at, ended_at, outcomes, _result(outcomes))
 
-    def _publish(self, polled: list[Slice]) -> None:
+    def _publish(self, outcomes: tuple[SliceOutcome, ...], now: float) -> None:
         """Show what was learnt of some slices, and forget the days that nobody can look at any more."""
-        oldest = days.play_date(self._now(), days.OLDEST_DAYS_AGO + 1)
-        learnt = [self._known[slice_] for slice_ in polled if slice_ in self._known]
-        self.snapshot = self.snapshot.with_(learnt).since(oldest)
-        for slice_ in [slice_ for slice_ in self._known if slice_.play_date < oldest]:
-            del self._known[slice_]
+        polled = (outcome.slice for outcome in outcomes)
+        self.snapshot = self.snapshot.with_(self._known[slice_] for slice_ in polled if slice_ in self._known)
+        if not any(outcome.answered for outcome in outcomes):
+            # The service refuses whose clock is wrong: a clock that is ahead must not cost what is known.
+            return
+        oldest = days.play_date(now, days.OLDEST_DAYS_AGO + 1)
+        self.snapshot = self.snapshot.since(oldest)
+        for slice_ in [slice_ for slice_ in {*self._known, *self._asking} if slice_.play_date < oldest]:
+            self._known.pop(slice_, None)
             self._asking.pop(slice_, None)
             self._short.pop(slice_, None)
 

@@ -7,15 +7,16 @@ import errno
 import os
 import sqlite3
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.days import OLDEST_DAYS_AGO
 from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, damaged, refusal, unusable
 from exporter.storage.reading import heads, load
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
-    from datetime import date
     from pathlib import Path
 
     from exporter.core.model import Slice, SliceData
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # Another program that looks into the file may keep us waiting so long; stopping takes less than 5 s all the same.
 _BUSY_SECONDS: Final = 2.0
 _LARGEST_WAL_LEFT_BYTES: Final = 16 * 1024 * 1024
+_MONTH: Final = timedelta(OLDEST_DAYS_AGO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,6 @@ class Database:
         self._path = path
         self._real = real
         self._opened = real.stat()
-        self._oldest: date | None = None
 
     def calls(self) -> dict[str, tuple[date, int]]:
         """By account, the last day it spent calls on, and how many. Raises StartError."""
@@ -61,19 +62,25 @@ class Database:
             raise unusable(self._path, error) from error
 
     def load(self, oldest: date) -> tuple[SliceData, ...]:
-        """Every slice whose play date is `oldest` or later. Raises StartError."""
+        """Every slice whose play date is `oldest` or later; where all are earlier, the last month kept.
+
+        A clock that is ahead at the start hides nothing so, for when it is right again. Raises StartError.
+        """
         try:
+            (newest,) = self._connection.execute("SELECT max(play_date) FROM slice").fetchone()
+            if newest is not None and newest < oldest.isoformat():
+                oldest = date.fromisoformat(newest) - _MONTH
             return load(self._connection, oldest)
         except SqliteTrouble as error:
             raise unusable(self._path, error) from error
 
-    def write(self, batch: Batch, oldest: date) -> None:
-        """Write a batch, and forget the days before `oldest`. Raises sqlite3.Error or OSError, nothing written."""
+    def write(self, batch: Batch, oldest: date | None = None) -> None:
+        """Write a batch, and forget days before `oldest`, if given. Raises sqlite3.Error, OSError, nothing written."""
         # SQLite would go on writing into a file that nobody can open any more.
         if not os.path.samestat(self._real.stat(), self._opened):
             raise OSError(errno.ESTALE, "another file has taken its place", str(self._path))
         with _transaction(self._connection) as connection:
-            if oldest != self._oldest:
+            if oldest is not None:
                 connection.execute("DELETE FROM slice WHERE play_date < ?", [oldest.isoformat()])
                 connection.execute("DELETE FROM calls WHERE day < ?", [oldest.isoformat()])
             for data in batch.slices.values():
@@ -82,11 +89,10 @@ class Database:
                 "REPLACE INTO calls (account, day, calls, seal) VALUES (?, ?, ?, ?)",
                 [codec.encode_calls(account, day, calls) for account, (day, calls) in batch.calls.items()],
             )
-        self._oldest = oldest
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, oldest: date, migrations: Sequence[Migration]) -> Generator[Database]:
+def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database]:
     """Claim, check, and bring up to date a file, create it where there is none. Raises StartError."""
     with claimed(path) as real, contextlib.ExitStack() as stack:
         try:
@@ -97,10 +103,10 @@ def opened(path: Path, *, oldest: date, migrations: Sequence[Migration]) -> Gene
             _migrate(connection, path, migrations)
             _settings(connection, path)
             for _ in heads(connection):
-                pass  # nothing is deleted, for its age or otherwise, from a file that is not as we wrote it
+                pass  # nothing is written to a file, nor forgotten of it, that is not as we wrote it
             database = Database(connection, path, real)
             database.calls()
-            database.write(Batch(), oldest)
+            database.write(Batch())
         except SqliteTrouble as error:
             raise unusable(path, error) from error
         yield database

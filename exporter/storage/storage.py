@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from exporter.core import days
 from exporter.storage.database import Batch, Database, opened
+from exporter.storage.forgetting import oldest_kept
 from exporter.storage.schema import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -82,16 +82,15 @@ class Storage:
     ) -> AsyncGenerator[Storage]:
         """Open the file, or create it, for this process alone; on leaving, what is unsaved is written.
 
-        `retention` in seconds: play dates before that are forgotten. Raises StartError, the file as it was, where it
-        is a directory, not to be written, not ours, damaged, of a newer version, or in use.
+        `retention` in seconds: older play dates are forgotten as newer ones are saved. Raises StartError, the file as
+        it was, where it is a directory, not to be written, not ours, damaged, of a newer version, or in use.
         """
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="storage") as thread:
             held = contextlib.ExitStack()
 
             def start() -> tuple[Database, dict[str, tuple[date, int]]]:
-                oldest = _oldest(now(), retention)
-                database = held.enter_context(opened(path, oldest=oldest, migrations=migrations))
+                database = held.enter_context(opened(path, migrations=migrations))
                 return database, database.calls()
 
             try:
@@ -106,7 +105,10 @@ class Storage:
                 await loop.run_in_executor(thread, held.close)
 
     async def load(self, oldest: date) -> tuple[SliceData, ...]:
-        """Everything kept of play dates from `oldest` on, equal to what was saved. Raises StartError."""
+        """Everything kept of play dates from `oldest` on, equal to what was saved. Raises StartError.
+
+        Where all that is kept is older, the clock is ahead or the exporter was away for long: then the last month kept.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._database.load, oldest)
 
     async def save(self, learnt: Iterable[SliceData]) -> None:
@@ -118,7 +120,7 @@ class Storage:
         await asyncio.shield(self._write_soon())
 
     def keep_for(self, retention: float) -> None:
-        """Forget play dates older than so many seconds with the next write."""
+        """Forget play dates older than so many seconds with the next slices that are saved."""
         self._retention = retention
 
     def calls_spent(self, account: str, day: date) -> int:
@@ -144,14 +146,17 @@ class Storage:
         loop = asyncio.get_running_loop()
         while self._unsaved:
             batch, self._unsaved = self._unsaved, Batch()
-            oldest = _oldest(self._now(), self._retention)
             try:
-                await loop.run_in_executor(self._thread, self._database.write, batch, oldest)
+                await loop.run_in_executor(self._thread, self._put, batch, self._now(), self._retention)
             except (sqlite3.Error, OSError) as error:
                 self._unsaved = batch.then(self._unsaved)
                 self._failed(error)
                 return
             self._succeeded()
+
+    def _put(self, batch: Batch, now: float, retention: float) -> None:
+        """In the thread: to look through so many zeros takes its time."""
+        self._database.write(batch, oldest_kept(batch.slices.values(), now, retention))
 
     async def _flush(self) -> None:
         if self._writing is not None:
@@ -185,8 +190,3 @@ class Storage:
         if self._failing:
             self._failing = False
             _log.info("storage recovered", path=str(self._path))
-
-
-def _oldest(now: float, retention: float) -> date:
-    """The oldest play date that is kept."""
-    return days.today(max(now - retention, 0.0))

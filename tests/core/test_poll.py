@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from itertools import count
 from threading import get_ident
 from typing import Any, ClassVar
 
@@ -579,6 +580,37 @@ async def test_a_poll_that_is_cancelled_publishes_nothing_and_the_next_one_works
     world.gate.set()
     await poller.poll(query(ids("a")))
     assert known_plays(poller, slice_) == {"a": 1}
+
+
+@pytest.mark.parametrize("wrong", range(6))
+async def test_a_clock_that_is_once_read_years_ahead_forgets_nothing(wrong: int) -> None:
+    world = World()
+    slice_ = world.put([row("a", 1)])
+    readings = count(-100)  # a poll reads its clock fewer times
+    poller = world.poller(now=lambda: world.now + (12 * 365 * 86_400 if next(readings) == wrong else 0))
+    await poller.poll(query(everything))
+    readings = count()
+
+    await poller.poll(query(everything))
+
+    assert next(readings) > wrong
+    assert known_plays(poller, slice_) == {"a": 1}
+
+
+async def test_while_the_service_refuses_all_nothing_is_forgotten_and_afterwards_what_is_old_is() -> None:
+    world = World()
+    slice_ = world.put([row("a", 1)])
+    poller = world.poller()
+    await poller.poll(query(everything))
+
+    world.now += 40 * 86_400
+    world.refuse = lambda *_: failure(Kind.CLOCK, "InvalidTimeStamp.Expired")
+    await poller.poll(query(everything))
+    assert known_plays(poller, slice_) == {"a": 1}
+
+    world.refuse = lambda *_: None
+    await poller.poll(query(everything))
+    assert slice_ not in poller.snapshot.slices
 
 
 async def test_a_settled_slice_is_not_asked_for_again_except_for_media_it_does_not_hold() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from structlog.testing import capture_logs
 
+from exporter.core import days
 from exporter.core.model import Dimensions, SliceData
 from exporter.errors import StartError
 from exporter.storage.schema import MIGRATIONS
@@ -69,7 +70,19 @@ async def test_only_days_from_the_oldest_on_are_loaded(place: Place) -> None:
 
     async with place.opened() as storage:
         assert await storage.load(TODAY) == (some(day=TODAY),)
-        assert await storage.load(TODAY + timedelta(days=1)) == ()
+
+
+async def test_the_last_month_kept_is_loaded_where_the_clock_is_ahead(place: Place) -> None:
+    month = [some(day=TODAY - timedelta(ago)) for ago in (30, 8, 0)]
+    await place.put(some(day=TODAY - timedelta(31)), *month)
+
+    async with place.opened() as storage:
+        assert by_slice(await storage.load(TODAY + timedelta(4000))) == by_slice(month)
+
+
+async def test_a_new_file_holds_nothing_from_any_day_on(place: Place) -> None:
+    async with place.opened() as storage:
+        assert await storage.load(TODAY) == ()
 
 
 async def test_slices_that_differ_in_one_filter_are_not_mixed_up(place: Place) -> None:
@@ -95,12 +108,46 @@ async def test_equal_texts_are_kept_once(place: Place) -> None:
     assert first.title is second.title
 
 
-async def test_days_beyond_retention_are_forgotten_at_the_start(place: Place) -> None:
+async def test_days_beyond_retention_are_forgotten_with_the_first_that_are_saved_after_the_start(place: Place) -> None:
     await place.put(some(day=YESTERDAY), some(day=TODAY))
 
     async with place.opened(retention=DAY_SECONDS / 2) as storage:
+        assert len(await storage.load(date.min)) == 2
+        await storage.save([some(day=TODAY)])
         assert await storage.load(date.min) == (some(day=TODAY),)
     assert await place.everything() == (some(day=TODAY),)
+
+
+async def test_a_process_that_never_lives_long_keeps_no_more_than_retention(place: Place) -> None:
+    """Three processes a day for twenty days, each of which polls once."""
+    kept = []
+    for _ in range(60):
+        place.clock.now += DAY_SECONDS / 3
+        async with place.opened(retention=5 * DAY_SECONDS) as storage:
+            await storage.save([some(day=days.today(place.clock.now))])
+            kept.append(len(await storage.load(date.min)))
+
+    assert kept[15:] == [6] * 45, "five days and the one that has begun"
+
+
+@pytest.mark.parametrize("kept", [(), (some(day=TODAY),)])
+async def test_a_clock_that_is_years_ahead_forgets_nothing(place: Place, kept: tuple[SliceData, ...]) -> None:
+    """At the start, while calls are counted, while what is known is saved, and over a restart."""
+    known = [some(day=TODAY - timedelta(ago)) for ago in (399, 200, 31, 1, 0)]
+    await place.put(*known)
+    place.clock.now += 12 * 365 * DAY_SECONDS
+    ahead = days.today(place.clock.now)
+    unheard = replace(some(day=ahead), answers={}, swept=None, rankings={}, ready=False)
+
+    for calls in (1, 2):
+        async with place.opened() as storage:
+            storage.record_calls("main", ahead, calls)
+            await storage.save([*kept, unheard])
+            await storage.save([])
+
+    place.clock.now -= 12 * 365 * DAY_SECONDS
+    await place.put(some(2, day=TODAY))
+    assert by_slice(await place.everything()) == by_slice([*known[:-1], some(2, day=TODAY), unheard])
 
 
 async def test_days_beyond_retention_are_forgotten_while_it_runs(place: Place) -> None:
