@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,12 +11,15 @@ from hypothesis import strategies as st
 from exporter.core import days
 from exporter.core.days import Settlement
 from exporter.core.learn import Lesson, learn, not_ready
-from exporter.core.model import Dimensions, Media, Query, Slice, SliceData
+from exporter.core.model import Answer, Dimensions, Media, Query, Slice, SliceData
 from exporter.core.publication import Publication, PublishedMedia, PublishedSlice, Rules
 from exporter.core.publishing import Publishing, publish
 from exporter.core.shard import Describes
 from exporter.core.snapshot import Snapshot
 from tests.core.world import ALL, NOON, TODAY, YESTERDAY, everything, ids, query, row, top
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -266,6 +270,190 @@ def test_a_title_told_by_a_clock_that_was_set_back_is_older_than_another() -> No
 
     known = known.with_([told(Dimensions(os="iOS"), NOON - 120, "other")])
     assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["one"]
+
+
+def settling(**lesson: object) -> list[Lesson]:
+    """The same three times: settled after that, the first time at noon."""
+    return [Lesson(NOON + polls * HOUR, **lesson) for polls in range(3)]  # type: ignore[arg-type]
+
+
+def test_a_settled_day_without_any_plays_is_shown_for_ever() -> None:
+    data = learnt(slice_of(), *settling(swept=True, total=0))
+
+    (published,) = seen(data, queries=(query(everything, days_ago=(20,)),), now=NOON + 19 * DAY).slices
+
+    assert (dict(published.rows), published.total, published.settled) == ({}, 0, True)
+
+
+def test_what_is_settled_stays_when_the_rest_of_its_slice_is_stale() -> None:
+    data = learnt(slice_of(), *settling(rows={"a": row("a", 3)}), Lesson(NOON + 3 * HOUR, {"b": row("b", 1)}))
+    asked = query(ids("a", "b"), days_ago=(20,))
+
+    publication = seen(data, queries=(asked,), now=NOON + 19 * DAY)
+
+    (published,) = publication.slices
+    assert (plays(published), published.settled) == ({"a": 3}, False)
+    assert publication.valid_until == days.next_midnight(NOON + 19 * DAY)
+
+
+def test_the_number_of_media_gets_stale_on_its_own() -> None:
+    data = learnt(slice_of(), Lesson(NOON - DAY, swept=True, total=7), Lesson(NOON, {"a": row("a", 3)}))
+    asked = query(ids("a"), days_ago=(1, 2))
+
+    (before,), (after,) = (seen(data, queries=(asked,), now=NOON + DAY - ago).slices for ago in (1, 0))
+
+    assert (before.total, after.total) == (7, None)
+    assert plays(before) == plays(after) == {"a": 3}
+
+
+def test_rows_of_everything_get_stale_one_by_one() -> None:
+    data = learnt(slice_of(), Lesson(NOON - DAY, {"a": row("a", 3)}), Lesson(NOON, {"b": row("b", 4)}))
+
+    (published,) = seen(data, queries=(query(everything, days_ago=(1, 2)),), now=NOON + DAY).slices
+
+    assert plays(published) == {"b": 4}
+
+
+def test_a_top_whose_ranking_is_stale_or_was_never_told_shows_no_media() -> None:
+    ranked = Lesson(NOON - DAY, {"a": row("a", 3)}, tops=((top(1), ("a",)),))
+    asked = query(top(1), days_ago=(1, 2))
+
+    for lessons in ([ranked, Lesson(NOON, {"a": row("a", 3)})], [Lesson(NOON, {"a": row("a", 3)})]):
+        (published,) = seen(learnt(slice_of(), *lessons), queries=(asked,), now=NOON + DAY).slices
+        assert (plays(published), published.settled) == ({}, False)
+
+
+def test_a_top_shows_no_zero_of_its_own() -> None:
+    ranked = Lesson(NOON, {"a": row("a", 3), "b": row("b", 2)}, tops=((top(2), ("a", "b")),))
+    data = learnt(slice_of(), ranked, Lesson(NOON, {"b": None}))
+
+    assert plays(seen(data, queries=(query(top(2)),)).slices[0]) == {"a": 3}
+    assert plays(seen(data, queries=(query(top(2)), query(ids("b"), "2"))).slices[0]) == {"a": 3, "b": None}
+
+
+def test_a_top_is_settled_when_its_ranking_and_all_its_rows_are() -> None:
+    ranked = {"rows": {"a": row("a", 3)}, "tops": ((top(1), ("a",)),)}
+    late = NOON + 3 * HOUR
+
+    def settled(*lessons: Lesson) -> bool:
+        return seen(learnt(slice_of(), *lessons), queries=(query(top(1)),), now=late).slices[0].settled
+
+    assert settled(*settling(**ranked))
+    assert not settled(*settling(rows=ranked["rows"]), Lesson(late, **ranked))  # type: ignore[arg-type]
+    assert not settled(*settling(**ranked), Lesson(late, {"a": row("a", 4)}))
+    assert not settled(*settling(rows=ranked["rows"]))
+
+
+def test_a_zero_is_three_series_and_has_no_plays() -> None:
+    data = learnt(slice_of(), Lesson(NOON, {"a": None, "b": row("b", 0), "c": row("c", 1)}))
+    queries = (query(ids("a", "b", "c")),)
+
+    whole, limited = seen(data, queries=queries), seen(data, queries=queries, limit=3)
+
+    assert whole.series == 3 + 3 + 3  # of the others plays, viewers and a title
+    assert [plays(published) for published in limited.slices] == [{"c": 1}]
+    assert (limited.series, limited.dropped) == (3, 6)
+
+
+def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> None:
+    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a"), "b": row("b")}))])
+    queries = (query(ids("a", "b"), days_ago=(0, 1)),)
+    rules = Rules(queries, 2 * DAY, 1000, {"main": Describes(all=False, but=frozenset("b"))}, frozenset({0}))
+
+    publication = publish(known, rules, NOON)
+
+    assert publication.days == {0: days.start(TODAY)}
+    assert {media.media_id: media.title for media in publication.media} == {"a": None, "b": "title of b"}
+
+
+def test_other_rules_hold_at_once() -> None:
+    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1), "b": row("b", 2)}))])
+    publishing = Publishing()
+
+    def told(rules: Rules) -> list[dict[str, float | None]]:
+        return [plays(published) for published in publishing.publish(known, rules, NOON + HOUR).slices]
+
+    assert told(Rules((query(ids("a")),), 2 * DAY, 1000)) == [{"a": 1}]
+    assert told(Rules((query(ids("b")),), 2 * DAY, 1000)) == [{"b": 2}]
+    assert told(Rules((query(ids("b")),), HOUR, 1000)) == []
+
+
+def test_what_gets_stale_is_gone_at_that_very_second() -> None:
+    publishing, rules = Publishing(), Rules((query(ids("a")),), HOUR, 1000)
+    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))])
+
+    shown = [len(publishing.publish(known, rules, NOON + after).slices) for after in (0, HOUR - 1, HOUR)]
+
+    assert shown == [1, 1, 0]
+
+
+class Counted(dict[str, Answer]):
+    """Answers that count how often one is looked up."""
+
+    read = 0
+
+    def get(self, *args: Any) -> Any:
+        self.read += 1
+        return super().get(*args)
+
+
+class CountedQueries(tuple[Query, ...]):  # noqa: SLOT001 - a tuple can have no slot for the count
+    """Queries that count how often they are gone through."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[Query]:
+        self.read += 1
+        return super().__iter__()
+
+
+def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> None:
+    publishing, queries = Publishing(), CountedQueries((query(ids("a", "b")),))
+    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 1), "b": None}))
+    answers = Counted(data.answers)
+    known, rules = Snapshot().with_([replace(data, answers=answers)]), Rules(queries, 2 * DAY, 1000)
+
+    publishing.publish(known, rules, NOON)
+    once = answers.read, queries.read
+    assert min(once) > 0
+    for now in (NOON, NOON + HOUR, NOON + 12 * HOUR - 1):
+        publishing.publish(known, rules, now)
+        assert (answers.read, queries.read) == once
+
+    publishing.publish(known, rules, NOON + 12 * HOUR)
+    assert answers.read == once[0]  # of another day now, which no query looks at
+    assert queries.read > once[1]
+
+
+def test_under_other_rules_what_shows_the_same_is_the_very_same_object() -> None:
+    publishing, asked = Publishing(), query(everything)
+    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))])
+
+    first = publishing.publish(known, Rules((asked,), 2 * DAY, 1000), NOON)
+    second = publishing.publish(known, Rules((asked, query(top(1), "2", days_ago=(0,))), 2 * DAY, 1000), NOON)
+
+    assert second.slices[0] is first.slices[0]
+
+
+def test_a_poll_without_an_end_that_finds_the_same_numbers_changes_nothing() -> None:
+    publishing, rules = Publishing(), Rules((query(everything),), 2 * DAY, 1000)
+    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))
+    (before,) = publishing.publish(Snapshot().with_([data]), rules, NOON).slices
+
+    again = learn(data, data.slice, Lesson(NOON + 60, {"a": row("a", 1)}, whole=False), Settlement())
+    (after,) = publishing.publish(Snapshot().with_([again]), rules, NOON + 60).slices
+
+    assert after is before
+
+
+def test_as_many_series_as_the_limit_are_shown_as_they_are() -> None:
+    publishing, rules = Publishing(), Rules((query(everything),), 2 * DAY, 3)
+    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))])
+
+    first, second = publishing.publish(known, rules, NOON), publishing.publish(known, rules, NOON + 60)
+
+    assert (first.series, first.dropped) == (3, 0)
+    assert second.slices[0] is first.slices[0]
 
 
 IDS = st.sampled_from("abcd")

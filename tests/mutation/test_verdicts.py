@@ -44,6 +44,10 @@ def test_a_change_is_its_place_and_the_lines_that_differ() -> None:
     assert change(Mutant("core/days", "exporter.core.days.x_today__mutmut_3", "survived"), DIFF).function == "today"
 
 
+def test_a_line_that_is_taken_away_is_listed_without_a_space_at_its_end() -> None:
+    assert str(changed("return 1", "")) == "core/sweep Sweep.ask: return 1 →"
+
+
 def test_the_page_judges_the_survivors_it_lists_and_no_others() -> None:
     page = "Survivors, such as core/x y: a → b, are\n\n```text\ncore/sweep Sweep.ask: return 1 → return 2\n```\n"
 

@@ -37,7 +37,7 @@ class Change:
     after: str
 
     def __str__(self) -> str:
-        return f"{self.module} {self.function}: {self.before} → {self.after}"
+        return f"{self.module} {self.function}: {self.before} → {self.after}".rstrip()
 
 
 def mutants(work: Path) -> Iterator[Mutant]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
+from itertools import repeat
 from typing import TYPE_CHECKING, NoReturn
 
 import httpx
@@ -20,10 +22,11 @@ from exporter.errors import (
 from exporter.vod.client import Client
 from exporter.vod.credentials import Credentials, FromEnvironment
 from exporter.vod.limits import Turn
+from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR
 from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, ok, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
 BUSY = "ServiceUnavailable"
 OTHER_KEY = Credentials("other-id", "other-secret")
@@ -469,7 +472,9 @@ async def test_half_a_character_is_not_sent() -> None:
     service = Service(ok())
     async with World(service) as world:
         error = await failing(world, MediaId="\ud83d")
-        assert error.kind is Kind.PARAMETER
+        assert (error.code, error.kind) == ("parameter", Kind.PARAMETER)
+        assert "half a character" in error.message
+        assert "media ID" in error.advice
     assert service.requests == []
 
 
@@ -519,6 +524,9 @@ def _tells_all(body: bytes) -> NoReturn:
         "https://vod.cn-shanghai.aliyuncs.com/path",
         "https://vod.cn-shanghai.aliyuncs.com/?a=b",
         "https://vod.cn-shanghai.aliyuncs.com/#hush",
+        "https://vod.cn-shanghai.aliyuncs.com/\ud83d",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:65536",
         "http://127.0.0.1:70000",
         "http://[::1",
         "http://a\nb",
@@ -535,6 +543,8 @@ def test_endpoint_that_is_none_is_a_start_error(endpoint: str) -> None:
     [
         ("https://vod-vpc.cn-shanghai.aliyuncs.com/", "vod-vpc.cn-shanghai.aliyuncs.com"),
         ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://127.0.0.1:1", "127.0.0.1:1"),
+        ("http://127.0.0.1:65535", "127.0.0.1:65535"),
         ("https://vod.cn-shanghai.aliyuncs.com:443", "vod.cn-shanghai.aliyuncs.com"),
     ],
 )
@@ -548,3 +558,97 @@ async def test_host_is_sent_as_it_is_signed(endpoint: str, host: str) -> None:
 def test_meter_knows_the_limits_from_the_start() -> None:
     meter: FakeMeter = World(Service(ok()), rate=7, calls_per_day=3).meter
     assert (meter.rates, meter.calls) == ([7], [3])
+
+
+async def test_every_attempt_is_measured_and_counted_for_its_account() -> None:
+    answers = [refusal(503, BUSY), ok()]
+
+    async def slow(_: httpx.Request) -> httpx.Response:
+        await world.clock.sleep(1.5)
+        return answers.pop(0)
+
+    async with World(slow) as world:
+        world.clock.elapsed = 100.0
+        await world.run()
+        assert world.meter.took == [1.5, 1.5]
+        assert (world.meter.sent, world.meter.retries, len(world.meter.failed)) == (2, 1, 1)
+        assert world.meter.accounts == {"main"}
+
+
+async def test_only_a_refused_token_has_credentials_renewed() -> None:
+    async with World(Service(refusal(503, BUSY), ok())) as world:
+        await world.run()
+        assert world.source.renewals == 0
+
+
+async def test_a_named_wait_is_no_longer_than_named() -> None:
+    async with World(Service(refusal(503, BUSY, x_acs_retry_after="100"), ok())) as world:
+        await world.run()
+        assert world.clock.elapsed == pytest.approx(0.1, abs=0.01)
+
+
+async def test_nonces_are_those_that_were_given() -> None:
+    service = Service(refusal(503, BUSY), ok())
+    async with World(service) as world:
+        await world.run()
+    assert [request.headers["x-acs-signature-nonce"] for request in service.requests] == ["nonce-0", "nonce-1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(httpx.ReadError("reset by peer"), "reset by peer"), (httpx.ReadError(""), "ReadError")]
+)
+async def test_without_an_answer_it_is_said_why(error: Exception, said: str) -> None:
+    async with World(Service(error)) as world:
+        assert (await failing(world)).message == f"no answer from vod.cn-shanghai.aliyuncs.com: {said}"
+
+
+class Pieces(httpx.AsyncByteStream):
+    """A body in pieces, of which is known how many were taken."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            self.taken += 1
+            yield piece
+
+
+def in_pieces(status: int, pieces: Pieces, **headers: str) -> World:
+    """Answers with such a body."""
+
+    async def service(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={k.replace("_", "-"): v for k, v in headers.items()}, stream=pieces)
+
+    return World(service, calls_per_day=1)
+
+
+async def test_all_pieces_of_a_body_are_put_together() -> None:
+    async with in_pieces(200, Pieces([b"f", b"in", b"e"])) as world:
+        assert await world.run() == b"fine"
+
+
+@pytest.mark.parametrize(("status", "largest"), [(200, LARGEST_ANSWER), (500, LARGEST_ERROR)])
+async def test_no_more_is_received_of_a_body_than_is_allowed(status: int, largest: int) -> None:
+    pieces = Pieces(repeat(b" " * 8_192, 2 * LARGEST_ANSWER // 8_192))
+    async with in_pieces(status, pieces) as world:
+        await failing(world)
+        assert pieces.taken == largest // 8_192 + 1
+
+
+async def test_what_cannot_be_unpacked_is_said_to_be_so_and_not_believed() -> None:
+    packing = zlib.compressobj(wbits=31)
+    error = packing.compress(b'{"Code":"Throttling"}') + packing.flush(zlib.Z_SYNC_FLUSH)
+    spoilt = Pieces([error, b"\xff" * 20])
+    async with in_pieces(503, spoilt, content_encoding="gzip") as world:
+        await failing(world)
+        assert world.meter.failed == [("http_503", "server")]
+
+    async def service(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Pieces([b"no gzip"]))
+
+    async with World(service) as world:
+        answer = await failing(world)
+        assert answer.code == "malformed"
+        assert answer.message.startswith("the answer cannot be decompressed: ")

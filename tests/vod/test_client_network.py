@@ -45,14 +45,18 @@ async def serving(*conversations: Conversation) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def asking(endpoint: str, timeout: float = 5.0) -> AsyncIterator[tuple[Client, FakeMeter]]:  # noqa: ASYNC109 - the client's
+async def asking(
+    endpoint: str,
+    timeout: float = 5.0,  # noqa: ASYNC109 - the client's
+    concurrency: int = 4,
+) -> AsyncIterator[tuple[Client, FakeMeter]]:
     """A client over a real connection, whose pauses between attempts take no time."""
 
     async def no_sleep(_: float) -> None:
         await asyncio.sleep(0)
 
     meter = FakeMeter()
-    limits = Limits("main", requests_per_second=1e6, concurrency=4, meter=meter)
+    limits = Limits("main", requests_per_second=1e6, concurrency=concurrency, meter=meter)
     async with Client(
         "main",
         endpoint=endpoint,
@@ -258,3 +262,91 @@ async def test_a_proxy_of_the_environment_is_asked_and_no_proxy_is_heeded(monkey
             with pytest.raises(UpstreamError, match=r"^no answer from vod\.example\.invalid"):
                 await client.call("Ask", "1", {}, decode)
             assert meter.failed == [("connect", "transport")] * 4
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_a_proxy_of_the_environment_is_asked_whatever_it_is_for(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    async with serving(GOOD) as proxy:
+        monkeypatch.setenv(variable, proxy)
+        async with asking("http://vod.example.invalid") as (client, _):
+            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
+async def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = server.getsockname()[1]
+    async with serving(GOOD) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        async with asking(f"http://{host}:{nobody}") as (client, meter):
+            with pytest.raises(UpstreamError):
+                await client.call("Ask", "1", {}, decode)
+            assert meter.failed == [("connect", "transport")] * 4
+
+
+@pytest.mark.parametrize(
+    ("conversation", "failed"),
+    [
+        (says(b"302 Found\r\nLocation: http://other.example.invalid/"), ("http_302", "other")),
+        (says(b"200 OK\r\nContent-Encoding: gzip", b"not gzip"), ("malformed", "malformed")),
+    ],
+    ids=["redirect", "not gzip"],
+)
+async def test_by_a_proxy_the_same_failures_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, conversation: Conversation, failed: tuple[str, str]
+) -> None:
+    async with serving(conversation) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        async with asking("http://vod.example.invalid") as (client, meter):
+            with pytest.raises(UpstreamError):
+                await client.call("Ask", "1", {}, decode)
+            assert set(meter.failed) == {failed}
+
+
+async def test_by_a_proxy_as_many_are_asked_at_once_as_the_account_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    many, there, all_there = 101, 0, asyncio.Event()
+
+    async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal there
+        there += 1
+        if there == many:
+            all_there.set()
+        await all_there.wait()
+        await GOOD(reader, writer)
+
+    async with serving(waits_for_all) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        async with asking("http://vod.example.invalid", concurrency=many) as (client, meter):
+            await asyncio.gather(*(client.call("Ask", "1", {"MediaId": str(n)}, decode) for n in range(many)))
+            assert (meter.sent, meter.failed) == (many, [])
+
+
+class Hurried(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test can put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Hurried)
+        loop.ahead += 3600
+        for _ in range(10):  # whatever is due by now has its turn
+            await asyncio.sleep(0)
+        await GOOD(reader, writer)
+
+    async def ask() -> list[tuple[str, str]]:
+        async with serving(takes_an_hour) as proxy:
+            monkeypatch.setenv("HTTP_PROXY", proxy)
+            async with asking("http://vod.example.invalid", timeout=7200) as (client, meter):
+                assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+                return meter.failed
+
+    with asyncio.Runner(loop_factory=Hurried) as runner:
+        assert runner.run(ask()) == []

@@ -99,6 +99,21 @@ def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exceptio
     assert "xxx" not in said + todo
 
 
+def test_what_nobody_has_advice_for_comes_without_any() -> None:
+    assert explained(refused("SomethingNew"), "sts.x")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (no_credentials("it is empty", "Mend it."), "sts.x gave keys that cannot be used: it is empty"),
+        (CredentialException("failed to execute external command: "), "failed to execute external command"),
+    ],
+)
+def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, said: str) -> None:
+    assert explained(error, "sts.x")[0] == said
+
+
 def test_what_is_known_to_be_secret_is_hidden_however_short() -> None:
     said, _ = explained(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
     assert said.endswith("the key *** is odd")

@@ -6,9 +6,11 @@ import json
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 import trustme
 
 from exporter.errors import CredentialsError
@@ -33,6 +35,9 @@ SECRETS = (
     "role-token-0123456789",
     "hunter2",
 )
+
+# Seconds, at most, until a stand-in on a busy machine has closed the last connection.
+PATIENCE = 10.0
 
 # The library asks for the time in a way that Python 3.12 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
@@ -63,14 +68,20 @@ def metadata() -> Iterator[Metadata]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever happens: the library logs nothing, no secret is seen, and no thread is left."""
+    """Whatever happens: the library logs nothing, no secret is seen, and no thread is left.
+
+    A stand-in closes a connection after its answer was read, in a thread of the connection that ends by itself.
+    """
     before = set(threading.enumerate())
     with caplog.at_level(logging.DEBUG):
         yield
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
     assert caplog.text == ""
-    assert [thread for thread in threading.enumerate() if thread not in before] == []
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in started:
+        thread.join(PATIENCE)
+    assert [thread for thread in started if thread.is_alive()] == []
 
 
 def fails(origin: Origin, start: Credentials | None = None) -> CredentialsError:
@@ -191,11 +202,87 @@ def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
     assert fails(gone).message == "oidc_role_arn: no answer from 127.0.0.1:1: it refused the connection"
 
 
+def test_sts_is_told_whose_token_it_is_and_for_how_long(sts: Sts, tmp_path: Path) -> None:
+    Fetcher([oidc(sts, tmp_path)])(None)
+    (asked,) = sts.asked
+    wanted = {
+        "Action": "AssumeRoleWithOIDC",
+        "RoleArn": ROLE,
+        "OIDCProviderArn": "acs:ram::1:oidc-provider/b",
+        "RoleSessionName": "vod-exporter",
+        "DurationSeconds": "900",
+    }
+    assert asked.query.items() >= wanted.items()
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "said"),
+    [(0o602, 0, "everyone may write to it"), (0o600, 1024 * 1024 + 1, "it is larger than 1048576 bytes")],
+)
+def test_a_file_that_cannot_be_trusted_is_not_used(sts: Sts, tmp_path: Path, mode: int, size: int, said: str) -> None:
+    token = oidc(sts, tmp_path)
+    profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "hunter2"})
+    section = IniProfile(tmp_path / "credentials.ini", "key", EcsRole())
+    section.file.write_text("[key]\ntype = access_key\naccess_key_id = a\naccess_key_secret = hunter2\n")
+    for origin, file in ((token, token.oidc_token_file), (profile, profile.file), (section, section.file)):
+        Fetcher([origin])(None)
+        file.write_text(file.read_text() + " " * size)
+        file.chmod(mode)
+        assert f": cannot read {file}: {said}" in fails(origin).message
+
+
 def test_a_token_file_that_is_not_there(sts: Sts, tmp_path: Path) -> None:
     origin = oidc(sts, tmp_path)
     origin.oidc_token_file.unlink()
     assert "token: No such file or directory" in fails(origin).message
     assert sts.asked == []
+
+
+@pytest.mark.parametrize("secret", ["start-secret-0123456789", "start-token-0123456789"])
+def test_what_a_role_is_assumed_with_is_hidden_in_what_sts_says(sts: Sts, secret: str) -> None:
+    sts.failure = refusal(400, "Odd", f"the key {secret} is odd")
+    start = Credentials("start-id", "start-secret-0123456789", "start-token-0123456789")
+    assert fails(assumed(sts), start).message.endswith("Odd (HTTP 400, request ID REQ-STS): the key *** is odd")
+
+
+def test_keys_without_a_secret_are_not_used(sts: Sts) -> None:
+    sts.keys = Keys(access_key_secret="")
+    assert fails(assumed(sts), START).message.endswith("keys that cannot be used: the AccessKey secret is empty")
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
+    """How the library sent its requests: the scheme, and how many seconds it waits for a connection and an answer."""
+    seen: list[tuple[str, object]] = []
+    send = requests.Session.send
+
+    def watched(session: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        seen.append((str(request.url).partition(":")[0], how["timeout"]))
+        return send(session, request, **how)
+
+    monkeypatch.setattr(requests.Session, "send", watched)
+    return seen
+
+
+def test_nobody_is_waited_for_longer_than_an_answer_may_take(
+    sts: Sts, metadata: Metadata, patience: list[tuple[str, object]]
+) -> None:
+    Fetcher([assumed(sts)])(START)
+    assert patience == [("https", (5.0, 10.0))]
+    patience.clear()
+    Fetcher([instance(metadata, "instance-role")])(None)
+    assert patience == [("http", (2.0, 2.0))] * 2
+
+
+def test_the_library_is_silenced_and_nobody_else(sts: Sts) -> None:
+    root = logging.getLogger()
+    mine, before = logging.NullHandler(), (list(root.handlers), root.level)
+    logging.getLogger("credentials").addHandler(mine)
+    logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    Fetcher([assumed(sts)])(START)
+    assert logging.getLogger("credentials").handlers == []
+    assert not logging.getLogger("urllib3").isEnabledFor(logging.CRITICAL)
+    assert (root.handlers, root.level) == before
 
 
 def test_debugging_the_sdk_shows_no_secret(sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +320,37 @@ def test_a_profile_that_stands_for_the_role_of_the_instance(tmp_path: Path, meta
     assert Fetcher([profile])(None) == Fetched(GIVEN, "profile", END)
 
 
+ROLES = "/latest/meta-data/ram/security-credentials/"
+
+
+@pytest.mark.parametrize(
+    ("of_the_profile", "of_the_account", "asked"),
+    [
+        ("instance-role", "", [f"{ROLES}instance-role"]),
+        ("instance-role", "another-role", [f"{ROLES}instance-role"]),
+        ("", "instance-role", [f"{ROLES}instance-role"]),
+        (None, "instance-role", [f"{ROLES}instance-role"]),
+        ("", "", [ROLES, f"{ROLES}instance-role"]),
+        (None, "", [ROLES, f"{ROLES}instance-role"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["of the CLI", "of credentials.ini"])
+def test_the_role_that_a_profile_names_comes_first_and_only_without_any_the_service_is_asked_for_it(
+    tmp_path: Path, metadata: Metadata, kind: str, of_the_profile: str | None, of_the_account: str, asked: list[str]
+) -> None:
+    profile: Origin
+    ecs = instance(metadata, of_the_account)
+    if kind == "of the CLI":
+        named = {} if of_the_profile is None else {"ram_role_name": of_the_profile}
+        profile = replace(cli(tmp_path, {"mode": "EcsRamRole", **named}), ecs=ecs)
+    else:
+        line = "" if of_the_profile is None else f"role_name = {of_the_profile}\n"
+        (tmp_path / "credentials.ini").write_text(f"[here]\ntype = ecs_ram_role\n{line}")
+        profile = IniProfile(tmp_path / "credentials.ini", "here", ecs)
+    assert Fetcher([profile])(None).credentials == GIVEN
+    assert [request.path for request in metadata.asked if request.path.startswith(ROLES)] == asked
+
+
 def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
     said = {
         "mode": "StsToken",
@@ -261,6 +379,13 @@ def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
 def test_a_file_of_the_cli_that_is_of_no_use(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "config.json").write_text(text)
     assert said in fails(CliProfile(tmp_path / "config.json", None, EcsRole())).message
+
+
+def test_a_profile_is_told_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text("[]")
+    message = fails(CliProfile(file, None, EcsRole())).message
+    assert message == f"profile: what the profile in {file} gave cannot be understood (AttributeError)"
 
 
 def test_a_file_of_the_cli_that_is_not_there(tmp_path: Path) -> None:

@@ -205,6 +205,21 @@ def test_body_that_is_no_object(content: bytes) -> None:
     assert refused(content).message
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"TotalCount":1', "the answer is not JSON: Input data was truncated"),
+        (b"<html>", "the answer is not JSON: JSON is malformed: invalid character (byte 0)"),
+        (b'{"RequestId":"R","QoeInfoList":7}', "the answer has another shape than DescribeVodMediaPlayData's: Exp"),
+    ],
+)
+def test_what_is_no_answer_is_told_with_its_reason_and_no_request(mark: bytes, content: bytes, said: str) -> None:
+    error = refused(mark + content)
+    assert error.message.startswith(said)
+    assert error.request_id == ""
+
+
 # From which depth on is Python's own business: 3.11 refuses 2,000, 3.13 does not.
 @pytest.mark.parametrize("field", ["VideoTitle", "Unheard"])
 def test_deep_nesting(field: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import Kind, NotReady, UpstreamError
-from exporter.vod.replies import Reply, answer, clean_message
+from exporter.vod.replies import LARGEST_ERROR, Reply, answer, clean_message
 
 NOW = 1_700_000_000.0
 SECRET = "s3cr3t+/=key"
@@ -103,6 +103,57 @@ def test_unreadable_answer_is_malformed(reply: Reply) -> None:
     assert (error.code, error.kind, error.request_id) == ("malformed", Kind.MALFORMED, "H")
     assert error.http_status == reply.status
     assert error.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(199, "http_199"), (200, "malformed"), (299, "malformed"), (300, "http_300")]
+)
+def test_an_answer_is_2xx_and_nothing_else(status: int, code: str) -> None:
+    assert failure(status, {}).code == code
+
+
+def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> None:
+    def odd(_: bytes) -> NoReturn:
+        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=Kind.MALFORMED, request_id="told")
+
+    with pytest.raises(UpstreamError) as caught:
+        answer(Reply(200, {"x-acs-request-id": "header"}, b"{}"), odd, now=NOW, hide=[SECRET])
+    assert (caught.value.message, caught.value.request_id) == ("*** is no number", "told")
+
+    with pytest.raises(UpstreamError) as caught:
+        answer(Reply(200, {"x-acs-request-id": "header"}, b"", "the answer is too long"), odd, now=NOW)
+    assert (caught.value.message, caught.value.request_id) == ("the answer is too long", "header")
+
+
+def test_a_code_without_a_message_says_so() -> None:
+    error = failure(503, {"Code": "ServiceUnavailable", "Message": ""})
+    assert (error.message, error.request_id) == ("HTTP 503 without a message", "")
+
+
+def test_a_clock_error_in_a_success_says_by_how_much() -> None:
+    body = {"Code": "InvalidTimeStamp.Expired", "Message": "Expired."}
+    error = failure(200, body, {"date": "Tue, 14 Nov 2023 21:13:20 GMT"})
+    assert error.message == "Expired. (our clock is 3600 s ahead of the service's)"
+
+
+def test_a_wait_until_a_moment_is_counted_from_our_clock_where_the_service_does_not_show_its_own() -> None:
+    error = failure(503, {"Code": "ServiceUnavailable"}, {"retry-after": "Tue, 14 Nov 2023 22:13:40 GMT"})
+    assert error.wait == 20
+
+
+def test_an_error_is_read_up_to_its_largest_size() -> None:
+    body = b'{"Code":"ServiceUnavailable"}'
+    assert failure(503, body.ljust(LARGEST_ERROR)).code == "ServiceUnavailable"
+    assert failure(503, body.ljust(LARGEST_ERROR + 1)).code == "http_503"
+
+
+def test_a_request_id_is_one_printable_word() -> None:
+    assert failure(400, {"RequestId": "A B\tC\x00D" + "E" * 100}).request_id == "ABCD" + "E" * 60
+
+
+@pytest.mark.parametrize(("secret", "shown"), [("abcde", "abcde"), ("abcdef", "***")])
+def test_real_secrets_are_hidden_and_texts_too_short_for_one_are_not(secret: str, shown: str) -> None:
+    assert clean_message(f"{secret}, {SECRET}", [secret, SECRET]) == f"{shown}, ***"
 
 
 ECHO = "Specified signature is not matched. server string to sign is:GET&%2F&AccessKeyId%3Did%26SecurityToken%3Dabc"

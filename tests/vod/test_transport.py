@@ -12,10 +12,13 @@ import httpx
 import pytest
 import trustme
 
-from exporter.vod.transport import Connections
+from exporter.vod import transport as transports
+from exporter.vod.transport import CHUNK_BYTES, Connections, Direct
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 AUTHORITY = trustme.CA()
 
@@ -133,3 +136,145 @@ async def test_what_cannot_be_sent_is_not_sent(connections: Connections) -> None
         with pytest.raises(httpx.LocalProtocolError):
             await connections.handle_async_request(httpx.Request("POST", url, headers={"x-acs-a": "b\r\nc: d"}))
         assert server.requests == []
+
+
+@asynccontextmanager
+async def talking(conversation: Conversation) -> AsyncIterator[str]:
+    """Where every connection has this conversation, without TLS; the URL names the host and not its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await conversation(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has hung up
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://localhost:{server.sockets[0].getsockname()[1]}/"
+
+
+async def test_the_body_is_sent(connections: Connections) -> None:
+    async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replied(await reader.readexactly(3)))
+
+    async with talking(echoes) as url, asyncio.timeout(5):
+        _, body = await fetched(connections, httpx.Request("POST", url, content=b"a=b"))
+        assert body == b"a=b"
+
+
+async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: Connections) -> None:
+    heads: list[bytes] = []
+
+    async def gives_cookies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(replied(b"", b"Set-Cookie: a=b"))
+
+    async with talking(gives_cookies) as url:
+        for _ in range(2):
+            response, _ = await fetched(connections, httpx.Request("POST", url))
+            assert response.headers["set-cookie"] == "a=b"
+        assert [b"cookie" in head.lower() for head in heads] == [False, False]
+        await connections.aclose()
+
+
+async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: Connections) -> None:
+    many, there, all_there = 101, 0, asyncio.Event()
+
+    async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal there
+        await reader.readuntil(b"\r\n\r\n")
+        there += 1
+        if there == many:
+            all_there.set()
+        await all_there.wait()
+        writer.write(replied(b"{}"))
+
+    async with talking(waits_for_all) as url, asyncio.timeout(10):
+        answers = await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(many)))
+        assert [body for _, body in answers] == [b"{}"] * many
+
+
+class Hurried(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test can put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
+    async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Hurried)
+        loop.ahead += 3600
+        for _ in range(10):  # whatever is due by now has its turn
+            await asyncio.sleep(0)
+        writer.write(replied(b"late"))
+
+    async def ask() -> bytes:
+        connections = Connections(ssl.create_default_context())
+        async with talking(takes_an_hour) as url:
+            _, body = await fetched(connections, httpx.Request("POST", url))
+            await connections.aclose()
+            return body
+
+    with asyncio.Runner(loop_factory=Hurried) as runner:
+        assert runner.run(ask()) == b"late"
+
+
+async def test_a_connection_is_kept_no_longer_than_is_said(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports, "KEEP_ALIVE", 0.0)
+    async with serving(replied(b"{}")) as (server, url):
+        for _ in range(2):
+            await fetched(connections, httpx.Request("POST", url))
+        assert [number for number, _ in server.requests] == [1, 2]
+
+
+@pytest.mark.parametrize(("headers", "in_small_pieces"), [([b"content-encoding: gzip"], True), ([], False)])
+async def test_only_what_is_packed_comes_in_small_pieces(
+    connections: Connections, headers: list[bytes], *, in_small_pieces: bool
+) -> None:
+    async with serving(replied(b"x" * 1_000_000, *headers)) as (_, url):
+        response = await connections.handle_async_request(httpx.Request("POST", url))
+        pieces = [len(chunk) async for chunk in response.aiter_raw()]
+        await response.aclose()
+        assert sum(pieces) == 1_000_000
+        assert (max(pieces) <= CHUNK_BYTES) is in_small_pieces
+
+
+async def test_what_is_no_http_is_an_error_without_the_question_in_it(connections: Connections) -> None:
+    async def mumbles(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"mumble\r\n\r\n")
+
+    async with talking(mumbles) as url:
+        with pytest.raises(httpx.RemoteProtocolError) as caught:
+            await connections.handle_async_request(httpx.Request("POST", f"{url}?MediaId=quiet"))
+        assert str(caught.value)
+        assert "quiet" not in str(caught.value)
+
+
+async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connections: Connections) -> None:
+    await connections.aclose()
+    async with serving(replied(b"{}")) as (server, url):
+        await fetched(connections, httpx.Request("POST", url))
+        await connections.aclose()
+        await connections.aclose()
+        await fetched(connections, httpx.Request("POST", url))
+        assert [number for number, _ in server.requests] == [1, 2]
+
+
+async def test_a_response_knows_what_was_asked() -> None:
+    direct = Direct(httpx.MockTransport(lambda _: httpx.Response(204)))
+    request = httpx.Request("POST", "https://vod.cn-shanghai.aliyuncs.com/")
+    response = await direct.send(request, auth=httpx.Auth(), stream=True)
+    assert response.status_code == 204
+    assert response.request is request
