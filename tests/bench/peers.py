@@ -33,6 +33,7 @@ _GZIP: Final = {"Accept-Encoding": "gzip"}
 
 _NGINX: Final = """\
 daemon off;
+master_process off;
 {user}
 worker_processes 1;
 pid {folder}/pid;
