@@ -13,9 +13,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 # What builds packages is locked too; without isolation pip fetches nothing that is not.
-COPY requirements-build.lock requirements-roles.lock ./
-RUN ["python", "-m", "pip", "install", "--require-hashes", "-r", "requirements-build.lock"]
-RUN ["python", "-m", "pip", "wheel", "--no-build-isolation", "--require-hashes", "--wheel-dir=/dist", "-r", "requirements-roles.lock"]
+COPY requirements/build.txt requirements/roles.txt requirements/
+RUN ["python", "-m", "pip", "install", "--require-hashes", "-r", "requirements/build.txt"]
+RUN ["python", "-m", "pip", "wheel", "--no-build-isolation", "--require-hashes", "--wheel-dir=/dist", "-r", "requirements/roles.txt"]
 COPY LICENSE README.md pyproject.toml ./
 COPY exporter exporter
 RUN ["python", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir=/dist", "."]

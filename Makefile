@@ -13,7 +13,7 @@ help: ## this list
 demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 	$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.kubetools ## every test, or those of ARGS; REQUIRE_TOOLS=1 turns a missing tool into a failure
+test: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip ## every test, or those of ARGS; REQUIRE_TOOLS=1 turns a missing tool into a failure
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(TOGETHER) --cov=exporter)
 # End-to-end tests mostly wait, so more run at once than there are cores; those of one module share what it has built.
 TOGETHER := --numprocesses=4 --dist=loadscope
@@ -51,7 +51,7 @@ sbom: $(VENV)/.dev ## what the image holds, as CycloneDX, into dist/sbom.cdx.jso
 	rm -rf $(VENV)/image && mkdir -p dist
 	$(PYTHON) -m venv --without-pip $(VENV)/image
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir=$(VENV)/image/dist .
-	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --require-hashes -r requirements-roles.lock
+	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --require-hashes -r requirements/roles.txt
 	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --no-index --no-deps --find-links=$(VENV)/image/dist aliyun-vod-exporter
 	$(BIN)/python -m cyclonedx_py environment --output-reproducible --output-file=dist/sbom.cdx.json $(VENV)/image/bin/python
 
@@ -69,26 +69,30 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+$(VENV)/.runtime: requirements/runtime.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.runtime
 
-$(VENV)/.kubetools: tests/deploy/kubetools.lock | $(VENV)/.dev
+$(VENV)/.kubetools: requirements/kubetools.txt | $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.kubetools $(VENV)/kubetools
+	@touch $@
+
+$(VENV)/.oldest-pip: requirements/oldest-pip.txt | $(VENV)/.dev
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest=$(VENV)/oldest-pip -r requirements/oldest-pip.txt
 	@touch $@
 
 lock: | $(VENV)/bin/python ## resolve the dependencies again, for every Python and platform, with hashes
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
-	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --output-file requirements.lock
-	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --constraint requirements.lock --output-file requirements-roles.lock
-	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group dev --constraint requirements-roles.lock --output-file requirements-dev.lock
-	printf 'cyclonedx-bom\nhatchling\nsetuptools\n' | $(UV) pip compile $(LOCK_FLAGS) --constraint requirements-dev.lock --output-file requirements-build.lock -
-LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --output-file requirements/runtime.txt
+	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --constraint requirements/runtime.txt --output-file requirements/roles.txt
+	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group dev --constraint requirements/roles.txt --output-file requirements/dev.txt
+	printf 'cyclonedx-bom\nhatchling\nsetuptools\n' | $(UV) pip compile $(LOCK_FLAGS) --constraint requirements/dev.txt --output-file requirements/build.txt -
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras
 
 clean: ## back to what git knows
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -50,7 +50,8 @@ _FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", 
 _LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
 # Whose messages are sentences of the library.
 _SPOKEN: Final = ("CredentialException", "ValueError")
-_EXTRA: Final = "'aliyun-vod-exporter[roles]'"
+# Never `pip install` by name: the package is on no index, so whoever takes the name there would run beside cloud keys.
+INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
 _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
 _NETWORK_ADVICE: Final = "Check the network on the way there, and HTTPS_PROXY; it is tried again."
 
@@ -68,7 +69,7 @@ def _of_this_machine(error: BaseException, server: str) -> tuple[str, str] | Non
         case CredentialsError():
             return f"{server} gave keys that cannot be used: {error.message}", error.advice
         case ImportError():
-            return f"the library cannot be imported: {error}", f"pip install --force-reinstall {_EXTRA}"
+            return f"the library cannot be imported: {error}", f"Install it again: {INSTALL_ROLES}."
         case OSError(filename=str() as file, strerror=str() as reason):
             return f"cannot read {file}: {reason}", "Make it a file that the exporter's user may read."
         case _:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.errors import CredentialsError, StartError
 from exporter.vod.credentials import ACCESS_KEY_ID, ACCESS_KEY_SECRET, FromEnvironment
+from exporter.vod.failures import INSTALL_ROLES
 from exporter.vod.fetching import LIBRARY, Fetcher
 from exporter.vod.origins import origins
 from exporter.vod.refreshing import Refreshed
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from exporter.vod.credentials import CredentialSource
     from exporter.vod.origins import Asked
 
-_INSTALL: Final = "pip install 'aliyun-vod-exporter[roles]'"
 _UNSET: Final = f"environment variable {ACCESS_KEY_ID} is not set"
 _SET_KEYS: Final = f"Set {ACCESS_KEY_ID}, or name the credentials of the account in the configuration file"
 _ON_ECS: Final = "For the RAM role of an ECS instance: provider: ecs_ram_role."
@@ -66,8 +66,8 @@ def _fetcher(asked: Asked, variables: Mapping[str, str]) -> Fetcher:
     found = origins(asked, variables)
     if find_spec(LIBRARY) is None:
         if asked.provider == "default":
-            raise StartError(f"{_UNSET}. {_SET_KEYS}; or, for keys of roles and profiles: {_INSTALL}")
-        raise StartError(f"provider {asked.provider} needs a library that is not installed: {_INSTALL}")
+            raise StartError(f"{_UNSET}. {_SET_KEYS}; or, for keys of roles and profiles: {INSTALL_ROLES}")
+        raise StartError(f"provider {asked.provider} needs a library that is not installed: {INSTALL_ROLES}")
     if not found:
         raise StartError(f"{_UNSET}, and there is nothing else to take keys from. {_SET_KEYS}. {_ON_ECS}")
     return Fetcher(found)

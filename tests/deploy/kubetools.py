@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent.parent
-LOCK: Final = Path(__file__).with_name("kubetools.lock")
+LOCK: Final = ROOT / "requirements" / "kubetools.txt"
 FOLDER: Final = ROOT / ".venv" / "kubetools"
 
 

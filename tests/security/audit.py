@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
-LOCKS: Final = tuple(ROOT / f"requirements{which}.lock" for which in ("", "-roles", "-dev", "-build"))
+LOCKS: Final = tuple(ROOT / "requirements" / f"{lock}.txt" for lock in ("runtime", "roles", "dev", "build"))
 # Hashes must be there, and nothing is installed or resolved to find out.
 _PIP_AUDIT: Final = ("-m", "pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner=off", "--format=json")
 

@@ -46,7 +46,7 @@ def osv(status: int = 200, **known: Any) -> Generator[tuple[str, list[dict[str, 
 
 @pytest.fixture
 def lock(tmp_path: Path) -> Path:
-    path = tmp_path / "requirements.lock"
+    path = tmp_path / "runtime.txt"
     path.write_text(f"first==1.0 {HASH}\nsecond==2.0 {HASH}\nthird==3.0 ; sys_platform == 'win32' {HASH}\n")
     return path
 

@@ -51,7 +51,7 @@ async def test_without_the_library_the_way_to_install_it_is_told(provider: str, 
     with pytest.raises(StartError) as caught:
         await provided("main", Asked(provider), None, RRSA)
     assert str(caught.value).startswith(said)
-    assert str(caught.value).endswith("pip install 'aliyun-vod-exporter[roles]'")
+    assert str(caught.value).endswith("pip install --require-hashes -r requirements/roles.txt")
 
 
 async def test_with_nothing_configured_it_says_what_can_be() -> None:
