@@ -574,6 +574,7 @@ def test_the_job_has_its_name() -> None:
         {
             "port": "metrics",
             "path": "/metrics",
+            "honorLabels": True,
             "interval": "30s",
             "scrapeTimeout": "20s",
             "scheme": "http",

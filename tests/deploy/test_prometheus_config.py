@@ -31,7 +31,11 @@ def test_promtool_accepts_it_and_finds_the_shipped_rules(tmp_path: Path) -> None
 
 def test_it_scrapes_the_exporter_under_the_name_that_the_rules_expect() -> None:
     (job,) = read(PROMETHEUS)["scrape_configs"]
-    assert job == {"job_name": "aliyun-vod", "static_configs": [{"targets": [f"exporter:{EXPORTER_PORT}"]}]}
+    assert job == {
+        "job_name": "aliyun-vod",
+        "honor_labels": True,
+        "static_configs": [{"targets": [f"exporter:{EXPORTER_PORT}"]}],
+    }
     expected = [name for file in RULES.glob("*.yml") for name in re.findall(r'job=~?"([^"]*)"', file.read_text())]
     assert expected
     assert all(re.fullmatch(name, "aliyun-vod") for name in expected)

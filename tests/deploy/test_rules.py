@@ -42,6 +42,7 @@ PROMISED: Final = {
     "AliyunVodSeriesDropped",
     "AliyunVodStorageFailing",
     "AliyunVodConfigReloadFailed",
+    "AliyunVodLabelsShadowed",
 }
 # Nothing one would tune: none and some, the hour that `offset 1h` looks back, the 8 hours of UTC+8, a day.
 FIXED: Final = {"0", "1", "3600", "28800", "86400"}
