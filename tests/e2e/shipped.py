@@ -34,7 +34,9 @@ def prometheus_of(target: str, alertmanager: str, *, folder: Path) -> str:
         (folder / file.name).write_text(yaml.safe_dump(rules, allow_unicode=True), encoding="utf-8")
     configuration["rule_files"] = [str(folder / file.name) for file in RULES.glob("*.yml")]
     (scraped,) = configuration["scrape_configs"]
-    scraped["static_configs"] = [{"targets": [_place(target)]}]
+    # Labels that service discoveries give to targets, and that the metrics have too.
+    labels = {"account": "ops", "region": "cn-hangzhou", "os": "linux", "query": "q"}
+    scraped["static_configs"] = [{"targets": [_place(target)], "labels": labels}]
     (told,) = configuration["alerting"]["alertmanagers"]
     told["static_configs"] = [{"targets": [_place(alertmanager)]}]
     return yaml.safe_dump(configuration)
