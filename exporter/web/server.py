@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import re
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from exporter.web.in_force import InForce
 
+    _AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+
 # Answers under way when the process ends get so long; a whole stop takes less than 5 s.
 GRACE_SECONDS: Final = 2
 BACKLOG: Final = 1024
@@ -32,6 +35,8 @@ BACKLOG: Final = 1024
 ACCEPTED_AT_ONCE: Final = 64
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
 _MAX_PORT: Final = 65535
+# What a machine says that has no IPv6, or no IPv4.
+_NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -47,9 +52,12 @@ def parse_address(text: str) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
-    """Give listening sockets for `--web.listen-address` values, closed at the end. Raises StartError."""
+    """Give listening sockets for `--web.listen-address` values, closed at the end. Raises StartError.
+
+    `:PORT` and `[::]:PORT` listen on every IPv4 and IPv6 address, a host name on each address that it has.
+    """
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(_bind(address)) for address in addresses]
+        sockets = [opened.enter_context(listening) for address in addresses for listening in _listen(address)]
         for listening in sockets:
             # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
             # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
@@ -57,19 +65,21 @@ def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
         yield sockets
 
 
-def _bind(address: str) -> socket.socket:
+def _listen(address: str) -> list[socket.socket]:
     try:
         host, port = parse_address(address)
     except ValueError as error:
         raise StartError(str(error)) from None
     try:
-        if host:
-            family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            return socket.create_server(where[:2], family=family, backlog=BACKLOG)
-        if socket.has_dualstack_ipv6():
-            with contextlib.suppress(OSError):  # IPv6 may be switched off in the kernel all the same
-                return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-        return socket.create_server(("", port), backlog=BACKLOG)
+        if host in {"", "::"}:
+            return [_listen_everywhere(port)]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            return _listen_on_each(found, port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+            return _listen_on_each(found, port)  # a port that was free for the first address only: take another
     except (OSError, UnicodeError) as error:
         code = getattr(error, "errno", None)
         reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or str(error)
@@ -78,12 +88,47 @@ def _bind(address: str) -> socket.socket:
         ) from None
 
 
+def _listen_everywhere(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_FAMILY:  # IPv6 may be switched off in the kernel all the same
+                raise
+    return socket.create_server(("", port), backlog=BACKLOG)
+
+
+def _listen_on_each(found: Iterable[_AddressInfo], port: int) -> list[socket.socket]:
+    """Listen on every address of a host; of families that the machine lacks, on the others. Raises OSError."""
+    opened: list[socket.socket] = []
+    lacking: OSError | None = None
+    with contextlib.ExitStack() as on_error:
+        for family, where in dict.fromkeys((family, where) for family, _, _, _, where in found):
+            try:
+                listening = socket.create_server((where[0], port, *where[2:]), family=family, backlog=BACKLOG)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_FAMILY:
+                    raise
+                lacking = error
+            else:
+                opened.append(on_error.enter_context(listening))
+                port = listening.getsockname()[1]  # for port 0, one that all of them share
+        if lacking and not opened:
+            raise lacking
+        on_error.pop_all()
+    return opened
+
+
 def urls(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
-    """Where the sockets can be reached, as `http://host:port`."""
+    """Where the sockets can be reached from this machine, as `http://host:port`."""
     places = []
     for listening in sockets:
         host, port = listening.getsockname()[:2]
-        shown = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104 - naming it, not binding it
+        takes_ipv4 = listening.family == socket.AF_INET or not listening.getsockopt(
+            socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+        )
+        any_address = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1" if takes_ipv4 else "::1"}  # noqa: S104 - naming it, not binding it
+        shown = any_address.get(host, host)
         places.append(f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}")
     return places
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+from typing import Any
 
 import httpx
 import pytest
@@ -56,6 +59,71 @@ def test_a_bare_port_listens_on_every_address_and_port_0_is_told() -> None:
         port = sockets[0].getsockname()[1]
         assert urls(sockets) == [f"http://127.0.0.1:{port}"]
         socket.create_connection(("127.0.0.1", port)).close()
+
+
+def both_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /etc/hosts has localhost twice, IPv6 first."""
+    asked = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *rest: int, **settings: int) -> list[Any]:
+        if host != "localhost":
+            return asked(host, port, *rest, **settings)
+        return [found for address in ("::1", "127.0.0.1") for found in asked(address, port, *rest, **settings)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.mark.parametrize("address", [":0", "[::]:0", "[]:0", "localhost:0"])
+def test_every_address_takes_both_families_under_one_port(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_families(monkeypatch)
+    with bound([address]) as sockets:
+        (port,) = {listening.getsockname()[1] for listening in sockets}
+        assert f"http://127.0.0.1:{port}" in urls(sockets)
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port)).close()
+
+
+def no_ipv6(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """As on a machine whose kernel has IPv6 switched off."""
+    made = socket.create_server
+
+    def create_server(address: Any, *, family: int = socket.AF_INET, **settings: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(code, os.strerror(code))
+        return made(address, family=family, **settings)
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+
+
+@pytest.mark.parametrize("code", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+@pytest.mark.parametrize("address", [":0", "[::]:0", "localhost:0"])
+def test_without_ipv6_the_same_addresses_take_ipv4(address: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_families(monkeypatch)
+    no_ipv6(monkeypatch, code)
+    with bound([address]) as sockets:
+        (port,) = {listening.getsockname()[1] for listening in sockets}
+        assert urls(sockets) == [f"http://127.0.0.1:{port}"]
+
+
+def test_without_ipv6_an_ipv6_address_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_ipv6(monkeypatch, errno.EADDRNOTAVAIL)
+    with pytest.raises(StartError, match=r"cannot listen on \[::1\]:0: Cannot assign requested address"):
+        bound(["[::1]:0"]).__enter__()
+
+
+def test_a_port_that_is_taken_for_one_family_is_a_clear_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for address in (f":{port}", f"[::]:{port}", f"localhost:{port}"):
+            with pytest.raises(StartError, match="Address already in use"):
+                bound([address]).__enter__()
+
+
+def test_a_socket_for_ipv6_alone_is_told_by_an_ipv6_address() -> None:
+    with socket.socket(socket.AF_INET6) as listening:
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(("::", 0))
+        assert urls([listening]) == [f"http://[::1]:{listening.getsockname()[1]}"]
 
 
 def test_ipv6_is_written_in_brackets() -> None:
