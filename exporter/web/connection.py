@@ -219,10 +219,19 @@ class Connection(H11Protocol):
         _log.debug("TLS handshake failed", client=peer[0] if peer else "", error=reason)
         raw.close()
 
+    def _has_hung_up(self) -> bool:
+        """Whether the client is gone; asyncio tells only after this turn of the loop, and warns of writes before."""
+        if self._raw is not None and not self._raw.is_closing():
+            return False
+        self.cycle.disconnected = True
+        return True
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer; hand its answer on in pieces, each when the one before was taken."""
 
         async def paced(message: Message) -> None:
+            if self._has_hung_up():
+                return
             if message["type"] == "http.response.start":
                 self.moved_at = self._crowd.monotonic()
                 if self.reading_since is None:
@@ -233,6 +242,8 @@ class Connection(H11Protocol):
                 self.held = self._piece_bytes if message.get("shared") else len(body)
                 self._crowd.takes(self)
                 for begin in range(0, len(body), self._piece_bytes):
+                    if self._has_hung_up():
+                        break
                     piece = body[begin : begin + self._piece_bytes]
                     more = message.get("more_body", False) or begin + len(piece) < len(body)
                     await send({**message, "body": piece, "more_body": more})

@@ -1,4 +1,4 @@
-"""Who may come in with a password: bcrypt off the event loop, once per password and not once per scrape."""
+"""HTTP basic authentication: bcrypt off the event loop, once per password and not once per scrape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 # bcrypt looks at no more of a password; its Python binding refuses more, Go's does not.
 _BCRYPT_BYTES: Final = 72
 _MOST_REMEMBERED: Final = 256
-# So many different passwords may wait to be checked, one at a time; a flood of wrong ones gets no further.
-_MOST_WAITING: Final = 32
-# So many of them from one address, or a flood from there would keep out a scraper that has not been let in yet.
-_MOST_WAITING_FROM_ONE: Final = 4
+# So many different passwords may wait to be checked, one at a time. Enough that who guesses waits, instead of being
+# refused and coming back at once; few enough that most connections are left for others.
+_MOST_WAITING: Final = 256
 
 
 class Verdict(Enum):
@@ -33,16 +33,29 @@ class Verdict(Enum):
     BUSY = "busy"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Check:
+    """A password to be checked, and whoever waits for the verdict."""
+
+    mark: bytes
+    password: bytes
+    hashed: bytes
+    is_known: bool
+    verdict: asyncio.Future[Verdict]
+
+
 class Passwords:
-    """Remembers who was let in, by a keyed digest; never a password itself, and nothing of who was not."""
+    """Remembers verdicts by a keyed digest, never a password itself."""
 
     def __init__(self, check: Callable[[bytes, bytes], bool] = bcrypt.checkpw, key: bytes | None = None) -> None:
         self._check = check
         self._key = key or secrets.token_bytes(32)
-        self._allowed: OrderedDict[bytes, None] = OrderedDict()
-        self._checking: dict[bytes, asyncio.Task[bool]] = {}
-        self._from: Counter[str] = Counter()
-        self._turn = asyncio.Lock()
+        # Apart, so that a flood of wrong passwords makes nobody forgotten who was let in.
+        self._allowed = _Remembered()
+        self._refused = _Remembered()
+        self._checks: dict[bytes, _Check] = {}
+        self._waiting = _WaitingLine()
+        self._worker: asyncio.Task[None] | None = None
 
     async def verdict(self, users: Mapping[str, bytes], authorization: str | None, address: str = "") -> Verdict:
         """Judge an Authorization header (None: not sent) from an address by the users' names and bcrypt hashes.
@@ -57,34 +70,32 @@ class Passwords:
         hashed = users[name] if is_known else self._stand_in(users, name)
         mark = self._digest(name.encode(), hashed, password)
         if is_known and mark in self._allowed:
-            self._allowed.move_to_end(mark)
             return Verdict.ALLOWED
-        checking = self._checking.get(mark)
-        if checking is None:
+        if mark in self._refused:
+            return Verdict.REFUSED
+        check = self._checks.get(mark)
+        if check is None:
+            check = _Check(mark, password, hashed, is_known, asyncio.get_running_loop().create_future())
+            self._checks[mark] = check
             # Known names get no room of their own: whoever met a 503 beside a 401 would know which they are.
-            if len(self._checking) >= _MOST_WAITING or self._from[address] >= _MOST_WAITING_FROM_ONE:
-                return Verdict.BUSY
-            checking = asyncio.create_task(self._compare(mark, password, hashed, remember=is_known))
-            self._checking[mark] = checking
-            self._from[address] += 1
-            checking.add_done_callback(lambda _: self._done(mark, address))
-        # Others may wait for the same answer: who goes away does not take it from them.
-        return Verdict.ALLOWED if await asyncio.shield(checking) and is_known else Verdict.REFUSED
+            if (displaced := self._waiting.add(address, check)) is not None:
+                self._end(displaced, Verdict.BUSY)
+            if self._worker is None:
+                self._worker = asyncio.create_task(self._work())
+        # Others may wait for the same verdict: who goes away does not take it from them.
+        return await asyncio.shield(check.verdict)
 
-    async def _compare(self, mark: bytes, password: bytes, hashed: bytes, *, remember: bool) -> bool:
-        async with self._turn:
-            is_right = await asyncio.to_thread(self._check, password, hashed)
-        if is_right and remember:
-            self._allowed[mark] = None
-            if len(self._allowed) > _MOST_REMEMBERED:
-                self._allowed.popitem(last=False)
-        return is_right
+    async def _work(self) -> None:
+        while (check := self._waiting.next()) is not None:
+            is_right = await asyncio.to_thread(self._check, check.password, check.hashed)
+            is_allowed = is_right and check.is_known
+            (self._allowed if is_allowed else self._refused).add(check.mark)
+            self._end(check, Verdict.ALLOWED if is_allowed else Verdict.REFUSED)
+        self._worker = None
 
-    def _done(self, mark: bytes, address: str) -> None:
-        del self._checking[mark]
-        self._from[address] -= 1
-        if not self._from[address]:
-            del self._from[address]
+    def _end(self, check: _Check, verdict: Verdict) -> None:
+        del self._checks[check.mark]
+        check.verdict.set_result(verdict)
 
     def _stand_in(self, users: Mapping[str, bytes], name: str) -> bytes:
         hashes = list(users.values())
@@ -95,6 +106,61 @@ class Passwords:
         for part in parts:
             digest.update(len(part).to_bytes(8) + part)
         return digest.digest()
+
+
+class _Remembered:
+    """Marks, of which those are forgotten first that were used longest ago."""
+
+    def __init__(self) -> None:
+        self._marks: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, mark: bytes) -> bool:
+        if mark not in self._marks:
+            return False
+        self._marks.move_to_end(mark)
+        return True
+
+    def add(self, mark: bytes) -> None:
+        self._marks[mark] = None
+        if len(self._marks) > _MOST_REMEMBERED:
+            self._marks.popitem(last=False)
+
+
+class _WaitingLine:
+    """Checks that wait: addresses take turns, and of one address the newest goes first.
+
+    A scraper may share its address with a flood (NAT, a sidecar, a proxy). At the end of the line it would wait for all
+    of them, at its head for one check. Those of the flood, who come back as soon as they are refused, wait instead.
+    """
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, list[_Check]] = OrderedDict()
+
+    def add(self, address: str, check: _Check) -> _Check | None:
+        """Let one more wait; where too many do, the oldest of the address with most of them is given back.
+
+        Where no address has more than this one has, it is this one's oldest.
+        """
+        self._lines.setdefault(address, []).append(check)
+        if sum(map(len, self._lines.values())) <= _MOST_WAITING:
+            return None
+        crowded = max(self._lines, key=lambda each: (len(self._lines[each]), each == address))
+        return self._take(crowded, oldest=True)
+
+    def next(self) -> _Check | None:
+        """Whose turn it is; None: nobody waits."""
+        if not self._lines:
+            return None
+        address = next(iter(self._lines))
+        self._lines.move_to_end(address)
+        return self._take(address, oldest=False)
+
+    def _take(self, address: str, *, oldest: bool) -> _Check:
+        line = self._lines[address]
+        check = line.pop(0 if oldest else -1)
+        if not line:
+            del self._lines[address]
+        return check
 
 
 def _basic(authorization: str | None) -> tuple[str, bytes] | None:

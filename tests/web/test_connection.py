@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,8 +51,28 @@ async def shared(_request: Request) -> Response:
     return Shared()
 
 
+class Parts(Response):
+    """An answer in many parts, as plain text is."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        length = str(len(BODY)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        for begin in range(0, len(BODY), 65_536):
+            await send({"type": "http.response.body", "body": BODY[begin : begin + 65_536], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def parts(_request: Request) -> Response:
+    return Parts()
+
+
 APP = Starlette(
-    routes=[Route("/large", large), Route("/shared", shared), Route("/echo", echo, methods=["POST"])],
+    routes=[
+        Route("/large", large),
+        Route("/parts", parts),
+        Route("/shared", shared),
+        Route("/echo", echo, methods=["POST"]),
+    ],
 )
 # What has a limit in a test is ended within a second or two; all else has the time it needs.
 QUICK = Limits(request_seconds=0.2)
@@ -168,6 +190,24 @@ async def test_who_is_sent_away_before_the_answer_begins_is_no_news(caplog: pyte
         writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 7_000)
         assert len(await rest(reader)) < len(BODY)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("path", ["/large", "/shared", "/parts"])
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_clients_that_hang_up_write_no_log(
+    path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, tls: bool
+) -> None:
+    path_of_tls = prepared(tmp_path, TLS)
+    context = Client(tls=tls).context(tmp_path)
+    async with front_door(path_of_tls if tls else None, APP, QUICK_READING) as (port, _):
+        for _ in range(20):
+            async with connected(port, context) as (reader, writer):
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
+                await reader.read(1)
+                # Not closed but reset, while the answer is being written.
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    assert caplog.records == []
 
 
 async def test_a_few_requests_behind_one_another_are_answered_all() -> None:
