@@ -15,7 +15,7 @@ from exporter.vod.client import Client
 from exporter.vod.limits import Limits
 from exporter.vod.play_data import decode
 from tests.vod.fakes import FakeMeter, FakeSource, World
-from tests.vod.talking import talking
+from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ async def serving(*conversations: Conversation) -> AsyncIterator[str]:
             await reader.readuntil(b"\r\n\r\n")
         await (left.pop(0) if len(left) > 1 else left[0])(reader, writer)
 
-    async with talking(serve) as port:
+    async with conversing(serve) as port:
         yield f"http://127.0.0.1:{port}"
 
 

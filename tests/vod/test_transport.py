@@ -14,12 +14,12 @@ import trustme
 
 from exporter.vod import transport as transports
 from exporter.vod.transport import CHUNK_BYTES, Connections, Direct
-from tests.vod.talking import talking
+from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.vod.talking import Conversation
+    from tests.vod.servers import Conversation
 
 AUTHORITY = trustme.CA()
 
@@ -49,7 +49,7 @@ def replied(body: bytes, *headers: bytes) -> bytes:
 async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
     server, context = Server(answer), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
-    async with talking(server.serve, context) as port:
+    async with conversing(server.serve, context) as port:
         yield server, f"https://127.0.0.1:{port}/"
 
 
@@ -134,9 +134,9 @@ async def test_what_cannot_be_sent_is_not_sent(connections: Connections) -> None
 
 
 @asynccontextmanager
-async def in_plain_text(conversation: Conversation) -> AsyncIterator[str]:
+async def talking(conversation: Conversation) -> AsyncIterator[str]:
     """Where every connection has this conversation, without TLS; the URL names the host and not its address."""
-    async with talking(conversation) as port:
+    async with conversing(conversation) as port:
         yield f"http://localhost:{port}/"
 
 
@@ -145,7 +145,7 @@ async def test_the_body_is_sent(connections: Connections) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(replied(await reader.readexactly(3)))
 
-    async with in_plain_text(echoes) as url, asyncio.timeout(5):
+    async with talking(echoes) as url, asyncio.timeout(5):
         _, body = await fetched(connections, httpx.Request("POST", url, content=b"a=b"))
         assert body == b"a=b"
 
@@ -158,7 +158,7 @@ async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: Connections
             heads.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(replied(b"", b"Set-Cookie: a=b"))
 
-    async with in_plain_text(gives_cookies) as url:
+    async with talking(gives_cookies) as url:
         for _ in range(2):
             response, _ = await fetched(connections, httpx.Request("POST", url))
             assert response.headers["set-cookie"] == "a=b"
@@ -178,7 +178,7 @@ async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: C
         await all_there.wait()
         writer.write(replied(b"{}"))
 
-    async with in_plain_text(waits_for_all) as url, asyncio.timeout(10):
+    async with talking(waits_for_all) as url, asyncio.timeout(10):
         answers = await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(many)))
         assert [body for _, body in answers] == [b"{}"] * many
 
@@ -204,7 +204,7 @@ def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
 
     async def ask() -> bytes:
         connections = Connections(ssl.create_default_context())
-        async with in_plain_text(takes_an_hour) as url:
+        async with talking(takes_an_hour) as url:
             _, body = await fetched(connections, httpx.Request("POST", url))
             await connections.aclose()
             return body
@@ -240,7 +240,7 @@ async def test_what_is_no_http_is_an_error_without_the_question_in_it(connection
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"mumble\r\n\r\n")
 
-    async with in_plain_text(mumbles) as url:
+    async with talking(mumbles) as url:
         with pytest.raises(httpx.RemoteProtocolError) as caught:
             await connections.handle_async_request(httpx.Request("POST", f"{url}?MediaId=quiet"))
         assert str(caught.value)

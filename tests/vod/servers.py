@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def talking(conversation: Conversation, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def conversing(conversation: Conversation, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Give the port. Leaving ends every connection that clients still keep.
 
     From Python 3.12.1 on an `asyncio.Server` waits for them: as long as a client keeps its connections, or for ever.
     """
-    served: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+    open_now: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served[asyncio.current_task()] = writer
+        open_now[asyncio.current_task()] = writer
         try:
             await conversation(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client has hung up
         finally:
-            del served[asyncio.current_task()]
+            del open_now[asyncio.current_task()]
             writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
@@ -36,7 +36,7 @@ async def talking(conversation: Conversation, context: ssl.SSLContext | None = N
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            for task, writer in tuple(served.items()):
+            for task, writer in tuple(open_now.items()):
                 writer.transport.abort()
                 if task is not None:
                     task.cancel()
