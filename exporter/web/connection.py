@@ -63,6 +63,7 @@ class Connection(H11Protocol):
         self._raw: asyncio.Transport | None = None
         self._session: Session | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._early = b""
         self._is_answering = False
         self._inner = self.app
         self.app = self._answer
@@ -99,7 +100,6 @@ class Connection(H11Protocol):
         if self._in_force is None or not self._in_force.has_tls:
             super().connection_made(transport)
         else:
-            transport.pause_reading()
             self._opening = self.loop.create_task(self._open(transport, self._in_force))
 
     async def _open(self, raw: asyncio.Transport, in_force: InForce) -> None:
@@ -112,6 +112,9 @@ class Connection(H11Protocol):
         self._session = Session(rules.context)
         super().connection_made(TlsTransport(raw, self._session))
         raw.resume_reading()
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has gone."""
@@ -122,6 +125,9 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the network: a handshake, a request, or parts of them."""
+        if self._opening is not None and self._session is None:
+            self._keep(data)
+            return
         try:
             said = self._session.receive(data) if self._session else data
         except ConnectionError as error:
@@ -206,6 +212,19 @@ class Connection(H11Protocol):
         """Send what TLS itself has to say."""
         if self._session and self._raw and (own := self._session.outgoing()):
             self._raw.write(own)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what arrives before the session exists, and read no more until then.
+
+        Reading is not paused from the start: before Python 3.11.4 asyncio ignores that in `connection_made`, and takes
+        a later pause for the second one.
+        """
+        if self._raw is not None:
+            self._raw.pause_reading()
+        self._early += data
+        if len(self._early) > self._limits.header_bytes:
+            self._turn_away(self._early, "more than a handshake begins with")
+            self._early = b""
 
     def _turn_away(self, data: bytes, reason: str) -> None:
         raw = self._raw

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 SECRETS = ("role-secret", "role-token", "start-secret", "oidc-token")
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 @pytest.fixture
 def sts(tmp_path: Path) -> Iterator[Sts]:

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# The SDK still asks for naive UTC dates, which Python 3.12 warns about.
-pytestmark = pytest.mark.filterwarnings(r"ignore:datetime\.datetime\.utcnow:DeprecationWarning")
-
-
 @contextmanager
 def _in_a_thread(simulator: Simulator) -> Iterator[str]:
     """The simulator in a loop of its own, so that a client that blocks does not block it; gives host:port."""

@@ -15,6 +15,7 @@ from exporter.vod.client import Client
 from exporter.vod.limits import Limits
 from exporter.vod.play_data import decode
 from tests.vod.fakes import FakeMeter, FakeSource, World
+from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,18 +31,12 @@ async def serving(*conversations: Conversation) -> AsyncIterator[str]:
     left = list(conversations)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            if await reader.read(1) == b"P":  # of POST; TLS begins with another byte and has no end of headers
-                await reader.readuntil(b"\r\n\r\n")
-            await (left.pop(0) if len(left) > 1 else left[0])(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has hung up, as it should
-        finally:
-            writer.close()
+        if await reader.read(1) == b"P":  # of POST; TLS begins with another byte and has no end of headers
+            await reader.readuntil(b"\r\n\r\n")
+        await (left.pop(0) if len(left) > 1 else left[0])(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with conversing(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager

@@ -39,9 +39,6 @@ SECRETS = (
 # Seconds, at most, until a stand-in on a busy machine has closed the last connection.
 PATIENCE = 10.0
 
-# The library asks for the time in a way that Python 3.12 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def ca() -> trustme.CA:

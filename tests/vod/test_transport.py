@@ -14,11 +14,12 @@ import trustme
 
 from exporter.vod import transport as transports
 from exporter.vod.transport import CHUNK_BYTES, Connections, Direct
+from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
-    Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    from tests.vod.servers import Conversation
 
 AUTHORITY = trustme.CA()
 
@@ -34,15 +35,10 @@ class Server:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
-        try:
-            while True:
-                self.requests.append((number, await reader.readuntil(b"\r\n\r\n")))
-                writer.write(self.answer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            self.requests.append((number, await reader.readuntil(b"\r\n\r\n")))
+            writer.write(self.answer)
+            await writer.drain()
 
 
 def replied(body: bytes, *headers: bytes) -> bytes:
@@ -53,9 +49,8 @@ def replied(body: bytes, *headers: bytes) -> bytes:
 async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
     server, context = Server(answer), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
-    async with listening:
-        yield server, f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+    async with conversing(server.serve, context) as port:
+        yield server, f"https://127.0.0.1:{port}/"
 
 
 @pytest.fixture
@@ -141,18 +136,8 @@ async def test_what_cannot_be_sent_is_not_sent(connections: Connections) -> None
 @asynccontextmanager
 async def talking(conversation: Conversation) -> AsyncIterator[str]:
     """Where every connection has this conversation, without TLS; the URL names the host and not its address."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await conversation(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has hung up
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://localhost:{server.sockets[0].getsockname()[1]}/"
+    async with conversing(conversation) as port:
+        yield f"http://localhost:{port}/"
 
 
 async def test_the_body_is_sent(connections: Connections) -> None:

@@ -57,9 +57,10 @@ def issue(
     key: Key | None = None,
     ca: bool = False,
     client: bool = False,
+    strict: bool = True,
     odd: Iterable[x509.ExtensionType] = (),
 ) -> Issued:
-    """A certificate signed by another, or by itself."""
+    """A certificate signed by another, or by itself; not `strict`: as many private CAs make them, with less in it."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -76,11 +77,31 @@ def issue(
     )
     if sans:
         builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+    if strict:
+        signer = (by.key if by else key).public_key()
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
+        builder = builder.add_extension(_usage(ca=ca), critical=True)
     for extension in odd:
         builder = builder.add_extension(extension, critical=False)
     if not ca:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     return Issued(builder.sign(by.key if by else key, hashes.SHA256()), key)
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    """What a CA, or else a server or client, may use its key for."""
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def issue_odd(extensions: Iterable[tuple[str, str]]) -> Issued:

@@ -1,0 +1,124 @@
+"""What arrives before a TLS session exists, as it does on every connection with Python before 3.11.4."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import uvicorn
+from OpenSSL import SSL
+from uvicorn.server import ServerState
+
+from exporter.web.connection import Connection
+from exporter.web.in_force import InForce
+from exporter.web.limits import Crowd, Limits
+from tests.fuzz.front_door import Wire
+from tests.web.stage import APP, prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+LIMITS = Limits()
+
+
+@dataclass
+class Reading(Wire):
+    """A wire that remembers when it was read from and when not; its client sends all the same."""
+
+    turns: list[str] = field(default_factory=list)
+
+    def pause_reading(self) -> None:
+        self.turns.append("pause")
+
+    def resume_reading(self) -> None:
+        self.turns.append("resume")
+
+
+@pytest.fixture
+def in_force(tmp_path: Path) -> Iterator[InForce]:
+    rules = InForce(prepared(tmp_path, TLS))
+    yield rules
+    rules.close()
+
+
+async def made(in_force: InForce) -> tuple[Connection, Reading]:
+    config = uvicorn.Config(APP, interface="asgi3", ws="none", log_config=None, access_log=False, lifespan="off")
+    config.load()
+    loop = asyncio.get_running_loop()
+    wire = Reading(loop)
+    connection = Connection(config, ServerState(), {}, loop, crowd=Crowd(LIMITS), in_force=in_force)
+    wire.protocol = connection
+    connection.connection_made(wire)
+    wire.turns.clear()  # Python 3.11.2 forgets a pause before the first byte
+    return connection, wire
+
+
+async def until_written(wire: Wire) -> bytes:
+    async with asyncio.timeout(30):
+        while not wire.written:
+            await asyncio.sleep(0)
+    said = bytes(wire.written)
+    wire.written.clear()
+    return said
+
+
+async def test_a_handshake_that_begins_before_the_certificate_is_known_goes_on(in_force: InForce) -> None:
+    connection, wire = await made(in_force)
+    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+    client.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        client.do_handshake()
+    hello = client.bio_read(65_536)
+    connection.data_received(hello)
+    assert wire.turns == ["pause"], "no more is kept than has arrived"
+
+    client.bio_write(await until_written(wire))
+    assert wire.turns == ["pause", "resume"]
+    client.do_handshake()
+    client.send(REQUEST)
+    connection.data_received(client.bio_read(65_536))
+    async with asyncio.timeout(30):
+        while not wire.closed:
+            await asyncio.sleep(0)
+    client.bio_write(bytes(wire.written))
+    assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("piece", [1, 7, len(REQUEST)])
+async def test_a_request_without_tls_in_pieces_is_told_so(in_force: InForce, piece: int) -> None:
+    connection, wire = await made(in_force)
+    for begin in range(0, len(REQUEST), piece):
+        connection.data_received(REQUEST[begin : begin + piece])
+    assert b"Client sent an HTTP request to an HTTPS server." in await until_written(wire)
+    assert wire.closed
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(REQUEST, b"Client sent an HTTP request to an HTTPS server."), (b"\x16\x03\x01", b"")]
+)
+async def test_who_sends_more_than_a_handshake_begins_with_is_sent_away(
+    in_force: InForce, data: bytes, said: bytes
+) -> None:
+    connection, wire = await made(in_force)
+    connection.data_received(data + bytes(LIMITS.header_bytes))
+    assert wire.closed
+    assert said in wire.written
+    connection.data_received(b"and more")
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others)
+    assert wire.written.count(b"HTTP/1.0 400") == bool(said)
+
+
+async def test_who_goes_before_the_certificate_is_known_leaves_nothing(in_force: InForce) -> None:
+    connection, wire = await made(in_force)
+    connection.data_received(b"\x16\x03\x01")
+    wire.close()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    assert wire.written == b""
