@@ -41,9 +41,10 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
 _CLIENT_AUTH: Final = {
     **{kind.value: kind for kind in ClientAuth},
     "RequireClientCert": ClientAuth.REQUIRE_ANY,  # how the toolkit spelt it once
+    "": ClientAuth.NO,
 }
 # A salt is 22 characters for 128 bits: the last one stands for two, and bcrypt raises on others at every check.
-_HASH: Final = re.compile(r"\$2[aby]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII)
+_HASH: Final = re.compile(r"\$2[abxy]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII)
 _LOWEST_COST: Final = 4
 # One check at 15 takes seconds already; above, no scrape could wait for it and stopping would take minutes.
 _HIGHEST_COST: Final = 15
@@ -81,7 +82,7 @@ def _tls(section: Value, folder: Path) -> TlsSettings | None:
             section.wrong(f"needs {name}_file, or {name} with the PEM text itself")
     default = TlsSettings(Pem(""), Pem(""))
     auth, client_auth = given.get("client_auth_type"), ClientAuth.NO
-    if auth and (chosen := auth.choice(_CLIENT_AUTH)):
+    if auth and (chosen := auth.choice(_CLIENT_AUTH)) is not None:
         client_auth = _CLIENT_AUTH[chosen]
     settings = TlsSettings(
         cert or Pem(""),

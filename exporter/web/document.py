@@ -79,7 +79,7 @@ class Value:
         text = self.text()
         if text is None or text in allowed:
             return text
-        self.wrong(f"{text[:60]!r} is not one of {', '.join(allowed)}")
+        self.wrong(f"{text[:60]!r} is not one of {', '.join(filter(None, allowed))}")
         return None
 
     def boolean(self) -> bool | None:

@@ -14,13 +14,14 @@ from cryptography import x509
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
+from exporter.web.client_certificates import ask_clients
 from exporter.web.go_names import CURVES, SUITES_TLS12, VERSIONS
 from exporter.web.settings import ClientAuth
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from exporter.web.settings import TlsSettings
 
@@ -71,7 +72,9 @@ def context(settings: TlsSettings, material: Material) -> SSL.Context:
     )
     _use_suites(made, settings)
     _use_certificate(made, settings, material)
-    _ask_clients(made, settings, material)
+    if settings.client_auth is not ClientAuth.NO:
+        authorities = _certificates(material.client_ca, "client_ca") if material.client_ca is not None else []
+        ask_clients(made, settings, authorities)
     return made
 
 
@@ -115,40 +118,11 @@ def _use_certificate(made: SSL.Context, settings: TlsSettings, material: Materia
         raise Unusable("cipher_suites", f"none of them fits the certificate, whose key needs one with {kind}")
 
 
-def _ask_clients(made: SSL.Context, settings: TlsSettings, material: Material) -> None:
-    auth = settings.client_auth
-    if auth is ClientAuth.NO:
-        return
-    if material.client_ca is not None:
-        for certificate in _certificates(material.client_ca, "client_ca"):
-            made.get_cert_store().add_cert(crypto.X509.from_cryptography(certificate))  # type: ignore[union-attr]  # a context has a store
-            made.add_client_ca(certificate)
-    allowed = frozenset(settings.client_allowed_sans)
-
-    def accepts(_connection: SSL.Connection, shown: crypto.X509, _error: int, depth: int, verified: int) -> bool:
-        if auth.verifies and not verified:
-            return False
-        return depth > 0 or not allowed or not allowed.isdisjoint(_names(shown))
-
-    mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if auth.requires else 0)
-    made.set_verify(mode, accepts)
-
-
 def _certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise Unusable(setting, "holds no certificate in PEM that can be read") from None
-
-
-def _names(shown: crypto.X509) -> Collection[str]:
-    """The Subject Alternative Names: DNS, e-mail, IP, URI. None where they cannot be read."""
-    try:
-        names = shown.to_cryptography().extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except Exception:  # noqa: BLE001 - strangers write certificates; what the parser says to them is not all documented
-        return ()
-    kinds = (x509.DNSName, x509.RFC822Name, x509.IPAddress, x509.UniformResourceIdentifier)
-    return {str(name.value) for name in names if isinstance(name, kinds)}
 
 
 def _reason(error: Exception) -> str:

@@ -57,6 +57,7 @@ def issue(
     key: Key | None = None,
     ca: bool = False,
     client: bool = False,
+    purpose: x509.ObjectIdentifier | None = None,
     strict: bool = True,
     odd: Iterable[x509.ExtensionType] = (),
 ) -> Issued:
@@ -64,7 +65,7 @@ def issue(
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
-    usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+    usage = purpose or (ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -137,6 +138,9 @@ def issued() -> dict[str, Issued]:
         "client": issue("client", by=ca, sans=CLIENT, client=True),
         "nameless": issue("nameless", by=ca, client=True),
         "stranger": issue("stranger", sans=CLIENT, client=True),
+        "intermediate": (intermediate := issue("Test intermediate CA", by=ca, ca=True)),
+        "below": issue("below", by=intermediate, sans=CLIENT, client=True),
+        "anything": issue("anything", by=ca, sans=CLIENT, purpose=ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE),
     }
 
 

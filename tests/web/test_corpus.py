@@ -41,6 +41,8 @@ VERIFIED: Final = [
     (Client(cert="client", only="TLS12"), YES),
     (Client(cert="stranger", only="TLS12"), NO),
     (Client(cert="server"), NO),  # of the right authority, but not for clients
+    (Client(cert="anything"), YES),
+    (Client(cert="anything", only="TLS12"), YES),
 ]
 NEW: Final[list[tuple[Client, Expected]]] = [
     (Client(only="TLS13"), {"version": "TLSv1.3"}),
@@ -76,6 +78,9 @@ GOOD: Final[Mapping[str, list[tuple[Client, Expected]]]] = {
     "client_verify_if_given": [(TLS, YES), (Client(cert="client"), YES), (Client(cert="stranger"), NO)],
     "client_require_and_verify": VERIFIED,
     "client_ca_inline": VERIFIED,
+    "client_ca_intermediate": [(Client(cert="below"), YES), (Client(cert="client"), NO), (Client(cert="stranger"), NO)],
+    "client_ca_own": [(Client(cert="stranger"), YES), (Client(cert="client"), NO), (TLS, NO)],
+    "client_auth_blank": [(TLS, YES), (Client(cert="stranger"), YES)],
     "client_san_dns": SAN_BY_ONE,
     "client_san_email": SAN_BY_ONE,
     "client_san_ip": SAN_BY_ONE,
@@ -135,6 +140,7 @@ GOOD: Final[Mapping[str, list[tuple[Client, Expected]]]] = {
         (Client(tls=False, path="/-/healthy"), YES),
         (Client(tls=False, path="/-/ready"), YES),
     ],
+    "users_2x": [(Client(tls=False, user=HORSE), YES), (Client(tls=False, user="prometheus:another"), {"status": 401})],
     "users_tls": [(TLS, {"status": 401}), (Client(user=HORSE), YES)],
     "users_none": [(PLAIN, YES)],
     "rate_limit": [
@@ -248,3 +254,15 @@ def test_bad(name: str, tmp_path: Path) -> None:
     ), said
     assert "$2b$" not in said
     assert "PRIVATE KEY-----" not in said
+
+
+@pytest.mark.parametrize("version", ["TLS12", "TLS13"])
+@pytest.mark.parametrize("cert", ["nameless", "stranger", "server"])
+async def test_a_client_that_is_refused_is_told_what_is_wrong_with_its_certificate(
+    cert: str, version: str, tmp_path: Path
+) -> None:
+    words = {"nameless": "bad certificate", "stranger": "unknown ca", "server": "unsupported certificate"}
+    async with front_door(prepared(tmp_path, text("client_san_dns", "good"))) as (port, _):
+        with pytest.raises(Refused) as caught:
+            await Client(cert=cert, only=version).ask(port, tmp_path)
+    assert f"alert {words[cert]}" in str(caught.value).lower()
