@@ -1,7 +1,9 @@
-"""What every test may need: the `tool` marker, and hypothesis that takes as long as it takes."""
+"""What every test may need: the `tool` marker, where a hanging test waits, hypothesis that takes as long as it takes."""
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import os
 import shutil
@@ -12,7 +14,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # A loaded machine is slow, not wrong: no property is decided by a clock.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +34,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)} (a Debian package)"))
         elif missing:
             item.add_marker(pytest.mark.usefixtures("missing_tool"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,  # noqa: ARG001 - pluggy goes by the names
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Of a test that hangs in an event loop, the traceback ends in the loop: add where each task waits."""
+    report = yield
+    if call.excinfo and "from pytest-timeout" in str(call.excinfo.value):
+        tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]
+        report.sections += [(f"Where the task {task.get_name()} waits", "\n".join(_awaiting(task))) for task in tasks]
+    return report
+
+
+def _awaiting(task: asyncio.Task[object]) -> Iterator[str]:
+    """The places in the code, from the outermost coroutine to what it waits for."""
+    coroutine: object = task.get_coro()
+    while frame := getattr(coroutine, "cr_frame", None):
+        yield f"{frame.f_code.co_filename}:{frame.f_lineno}: in {frame.f_code.co_qualname}"
+        coroutine = getattr(coroutine, "cr_await", None)
 
 
 @pytest.fixture(autouse=True)
