@@ -1,4 +1,4 @@
-"""What every test may need: the `tool` marker, where a hanging test waits, hypothesis that takes as long as it takes."""
+"""What every test may need: the `slow` and `tool` markers, where a hanging test waits, hypothesis that takes as long as it takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import structlog
@@ -21,10 +21,34 @@ settings.register_profile("project", deadline=None, suppress_health_check=[Healt
 settings.load_profile("project")
 
 
+# Seconds of the processor each, or a machine to itself; by how their names begin.
+SLOW: Final = (
+    "core/test_rounds.py",
+    "deploy/test_alertmanager.py",
+    "deploy/test_dashboards_live.py",
+    "deploy/test_image.py",
+    "e2e/",
+    "faults/test_all.py",
+    "faults/test_ids.py",
+    "faults/test_top.py",
+    "security/test_audit.py",
+    "security/test_hostile_service.py",
+    "soak/test_soak.py",
+    "stateful/test_history.py",
+    "test_clock.py",
+)
+# But one test of the real program is among those that say that it works here.
+NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll",)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a program that is not here and say so; with REQUIRE_TOOLS=1 let it fail instead."""
+    """Mark what is slow. Skip what needs a program that is not here and say so; with REQUIRE_TOOLS=1 let it fail instead."""
     required = os.environ.get("REQUIRE_TOOLS") == "1"
     for item in items:
+        name = item.nodeid.removeprefix("tests/")
+        if name.startswith(SLOW) and not name.startswith(NOT_SLOW):
+            item.add_marker(pytest.mark.slow)
         missing = [
             mark.args[0]
             for mark in item.iter_markers("tool")
