@@ -1,4 +1,4 @@
-"""What every test may need: the `slow` and `tool` markers, where a hanging test waits, hypothesis that takes as long as it takes."""
+"""What every test may need: the markers `slow` and `tool`, where one that hangs waits, hypothesis that has no deadline."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll",)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow. Skip what needs a program that is not here and say so; with REQUIRE_TOOLS=1 let it fail instead."""
+    """Mark what is slow. Skip what needs a program that is not here and say so; REQUIRE_TOOLS=1 lets it fail instead."""
     required = os.environ.get("REQUIRE_TOOLS") == "1"
     for item in items:
         name = item.nodeid.removeprefix("tests/")
