@@ -25,7 +25,7 @@ def test_another():
 """
 
 
-@pytest.mark.parametrize("name", (*SLOW, *NOT_SLOW))
+@pytest.mark.parametrize("name", [*SLOW, *NOT_SLOW])
 def test_what_is_slow_is_there(name: str) -> None:
     assert (TESTS / name.partition("::")[0]).exists()
 
