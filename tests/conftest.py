@@ -1,4 +1,4 @@
-"""What every test may need: the markers `slow` and `tool`, where one that hangs waits, hypothesis without a deadline."""
+"""What every test may need: the markers `slow` and `tool`, where a hanging one waits, hypothesis without a deadline."""
 
 from __future__ import annotations
 

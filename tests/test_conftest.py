@@ -14,9 +14,12 @@ TESTS = Path(__file__).parent
 HANGS = """
 import asyncio
 
+import pytest
+
 async def for_ever():
     await asyncio.Event().wait()
 
+@pytest.mark.timeout(5)
 async def test_hangs():
     await for_ever()
 
@@ -33,7 +36,7 @@ def test_what_is_slow_is_there(name: str) -> None:
 def test_a_test_that_hangs_ends_and_says_where_it_waits(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
     (tmp_path / "test_hanging.py").write_text(HANGS)
-    argv = ["--asyncio-mode=auto", "--timeout=1", "-p", "no:cacheprovider", "-c", "/dev/null", "--numprocesses=1"]
+    argv = ["--asyncio-mode=auto", "-p", "no:cacheprovider", "-c", "/dev/null", "--numprocesses=1"]
 
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", *argv, str(tmp_path)],
@@ -44,6 +47,6 @@ def test_a_test_that_hangs_ends_and_says_where_it_waits(tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 1
-    assert "test_hanging.py:8: in test_hangs\n" in ran.stdout
-    assert "test_hanging.py:5: in for_ever\n" in ran.stdout
+    assert "test_hanging.py:11: in test_hangs\n" in ran.stdout
+    assert "test_hanging.py:7: in for_ever\n" in ran.stdout
     assert "1 failed, 1 passed" in ran.stdout
