@@ -7,6 +7,7 @@ from exporter.config.loader import loads
 from exporter.daemon import Exporter
 from exporter.exposition.telemetry import Telemetry
 from tests.core.world import YESTERDAY, World, row, rows
+from tests.faults.loop import Hurried
 
 if TYPE_CHECKING:
     import pytest
@@ -32,11 +33,16 @@ async def samples(asked: Exporter, start: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-async def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works() -> None:
-    world = World(gate=asyncio.Event())
+def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works() -> None:
+    gate = asyncio.Event()
+    with asyncio.Runner(loop_factory=lambda: Hurried(lambda: not gate.is_set())) as runner:
+        runner.run(_hangs_and_goes_on(gate))
+
+
+async def _hangs_and_goes_on(gate: asyncio.Event) -> None:
+    world = World(gate=gate)
     world.put([row("a")])
-    assert world.gate
-    asked = exporter(world, poll_timeout=0.01)
+    asked = exporter(world, poll_timeout=3600)
 
     await asked.poll(asked.queries[0])
 
@@ -44,7 +50,7 @@ async def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works
         'aliyun_vod_query_polls_total{query="q",result="failure"}'
     ] == 1
     assert asked.awaited() == []
-    world.gate.set()
+    gate.set()
     await asked.poll(asked.queries[0])
     assert await samples(asked, "aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
 

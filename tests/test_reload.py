@@ -111,7 +111,7 @@ async def served(
     places: asyncio.Queue[list[str]] = asyncio.Queue()
     async with simulated(settings or Settings(media=20), clock) as (simulator, endpoint):
         file = folder / "config.yaml"
-        daemon = Daemon(httpx.AsyncClient(timeout=60.0), simulator, clock, file, endpoint)
+        daemon = Daemon(httpx.AsyncClient(timeout=300), simulator, clock, file, endpoint)
         daemon.write(accounts, queries, more)
         serving = asyncio.create_task(
             app.serve(
@@ -126,7 +126,7 @@ async def served(
         )
         try:
             # Decides nothing: it only ends a test that waits for what never comes.
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 daemon.http.base_url = httpx.URL((await places.get())[0])
                 yield daemon
         finally:
@@ -399,7 +399,7 @@ class Reading:
     def __call__(self) -> Config:
         self.times += 1
         # Decides nothing: it only ends the thread of a test that has failed.
-        self.ending.acquire(timeout=60)
+        self.ending.acquire(timeout=300)
         if self.problem:
             raise self.problem
         return self.config
@@ -428,7 +428,7 @@ async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[
     async def keys(account: AccountSettings) -> CredentialSource:  # noqa: ARG001 - all have the same
         return FromEnvironment({})
 
-    async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(60):
+    async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(300):
         reading = Reading(configuration("http://127.0.0.1:9"), problem)
         yield reading, Reloader(reading, exporter=stage.exporter, accounts=accounts, polling=AtOnce())
 

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import socket
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from exporter.web.limits import Crowd, Limits, fitting
 from exporter.web.security import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 
     from starlette.types import ASGIApp
 
@@ -141,9 +142,10 @@ async def serving(
     date_header: bool = True,
     in_force: InForce | None = None,
     limits: Limits | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[None]:
     """Answer requests on the sockets while the context is entered; answers under way are finished on leaving it."""
-    crowd = Crowd(limits or fitting())
+    crowd = Crowd(limits or fitting(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
     config = uvicorn.Config(
         guarded(app, in_force.rules) if in_force else app,

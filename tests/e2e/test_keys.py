@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from tests.e2e.processes import exporter, get, patch, until
+from tests.e2e.processes import PATIENCE, exporter, get, patch, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_key_is_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
     stop = threading.Event()
 
     def scrape(url: str) -> None:
-        with httpx.Client(timeout=60) as client:
+        with httpx.Client(timeout=PATIENCE) as client:
             while not stop.wait(0.05):
                 statuses.append(client.get(f"{url}/metrics").status_code)
 
