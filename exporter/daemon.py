@@ -14,11 +14,14 @@ from exporter.core.days import Settlement
 from exporter.core.poll import PollReport, PollResult
 from exporter.core.publication import Publication, Rules
 from exporter.core.publishing import publish
+from exporter.core.retry import RetryRules
 from exporter.core.shard import WHOLE, Shard
 from exporter.errors import Kind, NotReady, UpstreamError
 from exporter.exposition.publisher import Publisher
 from exporter.exposition.render import Renderer
 from exporter.exposition.response import Response, respond
+from exporter.vod.client import ATTEMPTS
+from exporter.vod.pause import PAUSE
 from exporter.web.status.observed import Account, Observed, Settings
 
 if TYPE_CHECKING:
@@ -28,11 +31,13 @@ if TYPE_CHECKING:
     from exporter.core.asking import Source
     from exporter.core.model import Query, SliceData
     from exporter.core.poll import Poller
+    from exporter.core.retry import Retry
     from exporter.exposition.packing import Packed
     from exporter.exposition.telemetry import Telemetry
 
 # Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
+_RETRY_RULES: Final = RetryRules(PAUSE, ATTEMPTS)
 
 _log = structlog.get_logger()
 
@@ -67,6 +72,7 @@ class Exporter:
         self.poller = poller
         self.telemetry = telemetry
         self.queries, self.rules = _part(config, shard)
+        self._calls_per_day = _calls_per_day(config, shard)
         self._config = config
         self._now = now
         self._keeps = keeps
@@ -86,6 +92,7 @@ class Exporter:
         """Go by another configuration from now on; what is known stays. Nothing that it ends may be polled now."""
         self.awaited()  # whoever is ready stays ready, however many queries are new
         self.queries, self.rules = _part(config, self.shard)
+        self._calls_per_day = _calls_per_day(config, self.shard)
         self._config = config
         names = {query.name for query in self.queries}
         self._reports = {name: report for name, report in self._reports.items() if name in names}
@@ -98,6 +105,10 @@ class Exporter:
         self.telemetry.configured(accounts=[account.name for account in config.accounts], queries=names)
         self.telemetry.config_loaded(self._now())
 
+    def failed(self) -> tuple[Query, ...]:
+        """The queries whose last poll did not get everything."""
+        return tuple(report.query for report in self.reports() if report.result is not PollResult.SUCCESS)
+
     def refused(self) -> frozenset[str]:
         """The queries whose last poll met an account that the service does not admit, or that has no credentials."""
         return frozenset(
@@ -106,8 +117,8 @@ class Exporter:
             if any(error.kind is Kind.AUTH for outcome in report.outcomes for error in outcome.errors)
         )
 
-    async def poll(self, query: Query) -> None:
-        """Poll a query to its end, whatever comes of it, and show what was learnt."""
+    async def poll(self, query: Query) -> Retry | None:
+        """Poll a query to its end, whatever comes of it, and show what was learnt; whether and when to repeat it."""
         try:
             async with asyncio.timeout(self._poll_timeout):
                 report = await self.poller.poll(query)
@@ -126,6 +137,11 @@ class Exporter:
         await self._publisher.current()
         self._reports[query.name] = report
         await self.keep(report)
+        return _RETRY_RULES.retry(
+            report,
+            calls_per_day=self._calls_per_day.get(query.account, 0),
+            queries=sum(other.account == query.account for other in self.queries),
+        )
 
     async def keep(self, report: PollReport) -> None:
         """Write what a poll has learnt to storage, where there is one."""
@@ -208,6 +224,12 @@ def _part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], Rules]:
     return share.queries, Rules(
         share.queries, config.stale_after, config.series_limit, describes=share.describes, days_ago=share.days_ago
     )
+
+
+def _calls_per_day(config: Config, shard: Shard) -> dict[str, float]:
+    """The calls a day that each account may make here; 0: unlimited."""
+    parts = shard.share(config.core_queries()).parts
+    return {each.name: each.limits.calls_per_day * parts.get(each.name, 1.0) for each in config.accounts}
 
 
 def _account(settings: AccountSettings) -> Account:
