@@ -118,9 +118,7 @@ def test_a_time_before_which_it_is_useless_is_kept_to(run: Run) -> None:
         service = Service(clock, [Retry(START + midnight), Retry(START + midnight), None])
         async with service.scheduler(q("a", DAY), q("b", DAY)):
             await asyncio.sleep(DAY)
-        assert service.polls["a"][1] == service.polls["b"][1] == pytest.approx(
-            midnight + RETRY_JITTER_SECONDS / 2
-        )
+        assert service.polls["a"][1] == service.polls["b"][1] == pytest.approx(midnight + RETRY_JITTER_SECONDS / 2)
 
     run(test)
 
@@ -250,9 +248,7 @@ def test_a_clock_that_leaps_ahead_costs_one_run_soon(
     run(test)
 
 
-def test_a_clock_that_leaps_while_a_poll_is_under_way_costs_no_second_one(
-    run: Run, fire_times: list[object]
-) -> None:
+def test_a_clock_that_leaps_while_a_poll_is_under_way_costs_no_second_one(run: Run, fire_times: list[object]) -> None:
     async def test(clock: SettableClock) -> None:
         service = Service(clock, [AGAIN], takes=2 * MINUTE)
         async with service.scheduler(q(every=HOUR)):
