@@ -53,7 +53,7 @@ class _Run:
     """A run of APScheduler and the poll in it."""
 
     task: asyncio.Task[None] | None
-    poll: asyncio.Future[None]
+    poll: asyncio.Future[Retry | None]
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""When polls are repeated, by a clock that only the test moves: after failures, at midnight, and when clocks are set."""
+"""When polls are repeated, by a clock that only the test moves: after failures, and when the clock is set."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from exporter.core.model import Query
+
+    Run = Callable[[Callable[[SettableClock], Coroutine[None, None, None]]], None]
 
 MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86_400.0, 365.25 * 86_400
 AGAIN = Retry()
@@ -46,6 +48,7 @@ class Service:
         return self.results.pop(0) if len(self.results) > 1 else self.results[0]
 
     def poll_skipped(self, query: str) -> None:
+        assert query in self.polls
         self.skipped += 1
 
     def next_poll(self, query: str, at: float) -> None:
@@ -60,9 +63,6 @@ class Service:
 
 def q(name: str = "q", every: float = 6 * HOUR) -> Query:
     return query(everything, name, every=every)
-
-
-Run = "Callable[[Callable[[SettableClock], Coroutine[None, None, None]]], None]"
 
 
 @pytest.fixture

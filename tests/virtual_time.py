@@ -19,7 +19,7 @@ T = TypeVar("T")
 START = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # one of several classes
+class _Selector(selectors.DefaultSelector):
     """Never waits: what would be waited for is over at once."""
 
     passed = 0.0

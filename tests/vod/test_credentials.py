@@ -272,7 +272,7 @@ async def test_a_file_may_be_as_long_as_the_error_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("good", [True, False])
-async def test_a_changed_file_is_noticed_once(tmp_path: Path, good: bool) -> None:
+async def test_a_changed_file_is_noticed_once(tmp_path: Path, *, good: bool) -> None:
     path = tmp_path / "secret"
     if good:
         path.write_text("old")
