@@ -16,6 +16,7 @@ from exporter.core.publication import Publication, Rules
 from exporter.core.publishing import publish
 from exporter.core.retry import RetryRules
 from exporter.core.shard import WHOLE, Shard
+from exporter.core.unknown_media import UnknownMedia, listed_ids
 from exporter.errors import Kind, NotReady, UpstreamError
 from exporter.exposition.publisher import Publisher
 from exporter.exposition.render import Renderer
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
+_NAMED_IN_LOG: Final = 5
 _RETRY_RULES: Final = RetryRules(PAUSE, ATTEMPTS)
 
 _log = structlog.get_logger()
@@ -83,9 +85,12 @@ class Exporter:
         self._publisher: Publisher[Packed] = Publisher(
             Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count, now=now
         )
+        self._unknown_media = UnknownMedia()
+        self._logged_unknown: set[tuple[str, str]] = set()
         self._reports: dict[str, PollReport] = {}
         self._next_polls: dict[str, float] = {}
         self._published = (0, 0)
+        self._find_unknown_media()
         telemetry.config_loaded(self._started_at)
 
     def follow(self, config: Config, sources: Mapping[str, Source]) -> None:
@@ -103,6 +108,7 @@ class Exporter:
         if self._keeps is not None:
             self._keeps.keep_for(config.storage.retention)
         self.telemetry.configured(accounts=[account.name for account in config.accounts], queries=names)
+        self._find_unknown_media()
         self.telemetry.config_loaded(self._now())
 
     def failed(self) -> tuple[Query, ...]:
@@ -136,6 +142,7 @@ class Exporter:
         _log_report(report)
         await self._publisher.current()
         self._reports[query.name] = report
+        self._learn_unknown_media(report)
         await self.keep(report)
         return _RETRY_RULES.retry(
             report,
@@ -146,9 +153,43 @@ class Exporter:
     async def keep(self, report: PollReport) -> None:
         """Write what a poll has learnt to storage, where there is one."""
         if self._keeps is not None:
-            slices = self.poller.snapshot.slices
-            polled = (outcome.slice for outcome in report.outcomes)
-            await self._keeps.save([slices[slice_] for slice_ in polled if slice_ in slices])
+            await self._keeps.save(self._polled(report))
+
+    def _polled(self, report: PollReport) -> list[SliceData]:
+        slices = self.poller.snapshot.slices
+        polled = (outcome.slice for outcome in report.outcomes)
+        return [slices[slice_] for slice_ in polled if slice_ in slices]
+
+    def unknown_media(self) -> frozenset[tuple[str, str]]:
+        """Account and ID of the media that were asked for by ID and that no answer has ever named."""
+        return frozenset((query.account, each) for query in self.queries for each in self._unknown_media.of(query))
+
+    def _find_unknown_media(self) -> None:
+        """Other queries, or more that is known: look through all of it."""
+        self._unknown_media.follow(self.queries, self.poller.snapshot.slices.values())
+        for query in self.queries:
+            self.telemetry.unknown_media(query.name, self._count_unknown_media(query))
+
+    def _learn_unknown_media(self, report: PollReport) -> None:
+        self._unknown_media.update(self._polled(report))
+        for query in self.queries:
+            if query.account == report.query.account:
+                self.telemetry.unknown_media(query.name, self._count_unknown_media(query))
+        query = report.query
+        found = {(query.account, media_id) for media_id in self._unknown_media.of(query)} - self._logged_unknown
+        if found and report.result is PollResult.SUCCESS:
+            self._logged_unknown |= found
+            _log.warning(
+                "unknown media",
+                query=query.name,
+                account=query.account,
+                media_ids=len(found),
+                first=",".join(sorted(media_id for _, media_id in found)[:_NAMED_IN_LOG]),
+                advice="Check these IDs: no answer has named them yet, as if they were mistyped or never played.",
+            )
+
+    def _count_unknown_media(self, query: Query) -> int | None:
+        return len(self._unknown_media.of(query)) if listed_ids(query) else None
 
     def poll_skipped(self, query: str) -> None:
         """It was time to poll, but the poll before is still under way."""
@@ -198,6 +239,7 @@ class Exporter:
             next_polls=dict(self._next_polls),
             snapshot=snapshot,
             publication=publication,
+            unknown_media=self.unknown_media(),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
 

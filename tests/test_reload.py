@@ -351,7 +351,7 @@ async def test_the_limits_of_what_is_published_hold_at_the_next_scrape(tmp_path:
         assert (await daemon.series("series_dropped")).popitem()[1] > 0
 
         daemon.clock.at += 600
-        await daemon.reloaded(account(), query(), "stale_after: 5m\n")
+        await daemon.reloaded(account(), query(every="1m"), "stale_after: 5m\n")
         assert not await daemon.series("^aliyun_vod_media_")
         assert await daemon.polls("q") == 1
 
