@@ -4,9 +4,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from exporter.config.loader import loads
+from exporter.core.retry import Retry
 from exporter.daemon import Exporter
 from exporter.exposition.telemetry import Telemetry
 from tests.core.world import YESTERDAY, World, row, rows
+from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     import pytest
@@ -32,13 +34,17 @@ async def samples(asked: Exporter, start: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-async def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works() -> None:
+def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_virtual_time(monkeypatch, lambda _: a_poll_that_hangs())
+
+
+async def a_poll_that_hangs() -> None:
     world = World(gate=asyncio.Event())
     world.put([row("a")])
     assert world.gate
-    asked = exporter(world, poll_timeout=0.01)
+    asked = exporter(world, poll_timeout=60.0)
 
-    await asked.poll(asked.queries[0])
+    assert await asked.poll(asked.queries[0]) == Retry()
 
     assert (await samples(asked, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="failure"}'

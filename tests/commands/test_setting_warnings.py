@@ -47,8 +47,8 @@ def test_of_many_a_few_are_named() -> None:
             "",
             [
                 (
-                    "query q: every is 3d, stale_after is 2d: a day that is not settled yet is not published from 2d after"
-                    " a poll until the next one. Poll more often, or raise stale_after."
+                    "query q: every is 3d, stale_after is 2d: a day that is not settled yet is not published from 2d"
+                    " after a poll until the next one. Poll more often, or raise stale_after."
                 ),
                 (
                     "query q: every is 3d, and days_ago moves on every 24h: a day that was not polled yet has no values"
@@ -61,8 +61,8 @@ def test_of_many_a_few_are_named() -> None:
             "settle: {after: 48h}",
             [
                 (
-                    "query q: settle.after is 2d, its oldest day (days_ago 1) is never older than 2d: no day settles, and"
-                    " alerts on settled days stay silent."
+                    "query q: settle.after is 2d, its oldest day (days_ago 1) is never older than 2d: no day settles,"
+                    " and alerts on settled days stay silent."
                 )
             ],
         ),
@@ -72,8 +72,8 @@ def test_of_many_a_few_are_named() -> None:
             "accounts: [{name: main, timeout: 10s}]",
             [
                 (
-                    "query q: every is 10s, timeout of account main is 10s: while the service does not respond, polls are"
-                    " skipped."
+                    "query q: every is 10s, timeout of account main is 10s: while the service does not respond, polls"
+                    " are skipped."
                 )
             ],
         ),
@@ -83,8 +83,8 @@ def test_of_many_a_few_are_named() -> None:
             "accounts: [{name: main, limits: {calls_per_day: 7}}]",
             [
                 (
-                    "account main: the first poll of its queries takes 8 calls or more, calls_per_day is 7: it takes days"
-                    " until everything was polled once."
+                    "account main: the first poll of its queries takes 8 calls or more, calls_per_day is 7: it takes"
+                    " days until everything was polled once."
                 )
             ],
         ),

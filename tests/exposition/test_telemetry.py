@@ -90,6 +90,10 @@ def test_what_can_be_known_exists_from_the_start() -> None:
             'aliyun_vod_api_calls_saved_total{account="main",reason="shared"} 99.0',
         ),
         (
+            lambda t: t.unknown_media("headline", 3),
+            'aliyun_vod_query_unknown_media{query="headline"} 3.0',
+        ),
+        (
             lambda t: t.next_poll("headline", 12.0),
             'aliyun_vod_query_next_poll_timestamp_seconds{query="headline"} 12.0',
         ),
