@@ -17,7 +17,7 @@ from exporter.core.publishing import publish
 from exporter.core.retry import RetryRules
 from exporter.core.shard import WHOLE, Shard
 from exporter.core.unknown_media import UnknownMedia, listed_ids
-from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.errors import BudgetSpent, Kind, NotReady, UpstreamError
 from exporter.exposition.publisher import Publisher
 from exporter.exposition.render import Renderer
 from exporter.exposition.response import Response, respond
@@ -116,11 +116,15 @@ class Exporter:
         return tuple(report.query for report in self.reports() if report.result is not PollResult.SUCCESS)
 
     def refused(self) -> frozenset[str]:
-        """The queries whose last poll met an account that the service does not admit, or that has no credentials."""
+        """The queries whose last poll met an account that is not admitted, has no credentials or no calls left."""
         return frozenset(
             report.query.name
             for report in self.reports()
-            if any(error.kind is Kind.AUTH for outcome in report.outcomes for error in outcome.errors)
+            if any(
+                error.kind is Kind.AUTH or isinstance(error, BudgetSpent)
+                for outcome in report.outcomes
+                for error in outcome.errors
+            )
         )
 
     async def poll(self, query: Query) -> Retry | None:
