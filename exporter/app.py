@@ -21,6 +21,7 @@ from exporter.daemon import Exporter
 from exporter.errors import CredentialsError
 from exporter.exposition.telemetry import Telemetry
 from exporter.interpreter import short_turns
+from exporter.key_watch import KeyWatch
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
 from exporter.storage.storage import Storage
@@ -140,6 +141,7 @@ async def serve(
         sockets = stack.enter_context(bound(listen))
         exporter, accounts = await stack.enter_async_context(_assembled(config, surroundings, storage_path, shard))
         scheduler = Scheduler(exporter.queries, exporter.poll, exporter)
+        key_watch = KeyWatch(exporter.failed, accounts.keys_changed, scheduler.poll_now)
         reloads = reloads or Reloads(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, exporter=exporter, accounts=accounts, polling=scheduler)
         reload = reloader.reload if reloads.over_http else None
@@ -150,7 +152,7 @@ async def serve(
         if shard.total > 1:
             _log.info("polling a part", shard=shard.number, total_shards=shard.total)
         listening(places)
-        async with scheduler, _running(reloader.whenever(reloads.asked)):
+        async with scheduler, _running(reloader.whenever(reloads.asked)), _running(key_watch.run()):
             await stop.wait()
             _log.info("stopping", reason="told to")
     _log.info("stopped")

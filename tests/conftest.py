@@ -27,6 +27,7 @@ SLOW: Final = (
     "deploy/test_alertmanager.py",
     "deploy/test_dashboards_live.py",
     "deploy/test_image.py",
+    "deploy/test_locks.py::test_a_lock",
     "e2e/",
     "faults/test_all.py",
     "faults/test_ids.py",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.commands import flags as spelt
 from exporter.commands.privacy import doubts
+from exporter.commands.setting_warnings import setting_warnings
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
 from exporter.core import days
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         sys.stdout.write(f"{arguments.web_config_file}: valid\n")
     totals = read_totals(arguments.storage_path, days.today(time.time())) if arguments.storage_path else {}
     sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config, totals)}\n")
-    for warning in (*warnings(config, totals), *doubts(arguments, config)):
+    for warning in (*warnings(config, totals), *setting_warnings(config), *doubts(arguments, config)):
         sys.stderr.write(f"warning: {warning}\n")
     return 0
 

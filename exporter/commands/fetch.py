@@ -19,7 +19,7 @@ from exporter.core.poll import PollResult
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from exporter.config.schema import Config
     from exporter.core.model import Query
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
 _FIELDS: Final = ("plays", "viewers", "plays_per_viewer", "play_duration", "play_duration_per_viewer")
+_NEVER_SEEN: Final = "never seen: no title known"
 # A table that is piped is as wide as it needs to be: nothing is cut off for a width that nobody has.
 _UNCUT: Final = 10_000
 
@@ -81,7 +82,8 @@ async def _printed(exporter: Exporter, output: str, results: Mapping[str, PollRe
             document = json.dumps({"queries": results, "rows": rows}, ensure_ascii=False, indent=2)
             return _printable(document, _escaped) + "\n"
         case _:
-            return table(list(_rows(exporter.publication())))
+            rows, unknown = list(_rows(exporter.publication())), exporter.unknown_media()
+            return table([{**row, "title": _title(row, unknown)} for row in rows])
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -117,6 +119,11 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
                 "title": titles.get((slice_.account, media_id)),
                 **{field: getattr(said, field) for field in _FIELDS},
             }
+
+
+def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> object:
+    """The title, or that no answer has ever named the media: its ID may be mistyped."""
+    return _NEVER_SEEN if (row["account"], row["media_id"]) in unknown else row["title"]
 
 
 def _cell(value: object) -> str:

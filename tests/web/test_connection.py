@@ -226,7 +226,7 @@ async def test_clients_that_hang_up_write_no_log(
 ) -> None:
     path_of_tls = prepared(tmp_path, TLS)
     context = Client(tls=tls).context(tmp_path)
-    async with front_door(path_of_tls if tls else None, APP, QUICK_READING) as (port, _):
+    async with front_door(path_of_tls if tls else None, APP, Limits(roomy=0)) as (port, _):
         for _ in range(20):
             async with connected(port, context) as (reader, writer):
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
