@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,15 +19,13 @@ from exporter.core.poll import Poller
 from exporter.core.shard import WHOLE
 from exporter.core.snapshot import Snapshot
 from exporter.daemon import Exporter
-from exporter.errors import CredentialsError
 from exporter.exposition.telemetry import Telemetry
 from exporter.interpreter import short_turns
+from exporter.keys import credential_source
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
 from exporter.storage.storage import Storage
 from exporter.vod.codes import METER_CODES, classify
-from exporter.vod.credentials import FromParts, PlainSecret, SecretFile
-from exporter.vod.roles import provided
 from exporter.web.in_force import InForce
 from exporter.web.routes import routes
 from exporter.web.server import bound, serving, urls
@@ -36,11 +35,9 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from pydantic import SecretStr
-
     from exporter.config.schema import AccountSettings, Config
     from exporter.core.shard import Shard
-    from exporter.vod.credentials import CredentialSource, Secret
+    from exporter.errors import CredentialsError
 
 _log = structlog.get_logger()
 
@@ -96,7 +93,13 @@ async def _assembled(
             )
             storage = await stack.enter_async_context(opened)
         accounts = Accounts(
-            lambda account: _credentials(account, surroundings),
+            lambda account: credential_source(
+                account,
+                surroundings.variables,
+                not_yet=partial(_no_credentials_yet, account),
+                now=surroundings.now,
+                monotonic=surroundings.monotonic,
+            ),
             meter=telemetry,
             ledger=storage,
             now=surroundings.now,
@@ -172,27 +175,5 @@ def _oldest(now: float) -> date:
     return days.play_date(now, days.OLDEST_DAYS_AGO)
 
 
-async def _credentials(account: AccountSettings, surroundings: Surroundings) -> CredentialSource:
-    """Where an account's keys come from; what takes no network is tried once, so that a mistake is told at the start.
-
-    Raises StartError for what cannot mend itself. A file may still be on its way: it is read again at every poll.
-    """
-    given = account.credentials
-    key_id = _secret("access_key_id", given.access_key_id, given.access_key_id_file)
-    secret = _secret("access_key_secret", given.access_key_secret, given.access_key_secret_file)
-    token = _secret("security_token", given.security_token, given.security_token_file)
-    keys = FromParts(key_id, secret, token) if key_id is not None and secret is not None else None
-    try:
-        if keys is not None:
-            await keys.get()
-    except CredentialsError as error:
-        _log.warning("no credentials yet", account=account.name, error=error.message, advice=error.advice)
-    return await provided(
-        account.name, given, keys, surroundings.variables, now=surroundings.now, monotonic=surroundings.monotonic
-    )
-
-
-def _secret(setting: str, value: SecretStr | None, file: Path | None) -> Secret | None:
-    if value is not None:
-        return PlainSecret(value.get_secret_value(), setting=setting)
-    return SecretFile(file) if file is not None else None
+def _no_credentials_yet(account: AccountSettings, error: CredentialsError) -> None:
+    _log.warning("no credentials yet", account=account.name, error=error.message, advice=error.advice)
