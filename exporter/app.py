@@ -27,8 +27,9 @@ from exporter.scheduler import Scheduler
 from exporter.storage.storage import Storage
 from exporter.vod.codes import METER_CODES, classify
 from exporter.web.in_force import InForce
+from exporter.web.inherited import inherited
 from exporter.web.routes import routes
-from exporter.web.server import bound, serving, urls
+from exporter.web.server import bound, prepared, serving, urls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -54,11 +55,15 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Reloads:
-    """How the configuration is read again (it may block, and raises ConfigError), and who may ask for that."""
+    """How the configuration is read again (it may block, and raises ConfigError), and who may ask for that.
+
+    `watch` sets `asked` when it sees a change, for as long as it runs.
+    """
 
     read: Callable[[], Config]
     asked: asyncio.Event
     over_http: bool = False
+    watch: Callable[[], Coroutine[None, None, None]] | None = None
 
 
 @contextlib.asynccontextmanager
@@ -124,7 +129,7 @@ async def serve(
     config: Config,
     surroundings: Surroundings,
     *,
-    listen: Sequence[str],
+    listen: Sequence[str] | None,
     telemetry_path: str,
     stop: asyncio.Event,
     storage_path: Path | None = None,
@@ -135,12 +140,15 @@ async def serve(
 ) -> None:
     """Poll and serve until `stop` is set; `listening` is told where.
 
+    `listen`: addresses; None: the sockets that systemd has passed on.
+
     Raises StartError when it cannot listen, ConfigError when the web configuration cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(short_turns())
         in_force = stack.enter_context(contextlib.closing(InForce(web_config))) if web_config else None
-        sockets = stack.enter_context(bound(listen))
+        opened = inherited(surroundings.variables) if listen is None else bound(listen)
+        sockets = prepared(stack.enter_context(opened))
         exporter, accounts = await stack.enter_async_context(_assembled(config, surroundings, storage_path, shard))
         scheduler = Scheduler(exporter.queries, exporter.poll, exporter)
         reloads = reloads or Reloads(lambda: config, asyncio.Event())
@@ -153,7 +161,10 @@ async def serve(
         if shard.total > 1:
             _log.info("polling a part", shard=shard.number, total_shards=shard.total)
         listening(places)
-        async with scheduler, _running(reloader.whenever(reloads.asked)):
+        async with scheduler, contextlib.AsyncExitStack() as beside:
+            await beside.enter_async_context(_running(reloader.whenever(reloads.asked)))
+            if reloads.watch is not None:
+                await beside.enter_async_context(_running(reloads.watch()))
             await stop.wait()
             _log.info("stopping", reason="told to")
     _log.info("stopped")

@@ -49,12 +49,16 @@ def parse_address(text: str) -> tuple[str, int]:
 def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
     """Give listening sockets for `--web.listen-address` values, closed at the end. Raises StartError."""
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(_bind(address)) for address in addresses]
-        for listening in sockets:
-            # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
-            # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield sockets
+        yield prepared([opened.enter_context(_bind(address)) for address in addresses])
+
+
+def prepared(sockets: list[socket.socket]) -> list[socket.socket]:
+    """The sockets, as `serving` needs them."""
+    for listening in sockets:
+        # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
+        # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sockets
 
 
 def _bind(address: str) -> socket.socket:
