@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import sqlite3
 import stat
-import struct
 import tempfile
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import StartError
+from exporter.storage.locks import file_locked, name_locked
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,8 +26,6 @@ _OWNER_ONLY: Final = 0o600
 # What SQLite and we lay beside it.
 _BESIDE: Final = ("-wal", "-shm", "-journal", "-lock")
 
-# One byte that SQLite, which locks bytes from 1 GiB on, leaves alone, beyond the end of any file.
-_LOCKED_BYTE: Final = 1 << 62
 # Opening a file takes a -wal and a -shm.
 _NEEDED_BYTES: Final = 128 * 1024
 
@@ -133,8 +130,8 @@ def claimed(path: Path) -> Generator[Path]:
     with contextlib.ExitStack() as held:
         try:
             _check_place(path, real)
-            held.enter_context(_locked(f"{real}-lock"))
-            header = held.enter_context(_held(real))
+            held.enter_context(name_locked(f"{real}-lock", _OWNER_ONLY))
+            header = os.pread(held.enter_context(file_locked(real, _OWNER_ONLY)), _HEADER_BYTES, 0)
         except BlockingIOError:
             advice = f"Stop the other exporter, or give each its own file. {_CHOOSE}."
             raise refusal(path, "another exporter uses it", advice) from None
@@ -142,6 +139,7 @@ def claimed(path: Path) -> Generator[Path]:
             raise unusable(path, error) from None
         if header and not _ours(header):
             raise foreign(path)
+        _check_other_names(path, real)
         yield real
 
 
@@ -161,6 +159,7 @@ def looked_at(path: Path) -> Path | None:
         raise unusable(path, error) from None
     if not _ours(header):
         raise foreign(path)
+    _check_other_names(path, real)
     return real
 
 
@@ -201,6 +200,20 @@ def _check_place(path: Path, real: Path) -> None:
                 raise refusal(path, what, f"Remove that file. {_CHOOSE}, in a directory of its own.")
 
 
+def _check_other_names(path: Path, real: Path) -> None:
+    """Refuse a file that was used by another name in its directory and not closed: half of it is in that one's -wal.
+
+    Written to by this name, it would not fit that -wal any more, which SQLite cannot tell. Raises StartError.
+    """
+    if real.stat().st_nlink == 1:
+        return
+    for other in real.parent.iterdir():
+        wal = other.with_name(f"{other.name}-wal")
+        if other != real and not other.is_symlink() and other.samefile(real) and wal.exists() and wal.stat().st_size:
+            what = f"it was last used as {shown(other)}, a hard link, and what was written last is in {shown(wal)}"
+            raise refusal(path, what, f"Use one name only: --storage.path={shown(other)}, and remove the other.")
+
+
 def _header(real: Path) -> bytes:
     """The first bytes of a file; none where it is not there. Raises OSError."""
     try:
@@ -213,64 +226,8 @@ def _header(real: Path) -> bytes:
         os.close(file)
 
 
-@contextlib.contextmanager
-def _held(real: Path) -> Generator[bytes]:
-    """Lock the file itself, by whatever name it was opened, created where there is none; give its first bytes.
-
-    A hard link and a bind mount have other names and another lock file beside them. The descriptor stays open for as
-    long as SQLite uses the file: closing it would drop SQLite's own locks. Raises BlockingIOError when taken, OSError.
-    """
-    # SQLite gives its side files the mode of the file. Read without it: it might complete another program's
-    # interrupted transaction.
-    file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
-    try:
-        _lock_inode(file)
-        yield os.read(file, _HEADER_BYTES)
-    finally:
-        os.close(file)
-
-
-def _lock_inode(file: int) -> None:
-    """Lock a byte that SQLite does not use: what locks all of a file, as flock does on NFS, would keep SQLite out."""
-    lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_BYTE, 1, 0)
-    try:
-        # Unlike a lock of the process, one of the open file is not lost when another descriptor is closed.
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # kernels and sandboxes that do not know the other
-
-
 def _ours(header: bytes) -> bool:
     return header.startswith(_MAGIC) and header[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
-
-
-@contextlib.contextmanager
-def _locked(name: str) -> Generator[None]:
-    """Hold a lock that the operating system takes back when the process dies. Raises BlockingIOError when taken.
-
-    It is on a file of its own: closing any descriptor of the database would drop SQLite's own locks on it.
-    """
-    while True:
-        file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with contextlib.suppress(FileNotFoundError):
-                # Whoever held it before us may have removed it between our two calls; then it keeps nobody out.
-                if os.path.samestat(os.fstat(file), os.stat(name)):  # noqa: PTH116 - a name beside a descriptor
-                    break
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-    try:
-        yield
-    finally:
-        if not os.fstat(file).st_size:  # somebody's own file of that name is not ours to remove
-            with contextlib.suppress(OSError):
-                os.unlink(name)  # noqa: PTH108 - likewise
-        os.close(file)
 
 
 SqliteTrouble: Final = (sqlite3.Error, OSError, ValueError, OverflowError)

@@ -254,6 +254,19 @@ async def test_a_file_that_takes_its_place_is_not_used_beside_the_first(place: P
         first.terminate()
 
 
+async def test_a_file_that_was_not_closed_is_used_by_the_same_name_only(place: Place) -> None:
+    await place.put(some(5))
+    other = Place(place.path.with_name("other.db"))
+    other.path.hardlink_to(place.path)
+    with holding(place) as first:
+        first.kill()
+
+    assert "it was last used as " in (message := await refused(other))
+    assert f"Use one name only: --storage.path={place.path}, and remove the other." in message
+    assert await place.everything() == (some(),)
+    assert await other.everything() == (some(),)
+
+
 async def test_the_lock_of_the_file_is_none_of_sqlites(place: Place) -> None:
     async with place.opened() as storage:
         with closing(sqlite3.connect(place.path)) as reader:
