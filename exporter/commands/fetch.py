@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     _write(fetched, arguments.output)
     if arguments.output == "prom":
         for line in fetched.sentences:
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(_cell(line), markup=False, soft_wrap=True)
     return 0 if all(result is PollResult.SUCCESS for result in fetched.results.values()) else 1
 
 
@@ -97,7 +97,7 @@ async def poll_all(exporter: Exporter, progress: Progress, *, silence: float = S
             for report in (reports[names[poll]] for poll in ended if names[poll] in reports):
                 seconds = report.ended_at - report.started_at
                 what = f"{report.result.value}, {len(report.outcomes)} slices in {seconds:.1f} s"
-                progress.advance(1, f"polled {report.query.name}, {what}")
+                progress.advance(1, f"polled {report.query.name}: {what}")
 
 
 def _requests(telemetry: Telemetry) -> str:
@@ -123,7 +123,7 @@ def _write(fetched: _Fetched, output: str) -> None:
     """JSON and Prometheus' text are UTF-8 whatever the locale; a table is for who reads in that locale."""
     match output:
         case "table":
-            lines = "".join(f"{line}\n" for line in fetched.sentences)
+            lines = "".join(f"{_cell(line)}\n" for line in fetched.sentences)
             sys.stdout.write("\n".join(part for part in (table(fetched.rows), lines) if part))
         case "json":
             document = {

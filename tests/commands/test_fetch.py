@@ -76,5 +76,5 @@ async def test_while_nothing_ends_it_says_what_was_tried() -> None:
             await poll_all(stage.exporter, told, silence=0.001)
 
     assert told.lines[0] == "polling 1 queries"
-    assert told.lines[-1].startswith("polled q, success, 1 slices in ")
+    assert told.lines[-1].startswith("polled q: success, 1 slices in ")
     assert told.lines[-1].endswith(" s +1")
