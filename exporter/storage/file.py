@@ -154,6 +154,8 @@ def looked_at(path: Path) -> Path | None:
         header = _header(real)
         if not header:
             _try_to_write(real.parent)
+            if real.exists() and not os.access(real, os.R_OK | os.W_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return None
     except OSError as error:
         raise unusable(path, error) from None

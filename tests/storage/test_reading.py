@@ -168,6 +168,16 @@ async def test_a_copy_whose_modes_forbid_to_write_is_read_too(place: Place) -> N
         folder.chmod(0o700)
 
 
+async def test_an_empty_file_that_may_not_be_written_is_refused(place: Place) -> None:
+    await place.put(some())  # whatever has to be imported may not be readable for everybody
+    examine(place.path, TODAY)
+    with nobodys_folder() as folder:
+        (folder / "state.db").touch(0o400)
+
+        with pytest.raises(StartError, match="cannot use it: Permission denied"):
+            examine(folder / "state.db", TODAY)
+
+
 @pytest.mark.parametrize("empty", [True, False])
 def test_of_a_file_that_is_not_there_it_is_said_that_it_will_be(tmp_path: Path, *, empty: bool) -> None:
     path = tmp_path / "nope.db"
