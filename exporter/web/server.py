@@ -58,12 +58,16 @@ def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
     `:PORT` and `[::]:PORT` listen on every IPv4 and IPv6 address, a host name on each address that it has.
     """
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(listening) for address in addresses for listening in _listen(address)]
-        for listening in sockets:
-            # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
-            # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield sockets
+        yield prepared([opened.enter_context(listening) for address in addresses for listening in _listen(address)])
+
+
+def prepared(sockets: list[socket.socket]) -> list[socket.socket]:
+    """The sockets, as `serving` needs them."""
+    for listening in sockets:
+        # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
+        # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sockets
 
 
 def _listen(address: str) -> list[socket.socket]:
