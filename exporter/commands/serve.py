@@ -27,6 +27,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     spelt.config_file(parser)
     spelt.listen_address(parser, f":{spelt.EXPORTER_PORT}")
     spelt.telemetry_path(parser)
+    spelt.external_url(parser)
     spelt.web_config_file(parser)
     spelt.enable_lifecycle(parser)
     spelt.storage_path(parser)
@@ -59,6 +60,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str], hangups: H
                 app.Surroundings(environ),
                 listen=arguments.listen,
                 telemetry_path=arguments.telemetry_path,
+                prefix=spelt.the_prefix(arguments),
                 storage_path=arguments.storage_path,
                 shard=shard,
                 web_config=arguments.web_config_file,

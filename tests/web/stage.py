@@ -47,12 +47,12 @@ def prepared(folder: Path, text: str) -> Path:
 
 @contextlib.asynccontextmanager
 async def front_door(
-    path: Path | None, app: Starlette = APP, limits: Limits | None = None
+    path: Path | None, app: Starlette = APP, limits: Limits | None = None, prefix: str = ""
 ) -> AsyncGenerator[tuple[int, InForce | None]]:
     """The port it listens on, and the rules in force."""
     in_force = InForce(path) if path else None
     with bound(["127.0.0.1:0"]) as sockets:
-        async with serving(app, sockets, in_force=in_force, limits=limits):
+        async with serving(app, sockets, in_force=in_force, limits=limits, prefix=prefix):
             yield sockets[0].getsockname()[1], in_force
     if in_force:
         in_force.close()
