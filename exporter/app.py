@@ -137,9 +137,10 @@ async def serve(
     shard: Shard = WHOLE,
     reloads: Reloads | None = None,
     web_config: Path | None = None,
+    prefix: str = "",
     listening: Callable[[list[str]], None] = lambda _places: None,
 ) -> None:
-    """Poll and serve until `stop` is set; `listening` is told where.
+    """Poll and serve until `stop` is set, all paths below `prefix`; `listening` is told where.
 
     `listen`: addresses; None: the sockets that systemd has passed on.
 
@@ -156,10 +157,10 @@ async def serve(
         reloads = reloads or Reloads(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, exporter=exporter, accounts=accounts, polling=scheduler)
         reload = reloader.reload if reloads.over_http else None
-        app = routes(exporter, telemetry_path, reload)
-        await stack.enter_async_context(serving(app, sockets, in_force=in_force))
+        app = routes(exporter, telemetry_path, reload, prefix)
+        await stack.enter_async_context(serving(app, sockets, in_force=in_force, prefix=prefix))
         places = urls(sockets, in_force.scheme if in_force else "http")
-        _log.info("listening", version=__version__, urls=",".join(places), telemetry_path=telemetry_path)
+        _log.info("listening", version=__version__, urls=",".join(places), telemetry_path=f"{prefix}{telemetry_path}")
         if shard.total > 1:
             _log.info("polling a part", shard=shard.number, total_shards=shard.total)
         listening(places)

@@ -103,6 +103,20 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["--web.listen-address=9985"], "'9985' is not an address: write HOST:PORT, :PORT or [IPv6]:PORT"),
         (["--web.telemetry-path=metrics"], "'metrics' is not a path of its own: write one like /metrics"),
         (["--web.telemetry-path=/-/ready"], "'/-/ready' is not a path of its own"),
+        (["--web.external-url=monitoring.example.com/vod"], "not a URL to be found under: write http:// or https://"),
+        (["--web.external-url='https://x/vod'"], "argument --web.external-url: not a URL to be found under"),
+        (["--web.external-url=ftp://x/vod"], "argument --web.external-url: not a URL to be found under"),
+        (["--web.external-url=https:///vod"], "argument --web.external-url: not a URL to be found under"),
+        (["--web.external-url=//x/vod"], "argument --web.external-url: not a URL to be found under"),
+        (["--web.external-url=https://x:port/vod"], "argument --web.external-url: not a URL to be found under"),
+        (["--web.external-url=https://x/vod?a=b"], "argument --web.external-url: not a URL to be found under"),
+        (["--web.external-url=https://x/a/../b"], "'/a/../b' is not a path to begin with: write one like /vod"),
+        (["--web.external-url=https://x/v%6Fd"], "'/v%6Fd' is not a path to begin with"),
+        (["--web.route-prefix=/v od"], "'/v od' is not a path to begin with: write one like /vod"),
+        (["--web.route-prefix=https://x/vod"], "'https://x/vod' is not a path to begin with"),
+        (["--web.route-prefix=/a//b"], "'/a//b' is not a path to begin with"),
+        (["--web.route-prefix=/{vod}"], "'/{vod}' is not a path to begin with"),
+        (["--web.route-prefix=/\u89c6\u9891"], "'/\\u89c6\\u9891' is not a path to begin with"),
         (["fetch", "--output=xml"], "invalid choice: 'xml'"),
         (["demo", "--media=-1"], "'-1' is not a whole number from 0"),
         (["simulate", "--fail=Nonsense:1"], "'Nonsense' is not one of Meter.ParamError"),
@@ -118,6 +132,11 @@ def test_a_wrong_flag_is_refused_with_what_is_right(
 ) -> None:
     assert status_of(*argv) == 2
     assert told in capsys.readouterr().err
+
+
+def test_what_is_no_external_url_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("--web.external-url=https://ann:hunter22@x/vod") == 2
+    assert "hunter22" not in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure_to_complain_of() -> None:

@@ -29,7 +29,8 @@ _LONGEST_SECONDS: Final = 3600
 def flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     add = parser.add_argument
-    add("--url", type=_url, default="http://127.0.0.1:9985", help="where the exporter listens")
+    where = "where the exporter listens, with its --web.route-prefix"
+    add("--url", type=_url, default="http://127.0.0.1:9985", help=where)
     add(
         "--timeout",
         type=_seconds,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from exporter.config import durations
 from exporter.core.shard import Shard
@@ -14,6 +16,7 @@ from exporter.web.server import parse_address
 EXPORTER_PORT: Final = 9985
 SIMULATOR_PORT: Final = 9986
 MOST_SHARDS: Final = 1000
+_SEGMENT: Final = re.compile(r"[\w.~-]{1,200}", re.ASCII)
 
 
 def config_file(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +94,32 @@ def telemetry_path(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="where the metrics are",
     )
+
+
+def external_url(parser: argparse.ArgumentParser) -> None:
+    """Add `--web.external-url` and `--web.route-prefix`; `the_prefix` makes one path of them."""
+    parser.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        type=_external_url,
+        default="",
+        metavar="URL",
+        help="where a reverse proxy shows the exporter, as in https://monitoring.example.com/vod",
+    )
+    parser.add_argument(
+        "--web.route-prefix",
+        dest="route_prefix",
+        type=_route_prefix,
+        default=None,
+        metavar="PATH",
+        help="what all paths begin with; the path of --web.external-url unless given: / where the proxy strips it",
+    )
+
+
+def the_prefix(arguments: argparse.Namespace) -> str:
+    """What all paths begin with: empty, or as in `/vod`."""
+    prefix: str = arguments.external_url if arguments.route_prefix is None else arguments.route_prefix
+    return prefix
 
 
 def web_config_file(parser: argparse.ArgumentParser) -> None:
@@ -172,7 +201,44 @@ def _address(text: str) -> str:
     return text
 
 
+def _external_url(text: str) -> str:
+    """The path of an external URL, which may stand alone; nothing else of it matters here."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - it is checked by reading it
+    except ValueError:
+        parts = urlsplit("?")
+    is_url = parts.scheme in {"http", "https"} and parts.hostname
+    is_path = not parts.scheme and not parts.netloc and (not text or text.startswith("/"))
+    # What it holds is not repeated: it may be a password.
+    if not (is_url or is_path) or "@" in parts.netloc or set(text) & set("?#\\ ") or not text.isprintable():
+        raise argparse.ArgumentTypeError(
+            "not a URL to be found under: write http:// or https://, host and path,"
+            " as in https://monitoring.example.com/vod"
+        )
+    return _prefix(parts.path)
+
+
+def _route_prefix(text: str) -> str | None:
+    return _prefix(text) if text else None
+
+
+def _prefix(text: str) -> str:
+    segments = text.strip("/").split("/")
+    if text.strip("/") and not all(_SEGMENT.fullmatch(each) and each not in {".", ".."} for each in segments):
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is not a path to begin with: write one like /vod, of letters, digits and - . _ ~"
+        )
+    return "/" + "/".join(segments) if text.strip("/") else ""
+
+
 def _path(text: str) -> str:
-    if not text.startswith("/") or len(text) == 1 or text.startswith("/-/") or not text.isprintable() or "{" in text:
+    if (
+        not text.startswith("/")
+        or len(text) == 1
+        or text.startswith("/-/")
+        or not text.isprintable()
+        or set(text) & set("{?#")
+    ):
         raise argparse.ArgumentTypeError(f"{text!r} is not a path of its own: write one like /metrics")
     return text

@@ -30,6 +30,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     spelt.listen_address(parser, f":{spelt.EXPORTER_PORT}")
     spelt.systemd_socket(parser)
     spelt.telemetry_path(parser)
+    spelt.external_url(parser)
     spelt.web_config_file(parser)
     spelt.enable_lifecycle(parser)
     spelt.storage_path(parser)
@@ -64,6 +65,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str], hangups: H
                 app.Surroundings(environ),
                 listen=None if arguments.systemd_socket else arguments.listen,
                 telemetry_path=arguments.telemetry_path,
+                prefix=spelt.the_prefix(arguments),
                 storage_path=arguments.storage_path,
                 shard=shard,
                 web_config=arguments.web_config_file,

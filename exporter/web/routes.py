@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from exporter.errors import ExporterError
@@ -67,11 +67,15 @@ class Exporter(Protocol):
 
 
 def routes(
-    exporter: Exporter, telemetry_path: str = "/metrics", reload: Callable[[], Awaitable[None]] | None = None
+    exporter: Exporter,
+    telemetry_path: str = "/metrics",
+    reload: Callable[[], Awaitable[None]] | None = None,
+    prefix: str = "",
 ) -> Starlette:
     """The application: `/`, `/api/v1/status`, the telemetry path, `/-/healthy`, `/-/ready` and `/-/reload`.
 
-    `reload` raises ExporterError when it changed nothing; None: nobody may ask for it over HTTP.
+    `reload` raises ExporterError when it changed nothing; None: nobody may ask for it over HTTP. All paths begin with
+    `prefix`, such as `/vod`, and whoever asks for `/` is sent there.
     """
 
     async def metrics(request: Request) -> Response:
@@ -94,7 +98,8 @@ def routes(
     async def refused(_request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):  # pragma: no cover - starlette hands over what is registered below
             raise error
-        known = f"/, {telemetry_path}, {STATUS_PATH}, /-/healthy, /-/ready, /-/reload"
+        paths = ("/", telemetry_path, STATUS_PATH, "/-/healthy", "/-/ready", "/-/reload")
+        known = ", ".join(f"{prefix}{path}" for path in paths)
         text = {404: f"Not found. There is {known}.\n", 405: "Method not allowed.\n"}.get(
             error.status_code, f"{error.detail}\n"
         )
@@ -106,16 +111,35 @@ def routes(
 
     app = Starlette(
         routes=[
-            Route(telemetry_path, metrics, methods=["GET"]),
-            Route("/-/healthy", healthy, methods=["GET"]),
-            Route("/-/ready", ready, methods=["GET"]),
-            Route("/-/reload", _reloading(reload), methods=["POST"]),
-            *status_routes(exporter, telemetry_path, HEADERS),
+            Route(f"{prefix}{telemetry_path}", metrics, methods=["GET"]),
+            Route(f"{prefix}/-/healthy", healthy, methods=["GET"]),
+            Route(f"{prefix}/-/ready", ready, methods=["GET"]),
+            Route(f"{prefix}/-/reload", _reloading(reload), methods=["POST"]),
+            *status_routes(exporter, telemetry_path, HEADERS, prefix),
+            *_redirects(prefix),
         ],
         exception_handlers={HTTPException: refused, Exception: failed},
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _redirects(prefix: str) -> list[Route]:
+    """From `/` and from the prefix alone to the page; relative, because a proxy may know it all by another prefix."""
+    if not prefix:
+        return []
+
+    def to(place: str) -> Callable[[Request], Awaitable[Response]]:
+        async def redirect(request: Request) -> Response:
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"{place}{query}", status_code=302, headers=HEADERS)
+
+        return redirect
+
+    return [
+        Route("/", to(f".{prefix}/"), methods=["GET"]),
+        Route(prefix, to(f"./{prefix.rpartition('/')[2]}/"), methods=["GET"]),
+    ]
 
 
 class _Exposition(Response):

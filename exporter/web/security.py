@@ -47,11 +47,13 @@ def guarded(
     app: ASGIApp,
     rules: Callable[[], Awaitable[Rules]],
     *,
+    prefix: str = "",
     passwords: Passwords | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
-    """Put the guard before an application; it asks for the rules at every request."""
-    guard = _Guard(app, rules, passwords or Passwords(), monotonic)
+    """Put the guard before an application whose paths begin with `prefix`; it asks for the rules at every request."""
+    open_paths = frozenset(f"{prefix}{path}" for path in OPEN_PATHS)
+    guard = _Guard(app, rules, open_paths, passwords or Passwords(), monotonic)
     return guard.answer
 
 
@@ -60,11 +62,13 @@ class _Guard:
         self,
         app: ASGIApp,
         rules: Callable[[], Awaitable[Rules]],
+        open_paths: frozenset[str],
         passwords: Passwords,
         monotonic: Callable[[], float],
     ) -> None:
         self._app = app
         self._rules = rules
+        self._open_paths = open_paths
         self._passwords = passwords
         self._monotonic = monotonic
         self._limit: RateLimit | None = None
@@ -78,7 +82,7 @@ class _Guard:
                 _set(MutableHeaders(scope=message), settings.headers)
             await send(message)
 
-        app = self._app if scope["path"] in OPEN_PATHS else (await self._refusal(scope, settings) or self._app)
+        app = self._app if scope["path"] in self._open_paths else (await self._refusal(scope, settings) or self._app)
         await app(scope, receive, with_headers)
 
     async def _refusal(self, scope: Scope, settings: WebSettings) -> ASGIApp | None:

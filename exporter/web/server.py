@@ -19,6 +19,7 @@ from exporter.errors import StartError
 from exporter.web.connection import CLIENTS_LOGGER, Connection
 from exporter.web.limits import Crowd, Limits, fitting
 from exporter.web.security import guarded
+from exporter.web.targets import path_alone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
@@ -147,12 +148,16 @@ async def serving(
     in_force: InForce | None = None,
     limits: Limits | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    prefix: str = "",
 ) -> AsyncGenerator[None]:
-    """Answer requests on the sockets while the context is entered; answers under way are finished on leaving it."""
+    """Answer requests on the sockets while the context is entered; answers under way are finished on leaving it.
+
+    `prefix` is what all paths of the application begin with.
+    """
     crowd = Crowd(limits or fitting(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
     config = uvicorn.Config(
-        guarded(app, in_force.rules) if in_force else app,
+        path_alone(guarded(app, in_force.rules, prefix=prefix) if in_force else app),
         http=partial(Connection, crowd=crowd, in_force=in_force),  # type: ignore[arg-type]  # it is called, no more
         ws="none",
         interface="asgi3",

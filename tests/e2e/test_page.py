@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import re
+import shutil
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,7 @@ from exporter.web.routes import routes
 from exporter.web.security import HEADERS
 from exporter.web.server import bound, serving, urls
 from exporter.web.status.routes import status_routes
+from tests.e2e.processes import free_port, get, running, until
 from tests.stage import CONFIGURATION, NOON, staged
 from tests.web.status.examples import known, observed
 
@@ -63,15 +68,15 @@ DIMENSIONS = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS, Windows, 
 
 
 @contextlib.asynccontextmanager
-async def shown(stage: Stage) -> AsyncGenerator[str]:
+async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
     """Where the page of an exporter on a stage is."""
     with bound(["127.0.0.1:0"]) as sockets:
-        async with serving(routes(stage.exporter), sockets):
+        async with serving(routes(stage.exporter, prefix=prefix), sockets, prefix=prefix):
             yield urls(sockets)[0]
 
 
 @contextlib.asynccontextmanager
-async def exporter(*faults: Fault, polls: int = 3) -> AsyncGenerator[str]:
+async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
     """An exporter that has polled for a while, then met faults; one media collapses on the day that is compared."""
     collapsed = Settings(collapse_on=days.play_date(NOON, 1))
     async with staged(collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]") as stage:
@@ -83,7 +88,7 @@ async def exporter(*faults: Fault, polls: int = 3) -> AsyncGenerator[str]:
         for query in stage.exporter.queries:
             stage.exporter.next_poll(query.name, stage.clock.at + 0.9 * query.every)
         stage.clock.at += 95
-        async with shown(stage) as url:
+        async with shown(stage, prefix) as url:
             yield url
 
 
@@ -149,6 +154,29 @@ async def test_everybody_can_use_it_on_every_screen_in_both_languages() -> None:
             await inspected(chromium, f"{url}/?per_page=8", look, look)
 
 
+async def overflowing(chromium: Browser, url: str, language: str) -> dict[int, int]:
+    """Widths of screens that a page does not fit, and how wide it is there."""
+    found = {}
+    async with tab(chromium, f"{url}&lang={language}") as opened:
+        for width in (320, 360, 414, 736, 800, 1008, 1009, 1024, 1280, 1920):
+            await opened.page.set_viewport_size({"width": width, "height": 780})
+            taken = await opened.page.evaluate("document.documentElement.scrollWidth")
+            if taken > width:
+                found[width] = taken
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_it_fits_every_width_and_is_a_few_screens_of_a_phone(language: str) -> None:
+    faults = (Fault("Forbidden.RAM", when={"MediaId": "nobody-has-this"}), Fault("Meter.ServerInternalError", rate=0.2))
+    async with exporter() as well, exporter(*faults) as broken, browser() as chromium:
+        for url in (f"{well}/?", f"{broken}/?", f"{well}/?days_ago=1", f"{broken}/?sort=state"):
+            assert await overflowing(chromium, url, language) == {}, url
+        async with tab(chromium, f"{well}/?lang={language}", viewport={"width": 360, "height": 780}) as opened:
+            height = await opened.page.evaluate("document.documentElement.scrollHeight")
+    assert height < 12 * 780
+
+
 async def test_everybody_can_use_it_when_much_is_wrong() -> None:
     faults = (
         Fault("Meter.ReadyTsError", when={"Os": "iOS"}),
@@ -163,11 +191,13 @@ async def test_everybody_can_use_it_when_much_is_wrong() -> None:
 async def test_without_scripts_it_filters_turns_pages_and_changes_the_language() -> None:
     async with exporter() as url, browser() as chromium, tab(chromium, url, java_script_enabled=False) as opened:
         page = opened.page
-        assert await opened.texts("#attention") == ["✓ Nothing needs attention."]
+        assert await opened.texts("#attention") == ["! Needs attention"]
+        assert not await page.locator("section[aria-labelledby=slices] table").is_visible()
 
         await page.get_by_label("State").select_option("settled")
         await page.get_by_label("Terminal type").select_option("Web")
         await page.get_by_role("button", name="Apply").click()
+        assert await page.locator("section[aria-labelledby=slices] table").is_visible()
         states = await opened.texts("section[aria-labelledby=slices] .mark")
         assert states == ["✓ settled"] * 4
         assert await page.get_by_label("Terminal type").input_value() == "Web"
@@ -186,15 +216,74 @@ async def test_without_scripts_it_filters_turns_pages_and_changes_the_language()
 
 
 async def test_the_media_that_collapsed_is_the_largest_fall() -> None:
-    async with exporter() as url, browser() as chromium, tab(chromium, f"{url}/?media_sort=fall&per_page=1") as opened:
-        (change,) = await opened.texts("section[aria-labelledby=media] .fell")
-        assert change.startswith("▼ −")
+    async with exporter() as url, browser() as chromium, tab(chromium, url) as opened:
+        (said,) = await opened.texts("section[aria-labelledby=attention] li")
+        assert re.fullmatch(
+            r"Account main: Of the \d+ media that can be compared, \d+ lost more than half of at least 100 plays: .*",
+            said,
+        )
+        await opened.page.locator("section[aria-labelledby=attention] a").click()
+        changes = await opened.texts("section[aria-labelledby=media] .fell")
+        assert re.fullmatch(r"▼ −[\d,]{5,} \(−9\d\s%\)", changes[0])
+        assert len(changes) == len(await opened.texts("section[aria-labelledby=media] tbody tr"))
+        assert await opened.page.get_by_label("Order of media").input_value() == "fall"
 
-        spark = opened.page.get_by_role("img")
+        spark = opened.page.get_by_role("img").first
         assert "days not known: " in str(await spark.get_attribute("aria-label"))
         box = await spark.bounding_box()
         assert box is not None
         assert box["width"] == 120
+
+
+NGINX = """
+daemon off;
+master_process off;
+pid FOLDER/pid;
+error_log stderr;
+events {}
+http {
+  access_log off;
+  client_body_temp_path FOLDER; proxy_temp_path FOLDER; fastcgi_temp_path FOLDER; uwsgi_temp_path FOLDER;
+  scgi_temp_path FOLDER;
+  server {
+    listen 127.0.0.1:PORT;
+    location /stripped/ { proxy_pass STRIPPED/; }
+    location /vod/ { proxy_pass KEPT; }
+  }
+}
+"""
+
+
+@pytest.mark.tool("nginx")
+@pytest.mark.parametrize("below", ["stripped", "vod"])
+async def test_behind_a_reverse_proxy_every_link_works(below: str, tmp_path: Path) -> None:
+    port = free_port()
+    async with exporter() as stripped, exporter(prefix="/vod") as kept:
+        text = NGINX.replace("FOLDER", str(tmp_path)).replace("PORT", str(port))
+        (tmp_path / "nginx.conf").write_text(text.replace("STRIPPED", stripped).replace("KEPT", kept))
+        url = f"http://127.0.0.1:{port}/{below}/"
+        nginx = str(shutil.which("nginx", path="/usr/sbin:/usr/bin"))
+        with running(tmp_path, "nginx", nginx, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")):
+            await asyncio.to_thread(until, lambda: get(url).status_code == HTTPStatus.OK, url)
+            async with browser() as chromium, tab(chromium, url) as opened:
+                page = opened.page
+                assert await page.evaluate("getComputedStyle(document.querySelector('.box')).borderLeftWidth") != "0px"
+                await page.get_by_label("Order of media").select_option("title")
+                await page.get_by_role("button", name="Apply").click()
+                assert page.url.startswith(f"{url}?")
+                assert "media_sort=title" in page.url
+                await page.get_by_role("link", name="Next").first.click()
+                assert "media_page=2" in page.url
+                await page.get_by_role("link", name="中文").click()
+                # Where there is no page, a browser asks for an icon at the root, which is not ours.
+                assert opened.console == []
+                await page.get_by_role("link", name="/metrics").first.click()
+                assert page.url == f"{url}metrics"
+                assert "aliyun_vod_media_plays{" in await page.content()
+                await page.go_back()
+                await page.get_by_role("link", name="/-/ready").click()
+                assert page.url == f"{url}-/ready"
+            assert {request.startswith((url, "data:")) for request in opened.requests} == {True}
 
 
 async def test_the_first_stop_of_the_keyboard_skips_to_the_content() -> None:

@@ -52,11 +52,12 @@ async def front_door(
     app: Starlette = APP,
     limits: Limits | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    prefix: str = "",
 ) -> AsyncGenerator[tuple[int, InForce | None]]:
     """The port it listens on, and the rules in force."""
     in_force = InForce(path) if path else None
     with bound(["127.0.0.1:0"]) as sockets:
-        async with serving(app, sockets, in_force=in_force, limits=limits, monotonic=monotonic):
+        async with serving(app, sockets, in_force=in_force, limits=limits, monotonic=monotonic, prefix=prefix):
             yield sockets[0].getsockname()[1], in_force
     if in_force:
         in_force.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,10 @@ class FakeExporter:
         return observed()
 
 
-async def request(exporter: FakeExporter, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-    transport = httpx.ASGITransport(routes(exporter, "/metrics"))
+async def request(
+    exporter: FakeExporter, path: str, method: str = "GET", *, prefix: str = "", **headers: str
+) -> httpx.Response:
+    transport = httpx.ASGITransport(routes(exporter, "/metrics", prefix=prefix))
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
         return await client.request(method, path, headers=headers)
 
@@ -82,6 +85,50 @@ async def test_anything_else_is_not_found(path: str) -> None:
         404,
         "Not found. There is /, /metrics, /api/v1/status, /-/healthy, /-/ready, /-/reload.\n",
     )
+
+
+@pytest.mark.parametrize("prefix", ["/vod", "/monitoring/vod"])
+async def test_below_a_prefix_everything_is_where_it_was(prefix: str) -> None:
+    for path in ("/", "/metrics", "/api/v1/status", "/-/healthy", "/-/ready"):
+        assert (await request(FakeExporter(), f"{prefix}{path}", prefix=prefix)).status_code == 200
+        if path != "/":
+            missing = await request(FakeExporter(), path, prefix=prefix)
+            assert (missing.status_code, missing.text.partition(",")[0]) == (404, f"Not found. There is {prefix}/")
+    assert (await request(FakeExporter(), f"{prefix}/-/reload", "POST", prefix=prefix)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "place"),
+    [
+        ("/vod", "/", "/vod/"),
+        ("/vod", "/vod", "/vod/"),
+        ("/a/b", "/", "/a/b/"),
+        ("/a/b", "/a/b", "/a/b/"),
+        ("/vod", "/?lang=zh&state=stale", "/vod/?lang=zh&state=stale"),
+    ],
+)
+async def test_the_root_and_the_prefix_lead_to_the_page(prefix: str, path: str, place: str) -> None:
+    answer = await request(FakeExporter(), path, prefix=prefix)
+
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith("./")  # a proxy may have taken more away
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert str(answer.url.join(answer.headers["location"])) == f"http://exporter{place}"
+
+
+async def test_everything_the_page_names_is_there_below_any_prefix_that_a_proxy_takes_away() -> None:
+    for prefix in ("", "/vod", "/monitoring/vod"):
+        page = await request(FakeExporter(), f"{prefix}/", prefix=prefix)
+        places = re.findall(r' (?:href|action)="([^"#]+)', page.text.replace("&amp;", "&"))
+        outside = httpx.URL("https://proxy.example/some/where/")
+        assert len(places) > 10
+        for place in places:
+            seen = outside.join(place)
+            if seen.scheme == "data":
+                continue
+            assert str(seen).startswith(str(outside)), place
+            inside = f"{prefix}/{str(seen).removeprefix(str(outside))}"
+            assert (await request(FakeExporter(), inside, prefix=prefix)).status_code == 200, place
 
 
 async def test_only_post_reloads() -> None:

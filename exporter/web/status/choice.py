@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 SORTS: Final = ("days_ago", "age", "rows", "state")
 MEDIA_SORTS: Final = ("plays", "fall", "rise", "title")
+MEDIA_CHANGES: Final = ("dropped",)
 MOST_PER_PAGE: Final = 1000
+# Of the page, where people read; scripts get more.
+ROWS_ON_PAGE: Final = 20
 # Each is a long sentence; a short query string must not get a long answer.
 _MOST_PROBLEMS: Final = 10
 _MOST_PAGES: Final = 1_000_000
@@ -29,6 +32,7 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "region": ("all", *REGIONS),
     "sort": SORTS,
     "media_sort": MEDIA_SORTS,
+    "media_change": MEDIA_CHANGES,
     "lang": LANGUAGES,
 }
 _NUMBERS: Final = {
@@ -51,7 +55,8 @@ class ChoiceError(ExporterError):
 class Choice:
     """What is looked at; empty and None are no filter.
 
-    `media` is an ID or part of a title. `sort` and `page` are of the slices, `media_sort` and `media_page` of media.
+    `media` is an ID or part of a title. `sort` and `page` are of slices, `media_sort` and `media_page` of media,
+    and `media_change` is `dropped` for media that lost many plays.
     """
 
     account: str = ""
@@ -68,23 +73,32 @@ class Choice:
     media_page: int = 1
     per_page: int = 50
     lang: str = ""
+    media_change: str = ""
 
     def query_string(self, **changes: str | int | None) -> str:
-        """This choice with changes, as the query string that stands for it: `?` and what is not the default."""
-        chosen, default = replace(self, **changes), Choice()  # type: ignore[arg-type]  # templates have no types
+        """This choice with changes, as the query string of the page: `?` and what is not its default."""
+        default = Choice(per_page=ROWS_ON_PAGE)
+        chosen = replace(self, **changes)  # type: ignore[arg-type]  # templates have no types
         given = {field.name: getattr(chosen, field.name) for field in fields(Choice)}
         return "?" + urlencode({name: value for name, value in given.items() if value != getattr(default, name)})
+
+    def reset(self, **changes: str | int | None) -> str:
+        """The query string of the page for nothing but changes, in the same language."""
+        return Choice(lang=self.lang, per_page=self.per_page).query_string(**changes)
 
     @property
     def is_filtered(self) -> bool:
         """Whether anything is left out."""
-        return (
-            any((self.account, self.query, self.state, self.terminal_type, self.os, self.region, self.media))
-            or self.days_ago is not None
-        )
+        texts = (self.account, self.query, self.terminal_type, self.os, self.region, self.media, self.media_change)
+        return any(texts) or self.asks_for_slices
+
+    @property
+    def asks_for_slices(self) -> bool:
+        """Whether somebody looks for certain slices, or for another page or order of them."""
+        return bool(self.state) or self.days_ago is not None or self.page > 1 or self.sort != SORTS[0]
 
 
-def parse(given: Iterable[tuple[str, str]]) -> Choice:
+def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Choice:
     """Names and values of a query string; a value that is empty is as if it were not there. Raises ChoiceError."""
     problems: list[str] = []
     chosen: dict[str, str | int] = {}
@@ -103,7 +117,7 @@ def parse(given: Iterable[tuple[str, str]]) -> Choice:
                 problems.append(f"{name}: {error}")
     if problems:
         raise ChoiceError(*problems)
-    return Choice(**chosen)  # type: ignore[arg-type]  # _value gives what the field takes
+    return Choice(**{**defaults, **chosen})  # type: ignore[arg-type]  # _value gives what the field takes
 
 
 def check(choice: Choice, *, accounts: Collection[str], queries: Collection[str]) -> None:

@@ -8,38 +8,73 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core import days
 from exporter.core.model import ByIds, Dimensions, Slice, Top
+from exporter.web.status.choice import Choice
 from exporter.web.status.slices import labels
 from exporter.web.status.spelling import finite
-from exporter.web.status.view import MediaView
+from exporter.web.status.view import ComparisonView, MediaView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import Any
 
     from exporter.core.model import PlayRow
     from exporter.core.publication import PublishedMedia, PublishedSlice
-    from exporter.web.status.choice import Choice
     from exporter.web.status.observed import Observed
 
     Plays = int | float | None
 
-# As deploy/prometheus/rules has it: yesterday and a week before it where both are settled, else the day before.
+# As deploy/prometheus/rules has it: yesterday and a week before it where both are settled, else the day before; and
+# what is less than half of at least so many plays is a drop.
 COMPARED: Final = ((1, 8), (2, 9))
+LARGE_DROP: Final = -0.5
+LEAST_PLAYS: Final = 100
 HISTORY_DAYS: Final = 30
 
 
 def media(observed: Observed, choice: Choice) -> list[MediaView]:
     """The media that fit the filters, in the order wanted, without their history."""
-    comparisons = _comparisons(observed, choice)
     part = choice.media.casefold()
-    views = [
-        comparisons[known.account].view(known, unknown=(known.account, known.media_id) in observed.unknown_media)
-        for known in observed.publication.media
-        if known.account in comparisons
-        and (part in known.media_id.casefold() or part in (known.title or "").casefold())
+    views = _views(observed, _comparisons(observed, choice))
+    wanted = [
+        view
+        for view in views
+        if (part in view.media_id.casefold() or part in (view.title or "").casefold())
+        and (not choice.media_change or is_dropped(view))
     ]
-    seen = [view for view in views if view is not None]
-    return sorted(seen, key=_ORDERS[choice.media_sort])
+    return sorted(wanted, key=_ORDERS[choice.media_sort])
+
+
+def comparisons(observed: Observed) -> tuple[ComparisonView, ...]:
+    """How many media of each account lost many plays within a week, as far as final days tell."""
+    compared = _comparisons(observed, Choice())
+    views = list(_views(observed, compared))
+
+    def of(account: str, comparison: _Comparison) -> ComparisonView:
+        final = [view for view in views if view.account == account and view.difference is not None]
+        before = comparison.week_before
+        return ComparisonView(
+            account,
+            *labels(comparison.dimensions),
+            play_date=comparison.day.slice.play_date if before else None,
+            week_before=before.slice.play_date if before else None,
+            media=len(final),
+            dropped=sum(map(is_dropped, final)),
+        )
+
+    return tuple(of(account, comparison) for account, comparison in compared.items())
+
+
+def is_dropped(view: MediaView) -> bool:
+    """Whether a media lost more than half of at least 100 plays."""
+    return view.change is not None and view.change < LARGE_DROP and finite(view.plays_week_before or 0) >= LEAST_PLAYS
+
+
+def _views(observed: Observed, compared: Mapping[str, _Comparison]) -> Iterator[MediaView]:
+    for known in observed.publication.media:
+        if known.account in compared:
+            unknown = (known.account, known.media_id) in observed.unknown_media
+            if (view := compared[known.account].view(known, unknown=unknown)) is not None:
+                yield view
 
 
 def history(observed: Observed, view: MediaView) -> tuple[Plays, ...]:
@@ -96,6 +131,7 @@ class _Comparison:
             play_date=self.day.slice.play_date,
             plays=now,
             plays_week_before=before,
+            difference=_difference(now, before),
             change=None if now is None or not before else finite(finite(now) / finite(before) - 1),
             history=(),
             unknown=unknown,
@@ -166,17 +202,26 @@ def _plays(row: PlayRow | None) -> Plays:
     return row.plays if row else 0
 
 
+def _difference(now: Plays, before: Plays) -> Plays:
+    """Whole numbers are of any size, and floats hold no more than they do."""
+    if now is None or before is None:
+        return None
+    if isinstance(now, int) and isinstance(before, int):
+        return now - before
+    return finite(finite(now) - finite(before))
+
+
 def _by_plays(view: MediaView) -> tuple[Any, ...]:
     return -finite(view.plays or 0), -finite(view.plays_week_before or 0), view.account, view.media_id
 
 
-def _by_change(views_up: int) -> Callable[[MediaView], tuple[Any, ...]]:
-    return lambda view: (view.change is None, views_up * (view.change or 0.0), *_by_plays(view))
+def _by_difference(direction: int) -> Callable[[MediaView], tuple[Any, ...]]:
+    return lambda view: (view.difference is None, direction * finite(view.difference or 0), *_by_plays(view))
 
 
 _ORDERS: Final[Mapping[str, Callable[[MediaView], tuple[Any, ...]]]] = {
     "plays": _by_plays,
-    "fall": _by_change(1),
-    "rise": _by_change(-1),
+    "fall": _by_difference(1),
+    "rise": _by_difference(-1),
     "title": lambda view: ((view.title or view.media_id).casefold(), *_by_plays(view)),
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exporter.web.status.choice import Choice
     from exporter.web.status.observed import Observed
     from exporter.web.status.polling import Numbers
-    from exporter.web.status.view import AccountView, QueryView, SliceView
+    from exporter.web.status.view import AccountView, ComparisonView, QueryView, SliceView
 
     T = TypeVar("T")
 
@@ -35,6 +35,7 @@ def overview(observed: Observed, choice: Choice) -> View:
     numbers = polling.Numbers(observed.numbers)
     queries, accounts = polling.queries(observed, numbers), polling.accounts(observed, numbers)
     slices = slices_.slices(observed)
+    comparisons = media_.comparisons(observed)
     media = _page(media_.media(observed, choice), choice.media_page, choice.per_page)
     return View(
         version=observed.version,
@@ -46,9 +47,10 @@ def overview(observed: Observed, choice: Choice) -> View:
         storage_errors=numbers.sum("aliyun_vod_exporter_storage_errors_total"),
         settings=observed.settings,
         filters=choice,
-        attention=tuple(_attention(observed, numbers, queries, accounts, slices)),
+        attention=tuple(_attention(observed, numbers, queries, accounts, slices, comparisons)),
         queries=queries,
         accounts=accounts,
+        comparisons=comparisons,
         days=slices_.days_of(slices, observed.publication.valid_from),
         media=replace(media, rows=tuple(replace(row, history=media_.history(observed, row)) for row in media.rows)),
         slices=_page(slices_.chosen(slices, choice), choice.page, choice.per_page),
@@ -61,9 +63,27 @@ def _attention(
     queries: Iterable[QueryView],
     accounts: Iterable[AccountView],
     slices: Iterable[SliceView],
+    comparisons: Iterable[ComparisonView],
 ) -> Iterator[Attention]:
     """What somebody should look at, the most urgent first."""
+    yield from _polling(queries, accounts)
+    for compared in comparisons:
+        if compared.dropped:
+            yield Attention(Trouble.PLAYS_DROPPED, compared.account, str(compared.play_date), compared.dropped)
+    if numbers.one("aliyun_vod_exporter_config_last_reload_successful") == 0:
+        yield Attention(Trouble.CONFIG_REJECTED)
+    if observed.publication.dropped:
+        yield Attention(Trouble.SERIES_DROPPED, count=observed.publication.dropped)
     states = Counter(view.state for view in slices if any(name not in observed.awaited for name in view.queries))
+    for state, trouble in ((State.STALE, Trouble.STALE), (State.UNANSWERED, Trouble.UNANSWERED)):
+        if states[state]:
+            yield Attention(trouble, count=states[state])
+    for name in observed.awaited:
+        yield Attention(Trouble.WAITING, name)
+
+
+def _polling(queries: Iterable[QueryView], accounts: Iterable[AccountView]) -> Iterator[Attention]:
+    """What the last polls met."""
     for account in accounts:
         if account.state != "ok":
             yield Attention(Trouble(account.state), account.name)
@@ -71,15 +91,6 @@ def _attention(
         if query.result not in {None, "success"}:
             codes = ", ".join(failure.code for failure in query.failures if failure.kind != Kind.NOT_READY)
             yield Attention(Trouble.QUERY, query.name, f"{query.result}: {codes}" if codes else str(query.result))
-    if numbers.one("aliyun_vod_exporter_config_last_reload_successful") == 0:
-        yield Attention(Trouble.CONFIG_REJECTED)
-    if observed.publication.dropped:
-        yield Attention(Trouble.SERIES_DROPPED, count=observed.publication.dropped)
-    for state, trouble in ((State.STALE, Trouble.STALE), (State.UNANSWERED, Trouble.UNANSWERED)):
-        if states[state]:
-            yield Attention(trouble, count=states[state])
-    for name in observed.awaited:
-        yield Attention(Trouble.WAITING, name)
 
 
 def _page(rows: Sequence[T], number: int, size: int) -> Page[T]:

@@ -6,13 +6,16 @@ import hashlib
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
 from exporter.web.status import spelling
-from exporter.web.status.choice import MEDIA_SORTS, SORTS
+from exporter.web.status.choice import MEDIA_CHANGES, MEDIA_SORTS, SORTS
+from exporter.web.status.media import is_dropped
 from exporter.web.status.sparkline import HEIGHT, WIDTH, sparkline
+from exporter.web.status.translation import is_own, translated
 from exporter.web.status.view import State
 from exporter.web.status.words import words
 
@@ -29,8 +32,6 @@ SIGNS: Final[Mapping[str, str]] = {
     State.STALE: "!",
     State.UNANSWERED: "\N{WHITE CIRCLE}",
 }
-# A fall that is as large as what alerts on drops begin with.
-LARGE_FALL: Final = -0.5
 _SHADES: Final = 4
 
 
@@ -46,7 +47,7 @@ class Pages:
         digest = hashlib.sha256(self.stylesheet).hexdigest()[:16]
         self.stylesheet_path = f"/static/page-{digest}.css"
         self._links = (
-            (telemetry_path, "link_metrics"),
+            (quote(telemetry_path), "link_metrics"),
             ("/api/v1/status", "link_status"),
             ("/-/healthy", "link_healthy"),
             ("/-/ready", "link_ready"),
@@ -61,9 +62,8 @@ class Pages:
         environment.filters |= {
             "number": spelling.number,
             "percent": spelling.percent,
-            "duration": spelling.duration,
+            "difference": spelling.difference,
             "instant": spelling.instant,
-            "spans": spelling.spans,
             "visible": spelling.visible,
         }
         environment.globals |= {
@@ -72,7 +72,8 @@ class Pages:
             "spark_size": (WIDTH, HEIGHT),
             "shade": _shade,
             "worst": _worst,
-            "large_fall": LARGE_FALL,
+            "is_dropped": is_dropped,
+            "is_own": is_own,
             "states": tuple(State),
         }
         self._template = environment.get_template("page.html")
@@ -84,6 +85,10 @@ class Pages:
             view=view,
             t=said,
             ago=partial(spelling.ago, now=view.now, words=said),
+            clock=partial(spelling.clock, words=said),
+            duration=partial(spelling.duration, words=said),
+            spans=partial(spelling.spans, words=said),
+            translated=partial(translated, language=language),
             selects=tuple(_selects(view, said)),
             links=self._links,
             stylesheet_path=self.stylesheet_path,
@@ -97,17 +102,25 @@ def _selects(view: View, said: Mapping[str, str]) -> Iterator[tuple[str, str, li
     def named(names: Iterable[str]) -> list[tuple[str | int | None, str]]:
         return [("", said["any"]), *((name, spelling.visible(name)) for name in names)]
 
+    def filtered(values: Iterable[str]) -> list[tuple[str | int | None, str]]:
+        return [("", said["any"]), ("all", said["unfiltered"]), *((value, value) for value in values)]
+
     def spelt(values: Iterable[str], prefix: str) -> list[tuple[str | int | None, str]]:
         return [(value, said[f"{prefix}_{value}"]) for value in values]
 
-    asked = [(day.days_ago, f"{day.play_date} ({day.days_ago})") for day in reversed(view.days) if day.slices]
+    def named_day(day: DayView) -> str:
+        ago = said[f"days_ago_{day.days_ago}"] if day.days_ago < 2 else said["days_ago_n"].format(day.days_ago)  # noqa: PLR2004 - the others have no name
+        return said["with_detail"].format(day.play_date, ago)
+
+    asked = [(day.days_ago, named_day(day)) for day in reversed(view.days) if day.slices]
     yield "account", said["account"], named(account.name for account in view.accounts)
     yield "query", said["query"], named(query.name for query in view.queries)
     yield "days_ago", said["day"], [("", said["any"]), *asked]
     yield "state", said["state"], [("", said["any"]), *spelt(State, "state")]
-    yield "terminal_type", said["terminal_type"], named(("all", *TERMINAL_TYPES))
-    yield "os", said["os"], named(("all", *OPERATING_SYSTEMS))
-    yield "region", said["region"], named(("all", *REGIONS))
+    yield "terminal_type", said["terminal_type"], filtered(TERMINAL_TYPES)
+    yield "os", said["os"], filtered(OPERATING_SYSTEMS)
+    yield "region", said["region"], filtered(REGIONS)
+    yield "media_change", said["media_change"], [("", said["any"]), *spelt(MEDIA_CHANGES, "media_change")]
     yield "media_sort", said["sort_media"], spelt(MEDIA_SORTS, "media_sort")
     yield "sort", said["sort_slices"], spelt(SORTS, "sort")
 

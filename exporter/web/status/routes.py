@@ -11,11 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.status.choice import ChoiceError, parse
+from exporter.web.status.choice import ROWS_ON_PAGE, ChoiceError, parse
 from exporter.web.status.document import document
 from exporter.web.status.overview import overview
 from exporter.web.status.page import Pages
-from exporter.web.status.words import preferred
+from exporter.web.status.translation import translated
+from exporter.web.status.words import LANGUAGES, preferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,8 +46,8 @@ def _pages(telemetry_path: str) -> Pages:
     return Pages(telemetry_path)
 
 
-def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, str]) -> list[Route]:
-    """`/`, `/api/v1/status` and the stylesheet, with headers that every answer carries."""
+def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, str], prefix: str = "") -> list[Route]:
+    """`/`, `/api/v1/status` and the stylesheet, below `prefix`, with headers that every answer carries."""
     pages = _pages(telemetry_path)
     # Whoever keeps reloading a page of thousands of rows takes one thread, not all of those that scrapes need.
     one_at_a_time = asyncio.Lock()
@@ -68,13 +69,14 @@ def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, s
 
     async def page(request: Request) -> Response:
         said = {**headers, "Cache-Control": "no-store", "Vary": "Accept-Language"}
+        wanted = request.query_params.get("lang")
+        language = wanted if wanted in LANGUAGES else preferred(request.headers.get("accept-language"))
         try:
-            choice = parse(request.query_params.multi_items())
-            language = choice.lang or preferred(request.headers.get("accept-language"))
+            choice = parse(request.query_params.multi_items(), per_page=ROWS_ON_PAGE)
             body = await built(request, choice, lambda view: pages.render(view, language))
         except ChoiceError as error:
-            text = "".join(f"{problem}\n" for problem in error.problems)
-            return PlainTextResponse(text, status_code=400, headers=said)
+            text = "".join(f"{translated('problem', problem, language) or problem}\n" for problem in error.problems)
+            return PlainTextResponse(text, status_code=400, headers={**said, "Content-Language": language})
         return Response(body, media_type="text/html", headers={**said, "Content-Language": language})
 
     async def status(request: Request) -> Response:
@@ -91,7 +93,7 @@ def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, s
         return Response(pages.stylesheet, media_type="text/css", headers=said)
 
     return [
-        Route("/", page, methods=["GET"]),
-        Route(STATUS_PATH, status, methods=["GET"]),
-        Route(pages.stylesheet_path, stylesheet, methods=["GET"]),
+        Route(f"{prefix}/", page, methods=["GET"]),
+        Route(f"{prefix}{STATUS_PATH}", status, methods=["GET"]),
+        Route(f"{prefix}{pages.stylesheet_path}", stylesheet, methods=["GET"]),
     ]

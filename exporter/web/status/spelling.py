@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ _LONGEST_TEXT: Final = 300
 # Beyond that, digits say nothing that a power of ten does not.
 _LARGEST_IN_DIGITS: Final = 1e15
 _UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
-_EACH: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 # They join the letters of some scripts, and emoji; all other invisible characters only deceive.
 _JOINERS: Final = "\u200c\u200d"
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -50,6 +49,14 @@ def percent(change: float | None) -> str:
     return f"{sign}{abs(rounded)}\N{NARROW NO-BREAK SPACE}%"
 
 
+def difference(count: float | None) -> str:
+    """`+1,200`, with a real minus."""
+    if count is None:
+        return UNKNOWN
+    sign = "+" if count > 0 else "\N{MINUS SIGN}" if count < 0 else "\N{PLUS-MINUS SIGN}"
+    return f"{sign}{number(abs(count))}"
+
+
 def ago(at: float | None, now: float, words: Mapping[str, str]) -> str:
     """`3 min ago`, `in 12 min`, in the words of a language."""
     if at is None:
@@ -64,19 +71,19 @@ def ago(at: float | None, now: float, words: Mapping[str, str]) -> str:
     raise AssertionError("a second is the smallest unit")  # pragma: no cover - 0 is done, the rest has a unit
 
 
-def duration(seconds: float) -> str:
-    """`15m`, `1d12h`, `0.25s`: as in the configuration."""
+def duration(seconds: float, words: Mapping[str, str]) -> str:
+    """`15 min`, `1 d 12 h`, `0.25 s`, in the words of a language."""
     if seconds < 1 or (seconds < 60 and seconds != int(seconds)):  # noqa: PLR2004 - a minute
-        return f"{seconds:.3g}s"
+        return words["span_second"].format(f"{seconds:.3g}")
     left, parts = round(seconds), []
-    for unit, size in _EACH:
+    for unit, size in _UNITS:
         count, left = divmod(left, size)
         if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts)
+            parts.append(words[f"span_{unit}"].format(count))
+    return " ".join(parts)
 
 
-def spans(numbers: Sequence[int]) -> str:
+def spans(numbers: Sequence[int], words: Mapping[str, str]) -> str:
     """Ascending numbers, those in a row as one: `0-2, 8, 9`."""
     runs: list[list[int]] = []
     for each in numbers:
@@ -84,8 +91,8 @@ def spans(numbers: Sequence[int]) -> str:
             runs[-1].append(each)
         else:
             runs.append([each])
-    return ", ".join(
-        f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run))  # noqa: PLR2004 - two are no shorter
+    return words["list_separator"].join(
+        f"{run[0]}-{run[-1]}" if len(run) > 2 else words["list_separator"].join(map(str, run))  # noqa: PLR2004 - two are no shorter
         for run in runs
     )
 
@@ -93,6 +100,12 @@ def spans(numbers: Sequence[int]) -> str:
 def instant(at: float) -> str:
     """`2026-11-22T19:38:49Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock(at: float, words: Mapping[str, str]) -> str:
+    """`2026-11-22 19:38:49 UTC`, in the time zone and words of a language."""
+    zone = timezone(timedelta(hours=int(words["clock_hours"])))
+    return words["clock"].format(datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S"))
 
 
 def visible(text: str) -> str:

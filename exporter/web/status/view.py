@@ -35,6 +35,7 @@ class Trouble(StrEnum):
     BUDGET_SPENT = "budget_spent"
     QUERY = "query"
     WAITING = "waiting"
+    PLAYS_DROPPED = "plays_dropped"
     STALE = "stale"
     UNANSWERED = "unanswered"
     SERIES_DROPPED = "series_dropped"
@@ -155,12 +156,31 @@ class DayView:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """The media of an account, compared with a week before in the combination that filters least.
+
+    `play_date` is None where no two final days a week apart are known. Of `media` that can be compared, `dropped` lost
+    more than half of at least 100 plays.
+    """
+
+    account: str
+    terminal_type: str
+    os: str
+    region: str
+    play_date: date | None
+    week_before: date | None
+    media: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class MediaView:
     """One media of an account in one combination of filters.
 
-    `plays` are those of `play_date`; `change` compares with `plays_week_before`: -0.5 is half as many, None: one of
-    the two is not known, or not settled, or there were none. `history` is the plays of the 30 days before today, the
-    oldest first, None: not known. `unknown`: it was asked for by ID, and no answer has ever named it.
+    `plays` are those of `play_date`; `difference` is how many more than `plays_week_before`, and `change` the share:
+    -0.5 is half as many. None: one of the two is not known, or not settled, or, for the share, there were none.
+    `history` is the plays of the 30 days before today, the oldest first, None: not known. `unknown`: it was asked for
+    by ID, and no answer has ever named it.
     """
 
     account: str
@@ -172,6 +192,7 @@ class MediaView:
     play_date: date | None
     plays: int | float | None
     plays_week_before: int | float | None
+    difference: int | float | None
     change: float | None
     history: tuple[int | float | None, ...]
     unknown: bool = False
@@ -204,5 +225,6 @@ class View:
     queries: tuple[QueryView, ...]
     accounts: tuple[AccountView, ...]
     days: tuple[DayView, ...]
+    comparisons: tuple[ComparisonView, ...]
     media: Page[MediaView]
     slices: Page[SliceView]

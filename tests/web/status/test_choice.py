@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -38,16 +38,25 @@ def test_every_parameter_is_understood() -> None:
 
 
 def test_a_link_changes_what_it_says_and_keeps_the_rest() -> None:
-    choice = Choice(account="a&b", page=4)
+    choice = Choice(account="a&b", page=4, per_page=20)
 
     assert choice.query_string(page=5) == "?account=a%26b&page=5"
     assert choice.query_string(page=1, account="") == "?"
+    assert replace(choice, lang="zh", per_page=9).reset(state="stale") == "?state=stale&per_page=9&lang=zh"
 
 
-@pytest.mark.parametrize("name", ["account", "query", "state", "terminal_type", "os", "region", "media"])
+@pytest.mark.parametrize(
+    "name", ["account", "query", "state", "terminal_type", "os", "region", "media", "media_change"]
+)
 def test_a_filter_is_one(name: str) -> None:
     assert Choice(**{name: "x"}).is_filtered  # type: ignore[arg-type]
     assert Choice(days_ago=0).is_filtered
+
+
+def test_slices_are_asked_for_by_what_is_theirs_alone() -> None:
+    for choice in (Choice(state="stale"), Choice(days_ago=0), Choice(page=2), Choice(sort="age")):
+        assert choice.asks_for_slices
+    assert not Choice(account="a", media_page=2, media_sort="fall").asks_for_slices
 
 
 @pytest.mark.parametrize(

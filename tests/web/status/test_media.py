@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.model import Answer, Dimensions, Heard, Measure, Ranking, Top
 from exporter.web.status.choice import Choice
-from exporter.web.status.media import history, media
+from exporter.web.status.media import comparisons, history, media
 from tests.web.status.examples import EVERYTHING, NOW, by_ids, day, known, observed
 
 WEEK = (known(1, {"a": 50, "b": 300}), known(8, {"a": 100, "b": 200}))
@@ -104,6 +104,41 @@ def test_the_order_is_the_one_that_was_asked_for() -> None:
     assert order("fall") == "bzcd"
     assert order("rise") == "czbd"
     assert order("title") == "bcdz"
+
+
+def test_the_largest_fall_is_the_one_that_lost_most_plays() -> None:
+    days = observed(
+        known(1, {"small": 0, "large": 1961, "up": 900, "new": 70}),
+        known(8, {"small": 25, "large": 18_722, "up": 100, "new": 0}),
+    )
+
+    falls = media(days, Choice(media_sort="fall"))
+
+    assert [(view.media_id, view.difference) for view in falls] == [
+        ("large", -16_761),
+        ("small", -25),
+        ("new", 70),
+        ("up", 800),
+    ]
+    assert [view.media_id for view in media(days, Choice(media_sort="rise"))] == ["up", "new", "small", "large"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "dropped"), [(100, 49, True), (100, 50, False), (99, 0, False), (100, 0, True), (0, 0, False)]
+)
+def test_more_than_half_of_at_least_a_hundred_plays_is_a_drop(before: int, now: int, *, dropped: bool) -> None:
+    days = observed(known(1, {"a": now, "b": 1}), known(8, {"a": before, "b": 1}))
+
+    assert [view.media_id for view in media(days, Choice(media_change="dropped"))] == (["a"] if dropped else [])
+    (compared,) = comparisons(days)
+    assert (compared.play_date, compared.week_before, compared.media, compared.dropped) == (day(1), day(8), 2, dropped)
+
+
+def test_what_is_not_final_is_not_compared() -> None:
+    (compared,) = comparisons(observed(known(1, {"a": 1}, settled=False), known(8, {"a": 1000})))
+
+    assert (compared.play_date, compared.week_before, compared.media, compared.dropped) == (None, None, 0, 0)
+    assert comparisons(observed()) == ()
 
 
 def test_history_is_the_thirty_days_before_today_with_gaps_where_nothing_is_known() -> None:

@@ -58,6 +58,15 @@ def test_whatever_is_wrong_is_said_first() -> None:
     assert (view.storage_errors, view.series_dropped) == (2, 2)
 
 
+def test_media_that_lost_many_plays_are_something_to_look_at() -> None:
+    slices = [known(1, {"a": 10, "b": 0, "c": 900}), known(8, {"a": 100, "b": 25, "c": 1000})]
+    (attention,) = (
+        each for each in overview(observed(*slices), Choice(media="c")).attention if each.trouble == "plays_dropped"
+    )
+
+    assert attention == Attention(Trouble.PLAYS_DROPPED, "main", "2024-03-23", 1)
+
+
 def test_slices_that_wait_for_the_first_poll_are_not_told_one_by_one() -> None:
     view = overview(observed(awaited=("q",)), Choice())
 

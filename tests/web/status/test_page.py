@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from exporter.core.model import REGIONS, Measure, Top
 from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.vod import codes
 from exporter.web.status.choice import Choice
 from exporter.web.status.overview import overview
 from exporter.web.status.page import Pages
 from exporter.web.status.words import LANGUAGES
-from tests.web.status.examples import ACCOUNT, EVERYTHING, NOW, SETTINGS, by_ids, known, observed, report
+from tests.web.status.examples import ACCOUNT, EVERYTHING, NOW, SETTINGS, Number, by_ids, known, observed, report
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"' onmouseover='x' {{ 7*7 }} {0} javascript:"
 
@@ -65,15 +67,80 @@ def test_what_is_there_to_see() -> None:
     for expected in (
         "Version 1.2.3 · started 1 h ago · 3 media series published",
         "Slices that were asked for and never answered: 3",
-        "all media, every 15m",
+        "all media, every 15 min",
         "slices: 5 · days ago: 0-2, 8, 9",
         "in 10 min",
         "2024-03-23 (yesterday): slices 1, settled 1",
-        "title of a a main 2024-03-23 50 200 ▼ −75 %",
-        "1d9h after its start, once 2 more polls found it unchanged",
+        "title of a a main 2024-03-23 50 200 ▼ −150 (−75 %)",
+        "1 d 9 h after its start, once 2 more polls found it unchanged",
         "Shown as it was at 2024-03-24 04:00:00 UTC",
     ):
         assert expected in told
+
+
+def test_the_box_is_green_only_for_what_is_known() -> None:
+    polled = [report(EVERYTHING)]
+    final = [known(ago, {"a": 500}) for ago in EVERYTHING.days_ago]
+    open_days = [known(ago, {"a": 500}, settled=False) for ago in EVERYTHING.days_ago]
+    dropped = [*final[1:], known(0, {"a": 1}), known(1, {"a": 240}), known(2, {"a": 500})]
+
+    well, early, bad = (
+        " ".join(page(slices=slices, reports=polled).text.split()) for slices in (final, open_days, dropped)
+    )
+
+    assert "✓ Nothing needs attention." in well
+    assert "None of the 1 media that can be compared lost more than half of at least 100 plays: 2024-03-23" in well
+    assert "✓ Polling goes well." in early
+    assert "Whether plays dropped cannot be told yet: no two final days a week apart are known." in early
+    assert "! Needs attention Of the 1 media that can be compared, 1 lost more than half" in bad
+    assert "✓" not in bad.partition("Queries")[0]
+
+
+def test_what_dropped_is_linked_to_the_list_of_it() -> None:
+    tags = page(slices=[known(1, {"a": 1}), known(8, {"a": 200})]).tags
+
+    assert ("a", {"href": "?media_sort=fall&per_page=50&media_change=dropped#media"}) in tags
+
+
+def test_the_chinese_page_is_chinese() -> None:
+    """But for names, codes, paths and units, which are the same in every language."""
+    failures = [
+        UpstreamError(
+            "no answer in time", code="timeout", kind=Kind.TRANSPORT, advice=codes.classify(0, "timeout").advice
+        ),
+        UpstreamError("", code="Throttling.User", kind=Kind.THROTTLED, advice=codes.classify(400, "Throttling").advice),
+    ]
+    top = replace(EVERYTHING, name="top", every=90_061.0, media=Top(20, Measure.PLAYS))
+    said = page(
+        Choice(state="settled", days_ago=1),
+        language="zh",
+        slices=[known(1, {"1": 1}), known(8, {"1": 200})],
+        queries=[top],
+        reports=[report(top, *failures)],
+        numbers=[Number("aliyun_vod_api_errors_total", 2, {"account": "main", "code": "timeout", "kind": "transport"})],
+    ).text
+    same = """
+        aliyun-vod-exporter English top main timeout Throttling.User https vod.cn-shanghai.aliyuncs.com title of
+        no answer in time series_limit days_ago limits.requests_per_second requests_per_second
+        API ID JSON Prometheus UTC Native Web Android iOS Windows macOS Linux metrics api v1 status healthy ready
+    """
+
+    assert set(re.findall(r"[A-Za-z][\w.-]*\w|[A-Za-z]", said, re.ASCII)) <= {*same.split(), *REGIONS}
+    assert "前 20 个视频（按播放次数排序），每 1 天 1 小时 1 分钟 1 秒一次" in said
+    assert "请检查到接入点的网络链路，或调大该账号的 timeout。" in said
+    assert "timeout ×2（网络）" in said
+    assert "最近一次轮询没有全部得到应答（失败：" in said
+    assert "2024-03-24 12:00:00（UTC+8）" in said
+
+
+def test_slices_are_folded_away_until_somebody_looks_for_some() -> None:
+    def folded(choice: Choice) -> bool:
+        return ("details", {}) in page(choice).tags
+
+    assert folded(Choice())
+    assert folded(Choice(media_page=2, media_sort="fall"))
+    assert not folded(Choice(state="stale"))
+    assert not folded(Choice(page=2))
 
 
 def test_a_failed_poll_is_told_with_what_to_do() -> None:
@@ -81,7 +148,7 @@ def test_a_failed_poll_is_told_with_what_to_do() -> None:
     told = " ".join(page(reports=[report(EVERYTHING, refused)]).text.split())
 
     assert "Query q was not answered in full by its last poll (failure: Forbidden.RAM)" in told
-    assert "Forbidden.RAM ×1: not authorizedAllow it. request ID R9" in told
+    assert "Forbidden.RAM ×1 (permission): The service says: not authorizedAllow it. Request ID R9" in told
 
 
 def test_settings_that_matter_only_sometimes() -> None:
@@ -93,7 +160,7 @@ def test_settings_that_matter_only_sometimes() -> None:
 
     assert "in memory only" in plain
     assert "1 of 3, counted from 0" not in plain
-    assert "kept in a file for 1d, write errors since the start: 0" in special
+    assert "kept in a file for 1 d, write errors since the start: 0" in special
     assert "1 of 3, counted from 0" in special
     assert "– of 100" in special
     assert "credentials: ram_role_arn" in special
@@ -121,13 +188,16 @@ def test_titles_names_and_codes_are_text_and_nothing_else() -> None:
     for tag, attributes in hostile.tags:
         assert not [name for name in attributes if name.startswith("on") or name in {"style", "srcdoc"}], tag
         for name in ("href", "src", "action"):
-            assert re.match(r"/|#|\?|data:,", attributes.get(name) or "#"), attributes
+            assert re.match(r"\./|#|\?|data:,", attributes.get(name) or "#"), attributes
 
 
 def test_everything_is_ours_and_nothing_moves_by_itself() -> None:
     tags = page().tags
 
-    assert [attributes["href"] for tag, attributes in tags if tag == "link"] == ["data:,", Pages("").stylesheet_path]
+    assert [attributes["href"] for tag, attributes in tags if tag == "link"] == [
+        "data:,",
+        f".{Pages('').stylesheet_path}",
+    ]
     assert not [attributes for tag, attributes in tags if tag == "meta" and "http-equiv" in attributes]
 
 
@@ -145,21 +215,21 @@ def test_links_keep_what_was_chosen() -> None:
     assert "?account=main&page=2&media_page=2&per_page=2&lang=en#slices" in links
     assert "?account=main&media_page=2&per_page=2&lang=zh" in links
     assert "?account=main&days_ago=1&per_page=2&lang=en#slices" in links
-    assert {"/metrics", "/api/v1/status", "/-/healthy", "/-/ready"} <= links
+    assert {"./metrics", "./api/v1/status", "./-/healthy", "./-/ready"} <= links
 
 
 def test_the_form_shows_what_was_chosen() -> None:
     tags = page(Choice(query="ids", days_ago=1, media='a"b', sort="age"), queries=(EVERYTHING, by_ids("a"))).tags
 
     selected = [attributes["value"] for tag, attributes in tags if tag == "option" and "selected" in attributes]
-    assert selected == ["", "ids", "1", "", "", "", "", "plays", "age"]
+    assert selected == ["", "ids", "1", "", "", "", "", "", "plays", "age"]
     assert [attributes["value"] for tag, attributes in tags if tag == "input"] == ['a"b']
 
 
 def test_instants_are_exact_for_whoever_asks() -> None:
     times = [attributes for tag, attributes in page().tags if tag == "time"]
 
-    assert {"datetime": "2024-03-24T04:10:00Z", "title": "2024-03-24T04:10:00Z"} in times
+    assert {"datetime": "2024-03-24T04:10:00Z", "title": "2024-03-24 04:10:00 UTC"} in times
     assert NOW == 1_711_252_800
 
 

@@ -57,13 +57,13 @@ async def test_the_page_is_html_in_the_language_asked_for_and_nobody_keeps_it() 
     assert (english.headers["cache-control"], english.headers["vary"]) == ("no-store", "Accept-Language")
     assert [answer.headers["content-language"] for answer in (english, chinese, told)] == ["en", "zh", "en"]
     assert "需要关注" in chinese.text
-    assert 'href="/scrape"' in english.text
+    assert 'href="./scrape"' in english.text
 
 
 async def test_the_stylesheet_is_the_one_the_page_names_and_is_kept_for_ever() -> None:
     (path,) = re.findall(r'rel="stylesheet" href="([^"]+)"', (await get("/")).text)
 
-    answer = await get(path)
+    answer = await get(f"/{path}")
 
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -96,6 +96,20 @@ async def test_a_query_string_that_makes_no_sense_is_refused_in_text_and_in_json
     assert page.headers["content-type"] == "text/plain; charset=utf-8"
     assert page.text.splitlines() == json.loads(status.content)["errors"]
     assert page.text.isprintable() or page.text.replace("\n", "").isprintable()
+
+
+async def test_a_mistake_is_told_in_the_language_of_who_made_it() -> None:
+    chinese = await get("/?page=0&lang=zh")
+    english = await get("/?page=0&lang=nonsense", **{"Accept-Language": "en"})
+
+    assert chinese.text == "page：'0' 不是 1 到 1000000 之间的整数\n"
+    assert english.text.startswith("page: '0' is not a number from 1 to 1000000\n")
+    assert [answer.headers["content-language"] for answer in (chinese, english)] == ["zh", "en"]
+
+
+async def test_the_page_has_fewer_rows_than_the_json() -> None:
+    assert json.loads((await get("/api/v1/status")).content)["filters"]["per_page"] == 50
+    assert "per_page" not in (await get("/")).text
 
 
 async def test_every_answer_carries_the_headers_given() -> None:

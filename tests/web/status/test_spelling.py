@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.web.status import spelling
-from exporter.web.status.words import words
+from exporter.web.status.words import LANGUAGES, words
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,38 @@ def test_ages(at: float | None, english: str, chinese: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "spelt"),
-    [(0.25, "0.25s"), (1.5, "1.5s"), (30, "30s"), (900, "15m"), (118_800, "1d9h"), (0, "0s"), (61.4, "1m1s")],
+    [
+        (0.25, "0.25 s|0.25 秒"),
+        (1.5, "1.5 s|1.5 秒"),
+        (30, "30 s|30 秒"),
+        (900, "15 min|15 分钟"),
+        (118_800, "1 d 9 h|1 天 9 小时"),
+        (0, "0 s|0 秒"),
+        (61.4, "1 min 1 s|1 分钟 1 秒"),
+    ],
 )
 def test_durations(seconds: float, spelt: str) -> None:
-    assert spelling.duration(seconds) == spelt
+    assert "|".join(spelling.duration(seconds, words(language)) for language in LANGUAGES) == spelt
 
 
 @pytest.mark.parametrize(
     ("numbers", "spelt"), [((), ""), ((1,), "1"), ((1, 2, 8, 9), "1, 2, 8, 9"), ((0, 1, 2, 7), "0-2, 7")]
 )
 def test_runs_of_numbers(numbers: tuple[int, ...], spelt: str) -> None:
-    assert spelling.spans(numbers) == spelt
+    assert spelling.spans(numbers, words("en")) == spelt
+    assert spelling.spans(numbers, words("zh")) == spelt.replace(", ", "、")
+
+
+def test_the_clock_is_that_of_the_reader() -> None:
+    assert spelling.clock(1_711_000_000.9, words("en")) == "2024-03-21 05:46:40 UTC"
+    assert spelling.clock(1_711_000_000.9, words("zh")) == "2024-03-21 13:46:40（UTC+8）"
+
+
+@pytest.mark.parametrize(
+    ("count", "spelt"), [(None, "–"), (0, "±0"), (1200, "+1,200"), (-16_761, "−16,761"), (-(10**400), "−1.8e+308")]
+)
+def test_differences(count: float | None, spelt: str) -> None:
+    assert spelling.difference(count) == spelt
 
 
 def test_instants_are_utc() -> None:
