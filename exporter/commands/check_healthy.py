@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from exporter.commands import distrust
 from exporter.errors import FlagError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _reason(error: Exception, scheme: str) -> str:
     """What went wrong and, where a flag may mend it, which."""
     match error:
         case ssl.SSLCertVerificationError():
-            said = f"{error.verify_message}; give --tls.ca-file, or --tls.insecure-skip-verify on loopback"
+            said = distrust.reason(error.verify_code)
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
             said = "does not speak TLS; write http:// in --url"
         case ssl.SSLError() | http.client.HTTPException() | ConnectionResetError() if scheme == "https":

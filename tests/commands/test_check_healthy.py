@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from cryptography import x509
 
 from exporter.cli import main
+from exporter.commands import distrust
 from tests.e2e.processes import free_port
+from tests.web import pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-
+ROOT = Path(__file__).parents[2]
 HEALTHY = b"aliyun-vod-exporter is healthy.\n"
 
 
@@ -179,8 +183,94 @@ def test_tls_is_verified(
         known = Told(capsys, f"--url={url}", f"--tls.ca-file={ca_file}")
         careless = Told(capsys, f"--url={url}", "--tls.insecure-skip-verify")
     assert strict.status == 1
-    assert strict.err.endswith("; give --tls.ca-file, or --tls.insecure-skip-verify on loopback\n")
+    assert strict.err == (
+        f"{url}/-/healthy: its certificate comes from a CA that is not trusted;"
+        " give --tls.ca-file, or --tls.insecure-skip-verify on loopback\n"
+    )
     assert (known.status, careless.status) == (0, 0)
+
+
+@pytest.fixture
+def strict_ssl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contexts as Python 3.13 makes them by default."""
+    make = ssl.create_default_context
+
+    def strict(*, cafile: str | None) -> ssl.SSLContext:
+        context = make(cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+
+
+def server_of(issued: pki.Issued, by: pki.Issued, folder: Path) -> ssl.SSLContext:
+    """What shows this certificate; `ca.crt` in the folder is who issued it."""
+    for name, content in (("ca.crt", by.cert_pem), ("server.crt", issued.cert_pem), ("server.key", issued.key_pem())):
+        (folder / name).write_bytes(content)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    return context
+
+
+@pytest.mark.usefixtures("strict_ssl")
+@pytest.mark.parametrize(
+    ("strict_ca", "strict_leaf", "reason"),
+    [
+        (True, True, None),
+        (True, False, "has no authority key identifier"),
+        (False, True, "has no key usage"),
+        (False, False, "has no authority key identifier"),
+    ],
+)
+def test_what_python_3_13_refuses_is_named_with_what_to_do(
+    strict_ca: bool,  # noqa: FBT001 - of a table
+    strict_leaf: bool,  # noqa: FBT001 - of a table
+    reason: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ca = pki.issue("CA", ca=True, strict=strict_ca)
+    context = server_of(pki.issue("server", by=ca, sans=pki.SERVER, strict=strict_leaf), ca, tmp_path)
+    with listening(tls=context) as (url, _):
+        told = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+        careless = Told(capsys, f"--url={url}", "--tls.insecure-skip-verify")
+    assert careless.status == 0
+    assert told.status == (1 if reason else 0)
+    if reason:
+        assert told.err == (
+            f"{url}/-/healthy: its certificate or CA {reason}, which Python 3.13 and newer refuse;"
+            " issue it again (docs/web-configuration.md), or --tls.insecure-skip-verify on loopback\n"
+        )
+
+
+@pytest.mark.tool("openssl")
+@pytest.mark.usefixtures("strict_ssl")
+def test_what_the_documentation_issues_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "web-configuration.md").read_text()
+    (script,) = re.findall(r"```sh\n(openssl .*?)```", page, re.DOTALL)
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with listening(tls=context) as (url, _):
+        told = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+    assert (told.status, told.err) == (0, "")
+
+
+def test_a_certificate_for_another_name_or_use_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ca = pki.authority()
+    elsewhere = pki.issue("other", by=ca, sans=(x509.DNSName("other.example"),))
+    with listening(tls=server_of(elsewhere, ca, tmp_path)) as (url, _):
+        other = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+    assert "; write one that it has in --url, or --tls.insecure-skip-verify on loopback\n" in other.err
+    for_clients = pki.issue("client", by=ca, sans=pki.SERVER, client=True)
+    with listening(tls=server_of(for_clients, ca, tmp_path)) as (url, _):
+        client = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+    assert client.err.endswith(": its certificate is not for servers; issue it with serverAuth\n")
+
+
+@pytest.mark.parametrize("code", [1, 9, 10, 68, 79, 82, 85, 94])
+def test_every_reason_is_short_enough_to_be_shown_whole(code: int) -> None:
+    assert len(distrust.reason(code)) < 200
 
 
 def test_a_client_certificate_is_shown_where_one_is_asked_for(

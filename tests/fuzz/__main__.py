@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FOLDER: Final = Path("build/fuzz")
 _COLUMNS: Final = ("target", "seconds", "executions", "corpus", "findings")
 NO_FUZZER: Final = (
-    "atheris is not installed. It has wheels for Linux on x86-64 and Python 3.11 to 3.14: run this there, after"
+    "atheris is not installed. It has wheels for Linux on x86-64 and Python 3.11 to 3.13: run this there, after"
     " `make test` or `pip install atheris`. Without it, `python -m pytest tests/fuzz` tries every seed and a fixed"
     " number of mutations.\n"
 )
