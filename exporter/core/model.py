@@ -107,12 +107,30 @@ class PlayRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why something in rows of an answer was not used as it stands, how often, and the first media that had it.
+
+    `field` is the service's name.
+    """
+
+    field: str
+    reason: str
+    media_id: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of the service: rows in its order; `total_count` rows in the whole result set (None: not said)."""
+    """One answer of the service: rows in its order; `total_count` rows in the whole result set (None: not said).
+
+    `skipped` rows were left out because nobody can tell whose they are; `problems` are of all rows.
+    """
 
     rows: tuple[PlayRow, ...]
     total_count: int | None
     request_id: str
+    skipped: int = 0
+    problems: tuple[RowProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
