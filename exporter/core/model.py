@@ -175,6 +175,7 @@ class SliceData:
     * `updated_at`: the last poll that got everything it wanted. None: never.
     * `asked_at`: the last answer of any sort, "not ready" included.
     * `ready`: False while the service says that the day is not computed.
+    * `nobodys`: rows of the last sweep without a usable media ID: a media without an answer may be one of them.
     """
 
     slice: Slice
@@ -186,11 +187,12 @@ class SliceData:
     updated_at: float | None = None
     asked_at: float = 0.0
     ready: bool = True
+    nobodys: int = 0
 
     def answer(self, media_id: str) -> Answer | None:
         """What is known of a media: a row, a zero, or (None) nothing."""
         known = self.answers.get(media_id)
-        if known is None and self.swept is not None:
+        if known is None and self.swept is not None and not self.nobodys:
             return Answer(None, self.swept)
         return known
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -135,7 +136,7 @@ def title(text: str) -> str:
 
 def number(value: float | str | None) -> float | None:
     """A number that can be used: a count or seconds."""
-    return None if value is None or not 0 <= float(value) <= 2**53 else float(value)
+    return None if value is None or not 0 <= Decimal(value) <= 2**53 else float(value)
 
 
 def given_numbers(said: list[dict[str, Any]], field: str) -> dict[str, float]:
