@@ -112,13 +112,19 @@ def _plain(body: bytes, page: int | None, page_size: int, media_id: str | None) 
     except _NO_JSON:
         return None
     listed = answer.QoeInfoList
-    if media_id is not None or not 0 < len(listed) <= page_size or (page is not None and answer.PageNo not in {None, page}):
+    if (
+        media_id is not None
+        or not 0 < len(listed) <= page_size
+        or (page is not None and answer.PageNo not in {None, page})
+    ):
         return None
     rows = msgspec.convert(listed, tuple[PlayRow, ...], from_attributes=True)
     if row_values.DAMAGE in "".join([row.media_id for row in rows]):
         return None
     # In UTF-8, control characters are escaped or have one of these two bytes.
-    if (b"\\" in body or b"\x7f" in body or b"\xc2" in body) and not all(row_values.is_clean(row.title) for row in rows):
+    if (b"\\" in body or b"\x7f" in body or b"\xc2" in body) and not all(
+        row_values.is_clean(row.title) for row in rows
+    ):
         return None
     return Page(rows, answer.TotalCount, answer.RequestId)
 
@@ -132,9 +138,7 @@ def _careful(body: bytes, page: int | None, page_size: int, media_id: str | None
         raise _malformed(str(error), request_id) from error
 
 
-def _page(  # noqa: PLR0913, PLR0917 - an answer and what it has to agree with
-    body: bytes, answer: _Body, request_id: str, page: int | None, page_size: int, media_id: str | None
-) -> Page:
+def _page(body: bytes, answer: _Body, request_id: str, page: int | None, page_size: int, media_id: str | None) -> Page:
     listed = answer.QoeInfoList or []
     if not listed and (error := error_bodies.find(body)):
         raise ValueError(f"the answer holds an error and no rows: {error.message or error.code or 'it says no more'}")

@@ -54,7 +54,9 @@ class PlayData:
     ) -> Page:
         """One page, from 1, of a slice: of one media, or ordered by a measure, most first; raises UpstreamError."""
         asked = parameters(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
-        return await self._client.call(ACTION, VERSION, asked, partial(decode, page=page, page_size=page_size, media_id=media_id))
+        return await self._client.call(
+            ACTION, VERSION, asked, partial(decode, page=page, page_size=page_size, media_id=media_id)
+        )
 
 
 def parameters(

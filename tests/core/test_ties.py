@@ -123,7 +123,11 @@ groups = st.lists(st.tuples(st.integers(1, 90), st.integers(1, 6)), min_size=1, 
 @settings(max_examples=150, deadline=None)
 @given(groups, st.sampled_from([100, 50, 30]), st.randoms(use_true_random=False), st.booleans(), st.integers(1, 8))
 async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wrong_number(
-    rows: list[PlayRow], largest: int, random: Random, jitter: bool, at_once: int  # noqa: FBT001 - drawn
+    rows: list[PlayRow],
+    largest: int,
+    random: Random,
+    jitter: bool,
+    at_once: int,
 ) -> None:
     world = Shuffling(random=Random(random.random()), largest=largest, jitter=jitter, at_once=at_once)
     world.put(list(rows))
@@ -147,8 +151,13 @@ async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wr
     st.sampled_from([Measure.PLAYS, Measure.PLAY_DURATION]),
     st.booleans(),
 )
-async def test_a_top_with_ties_at_its_edge_settles_with_the_best(  # noqa: PLR0913, PLR0917 - drawn
-    rows: list[PlayRow], n: int, largest: int, random: Random, by: Measure, jitter: bool  # noqa: FBT001 - drawn
+async def test_a_top_with_ties_at_its_edge_settles_with_the_best(
+    rows: list[PlayRow],
+    n: int,
+    largest: int,
+    random: Random,
+    by: Measure,
+    jitter: bool,  # noqa: FBT001 - drawn
 ) -> None:
     world = Shuffling(random=Random(random.random()), largest=largest, jitter=jitter)
     world.put(list(rows))
@@ -263,7 +272,9 @@ async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_it_is_s
     report = await poller.poll(query(media, days_ago=((TODAY - slice_.play_date) // timedelta(days=1),)))
 
     assert report.result is PollResult.SUCCESS
-    plays: Mapping[str, object] = {m: a.row and (a.row.plays, a.row.title) for m, a in poller.snapshot.slices[slice_].answers.items()}
+    plays: Mapping[str, object] = {
+        m: a.row and (a.row.plays, a.row.title) for m, a in poller.snapshot.slices[slice_].answers.items()
+    }
     assert plays == {"a": (50, "one"), "b": (20, "title of b")}
     ((problem,),) = [outcome.problems for outcome in report.outcomes]
     assert (problem.field, problem.media_id, problem.times) == ("MediaId", "a", 1)
@@ -326,4 +337,4 @@ async def test_a_row_that_is_nobodys_is_read_once_and_makes_nobody_a_zero(media:
     assert calls == [1, 1, 1]
     assert shown(poller, media, world.now).settled
     assert poller.snapshot.slices[slice_].answer("somebody") is None
-    assert NOON < world.now
+    assert world.now > NOON
