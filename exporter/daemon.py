@@ -295,8 +295,9 @@ def _log_problems(report: PollReport) -> None:
             account=report.query.account,
             values=times.total(),
             fields="; ".join(
-                f"{field}: {reason} ({count}{f', first of media {media_id}' if (media_id := first[field, reason]) else ''})"
-                for (field, reason), count in times.items()
+                f"{field}: {reason} ({count}{f', first of media {first[key]}' if first[key] else ''})"
+                for key, count in times.items()
+                for field, reason in [key]
             ),
             advice="Nothing is shown for values that were left out; all others are. If it lasts, ask Alibaba Cloud's"
             " support why the service says so.",

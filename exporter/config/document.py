@@ -106,10 +106,10 @@ def read(text: str, expand: Callable[[str], Expansion]) -> Document:
         return _unreadable(Place(len(lines), len(lines[-1]) + 1), "a control character is not allowed here")
     except yaml.MarkedYAMLError as error:
         place = _place(error.problem_mark or error.context_mark)
-        if (found := lookalikes.near(text, place.line)) is not None:
-            line, column, character = found
-            return _unreadable(Place(line, column), f"not valid YAML: {character}")
-        return _unreadable(place, f"not valid YAML: {_syntax(error)}")
+        found = lookalikes.near(text, place.line)
+        return _unreadable(
+            Place(*found[:2]) if found else place, f"not valid YAML: {found[2] if found else _syntax(error)}"
+        )
     except RecursionError:
         return _unreadable(Place(1, 1), _TOO_DEEP)
     except (ValueError, OverflowError):

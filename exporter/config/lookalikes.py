@@ -1,4 +1,4 @@
-"""Characters that look like YAML's own and are not: full-width punctuation, typographic quotes, spaces of other kinds."""
+"""Characters that look like YAML's own and are not: full-width punctuation, typographic quotes, other spaces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _MEANT: Final = {
     "\N{NON-BREAKING HYPHEN}": "-",
     "\N{MINUS SIGN}": "-",
 }
-_QUOTES: Final = "“”‘’＂＇"
+_QUOTES: Final = (
+    "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}"
+    "\N{RIGHT SINGLE QUOTATION MARK}\N{FULLWIDTH QUOTATION MARK}\N{FULLWIDTH APOSTROPHE}"
+)
 # Of a line: what stands in quotes, and a comment.
 _NOT_YAML: Final = re.compile(r"""(?<![^\s\[{,:])(?:"(?:[^"\\]|\\.)*"|'[^']*')|(?:^|(?<=\s))\#.*""")
 # A mistake of YAML's grammar is noticed up to so many lines after the character that makes it.
@@ -47,7 +50,7 @@ def is_quoted(text: str) -> bool:
 
 
 def near(text: str, line: int) -> tuple[int, int, str] | None:
-    """Line and column (from 1) of such a character in what YAML reads of a line or shortly before it, and a sentence."""
+    """Line and column (from 1) of such a character in what YAML reads of a line or shortly before, and a sentence."""
     lines = text.splitlines()[:line]
     for number in range(len(lines), max(0, len(lines) - 1 - _LINES_BEFORE), -1):
         bare = _NOT_YAML.sub(lambda found: " " * len(found[0]), lines[number - 1])

@@ -176,8 +176,8 @@ def _name(text: str) -> str:
 def _media_id(text: str) -> str:
     if not re.fullmatch(_MEDIA_ID, text) or len(text) > _LONGEST_MEDIA_ID:
         raise complaint(
-            f"{quoted(text)} is not a media ID, which has ASCII letters, digits, - and _ only: one ID per entry, without"
-            f" spaces or commas{lookalikes.hint(text)}"
+            f"{quoted(text)} is not a media ID, which has ASCII letters, digits, - and _ only: one ID per entry,"
+            f" without spaces or commas{lookalikes.hint(text)}"
         )
     return text
 

@@ -7,7 +7,6 @@ equal to the last one of a page can be left out in this way.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from exporter.core import days
 from exporter.core.rows import same_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.core.days import Settlement
     from exporter.core.model import Measure, PlayRow, SliceData

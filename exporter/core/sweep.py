@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -186,7 +187,7 @@ class Sweep:
         """
         rows, edge = list(self.rows.values()), 0.0
         values = [round(value(row, self.by), 6) for row in rows]
-        ordered = all(a >= b for a, b in zip(values, values[1:], strict=False))
+        ordered = all(a >= b for a, b in pairwise(values))
         if not self._earlier.rows or not ordered or self._earlier.total != self.total:
             return {row.media_id: row for row in rows[:n]}, True
         if rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from typing import Final
@@ -22,29 +23,24 @@ _LONGEST_NUMBER: Final = 400
 # Digits as JSON writes numbers; a sign and leading zeros besides.
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,309}(\.[0-9]{1,309})?([eE][+-]?[0-9]{1,4})?")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]+")
+_LITERAL: Final = b"-0123456789"
+_NUMBER_DECODER: Final = msgspec.json.Decoder(int | float | str)
 _ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def number(value: bytes) -> tuple[int | float | None, str]:
-    """A number from 0, also one written as text; None where it is not given, with the reason where it cannot be used."""
+    """A number from 0, also one written as text; None where it is not given, with the reason where it is unusable."""
     if value == b"null":
         return None, ""
-    if value[:1] not in b'"-0123456789':
-        return None, "not a number"
-    if len(value) > _LONGEST_NUMBER:
-        return None, "not a number" if value[:1] == b'"' else "too large"
-    try:
-        given = msgspec.json.decode(value)
+    found: int | float | None = None
+    with contextlib.suppress(ValueError):  # msgspec's own errors are of this class
+        given = _NUMBER_DECODER.decode(value) if len(value) <= _LONGEST_NUMBER else ""
         found = _decimal(given) if isinstance(given, str) else given
-    except UnicodeDecodeError:
-        return None, "not a number"
-    except msgspec.DecodeError:
-        return None, "not a number" if value[:1] == b'"' else "too large"
-    except ValueError:
-        return None, "not a number"
-    if found < 0:
-        return None, "negative"
-    return (found, "") if found <= LARGEST_NUMBER else (None, "too large")
+    if found is None:
+        # Of the literals that JSON knows, only those that no float can hold are refused.
+        return None, "too large" if value[:1] in _LITERAL else "not a number"
+    reason = "negative" if found < 0 else "too large" if found > LARGEST_NUMBER else ""
+    return (None, reason) if reason else (found, "")
 
 
 def count(value: float | str | None, field: str) -> int | None:

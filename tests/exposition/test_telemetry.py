@@ -44,8 +44,6 @@ aliyun_vod_api_retries_total{{account="main"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="shared"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="sweep"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="settled"}} 0.0
-# HELP aliyun_vod_api_invalid_values_total Number of values in responses that could not be used and were left out or cut, by field of the service.
-# TYPE aliyun_vod_api_invalid_values_total counter
 aliyun_vod_api_invalid_values_total{{account="main",field="MediaId"}} 0.0
 aliyun_vod_api_invalid_values_total{{account="main",field="VideoTitle"}} 0.0
 aliyun_vod_api_invalid_values_total{{account="main",field="VideoDuration"}} 0.0

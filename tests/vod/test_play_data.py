@@ -242,13 +242,14 @@ def test_a_count_that_is_none_is_named_with_what_is_wrong(field: str, value: obj
     assert refused(body(**{field: value})).message == f"{field} {said}"
 
 
-NO_ROWS = [
+NO_IDS: list[object] = [None, "", 7, True, [], {}, "a\ufffd", "\ud83d", "x" * 129]
+NO_ROWS: list[object] = [
     None,
     1,
     "x",
     [],
     {"DAU": 1},
-    *({"MediaId": media_id, "DAU": 1} for media_id in (None, "", 7, True, [], {}, "a\ufffd", "\ud83d", "x" * 129)),
+    *({"MediaId": media_id, "DAU": 1} for media_id in NO_IDS),
 ]
 
 
