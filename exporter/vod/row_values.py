@@ -22,7 +22,7 @@ DAMAGE: Final = "\N{REPLACEMENT CHARACTER}"
 _LONGEST_NUMBER: Final = 400
 # Digits as JSON writes numbers; a sign and leading zeros besides.
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,309}(\.[0-9]{1,309})?([eE][+-]?[0-9]{1,4})?")
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]+")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 _LITERAL: Final = b"-0123456789"
 _NUMBER_DECODER: Final = msgspec.json.Decoder(int | float | str)
 _ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
@@ -66,7 +66,7 @@ def media_id(value: bytes) -> str | None:
 
 
 def title(value: bytes) -> tuple[str | None, str]:
-    """A title in one line of at most 128 characters; None where there is none, with what was wrong with it."""
+    """A title of at most 128 characters; None where there is none, with what was wrong with it."""
     if value == b"null":
         return None, ""
     if value[:1] != b'"':
@@ -90,7 +90,7 @@ def text(value: bytes) -> str | None:
 
 
 def is_clean(given: str | None) -> bool:
-    """Whether a title has no control characters."""
+    """Whether a title has no control characters but tabs and line breaks."""
     return given is None or given.isprintable() or _CONTROL.search(given) is None
 
 

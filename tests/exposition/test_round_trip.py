@@ -129,8 +129,8 @@ def whole(text: str) -> str:
 
 
 def title(text: str) -> str:
-    """A title as it is shown: whole, in one line, no longer than the service allows."""
-    line = re.sub("[\x00-\x1f\x7f-\x9f]+", " ", whole(text))
+    """A title as it is shown: whole, without control characters, no longer than the service allows."""
+    line = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+", " ", whole(text))
     return line if len(line) <= 128 else line[:127] + "…"
 
 
