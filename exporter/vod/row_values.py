@@ -73,9 +73,9 @@ def title(value: bytes) -> tuple[str | None, str]:
         digits, reason = number(value)
         return (None, "not a text") if reason else (str(digits), "")
     found = text(value) or ""
+    if len(found) > LONGEST_TITLE:
+        return _CONTROL.sub(" ", found[: LONGEST_TITLE - 1]) + _ELLIPSIS, "too long"
     clean = _CONTROL.sub(" ", found)
-    if len(clean) > LONGEST_TITLE:
-        return clean[: LONGEST_TITLE - 1] + _ELLIPSIS, "too long"
     return clean, "" if clean == found else "control characters"
 
 
