@@ -112,7 +112,9 @@ def nothing_lost(evidence: Evidence) -> Iterator[str | None]:
             continue  # that day is not shown any more
         news = evidence.said.rows[place][evidence.said_before.get(place, 0) :]
         now = after.get(place)
-        renewed = updated[0].get(place[0]) != updated[1][place[0]]  # what the list had, it may have no more
+        # What the list had, it may have no more; a page that was read shows who is better than who was in a top.
+        overtaken = evidence.case.selection is Selection.TOP and evidence.good > 0
+        renewed = overtaken or updated[0].get(place[0]) != updated[1][place[0]]
         right = now == numbers or now in news or (now == ZEROS and evidence.said.zero(place)) or (renewed and not now)
         yield None if right else f"{place} showed {numbers} and shows {now} after a refusal"
     if not evidence.good:
