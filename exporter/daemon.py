@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -143,6 +143,9 @@ class Exporter:
             self.telemetry.poll_ended(
                 query.name, result, seconds=seconds, ended_at=report.ended_at, up=result is PollResult.SUCCESS
             )
+        for outcome in report.outcomes:
+            for problem in outcome.problems:
+                self.telemetry.invalid_values(query.account, problem.field, problem.times)
         _log_report(report)
         await self._publisher.current()
         self._reports[query.name] = report
@@ -331,8 +334,12 @@ def _log_report(report: PollReport) -> None:
             query=report.query.name,
             account=report.query.account,
             rows=short,
-            reason="the service counted more media than it listed, twice; no media is taken for unplayed",
+            reason="the service counted more media than it listed; what it listed is shown, and no media is taken for"
+            " unplayed",
+            advice="Nothing to do if it passes: rows move while they are read. If it lasts, ask for {top: N, by: plays}"
+            " with as many media as it lists, or for media by their IDs.",
         )
+    _log_problems(report)
     _log.info(
         "polled",
         query=report.query.name,
@@ -340,3 +347,26 @@ def _log_report(report: PollReport) -> None:
         slices=len(report.outcomes),
         seconds=round(report.ended_at - report.started_at, 3),
     )
+
+
+def _log_problems(report: PollReport) -> None:
+    """One line for all values that could not be used; never what stood there."""
+    times: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for problem in (problem for outcome in report.outcomes for problem in outcome.problems):
+        times[problem.field, problem.reason] += problem.times
+        first.setdefault((problem.field, problem.reason), problem.media_id)
+    if times:
+        _log.warning(
+            "invalid values",
+            query=report.query.name,
+            account=report.query.account,
+            values=times.total(),
+            fields="; ".join(
+                f"{field}: {reason} ({count}{f', first of media {first[key]}' if first[key] else ''})"
+                for key, count in times.items()
+                for field, reason in [key]
+            ),
+            advice="Nothing is shown for values that were left out; all others are. If it lasts, ask Alibaba Cloud's"
+            " support why the service says so.",
+        )

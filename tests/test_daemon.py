@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from exporter.config.loader import loads
+from exporter.core.model import Page, RowProblem
 from exporter.core.retry import Retry
 from exporter.daemon import Exporter
 from exporter.exposition.telemetry import Telemetry
@@ -89,6 +91,35 @@ async def test_rows_that_the_service_counts_but_does_not_list_are_told(capsys: p
     await asked.poll(asked.queries[0])
 
     assert "rows missing" in capsys.readouterr().out
+
+
+async def test_values_that_cannot_be_used_are_counted_by_field_and_logged_once_a_poll(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world = World()
+    world.put([row("a", 50), row("a", 27), row("b", 5)])
+    page = world.page
+
+    async def odd(*args: Any, **kwargs: Any) -> Page:
+        problems = (RowProblem("PlaySuccessVv", "missing", "b", 2), RowProblem("DAU", "negative", "a"))
+        return replace(await page(*args, **kwargs), problems=problems)
+
+    world.page = odd  # type: ignore[method-assign]
+    asked = exporter(world)
+
+    for _ in range(2):
+        await asked.poll(asked.queries[0])
+        world.now += 900
+
+    counted = {name: value for name, value in (await samples(asked, "aliyun_vod_api_invalid_values")).items() if value}
+    assert counted == {
+        'aliyun_vod_api_invalid_values_total{account="main",field="MediaId"}': 2,
+        'aliyun_vod_api_invalid_values_total{account="main",field="DAU"}': 2,
+        'aliyun_vod_api_invalid_values_total{account="main",field="PlaySuccessVv"}': 4,
+    }
+    (line, _) = [line for line in capsys.readouterr().out.splitlines() if "invalid values" in line]
+    assert "PlaySuccessVv: missing (2, first of media b); DAU: negative (1, first of media a);" in line
+    assert "MediaId: several rows with other numbers" in line
 
 
 async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import yaml
 
+from exporter.config import lookalikes
 from exporter.config.interpolation import is_unicode
 
 if TYPE_CHECKING:
@@ -104,7 +105,11 @@ def read(text: str, expand: Callable[[str], Expansion]) -> Document:
         lines = _LINE_BREAK.split(text[: error.position])
         return _unreadable(Place(len(lines), len(lines[-1]) + 1), "a control character is not allowed here")
     except yaml.MarkedYAMLError as error:
-        return _unreadable(_place(error.problem_mark or error.context_mark), f"not valid YAML: {_syntax(error)}")
+        place = _place(error.problem_mark or error.context_mark)
+        found = lookalikes.near(text, place.line)
+        return _unreadable(
+            Place(*found[:2]) if found else place, f"not valid YAML: {found[2] if found else _syntax(error)}"
+        )
     except RecursionError:
         return _unreadable(Place(1, 1), _TOO_DEEP)
     except (ValueError, OverflowError):

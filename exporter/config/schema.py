@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.config import durations
+from exporter.config import durations, lookalikes
 from exporter.config.consistency import stale_between_polls
 from exporter.config.editor import editor_schema
 from exporter.config.sentences import Complaint, checked_together, complaint, kind, quoted, unknown_key
@@ -95,7 +95,7 @@ def _secret(value: object) -> object:
     if not secret:
         raise complaint("is empty")
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
-        raise complaint("holds spaces or characters that no key or token has")
+        raise complaint(f"holds spaces or characters that no key or token has{lookalikes.hint(secret, secret=True)}")
     return secret
 
 
@@ -285,7 +285,7 @@ def _media(given: object, info: ValidationInfo) -> object:
         case "all" | MediaByIds() | MediaTop():
             return given
         case str():
-            raise complaint(f"{quoted(given)} is not one of {_MEDIA_FORMS}")
+            raise complaint(f"{quoted(given)} is not one of {_MEDIA_FORMS}{lookalikes.hint(given)}")
         case {}:
             raise complaint(f"must be {_MEDIA_FORMS}")
         case _:

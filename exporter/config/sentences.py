@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from exporter.config import lookalikes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
@@ -64,6 +66,7 @@ def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
     hint = f"; did you mean {close[0]}?" if close else ""
     if ":" in key:
         hint = "; a colon needs a space after it"
+    hint = lookalikes.hint(key) or hint
     sentence = f"is not a setting here{hint} (allowed: {', '.join(allowed)})"
     return _error(_UNKNOWN_KEY, sentence)
 
@@ -147,7 +150,7 @@ def _sentence(details: ErrorDetails) -> str:
         return str(context["sentence"])
     value = details["input"]
     template = _SENTENCES.get(details["type"], "is not what is expected here")
-    return template.format(value=quoted(value), kind=kind(value), **context)
+    return template.format(value=quoted(value), kind=kind(value), **context) + lookalikes.hint(value)
 
 
 def _is_like(key: str, names: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import core_schema
 
-from exporter.config import durations
+from exporter.config import durations, lookalikes
 from exporter.config.sentences import Complaint, checked_together, complaint, kind, quoted
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME: Final = 64
 _LONGEST_MEDIA_ID: Final = 128
+# Those of ApsaraVideo VOD are hexadecimal; nothing else can be part of any.
+_MEDIA_ID: Final = "[A-Za-z0-9_-]+"
 _LARGEST_PORT: Final = 65_535
 _ENDPOINT: Final = r"^https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"
 
@@ -42,7 +44,7 @@ class Duration:
                 try:
                     seconds = durations.parse(value.strip())
                 except ValueError as error:
-                    raise complaint(f"{quoted(value)} {error}") from None
+                    raise complaint(f"{quoted(value)} {error}{lookalikes.hint(value)}") from None
             case int() | float():
                 seconds = float(value)
             case _:
@@ -75,7 +77,7 @@ class OneOf:
         if isinstance(value, dict | list | tuple | None):
             raise complaint(f"must be one of {', '.join(self.allowed)}, not {kind(value)}")
         if value not in self.allowed:
-            raise complaint(f"{quoted(value)} is not one of {', '.join(self.allowed)}")
+            raise complaint(f"{quoted(value)} is not one of {', '.join(self.allowed)}{lookalikes.hint(value)}")
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -100,7 +102,7 @@ class Spelt:
     def text(self, value: str) -> str:
         """The text if it has that form."""
         if not re.fullmatch(self.pattern, value):
-            raise complaint(self.sentence)
+            raise complaint(self.sentence + lookalikes.hint(value, secret=True))
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -129,7 +131,8 @@ class Listed:
         """The valid values; repetitions are found even where another value is wrong."""
         given = [value] if self.scalar and isinstance(value, str | int | float) else value
         if not isinstance(given, list | tuple):
-            raise complaint(f"must be a list, not {kind(given)}")
+            keys = "".join(map(str, given)) if isinstance(given, dict) else given
+            raise complaint(f"must be a list, not {kind(given)}{lookalikes.hint(keys)}")
         if not given:
             raise complaint("needs at least one entry")
         if not self.unique:
@@ -162,14 +165,20 @@ def _repetitions(values: Iterable[object]) -> Iterator[Complaint]:
 
 
 def _name(text: str) -> str:
+    if lookalikes.is_quoted(text):
+        raise complaint(f"stands in quotes that are part of it{lookalikes.hint(text)}")
     if not text or text != text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME:
-        raise complaint(f"must be 1 to {_LONGEST_NAME} printable characters without spaces around them")
+        invisible = "" if text.isprintable() else lookalikes.hint("".join(c for c in text if not c.isprintable()))
+        raise complaint(f"must be 1 to {_LONGEST_NAME} printable characters without spaces around them{invisible}")
     return text
 
 
 def _media_id(text: str) -> str:
-    if not re.fullmatch(r"[^\s,]+", text) or not text.isprintable() or len(text) > _LONGEST_MEDIA_ID:
-        raise complaint(f"{quoted(text)} is not a media ID: one ID per entry, without spaces or commas")
+    if not re.fullmatch(_MEDIA_ID, text) or len(text) > _LONGEST_MEDIA_ID:
+        raise complaint(
+            f"{quoted(text)} is not a media ID, which has ASCII letters, digits, - and _ only: one ID per entry,"
+            f" without spaces or commas{lookalikes.hint(text)}"
+        )
     return text
 
 
@@ -179,7 +188,7 @@ def _endpoint(text: str) -> str:
     if match is None:
         raise complaint(
             "must be http:// or https:// and a host, such as https://vod.cn-shanghai.aliyuncs.com;"
-            " no user, path or query belongs to it"
+            " no user, path or query belongs to it" + lookalikes.hint(text, secret=True)
         )
     host, port = match.groups()
     if host.startswith("["):
@@ -193,7 +202,7 @@ def _endpoint(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-MediaId = Annotated[str, AfterValidator(_media_id)]
+MediaId = Annotated[str, AfterValidator(_media_id), WithJsonSchema({"type": "string", "pattern": f"^{_MEDIA_ID}$"})]
 Endpoint = Annotated[str, AfterValidator(_endpoint), WithJsonSchema({"type": "string", "pattern": _ENDPOINT})]
 Host = Annotated[
     str,

@@ -7,12 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from exporter.core.model import Answer, Heard, PlayRow, Ranking, SliceData
+from exporter.core.rows import same_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.days import Settlement
-    from exporter.core.model import Slice, Top
+    from exporter.core.model import Measure, Slice, Top
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class Lesson:
     * `tops`: the first media by a measure, best first.
     * `total`: how many media have plays, where a sweep told.
     * `whole`: everything that was wanted has been answered.
+    * `cut`: it ended before its end, so that tops may be longer.
+    * `unsure`: measures of tops in which one that belongs there may be missing.
+    * `nobodys`: rows that nobody can tell whose they are.
     """
 
     at: float
@@ -32,6 +36,9 @@ class Lesson:
     tops: tuple[tuple[Top, tuple[str, ...]], ...] = ()
     total: int | None = None
     whole: bool = True
+    cut: bool = False
+    unsure: frozenset[Measure] = frozenset()
+    nobodys: int = 0
 
 
 def learn(known: SliceData | None, slice_: Slice, lesson: Lesson, settlement: Settlement) -> SliceData:
@@ -51,7 +58,7 @@ def learn(known: SliceData | None, slice_: Slice, lesson: Lesson, settlement: Se
     answers: dict[str, Answer] = {}
     for media_id, row in told.items():
         was = before.answer(media_id)
-        if was is not None and _same(was.row, row):
+        if was is not None and same_row(was.row, row):
             # As the object that it was, where it says the same: what is built on it need not be built again.
             answers[media_id] = Answer(was.row if was.row == row else row, heard(was.heard, same=True))
         else:
@@ -63,8 +70,16 @@ def learn(known: SliceData | None, slice_: Slice, lesson: Lesson, settlement: Se
         swept = heard(before.swept, same=nothing_new)
     for top, first in lesson.tops:
         ranked = before.rankings.get(top.by)
-        same = ranked is not None and ranked.media_ids == first and changed.isdisjoint(first)
-        rankings[top.by] = Ranking(top.n, first, heard(ranked.heard if ranked else None, same=same))
+        media_ids = _continued(first, ranked)[: top.n] if lesson.cut else first
+        # In which order media come that are as good as each other is no change.
+        same = (
+            not lesson.cut
+            and top.by not in lesson.unsure
+            and ranked is not None
+            and set(ranked.media_ids) == set(first)
+            and changed.isdisjoint(first)
+        )
+        rankings[top.by] = Ranking(top.n, media_ids, heard(ranked.heard if ranked else None, same=same))
     return replace(
         before,
         answers=answers if lesson.swept else {**before.answers, **answers},
@@ -75,6 +90,7 @@ def learn(known: SliceData | None, slice_: Slice, lesson: Lesson, settlement: Se
         updated_at=lesson.at if lesson.whole else before.updated_at,
         asked_at=lesson.at,
         ready=True,
+        nobodys=lesson.nobodys if lesson.swept else before.nobodys,
     )
 
 
@@ -83,19 +99,11 @@ def not_ready(known: SliceData | None, slice_: Slice, at: float) -> SliceData:
     return replace(known or SliceData(slice_), ready=False, asked_at=at)
 
 
+def _continued(first: tuple[str, ...], ranked: Ranking | None) -> tuple[str, ...]:
+    """The first that were read, then those that were the first before: what was not read is not lost."""
+    return tuple(dict.fromkeys((*first, *(ranked.media_ids if ranked else ()))))
+
+
 def _known_zeros(before: SliceData) -> dict[str, PlayRow | None]:
     """Media that were asked for by ID and had no row: a complete sweep without them says the same again."""
     return {media_id: None for media_id, answer in before.answers.items() if answer.row is None}
-
-
-def _same(was: PlayRow | None, row: PlayRow | None) -> bool:
-    """Whether the numbers of a media are those that were known; a new title is no change."""
-    if was is None or row is None:
-        return was is row
-    return (
-        was.plays == row.plays
-        and was.viewers == row.viewers
-        and was.play_duration == row.play_duration
-        and was.plays_per_viewer == row.plays_per_viewer
-        and was.play_duration_per_viewer == row.play_duration_per_viewer
-    )

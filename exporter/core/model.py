@@ -107,12 +107,30 @@ class PlayRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why something in rows of an answer was not used as it stands, how often, and the first media that had it.
+
+    `field` is the service's name.
+    """
+
+    field: str
+    reason: str
+    media_id: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of the service: rows in its order; `total_count` rows in the whole result set (None: not said)."""
+    """One answer of the service: rows in its order; `total_count` rows in the whole result set (None: not said).
+
+    `skipped` rows were left out because nobody can tell whose they are; `problems` are of all rows.
+    """
 
     rows: tuple[PlayRow, ...]
     total_count: int | None
     request_id: str
+    skipped: int = 0
+    problems: tuple[RowProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +175,7 @@ class SliceData:
     * `updated_at`: the last poll that got everything it wanted. None: never.
     * `asked_at`: the last answer of any sort, "not ready" included.
     * `ready`: False while the service says that the day is not computed.
+    * `nobodys`: rows of the last sweep without a usable media ID: a media without an answer may be one of them.
     """
 
     slice: Slice
@@ -168,11 +187,12 @@ class SliceData:
     updated_at: float | None = None
     asked_at: float = 0.0
     ready: bool = True
+    nobodys: int = 0
 
     def answer(self, media_id: str) -> Answer | None:
         """What is known of a media: a row, a zero, or (None) nothing."""
         known = self.answers.get(media_id)
-        if known is None and self.swept is not None:
+        if known is None and self.swept is not None and not self.nobodys:
             return Answer(None, self.swept)
         return known
 

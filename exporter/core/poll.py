@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import days
 from exporter.core.asking import ask, ends_slice
+from exporter.core.earlier import NOTHING_EARLIER, EarlierRows, earlier_rows
 from exporter.core.learn import learn, not_ready
 from exporter.core.model import ByIds
 from exporter.core.plan import CORRECTION, Need, looks_at, need, slices
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from exporter.core.asking import Source
     from exporter.core.days import Settlement
     from exporter.core.learn import Lesson
-    from exporter.core.model import Dimensions, Query, Slice, SliceData
+    from exporter.core.model import Dimensions, Query, RowProblem, Slice, SliceData
     from exporter.errors import UpstreamError
 
 # To learn of so many rows takes some milliseconds.
@@ -53,12 +54,16 @@ class PollResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SliceOutcome:
-    """What became of one slice in one poll: whether anything was answered, what failed, how many rows are missing."""
+    """What became of one slice in one poll: whether anything was answered, what failed, how many rows are missing.
+
+    `problems`: what could not be used of the rows that were answered.
+    """
 
     slice: Slice
     answered: bool
     errors: tuple[UpstreamError, ...] = ()
     short_by: int = 0
+    problems: tuple[RowProblem, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -108,6 +113,9 @@ class Poller:
         self._incomplete_since: dict[str, float] = {}
         # When a sweep did not show all that the service counts, and how many were missing.
         self._short: dict[Slice, tuple[float, int]] = {}
+        # Since when rows of a slice count together: not before they were more than the service counted, or its count
+        # changed.
+        self._counted_since: dict[Slice, float] = {}
         self._told: dict[tuple[str, Dimensions], tuple[date, int]] = {}
         for data in self._known.values():
             self._remember(data)
@@ -168,6 +176,7 @@ class Poller:
             self._known.pop(slice_, None)
             self._asking.pop(slice_, None)
             self._short.pop(slice_, None)
+            self._counted_since.pop(slice_, None)
 
     async def _poll_slice(self, query: Query, slice_: Slice, fresh_after: float, *, repeats: bool) -> SliceOutcome:
         async with self._asking[slice_]:
@@ -182,29 +191,38 @@ class Poller:
                 # Somebody has just read it twice and not found all that is counted: a third time finds no more.
                 return SliceOutcome(slice_, answered=True, short_by=short_by)
             others = self._due(query, slice_)
-            search = Search(own | others, self._likely_total(slice_), self._sources[slice_.account].at_once)
-            calls = await self._ask(slice_, search)
+            asked, source = own | others, self._sources[slice_.account]
+            search = Search(asked, self._likely_total(slice_), source.at_once, self._earlier(slice_, asked))
+            calls = await ask(source, slice_, search)
             # What another query needs must not keep this one from its answer; the other will tell of its failure.
             if search.broken and others and not any(map(ends_slice, search.errors)) and search.narrow(own):
-                calls += await self._ask(slice_, search)
+                calls += await ask(source, slice_, search)
+            await self._learn_from(search, slice_)
             errors = search.errors
             if search.short_by and (own.everything or others.everything):
                 self._short[slice_] = self._now(), search.short_by
             if calls and not errors:
                 self._savings.calls_saved(slice_.account, "sweep", max(0, own.naive - calls))
             left = self._left(own, slice_, fresh_after)
-            return self._outcome(slice_, search, errors, answered=not errors or left != own.ids)
+            listed = (own.everything or bool(own.tops)) and search.has_read and not search.void
+            return self._outcome(slice_, search, errors, answered=not errors or left != own.ids or listed)
 
-    async def _ask(self, slice_: Slice, search: Search) -> int:
-        """Make the calls of a search, and learn from it; one media that fails does not keep others from being told.
-
-        A page that fails leaves everything as it was. Gives how many calls were made.
-        """
-        calls = await ask(self._sources[slice_.account], slice_, search)
-        lesson = search.lesson(self._now())
-        if not search.broken and (lesson.rows or not search.errors):
+    async def _learn_from(self, search: Search, slice_: Slice) -> None:
+        """What a search was told before anything failed: neither a media nor a page that fails hides any other."""
+        if search.void or (search.broken and not search.has_read):
+            return
+        lesson, known = search.lesson(self._now()), self._known.get(slice_)
+        if lesson.rows or not search.errors:
+            if search.contradicted or (known is not None and lesson.total not in {None, known.total}):
+                self._counted_since[slice_] = lesson.at
             await self._learn(slice_, lesson)
-        return calls
+
+    def _earlier(self, slice_: Slice, asked: Need) -> EarlierRows:
+        """Rows of other polls that a listing of a day that can be final may have left out."""
+        if not (asked.everything or asked.tops):
+            return NOTHING_EARLIER
+        since = self._counted_since.get(slice_, 0.0)
+        return earlier_rows(self._known.get(slice_), self._settlement, since, self._now())
 
     def _left(self, own: Need, slice_: Slice, fresh_after: float) -> frozenset[str]:
         """The media needed by ID that were not told."""
@@ -213,8 +231,8 @@ class Poller:
     def _outcome(self, slice_: Slice, search: Search, errors: list[UpstreamError], *, answered: bool) -> SliceOutcome:
         if any(isinstance(error, NotReady) for error in errors):
             self._known[slice_] = not_ready(self._known.get(slice_), slice_, self._now())
-            return SliceOutcome(slice_, answered=True, errors=tuple(errors))
-        return SliceOutcome(slice_, answered=answered, errors=tuple(errors), short_by=search.short_by)
+            return SliceOutcome(slice_, answered=True, errors=tuple(errors), problems=search.problems)
+        return SliceOutcome(slice_, answered, tuple(errors), search.short_by, search.problems)
 
     def _due(self, query: Query, slice_: Slice) -> Need:
         """What other queries need of a slice at about this time: asked together it takes the fewest calls."""

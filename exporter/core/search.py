@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.earlier import NOTHING_EARLIER, EarlierRows
 from exporter.core.learn import Lesson
-from exporter.core.model import Measure, Top
+from exporter.core.model import Measure, RowProblem, Top
 from exporter.core.plan import PAGE_SIZE
+from exporter.core.rows import counting, same_row
 from exporter.core.sweep import AskPage, Sweep
+from exporter.errors import Kind, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Page, PlayRow
     from exporter.core.plan import Need
-    from exporter.errors import UpstreamError
 
 # Up to so many media are asked for by ID where nothing tells how long the result set is.
 FEW: Final = 2
@@ -25,6 +27,9 @@ FEW: Final = 2
 MANY: Final = 10
 # So many media of a slice failing in a row say that the next will fail too; the rest waits for the next poll.
 GIVE_UP_AFTER: Final = 3
+# Who refuses a page with one of these, having answered the pages before it, will refuse it the next time too.
+_LISTS_NO_MORE: Final = frozenset({Kind.PARAMETER, Kind.OTHER})
+_CONFLICT: Final = "several rows with other numbers, the one with most plays counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,15 @@ class Search:
     far as what was heard by then can tell. Only what tells otherwise later (the result set ends earlier, a call fails)
     leaves some in vain, `at_once - 1` at the most. The first call goes alone: it may say that there is nothing to ask.
 
-    A search that broke off because a page failed has learnt nothing; see `lesson`. `errors` are the failures it met.
+    A search that broke off because a page failed has learnt what it read before, unless it is `void`; see `lesson`.
+    `errors` are the failures it met. `earlier` are rows that were known before, for listings that leave some out.
     """
 
-    def __init__(self, need: Need, likely_total: int | None, at_once: int = 1) -> None:
+    def __init__(
+        self, need: Need, likely_total: int | None, at_once: int = 1, earlier: EarlierRows = NOTHING_EARLIER
+    ) -> None:
         self._need = need
+        self._earlier = earlier
         self._likely_pages = None if likely_total is None else _pages(likely_total)
         self._at_once = at_once
         self._rows: dict[str, PlayRow | None] = {}  # asked for by ID
@@ -60,10 +69,12 @@ class Search:
         self._paid = False
         self._failed_in_a_row = 0
         self.errors: list[UpstreamError] = []
-        self.broken = self.stopped = False
-        self._sweeps = {by: Sweep(by, self._size(n), n) for by, n in need.tops.items()}
+        self.broken = self.stopped = self.void = False
+        self._problems: dict[tuple[str, str], RowProblem] = {}
+        self._conflicts: set[str] = set()  # asked for by ID
+        self._sweeps = {by: Sweep(by, self._size(n), n, earlier) for by, n in need.tops.items()}
         if need.everything:
-            self._sweeps = {Measure.PLAYS: Sweep(Measure.PLAYS, PAGE_SIZE, None)}
+            self._sweeps = {Measure.PLAYS: Sweep(Measure.PLAYS, PAGE_SIZE, None, earlier)}
 
     @property
     def awaited(self) -> int:
@@ -100,10 +111,12 @@ class Search:
         """The answer to a call."""
         self._answered = True
         self._failed_in_a_row = 0
+        for problem in page.problems:
+            self._note(problem)
         if isinstance(asked, AskMedia):
             self._awaited.discard(asked.media_id)
             self._open.discard(asked.media_id)
-            self._rows[asked.media_id] = page.rows[0] if page.rows else None
+            self._rows[asked.media_id] = self._only(page)
             return
         sweep = self._sweeps[asked.by]
         for read in sweep.heard(asked.number, page):
@@ -111,7 +124,7 @@ class Search:
                 before = len(self._open)
                 self._open.difference_update([row.media_id for row in read.rows])
                 self._paid = len(self._open) < before
-            if sweep.complete:
+            if sweep.complete and not sweep.skipped:
                 self._open.clear()
             if sweep.done and not self._open:
                 sweep.leave()
@@ -126,6 +139,7 @@ class Search:
             sweep = self._sweeps[asked.by]
             sweep.gave_up(asked.number, error)
             if ends:
+                self.void = True
                 self._break_off(sweep, error)
             else:
                 self._meet(sweep)
@@ -147,7 +161,7 @@ class Search:
         self._failed_in_a_row = 0
         for by, n in need.tops.items():
             # A sweep of everything was to tell of every order.
-            self._sweeps.setdefault(by, Sweep(by, self._size(n), n))
+            self._sweeps.setdefault(by, Sweep(by, self._size(n), n, self._earlier))
         for by, sweep in self._sweeps.items():
             sweep.n = need.tops.get(by, 0)
             sweep.leave()
@@ -161,29 +175,71 @@ class Search:
         complete = next((sweep for sweep in self._sweeps.values() if sweep.complete and self._keeps_all(sweep)), None)
         rows: dict[str, PlayRow | None] = {**self._zeros(), **self._rows}
         for sweep in self._sweeps.values():
-            kept = sweep.rows if sweep is complete or self._need.everything else self._wanted(sweep)
+            kept = sweep.listed if sweep is complete or self._need.everything else self._wanted(sweep)
             rows |= kept
-        tops = tuple((Top(n, by), self._first(n, by, rows)) for by, n in self._need.tops.items())
+        firsts = {} if complete else {Top(n, by): self._first(n, by, rows) for by, n in self._need.tops.items()}
+        tops = {top: found for top, found in firsts.items() if found is not None}
+        for first, _ in tops.values():
+            rows |= first
         return Lesson(
             at,
             rows,
             swept=complete is not None,
-            tops=() if complete else tops,
+            tops=tuple((top, tuple(first)) for top, (first, _) in tops.items()),
             total=next((sweep.total for sweep in self._sweeps.values() if sweep.total is not None), None),
-            whole=not self.short_by and self._need.ids <= rows.keys(),
+            whole=not self.broken and not self.short_by and self._need.ids <= rows.keys(),
+            cut=self.broken,
+            unsure=frozenset(top.by for top, (_, sure) in tops.items() if not sure),
+            nobodys=complete.skipped if complete else 0,
         )
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether earlier rows and those of now are more than the service counts."""
+        return any(sweep.contradicted for sweep in self._sweeps.values())
+
+    @property
+    def has_read(self) -> bool:
+        """Whether anything was answered that can be learnt from."""
+        return bool(self._rows) or any(sweep.rows for sweep in self._sweeps.values())
+
+    @property
+    def problems(self) -> tuple[RowProblem, ...]:
+        """What could not be used of the rows that were answered, one for each field and reason."""
+        conflicts = sorted(self._conflicts.union(*(sweep.conflicts for sweep in self._sweeps.values())))
+        said = RowProblem("MediaId", _CONFLICT, conflicts[0], len(conflicts)) if conflicts else None
+        return (*self._problems.values(), *([said] if said else []))
 
     @property
     def short_by(self) -> int:
         """Rows that the service counted and did not list, in a sweep that wanted them."""
         return sum(sweep.short_by for sweep in self._sweeps.values())
 
-    def _first(self, n: int, by: Measure, rows: Mapping[str, PlayRow | None]) -> tuple[str, ...]:
-        """The best by a measure: in the service's order, or by their numbers where all were asked for at once."""
+    def _first(self, n: int, by: Measure, rows: Mapping[str, PlayRow | None]) -> tuple[dict[str, PlayRow], bool] | None:
+        """The best by a measure, in the service's order or by their numbers where all were asked for at once.
+
+        And whether one that belongs there may be missing; None where nothing is known of the order.
+        """
         if by in self._sweeps:
-            return tuple(self._sweeps[by].rows)[:n]
+            sweep = self._sweeps[by]
+            return sweep.first(n) if sweep.number or not self.broken else None
         played = [row for row in rows.values() if row is not None]
-        return tuple(row.media_id for row in sorted(played, key=lambda row: -(getattr(row, by.value) or 0))[:n])
+        best = sorted(played, key=lambda row: -(getattr(row, by.value) or 0))[:n]
+        return {row.media_id: row for row in best}, True
+
+    def _only(self, page: Page) -> PlayRow | None:
+        """The row of the media that was asked for."""
+        found = page.rows[0] if page.rows else None
+        for row in page.rows[1:]:
+            if found is not None and not same_row(found, row):
+                self._conflicts.add(row.media_id)
+            found = row if found is None else counting(found, row)
+        return found
+
+    def _note(self, problem: RowProblem) -> None:
+        key = problem.field, problem.reason
+        before = self._problems.get(key)
+        self._problems[key] = replace(before, times=before.times + problem.times) if before else problem
 
     def _size(self, n: int) -> int:
         return PAGE_SIZE if self._need.ids else min(n, PAGE_SIZE)
@@ -191,6 +247,7 @@ class Search:
     def _ask(self, sweep: Sweep, last: int) -> AskPage | None:
         """The next page of a sweep, where it is the next to be read or one up to `last`."""
         if sweep.endless is not None:
+            self.void = True
             self._break_off(sweep, sweep.endless)
             return None
         return sweep.ask(last, self._at_once)
@@ -212,8 +269,14 @@ class Search:
             self._break_off(sweep, sweep.failure)
 
     def _break_off(self, sweep: Sweep, error: UpstreamError) -> None:
-        sweep.stuck = self.broken = True
-        self.errors.append(error)
+        sweep.stuck = True
+        lists_no_more = error.kind in _LISTS_NO_MORE and sweep.number > 0 and not self.void
+        if lists_no_more and sweep.done:
+            # The pages were a shorter way to media that are known by their IDs.
+            sweep.leave()
+            return
+        self.broken = True
+        self.errors.append(_no_more(sweep, error) if lists_no_more else error)
 
     def _certain(self, sweep: Sweep) -> int:
         """The last page that is worth asking for whatever those before it will show: a page may show 100 of the media.
@@ -241,7 +304,7 @@ class Search:
 
     def _zeros(self) -> dict[str, PlayRow | None]:
         """Wanted media that a complete sweep did not show."""
-        complete = any(sweep.complete for sweep in self._sweeps.values())
+        complete = any(sweep.complete and not sweep.skipped for sweep in self._sweeps.values())
         return dict.fromkeys(self._need.ids) if complete else {}
 
     def _keeps_all(self, sweep: Sweep) -> bool:
@@ -250,8 +313,21 @@ class Search:
 
     def _wanted(self, sweep: Sweep) -> dict[str, PlayRow]:
         first = tuple(sweep.rows)[: sweep.n or 0]
-        return {media_id: sweep.rows[media_id] for media_id in (*first, *(self._need.ids & sweep.rows.keys()))}
+        rows = sweep.listed
+        return {media_id: rows[media_id] for media_id in (*first, *(self._need.ids & rows.keys()))}
 
 
 def _pages(total: int) -> int:
     return ceil(total / PAGE_SIZE)
+
+
+def _no_more(sweep: Sweep, error: UpstreamError) -> UpstreamError:
+    return UpstreamError(
+        f"page {sweep.number + 1} of the list of media was refused: {error.message}",
+        code=error.code,
+        kind=error.kind,
+        request_id=error.request_id,
+        http_status=error.http_status,
+        advice=f"The service answered the pages before it, which are shown: ask for {{top: {len(sweep.rows)}, by: "
+        f"{sweep.by.value}}}, or for media by their IDs.",
+    )

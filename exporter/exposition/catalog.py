@@ -187,6 +187,12 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
         ("account", "reason"),
     ),
     Metric(
+        "aliyun_vod_api_invalid_values_total",
+        MetricType.COUNTER,
+        "Number of values in responses that could not be used and were left out or cut, by field of the service.",
+        ("account", "field"),
+    ),
+    Metric(
         "aliyun_vod_query_up",
         MetricType.GAUGE,
         "Whether the last poll of the query got an answer for every slice: 1 or 0.",

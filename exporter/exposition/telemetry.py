@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 
 RESULTS: Final = ("success", "partial", "failure", "skipped")
 SAVINGS: Final = ("shared", "sweep", "settled")
+FIELDS: Final = (
+    "MediaId",
+    "VideoTitle",
+    "VideoDuration",
+    "DAU",
+    "PlaySuccessVv",
+    "PlayPerVv",
+    "PlayDuration",
+    "PlayDurationPerUv",
+)
 # So many other error codes get a label value of their own; what the service invents must not grow without end.
 MOST_CODES: Final = 50
 _LONGEST_CODE: Final = 64
@@ -71,6 +81,7 @@ class Telemetry:
         self._rate_limit = Gauge(*_words("aliyun_vod_api_rate_limit_requests_per_second"), registry=registry)
         self._calls_remaining = Gauge(*_words("aliyun_vod_api_calls_remaining_today"), registry=registry)
         self._calls_saved = Counter(*_words("aliyun_vod_api_calls_saved_total"), registry=registry)
+        self._invalid_values = Counter(*_words("aliyun_vod_api_invalid_values_total"), registry=registry)
 
         self._by_account: Final[tuple[MetricWrapperBase, ...]] = (
             self._requests,
@@ -80,6 +91,7 @@ class Telemetry:
             self._rate_limit,
             self._calls_remaining,
             self._calls_saved,
+            self._invalid_values,
         )
 
         self._up = Gauge(*_words("aliyun_vod_query_up"), registry=registry)
@@ -181,6 +193,10 @@ class Telemetry:
         """So many calls were not needed, for a reason of `SAVINGS`."""
         self._change(self._calls_saved, account, reason).inc(calls)
 
+    def invalid_values(self, account: str, field: str, times: int) -> None:
+        """So many values of a field of the service (`FIELDS`) could not be used."""
+        self._change(self._invalid_values, account, field).inc(times)
+
     def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         """A poll ended with a result of `RESULTS` after so many seconds, at a time in seconds since 1970."""
         self._change(self._polls, query, result).inc()
@@ -251,6 +267,8 @@ class Telemetry:
             self._change(self._errors, account, code, kind)
         for reason in SAVINGS:
             self._change(self._calls_saved, account, reason)
+        for field in FIELDS:
+            self._change(self._invalid_values, account, field)
 
     def _start_query(self, query: str) -> None:
         self._change(self._up, query)

@@ -105,6 +105,7 @@ def encode_facts(given: Facts) -> tuple[str, bytes]:
             "updated_at": data.updated_at,
             "asked_at": data.asked_at,
             "ready": data.ready,
+            "nobodys": data.nobodys,
             "parts": given.parts,
         }
     )
@@ -158,6 +159,7 @@ def decode_facts(columns: tuple[object, ...], sealed: object, text: object) -> F
             updated_at=None if told["updated_at"] is None else a_time(told["updated_at"]),
             asked_at=a_time(told["asked_at"]),
             ready=a_flag(told["ready"]),
+            nobodys=a_whole(told.get("nobodys", 0)),  # files of 0.1 do not have it
         )
         return Facts(data, heard, a_whole(told["parts"]))
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:

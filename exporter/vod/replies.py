@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 from exporter.errors import Kind, NotReady, UpstreamError
-from exporter.vod import codes, waits
+from exporter.vod import codes, error_bodies, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
-LARGEST_ERROR: Final = 64 * 1024
+LARGEST_ERROR: Final = error_bodies.LARGEST_ERROR
 """Bytes of a decoded body; nothing true is longer."""
 
 _LONGEST_MESSAGE: Final = 300
@@ -52,16 +51,16 @@ def answer(reply: Reply, decode: Callable[[bytes], T], *, now: float, hide: Coll
     message may show.
     """
     if not reply.is_success:
-        raise _refusal(reply, _error_body(reply.body), now, hide)
+        raise _refusal(reply, error_bodies.fields(reply.body), now, hide)
     if reply.unreadable:
         raise _malformed(reply, reply.unreadable, "", hide)
     try:
         return decode(reply.body)
     except UpstreamError as error:
         # Only a body that is no answer is searched for an error: an answer is not parsed twice.
-        told = _error_body(reply.body)
-        if _text(told, "code"):
-            raise _refusal(reply, told, now, hide) from error
+        told = error_bodies.find(reply.body)
+        if told is not None and told.code:
+            raise _refusal(reply, error_bodies.fields(reply.body), now, hide) from error
         raise _malformed(reply, clean_message(error.message, hide), error.request_id, hide) from error
 
 
@@ -88,7 +87,7 @@ def _conceal(text: str, hide: Collection[str]) -> str:
 
 
 def _refusal(reply: Reply, told: Mapping[str, object], now: float, hide: Collection[str]) -> UpstreamError:
-    code, message = _conceal(_text(told, "code"), hide), clean_message(_text(told, "message"), hide)
+    code, message = _conceal(error_bodies.code(told), hide), clean_message(error_bodies.message(told), hide)
     meaning = codes.classify(reply.status, code)
     if not message:
         message = f"HTTP {reply.status} without a message" if code else f"HTTP {reply.status} without an error code"
@@ -99,7 +98,7 @@ def _refusal(reply: Reply, told: Mapping[str, object], now: float, hide: Collect
         message,
         code=meaning.code,
         kind=meaning.kind,
-        request_id=_request_id(reply, _text(told, "requestid"), hide),
+        request_id=_request_id(reply, error_bodies.text(told, "requestid"), hide),
         http_status=reply.status,
         advice=meaning.advice,
         wait=waits.named_wait(reply.headers, now) if meaning.repeat is codes.Repeat.BACK_OFF else None,
@@ -127,19 +126,3 @@ def _clock(offset: float | None) -> str:
 def _request_id(reply: Reply, told: str, hide: Collection[str]) -> str:
     text = _conceal(told or reply.headers.get("x-acs-request-id", ""), hide)
     return "".join(c for c in text if c.isprintable() and not c.isspace())[:_LONGEST_REQUEST_ID]
-
-
-def _error_body(body: bytes) -> Mapping[str, object]:
-    """The fields of an error by name in lower case (both spellings occur); empty for HTML and everything else."""
-    if len(body) > LARGEST_ERROR:
-        return {}
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return {name.lower(): value for name, value in told.items()} if isinstance(told, dict) else {}
-
-
-def _text(told: Mapping[str, object], name: str) -> str:
-    value = told.get(name)
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

@@ -128,7 +128,55 @@ def test_a_ranking_settles_when_its_order_and_numbers_stay() -> None:
     turned = learnt(*(ranking(NOON + i, "a", "b") for i in range(3)), ranking(NOON + 3, "b", "a")).rankings[top(2).by]
 
     assert (same.media_ids, same.heard.settled) == (("a", "b"), True)
-    assert (turned.media_ids, turned.heard.settled) == (("b", "a"), False)
+    assert (turned.media_ids, turned.heard.settled) == (("b", "a"), True), "they are as good as each other"
+
+
+def test_a_ranking_does_not_settle_while_one_that_belongs_there_may_be_missing() -> None:
+    first = top(2)
+    lesson = Lesson(NOON, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
+    unsure = [replace(lesson, at=NOON + i, unsure=frozenset({first.by})) for i in range(5)]
+
+    assert learnt(*unsure).rankings[first.by].heard.confirmed == 0
+
+
+def test_a_top_that_was_not_read_to_its_end_goes_on_as_it_was() -> None:
+    def ranking(at: float, *order: str, cut: bool = False) -> Lesson:
+        return Lesson(at, {m: row(m, 5) for m in order}, tops=((top(3), order),), cut=cut)
+
+    data = learnt(*(ranking(NOON + i, "a", "b", "c") for i in range(3)), ranking(NOON + 3, "d", "b", cut=True))
+
+    found = data.rankings[top(3).by]
+    assert (found.media_ids, found.heard.confirmed) == (("d", "b", "a"), 0)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "same"),
+    [
+        ({"plays_per_viewer": 1.33}, {"plays_per_viewer": 1.34}, True),
+        ({"plays_per_viewer": 1.33}, {"plays_per_viewer": 1.36}, False),
+        ({"play_duration": 0.1 + 0.2}, {"play_duration": 0.3}, True),
+        ({"play_duration": 2400}, {"play_duration": 2401}, False),
+        ({"play_duration": 2400.0}, {"play_duration": 2400}, True),
+        ({"play_duration_per_viewer": None}, {"play_duration_per_viewer": 1.0}, False),
+        ({"viewers": 5}, {"viewers": 6}, False),
+    ],
+)
+def test_a_fraction_that_differs_in_its_last_digit_is_no_change(
+    was: dict[str, float], now: dict[str, float], *, same: bool
+) -> None:
+    rows = [row("a", **(was if turn % 2 else now)) for turn in range(4)]
+    data = learnt(*(Lesson(NOON + i, {"a": each}) for i, each in enumerate(rows)))
+
+    assert data.answers["a"].row == rows[-1], "what was said last is shown"
+    assert (data.answers["a"].heard.confirmed == 3) is same
+
+
+def test_a_media_without_an_answer_is_no_zero_where_a_row_was_nobodys() -> None:
+    def sweep(nobodys: int) -> Lesson:
+        return Lesson(NOON, {"a": row("a")}, swept=True, total=1, nobodys=nobodys)
+
+    assert learnt(sweep(1)).answer("b") is None
+    assert learnt(sweep(1), sweep(0)).answer("b") is not None
 
 
 def test_not_ready_loses_nothing_and_an_answer_ends_it() -> None:

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.days import Settlement
-from exporter.core.model import Dimensions, Measure, Page, PlayRow, Query, Slice, SliceData
+from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
 from exporter.core.plan import CORRECTION
 from exporter.core.poll import AT_ONCE_ROWS, Poller, PollResult, SliceOutcome
+from exporter.core.publication import Rules
+from exporter.core.publishing import publish
 from exporter.core.search import GIVE_UP_AFTER
 from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
 from tests.core.world import (
@@ -123,7 +125,7 @@ async def test_what_one_query_could_not_complete_another_does_not_read_again_in_
         assert [outcome for report in reports for outcome in report.outcomes] == [
             SliceOutcome(Slice("main", ALL, TODAY), answered=True, short_by=2)
         ] * 3
-        assert len(world.calls) - calls == 2 * 2  # two pages, twice
+        assert len(world.calls) - calls == 2  # the second page is empty, and would be so again
         world.now += 900
 
 
@@ -186,16 +188,18 @@ async def test_a_media_that_fails_is_asked_for_once_though_another_query_needs_m
     assert [media_id for _, media_id, _, _ in world.calls].count("seldom") == 1
 
 
-async def test_media_seen_on_a_page_of_a_sweep_that_broke_off_were_not_answered() -> None:
+async def test_media_seen_on_a_page_before_one_that_failed_are_known_and_no_other_is_a_zero() -> None:
     world = World()
     slice_ = world.put(rows(150))
     world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
     poller = world.poller()
+    mine = query(ids(*(r.media_id for r in rows(120))))
 
-    report = await poller.poll(query(ids(*(r.media_id for r in rows(120)))))
+    report = await poller.poll(mine)
 
-    assert report.result is PollResult.FAILURE
-    assert slice_ not in poller.snapshot.slices
+    assert report.result is PollResult.PARTIAL
+    assert set(known_plays(poller, slice_)) == {r.media_id for r in rows(100)}
+    assert poller.snapshot.slices[slice_].updated_at is None
 
 
 @pytest.mark.parametrize("plays", [1, 10**6])  # on the last page, and on the first one, which was read
@@ -209,7 +213,7 @@ async def test_a_sweep_for_another_query_that_fails_does_not_keep_this_one_from_
     assert (await poller.poll(mine)).result is PollResult.SUCCESS
     assert known_plays(poller, slice_) == {"mine": plays}
     assert len(world.calls) == len(set(world.calls)), "what was read is not asked for again"
-    assert (await poller.poll(all_of_them)).result is PollResult.FAILURE
+    assert (await poller.poll(all_of_them)).result is PollResult.PARTIAL
 
     world.now += 900
     calls = len(world.calls)
@@ -269,20 +273,119 @@ async def test_a_result_set_without_end_is_given_up_as_malformed() -> None:
     assert slice_ not in poller.snapshot.slices
 
 
-async def test_a_page_that_fails_leaves_the_slice_as_it_was() -> None:
+async def test_a_page_that_fails_leaves_the_rest_of_the_slice_as_it_was() -> None:
     world = World()
     slice_ = world.put(rows(250))
     poller = world.poller()
     await poller.poll(query(everything))
     before = poller.snapshot.slices[slice_]
-    world.rows[slice_] = [replace(r, plays=1) for r in rows(250)]
+    world.rows[slice_] = [replace(r, plays=(r.plays or 0) + 1) for r in rows(250)]
     world.now += 900
     world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
     report = await poller.poll(query(everything))
 
-    assert report.result is PollResult.FAILURE
+    after = poller.snapshot.slices[slice_]
+    assert report.result is PollResult.PARTIAL
+    assert known_plays(poller, slice_) == {
+        r.media_id: (r.plays or 0) + (1 if number < 100 else 0) for number, r in enumerate(rows(250))
+    }
+    assert (after.updated_at, after.swept) == (before.updated_at, before.swept)
+
+
+async def test_a_first_page_that_fails_leaves_the_slice_as_it_was() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    poller = world.poller()
+    await poller.poll(query(everything))
+    before = poller.snapshot.slices[slice_]
+    world.now += 900
+    world.refuse = lambda *_: failure()
+
+    assert (await poller.poll(query(everything))).result is PollResult.FAILURE
     assert poller.snapshot.slices[slice_] is before
+
+
+REFUSALS = [
+    failure(Kind.PARAMETER, "Meter.ParamError"),
+    failure(Kind.OTHER, "http_404"),
+    failure(),
+    failure(Kind.MALFORMED, "malformed"),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: error.code)
+@pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
+async def test_where_the_service_lists_no_more_what_it_listed_is_shown(media: Media, refusal: UpstreamError) -> None:
+    world = World()
+    slice_ = world.put(rows(1000))
+    world.refuse = lambda _slice, _media, page: refusal if page > 5 else None
+    poller = world.poller()
+
+    for _ in range(3):
+        report = await poller.poll(query(media))
+        world.now += 900
+
+        assert report.result is PollResult.PARTIAL
+        ((error,),) = [outcome.errors for outcome in report.outcomes]
+        assert ("{top: 500, by: plays}" in error.advice) is (refusal.kind in {Kind.PARAMETER, Kind.OTHER})
+        rules = Rules((query(media),), stale_after=86_400.0, series_limit=10**6)
+        (shown,) = publish(poller.snapshot, rules, world.now).slices
+        assert set(shown.rows) == {r.media_id for r in rows(500)}
+        assert (shown.settled, shown.updated_at, shown.total) == (False, None, 1000)
+        assert poller.snapshot.slices[slice_].answer("m0700") is None, "nobody knows whether it was played"
+
+
+@pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
+async def test_where_the_service_lists_nothing_more_what_it_listed_is_shown_and_it_is_not_read_twice(
+    media: Media,
+) -> None:
+    world = World()
+    slice_ = world.put(rows(1000))
+    world.pages = lambda _slice, page: [] if page > 5 else None
+    poller = world.poller()
+
+    for _ in range(3):
+        calls = len(world.calls)
+        report = await poller.poll(query(media))
+        world.now += 900
+
+        assert report.result is PollResult.PARTIAL
+        assert [outcome.short_by for outcome in report.outcomes] == [500 if media == everything else 300]
+        assert len(world.calls) - calls <= 6 + world.at_once
+        data = poller.snapshot.slices[slice_]
+        assert (len(data.answers), data.swept, data.answer("m0700")) == (500, None, None)
+
+
+async def test_media_on_pages_that_are_refused_are_asked_for_by_id() -> None:
+    world = World()
+    slice_ = world.put(rows(1000))
+    world.refuse = lambda _slice, _media, page: failure(Kind.PARAMETER) if page > 5 else None
+    poller = world.poller()
+    wanted = [r.media_id for r in rows(1000)[::10]]
+
+    report = await poller.poll(query(ids(*wanted, "never")))
+
+    assert report.result is PollResult.SUCCESS
+    assert set(known_plays(poller, slice_)) == {*wanted, "never"}
+    assert known_plays(poller, slice_)["never"] is None
+
+
+async def test_a_top_of_which_a_page_fails_keeps_what_it_had_of_that_page() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    poller = world.poller()
+    best = query(top(150))
+    await poller.poll(best)
+    world.now += 900
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+
+    assert (await poller.poll(best)).result is PollResult.PARTIAL
+
+    ranking = poller.snapshot.slices[slice_].ranking(top(150))
+    assert ranking is not None
+    assert ranking.media_ids == tuple(r.media_id for r in rows(150))
+    assert not ranking.heard.settled
 
 
 async def test_one_media_that_fails_hides_no_other() -> None:

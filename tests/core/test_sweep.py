@@ -31,7 +31,7 @@ def test_a_count_holds_until_another_page_tells_another_one() -> None:
 
 
 def test_rows_of_both_readings_are_kept_and_the_newer_one_counts() -> None:
-    sweep = told(Sweep(PLAYS, 2, None), page("a", "b", total=4), page())
+    sweep = told(Sweep(PLAYS, 2, None), page("a", "b", total=4), page("b"))
     assert (sweep.ended, sweep.number, sweep.rows) == (False, 0, {})
 
     again = Page((row("a", plays=11), row("c")), 4, "R")

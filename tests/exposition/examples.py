@@ -88,6 +88,7 @@ def told_everything() -> Telemetry:
     told.rate_changed("main", 2.5)
     told.calls_remaining("main", 100)
     told.calls_saved("main", "sweep", 99)
+    told.invalid_values("main", "PlaySuccessVv", 3)
     told.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
     told.next_poll("headline", 1711100900.0)
     told.unknown_media("headline", 2)

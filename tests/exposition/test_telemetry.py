@@ -44,6 +44,14 @@ aliyun_vod_api_retries_total{{account="main"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="shared"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="sweep"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="settled"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="MediaId"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="VideoTitle"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="VideoDuration"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="DAU"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="PlaySuccessVv"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="PlayPerVv"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="PlayDuration"}} 0.0
+aliyun_vod_api_invalid_values_total{{account="main",field="PlayDurationPerUv"}} 0.0
 aliyun_vod_query_up{{query="headline"}} 0.0
 aliyun_vod_query_polls_total{{query="headline",result="success"}} 0.0
 aliyun_vod_query_polls_total{{query="headline",result="partial"}} 0.0
@@ -85,6 +93,10 @@ def test_what_can_be_known_exists_from_the_start() -> None:
             'aliyun_vod_api_rate_limit_requests_per_second{account="main"} 2.5',
         ),
         (lambda t: t.calls_remaining("main", 7), 'aliyun_vod_api_calls_remaining_today{account="main"} 7.0'),
+        (
+            lambda t: t.invalid_values("main", "PlaySuccessVv", 3),
+            'aliyun_vod_api_invalid_values_total{account="main",field="PlaySuccessVv"} 3.0',
+        ),
         (
             lambda t: t.calls_saved("main", "shared", 99),
             'aliyun_vod_api_calls_saved_total{account="main",reason="shared"} 99.0',

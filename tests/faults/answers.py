@@ -46,6 +46,17 @@ async def _literal(exchange: Exchange, *, name: str, literal: str, means: Any = 
     return {**payload, "QoeInfoList": [*payload["QoeInfoList"][:-1], {**payload["QoeInfoList"][-1], name: means}]}
 
 
+async def _nobodys(exchange: Exchange, *, literal: str) -> Payload | None:
+    """The right answer, but nobody can tell whose its last row is: that one says nothing, the others stand."""
+    rows = exchange.payload["QoeInfoList"]
+    if not rows:
+        raise NotMet
+    marked = {**exchange.payload, "QoeInfoList": [*rows[:-1], {**rows[-1], "MediaId": _MARK, "DAU": POISON}]}
+    body = to_json(marked).replace(f'"{_MARK}"'.encode(), _bytes(literal))
+    await exchange.send("200 OK", {}, body)
+    return {**exchange.payload, "QoeInfoList": rows[:-1]} if len(rows) > 1 else None
+
+
 async def _rows(exchange: Exchange, *, change: Callable[[Payload], Payload]) -> Payload:
     """The right answer in other types, which say the same or nothing."""
     payload = {**exchange.payload, "QoeInfoList": [change(row) for row in exchange.payload["QoeInfoList"]]}
@@ -81,6 +92,11 @@ def _is_number(name: str) -> bool:
     return name not in ("MediaId", "VideoTitle")
 
 
+def _many_rows(body: bytes) -> bytes:
+    rows = b",".join(b'{"MediaId":"%032x","DAU":%d}' % (number, POISON) for number in range(150_000))
+    return body.partition(b'"QoeInfoList":')[0] + b'"QoeInfoList":[' + rows + b"]}"
+
+
 def _strings(row: Payload) -> Payload:
     return {name: str(value) if _is_number(name) else value for name, value in row.items()}
 
@@ -93,7 +109,7 @@ def _believed(name: str, act: Callable[[Exchange], Any]) -> Fault:
     return Fault(name, Family.ANSWER, None, 1, act)
 
 
-# What stands for a number and is none, or none that a sample can hold.
+# What stands for a number and is none, or none that a media can have: the field is not given, the rest stands.
 NO_NUMBERS: Final = {
     "NaN": "NaN",
     "Infinity": "Infinity",
@@ -115,14 +131,17 @@ NO_NUMBERS: Final = {
     "hexadecimal": '"0x10"',
     "digits of another script": '"\N{ARABIC-INDIC DIGIT THREE}"',
     "a leading zero": "007",
+    "nothing but a sign": '"-"',
+    "null as a text": '"null"',
+    "a negative number": "-5",
+    "2^53 + 1": "9007199254740993",
+    "an integer of 30 digits": "9" * 30,
+    "the largest float": "1.7976931348623157e308",
 }
 # Numbers that nobody would expect; the service says them, so they are what is published.
 NUMBERS: Final[dict[str, tuple[str, float]]] = {
-    "a negative number": ("-5", -5.0),
     "a fraction": ("0.1", 0.1),
-    "2^53 + 1": ("9007199254740993", 9007199254740993.0),
-    "an integer of 30 digits": ("9" * 30, float("9" * 30)),
-    "the largest float": ("1.7976931348623157e308", 1.7976931348623157e308),
+    "2^53": ("9007199254740992", 2.0**53),
     "too small for a float": ("1e-400", 0.0),
     "minus zero": ("-0.0", 0.0),
     "a number as a text": ('"12.5"', 12.5),
@@ -139,7 +158,8 @@ NO_TITLES_BUT_ROWS: Final[dict[str, tuple[str, str]]] = {
     "a list": ('["x"]', ""),
     "an empty text": ('""', ""),
     "lines and quotes": (r'"a\"\n\\b"', 'a"\n\\b'),
-    "a character that is none": (r'"a\u0000b"', "a\0b"),
+    "control characters": (r'"a\u0000\u001b[31mb"', "a [31mb"),
+    "150,000 letters": (f'"{"x" * 150_000}"', "x" * 127 + "\N{HORIZONTAL ELLIPSIS}"),
 }
 
 
@@ -165,7 +185,7 @@ def faults() -> tuple[Fault, ...]:
     return (
         *(_refused(f"body: {name}", partial(_body, spoil=spoil)) for name, spoil in bodies.items()),
         *(
-            _refused(f"plays: {name}", literal(name="PlaySuccessVv", literal=text, believed=False))
+            _believed(f"plays: {name}", literal(name="PlaySuccessVv", literal=text, believed=True))
             for name, text in NO_NUMBERS.items()
         ),
         *(
@@ -181,13 +201,14 @@ def faults() -> tuple[Fault, ...]:
             for name, (text, means) in NO_TITLES_BUT_ROWS.items()
         ),
         *(
-            _refused(f"MediaId: {name}", literal(name="MediaId", literal=text, believed=False))
+            Fault(f"MediaId: {name}", Family.ANSWER, _MALFORMED, 4, partial(_nobodys, literal=text), sure=False)
             for name, text in (
                 ("null", "null"),
                 ("empty", '""'),
                 ("a number", "5"),
                 ("half a character", r'"a\ud83d"'),
                 ("bytes that are not UTF-8", '"a\udcff"'),
+                ("150,000 letters", f'"{"x" * 150_000}"'),
             )
         ),
         *(
@@ -195,6 +216,7 @@ def faults() -> tuple[Fault, ...]:
             for name, text in (("an object", "{}"), ("a text", '"x"'), ("with null in it", "[null]"), ("true", "true"))
         ),
         _refused("PageNo: another", literal(name="PageNo", literal="77", believed=False)),
+        _refused("150,000 rows", partial(_body, spoil=_many_rows)),
         _believed("numbers as texts", partial(_rows, change=_strings)),
         _believed("nulls", partial(_rows, change=lambda row: {**dict.fromkeys(row), "MediaId": row["MediaId"]})),
         _believed("fields missing", partial(_rows, change=lambda row: {"MediaId": row["MediaId"]})),

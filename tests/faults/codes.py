@@ -42,6 +42,8 @@ EXPECTED: Final = (
     ("UnsupportedHTTPMethod", "other", 1),
     ("RequestEntityTooLarge", "other", 1),
 )
+# Codes that no page says a word about: their status tells.
+_BY_STATUS_ALONE: Final = ("UnsupportedHTTPMethod", "RequestEntityTooLarge")
 # Answers without a code, by HTTP status.
 STATUSES: Final = {
     400: ("parameter", 1),
@@ -114,6 +116,37 @@ def faults() -> tuple[Fault, ...]:
         )
         for name, header in WAITS.items()
     ]
+    empty: dict[str, object] = {"RequestId": "REQ", "TotalCount": 0, "QoeInfoList": []}
+    in_success = [
+        _refusal(
+            f"{code} with HTTP 200",
+            code,
+            *expected(code),
+            body=to_json({**empty, "Success": False, "Code": code}),
+            status=200,
+        )
+        for code in REFUSALS
+        if code not in _BY_STATUS_ALONE
+    ]
+    in_success += [
+        _refusal(f"HTTP 200: {name}", code, "malformed", 4, body=to_json({**empty, **fields}), status=200)
+        for name, code, fields in (
+            ("Success false", "malformed", {"Success": False, "Message": "x"}),
+            ("a message alone", "malformed", {"Message": "x"}),
+            ("a number for a code", "500", {"Code": 500}),
+            ("a code unheard of", "Brand.New", {"Code": "Brand.New"}),
+        )
+    ]
+    in_success += [
+        _refusal(
+            "HTTP 200: a code inside",
+            "InternalError",
+            "server",
+            4,
+            body=to_json({**empty, "Error": {"Code": "InternalError"}}),
+            status=200,
+        ),
+    ]
     lower = b'{"requestId":"REQ","code":"InternalError","message":"in lower case"}'
     strange = [
         _refusal("code unheard of, 400", "Brand.New", "parameter", 1, body=b'{"Code":"Brand.New"}', status=400),
@@ -131,4 +164,4 @@ def faults() -> tuple[Fault, ...]:
         _refusal("an error page without end", "http_500", "server", 4, body=b"x" * 1_000_000, status=500),
         _refusal("an error nested deeply", "http_500", "server", 4, body=b"[" * 60_000, status=500),
     ]
-    return (*by_code, *by_status, *waits, *strange)
+    return (*by_code, *by_status, *waits, *in_success, *strange)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.core.publication import PublishedMedia
 from exporter.errors import UpstreamError
 from exporter.exposition.render import Renderer
-from exporter.vod.play_data import decode
+from exporter.vod.page_decoder import decode
 from exporter.vod.replies import Reply, answer
 from tests.exposition.examples import publication, published, read_text, series
 from tests.fuzz.target import SEEDS, Target

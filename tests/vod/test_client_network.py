@@ -13,7 +13,7 @@ import pytest
 from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
 from exporter.vod.limits import Limits
-from exporter.vod.play_data import decode
+from exporter.vod.page_decoder import decode
 from tests.vod.fakes import FakeMeter, FakeSource, World
 from tests.vod.servers import conversing
 

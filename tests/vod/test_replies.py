@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.vod.page_decoder import decode
 from exporter.vod.replies import LARGEST_ERROR, Reply, answer, clean_message
 
 NOW = 1_700_000_000.0
@@ -89,6 +90,39 @@ def test_success_that_holds_an_error_is_that_error() -> None:
     assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", Kind.AUTH, "R")
     unknown = failure(200, {"code": "Strange", "message": "m"})
     assert (unknown.code, unknown.kind) == ("Strange", Kind.MALFORMED)
+
+
+@pytest.mark.parametrize("status", [200, 201, 299])
+@pytest.mark.parametrize(
+    ("fields", "code", "kind"),
+    [
+        ({"Code": "InternalError", "Success": False}, "InternalError", Kind.SERVER),
+        ({"code": "internalerror"}, "internalerror", Kind.SERVER),
+        ({"Code": "Throttling.User"}, "Throttling.User", Kind.THROTTLED),
+        ({"Code": "METER.AUTHERROR"}, "Meter.AuthError", Kind.AUTH),
+        ({"Code": "Meter.ReadyTsError"}, "Meter.ReadyTsError", Kind.NOT_READY),
+        ({"Error": {"Code": "Forbidden.RAM", "Message": "no"}}, "Forbidden.RAM", Kind.AUTH),
+        ({"errorCode": "InternalError"}, "InternalError", Kind.SERVER),
+        ({"Code": 500}, "500", Kind.MALFORMED),
+        ({"Code": 500.0}, "500", Kind.MALFORMED),
+        ({"Success": False, "Message": "no"}, "malformed", Kind.MALFORMED),
+        ({"Success": False, "Code": "OK"}, "malformed", Kind.MALFORMED),
+        ({"Message": "no"}, "malformed", Kind.MALFORMED),
+    ],
+)
+def test_a_page_without_rows_that_holds_an_error_is_that_error(
+    status: int, fields: dict[str, Any], code: str, kind: Kind
+) -> None:
+    body = {"RequestId": "R-1", "Message": "x", "TotalCount": 0, "QoeInfoList": [], **fields}
+    with pytest.raises(UpstreamError) as caught:
+        answer(Reply(status, {}, json.dumps(body).encode()), decode, now=NOW)
+    assert (caught.value.code, caught.value.kind, caught.value.request_id) == (code, kind, "R-1")
+    assert isinstance(caught.value, NotReady) is (kind is Kind.NOT_READY)
+
+
+def test_a_code_of_success_beside_rows_that_cannot_be_read_is_no_error_of_the_service() -> None:
+    error = failure(200, {"Code": "200", "Message": "OK", "QoeInfoList": 7})
+    assert (error.code, error.kind) == ("malformed", Kind.MALFORMED)
 
 
 def test_success_with_code_and_data_is_an_answer() -> None:

@@ -1,0 +1,74 @@
+"""Characters that look like YAML's own and are not: full-width punctuation, typographic quotes, other spaces."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+# What people mean by them, where Unicode itself does not say so.
+_MEANT: Final = {
+    "\N{IDEOGRAPHIC COMMA}": ",",
+    "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+    "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+    "\N{LEFT SINGLE QUOTATION MARK}": "'",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{LEFT BLACK LENTICULAR BRACKET}": "[",
+    "\N{RIGHT BLACK LENTICULAR BRACKET}": "]",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{HYPHEN}": "-",
+    "\N{NON-BREAKING HYPHEN}": "-",
+    "\N{MINUS SIGN}": "-",
+}
+_QUOTES: Final = (
+    "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}"
+    "\N{RIGHT SINGLE QUOTATION MARK}\N{FULLWIDTH QUOTATION MARK}\N{FULLWIDTH APOSTROPHE}"
+)
+# Of a line: what stands in quotes, and a comment.
+_NOT_YAML: Final = re.compile(r"""(?<![^\s\[{,:])(?:"(?:[^"\\]|\\.)*"|'[^']*')|(?:^|(?<=\s))\#.*""")
+# A mistake of YAML's grammar is noticed up to so many lines after the character that makes it.
+_LINES_BEFORE: Final = 2
+
+
+def named(text: str) -> str:
+    """The first such character of a text, with its name and what to write instead; empty where there is none."""
+    found = next((letter for letter in text if _is_lookalike(letter)), None)
+    return "" if found is None else _sentence(found)
+
+
+def hint(text: object, *, secret: bool = False) -> str:
+    """The same as the end of a sentence; empty for what is no text. Of a secret no letter and no digit is named."""
+    given = "".join(c for c in text if not (secret and c.isalnum())) if isinstance(text, str) else ""
+    sentence = named(given)
+    return f"; it holds {sentence}" if sentence else ""
+
+
+def is_quoted(text: str) -> bool:
+    """Whether a text stands in typographic quotes, which are part of it then."""
+    return len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES
+
+
+def near(text: str, line: int) -> tuple[int, int, str] | None:
+    """Line and column (from 1) of such a character in what YAML reads of a line or shortly before, and a sentence."""
+    lines = text.splitlines()[:line]
+    for number in range(len(lines), max(0, len(lines) - 1 - _LINES_BEFORE), -1):
+        bare = _NOT_YAML.sub(lambda found: " " * len(found[0]), lines[number - 1])
+        for column, letter in enumerate(bare, 1):
+            if _is_lookalike(letter):
+                return number, column, _sentence(letter)
+    return None
+
+
+def _is_lookalike(letter: str) -> bool:
+    if letter.isascii():
+        return False
+    return letter in _MEANT or not letter.isprintable() or unicodedata.normalize("NFKC", letter).isascii()
+
+
+def _sentence(letter: str) -> str:
+    shown = f"{letter!r} " if letter.isprintable() else ""
+    name = unicodedata.name(letter, "a control character").lower().replace("fullwidth", "full-width")
+    meant = _MEANT.get(letter) or (" " if letter.isspace() else unicodedata.normalize("NFKC", letter))
+    instead = f"write {meant!r}" if meant.isascii() and meant else "remove it"
+    return f"{shown}(U+{ord(letter):04X}, {name}): {instead}"

@@ -1,0 +1,100 @@
+"""The values of a row: JSON → number, title or media ID, or the reason why there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from typing import Final
+
+import msgspec
+
+from exporter.vod.json_repair import with_text_repaired
+
+LARGEST_NUMBER: Final = 2**53
+"""No count and no time is larger, and samples are exact up to here."""
+LONGEST_ID: Final = 128
+LONGEST_TITLE: Final = 128
+"""Characters; the service allows 128 bytes (Alibaba Cloud's page of upload limits)."""
+DAMAGE: Final = "\N{REPLACEMENT CHARACTER}"
+"""Stands where an ID was damaged; half an ID may be that of another media."""
+
+_LONGEST_NUMBER: Final = 400
+# Digits as JSON writes numbers; a sign and leading zeros besides.
+_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,309}(\.[0-9]{1,309})?([eE][+-]?[0-9]{1,4})?")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
+_LITERAL: Final = b"-0123456789"
+_NUMBER_DECODER: Final = msgspec.json.Decoder(int | float | str)
+_ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
+
+
+def number(value: bytes) -> tuple[int | float | None, str]:
+    """A number from 0, also one written as text; None where it is not given, with the reason where it is unusable."""
+    if value == b"null":
+        return None, ""
+    found: int | float | None = None
+    with contextlib.suppress(ValueError):  # msgspec's own errors are of this class
+        given = _NUMBER_DECODER.decode(value) if len(value) <= _LONGEST_NUMBER else ""
+        found = _decimal(given) if isinstance(given, str) else given
+    if found is None:
+        # Of the literals that JSON knows, only those that no float can hold are refused.
+        return None, "too large" if value[:1] in _LITERAL else "not a number"
+    reason = "negative" if found < 0 else "too large" if found > LARGEST_NUMBER else ""
+    return (None, reason) if reason else (found, "")
+
+
+def count(value: float | str | None, field: str) -> int | None:
+    """How many rows or which page; None where it is not given. Raises ValueError."""
+    if value is None:
+        return None
+    try:
+        found = _decimal(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"{field} {error}") from error
+    # Also false for NaN.
+    if not -math.inf < found < math.inf:
+        raise ValueError(f"{field} is not a finite number")
+    if found < 0 or found != math.floor(found):
+        raise ValueError(f"{field} is {found!r:.40}, not a whole number from 0")
+    return int(found)
+
+
+def media_id(value: bytes) -> str | None:
+    """A media ID; None where it is none, damaged, or longer than any."""
+    found = text(value)
+    return found if found and len(found) <= LONGEST_ID and DAMAGE not in found else None
+
+
+def title(value: bytes) -> tuple[str | None, str]:
+    """A title of at most 128 characters; None where there is none, with what was wrong with it."""
+    if value == b"null":
+        return None, ""
+    if value[:1] != b'"':
+        digits, reason = number(value)
+        return (None, "not a text") if reason else (str(digits), "")
+    found = text(value) or ""
+    if len(found) > LONGEST_TITLE:
+        return _CONTROL.sub(" ", found[: LONGEST_TITLE - 1]) + _ELLIPSIS, "too long"
+    clean = _CONTROL.sub(" ", found)
+    return clean, "" if clean == found else "control characters"
+
+
+def text(value: bytes) -> str | None:
+    """A JSON text, half characters replaced; None where it is something else."""
+    if value[:1] != b'"':
+        return None
+    try:
+        return msgspec.json.decode(value, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(with_text_repaired(value), type=str)
+
+
+def is_clean(given: str | None) -> bool:
+    """Whether a title has no control characters but tabs and line breaks."""
+    return given is None or given.isprintable() or _CONTROL.search(given) is None
+
+
+def _decimal(given: str) -> int | float:
+    if not _DECIMAL.fullmatch(given):
+        raise ValueError(f"is {given!a:.40}, not a number")
+    return float(given) if any(mark in given for mark in ".eE") else int(given)

@@ -1,0 +1,340 @@
+"""A service that orders equal rows anew for each page: everything is found over some polls, settles, and is right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from exporter.core.earlier import value
+from exporter.core.model import Measure, Page, PlayRow
+from exporter.core.poll import PollResult
+from exporter.core.publication import Rules
+from exporter.core.publishing import publish
+from tests.core.world import NOON, TODAY, YESTERDAY, World, everything, ids, query, row, top
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.core.model import Media, Slice
+    from exporter.core.poll import Poller, PollReport
+    from exporter.core.publication import PublishedSlice
+
+EVERY = 900.0
+# Of 300 media of the same plays a reading shows about two in three.
+ENOUGH_POLLS = 40
+
+
+@dataclass
+class Shuffling(World):
+    """Equal rows come in another order at each request; `largest` is its own limit of a page, sums are never alike."""
+
+    random: Random = field(default_factory=lambda: Random(1))  # noqa: S311 - a test
+    largest: int = 100
+    jitter: bool = False
+
+    async def page(
+        self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
+    ) -> Page:
+        await asyncio.sleep(0)
+        self.calls.append((slice_, media_id, order_by, page))
+        rows = [each for each in self.rows[slice_] if media_id in {None, each.media_id}]
+        self.random.shuffle(rows)
+        rows.sort(key=lambda each: -value(each, order_by or Measure.PLAYS))
+        size = min(page_size, self.largest)
+        return Page(tuple(map(self._said, rows[(page - 1) * size : page * size])), len(rows), "R")
+
+    def _said(self, given_: PlayRow) -> PlayRow:
+        if not self.jitter or given_.play_duration is None:
+            return given_
+        return replace(given_, play_duration=given_.play_duration + self.random.choice([0.0, 1e-9]))
+
+
+def catalogue(*groups: tuple[int, int]) -> list[PlayRow]:
+    """So many media with so many plays each, for every group."""
+    plays = [plays for count, plays in groups for _ in range(count)]
+    return [row(f"m{number:04}", each, play_duration=each * 1.7) for number, each in enumerate(plays)]
+
+
+THREE_HUNDRED = [*catalogue(*((1, 1000 - n) for n in range(60))), *catalogue((60, 0), (90, 5), (150, 1))[60:]]
+
+
+def shown(poller: Poller, media: Media, now: float) -> PublishedSlice:
+    rules = Rules((query(media),), stale_after=2 * 86_400.0, series_limit=10**6)
+    (slice_,) = publish(poller.snapshot, rules, now).slices
+    return slice_
+
+
+async def polls(world: World, media: Media, most: int = ENOUGH_POLLS) -> tuple[Poller, list[PollReport], list[int]]:
+    """Polls until it is settled; the calls of each."""
+    poller = world.poller()
+    reports: list[PollReport] = []
+    calls: list[int] = []
+    while len(reports) < most:
+        before = len(world.calls)
+        reports.append(await poller.poll(query(media)))
+        calls.append(len(world.calls) - before)
+        if shown(poller, media, world.now).settled:
+            break
+        world.now += EVERY
+    return poller, reports, calls
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_three_hundred_media_of_which_most_are_equal_settle_in_some_polls(seed: int) -> None:
+    world = Shuffling(random=Random(seed))  # noqa: S311 - a test
+    slice_ = world.put(list(THREE_HUNDRED))
+
+    poller, reports, calls = await polls(world, everything)
+
+    rows = {each.media_id: each for each in THREE_HUNDRED}
+    assert shown(poller, everything, world.now).rows == rows
+    assert shown(poller, everything, world.now).settled
+    assert len(reports) <= 10
+    assert [report.result for report in reports[-3:]] == [PollResult.SUCCESS] * 3
+    assert calls[-2:] == [3, 3], "what is complete by what is known already is read once"
+    assert sum(calls) <= 6 * len(calls)
+    assert poller.snapshot.slices[slice_].answer("never") is not None, "who is not on a complete list is a zero"
+
+
+async def test_a_settled_listing_is_not_read_again() -> None:
+    world = Shuffling()
+    world.put(list(THREE_HUNDRED))
+    poller, _, _ = await polls(world, everything)
+    calls = len(world.calls)
+    world.now += EVERY
+
+    assert (await poller.poll(query(everything))).result is PollResult.SUCCESS
+    assert len(world.calls) == calls
+
+
+groups = st.lists(st.tuples(st.integers(1, 90), st.integers(1, 6)), min_size=1, max_size=5).map(
+    lambda given_: catalogue(*given_)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(groups, st.sampled_from([100, 50, 30]), st.randoms(use_true_random=False), st.booleans(), st.integers(1, 8))
+async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wrong_number(
+    rows: list[PlayRow],
+    largest: int,
+    random: Random,
+    jitter: bool,  # noqa: FBT001 - drawn
+    at_once: int,
+) -> None:
+    world = Shuffling(random=random, largest=largest, jitter=jitter, at_once=at_once)
+    world.put(list(rows))
+
+    poller, reports, calls = await polls(world, everything)
+
+    event(f"{len(reports)} polls")
+    published = shown(poller, everything, world.now)
+    assert published.settled
+    assert {m: r and r.plays for m, r in published.rows.items()} == {r.media_id: r.plays for r in rows}
+    pages = -(-len(rows) // largest)
+    assert max(calls) <= 2 * (pages + at_once)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    groups,
+    st.integers(1, 250),
+    st.sampled_from([100, 50, 30]),
+    st.randoms(use_true_random=False),
+    st.sampled_from([Measure.PLAYS, Measure.PLAY_DURATION]),
+    st.booleans(),
+)
+async def test_a_top_with_ties_at_its_edge_settles_with_the_best(
+    rows: list[PlayRow],
+    n: int,
+    largest: int,
+    random: Random,
+    by: Measure,
+    jitter: bool,  # noqa: FBT001 - drawn
+) -> None:
+    world = Shuffling(random=random, largest=largest, jitter=jitter)
+    world.put(list(rows))
+
+    poller, reports, _ = await polls(world, top(n, by))
+
+    event(f"{len(reports)} polls")
+    published = shown(poller, top(n, by), world.now)
+    assert published.settled
+    best = sorted((value(each, by) for each in rows), reverse=True)[:n]
+    assert sorted((value(r, by) for r in published.rows.values() if r), reverse=True) == pytest.approx(best)
+
+
+async def test_which_of_the_equal_media_are_in_a_top_does_not_change_once_the_day_can_be_final() -> None:
+    world = Shuffling()
+    world.put(catalogue((5, 9), (50, 3)))
+    poller, best = world.poller(), top(20)
+    sets = []
+    for _ in range(5):
+        await poller.poll(query(best))
+        sets.append(frozenset(shown(poller, best, world.now).rows))
+        world.now += EVERY
+
+    assert len(set(sets)) == 1
+
+
+async def test_on_a_day_that_may_change_nothing_is_carried_from_poll_to_poll() -> None:
+    world = Shuffling()
+    slice_ = world.put(catalogue((150, 1)), TODAY)
+    poller, asked = world.poller(), query(everything, days_ago=(0,))
+    for _ in range(20):
+        if (await poller.poll(asked)).result is PollResult.PARTIAL:
+            break
+        world.now += 60
+    else:
+        pytest.fail("the service never left a row out")
+    assert poller.snapshot.slices[slice_].updated_at != world.now
+
+    world.rows[slice_] = catalogue((90, 1))
+    world.now += EVERY
+
+    assert (await poller.poll(asked)).result is PollResult.SUCCESS
+    assert len(poller.snapshot.slices[slice_].answers) == 90
+
+
+@pytest.mark.parametrize("gone", [1, 20, 100])
+async def test_media_that_are_gone_are_not_kept_for_ever(gone: int) -> None:
+    world = Shuffling()
+    slice_ = world.put(list(THREE_HUNDRED))
+    poller = world.poller()
+    await poller.poll(query(everything))
+    world.now += EVERY
+    left = sorted(THREE_HUNDRED, key=lambda each: each.media_id)[:-gone]
+    world.rows[slice_] = list(left)
+
+    for _ in range(ENOUGH_POLLS):
+        await poller.poll(query(everything))
+        if shown(poller, everything, world.now).settled:
+            break
+        world.now += EVERY
+
+    assert shown(poller, everything, world.now).rows.keys() == {each.media_id for each in left}
+
+
+async def test_a_media_that_takes_the_place_of_another_is_found_and_the_other_goes() -> None:
+    world = Shuffling()
+    slice_ = world.put(list(THREE_HUNDRED))
+    poller = world.poller()
+    await poller.poll(query(everything))
+    world.now += EVERY
+    rows = sorted(THREE_HUNDRED, key=lambda each: each.media_id)
+    world.rows[slice_] = [*rows[:-1], row("other", 1, play_duration=1.7)]
+
+    for _ in range(ENOUGH_POLLS):
+        await poller.poll(query(everything))
+        world.now += EVERY
+
+    known = poller.snapshot.slices[slice_]
+    assert {m for m, a in known.answers.items() if a.row} == {*(r.media_id for r in rows[:-1]), "other"}
+
+
+async def test_a_number_that_was_corrected_late_is_not_shown_as_it_was() -> None:
+    world = Shuffling()
+    slice_ = world.put(list(THREE_HUNDRED))
+    poller, best = world.poller(), top(80)
+    await poller.poll(query(best))
+    world.now += EVERY
+    first = max(THREE_HUNDRED, key=lambda each: each.plays or 0)
+    world.rows[slice_] = [each if each is not first else replace(each, plays=1) for each in THREE_HUNDRED]
+
+    await poller.poll(query(best))
+
+    assert first.media_id not in shown(poller, best, world.now).rows
+
+
+DOUBLED = [
+    [row("a", 50, title="one"), row("a", 27, title="two"), row("b", 20)],
+    [row("a", 27, title="two"), row("b", 20), row("a", 50, title="one")],
+]
+
+
+@pytest.mark.parametrize("listed", DOUBLED)
+@pytest.mark.parametrize("media", [ids("a", "b"), top(2), top(5), everything], ids=["ids", "top 2", "top 5", "all"])
+@pytest.mark.parametrize("play_date", [TODAY, YESTERDAY])
+async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_it_is_said(
+    listed: list[PlayRow], media: Media, play_date: object
+) -> None:
+    world = World()
+    slice_ = world.put(list(listed), TODAY if play_date == TODAY else YESTERDAY)
+    poller = world.poller()
+
+    report = await poller.poll(query(media, days_ago=((TODAY - slice_.play_date) // timedelta(days=1),)))
+
+    assert report.result is PollResult.SUCCESS
+    plays: Mapping[str, object] = {
+        m: a.row and (a.row.plays, a.row.title) for m, a in poller.snapshot.slices[slice_].answers.items()
+    }
+    assert plays == {"a": (50, "one"), "b": (20, "title of b")}
+    ((problem,),) = [outcome.problems for outcome in report.outcomes]
+    assert (problem.field, problem.media_id, problem.times) == ("MediaId", "a", 1)
+    assert "several rows" in problem.reason
+
+
+async def test_two_rows_of_a_media_on_different_pages_are_told_from_one_that_moved() -> None:
+    """The same two in both readings: nothing moves back to where it was."""
+    world = World()
+    slice_ = world.put([*(row(f"m{n:03}", 1000 - n) for n in range(150)), row("m000", 3)])
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    data = poller.snapshot.slices[slice_]
+    assert data.swept is not None
+    assert len(data.answers) == 150
+    assert data.answers["m000"].row == row("m000", 1000)
+    ((problem,),) = [outcome.problems for outcome in report.outcomes]
+    assert (problem.media_id, problem.times) == ("m000", 1)
+
+
+async def test_a_media_that_moved_while_it_was_read_hides_no_other() -> None:
+    """It is on both pages with numbers that grew, and another is on none: that one is not a zero."""
+    world = World()
+    slice_ = world.put([row(f"m{n:03}", 1000 - n) for n in range(150)])
+    reading = Counter[int]()
+
+    def moving(_slice: Slice, page: int) -> list[PlayRow]:
+        reading[page] += 1
+        moved = row("m099", 901 + sum(reading.values()))
+        others = [each for each in world.rows[slice_] if each.media_id not in {"m099", "m100"}]
+        return [*others[:99], moved] if page == 1 else [moved, *others[99:]]
+
+    world.pages = moving
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.PARTIAL
+    assert poller.snapshot.slices[slice_].answer("m100") is None
+
+
+@pytest.mark.parametrize("media", [everything, top(5)], ids=["all", "top"])
+async def test_a_row_that_is_nobodys_is_read_once_and_makes_nobody_a_zero(media: Media) -> None:
+    world = World()
+    slice_ = world.put([row("a", 5), row("b", 4)])
+    world.totals[slice_] = 3
+    page = world.page
+
+    async def skipping(*args: object, **kwargs: object) -> Page:
+        return replace(await page(*args, **kwargs), skipped=1)  # type: ignore[arg-type]
+
+    world.page = skipping  # type: ignore[method-assign]
+
+    poller, reports, calls = await polls(world, media, most=3)
+
+    assert [report.result for report in reports] == [PollResult.SUCCESS] * 3
+    assert calls == [1, 1, 1]
+    assert shown(poller, media, world.now).settled
+    assert poller.snapshot.slices[slice_].answer("somebody") is None
+    assert world.now > NOON
