@@ -28,6 +28,7 @@ SLOW: Final = (
     "deploy/test_dashboards_live.py",
     "deploy/test_image.py",
     "deploy/test_locks.py::test_a_lock",
+    "deploy/test_rules.py::test_the_rules_do_what_their_tests_say",
     "e2e/",
     "faults/test_all.py",
     "faults/test_ids.py",
@@ -40,7 +41,7 @@ SLOW: Final = (
     "test_clock.py",
 )
 # But one test of the real program is among those that say that it works here.
-NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll",)
+NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll[table",)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-"""The whole matrix as a table: `python -m tests.faults`, with `--brief` what `make test` runs of it."""
+"""The whole matrix as a table: `python -m tests.faults`, with `--brief` what `make test-all` runs of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     """Run the matrix on every core and print the table; 1 when a case failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument(
-        "--brief", action="store_true", help="as `make test` has it: not every fault for every selection"
+        "--brief", action="store_true", help="as `make test-all` has it: not every fault for every selection"
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name has this in it")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")

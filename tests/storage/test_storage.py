@@ -20,7 +20,7 @@ from exporter.storage.schema import MIGRATIONS
 from tests.storage.examples import DAY_SECONDS, TODAY, YESTERDAY, Place, any_slices, by_slice, some
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(any_slices, any_slices)
 def test_what_was_saved_is_loaded_exactly(first: list[SliceData], second: list[SliceData]) -> None:
     async def go(place: Place) -> tuple[SliceData, ...]:
