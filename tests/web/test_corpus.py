@@ -248,3 +248,12 @@ def test_bad(name: str, tmp_path: Path) -> None:
     ), said
     assert "$2b$" not in said
     assert "PRIVATE KEY-----" not in said
+
+
+def test_a_secret_that_is_the_name_of_a_setting_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("LTAI5tSecretSecret123456: x\n")
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert "*** is no setting here" in str(caught.value)
+    assert "LTAI" not in str(caught.value)
