@@ -8,9 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from exporter.threads import run_in_daemon_thread
 from exporter.vod.client import Client, Meter
 from exporter.vod.limits import Limits
 from exporter.vod.play_data import PlayData
+from exporter.vod.redaction import Secrets
+from exporter.vod.resolver import Resolver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -62,6 +65,9 @@ class Accounts:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
+        # What one account must not show, another may be told; and a name that hangs is looked up once for all.
+        self._secrets = Secrets()
+        self._resolve = Resolver()
         self._in_use: dict[str, Account] = {}
 
     async def __aenter__(self) -> Self:
@@ -135,13 +141,15 @@ class Accounts:
                 limits=limits,
                 timeout=wanted.timeout,
                 meter=self._meter,
+                secrets=self._secrets,
+                resolve=self._resolve,
                 now=self._now,
                 monotonic=self._monotonic,
                 sleep=self._sleep,
             )
 
-        # Loading certificate authorities takes tens of milliseconds.
-        opened = await asyncio.to_thread(client)
+        # Loading certificate authorities takes tens of milliseconds, and they may be on a file system that hangs.
+        opened = await run_in_daemon_thread(client, f"opening {wanted.name}")
         return Account(wanted, limits, meter, opened, PlayData(opened))
 
     def _limits(self, wanted: AccountSettings, meter: LimitsMeter) -> Limits:

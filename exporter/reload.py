@@ -11,6 +11,7 @@ import structlog
 
 from exporter.accounts import known_alike, of_share, reached_alike
 from exporter.errors import ExporterError, StartError
+from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -131,7 +132,7 @@ class Reloader:
         return None
 
     async def _reload(self) -> None:
-        config = await asyncio.to_thread(self._read)
+        config = await run_in_daemon_thread(self._read, "reading the configuration")
         share = self._exporter.shard.share(config.core_queries())
         wanted = of_share(config.accounts, share.parts)
         async with self._accounts.opened(wanted) as accounts:

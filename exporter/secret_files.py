@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # Nor does a terminal that somebody names become ours.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_SHORTEST_SECRET: Final = 8
+# `days_ago`, `maxRetries`, `QUERIES`: words in any of the ways in which names are written.
+_OF_WORDS: Final = re.compile(r"(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+")
 _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
 
 
@@ -91,6 +95,12 @@ def doubts(path: Path, *, is_secret: bool = True, is_used: bool = False) -> Iter
             if _is_open_to_all(directory):
                 what = f"everyone may put another file in its place, because of the directory {shown(directory)}"
                 yield Doubt(path, what, "Run chmod o-w on that directory, or keep the file elsewhere.")
+
+
+def may_be_secret(name: str) -> bool:
+    """Whether the name of a setting is made like a key, a token or a password, and not of words as names are."""
+    is_long = len(name) >= _SHORTEST_SECRET and name.isascii() and not any(c.isspace() for c in name)
+    return is_long and not _OF_WORDS.fullmatch(name)
 
 
 def shown(path: Path) -> str:

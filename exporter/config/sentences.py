@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from exporter.config import lookalikes
+from exporter.secret_files import may_be_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -113,18 +114,18 @@ def setting(path: SettingPath, credentials: Collection[str]) -> str:
     """A path as the operator reads it: `queries[0].dimensions[1].os`.
 
     A key that stands where the names in `credentials` are expected and is not like any of them is shown as `***`:
-    it may be a secret with a typing error.
+    it may be a secret with a typing error. So is one anywhere that is made like a secret and not of words.
     """
     text = ""
     for position, part in enumerate(path):
         if isinstance(part, int):
             text += f"[{part}]"
             continue
-        if "credentials" in path[:position] and not _is_like(part, credentials):
+        # Without a space after its colon, `name:value` is one long key.
+        before = part.partition(":")[0]
+        if ("credentials" in path[:position] and not _is_like(part, credentials)) or may_be_secret(before):
             name = "***"
         else:
-            # Without a space after its colon, `name:value` is one long key.
-            before = part.partition(":")[0]
             name = before if _PLAIN_KEY.fullmatch(before) else quoted(before)
         text += f".{name}" if text else name
     return text

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random as randomness
 import time
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
-from urllib.request import getproxies
 
 import httpx
 
 from exporter import __version__
 from exporter.errors import Kind, NotAsked, StartError, UpstreamError
-from exporter.vod import codes
+from exporter.vod import codes, network_errors
 from exporter.vod.codes import Repeat
+from exporter.vod.copies import Copies
 from exporter.vod.limits import LimitsMeter
 from exporter.vod.pause import Pause
-from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR, Reply, answer, no_reply
+from exporter.vod.proxies import DEFAULT_PORTS, proxy_for
+from exporter.vod.redaction import Secrets
+from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR, Reply, answer, copied, no_reply
+from exporter.vod.resolver import Resolver
+from exporter.vod.routes import Progress, Route
 from exporter.vod.signing import Acs3Auth, canonical_query, new_nonce
-from exporter.vod.transport import Connections, Direct
+from exporter.vod.transport import FRESH, Connections, TransportSender
+from exporter.vod.trust import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from exporter.vod.credentials import Credentials, CredentialSource
     from exporter.vod.limits import Limits
+    from exporter.vod.routes import Resolve
 
 ATTEMPTS: Final = 4
 FIRST_BACK_OFF: Final = 0.5
@@ -67,8 +74,9 @@ class Meter(LimitsMeter, Protocol):
 class Client:
     """Asks the service on behalf of one account, over connections of its own; an async context manager.
 
-    Raises StartError for an endpoint that is not `http(s)://host[:port]` and for proxy or certificate settings of the
-    environment that cannot be used.
+    Proxy and certificate authorities are those of `variables`. `secrets` are hidden in what a server says, and
+    `resolve` looks up names; all accounts share both. Raises StartError for an endpoint that is not
+    `http(s)://host[:port]`, and for variables that cannot be used.
     """
 
     def __init__(
@@ -81,6 +89,9 @@ class Client:
         timeout: float,
         meter: Meter,
         transport: httpx.AsyncBaseTransport | None = None,
+        secrets: Secrets | None = None,
+        resolve: Resolve | None = None,
+        variables: Mapping[str, str] = os.environ,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -99,7 +110,16 @@ class Client:
         self._random = random
         self._nonce = nonce
         self._pause = Pause(account, now, monotonic)
-        self._http = _http(account, self._endpoint, timeout, transport)
+        self._secrets = Secrets() if secrets is None else secrets
+        self._copies = Copies()
+        if transport is None:
+            route = _route(account, self._endpoint, resolve or Resolver(), variables)
+            transport, self._place = Connections(route), str(route)
+            if route.proxy is not None:
+                self._secrets.add(*route.proxy.secrets)
+        else:
+            self._place = self._endpoint.netloc.decode()
+        self._http = TransportSender(transport)
         # A day is asked about with the same words all day long; to parse a URL takes as long as to sign it.
         self._url = lru_cache(_URLS)(lambda query: self._endpoint.copy_with(query=query))
 
@@ -136,13 +156,14 @@ class Client:
         used: set[Repeat] = set()
         attempt = 1
         while True:
-            request = httpx.Request("POST", url, headers=headers)
+            # Repeated over a new connection: what is wrong with one that is kept may be wrong with the others.
+            request = httpx.Request("POST", url, headers=headers, extensions={FRESH: attempt > 1})
             try:
                 return await self._attempt(request, credentials, decode)
             except NotAsked:
                 raise
             except UpstreamError as error:
-                repeat = codes.classify(error.http_status, error.code).repeat
+                repeat = codes.classify(error.http_status, error.code, error.message).repeat
                 if attempt == ATTEMPTS or repeat is Repeat.NEVER or repeat in used:
                     if error.kind is Kind.AUTH:
                         self._pause.begin(credentials, error)
@@ -163,10 +184,9 @@ class Client:
             self._limits.spend()
             self._meter.request_sent(self._account)
             began = self._monotonic()
-            hide = [text for text in (credentials.access_key_secret, credentials.security_token) if text]
+            self._secrets.add(credentials.access_key_secret, credentials.security_token)
             try:
-                reply = await self._exchange(request, credentials, hide)
-                decoded = answer(reply, decode, now=self._now(), hide=hide)
+                decoded = await self._exchange(request, credentials, decode)
             except UpstreamError as error:
                 self._meter.request_took(self._account, self._monotonic() - began)
                 self._meter.request_failed(self._account, error.code, error.kind)
@@ -176,23 +196,41 @@ class Client:
             self._limits.succeeded(turn)
             return decoded
 
-    async def _exchange(self, request: httpx.Request, credentials: Credentials, hide: list[str]) -> Reply:
-        """Send, and receive the whole reply, within the timeout; every failure of the network as an UpstreamError."""
+    async def _exchange(self, request: httpx.Request, credentials: Credentials, decode: Callable[[bytes], T]) -> T:
+        """Send, and receive the whole answer, within the timeout; every failure of the network as an UpstreamError."""
         auth = Acs3Auth(credentials, now=self._now, nonce=self._nonce)
+        progress = request.extensions["progress"] = Progress()
         try:
-            # httpx's own timeouts begin again with every byte: a reply that trickles in would never end.
+            # One for all: limits of single steps would begin again with every byte that trickles in.
             async with asyncio.timeout(self._timeout):
-                response = await self._http.send(request, auth=auth, stream=True)
+                response = await self._http.send(request, auth=auth)
                 try:
-                    return await _receive(response)
+                    return self._decoded(request, response, await _receive(response), decode)
+                except UpstreamError:
+                    # Only after a good answer is it certain that what comes next answers what is asked next.
+                    response.extensions.get("discard", lambda: None)()
+                    raise
                 finally:
                     await response.aclose()
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise no_reply(codes.TIMEOUT, f"no complete answer within {self._timeout:g} s") from error
+        except (TimeoutError, httpx.TimeoutException):
+            message = (
+                f"no complete answer from {self._place} within {self._timeout:g} s: waited for {progress.waiting_for}"
+            )
+            raise no_reply(codes.TIMEOUT, message, self._secrets) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            reason = str(error) or type(error).__name__
-            # The chain would show what httpx was about to send.
-            raise no_reply(codes.CONNECT, f"no answer from {self._endpoint.netloc.decode()}: {reason}", hide) from None
+            failure = error if isinstance(error, network_errors.NetworkError) else network_errors.of_httpx(error)
+            message = f"no answer from {self._place}: {failure.message}"
+            # The chain would show what was about to be sent.
+            raise no_reply(failure.code, message, self._secrets, advice=failure.advice) from None
+
+    def _decoded(
+        self, request: httpx.Request, response: httpx.Response, reply: Reply, decode: Callable[[bytes], T]
+    ) -> T:
+        decoded = answer(reply, decode, now=self._now(), hide=self._secrets)
+        connection = response.extensions.get("connection")
+        if self._copies.is_copy(reply.request_id, request.url.query, connection):
+            raise copied(reply, self._secrets)
+        return decoded
 
     def _back_off(self, attempt: int) -> float:
         """Seconds: full jitter, so that callers that failed together do not come back together."""
@@ -201,8 +239,9 @@ class Client:
 
 async def _receive(response: httpx.Response) -> Reply:
     """The reply with its decoded body, unless that is too large or cannot be decompressed."""
+    if unreadable := _readable_encoding(response.headers):
+        return Reply(response.status_code, response.headers, b"", unreadable)
     body = bytearray()
-    unreadable = ""
     largest = LARGEST_ANSWER if response.is_success else LARGEST_ERROR
     try:
         async for chunk in response.aiter_bytes():
@@ -210,9 +249,20 @@ async def _receive(response: httpx.Response) -> Reply:
             if len(body) > largest:
                 unreadable = f"the answer is longer than {largest} bytes"
                 break
-    except httpx.DecodingError as error:
-        unreadable = f"the answer cannot be decompressed: {error}"
+    except httpx.DecodingError:
+        unreadable = "the answer cannot be decompressed"
     return Reply(response.status_code, response.headers, b"" if unreadable else bytes(body), unreadable)
+
+
+def _readable_encoding(headers: httpx.Headers) -> str:
+    """Write the old names of an encoding as httpx knows them; says why the body cannot be read, or nothing."""
+    given = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
+    words = [word.removeprefix("x-") for word in given if word not in ("", "identity")]
+    if any(word not in ("gzip", "deflate") for word in words):
+        return "the answer is encoded in another way than was asked for (gzip)"
+    if words:
+        headers["content-encoding"] = ", ".join(words)
+    return ""
 
 
 def _query(parameters: Mapping[str, str]) -> bytes:
@@ -238,26 +288,12 @@ def _endpoint(account: str, text: str) -> httpx.URL:
     raise StartError(f"account {account}: the endpoint is not a URL like https://vod.cn-shanghai.aliyuncs.com")
 
 
-def _http(
-    account: str, endpoint: httpx.URL, timeout: float, transport: httpx.AsyncBaseTransport | None
-) -> httpx.AsyncClient | Direct:
+def _route(account: str, endpoint: httpx.URL, resolve: Resolve, variables: Mapping[str, str]) -> Route:
+    scheme, host = endpoint.scheme, endpoint.raw_host.decode("ascii")
+    port = endpoint.port or DEFAULT_PORTS[scheme]
     try:
-        if transport is not None or not _may_be_proxied(endpoint):
-            return Direct(transport or Connections(httpx.create_ssl_context()))
-        # What goes through which proxy, and what through none, is httpx's to say; all of it goes over its connections.
-        # The account's limits bound what is sent at once; a second bound could only time out.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-        return httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
-    except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-        raise StartError(
-            f"account {account}: the proxy or certificate settings of the environment cannot be used: {error}"
-        ) from error
-
-
-def _may_be_proxied(endpoint: httpx.URL) -> bool:
-    """Whether the environment names a proxy. As in Go, none is ever asked for this machine itself."""
-    return not _is_loopback(endpoint.host) and not getproxies().keys().isdisjoint(("http", "https", "all"))
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+        proxy = proxy_for(scheme, host, port, variables)
+        is_encrypted = scheme == "https" or (proxy is not None and proxy.scheme == "https")
+        return Route(scheme, host, port, proxy, tls_context(variables) if is_encrypted else None, resolve)
+    except StartError as error:
+        raise StartError(f"account {account}: {error}") from None

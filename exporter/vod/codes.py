@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.errors import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 METER_CODES: Final = (
     "Meter.ParamError",
@@ -52,6 +56,18 @@ _PERMISSION: Final = (
 _KEY: Final = "Check the AccessKey in the RAM console: it must exist, be enabled and belong to this account."
 _SECRET: Final = "Check that the AccessKey secret belongs to the AccessKey ID and was copied whole."  # noqa: S105 - advice
 _TOKEN: Final = "Provide a fresh security token together with the AccessKey ID and secret it was issued with."  # noqa: S105 - advice
+_NEEDS_ALL_THREE: Final = (
+    "Set the security token too: an AccessKey ID that begins with STS. is temporary and good only with its token."
+)
+_CLOCK: Final = "Set this machine's clock: it may be at most 15 minutes off; use NTP."
+_ACTIVATE: Final = "Activate ApsaraVideo VOD for this Alibaba Cloud account."
+_BILL: Final = "Pay the overdue bill of this Alibaba Cloud account."
+_ACCOUNT: Final = (
+    "See in the Alibaba Cloud console what is wrong with the account: verification, risk control or its state."
+)
+_NETWORK_POLICY: Final = (
+    "Allow this machine's address in the network restrictions of the AccessKey or of the RAM policy."
+)
 _DEFECT: Final = "Check the endpoint and the filters of the query; if both are right, report this as a defect."
 _NO_API: Final = "Check the endpoint and any proxy: Alibaba Cloud's API does not answer like this."
 _LATER: Final = (
@@ -60,10 +76,13 @@ _LATER: Final = (
 _SLOWER: Final = (
     "Lower limits.requests_per_second of the account: all users of an Alibaba Cloud account share its limit."
 )
+_NONCE: Final = "Look for a proxy that sends requests twice: every attempt is signed with a nonce of its own."
 
-# By code in lower case; a `*` at the end stands for any rest, the longest one wins.
-# From Alibaba Cloud's pages of this API and of its gateway, and from the official SDK.
-_TABLE: Final[dict[str, tuple[Kind, Repeat | None, str]]] = {
+_Row = tuple[Kind, Repeat | None, str]
+
+# By code in lower case; a `*` at the end stands for any rest, the longest one wins. From Alibaba Cloud's pages of this
+# API, of its gateway and of other products behind it, from the official SDKs, and from what their users report.
+_TABLE: Final[dict[str, _Row]] = {
     "meter.paramerror": (
         Kind.PARAMETER,
         None,
@@ -77,31 +96,89 @@ _TABLE: Final[dict[str, tuple[Kind, Repeat | None, str]]] = {
         None,
         "Nothing to do: the service has not computed that day yet; it is asked again at the next poll.",
     ),
+    # Too many requests.
     "throttling*": (Kind.THROTTLED, None, _SLOWER),
-    "internalerror": (Kind.SERVER, None, _LATER),
-    "unknownerror": (Kind.SERVER, None, _LATER),
-    "serviceunavailable": (Kind.SERVER, None, _LATER),
-    "signaturenonceused": (
-        Kind.OTHER,
-        Repeat.ONCE,
-        "Look for a proxy that sends requests twice: every attempt is signed with a nonce of its own.",
-    ),
+    "throttled*": (Kind.THROTTLED, None, _SLOWER),
+    "flowcontrol*": (Kind.THROTTLED, None, _SLOWER),
+    "requestlimitexceeded*": (Kind.THROTTLED, None, _SLOWER),
+    "toomanyrequests*": (Kind.THROTTLED, None, _SLOWER),
+    # The service itself.
+    "internal*": (Kind.SERVER, None, _LATER),
+    "unknownerror*": (Kind.SERVER, None, _LATER),
+    "servererror*": (Kind.SERVER, None, _LATER),
+    "serverbusy*": (Kind.SERVER, None, _LATER),
+    "systemerror*": (Kind.SERVER, None, _LATER),
+    "servicebusy*": (Kind.SERVER, None, _LATER),
+    "serviceunavailable*": (Kind.SERVER, None, _LATER),
+    "servicetimeout*": (Kind.SERVER, None, _LATER),
+    # The request and its time.
+    "signaturenonceused*": (Kind.OTHER, Repeat.ONCE, _NONCE),
+    "invalidtimestamp*": (Kind.CLOCK, None, _CLOCK),
+    "illegaltimestamp*": (Kind.CLOCK, None, _CLOCK),
+    "requesttimetooskewed*": (Kind.CLOCK, None, _CLOCK),
+    "signatureexpired*": (Kind.CLOCK, None, _CLOCK),
+    # The token of temporary credentials.
     "invalidsecuritytoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
-    "invalidtimestamp.expired": (
-        Kind.CLOCK,
-        None,
-        "Set this machine's clock: it may be at most 15 minutes off; use NTP.",
-    ),
-    "signaturedoesnotmatch": (Kind.AUTH, None, _SECRET),
-    "incompletesignature": (Kind.AUTH, None, _SECRET),
-    "invalidaccesskeyid*": (Kind.AUTH, None, _KEY),
-    "forbidden.accesskeydisabled": (Kind.AUTH, None, _KEY),
+    "invalidststoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
+    "invalidtoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
+    "securitytokenexpired*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
+    "expiredtoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
+    "tokenexpired*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
+    "missingsecuritytoken*": (Kind.AUTH, None, _NEEDS_ALL_THREE),
+    # The key and what is signed with it.
+    "signaturedoesnotmatch*": (Kind.AUTH, None, _SECRET),
+    "incompletesignature*": (Kind.AUTH, None, _SECRET),
+    "invalidsignature*": (Kind.AUTH, None, _SECRET),
+    "missingsignature*": (Kind.AUTH, None, _SECRET),
+    "invalidaccesskeysecret*": (Kind.AUTH, None, _SECRET),
+    "invalidaccesskey*": (Kind.AUTH, None, _KEY),
+    "missingaccesskey*": (Kind.AUTH, None, _KEY),
+    "noenabledaccesskey*": (Kind.AUTH, None, _KEY),
+    "inactiveaccesskey*": (Kind.AUTH, None, _KEY),
+    "accesskeydisabled*": (Kind.AUTH, None, _KEY),
+    "forbidden.accesskey*": (Kind.AUTH, None, _KEY),
+    "invalidcredential*": (Kind.AUTH, None, _KEY),
+    "entitynotexist.user*": (Kind.AUTH, None, _KEY),
+    "accesskeynetworkpolicy*": (Kind.AUTH, None, _NETWORK_POLICY),
+    "accesspolicydenied*": (Kind.AUTH, None, _NETWORK_POLICY),
+    "forbidden.ip*": (Kind.AUTH, None, _NETWORK_POLICY),
+    # Permissions.
     "forbidden*": (Kind.AUTH, None, _PERMISSION),
+    "forbedden*": (Kind.AUTH, None, _PERMISSION),
     "nopermission*": (Kind.AUTH, None, _PERMISSION),
-    "operationdenied*": (Kind.AUTH, None, "Activate ApsaraVideo VOD for this Alibaba Cloud account."),
-    "operationdenied.suspended": (Kind.AUTH, None, "Pay the overdue bill of this Alibaba Cloud account."),
+    "accessdenied*": (Kind.AUTH, None, _PERMISSION),
+    "unauthorized*": (Kind.AUTH, None, _PERMISSION),
+    "notauthorized*": (Kind.AUTH, None, _PERMISSION),
+    "actionunauthorized*": (Kind.AUTH, None, _PERMISSION),
+    "userunauthorized*": (Kind.AUTH, None, _PERMISSION),
+    "authenticationfail*": (Kind.AUTH, None, _PERMISSION),
+    "permissiondenied*": (Kind.AUTH, None, _PERMISSION),
+    # The Alibaba Cloud account and its bills.
+    "operationdenied*": (Kind.AUTH, None, _ACTIVATE),
+    "operationdenied.suspended*": (Kind.AUTH, None, _BILL),
+    "servicenotopen*": (Kind.AUTH, None, _ACTIVATE),
+    "servicenotenabled*": (Kind.AUTH, None, _ACTIVATE),
+    "notopenservice*": (Kind.AUTH, None, _ACTIVATE),
+    "productnotopen*": (Kind.AUTH, None, _ACTIVATE),
+    "usernotopen*": (Kind.AUTH, None, _ACTIVATE),
+    "invalidstatus.arrear*": (Kind.AUTH, None, _BILL),
+    "forbidden.arrear*": (Kind.AUTH, None, _BILL),
+    "forbidden.accountindebt*": (Kind.AUTH, None, _BILL),
+    "forbidden.accountdebt*": (Kind.AUTH, None, _BILL),
+    "forbidden.overdue*": (Kind.AUTH, None, _BILL),
+    "forbidden.suspended*": (Kind.AUTH, None, _BILL),
+    "arrear*": (Kind.AUTH, None, _BILL),
+    "accountarrear*": (Kind.AUTH, None, _BILL),
+    "accountindebt*": (Kind.AUTH, None, _BILL),
+    "insufficientbalance*": (Kind.AUTH, None, _BILL),
+    "invalidaccountstatus*": (Kind.AUTH, None, _ACCOUNT),
+    "forbidden.riskcontrol*": (Kind.AUTH, None, _ACCOUNT),
+    "forbidden.userverification*": (Kind.AUTH, None, _ACCOUNT),
+    "forbidden.account*": (Kind.AUTH, None, _ACCOUNT),
+    # The rest of two large families.
     "missing*": (Kind.PARAMETER, None, _DEFECT),
     "invalid*": (Kind.PARAMETER, None, _DEFECT),
+    # Ours.
     TIMEOUT: (Kind.TRANSPORT, None, "Check the way to the endpoint, or raise the timeout of the account."),
     CONNECT: (Kind.TRANSPORT, None, "Check the endpoint, name resolution, proxy and firewall."),
     MALFORMED: (
@@ -110,7 +187,18 @@ _TABLE: Final[dict[str, tuple[Kind, Repeat | None, str]]] = {
         "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
     ),
 }
-_BY_STATUS: Final[dict[int, tuple[Kind, Repeat | None, str]]] = {
+# Products that check their parameters by themselves give the name of the one in the message, and one code for all:
+# `The input parameter "SecurityToken" that is mandatory for processing this request is not supplied.`
+_PARAMETERS: Final[Mapping[str, str]] = {
+    "securitytoken": "invalidsecuritytoken",
+    "accesskeyid": "invalidaccesskeyid",
+    "signature": "signaturedoesnotmatch",
+    "timestamp": "invalidtimestamp",
+}
+_NAMED_PARAMETER: Final = re.compile(
+    r"parameter\W{0,5}(securitytoken|accesskeyid|signature|timestamp)\b", re.IGNORECASE
+)
+_BY_STATUS: Final[dict[int, _Row]] = {
     400: (Kind.PARAMETER, None, _DEFECT),
     401: (Kind.AUTH, None, _PERMISSION),
     403: (Kind.AUTH, None, _PERMISSION),
@@ -121,19 +209,32 @@ _PREFIXES: Final = sorted((code[:-1] for code in _TABLE if code.endswith("*")), 
 _CANONICAL: Final = {code.lower(): code for code in METER_CODES}
 
 
-def classify(http_status: int, code: str) -> Meaning:
+def classify(http_status: int, code: str, message: str = "") -> Meaning:
     """What a failure means: by its code first, by its HTTP status second.
 
     `code` is the service's word, one of ours, or empty; it may hold anything. Throttling is normally HTTP 400 (official
-    SDK), so the status alone says little.
+    SDK), so the status alone says little. `message` is looked at for the parameter that MissingParameter and
+    InvalidParameter are about.
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
-    row = _TABLE.get(known) or next((_TABLE[f"{prefix}*"] for prefix in _PREFIXES if known.startswith(prefix)), None)
-    kind, repeat, advice = row or _by_status(http_status)
+    kind, repeat, advice = _row(_about(known, message)) or _by_status(http_status)
     if repeat is None:
         repeat = Repeat.BACK_OFF if kind in _REPEATED else Repeat.NEVER
     return Meaning(_CANONICAL.get(known, code), kind, repeat, advice)
+
+
+def _row(known: str) -> _Row | None:
+    return _TABLE.get(known) or next((_TABLE[f"{prefix}*"] for prefix in _PREFIXES if known.startswith(prefix)), None)
+
+
+def _about(known: str, message: str) -> str:
+    """The code that says more, where one for all parameters is about credentials or time."""
+    if known.startswith(("missingparameter", "invalidparameter")) and (named := _NAMED_PARAMETER.search(message)):
+        parameter = named[1].lower()
+        is_missing = known.startswith("missing") and parameter == "securitytoken"
+        return "missingsecuritytoken" if is_missing else _PARAMETERS[parameter]
+    return known
 
 
 def clean_code(code: str) -> str:
@@ -145,7 +246,7 @@ def _is_success(http_status: int) -> bool:
     return 200 <= http_status < 300  # noqa: PLR2004 - HTTP's own numbers
 
 
-def _by_status(http_status: int) -> tuple[Kind, Repeat | None, str]:
+def _by_status(http_status: int) -> _Row:
     if _is_success(http_status):
         return _TABLE[MALFORMED]
     if http_status >= 500:  # noqa: PLR2004 - HTTP's own number

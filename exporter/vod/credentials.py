@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.errors import CredentialsError, Kind
 from exporter.secret_files import read_secret
+from exporter.threads import SharedThreads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,9 @@ SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name 
 
 # Tokens are a few kB; whatever is larger is another file, and a log or a device should not be read to its end.
 _LARGEST_FILE: Final = 64 * 1024
+
+TIME_LIMIT: Final = 10.0
+"""Seconds that looking at a file may take."""
 
 _Signature = tuple[int, int, int, int]
 
@@ -113,16 +118,24 @@ class FileWatch:
 class SecretFile:
     """A file with one value; read again when its times, size or inode change. A newline at its end does not count."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT) -> None:
         self._path = Path(path)
+        self._time_limit = time_limit
         self._seen: _Signature | None = None
         self._value = ""
         self._watch = FileWatch(self._path)
+        self._threads: SharedThreads[tuple[_Signature, str]] = SharedThreads()
 
     async def read(self, *, again: bool = False) -> str:
-        """The file's value; looking at a file may block (network file systems), so a thread does it."""
-        seen = None if again else self._seen
-        self._seen, self._value = await asyncio.to_thread(self._look, seen, self._value)
+        """The file's value. Looking at a file may block for ever where it is on another machine: a thread does it."""
+        look = partial(self._look, None if again else self._seen, self._value)
+        try:
+            async with asyncio.timeout(self._time_limit):
+                self._seen, self._value = await self._threads.run(again, look, f"reading {self._path.name}")
+        except TimeoutError:
+            raise no_credentials(
+                f"cannot read credentials file {self._path}: no answer within {self._time_limit:g} s", _HUNG_FILE
+            ) from None
         return self._value
 
     async def changed(self) -> bool:
@@ -214,6 +227,7 @@ class FromEnvironment:
 
 
 _OTHERWISE: Final = "or name the credentials of the account in the configuration file."
+_HUNG_FILE: Final = "See whether the file system that it is on answers (a network file system, for example)."
 _MEND_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from exporter.errors import CredentialsError
+from exporter.threads import run_in_daemon_thread
 from exporter.vod.credentials import Credentials, FileWatch, no_credentials
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ JUST_NOW: Final = 10.0
 """Seconds: whoever finds keys of that age refused was refused with those before them."""
 
 _log = structlog.get_logger()
-
-T = TypeVar("T")
 
 
 class Fetched(Protocol):
@@ -158,7 +156,9 @@ class Refreshed:
             start = await (self._start.renew() if again else self._start.get())
         try:
             async with asyncio.timeout(self._time_limit):
-                return await _aside(lambda: self._look_and_fetch(start), f"credentials of {self._account}")
+                return await run_in_daemon_thread(
+                    lambda: self._look_and_fetch(start), f"credentials of {self._account}"
+                )
         except TimeoutError:
             raise no_credentials(
                 f"no credentials within {self._time_limit:g} s", "Check the network; it is tried again."
@@ -196,33 +196,3 @@ class Refreshed:
                 advice=failure.advice,
                 good_for=f"{left:.0f} s" if left < math.inf else "unknown",
             )
-
-
-async def _aside(work: Callable[[], T], name: str) -> T:
-    """The result of something that blocks, from a thread of its own.
-
-    Not one of the event loop's: the end of the program would wait for those, however long the network takes.
-    """
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def told(outcome: T | CredentialsError) -> None:
-        if result.done():
-            return
-        if isinstance(outcome, CredentialsError):
-            result.set_exception(outcome)
-        else:
-            result.set_result(outcome)
-
-    def run() -> None:
-        outcome: T | CredentialsError
-        try:
-            outcome = work()
-        except CredentialsError as error:
-            outcome = error
-        # Nobody listens any more where the loop is closed.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(told, outcome)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await result

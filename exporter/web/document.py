@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from exporter.errors import Problem
+from exporter.secret_files import may_be_secret
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -149,8 +150,9 @@ class Value:
             elif name in found:
                 self.mistakes.tell(key.start_mark, setting, "is given twice")
             elif allowed is not None and name not in allowed:
+                said = "***" if may_be_secret(name) else repr(name[:60])
                 self.mistakes.tell(
-                    key.start_mark, self.setting, f"{name[:60]!r} is no setting here (allowed: {', '.join(allowed)})"
+                    key.start_mark, self.setting, f"{said} is no setting here (allowed: {', '.join(allowed)})"
                 )
             else:
                 found[name] = Value(node, setting, self.mistakes)

@@ -27,6 +27,8 @@ PAGE_SIZE: Final = 100
 _PAGE_NO: Final = re.compile(rb"[?&]PageNo=(\d+)")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _END: Final = b"\r\n\r\n"
+_SAME: Final = b"25818875"
+_NUMBERS: Final = itertools.count()
 
 
 @contextlib.contextmanager
@@ -107,7 +109,8 @@ class _Connection(asyncio.Protocol):
                 return
             asked = _PAGE_NO.search(self._read, 0, head)
             self._read = self._read[end:]
-            reply = next(self._replies[int(asked[1]) - 1 if asked else 0])
+            # As the service, it gives each request a name of its own.
+            reply = next(self._replies[int(asked[1]) - 1 if asked else 0]).replace(_SAME, b"%08X" % next(_NUMBERS), 1)
             if self._latency:
                 asyncio.get_running_loop().call_later(self._latency, self._write, reply)
             else:

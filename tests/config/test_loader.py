@@ -431,3 +431,35 @@ def test_every_valid_configuration_means_what_it_says(
     data, queries = generated
 
     assert config(yaml.safe_dump(data, default_flow_style=in_brackets, allow_unicode=True)).core_queries() == queries
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "LTAI5tSecretSecret123456",
+        "wJalrXUtnFEMIK7MDENG/bPxRfiCYEXAMPLEKEY=",
+        "hunter2-hunter2",
+        "abcDEFghiJKLmno",
+        "p@ssw0rd",
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accounts: [{name: main, 'KEY': x}]\n" + MINIMAL,
+        "accounts: [{name: main, limits: {'KEY': x}}]\n" + MINIMAL,
+        "'KEY': x\n" + MINIMAL,
+        "queries: [{name: a, media: all, 'KEY': x}]\n",
+        "queries: [{name: a, media: all, dimensions: [{'KEY': x}]}]\n",
+    ],
+)
+def test_a_secret_that_is_the_name_of_a_setting_is_not_shown(text: str, secret: str) -> None:
+    (error,) = errors(text.replace("KEY", secret))
+    assert secret not in error
+    assert "***: is not a setting here" in error
+
+
+@pytest.mark.parametrize("name", ["evrey", "media_ids", "maxRetries", "days-ago", "QUERIES", "Interval", "a1"])
+def test_a_name_that_is_made_of_words_is_shown(name: str) -> None:
+    (error,) = errors(f"queries: [{{name: a, media: all, {name}: x}}]\n")
+    assert f"queries[0].{name}: is not a setting here" in error

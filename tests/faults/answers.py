@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.faults.fault import Family, Fault, NotMet
-from tests.faults.service import to_json
+from tests.faults.service import request_id, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ async def _rows(exchange: Exchange, *, change: Callable[[Payload], Payload]) -> 
 
 
 async def _list(exchange: Exchange, *, empty: dict[str, Any]) -> Payload:
-    payload = {"RequestId": "REQ", "TotalCount": 0, **empty}
+    payload = {"RequestId": request_id(), "TotalCount": 0, **empty}
     await exchange.send("200 OK", {}, to_json(payload))
     return payload
 

@@ -94,6 +94,8 @@ class Fault:
     * `stalls`: somebody is kept waiting until it times out.
     * `large`: it makes for megabytes, so memory is watched. `endless`: it makes for thousands of calls.
     * `tls`: it is one of an endpoint that speaks TLS.
+    * `unanswered`: the connection ends before a byte of the answer. What was kept is then replaced, once in a call and
+      without being counted, so one request more may arrive.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Fault:
     large: bool = False
     endless: bool = False
     tls: bool = False
+    unanswered: bool = False
 
     @property
     def refuses(self) -> bool:

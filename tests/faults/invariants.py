@@ -148,7 +148,8 @@ def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
     failed = sum(errors.values())
     met = bool(evidence.met) or (fault.trouble is not Trouble.NONE and sent > 0)
     yield None if met else "the fault was never met, so nothing is proved"
-    yield None if sent >= len(evidence.asked) or evidence.cut else f"{sent} sent, {len(evidence.asked)} arrived"
+    most = sent + (len(set(evidence.met)) if fault.unanswered else 0)
+    yield None if most >= len(evidence.asked) or evidence.cut else f"{sent} sent, {len(evidence.asked)} arrived"
     if fault.trouble is Trouble.NONE:
         yield None if failed <= len(evidence.met) else f"{failed} counted, {len(evidence.met)} met the fault"
     if fault.sure and not evidence.cut:
@@ -167,12 +168,13 @@ def asked_no_more_than_allowed(evidence: Evidence) -> Iterator[str | None]:
     """No call is tried more often than its code allows, no wait is longer than five minutes, calls are bounded."""
     fault = evidence.case.fault
     tried = Counter(call for call in evidence.met if call.date)
-    allowed = fault.attempts * (2 if evidence.cut else 1)
+    once_more = 1 if fault.unanswered else 0
+    allowed = (fault.attempts + once_more) * (2 if evidence.cut else 1)
     if fault.refuses:
         for call, times in tried.items():
             yield None if times <= allowed else f"{call} was tried {times} times, allowed are {allowed}"
         if not evidence.cut and tried:
-            right = max(tried.values()) == fault.attempts
+            right = fault.attempts <= max(tried.values()) <= fault.attempts + once_more
             yield None if right else f"every call was tried {max(tried.values())} times, not {fault.attempts}"
     for call in evidence.asked:
         yield None if call.path == "/" else f"something else was asked for: {call.path}"

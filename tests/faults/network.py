@@ -55,6 +55,13 @@ async def _raw(exchange: Exchange, *, data: bytes) -> None:
     exchange.close()
 
 
+async def _wrapped(exchange: Exchange, *, head: str) -> None:
+    """The right answer after a head that is not to be believed."""
+    body = to_json(exchange.payload)
+    await exchange.raw(head.format(len(body)).encode() + body)
+    exchange.close()
+
+
 async def _nothing(exchange: Exchange) -> None:
     await exchange.raw(b"HTTP/1.1 204 No Content\r\n\r\n")
 
@@ -115,8 +122,9 @@ def _fault(
     attempts: int = 4,
     stalls: bool = False,
     large: bool = False,
+    unanswered: bool = False,
 ) -> Fault:
-    return Fault(name, Family.NETWORK, counted, attempts, act, stalls=stalls, large=large)
+    return Fault(name, Family.NETWORK, counted, attempts, act, stalls=stalls, large=large, unanswered=unanswered)
 
 
 def _trouble(trouble: Trouble, *, tls: bool = False, name: str = "") -> Fault:
@@ -131,11 +139,11 @@ def faults() -> tuple[Fault, ...]:
     """All of them."""
     head, half_head = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Le"
     stages = [
-        _fault("reset before the headers", _CONNECT, partial(_break, reset=True)),
+        _fault("reset before the headers", _CONNECT, partial(_break, reset=True), unanswered=True),
         _fault("reset within the headers", _CONNECT, partial(_break, head=half_head, reset=True)),
         _fault("reset after the headers", _CONNECT, partial(_break, head=head, reset=True)),
         _fault("reset in the body", _CONNECT, partial(_break, share=0.5, reset=True)),
-        _fault("closed before the headers", _CONNECT, partial(_break, reset=False)),
+        _fault("closed before the headers", _CONNECT, partial(_break, reset=False), unanswered=True),
         _fault("closed within the headers", _CONNECT, partial(_break, head=half_head, reset=False)),
         _fault("closed after the headers", _CONNECT, partial(_break, head=head, reset=False)),
         _fault("closed in the body", _CONNECT, partial(_break, share=0.99, reset=False)),
@@ -146,13 +154,13 @@ def faults() -> tuple[Fault, ...]:
         _fault("a byte now and then", _TIMEOUT, _drip, stalls=True),
     ]
     http = [
-        _fault("not HTTP", _CONNECT, partial(_raw, data=b"SSH-2.0-OpenSSH_9.2\r\n\r\n")),
-        _fault("two lengths", _CONNECT, partial(_raw, data=head[:-2] + b"Content-Length: 5\r\n\r\n")),
-        _fault("a length below zero", _CONNECT, partial(_raw, data=head.replace(b"900", b"-9"))),
-        _fault("headers without end", _CONNECT, partial(_raw, data=head[:-2] + b"X: " + b"x" * 1_000_000)),
+        _fault("not HTTP", _MALFORMED, partial(_raw, data=b"SSH-2.0-OpenSSH_9.2\r\n\r\n")),
+        _fault("two lengths", _MALFORMED, partial(_raw, data=head[:-2] + b"Content-Length: 5\r\n\r\n")),
+        _fault("a length below zero", _MALFORMED, partial(_raw, data=head.replace(b"900", b"-9"))),
+        _fault("headers without end", _MALFORMED, partial(_raw, data=head[:-2] + b"X: " + b"x" * 1_000_000)),
         _fault(
             "chunks that lie",
-            _CONNECT,
+            _MALFORMED,
             partial(_raw, data=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
         ),
         *(
@@ -160,6 +168,15 @@ def faults() -> tuple[Fault, ...]:
             for status in (301, 302, 307, 308)
         ),
         _fault("no content", _MALFORMED, _nothing),
+        _fault("line feeds alone", _MALFORMED, partial(_wrapped, head="HTTP/1.1 200 OK\nContent-Length: {}\n\n")),
+        _fault(
+            "a folded header",
+            _MALFORMED,
+            partial(_wrapped, head="HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: {}\r\n\r\n"),
+        ),
+        _fault("HTTP/2.0", _MALFORMED, partial(_wrapped, head="HTTP/2.0 200 OK\r\nContent-Length: {}\r\n\r\n")),
+        _fault("206", _MALFORMED, partial(_wrapped, head="HTTP/1.1 206 Part\r\nContent-Length: {}\r\n\r\n")),
+        _fault("203", _MALFORMED, partial(_wrapped, head="HTTP/1.1 203 Changed\r\nContent-Length: {}\r\n\r\n")),
     ]
     bodies = [
         _fault("100 MB announced", _MALFORMED, partial(_pour, status="200 OK", announced=True), large=True),
@@ -176,6 +193,10 @@ def faults() -> tuple[Fault, ...]:
         _fault("right but called an image", None, partial(_right, headers={"Content-Type": "image/png"}), attempts=1),
         _fault("right and gzip", None, partial(_right, headers={"Content-Encoding": "gzip"}, zipped=True), attempts=1),
         _fault("right and chunked", None, _chunked, attempts=1),
+        _fault(
+            "right and x-gzip", None, partial(_right, headers={"Content-Encoding": "x-gzip"}, zipped=True), attempts=1
+        ),
+        _fault("right with a header of 9 kB", None, partial(_right, headers={"X-Long": "x" * 9_000}), attempts=1),
         _fault("right until closed", None, _until_closed, attempts=1),
     ]
     connections = [

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
 
 from exporter.core.model import Measure
 from exporter.simulator.catalogue import Catalogue, Order, progress
@@ -70,7 +71,7 @@ class Exchange:
         self.writer = writer
 
     async def send(self, status: str, headers: Mapping[str, str], body: bytes) -> None:
-        given = {"Content-Length": str(len(body)), "x-acs-request-id": "REQ", **headers}
+        given = {"Content-Length": str(len(body)), "x-acs-request-id": request_id(), **headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
         await self.raw(f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + body)
 
@@ -272,7 +273,7 @@ class Service:
             rows = list(_listed(self._media, day, order, now))
         first = (call.page - 1) * call.size
         return {
-            "RequestId": "REQ",
+            "RequestId": request_id(),
             "TotalCount": len(rows),
             "PageNo": call.page,
             "PageSize": call.size,
@@ -282,6 +283,11 @@ class Service:
     def listed(self, date: str) -> list[Payload]:
         """Every row of a date as it is said now, most played first."""
         return list(_listed(self._media, _day(date), Order(Measure.PLAYS, descending=True), self._now()))
+
+
+def request_id() -> str:
+    """A name for a request that none before it has had, as the service gives them."""
+    return str(uuid4())
 
 
 def _day(date: str) -> date_:

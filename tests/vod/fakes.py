@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from exporter.errors import Kind
+    from exporter.vod.redaction import Secrets
 
 START = 1_700_000_000.0  # 2023-11-15 06:13:20 UTC+8
 KEY = Credentials("key-id", "key-secret")
@@ -165,11 +166,11 @@ class World:
         endpoint: str = ENDPOINT,
         timeout: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.clock = Clock()
         self.meter = FakeMeter()
         self.source = source or FakeSource()
-        clocks = {"now": self.clock.now, "monotonic": self.clock.monotonic}
         self.limits = Limits(
             "main",
             requests_per_second=rate,
@@ -189,10 +190,12 @@ class World:
             timeout=timeout,
             meter=self.meter,
             transport=transport or httpx.MockTransport(service),
+            secrets=secrets,
             sleep=self.clock.sleep,
             random=lambda: RAND,
             nonce=lambda: f"nonce-{next(nonces)}",
-            **clocks,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import zlib
 from itertools import repeat
 from typing import TYPE_CHECKING, NoReturn
@@ -22,6 +23,7 @@ from exporter.errors import (
 from exporter.vod.client import Client
 from exporter.vod.credentials import Credentials, FromEnvironment
 from exporter.vod.limits import Turn
+from exporter.vod.redaction import Secrets
 from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR
 from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, ok, refusal
 
@@ -595,11 +597,94 @@ async def test_nonces_are_those_that_were_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(httpx.ReadError("reset by peer"), "reset by peer"), (httpx.ReadError(""), "ReadError")]
+    ("error", "said"),
+    [
+        (httpx.ReadError("raw text"), "the connection was closed before the answer"),
+        (httpx.ConnectError("[Errno 111] raw text"), "cannot connect"),
+        (httpx.RemoteProtocolError("raw text"), "the connection was closed in the middle of the answer"),
+        (OSError(5, "raw text"), "the connection was closed before the answer"),
+        (UnicodeError("raw text"), "the connection was closed before the answer"),
+    ],
 )
-async def test_without_an_answer_it_is_said_why(error: Exception, said: str) -> None:
+async def test_without_an_answer_it_is_said_why_and_no_text_of_a_library_is_shown(error: Exception, said: str) -> None:
     async with World(Service(error)) as world:
-        assert (await failing(world)).message == f"no answer from vod.cn-shanghai.aliyuncs.com: {said}"
+        failure = await failing(world)
+        assert failure.message == f"no answer from vod.cn-shanghai.aliyuncs.com: {said}"
+        assert failure.advice
+
+
+def page_of(request_id: str) -> httpx.Response:
+    return ok(f'{{"RequestId":"{request_id}","TotalCount":0}}'.encode())
+
+
+async def test_an_answer_that_was_the_answer_to_another_question_is_not_believed() -> None:
+    async with World(Service(page_of("ID-1"), page_of("ID-1"), page_of("ID-2"))) as world:
+        await world.run(PlayDate="20231114")
+        assert b"ID-2" in await world.run(PlayDate="20231113")
+        assert world.meter.failed == [("malformed", "malformed")]
+
+
+async def test_an_answer_that_always_comes_too_late_is_never_believed() -> None:
+    async with World(Service(page_of("ID-1"))) as world:
+        await world.run(PlayDate="20231114")
+        error = await failing(world, PlayDate="20231113")
+        assert error.message.startswith("the answer to an earlier request arrived again (request ID ID-1)")
+        assert error.request_id == "ID-1"
+
+
+async def test_the_name_of_a_request_in_the_headers_counts_where_the_body_has_none() -> None:
+    answer = httpx.Response(200, content=b"{}", headers={"x-acs-request-id": "ID-1"})
+    async with World(Service(answer)) as world:
+        await world.run(PlayDate="20231114")
+        await failing(world, PlayDate="20231113")
+
+
+async def test_answers_without_a_name_and_the_same_answer_to_the_same_question_are_believed() -> None:
+    async with World(Service(ok(b"{}"))) as world:
+        for date in ("20231114", "20231113"):
+            await world.run(PlayDate=date)
+        assert world.meter.failed == []
+    async with World(Service(page_of("ID-1"))) as world:
+        for _ in range(2):
+            await world.run(PlayDate="20231114")
+        assert world.meter.failed == []
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 206, 226])
+async def test_only_http_200_is_a_whole_answer(status: int) -> None:
+    async with World(Service(httpx.Response(status, content=b"{}"), ok())) as world:
+        assert await world.run() == b"fine"
+        assert world.meter.failed == [("malformed", "malformed")]
+
+
+@pytest.mark.parametrize("encoding", ["x-gzip", "X-GZIP", "gzip", "GZip", "identity, gzip"])
+async def test_gzip_is_read_by_each_of_its_names(encoding: str) -> None:
+    answer = httpx.Response(200, headers={"content-encoding": encoding}, stream=Pieces([gzip.compress(b"fine")]))
+
+    async def service(_: httpx.Request) -> httpx.Response:
+        return answer
+
+    async with World(service) as world:
+        assert await world.run() == b"fine"
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip, x-cipher", "zstd"])
+async def test_an_encoding_that_was_not_asked_for_is_not_read(encoding: str) -> None:
+    async def service(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": encoding}, stream=Pieces([b"{}"]))
+
+    async with World(service) as world:
+        error = await failing(world)
+        assert (error.code, "gzip" in error.message) == ("malformed", True)
+
+
+async def test_a_secret_of_another_account_is_hidden_too() -> None:
+    secrets = Secrets()
+    secrets.add("token/of+another==")
+    told = "token/of+another== token%2Fof%2Banother%3D%3D"
+    async with World(Service(refusal(403, "Forbidden.RAM", told)), secrets=secrets) as world:
+        error = await failing(world)
+        assert error.message == "*** ***"
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -651,4 +736,4 @@ async def test_what_cannot_be_unpacked_is_said_to_be_so_and_not_believed() -> No
     async with World(service) as world:
         answer = await failing(world)
         assert answer.code == "malformed"
-        assert answer.message.startswith("the answer cannot be decompressed: ")
+        assert answer.message == "the answer cannot be decompressed"

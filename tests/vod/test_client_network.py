@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import socket
+import ssl
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
@@ -19,6 +23,7 @@ from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -137,8 +142,12 @@ async def test_answers(conversation: Conversation) -> None:
         (says(b"200 OK", PAGE[:20], length=len(PAGE)), ("connect", "transport")),
         (says(b"200 OK", PAGE[:-5]), ("malformed", "malformed")),
         (says(b"200 OK"), ("malformed", "malformed")),
-        (raw(b"\x16\x03\x01garbage\r\n\r\n"), ("connect", "transport")),
-        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"), ("connect", "transport")),
+        (raw(b"\x16\x03\x01garbage\r\n\r\n"), ("malformed", "malformed")),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"), ("malformed", "malformed")),
+        (raw(b"HTTP/1.1 200 OK\nContent-Length: 49\n\n" + PAGE), ("malformed", "malformed")),
+        (raw(b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 49\r\n\r\n" + PAGE), ("malformed", "malformed")),
+        (raw(b"HTTP/2.0 200 OK\r\nContent-Length: 49\r\n\r\n" + PAGE), ("malformed", "malformed")),
+        (says(b"206 Partial Content", PAGE), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", b"not gzip"), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-10]), ("malformed", "malformed")),
         (says(b"500 Oops\r\nContent-Encoding: gzip", b"not gzip"), ("http_500", "server")),
@@ -155,6 +164,10 @@ async def test_answers(conversation: Conversation) -> None:
         "empty",
         "garbage",
         "two lengths",
+        "line feeds alone",
+        "a folded header",
+        "HTTP/2.0",
+        "206",
         "not gzip",
         "truncated gzip",
         "error that is not gzip",
@@ -178,7 +191,10 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
 
     async def given_up() -> None:
         async with serving(too_long) as endpoint, asking(endpoint) as (client, meter):
-            with pytest.raises(UpstreamError, match=r"^no complete answer within 300 s$") as caught:
+            with pytest.raises(
+                UpstreamError,
+                match=r"^no complete answer from [0-9.:]+ within 300 s: waited for the (end of the )?answer$",
+            ) as caught:
                 await client.call("Ask", "1", {}, decode)
             assert caught.value.code == "timeout"
             assert meter.failed == [("timeout", "transport")] * 4
@@ -237,15 +253,44 @@ async def test_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("HTTPS_PROXY", "gopher://127.0.0.1:1"), ("SSL_CERT_FILE", "/nonexistent.pem")]
+    ("variable", "value", "said"),
+    [
+        ("HTTPS_PROXY", "gopher://127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy like "),
+        ("ALL_PROXY", "socks5://127.0.0.1:1", "ALL_PROXY names a SOCKS proxy, which is not supported: "),
+        ("SSL_CERT_FILE", "/nonexistent.pem", "SSL_CERT_FILE names '/nonexistent.pem', which cannot be read: No such "),
+        ("SSL_CERT_FILE", "/", "SSL_CERT_FILE names '/', which cannot be read: Is a directory"),
+        ("SSL_CERT_FILE", "/dev/null", "SSL_CERT_FILE names '/dev/null', which holds no certificates in PEM form"),
+        ("SSL_CERT_DIR", "/nonexistent", "SSL_CERT_DIR names '/nonexistent', which is not a directory"),
+    ],
 )
 async def test_settings_of_the_environment_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(StartError) as caught:
+        async with asking("https://vod.cn-shanghai.aliyuncs.com"):
+            pass
+    assert str(caught.value).startswith(f"account main: {said}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks://127.0.0.1:1/"),
+        ("HTTPS_PROXY", "nonsense://"),
+        ("FTP_PROXY", "nonsense://"),
+        ("NO_PROXY", "localhost,fd00::/8,[::1]:x,://,10.0.0.0/99"),
+    ],
+)
+async def test_variables_that_do_not_matter_are_not_read(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(StartError, match=r"^account main: the proxy or certificate settings"):
-        async with asking("https://vod.cn-shanghai.aliyuncs.com"):
-            pass
+    async with serving(GOOD) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        async with asking("http://vod.example.invalid") as (client, _):
+            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
 
 
 def test_world_is_offline() -> None:
@@ -307,6 +352,237 @@ async def test_by_a_proxy_the_same_failures_are_the_same(
             assert set(meter.failed) == {failed}
 
 
+async def tunnels(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, head: bytes) -> None:
+    """As a proxy, to the port that CONNECT names on this machine."""
+    port = int(head.split(b" ")[1].rpartition(b":")[2])
+    there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            sink.write(data)
+        sink.close()
+
+    try:
+        await asyncio.gather(carry(reader, there_writer), carry(there_reader, writer))
+    finally:
+        there_writer.transport.abort()
+
+
+@asynccontextmanager
+async def proxying(
+    respond: Callable[..., Awaitable[None]], context: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """The port of a proxy that does this, and the heads that it has received."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            await respond(reader, writer, head=heads[-1])
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1], heads
+
+
+@asynccontextmanager
+async def over_tls(certificate: trustme.LeafCert, conversation: Conversation = GOOD) -> AsyncIterator[int]:
+    """The port of an endpoint that speaks TLS."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await conversation(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+AUTHORITY = trustme.CA(organization_name="Corporate Proxy CA")
+ENDPOINT_NAME = "vod.example.invalid"
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the authority of these tests trusted."""
+    file = tmp_path / "authority.pem"
+    AUTHORITY.cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_an_encrypted_endpoint_is_asked_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    context = None
+    if scheme == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+    async with over_tls(AUTHORITY.issue_cert(ENDPOINT_NAME)) as port, proxying(tunnels, context) as (proxy, heads):
+        monkeypatch.setenv("https_proxy", f"{scheme}://user:p%40ss/#?w@127.0.0.1:{proxy}")
+        async with asking(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
+            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+            assert meter.failed == []
+    encoded = base64.b64encode(b"user:p@ss/#?w")
+    place = b"%b:%d" % (ENDPOINT_NAME.encode(), port)
+    assert heads == [
+        b"CONNECT %b HTTP/1.1\r\nHost: %b\r\nProxy-Authorization: Basic %b\r\n\r\n" % (place, place, encoded)
+    ]
+
+
+def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
+    """A proxy that repeats what it was sent."""
+
+    async def respond(_: asyncio.StreamReader, writer: asyncio.StreamWriter, *, head: bytes) -> None:
+        body = b'{"Code":"%b","Message":"%b"}' % (head[-60:].strip(), head.replace(b"\r\n", b" "))
+        writer.write(b"HTTP/1.1 %b %b\r\nContent-Length: %d\r\n\r\n%b" % (status, head.split()[-1], len(body), body))
+
+    return respond
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (b"407", "the proxy wants other credentials (HTTP 407)"),
+        (b"403", "the proxy does not allow this endpoint (HTTP 403)"),
+        (b"502", "the proxy did not connect (HTTP 502)"),
+    ],
+)
+async def test_a_proxy_that_does_not_connect_is_named_and_shows_no_credentials(
+    monkeypatch: pytest.MonkeyPatch, status: bytes, said: str
+) -> None:
+    async with proxying(refuses(status)) as (port, _):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
+        async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
+            with pytest.raises(UpstreamError) as caught:
+                await client.call("Ask", "1", {}, decode)
+        place = f"{ENDPOINT_NAME}:443 through proxy 127.0.0.1:{port} (HTTPS_PROXY)"
+        assert caught.value.message == f"no answer from {place}: {said}"
+        assert caught.value.code == "connect"
+
+
+@pytest.mark.parametrize("status", [b"407", b"400", b"200"])
+async def test_what_a_proxy_repeats_of_its_credentials_is_hidden(
+    monkeypatch: pytest.MonkeyPatch, status: bytes
+) -> None:
+    async with proxying(refuses(status)) as (port, heads):
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
+        async with asking(f"http://{ENDPOINT_NAME}") as (client, meter):
+            with pytest.raises(UpstreamError) as caught:
+                await client.call("Ask", "1", {}, decode)
+        encoded = base64.b64encode(b"user:hunter22").decode()
+        assert encoded.encode() in heads[0]
+        told = f"{caught.value} {caught.value.code} {caught.value.request_id} {meter.failed}"
+        assert encoded.rstrip("=") not in told
+        assert "hunter22" not in told
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize(
+    ("names", "options", "said"),
+    [
+        (["127.0.0.1"], {"not_after": datetime(2020, 1, 1, tzinfo=UTC)}, "it has expired"),
+        (
+            ["127.0.0.1"],
+            {"not_before": datetime(2090, 1, 1, tzinfo=UTC), "not_after": datetime(2091, 1, 1, tzinfo=UTC)},
+            "it is not yet valid",
+        ),
+        (["other.example"], {}, "it is for another address"),
+    ],
+)
+async def test_a_certificate_that_is_refused_is_described(names: list[str], options: dict[str, Any], said: str) -> None:
+    async with (
+        over_tls(AUTHORITY.issue_cert(*names, **options)) as port,
+        asking(f"https://127.0.0.1:{port}") as (client, _),
+    ):
+        with pytest.raises(UpstreamError) as caught:
+            await client.call("Ask", "1", {}, decode)
+    begin = (
+        f"no answer from 127.0.0.1:{port}: TLS handshake with the endpoint: its certificate is refused: {said}; issuer "
+    )
+    assert caught.value.message.startswith(f'{begin}"Corporate Proxy CA", subject "')
+    assert names[0] in caught.value.message
+
+
+async def test_an_authority_that_is_not_trusted_is_named_and_so_is_the_variable() -> None:
+    async with over_tls(AUTHORITY.issue_cert("127.0.0.1")) as port, asking(f"https://127.0.0.1:{port}") as (client, _):
+        with pytest.raises(UpstreamError) as caught:
+            await client.call("Ask", "1", {}, decode)
+    assert 'by an authority that is not trusted here; issuer "Corporate Proxy CA"' in caught.value.message
+    assert "SSL_CERT_FILE" in caught.value.advice
+
+
+async def test_a_certificate_that_is_its_own_authority_is_said_to_be_so() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own = AUTHORITY.cert_pem
+    with own.tempfile() as certificate, AUTHORITY.private_key_pem.tempfile() as key:
+        context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(GOOD, "127.0.0.1", 0, ssl=context)
+    async with server, asking(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
+        with pytest.raises(UpstreamError, match="signed by itself or by an authority that is not trusted"):
+            await client.call("Ask", "1", {}, decode)
+
+
+async def test_a_name_that_is_not_known() -> None:
+    async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
+        with pytest.raises(UpstreamError) as caught:
+            await client.call("Ask", "1", {}, decode)
+    said = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
+    assert caught.value.message.startswith(said)
+
+
+async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
+    opened = 0
+
+    async def closes_when_asked_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE.replace(b'"R"', b'"%d"' % opened))
+        )
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with serving(closes_when_asked_again) as endpoint, asking(endpoint) as (client, meter):
+        for number in range(1, 4):
+            assert (await client.call("Ask", "1", {}, decode)).request_id == str(number)
+        assert (meter.sent, meter.failed, meter.retries) == (3, [], 0)
+
+
+async def test_a_copy_that_arrives_after_the_next_question_is_not_its_answer() -> None:
+    def page(number: int) -> bytes:
+        body = b'{"RequestId":"ID-%d","TotalCount":%d,"QoeInfoList":[]}' % (number, number)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    answered = 0
+
+    async def one_behind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        answered += 1
+        first = answered
+        writer.write(page(first))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(page(first))
+        await reader.read()
+
+    async with serving(one_behind) as endpoint, asking(endpoint) as (client, meter):
+        totals = [(await client.call("Ask", "1", {"PlayDate": str(day)}, decode)).total_count for day in range(3)]
+        assert totals == [1, 2, 3]
+        assert meter.failed == [("malformed", "malformed")] * 2
+        same = [(await client.call("Ask", "1", {"PlayDate": "2"}, decode)).total_count for _ in range(2)]
+        assert same == [4, 5], "a copy is not taken for an answer even to the same question"
+
+
 async def test_by_a_proxy_as_many_are_asked_at_once_as_the_account_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     many, there, all_there = 101, 0, asyncio.Event()
 
@@ -316,7 +592,8 @@ async def test_by_a_proxy_as_many_are_asked_at_once_as_the_account_allows(monkey
         if there == many:
             all_there.set()
         await all_there.wait()
-        await GOOD(reader, writer)
+        await says(b"200 OK", PAGE.replace(b'"R"', b'"R-%d"' % there))(reader, writer)
+        there += 1
 
     async with serving(waits_for_all) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)

@@ -65,6 +65,35 @@ def test_the_five_codes_of_the_page() -> None:
         (504, "Unheard.Of", Kind.SERVER, BACK_OFF),
         (200, "Unheard.Of", Kind.MALFORMED, BACK_OFF),
         (302, "Unheard.Of", Kind.OTHER, NEVER),
+        # One cause has many names.
+        (400, "MissingSecurityToken", Kind.AUTH, NEVER),
+        (400, "InvalidStsToken.Malformed", Kind.AUTH, RENEWED),
+        (403, "SecurityTokenExpired", Kind.AUTH, RENEWED),
+        (400, "ExpiredToken", Kind.AUTH, RENEWED),
+        (400, "InvalidAccessKeyId", Kind.AUTH, NEVER),
+        (403, "InvalidAccessKey.NotFound", Kind.AUTH, NEVER),
+        (400, "InvalidAccessKeySecret", Kind.AUTH, NEVER),
+        (400, "MissingAccessKeyId", Kind.AUTH, NEVER),
+        (403, "NoEnabledAccessKey", Kind.AUTH, NEVER),
+        (403, "Forbidden.AccessKey", Kind.AUTH, NEVER),
+        (400, "InvalidSignature", Kind.AUTH, NEVER),
+        (400, "InvalidSignatureMethod", Kind.AUTH, NEVER),
+        (400, "MissingSignature", Kind.AUTH, NEVER),
+        (400, "InvalidTimeStamp.Format", Kind.CLOCK, NEVER),
+        (400, "IllegalTimestamp", Kind.CLOCK, NEVER),
+        (403, "RequestTimeTooSkewed", Kind.CLOCK, NEVER),
+        (403, "Forbedden.NotSupportRAM", Kind.AUTH, NEVER),
+        (400, "NoPermission.System", Kind.AUTH, NEVER),
+        (400, "AccessDenied", Kind.AUTH, NEVER),
+        (400, "ActionUnauthorized", Kind.AUTH, NEVER),
+        (400, "Unauthorized.Operation", Kind.AUTH, NEVER),
+        (400, "Arrearage", Kind.AUTH, NEVER),
+        (400, "InsufficientBalance", Kind.AUTH, NEVER),
+        (400, "InvalidAccountStatus.NotEnoughBalance", Kind.AUTH, NEVER),
+        (400, "ServiceNotOpen", Kind.AUTH, NEVER),
+        (400, "InternalServerError", Kind.SERVER, BACK_OFF),
+        (400, "SystemError.Busy", Kind.SERVER, BACK_OFF),
+        (400, "FlowControl.Api", Kind.THROTTLED, BACK_OFF),
         # Ours.
         (0, "timeout", Kind.TRANSPORT, BACK_OFF),
         (0, "connect", Kind.TRANSPORT, BACK_OFF),
@@ -110,6 +139,51 @@ def test_advice_says_what_to_do() -> None:
     assert "clock" in classify(400, "InvalidTimeStamp.Expired").advice
     assert "overdue" in classify(403, "OperationDenied.Suspended").advice
     assert "limits.requests_per_second" in classify(400, "Throttling").advice
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("MissingSecurityToken", "begins with STS."),
+        ("InvalidAccessKeyId.Inactive", "enabled"),
+        ("SignatureDoesNotMatch", "secret"),
+        ("IllegalTimestamp", "clock"),
+        ("Forbidden.RAM", "RAM action"),
+        ("Forbidden.RiskControl", "risk control"),
+        ("Forbidden.UserVerification", "verification"),
+        ("Forbidden.IpNotAllowed", "address"),
+        ("AccessKeyNetworkPolicy.Denied", "address"),
+        ("InsufficientBalance", "overdue"),
+        ("Forbidden.AccountInDebt", "overdue"),
+        ("InvalidStatus.Arrearage", "overdue"),
+        ("OperationDenied", "Activate"),
+    ],
+)
+def test_advice_names_the_cause(code: str, says: str) -> None:
+    assert says in classify(400, code).advice
+
+
+@pytest.mark.parametrize(
+    ("code", "parameter", "kind", "repeat"),
+    [
+        ("MissingParameter", "SecurityToken", Kind.AUTH, NEVER),
+        ("MissingParameter", "AccessKeyId", Kind.AUTH, NEVER),
+        ("MissingParameter", "Signature", Kind.AUTH, NEVER),
+        ("MissingParameter", "TimeStamp", Kind.CLOCK, NEVER),
+        ("InvalidParameter", "SecurityToken.Expired", Kind.AUTH, RENEWED),
+        ("InvalidParameter.Format", "Timestamp", Kind.CLOCK, NEVER),
+        ("MissingParameter", "PageNo", Kind.PARAMETER, NEVER),
+        ("InvalidParameter", "SignatureVersion", Kind.PARAMETER, NEVER),
+        ("Meter.ParamError", "SecurityToken", Kind.PARAMETER, NEVER),
+        ("Throttling", "Timestamp", Kind.THROTTLED, BACK_OFF),
+    ],
+)
+def test_one_code_for_all_parameters_is_read_with_its_message(
+    code: str, parameter: str, kind: Kind, repeat: Repeat
+) -> None:
+    message = f'The input parameter "{parameter}" that is mandatory for processing this request is not supplied.'
+    meaning = classify(400, code, message)
+    assert (meaning.code, meaning.kind, meaning.repeat) == (code, kind, repeat)
 
 
 @given(st.integers(100, 599), st.text())

@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +21,7 @@ from exporter.vod.credentials import (
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
+
 
 ID = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 SECRET = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
@@ -334,3 +336,30 @@ async def test_what_is_in_no_file_never_changes() -> None:
     for source in (FromEnvironment(environ), parts):
         await source.get()
         assert not await source.changed()
+
+
+async def test_a_file_that_hangs_is_an_error_in_time_and_takes_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, hang, looked, known = tmp_path / "secret", threading.Event(), 0, Path.stat
+    file.write_text("secret")
+
+    def stat(self: Path) -> os.stat_result:
+        nonlocal looked
+        looked += 1
+        hang.wait(60)
+        return known(self)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    secret = SecretFile(file, time_limit=0.01)
+    try:
+        for _ in range(3):
+            with pytest.raises(CredentialsError, match=r"secret: no answer within 0\.01 s$") as caught:
+                await secret.read()
+            assert "file system" in caught.value.advice
+        assert looked == 1
+    finally:
+        hang.set()
+    monkeypatch.undo()
+    patient = SecretFile(file)
+    assert await patient.read() == "secret"

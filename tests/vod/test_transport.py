@@ -13,11 +13,14 @@ import pytest
 import trustme
 
 from exporter.vod import transport as transports
-from exporter.vod.transport import CHUNK_BYTES, Connections, Direct
+from exporter.vod.network_errors import ConnectionLost, NetworkError
+from exporter.vod.resolver import Resolver
+from exporter.vod.routes import Route
+from exporter.vod.transport import CHUNK_BYTES, Connections, TransportSender
 from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Generator
 
     from tests.vod.servers import Conversation
 
@@ -53,23 +56,42 @@ async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
         yield server, f"https://127.0.0.1:{port}/"
 
 
+class ToAnywhere(httpx.AsyncBaseTransport):
+    """Connections to the host of the first request, whose port no test knows before."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context or ssl.create_default_context()
+        self._connections: Connections | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._connections is None:
+            url = request.url
+            route = Route(url.scheme, url.host, url.port or 0, None, self._context, Resolver())
+            self._connections = Connections(route)
+        return await self._connections.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        if self._connections is not None:
+            await self._connections.aclose()
+
+
 @pytest.fixture
-async def connections() -> AsyncIterator[Connections]:
+async def connections() -> AsyncIterator[ToAnywhere]:
     context = ssl.create_default_context()
     AUTHORITY.configure_trust(context)
-    transport = Connections(context)
+    transport = ToAnywhere(context)
     yield transport
     await transport.aclose()
 
 
-async def fetched(connections: Connections, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+async def fetched(connections: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
     response = await connections.handle_async_request(request)
     body = b"".join([chunk async for chunk in response.aiter_raw()])
     await response.aclose()
     return response, body
 
 
-async def test_what_was_signed_is_sent_byte_for_byte_and_nothing_is_added(connections: Connections) -> None:
+async def test_what_was_signed_is_sent_byte_for_byte_and_nothing_is_added(connections: ToAnywhere) -> None:
     async with serving(replied(b"{}")) as (server, url):
         request = httpx.Request("POST", f"{url}?MediaId=a%20b%2B%2A~%E4%BD%A0&T=%7E", headers={"x-acs-Action": "A b"})
         await fetched(connections, request)
@@ -81,7 +103,7 @@ async def test_what_was_signed_is_sent_byte_for_byte_and_nothing_is_added(connec
         assert sorted(headers, key=str.lower) == ["Content-Length: 0", f"Host: {authority}", "x-acs-Action: A b"]
 
 
-async def test_the_answer_comes_as_it_was_sent(connections: Connections) -> None:
+async def test_the_answer_comes_as_it_was_sent(connections: ToAnywhere) -> None:
     answer = replied(b"\x1f\x8b not gzip", b"Content-Encoding: gzip", b"X-Twice: 1", b"X-Twice: 2", b"Set-Cookie: a=b")
     async with serving(answer) as (server, url):
         response, body = await fetched(connections, httpx.Request("POST", url))
@@ -92,14 +114,14 @@ async def test_the_answer_comes_as_it_was_sent(connections: Connections) -> None
         assert b"Cookie" not in server.requests[1][1]
 
 
-async def test_redirects_are_answers(connections: Connections) -> None:
+async def test_redirects_are_answers(connections: ToAnywhere) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n"
     async with serving(moved) as (server, url):
         response, _ = await fetched(connections, httpx.Request("POST", url))
         assert (response.status_code, len(server.requests)) == (302, 1)
 
 
-async def test_a_connection_is_used_again_once_its_answer_was_read(connections: Connections) -> None:
+async def test_a_connection_is_used_again_once_its_answer_was_read(connections: ToAnywhere) -> None:
     async with serving(replied(b"x" * 100_000)) as (server, url):
         for _ in range(3):
             await fetched(connections, httpx.Request("POST", url))
@@ -109,7 +131,7 @@ async def test_a_connection_is_used_again_once_its_answer_was_read(connections: 
         assert server.connections == 3
 
 
-async def test_a_connection_whose_answer_was_not_read_is_closed(connections: Connections) -> None:
+async def test_a_connection_whose_answer_was_not_read_is_closed(connections: ToAnywhere) -> None:
     async with serving(replied(b"x" * 10_000_000)) as (server, url):
         response = await connections.handle_async_request(httpx.Request("POST", url))
         await response.aclose()
@@ -118,17 +140,17 @@ async def test_a_connection_whose_answer_was_not_read_is_closed(connections: Con
 
 
 async def test_a_certificate_that_nobody_trusts_is_a_failure_to_connect() -> None:
-    strangers = Connections(ssl.create_default_context())
+    strangers = ToAnywhere()
     async with serving(replied(b"{}")) as (server, url):
-        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(NetworkError, match="its certificate is refused"):
             await strangers.handle_async_request(httpx.Request("POST", url))
         await strangers.aclose()
         assert server.requests == []
 
 
-async def test_what_cannot_be_sent_is_not_sent(connections: Connections) -> None:
+async def test_what_cannot_be_sent_is_not_sent(connections: ToAnywhere) -> None:
     async with serving(replied(b"{}")) as (server, url):
-        with pytest.raises(httpx.LocalProtocolError):
+        with pytest.raises(NetworkError, match=r"^the request cannot be written as HTTP$"):
             await connections.handle_async_request(httpx.Request("POST", url, headers={"x-acs-a": "b\r\nc: d"}))
         assert server.requests == []
 
@@ -140,17 +162,17 @@ async def talking(conversation: Conversation) -> AsyncIterator[str]:
         yield f"http://localhost:{port}/"
 
 
-async def test_the_body_is_sent(connections: Connections) -> None:
+async def test_the_body_is_sent(connections: ToAnywhere) -> None:
     async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(replied(await reader.readexactly(3)))
 
-    async with talking(echoes) as url, asyncio.timeout(5):
+    async with talking(echoes) as url:
         _, body = await fetched(connections, httpx.Request("POST", url, content=b"a=b"))
         assert body == b"a=b"
 
 
-async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: Connections) -> None:
+async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: ToAnywhere) -> None:
     heads: list[bytes] = []
 
     async def gives_cookies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -166,7 +188,7 @@ async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: Connections
         await connections.aclose()
 
 
-async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: Connections) -> None:
+async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: ToAnywhere) -> None:
     many, there, all_there = 101, 0, asyncio.Event()
 
     async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,7 +200,7 @@ async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: C
         await all_there.wait()
         writer.write(replied(b"{}"))
 
-    async with talking(waits_for_all) as url, asyncio.timeout(10):
+    async with talking(waits_for_all) as url:
         answers = await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(many)))
         assert [body for _, body in answers] == [b"{}"] * many
 
@@ -203,7 +225,7 @@ def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
         writer.write(replied(b"late"))
 
     async def ask() -> bytes:
-        connections = Connections(ssl.create_default_context())
+        connections = ToAnywhere()
         async with talking(takes_an_hour) as url:
             _, body = await fetched(connections, httpx.Request("POST", url))
             await connections.aclose()
@@ -214,18 +236,20 @@ def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
 
 
 async def test_a_connection_is_kept_no_longer_than_is_said(
-    connections: Connections, monkeypatch: pytest.MonkeyPatch
+    connections: ToAnywhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transports, "KEEP_ALIVE", 0.0)
     async with serving(replied(b"{}")) as (server, url):
         for _ in range(2):
             await fetched(connections, httpx.Request("POST", url))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
         assert [number for number, _ in server.requests] == [1, 2]
 
 
 @pytest.mark.parametrize(("headers", "in_small_pieces"), [([b"content-encoding: gzip"], True), ([], False)])
 async def test_only_what_is_packed_comes_in_small_pieces(
-    connections: Connections, headers: list[bytes], *, in_small_pieces: bool
+    connections: ToAnywhere, headers: list[bytes], *, in_small_pieces: bool
 ) -> None:
     async with serving(replied(b"x" * 1_000_000, *headers)) as (_, url):
         response = await connections.handle_async_request(httpx.Request("POST", url))
@@ -235,19 +259,210 @@ async def test_only_what_is_packed_comes_in_small_pieces(
         assert (max(pieces) <= CHUNK_BYTES) is in_small_pieces
 
 
-async def test_what_is_no_http_is_an_error_without_the_question_in_it(connections: Connections) -> None:
-    async def mumbles(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"mumble\r\n\r\n")
+def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> Conversation:
+    """Each request is answered with these bytes; `then` is sent when the client has had time to read them."""
 
-    async with talking(mumbles) as url:
-        with pytest.raises(httpx.RemoteProtocolError) as caught:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(data)
+            await writer.drain()
+            if closes:
+                return
+            if then is not None:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(then)
+
+    return conversation
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"mumble\r\n\r\n", "its status line is not one of HTTP/1.1"),
+        (b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "its status line is not one of HTTP/1.1"),
+        (b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}", "its status line is not one of HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", "a line of its head ends with a line feed alone"),
+        (b"HTTP/1.1 200 OK\r\nX: a\nContent-Length: 2\r\n\r\n{}", "a line of its head ends with a line feed alone"),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", "a header is folded"),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", "a header is folded"),
+        (b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
+        (b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
+        (b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "its headers contradict each other"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}", "its headers contradict each other"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 65_536 + b"\r\n\r\n", "its head is longer than 65536 bytes"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000_000, "its head is longer than 65536 bytes"),
+    ],
+)
+async def test_what_is_not_http_to_the_letter_is_not_believed(
+    connections: ToAnywhere, head: bytes, reason: str
+) -> None:
+    async with talking(as_raw(head)) as url:
+        with pytest.raises(NetworkError) as caught:
             await connections.handle_async_request(httpx.Request("POST", f"{url}?MediaId=quiet"))
-        assert str(caught.value)
-        assert "quiet" not in str(caught.value)
+        assert caught.value.message == f"what arrived is not an HTTP answer: {reason}"
+        assert caught.value.code == "malformed"
 
 
-async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connections: Connections) -> None:
+async def test_a_body_whose_parts_lie_about_their_length_is_not_believed(connections: ToAnywhere) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
+    async with talking(as_raw(answer)) as url:
+        response = await connections.handle_async_request(httpx.Request("POST", url))
+        with pytest.raises(NetworkError, match="lengths") as caught:
+            await response.aread()
+        assert caught.value.code == "malformed"
+        await response.aclose()
+
+
+async def test_headers_may_be_long(connections: ToAnywhere) -> None:
+    async with talking(as_raw(replied(b"{}", b"X-Long: " + b"x" * 60_000))) as url:
+        response, body = await fetched(connections, httpx.Request("POST", url))
+        assert (len(response.headers["x-long"]), body) == (60_000, b"{}")
+
+
+async def test_interim_answers_are_passed_over(connections: ToAnywhere) -> None:
+    async with talking(as_raw(b"HTTP/1.1 100 Continue\r\n\r\n" + replied(b"{}"))) as url:
+        _, body = await fetched(connections, httpx.Request("POST", url))
+        assert body == b"{}"
+
+
+@pytest.mark.parametrize("extra", [replied(b"copy"), b"x", b"\r\n"])
+async def test_a_connection_with_more_than_was_asked_for_is_not_used_again(
+    connections: ToAnywhere, extra: bytes
+) -> None:
+    opened = 0
+
+    async def answers_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        body = b"answer %d" % opened
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replied(body) + extra)
+        await reader.read()
+
+    async with talking(answers_twice) as url:
+        bodies = [(await fetched(connections, httpx.Request("POST", url)))[1] for _ in range(3)]
+        assert bodies == [b"answer 1", b"answer 2", b"answer 3"]
+
+
+async def test_what_arrives_while_nobody_asks_closes_the_connection(connections: ToAnywhere) -> None:
+    arrived, opened = asyncio.Event(), 0
+
+    async def says_it_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        body = b"answer %d" % opened
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replied(body))
+        await arrived.wait()
+        writer.write(replied(body))
+        await reader.read()
+
+    async with talking(says_it_again) as url:
+        first = (await fetched(connections, httpx.Request("POST", url)))[1]
+        arrived.set()
+        for _ in range(3):  # until it was sent; whether the event loop has read it or not
+            await asyncio.sleep(0)
+        second = (await fetched(connections, httpx.Request("POST", url)))[1]
+        assert (first, second) == (b"answer 1", b"answer 2")
+
+
+async def test_a_connection_that_is_closed_while_nobody_asks_is_not_used_again(connections: ToAnywhere) -> None:
+    opened = 0
+
+    async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        await as_raw(replied(b"{}"), closes=True)(reader, writer)
+
+    async with talking(closes) as url:
+        await fetched(connections, httpx.Request("POST", url))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await fetched(connections, httpx.Request("POST", url))
+        assert opened == 2
+
+
+def closing_when_asked_again(*, reset: bool = False) -> tuple[Conversation, list[bytes]]:
+    """The first connection is closed when a second request has arrived on it; later ones answer."""
+    heads: list[bytes] = []
+    opened = 0
+
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        first = opened == 1
+        while True:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            if first and len(heads) == 2:
+                if reset:
+                    writer.transport.abort()
+                return
+            writer.write(replied(b"{}"))
+
+    return conversation, heads
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_kept_connection_that_turns_out_to_be_closed_is_told_apart(
+    connections: ToAnywhere, *, reset: bool
+) -> None:
+    conversation, heads = closing_when_asked_again(reset=reset)
+    async with talking(conversation) as url:
+        await fetched(connections, httpx.Request("POST", url))
+        with pytest.raises(ConnectionLost):
+            await fetched(connections, httpx.Request("POST", url))
+        assert len(heads) == 2
+
+
+class Numbered(httpx.Auth):
+    """Signs each time with another number."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        self.number += 1
+        request.headers["x-number"] = str(self.number)
+        yield request
+
+
+async def test_what_a_lost_connection_did_not_answer_is_signed_and_sent_again_once(connections: ToAnywhere) -> None:
+    conversation, heads = closing_when_asked_again()
+    sender, auth = TransportSender(connections), Numbered()
+    async with talking(conversation) as url:
+        for _ in range(2):
+            response = await sender.send(httpx.Request("POST", url), auth=auth)
+            assert await response.aread() == b"{}"
+            await response.aclose()
+        assert [head.partition(b"x-number: ")[2][:1] for head in heads] == [b"1", b"2", b"3"]
+
+
+async def test_a_new_connection_that_is_closed_is_not_tried_again(connections: ToAnywhere) -> None:
+    heads: list[bytes] = []
+
+    async def closes(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async with talking(closes) as url:
+        with pytest.raises(NetworkError, match=r"^the connection was closed before the answer$") as caught:
+            await TransportSender(connections).send(httpx.Request("POST", url), auth=httpx.Auth())
+        assert not isinstance(caught.value, ConnectionLost)
+        assert len(heads) == 1
+
+
+async def test_a_connection_is_not_kept_after_an_answer_that_was_discarded(connections: ToAnywhere) -> None:
+    async with serving(replied(b"{}")) as (server, url):
+        response = await connections.handle_async_request(httpx.Request("POST", url))
+        await response.aread()
+        response.extensions["discard"]()
+        await response.aclose()
+        await fetched(connections, httpx.Request("POST", url))
+        assert [number for number, _ in server.requests] == [1, 2]
+
+
+async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connections: ToAnywhere) -> None:
     await connections.aclose()
     async with serving(replied(b"{}")) as (server, url):
         await fetched(connections, httpx.Request("POST", url))
@@ -258,8 +473,31 @@ async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connection
 
 
 async def test_a_response_knows_what_was_asked() -> None:
-    direct = Direct(httpx.MockTransport(lambda _: httpx.Response(204)))
+    sender = TransportSender(httpx.MockTransport(lambda _: httpx.Response(204)))
     request = httpx.Request("POST", "https://vod.cn-shanghai.aliyuncs.com/")
-    response = await direct.send(request, auth=httpx.Auth(), stream=True)
+    response = await sender.send(request, auth=httpx.Auth())
     assert response.status_code == 204
     assert response.request is request
+
+
+async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connections: ToAnywhere) -> None:
+    heads = 0
+    both, opened = asyncio.Event(), 0
+
+    async def ends_when_asked_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal heads, opened
+        opened += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if opened >= 2:
+            both.set()
+        await both.wait()
+        writer.write(replied(b"{}"))
+        await reader.readuntil(b"\r\n\r\n")
+        heads += 1
+
+    async with talking(ends_when_asked_again) as url:
+        await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(2)))
+        with pytest.raises(ConnectionLost):
+            await fetched(connections, httpx.Request("POST", url))
+        assert (await fetched(connections, httpx.Request("POST", url)))[1] == b"{}"
+        assert (opened, heads) == (3, 1)

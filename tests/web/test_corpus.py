@@ -269,6 +269,15 @@ def test_bad(name: str, tmp_path: Path) -> None:
     assert "PRIVATE KEY-----" not in said
 
 
+def test_a_secret_that_is_the_name_of_a_setting_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("LTAI5tSecretSecret123456: x\n")
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert "*** is no setting here" in str(caught.value)
+    assert "LTAI" not in str(caught.value)
+
+
 @pytest.mark.parametrize("version", ["TLS12", "TLS13"])
 @pytest.mark.parametrize("cert", ["nameless", "stranger", "server"])
 async def test_a_client_that_is_refused_is_told_what_is_wrong_with_its_certificate(

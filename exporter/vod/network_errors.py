@@ -1,0 +1,130 @@
+"""What failed on the way to the service, as sentences of our own: no text of a library or of a server is in them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import ssl
+from typing import Final
+
+import httpx
+
+from exporter.vod import codes
+
+_CHECK_ENDPOINT: Final = "Check the endpoint of the account; it is tried again."
+_CHECK_NAMES: Final = "Check the spelling of that name, and name resolution on this machine (/etc/resolv.conf)."
+_CHECK_WAY: Final = "Check that host and port are right, and firewalls and routes on the way."
+_CHECK_TLS: Final = "Check that host and port are right and speak TLS 1.2 or later, and what a proxy on the way does."
+_CHECK_PEER: Final = "Nothing to do if it passes. If it lasts, look at the endpoint, and at proxies on the way."
+_NO_HTTP: Final = "Check that the endpoint is Alibaba Cloud's and no proxy on the way answers for it."
+
+# By errno, whatever class it is of.
+_CONNECTING: Final = {
+    errno.ECONNREFUSED: "the connection was refused",
+    errno.ECONNRESET: "the connection was reset",
+    errno.ETIMEDOUT: "nobody answered",
+    errno.EHOSTUNREACH: "there is no route to that host",
+    errno.ENETUNREACH: "there is no route to that network",
+    errno.EADDRNOTAVAIL: "this machine has no address or port left to connect from",
+    errno.EMFILE: "this process has too many files open",
+    errno.ENFILE: "this machine has too many files open",
+    errno.EACCES: "this machine does not allow it",
+    errno.EPERM: "this machine does not allow it",
+}
+_NO_SUCH_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_OPENSSL_WORD: Final = re.compile(r"[A-Z0-9_]{3,60}")
+_HANDSHAKE: Final = {
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+    "HTTP_REQUEST": "it does not speak TLS",
+    "RECORD_LAYER_FAILURE": "it does not speak TLS",
+    "UNSUPPORTED_PROTOCOL": "it speaks no TLS from version 1.2 on",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no TLS from version 1.2 on",
+    "UNEXPECTED_EOF_WHILE_READING": "the connection was closed",
+}
+
+
+class NetworkError(httpx.TransportError):
+    """No answer came, or none that is HTTP: `code` is `connect` or `malformed`, `advice` what the operator can do."""
+
+    def __init__(self, message: str, *, advice: str, code: str = codes.CONNECT) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+        self.code = code
+
+
+class ConnectionLost(NetworkError):
+    """A connection that was kept was closed before anything of the answer arrived: the request may be sent again."""
+
+
+def unresolved(name: str, error: Exception) -> NetworkError:
+    """A name that could not be looked up."""
+    number = error.errno if isinstance(error, socket.gaierror) else None
+    if number in _NO_SUCH_NAME:
+        reason = "no such name is known"
+    elif number == socket.EAI_AGAIN:
+        reason = "no name server answered"
+    else:
+        reason = "name resolution failed" if number is not None else "it cannot be the name of a host"
+    return NetworkError(f"the name {name} was not resolved: {reason}", advice=_CHECK_NAMES)
+
+
+def unconnected(peer: str, error: OSError) -> NetworkError:
+    """A connection that was not made; `peer` is who was to take it, as a sentence has it."""
+    reason = _CONNECTING.get(error.errno or 0) or (os.strerror(error.errno) if error.errno else "it failed")
+    return NetworkError(f"cannot connect to {peer}: {reason}", advice=_CHECK_WAY)
+
+
+def no_tls(peer: str, error: OSError) -> NetworkError:
+    """A TLS handshake that failed for another reason than the certificate."""
+    if isinstance(error, ssl.SSLError):
+        word = error.reason or ""
+        reason = _HANDSHAKE.get(word) or (f"OpenSSL says {word}" if _OPENSSL_WORD.fullmatch(word) else "it failed")
+    else:
+        reason = _CONNECTING.get(error.errno or 0, "the connection was closed")
+    return NetworkError(f"TLS handshake with {peer}: {reason}", advice=_CHECK_TLS)
+
+
+def untrusted(peer: str, reason: str, advice: str) -> NetworkError:
+    """A certificate that is not trusted."""
+    return NetworkError(f"TLS handshake with {peer}: {reason}", advice=advice)
+
+
+def closed(when: str) -> NetworkError:
+    """A connection that ended too early."""
+    return NetworkError(f"the connection was closed {when}", advice=_CHECK_PEER)
+
+
+def lost() -> ConnectionLost:
+    """A kept connection that turned out to be closed."""
+    return ConnectionLost("the connection was closed before the answer", advice=_CHECK_PEER)
+
+
+def no_http(reason: str) -> NetworkError:
+    """What arrived is not an HTTP answer that can be believed."""
+    return NetworkError(f"what arrived is not an HTTP answer: {reason}", advice=_NO_HTTP, code=codes.MALFORMED)
+
+
+def unsendable() -> NetworkError:
+    """A request that HTTP has no form for; nothing was sent."""
+    return NetworkError("the request cannot be written as HTTP", advice=_CHECK_ENDPOINT)
+
+
+def proxy_refused(status: int) -> NetworkError:
+    """A proxy that did not connect; what it said is not shown, as it may repeat credentials."""
+    reason, advice = {
+        407: ("wants other credentials", "Put the right user and password into the variable that names the proxy."),
+        403: ("does not allow this endpoint", "Have the endpoint allowed at the proxy, or add its host to NO_PROXY."),
+    }.get(status, ("did not connect", "Check the proxy, and that it can reach the endpoint."))
+    return NetworkError(f"the proxy {reason} (HTTP {status})", advice=advice)
+
+
+def of_httpx(error: Exception) -> NetworkError:
+    """The failure of a transport that is not ours."""
+    if isinstance(error, httpx.ConnectError):
+        return NetworkError("cannot connect", advice=_CHECK_WAY)
+    if isinstance(error, httpx.RemoteProtocolError):
+        return closed("in the middle of the answer")
+    return closed("before the answer")

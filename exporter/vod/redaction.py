@@ -1,0 +1,77 @@
+"""Texts that nobody may see, in every spelling in which a server might repeat them."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+MASK: Final = "***"
+
+# Real ones have 30 characters; hiding made-up ones of a letter or two would only take words apart.
+_SHORTEST: Final = 6
+# Temporary credentials change by the hour; those of some days are enough.
+_MOST_KEPT: Final = 512
+
+
+class Secrets(Collection[str]):
+    """The secrets of all accounts, also those that were in use until lately: a server may repeat any of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, None] = {}
+
+    def add(self, *secrets: str | None) -> None:
+        """Hide these from now on."""
+        for secret in secrets:
+            if secret:
+                self._known.pop(secret, None)
+                self._known[secret] = None
+        while len(self._known) > _MOST_KEPT:
+            del self._known[next(iter(self._known))]
+
+    def __contains__(self, secret: object) -> bool:
+        """Whether it is hidden."""
+        return secret in self._known
+
+    def __iter__(self) -> Iterator[str]:
+        """All of them, the oldest first."""
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._known)
+
+
+def redacted(text: str, secrets: Collection[str]) -> str:
+    """The text without any of the secrets, however they are written in it."""
+    pattern = _pattern(frozenset(secret for secret in secrets if len(secret) >= _SHORTEST))
+    return pattern.sub(MASK, text) if pattern is not None else text
+
+
+@lru_cache(16)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
+    spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+    # The longest first: one may be the beginning of another. Escapes are written in either case.
+    ordered = sorted(spellings, key=lambda spelling: (-len(spelling), spelling))
+    return re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE) if ordered else None
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """As it is; in URLs, also twice; in JSON and HTML; in base64."""
+    data = secret.encode("utf-8", "surrogateescape")
+    quoted = [quote(data, safe="~"), quote(data, safe=""), quote(data), quote_plus(data)]
+    in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
+    in_base64 = [encode(data).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)]
+    yield secret
+    yield from quoted
+    yield from (quote(text, safe="~") for text in quoted)
+    yield from in_json
+    yield from (text.replace("/", "\\/") for text in in_json)
+    yield re.sub("[^A-Za-z0-9]", lambda found: f"\\u{ord(found[0]):04x}", secret)
+    yield html.escape(secret)
+    yield from (text.rstrip("=") for text in in_base64)

@@ -1,0 +1,124 @@
+"""Which certificate authorities are trusted, and why a certificate is not, in sentences that name both."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import certifi
+
+from exporter.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography.x509 import Name
+
+_FILE: Final = "SSL_CERT_FILE"
+_DIRECTORY: Final = "SSL_CERT_DIR"
+_NAMES_SHOWN: Final = 5
+
+_UNKNOWN_ISSUER: Final = "it was issued by an authority that is not trusted here"
+_SELF_SIGNED: Final = "it is signed by itself or by an authority that is not trusted here"
+_NOT_STRICT: Final = "it, or its authority's, breaks the rules of RFC 5280, which Python 3.13 and later insist on"
+_ADD_AUTHORITY: Final = (
+    "If a proxy on the way opens TLS, let SSL_CERT_FILE name a file with its certificate authority besides the public"
+    " ones; else somebody answers in place of the endpoint."
+)
+_CLOCK: Final = "Check this machine's clock, and the certificate of the server or of the proxy on the way."
+_WRONG_HOST: Final = "Check the endpoint; else somebody answers in its place, as a portal or a proxy may."
+_STRICT: Final = "Have the certificate, or that of the proxy's authority, issued again as RFC 5280 has it."
+
+# Numbers of OpenSSL (x509_vfy.h); from 80 on, the checks of its strict mode.
+_REASONS: Final[Mapping[int, tuple[str, str]]] = {
+    7: ("its signature is wrong", _ADD_AUTHORITY),
+    9: ("it is not yet valid", _CLOCK),
+    10: ("it has expired", _CLOCK),
+    18: (_SELF_SIGNED, _ADD_AUTHORITY),
+    19: (_SELF_SIGNED, _ADD_AUTHORITY),
+    20: (_UNKNOWN_ISSUER, _ADD_AUTHORITY),
+    21: (_UNKNOWN_ISSUER, _ADD_AUTHORITY),
+    23: ("it was revoked", _WRONG_HOST),
+    26: ("it is not for servers", _WRONG_HOST),
+    62: ("it is for another host", _WRONG_HOST),
+    64: ("it is for another address", _WRONG_HOST),
+    66: ("its key is too weak", _STRICT),
+    67: ("the key of its authority is too weak", _STRICT),
+    68: ("it is signed with a hash that is too weak", _STRICT),
+    79: ("one of the authorities that vouch for it is none", _ADD_AUTHORITY),
+    85: (f"{_NOT_STRICT} (missing authority key identifier)", _STRICT),
+    86: (f"{_NOT_STRICT} (missing subject key identifier)", _STRICT),
+    89: (f"{_NOT_STRICT} (basic constraints of an authority not marked critical)", _STRICT),
+    92: (f"{_NOT_STRICT} (an authority without key usage)", _STRICT),
+}
+_FIRST_STRICT: Final = 80
+
+
+def tls_context(variables: Mapping[str, str]) -> ssl.SSLContext:
+    """Trusts the authorities of SSL_CERT_FILE, or of SSL_CERT_DIR, or else those that certifi ships.
+
+    Raises StartError that names the variable and the file.
+    """
+    file, directory = variables.get(_FILE), variables.get(_DIRECTORY)
+    if file:
+        return _of_file(file)
+    if directory:
+        if not os.path.isdir(directory):  # noqa: PTH112 - a path that pathlib refuses is to be told like any other
+            raise StartError(f"{_DIRECTORY} names {directory!a}, which is not a directory")
+        return ssl.create_default_context(capath=directory)
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _of_file(file: str) -> ssl.SSLContext:
+    try:
+        with open(file, "rb"):  # noqa: PTH123 - as above
+            pass
+        context = ssl.create_default_context(cafile=file)
+    except ssl.SSLError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable path"
+        raise StartError(f"{_FILE} names {file!a}, which cannot be read: {reason}") from None
+    else:
+        if context.cert_store_stats()["x509"]:
+            return context
+    raise StartError(f"{_FILE} names {file!a}, which holds no certificates in PEM form")
+
+
+def refused(error: ssl.SSLCertVerificationError, certificate: bytes | None) -> tuple[str, str]:
+    """Why a certificate is not trusted, and what to do; `certificate` is the one that was shown, in DER."""
+    reason, advice = _REASONS.get(error.verify_code) or (
+        (_NOT_STRICT, _STRICT)
+        if error.verify_code >= _FIRST_STRICT
+        else (f"OpenSSL refuses it with number {error.verify_code}", _ADD_AUTHORITY)
+    )
+    return f"its certificate is refused: {reason}{_described(certificate)}", advice
+
+
+def _described(certificate: bytes | None) -> str:
+    """Subject, names, issuer and dates; nothing of one that cannot be read."""
+    if certificate is None:
+        return ""
+    from cryptography import x509  # noqa: PLC0415 - needed once in a while, and takes long to import
+
+    try:
+        shown = x509.load_der_x509_certificate(certificate)
+        subject, issuer = _name(shown.subject), _name(shown.issuer)
+        try:
+            extension = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            names = [str(name.value) for name in extension.value][:_NAMES_SHOWN]
+        except x509.ExtensionNotFound:
+            names = []
+        dates = f"{shown.not_valid_before_utc:%Y-%m-%d} to {shown.not_valid_after_utc:%Y-%m-%d}"
+    except (ValueError, TypeError):
+        return ""
+    for_names = f", for {', '.join(names)}" if names else ""
+    return f"; issuer {issuer}, subject {subject}, valid {dates}{for_names}"
+
+
+def _name(name: Name) -> str:
+    """Common name and organization, which is what people know an authority by."""
+    known = {attribute.rfc4514_attribute_name: str(attribute.value) for attribute in name}
+    parts = [known[key] for key in ("CN", "O") if key in known]
+    return f'"{", ".join(parts)}"' if parts else "without a name"

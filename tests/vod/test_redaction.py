@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import base64
+import html
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.vod.redaction import Secrets, redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in a URL": lambda secret: quote(secret, safe=""),
+    "in a URL, slashes kept": quote,
+    "in a form": quote_plus,
+    "in a URL, lower case": lambda secret: quote(secret, safe="").replace("%2F", "%2f").replace("%2B", "%2b"),
+    "in a URL, twice": lambda secret: quote(quote(secret, safe="~"), safe="~"),
+    "in JSON": lambda secret: json.dumps(secret)[1:-1],
+    "in JSON, not ASCII": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    "in JSON, slashes escaped": lambda secret: json.dumps(secret)[1:-1].replace("/", "\\/"),
+    "in HTML": html.escape,
+    "in base64": lambda secret: base64.b64encode(secret.encode()).decode(),
+    "in base64 of URLs": lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@given(secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=6), other=st.text("abc/+", min_size=6))
+def test_a_secret_is_hidden_in_every_spelling(spelling: str, secret: str, other: str) -> None:
+    secrets = Secrets()
+    secrets.add(other, secret)
+    spelt = SPELLINGS[spelling](secret)
+    shown = redacted(f"<{spelt}>", secrets)
+    assert spelt not in shown or spelt in "<***>"
+
+
+def test_what_surrounds_a_secret_stays() -> None:
+    secrets = Secrets()
+    secrets.add("CAIS+token/with=signs", None, "", "short")
+    assert redacted("before CAIS%2Btoken%2fwith%3Dsigns, short after", secrets) == "before ***, short after"
+    assert list(secrets) == ["CAIS+token/with=signs", "short"]
+
+
+def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
+    assert redacted("secret-and-more", ["secret", "secret-and-more"]) == "***"
+
+
+def test_nothing_is_hidden_where_there_are_no_secrets() -> None:
+    assert redacted("as it is", []) == "as it is"
+
+
+def test_the_secrets_of_long_ago_are_forgotten_and_those_in_use_are_not() -> None:
+    secrets = Secrets()
+    for number in range(2_000):
+        secrets.add("in-use", f"token-{number}")
+    assert "in-use" in secrets
+    assert "token-1999" in secrets
+    assert "token-0" not in secrets
+    assert len(secrets) < 1_000

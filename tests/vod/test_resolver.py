@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from exporter.errors import UpstreamError
+from exporter.vod.client import Client
+from exporter.vod.limits import Limits
+from exporter.vod.network_errors import NetworkError
+from exporter.vod.resolver import Resolver
+from exporter.vod.streams import connected
+from tests.vod.fakes import FakeMeter, FakeSource
+
+V4, V6 = socket.AF_INET, socket.AF_INET6
+
+
+async def test_addresses_come_in_the_order_of_the_system() -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def getaddrinfo(host: str, port: int, **options: Any) -> list[tuple[Any, ...]]:
+        asked.append((host, port, options))
+        return [(V6, 1, 6, "", ("::1", port, 0, 0)), (V4, 1, 6, "", ("127.0.0.1", port))]
+
+    assert await Resolver(getaddrinfo)("vod.example", 443) == [(V6, ("::1", 443, 0, 0)), (V4, ("127.0.0.1", 443))]
+    assert asked == [("vod.example", 443, {"type": socket.SOCK_STREAM})]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "raw text"), "no such name is known"),
+        (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server answered"),
+        (socket.gaierror(socket.EAI_FAIL, "raw text"), "name resolution failed"),
+        (UnicodeError("raw text"), "it cannot be the name of a host"),
+    ],
+)
+async def test_why_a_name_was_not_resolved(error: Exception, said: str) -> None:
+    def getaddrinfo(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        raise error
+
+    with pytest.raises(NetworkError) as caught:
+        await Resolver(getaddrinfo)("vod.example", 443)
+    assert caught.value.message == f"the name vod.example was not resolved: {said}"
+
+
+async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> None:
+    hang, begun = threading.Event(), 0
+
+    def getaddrinfo(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        nonlocal begun
+        begun += 1
+        hang.wait(60)
+        return []
+
+    async def no_sleep(_: float) -> None:
+        await asyncio.sleep(0)
+
+    resolve, meter = Resolver(getaddrinfo), FakeMeter()
+    before = threading.active_count()
+    clients = [
+        Client(
+            f"account {number}",
+            endpoint="http://vod.example",
+            credentials=FakeSource(),
+            limits=Limits("main", requests_per_second=1e6, concurrency=4, meter=meter),
+            timeout=0.05,
+            meter=meter,
+            resolve=resolve,
+            variables={},
+            sleep=no_sleep,
+        )
+        for number in range(50)
+    ]
+    try:
+        results = await asyncio.gather(*(one.call("Ask", "1", {}, bytes) for one in clients), return_exceptions=True)
+        assert begun == 1
+        assert threading.active_count() == before + 1
+        # What the loop's own threads are for has its turn at once.
+        assert await asyncio.to_thread(lambda: "rendered") == "rendered"
+    finally:
+        hang.set()
+    for result in results:
+        assert isinstance(result, UpstreamError)
+        said = "no complete answer from vod.example:80 within 0.05 s: waited for name resolution of vod.example"
+        assert (result.code, result.message) == ("timeout", said)
+    for client in clients:
+        await client.aclose()
+
+
+async def test_the_first_address_that_takes_the_connection_is_used() -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as closing:
+        nobody = closing.getsockname()
+    async with server, asyncio.timeout(10):
+        stream = await connected([(V4, nobody), (V4, server.sockets[0].getsockname())])
+        stream.close()
+        with pytest.raises(ConnectionRefusedError):
+            await connected([(V4, nobody)])
+        with pytest.raises(OSError, match=r"^$"):
+            await connected([])
+
+
+async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        place = full.getsockname()
+        # The system drops what it has no room for, as a host does that does not answer.
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)  # noqa: FBT003 - the name is the system's
+            one.connect_ex(place)
+        async with server, asyncio.timeout(10):
+            stream = await connected([(V4, place), (V4, server.sockets[0].getsockname())])
+            stream.close()
+        for one in waiting:
+            one.close()
