@@ -9,7 +9,6 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands import flags as spelt
 from exporter.commands.privacy import doubts
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
@@ -30,14 +29,6 @@ _HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, s
 _SECONDS_PER_DAY: Final = 86_400
 
 Totals = Mapping[tuple[str, Dimensions], int]
-
-
-def flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    spelt.config_file(parser)
-    spelt.storage_path(parser)
-    spelt.web_config_file(parser)
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

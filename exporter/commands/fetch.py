@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter import app
-from exporter.commands import flags as spelt
 from exporter.config.loader import load
 from exporter.core.model import PlayRow
 from exporter.core.poll import PollResult
@@ -30,13 +29,6 @@ _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
 _FIELDS: Final = ("plays", "viewers", "plays_per_viewer", "play_duration", "play_duration_per_viewer")
 # A table that is piped is as wide as it needs to be: nothing is cut off for a width that nobody has.
 _UNCUT: Final = 10_000
-
-
-def flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    spelt.config_file(parser)
-    parser.add_argument("--output", choices=("table", "json", "prom"), default="table", help="how to print it")
-    parser.set_defaults(log_level="warning")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
