@@ -40,7 +40,10 @@ LABEL org.opencontainers.image.title="aliyun-vod-exporter" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}"
-ENV PATH=/opt/aliyun-vod-exporter/bin:${PATH}
+# What --version says.
+ENV PATH=/opt/aliyun-vod-exporter/bin:${PATH} \
+    ALIYUN_VOD_EXPORTER_REVISION=${REVISION} \
+    ALIYUN_VOD_EXPORTER_CREATED=${CREATED}
 COPY --from=build /opt/aliyun-vod-exporter /opt/aliyun-vod-exporter
 COPY --from=build /sbom /usr/share/doc/aliyun-vod-exporter
 # The base comes without the standard library's bytecode, and a read-only root would compile it at every start and health

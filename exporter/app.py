@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter import __version__
+from exporter import __version__, logs
 from exporter.accounts import Accounts, of_share
 from exporter.core import days
 from exporter.core.days import Settlement
@@ -25,7 +25,6 @@ from exporter.key_watch import KeyWatch
 from exporter.keys import credential_source
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
-from exporter.storage.storage import Storage
 from exporter.vod.codes import METER_CODES, classify
 from exporter.web.in_force import InForce
 from exporter.web.inherited import inherited
@@ -90,10 +89,13 @@ async def _assembled(
         accounts=[account.name for account in config.accounts],
         queries=[query.name for query in share.queries],
         meter_codes={code: classify(0, code).kind for code in METER_CODES},
+        log_lines_dropped=logs.lines_dropped,
     )
     async with contextlib.AsyncExitStack() as stack:
         storage = None
         if storage_path is not None:
+            from exporter.storage.storage import Storage  # noqa: PLC0415 - SQLite is for those who keep something
+
             opened = Storage.opened(
                 storage_path, retention=config.storage.retention, meter=telemetry, now=surroundings.now
             )

@@ -1,115 +1,100 @@
-"""argv → a command → an exit status."""
+"""argv → a command → an exit status; imports what a command needs only to run it."""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from exporter import __version__, logs, streams
-from exporter.errors import ConfigError, ExporterError, FlagError
+from exporter import streams
+from exporter.commands import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
 
+    from exporter.commands.definitions import Command
 
-class Command(Protocol):
-    """A module of `exporter.commands`; the first line of its docstring is its help."""
-
-    def flags(self, parser: argparse.ArgumentParser) -> None:
-        """Add its flags."""
-        ...
-
-    def run(self, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-        """Do it and give the exit status. Raises ExporterError."""
-        ...
-
-
-COMMANDS: Final = ("serve", "check-config", "check-healthy", "fetch", "backfill", "simulate", "demo")
+COMMANDS: Final = names.COMMANDS
 _BAD_USAGE: Final = 2
-_INTERRUPTED: Final = 130
+# For terminals; libraries that a daemon needs load them where they are installed.
+_TERMINAL_LIBRARIES: Final = ("rich", "pygments")
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command line. Exit status: 0 done, 1 cannot start or not everything answered, 2 bad flags or settings."""
     streams.never_refuse(sys.stdout, sys.stderr)
-    given = list(sys.argv[1:] if argv is None else argv)
-    words = _command_first(given)
-    # Help is about all of them. Else only one is imported: check-healthy runs every few seconds, and the daemon's
-    # libraries take longer than its question.
-    commands = {name: _command(name) for name in (words[:1] if words[0] in COMMANDS else COMMANDS)}
-    arguments = _parser(commands).parse_args(words)
-    if arguments.log_format == "json":
-        streams.use_utf8(sys.stderr)
-    logs.configure(arguments.log_level, arguments.log_format)
+    given, environ = list(sys.argv[1:] if argv is None else argv), os.environ if environ is None else environ
+    if "--version" in given or given == ["version"]:
+        return _print(_module("about").version(environ))
+    usage = _module("usage")
+    if "_ARGCOMPLETE" in environ:
+        usage.complete()
     try:
-        return commands[arguments.command].run(arguments, os.environ if environ is None else environ)
-    except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - file:line:column at the start of the line is what editors jump to
-        return _BAD_USAGE
-    except ExporterError as error:
-        print(f"aliyun-vod-exporter: {error}", file=sys.stderr)  # noqa: T201 - what stands between start and a log
-        return _BAD_USAGE if isinstance(error, FlagError) else 1
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        if text := usage.asked_for(given):
+            return _print(text)
+        name, words = names.split(given)
+        command: Command = _module("definitions").DEFINITIONS[name or names.DEFAULT]
+        arguments = usage.parse(command, words, named=name is not None)
+    except usage.BadUsage as error:
+        return _complain(str(error), _BAD_USAGE)
+    return _run(command, arguments, environ)
+
+
+def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    imports, errors, signals = (import_module(f"exporter.{name}") for name in ("imports", "errors", "signals"))
+    with contextlib.ExitStack() as stack:
+        hidden = contextlib.nullcontext() if command.draws else imports.without(*_TERMINAL_LIBRARIES)
+        run: Callable[[argparse.Namespace, Mapping[str, str]], int]
+        if command.logs:
+            with hidden:
+                logs = import_module("exporter.logs")
+                if arguments.log_format == "json":
+                    streams.use_utf8(sys.stderr)
+                logs.configure(arguments.log_level, arguments.log_format)
+                if command.name in names.DAEMONS:
+                    stack.enter_context(logs.never_blocking())
+                run = import_module(command.module).run
+        else:
+            run = import_module(command.module).run
+        if command.name not in names.DAEMONS:
+            signals.PROCESS.interrupt()
+        try:
+            return run(arguments, environ)
+        except errors.ConfigError as error:
+            # file:line:column at the start of the line is what editors jump to
+            return _complain(str(error), _BAD_USAGE)
+        except errors.ExporterError as error:
+            return _complain(f"aliyun-vod-exporter: {error}", _BAD_USAGE if isinstance(error, errors.FlagError) else 1)
+        except KeyboardInterrupt:
+            return int(signals.PROCESS.interrupted())
+        except BrokenPipeError:
+            return _nobody_reads()
+
+
+def _module(name: str) -> Any:
+    return import_module(f"exporter.commands.{name}")
+
+
+def _complain(text: str, status: int) -> int:
+    with contextlib.suppress(OSError):  # nobody reads it; the status says it too
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    return status
+
+
+def _print(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough, as `head` has; the interpreter must not complain of it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _nobody_reads()
+    return 0
 
 
-def _command(name: str) -> Command:
-    return cast("Command", import_module(f"exporter.commands.{name.replace('-', '_')}"))
-
-
-def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="aliyun-vod-exporter",
-        description="Prometheus exporter for the playback statistics of Alibaba Cloud ApsaraVideo VOD.",
-        epilog="Without a command it serves. `aliyun-vod-exporter COMMAND --help` lists a command's flags.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"aliyun-vod-exporter {__version__}")
-    sub_parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in commands.items():
-        sentence = (command.__doc__ or "").splitlines()[0]
-        sub = sub_parsers.add_parser(
-            name,
-            help=sentence,
-            description=sentence,
-            allow_abbrev=False,
-            formatter_class=_Defaults,
-        )
-        sub.add_argument("--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="what to log")
-        sub.add_argument(
-            "--log.format", dest="log_format", choices=logs.FORMATS, default="logfmt", help="shape of a log line"
-        )
-        command.flags(sub)
-    return parser
-
-
-class _Defaults(argparse.HelpFormatter):
-    """Every flag with its default, as it would be written; none where nothing is given."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        default = action.default
-        nothing = default is None or default is False or default in ([], argparse.SUPPRESS)
-        if not action.option_strings or nothing:
-            return action.help
-        shown = ", ".join(default) if isinstance(default, list) else default
-        return f"{action.help} (default: {shown})"
-
-
-def _command_first(given: list[str]) -> list[str]:
-    """`--config.file=x check-config` means what `check-config --config.file=x` means; no command means `serve`."""
-    for position, word in enumerate(given):
-        if word in {"-h", "--help", "--version"}:
-            break
-        value_of_a_flag = position > 0 and given[position - 1].startswith("--") and "=" not in given[position - 1]
-        if word in COMMANDS and not value_of_a_flag:
-            return [word, *given[:position], *given[position + 1 :]]
-    else:
-        return ["serve", *given]
-    return given
+def _nobody_reads() -> int:
+    """Whoever read our output has seen enough, as `head` has; the interpreter must not complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import platform
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -33,7 +35,19 @@ def status_of(*argv: str) -> int:
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("--version") == 0
-    assert capsys.readouterr().out == f"aliyun-vod-exporter {__version__}\n"
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"aliyun-vod-exporter, version {__version__} (revision: unknown)"
+    assert others[0] == f"  python version:   {platform.python_version()}"
+    assert re.fullmatch(r"  platform:         \w+/\w+", others[1])
+    assert len(others) == 2
+
+
+def test_an_image_knows_what_it_was_built_from(capsys: pytest.CaptureFixture[str]) -> None:
+    built = {"ALIYUN_VOD_EXPORTER_REVISION": "abc123", "ALIYUN_VOD_EXPORTER_CREATED": "2026-11-22T10:00:00Z"}
+    assert main(["version"], built) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"aliyun-vod-exporter, version {__version__} (revision: abc123)\n")
+    assert "  build date:       2026-11-22T10:00:00Z\n" in told
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -41,7 +55,32 @@ def test_every_command_explains_its_flags_and_their_defaults(command: str, capsy
     assert status_of(command, "--help") == 0
     told = capsys.readouterr().out
     assert "--log.level" in told
-    assert f"(default: {'warning' if command in {'fetch', 'backfill'} else 'info'})" in told
+    assert f"(default: {'warn' if command in {'fetch', 'backfill'} else 'info'})" in told
+    assert (status_of("help", command), capsys.readouterr().out) == (0, told)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"], ["--log.level=debug", "--help"]])
+def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(*argv) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for word in (*COMMANDS, "help", "version", "--config.file", "--web.listen-address", "(default: :9985)"):
+        assert word in told
+    for word in (
+        "environment variables:",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+        "HTTPS_PROXY",
+        "exit status:",
+        "130, 143",
+    ):
+        assert word in told
+
+
+@pytest.mark.parametrize("level", ["warn", "warning", "WARN"])
+def test_a_level_has_the_name_that_it_has_in_other_exporters(
+    level: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of("check-config", f"--config.file={config}", f"--log.level={level}") == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -97,8 +136,15 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["--bogus"], "unrecognized arguments: --bogus"),
-        (["nonsense"], "unrecognized arguments: nonsense"),
+        (["--bogus"], "unknown flag --bogus; try aliyun-vod-exporter --help"),
+        (["--web.listen-adress=:1"], "unknown flag --web.listen-adress, did you mean --web.listen-address; try"),
+        (["--versoin"], "unknown flag --versoin, did you mean --version; try"),
+        (["check-config", "--confg.file", "x"], "--config.file; try aliyun-vod-exporter check-config --help"),
+        (["nonsense"], "unknown command 'nonsense'; try aliyun-vod-exporter --help"),
+        (["chek-config"], "unknown command 'chek-config', did you mean check-config; try"),
+        (["help", "fecth"], "unknown command 'fecth', did you mean fetch; try"),
+        (["fetch", "more"], "unexpected 'more', fetch takes flags only; try"),
+        (["backfill"], "the following arguments are required: --output; try aliyun-vod-exporter backfill --help"),
         (["--log.level=loud"], "invalid choice: 'loud'"),
         (["--web.listen-address=9985"], "'9985' is not an address: write HOST:PORT, :PORT or [IPv6]:PORT"),
         (["--web.telemetry-path=metrics"], "'metrics' is not a path of its own: write one like /metrics"),
@@ -131,7 +177,8 @@ def test_a_wrong_flag_is_refused_with_what_is_right(
     argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(*argv) == 2
-    assert told in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
 
 
 def test_what_is_no_external_url_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,3 +194,77 @@ def test_a_reader_that_has_seen_enough_is_no_failure_to_complain_of() -> None:
         assert asked.stderr
         asked.stdout.close()
         assert asked.stderr.read() == b""
+
+
+# What these need is the standard library and what reads flags: they run every few seconds, or at a prompt.
+HEAVY = {
+    *("aiohttp", "apscheduler", "asyncio", "click", "cryptography", "httpx", "jinja2", "msgspec", "OpenSSL"),
+    *(
+        "prometheus_client",
+        "pydantic",
+        "pygments",
+        "rich",
+        "sqlite3",
+        "starlette",
+        "structlog",
+        "uvicorn",
+        "yaml",
+        "yarl",
+    ),
+}
+
+
+def imported(*argv: str) -> set[str]:
+    """The modules that a command line has loaded when it is done, by the name of their package."""
+    program = (
+        f"import sys; sys.argv[1:] = {list(argv)!r}; from exporter.__main__ import main; main(); print(*sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    return set(told.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("argv", [["--version"], ["version"]])
+def test_the_version_needs_nothing(argv: list[str]) -> None:
+    modules = imported(*argv)
+    assert not modules & (HEAVY | {"argparse", "dataclasses"})
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--help"],
+        ["help"],
+        *(["help", command] for command in COMMANDS),
+        ["check-healthy", "--url=http://127.0.0.1:1"],
+        ["--bogus"],
+        ["serve", "--log.level=loud"],
+    ],
+)
+def test_questions_need_no_library(argv: list[str]) -> None:
+    assert not imported(*argv) & HEAVY
+
+
+def test_the_configuration_is_checked_without_what_polls_and_serves(config: Path) -> None:
+    modules = imported("check-config", f"--config.file={config}")
+    assert not modules & {
+        "aiohttp",
+        "apscheduler",
+        "click",
+        "httpx",
+        "jinja2",
+        "pygments",
+        "rich",
+        "starlette",
+        "uvicorn",
+    }
+
+
+def test_a_daemon_that_nobody_looks_at_needs_no_terminal_no_template_and_no_storage() -> None:
+    program = (
+        "import sys; from exporter.cli import main; main(['serve', '--config.file=none']);"
+        " from exporter.web.status.page import Pages; Pages('/metrics'); print(*sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    modules = set(told.split())
+    assert "exporter.app" in modules
+    assert not modules & {"cryptography", "jinja2", "OpenSSL", "pygments", "rich", "sqlite3"}

@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import sys
 
 import pytest
 import structlog
@@ -36,7 +38,7 @@ def test_json_is_one_object_a_line(stream: io.StringIO) -> None:
 
     entry = json.loads(stream.getvalue())
     assert list(entry) == ["ts", "level", "msg", "calls", "title"]
-    assert entry | {"ts": ""} == {"ts": "", "level": "warning", "msg": "poll ended", "calls": 3, "title": "标题"}
+    assert entry | {"ts": ""} == {"ts": "", "level": "warn", "msg": "poll ended", "calls": 3, "title": "标题"}
 
 
 @pytest.mark.parametrize("name", ["uvicorn.error", "apscheduler.scheduler", "some.library"])
@@ -45,7 +47,7 @@ def test_lines_of_libraries_have_the_same_shape(stream: io.StringIO, name: str) 
 
     logging.getLogger(name).warning("run of %s was late", "x")
 
-    assert lines(stream) == [f'level=warning msg="run of x was late" logger={name}']
+    assert lines(stream) == [f'level=warn msg="run of x was late" logger={name}']
 
 
 def test_an_exception_is_one_line(stream: io.StringIO) -> None:
@@ -60,7 +62,7 @@ def test_an_exception_is_one_line(stream: io.StringIO) -> None:
     assert line.startswith('level=error msg="it broke" logger=some.library error="ValueError: no such thing" at=tests.')
 
 
-@pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+@pytest.mark.parametrize(("level", "expected"), [("debug", 4), ("info", 3), ("warn", 2), ("error", 1)])
 def test_the_level_is_a_threshold(stream: io.StringIO, level: str, expected: int) -> None:
     logs.configure(level, "logfmt", stream)
 
@@ -78,3 +80,40 @@ def test_what_httpcore_says_of_headers_is_never_logged(stream: io.StringIO, leve
     logging.getLogger("httpcore.http11").debug("send_request_headers Authorization: secret")
 
     assert "secret" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("format_", ["logfmt", "json"])
+def test_nothing_that_is_logged_or_printed_waits_for_its_reader(format_: str) -> None:
+    reading, writing = os.pipe()
+    sent = 0
+    with os.fdopen(writing, "w") as stream:
+        logs.configure("info", format_, stream)
+        with logs.never_blocking(stream):
+            assert logs.lines_dropped() == 0
+            while logs.lines_dropped() < 10:
+                structlog.get_logger().info("poll ended", title="x" * 10_000)
+                sys.stderr.write("printed " + "x" * 10_000 + "\n")
+                sent += 2
+            dropped, text = logs.lines_dropped(), b""
+            while b"log lines dropped" not in text:
+                text += os.read(reading, 1024 * 1024)
+    os.close(reading)
+    *lines, last = text.decode().splitlines()
+    assert len(lines) == sent - dropped
+    assert {line[:8] for line in lines[1::2]} == {"printed "}
+    expected = {"level": "warn", "msg": "log lines dropped", "lines": dropped}
+    if format_ == "json":
+        assert expected.items() <= json.loads(last).items()
+    else:
+        assert f'level=warn msg="log lines dropped" logger=exporter.logs lines={dropped} reason=' in last
+
+
+def test_afterwards_it_is_as_before(stream: io.StringIO) -> None:
+    logs.configure("info", "logfmt", stream)
+    before = sys.stderr
+    with logs.never_blocking(stream):
+        structlog.get_logger().info("inside")
+        assert sys.stderr is not before
+    structlog.get_logger().info("outside")
+    assert lines(stream) == ["level=info msg=inside", "level=info msg=outside"]
+    assert sys.stderr is before

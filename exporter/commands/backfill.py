@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -18,16 +16,15 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from rich.console import Console
 
 from exporter import app
-from exporter.commands import flags as spelt
 from exporter.commands.past_days import fetch
 from exporter.commands.progress import shown
-from exporter.config import durations
 from exporter.config.loader import load
 from exporter.core import days
 from exporter.errors import ExporterError, FlagError
-from exporter.exposition import catalog, history
+from exporter.exposition import history
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from exporter.commands.past_days import Fetched
@@ -35,48 +32,6 @@ if TYPE_CHECKING:
     from exporter.exposition.past import View
 
 STANDARD_OUTPUT: Final = Path("-")
-_SHORTEST_STEP: Final = 15
-_LONGEST_STEP: Final = 86_400
-_LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
-_TAKEN: Final = frozenset(name for metric in catalog.PLAY_METRICS for name in metric.labels)
-
-
-def flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    spelt.config_file(parser)
-    parser.add_argument(
-        "--days",
-        type=_days,
-        default=days.OLDEST_DAYS_AGO,
-        metavar="N",
-        help=f"how many days back from today, up to the {days.OLDEST_DAYS_AGO} that the service answers for",
-    )
-    parser.add_argument(
-        "--step",
-        type=_step,
-        default="5m",
-        metavar="DURATION",
-        help="time between two samples of a series, 15s to 1d; Prometheus looks back 5m, so longer steps leave gaps",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="where to write, - is standard output; the file appears when it is complete",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
-    parser.add_argument(
-        "--label",
-        dest="labels",
-        action="append",
-        type=_label,
-        default=[],
-        metavar="NAME=VALUE",
-        help="a label for every series, as in job=vod, so that what Prometheus scrapes goes on in them; repeatable",
-    )
-    spelt.storage_path(parser)
-    parser.set_defaults(log_level="warning")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -180,32 +135,3 @@ def _whole(output: Path) -> Generator[BinaryIO]:
             partial.replace(output)
         except OSError as error:
             raise ExporterError(f"cannot write {output}: {error.strerror}") from None
-
-
-def _days(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= days.OLDEST_DAYS_AGO:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {days.OLDEST_DAYS_AGO}")
-    return int(text)
-
-
-def _step(text: str) -> int:
-    try:
-        seconds = durations.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-    if not _SHORTEST_STEP <= seconds <= _LONGEST_STEP or seconds % 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 15s to 1d, in whole seconds")
-    return int(seconds)
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (_LABEL_NAME.fullmatch(name) and equals and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with the name of a label, as in job=vod")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not text in this locale") from None
-    if name in _TAKEN:
-        raise argparse.ArgumentTypeError(f"{text!r}: the series have a label {name} already")
-    return name, value

@@ -9,7 +9,6 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands import flags as spelt
 from exporter.commands.endpoints import endpoint_doubt
 from exporter.commands.privacy import doubts
 from exporter.commands.rehearsal import Rehearsal, rehearse
@@ -37,19 +36,6 @@ _SECONDS_PER_DAY: Final = 86_400
 _WOULD_NOT_START: Final = 2
 
 Totals = Mapping[tuple[str, Dimensions], int]
-
-
-def flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    spelt.config_file(parser)
-    spelt.storage_path(parser)
-    spelt.web_config_file(parser)
-    parser.add_argument(
-        "--syntax-only",
-        action="store_true",
-        help="check the files alone, as where the keys are not, and not whether serve would start here",
-    )
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import ssl
 import sys
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 from exporter.commands import distrust
 from exporter.errors import FlagError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping
+    from urllib.parse import SplitResult
 
 T = TypeVar("T")
 
@@ -24,30 +23,6 @@ T = TypeVar("T")
 _PATH: Final = "/-/healthy"
 # Whoever listens there may be someone else, with much to say.
 _LINE: Final = 200
-_LONGEST_SECONDS: Final = 3600
-
-
-def flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    add = parser.add_argument
-    where = "where the exporter listens, with its --web.route-prefix"
-    add("--url", type=_url, default="http://127.0.0.1:9985", help=where)
-    add(
-        "--timeout",
-        type=_seconds,
-        default="4",
-        metavar="SECONDS",
-        help="how long to wait for the connection, and then for the answer",
-    )
-    add("--tls.ca-file", dest="ca_file", type=Path, metavar="FILE", help="who may have signed its certificate (PEM)")
-    add("--tls.cert-file", dest="cert_file", type=Path, metavar="FILE", help="our certificate, where it asks for one")
-    add("--tls.key-file", dest="key_file", type=Path, metavar="FILE", help="the key of our certificate")
-    add(
-        "--tls.insecure-skip-verify",
-        dest="insecure",
-        action="store_true",
-        help="take any certificate: right for a self-signed one on loopback, where nothing secret is sent",
-    )
 
 
 def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
@@ -119,26 +94,3 @@ def _reason(error: Exception, scheme: str) -> str:
         case _:
             said = str(getattr(error, "strerror", None) or error)
     return said
-
-
-def _url(text: str) -> SplitResult:
-    """A base address; its port is checked by reading it. Raises argparse's own error, without repeating a password."""
-    try:
-        parts = urlsplit(text.rstrip("/"))
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text or not text.isprintable()
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more:
-        raise argparse.ArgumentTypeError("write http:// or https://, host and port, as in http://127.0.0.1:9985")
-    return parts
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _LONGEST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, at most {_LONGEST_SECONDS}")
-    return seconds

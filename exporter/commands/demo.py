@@ -9,8 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from exporter import app
-from exporter.commands import flags as spelt
-from exporter.commands.serve import told_to_stop
+from exporter.commands.stopping import stop_on_signal
 from exporter.config.loader import loads
 from exporter.core import days
 from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
@@ -62,15 +61,6 @@ Ctrl-C ends it.
 """)
 
 
-def flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    spelt.listen_address(parser, f"127.0.0.1:{spelt.EXPORTER_PORT}")
-    spelt.telemetry_path(parser)
-    parser.add_argument(
-        "--media", type=spelt.counted, default=120, metavar="N", help="how many media the made-up account has"
-    )
-
-
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Serve both until SIGTERM or SIGINT. Raises StartError."""
     asyncio.run(_serve(arguments, environ))
@@ -83,7 +73,7 @@ async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> N
     simulator = Simulator(Settings(media=arguments.media, collapse_on=collapse_on))
     with bound(["127.0.0.1:0"]) as sockets:
         (endpoint,) = urls(sockets)
-        async with told_to_stop() as stop, serving(simulator.app, sockets, date_header=False):
+        async with stop_on_signal() as stop, serving(simulator.app, sockets, date_header=False):
             try:
                 await app.serve(
                     _configuration(endpoint),

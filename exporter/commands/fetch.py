@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter import app, streams
-from exporter.commands import flags as spelt
 from exporter.commands.endings import Ending, endings, sentences
 from exporter.commands.progress import SILENCE, Progress, shown
 from exporter.config.loader import load
@@ -37,13 +36,6 @@ _NEVER_SEEN: Final = "never seen: no title known"
 _SECONDS: Final = ("play_duration", "play_duration_per_viewer")
 # A table that is piped is as wide as it needs to be: nothing is cut off for a width that nobody has.
 _UNCUT: Final = 10_000
-
-
-def flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    spelt.config_file(parser)
-    parser.add_argument("--output", choices=("table", "json", "prom"), default="table", help="how to print it")
-    parser.set_defaults(log_level="warning")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

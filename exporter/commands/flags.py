@@ -1,25 +1,52 @@
-"""Flags that several commands have, spelt once."""
+"""Flags that several commands have, spelt once; imports nothing that takes time."""
 
 from __future__ import annotations
 
 import argparse
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from exporter.config import durations
-from exporter.core.shard import Shard
-from exporter.errors import FlagError
-from exporter.web.server import parse_address
+from exporter.web.addresses import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 EXPORTER_PORT: Final = 9985
 SIMULATOR_PORT: Final = 9986
-MOST_SHARDS: Final = 1000
+LOG_LEVELS: Final = ("debug", "info", "warn", "error")
+LOG_FORMATS: Final = ("logfmt", "json")
 _SEGMENT: Final = re.compile(r"[\w.~-]{1,200}", re.ASCII)
 
 
-def config_file(parser: argparse.ArgumentParser) -> None:
+class Parser(Protocol):
+    """What takes flags: a parser of argparse, or a group of one."""
+
+    def add_argument(self, *flags: Any, **settings: Any) -> argparse.Action:
+        """Take one more."""
+        ...
+
+
+def log(parser: Parser, level: str) -> None:
+    """Add `--log.level`, which is `level` where it is not given, and `--log.format`."""
+    parser.add_argument(
+        "--log.level",
+        dest="log_level",
+        type=_level,
+        choices=LOG_LEVELS,
+        default=level,
+        help="log lines of this level and above",
+    )
+    parser.add_argument(
+        "--log.format", dest="log_format", choices=LOG_FORMATS, default="logfmt", help="format of a log line"
+    )
+
+
+def config_file(parser: Parser) -> None:
     """Add `--config.file`."""
     parser.add_argument(
         "--config.file",
@@ -31,20 +58,20 @@ def config_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def listen_address(parser: argparse.ArgumentParser, default: str, flag: str = "--web.listen-address") -> None:
+def listen_address(parser: Parser, default: str, flag: str = "--web.listen-address") -> None:
     """Add `--web.listen-address`; given several times, it listens on each."""
     parser.add_argument(
         flag,
         dest="listen",
         action=_Each,
-        type=_address,
+        type=checked(_address),
         default=[default],
         metavar="HOST:PORT",
         help="where to listen, as in :9985, 127.0.0.1:0 (a free port, logged) or [::1]:9985; repeatable",
     )
 
 
-def systemd_socket(parser: argparse.ArgumentParser) -> None:
+def systemd_socket(parser: Parser) -> None:
     """Add `--web.systemd-socket`."""
     parser.add_argument(
         "--web.systemd-socket",
@@ -54,7 +81,7 @@ def systemd_socket(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def auto_reload(parser: argparse.ArgumentParser) -> None:
+def auto_reload(parser: Parser) -> None:
     """Add `--config.enable-auto-reload` and `--config.auto-reload-interval`."""
     parser.add_argument(
         "--config.enable-auto-reload",
@@ -72,7 +99,7 @@ def auto_reload(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def storage_path(parser: argparse.ArgumentParser) -> None:
+def storage_path(parser: Parser) -> None:
     """Add `--storage.path`; None for an empty one."""
     parser.add_argument(
         "--storage.path",
@@ -84,7 +111,7 @@ def storage_path(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def telemetry_path(parser: argparse.ArgumentParser) -> None:
+def telemetry_path(parser: Parser) -> None:
     """Add `--web.telemetry-path`."""
     parser.add_argument(
         "--web.telemetry-path",
@@ -96,7 +123,7 @@ def telemetry_path(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def external_url(parser: argparse.ArgumentParser) -> None:
+def external_url(parser: Parser) -> None:
     """Add `--web.external-url` and `--web.route-prefix`; `the_prefix` makes one path of them."""
     parser.add_argument(
         "--web.external-url",
@@ -122,7 +149,7 @@ def the_prefix(arguments: argparse.Namespace) -> str:
     return prefix
 
 
-def web_config_file(parser: argparse.ArgumentParser) -> None:
+def web_config_file(parser: Parser) -> None:
     """Add `--web.config.file`; None for an empty one."""
     parser.add_argument(
         "--web.config.file",
@@ -134,7 +161,7 @@ def web_config_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def enable_lifecycle(parser: argparse.ArgumentParser) -> None:
+def enable_lifecycle(parser: Parser) -> None:
     """Add `--web.enable-lifecycle`."""
     parser.add_argument(
         "--web.enable-lifecycle",
@@ -144,7 +171,7 @@ def enable_lifecycle(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def shard(parser: argparse.ArgumentParser) -> None:
+def shard(parser: Parser) -> None:
     """Add `--shard` and `--total-shards`; `the_shard` makes one of them."""
     parser.add_argument(
         "--shard", type=counted, default=0, metavar="N", help="which of several replicas this is, counted from 0"
@@ -154,18 +181,6 @@ def shard(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def the_shard(arguments: argparse.Namespace) -> Shard:
-    """What `--shard` and `--total-shards` say together. Raises FlagError."""
-    number, total = arguments.shard, arguments.total_shards
-    if not 1 <= total <= MOST_SHARDS:
-        raise FlagError(f"--total-shards={total}: must be 1 to {MOST_SHARDS}")
-    if number >= total:
-        raise FlagError(
-            f"--shard={number}: shards are counted from 0, with --total-shards={total} from 0 to {total - 1}"
-        )
-    return Shard(number, total)
-
-
 def counted(text: str) -> int:
     """A whole number from 0, for argparse."""
     if not text.isdecimal():
@@ -173,12 +188,22 @@ def counted(text: str) -> int:
     return int(text)
 
 
+def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser that raises ValueError with a sentence, for argparse, which would hide the sentence."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
 class _Each(argparse.Action):
     """Appends, but to an empty list: argparse's own `append` adds to the default."""
 
-    def __call__(
-        self, _parser: argparse.ArgumentParser, given: argparse.Namespace, value: object, _flag: str | None = None
-    ) -> None:
+    def __call__(self, _parser: Parser, given: argparse.Namespace, value: object, _flag: str | None = None) -> None:
         before = getattr(given, self.dest)
         setattr(given, self.dest, [value] if before is self.default else [*before, value])
 
@@ -194,10 +219,7 @@ def _interval(text: str) -> float:
 
 
 def _address(text: str) -> str:
-    try:
-        parse_address(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    parse_address(text)
     return text
 
 
@@ -230,6 +252,12 @@ def _prefix(text: str) -> str:
             f"{text!a} is not a path to begin with: write one like /vod, of letters, digits and - . _ ~"
         )
     return "/" + "/".join(segments) if text.strip("/") else ""
+
+
+def _level(text: str) -> str:
+    """As promslog reads it; `warning` is what it was called in 0.1."""
+    level = text.lower()
+    return "warn" if level == "warning" else level
 
 
 def _path(text: str) -> str:

@@ -244,6 +244,11 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
         "Number of times that storage could not be written; what is known is kept in memory.",
     ),
     Metric(
+        "aliyun_vod_exporter_log_lines_dropped_total",
+        MetricType.COUNTER,
+        "Number of log lines dropped because standard error was not read fast enough or could not be written.",
+    ),
+    Metric(
         "aliyun_vod_exporter_config_last_reload_successful",
         MetricType.GAUGE,
         "Whether the last load of the configuration was successful: 1 or 0.",

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -54,6 +55,7 @@ class Telemetry:
     * `meter_codes`: the error codes of the API itself and their kinds; they exist at 0 for each account.
     * `registry`: where everything is registered, with `process_*`, `python_info` and `python_gc_*`.
     * `monotonic`: seconds; by these the last three are at most one old.
+    * `log_lines_dropped`: how many log lines were dropped since the start; asked as often as those three.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Telemetry:
         meter_codes: Mapping[str, Kind],
         registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = registry = CollectorRegistry() if registry is None else registry
         self._meter_codes = dict(meter_codes)
@@ -133,6 +136,7 @@ class Telemetry:
                 build,
             ),
             (
+                _LogLinesDropped(log_lines_dropped, registry),
                 ProcessCollector(registry=registry),
                 PlatformCollector(registry=registry),
                 GCCollector(registry=registry),
@@ -284,6 +288,18 @@ class Telemetry:
                 return "other"
             self._other_codes.add(safe)
         return safe
+
+
+class _LogLinesDropped:
+    """A counter that is asked for: who drops a line is no part of the web server, nor waits for it."""
+
+    def __init__(self, dropped: Callable[[], int], registry: CollectorRegistry) -> None:
+        self._dropped = dropped
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        name, help_, _ = _words("aliyun_vod_exporter_log_lines_dropped_total")
+        yield CounterMetricFamily(name, help_, value=self._dropped())
 
 
 _ROWS: Final = {row.name: row for row in catalog.SELF_METRICS}

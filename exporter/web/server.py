@@ -7,7 +7,6 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import socket
 import time
 from functools import partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from exporter.errors import StartError
+from exporter.web.addresses import parse_address
 from exporter.web.connection import CLIENTS_LOGGER, Connection
 from exporter.web.limits import Crowd, Limits, fitting
 from exporter.web.security import guarded
@@ -35,21 +35,8 @@ GRACE_SECONDS: Final = 2
 BACKLOG: Final = 1024
 # Of those that wait, so many are let in before anybody else is served; more could need more descriptors than there are.
 ACCEPTED_AT_ONCE: Final = 64
-_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
-_MAX_PORT: Final = 65535
 # What a machine says that has no IPv6, or no IPv4.
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `:PORT` (every address of the machine) or `[IPv6]:PORT` → host ("" is every) and port.
-
-    Raises ValueError with a sentence for the operator.
-    """
-    match = _ADDRESS.fullmatch(text)
-    if not match or int(match["port"]) > _MAX_PORT:
-        raise ValueError(f"{text!r} is not an address: write HOST:PORT, :PORT or [IPv6]:PORT, as in :9985")
-    return match["v6"] or match["host"] or "", int(match["port"])
 
 
 @contextlib.contextmanager

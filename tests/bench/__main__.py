@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter import logs
-from tests.bench import machine, page, polling, scale, scrape, slices, while_polling
+from tests.bench import machine, page, polling, scale, scrape, slices, startup, while_polling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ PARTS: Final[dict[str, Callable[[], Sequence[Section]]]] = {
     "busy": while_polling.sections,
     "slices": slices.sections,
     "poll": polling.sections,
+    "startup": startup.sections,
     "scale": lambda: [scale.section()],
 }
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from exporter.app import Surroundings, assembled
 from exporter.commands import backfill
+from exporter.commands.definitions import DEFINITIONS
 from exporter.commands.past_days import Fetched, fetch
 from exporter.commands.progress import Lines
 from exporter.core import days
@@ -39,7 +40,7 @@ TWO_QUERIES = (
 
 def parsed(*argv: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    backfill.flags(parser)
+    DEFINITIONS["backfill"].flags(parser)
     return parser.parse_args(argv)
 
 

@@ -7,7 +7,6 @@ import re
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -312,11 +311,3 @@ def test_the_wrong_scheme_is_told(tls: ssl.SSLContext, capsys: pytest.CaptureFix
     assert (plain.status, encrypted.status) == (1, 1)
     assert plain.err.endswith(": does not speak TLS; write http:// in --url\n")
     assert encrypted.err.endswith(": no answer in HTTP; if it speaks TLS, write https:// in --url\n")
-
-
-def test_it_starts_without_what_only_the_daemon_needs() -> None:
-    program = "import sys; from exporter.cli import main; main(); print(*sys.modules)"
-    asked = [sys.executable, "-c", program, "check-healthy", f"--url=http://127.0.0.1:{free_port()}"]
-    imported = set(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split())
-    assert "exporter.commands.check_healthy" in imported
-    assert not {"exporter.app", "httpx", "pydantic", "uvicorn", "apscheduler", "prometheus_client"} & imported

@@ -63,6 +63,7 @@ aliyun_vod_exporter_storage_errors_total 0.0
 aliyun_vod_exporter_config_last_reload_successful 0.0
 aliyun_vod_exporter_config_last_reload_success_timestamp_seconds 0.0
 aliyun_vod_exporter_build_info{{python_version="{platform.python_version()}",version="1.2.3"}} 1.0
+aliyun_vod_exporter_log_lines_dropped_total 0.0
 """
 
 
@@ -257,3 +258,8 @@ def test_the_registry_can_be_handed_in() -> None:
     told = Telemetry(version="1", accounts=["main"], queries=[], meter_codes={}, registry=registry)
     told.request_sent("main")
     assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main"}) == 1.0
+
+
+def test_dropped_log_lines_are_asked_for() -> None:
+    told = Telemetry(version="1.2.3", accounts=[], queries=[], meter_codes={}, log_lines_dropped=lambda: 7)
+    assert "aliyun_vod_exporter_log_lines_dropped_total 7.0" in ours(told)

@@ -194,7 +194,7 @@ def test_the_daemon_warns_of_each_once_and_starts_all_the_same(tmp_path: Path) -
         lines = [json.loads(line) for line in daemon.said().splitlines()]
         assert daemon.stop() == 0
     (line,) = [line for line in lines if line["msg"] == "file is not private"]
-    assert line["level"] == "warning"
+    assert line["level"] == "warn"
     assert line["file"] == "secret"
     assert line["error"] == "it holds a secret, and everyone may read it (mode 0644)"
     assert line["advice"].startswith("Run chmod 600 on it")

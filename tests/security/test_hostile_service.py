@@ -79,10 +79,10 @@ def test_an_error_adds_no_log_line_and_no_field(format_: str, tmp_path: Path) ->
     assert begun == "polling 1 queries"
     assert progress.startswith("polled q: failure")
     if format_ == "json":
-        assert json.loads(told)["level"] == "warning"
+        assert json.loads(told)["level"] == "warn"
     else:
         outside_quotes = re.sub(r'"(?:\\.|[^"\\])*"', "", told)
-        assert re.findall(r"\blevel=(\w+)", outside_quotes) == ["warning"]
+        assert re.findall(r"\blevel=(\w+)", outside_quotes) == ["warn"]
         assert "owned" not in outside_quotes
 
 

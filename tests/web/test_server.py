@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from exporter.errors import StartError
-from exporter.web.server import bound, parse_address, serving, urls
+from exporter.web.addresses import parse_address
+from exporter.web.server import bound, serving, urls
 
 
 @pytest.mark.parametrize(

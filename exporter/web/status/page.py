@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
 from exporter.web.status import spelling
@@ -21,6 +19,8 @@ from exporter.web.status.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from jinja2 import Template
 
     from exporter.web.status.view import DayView, View
 
@@ -36,7 +36,7 @@ _SHADES: Final = 4
 
 
 class Pages:
-    """Renders the page; reads its template and stylesheet once.
+    """Renders the page; reads its stylesheet at once, its template for the first page.
 
     `telemetry_path` is where Prometheus scrapes. `stylesheet` is served at `stylesheet_path`, which names what is in
     it, so that a browser may keep it for ever.
@@ -52,36 +52,11 @@ class Pages:
             ("/-/healthy", "link_healthy"),
             ("/-/ready", "link_ready"),
         )
-        environment = Environment(
-            loader=PackageLoader("exporter.web.status"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {
-            "number": spelling.number,
-            "percent": spelling.percent,
-            "difference": spelling.difference,
-            "instant": spelling.instant,
-            "visible": spelling.visible,
-        }
-        environment.globals |= {
-            "signs": SIGNS,
-            "sparkline": sparkline,
-            "spark_size": (WIDTH, HEIGHT),
-            "shade": _shade,
-            "worst": _worst,
-            "is_dropped": is_dropped,
-            "is_own": is_own,
-            "states": tuple(State),
-        }
-        self._template = environment.get_template("page.html")
 
     def render(self, view: View, language: str) -> bytes:
         """The whole page, in a language of `words.LANGUAGES`."""
         said = words(language)
-        html = self._template.render(
+        html = _template().render(
             view=view,
             t=said,
             ago=partial(spelling.ago, now=view.now, words=said),
@@ -94,6 +69,38 @@ class Pages:
             stylesheet_path=self.stylesheet_path,
         )
         return html.encode()
+
+
+@cache
+def _template() -> Template:
+    """Compiled for the first page: most exporters are never looked at, and it takes 5 MB."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - as said
+
+    environment = Environment(
+        loader=PackageLoader("exporter.web.status"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": spelling.number,
+        "percent": spelling.percent,
+        "difference": spelling.difference,
+        "instant": spelling.instant,
+        "visible": spelling.visible,
+    }
+    environment.globals |= {
+        "signs": SIGNS,
+        "sparkline": sparkline,
+        "spark_size": (WIDTH, HEIGHT),
+        "shade": _shade,
+        "worst": _worst,
+        "is_dropped": is_dropped,
+        "is_own": is_own,
+        "states": tuple(State),
+    }
+    return environment.get_template("page.html")
 
 
 def _selects(view: View, said: Mapping[str, str]) -> Iterator[tuple[str, str, list[tuple[str | int | None, str]]]]:

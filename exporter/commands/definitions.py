@@ -1,0 +1,269 @@
+"""Every command: its sentence, its flags and the module that runs it, which is imported only to run it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
+from urllib.parse import SplitResult, urlsplit
+
+from exporter.commands import flags
+from exporter.config import durations
+from exporter.core.days import OLDEST_DAYS_AGO
+from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.simulator.throttle import WaitHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.commands.flags import Parser
+
+_LONGEST_TIMEOUT: Final = 3600
+_SHORTEST_STEP: Final = 15
+_LONGEST_STEP: Final = 86_400
+_LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command. `draws`: it uses a terminal beyond lines, with libraries for that; `logs`: it writes log lines."""
+
+    name: str
+    sentence: str
+    add_flags: Callable[[Parser], None]
+    log_level: str = "info"
+    draws: bool = False
+    logs: bool = True
+
+    @property
+    def module(self) -> str:
+        """Has `run(arguments, environ)`, which gives the exit status and may raise ExporterError."""
+        return f"exporter.commands.{self.name.replace('-', '_')}"
+
+    def flags(self, parser: Parser) -> None:
+        """Add all its flags."""
+        flags.log(parser, self.log_level)
+        self.add_flags(parser)
+
+
+def _serve(parser: Parser) -> None:
+    flags.config_file(parser)
+    flags.auto_reload(parser)
+    flags.listen_address(parser, f":{flags.EXPORTER_PORT}")
+    flags.systemd_socket(parser)
+    flags.telemetry_path(parser)
+    flags.external_url(parser)
+    flags.web_config_file(parser)
+    flags.enable_lifecycle(parser)
+    flags.storage_path(parser)
+    flags.shard(parser)
+
+
+def _check_config(parser: Parser) -> None:
+    flags.config_file(parser)
+    flags.storage_path(parser)
+    flags.web_config_file(parser)
+    parser.add_argument(
+        "--syntax-only",
+        action="store_true",
+        help="check the files alone, as where the keys are not, and not whether serve would start here",
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
+
+
+def _check_healthy(parser: Parser) -> None:
+    add = parser.add_argument
+    where = "where the exporter listens, with its --web.route-prefix"
+    add("--url", type=_url, default=f"http://127.0.0.1:{flags.EXPORTER_PORT}", help=where)
+    add(
+        "--timeout",
+        type=_timeout,
+        default="4",
+        metavar="SECONDS",
+        help="how long to wait for the connection, and then for the answer",
+    )
+    add("--tls.ca-file", dest="ca_file", type=Path, metavar="FILE", help="who may have signed its certificate (PEM)")
+    add("--tls.cert-file", dest="cert_file", type=Path, metavar="FILE", help="our certificate, where it asks for one")
+    add("--tls.key-file", dest="key_file", type=Path, metavar="FILE", help="the key of our certificate")
+    add(
+        "--tls.insecure-skip-verify",
+        dest="insecure",
+        action="store_true",
+        help="take any certificate: right for a self-signed one on loopback, where nothing secret is sent",
+    )
+
+
+def _fetch(parser: Parser) -> None:
+    flags.config_file(parser)
+    parser.add_argument("--output", choices=("table", "json", "prom"), default="table", help="how to print it")
+
+
+def _backfill(parser: Parser) -> None:
+    flags.config_file(parser)
+    parser.add_argument(
+        "--days",
+        type=_days,
+        default=OLDEST_DAYS_AGO,
+        metavar="N",
+        help=f"how many days back from today, up to the {OLDEST_DAYS_AGO} that the service answers for",
+    )
+    parser.add_argument(
+        "--step",
+        type=_step,
+        default="5m",
+        metavar="DURATION",
+        help="time between two samples of a series, 15s to 1d; Prometheus looks back 5m, so longer steps leave gaps",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="where to write, - is standard output; the file appears when it is complete",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
+    parser.add_argument(
+        "--label",
+        dest="labels",
+        action="append",
+        type=_label,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a label for every series, as in job=vod, so that what Prometheus scrapes goes on in them; repeatable",
+    )
+    flags.storage_path(parser)
+
+
+def _simulate(parser: Parser) -> None:
+    flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
+    add, checked = parser.add_argument, flags.checked
+    add("--seed", type=flags.counted, default=0, help="which made-up account; the same seed gives the same numbers")
+    add("--media", type=flags.counted, default=120, metavar="N", help="how many media the account has")
+    add("--collapse", type=_days_ago, metavar="DAYS_AGO", help="one media loses its plays from that day on")
+    add("--fail", action="append", default=[], metavar="CODE:RATE", help="share of requests that fail with a code")
+    add("--rate", type=float, default="0", metavar="PER_SECOND", help="throttle above so many requests; 0 is never")
+    add("--wait-header", choices=get_args(WaitHeader), default="x-acs-retry-after", help="how it names the wait then")
+    add(
+        "--latency",
+        type=checked(durations.parse),
+        default="0s",
+        metavar="DURATION",
+        help="delay before each response",
+    )
+    add("--access-key-id", default=SIMULATOR_ACCESS_KEY_ID, help="accepted AccessKey ID")
+    add("--access-key-secret", default=SIMULATOR_ACCESS_KEY_SECRET, help="what requests are signed with")
+    add("--security-token", help="the token that every request must carry")
+    add("--admin", action="store_true", help="serve /_admin/, where tests change all this and read what was asked")
+
+
+def _demo(parser: Parser) -> None:
+    flags.listen_address(parser, f"127.0.0.1:{flags.EXPORTER_PORT}")
+    flags.telemetry_path(parser)
+    parser.add_argument(
+        "--media", type=flags.counted, default=120, metavar="N", help="how many media the made-up account has"
+    )
+
+
+def _url(text: str) -> SplitResult:
+    """A base address; its port is checked by reading it. Raises argparse's own error, without repeating a password."""
+    try:
+        parts = urlsplit(text.rstrip("/"))
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text or not text.isprintable()
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more:
+        raise argparse.ArgumentTypeError("write http:// or https://, host and port, as in http://127.0.0.1:9985")
+    return parts
+
+
+def _timeout(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, at most {_LONGEST_TIMEOUT}")
+    return seconds
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= OLDEST_DAYS_AGO:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {OLDEST_DAYS_AGO}")
+    return int(text)
+
+
+def _days_ago(text: str) -> int:
+    if (number := flags.counted(text)) > OLDEST_DAYS_AGO:
+        raise argparse.ArgumentTypeError(f"{number} is more than {OLDEST_DAYS_AGO} days ago")
+    return number
+
+
+def _step(text: str) -> int:
+    try:
+        seconds = durations.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+    if not _SHORTEST_STEP <= seconds <= _LONGEST_STEP or seconds % 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 15s to 1d, in whole seconds")
+    return int(seconds)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (_LABEL_NAME.fullmatch(name) and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with the name of a label, as in job=vod")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not text in this locale") from None
+    from exporter.exposition.catalog import PLAY_METRICS  # noqa: PLC0415 - a third of what all flags take to import
+
+    if any(name in metric.labels for metric in PLAY_METRICS):
+        raise argparse.ArgumentTypeError(f"{text!r}: the series have a label {name} already")
+    return name, value
+
+
+DEFINITIONS: Final = {
+    command.name: command
+    for command in (
+        Command(
+            "serve",
+            "The daemon, also without any command: polls the configured queries, serves their numbers to Prometheus.",
+            _serve,
+        ),
+        Command(
+            "check-config",
+            "Validate the configuration, then print what it costs: slices, API calls and series per query.",
+            _check_config,
+        ),
+        Command(
+            "check-healthy",
+            "Ask a running exporter whether it is healthy, as the health check of the image does: 0 or 1, and why.",
+            _check_healthy,
+            logs=False,
+        ),
+        Command(
+            "fetch",
+            "One poll of every query now, printed as a table, as JSON or as Prometheus would see it.",
+            _fetch,
+            log_level="warn",
+            draws=True,
+        ),
+        Command(
+            "backfill",
+            "Write past days as an OpenMetrics file, of which promtool makes blocks that Prometheus serves.",
+            _backfill,
+            log_level="warn",
+            draws=True,
+        ),
+        Command(
+            "simulate",
+            "Only the simulated API: a made-up account behind the real protocol, for demos and tests.",
+            _simulate,
+        ),
+        Command("demo", "Simulator and exporter on loopback with a ready configuration; prints what to open.", _demo),
+    )
+}

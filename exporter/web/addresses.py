@@ -1,0 +1,20 @@
+"""Addresses to listen on, as flags give them; imports nothing that takes time."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
+_MAX_PORT: Final = 65535
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, `:PORT` (every address of the machine) or `[IPv6]:PORT` → host ("" is every) and port.
+
+    Raises ValueError with a sentence for the operator.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match["port"]) > _MAX_PORT:
+        raise ValueError(f"{text!r} is not an address: write HOST:PORT, :PORT or [IPv6]:PORT, as in :9985")
+    return match["v6"] or match["host"] or "", int(match["port"])
