@@ -51,8 +51,10 @@ async def test_when_a_page_fails_for_good_no_more_are_in_vain_than_may_be_under_
     async with staged(Settings(media=MEDIA)) as stage:
         stage.simulator.change(faults=(Fault("Meter.ParamError", when={"PageNo": "4"}),))
 
-        assert await stage.poll() == "failure"
+        assert await stage.poll() == "partial"
 
         asked = {int(call.parameters["PageNo"]) for call in stage.simulator.journal.calls}
         assert {1, 2, 3, 4} <= asked <= set(range(1, 4 + 8))
-        assert await stage.plays() == {}
+        plays = await stage.plays()
+        assert len(plays) >= 300, "the pages before it"
+        assert plays.items() <= stage.truth().items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from exporter.errors import UpstreamError
 from exporter.exposition.render import Renderer
 from exporter.vod.page_decoder import decode
 from exporter.vod.replies import Reply, answer
+from exporter.vod.row_values import LARGEST_NUMBER
 from tests.exposition.examples import publication, published, read_text, series
 from tests.fuzz.target import SEEDS, Target
 from tests.fuzz.wording import check_sentence, check_untold
@@ -105,7 +107,14 @@ def _refused(constant: str) -> None:
 
 
 def _meant(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["MediaId"], *(None if row.get(wire) is None else float(row[wire]) for wire in _NUMBERS.values())
+    return row["MediaId"], *(_number(row.get(wire)) for wire in _NUMBERS.values())
+
+
+def _number(given: Any) -> float | None:
+    """A number from 0 that a sample holds exactly, also as text; everything else is not given."""
+    if isinstance(given, str):
+        given = float(given) if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", given) else None
+    return float(given) if isinstance(given, int | float) and 0 <= given <= LARGEST_NUMBER else None
 
 
 def _said(row: PlayRow) -> tuple[Any, ...]:

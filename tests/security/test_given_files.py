@@ -19,7 +19,7 @@ from tests.web.stage import prepared
 
 ENVIRON = {"SECRET": "hush-hush", "TOKEN": "quiet"}
 INLINE = "{access_key_id: a, access_key_secret: hush-hush}"
-QUERIES = "queries: [{name: q, media: {ids: [a]}, days_ago: 1}]\n"
+QUERIES = "queries: [{name: q, media: {top: 1}, days_ago: 1}]\n"
 WEB = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
 USERS = "basic_auth_users: {alice: $2y$04$.Fgpn0JjMq5eJqRWJ.7rFOd6kIsd5uKLTSW.YQXCP1rr0DEOgqHAS}\n"
 
