@@ -33,6 +33,9 @@ _LEFT_OUT: Final = {
 }
 
 
+_WAY_TO_THE_INDEX: Final = {"index-url", "trusted-host", "cert", "proxy", "timeout", "default-timeout", "retries"}
+
+
 class CannotRunError(Exception):
     """A command of the engine failed; the message is what it said."""
 
@@ -134,10 +137,10 @@ def build(engine: Engine, *flags: str) -> None:
 
 
 def _pip_settings() -> dict[str, str]:
-    """What pip is told on this machine, by files and by the environment; folders of wheels stay out of the build."""
+    """How pip reaches the package index on this machine; its folders and constraints stay out of the build."""
     told = (line.partition("=") for line in _output(sys.executable, "-m", "pip", "config", "list").splitlines())
     settings = {key.rpartition(".")[2]: str(ast.literal_eval(value)) for key, _, value in told}
-    return {key: " ".join(value.split()) for key, value in settings.items() if key != "find-links"}
+    return {key: " ".join(value.split()) for key, value in settings.items() if key in _WAY_TO_THE_INDEX}
 
 
 def _libraries(programs: Iterable[Path]) -> set[Path]:
