@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # Nor does a terminal that somebody names become ours.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _SHORTEST_SECRET: Final = 8
-# `days_ago`, `maxRetries`, `QUERIES`: words in any of the ways in which names are written.
-_OF_WORDS: Final = re.compile(r"(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+")
+# `days_ago`, `maxRetries`, `QUERIES`, `query_2`: words in any of the ways in which names are written.
+_OF_WORDS: Final = re.compile(r"(?:(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+)(?:(?<=[_-])[0-9]{1,3})?")
 _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
 
 
