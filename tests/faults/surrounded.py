@@ -9,14 +9,16 @@ import mmap
 import os
 import re
 import signal
+import ssl
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 
@@ -30,10 +32,20 @@ from tests.faults.fault import Family, Fault, NotMet
 from tests.faults.oracle import ZEROS
 from tests.faults.scrapes import Scrape
 from tests.faults.service import Service
-from tests.faults.surroundings import NAME, PROXY_PASSWORD, Event, Habit, Resolver, Stderr
+from tests.faults.surroundings import (
+    NAME,
+    PROXY_PASSWORD,
+    Area,
+    Event,
+    Habit,
+    Resolver,
+    Stderr,
+    every,
+    impossible,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 
     from tests.faults.fault import Exchange, Payload
     from tests.faults.oracle import Call, Place
@@ -47,7 +59,14 @@ REFUSAL: Final = "Meter.ParamError"
 PROMISED_SECONDS: Final = 5.0
 _GLANCE: Final = 0.05
 _PIPE_BYTES: Final = 4096
-_NOT_FOR_PEOPLE: Final = ("Traceback", "never awaited", "was destroyed", "Warning:", "Logging error", "Exception ignored")
+_NOT_FOR_PEOPLE: Final = (
+    "Traceback",
+    "never awaited",
+    "was destroyed",
+    "Warning:",
+    "Logging error",
+    "Exception ignored",
+)
 _ASKED: Final = re.compile(rb"Credential=([^,]+),")
 _CONFIGURATION: Final = """
 accounts:
@@ -152,11 +171,9 @@ class Outcome:
     wanted: frozenset[Place]
     requests: list[tuple[str, int]]
     pages: list[str]
-    key: str = ""
     status: int | None = None
     seconds: float = 0.0
     written: str = ""
-    sent: int = 0
 
 
 @dataclass
@@ -176,7 +193,7 @@ class Daemon:
 
     async def get(self, path: str) -> str:
         # As a new client: one that is kept would not notice that others find no room.
-        async with httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, trust_env=False) as http:
+        async with _client(self.url) as http:
             answer = await http.get(path)
         self.requests.append((path, answer.status_code))
         if path == "/":
@@ -207,8 +224,15 @@ class Daemon:
         _replace(self.folder / "resolver", state)
 
     async def looked_up(self) -> None:
-        while not (self.folder / "asked").exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        while not (self.folder / "asked").exists():
             await asyncio.sleep(_GLANCE)
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    """Without the certificates of the system, which take longer to read than all answers."""
+    return httpx.AsyncClient(
+        base_url=url, timeout=PATIENCE, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )
 
 
 async def carried_out(cell: Cell) -> Outcome:
@@ -247,9 +271,7 @@ async def _in_surroundings(cell: Cell, folder: Path, clock: Clock, service: Surr
             for date in (f"{days.play_date(clock.now(), ago):%Y%m%d}" for ago in (0, 1))
             for row in service.listed(date)
         )
-        outcome = Outcome(
-            cell, service, before, after, recovered, said_before, wanted, daemon.requests, daemon.pages
-        )
+        outcome = Outcome(cell, service, before, after, recovered, said_before, wanted, daemon.requests, daemon.pages)
         began = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         outcome.status = await daemon.process.wait()
@@ -269,29 +291,34 @@ async def _event(daemon: Daemon, before: Scrape) -> Scrape:
         await service.break_(next(f for f in faults() if f.name == REFUSAL), lambda _: True)
     elif event is Event.KEY:
         write_key(daemon.folder, 1)
-    if surrounding.resolver is not Resolver.ANSWERS:
-        daemon.resolve(surrounding.resolver)
-        await service.hang_up()
-    if surrounding.habit is Habit.CLOSES_LATER:
-        await service.hang_up()
-    daemon.clock.jump(surrounding.leap or LATER)
-    ended, sent = polls(before), before.total(_SENT)
-    await daemon.reload()
-    if surrounding.resolver is not Resolver.ANSWERS:
-        await daemon.looked_up()
-        await daemon.until(lambda s: s.total(_SENT) > sent, "a request to wait for its name")
-    if surrounding.resolver is Resolver.SLOW:
-        daemon.resolve(Resolver.ANSWERS)
+    await _change(daemon, before)
     if held:
         await service.first_met.wait()
     if event is Event.RELOAD:
         await daemon.reload()
         service.gate.set()
     if event is not Event.SIGTERM and surrounding.answers:
-        return await daemon.until(lambda s: polls(s) > ended, "the poll")
+        return await daemon.until(lambda s: polls(s) > polls(before), "the poll")
     if surrounding.resolver is Resolver.UNKNOWN or not surrounding.reached:
         return await daemon.until(lambda s: s.errors(), "a failure")
     return await daemon.scraped()
+
+
+async def _change(daemon: Daemon, before: Scrape) -> None:
+    """From now on the surroundings are what they are; a poll begins."""
+    surrounding, service = daemon.cell.surrounding, daemon.service
+    looks_up_in_vain = surrounding.resolver is not Resolver.ANSWERS
+    if looks_up_in_vain:
+        daemon.resolve(surrounding.resolver)
+    if looks_up_in_vain or surrounding.habit is Habit.CLOSES_LATER:
+        await service.hang_up()
+    daemon.clock.jump(surrounding.leap or LATER)
+    await daemon.reload()
+    if looks_up_in_vain:
+        await daemon.looked_up()
+        await daemon.until(lambda s: s.total(_SENT) > before.total(_SENT), "a request that waits for its name")
+    if surrounding.resolver is Resolver.SLOW:
+        daemon.resolve(Resolver.ANSWERS)
 
 
 def _is_fresh(scrape: Scrape, since: float) -> bool:
@@ -373,7 +400,7 @@ async def _running(
         try:
             async with (
                 contextlib.AsyncExitStack() as idle,
-                httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as http,
+                _client(url) as http,
             ):
                 daemon = Daemon(cell, folder, service, clock, url, http, process)
                 await daemon.until(lambda _: True, "the first scrape")
@@ -396,10 +423,13 @@ async def _say_nothing(port: int, idle: contextlib.AsyncExitStack) -> None:
     idle.callback(writer.close)
 
 
+_Reader = Callable[[], Coroutine[Any, Any, None]]
+
+
 @contextlib.contextmanager
 def _stderr(
     kind: Stderr, folder: Path
-) -> Generator[tuple[int, Callable[[], Awaitable[None]], Callable[[], str]]]:
+) -> Generator[tuple[int, Callable[[], Coroutine[Any, Any, None]], Callable[[], str]]]:
     """What to write to, a reader that ends when nobody writes any more, and what it has read."""
     if kind in (Stderr.FILE, Stderr.CLOSED):
         file = folder / "stderr"
@@ -431,7 +461,7 @@ def _stderr(
     elif kind is Stderr.GONE:
         os.close(reading)
     try:
-        yield writing, read_slowly if kind is Stderr.SLOW else _read_nothing, lambda: read.decode()
+        yield writing, read_slowly if kind is Stderr.SLOW else _read_nothing, read.decode
     finally:
         if kind is not Stderr.GONE:
             os.close(reading)
@@ -525,6 +555,69 @@ INVARIANTS: Final[tuple[Callable[[Outcome], Iterator[str | None]], ...]] = (
     ends_as_promised,
     nothing_breaks,
 )
+
+
+@dataclass
+class Judged:
+    """What became of some cells."""
+
+    cells: list[Cell] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    checked: Counter[str] = field(default_factory=Counter)
+    violated: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def __iadd__(self, other: Judged) -> Self:
+        """Both together."""
+        self.cells += other.cells
+        self.failed |= other.failed
+        self.checked.update(other.checked)
+        self.violated.update(other.violated)
+        self.wrong += other.wrong
+        return self
+
+
+def judge(outcome: Outcome) -> Judged:
+    """Hold a cell against every invariant."""
+    judged = Judged([outcome.cell])
+    for invariant in INVARIANTS:
+        looked_at = list(invariant(outcome))
+        wrong = [finding for finding in looked_at if finding is not None]
+        judged.checked[invariant.__name__] += len(looked_at)
+        judged.violated[invariant.__name__] += bool(wrong)
+        judged.wrong += [f"{outcome.cell}: {invariant.__name__}: {finding}" for finding in wrong[:2]]
+    if judged.wrong:
+        judged.failed.add(str(outcome.cell))
+    return judged
+
+
+def verdict(cell: Cell) -> Judged:
+    """Carry a cell out and judge it; one that does not come to its end has failed."""
+    try:
+        outcome = asyncio.run(carried_out(cell))
+    except (AssertionError, TimeoutError, httpx.HTTPError) as error:
+        return Judged([cell], {str(cell)}, wrong=[f"{cell}: {error!r}"])
+    return judge(outcome)
+
+
+def table(judged: Judged, *, seconds: float) -> str:
+    """Cells and how many passed, by area and event; what each invariant checked; what was wrong."""
+    lines = [f"{'surroundings':46}{'cells':>8}{'passed':>8}{'failed':>8}"]
+    for kinds in (Area, Event):
+        for kind in kinds:
+            cells = [str(cell) for cell in judged.cells if kind in (cell.surrounding.area, cell.event)]
+            failed = len(judged.failed.intersection(cells))
+            lines.append(f"  {kind:44}{len(cells):>8}{len(cells) - failed:>8}{failed:>8}")
+    lines.append(f"{'invariant':46}{'looked at':>12}{'violated in':>13}")
+    for invariant in INVARIANTS:
+        name = invariant.__name__
+        lines.append(f"  {name:44}{judged.checked[name]:>12,}{judged.violated[name]:>13}")
+    lines += ["not in it, because"]
+    reasons = Counter(reason for cell in every() if (reason := impossible(cell)))
+    lines += [f"{times:>8}  {reason}" for reason, times in reasons.items()]
+    lines += judged.wrong
+    lines.append(f"{len(judged.cells)} cells, {len(judged.failed)} failed, {seconds:.0f} s")
+    return "\n".join(lines)
 
 
 def _evidence(outcome: Outcome) -> Evidence:

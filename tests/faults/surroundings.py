@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DAY: Final = 86_400.0
 NAME: Final = "vod.example.invalid"
-PROXY_PASSWORD: Final = "proxy/pass#word?of@the%matrix"  # noqa: S105 - of a proxy on loopback
+PROXY_PASSWORD: Final = "proxy/pass#word?of@the%matrix"
 # Nothing listens on it, nor may anybody but the administrator.
 DEAD: Final = "http://proxy-user:" + PROXY_PASSWORD + "@127.0.0.1:1"
 # What LANG=zh_CN.GBK or POSIX makes of the streams, on machines without those locales too.
@@ -116,10 +116,7 @@ SURROUNDINGS: Final = (
     _locale("UTF-8", LC_ALL="C.UTF-8"),
     *(Surrounding(Area.DESCRIPTORS, f"{most} and 100 idle clients", descriptors=most, idle=100) for most in (40, 64)),
     Surrounding(Area.DESCRIPTORS, "1024 and 100 idle clients", descriptors=1024, idle=100),
-    *(
-        Surrounding(Area.RESOLVER, kind, resolver=kind)
-        for kind in (Resolver.SILENT, Resolver.UNKNOWN, Resolver.SLOW)
-    ),
+    *(Surrounding(Area.RESOLVER, kind, resolver=kind) for kind in (Resolver.SILENT, Resolver.UNKNOWN, Resolver.SLOW)),
     Surrounding(Area.PROXY, "good", by_proxy=True),
     Surrounding(Area.PROXY, "dead", {"HTTP_PROXY": DEAD}, reached=False),
     Surrounding(
