@@ -11,7 +11,17 @@ import pytest
 from tests.faults import surrounded
 from tests.faults.scrapes import Scrape
 from tests.faults.surrounded import Judged, Outcome, judge, table, verdict
-from tests.faults.surroundings import SURROUNDINGS, Area, Cell, Event, brief, every, impossible, possible
+from tests.faults.surroundings import (
+    PROXY_PASSWORD,
+    SURROUNDINGS,
+    Area,
+    Cell,
+    Event,
+    brief,
+    every,
+    impossible,
+    possible,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +95,7 @@ def _uncounted(outcome: Outcome) -> Outcome:
         (lambda o: replace(o, written=o.written + "Traceback (most recent call last):\n"), {"nothing_breaks"}),
         (lambda o: replace(o, written=o.written + surrounded.SECRETS[1]), {"nothing_breaks"}),
         (lambda o: replace(o, written=""), {"nothing_breaks"}),
-        (lambda o: replace(o, pages=[surrounded.PROXY_PASSWORD]), {"nothing_breaks"}),
+        (lambda o: replace(o, pages=[PROXY_PASSWORD]), {"nothing_breaks"}),
     ],
 )
 def test_every_invariant_can_fail(refused: Outcome, planted: Callable[[Outcome], Outcome], violated: set[str]) -> None:
