@@ -1,4 +1,4 @@
-"""The whole matrix as a table: `python -m tests.faults`, with `--brief` what `make test-all` runs of it."""
+"""The matrix and the surroundings as tables: `python -m tests.faults`, with `--brief` what `make test-all` runs."""
 
 from __future__ import annotations
 

@@ -342,7 +342,7 @@ def endpoint_of(cell: Cell, service: Service) -> str:
     """What the exporter is told to ask."""
     if cell.surrounding.by_proxy:
         return f"http://{NAME}"
-    return service.endpoint_at(NAME if cell.surrounding.looks_up else "127.0.0.1")
+    return service.endpoint_at(cell.surrounding.host)
 
 
 def configure(folder: Path, endpoint: str, *, turned: bool) -> None:

@@ -88,15 +88,11 @@ class Surrounding:
     idle: int = 0
     resolver: Resolver = Resolver.ANSWERS
     by_proxy: bool = False
+    host: str = "127.0.0.1"
     clock: float = NOON
     leap: float = 0.0
     habit: Habit = Habit.KEEPS
     reached: bool = True
-
-    @property
-    def looks_up(self) -> bool:
-        """Whether the endpoint has a name that is not an address."""
-        return self.area is Area.RESOLVER or self.by_proxy
 
     @property
     def answers(self) -> bool:
@@ -116,14 +112,19 @@ SURROUNDINGS: Final = (
     _locale("UTF-8", LC_ALL="C.UTF-8"),
     *(Surrounding(Area.DESCRIPTORS, f"{most} and 100 idle clients", descriptors=most, idle=100) for most in (40, 64)),
     Surrounding(Area.DESCRIPTORS, "1024 and 100 idle clients", descriptors=1024, idle=100),
-    *(Surrounding(Area.RESOLVER, kind, resolver=kind) for kind in (Resolver.SILENT, Resolver.UNKNOWN, Resolver.SLOW)),
-    Surrounding(Area.PROXY, "good", by_proxy=True),
-    Surrounding(Area.PROXY, "dead", {"HTTP_PROXY": DEAD}, reached=False),
-    Surrounding(
-        Area.PROXY, "those of other schemes", {"HTTPS_PROXY": f"ftp://u:{PROXY_PASSWORD}@[::", "NO_PROXY": "fd00::/8"}
+    *(
+        Surrounding(Area.RESOLVER, kind, resolver=kind, host=NAME)
+        for kind in (Resolver.SILENT, Resolver.UNKNOWN, Resolver.SLOW)
     ),
+    Surrounding(Area.PROXY, "good", by_proxy=True),
+    Surrounding(Area.PROXY, "dead", {"HTTP_PROXY": DEAD}, host=NAME, reached=False),
+    Surrounding(Area.PROXY, "wrong ones of other schemes", {"HTTPS_PROXY": f"ftp://u:{PROXY_PASSWORD}@[::"}, host=NAME),
+    # No address of the loopback network: those need no proxy anyway. It leads to this machine all the same.
     Surrounding(
-        Area.PROXY, "a range that needs none", {"HTTP_PROXY": DEAD, "NO_PROXY": "localhost,fd00::/8,127.0.0.0/8"}
+        Area.PROXY,
+        "a range that needs none",
+        {"HTTP_PROXY": DEAD, "NO_PROXY": "localhost,fd00::/8,0.0.0.0/8"},
+        host="0.0.0.0",  # noqa: S104 - to connect to
     ),
     Surrounding(Area.CLOCK, "31 days ahead", leap=31 * DAY),
     Surrounding(Area.CLOCK, "20 years ahead", leap=20 * 365 * DAY),
