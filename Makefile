@@ -33,7 +33,7 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 bench: $(VENV)/.dev ## how fast, as ratios within one run; no test depends on it
 	$(BIN)/python -m tests.bench $(ARGS)
 
-faults: $(VENV)/.dev ## every fault at every moment, as a table
+faults: $(VENV)/.dev ## every fault at every moment, and the surroundings of the process, as tables
 	$(BIN)/python -m tests.faults $(ARGS)
 
 fuzz: $(VENV)/.dev ## search for inputs nobody thought of; --seconds=N for each target

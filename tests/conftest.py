@@ -32,6 +32,8 @@ SLOW: Final = (
     "e2e/",
     "faults/test_all.py",
     "faults/test_ids.py",
+    "faults/test_surroundings.py::test_every_invariant",
+    "faults/test_surroundings.py::test_whatever",
     "faults/test_top.py",
     "security/test_audit.py",
     "security/test_hostile_service.py",

@@ -1,4 +1,4 @@
-"""The whole matrix as a table: `python -m tests.faults`, with `--brief` what `make test-all` runs of it."""
+"""The matrix and the surroundings as tables: `python -m tests.faults`, with `--brief` what `make test-all` runs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
+from tests.faults import surrounded, surroundings
 from tests.faults.cases import Moment, Selection
 from tests.faults.fault import Family
 from tests.faults.table import table
@@ -35,8 +36,18 @@ def main(argv: list[str]) -> int:
         ]
         for cell in cells:
             found += cell.result()
-    sys.stdout.write(table(found, seconds=time.monotonic() - began) + "\n")
-    return 1 if found.failed[""] or not found.cases[""] else 0
+        between = time.monotonic()
+        judged = surrounded.Judged()
+        in_surroundings = surroundings.brief() if given.brief else surroundings.possible()
+        for one in pool.map(surrounded.verdict, [cell for cell in in_surroundings if given.only in str(cell)]):
+            judged += one
+            sys.stderr.write("".join(f"{wrong}\n" for wrong in one.wrong) or ".")
+            sys.stderr.flush()
+    if found.cases[""]:
+        sys.stdout.write(table(found, seconds=between - began) + "\n")
+    if judged.cells:
+        sys.stdout.write(surrounded.table(judged, seconds=time.monotonic() - between) + "\n")
+    return 1 if found.failed[""] or judged.failed or not (found.cases[""] or judged.cells) else 0
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ class Exchange:
     async def send(self, status: str, headers: Mapping[str, str], body: bytes) -> None:
         given = {"Content-Length": str(len(body)), "x-acs-request-id": request_id(), **headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
-        await self.raw(f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + body)
+        answer = f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + body
+        await self.raw(answer)
+        await self._service.after_an_answer(self, answer)
 
     async def raw(self, data: bytes) -> None:
         self.writer.write(data)
@@ -170,6 +172,13 @@ class Service:
         self.fault = None
         if self._trouble is not Trouble.NONE:
             await self._become(Trouble.NONE, hang_up=hang_up)
+
+    async def after_an_answer(self, exchange: Exchange, answer: bytes) -> None:
+        """What becomes of a connection after a whole answer: it is kept."""
+
+    async def hang_up(self) -> None:
+        """End the connections there are, and take new ones."""
+        await self._become(self._trouble)
 
     async def _become(self, trouble: Trouble, *, hang_up: bool = True) -> None:
         self._trouble = trouble
