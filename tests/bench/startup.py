@@ -48,7 +48,7 @@ def sections() -> Sequence[Section]:
 
 @contextlib.contextmanager
 def _bytecode() -> Generator[None]:
-    """Let programs that are started here have bytecode, as pip and the image write it: to compile takes 6 MiB, and time."""
+    """Programs started here have bytecode, as pip and the image write it: to compile takes time, and 6 MiB."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
         # No value is as good as none.
