@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Protocol, Self
 
 from exporter.threads import run_in_daemon_thread
@@ -14,8 +16,10 @@ from exporter.vod.limits import Limits
 from exporter.vod.play_data import PlayData
 from exporter.vod.redaction import Secrets
 from exporter.vod.resolver import Resolver
+from exporter.vod.trust import tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
     from exporter.config.schema import AccountSettings, LimitSettings
@@ -102,9 +106,11 @@ class Accounts:
         StartError.
         """
         before, accounts = self._in_use, dict[str, Account]()
+        # Read anew for each reload, and once for all: they take 2 MiB.
+        tls = cache(lambda: tls_context(os.environ))
         try:
             for wanted in settings:
-                accounts[wanted.name] = await self._opened(wanted, before.get(wanted.name))
+                accounts[wanted.name] = await self._opened(wanted, before.get(wanted.name), tls)
             yield accounts
         finally:
             used = [account.client for account in self._in_use.values()]
@@ -126,7 +132,9 @@ class Accounts:
                 account.meter.speak(name, account.limits)
         self._in_use = dict(accounts)
 
-    async def _opened(self, wanted: AccountSettings, before: Account | None) -> Account:
+    async def _opened(
+        self, wanted: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
+    ) -> Account:
         if before is not None and reached_alike(before.settings, wanted):
             return Account(wanted, before.limits, before.meter, before.client, before.source)
         meter = before.meter if before else _Silenced(self._meter)
@@ -143,6 +151,7 @@ class Accounts:
                 meter=self._meter,
                 secrets=self._secrets,
                 resolve=self._resolve,
+                tls=tls,
                 now=self._now,
                 monotonic=self._monotonic,
                 sleep=self._sleep,

@@ -26,7 +26,6 @@ from exporter.keys import credential_source
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
 from exporter.vod.codes import METER_CODES, classify
-from exporter.web.in_force import InForce
 from exporter.web.inherited import inherited
 from exporter.web.routes import routes
 from exporter.web.server import bound, prepared, serving, urls
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import AccountSettings, Config
     from exporter.core.shard import Shard
     from exporter.errors import CredentialsError
+    from exporter.web.in_force import InForce
 
 _log = structlog.get_logger()
 
@@ -150,7 +150,7 @@ async def serve(
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(short_turns())
-        in_force = stack.enter_context(contextlib.closing(InForce(web_config))) if web_config else None
+        in_force = stack.enter_context(contextlib.closing(_in_force(web_config))) if web_config else None
         opened = inherited(surroundings.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
         exporter, accounts = await stack.enter_async_context(_assembled(config, surroundings, storage_path, shard))
@@ -185,6 +185,12 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
     finally:
         beside.cancel()
         await asyncio.wait({beside})
+
+
+def _in_force(path: Path) -> InForce:
+    from exporter.web.in_force import InForce  # noqa: PLC0415 - most networks are trusted, and need none of it
+
+    return InForce(path)
 
 
 def _oldest(now: float) -> date:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = names.COMMANDS
 _BAD_USAGE: Final = 2
-# For terminals; libraries that a daemon needs load them where they are installed.
-_TERMINAL_LIBRARIES: Final = ("rich", "pygments")
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -46,7 +44,9 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     imports, errors, signals = (import_module(f"exporter.{name}") for name in ("imports", "errors", "signals"))
     with contextlib.ExitStack() as stack:
-        hidden = contextlib.nullcontext() if command.draws else imports.without(*_TERMINAL_LIBRARIES)
+        hidden = contextlib.nullcontext()
+        if not command.draws:
+            hidden = imports.without(*imports.TERMINAL_LIBRARIES, emptied=imports.COMMAND_LINES)
         run: Callable[[argparse.Namespace, Mapping[str, str]], int]
         if command.logs:
             with hidden:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,3 +120,16 @@ def test_a_part_of_a_limit_never_becomes_no_limit(part: float, expected: tuple[f
 def test_an_account_that_no_query_names_keeps_its_limits() -> None:
     given = settings("name: a")
     assert of_share(given, {}) == given
+
+
+def contexts() -> int:
+    gc.collect()
+    return sum(isinstance(each, ssl.SSLContext) for each in gc.get_objects())
+
+
+async def test_certificate_authorities_are_loaded_once_for_all_accounts() -> None:
+    before = contexts()
+    async with Accounts(keys, meter=FakeMeter()) as accounts:
+        async with accounts.opened(settings("name: a", "name: b", "name: c")) as wanted:
+            accounts.adopt(wanted)
+        assert contexts() == before + 1

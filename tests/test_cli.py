@@ -254,17 +254,35 @@ def test_the_configuration_is_checked_without_what_polls_and_serves(config: Path
         "jinja2",
         "pygments",
         "rich",
+        "sqlite3",
         "starlette",
+        "structlog",
         "uvicorn",
     }
 
 
-def test_a_daemon_that_nobody_looks_at_needs_no_terminal_no_template_and_no_storage() -> None:
+def test_a_daemon_that_nobody_looks_at_needs_no_terminal_no_page_no_password_no_role_and_no_storage() -> None:
     program = (
         "import sys; from exporter.cli import main; main(['serve', '--config.file=none']);"
-        " from exporter.web.status.page import Pages; Pages('/metrics'); print(*sys.modules)"
+        " from exporter.web.status.routes import status_routes; status_routes(None, '/metrics', {});"
+        " print(*sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     modules = set(told.split())
     assert "exporter.app" in modules
-    assert not modules & {"cryptography", "jinja2", "OpenSSL", "pygments", "rich", "sqlite3"}
+    assert not modules & {
+        *(
+            "bcrypt",
+            "click",
+            "cryptography",
+            "httpcore",
+            "httpx._main",
+            "jinja2",
+            "OpenSSL",
+            "pygments",
+            "rich",
+            "sqlite3",
+        ),
+        *("exporter.vod.fetching", "exporter.vod.refreshing", "exporter.web.in_force", "exporter.web.status.answers"),
+        *("exporter.web.status.overview", "exporter.web.status.page", "uvicorn.main"),
+    }

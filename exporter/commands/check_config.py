@@ -21,8 +21,6 @@ from exporter.core.days import Settlement
 from exporter.core.model import Dimensions
 from exporter.errors import ConfigError, StartError
 from exporter.secret_files import shown
-from exporter.storage.reading import Examined, examine
-from exporter.web import in_force
 
 if TYPE_CHECKING:
     import argparse
@@ -45,23 +43,28 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return 0
     config = _read(arguments, environ)
     errors: list[str] = []
-    stored = Examined()
+    totals: Totals = {}
+    stored: tuple[str, ...] = ()
     if arguments.storage_path:
+        from exporter.storage.reading import examine  # noqa: PLC0415 - SQLite is for those who keep something
+
         try:
-            stored = examine(arguments.storage_path, days.today(time.time()))
+            examined = examine(arguments.storage_path, days.today(time.time()))
         except StartError as error:
             errors.append(str(error))
+        else:
+            totals, stored = examined.totals, examined.warnings
     start = Rehearsal() if arguments.syntax_only else rehearse(config, environ)
     errors += start.errors
     if arguments.web_config_file:
         sys.stdout.write(f"{shown(arguments.web_config_file)}: valid\n")
     verdict = "valid, but serve would not start here" if errors else "valid"
-    sys.stdout.write(f"{shown(arguments.config_file)}: {verdict}\n\n{report(config, stored.totals)}\n")
+    sys.stdout.write(f"{shown(arguments.config_file)}: {verdict}\n\n{report(config, totals)}\n")
     sys.stdout.flush()
     for warning in (
         *start.warnings,
-        *stored.warnings,
-        *warnings(config, stored.totals),
+        *stored,
+        *warnings(config, totals),
         *setting_warnings(config),
         *doubts(arguments, config),
     ):
@@ -81,6 +84,8 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
         problems += error.problems
     try:
         if arguments.web_config_file:
+            from exporter.web import in_force  # noqa: PLC0415 - for those who have one
+
             in_force.load(arguments.web_config_file)
     except ConfigError as error:
         problems += error.problems

@@ -238,6 +238,7 @@ DEFINITIONS: Final = {
             "check-config",
             "Validate the configuration, then print what it costs: slices, API calls and series per query.",
             _check_config,
+            logs=False,
         ),
         Command(
             "check-healthy",

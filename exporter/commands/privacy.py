@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.config import loader
-from exporter.web import in_force
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
 
 def doubts(arguments: argparse.Namespace, config: Config) -> tuple[Doubt, ...]:
     """Each doubt once, of `--config.file`, `--web.config.file` and all they name. Raises ConfigError."""
-    web = arguments.web_config_file
-    found = (*loader.doubts(arguments.config_file, config), *(in_force.doubts(web) if web else ()))
+    found = [*loader.doubts(arguments.config_file, config)]
+    if arguments.web_config_file:
+        from exporter.web import in_force  # noqa: PLC0415 - for those who have one
+
+        found += in_force.doubts(arguments.web_config_file)
     return tuple(dict.fromkeys(found))

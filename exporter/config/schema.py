@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 DEFAULT_ACCOUNT: Final = "default"
 DEFAULT_ENDPOINT: Final = "https://vod.cn-shanghai.aliyuncs.com"
+# Before the first model is built: pydantic would look for plugins in the metadata of every installed library.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # Yesterday and the day before, each with the same day a week earlier: what alerts on drops compare.
 DEFAULT_DAYS_AGO: Final = (1, 2, 8, 9)
 _MEDIA_FORMS: Final = "all, {ids: [...]} or {top: 100, by: plays}"
@@ -66,7 +69,7 @@ class Settings(BaseModel):
     A setting without a value (`key:`) is as if it were not there.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:

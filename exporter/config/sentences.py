@@ -5,7 +5,6 @@ Validators say their own sentence with `complaint`; what pydantic finds by itsel
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 
@@ -63,7 +62,9 @@ def complaint(sentence: str) -> PydanticCustomError:
 
 def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
     """The complaint about a key that is no setting; names only allowed ones."""
-    close = difflib.get_close_matches(key.casefold().replace("-", "_"), allowed, n=1)
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
+
+    close = get_close_matches(key.casefold().replace("-", "_"), allowed, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     if ":" in key:
         hint = "; a colon needs a space after it"
@@ -155,4 +156,6 @@ def _sentence(details: ErrorDetails) -> str:
 
 
 def _is_like(key: str, names: Collection[str]) -> bool:
-    return bool(re.fullmatch("[A-Za-z_-]+", key) and difflib.get_close_matches(key, names, n=1, cutoff=0.8))
+    from difflib import get_close_matches  # noqa: PLC0415 - as above
+
+    return bool(re.fullmatch("[A-Za-z_-]+", key) and get_close_matches(key, names, n=1, cutoff=0.8))

@@ -29,6 +29,7 @@ from exporter.vod.transport import FRESH, Connections, TransportSender
 from exporter.vod.trust import tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
     from exporter.vod.credentials import Credentials, CredentialSource
@@ -74,9 +75,9 @@ class Meter(LimitsMeter, Protocol):
 class Client:
     """Asks the service on behalf of one account, over connections of its own; an async context manager.
 
-    Proxy and certificate authorities are those of `variables`. `secrets` are hidden in what a server says, and
-    `resolve` looks up names; all accounts share both. Raises StartError for an endpoint that is not
-    `http(s)://host[:port]`, and for variables that cannot be used.
+    Proxy and certificate authorities are those of `variables`. `secrets` are hidden in what a server says, `resolve`
+    looks up names, and `tls` gives the authorities; all accounts share these. Raises StartError for an endpoint that
+    is not `http(s)://host[:port]`, and for variables that cannot be used.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Client:
         transport: httpx.AsyncBaseTransport | None = None,
         secrets: Secrets | None = None,
         resolve: Resolve | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         variables: Mapping[str, str] = os.environ,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -113,7 +115,7 @@ class Client:
         self._secrets = Secrets() if secrets is None else secrets
         self._copies = Copies()
         if transport is None:
-            route = _route(account, self._endpoint, resolve or Resolver(), variables)
+            route = _route(account, self._endpoint, resolve or Resolver(), variables, tls)
             transport, self._place = Connections(route), str(route)
             if route.proxy is not None:
                 self._secrets.add(*route.proxy.secrets)
@@ -288,12 +290,19 @@ def _endpoint(account: str, text: str) -> httpx.URL:
     raise StartError(f"account {account}: the endpoint is not a URL like https://vod.cn-shanghai.aliyuncs.com")
 
 
-def _route(account: str, endpoint: httpx.URL, resolve: Resolve, variables: Mapping[str, str]) -> Route:
+def _route(
+    account: str,
+    endpoint: httpx.URL,
+    resolve: Resolve,
+    variables: Mapping[str, str],
+    tls: Callable[[], ssl.SSLContext] | None,
+) -> Route:
     scheme, host = endpoint.scheme, endpoint.raw_host.decode("ascii")
     port = endpoint.port or DEFAULT_PORTS[scheme]
     try:
         proxy = proxy_for(scheme, host, port, variables)
         is_encrypted = scheme == "https" or (proxy is not None and proxy.scheme == "https")
-        return Route(scheme, host, port, proxy, tls_context(variables) if is_encrypted else None, resolve)
+        context = (tls() if tls else tls_context(variables)) if is_encrypted else None
+        return Route(scheme, host, port, proxy, context, resolve)
     except StartError as error:
         raise StartError(f"account {account}: {error}") from None

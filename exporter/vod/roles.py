@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.errors import CredentialsError, StartError
 from exporter.vod.credentials import ACCESS_KEY_ID, ACCESS_KEY_SECRET, FromEnvironment
-from exporter.vod.failures import INSTALL_ROLES
-from exporter.vod.fetching import LIBRARY, Fetcher
-from exporter.vod.origins import origins
-from exporter.vod.refreshing import Refreshed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporter.vod.credentials import CredentialSource
+    from exporter.vod.fetching import Fetcher
     from exporter.vod.origins import Asked
 
 _UNSET: Final = f"environment variable {ACCESS_KEY_ID} is not set"
@@ -49,6 +46,8 @@ async def provided(
         fetcher = _fetcher(asked, variables)
     except StartError as error:
         raise StartError(f"account {account}: {error}") from None
+    from exporter.vod.refreshing import Refreshed  # noqa: PLC0415 - as in _fetcher
+
     return Refreshed(account, fetcher, start=start, files=fetcher.files, now=now, monotonic=monotonic)
 
 
@@ -63,6 +62,11 @@ async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
 
 
 def _fetcher(asked: Asked, variables: Mapping[str, str]) -> Fetcher:
+    # Most accounts have a key.
+    from exporter.vod.failures import INSTALL_ROLES  # noqa: PLC0415
+    from exporter.vod.fetching import LIBRARY, Fetcher  # noqa: PLC0415
+    from exporter.vod.origins import origins  # noqa: PLC0415
+
     found = origins(asked, variables)
     if find_spec(LIBRARY) is None:
         if asked.provider == "default":

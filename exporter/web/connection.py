@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from starlette.types import Message, Receive, Scope, Send
-    from uvicorn import Config
+    from uvicorn.config import Config
     from uvicorn.server import ServerState
 
     from exporter.web.in_force import InForce

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-import bcrypt
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -23,6 +21,12 @@ _MOST_REMEMBERED: Final = 256
 # So many different passwords may wait to be checked, one at a time. Enough that who guesses waits, instead of being
 # refused and coming back at once; few enough that most connections are left for others.
 _MOST_WAITING: Final = 256
+
+
+def _checkpw(password: bytes, hashed: bytes) -> bool:
+    import bcrypt  # noqa: PLC0415 - for those who have passwords
+
+    return bcrypt.checkpw(password, hashed)
 
 
 class Verdict(Enum):
@@ -47,7 +51,7 @@ class _Check:
 class Passwords:
     """Remembers verdicts by a keyed digest, never a password itself."""
 
-    def __init__(self, check: Callable[[bytes, bytes], bool] = bcrypt.checkpw, key: bytes | None = None) -> None:
+    def __init__(self, check: Callable[[bytes, bytes], bool] = _checkpw, key: bytes | None = None) -> None:
         self._check = check
         self._key = key or secrets.token_bytes(32)
         # Apart, so that a flood of wrong passwords makes nobody forgotten who was let in.

@@ -12,7 +12,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from exporter.errors import StartError
 from exporter.web.addresses import parse_address
@@ -143,7 +144,7 @@ async def serving(
     """
     crowd = Crowd(limits or fitting(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
-    config = uvicorn.Config(
+    config = Config(
         path_alone(guarded(app, in_force.rules, prefix=prefix) if in_force else app),
         http=partial(Connection, crowd=crowd, in_force=in_force),  # type: ignore[arg-type]  # it is called, no more
         ws="none",
@@ -171,10 +172,10 @@ async def serving(
         await asyncio.wait({watch})
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn without its signal handlers: what a signal means is decided by the program, not by its web server."""
 
-    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
+    def __init__(self, config: Config, crowd: Crowd) -> None:
         super().__init__(config)
         self._crowd = crowd
 

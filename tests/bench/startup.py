@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import subprocess
 import sys
@@ -41,33 +42,50 @@ threading.Event().wait()
 
 def sections() -> Sequence[Section]:
     """Measure both."""
-    return [_start(), _rest()]
+    with _bytecode():
+        return [_start(), _rest()]
+
+
+@contextlib.contextmanager
+def _bytecode() -> Generator[None]:
+    """Programs started here have bytecode, as pip and the image write it: to compile takes time, and 6 MiB."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory() as folder:
+        # No value is as good as none.
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ |= before
 
 
 def _start() -> Section:
-    # The first time bytecode is written, where that is allowed.
+    # The first time bytecode is written.
     commands = {"python -c pass": _INTERPRETER, **{line: (*_EXPORTER, *line.split()) for line in _COMMANDS}}
     rounds = [{name: _cpu_seconds(argv) for name, argv in commands.items()} for _ in range(ROUNDS + 1)][1:]
     return Section(
         "CPU until a command line is answered",
-        f"User and system time of the whole process, the interpreter's start included, {ROUNDS} times in turns.",
+        "User and system time of the whole process, the interpreter's start included, with bytecode,"
+        f" {ROUNDS} times in turns.",
         tuple(row(name, "s", [each[name] for each in rounds], goal=_COMMANDS.get(name)) for name in commands),
     )
 
 
 def _rest() -> Section:
     bare, ours = [], []
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS + 1):
         with tempfile.TemporaryDirectory() as folder, peers.simulator(Path(folder)) as endpoint:
             with _bare(Path(folder)) as process:
                 bare.append(memory_mib(process, "VmRSS"))
             with peers.ours(Path(folder), endpoint, "every: 1h") as (server, process):
                 get(server.url).raise_for_status()
                 ours.append(memory_mib(process, "VmRSS"))
+    bare, ours = bare[1:], ours[1:]
     peer = row("prometheus-client, start_http_server", "MiB", bare)
     return Section(
         "Memory at rest",
-        "Resident memory of the process after its first scrape: a program that does nothing but import"
+        "Resident memory of the process after its first scrape, with bytecode: a program that does nothing but import"
         " prometheus-client and call start_http_server, and the daemon with one query (120 media,"
         " four days) after its first poll.",
         (peer, *_daemon(ours, peer)),

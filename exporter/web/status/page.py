@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache, partial
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -13,6 +11,7 @@ from exporter.web.status import spelling
 from exporter.web.status.choice import MEDIA_CHANGES, MEDIA_SORTS, SORTS
 from exporter.web.status.media import is_dropped
 from exporter.web.status.sparkline import HEIGHT, WIDTH, sparkline
+from exporter.web.status.stylesheet import stylesheet
 from exporter.web.status.translation import is_own, translated
 from exporter.web.status.view import State
 from exporter.web.status.words import words
@@ -36,16 +35,10 @@ _SHADES: Final = 4
 
 
 class Pages:
-    """Renders the page; reads its stylesheet at once, its template for the first page.
-
-    `telemetry_path` is where Prometheus scrapes. `stylesheet` is served at `stylesheet_path`, which names what is in
-    it, so that a browser may keep it for ever.
-    """
+    """Renders the page; `telemetry_path` is where Prometheus scrapes."""
 
     def __init__(self, telemetry_path: str) -> None:
-        self.stylesheet = files("exporter.web.status").joinpath("templates", "page.css").read_bytes()
-        digest = hashlib.sha256(self.stylesheet).hexdigest()[:16]
-        self.stylesheet_path = f"/static/page-{digest}.css"
+        self.stylesheet_path, _ = stylesheet()
         self._links = (
             (quote(telemetry_path), "link_metrics"),
             ("/api/v1/status", "link_status"),

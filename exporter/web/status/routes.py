@@ -1,99 +1,57 @@
-"""The page, its stylesheet and the same as JSON → answers; built in a thread, one at a time."""
+"""The paths of the page, its stylesheet and the same as JSON; what answers is imported when somebody looks."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.web.status.choice import ROWS_ON_PAGE, ChoiceError, parse
-from exporter.web.status.document import document
-from exporter.web.status.overview import overview
-from exporter.web.status.page import Pages
-from exporter.web.status.translation import translated
-from exporter.web.status.words import LANGUAGES, preferred
+from exporter.web.status.stylesheet import stylesheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from exporter.web.status.choice import Choice
-    from exporter.web.status.observed import Observed
-    from exporter.web.status.view import View
+    from exporter.web.status.answers import Answers, Watched
 
 STATUS_PATH: Final = "/api/v1/status"
-# So many wait for their turn, the one whose page is built included; people, who are never so many.
-_MOST_WAITING: Final = 32
-
-
-class Watched(Protocol):
-    """Who is looked at."""
-
-    async def status(self) -> Observed:
-        """How it stands at this instant."""
-        ...
-
-
-@cache
-def _pages(telemetry_path: str) -> Pages:
-    """Compiling the template takes as long as all the rest of a start."""
-    return Pages(telemetry_path)
 
 
 def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, str], prefix: str = "") -> list[Route]:
     """`/`, `/api/v1/status` and the stylesheet, below `prefix`, with headers that every answer carries."""
-    pages = _pages(telemetry_path)
-    # Whoever keeps reloading a page of thousands of rows takes one thread, not all of those that scrapes need.
-    one_at_a_time = asyncio.Lock()
-    waiting: set[Request] = set()
+    known: list[Answers] = []
+    path, css = stylesheet()
 
-    async def built(request: Request, choice: Choice, finish: Callable[[View], bytes]) -> bytes:
-        if len(waiting) >= _MOST_WAITING:
-            raise HTTPException(503, "Too many ask for the page.", {**headers, "Retry-After": "1"})
-        waiting.add(request)
-        try:
-            async with one_at_a_time:
-                # Or those who ask and hang up would take the page from all others.
-                if await request.is_disconnected():
-                    return b""
-                observed = await watched.status()
-                return await asyncio.to_thread(lambda: finish(overview(observed, choice)))
-        finally:
-            waiting.remove(request)
+    async def answers() -> Answers:
+        if not known:
+            # In a thread: imports take as long as many scrapes.
+            made = await asyncio.to_thread(_answers, watched, telemetry_path, headers)
+            # Others may have looked meanwhile; all take their turns at the same.
+            known.append(made)
+        return known[0]
 
     async def page(request: Request) -> Response:
-        said = {**headers, "Cache-Control": "no-store", "Vary": "Accept-Language"}
-        wanted = request.query_params.get("lang")
-        language = wanted if wanted in LANGUAGES else preferred(request.headers.get("accept-language"))
-        try:
-            choice = parse(request.query_params.multi_items(), per_page=ROWS_ON_PAGE)
-            body = await built(request, choice, lambda view: pages.render(view, language))
-        except ChoiceError as error:
-            text = "".join(f"{translated('problem', problem, language) or problem}\n" for problem in error.problems)
-            return PlainTextResponse(text, status_code=400, headers={**said, "Content-Language": language})
-        return Response(body, media_type="text/html", headers={**said, "Content-Language": language})
+        return await (await answers()).page(request)
 
     async def status(request: Request) -> Response:
-        said = {**headers, "Cache-Control": "no-store"}
-        try:
-            body = await built(request, parse(request.query_params.multi_items()), document)
-        except ChoiceError as error:
-            refusal = json.dumps({"errors": error.problems})
-            return Response(refusal, status_code=400, media_type="application/json", headers=said)
-        return Response(body, media_type="application/json", headers=said)
+        return await (await answers()).status(request)
 
-    async def stylesheet(_request: Request) -> Response:
+    async def styles(_request: Request) -> Response:
         said = {**headers, "Cache-Control": "public, max-age=31536000, immutable"}
-        return Response(pages.stylesheet, media_type="text/css", headers=said)
+        return Response(css, media_type="text/css", headers=said)
 
     return [
         Route(f"{prefix}/", page, methods=["GET"]),
         Route(f"{prefix}{STATUS_PATH}", status, methods=["GET"]),
-        Route(f"{prefix}{pages.stylesheet_path}", stylesheet, methods=["GET"]),
+        Route(f"{prefix}{path}", styles, methods=["GET"]),
     ]
+
+
+def _answers(watched: Watched, telemetry_path: str, headers: Mapping[str, str]) -> Answers:
+    """Most exporters are never looked at, and this takes 1 MiB."""
+    from exporter.web.status.answers import Answers  # noqa: PLC0415 - as said
+
+    return Answers(watched, telemetry_path, headers)

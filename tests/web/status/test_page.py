@@ -14,6 +14,7 @@ from exporter.vod import codes
 from exporter.web.status.choice import Choice
 from exporter.web.status.overview import overview
 from exporter.web.status.page import Pages
+from exporter.web.status.stylesheet import stylesheet
 from exporter.web.status.words import LANGUAGES
 from tests.web.status.examples import ACCOUNT, EVERYTHING, NOW, SETTINGS, Number, by_ids, known, observed, report
 
@@ -234,5 +235,7 @@ def test_instants_are_exact_for_whoever_asks() -> None:
 
 
 def test_the_name_of_the_stylesheet_says_what_is_in_it() -> None:
-    assert re.fullmatch(r"/static/page-[0-9a-f]{16}\.css", Pages("").stylesheet_path)
-    assert b"http" not in Pages("").stylesheet
+    path, css = stylesheet()
+    assert re.fullmatch(r"/static/page-[0-9a-f]{16}\.css", path)
+    assert Pages("").stylesheet_path == path
+    assert b"http" not in css
