@@ -94,9 +94,10 @@ class Connection(H11Protocol):
         self.asking_since = self._crowd.monotonic()
         self._crowd.came(self)
         if len(self._crowd) > self._limits.roomy:
-            self._piece_bytes = self._limits.piece_bytes
+            few = len(self._crowd) <= self._limits.several
+            self._piece_bytes = self._limits.several_bytes if few else self._limits.piece_bytes
             if (connected := transport.get_extra_info("socket")) is not None:
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.piece_bytes)
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._piece_bytes)
         if self._in_force is None or not self._in_force.has_tls:
             super().connection_made(transport)
         else:

@@ -33,8 +33,11 @@ class Limits:
     """From the first byte of an answer until the client has taken in the last."""
     idle_seconds: int = 75
     """Between two requests of a connection."""
-    piece_bytes: int = 131_072
-    """An answer is handed to the kernel in such pieces, which keeps as much again; no client has more buffered."""
+    piece_bytes: int = 16_384
+    """An answer is handed to the kernel in such pieces, which keeps twice as much again; no client has more buffered."""
+    several: int = 64
+    several_bytes: int = 131_072
+    """The pieces for connections that are made while there are no more than `several`."""
     roomy: int = 16
     """But the kernel keeps what it thinks right, and the pieces are larger, for those that come while there are no more
     than so many: most exporters are only ever asked by two or three, who wait for every piece."""
