@@ -83,6 +83,11 @@ class Accounts:
         """Whom to ask, by the account's name."""
         return {name: account.source for name, account in self._in_use.items()}
 
+    async def keys_changed(self, account: str) -> bool:
+        """Whether a file with the keys of an account has changed since they were used or this was asked."""
+        used = self._in_use.get(account)
+        return used is not None and await used.client.keys_changed()
+
     @contextlib.asynccontextmanager
     async def opened(self, settings: Iterable[AccountSettings]) -> AsyncGenerator[Mapping[str, Account]]:
         """Accounts with these settings, opened where one is new or reached in another way, for `adopt`.

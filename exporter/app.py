@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,29 +19,27 @@ from exporter.core.poll import Poller
 from exporter.core.shard import WHOLE
 from exporter.core.snapshot import Snapshot
 from exporter.daemon import Exporter
-from exporter.errors import CredentialsError
 from exporter.exposition.telemetry import Telemetry
 from exporter.interpreter import short_turns
+from exporter.key_watch import KeyWatch
+from exporter.keys import credential_source
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
 from exporter.storage.storage import Storage
 from exporter.vod.codes import METER_CODES, classify
-from exporter.vod.credentials import FromParts, PlainSecret, SecretFile
-from exporter.vod.roles import provided
 from exporter.web.in_force import InForce
+from exporter.web.inherited import inherited
 from exporter.web.routes import routes
-from exporter.web.server import bound, serving, urls
+from exporter.web.server import bound, prepared, serving, urls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
-    from pydantic import SecretStr
-
     from exporter.config.schema import AccountSettings, Config
     from exporter.core.shard import Shard
-    from exporter.vod.credentials import CredentialSource, Secret
+    from exporter.errors import CredentialsError
 
 _log = structlog.get_logger()
 
@@ -57,11 +56,15 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Reloads:
-    """How the configuration is read again (it may block, and raises ConfigError), and who may ask for that."""
+    """How the configuration is read again (it may block, and raises ConfigError), and who may ask for that.
+
+    `watch` sets `asked` when it sees a change, for as long as it runs.
+    """
 
     read: Callable[[], Config]
     asked: asyncio.Event
     over_http: bool = False
+    watch: Callable[[], Coroutine[None, None, None]] | None = None
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +99,13 @@ async def _assembled(
             )
             storage = await stack.enter_async_context(opened)
         accounts = Accounts(
-            lambda account: _credentials(account, surroundings),
+            lambda account: credential_source(
+                account,
+                surroundings.variables,
+                not_yet=partial(_no_credentials_yet, account),
+                now=surroundings.now,
+                monotonic=surroundings.monotonic,
+            ),
             meter=telemetry,
             ledger=storage,
             now=surroundings.now,
@@ -121,7 +130,7 @@ async def serve(
     config: Config,
     surroundings: Surroundings,
     *,
-    listen: Sequence[str],
+    listen: Sequence[str] | None,
     telemetry_path: str,
     stop: asyncio.Event,
     storage_path: Path | None = None,
@@ -132,14 +141,18 @@ async def serve(
 ) -> None:
     """Poll and serve until `stop` is set; `listening` is told where.
 
+    `listen`: addresses; None: the sockets that systemd has passed on.
+
     Raises StartError when it cannot listen, ConfigError when the web configuration cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(short_turns())
         in_force = stack.enter_context(contextlib.closing(InForce(web_config))) if web_config else None
-        sockets = stack.enter_context(bound(listen))
+        opened = inherited(surroundings.variables) if listen is None else bound(listen)
+        sockets = prepared(stack.enter_context(opened))
         exporter, accounts = await stack.enter_async_context(_assembled(config, surroundings, storage_path, shard))
         scheduler = Scheduler(exporter.queries, exporter.poll, exporter)
+        key_watch = KeyWatch(exporter.failed, accounts.keys_changed, scheduler.poll_now)
         reloads = reloads or Reloads(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, exporter=exporter, accounts=accounts, polling=scheduler)
         reload = reloader.reload if reloads.over_http else None
@@ -150,7 +163,11 @@ async def serve(
         if shard.total > 1:
             _log.info("polling a part", shard=shard.number, total_shards=shard.total)
         listening(places)
-        async with scheduler, _running(reloader.whenever(reloads.asked)):
+        async with scheduler, contextlib.AsyncExitStack() as beside:
+            await beside.enter_async_context(_running(reloader.whenever(reloads.asked)))
+            await beside.enter_async_context(_running(key_watch.run()))
+            if reloads.watch is not None:
+                await beside.enter_async_context(_running(reloads.watch()))
             await stop.wait()
             _log.info("stopping", reason="told to")
     _log.info("stopped")
@@ -172,27 +189,5 @@ def _oldest(now: float) -> date:
     return days.play_date(now, days.OLDEST_DAYS_AGO)
 
 
-async def _credentials(account: AccountSettings, surroundings: Surroundings) -> CredentialSource:
-    """Where an account's keys come from; what takes no network is tried once, so that a mistake is told at the start.
-
-    Raises StartError for what cannot mend itself. A file may still be on its way: it is read again at every poll.
-    """
-    given = account.credentials
-    key_id = _secret("access_key_id", given.access_key_id, given.access_key_id_file)
-    secret = _secret("access_key_secret", given.access_key_secret, given.access_key_secret_file)
-    token = _secret("security_token", given.security_token, given.security_token_file)
-    keys = FromParts(key_id, secret, token) if key_id is not None and secret is not None else None
-    try:
-        if keys is not None:
-            await keys.get()
-    except CredentialsError as error:
-        _log.warning("no credentials yet", account=account.name, error=error.message, advice=error.advice)
-    return await provided(
-        account.name, given, keys, surroundings.variables, now=surroundings.now, monotonic=surroundings.monotonic
-    )
-
-
-def _secret(setting: str, value: SecretStr | None, file: Path | None) -> Secret | None:
-    if value is not None:
-        return PlainSecret(value.get_secret_value(), setting=setting)
-    return SecretFile(file) if file is not None else None
+def _no_credentials_yet(account: AccountSettings, error: CredentialsError) -> None:
+    _log.warning("no credentials yet", account=account.name, error=error.message, advice=error.advice)

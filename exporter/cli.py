@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from exporter import __version__, logs
+from exporter import __version__, logs, streams
 from exporter.errors import ConfigError, ExporterError, FlagError
 
 if TYPE_CHECKING:
@@ -34,12 +34,15 @@ _INTERRUPTED: Final = 130
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command line. Exit status: 0 done, 1 cannot start or not everything answered, 2 bad flags or settings."""
+    streams.never_refuse(sys.stdout, sys.stderr)
     given = list(sys.argv[1:] if argv is None else argv)
     words = _command_first(given)
     # Help is about all of them. Else only one is imported: check-healthy runs every few seconds, and the daemon's
     # libraries take longer than its question.
     commands = {name: _command(name) for name in (words[:1] if words[0] in COMMANDS else COMMANDS)}
     arguments = _parser(commands).parse_args(words)
+    if arguments.log_format == "json":
+        streams.use_utf8(sys.stderr)
     logs.configure(arguments.log_level, arguments.log_format)
     try:
         return commands[arguments.command].run(arguments, os.environ if environ is None else environ)

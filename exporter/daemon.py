@@ -14,11 +14,15 @@ from exporter.core.days import Settlement
 from exporter.core.poll import PollReport, PollResult
 from exporter.core.publication import Publication, Rules
 from exporter.core.publishing import publish
+from exporter.core.retry import RetryRules
 from exporter.core.shard import WHOLE, Shard
-from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.core.unknown_media import UnknownMedia, listed_ids
+from exporter.errors import BudgetSpent, Kind, NotReady, UpstreamError
 from exporter.exposition.publisher import Publisher
 from exporter.exposition.render import Renderer
 from exporter.exposition.response import Response, respond
+from exporter.vod.client import ATTEMPTS
+from exporter.vod.pause import PAUSE
 from exporter.web.status.observed import Account, Observed, Settings
 
 if TYPE_CHECKING:
@@ -28,11 +32,14 @@ if TYPE_CHECKING:
     from exporter.core.asking import Source
     from exporter.core.model import Query, SliceData
     from exporter.core.poll import Poller
+    from exporter.core.retry import Retry
     from exporter.exposition.packing import Packed
     from exporter.exposition.telemetry import Telemetry
 
 # Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
+_NAMED_IN_LOG: Final = 5
+_RETRY_RULES: Final = RetryRules(PAUSE, ATTEMPTS)
 
 _log = structlog.get_logger()
 
@@ -67,6 +74,7 @@ class Exporter:
         self.poller = poller
         self.telemetry = telemetry
         self.queries, self.rules = _part(config, shard)
+        self._calls_per_day = _calls_per_day(config, shard)
         self._config = config
         self._now = now
         self._keeps = keeps
@@ -77,15 +85,19 @@ class Exporter:
         self._publisher: Publisher[Packed] = Publisher(
             Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count, now=now
         )
+        self._unknown_media = UnknownMedia()
+        self._logged_unknown: set[tuple[str, str]] = set()
         self._reports: dict[str, PollReport] = {}
         self._next_polls: dict[str, float] = {}
         self._published = (0, 0)
+        self._find_unknown_media()
         telemetry.config_loaded(self._started_at)
 
     def follow(self, config: Config, sources: Mapping[str, Source]) -> None:
         """Go by another configuration from now on; what is known stays. Nothing that it ends may be polled now."""
         self.awaited()  # whoever is ready stays ready, however many queries are new
         self.queries, self.rules = _part(config, self.shard)
+        self._calls_per_day = _calls_per_day(config, self.shard)
         self._config = config
         names = {query.name for query in self.queries}
         self._reports = {name: report for name, report in self._reports.items() if name in names}
@@ -96,18 +108,27 @@ class Exporter:
         if self._keeps is not None:
             self._keeps.keep_for(config.storage.retention)
         self.telemetry.configured(accounts=[account.name for account in config.accounts], queries=names)
+        self._find_unknown_media()
         self.telemetry.config_loaded(self._now())
 
+    def failed(self) -> tuple[Query, ...]:
+        """The queries whose last poll did not get everything."""
+        return tuple(report.query for report in self.reports() if report.result is not PollResult.SUCCESS)
+
     def refused(self) -> frozenset[str]:
-        """The queries whose last poll met an account that the service does not admit, or that has no credentials."""
+        """The queries whose last poll met an account that is not admitted, has no credentials or no calls left."""
         return frozenset(
             report.query.name
             for report in self.reports()
-            if any(error.kind is Kind.AUTH for outcome in report.outcomes for error in outcome.errors)
+            if any(
+                error.kind is Kind.AUTH or isinstance(error, BudgetSpent)
+                for outcome in report.outcomes
+                for error in outcome.errors
+            )
         )
 
-    async def poll(self, query: Query) -> None:
-        """Poll a query to its end, whatever comes of it, and show what was learnt."""
+    async def poll(self, query: Query) -> Retry | None:
+        """Poll a query to its end, whatever comes of it, and show what was learnt; whether and when to repeat it."""
         try:
             async with asyncio.timeout(self._poll_timeout):
                 report = await self.poller.poll(query)
@@ -125,14 +146,54 @@ class Exporter:
         _log_report(report)
         await self._publisher.current()
         self._reports[query.name] = report
+        self._learn_unknown_media(report)
         await self.keep(report)
+        return _RETRY_RULES.retry(
+            report,
+            calls_per_day=self._calls_per_day.get(query.account, 0),
+            queries=sum(other.account == query.account for other in self.queries),
+        )
 
     async def keep(self, report: PollReport) -> None:
         """Write what a poll has learnt to storage, where there is one."""
         if self._keeps is not None:
-            slices = self.poller.snapshot.slices
-            polled = (outcome.slice for outcome in report.outcomes)
-            await self._keeps.save([slices[slice_] for slice_ in polled if slice_ in slices])
+            await self._keeps.save(self._polled(report))
+
+    def _polled(self, report: PollReport) -> list[SliceData]:
+        slices = self.poller.snapshot.slices
+        polled = (outcome.slice for outcome in report.outcomes)
+        return [slices[slice_] for slice_ in polled if slice_ in slices]
+
+    def unknown_media(self) -> frozenset[tuple[str, str]]:
+        """Account and ID of the media that were asked for by ID and that no answer has ever named."""
+        return frozenset((query.account, each) for query in self.queries for each in self._unknown_media.of(query))
+
+    def _find_unknown_media(self) -> None:
+        """Other queries, or more that is known: look through all of it."""
+        self._unknown_media.follow(self.queries, self.poller.snapshot.slices.values())
+        for query in self.queries:
+            self.telemetry.unknown_media(query.name, self._count_unknown_media(query))
+
+    def _learn_unknown_media(self, report: PollReport) -> None:
+        self._unknown_media.update(self._polled(report))
+        for query in self.queries:
+            if query.account == report.query.account:
+                self.telemetry.unknown_media(query.name, self._count_unknown_media(query))
+        query = report.query
+        found = {(query.account, media_id) for media_id in self._unknown_media.of(query)} - self._logged_unknown
+        if found and report.result is PollResult.SUCCESS:
+            self._logged_unknown |= found
+            _log.warning(
+                "unknown media",
+                query=query.name,
+                account=query.account,
+                media_ids=len(found),
+                first=",".join(sorted(media_id for _, media_id in found)[:_NAMED_IN_LOG]),
+                advice="Check these IDs: no answer has named them yet, as if they were mistyped or never played.",
+            )
+
+    def _count_unknown_media(self, query: Query) -> int | None:
+        return len(self._unknown_media.of(query)) if listed_ids(query) else None
 
     def poll_skipped(self, query: str) -> None:
         """It was time to poll, but the poll before is still under way."""
@@ -182,6 +243,7 @@ class Exporter:
             next_polls=dict(self._next_polls),
             snapshot=snapshot,
             publication=publication,
+            unknown_media=self.unknown_media(),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
 
@@ -208,6 +270,12 @@ def _part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], Rules]:
     return share.queries, Rules(
         share.queries, config.stale_after, config.series_limit, describes=share.describes, days_ago=share.days_ago
     )
+
+
+def _calls_per_day(config: Config, shard: Shard) -> dict[str, float]:
+    """The calls a day that each account may make here; 0: unlimited."""
+    parts = shard.share(config.core_queries()).parts
+    return {each.name: each.limits.calls_per_day * parts.get(each.name, 1.0) for each in config.accounts}
 
 
 def _account(settings: AccountSettings) -> Account:

@@ -72,7 +72,8 @@ class UpstreamError(ExporterError):
     """A question to the service ended without an answer.
 
     `code` is the service's own word (`Meter.AuthError`) or ours where it gave none: `timeout`, `connect`, `malformed`,
-    `http_<status>`. `advice` says what the operator can do. `wait` is how many seconds the service asked us to wait.
+    `http_<status>`. `advice` says what the operator can do. `wait` is how many seconds the service asked us to wait, or
+    the account stays paused.
     """
 
     def __init__(

@@ -141,7 +141,8 @@ class Reloader:
                 self._accounts.adopt(accounts)
                 self._exporter.follow(config, self._accounts.sources)
 
-            # The service may accept by now what it refused: a pause lets nothing through unless the keys changed.
+            # The service may accept by now what it refused, or more calls be allowed; where neither is so, nothing is
+            # sent: a pause lets nothing through unless the keys changed.
             due = (changed.due | self._exporter.refused()).intersection(query.name for query in share.queries)
             await self._polling.follow(share.queries, interrupted=changed.interrupted, due=due, swap=swap)
         _log.info("configuration reloaded", queries=len(share.queries), polled_now=",".join(sorted(due)))

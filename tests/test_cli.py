@@ -47,10 +47,10 @@ def test_every_command_explains_its_flags_and_their_defaults(command: str, capsy
 @pytest.mark.parametrize(
     "argv",
     [
-        ["check-config", "--config.file=FILE"],
-        ["--config.file=FILE", "check-config"],
-        ["--config.file", "FILE", "check-config"],
-        ["check-config", "--config.file", "FILE", "--log.format=json"],
+        ["check-config", "--syntax-only", "--config.file=FILE"],
+        ["--config.file=FILE", "check-config", "--syntax-only"],
+        ["--config.file", "FILE", "check-config", "--syntax-only"],
+        ["check-config", "--config.file", "FILE", "--syntax-only", "--log.format=json"],
     ],
 )
 def test_a_command_may_stand_anywhere(argv: list[str], config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +62,7 @@ def test_a_file_named_like_a_command_is_a_file(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").write_text(VALID)
 
-    assert status_of("check-config", "--config.file", "demo") == 0
+    assert status_of("check-config", "--syntax-only", "--config.file", "demo") == 0
 
 
 @pytest.mark.parametrize("argv", [[], ["serve"], ["check-config"], ["fetch"], ["--log.level=debug"]])

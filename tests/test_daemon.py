@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from exporter.config.loader import loads
+from exporter.core.retry import Retry
 from exporter.daemon import Exporter
 from exporter.exposition.telemetry import Telemetry
-from tests.core.world import YESTERDAY, World, row, rows
+from tests.core.world import YESTERDAY, World, failure, row, rows
+from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    import pytest
-
     from exporter.core.poll import Poller
 
 CONFIG = loads(
@@ -32,13 +34,17 @@ async def samples(asked: Exporter, start: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-async def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works() -> None:
+def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_virtual_time(monkeypatch, lambda _: a_poll_that_hangs())
+
+
+async def a_poll_that_hangs() -> None:
     world = World(gate=asyncio.Event())
     world.put([row("a")])
     assert world.gate
-    asked = exporter(world, poll_timeout=0.01)
+    asked = exporter(world, poll_timeout=60.0)
 
-    await asked.poll(asked.queries[0])
+    assert await asked.poll(asked.queries[0]) == Retry()
 
     assert (await samples(asked, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="failure"}'
@@ -103,3 +109,22 @@ async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:
     assert [(account.name, account.credentials) for account in after.accounts] == [("main", "default")]
     assert (after.settings.series_limit, after.settings.storage_retention) == (50, None)
     assert "aliyun_vod_query_polls_total" in {number.name for number in after.numbers}
+
+
+@pytest.mark.parametrize(("calls_per_day", "wait"), [(0, 0), (1_000, 4 * 86_400 / 100)])
+async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_the_day(
+    calls_per_day: int, wait: float
+) -> None:
+    world = World(refuse=lambda *_: failure())
+    text = "queries: [{name: q, media: all, days_ago: 1}]\n"
+    text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
+    telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
+    config = loads(text, file="", environ={})
+    asked = Exporter(config, world.poller(), telemetry, lambda: world.now)
+
+    assert await asked.poll(asked.queries[0]) == Retry(world.now + wait if wait else 0.0)
+    assert [query.name for query in asked.failed()] == ["q"]
+
+    world.refuse = lambda *_: None
+    assert await asked.poll(asked.queries[0]) is None
+    assert asked.failed() == ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from exporter.simulator.settings import Conditions, Settings
 from tests.stage import CONFIGURATION, Stage, staged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
 DAY = 86_400.0
@@ -72,16 +74,45 @@ async def test_every_code_is_counted_by_itself(code: str, kind: str, attempts: f
         ("empty", "malformed", "malformed"),
         ("truncated", "malformed", "malformed"),
         ("reset", "connect", "transport"),
-        ("stall", "timeout", "transport"),
-        ("trickle", "timeout", "transport"),
     ],
 )
 async def test_what_is_no_answer_at_all_is_repeated_and_counted(fault: str, code: str, kind: str) -> None:
-    async with staged(days_ago="[0]", timeout="200ms") as stage:
+    await _no_answer(fault, code, kind)
+
+
+@pytest.mark.parametrize("fault", ["stall", "trickle"])
+async def test_what_never_ends_is_given_up_after_the_timeout_repeated_and_counted(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, ahead = asyncio.get_running_loop(), 0.0
+    monkeypatch.setattr(loop, "time", lambda since=loop.time: since() + ahead)
+
+    async def put_forward(stage: Stage) -> None:
+        """By more than the timeout, whenever the service is waiting with an answer."""
+        nonlocal ahead
+        asked = len(stage.simulator.journal.calls)
+        while True:
+            await asyncio.sleep(0)
+            while len(stage.simulator.journal.calls) > asked:
+                asked, ahead = asked + 1, ahead + 11
+
+    await _no_answer(fault, "timeout", "transport", put_forward)
+
+
+async def _never(_: Stage) -> None:
+    """Time passes as it does."""
+
+
+async def _no_answer(
+    fault: str, code: str, kind: str, beside: Callable[[Stage], Coroutine[Any, Any, None]] = _never
+) -> None:
+    async with staged(days_ago="[0]", timeout="10s") as stage:
         await stage.poll()
+        aside = asyncio.create_task(beside(stage))
 
         assert await broken(stage, Fault(fault)) == "failure"
 
+        aside.cancel()
         assert await stage.errors() == {(code, kind): FOUR_ATTEMPTS}
         assert len(stage.clock.waits) == 3
         await kept_and_recovered(stage)

@@ -111,7 +111,7 @@ async def served(
     places: asyncio.Queue[list[str]] = asyncio.Queue()
     async with simulated(settings or Settings(media=20), clock) as (simulator, endpoint):
         file = folder / "config.yaml"
-        daemon = Daemon(httpx.AsyncClient(timeout=60.0), simulator, clock, file, endpoint)
+        daemon = Daemon(httpx.AsyncClient(timeout=300), simulator, clock, file, endpoint)
         daemon.write(accounts, queries, more)
         serving = asyncio.create_task(
             app.serve(
@@ -126,7 +126,7 @@ async def served(
         )
         try:
             # Decides nothing: it only ends a test that waits for what never comes.
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 daemon.http.base_url = httpx.URL((await places.get())[0])
                 yield daemon
         finally:
@@ -341,6 +341,21 @@ async def test_the_rate_in_force_and_the_calls_of_the_day_outlive_a_change(tmp_p
         assert not await daemon.series("calls_remaining")
 
 
+async def test_another_number_of_calls_a_day_is_used_at_once_by_what_was_short_of_them(tmp_path: Path) -> None:
+    def limits(calls: int) -> str:
+        return account(limits=f"{{requests_per_second: 1000, calls_per_day: {calls}}}")
+
+    queries = query("q", every="12h"), query("other", days="[2]", every="12h")
+    async with served(tmp_path, limits(1), *queries) as daemon:
+        await daemon.polled("q")
+        await daemon.polled("other", result="skipped")
+
+        await daemon.reloaded(limits(2), *queries)
+
+        await daemon.polled("other")
+        assert await daemon.polls("q") == 1
+
+
 async def test_the_limits_of_what_is_published_hold_at_the_next_scrape(tmp_path: Path) -> None:
     async with served(tmp_path, account(), query()) as daemon:
         await daemon.polled("q")
@@ -351,7 +366,7 @@ async def test_the_limits_of_what_is_published_hold_at_the_next_scrape(tmp_path:
         assert (await daemon.series("series_dropped")).popitem()[1] > 0
 
         daemon.clock.at += 600
-        await daemon.reloaded(account(), query(), "stale_after: 5m\n")
+        await daemon.reloaded(account(), query(every="1m"), "stale_after: 5m\n")
         assert not await daemon.series("^aliyun_vod_media_")
         assert await daemon.polls("q") == 1
 
@@ -399,7 +414,7 @@ class Reading:
     def __call__(self) -> Config:
         self.times += 1
         # Decides nothing: it only ends the thread of a test that has failed.
-        self.ending.acquire(timeout=60)
+        self.ending.acquire(timeout=300)
         if self.problem:
             raise self.problem
         return self.config
@@ -428,7 +443,7 @@ async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[
     async def keys(account: AccountSettings) -> CredentialSource:  # noqa: ARG001 - all have the same
         return FromEnvironment({})
 
-    async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(60):
+    async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(300):
         reading = Reading(configuration("http://127.0.0.1:9"), problem)
         yield reading, Reloader(reading, exporter=stage.exporter, accounts=accounts, polling=AtOnce())
 

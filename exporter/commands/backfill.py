@@ -202,6 +202,10 @@ def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (_LABEL_NAME.fullmatch(name) and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with the name of a label, as in job=vod")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not text in this locale") from None
     if name in _TAKEN:
         raise argparse.ArgumentTypeError(f"{text!r}: the series have a label {name} already")
     return name, value

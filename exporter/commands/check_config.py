@@ -10,14 +10,19 @@ from operator import add
 from typing import TYPE_CHECKING, Final
 
 from exporter.commands import flags as spelt
+from exporter.commands.endpoints import endpoint_doubt
 from exporter.commands.privacy import doubts
+from exporter.commands.rehearsal import Rehearsal, rehearse
+from exporter.commands.setting_warnings import setting_warnings
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
 from exporter.core import days
 from exporter.core.cost import Cost, Estimate, cost
 from exporter.core.days import Settlement
 from exporter.core.model import Dimensions
-from exporter.storage.reading import read_totals
+from exporter.errors import ConfigError, StartError
+from exporter.secret_files import shown
+from exporter.storage.reading import Examined, examine
 from exporter.web import in_force
 
 if TYPE_CHECKING:
@@ -25,9 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from exporter.config.schema import Config
+    from exporter.errors import Problem
 
 _HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, steady day", "series")
 _SECONDS_PER_DAY: Final = 86_400
+_WOULD_NOT_START: Final = 2
 
 Totals = Mapping[tuple[str, Dimensions], int]
 
@@ -37,23 +44,63 @@ def flags(parser: argparse.ArgumentParser) -> None:
     spelt.config_file(parser)
     spelt.storage_path(parser)
     spelt.web_config_file(parser)
+    parser.add_argument(
+        "--syntax-only",
+        action="store_true",
+        help="check the files alone, as where the keys are not, and not whether serve would start here",
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print the costs. Raises ConfigError with every problem, and StartError for a storage that cannot be read."""
+    """Print the costs and what serve would say; 2 where it would not start. Raises ConfigError with every problem."""
     if arguments.schema:
         sys.stdout.write(schema_json() + "\n")
         return 0
-    config = load(arguments.config_file, environ)
+    config = _read(arguments, environ)
+    errors: list[str] = []
+    stored = Examined()
+    if arguments.storage_path:
+        try:
+            stored = examine(arguments.storage_path, days.today(time.time()))
+        except StartError as error:
+            errors.append(str(error))
+    start = Rehearsal() if arguments.syntax_only else rehearse(config, environ)
+    errors += start.errors
     if arguments.web_config_file:
-        in_force.load(arguments.web_config_file)
-        sys.stdout.write(f"{arguments.web_config_file}: valid\n")
-    totals = read_totals(arguments.storage_path, days.today(time.time())) if arguments.storage_path else {}
-    sys.stdout.write(f"{arguments.config_file}: valid\n\n{report(config, totals)}\n")
-    for warning in (*warnings(config, totals), *doubts(arguments, config)):
+        sys.stdout.write(f"{shown(arguments.web_config_file)}: valid\n")
+    verdict = "valid, but serve would not start here" if errors else "valid"
+    sys.stdout.write(f"{shown(arguments.config_file)}: {verdict}\n\n{report(config, stored.totals)}\n")
+    sys.stdout.flush()
+    for warning in (
+        *start.warnings,
+        *stored.warnings,
+        *warnings(config, stored.totals),
+        *setting_warnings(config),
+        *doubts(arguments, config),
+    ):
         sys.stderr.write(f"warning: {warning}\n")
-    return 0
+    for text in errors:
+        sys.stderr.write(f"error: {text}\n")
+    return _WOULD_NOT_START if errors else 0
+
+
+def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
+    """The configuration. Raises ConfigError with every problem of both files."""
+    problems: list[Problem] = []
+    config = None
+    try:
+        config = load(arguments.config_file, environ)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        if arguments.web_config_file:
+            in_force.load(arguments.web_config_file)
+    except ConfigError as error:
+        problems += error.problems
+    if config is None or problems:
+        raise ConfigError(*problems)
+    return config
 
 
 def report(config: Config, totals: Totals) -> str:
@@ -74,6 +121,8 @@ def warnings(config: Config, totals: Totals) -> Iterator[str]:
     """What is valid but will not go well."""
     costs = _costs(config, totals)
     for account in config.accounts:
+        if doubt := endpoint_doubt(account.endpoint):
+            yield f"account {account.name}: {doubt}"
         by_query = costs.get(account.name, {})
         if not by_query:
             yield f"account {account.name} is not used by any query"

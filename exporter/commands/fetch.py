@@ -5,29 +5,36 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporter import app
+from exporter import app, streams
 from exporter.commands import flags as spelt
+from exporter.commands.endings import Ending, endings, sentences
+from exporter.commands.progress import SILENCE, Progress, shown
 from exporter.config.loader import load
 from exporter.core.model import PlayRow
 from exporter.core.poll import PollResult
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from exporter.config.schema import Config
-    from exporter.core.model import Query
     from exporter.core.publication import Publication
     from exporter.daemon import Exporter
+    from exporter.exposition.telemetry import Telemetry
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
 _FIELDS: Final = ("plays", "viewers", "plays_per_viewer", "play_duration", "play_duration_per_viewer")
+_NEVER_SEEN: Final = "never seen: no title known"
+_SECONDS: Final = ("play_duration", "play_duration_per_viewer")
 # A table that is piped is as wide as it needs to be: nothing is cut off for a width that nobody has.
 _UNCUT: Final = 10_000
 
@@ -42,60 +49,121 @@ def flags(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Print what is known after one poll; 1 when any query failed. Raises ConfigError and StartError."""
     config = load(arguments.config_file, environ)
-    results, printed = asyncio.run(_fetch(config, environ, arguments.output))
-    sys.stdout.write(printed)
-    sys.stdout.flush()
-    return 0 if all(result is PollResult.SUCCESS for result in results.values()) else 1
+    console = Console(stderr=True, highlight=False)
+    fetched = asyncio.run(_fetch(config, environ, console, arguments.output))
+    _write(fetched, arguments.output)
+    if arguments.output == "prom":
+        for line in fetched.sentences:
+            console.print(_cell(line), markup=False, soft_wrap=True)
+    return 0 if all(result is PollResult.SUCCESS for result in fetched.results.values()) else 1
 
 
-async def _fetch(config: Config, environ: Mapping[str, str], output: str) -> tuple[dict[str, PollResult], str]:
-    progress = Console(stderr=True, highlight=False)
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What one poll has found: how each query ended, in words and by slice, the rows, and what Prometheus would see.
 
+    `unknown` are the media, as account and ID, that no answer has ever named.
+    """
+
+    results: Mapping[str, PollResult]
+    endings: tuple[Ending, ...]
+    sentences: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    unknown: Collection[tuple[str, str]]
+    exposition: bytes
+
+
+async def _fetch(config: Config, environ: Mapping[str, str], console: Console, output: str) -> _Fetched:
     async with app.assembled(config, app.Surroundings(environ)) as exporter:
-
-        async def poll(query: Query) -> None:
-            await exporter.poll(query)
-            (report,) = (report for report in exporter.reports() if report.query is query)
-            seconds = report.ended_at - report.started_at
-            slices = len(report.outcomes)
-            progress.print(
-                f"polled {query.name}: {report.result.value}, {slices} slices in {seconds:.1f} s", markup=False
-            )
-
-        with progress.status(f"polling {len(exporter.queries)} queries"):
-            async with asyncio.TaskGroup() as group:
-                for query in exporter.queries:
-                    group.create_task(poll(query))
-        results = {report.query.name: report.result for report in exporter.reports()}
-        return results, await _printed(exporter, output, results)
+        with shown(console) as progress:
+            await poll_all(exporter, progress)
+        now, reports, publication = time.time(), exporter.reports(), exporter.publication()
+        ended = endings(reports, publication, now)
+        return _Fetched(
+            {report.query.name: report.result for report in reports},
+            ended,
+            tuple(sentences(ended, reports, final_after=config.settle.after, now=now)),
+            list(_rows(publication)),
+            exporter.unknown_media(),
+            (await exporter.scrape(_PLAIN_TEXT, None)).body if output == "prom" else b"",
+        )
 
 
-async def _printed(exporter: Exporter, output: str, results: Mapping[str, PollResult]) -> str:
+async def poll_all(exporter: Exporter, progress: Progress, *, silence: float = SILENCE) -> None:
+    """Poll every query once, and tell of each that ends, or after `silence` seconds how many requests were made."""
+    progress.begin("polling", len(exporter.queries), "queries")
+    async with asyncio.TaskGroup() as group:
+        names = {group.create_task(exporter.poll(query)): query.name for query in exporter.queries}
+        under_way = set(names)
+        while under_way:
+            ended, under_way = await asyncio.wait(under_way, timeout=silence, return_when=asyncio.FIRST_COMPLETED)
+            if not ended:
+                progress.advance(0, _requests(exporter.telemetry))
+            reports = {report.query.name: report for report in exporter.reports()}
+            for report in (reports[names[poll]] for poll in ended if names[poll] in reports):
+                seconds = report.ended_at - report.started_at
+                what = f"{report.result.value}, {len(report.outcomes)} slices in {seconds:.1f} s"
+                progress.advance(1, f"polled {report.query.name}: {what}")
+
+
+def _requests(telemetry: Telemetry) -> str:
+    """How many attempts were made and how they failed: `9 requests sent, 6 failed (connect 6), 5 sent again`."""
+    sent = again = 0
+    failed: Counter[str] = Counter()
+    for sample in (sample for metric in telemetry.collect() for sample in metric.samples if sample.value):
+        match sample.name:
+            case "aliyun_vod_api_requests_total":
+                sent += int(sample.value)
+            case "aliyun_vod_api_retries_total":
+                again += int(sample.value)
+            case "aliyun_vod_api_errors_total":
+                failed[sample.labels["code"]] += int(sample.value)
+    said = f"{sent} requests sent"
+    if failed:
+        codes = ", ".join(f"{code} {times}" for code, times in sorted(failed.items()))
+        said += f", {failed.total()} failed ({codes}), {again} to be sent again"
+    return said
+
+
+def _write(fetched: _Fetched, output: str) -> None:
+    """JSON and Prometheus' text are UTF-8 whatever the locale; a table is for who reads in that locale."""
     match output:
-        case "prom":
-            exposition = (await exporter.scrape(_PLAIN_TEXT, None)).body.decode()
-            # The format knows no way to spell them; what is piped is what Prometheus would see.
-            return _printable(exposition, _replaced) if sys.stdout.isatty() else exposition
+        case "table":
+            lines = "".join(f"{_cell(line)}\n" for line in fetched.sentences)
+            rows = [{**row, "title": _title(row, fetched.unknown)} for row in fetched.rows]
+            sys.stdout.write("\n".join(part for part in (table(rows), lines) if part))
         case "json":
-            rows = list(_rows(exporter.publication()))
-            document = json.dumps({"queries": results, "rows": rows}, ensure_ascii=False, indent=2)
-            return _printable(document, _escaped) + "\n"
+            document = {
+                "queries": fetched.results,
+                "rows": fetched.rows,
+                "slices": [ending.document() for ending in fetched.endings],
+            }
+            text = json.dumps(document, ensure_ascii=False, indent=2)
+            streams.write_utf8(sys.stdout, (_printable(text, _escaped) + "\n").encode())
         case _:
-            return table(list(_rows(exporter.publication())))
+            exposition = fetched.exposition
+            if sys.stdout.isatty():
+                # The format knows no way to spell them; what is piped is what Prometheus would see.
+                exposition = _printable(exposition.decode(), _replaced).encode()
+            streams.write_utf8(sys.stdout, exposition)
+    sys.stdout.flush()
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows under their names; empty where nothing was given."""
+    """The rows under their names, times in seconds; empty where nothing was given."""
+    if not rows:
+        return ""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0] if rows else ():
-        drawn.add_column(name, justify="right" if name in _FIELDS else "left", no_wrap=True)
+    for name in rows[0]:
+        heading = f"{name}_seconds" if name in _SECONDS else name
+        drawn.add_column(heading, justify="right" if name in _FIELDS else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console.width = _UNCUT
     with console.capture() as capture:
-        console.print(drawn if rows else "No rows: nobody played the media asked for, or nothing was answered.")
+        console.print(drawn)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
@@ -119,9 +187,14 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
             }
 
 
+def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> object:
+    """The title, or that no answer has ever named the media: its ID may be mistyped."""
+    return _NEVER_SEEN if (row["account"], row["media_id"]) in unknown else row["title"]
+
+
 def _cell(value: object) -> str:
-    """Nothing but one line."""
-    return "" if value is None else "".join(map(_replaced, str(value)))
+    """Nothing but one line, of what can be shown: escaped now, it is as wide as it will be."""
+    return "" if value is None else streams.shown_on(sys.stdout, "".join(map(_replaced, str(value))))
 
 
 def _printable(text: str, spelt: Callable[[str], str]) -> str:

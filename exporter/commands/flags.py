@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from exporter.config import durations
 from exporter.core.shard import Shard
 from exporter.errors import FlagError
 from exporter.web.server import parse_address
@@ -37,6 +38,34 @@ def listen_address(parser: argparse.ArgumentParser, default: str, flag: str = "-
         default=[default],
         metavar="HOST:PORT",
         help="where to listen, as in :9985, 127.0.0.1:0 (a free port, logged) or [::1]:9985; repeatable",
+    )
+
+
+def systemd_socket(parser: argparse.ArgumentParser) -> None:
+    """Add `--web.systemd-socket`."""
+    parser.add_argument(
+        "--web.systemd-socket",
+        dest="systemd_socket",
+        action="store_true",
+        help="listen on the sockets that systemd passes (a .socket unit), and not on --web.listen-address",
+    )
+
+
+def auto_reload(parser: argparse.ArgumentParser) -> None:
+    """Add `--config.enable-auto-reload` and `--config.auto-reload-interval`."""
+    parser.add_argument(
+        "--config.enable-auto-reload",
+        dest="auto_reload",
+        action="store_true",
+        help="read the configuration again whenever its file holds something else",
+    )
+    parser.add_argument(
+        "--config.auto-reload-interval",
+        dest="auto_reload_interval",
+        type=_interval,
+        default="30s",
+        metavar="DURATION",
+        help="how often to look at the file then, from 1s",
     )
 
 
@@ -123,6 +152,16 @@ class _Each(argparse.Action):
     ) -> None:
         before = getattr(given, self.dest)
         setattr(given, self.dest, [value] if before is self.default else [*before, value])
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = durations.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+    if seconds < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than 1s")
+    return seconds
 
 
 def _address(text: str) -> str:

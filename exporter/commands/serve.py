@@ -14,6 +14,7 @@ from exporter import app
 from exporter.commands import flags as spelt
 from exporter.commands.privacy import doubts
 from exporter.config.loader import load
+from exporter.config.watched import WatchedFile
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +26,9 @@ _log = structlog.get_logger()
 def flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     spelt.config_file(parser)
+    spelt.auto_reload(parser)
     spelt.listen_address(parser, f":{spelt.EXPORTER_PORT}")
+    spelt.systemd_socket(parser)
     spelt.telemetry_path(parser)
     spelt.web_config_file(parser)
     spelt.enable_lifecycle(parser)
@@ -47,22 +50,24 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _serve(arguments: argparse.Namespace, environ: Mapping[str, str], hangups: Hangups) -> int:
     shard = spelt.the_shard(arguments)
-    read = partial(load, arguments.config_file, environ)
-    config = read()
+    file = WatchedFile(arguments.config_file, partial(load, environ=environ))
+    config = file.read()
     for doubt in doubts(arguments, config):
         _log.warning("file is not private", file=str(doubt.path), error=doubt.what, advice=doubt.advice)
 
     async def serve() -> None:
         async with told_to_stop() as stop:
+            asked = hangups.told()
+            watch = partial(file.watch, asked, arguments.auto_reload_interval) if arguments.auto_reload else None
             await app.serve(
                 config,
                 app.Surroundings(environ),
-                listen=arguments.listen,
+                listen=None if arguments.systemd_socket else arguments.listen,
                 telemetry_path=arguments.telemetry_path,
                 storage_path=arguments.storage_path,
                 shard=shard,
                 web_config=arguments.web_config_file,
-                reloads=app.Reloads(read, hangups.told(), over_http=arguments.enable_lifecycle),
+                reloads=app.Reloads(file.read, asked, over_http=arguments.enable_lifecycle, watch=watch),
                 stop=stop,
             )
 

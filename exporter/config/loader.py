@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.secret_files import Content, Doubt
 
 # Longer than any that Document would take; what a terabyte is read into is memory.
-_LARGEST_FILE: Final = 16 * 1024 * 1024
+LARGEST_FILE: Final = 16 * 1024 * 1024
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -113,7 +113,7 @@ def _problems(file: str, mistakes: Iterable[Mistake]) -> list[Problem]:
 def _content(path: Path) -> Content:
     """What the file holds; every reason why there is nothing is a ConfigError that says what to do."""
     try:
-        return secret_files.read(path, most=_LARGEST_FILE)
+        return secret_files.read(path, most=LARGEST_FILE)
     except FileNotFoundError:
         reason = "there is no such file; name one with --config.file"
     except OSError as error:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from exporter.config import durations
+from exporter.config.consistency import stale_between_polls
 from exporter.config.editor import editor_schema
 from exporter.config.sentences import Complaint, checked_together, complaint, kind, quoted, unknown_key
 from exporter.config.shapes import (
@@ -410,6 +411,13 @@ class Config(Settings):
                         f"{quoted(account)} is not one of the accounts: {', '.join(dict.fromkeys(account_names))}"
                     ),
                 )
+        yield from stale_between_polls(
+            given,
+            every=QuerySettings.model_fields["every"].default,
+            stale_after=cls.model_fields["stale_after"].default,
+            settle_after=SettleSettings.model_fields["after"].default,
+            days_ago=DEFAULT_DAYS_AGO,
+        )
 
 
 def schema_json() -> str:

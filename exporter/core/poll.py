@@ -104,6 +104,8 @@ class Poller:
         self._known: dict[Slice, SliceData] = dict(self.snapshot.slices)
         self._asking: defaultdict[Slice, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended_at: dict[str, float] = {}
+        # By query, when the first of its last polls began that all did not get everything.
+        self._incomplete_since: dict[str, float] = {}
         # When a sweep did not show all that the service counts, and how many were missing.
         self._short: dict[Slice, tuple[float, int]] = {}
         self._told: dict[tuple[str, Dimensions], tuple[date, int]] = {}
@@ -124,24 +126,34 @@ class Poller:
             if query.name in before and replace(before[query.name], every=query.every) == query
         }
         self._ended_at = {name: at for name, at in self._ended_at.items() if name in same}
+        self._incomplete_since = {name: at for name, at in self._incomplete_since.items() if name in same}
 
     async def poll(self, query: Query) -> PollReport:
         """Ask everything a query wants today; never raises for what the service does.
 
-        Cancelled, it publishes nothing: a scrape never sees half a poll.
+        After a poll that did not get everything, one within the interval asks for the rest only. Cancelled, it
+        publishes nothing: a scrape never sees half a poll.
         """
         started_at = self._now()
+        begun = self._incomplete_since.get(query.name, started_at)
+        repeats = 0 < started_at - begun < query.every * (1 - SOON)
         # Its own last answers are what a query comes to renew; what somebody else asked since then is as good as new.
-        fresh_after = max(started_at - query.every, self._ended_at.get(query.name, 0.0))
+        fresh_after = begun if repeats else max(started_at - query.every, self._ended_at.get(query.name, 0.0))
         async with asyncio.TaskGroup() as group:
             polls = [
-                group.create_task(self._poll_slice(query, slice_, fresh_after)) for slice_ in slices(query, started_at)
+                group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=repeats))
+                for slice_ in slices(query, started_at)
             ]
         ended_at = self._now()
         self._ended_at[query.name] = ended_at
         outcomes = tuple(poll.result() for poll in polls)
         self._publish(outcomes, min(started_at, ended_at))
-        return PollReport(query, started_at, ended_at, outcomes, _result(outcomes))
+        result = _result(outcomes)
+        if result is PollResult.SUCCESS:
+            self._incomplete_since.pop(query.name, None)
+        else:
+            self._incomplete_since[query.name] = begun if repeats else started_at
+        return PollReport(query, started_at, ended_at, outcomes, result)
 
     def _publish(self, outcomes: tuple[SliceOutcome, ...], now: float) -> None:
         """Show what was learnt of some slices, and forget the days that nobody can look at any more."""
@@ -157,11 +169,12 @@ class Poller:
             self._asking.pop(slice_, None)
             self._short.pop(slice_, None)
 
-    async def _poll_slice(self, query: Query, slice_: Slice, fresh_after: float) -> SliceOutcome:
+    async def _poll_slice(self, query: Query, slice_: Slice, fresh_after: float, *, repeats: bool) -> SliceOutcome:
         async with self._asking[slice_]:
             own = need(query.media, self._known.get(slice_), fresh_after, self._now())
-            self._savings.calls_saved(slice_.account, "shared", own.saved_shared)
-            self._savings.calls_saved(slice_.account, "settled", own.saved_settled)
+            if not repeats:  # else counted already
+                self._savings.calls_saved(slice_.account, "shared", own.saved_shared)
+                self._savings.calls_saved(slice_.account, "settled", own.saved_settled)
             if not own:
                 return SliceOutcome(slice_, answered=True)
             short_at, short_by = self._short.get(slice_, (0.0, 0))

@@ -217,6 +217,12 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
         ("query",),
     ),
     Metric(
+        "aliyun_vod_query_unknown_media",
+        MetricType.GAUGE,
+        "Number of media IDs of the query that no answer of the service has ever named: mistyped, or not played yet.",
+        ("query",),
+    ),
+    Metric(
         "aliyun_vod_exporter_series",
         MetricType.GAUGE,
         "Number of media series published.",

@@ -88,12 +88,15 @@ class Telemetry:
         self._last_success = Gauge(*_words("aliyun_vod_query_last_success_timestamp_seconds"), registry=registry)
         self._next_poll = Gauge(*_words("aliyun_vod_query_next_poll_timestamp_seconds"), registry=registry)
 
+        self._unknown_media = Gauge(*_words("aliyun_vod_query_unknown_media"), registry=registry)
+
         self._by_query: Final[tuple[MetricWrapperBase, ...]] = (
             self._up,
             self._polls,
             self._poll_seconds,
             self._last_success,
             self._next_poll,
+            self._unknown_media,
         )
 
         self._series = Gauge(*_words("aliyun_vod_exporter_series"), registry=registry)
@@ -194,11 +197,11 @@ class Telemetry:
 
     def next_poll(self, query: str, at: float | None) -> None:
         """The query is polled again at a time in seconds since 1970; None: unknown, and there is no series."""
-        if at is None:
-            self._next_poll.remove(legible(query))
-            self._spelling.changed(self._next_poll)
-        else:
-            self._change(self._next_poll, query).set(at)
+        self._set_of_query(self._next_poll, query, at)
+
+    def unknown_media(self, query: str, media: int | None) -> None:
+        """So many media IDs of the query were never named by an answer; None: it lists no IDs, and has no series."""
+        self._set_of_query(self._unknown_media, query, media)
 
     def published(self, series: int, dropped: int) -> None:
         """So many media series are exposed now, and so many were left out because of `series_limit`."""
@@ -233,6 +236,13 @@ class Telemetry:
         """The series of a metric with these label values, which is about to change; without labels its only one."""
         self._spelling.changed(metric)
         return metric.labels(*map(legible, labels)) if labels else metric
+
+    def _set_of_query(self, metric: Gauge, query: str, value: float | None) -> None:
+        if value is None:
+            metric.remove_by_labels({"query": legible(query)})
+            self._spelling.changed(metric)
+        else:
+            self._change(metric, query).set(value)
 
     def _start_account(self, account: str) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):

@@ -7,16 +7,15 @@ import errno
 import os
 import sqlite3
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.days import OLDEST_DAYS_AGO
 from exporter.storage import codec
-from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, damaged, refusal, unusable
-from exporter.storage.reading import heads, load
+from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, refusal, unusable
+from exporter.storage.reading import check_pages, heads, recent, spent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from datetime import date
     from pathlib import Path
 
     from exporter.core.model import Slice, SliceData
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 # Another program that looks into the file may keep us waiting so long; stopping takes less than 5 s all the same.
 _BUSY_SECONDS: Final = 2.0
 _LARGEST_WAL_LEFT_BYTES: Final = 16 * 1024 * 1024
-_MONTH: Final = timedelta(OLDEST_DAYS_AGO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,7 @@ class Database:
     def calls(self) -> dict[str, tuple[date, int]]:
         """By account, the last day it spent calls on, and how many. Raises StartError."""
         try:
-            told = self._connection.execute("SELECT account, day, calls, seal FROM calls")
-            return {account: (day, calls) for account, day, calls in (codec.decode_calls(*row) for row in told)}
+            return spent(self._connection)
         except SqliteTrouble as error:
             raise unusable(self._path, error) from error
 
@@ -67,10 +64,7 @@ class Database:
         A clock that is ahead at the start hides nothing so, for when it is right again. Raises StartError.
         """
         try:
-            (newest,) = self._connection.execute("SELECT max(play_date) FROM slice").fetchone()
-            if newest is not None and newest < oldest.isoformat():
-                oldest = date.fromisoformat(newest) - _MONTH
-            return load(self._connection, oldest)
+            return recent(self._connection, oldest)
         except SqliteTrouble as error:
             raise unusable(self._path, error) from error
 
@@ -99,7 +93,8 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
             connection = stack.enter_context(
                 contextlib.closing(sqlite3.connect(real, timeout=_BUSY_SECONDS, isolation_level=None))
             )
-            _check(connection, path)
+            connection.execute("PRAGMA foreign_keys = ON")
+            check_pages(connection, path)
             _migrate(connection, path, migrations)
             _settings(connection, path)
             for _ in heads(connection):
@@ -110,16 +105,6 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
         except SqliteTrouble as error:
             raise unusable(path, error) from error
         yield database
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file whose pages do not fit together, before anything trusts them."""
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA foreign_keys = ON")
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise damaged(path, verdict)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
 import sqlite3
 import stat
+import tempfile
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import StartError
+from exporter.storage.locks import file_locked, name_locked
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,13 +26,21 @@ _OWNER_ONLY: Final = 0o600
 # What SQLite and we lay beside it.
 _BESIDE: Final = ("-wal", "-shm", "-journal", "-lock")
 
+# Opening a file takes a -wal and a -shm.
+_NEEDED_BYTES: Final = 128 * 1024
+
 _CHOOSE: Final = "Choose another --storage.path"
 MOVE_AWAY: Final = "Move the file away, its -wal and -shm too, and start again: recent days are polled anew."
 
 
 def refusal(path: Path, what: str, advice: str) -> StartError:
     """Why a file cannot be used and what to do, in one line."""
-    return StartError(f"storage {ascii(str(path))[1:-1]}: {what}. {advice}")
+    return StartError(f"storage {shown(path)}: {what}. {advice}")
+
+
+def shown(path: Path) -> str:
+    """A path as it can be written to any terminal or log."""
+    return ascii(str(path))[1:-1]
 
 
 def foreign(path: Path) -> StartError:
@@ -49,13 +59,47 @@ def unusable(path: Path, error: Exception) -> StartError:
     if code.startswith("SQLITE_NOTADB"):
         return foreign(path)
     if isinstance(error, OSError):
-        reason = error.strerror or str(error)
-        return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE}, or let the exporter's user write there.")
+        return _refused_by_system(path, error.errno, error.strerror or "the system refuses it")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return refusal(path, "another program has locked it", "Stop what uses it.")
-    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR", "SQLITE_FULL")):
-        return refusal(path, f"cannot use it: {error}", "Look at its disk, its owner and its permissions.")
+    if code.startswith("SQLITE_FULL"):
+        return _refused_by_system(path, errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR")):
+        return _obstacle(path) or refusal(
+            path, f"cannot use it: SQLite fails with {code}", "Look at its disk, its owner and its permissions."
+        )
     return damaged(path, error)
+
+
+def _refused_by_system(path: Path, number: int | None, reason: str) -> StartError:
+    if number in {errno.ENOSPC, errno.EDQUOT}:
+        return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE.lower()}.")
+    if number == errno.EROFS:
+        return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE}, or mount that file system writable.")
+    return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE}, or let the exporter's user write there.")
+
+
+def _obstacle(path: Path) -> StartError | None:
+    """What keeps SQLite from its files, for it does not say: found by looking, and by trying to write beside them."""
+    try:
+        real = path.resolve()
+        _try_to_write(real.parent)
+        for file in (real, *(real.with_name(f"{real.name}{suffix}") for suffix in _BESIDE)):
+            with contextlib.suppress(FileNotFoundError):
+                name = ascii(file.name)[1:-1]
+                if not stat.S_ISREG(file.stat().st_mode):
+                    return refusal(path, f"{name} is not a regular file", "Move that away.")
+                if not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
+                    return refusal(path, f"{name} may not be read and written", "Give it to the exporter's user.")
+    except OSError as error:
+        return unusable(path, error)
+    return None
+
+
+def _try_to_write(folder: Path) -> None:
+    """Write a little there, in a file that nobody sees, and remove it. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+        probe.write(bytes(_NEEDED_BYTES))
 
 
 def regular(path: Path) -> Path:
@@ -86,8 +130,8 @@ def claimed(path: Path) -> Generator[Path]:
     with contextlib.ExitStack() as held:
         try:
             _check_place(path, real)
-            held.enter_context(_locked(f"{real}-lock"))
-            header = _header(real)
+            held.enter_context(name_locked(f"{real}-lock", _OWNER_ONLY))
+            header = os.pread(held.enter_context(file_locked(real, _OWNER_ONLY)), _HEADER_BYTES, 0)
         except BlockingIOError:
             advice = f"Stop the other exporter, or give each its own file. {_CHOOSE}."
             raise refusal(path, "another exporter uses it", advice) from None
@@ -95,7 +139,51 @@ def claimed(path: Path) -> Generator[Path]:
             raise unusable(path, error) from None
         if header and not _ours(header):
             raise foreign(path)
+        _check_other_names(path, real)
         yield real
+
+
+def looked_at(path: Path) -> Path | None:
+    """The real path of a file that is ours; None where there is none yet, or an empty one, and it could be made.
+
+    Takes no lock and changes nothing. Raises StartError where `claimed` would for more than a moment.
+    """
+    real = regular(path)
+    try:
+        _check_place(path, real)
+        header = _header(real)
+        if not header:
+            _try_to_write(real.parent)
+            if real.exists() and not os.access(real, os.R_OK | os.W_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return None
+    except OSError as error:
+        raise unusable(path, error) from None
+    if not _ours(header):
+        raise foreign(path)
+    _check_other_names(path, real)
+    return real
+
+
+def is_copy(path: Path, real: Path) -> bool:
+    """Whether nothing can be written there, neither the file nor beside it: it is to be looked at and no more.
+
+    Raises StartError where one of the two can be written, or both could if the disk were not full.
+    """
+    try:
+        _try_to_write(real.parent)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} and not os.access(real, os.W_OK, effective_ids=True):
+            return True
+        raise unusable(path, error) from None
+    if not os.access(real, os.W_OK, effective_ids=True):
+        raise refusal(path, "it may be read but not written", "Give it to the exporter's user.")
+    return False
+
+
+def may_write(folder: Path) -> bool:
+    """Whether files can be made in a directory."""
+    return os.access(folder, os.W_OK, effective_ids=True)
 
 
 def _check_place(path: Path, real: Path) -> None:
@@ -114,10 +202,26 @@ def _check_place(path: Path, real: Path) -> None:
                 raise refusal(path, what, f"Remove that file. {_CHOOSE}, in a directory of its own.")
 
 
+def _check_other_names(path: Path, real: Path) -> None:
+    """Refuse a file that was used by another name in its directory and not closed: half of it is in that one's -wal.
+
+    Written to by this name, it would not fit that -wal any more, which SQLite cannot tell. Raises StartError.
+    """
+    if real.stat().st_nlink == 1:
+        return
+    for other in real.parent.iterdir():
+        wal = other.with_name(f"{other.name}-wal")
+        if other != real and not other.is_symlink() and other.samefile(real) and wal.exists() and wal.stat().st_size:
+            what = f"it was last used as {shown(other)}, a hard link, and what was written last is in {shown(wal)}"
+            raise refusal(path, what, f"Use one name only: --storage.path={shown(other)}, and remove the other.")
+
+
 def _header(real: Path) -> bytes:
-    """The first bytes of a file; created where there is none. SQLite gives its side files the mode of the file."""
-    # Read without SQLite, which might complete another program's interrupted transaction.
-    file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
+    """The first bytes of a file; none where it is not there. Raises OSError."""
+    try:
+        file = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return b""
     try:
         return os.read(file, _HEADER_BYTES)
     finally:
@@ -126,33 +230,6 @@ def _header(real: Path) -> bytes:
 
 def _ours(header: bytes) -> bool:
     return header.startswith(_MAGIC) and header[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
-
-
-@contextlib.contextmanager
-def _locked(name: str) -> Generator[None]:
-    """Hold a lock that the operating system takes back when the process dies. Raises BlockingIOError when taken.
-
-    It is on a file of its own: closing any descriptor of the database would drop SQLite's own locks on it.
-    """
-    while True:
-        file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with contextlib.suppress(FileNotFoundError):
-                # Whoever held it before us may have removed it between our two calls; then it keeps nobody out.
-                if os.path.samestat(os.fstat(file), os.stat(name)):  # noqa: PTH116 - a name beside a descriptor
-                    break
-        except BaseException:
-            os.close(file)
-            raise
-        os.close(file)
-    try:
-        yield
-    finally:
-        if not os.fstat(file).st_size:  # somebody's own file of that name is not ours to remove
-            with contextlib.suppress(OSError):
-                os.unlink(name)  # noqa: PTH108 - likewise
-        os.close(file)
 
 
 SqliteTrouble: Final = (sqlite3.Error, OSError, ValueError, OverflowError)

@@ -115,6 +115,10 @@ class Client:
         """Close the connections."""
         await self._http.aclose()
 
+    async def keys_changed(self) -> bool:
+        """Whether a file with credentials has changed, so that what was refused may be accepted."""
+        return await self._credentials.changed()
+
     @property
     def at_once(self) -> int:
         """How many calls may be under way at once; more wait for their turn."""

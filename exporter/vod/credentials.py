@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,12 +46,23 @@ class CredentialSource(Protocol):
         """Credentials fetched again, because the service refused the token of the last ones."""
         ...
 
+    async def changed(self) -> bool:
+        """Whether a file that they are read from is another one than when this or `get` last looked; never raises.
+
+        The next `get` does not give what was kept of the file before.
+        """
+        ...
+
 
 class Secret(Protocol):
     """One part of the credentials, wherever it is kept. Raises CredentialsError."""
 
     async def read(self, *, again: bool = False) -> str:
         """Its text; `again`: what was kept must not be trusted."""
+        ...
+
+    async def changed(self) -> bool:
+        """Whether it is in a file that is another one than when this or `read` last looked; never raises."""
         ...
 
 
@@ -65,6 +77,38 @@ class PlainSecret:
         """The value, checked."""
         return checked(self._value, self._setting)
 
+    async def changed(self) -> bool:
+        """Never."""
+        return False
+
+
+class FileWatch:
+    """Notices that a file, which may be missing, is another one than at the last look; it may block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: _Signature | None = None
+        self._looked = False
+
+    def look(self) -> _Signature:
+        """What tells the file from others. Raises OSError and ValueError."""
+        self._looked = True
+        try:
+            status = self._path.stat()
+        except (OSError, ValueError):
+            self._last = None
+            raise
+        # Copying tools set the time of modification back to the original's, but nothing sets that of change.
+        self._last = last = status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+        return last
+
+    def changed(self) -> bool:
+        """Whether it is another one than at the last look, if there was one."""
+        looked, last = self._looked, self._last
+        with contextlib.suppress(OSError, ValueError):
+            self.look()
+        return looked and self._last != last
+
 
 class SecretFile:
     """A file with one value; read again when its times, size or inode change. A newline at its end does not count."""
@@ -73,6 +117,7 @@ class SecretFile:
         self._path = Path(path)
         self._seen: _Signature | None = None
         self._value = ""
+        self._watch = FileWatch(self._path)
 
     async def read(self, *, again: bool = False) -> str:
         """The file's value; looking at a file may block (network file systems), so a thread does it."""
@@ -80,12 +125,14 @@ class SecretFile:
         self._seen, self._value = await asyncio.to_thread(self._look, seen, self._value)
         return self._value
 
+    async def changed(self) -> bool:
+        """Whether the file is another one by now."""
+        return await asyncio.to_thread(self._watch.changed)
+
     def _look(self, seen: _Signature | None, value: str) -> tuple[_Signature, str]:
         try:
             # Looked at before it is read: a change in between is then noticed next time.
-            status = self._path.stat()
-            # Copying tools set the time of modification back to the original's, but nothing sets that of change.
-            now = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+            now = self._watch.look()
             if now == seen:
                 return now, value
             content = read_secret(self._path, most=_LARGEST_FILE)
@@ -98,7 +145,7 @@ class SecretFile:
 
 
 class Variable:
-    """A variable of the environment."""
+    """A variable of the environment, which does not change while we run."""
 
     def __init__(self, name: str, *, environ: Mapping[str, str] = os.environ) -> None:
         self._name = name
@@ -109,6 +156,10 @@ class Variable:
         if self._name not in self._environ:
             raise no_credentials(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
         return checked(self._environ[self._name], f"environment variable {self._name}")
+
+    async def changed(self) -> bool:
+        """Never."""
+        return False
 
 
 class FromParts:
@@ -126,6 +177,11 @@ class FromParts:
     async def renew(self) -> Credentials:
         """The parts, every file read again."""
         return await self._read(again=True)
+
+    async def changed(self) -> bool:
+        """Whether one of the files is another one by now; each is looked at, so that each change counts once."""
+        parts = [self._access_key_id, self._access_key_secret, self._security_token]
+        return any([await part.changed() for part in parts if part is not None])
 
     async def _read(self, *, again: bool) -> Credentials:
         token = self._security_token
@@ -151,6 +207,10 @@ class FromEnvironment:
     async def renew(self) -> Credentials:
         """The same: nothing is kept."""
         return await self.get()
+
+    async def changed(self) -> bool:
+        """Never: it does not change while we run."""
+        return False
 
 
 _OTHERWISE: Final = "or name the credentials of the account in the configuration file."

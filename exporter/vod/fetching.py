@@ -19,6 +19,7 @@ from exporter.vod.origins import METADATA_SERVICE, AssumedRole, CliProfile, EcsR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from exporter.errors import CredentialsError
 
@@ -64,6 +65,11 @@ class Fetcher:
     def __init__(self, origins: Sequence[Origin]) -> None:
         self._origins = tuple(origins)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return tuple(file for file in map(_file, self._origins) if file is not None)
+
     def __call__(self, start: Credentials | None) -> Fetched:
         """The keys of now, `start` being what a role is assumed with. Raises CredentialsError."""
         failures: list[CredentialsError] = []
@@ -102,15 +108,21 @@ def _server(origin: Origin) -> str:
             return "the host of ALIBABA_CLOUD_CREDENTIALS_URI"
 
 
-def _check_file(origin: Origin) -> None:
-    """The library would wait for a pipe, and a profile may name a program to run. Raises OSError."""
+def _file(origin: Origin) -> Path | None:
     match origin:
         case OidcRole():
-            file = origin.oidc_token_file
+            return origin.oidc_token_file
         case CliProfile() | IniProfile():
-            file = origin.file
+            return origin.file
         case _:
-            return
+            return None
+
+
+def _check_file(origin: Origin) -> None:
+    """The library would wait for a pipe, and a profile may name a program to run. Raises OSError."""
+    file = _file(origin)
+    if file is None:
+        return
     with contextlib.suppress(FileNotFoundError):  # the library has words of its own for that
         read_secret(file, most=_LARGEST_FILE)
 

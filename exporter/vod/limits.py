@@ -23,6 +23,7 @@ RECOVERY: Final = 60.0
 """Seconds in which the rate climbs by the configured one, as long as requests succeed."""
 _SLACK: Final = 0.05
 """Seconds of a late wake-up that the next request makes up for; what lets the rate be reached on a busy loop."""
+_OTHER_DAYS: Final = 8
 
 
 class Ledger(Protocol):
@@ -126,6 +127,8 @@ class Budget:
         self._ledger = ledger
         self._day = days.today(now())
         self._spent = ledger.calls_spent(account, self._day) if ledger else 0
+        # Those of the last few other days: a clock that was set to another day may be set back.
+        self._others: dict[date, int] = {}
 
     @property
     def remaining(self) -> int | None:
@@ -154,7 +157,10 @@ class Budget:
     def _roll(self) -> None:
         today = days.today(self._now())
         if today != self._day:
-            self._day, self._spent = today, 0
+            self._others[self._day] = self._spent
+            self._day, self._spent = today, self._others.pop(today, 0)
+            while len(self._others) > _OTHER_DAYS:
+                del self._others[next(iter(self._others))]
 
     def spend(self) -> None:
         """Count one call, or raise BudgetSpent."""

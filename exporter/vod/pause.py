@@ -57,6 +57,7 @@ class Pause:
                 request_id=error.request_id,
                 http_status=error.http_status,
                 advice=error.advice,
+                wait=refused.until - self.monotonic(),
             )
 
     @asynccontextmanager

@@ -7,16 +7,17 @@ import math
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
 
 from exporter.errors import CredentialsError
-from exporter.vod.credentials import Credentials, no_credentials
+from exporter.vod.credentials import Credentials, FileWatch, no_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from exporter.vod.credentials import CredentialSource
 
@@ -84,14 +85,19 @@ class Refreshed:
         fetch: Callable[[Credentials | None], Fetched],
         *,
         start: CredentialSource | None = None,
+        files: Iterable[Path] = (),
         time_limit: float = TIME_LIMIT,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`fetch` is called in a thread, with the keys of `start` if there is one; it raises CredentialsError."""
+        """`fetch` is called in a thread, with the keys of `start` if there is one; it raises CredentialsError.
+
+        `files` are those that it reads.
+        """
         self._account = account
         self._fetch = fetch
         self._start = start
+        self._files = tuple(map(FileWatch, files))
         self._time_limit = time_limit
         self._now = now
         self._monotonic = monotonic
@@ -115,6 +121,16 @@ class Refreshed:
                 return self._kept.credentials
             self._kept = None
             return await self._renewed(again=True)
+
+    async def changed(self) -> bool:
+        """Whether a file that keys come from has changed; then they are fetched again, if that is possible."""
+        changed = self._start is not None and await self._start.changed()
+        changed |= any([await asyncio.to_thread(file.changed) for file in self._files])
+        if changed:
+            self._failure = None
+            if self._kept is not None:
+                self._kept = replace(self._kept, renewal=-math.inf)
+        return changed
 
     def _good(self, *, due: bool) -> Credentials | None:
         """The keys kept, unless they ended or, where that matters, are `due` to be fetched again."""
@@ -142,11 +158,18 @@ class Refreshed:
             start = await (self._start.renew() if again else self._start.get())
         try:
             async with asyncio.timeout(self._time_limit):
-                return await _aside(lambda: self._fetch(start), f"credentials of {self._account}")
+                return await _aside(lambda: self._look_and_fetch(start), f"credentials of {self._account}")
         except TimeoutError:
             raise no_credentials(
                 f"no credentials within {self._time_limit:g} s", "Check the network; it is tried again."
             ) from None
+
+    def _look_and_fetch(self, start: Credentials | None) -> Fetched:
+        """Looked at before they are read: a change in between is then noticed next time."""
+        for file in self._files:
+            with suppress(OSError, ValueError):
+                file.look()
+        return self._fetch(start)
 
     def _keep(self, fetched: Fetched) -> Credentials:
         now = self._monotonic()

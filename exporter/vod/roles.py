@@ -49,7 +49,7 @@ async def provided(
         fetcher = _fetcher(asked, variables)
     except StartError as error:
         raise StartError(f"account {account}: {error}") from None
-    return Refreshed(account, fetcher, start=start, now=now, monotonic=monotonic)
+    return Refreshed(account, fetcher, start=start, files=fetcher.files, now=now, monotonic=monotonic)
 
 
 async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:

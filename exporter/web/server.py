@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import socket
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from exporter.web.limits import Crowd, Limits, fitting
 from exporter.web.security import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 
     from starlette.types import ASGIApp
 
@@ -57,12 +58,16 @@ def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
     `:PORT` and `[::]:PORT` listen on every IPv4 and IPv6 address, a host name on each address that it has.
     """
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(listening) for address in addresses for listening in _listen(address)]
-        for listening in sockets:
-            # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
-            # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield sockets
+        yield prepared([opened.enter_context(listening) for address in addresses for listening in _listen(address)])
+
+
+def prepared(sockets: list[socket.socket]) -> list[socket.socket]:
+    """The sockets, as `serving` needs them."""
+    for listening in sockets:
+        # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
+        # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sockets
 
 
 def _listen(address: str) -> list[socket.socket]:
@@ -141,9 +146,10 @@ async def serving(
     date_header: bool = True,
     in_force: InForce | None = None,
     limits: Limits | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[None]:
     """Answer requests on the sockets while the context is entered; answers under way are finished on leaving it."""
-    crowd = Crowd(limits or fitting())
+    crowd = Crowd(limits or fitting(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
     config = uvicorn.Config(
         guarded(app, in_force.rules) if in_force else app,

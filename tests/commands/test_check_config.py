@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from math import ceil
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
 
 
+KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "c2VjcmV0"}
 TWO_ACCOUNTS = """
 accounts: [{name: main}, {name: second}]
 queries:
@@ -86,7 +88,7 @@ def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys
     file = tmp_path / "config.yaml"
     file.write_text(TWO_ACCOUNTS + "series_limit: 50\n")
 
-    assert main(["check-config", f"--config.file={file}"], {}) == 0
+    assert main(["check-config", f"--config.file={file}"], KEYS) == 0
 
     printed = capsys.readouterr()
     assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS), {})}\n"
@@ -107,7 +109,8 @@ async def test_what_storage_knows_makes_the_costs_exact(tmp_path: Path, capsys: 
         .replace("DAYS_AGO", "[1, 2]")
     )
 
-    assert main(["check-config", f"--config.file={file}", f"--storage.path={tmp_path}/vod.db"], {}) == 0
+    argv = ["check-config", f"--config.file={file}", f"--storage.path={tmp_path}/vod.db"]
+    assert await asyncio.to_thread(main, argv, {}) == 0
 
     pages = ceil(rows / 100)
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]

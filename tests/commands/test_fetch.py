@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from exporter.commands.fetch import table
+import asyncio
+
+from exporter.commands.fetch import poll_all, table
+from exporter.simulator.faults import Fault
+from exporter.simulator.settings import Conditions, Settings
+from tests.stage import staged
 
 ROW = {
     "account": "main",
@@ -19,10 +24,14 @@ ROW = {
 }
 
 
-def test_rows_stand_under_their_names_and_what_was_not_given_is_empty() -> None:
+def test_rows_stand_under_their_names_with_units_and_what_was_not_given_is_empty() -> None:
     heading, row = table([ROW]).splitlines()
 
-    assert heading.split() == list(ROW)
+    assert heading.split() == [
+        *list(ROW)[:-2],
+        "play_duration_seconds",
+        "play_duration_per_viewer_seconds",
+    ]
     assert row.split() == [str(value) for value in ROW.values() if value is not None]
 
 
@@ -35,9 +44,37 @@ def test_a_title_cannot_reach_the_terminal_s_controls() -> None:
     assert "[bold]not markup[/bold]" in printed
 
 
-def test_no_rows_are_said_to_be_none() -> None:
-    assert table([]) == "No rows: nobody played the media asked for, or nothing was answered.\n"
-
-
 def test_a_long_title_is_not_cut() -> None:
     assert "x" * 500 in table([{**ROW, "title": "x" * 500}])
+
+
+class Told:
+    """Progress as it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def begin(self, what: str, total: int, unit: str) -> None:
+        self.lines.append(f"{what} {total} {unit}")
+
+    def advance(self, parts: int, said: str = "") -> None:
+        self.lines.append(f"{said} +{parts}")
+
+
+async def test_while_nothing_ends_it_says_what_was_tried() -> None:
+    faults = (Fault("Meter.ServerInternalError", times=2), Fault("stall"))
+    async with staged(Settings(media=3, conditions=Conditions(faults=faults)), timeout="1m") as stage:
+        told = Told()
+
+        async def go_on() -> None:
+            while "3 requests sent, 2 failed (Meter.ServerInternalError 2), 2 to be sent again +0" not in told.lines:
+                await asyncio.sleep(0)
+            stage.simulator.change(faults=())
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(go_on())
+            await poll_all(stage.exporter, told, silence=0.001)
+
+    assert told.lines[0] == "polling 1 queries"
+    assert told.lines[-1].startswith("polled q: success, 1 slices in ")
+    assert told.lines[-1].endswith(" s +1")

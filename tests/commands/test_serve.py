@@ -49,7 +49,7 @@ async def test_a_hangup_before_there_is_a_loop_is_not_forgotten() -> None:
     told = late.told()
     assert not told.is_set()
     late.hung_up()
-    await asyncio.wait_for(told.wait(), 60)
+    await asyncio.wait_for(told.wait(), 300)
 
 
 def test_a_hangup_after_the_loop_has_ended_is_nothing() -> None:

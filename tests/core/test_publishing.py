@@ -504,7 +504,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(rules=RULES, changes=st.lists(CHANGES, max_size=20))
 def test_whatever_happens_in_between_it_is_as_if_published_for_the_first_time(
     rules: Rules, changes: list[tuple[str, Slice | None, object]]

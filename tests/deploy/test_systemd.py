@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.cli import main
+from exporter.commands.flags import EXPORTER_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,15 @@ def verified(text: str, folder: Path) -> str:
 def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
     assert verified(TEXT, tmp_path) == ""
     assert "ProtectHoem" in verified(TEXT.replace("ProtectHome", "ProtectHoem"), tmp_path)
+
+
+@pytest.mark.tool("systemd-analyze")
+def test_the_socket_belongs_to_the_service_and_listens_on_the_exporter_s_port(tmp_path: Path) -> None:
+    socket = tmp_path / UNIT.with_suffix(".socket").name
+    socket.write_text(UNIT.with_suffix(".socket").read_text(encoding="utf-8"))
+    assert verified(TEXT, tmp_path) == ""
+    assert "".join(analyzed("verify", "--man=no", socket)[1:]) == ""
+    assert f"\nListenStream={EXPORTER_PORT}\n" in socket.read_text()
 
 
 @pytest.mark.tool("systemd-analyze")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Nothing is decided by these: they only end a test that hangs.
-PATIENCE = 60.0
+PATIENCE = 300.0
 GLANCE = 0.1
 # A loaded machine is slow, not wrong.
 get = partial(httpx.get, timeout=PATIENCE)
@@ -86,9 +87,11 @@ def exporter(folder: Path, *argv: str, **environ: str) -> Generator[Running]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+    """One that nothing listens on, and none of those that the kernel gives to connections before it is taken."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _until_ready(process: Running, url: str) -> None:

@@ -194,3 +194,22 @@ def test_polling_goes_on_after_the_clock_was_set_back(tmp_path: Path) -> None:
             until(lambda: Scrape.of(url).polls() > 1, "a poll by the clock that was set back")
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.said() + simulator.said()
+
+
+def test_after_a_clock_leapt_ahead_by_twenty_years_it_polls_once_and_serves(tmp_path: Path) -> None:
+    with (
+        wall_clock(tmp_path, "24T12:00:00") as clock,
+        exporter(tmp_path, "simulate", LISTEN, **clock.environ) as simulator,
+    ):
+        (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint=simulator.url(), every="1h"))
+        with exporter(tmp_path, "serve", LISTEN, **KEYS, **clock.environ) as daemon:
+            url = daemon.url()
+            until(lambda: Scrape.of(url).polls() == 1, "the first poll")
+            clock.jump(20 * 365 * 86_400)
+            after = until(lambda: (s := Scrape.of(url)).polls() > 1 and s, "a poll by the clock that leapt ahead")
+            assert after.today().year == 2044
+            assert after.polls() == 2
+            (due,) = re.findall(r"^aliyun_vod_query_next_poll_timestamp_seconds{.*} (\S+)$", after.text, re.MULTILINE)
+            assert 0 < float(due) - clock.now() < 3700
+            assert daemon.stop() == 0
+            assert "Traceback" not in daemon.said() + simulator.said()

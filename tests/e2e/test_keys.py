@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from tests.e2e.processes import exporter, get, patch, until
+from tests.e2e.processes import PATIENCE, exporter, get, patch, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_key_is_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
     stop = threading.Event()
 
     def scrape(url: str) -> None:
-        with httpx.Client(timeout=60) as client:
+        with httpx.Client(timeout=PATIENCE) as client:
             while not stop.wait(0.05):
                 statuses.append(client.get(f"{url}/metrics").status_code)
 
@@ -66,3 +66,20 @@ def test_a_key_is_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
     assert set(statuses) == {200}
     for secret in ("simulator-secret", "another-secret", "Traceback"):
         assert secret not in said
+
+
+def test_a_mended_key_is_used_at_once_however_seldom_it_is_polled(tmp_path: Path) -> None:
+    write_key(tmp_path, "simulator", "mistyped")
+    with exporter(tmp_path, "simulate", LISTEN, "--media=5") as simulator:
+        seldom = CONFIGURATION.format(endpoint=simulator.url()).replace("every: 10s", "every: 12h")
+        (tmp_path / "config.yaml").write_text(seldom)
+        with exporter(tmp_path, "serve", LISTEN) as daemon:
+            url = daemon.url()
+            until(lambda: 'result="failure"} 1' in get(f"{url}/metrics").text, "the poll that is refused")
+            (tmp_path / "key_secret").unlink()
+            until(lambda: 'result="failure"} 2' in get(f"{url}/metrics").text, "the poll without a key")
+            write_key(tmp_path, "simulator", "simulator-secret")
+            until(lambda: successes(url), "the poll with the mended key")
+            assert daemon.stop() == 0
+        said = daemon.said()
+    assert 'msg="key file changed" account=main polled_now=q' in said

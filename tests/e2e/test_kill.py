@@ -23,7 +23,7 @@ from exporter.core.snapshot import Snapshot
 from exporter.exposition.render import Renderer
 from exporter.simulator.catalogue import Catalogue
 from exporter.storage.reading import read_slices
-from tests.e2e.processes import Running, exporter, get, patch, until
+from tests.e2e.processes import Running, exporter, get, until
 from tests.e2e.test_clock import wall_clock
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ CONFIGURATION = """
 accounts:
   - name: main
     endpoint: {endpoint}
-    timeout: 500ms
+    timeout: 5m
     limits: {{requests_per_second: 1000}}
 queries:
   - {{name: q, media: all, days_ago: [2, 3, 4, 5, 6], every: 10s}}
@@ -54,14 +54,18 @@ Committed = tuple["SliceData", ...]
 class Account:
     """A simulated account, and what it says of days that are final."""
 
-    def __init__(self, url: str, seed: int, now: Callable[[], float]) -> None:
-        self.url = url
+    def __init__(self, running: Running, seed: int, now: Callable[[], float]) -> None:
+        self.running = running
+        self.url = running.url()
         self.catalogue = Catalogue(seed, MEDIA)
         self.now = now
 
-    def stall(self, *, stalled: bool) -> None:
-        faults = [{"code": "stall"}] if stalled else []
-        patch(f"{self.url}/_admin/conditions", json={"faults": faults}).raise_for_status()
+    def stop(self) -> None:
+        """Until it continues, whatever is asked waits for its answer: connections are the kernel's."""
+        self.running.process.send_signal(signal.SIGSTOP)
+
+    def continue_(self) -> None:
+        self.running.process.send_signal(signal.SIGCONT)
 
     def answered(self) -> int:
         calls = get(f"{self.url}/_admin/calls").json()["counts"].get("DescribeVodMediaPlayData", {})
@@ -106,7 +110,7 @@ class Place:
                 home.mkdir()
                 argv = ["simulate", LISTEN, "--admin", f"--seed={seed}", f"--media={MEDIA}", "--latency=10ms"]
                 started.append(stack.enter_context(exporter(home, *argv, **self.clock.fixed)))
-            first, second = (Account(each.url(), seed, self.clock.now) for seed, each in enumerate(started, 1))
+            first, second = (Account(each, seed, self.clock.now) for seed, each in enumerate(started, 1))
             yield first, second
             assert not any("Traceback" in simulator.said() for simulator in started)
 
@@ -152,15 +156,15 @@ def test_killed_again_and_again_it_serves_exactly_what_was_committed(tmp_path: P
         # While pages are asked for; when the numbers are published and being written; when they were written.
         for moment in ("asked", "published", "written", "published") * 2:
             account = first if last is second else second
-            account.stall(stalled=True)
             account.forget()
+            account.stop()
             before = place.committed()
             with place.life(account) as daemon:
                 # Nobody answers this life yet: all that it can serve is what the lives before it wrote.
                 assert get(f"{daemon.url}/-/ready").status_code == httpx.codes.OK
                 restored = daemon.exposed()
                 assert restored == place.published(before)
-                account.stall(stalled=False)
+                account.continue_()
                 if moment == "asked":
                     calls = chance.randrange(CALLS_OF_A_POLL)
                     until(lambda: account.answered() >= calls, f"{calls} answers")  # noqa: B023 - called here

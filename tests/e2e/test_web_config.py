@@ -11,7 +11,7 @@ import bcrypt
 import httpx
 import pytest
 
-from tests.e2e.processes import exporter, prometheus_with, until
+from tests.e2e.processes import PATIENCE, exporter, prometheus_with, until
 from tests.web import pki
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Scraper:
     def _run(self) -> None:
         while not self._stop.wait(0.02):
             try:
-                answer = httpx.get(f"{self._url}/metrics", auth=self.user, verify=self._context, timeout=60)
+                answer = httpx.get(f"{self._url}/metrics", auth=self.user, verify=self._context, timeout=PATIENCE)
                 self.statuses.append(answer.status_code)
             except httpx.HTTPError as error:
                 self.failed.append(repr(error))
@@ -149,7 +149,7 @@ def test_a_file_that_is_emptied_or_gives_way_to_a_pipe_opens_nothing_and_holds_n
         asked = f"{daemon.url()}/metrics"
 
         def statuses() -> list[int]:
-            return [httpx.get(asked, auth=user, timeout=60).status_code for user in (None, ("first", "one"))]
+            return [httpx.get(asked, auth=user, timeout=PATIENCE).status_code for user in (None, ("first", "one"))]
 
         assert statuses() == [401, 200]
         web.write_text("")
@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_used_is_refused_at_the_start_with_every_reason(tm
     (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: a.crt}\nrate_limits: {}\n")
     listen = [LISTEN] if command == "serve" else []
     with exporter(tmp_path, command, *listen, "--web.config.file=web.yml", **KEYS) as process:
-        assert process.process.wait(60) == 2
+        assert process.process.wait(PATIENCE) == 2
         first, second = process.said().splitlines()
         assert first == "web.yml:1:20: tls_server_config: needs key_file, or key with the PEM text itself"
         assert second.startswith("web.yml:2:1: 'rate_limits' is no setting here (allowed: tls_server_config, ")
@@ -181,5 +181,5 @@ def test_check_config_says_that_a_file_is_valid(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint="http://127.0.0.1:1"))
     (tmp_path / "web.yml").write_text(TLS + users(prometheus="constant"))
     with exporter(tmp_path, "check-config", "--web.config.file=web.yml", **KEYS) as process:
-        assert process.process.wait(60) == 0
+        assert process.process.wait(PATIENCE) == 0
         assert process.out.read_text().startswith("web.yml: valid\nconfig.yaml: valid\n")

@@ -90,6 +90,7 @@ def told_everything() -> Telemetry:
     told.calls_saved("main", "sweep", 99)
     told.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
     told.next_poll("headline", 1711100900.0)
+    told.unknown_media("headline", 2)
     told.published(series=5, dropped=0)
     told.config_loaded(1711090000.0)
     return told

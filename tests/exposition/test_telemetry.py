@@ -90,6 +90,10 @@ def test_what_can_be_known_exists_from_the_start() -> None:
             'aliyun_vod_api_calls_saved_total{account="main",reason="shared"} 99.0',
         ),
         (
+            lambda t: t.unknown_media("headline", 3),
+            'aliyun_vod_query_unknown_media{query="headline"} 3.0',
+        ),
+        (
             lambda t: t.next_poll("headline", 12.0),
             'aliyun_vod_query_next_poll_timestamp_seconds{query="headline"} 12.0',
         ),
@@ -216,9 +220,12 @@ def test_names_that_utf8_cannot_carry_do_not_fail_the_scrape() -> None:
     told = Telemetry(version="1", accounts=["a\ud800"], queries=["q\ud800"], meter_codes={})
     told.next_poll("q\ud800", 1.0)
     told.next_poll("q\ud800", None)
+    told.unknown_media("q\ud800", 1)
+    told.unknown_media("q\ud800", None)
     told.configured(accounts=[], queries=["q\ud800"])
     assert 'aliyun_vod_query_up{query="q\ufffd"} 0.0' in ours(told)
     assert ours(told, about="aliyun_vod_query_next_poll") == []
+    assert ours(told, about="aliyun_vod_query_unknown_media") == []
     assert ours(told, about="aliyun_vod_api") == []
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _DAY: Final = 86_400.0
 # An answer comes at once; this ends what would hang.
-_TIMEOUT: Final = 60.0
+_TIMEOUT: Final = 300.0
 
 
 @dataclass

@@ -75,7 +75,8 @@ def test_an_error_adds_no_log_line_and_no_field(format_: str, tmp_path: Path) ->
         status, out, err = fetched(tmp_path, url, f"--log.format={format_}")
     assert status == 1
     assert controls(out + err) == []
-    told, progress = err.splitlines()
+    begun, told, progress = err.splitlines()
+    assert begun == "polling 1 queries"
     assert progress.startswith("polled q: failure")
     if format_ == "json":
         assert json.loads(told)["level"] == "warning"

@@ -19,7 +19,7 @@ from tests.e2e.processes import free_port
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 300.0
 _GLANCE: Final = 0.02
 _PAGE: Final = resource.getpagesize()
 

@@ -35,7 +35,7 @@ _FIRST_SKIP: Final = 0.25
 _LONGEST_SKIP: Final = 8.0
 # The service names no longer wait in this course, and no pause between attempts is longer.
 _SILENCE: Final = 60.0
-_PATIENCE: Final = 120.0
+_PATIENCE: Final = 300.0
 _BAD_CONFIGURATION: Final = 2
 _FAIR: Final[dict[str, Any]] = {
     "faults": (),

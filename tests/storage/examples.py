@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import strategies as st
 
 from exporter.core.model import Answer, Dimensions, Heard, Measure, PlayRow, Ranking, Slice, SliceData
 from exporter.storage.storage import Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
 NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
 TODAY = date(2024, 3, 24)
 YESTERDAY = date(2024, 3, 23)
 ALL = Dimensions()
 DAY_SECONDS = 86_400.0
+NOBODY = 65534
 RETENTION = 400 * DAY_SECONDS
 
 
@@ -76,6 +83,33 @@ def some(
         updated_at=at,
         asked_at=at,
     )
+
+
+@contextlib.contextmanager
+def nobodys_folder() -> Generator[Path]:
+    """A folder of somebody who is not root, and being that somebody: root may write everywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.getuid() != 0:
+            yield Path(folder)
+            return
+        os.chown(folder, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(0)
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """What is in a directory."""
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def mounted(*argv: str | Path) -> None:
+    """Mount something; where that is not allowed, the test is skipped."""
+    done = subprocess.run(["mount", *argv], check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

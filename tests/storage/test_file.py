@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import StartError
-from tests.storage.examples import Place, some
+from tests.storage.examples import Place, files, mounted, nobodys_folder, some
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-NOBODY = 65534
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,10 +29,6 @@ async def refused(place: Place) -> str:
             pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 async def test_nobody_else_may_read_it(place: Place) -> None:
@@ -134,21 +128,6 @@ async def test_a_path_that_cannot_be_used_is_said_so(path: str, reason: str) -> 
     assert "Choose another --storage.path" in message
 
 
-@contextlib.contextmanager
-def nobodys_folder() -> Generator[Path]:
-    """A folder of somebody who is not root, and being that somebody: root may write everywhere."""
-    with tempfile.TemporaryDirectory() as folder:
-        if os.getuid() != 0:
-            yield Path(folder)
-            return
-        os.chown(folder, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-        try:
-            yield Path(folder)
-        finally:
-            os.seteuid(0)
-
-
 @pytest.mark.parametrize("mode", [0o400, 0o000])
 async def test_a_file_that_may_not_be_written_is_refused(place: Place, mode: int) -> None:
     await place.put(some())  # whatever has to be imported may not be readable for everybody
@@ -215,7 +194,7 @@ async def test_a_side_file_that_cannot_be_made_is_said_so(place: Place) -> None:
     await place.put(some())
     place.path.with_name("state.db-wal").mkdir()
 
-    assert "cannot use it: unable to open database file. Look at its disk" in await refused(place)
+    assert "state.db-wal is not a regular file. Move that away." in await refused(place)
 
 
 async def test_another_process_is_refused_until_the_first_is_killed(place: Place) -> None:
@@ -230,3 +209,115 @@ async def test_another_process_is_refused_until_the_first_is_killed(place: Place
 
     assert "another exporter uses it" in message
     assert await place.everything() == (some(),)
+
+
+def linked(file: Path, name: Path) -> None:
+    """Another name for the same file."""
+    name.parent.mkdir()
+    name.hardlink_to(file)
+
+
+def bound(file: Path, name: Path) -> None:
+    """The same file, mounted elsewhere, as into a container."""
+    name.parent.mkdir()
+    name.touch()
+    mounted("--bind", file, name)
+
+
+@pytest.mark.parametrize("again", [linked, bound])
+async def test_another_process_is_refused_by_every_name_of_the_file(
+    place: Place, again: Callable[[Path, Path], None]
+) -> None:
+    await place.put(some())
+    other = Place(place.path.parent / "elsewhere" / "other.db")
+    again(place.path, other.path)
+    try:
+        with holding(place) as first:
+            message = await refused(other)
+            # What an older exporter, or somebody who tidies up, may have removed keeps nobody in.
+            place.path.with_name("state.db-lock").unlink()
+            assert "another exporter uses it" in await refused(place)
+            first.kill()
+        assert "another exporter uses it. Stop the other exporter" in message
+    finally:
+        if again is bound:
+            subprocess.run(["umount", other.path], check=True)  # noqa: ASYNC221 - a test waits for nothing else
+
+
+async def test_a_file_that_takes_its_place_is_not_used_beside_the_first(place: Place) -> None:
+    await place.put(some(1))
+    copy = Place(place.path.with_name("copy.db"))
+    await copy.put(some(2))
+    with holding(place) as first:
+        copy.path.rename(place.path)
+        assert "another exporter uses it" in await refused(place)
+        first.terminate()
+
+
+async def test_a_file_that_was_not_closed_is_used_by_the_same_name_only(place: Place) -> None:
+    await place.put(some(5))
+    other = Place(place.path.with_name("other.db"))
+    other.path.hardlink_to(place.path)
+    with holding(place) as first:
+        first.kill()
+
+    assert "it was last used as " in (message := await refused(other))
+    assert f"Use one name only: --storage.path={place.path}, and remove the other." in message
+    assert await place.everything() == (some(),)
+    assert await other.everything() == (some(),)
+
+
+async def test_the_lock_of_the_file_is_none_of_sqlites(place: Place) -> None:
+    async with place.opened() as storage:
+        with closing(sqlite3.connect(place.path)) as reader:
+            assert reader.execute("SELECT count(*) FROM slice").fetchone() == (0,)
+            await storage.save([some()])
+            assert reader.execute("SELECT count(*) FROM slice").fetchone() == (1,)
+
+
+@contextlib.contextmanager
+def holding(place: Place) -> Generator[subprocess.Popen[str]]:
+    """Another process that uses the file; ended by the test."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.storage.child", "hold", place.path], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout
+        assert process.stdout.readline() == "holding\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A disk that holds next to nothing."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted("-t", "tmpfs", "-o", "size=256k", "tmpfs", disk)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("free", [0, 4096, 36_864])
+async def test_a_disk_that_is_full_at_the_start_is_said_to_be(small_disk: Path, free: int) -> None:
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    os.truncate(filler, filler.stat().st_size - free)
+
+    message = await refused(Place(small_disk / "state.db"))
+
+    assert "No space left on device. Free space on its disk, or choose another --storage.path." in message
+
+
+async def test_a_read_only_disk_is_said_to_be(small_disk: Path) -> None:
+    await Place(small_disk / "state.db").put(some())
+    mounted("-o", "remount,ro", small_disk)
+
+    for name in ("state.db", "new.db"):
+        assert "Read-only file system. Choose another --storage.path, or mount" in await refused(
+            Place(small_disk / name)
+        )

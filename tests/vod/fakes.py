@@ -126,6 +126,9 @@ class FakeSource:
     async def get(self) -> Credentials:
         return self.credentials
 
+    async def changed(self) -> bool:
+        return False
+
     async def renew(self) -> Credentials:
         self.renewals += 1
         self.credentials = self.renewed or self.credentials

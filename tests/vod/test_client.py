@@ -421,7 +421,7 @@ async def test_missing_credentials_are_not_asked_and_do_not_pause() -> None:
             endpoint=ENDPOINT,
             credentials=source,
             limits=world.limits,
-            timeout=1,
+            timeout=300,
             meter=world.meter,
             transport=httpx.MockTransport(service),
         ) as client:

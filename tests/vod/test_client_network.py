@@ -42,7 +42,7 @@ async def serving(*conversations: Conversation) -> AsyncIterator[str]:
 @asynccontextmanager
 async def asking(
     endpoint: str,
-    timeout: float = 5.0,  # noqa: ASYNC109 - the client's
+    timeout: float = 300.0,  # noqa: ASYNC109 - the client's; a loaded machine is slow, not wrong
     concurrency: int = 4,
 ) -> AsyncIterator[tuple[Client, FakeMeter]]:
     """A client over a real connection, whose pauses between attempts take no time."""
@@ -171,12 +171,20 @@ async def test_one_failure_then_an_answer(conversation: Conversation, failed: tu
 
 
 @pytest.mark.parametrize("conversation", [stalls, trickles])
-async def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
-    async with serving(conversation) as endpoint, asking(endpoint, 0.1) as (client, meter), asyncio.timeout(5):
-        with pytest.raises(UpstreamError, match=r"^no complete answer within 0\.1 s$") as caught:
-            await client.call("Ask", "1", {}, decode)
-        assert caught.value.code == "timeout"
-        assert meter.failed == [("timeout", "transport")] * 4
+def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
+    async def too_long(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        put_forward(300)
+        await conversation(reader, writer)
+
+    async def given_up() -> None:
+        async with serving(too_long) as endpoint, asking(endpoint) as (client, meter):
+            with pytest.raises(UpstreamError, match=r"^no complete answer within 300 s$") as caught:
+                await client.call("Ask", "1", {}, decode)
+            assert caught.value.code == "timeout"
+            assert meter.failed == [("timeout", "transport")] * 4
+
+    with asyncio.Runner(loop_factory=Hurried) as runner:
+        runner.run(given_up())
 
 
 async def test_nobody_listens() -> None:
@@ -212,9 +220,8 @@ async def test_redirect_is_not_followed() -> None:
 async def test_cancelled_while_the_server_stalls() -> None:
     async with serving(stalls, GOOD) as endpoint, asking(endpoint) as (client, meter):
         call = asyncio.create_task(client.call("Ask", "1", {}, decode))
-        async with asyncio.timeout(5):
-            while not meter.sent:
-                await asyncio.sleep(0.01)
+        while not meter.sent:
+            await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -327,11 +334,15 @@ class Hurried(asyncio.SelectorEventLoop):
         return super().time() + self.ahead
 
 
+def put_forward(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Hurried)
+    loop.ahead += seconds
+
+
 def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
     async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, Hurried)
-        loop.ahead += 3600
+        put_forward(3600)
         for _ in range(10):  # whatever is due by now has its turn
             await asyncio.sleep(0)
         await GOOD(reader, writer)

@@ -269,3 +269,68 @@ async def test_a_file_may_be_as_long_as_the_error_says(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match="larger than 65536 bytes") as caught:
         await SecretFile(tmp_path / "secret").read()
     assert "one line" in caught.value.advice
+
+
+@pytest.mark.parametrize("good", [True, False])
+async def test_a_changed_file_is_noticed_once(tmp_path: Path, *, good: bool) -> None:
+    path = tmp_path / "secret"
+    if good:
+        path.write_text("old")
+    file = SecretFile(path)
+    assert not await file.changed(), "nobody has read it yet"
+    with contextlib.nullcontext() if good else pytest.raises(CredentialsError):
+        await file.read()
+    assert not await file.changed()
+    path.write_text("mended")
+    assert await file.changed()
+    assert not await file.changed()
+    assert await file.read() == "mended"
+    path.unlink()
+    assert await file.changed()
+    assert not await file.changed()
+
+
+async def test_a_file_that_becomes_readable_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("value")
+    path.chmod(0o666)
+    file = SecretFile(path)
+    with pytest.raises(CredentialsError):
+        await file.read()
+    path.chmod(0o600)
+    assert await file.changed()
+    assert await file.read() == "value"
+
+
+async def test_a_change_after_it_was_read_is_noticed_by_the_next_reader_too(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    file = SecretFile(path)
+    await file.read()
+    path.write_text("newer")
+    assert await file.read() == "newer"
+    assert not await file.changed(), "it is in use"
+
+
+async def test_credentials_have_changed_with_any_of_their_files_and_each_is_noticed_once(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("id", "secret", "token")]
+    for path in paths:
+        path.write_text("old")
+    source = FromParts(*map(SecretFile, paths))
+    await source.get()
+    assert not await source.changed()
+    for path in paths:
+        path.write_text("other")
+        assert await source.changed()
+    for path in paths:
+        path.write_text("another")
+    assert await source.changed()
+    assert not await source.changed()
+
+
+async def test_what_is_in_no_file_never_changes() -> None:
+    environ = {ID: "i", SECRET: "s"}
+    parts = FromParts(PlainSecret("i", setting="x"), Variable(SECRET, environ=environ))
+    for source in (FromEnvironment(environ), parts):
+        await source.get()
+        assert not await source.changed()

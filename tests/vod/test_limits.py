@@ -382,3 +382,17 @@ async def test_budget_made_smaller_than_what_is_spent_leaves_nothing() -> None:
     clock = Clock()
     budget = Budget("main", 2, now=clock.now, ledger=Ledger(main=9))
     assert budget.remaining == 0
+
+
+async def test_a_clock_that_is_set_to_another_day_and_back_gives_no_budget_twice() -> None:
+    account = Account(calls_per_day=2)
+    await account.clock.run(_all(account.caller() for _ in range(2)))
+    right = account.clock.start
+    for leap in (20 * 365 * 86_400, -86_400, 86_400):
+        account.clock.start = right + leap
+        assert account.limits.calls_remaining == 2
+        account.limits.spend()
+        account.clock.start = right
+        assert account.limits.calls_remaining == 0
+        with pytest.raises(BudgetSpent):
+            account.limits.spend()

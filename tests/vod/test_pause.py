@@ -30,8 +30,9 @@ def pause(clock: Clock) -> Pause:
 
 async def test_a_pause_lasts_five_minutes_to_the_second(pause: Pause, clock: Clock) -> None:
     await clock.until(PAUSE - 0.001)
-    with pytest.raises(AccountPaused, match="account main is paused"):
+    with pytest.raises(AccountPaused, match="account main is paused") as caught:
         pause.check(KEY)
+    assert caught.value.wait == pytest.approx(0.001)
     await clock.until(PAUSE)
     pause.check(KEY)
 

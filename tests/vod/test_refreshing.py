@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -11,6 +12,9 @@ from exporter.errors import CredentialsError, Kind
 from exporter.vod.credentials import Credentials, no_credentials
 from exporter.vod.refreshing import JUST_NOW, MARGIN, PAUSE, UNKNOWN, Refreshed
 from tests.vod.fakes import KEY, Clock, FakeSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOUR = 3600.0
 
@@ -49,13 +53,16 @@ class Place:
 
 
 class World:
-    def __init__(self, *, start: FakeSource | None = None, time_limit: float = 60.0) -> None:
+    def __init__(
+        self, *, start: FakeSource | None = None, files: tuple[Path, ...] = (), time_limit: float = 60.0
+    ) -> None:
         self.clock = Clock()
         self.place = Place(self.clock)
         self.source = Refreshed(
             "main",
             self.place,
             start=start,
+            files=files,
             time_limit=time_limit,
             now=self.clock.now,
             monotonic=self.clock.monotonic,
@@ -278,3 +285,45 @@ async def test_setting_the_clock_makes_good_keys_neither_bad_nor_eternal() -> No
     assert await world.id() == "id-1"
     world.clock.start -= 2 * 365 * 24 * HOUR
     assert await world.id(later=HOUR - MARGIN) == "id-2"
+
+
+@pytest.mark.parametrize("lifetime", [HOUR, None])
+async def test_keys_of_a_file_that_has_changed_are_fetched_again(tmp_path: Path, lifetime: float | None) -> None:
+    file = tmp_path / "config.json"
+    file.write_text("old")
+    world = World(files=(file, tmp_path / "missing"))
+    world.place.lifetime = lifetime
+    assert not await world.source.changed()
+    assert await world.id() == "id-1"
+    assert not await world.source.changed()
+    file.write_text("other")
+    assert await world.source.changed()
+    assert await world.id() == "id-2"
+    assert not await world.source.changed()
+    (tmp_path / "missing").write_text("there")
+    world.place.broken = True
+    assert await world.source.changed()
+    assert await world.id() == "id-2", "what is still good is used where nothing else can be had"
+
+
+async def test_after_a_failure_a_changed_file_is_read_without_a_rest(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    world = World(files=(file,))
+    world.place.broken = True
+    await world.fails()
+    world.place.broken = False
+    await world.fails(later=1)
+    file.write_text("mended")
+    assert await world.source.changed()
+    assert await world.id() == "id-2"
+
+
+async def test_a_changed_key_that_a_role_is_assumed_with_counts_too() -> None:
+    class Changed(FakeSource):
+        async def changed(self) -> bool:
+            return True
+
+    world = World(start=Changed())
+    await world.id()
+    assert await world.source.changed()
+    assert await world.id() == "id-2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from exporter.web.server import bound, serving
 from tests.web import pki
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from starlette.requests import Request
 
@@ -47,12 +48,15 @@ def prepared(folder: Path, text: str) -> Path:
 
 @contextlib.asynccontextmanager
 async def front_door(
-    path: Path | None, app: Starlette = APP, limits: Limits | None = None
+    path: Path | None,
+    app: Starlette = APP,
+    limits: Limits | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[tuple[int, InForce | None]]:
     """The port it listens on, and the rules in force."""
     in_force = InForce(path) if path else None
     with bound(["127.0.0.1:0"]) as sockets:
-        async with serving(app, sockets, in_force=in_force, limits=limits):
+        async with serving(app, sockets, in_force=in_force, limits=limits, monotonic=monotonic):
             yield sockets[0].getsockname()[1], in_force
     if in_force:
         in_force.close()

@@ -1,4 +1,4 @@
-"""Limits as clients meet them, over real sockets; time is short here and never slept."""
+"""Limits as clients meet them, over real sockets; time passes where a test lets it."""
 
 from __future__ import annotations
 
@@ -74,9 +74,31 @@ APP = Starlette(
         Route("/echo", echo, methods=["POST"]),
     ],
 )
-# What has a limit in a test is ended within a second or two; all else has the time it needs.
+# Where all who are connected are to be ended by it; who is to be answered is on a `Clock`.
 QUICK = Limits(request_seconds=0.2)
-QUICK_READING = Limits(reading_seconds=0.5, roomy=0)
+
+
+class Clock:
+    """Stands still until it flies: then so fast that whoever has a limit meets it."""
+
+    def __init__(self) -> None:
+        self.at = 1_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+    @contextlib.asynccontextmanager
+    async def flies(self) -> AsyncGenerator[None]:
+        async def fly() -> None:
+            while True:
+                self.at += 1
+                await asyncio.sleep(0.01)
+
+        flying = asyncio.create_task(fly())
+        try:
+            yield
+        finally:
+            flying.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -142,22 +164,27 @@ async def test_who_does_not_come_to_the_point_is_sent_away(said: bytes) -> None:
 
 
 async def test_a_second_request_has_to_come_to_the_point_too() -> None:
-    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+    clock = Clock()
+    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /lar")
-        answer = parsed(await rest(reader))
-        assert (answer.status, answer.body) == (200, b"3")
+        answer = await reader.readuntil(b"\r\n\r\n3")
+        async with clock.flies():
+            assert await rest(reader) == b""
+        assert parsed(answer).status == 200
 
 
 async def test_a_request_behind_another_has_to_come_to_the_point_too() -> None:
     """Its body goes on and on, a byte now and then, which is no reason to keep the connection."""
-    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+    clock = Clock()
+    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(
             b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
             b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n"
         )
         assert b"\r\n\r\n3HTTP/1.1 405" in await reader.readuntil(b"Method Not Allowed")
         writer.write(b"x")
-        await rest(reader)
+        async with clock.flies():
+            await rest(reader)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +226,7 @@ async def test_clients_that_hang_up_write_no_log(
 ) -> None:
     path_of_tls = prepared(tmp_path, TLS)
     context = Client(tls=tls).context(tmp_path)
-    async with front_door(path_of_tls if tls else None, APP, QUICK_READING) as (port, _):
+    async with front_door(path_of_tls if tls else None, APP, Limits(roomy=0)) as (port, _):
         for _ in range(20):
             async with connected(port, context) as (reader, writer):
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
@@ -224,21 +251,22 @@ async def test_half_a_handshake_is_sent_away(tmp_path: Path) -> None:
 
 
 async def test_who_is_slow_between_requests_is_not_sent_away() -> None:
-    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+    clock = Clock()
+    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         for _ in range(2):
             writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
             assert (await reader.readuntil(b"\r\n\r\n3")).startswith(b"HTTP/1.1 200")
-            async with front_door(None, APP, QUICK) as (other, _), connected(other) as (impatient, _):
-                assert await rest(impatient) == b"", "so long it is"
+            async with connected(port) as (says_nothing, _), clock.flies():
+                assert await rest(says_nothing) == b"", "so long it is"
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *, tls: bool) -> None:
     path = prepared(tmp_path, TLS) if tls else None
     prepared(tmp_path, TLS)
-    client = Client(tls=tls, path="/large")
+    client, clock = Client(tls=tls, path="/large"), Clock()
     async with (
-        front_door(path, APP, QUICK_READING) as (port, _),
+        front_door(path, APP, Limits(roomy=0), clock) as (port, _),
         connected(port, client.context(tmp_path)) as (reader, writer),
     ):
         writer.write(client.request())
@@ -246,9 +274,9 @@ async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *,
         async with asyncio.TaskGroup() as group:
             others = [group.create_task(client.ask(port, tmp_path)) for _ in range(4)]
         assert all(other.result().body == BODY for other in others)
-        for _ in range(2):  # longer than it takes to be sent away
-            async with front_door(None, APP, QUICK) as (other_port, _), connected(other_port) as (impatient, _):
-                assert await rest(impatient) == b""
+        clock.at += 31
+        async with connected(port) as (says_nothing, _), clock.flies():
+            assert await rest(says_nothing) == b"", "so it has been looked who takes too long"
         assert len(await rest(reader)) < len(BODY)
 
 

@@ -33,7 +33,7 @@ def media(observed: Observed, choice: Choice) -> list[MediaView]:
     comparisons = _comparisons(observed, choice)
     part = choice.media.casefold()
     views = [
-        comparisons[known.account].view(known)
+        comparisons[known.account].view(known, unknown=(known.account, known.media_id) in observed.unknown_media)
         for known in observed.publication.media
         if known.account in comparisons
         and (part in known.media_id.casefold() or part in (known.title or "").casefold())
@@ -75,7 +75,7 @@ class _Comparison:
     asked: Collection[str] | None
     is_whole: bool
 
-    def view(self, known: PublishedMedia) -> MediaView | None:
+    def view(self, known: PublishedMedia, *, unknown: bool) -> MediaView | None:
         """What is said of a media; None: it is not part of this."""
         media_id = known.media_id
         now = _plays(self.day.rows[media_id]) if media_id in self.day.rows else None
@@ -98,6 +98,7 @@ class _Comparison:
             plays_week_before=before,
             change=None if now is None or not before else finite(finite(now) / finite(before) - 1),
             history=(),
+            unknown=unknown,
         )
 
 

@@ -74,6 +74,7 @@ class Observed:
     * `reports`: how the last poll of each query ended, where one has.
     * `next_polls`: by query.
     * `publication`: what Prometheus sees, made of `snapshot`.
+    * `unknown_media`: account and ID of the media that were asked for and never named by an answer.
     * `numbers`: the metrics about the exporter.
     """
 
@@ -89,3 +90,4 @@ class Observed:
     snapshot: Snapshot
     publication: Publication
     numbers: tuple[Number, ...]
+    unknown_media: frozenset[tuple[str, str]] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.exceptions import HTTPException
@@ -38,9 +39,15 @@ class Watched(Protocol):
         ...
 
 
+@cache
+def _pages(telemetry_path: str) -> Pages:
+    """Compiling the template takes as long as all the rest of a start."""
+    return Pages(telemetry_path)
+
+
 def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, str]) -> list[Route]:
     """`/`, `/api/v1/status` and the stylesheet, with headers that every answer carries."""
-    pages = Pages(telemetry_path)
+    pages = _pages(telemetry_path)
     # Whoever keeps reloading a page of thousands of rows takes one thread, not all of those that scrapes need.
     one_at_a_time = asyncio.Lock()
     waiting: set[Request] = set()

@@ -160,7 +160,7 @@ class MediaView:
 
     `plays` are those of `play_date`; `change` compares with `plays_week_before`: -0.5 is half as many, None: one of
     the two is not known, or not settled, or there were none. `history` is the plays of the 30 days before today, the
-    oldest first, None: not known.
+    oldest first, None: not known. `unknown`: it was asked for by ID, and no answer has ever named it.
     """
 
     account: str
@@ -174,6 +174,7 @@ class MediaView:
     plays_week_before: int | float | None
     change: float | None
     history: tuple[int | float | None, ...]
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""Settings that are valid but look mistyped, or contradict each other; each warning names them and their values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from exporter.config.durations import spell
+from exporter.config.schema import MediaByIds
+from exporter.core.cost import cost
+from exporter.core.days import Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.config.schema import AccountSettings, Config, QuerySettings
+    from exporter.core.model import Query
+
+_DAY: Final = 86_400.0
+_MEDIA_ID: Final = re.compile(r"[0-9A-Fa-f]{32}")
+_MOST_IDS: Final = 5
+
+
+def setting_warnings(config: Config) -> Iterator[str]:
+    """One sentence or two for each."""
+    for position, settings in enumerate(config.queries):
+        yield from _media_ids(position, settings)
+    settlement = Settlement(config.settle.after, config.settle.unchanged)
+    queries = config.core_queries()
+    for query in queries:
+        yield from _times(query, config.stale_after, settlement)
+    for account in config.accounts:
+        yield from _account(account, [query for query in queries if query.account == account.name], settlement)
+
+
+def _media_ids(position: int, query: QuerySettings) -> Iterator[str]:
+    if not isinstance(query.media, MediaByIds):
+        return
+    odd = [(n, each) for n, each in enumerate(query.media.ids) if not _MEDIA_ID.fullmatch(each)]
+    for n, media_id in odd[:_MOST_IDS]:
+        yield (
+            f"queries[{position}].media.ids[{n}]: {media_id!r} does not look like a media ID, which has 32 hexadecimal"
+            " digits. An ID that the service does not know is shown with 0 plays for ever."
+        )
+    if len(odd) > _MOST_IDS:
+        yield f"queries[{position}].media.ids: {len(odd) - _MOST_IDS} more do not look like media IDs"
+
+
+def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator[str]:
+    every, oldest = spell(query.every), max(query.days_ago)
+    if query.every >= stale_after:
+        yield (
+            f"query {query.name}: every is {every}, stale_after is {spell(stale_after)}: a day that is not settled yet"
+            f" is not published from {spell(stale_after)} after a poll until the next one. Poll more often, or raise"
+            " stale_after."
+        )
+    if query.every > _DAY:
+        yield (
+            f"query {query.name}: every is {every}, and days_ago moves on every 24h: a day that was not polled yet has"
+            " no values until the next poll. Poll at least once a day."
+        )
+    if oldest and settlement.after >= (oldest + 1) * _DAY:
+        yield (
+            f"query {query.name}: settle.after is {spell(settlement.after)}, its oldest day (days_ago {oldest}) is"
+            f" never older than {spell((oldest + 1) * _DAY)}: no day settles, and alerts on settled days stay silent."
+        )
+
+
+def _account(account: AccountSettings, queries: list[Query], settlement: Settlement) -> Iterator[str]:
+    for query in queries:
+        if account.timeout >= query.every:
+            yield (
+                f"query {query.name}: every is {spell(query.every)}, timeout of account {account.name} is"
+                f" {spell(account.timeout)}: while the service does not respond, polls are skipped."
+            )
+    first_poll = sum(cost(query, settlement).first_poll.low for query in queries)
+    if 0 < account.limits.calls_per_day < first_poll:
+        yield (
+            f"account {account.name}: the first poll of its queries takes {first_poll} calls or more, calls_per_day is"
+            f" {account.limits.calls_per_day}: it takes days until everything was polled once."
+        )

@@ -1,0 +1,66 @@
+"""Settings that are each valid and not together; looks at what was given, so that every mistake is found at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.config import durations
+from exporter.config.sentences import Complaint, complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_DAY: Final = 86_400
+
+
+def stale_between_polls(
+    given: Mapping[str, Any], *, every: float, stale_after: float, settle_after: float, days_ago: Sequence[int]
+) -> Iterator[Complaint]:
+    """Queries whose days go stale before they are polled again, although these days cannot be final yet.
+
+    The keywords are the defaults of these settings. What cannot be read is complained of elsewhere.
+    """
+    limit = _seconds(given.get("stale_after"), stale_after)
+    final_after = _seconds(_setting(given.get("settle"), "after"), settle_after)
+    queries = given.get("queries")
+    if limit is None or final_after is None or not isinstance(queries, list | tuple):
+        return
+    for position, query in enumerate(queries):
+        interval = _seconds(_setting(query, "every"), every)
+        youngest = min(_days(_setting(query, "days_ago"), days_ago), default=None)
+        if interval is None or youngest is None or interval < limit or youngest * _DAY >= final_after:
+            continue
+        polled, stale = durations.spell(interval), durations.spell(limit)
+        then = f"a day that is not settled yet would disappear {stale} after each poll; poll more often, or raise"
+        if _setting(query, "every") is None:
+            sentence = f"{stale} is not above every of queries[{position}] ({polled}): {then} it"
+            yield ("stale_after",), complaint(sentence)
+        else:
+            sentence = f"{polled} is not below stale_after ({stale}): {then} stale_after"
+            yield ("queries", position, "every"), complaint(sentence)
+
+
+def _setting(settings: object, name: str) -> object:
+    return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+
+
+def _seconds(value: object, default: float) -> float | None:
+    """A duration; None where it is none, or shorter than any that is allowed."""
+    if value is None:
+        return default
+    if isinstance(value, int | float):
+        return float(value)
+    try:
+        return durations.parse(str(value).strip()) or None
+    except ValueError:
+        return None
+
+
+def _days(value: object, default: Sequence[int]) -> Sequence[int]:
+    """The days of a query; none where one cannot be read."""
+    given = default if value is None else value if isinstance(value, list | tuple) else (value,)
+    try:
+        return [int(str(each)) for each in given]
+    except ValueError:
+        return []

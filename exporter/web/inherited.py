@@ -1,0 +1,66 @@
+"""Listening sockets that systemd has opened and passed on, as sd_listen_fds(3) has it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+from exporter.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+FIRST_DESCRIPTOR: Final = 3
+_ADVICE: Final = (
+    "Start it by a .socket unit (systemctl start aliyun-vod-exporter.socket), or leave --web.systemd-socket out."
+)
+
+
+@contextlib.contextmanager
+def inherited(environ: Mapping[str, str]) -> Generator[list[socket.socket]]:
+    """Give the sockets that were passed to this process, closed here at the end; systemd keeps its own.
+
+    Raises StartError where there are none, or one cannot be listened on.
+    """
+    with contextlib.ExitStack() as opened:
+        yield [opened.enter_context(_socket(number)) for number in _descriptors(environ)]
+
+
+def _descriptors(environ: Mapping[str, str]) -> range:
+    pid, count = (environ.get(name, "") for name in ("LISTEN_PID", "LISTEN_FDS"))
+    if not count:
+        raise _refused("systemd has passed no sockets (LISTEN_FDS is not set)")
+    if not (pid.isdecimal() and count.isdecimal() and int(count)):
+        raise _refused("LISTEN_PID and LISTEN_FDS are not what systemd sets")
+    if int(pid) != os.getpid():
+        raise _refused(
+            f"the sockets are for process {int(pid)}, and this is {os.getpid()}: start the exporter without a shell or"
+            " wrapper between it and systemd, or with exec in it"
+        )
+    return range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count))
+
+
+def _socket(number: int) -> socket.socket:
+    try:
+        found = socket.socket(fileno=number)
+    except OSError:
+        raise _refused(f"descriptor {number} is no socket") from None
+    if not _takes_connections(found):
+        found.close()
+        raise _refused(
+            f"socket {number} is none that listens for TCP connections: write ListenStream= with a port or an address"
+            " in the .socket unit, and leave Accept= out"
+        )
+    found.set_inheritable(False)
+    return found
+
+
+def _takes_connections(found: socket.socket) -> bool:
+    of_tcp = found.family in {socket.AF_INET, socket.AF_INET6} and found.type == socket.SOCK_STREAM
+    return of_tcp and bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _refused(what: str) -> StartError:
+    return StartError(f"--web.systemd-socket: {what}. {_ADVICE}")

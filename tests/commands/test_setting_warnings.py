@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from exporter.commands.setting_warnings import setting_warnings
+from exporter.config.loader import loads
+
+ID = "9ae2af636ca6c10412f44891fc000000"
+
+
+def warnings(queries: str, rest: str = "") -> list[str]:
+    return list(setting_warnings(loads(f"queries: [{queries}]\n{rest}", file="config.yaml", environ={})))
+
+
+def ids(*media_ids: str) -> list[str]:
+    return warnings(f"{{name: q, media: {{ids: [{', '.join(media_ids)}]}}}}")
+
+
+@pytest.mark.parametrize("media_id", [ID, ID.upper(), "0" * 32])
+def test_a_media_id_has_32_hexadecimal_digits(media_id: str) -> None:
+    assert ids(f"'{media_id}'") == []
+
+
+@pytest.mark.parametrize("media_id", ["your-media-id", ID[:-1], ID + "0", ID[:-1] + "g", "x"])
+def test_any_other_is_named_with_its_place(media_id: str) -> None:
+    (warning,) = ids(ID, media_id)
+    assert warning == (
+        f"queries[0].media.ids[1]: '{media_id}' does not look like a media ID, which has 32 hexadecimal digits."
+        " An ID that the service does not know is shown with 0 plays for ever."
+    )
+
+
+def test_of_many_a_few_are_named() -> None:
+    found = ids(*(f"media-{n}" for n in range(8)))
+    assert len(found) == 6
+    assert found[-1] == "queries[0].media.ids: 3 more do not look like media IDs"
+
+
+@pytest.mark.parametrize(
+    ("query", "rest", "expected"),
+    [
+        ("every: 15m", "", []),
+        ("every: 1d", "", []),
+        ("every: 12h, days_ago: [0]", "settle: {after: 30d}", []),
+        (
+            "every: 3d, days_ago: [2, 9]",
+            "",
+            [
+                (
+                    "query q: every is 3d, stale_after is 2d: a day that is not settled yet is not published from 2d"
+                    " after a poll until the next one. Poll more often, or raise stale_after."
+                ),
+                (
+                    "query q: every is 3d, and days_ago moves on every 24h: a day that was not polled yet has no values"
+                    " until the next poll. Poll at least once a day."
+                ),
+            ],
+        ),
+        (
+            "days_ago: [0, 1]",
+            "settle: {after: 48h}",
+            [
+                (
+                    "query q: settle.after is 2d, its oldest day (days_ago 1) is never older than 2d: no day settles,"
+                    " and alerts on settled days stay silent."
+                )
+            ],
+        ),
+        ("days_ago: [0, 1]", "settle: {after: 47h}", []),
+        (
+            "every: 10s",
+            "accounts: [{name: main, timeout: 10s}]",
+            [
+                (
+                    "query q: every is 10s, timeout of account main is 10s: while the service does not respond, polls"
+                    " are skipped."
+                )
+            ],
+        ),
+        ("every: 10s", "accounts: [{name: main, timeout: 9s}]", []),
+        (
+            "every: 1d, dimensions: [{os: [Android, iOS]}]",
+            "accounts: [{name: main, limits: {calls_per_day: 7}}]",
+            [
+                (
+                    "account main: the first poll of its queries takes 8 calls or more, calls_per_day is 7: it takes"
+                    " days until everything was polled once."
+                )
+            ],
+        ),
+        ("every: 1d, dimensions: [{os: [Android, iOS]}]", "accounts: [{name: main, limits: {calls_per_day: 8}}]", []),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named_with_both_values(
+    query: str, rest: str, expected: list[str]
+) -> None:
+    assert warnings(f"{{name: q, media: all, {query}}}", rest) == expected

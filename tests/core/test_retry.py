@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import pytest
+
+from exporter.core.days import Settlement
+from exporter.core.model import Dimensions, Slice
+from exporter.core.poll import PollReport, PollResult, SliceOutcome
+from exporter.core.retry import BUDGET_SHARE, Retry, RetryRules
+from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, NotReady, UpstreamError
+from tests.core.world import NOON, YESTERDAY, World, everything, failure, not_ready, query, row
+
+RULES = RetryRules(pause=300.0, attempts=4)
+MIDNIGHT = datetime.fromisoformat("2024-03-25T00:00:00+08:00").timestamp()
+DAY = 86_400.0
+
+paused = AccountPaused("paused", code="Forbidden", kind=Kind.AUTH, wait=120.0)
+spent = BudgetSpent("spent", code="calls_per_day", kind=Kind.OTHER)
+no_key = CredentialsError("no file", code="credentials", kind=Kind.AUTH)
+refused = failure(Kind.AUTH, "InvalidAccessKeyId.NotFound")
+
+
+def report(result: PollResult, *errors: UpstreamError, started_at: float = NOON, seconds: float = 5.0) -> PollReport:
+    slice_ = Slice("main", Dimensions(), YESTERDAY)
+    outcome = SliceOutcome(slice_, answered=result is PollResult.PARTIAL, errors=errors)
+    return PollReport(query(everything), started_at, started_at + seconds, (outcome,), result)
+
+
+def retry(ended: PollReport, *, calls_per_day: float = 0, queries: int = 1) -> Retry | None:
+    return RULES.retry(ended, calls_per_day=calls_per_day, queries=queries)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in {Kind.AUTH, Kind.NOT_READY}])
+def test_a_failure_of_any_kind_may_be_repeated_as_soon_as_the_back_off_says(kind: Kind) -> None:
+    assert retry(report(PollResult.FAILURE, failure(kind))) == Retry()
+
+
+def test_a_poll_that_was_given_up_is_repeated() -> None:
+    assert retry(PollReport(query(everything), 0, 1, (), PollResult.FAILURE)) == Retry()
+
+
+@pytest.mark.parametrize("errors", [(), (not_ready(),)])
+def test_after_success_nothing_is_repeated(errors: tuple[NotReady, ...]) -> None:
+    assert retry(report(PollResult.SUCCESS, *errors)) is None
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ((failure(Kind.SERVER), failure(Kind.PARAMETER)), Retry()),
+        ((failure(Kind.PARAMETER), not_ready()), None),
+        ((), None),  # rows missing: another look within minutes finds no more
+    ],
+)
+def test_what_is_missing_of_a_part_is_asked_for_again_unless_it_stays_missing(
+    errors: tuple[UpstreamError, ...], expected: Retry | None
+) -> None:
+    assert retry(report(PollResult.PARTIAL, *errors)) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "wait"),
+    [(refused, 300), (paused, 120), (AccountPaused("", code="", kind=Kind.AUTH), 300)],
+)
+def test_a_paused_account_is_asked_again_when_its_pause_ends(error: UpstreamError, wait: float) -> None:
+    ended = report(PollResult.FAILURE, error)
+    assert retry(ended) == Retry(ended.ended_at + wait)
+
+
+def test_missing_keys_pause_nothing() -> None:
+    assert retry(report(PollResult.FAILURE, no_key)) == Retry()
+
+
+@pytest.mark.parametrize("result", [PollResult.SKIPPED, PollResult.PARTIAL])
+def test_a_spent_budget_is_there_again_at_midnight_in_china(result: PollResult) -> None:
+    assert retry(report(result, failure(), spent), calls_per_day=10) == Retry(MIDNIGHT)
+
+
+def test_a_budget_that_was_spent_before_midnight_is_there_when_the_poll_ends_after_it() -> None:
+    ended = report(PollResult.PARTIAL, spent, started_at=MIDNIGHT - 1, seconds=3)
+    found = retry(ended, calls_per_day=10)
+    assert found is not None
+    assert found.not_before < ended.ended_at
+
+
+@pytest.mark.parametrize("queries", [1, 3])
+@pytest.mark.parametrize("failures", [1, 20])
+def test_repeats_of_a_query_that_always_fails_spend_a_tenth_of_the_budget_at_most(failures: int, queries: int) -> None:
+    ended = report(PollResult.FAILURE, *[failure()] * failures)
+    found = retry(ended, calls_per_day=1_000, queries=queries)
+    assert found is not None
+    wait = found.not_before - ended.ended_at
+    assert queries * failures * RULES.attempts * DAY / wait == pytest.approx(1_000 * BUDGET_SHARE)
+
+
+def test_what_was_never_sent_or_is_sent_once_is_cheap() -> None:
+    cheap = retry(report(PollResult.FAILURE, failure(Kind.PARAMETER), no_key), calls_per_day=1_000)
+    assert cheap == Retry(NOON + 5 + DAY / 100)
+
+
+async def moving(world: World) -> None:
+    while True:
+        await asyncio.sleep(0)
+        world.now += 0.001
+
+
+async def test_a_repeated_poll_asks_only_for_what_is_missing_and_the_next_regular_one_for_all() -> None:
+    world, broken = World(), [True]
+    clock = asyncio.ensure_future(moving(world))
+    poller = world.poller(settlement=Settlement(after=90 * DAY))
+    for day in (YESTERDAY, YESTERDAY.replace(day=22)):
+        world.put([row("a")], day)
+    world.refuse = lambda slice_, *_: failure() if slice_.play_date.day == 22 and broken[0] else None
+    asked = query(everything, days_ago=(1, 2))
+
+    async def days() -> list[int]:
+        before = len(world.calls)
+        await poller.poll(asked)
+        return sorted(slice_.play_date.day for slice_, *_ in world.calls[before:])
+
+    assert await days() == [22, 23]
+    world.now += 60
+    assert await days() == [22]
+    world.now += 120
+    broken[0] = False
+    assert await days() == [22]
+    assert world.saved["shared"] == 0, "a naive poller would not have repeated it"
+    world.now += 660
+    assert await days() == [22, 23]
+    broken[0] = True
+    world.now += 900
+    assert await days() == [22, 23]
+    world.now += 900
+    assert await days() == [22, 23], "an interval after a poll that failed, everything is due"
+    clock.cancel()

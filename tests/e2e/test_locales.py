@@ -1,0 +1,112 @@
+"""Whatever the locale can spell: no command ends for a title, a name or a path; what is UTF-8 stays UTF-8."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.processes import exporter, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LISTEN = "--web.listen-address=127.0.0.1:0"
+KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
+# With PYTHONIOENCODING: what LANG=zh_CN.GBK, en_US.ISO-8859-1 and POSIX do, on machines without those locales too.
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service whose first media have titles that are hard to write."""
+    with exporter(tmp_path_factory.mktemp("service"), "simulate", LISTEN, "--media=12") as simulator:
+        yield simulator.url()
+
+
+def configure(folder: Path, endpoint: str) -> None:
+    (folder / "config.yaml").write_text(
+        f"accounts: [{{name: 主账号, endpoint: '{endpoint}'}}]\n"
+        "queries: [{name: 头条 🎬, media: {top: 12}, days_ago: [2]}]\n",
+        encoding="utf-8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "encoding"), [("table", "gbk"), ("table", "ascii"), ("json", "latin-1"), ("prom", "gbk")]
+)
+def test_what_is_fetched_is_printed_in_any_locale(tmp_path: Path, service: str, encoding: str, output: str) -> None:
+    configure(tmp_path, service)
+    with exporter(tmp_path, "fetch", f"--output={output}", **KEYS, **PLAIN, PYTHONIOENCODING=encoding) as fetch:
+        assert fetch.process.wait(60) == 0
+        assert "Traceback" not in fetch.err.read_text(encoding, "backslashreplace")
+        printed = fetch.out.read_bytes()
+    if output == "json":
+        titles = [row["title"] for row in json.loads(printed.decode("utf-8"))["rows"]]
+        assert any(letter >= "\N{HIBISCUS}" for title in titles for letter in title)
+    elif output == "prom":
+        assert 'account="主账号"' in printed.decode("utf-8")
+    else:
+        heading, *rows = printed.decode(encoding).splitlines()
+        assert len(rows) == 12
+        assert r"\U0001f" in "".join(rows)
+        assert ("主账号" in rows[0]) is (encoding == "gbk")
+        # Escaped before it is laid out: the columns after a title still stand under their names.
+        at = heading.index("plays") + len("plays")
+        assert encoding == "gbk" or all(row[at - 1].isdigit() and row[at] == " " for row in rows)
+
+
+def test_logs_as_json_are_utf_8_in_any_locale(tmp_path: Path, service: str) -> None:
+    configure(tmp_path, service)
+    argv = ("--log.format=json", "--log.level=info")
+    with exporter(tmp_path, "fetch", *argv, **KEYS, **PLAIN, PYTHONIOENCODING="gbk") as fetch:
+        assert fetch.process.wait(60) == 0
+        lines = fetch.err.read_bytes().decode("utf-8").splitlines()
+    polled = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [line["query"] for line in polled if line["msg"] == "polled"] == ["头条 🎬"]
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "ascii"])
+def test_check_config_tells_its_costs_and_mistakes_in_any_locale(tmp_path: Path, encoding: str) -> None:
+    configure(tmp_path, "http://127.0.0.1:1")
+    environ = {**KEYS, **PLAIN, "PYTHONIOENCODING": encoding}
+    with exporter(tmp_path, "check-config", **environ) as check:
+        assert check.process.wait(60) == 0
+        assert r"\U0001f3ac" in check.out.read_text(encoding)
+    file = tmp_path / "config.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("top: 12", "top: 十二 🎬"), encoding="utf-8")
+    with exporter(tmp_path, "check-config", **environ) as check:
+        assert check.process.wait(60) == 2
+        said = check.err.read_text(encoding)
+    assert said.startswith("config.yaml:2:")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", ["check-config", "backfill"])
+def test_a_path_and_a_variable_that_are_no_text_are_told(tmp_path: Path, command: str) -> None:
+    half = os.fsdecode(b"\xff")
+    (tmp_path / f"{half}.yaml").write_text("queries: [{name: '${NAME}', media: all}]\n")
+    argv = (f"--config.file={half}.yaml", *(["--output=-"] if command == "backfill" else []))
+    with exporter(tmp_path, command, *argv, **KEYS, NAME=half) as process:
+        assert process.process.wait(60) == 2
+        assert process.said().startswith(
+            r"\udcff.yaml:1:18: queries[0].name: the environment variable NAME is not UTF-8"
+        )
+        assert process.said().count("\n") == 1
+
+
+def test_a_label_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    label = f"--label=job={os.fsdecode(bytes([0xFF]))}"
+    with exporter(tmp_path, "backfill", "--output=-", label, **KEYS) as backfill:
+        assert backfill.process.wait(60) == 2
+        assert "the value is not text in this locale" in backfill.said()
+
+
+def test_the_demo_is_told_in_any_locale(tmp_path: Path) -> None:
+    with exporter(tmp_path, "demo", LISTEN, "--web.telemetry-path=/指标", PYTHONIOENCODING="ascii") as demo:
+        until(demo.out.read_bytes, "what to open")
+        assert demo.stop() == 0
+        assert r"/\u6307\u6807" in demo.out.read_text("ascii")

@@ -1,0 +1,112 @@
+"""Media IDs that nobody has ever named: a zero is shown, and that its ID may be mistyped is said everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter import app
+from exporter.cli import main
+from exporter.simulator.catalogue import Catalogue
+from exporter.simulator.faults import Fault
+from exporter.web.status.choice import Choice
+from exporter.web.status.media import media
+from exporter.web.status.overview import overview
+from exporter.web.status.page import Pages
+from tests.stage import CONFIGURATION, NOON, Clock, Stage, simulated, staged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+PLAYED = Catalogue().media_ids[0]
+MISTYPED = "your-media-id"
+IDS = f"{{ids: [{PLAYED}, {MISTYPED}]}}"
+UNKNOWN = "^aliyun_vod_query_unknown_media"
+SERIES = 'aliyun_vod_query_unknown_media{query="q"}'
+
+
+async def polled(stage: Stage, **later: float) -> list[str]:
+    """The IDs that a poll logs."""
+    with structlog.testing.capture_logs() as logs:
+        await stage.poll(**later)
+    return [line["first"] for line in logs if line["event"] == "unknown media"]
+
+
+async def test_a_mistyped_id_is_counted_logged_once_and_stays_a_zero() -> None:
+    async with staged(media=IDS) as stage:
+        assert await stage.series(UNKNOWN) == {SERIES: 0}
+        assert await polled(stage) == [MISTYPED]
+        assert await stage.series(UNKNOWN) == {SERIES: 1}
+        assert (await stage.plays())[MISTYPED] == 0
+        assert await polled(stage, later=900) == []
+        assert stage.exporter.unknown_media() == {("main", MISTYPED)}
+
+
+async def test_what_failed_is_not_taken_for_unknown() -> None:
+    async with staged(media=IDS) as stage:
+        stage.simulator.change(faults=(Fault("Meter.ParamError"),))
+        assert await polled(stage) == []
+        assert await stage.series(UNKNOWN) == {SERIES: 0}
+
+
+async def test_an_id_that_is_named_later_is_unknown_no_more() -> None:
+    """Today nobody has played it yet: before that, no answer can name it."""
+    at_midnight = Clock(NOON - 12 * 3600 + 1)
+    async with staged(clock=at_midnight, media=f"{{ids: {PLAYED}}}", days_ago="[0]") as stage:
+        await stage.poll()
+        before = await stage.series(UNKNOWN)
+        await stage.poll(later=12 * 3600)
+        assert await stage.series(UNKNOWN) == {SERIES: 0}
+    assert before == {SERIES: 1}
+
+
+async def test_after_a_restart_it_is_known_without_a_poll(tmp_path: Path) -> None:
+    async with staged(storage=tmp_path / "vod.db", media=IDS) as stage:
+        await stage.poll()
+    async with staged(storage=tmp_path / "vod.db", media=IDS) as stage:
+        assert await stage.series(UNKNOWN) == {SERIES: 1}
+        assert not stage.simulator.journal.calls
+
+
+async def test_queries_that_list_no_ids_have_no_such_series() -> None:
+    async with staged(media="all") as stage:
+        await stage.poll()
+        assert await stage.series(UNKNOWN) == {}
+
+
+async def test_the_page_says_so_in_place_of_the_title() -> None:
+    async with staged(media=IDS) as stage:
+        await stage.poll()
+        observed = await stage.exporter.status()
+    assert {view.media_id: view.unknown for view in media(observed, Choice())} == {PLAYED: False, MISTYPED: True}
+    view = overview(observed, Choice())
+    for language, words in (("en", "never seen: no title known"), ("zh", "从未出现：标题未知")):
+        assert Pages("/metrics").render(view, language).decode().count(words) == 1
+
+
+async def test_fetch_says_so_in_place_of_the_title(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(app, "Surroundings", partial(app.Surroundings, now=clock.now))
+    async with simulated(clock=clock) as (_, url):
+        text = CONFIGURATION
+        for name, value in {
+            "ENDPOINT": url,
+            "TIMEOUT": "10s",
+            "MEDIA": IDS,
+            "DIMENSIONS": "[{}]",
+            "DAYS_AGO": "[1]",
+        }.items():
+            text = text.replace(name, value)
+        (tmp_path / "config.yaml").write_text(text)
+        assert await asyncio.to_thread(main, ["fetch", f"--config.file={tmp_path / 'config.yaml'}"]) == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert "title" in heading
+    assert len(rows) == 2
+    assert [MISTYPED in row for row in rows] == ["never seen: no title known" in row for row in rows]
