@@ -11,11 +11,12 @@ import re
 import socket
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 
 from exporter.errors import StartError
+from exporter.web.accepting import Listening
 from exporter.web.connection import CLIENTS_LOGGER, Connection
 from exporter.web.limits import Crowd, Limits, fitting
 from exporter.web.security import guarded
@@ -163,12 +164,14 @@ async def serving(
         server_header=False,
         date_header=date_header,
         backlog=ACCEPTED_AT_ONCE,
-        h11_max_incomplete_event_size=crowd.limits.header_bytes,
+        # A head of the full size is complete when it is all there.
+        h11_max_incomplete_event_size=crowd.limits.header_bytes - 1,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=crowd.limits.idle_seconds,
     )
     server = _Server(config, crowd)
-    task = asyncio.create_task(server.serve(sockets), name="web")
+    listening = [cast("socket.socket", Listening(each, crowd)) for each in sockets]
+    task = asyncio.create_task(server.serve(listening), name="web")
     watch = asyncio.create_task(crowd.watch(), name="web-limits")
     try:
         yield
@@ -177,6 +180,8 @@ async def serving(
         await asyncio.wait({task})
         watch.cancel()
         await asyncio.wait({watch})
+        for each in listening:
+            each.close()
 
 
 class _Server(uvicorn.Server):
