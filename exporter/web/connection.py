@@ -38,8 +38,13 @@ _METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")
 _log = structlog.get_logger()
 
 
-class _HungUp(OSError):
-    """The client is gone: what ASGI wants `send` to raise then, so that nothing more is made for it."""
+class _HungUp(BaseException):
+    """The client is gone, and nothing more is to be made for it; no Exception, which would get an error page."""
+
+
+def _buffers(piece: int) -> int:
+    """What a piece that is not taken in costs: itself, and in the kernel twice as much."""
+    return 3 * piece
 
 
 class Connection(H11Protocol):
@@ -70,6 +75,7 @@ class Connection(H11Protocol):
         self._opening: asyncio.Task[None] | None = None
         self._early = b""
         self._is_answering = False
+        self._taken_bytes = 0
         self._inner = self.app
         self.app = self._answer
 
@@ -89,7 +95,7 @@ class Connection(H11Protocol):
         self.cycle.disconnected = True
         self.flow.resume_writing()
         self.transport.close()
-        return self._buffered()
+        return _buffers(self._buffered())
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Somebody is there; with TLS it is looked up first which certificate to show."""
@@ -100,9 +106,7 @@ class Connection(H11Protocol):
         self._crowd.came(self)
         if len(self._crowd) > self._limits.roomy:
             few = len(self._crowd) <= self._limits.several
-            self._piece_bytes = self._limits.several_bytes if few else self._limits.piece_bytes
-            if (connected := transport.get_extra_info("socket")) is not None:
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._piece_bytes)
+            self._take_pieces(self._limits.several_bytes if few else self._limits.piece_bytes)
         if self._in_force is None or not self._in_force.has_tls:
             super().connection_made(transport)
         else:
@@ -225,6 +229,13 @@ class Connection(H11Protocol):
         self._crowd.changed(self)
         self._crowd.keeps(self, 0)
 
+    def _take_pieces(self, size: int) -> None:
+        """Buffer so many bytes from now on, and let the kernel buffer as many (it doubles what it is told)."""
+        self._piece_bytes = size
+        connected = self._raw.get_extra_info("socket") if self._raw else None
+        if connected is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
     def _buffered(self) -> int:
         """What was written and the kernel has not taken yet."""
         return self._raw.get_write_buffer_size() if self._raw else 0
@@ -279,19 +290,29 @@ class Connection(H11Protocol):
                 return
             body = b"" if scope["method"] == "HEAD" else message.get("body", b"")
             # A copy is made of a piece; the rest is kept here, of what others are given too once for all.
-            copied = min(self._piece_bytes, len(body))
-            if message.get("shared"):
-                self._crowd.keeps(self, copied, body)
-            else:
-                self._crowd.keeps(self, copied + len(body))
-            for begin in range(0, max(1, len(body)), self._piece_bytes):
+            is_shared = message.get("shared", False)
+            begin = 0
+            while True:
                 self._notice_hang_up()
+                if self._taken_bytes > self._limits.reading_bytes and self._piece_bytes < self._limits.several_bytes:
+                    # With small pieces in a crowd, it would wait for all others between any two of them.
+                    self._take_pieces(self._limits.several_bytes)
                 piece = body[begin : begin + self._piece_bytes]
-                more = message.get("more_body", False) or begin + len(piece) < len(body)
-                await send({**message, "body": piece, "more_body": more})
-            self._crowd.keeps(self, self._buffered())
+                buffered = _buffers(len(piece))
+                if is_shared:
+                    self._crowd.keeps(self, buffered, body)
+                else:
+                    self._crowd.keeps(self, buffered + len(body))
+                begin += len(piece)
+                self._taken_bytes += len(piece)
+                has_more = begin < len(body)
+                await send({**message, "body": piece, "more_body": has_more or message.get("more_body", False)})
+                if not has_more:
+                    break
+            self._crowd.keeps(self, _buffers(self._buffered()))
 
         self._is_answering = True
+        self._taken_bytes = 0
         self.idle_since = None
         self._crowd.changed(self)
         refusal = refused_head(scope)

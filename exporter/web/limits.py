@@ -45,12 +45,15 @@ class Limits:
     several: int = 64
     several_bytes: int = 131_072
     """The pieces of connections that are made while there are no more than `several`."""
+    reading_bytes: int = 524_288
+    """Who has got so much of an answer does read, and gets these pieces too: it is more than kernels buffer."""
     roomy: int = 16
     roomy_bytes: int = 1_048_576
     """The pieces of connections that are made while there are no more than `roomy`, where the kernel keeps what it
     thinks right: most exporters are only ever asked by two or three, who wait for every piece."""
-    held_bytes: int = 67_108_864
-    """What is kept of all answers that clients have not taken in yet; what several share counts once."""
+    held_bytes: int = 134_217_728
+    """What is kept of all answers that clients have not taken in yet, the kernel's buffers included; what several share
+    counts once."""
 
 
 def fitting() -> Limits:
