@@ -150,7 +150,10 @@ class Storage:
                 await loop.run_in_executor(self._thread, self._put, batch, self._now(), self._retention)
             except (sqlite3.Error, OSError) as error:
                 self._unsaved = batch.then(self._unsaved)
+                is_made_again = isinstance(error, SideFilesLost) and not self._failing
                 self._failed(error)
+                if is_made_again:
+                    continue
                 return
             self._succeeded()
 

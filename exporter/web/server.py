@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 
 from exporter.errors import StartError
-from exporter.web.accepting import Listening
+from exporter.web.accepting import Listening, exhaustion_counted
 from exporter.web.connection import CLIENTS_LOGGER, Connection
 from exporter.web.limits import Crowd, Limits, fitting
 from exporter.web.security import guarded
@@ -174,7 +174,8 @@ async def serving(
     task = asyncio.create_task(server.serve(listening), name="web")
     watch = asyncio.create_task(crowd.watch(), name="web-limits")
     try:
-        yield
+        with exhaustion_counted(asyncio.get_running_loop()):
+            yield
     finally:
         server.should_exit = True
         await asyncio.wait({task})
