@@ -82,10 +82,21 @@ def test_the_text_can_be_had_again_any_number_of_times() -> None:
     assert list(texts) == list(texts) == [b"a 1\n", b"b 2\n", b"c 3\n"]
 
 
-def test_a_hundred_who_read_at_the_same_time_cost_one_unpacking_of_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """The runs that are unpacked from now on."""
     unpacked: list[Run] = []
-    text = Run.text
-    monkeypatch.setattr(Run, "text", lambda run: (unpacked.append(run), text(run))[1])
+    original = Run.text
+
+    def text(run: Run) -> bytes:
+        unpacked.append(run)
+        return original(run)
+
+    monkeypatch.setattr(Run, "text", text)
+    return unpacked
+
+
+def test_a_hundred_who_read_at_the_same_time_cost_one_unpacking_of_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = counted(monkeypatch)
     packed = Packer().pack([deflated(f"run {number}\n".encode()) for number in range(50)])
 
     readers = [iter(packed.texts(deflated(b"own\n"))) for _ in range(100)]
@@ -95,9 +106,7 @@ def test_a_hundred_who_read_at_the_same_time_cost_one_unpacking_of_each_run(monk
 
 
 def test_who_reads_behind_the_others_keeps_no_more_than_its_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    unpacked: list[Run] = []
-    text = Run.text
-    monkeypatch.setattr(Run, "text", lambda run: (unpacked.append(run), text(run))[1])
+    unpacked = counted(monkeypatch)
     packed = Packer().pack([deflated(f"run {number}\n".encode()) for number in range(50)])
 
     late = iter(packed.texts())

@@ -119,7 +119,7 @@ async def connected(
 async def rest(reader: asyncio.StreamReader) -> bytes:
     """What comes until the connection ends, also when it ends badly."""
     whole = bytearray()
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # TLS has its own names for a connection that is cut off
         while piece := await reader.read(65_536):
             whole += piece
     return bytes(whole)

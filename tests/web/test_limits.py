@@ -172,7 +172,10 @@ class Looked(FakeClient):
 def test_however_many_there_are_the_next_one_costs_the_same(begins: str) -> None:
     costs = []
     for size in (10, 1_000):
-        everybody = crowd(Clock(), *(Looked(**{begins: 1.0}) for _ in range(size)), connections=size)
+        waiting = [Looked() for _ in range(size)]
+        for each in waiting:
+            setattr(each, begins, 1.0)
+        everybody = crowd(Clock(), *waiting, connections=size)
         Looked.times = 0
         for second in range(20):
             everybody.came(Looked(asking_since=10.0 + second))
