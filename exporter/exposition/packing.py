@@ -2,14 +2,16 @@
 
 A gzip member may hold any number of deflate blocks. When compression starts afresh at a byte boundary, what came out
 before it and after it can be put together in any company, so each run is compressed once and kept, and only checksums
-are combined. Not every client reads a second gzip member, so there is one. The text itself is not kept: who wants it
-plain, and few do, has it unpacked a run at a time.
+are combined. Not every client reads a second gzip member, so there is one. The text itself is not kept: for those who
+want it plain, and they are few, a run is unpacked when it is its turn, once for all who read it at that time.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 from isal import isal_zlib
 
@@ -29,6 +31,8 @@ _GROUP_BYTES: Final = 262_144
 # What it makes copy again: so many groups. The larger a body, the cheaper a scrape: the kernel gets it as a whole.
 _BODY_GROUPS: Final = 8
 _BODY_BYTES: Final = 1_048_576
+# So many runs stay unpacked for who comes next; one of 4,096 rows is about 600 kB.
+_LAST_UNPACKED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,43 @@ def deflated(text: bytes) -> Run:
     return Run(body, isal_zlib.crc32(text), len(text))
 
 
+class _Unpacked:
+    """The text of a run, which stays the same object for as long as anybody reads it; it holds on to the run's `id`."""
+
+    __slots__ = ("__weakref__", "run", "text")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.text = run.text()
+
+
+class _UnpackedRuns:
+    """Unpacks runs: those that are being read, and the last few, are not unpacked again."""
+
+    def __init__(self) -> None:
+        self._being_read: WeakValueDictionary[int, _Unpacked] = WeakValueDictionary()
+        self._last: deque[_Unpacked] = deque(maxlen=_LAST_UNPACKED)
+
+    def get(self, run: Run) -> _Unpacked:
+        unpacked = self._being_read.get(id(run))
+        if unpacked is None:
+            unpacked = self._being_read[id(run)] = _Unpacked(run)
+            self._last.append(unpacked)
+        return unpacked
+
+
 @dataclass(frozen=True, slots=True)
 class Texts:
     """The texts of runs, one after the other; each is unpacked when it is its turn."""
 
     runs: tuple[Run, ...]
+    _unpacked: _UnpackedRuns = field(default_factory=_UnpackedRuns, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[bytes]:
         """From the beginning, any number of times."""
-        return (run.text() for run in self.runs)
+        for run in self.runs:
+            unpacked = self._unpacked.get(run)
+            yield unpacked.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +102,7 @@ class Packed:
     bodies: tuple[bytes, ...] = field(repr=False)
     crc: int
     length: int
+    _unpacked: _UnpackedRuns = field(default_factory=_UnpackedRuns, repr=False, compare=False)
 
     @property
     def plain(self) -> bytes:
@@ -78,7 +111,7 @@ class Packed:
 
     def texts(self, *more: Run) -> Texts:
         """Everything as text, and more after it."""
-        return Texts((*self.runs, *more))
+        return Texts((*self.runs, *more), self._unpacked)
 
     def member(self, more: Run) -> tuple[bytes, ...]:
         """The whole gzip member, with more at its end, in parts; none is copied but the last."""
@@ -123,6 +156,7 @@ class Packer:
         self._pieces: dict[tuple[int, ...], _Joined] = {}
         self._groups: dict[tuple[int, ...], _Group] = {}
         self._bodies: dict[tuple[int, ...], _Body] = {}
+        self._unpacked = _UnpackedRuns()
 
     def pack(self, runs: Iterable[Run | Sequence[bytes]]) -> Packed:
         """Runs, and sequences of pieces that are to be a run each, as the beginning of one gzip member.
@@ -141,7 +175,7 @@ class Packer:
         packed: list[bytes] = []
         for some in _in_bodies(groups):
             packed.append(self._body(b"" if packed else _BEGINNING, some, bodies))
-        return Packed(tuple(whole), tuple(packed), crc, length)
+        return Packed(tuple(whole), tuple(packed), crc, length, self._unpacked)
 
     def _compressed(self, pieces: Sequence[bytes], known: dict[tuple[int, ...], _Joined]) -> Run:
         key = tuple(map(id, pieces))

@@ -42,6 +42,10 @@ class Batch:
         return Batch({**self.slices, **later.slices}, {**self.calls, **later.calls})
 
 
+class SideFilesLost(OSError):
+    """Somebody has removed or replaced what SQLite keeps beside the file; it was made again, nothing is lost."""
+
+
 class Database:
     """The tables of a file that is claimed, checked and of our version."""
 
@@ -50,6 +54,7 @@ class Database:
         self._path = path
         self._real = real
         self._opened = real.stat()
+        self._beside = self._look_beside()
 
     def calls(self) -> dict[str, tuple[date, int]]:
         """By account, the last day it spent calls on, and how many. Raises StartError."""
@@ -73,6 +78,7 @@ class Database:
         # SQLite would go on writing into a file that nobody can open any more.
         if not os.path.samestat(self._real.stat(), self._opened):
             raise OSError(errno.ESTALE, "another file has taken its place", str(self._path))
+        self._check_beside()
         with _transaction(self._connection) as connection:
             if oldest is not None:
                 connection.execute("DELETE FROM slice WHERE play_date < ?", [oldest.isoformat()])
@@ -83,6 +89,31 @@ class Database:
                 "REPLACE INTO calls (account, day, calls, seal) VALUES (?, ?, ?, ?)",
                 [codec.encode_calls(account, day, calls) for account, (day, calls) in batch.calls.items()],
             )
+
+    def _check_beside(self) -> None:
+        """Make the -wal and -shm again where they were removed or replaced. Raises SideFilesLost, sqlite3.Error.
+
+        SQLite still has those it opened, and would go on with them, but whoever opens the file after us would not.
+        """
+        if self._look_beside() == self._beside:
+            return
+        # On leaving that mode, SQLite writes into the file what it has in its -wal.
+        self._connection.execute("PRAGMA journal_mode = DELETE")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("SELECT 1 FROM slice").fetchone()
+        self._beside = self._look_beside()
+        raise SideFilesLost(errno.ESTALE, "its -wal or -shm was removed or replaced", str(self._path))
+
+    def _look_beside(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(_identity(self._real.with_name(f"{self._real.name}{suffix}")) for suffix in ("-wal", "-shm"))
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager
@@ -99,6 +130,7 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
             _settings(connection, path)
             for _ in heads(connection):
                 pass  # nothing is written to a file, nor forgotten of it, that is not as we wrote it
+            connection.execute("SELECT 1 FROM slice").fetchone()  # makes what SQLite has beside the file
             database = Database(connection, path, real)
             database.calls()
             database.write(Batch())

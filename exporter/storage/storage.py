@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from exporter.storage.database import Batch, Database, opened
+from exporter.storage.database import Batch, Database, SideFilesLost, opened
 from exporter.storage.forgetting import oldest_kept
 from exporter.storage.schema import MIGRATIONS
 
@@ -150,7 +150,10 @@ class Storage:
                 await loop.run_in_executor(self._thread, self._put, batch, self._now(), self._retention)
             except (sqlite3.Error, OSError) as error:
                 self._unsaved = batch.then(self._unsaved)
+                is_made_again = isinstance(error, SideFilesLost) and not self._failing
                 self._failed(error)
+                if is_made_again:
+                    continue
                 return
             self._succeeded()
 
@@ -177,7 +180,9 @@ class Storage:
             self._failing = True
             code = getattr(error, "sqlite_errorname", "")
             advice = next((say for kind, say in _ADVICE.items() if code.startswith(kind)), "Look at its disk.")
-            if isinstance(error, OSError):
+            if isinstance(error, SideFilesLost):
+                advice = "Leave the -wal and -shm beside it alone while the exporter runs."
+            elif isinstance(error, OSError):
                 advice = "Restart the exporter, which creates the file again."
             _log.error(
                 "storage failing",

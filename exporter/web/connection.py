@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web.heads import refused_head
 from exporter.web.security import HEADERS
 from exporter.web.tls_transport import TlsTransport
 
@@ -36,6 +38,15 @@ _METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")
 _log = structlog.get_logger()
 
 
+class _HungUp(BaseException):
+    """The client is gone, and nothing more is to be made for it; no Exception, which would get an error page."""
+
+
+def _buffers(piece: int) -> int:
+    """What a piece that is not taken in costs: itself, and in the kernel twice as much."""
+    return 3 * piece
+
+
 class Connection(H11Protocol):
     """A connection as uvicorn serves it, which tells the crowd how it keeps us waiting."""
 
@@ -55,7 +66,6 @@ class Connection(H11Protocol):
         self.reading_since: float | None = None
         self.idle_since: float | None = None
         self.moved_at = 0.0
-        self.held = 0
         self._crowd = crowd
         self._limits = crowd.limits
         self._piece_bytes = crowd.limits.roomy_bytes
@@ -65,6 +75,7 @@ class Connection(H11Protocol):
         self._opening: asyncio.Task[None] | None = None
         self._early = b""
         self._is_answering = False
+        self._taken_bytes = 0
         self._inner = self.app
         self.app = self._answer
 
@@ -78,13 +89,13 @@ class Connection(H11Protocol):
         if self._raw is not None:
             self._raw.abort()
 
-    def release(self) -> None:
-        """Keep no more of the answer for it: it may take what the kernel has, and then goes."""
-        self.held = 0
+    def release(self) -> int:
+        """Keep no more of the answer than the piece that is being sent, then close; give the size of what is left."""
         # As when the client has gone: uvicorn lets go of the answer, and the application ends.
         self.cycle.disconnected = True
         self.flow.resume_writing()
         self.transport.close()
+        return _buffers(self._buffered())
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Somebody is there; with TLS it is looked up first which certificate to show."""
@@ -94,9 +105,8 @@ class Connection(H11Protocol):
         self.asking_since = self._crowd.monotonic()
         self._crowd.came(self)
         if len(self._crowd) > self._limits.roomy:
-            self._piece_bytes = self._limits.piece_bytes
-            if (connected := transport.get_extra_info("socket")) is not None:
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.piece_bytes)
+            few = len(self._crowd) <= self._limits.several
+            self._take_pieces(self._limits.several_bytes if few else self._limits.piece_bytes)
         if self._in_force is None or not self._in_force.has_tls:
             super().connection_made(transport)
         else:
@@ -136,17 +146,17 @@ class Connection(H11Protocol):
         self._flush()
         if said and self.asking_since is None and self.conn.their_state is h11.IDLE:
             self._asks()
-        # In pieces, because h11 minds the size of a head only while it is incomplete.
-        for begin in range(0, len(said), self._limits.header_bytes):
-            if self.transport.is_closing():
-                return
-            piece = said[begin : begin + self._limits.header_bytes]
+        rest = memoryview(said)
+        while rest and not self.transport.is_closing():
+            size = self._fitting()
+            piece, rest = rest[:size], rest[size:]
             if self._kept_back() + len(piece) > self._limits.header_bytes:
                 self._crowd.exceeds(self)
                 return
-            super().data_received(piece)
-        if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:
+            super().data_received(bytes(piece))
+        if self.asking_since is not None and self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:
             self.asking_since = None
+            self._crowd.changed(self)
         if self._session and self._session.is_over:
             self.transport.close()
 
@@ -165,7 +175,7 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """The answer is on its way; perhaps the next request is here already."""
         self._is_answering = False
-        if self._raw is not None and not self._raw.get_write_buffer_size():
+        if not self._buffered():
             self._taken_in()
         super().on_response_complete()
         if self.transport.is_closing():
@@ -180,6 +190,7 @@ class Connection(H11Protocol):
                 self._asks()
             else:
                 self.asking_since, self.idle_since = None, self._crowd.monotonic()
+                self._crowd.changed(self)
 
     def resume_writing(self) -> None:
         """The kernel has taken everything there was."""
@@ -194,6 +205,13 @@ class Connection(H11Protocol):
         if self.flow is not None:
             super().pause_writing()
 
+    def _fitting(self) -> int:
+        """How much may be read in one go: h11 minds the size of a head only while it is incomplete."""
+        if self.conn.their_state is h11.IDLE:
+            # One byte at least: it is what shows that a head is too large.
+            return max(1, self._limits.header_bytes - len(self.conn.trailing_data[0]))
+        return self._limits.header_bytes
+
     def _kept_back(self) -> int:
         """Bytes that came before the answer to what they follow: a body that nobody reads, or further requests."""
         if self.conn.their_state is h11.SEND_BODY and not self.cycle.response_complete:
@@ -204,9 +222,23 @@ class Connection(H11Protocol):
 
     def _asks(self) -> None:
         self.asking_since, self.idle_since = self._crowd.monotonic(), None
+        self._crowd.changed(self)
 
     def _taken_in(self) -> None:
-        self.reading_since, self.held = None, 0
+        self.reading_since = None
+        self._crowd.changed(self)
+        self._crowd.keeps(self, 0)
+
+    def _take_pieces(self, size: int) -> None:
+        """Buffer so many bytes from now on, and let the kernel buffer as many (it doubles what it is told)."""
+        self._piece_bytes = size
+        connected = self._raw.get_extra_info("socket") if self._raw else None
+        if connected is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
+    def _buffered(self) -> int:
+        """What was written and the kernel has not taken yet."""
+        return self._raw.get_write_buffer_size() if self._raw else 0
 
     def _flush(self) -> None:
         """Send what TLS itself has to say."""
@@ -238,38 +270,51 @@ class Connection(H11Protocol):
         _log.debug("TLS handshake failed", client=peer[0] if peer else "", error=reason)
         raw.close()
 
-    def _has_hung_up(self) -> bool:
-        """Whether the client is gone; asyncio tells only after this turn of the loop, and warns of writes before."""
-        if self._raw is not None and not self._raw.is_closing():
-            return False
-        self.cycle.disconnected = True
-        return True
+    def _notice_hang_up(self) -> None:
+        """End the application whose client is gone; asyncio tells only after this turn of the loop. Raises _HungUp."""
+        if self._raw is None or self._raw.is_closing():
+            self.cycle.disconnected = True
+            raise _HungUp
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer; hand its answer on in pieces, each when the one before was taken."""
 
         async def paced(message: Message) -> None:
-            if self._has_hung_up():
-                return
+            self._notice_hang_up()
             if message["type"] == "http.response.start":
                 self.moved_at = self._crowd.monotonic()
                 if self.reading_since is None:
                     self.reading_since = self.moved_at
+                    self._crowd.changed(self)
                 await send(message)
-            elif len(body := message.get("body", b"")) > self._piece_bytes and scope["method"] != "HEAD":
-                # What everybody gets is kept anyway; a copy is made of no more than a piece.
-                self.held = self._piece_bytes if message.get("shared") else len(body)
-                self._crowd.takes(self)
-                for begin in range(0, len(body), self._piece_bytes):
-                    if self._has_hung_up():
-                        break
-                    piece = body[begin : begin + self._piece_bytes]
-                    more = message.get("more_body", False) or begin + len(piece) < len(body)
-                    await send({**message, "body": piece, "more_body": more})
-                self.held = 0
-            else:
-                await send(message)
+                return
+            body = b"" if scope["method"] == "HEAD" else message.get("body", b"")
+            # A copy is made of a piece; the rest is kept here, of what others are given too once for all.
+            is_shared = message.get("shared", False)
+            begin = 0
+            while True:
+                self._notice_hang_up()
+                if self._taken_bytes > self._limits.reading_bytes and self._piece_bytes < self._limits.several_bytes:
+                    # With small pieces in a crowd, it would wait for all others between any two of them.
+                    self._take_pieces(self._limits.several_bytes)
+                piece = body[begin : begin + self._piece_bytes]
+                buffered = _buffers(len(piece))
+                if is_shared:
+                    self._crowd.keeps(self, buffered, body)
+                else:
+                    self._crowd.keeps(self, buffered + len(body))
+                begin += len(piece)
+                self._taken_bytes += len(piece)
+                has_more = begin < len(body)
+                await send({**message, "body": piece, "more_body": has_more or message.get("more_body", False)})
+                if not has_more:
+                    break
+            self._crowd.keeps(self, _buffers(self._buffered()))
 
         self._is_answering = True
+        self._taken_bytes = 0
         self.idle_since = None
-        await self._inner(scope, receive, paced)
+        self._crowd.changed(self)
+        refusal = refused_head(scope)
+        with contextlib.suppress(_HungUp):
+            await (refusal or self._inner)(scope, receive, paced)

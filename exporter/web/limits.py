@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import time
 from collections import Counter
@@ -12,10 +13,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 _SWEEP_SECONDS: Final = 1.0
 _TELL_SECONDS: Final = 60.0
+# Descriptors that are not for clients: connections to the service, and files that are open for a moment.
+_OTHER_DESCRIPTORS: Final = 8
+_FEWEST_CONNECTIONS: Final = 2
+# When too much is kept, so much of it goes at once: who has to go is then not looked for at every piece.
+_MADE_ROOM: Final = 7 / 8
 
 _log = structlog.get_logger()
 
@@ -33,22 +39,28 @@ class Limits:
     """From the first byte of an answer until the client has taken in the last."""
     idle_seconds: int = 75
     """Between two requests of a connection."""
-    piece_bytes: int = 131_072
-    """An answer is handed to the kernel in such pieces, which keeps as much again; no client has more buffered."""
+    piece_bytes: int = 16_384
+    """An answer is given to the kernel in such pieces, and the kernel keeps up to twice as much; one piece is what is
+    buffered for a client."""
+    several: int = 64
+    several_bytes: int = 131_072
+    """The pieces of connections that are made while there are no more than `several`."""
+    reading_bytes: int = 524_288
+    """Who has got so much of an answer does read, and gets these pieces too: it is more than kernels buffer."""
     roomy: int = 16
-    """But the kernel keeps what it thinks right, and the pieces are larger, for those that come while there are no more
-    than so many: most exporters are only ever asked by two or three, who wait for every piece."""
     roomy_bytes: int = 1_048_576
-    """How large those are."""
-    held_bytes: int = 67_108_864
-    """All answers together that clients have not taken in yet."""
+    """The pieces of connections that are made while there are no more than `roomy`, where the kernel keeps what it
+    thinks right: most exporters are only ever asked by two or three, who wait for every piece."""
+    held_bytes: int = 134_217_728
+    """What is kept of all answers that clients have not taken in yet, the kernel's buffers included; what several share
+    counts once."""
 
 
 def fitting() -> Limits:
-    """Limits for this process: as many connections as by default, or half of the file descriptors it can have.
+    """Limits for this process: as many connections as by default, or as the file descriptors it can have allow.
 
     What it may have is raised to what it needs where that is allowed, as Go's runtime does for Prometheus: the usual
-    1,024 are meant for programs that cannot count further.
+    1,024 are meant for programs that cannot count further. Half of them are for connections, or what others leave.
     """
     default = Limits()
     wanted = 2 * default.connections
@@ -57,7 +69,15 @@ def fitting() -> Limits:
         return default
     possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
-    return Limits(connections=possible // 2)
+    left = possible - _open_descriptors() - _OTHER_DESCRIPTORS
+    return Limits(connections=max(_FEWEST_CONNECTIONS, min(possible // 2, left)))
+
+
+def _open_descriptors() -> int:
+    try:
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names are counted, no more
+    except OSError:  # not mounted, or there is not even one left to look with
+        return 0
 
 
 class Client(Protocol):
@@ -83,13 +103,8 @@ class Client(Protocol):
         """Since when it has been silent between two requests."""
         ...
 
-    @property
-    def held(self) -> int:
-        """Bytes of the answer that are kept for it."""
-        ...
-
-    def release(self) -> None:
-        """Keep no more of the answer for it: it may take what the kernel has, and then goes."""
+    def release(self) -> int:
+        """Keep no more of the answer than the piece that is being sent, then close; give the size of what is left."""
         ...
 
     def end(self) -> None:
@@ -98,13 +113,23 @@ class Client(Protocol):
 
 
 class Crowd:
-    """Every connection there is, and the rule who has to go: who has kept us waiting longest without even asking."""
+    """Every connection there is, and the rule who has to go: who has kept us waiting longest without even asking.
+
+    What an event costs does not depend on how many connections there are.
+    """
 
     def __init__(self, limits: Limits, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
         self.monotonic = monotonic
+        self.kept_bytes = 0
         self._clients: set[Client] = set()
-        self._readers: set[Client] = set()  # of those, who may still have something held for them
+        # Who asks, reads, is idle; in each, who does so for longest is first.
+        self._asking: dict[Client, float] = {}
+        self._reading: dict[Client, float] = {}
+        self._idle: dict[Client, float] = {}
+        self._kept: dict[Client, tuple[int, bytes]] = {}
+        self._sharing: Counter[int] = Counter()  # by `id`, how many clients a part of an answer is kept for
+        self._released: set[Client] = set()
         self._ended: Counter[str] = Counter()
         self._told_at = -_TELL_SECONDS
 
@@ -118,35 +143,66 @@ class Crowd:
         Who has not asked yet loses nothing that it had, a reader loses its answer; who is idle may be about to scrape.
         """
         self._clients.add(client)
+        self.changed(client)
         if len(self._clients) > self.limits.connections:
-            others = self._clients - {client}
-            asking = [(each.asking_since, each) for each in others if each.asking_since is not None]
-            reading = [(each.reading_since, each) for each in others if each.reading_since is not None]
-            idle = [(each.idle_since, each) for each in others if each.idle_since is not None]
-            _, leaving = min(asking or reading or idle or [(0.0, client)], key=lambda pair: pair[0])
-            self._end(leaving, "crowded")
+            self._end(next(self._by_patience(client), client), "crowded")
+
+    def changed(self, client: Client) -> None:
+        """It has begun to ask, to read or to be idle just now, or no longer does."""
+        if client not in self._clients:
+            return
+        for queue, since in (
+            (self._asking, client.asking_since),
+            (self._reading, client.reading_since),
+            (self._idle, client.idle_since),
+        ):
+            if queue.get(client) != since:
+                queue.pop(client, None)
+                if since is not None:
+                    queue[client] = since
 
     def went(self, client: Client) -> None:
         """One less."""
         self._clients.discard(client)
-        self._readers.discard(client)
+        for queue in (self._asking, self._reading, self._idle):
+            queue.pop(client, None)
+        self._released.discard(client)
+        self._keep(client, 0)
 
-    def takes(self, client: Client) -> None:
-        """It begins to take in what is held for it; when that is too much of all, others get no more.
+    def make_room(self) -> bool:
+        """End one connection, because there is no descriptor for the next; whether there was any."""
+        self._ended["descriptors"] += 1
+        leaving = next(self._by_patience(), None)
+        if leaving is not None:
+            self.went(leaving)
+            leaving.end()
+        return leaving is not None
 
-        First who holds most for longest without moving. They are not sent away: who reads nothing would come and ask
-        again.
+    def keeps(self, client: Client, own: int, shared: bytes = b"") -> None:
+        """So many bytes are kept for it alone from now on, and a part of an answer that may be kept for others too.
+
+        When that is too much of all, others get no more: first who has most kept for longest without moving. They are
+        not sent away at once: who reads nothing would connect and ask again.
         """
+        if client in self._clients:
+            self._keep(client, own, shared)
+        if self.kept_bytes <= self.limits.held_bytes:
+            return
         now = self.monotonic()
-        readers = {each for each in self._readers if each.held and each is not client}
-        self._readers = readers | {client}
-        too_much = sum(each.held for each in self._readers) - self.limits.held_bytes
-        for each in sorted(readers, key=lambda reader: reader.held * (reader.moved_at - now)):
-            if too_much <= 0:
+        others = [
+            ((its_own + len(part)) * (each.moved_at - now), number, each)
+            for number, (each, (its_own, part)) in enumerate(self._kept.items())
+            if each is not client
+        ]
+        for _, _, each in sorted(others):
+            if self.kept_bytes <= self.limits.held_bytes * _MADE_ROOM:
                 break
-            too_much -= each.held
-            self._ended["held"] += 1
-            each.release()
+            if each in self._released:
+                self._end(each, "held")
+            else:
+                self._ended["held"] += 1
+                self._released.add(each)
+                self._keep(each, each.release())
 
     def exceeds(self, client: Client) -> None:
         """It has sent more than is kept for anybody, and goes."""
@@ -168,6 +224,7 @@ class Crowd:
                 too_many_connections=self._ended["crowded"],
                 too_much_unread=self._ended["held"],
                 too_much_sent=self._ended["sent"],
+                too_few_descriptors=self._ended["descriptors"],
                 connections=len(self._clients),
             )
             self._ended.clear()
@@ -184,6 +241,24 @@ class Crowd:
         while True:
             await sleep(_SWEEP_SECONDS)
             self.sweep()
+
+    def _by_patience(self, newcomer: Client | None = None) -> Iterator[Client]:
+        """Who can be sent away, who should be first."""
+        return (each for queue in (self._asking, self._reading, self._idle) for each in queue if each is not newcomer)
+
+    def _keep(self, client: Client, own: int, shared: bytes = b"") -> None:
+        own_before, shared_before = self._kept.pop(client, (0, b""))
+        if own or shared:
+            self._kept[client] = own, shared
+        self.kept_bytes += own - own_before
+        if shared:
+            self._sharing[id(shared)] += 1
+            self.kept_bytes += len(shared) * (self._sharing[id(shared)] == 1)
+        if shared_before:
+            self._sharing[id(shared_before)] -= 1
+            if not self._sharing[id(shared_before)]:
+                del self._sharing[id(shared_before)]
+                self.kept_bytes -= len(shared_before)
 
     def _end(self, client: Client, why: str) -> None:
         self._ended[why] += 1

@@ -149,8 +149,6 @@ class _Exposition(Response):
         super().__init__(headers={**headers, "Content-Length": str(scraped.length)})
         self._parts = scraped.parts
         self._length = scraped.length
-        # Plain text is made for each who asks.
-        self._shared = scraped.content_encoding is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's signature
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -162,7 +160,7 @@ class _Exposition(Response):
             sent += len(part)
             turn += len(part)
             more = sent < self._length
-            await send({"type": "http.response.body", "body": part, "more_body": more, "shared": self._shared})
+            await send({"type": "http.response.body", "body": part, "more_body": more, "shared": True})
             if turn >= TURN_BYTES:
                 # Others have their turn, also where the client has gone and nothing is sent any more.
                 turn = 0

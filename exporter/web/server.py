@@ -10,12 +10,13 @@ import os
 import socket
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.server import Server
 
 from exporter.errors import StartError
+from exporter.web.accepting import Listening, exhaustion_counted
 from exporter.web.addresses import parse_address
 from exporter.web.connection import CLIENTS_LOGGER, Connection
 from exporter.web.limits import Crowd, Limits, fitting
@@ -156,20 +157,25 @@ async def serving(
         server_header=False,
         date_header=date_header,
         backlog=ACCEPTED_AT_ONCE,
-        h11_max_incomplete_event_size=crowd.limits.header_bytes,
+        # A head of the full size is complete when it is all there.
+        h11_max_incomplete_event_size=crowd.limits.header_bytes - 1,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=crowd.limits.idle_seconds,
     )
     server = _Server(config, crowd)
-    task = asyncio.create_task(server.serve(sockets), name="web")
+    listening = [cast("socket.socket", Listening(each, crowd)) for each in sockets]
+    task = asyncio.create_task(server.serve(listening), name="web")
     watch = asyncio.create_task(crowd.watch(), name="web-limits")
     try:
-        yield
+        with exhaustion_counted(asyncio.get_running_loop()):
+            yield
     finally:
         server.should_exit = True
         await asyncio.wait({task})
         watch.cancel()
         await asyncio.wait({watch})
+        for each in listening:
+            each.close()
 
 
 class _Server(Server):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition.packing import Packed, Packer, deflated
+from exporter.exposition.packing import Packed, Packer, Run, deflated
 
 PIECES = st.lists(st.binary(max_size=300), max_size=6)
 
@@ -80,3 +80,38 @@ def test_every_client_gets_the_same_bytes_and_only_the_end_is_its_own() -> None:
 def test_the_text_can_be_had_again_any_number_of_times() -> None:
     texts = Packer().pack([[b"a 1\n"], deflated(b"b 2\n")]).texts(deflated(b"c 3\n"))
     assert list(texts) == list(texts) == [b"a 1\n", b"b 2\n", b"c 3\n"]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """The runs that are unpacked from now on."""
+    unpacked: list[Run] = []
+    original = Run.text
+
+    def text(run: Run) -> bytes:
+        unpacked.append(run)
+        return original(run)
+
+    monkeypatch.setattr(Run, "text", text)
+    return unpacked
+
+
+def test_a_hundred_who_read_at_the_same_time_cost_one_unpacking_of_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = counted(monkeypatch)
+    packed = Packer().pack([deflated(f"run {number}\n".encode()) for number in range(50)])
+
+    readers = [iter(packed.texts(deflated(b"own\n"))) for _ in range(100)]
+    for _ in range(50):
+        assert len({id(next(reader)) for reader in readers}) == 1
+    assert len(unpacked) == 50
+
+
+def test_who_reads_behind_the_others_keeps_no_more_than_its_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = counted(monkeypatch)
+    packed = Packer().pack([deflated(f"run {number}\n".encode()) for number in range(50)])
+
+    late = iter(packed.texts())
+    assert next(late) == b"run 0\n"
+    assert packed.plain.startswith(b"run 0\n")
+    assert len(unpacked) == 50
+    assert [next(late) for _ in range(2)] == [b"run 1\n", b"run 2\n"]
+    assert len(unpacked) == 52, "what nobody read any more was not kept"

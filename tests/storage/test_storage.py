@@ -253,6 +253,32 @@ async def test_a_file_that_takes_its_place_is_left_alone(place: Place) -> None:
     assert place.path.read_text() == "somebody else's"
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
+async def test_side_files_that_somebody_removes_are_counted_and_made_again(
+    place: Place, suffix: str, *, is_replaced: bool
+) -> None:
+    beside = place.path.with_name(place.path.name + suffix)
+    with capture_logs() as logs:
+        async with place.opened() as storage:
+            await storage.save([some(1, day=YESTERDAY)])
+            beside.unlink()
+            if is_replaced:
+                beside.write_bytes(b"of somebody else")
+            await storage.save([some(2, day=TODAY)])
+            assert place.meter.failures == 1
+            assert beside.exists()
+            await storage.save([some(3, day=TODAY)])
+            assert place.meter.failures == 1
+            with sqlite3.connect(f"file:{place.path}?mode=ro", uri=True) as elsewhere:
+                assert elsewhere.execute("SELECT count(*) FROM slice").fetchone() == (2,)
+
+    assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
+    assert "its -wal or -shm was removed or replaced" in logs[0]["error"]
+    assert "while the exporter runs" in logs[0]["advice"]
+    assert by_slice(await place.everything()) == by_slice([some(1, day=YESTERDAY), some(3, day=TODAY)])
+
+
 async def test_what_could_not_be_written_to_the_end_is_said(place: Place) -> None:
     with capture_logs() as logs:
         async with place.opened() as storage:

@@ -27,12 +27,12 @@ class FakeClient:
     reading_since: float | None = None
     moved_at: float = 0.0
     idle_since: float | None = None
-    held: int = 0
+    buffered: int = 0
     happened: list[str] = field(default_factory=list)
 
-    def release(self) -> None:
-        self.held = 0
+    def release(self) -> int:
         self.happened.append("released")
+        return self.buffered
 
     def end(self) -> None:
         self.happened.append("ended")
@@ -75,7 +75,7 @@ def test_when_there_are_too_many_who_has_not_asked_goes_before_who_is_reading_an
         FakeClient(idle_since=1),
         FakeClient(),
     )
-    everybody = crowd(Clock(), busy, asking, earlier, reading, idle, connections=5)
+    everybody = crowd(Clock(), busy, earlier, asking, reading, idle, connections=5)
     gone = []
     for _ in range(5):
         everybody.came(FakeClient())
@@ -101,29 +101,106 @@ def test_idle_ones_go_when_nobody_waits_and_the_newcomer_when_all_are_being_answ
 
     everybody.came(newcomer)
     newcomer.asking_since = None
+    everybody.changed(newcomer)
     another = FakeClient(asking_since=40)
     everybody.came(another)
 
     assert (idle.happened, another.happened, newcomer.happened, busy.happened) == (["ended"], ["ended"], [], [])
 
 
-def test_when_too_much_is_held_those_get_no_more_who_hold_most_for_longest() -> None:
-    small = FakeClient(moved_at=900, held=10)
-    stuck = FakeClient(moved_at=980, held=400)
-    moving = FakeClient(moved_at=999, held=400)
-    newcomer = FakeClient(moved_at=1_000, held=400)
+def test_when_too_much_is_kept_those_get_no_more_who_have_most_for_longest() -> None:
+    small, stuck, moving, newcomer = (FakeClient(moved_at=at) for at in (900, 980, 999, 1_000))
     everybody = crowd(Clock(), small, stuck, moving, newcomer, held_bytes=1_000)
 
-    for client in (small, stuck, moving, newcomer):
-        everybody.takes(client)
+    for client, size in ((small, 10), (stuck, 400), (moving, 400), (newcomer, 400)):
+        everybody.keeps(client, size)
 
     assert [client.happened for client in (small, stuck, moving, newcomer)] == [[], ["released"], [], []]
+    assert everybody.kept_bytes == 810
+
+
+def test_what_is_left_of_an_answer_counts_until_the_client_is_gone() -> None:
+    stuck, newcomer = FakeClient(buffered=300), FakeClient(moved_at=1_000)
+    everybody = crowd(Clock(), stuck, newcomer, held_bytes=1_000)
+    everybody.keeps(stuck, 900)
+    everybody.keeps(newcomer, 600)
+    assert (stuck.happened, everybody.kept_bytes) == (["released"], 900)
+
+    everybody.keeps(newcomer, 800)
+    assert (stuck.happened, everybody.kept_bytes) == (["released", "ended"], 800)
+
+    everybody.keeps(stuck, 300)
+    assert everybody.kept_bytes == 800, "who has gone keeps nothing, whatever its answer is still about to do"
+
+
+def test_what_several_share_counts_once() -> None:
+    part, other = bytes(500), bytes(200)
+    clients = [FakeClient() for _ in range(100)]
+    everybody = crowd(Clock(), *clients)
+    for client in clients:
+        everybody.keeps(client, 10, part)
+    assert everybody.kept_bytes == 1_500
+
+    for client in clients[1:]:
+        everybody.keeps(client, 10, other)
+    assert everybody.kept_bytes == 1_700
+    everybody.went(clients[0])
+    assert everybody.kept_bytes == 1_190
+    for client in clients[1:]:
+        everybody.keeps(client, 0)
+    assert everybody.kept_bytes == 0
 
 
 def test_one_answer_larger_than_all_may_be_is_still_given() -> None:
-    client = FakeClient(held=5_000)
-    crowd(Clock(), client, held_bytes=1_000).takes(client)
+    client = FakeClient()
+    crowd(Clock(), client, held_bytes=1_000).keeps(client, 5_000)
     assert client.happened == []
+
+
+class Looked(FakeClient):
+    """Counts how often its times are looked at."""
+
+    times = 0
+
+    def __getattribute__(self, name: str) -> object:
+        if name.endswith(("_since", "_at")):
+            Looked.times += 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("begins", ["asking_since", "reading_since", "idle_since"])
+def test_however_many_there_are_the_next_one_costs_the_same(begins: str) -> None:
+    costs = []
+    for size in (10, 1_000):
+        waiting = [Looked() for _ in range(size)]
+        for each in waiting:
+            setattr(each, begins, 1.0)
+        everybody = crowd(Clock(), *waiting, connections=size)
+        Looked.times = 0
+        for second in range(20):
+            everybody.came(Looked(asking_since=10.0 + second))
+        costs.append(Looked.times)
+    assert costs[0] == costs[1]
+
+
+def test_who_has_to_go_is_not_looked_for_at_every_piece() -> None:
+    clients = [Looked(buffered=0) for _ in range(1_000)]
+    everybody = crowd(Clock(), *clients, held_bytes=100_000)
+    Looked.times = 0
+    for client in clients * 5:
+        everybody.keeps(client, 1_000)
+    assert Looked.times <= 10 * 5 * len(clients)
+    assert everybody.kept_bytes <= 100_000
+
+
+def test_for_a_descriptor_who_only_waits_goes_and_then_nobody_is_left() -> None:
+    idle, asking = FakeClient(idle_since=1), FakeClient(asking_since=2)
+    everybody = crowd(Clock(), idle, asking, FakeClient())
+    assert [everybody.make_room() for _ in range(3)] == [True, True, False]
+    assert (asking.happened, idle.happened, len(everybody)) == (["ended"], ["ended"], 1)
+    with capture_logs() as logs:
+        everybody.sweep()
+    assert logs[0]["too_few_descriptors"] == 3
 
 
 def test_what_was_ended_is_told_once_a_minute_with_how_many() -> None:

@@ -1,0 +1,38 @@
+"""With hardly any file descriptors and a hundred idle clients, scrapes are answered and the log can be read."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.bench.slow_clients import CONFIGURATION, KEYS, LISTEN
+from tests.e2e.processes import exporter, get, running, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("descriptors", [14, 24, 40])
+def test_scrapes_go_on(tmp_path: Path, descriptors: int) -> None:
+    with contextlib.ExitStack() as stack:
+        simulator = stack.enter_context(exporter(tmp_path, "simulate", LISTEN, "--media=10"))
+        configuration = tmp_path / "exporter.yml"
+        configuration.write_text(CONFIGURATION.format(endpoint=simulator.url()))
+        limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"']
+        command = [*limited, sys.executable, "-m", "exporter", f"--config.file={configuration}", LISTEN]
+        started = stack.enter_context(running(tmp_path, "exporter", *command, **KEYS))
+        where = urlsplit(started.url())
+        for _ in range(100):
+            stack.enter_context(socket.create_connection((where.hostname, where.port), timeout=None))
+
+        for _ in range(10):
+            answer = until(lambda: get(f"http://{where.netloc}/metrics"), "an answer")
+            assert answer.status_code == HTTPStatus.OK
+        assert "Traceback" not in started.said()
+        assert len(started.said().splitlines()) < 20
