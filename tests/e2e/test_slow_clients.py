@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 4.0
-# 75 MB without them, 43 in the process of the 128 held, a piece each for 250 that do not read, 0.1 each for TLS; the
-# chart allows 512.
+# 75 MB without them, 43 in the process of 128 held, a piece each for 250 that do not read, 0.1 each for TLS; the chart
+# allows 512.
 MOST_MEGABYTES = 320
 
 

@@ -296,7 +296,7 @@ async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Pa
 
 async def test_of_what_everybody_gets_no_more_is_held_for_each_than_a_piece() -> None:
     client = Client(tls=False, path="/shared")
-    limits = Limits(held_bytes=len(BODY) + 6 * 131_072, roomy=0)
+    limits = Limits(held_bytes=len(BODY) + 6 * 3 * 131_072, roomy=0)
     async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(connected(port)) for _ in range(6)]
         begun = []
