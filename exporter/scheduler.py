@@ -222,7 +222,10 @@ class Scheduler:
             now, passed = self._now(), self._loop.time()
             for name, plan in self._plans.items():
                 planned = now + plan.due - passed
-                if self._next_run(name) > planned + CLOCK_TOLERANCE_SECONDS:
+                is_put_off = self._next_run(name) > planned + CLOCK_TOLERANCE_SECONDS
+                # Due by a clock that leapt while it is being polled: no poll is skipped for that.
+                is_early = name in self._runs and self._next_run(name) <= now < planned
+                if is_put_off or is_early:
                     self._poll_at(name, planned)
             if any(self._next_run(name) <= now for name in self._plans):
                 self._scheduler.wakeup()
