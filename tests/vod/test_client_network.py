@@ -234,10 +234,16 @@ async def test_redirect_is_not_followed() -> None:
 
 
 async def test_cancelled_while_the_server_stalls() -> None:
-    async with serving(stalls, GOOD) as endpoint, asking(endpoint) as (client, meter):
+    asked = asyncio.Event()
+
+    async def takes_and_stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await stalls(reader, writer)
+
+    async with serving(takes_and_stalls, GOOD) as endpoint, asking(endpoint) as (client, meter):
         call = asyncio.create_task(client.call("Ask", "1", {}, decode))
-        while not meter.sent:
-            await asyncio.sleep(0)
+        await asked.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
