@@ -40,6 +40,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.passed
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Wait for its threads as long as they take: a limit would be over at once."""
+        await super().shutdown_default_executor()
+
 
 @dataclass
 class SettableClock:
