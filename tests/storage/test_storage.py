@@ -5,6 +5,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -270,7 +271,7 @@ async def test_side_files_that_somebody_removes_are_counted_and_made_again(
             assert beside.exists()
             await storage.save([some(3, day=TODAY)])
             assert place.meter.failures == 1
-            with sqlite3.connect(f"file:{place.path}?mode=ro", uri=True) as elsewhere:
+            with closing(sqlite3.connect(f"file:{place.path}?mode=ro", uri=True)) as elsewhere:
                 assert elsewhere.execute("SELECT count(*) FROM slice").fetchone() == (2,)
 
     assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
