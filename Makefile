@@ -13,7 +13,7 @@ help: ## this list
 demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 	$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/.dev ## nine of ten tests, in a minute or two: it works here; or those of ARGS
+test: $(VENV)/.dev ## nine of ten tests, those that take least: it works here; or those of ARGS
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-m 'not slow' --numprocesses=auto --dist=worksteal)
 
 test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip ## every test, and the coverage; REQUIRE_TOOLS=1 turns a missing tool into a failure
