@@ -23,24 +23,57 @@ settings.load_profile("project")
 
 # Seconds of the processor each, or a machine to itself; by how their names begin.
 SLOW: Final = (
+    "bench/test_calls.py::test_the_cheap_rows",
+    "commands/test_usage.py::test_bash_completes",
+    "config/test_document.py::test_anchors_cannot_grow",
+    "config/test_loader.py::test_every_valid_configuration",
+    "core/test_cost.py::test_a_steady_day",
     "core/test_rounds.py",
+    "core/test_search.py::test_the_calls_for_k_media_in_p_pages",
+    "core/test_ties.py::test_a_top_with_ties",
+    "core/test_ties.py::test_any_ties",
     "deploy/test_alertmanager.py",
+    "deploy/test_chart.py::test_every_document_is_what_kubernetes_knows",
     "deploy/test_dashboards_live.py",
     "deploy/test_image.py",
     "deploy/test_locks.py::test_a_lock",
     "deploy/test_rules.py::test_the_rules_do_what_their_tests_say",
+    "deploy/test_sdist.py",
     "e2e/",
+    "exposition/test_formats.py::test_every_series_reads_back",
+    "exposition/test_history.py::test_every_sample_is_there_once",
+    "exposition/test_round_trip.py::test_what_the_service_says",
     "faults/test_all.py",
     "faults/test_ids.py",
     "faults/test_surroundings.py::test_every_invariant",
     "faults/test_surroundings.py::test_whatever",
     "faults/test_top.py",
+    "fuzz/test_targets.py::test_seeds",
     "security/test_audit.py",
     "security/test_hostile_service.py",
+    "security/test_written_files.py::test_everything_that_is_written",
     "soak/test_soak.py",
     "stateful/test_history.py",
-    "storage/test_durability.py::test_after_a_kill_it_holds_one_whole_poll_the_last_committed_or_newer",
+    "storage/test_codec.py::test_a_slice_comes_back",
+    "storage/test_codec.py::test_the_order_of_answers",
+    "storage/test_durability.py::test_a_flipped_bit",
+    "storage/test_durability.py::test_a_full_disk_is_counted",
+    "storage/test_durability.py::test_after_a_kill_it_holds",
+    "storage/test_durability.py::test_overwritten_bytes",
+    "storage/test_file.py::test_a_file_that_another_program_has_locked",
+    "storage/test_file.py::test_a_file_that_takes_its_place",
+    "storage/test_file.py::test_a_file_that_was_not_closed",
+    "storage/test_file.py::test_another_process_is_refused",
+    "storage/test_storage.py::test_what_was_saved",
+    "test_accounts.py::test_certificate_authorities",
     "test_clock.py",
+    "test_conftest.py::test_a_test_that_hangs",
+    "test_faults.py::test_every_code_is_counted",
+    "test_retries.py::test_after_years",
+    "vod/test_redaction.py::test_a_secret_is_hidden",
+    "vod/test_replies.py::test_any_body",
+    "web/test_connection.py::test_who_does_not_come_to_the_point",
+    "web/test_connection.py::test_who_is_slow_between",
 )
 # But one test of the real program is among those that say that it works here.
 NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll[table",)
@@ -63,6 +96,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)} (a Debian package)"))
         elif missing:
             item.add_marker(pytest.mark.usefixtures("missing_tool"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for a moment."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(wrapper=True)

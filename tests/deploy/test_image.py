@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from exporter import __version__
 from tests.deploy.containers import BASE, ROOT, TAG, CannotRunError, Engine, build, make_base
@@ -202,6 +200,10 @@ def test_it_holds_the_program_compiled_and_nothing_else(image: Engine) -> None:
 
 @in_containers
 def test_its_bill_of_materials_is_valid_and_names_what_is_in_it(image: Engine) -> None:
+    # To import them takes seconds, which every other test would wait for.
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     bill = image.run("--entrypoint=python", TAG, "-c", f"print(open({BILL!r}).read(), end='')")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
     told = json.loads(bill)

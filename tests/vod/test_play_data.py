@@ -370,18 +370,19 @@ def test_a_page_holds_no_more_rows_than_asked_for(rows: int, asked: int) -> None
 
 
 @pytest.mark.parametrize(
-    "content",
+    "made",
     [
-        body(*({"MediaId": f"{n:032x}"} for n in range(150_000))),
-        b'{"TotalCount":1,"QoeInfoList":[' + b",".join([b"{}"] * 1_000_000) + b"]}",
-        b'{"TotalCount":1,"QoeInfoList":[' + b",".join([b'{"Media\\u0049d":"1"}'] * 500_000) + b"]}",
-        raw('"VideoTitle":' + "[" + ",".join(["[]"] * 1_000_000) + "]"),
-        raw('"VideoTitle":"' + "x" * 8_000_000 + '"'),
-        b'{"TotalCount":1,"QoeInfoList":[],"x":"' + b"x" * 1_000_000 + b'"}',
+        lambda: body(*({"MediaId": f"{n:032x}"} for n in range(150_000))),
+        lambda: b'{"TotalCount":1,"QoeInfoList":[' + b",".join([b"{}"] * 1_000_000) + b"]}",
+        lambda: b'{"TotalCount":1,"QoeInfoList":[' + b",".join([b'{"Media\\u0049d":"1"}'] * 500_000) + b"]}",
+        lambda: raw('"VideoTitle":' + "[" + ",".join(["[]"] * 1_000_000) + "]"),
+        lambda: raw('"VideoTitle":"' + "x" * 8_000_000 + '"'),
+        lambda: b'{"TotalCount":1,"QoeInfoList":[],"x":"' + b"x" * 1_000_000 + b'"}',
     ],
     ids=["rows", "empty rows", "escaped names", "a title of lists", "a title", "no rows"],
 )
-def test_an_answer_of_legal_size_takes_little_memory(content: bytes) -> None:
+def test_an_answer_of_legal_size_takes_little_memory(made: Callable[[], bytes]) -> None:
+    content = made()
     tracemalloc.start()
     try:
         with contextlib.suppress(UpstreamError):
