@@ -163,6 +163,19 @@ def test_a_configuration_to_copy_is_valid(page: str, block: str) -> None:
     assert loads(block, file=page, environ=environment).queries
 
 
+@pytest.mark.parametrize("page", READMES)
+def test_check_config_prints_what_the_readme_shows(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (configuration,) = (block for name, block in configurations() if name == page)
+    (shown,) = (block for _, block in blocks(page) if "calls, steady day" in block)
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(configuration, encoding="utf-8")
+    key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "an-id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "a-secret"}
+    assert main(["check-config"], key) == 0
+    assert capsys.readouterr().out == shown
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/metrics.md"])
 def test_metrics_that_are_mentioned_exist(page: str) -> None:
     assert set(_METRIC.findall(read(page))) <= named("docs/metrics.md")
