@@ -1,4 +1,4 @@
-"""The pages say what the program does: links, flags, settings, metrics, modules and dependencies, in both languages."""
+"""The pages match the program: links, flags, settings, metrics, log lines, modules and dependencies."""
 
 from __future__ import annotations
 
@@ -14,55 +14,17 @@ import pytest
 from exporter.cli import COMMANDS, main
 from exporter.config.loader import loads
 from exporter.config.schema import schema_json
+from tests.markdown import PAGES, PAIRS, READMES, ROOT, anchors, blocks, links, named, names, prose, read, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT: Final = Path(__file__).parent.parent
-READMES: Final = ("README.md", "README.zh-CN.md")
-# What is hidden (.venv, .git) is not ours.
-PAGES: Final = sorted(
-    str(page.relative_to(ROOT))
-    for place in ROOT.iterdir()
-    if not place.name.startswith(".")
-    for page in (place.rglob("*.md") if place.is_dir() else [place])
-    if page.suffix == ".md"
-)
+COMMAND_LINE: Final = ("docs/cli.md", "docs/zh-CN/cli.md")
+CONFIGURATION: Final = ("docs/configuration.md", "docs/zh-CN/configuration.md")
 
-_FENCED: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_HEADING: Final = re.compile(r"^(#+) +(.+)$", re.MULTILINE)
-_CODE: Final = re.compile(r"`([^`\n]+)`")
 _FLAG_IN_HELP: Final = re.compile(r"^  (?:-\w, )?(--[\w.-]+)(?:.*\(default: ([^)]*)\))?", re.MULTILINE)
 _METRIC: Final = re.compile(r"\baliyun_vod_\w+")
-
-
-def read(page: str) -> str:
-    return (ROOT / page).read_text(encoding="utf-8")
-
-
-def prose(page: str) -> str:
-    """The page without what is between fences."""
-    return _FENCED.sub("", read(page))
-
-
-def anchors(page: str) -> set[str]:
-    """What GitHub makes of the headings of a page."""
-    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for _, text in _HEADING.findall(prose(page))}
-
-
-def rows(page: str) -> list[list[str]]:
-    """The rows of all tables of a page, as cells."""
-    return [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in prose(page).splitlines()
-        if line.startswith("|") and not line.startswith("|---")
-    ]
-
-
-def named(page: str) -> set[str]:
-    """What is called by name in the tables of a page: `like this`, in the first cell of a row."""
-    return {name for row in rows(page) for name in _CODE.findall(row[0])}
+_LOG_MESSAGE: Final = re.compile(r'^ts=\S+ level=\w+ msg=(?:"([^"]+)"|(\w+))', re.MULTILINE)
 
 
 def flags(command: str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
@@ -91,11 +53,6 @@ def schema() -> dict[str, Any]:
     return dict(settings(whole, whole["$defs"]))
 
 
-def code(block: str) -> list[str]:
-    """The lines of a block without comments, which are in the language of the page."""
-    return [re.sub(r"\s+#\s.*", "", line) for line in block.splitlines()]
-
-
 def requirement(text: str) -> str:
     return re.split(r"[^\w.-]", text)[0]
 
@@ -107,12 +64,12 @@ def wide_help(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_are_pages_to_check() -> None:
-    assert {*READMES, "CHANGELOG.md", "docs/metrics.md", "docs/design/README.md"} <= set(PAGES)
+    assert {*READMES, "CHANGELOG.md", "CONTRIBUTING.md", "docs/metrics.md", "docs/design/README.md"} <= set(PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_relative_link_leads_somewhere(page: str) -> None:
-    for link in _LINK.findall(prose(page)):
+    for link in links(page):
         if re.match(r"[a-z]+:", link):
             continue
         target, _, anchor = link.partition("#")
@@ -127,82 +84,127 @@ def test_every_fence_is_closed(page: str) -> None:
     assert "```" not in prose(page)
 
 
-def test_the_readmes_have_the_same_sections() -> None:
-    english, chinese = ([len(marks) for marks, _ in _HEADING.findall(prose(page))] for page in READMES)
-    assert english == chinese
-
-
-def test_the_readmes_have_the_same_code() -> None:
-    english, chinese = ([(kind, code(block)) for kind, block in _FENCED.findall(read(page))] for page in READMES)
-    assert english == chinese
-
-
-def test_the_readmes_have_the_same_tables_of_names() -> None:
-    english, chinese = ([_CODE.findall(row[0]) for row in rows(page)] for page in READMES)
-    assert english == chinese
-
-
-def test_the_readmes_mention_the_same_flags_settings_and_metrics() -> None:
-    english, chinese = (set(_CODE.findall(prose(page))) for page in READMES)
-    assert english == chinese
-
-
-def test_the_readmes_link_to_each_other() -> None:
-    english, chinese = READMES
-    assert chinese in _LINK.findall(read(english))
-    assert english in _LINK.findall(read(chinese))
+@pytest.mark.parametrize(("index", "folder"), [("docs/index.md", "docs"), ("docs/zh-CN/index.md", "docs/zh-CN")])
+def test_the_index_links_every_page_of_its_language(index: str, folder: str) -> None:
+    pages = {path.name for path in (ROOT / folder).glob("*.md")} - {"index.md"}
+    assert pages <= set(links(index))
 
 
 @pytest.mark.parametrize("page", READMES)
+def test_a_readme_is_read_in_five_minutes(page: str) -> None:
+    assert len(read(page).splitlines()) <= 200
+
+
+@pytest.mark.parametrize("page", COMMAND_LINE)
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_every_flag_is_in_the_table_with_its_default(
-    page: str, command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = {_CODE.findall(row[0])[0]: row for row in rows(page) if row[0].startswith("`--")}
-    found = flags(command, capsys)
+def test_every_flag_is_in_a_table_with_its_default(page: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    documented: dict[str, set[str]] = {}
+    for row in rows(page):
+        for name in names(row[0]):
+            documented.setdefault(name.partition("=")[0], set()).update(names(" ".join(row[1:])))
+    # Every command has --help; one sentence says so.
+    found = {flag: default for flag, default in flags(command, capsys).items() if flag != "--help"}
     assert found
     for flag, default in found.items():
-        assert flag in told, f"{page} does not tell of {flag}"
+        assert flag in documented, f"{page} does not describe {flag}"
         if default:
-            assert default in _CODE.findall(told[flag][2]), f"{page} gives another default of {flag} than {default}"
+            assert default in documented[flag], f"{page} gives another default of {flag} than {default}"
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_every_flag_in_the_table_is_a_flag(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", COMMAND_LINE)
+def test_every_flag_in_a_table_is_a_flag(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     known = {flag for command in ["", *COMMANDS] for flag in flags(command, capsys)}
-    assert {name for name in named(page) if name.startswith("--")} == known
+    assert {name.partition("=")[0] for name in named(page) if name.startswith("--")} <= known
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_every_command_is_in_the_table(page: str) -> None:
+@pytest.mark.parametrize("page", COMMAND_LINE)
+def test_every_command_is_in_a_table(page: str) -> None:
     assert set(COMMANDS) <= named(page)
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_every_setting_is_in_the_table_with_its_default(page: str) -> None:
-    told = {_CODE.findall(row[0])[0]: row for row in rows(page) if row[0].startswith("`")}
+@pytest.mark.parametrize("page", CONFIGURATION)
+def test_every_setting_is_in_a_table_with_its_default(page: str) -> None:
+    documented = {names(row[0])[0]: row for row in rows(page) if row[0].startswith("`")}
     known = schema()
     for path, default in known.items():
-        assert path in told, f"{page} does not tell of {path}"
+        assert path in documented, f"{page} does not describe {path}"
         # What is made of further settings has their defaults.
         if default is not None and not isinstance(default, dict):
             shown = default if isinstance(default, str) else json.dumps(default)
             if not shown.startswith('[{"'):
-                assert shown in _CODE.findall(told[path][1]), f"{page} gives another default of {path} than {shown}"
-    assert {name for name in told if "[]" in name} <= known.keys(), f"{page} tells of settings there are not"
+                assert shown in names(documented[path][1]), f"{page} gives another default of {path} than {shown}"
+    assert {name for name in documented if "[]" in name} <= known.keys(), f"{page} describes settings there are not"
+
+
+@pytest.mark.parametrize("page", CONFIGURATION)
+def test_the_calls_of_a_steady_day_are_those_that_were_counted(page: str) -> None:
+    counted = {row[0].partition(":")[0]: row[1] for row in rows("docs/design/calls.md") if len(row) == 2}
+    (line,) = (line for line in prose(page).splitlines() if counted["naive"] in line)
+    assert re.findall(r"\d[\d,]*\d", line)[:2] == [counted["made"], counted["naive"]]
+
+
+def test_there_are_configurations_to_copy() -> None:
+    assert {page for page, _ in configurations()} >= {page for pair in PAIRS[:1] for page in pair}
+
+
+def configurations() -> list[tuple[str, str]]:
+    """Whole configuration files on the pages, each with its page."""
+    return [
+        (page, block)
+        for page in PAGES
+        for kind, block in blocks(page)
+        if kind == "yaml" and re.search(r"^queries:", block, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(("page", "block"), configurations())
+def test_a_configuration_to_copy_is_valid(page: str, block: str) -> None:
+    environment = dict.fromkeys(re.findall(r"\$\{(\w+)", block), "value")
+    assert loads(block, file=page, environ=environment).queries
 
 
 @pytest.mark.parametrize("page", READMES)
-def test_the_configuration_to_copy_is_valid(page: str) -> None:
-    copied = [block for kind, block in _FENCED.findall(read(page)) if kind == "yaml" and "queries:" in block]
-    assert copied
-    for block in copied:
-        assert loads(block, file=page, environ={}).queries
+def test_check_config_prints_what_the_readme_shows(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (configuration,) = (block for name, block in configurations() if name == page)
+    (shown,) = (block for _, block in blocks(page) if "calls, steady day" in block)
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(configuration, encoding="utf-8")
+    key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "an-id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "a-secret"}
+    assert main(["check-config"], key) == 0
+    assert capsys.readouterr().out == shown
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/metrics.md"])
 def test_metrics_that_are_mentioned_exist(page: str) -> None:
     assert set(_METRIC.findall(read(page))) <= named("docs/metrics.md")
+
+
+@pytest.mark.parametrize("page", ["docs/troubleshooting.md", "docs/zh-CN/troubleshooting.md"])
+def test_log_lines_that_are_shown_are_ones_the_program_writes(page: str) -> None:
+    source = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "exporter").rglob("*.py"))
+    shown = {quoted or plain for quoted, plain in _LOG_MESSAGE.findall(read(page))}
+    assert len(shown) == 3
+    assert {message for message in shown if f'"{message}"' not in source} == set()
+
+
+def test_every_path_named_for_contributors_exists() -> None:
+    paths = {
+        name
+        for name in names(prose("CONTRIBUTING.md"))
+        if re.match(r"(exporter|tests|deploy|requirements|docs)/", name)
+    }
+    assert len(paths) > 10
+    assert {path for path in paths if not (ROOT / path).exists() and "X.md" not in path} == set()
+
+
+def test_every_make_target_that_is_mentioned_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    for page in (*READMES, "CONTRIBUTING.md"):
+        mentioned = re.findall(r"(?:^|`)make ([a-z-]+)((?: [a-z-]+)*)", read(page), re.MULTILINE)
+        assert mentioned
+        assert {target for first, more in mentioned for target in (first, *more.split())} <= targets, page
 
 
 def test_every_dependency_says_why_it_is_there() -> None:
@@ -216,10 +218,3 @@ def test_every_module_has_its_place_on_the_map() -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "exporter").rglob("*.py")}
     modules = {path for path in modules if not Path(path).name.startswith("__")}
     assert named("docs/design/modules.md") == modules
-
-
-@pytest.mark.parametrize("page", READMES)
-def test_what_a_steady_day_takes_is_what_was_counted(page: str) -> None:
-    counted = {row[0].partition(":")[0]: row[1] for row in rows("docs/design/calls.md") if len(row) == 2}
-    (told,) = (line for line in prose(page).splitlines() if counted["naive"] in line)
-    assert re.findall(r"\d[\d,]*\d", told)[:2] == [counted["made"], counted["naive"]]
