@@ -30,9 +30,9 @@ VARIABLES: Final = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET": "AccessKey of accounts without credentials",
     "ALIBABA_CLOUD_SECURITY_TOKEN": "STS token of that AccessKey, if it is temporary",
     "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "proxy for requests to the API; lower case is read first",
-    "SSL_CERT_FILE, SSL_CERT_DIR": "CAs to trust instead of the built-in ones: a PEM file, an OpenSSL directory",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "CAs to trust instead of the built-in ones: a PEM file, or a directory by hash",
     "any name in ${...} of the configuration": "replaced by its value",
-    "other ALIBABA_CLOUD_...": "used by roles and profiles, see docs/credentials.md",
+    "other ALIBABA_CLOUD_...": "used by roles and profiles",
 }
 STATUSES: Final = {
     "0": "success; serve, simulate, demo: stopped by SIGTERM or SIGINT",
