@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UV     := $(VENV)/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench faults fuzz soak mutants audit sbom chart dashboards calls lock clean
+.PHONY: help demo test test-all lint format bench faults fuzz soak mutants audit sbom chart dashboards calls docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ dashboards: $(VENV)/.dev ## write the dashboards that deploy/grafana/builder des
 
 calls: $(VENV)/.dev ## count calls on the simulator into docs/design/calls.md
 	$(BIN)/python -m tests.bench.calls
+
+docs: $(VENV)/.dev ## the tables of settings and flags in docs/ and docs/zh-CN/ from the code
+	$(BIN)/python -m tests.docs_pages
 
 # A virtual environment is made once, then follows its lock.
 $(VENV)/bin/python:

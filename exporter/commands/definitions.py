@@ -68,36 +68,38 @@ def _check_config(parser: Parser) -> None:
     parser.add_argument(
         "--syntax-only",
         action="store_true",
-        help="check the files alone, as where the keys are not, and not whether serve would start here",
+        help="check only the files, not whether serve would start here; for CI, which has no keys",
     )
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the file, for editors")
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON schema of the configuration file, for editors"
+    )
 
 
 def _check_healthy(parser: Parser) -> None:
     add = parser.add_argument
-    where = "where the exporter listens, with its --web.route-prefix"
+    where = "base URL of the exporter: https:// if it serves TLS, with the path of its --web.route-prefix"
     add("--url", type=_url, default=f"http://127.0.0.1:{flags.EXPORTER_PORT}", help=where)
     add(
         "--timeout",
         type=_timeout,
         default="4",
         metavar="SECONDS",
-        help="how long to wait for the connection, and then for the answer",
+        help="timeout of the connection, and then of the response, at most 3600",
     )
-    add("--tls.ca-file", dest="ca_file", type=Path, metavar="FILE", help="who may have signed its certificate (PEM)")
-    add("--tls.cert-file", dest="cert_file", type=Path, metavar="FILE", help="our certificate, where it asks for one")
-    add("--tls.key-file", dest="key_file", type=Path, metavar="FILE", help="the key of our certificate")
+    add("--tls.ca-file", dest="ca_file", type=Path, metavar="FILE", help="CAs to trust instead of the system's (PEM)")
+    add("--tls.cert-file", dest="cert_file", type=Path, metavar="FILE", help="client certificate, if required (PEM)")
+    add("--tls.key-file", dest="key_file", type=Path, metavar="FILE", help="key of the client certificate (PEM)")
     add(
         "--tls.insecure-skip-verify",
         dest="insecure",
         action="store_true",
-        help="take any certificate: right for a self-signed one on loopback, where nothing secret is sent",
+        help="accept any certificate; only for a self-signed one on loopback, where nothing secret is sent",
     )
 
 
 def _fetch(parser: Parser) -> None:
     flags.config_file(parser)
-    parser.add_argument("--output", choices=("table", "json", "prom"), default="table", help="how to print it")
+    parser.add_argument("--output", choices=("table", "json", "prom"), default="table", help="output format")
 
 
 def _backfill(parser: Parser) -> None:
@@ -107,23 +109,23 @@ def _backfill(parser: Parser) -> None:
         type=_days,
         default=OLDEST_DAYS_AGO,
         metavar="N",
-        help=f"how many days back from today, up to the {OLDEST_DAYS_AGO} that the service answers for",
+        help=f"number of past days to write, 1 to {OLDEST_DAYS_AGO}: the API has no older ones",
     )
     parser.add_argument(
         "--step",
         type=_step,
         default="5m",
         metavar="DURATION",
-        help="time between two samples of a series, 15s to 1d; Prometheus looks back 5m, so longer steps leave gaps",
+        help="interval between the samples of a series, 15s to 1d; above 5m, Prometheus' lookback, graphs have gaps",
     )
     parser.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="FILE",
-        help="where to write, - is standard output; the file appears when it is complete",
+        help="output file, which appears when it is complete; - is standard output",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output file")
     parser.add_argument(
         "--label",
         dest="labels",
@@ -131,7 +133,7 @@ def _backfill(parser: Parser) -> None:
         type=_label,
         default=[],
         metavar="NAME=VALUE",
-        help="a label for every series, as in job=vod, so that what Prometheus scrapes goes on in them; repeatable",
+        help="label for every series, such as job=vod, so that scraped samples continue the same series; repeatable",
     )
     flags.storage_path(parser)
 
@@ -139,12 +141,25 @@ def _backfill(parser: Parser) -> None:
 def _simulate(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
     add, checked = parser.add_argument, flags.checked
-    add("--seed", type=flags.counted, default=0, help="which made-up account; the same seed gives the same numbers")
-    add("--media", type=flags.counted, default=120, metavar="N", help="how many media the account has")
-    add("--collapse", type=_days_ago, metavar="DAYS_AGO", help="one media loses its plays from that day on")
-    add("--fail", action="append", default=[], metavar="CODE:RATE", help="share of requests that fail with a code")
-    add("--rate", type=float, default="0", metavar="PER_SECOND", help="throttle above so many requests; 0 is never")
-    add("--wait-header", choices=get_args(WaitHeader), default="x-acs-retry-after", help="how it names the wait then")
+    add("--seed", type=flags.counted, default=0, help="seed of the simulated data; the same seed gives the same data")
+    add("--media", type=flags.counted, default=120, metavar="N", help="number of media in the simulated account")
+    add(
+        "--collapse", type=_days_ago, metavar="DAYS_AGO", help="since when one media has lost nearly all plays, 0 to 30"
+    )
+    add(
+        "--fail",
+        action="append",
+        default=[],
+        metavar="CODE:RATE",
+        help="share of requests that fail with an error code, 0 to 1; an unknown code lists all; repeatable",
+    )
+    add("--rate", type=float, default="0", metavar="PER_SECOND", help="throttle above this request rate; 0: never")
+    add(
+        "--wait-header",
+        choices=get_args(WaitHeader),
+        default="x-acs-retry-after",
+        help="response header that names the wait when throttled",
+    )
     add(
         "--latency",
         type=checked(durations.parse),
@@ -153,16 +168,24 @@ def _simulate(parser: Parser) -> None:
         help="delay before each response",
     )
     add("--access-key-id", default=SIMULATOR_ACCESS_KEY_ID, help="accepted AccessKey ID")
-    add("--access-key-secret", default=SIMULATOR_ACCESS_KEY_SECRET, help="what requests are signed with")
-    add("--security-token", help="the token that every request must carry")
-    add("--admin", action="store_true", help="serve /_admin/, where tests change all this and read what was asked")
+    add(
+        "--access-key-secret",
+        default=SIMULATOR_ACCESS_KEY_SECRET,
+        help="AccessKey secret that requests must be signed with",
+    )
+    add("--security-token", help="security token that requests must carry")
+    add(
+        "--admin",
+        action="store_true",
+        help="serve /_admin/ (no password), where tests change these conditions and read the requests",
+    )
 
 
 def _demo(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.EXPORTER_PORT}")
     flags.telemetry_path(parser)
     parser.add_argument(
-        "--media", type=flags.counted, default=120, metavar="N", help="how many media the made-up account has"
+        "--media", type=flags.counted, default=120, metavar="N", help="number of media in the simulated account"
     )
 
 
@@ -231,40 +254,42 @@ DEFINITIONS: Final = {
     for command in (
         Command(
             "serve",
-            "The daemon, also without any command: polls the configured queries, serves their numbers to Prometheus.",
+            "Run the exporter (the default command): poll the configured queries and serve their data to Prometheus.",
             _serve,
         ),
         Command(
             "check-config",
-            "Validate the configuration, then print what it costs: slices, API calls and series per query.",
+            "Check whether serve would start with this configuration; print slices, API calls and series per query.",
             _check_config,
             logs=False,
         ),
         Command(
             "check-healthy",
-            "Ask a running exporter whether it is healthy, as the health check of the image does: 0 or 1, and why.",
+            "Check whether a running exporter is healthy; the health check of the image.",
             _check_healthy,
             logs=False,
         ),
         Command(
             "fetch",
-            "One poll of every query now, printed as a table, as JSON or as Prometheus would see it.",
+            "Poll every query once, now, and print the result as a table, JSON or Prometheus text.",
             _fetch,
             log_level="warn",
             draws=True,
         ),
         Command(
             "backfill",
-            "Write past days as an OpenMetrics file, of which promtool makes blocks that Prometheus serves.",
+            "Write past days to an OpenMetrics file, from which promtool creates blocks for Prometheus.",
             _backfill,
             log_level="warn",
             draws=True,
         ),
         Command(
             "simulate",
-            "Only the simulated API: a made-up account behind the real protocol, for demos and tests.",
+            "Run only the simulated API: a made-up account behind the real protocol, for demos and tests.",
             _simulate,
         ),
-        Command("demo", "Simulator and exporter on loopback with a ready configuration; prints what to open.", _demo),
+        Command(
+            "demo", "Run simulator and exporter on loopback with a ready configuration; print what to open.", _demo
+        ),
     )
 }

@@ -39,10 +39,10 @@ def log(parser: Parser, level: str) -> None:
         type=_level,
         choices=LOG_LEVELS,
         default=level,
-        help="log lines of this level and above",
+        help="minimum level of log lines",
     )
     parser.add_argument(
-        "--log.format", dest="log_format", choices=LOG_FORMATS, default="logfmt", help="format of a log line"
+        "--log.format", dest="log_format", choices=LOG_FORMATS, default="logfmt", help="format of log lines"
     )
 
 
@@ -54,7 +54,7 @@ def config_file(parser: Parser) -> None:
         type=Path,
         default=Path("config.yaml"),
         metavar="FILE",
-        help="configuration (YAML)",
+        help="configuration file (YAML)",
     )
 
 
@@ -67,7 +67,7 @@ def listen_address(parser: Parser, default: str, flag: str = "--web.listen-addre
         type=checked(_address),
         default=[default],
         metavar="HOST:PORT",
-        help="where to listen, as in :9985, 127.0.0.1:0 (a free port, logged) or [::1]:9985; repeatable",
+        help="address to listen on: :9985, 127.0.0.1:0 (any free port, logged) or [::1]:9985; repeatable",
     )
 
 
@@ -77,7 +77,7 @@ def systemd_socket(parser: Parser) -> None:
         "--web.systemd-socket",
         dest="systemd_socket",
         action="store_true",
-        help="listen on the sockets that systemd passes (a .socket unit), and not on --web.listen-address",
+        help="listen on the sockets passed by systemd (.socket unit) instead of --web.listen-address",
     )
 
 
@@ -87,7 +87,7 @@ def auto_reload(parser: Parser) -> None:
         "--config.enable-auto-reload",
         dest="auto_reload",
         action="store_true",
-        help="read the configuration again whenever its file holds something else",
+        help="reload the configuration when the content of its file changes",
     )
     parser.add_argument(
         "--config.auto-reload-interval",
@@ -95,7 +95,7 @@ def auto_reload(parser: Parser) -> None:
         type=_interval,
         default="30s",
         metavar="DURATION",
-        help="how often to look at the file then, from 1s",
+        help="how often to check the file for --config.enable-auto-reload, at least 1s",
     )
 
 
@@ -107,7 +107,7 @@ def storage_path(parser: Parser) -> None:
         type=lambda text: Path(text) if text else None,
         default=None,
         metavar="FILE",
-        help="SQLite file that keeps what is known over a restart; empty: memory only",
+        help="SQLite file that keeps the data over restarts; empty: memory only",
     )
 
 
@@ -119,7 +119,7 @@ def telemetry_path(parser: Parser) -> None:
         type=_path,
         default="/metrics",
         metavar="PATH",
-        help="where the metrics are",
+        help="path of the metrics",
     )
 
 
@@ -131,7 +131,7 @@ def external_url(parser: Parser) -> None:
         type=_external_url,
         default="",
         metavar="URL",
-        help="where a reverse proxy shows the exporter, as in https://monitoring.example.com/vod",
+        help="URL under which a reverse proxy serves the exporter, such as https://monitoring.example.com/vod",
     )
     parser.add_argument(
         "--web.route-prefix",
@@ -139,7 +139,7 @@ def external_url(parser: Parser) -> None:
         type=_route_prefix,
         default=None,
         metavar="PATH",
-        help="what all paths begin with; the path of --web.external-url unless given: / where the proxy strips it",
+        help="prefix of all paths, such as /vod; / if the proxy strips it; else the path of --web.external-url",
     )
 
 
@@ -157,7 +157,7 @@ def web_config_file(parser: Parser) -> None:
         type=lambda text: Path(text) if text else None,
         default=None,
         metavar="FILE",
-        help="TLS, passwords and more for the web server, in the exporter-toolkit's format (YAML); empty: plain HTTP",
+        help="TLS, passwords, headers and rate limit, in the exporter-toolkit's format (YAML); empty: plain HTTP",
     )
 
 
@@ -167,17 +167,19 @@ def enable_lifecycle(parser: Parser) -> None:
         "--web.enable-lifecycle",
         dest="enable_lifecycle",
         action="store_true",
-        help="allow POST /-/reload, which reads the configuration again",
+        help="allow POST /-/reload to reload the configuration; SIGHUP always does so",
     )
 
 
 def shard(parser: Parser) -> None:
     """Add `--shard` and `--total-shards`; `the_shard` makes one of them."""
+    parser.add_argument("--shard", type=counted, default=0, metavar="N", help="index of this replica, counted from 0")
     parser.add_argument(
-        "--shard", type=counted, default=0, metavar="N", help="which of several replicas this is, counted from 0"
-    )
-    parser.add_argument(
-        "--total-shards", type=counted, default=1, metavar="N", help="how many replicas divide the polling, 1 to 1000"
+        "--total-shards",
+        type=counted,
+        default=1,
+        metavar="N",
+        help="number of replicas that share the polling, 1 to 1000",
     )
 
 

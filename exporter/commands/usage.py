@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 PROGRAM: Final = "aliyun-vod-exporter"
 _ABOUT: Final = "Prometheus exporter for the playback statistics of Alibaba Cloud ApsaraVideo VOD."
 _HELP: Final = frozenset({"-h", "--help"})
-_WORDS: Final = {"help": "Print this, or the flags of a command: help COMMAND.", "version": "Print the version."}
-_MORE_FLAGS: Final = {
-    "--version": "print version, revision, Python and platform",
-    "--completion-script-bash": "print what completes commands and flags in bash",
-    "--completion-script-zsh": "print what completes commands and flags in zsh",
+_WORDS: Final = {"help": "Print this help, or the flags of a command: help COMMAND.", "version": "Print the version."}
+GENERAL_FLAGS: Final = {
+    "--version": "print version, revision, Python version and platform",
+    "--completion-script-bash": "print the completion script for bash",
+    "--completion-script-zsh": "print the completion script for zsh",
     "--help-man": "print the manual page",
 }
-_VARIABLES: Final = {
-    "ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET": "the key of accounts without keys of their own",
-    "ALIBABA_CLOUD_SECURITY_TOKEN": "its STS token, if it is a temporary one",
-    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "the proxy to the service",
-    "SSL_CERT_FILE, SSL_CERT_DIR": "certificate authorities to trust instead of the system's",
-    "any name in ${...} of the configuration": "its value is put there",
+VARIABLES: Final = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET": "AccessKey of accounts without credentials",
+    "ALIBABA_CLOUD_SECURITY_TOKEN": "STS token of that AccessKey, if it is temporary",
+    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "proxy for requests to the API; lower case is read first",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "CAs to trust instead of the built-in ones: a PEM file, or a directory by hash",
+    "any name in ${...} of the configuration": "replaced by its value",
+    "other ALIBABA_CLOUD_...": "used by roles and profiles",
 }
-_STATUSES: Final = {
-    "0": "done; daemons: ended by SIGTERM or SIGINT",
-    "1": "cannot start, or not everything was answered",
-    "2": "bad flag or configuration",
-    "130, 143": "a command that runs once was ended by SIGINT, SIGTERM",
+STATUSES: Final = {
+    "0": "success; serve, simulate, demo: stopped by SIGTERM or SIGINT",
+    "1": "cannot start; fetch: a query failed; backfill: a day is missing; check-healthy: not healthy",
+    "2": "bad flag or configuration; check-config: serve would not start",
+    "130, 143": "fetch, backfill, check-config: interrupted by SIGINT, SIGTERM",
 }
 
 
@@ -68,7 +69,7 @@ class _Flags:
         default = action.default
         if action.required:
             action.help = f"{action.help} (required)"
-        elif default is not None and default is not False and default not in ([], argparse.SUPPRESS):
+        elif default is not None and default is not False and default not in ([], "", argparse.SUPPRESS):
             action.help = f"{action.help} (default: {', '.join(default) if isinstance(default, list) else default})"
         return action
 
@@ -83,7 +84,7 @@ def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namesp
         word = unknown[0]
         if word.startswith("-"):
             flag = word.partition("=")[0]
-            parser.error(f"unknown flag {flag}{_meant(flag, taken.names if named else [*taken.names, *_MORE_FLAGS])}")
+            parser.error(f"unknown flag {flag}{_meant(flag, taken.names if named else [*taken.names, *GENERAL_FLAGS])}")
         if named:
             parser.error(f"unexpected {word!r}, {command.name} takes flags only")
         _refuse_command(word)
@@ -92,7 +93,7 @@ def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namesp
 
 def asked_for(given: Sequence[str]) -> str:
     """The text that a command line asks for instead of running a command; empty when it asks for none."""
-    if given and given[0] in _MORE_FLAGS and len(given) == 1:
+    if given and given[0] in GENERAL_FLAGS and len(given) == 1:
         return {
             "--completion-script-bash": lambda: _completion_script("bash"),
             "--completion-script-zsh": lambda: _completion_script("zsh"),
@@ -139,8 +140,8 @@ def _help() -> str:
 
 
 def _general(group: Parser) -> None:
-    group.add_argument("-h", "--help", action="help", help="print this, or after a command its flags")
-    for flag, sentence in _MORE_FLAGS.items():
+    group.add_argument("-h", "--help", action="help", help="print this help, or the flags of a command")
+    for flag, sentence in GENERAL_FLAGS.items():
         group.add_argument(flag, action="store_true", help=sentence)
 
 
@@ -150,7 +151,7 @@ def _top() -> str:
 
 
 def _sections() -> str:
-    return "\n\n".join((_list("environment variables", _VARIABLES), _list("exit status", _STATUSES)))
+    return "\n\n".join((_list("environment variables", VARIABLES), _list("exit status", STATUSES)))
 
 
 def _list(title: str, entries: dict[str, str]) -> str:
@@ -185,7 +186,7 @@ def _completion_script(shell: str) -> str:
 def _manual_page() -> str:
     data = {"project_name": PROGRAM, "version": __version__, "description": _ABOUT.rstrip("."), "manual_title": PROGRAM}
     page = import_module("argparse_manpage.manpage").Manpage(_whole(), data)
-    for title, entries in (("environment", _VARIABLES), ("exit status", _STATUSES)):
+    for title, entries in (("environment", VARIABLES), ("exit status", STATUSES)):
         page.add_section(title, ">", "\n".join(f".TP\n.B {name}\n{text}" for name, text in entries.items()))
     return str(page)
 

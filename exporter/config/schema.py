@@ -146,71 +146,71 @@ _PROVIDERS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class CredentialSettings(Settings):
-    """How requests are signed: keys given here or in files, else what the provider finds."""
+    """Credentials that sign the requests: an AccessKey given here or in files, else one from the provider."""
 
     access_key_id: _Secret | None = Field(default=None, description="AccessKey ID.")
     access_key_id_file: _SecretFile | None = Field(
-        default=None, description="File that holds the AccessKey ID, read again when it changes."
+        default=None, description="File that contains the AccessKey ID; read again when it changes."
     )
     access_key_secret: _Secret | None = Field(default=None, description="AccessKey secret.")
     access_key_secret_file: _SecretFile | None = Field(
-        default=None, description="File that holds the AccessKey secret, read again when it changes."
+        default=None, description="File that contains the AccessKey secret; read again when it changes."
     )
     security_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
-        default=None, description="STS token of a temporary AccessKey; empty is none."
+        default=None, description="STS token of a temporary AccessKey; empty: none."
     )
     security_token_file: _SecretFile | None = Field(
-        default=None, description="File that holds the STS token, read again when it changes."
+        default=None, description="File that contains the STS token; read again when it changes."
     )
     provider: Literal["default", "env", "ecs_ram_role", "oidc_role_arn", "ram_role_arn", "profile"] = Field(
         default="default",
-        description="Where keys come from when none are given here: the environment, else Alibaba Cloud's default chain"
-        " (default); the environment alone (env); the RAM role of the ECS instance (ecs_ram_role); a role assumed with"
-        " an OIDC token (oidc_role_arn) or with a key given here or in the environment (ram_role_arn); a profile of the"
-        " Alibaba Cloud CLI (profile).",
+        description="Source of the credentials if none are given here: the environment, else Alibaba Cloud's default"
+        " chain (default); the environment only (env); the RAM role of the ECS instance (ecs_ram_role); a role assumed"
+        " with an OIDC token (oidc_role_arn) or with an AccessKey given here or in the environment (ram_role_arn); a"
+        " profile of the Alibaba Cloud CLI (profile).",
     )
     role_arn: RoleArn | None = Field(
-        default=None, description="The RAM role to assume; by default ALIBABA_CLOUD_ROLE_ARN of the environment."
+        default=None, description="ARN of the RAM role to assume; default: ALIBABA_CLOUD_ROLE_ARN."
     )
     role_session_name: SessionName | None = Field(
         default=None,
-        description="What audit logs call the session; by default ALIBABA_CLOUD_ROLE_SESSION_NAME of the environment,"
+        description="Name of the session in audit logs, 2 to 64 characters; default: ALIBABA_CLOUD_ROLE_SESSION_NAME,"
         " else aliyun-vod-exporter.",
     )
     session_duration: Annotated[float, Duration("15m", "12h")] = _duration(
-        "1h", "How long a token of the role is good for; at most the maximum session duration of the role."
+        "1h", "Lifetime of the role's token, 15m to 12h; at most the maximum session duration of the role."
     )
     sts_endpoint: Host | None = Field(
         default=None,
-        description="The host of STS; by default that of ALIBABA_CLOUD_STS_REGION in the environment (sts-vpc with"
+        description="Host of STS; default: that of ALIBABA_CLOUD_STS_REGION (inside the VPC with"
         " ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED=true), else sts.aliyuncs.com.",
     )
     external_id: Annotated[str, Spelt(r"^[!-~]{2,1224}$", "must be 2 to 1224 characters without spaces")] | None = (
-        Field(default=None, description="The external ID that the role of another company may demand.")
+        Field(default=None, description="External ID that a role of another company may require; 2 to 1224 characters.")
     )
     oidc_provider_arn: OidcProviderArn | None = Field(
         default=None,
-        description="The OIDC provider of the token; by default ALIBABA_CLOUD_OIDC_PROVIDER_ARN of the environment.",
+        description="ARN of the OIDC provider that issues the token; default: ALIBABA_CLOUD_OIDC_PROVIDER_ARN.",
     )
     oidc_token_file: _SecretFile | None = Field(
         default=None,
-        description="File that holds the OIDC token, read for every session; by default that of"
-        " ALIBABA_CLOUD_OIDC_TOKEN_FILE in the environment.",
+        description="File that contains the OIDC token; read for every session; default:"
+        " ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
     )
     role_name: Annotated[str, Spelt(r"^[A-Za-z0-9.-]{1,64}$", "must be the name of a RAM role, not its ARN")] | None = (
         Field(
             default=None,
-            description="The RAM role of the ECS instance; by default ALIBABA_CLOUD_ECS_METADATA of the environment,"
-            " else the metadata service is asked for its name.",
+            description="Name of the ECS instance's RAM role; default: ALIBABA_CLOUD_ECS_METADATA, else what the"
+            " metadata service answers.",
         )
     )
     profile_name: Name | None = Field(
         default=None,
-        description="A profile of the CLI; by default ALIBABA_CLOUD_PROFILE of the environment, else its current one.",
+        description="Profile of the CLI; default: ALIBABA_CLOUD_PROFILE, else the current profile.",
     )
     profile_file: _SecretFile | None = Field(
         default=None,
-        description="The file of the CLI's profiles; by default .aliyun/config.json in the home directory.",
+        description="Profile file of the CLI; default: ~/.aliyun/config.json.",
     )
 
     @classmethod
@@ -237,43 +237,52 @@ class CredentialSettings(Settings):
 
 
 class LimitSettings(Settings):
-    """How much an account may ask of the service, over all its queries."""
+    """Request limits of an account, over all its queries."""
 
     requests_per_second: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] = Field(
-        default=5.0, description="Attempts per second; the exporter slows down by itself when throttled."
+        default=5.0,
+        description="Requests per second, retries included; at least 0.001. Lowered while the service throttles.",
     )
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(default=4, description="Attempts under way at one time.")
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=4, description="Requests in flight at one time, 1 to 1000."
+    )
     calls_per_day: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Attempts per day of UTC+8, after which polling pauses until 00:00; 0 is unlimited."
+        default=0,
+        description="Requests per day (UTC+8), retries included; then polling pauses until 00:00. 0: unlimited.",
     )
 
 
 class AccountSettings(Settings):
-    """An Alibaba Cloud account and how to reach the service as it."""
+    """An Alibaba Cloud account and how to call the API with it."""
 
-    name: Name = Field(description="The `account` label.")
+    name: Name = Field(description="Value of the account label, 1 to 64 characters.")
     endpoint: Endpoint = Field(
         default=DEFAULT_ENDPOINT,
-        description="The service; inside a VPC http(s)://vod-vpc.cn-shanghai.aliyuncs.com.",
+        description="URL of the API, which only Shanghai serves, wherever the media are; inside a VPC of that region"
+        " https://vod-vpc.cn-shanghai.aliyuncs.com (http:// works too).",
     )
     credentials: CredentialSettings = Field(
-        default_factory=CredentialSettings, description="How requests are signed; by default as provider says."
+        default_factory=CredentialSettings, description="Credentials that sign the requests."
     )
-    timeout: Annotated[float, Duration("100ms", "10m")] = _duration("10s", "How long one attempt may take.")
-    limits: LimitSettings = Field(default_factory=LimitSettings, description="How much this account may ask.")
+    timeout: Annotated[float, Duration("100ms", "10m")] = _duration("10s", "Timeout of one attempt, 100ms to 10m.")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="Request limits of the account.")
 
 
 class MediaByIds(Settings):
-    """Media known by ID; one without plays is a zero."""
+    """Media listed by ID; without plays they are exported as 0."""
 
-    ids: Annotated[tuple[MediaId, ...], Listed(unique=True)] = Field(description="Media IDs.")
+    ids: Annotated[tuple[MediaId, ...], Listed(unique=True)] = Field(
+        description="Media IDs; media without plays are 0. At most one call per media and slice, and one more."
+    )
 
 
 class MediaTop(Settings):
-    """The media with the most of a measure."""
+    """The media that rank first by a measure."""
 
-    top: Annotated[int, Field(ge=1)] = Field(description="How many media.")
-    by: Annotated[Measure, OneOf(tuple(Measure))] = Field(default=Measure.PLAYS, description="The most of what.")
+    top: Annotated[int, Field(ge=1)] = Field(
+        description="Number of media, at least 1. One call per 100 media and slice."
+    )
+    by: Annotated[Measure, OneOf(tuple(Measure))] = Field(default=Measure.PLAYS, description="Measure to rank by.")
 
 
 def _media(given: object, info: ValidationInfo) -> object:
@@ -296,10 +305,10 @@ def _media(given: object, info: ValidationInfo) -> object:
 
 
 class DimensionLists(Settings):
-    """The product of the filters listed; a filter that is left out does not filter."""
+    """All combinations of the filters listed; a filter left out does not restrict."""
 
     terminal_type: Annotated[tuple[Annotated[str, OneOf(TERMINAL_TYPES)], ...], Listed()] | None = Field(
-        default=None, description="Native is the Android and iOS SDK."
+        default=None, description="Terminal types; Native is the Android and iOS SDK."
     )
     os: Annotated[tuple[Annotated[str, OneOf(OPERATING_SYSTEMS)], ...], Listed()] | None = Field(
         default=None, description="Operating systems."
@@ -315,21 +324,21 @@ class DimensionLists(Settings):
 
 
 class QuerySettings(Settings):
-    """A question that is asked again and again."""
+    """A query that is polled at an interval."""
 
-    name: Name = Field(description="Appears in metrics about the exporter and in logs, never on play metrics.")
-    account: Name | None = Field(default=None, description="An account's name; may be left out when there is one.")
-    every: Annotated[float, Duration("10s", "30d")] = _duration("15m", "How often it is asked.")
+    name: Name = Field(description="Name in logs and self-metrics, never on play metrics; 1 to 64 characters.")
+    account: Name | None = Field(default=None, description="Name of the account; required if there are several.")
+    every: Annotated[float, Duration("10s", "30d")] = _duration("15m", "Poll interval, 10s to 30d.")
     media: Annotated[MediaByIds | MediaTop | Literal["all"], BeforeValidator(_media)] = Field(
-        description="Which media: {ids: [...]}, {top: 100, by: plays}, or all."
+        description="Media to query: {ids: [...]}, {top: 100, by: plays} or all."
     )
     dimensions: Annotated[tuple[DimensionLists, ...], Listed(scalar=False)] = Field(
         default_factory=lambda: (DimensionLists(),),
         json_schema_extra={"default": [{}]},
-        description="Breakdowns: each entry is the product of its lists; {} is no filter.",
+        description="Breakdowns. Each entry stands for all combinations of its lists; {} is no filter, the total.",
     )
     days_ago: Annotated[tuple[Annotated[int, Field(ge=0, le=OLDEST_DAYS_AGO)], ...], Listed(unique=True)] = Field(
-        default=DEFAULT_DAYS_AGO, description="Days before today in UTC+8; 0 is today."
+        default=DEFAULT_DAYS_AGO, description="Days before today (UTC+8), 0 to 30; 0 is today."
     )
 
     def core_query(self, only_account: str) -> Query:
@@ -355,21 +364,21 @@ class QuerySettings(Settings):
 
 
 class SettleSettings(Settings):
-    """When a day is final and need not be asked for again."""
+    """When a day is settled: final, and not polled again."""
 
     after: Annotated[float, Duration("0", "30d")] = _duration(
-        "33h", "How long after its start (00:00 UTC+8) a day can be final: 33h is 09:00 of the next day."
+        "33h", "Time from the start of a day (00:00 UTC+8) until it may settle, 0 to 30d; 33h: 09:00 the next day."
     )
     unchanged: Annotated[int, Field(ge=1)] = Field(
-        default=2, description="How many polls in a row must then find it unchanged."
+        default=2, description="Number of polls in a row that must then find it unchanged, at least 1."
     )
 
 
 class StorageSettings(Settings):
-    """What is kept in the file of --storage.path."""
+    """What the file of --storage.path keeps."""
 
     retention: Annotated[float, Duration("31d", "3650d")] = _duration(
-        "400d", "How long a day is kept after it began; the last 30 days are what it serves."
+        "400d", "How long a day is kept, from its start, 31d to 3650d; only the last 30 days are published."
     )
 
 
@@ -378,18 +387,26 @@ class Config(Settings):
 
     accounts: Annotated[tuple[AccountSettings, ...], Listed(scalar=False)] = Field(
         default_factory=lambda: (AccountSettings(name=DEFAULT_ACCOUNT),),
-        description='Accounts to ask as; by default one named "default" with default credentials.',
+        description='Alibaba Cloud accounts; default: one named "default" with default credentials.',
     )
-    queries: Annotated[tuple[QuerySettings, ...], Listed(scalar=False)] = Field(description="What to ask.")
-    settle: SettleSettings = Field(default_factory=SettleSettings, description="When a day is final.")
+    queries: Annotated[tuple[QuerySettings, ...], Listed(scalar=False)] = Field(
+        description="What to poll, at least one query."
+    )
+    settle: SettleSettings = Field(
+        default_factory=SettleSettings, description="When a day is settled and not polled again."
+    )
     stale_after: Annotated[float, Duration("1s", "30d")] = _duration(
-        "2d", "What is not settled and was not refreshed for so long is no longer published."
+        "2d",
+        "Age at which data that is not settled is no longer published, 1s to 30d; must exceed the interval of each"
+        " query with days that cannot settle yet.",
     )
     series_limit: Annotated[int, Field(ge=1)] = Field(
-        default=200_000, description="The most media series published; the media with the most plays are kept."
+        default=200_000,
+        description="Maximum number of media series published, at least 1. The media with the most plays are kept, the"
+        " rest is counted and logged.",
     )
 
-    storage: StorageSettings = Field(default_factory=StorageSettings, description="What survives a restart.")
+    storage: StorageSettings = Field(default_factory=StorageSettings, description="Retention of the storage file.")
 
     def core_queries(self) -> tuple[Query, ...]:
         """What to ask, in the words of the core, in the order of the file."""

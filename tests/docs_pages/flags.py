@@ -1,0 +1,62 @@
+"""The commands and their flags, from what gives them to argparse."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.commands.definitions import DEFINITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REQUIRED: Final = "required"
+OFF: Final = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of a command: as in `--log.level` or `--shard=N`, its default as one writes it, its help and choices."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...]
+
+
+class _Recorder:
+    """Keeps the flags that a parser is given."""
+
+    def __init__(self) -> None:
+        self.actions: list[argparse.Action] = []
+        self._parser = argparse.ArgumentParser(add_help=False)
+
+    def add_argument(self, *flags: Any, **settings: Any) -> argparse.Action:
+        self.actions.append(self._parser.add_argument(*flags, **settings))
+        return self.actions[-1]
+
+
+def commands() -> Iterator[tuple[str, str, list[Flag]]]:
+    """Every command: its name, its sentence and its flags."""
+    for name, command in DEFINITIONS.items():
+        recorder = _Recorder()
+        command.flags(recorder)
+        yield name, command.sentence, [_flag(action) for action in recorder.actions]
+
+
+def _flag(action: argparse.Action) -> Flag:
+    (name,) = action.option_strings
+    takes_value = action.nargs != 0
+    value = f"={action.metavar or action.dest.upper()}" if takes_value and not action.choices else ""
+    return Flag(name + value, _default(action), action.help or "", tuple(action.choices or ()))
+
+
+def _default(action: argparse.Action) -> str:
+    if action.required:
+        return REQUIRED
+    if action.nargs == 0:
+        return OFF
+    if isinstance(action.default, list):
+        return ", ".join(action.default)
+    return "" if action.default is None else str(action.default)
