@@ -104,7 +104,7 @@ MEDIA_INFO: Final[Family[PublishedMedia]] = _family(
 SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
     _family(
         "aliyun_vod_slice_media",
-        "Number of media with plays in the slice (TotalCount), where a sweep told.",
+        "Media with plays in the slice (TotalCount); absent until a listing was read.",
         _SLICE,
         lambda published: published.total,
     ),
@@ -116,7 +116,7 @@ SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
     ),
     _family(
         "aliyun_vod_slice_settled",
-        "Whether the slice is final and will not be asked for again: 1 or 0.",
+        "Whether the slice is final and no longer polled: 1 or 0.",
         _SLICE,
         lambda published: int(published.settled),
     ),
@@ -130,7 +130,7 @@ SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
 
 PLAY_DATE: Final[Family[float]] = _family(
     "aliyun_vod_play_date_timestamp_seconds",
-    "Start of the play date that is days_ago days before today, 00:00 UTC+8, in seconds since 1970.",
+    "Start of the play date of this days_ago (00:00 UTC+8), in seconds since 1970.",
     ("days_ago",),
     lambda start: start,
 )
@@ -147,55 +147,55 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "aliyun_vod_api_requests_total",
         MetricType.COUNTER,
-        "Number of attempts sent to the API.",
+        "Number of requests sent to the API, retries included.",
         ("account",),
     ),
     Metric(
         "aliyun_vod_api_errors_total",
         MetricType.COUNTER,
-        "Number of attempts that failed, by the error code of the service and what it means.",
+        "Number of API requests that failed, by error code and kind of error.",
         ("account", "code", "kind"),
     ),
     Metric(
         "aliyun_vod_api_request_duration_seconds",
         MetricType.HISTOGRAM,
-        "Time an attempt took, in seconds.",
+        "Duration of API requests, in seconds.",
         ("account",),
     ),
     Metric(
         "aliyun_vod_api_retries_total",
         MetricType.COUNTER,
-        "Number of attempts that repeated a failed one.",
+        "Number of API requests that repeated a failed one.",
         ("account",),
     ),
     Metric(
         "aliyun_vod_api_rate_limit_requests_per_second",
         MetricType.GAUGE,
-        "Rate limit in force now, in requests per second.",
+        "Current rate limit, in requests per second; below the configured one after throttling.",
         ("account",),
     ),
     Metric(
         "aliyun_vod_api_calls_remaining_today",
         MetricType.GAUGE,
-        "Number of calls left of calls_per_day until 00:00 UTC+8.",
+        "Number of API calls left of calls_per_day until 00:00 UTC+8.",
         ("account",),
     ),
     Metric(
         "aliyun_vod_api_calls_saved_total",
         MetricType.COUNTER,
-        "Number of calls a naive poller would have made and this one did not, by reason.",
+        "Number of API calls avoided, compared with a poller that saves none, by reason.",
         ("account", "reason"),
     ),
     Metric(
         "aliyun_vod_api_invalid_values_total",
         MetricType.COUNTER,
-        "Number of values in responses that could not be used and were left out or cut, by field of the service.",
+        "Number of invalid values in API responses, which are omitted or truncated, by field.",
         ("account", "field"),
     ),
     Metric(
         "aliyun_vod_query_up",
         MetricType.GAUGE,
-        "Whether the last poll of the query got an answer for every slice: 1 or 0.",
+        "Whether the last poll of the query got a response for every slice: 1 or 0.",
         ("query",),
     ),
     Metric(
@@ -207,13 +207,13 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "aliyun_vod_query_poll_duration_seconds",
         MetricType.GAUGE,
-        "Time the last poll of the query took, in seconds.",
+        "Duration of the last poll of the query, in seconds.",
         ("query",),
     ),
     Metric(
         "aliyun_vod_query_last_success_timestamp_seconds",
         MetricType.GAUGE,
-        "Time the last successful poll of the query ended, in seconds since 1970.",
+        "End time of the last successful poll of the query, in seconds since 1970.",
         ("query",),
     ),
     Metric(
@@ -225,7 +225,7 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "aliyun_vod_query_unknown_media",
         MetricType.GAUGE,
-        "Number of media IDs of the query that no answer of the service has ever named: mistyped, or not played yet.",
+        "Number of media IDs listed in the query that no API response has ever contained: mistyped, or not played yet.",
         ("query",),
     ),
     Metric(
@@ -241,17 +241,17 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "aliyun_vod_exporter_storage_errors_total",
         MetricType.COUNTER,
-        "Number of times that storage could not be written; what is known is kept in memory.",
+        "Number of failed writes to storage; the data stays in memory and is written later.",
     ),
     Metric(
         "aliyun_vod_exporter_log_lines_dropped_total",
         MetricType.COUNTER,
-        "Number of log lines dropped because standard error was not read fast enough or could not be written.",
+        "Number of log lines dropped because standard error was read too slowly or could not be written.",
     ),
     Metric(
         "aliyun_vod_exporter_config_last_reload_successful",
         MetricType.GAUGE,
-        "Whether the last load of the configuration was successful: 1 or 0.",
+        "Whether the last load of the configuration succeeded: 1 or 0.",
     ),
     Metric(
         "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds",
@@ -261,7 +261,7 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         "aliyun_vod_exporter_build_info",
         MetricType.GAUGE,
-        "Always 1; the versions of the exporter and of Python are in its labels.",
+        "Always 1; the labels hold the versions of the exporter and of Python.",
         ("version", "python_version"),
     ),
 )

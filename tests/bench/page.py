@@ -19,25 +19,25 @@ _MARK: Final = "<!-- Written by `make bench`. What is changed here by hand is lo
 _INTRODUCTION: Final = """\
 # How fast
 
-Peers and the exporter in one run on one machine, in turns: what disturbs a round disturbs all of them. Each figure is
-the median of the rounds, beside it the least and the most of them. A ratio is the figure as a multiple of that of the
-row it names; only ratios mean something elsewhere. No test depends on any of this.
+Peers and the exporter run in turns, in one run on one machine, so that a disturbance affects all of them. Each figure
+is the median of the rounds, with the minimum and maximum beside it. A ratio divides the figure by the figure of the row
+that it names; only ratios are meaningful on other machines. No test depends on these figures.
 
 ```sh
 make bench                   # everything, and this page
 make bench ARGS="scrape"     # one part, on the terminal only: {parts}
 ```
 
-nginx and pushgateway are Debian's (`apt-get install nginx-light prometheus-pushgateway`); a row of what is not
-installed says so.
+nginx and pushgateway are the Debian packages (`apt-get install nginx-light prometheus-pushgateway`). If one is not
+installed, its row says so.
 """
 _MORE: Final = """\
 ## Measured elsewhere
 
-* `python -m tests.bench.sizing`: memory, processor and disk by the number of series, the table of
+* `python -m tests.bench.sizing`: memory, CPU time and disk space by number of series, the table of
   [operations.md](operations.md#sizing).
-* `python -m tests.bench.slow_clients`: scrapes beside a thousand clients that are slow.
-* `make calls`: how many calls polls take, [calls.md](design/calls.md).
+* `python -m tests.bench.slow_clients`: scrapes with a thousand slow clients connected.
+* `make calls`: number of API calls that polls make, [calls.md](design/calls.md).
 """
 
 
@@ -60,7 +60,7 @@ def goals(sections: Iterable[Section]) -> Section:
     """The rows that have a goal, each with the title it stands under."""
     return Section(
         "Goals",
-        "What a change is held against; the sections below say how each figure was measured.",
+        "The goals for every change; the sections below say how each figure was measured.",
         tuple(
             replace(row, name=f"{section.title}: {row.name}", note="")
             for section in sections

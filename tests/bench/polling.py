@@ -85,9 +85,9 @@ def cpu(rounds: int = ROUNDS) -> Section:
     goal = Goal(1.0)
     return Section(
         f"CPU for each page of {PAGE_SIZE} rows, over TLS",
-        f"{PAGES} pages from a process of its own, no latency, {rounds} rounds in turns, medians. The SDK signs, asks "
-        "and decodes; ours also keeps to its limits, counts, learns, renders, compresses and publishes. A poll finds "
-        "all numbers changed; the first meets every title for the first time.",
+        f"{PAGES} pages from a separate process, no latency, {rounds} rounds in turns, medians. The SDK signs, sends "
+        "and decodes; ours also applies its limits, counts, merges, renders, compresses and publishes. In each poll "
+        "all numbers have changed; in the first poll all titles are new.",
         (
             first,
             *(
@@ -121,12 +121,12 @@ def wall(rounds: int = ROUNDS) -> Section:
         rows.append(row(name, "s", seconds, against=against, goal=goal if name.startswith("ours") else None))
     published = [took.published for took in told[f"ours, {slots}"]]
     rows.append(row(f"ours, {slots}, to published bytes", "s", published, against=ideal))
-    rows.append(row("ours: the longest that the loop was blocked", "ms", lags, goal=Goal(50.0)))
+    rows.append(row("ours: longest blocking of the event loop", "ms", lags, goal=Goal(50.0)))
     return Section(
         f"A poll of {PAGES} pages at {LATENCY * 1e3:.0f} ms of latency, over TLS",
-        f"One slice, {rounds} rounds in turns, medians; ours until all is learnt, which is what "
-        "`aliyun_vod_query_poll_duration_seconds` says. Each call of the SDK's asynchronous client makes a TLS context "
-        "of its own.",
+        f"One slice, {rounds} rounds in turns, medians. Ours is measured until all data is merged, as in "
+        "`aliyun_vod_query_poll_duration_seconds`. The SDK's asynchronous client makes a new TLS context for each "
+        "call.",
         tuple(rows),
     )
 

@@ -63,11 +63,11 @@ class Daemon:
         waited(until, what)
         late = beats(self.beats, since, time.monotonic())
         note = (
-            f"in {time.monotonic() - since:.1f} s, {cpu_seconds(self.process) - used:.1f} s of the processor;"
-            f" with waiting for one {max((each.seconds for each in late), default=0.0) * 1e3:.0f} ms"
+            f"in {time.monotonic() - since:.1f} s, {cpu_seconds(self.process) - used:.1f} s of CPU time;"
+            f" with waiting for a core {max((each.seconds for each in late), default=0.0) * 1e3:.0f} ms"
         )
         own = max((each.own for each in late), default=0.0) * 1e3
-        self.rows.append(Row(f"event loop held up at most: {what}", own, "ms", goal=BLOCKED, note=note))
+        self.rows.append(Row(f"longest blocking of the event loop: {what}", own, "ms", goal=BLOCKED, note=note))
 
     def series(self) -> int:
         """How many media series are published."""
@@ -106,9 +106,9 @@ def section(media: int = MEDIA) -> Section:
         rows = measured(Path(folder), media)
     return Section(
         "1,000,000 series in one process",
-        f"The daemon with storage polls {media:,} media over days and dimensions from the simulator; memory is the"
-        " kernel's figure for the whole process, payloads included; the heart of its event loop beats every 5 ms, and"
-        " the latest beat counts.",
+        f"The daemon with storage polls {media:,} media over days and dimensions from the simulator. Memory is the"
+        " kernel's figure for the whole process, payloads included. A heartbeat in the event loop is due every 5 ms,"
+        " and the largest delay counts.",
         tuple(rows),
     )
 

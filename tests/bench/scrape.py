@@ -30,13 +30,13 @@ FEW_SCRAPES: Final = 2  # of those that take a second
 MANY_SCRAPES: Final = 480
 
 _ONE: Final = """\
-{series:,} series, {size:,} bytes of gzip; pushgateway adds two labels of its own to each. Each server is a
-process of its own, and so is the client, which sends a scrape when it has read the answer before. nginx has
-one worker and the very bytes ours answered. The median of {scrapes} scrapes a round, of prometheus-client
-and pushgateway of {few}; {rounds} rounds."""
+{series:,} series, {size:,} bytes of gzip; pushgateway adds two labels to each series. Each server is a separate
+process, and so is the client, which sends the next scrape after it has read the previous response. nginx has
+one worker and serves the same bytes as the exporter. The median of {scrapes} scrapes a round (prometheus-client
+and pushgateway: {few}); {rounds} rounds."""
 _MANY: Final = """\
-The same with {connections} connections at once, {scrapes} scrapes a round. The client used {busy:.0%} of a core at
-most: near 100 % it would be the client that is measured."""
+The same with {connections} concurrent connections, {scrapes} scrapes a round. The client used at most {busy:.0%} of a
+core: near 100 %, the client would be the bottleneck."""
 # Our own metrics change from scrape to scrape, by a few bytes.
 _SAME_SIZE: Final = 0.01
 

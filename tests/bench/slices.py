@@ -25,8 +25,8 @@ RULES: Final = Rules(
 )
 
 _HOW: Final = """\
-{slices} slices of {media} media: {series:,} series, compressed as well. From what is known to what a scrape
-is answered with, in {rounds} rounds: everything, as if nothing had been rendered before, and then with new
+{slices} slices of {media} media: {series:,} series, compressed as well. The time from a new snapshot to the
+finished response, in {rounds} rounds: for everything, as if nothing had been rendered before, and then for new
 numbers in one slice."""
 
 

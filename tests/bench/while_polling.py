@@ -33,11 +33,11 @@ _POLLED: Final = re.compile(r"^ts=(\S+) .*msg=polled .*seconds=([\d.]+)$", re.MU
 _ROWS: Final = re.compile(r"^aliyun_vod_slice_media\{.*\} (\d+)$", re.MULTILINE)
 
 _HOW: Final = """\
-A query for all media of today in ten combinations of dimensions: {rows:,} rows, new ones at each poll;
-{series:,} series. It is polled every ten seconds from the simulator, which takes {latency} ms to answer and
-has to share the cores; a poll took {seconds:.1f} s. Scraped twenty times a second over one connection. The
-median of the scrapes in each of {polls} polls, and in the pauses after them; then the slowest of each poll
-and its pause: when what was learnt is rendered, scrapes wait for it."""
+A query for all media of today in ten combinations of dimensions: {rows:,} rows, all new at each poll;
+{series:,} series. The simulator, which shares the cores, is polled every ten seconds and responds after {latency} ms;
+a poll took {seconds:.1f} s. One connection scrapes twenty times a second. The rows are the median of the scrapes
+during each of {polls} polls, the median in the pauses after them, and the slowest scrape of each poll and its
+pause: scrapes wait while new data is rendered."""
 
 
 @dataclass(frozen=True, slots=True)

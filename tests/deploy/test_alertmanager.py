@@ -148,7 +148,7 @@ def test_the_runbook_of_what_silences_the_drops_of_an_account_says_so() -> None:
     }
     assert silencing == {"AliyunVodExporterDown", "AliyunVodDayNotReady"}
     for name in silencing:
-        assert re.search(r"Alertmanager\s+tells\s+nobody\s+of\s", sections[name]), name
+        assert re.search(r"Alertmanager\s+sends\s+no\s+notifications\s+about\s", sections[name]), name
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ aliyun_vod_slice_updated_timestamp_seconds{{{SLICE},days_ago="1"}} 1711155600.0 
 aliyun_vod_slice_updated_timestamp_seconds{{{SLICE},days_ago="1"}} 1711155600.0 1711198800
 aliyun_vod_slice_updated_timestamp_seconds{{{SLICE},days_ago="2"}} 1711069200.0 1711155600
 aliyun_vod_slice_updated_timestamp_seconds{{{SLICE},days_ago="2"}} 1711069200.0 1711198800
-# HELP aliyun_vod_slice_settled Whether the slice is final and will not be asked for again: 1 or 0.
+# HELP aliyun_vod_slice_settled Whether the slice is final and no longer polled: 1 or 0.
 # TYPE aliyun_vod_slice_settled gauge
 aliyun_vod_slice_settled{{{SLICE},days_ago="1"}} 1 1711069200
 aliyun_vod_slice_settled{{{SLICE},days_ago="1"}} 1 1711112400
@@ -105,7 +105,7 @@ aliyun_vod_slice_ready{{{SLICE},days_ago="1"}} 1 1711155600
 aliyun_vod_slice_ready{{{SLICE},days_ago="1"}} 1 1711198800
 aliyun_vod_slice_ready{{{SLICE},days_ago="2"}} 1 1711155600
 aliyun_vod_slice_ready{{{SLICE},days_ago="2"}} 1 1711198800
-# HELP aliyun_vod_play_date_timestamp_seconds Start of the play date that is days_ago days before today, 00:00 UTC+8, in seconds since 1970.
+# HELP aliyun_vod_play_date_timestamp_seconds Start of the play date of this days_ago (00:00 UTC+8), in seconds since 1970.
 # TYPE aliyun_vod_play_date_timestamp_seconds gauge
 aliyun_vod_play_date_timestamp_seconds{{days_ago="1"}} 1710950400.0 1711069200
 aliyun_vod_play_date_timestamp_seconds{{days_ago="1"}} 1710950400.0 1711112400

@@ -33,19 +33,19 @@ aliyun_vod_media_duration_seconds{account="main",media_id="9ae2af636ca6c10412f44
 # HELP aliyun_vod_media_info Always 1; the newest title of the media is in its label (VideoTitle).
 # TYPE aliyun_vod_media_info gauge
 aliyun_vod_media_info{account="main",media_id="9ae2af636ca6c10412f44891fc000000",title="阿里云VOD视频标题"} 1
-# HELP aliyun_vod_slice_media Number of media with plays in the slice (TotalCount), where a sweep told.
+# HELP aliyun_vod_slice_media Media with plays in the slice (TotalCount); absent until a listing was read.
 # TYPE aliyun_vod_slice_media gauge
 aliyun_vod_slice_media{account="main",terminal_type="all",os="all",region="all",days_ago="1"} 1
 # HELP aliyun_vod_slice_updated_timestamp_seconds Time of the last successful poll of the slice, in seconds since 1970.
 # TYPE aliyun_vod_slice_updated_timestamp_seconds gauge
 aliyun_vod_slice_updated_timestamp_seconds{account="main",terminal_type="all",os="all",region="all",days_ago="1"} 1711100000.5
-# HELP aliyun_vod_slice_settled Whether the slice is final and will not be asked for again: 1 or 0.
+# HELP aliyun_vod_slice_settled Whether the slice is final and no longer polled: 1 or 0.
 # TYPE aliyun_vod_slice_settled gauge
 aliyun_vod_slice_settled{account="main",terminal_type="all",os="all",region="all",days_ago="1"} 1
 # HELP aliyun_vod_slice_ready Whether the service has computed the slice: 0 after Meter.ReadyTsError, else 1.
 # TYPE aliyun_vod_slice_ready gauge
 aliyun_vod_slice_ready{account="main",terminal_type="all",os="all",region="all",days_ago="1"} 1
-# HELP aliyun_vod_play_date_timestamp_seconds Start of the play date that is days_ago days before today, 00:00 UTC+8, in seconds since 1970.
+# HELP aliyun_vod_play_date_timestamp_seconds Start of the play date of this days_ago (00:00 UTC+8), in seconds since 1970.
 # TYPE aliyun_vod_play_date_timestamp_seconds gauge
 aliyun_vod_play_date_timestamp_seconds{days_ago="1"} 1711036800.0
 """  # noqa: E501  an exposition has the lines it has

@@ -67,14 +67,14 @@ def test_what_is_there_to_see() -> None:
 
     for expected in (
         "Version 1.2.3 · started 1 h ago · 3 media series published",
-        "Slices that were asked for and never answered: 3",
+        "Slices without any response so far: 3",
         "all media, every 15 min",
         "slices: 5 · days ago: 0-2, 8, 9",
         "in 10 min",
         "2024-03-23 (yesterday): slices 1, settled 1",
         "title of a a main 2024-03-23 50 200 ▼ −150 (−75 %)",
         "1 d 9 h after its start, once 2 more polls found it unchanged",
-        "Shown as it was at 2024-03-24 04:00:00 UTC",
+        "State at 2024-03-24 04:00:00 UTC",
     ):
         assert expected in told
 
@@ -91,8 +91,8 @@ def test_the_box_is_green_only_for_what_is_known() -> None:
 
     assert "✓ Nothing needs attention." in well
     assert "None of the 1 media that can be compared lost more than half of at least 100 plays: 2024-03-23" in well
-    assert "✓ Polling goes well." in early
-    assert "Whether plays dropped cannot be told yet: no two final days a week apart are known." in early
+    assert "✓ Polling works." in early
+    assert "Drops cannot be detected yet: there are no two final days a week apart." in early
     assert "! Needs attention Of the 1 media that can be compared, 1 lost more than half" in bad
     assert "✓" not in bad.partition("Queries")[0]
 
@@ -148,8 +148,8 @@ def test_a_failed_poll_is_told_with_what_to_do() -> None:
     refused = UpstreamError("not authorized", code="Forbidden.RAM", kind=Kind.AUTH, advice="Allow it.", request_id="R9")
     told = " ".join(page(reports=[report(EVERYTHING, refused)]).text.split())
 
-    assert "Query q was not answered in full by its last poll (failure: Forbidden.RAM)" in told
-    assert "Forbidden.RAM ×1 (permission): The service says: not authorizedAllow it. Request ID R9" in told
+    assert "Query q did not get a response for every slice in its last poll (failure: Forbidden.RAM)" in told
+    assert "Forbidden.RAM ×1 (permission): Message of the service: not authorizedAllow it. Request ID R9" in told
 
 
 def test_settings_that_matter_only_sometimes() -> None:

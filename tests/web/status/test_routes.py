@@ -85,7 +85,7 @@ async def test_filters_hold_for_both() -> None:
     told = json.loads((await get("/api/v1/status?state=settled&per_page=1")).content)
 
     assert (told["slices"]["total"], told["slices"]["pages"], len(told["slices"]["rows"])) == (2, 2, 1)
-    assert (await get("/?state=stale")).text.count("No slices fit.") == 1
+    assert (await get("/?state=stale")).text.count("No slices match.") == 1
 
 
 @pytest.mark.parametrize("text", ["page=x&nonsense=1", "account=%00%3Cb%3E"])
