@@ -265,7 +265,7 @@ DEFINITIONS: Final = {
         ),
         Command(
             "check-healthy",
-            "Check whether a running exporter is healthy; the health check of the image.",
+            "Check whether a running exporter is healthy, as the health check of the image does.",
             _check_healthy,
             logs=False,
         ),

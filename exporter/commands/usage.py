@@ -30,7 +30,7 @@ VARIABLES: Final = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET": "AccessKey of accounts without credentials",
     "ALIBABA_CLOUD_SECURITY_TOKEN": "STS token of that AccessKey, if it is temporary",
     "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "proxy for requests to the API; lower case is read first",
-    "SSL_CERT_FILE, SSL_CERT_DIR": "CAs to trust instead of the built-in ones: a PEM file, or a directory by hash",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "PEM file or OpenSSL directory of CAs to trust instead of the built-in ones",
     "any name in ${...} of the configuration": "replaced by its value",
     "other ALIBABA_CLOUD_...": "used by roles and profiles",
 }

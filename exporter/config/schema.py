@@ -272,7 +272,8 @@ class MediaByIds(Settings):
     """Media listed by ID; without plays they are exported as 0."""
 
     ids: Annotated[tuple[MediaId, ...], Listed(unique=True)] = Field(
-        description="Media IDs; media without plays are 0. At most one call per media and slice, and one more."
+        description="Media IDs; media without plays are exported as 0."
+        " At most one call per media and slice, and one more."
     )
 
 
