@@ -136,9 +136,11 @@ async def test_a_crowd_that_asks_for_the_page_is_told_to_come_again(path: str) -
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
         asked = [asyncio.create_task(client.get(path)) for _ in range(40)]
-        busy = [await asyncio.wait_for(each, 300) for each in asked[32:]]
+        # Which of them come first is not certain: threads load what answers.
+        answers = asyncio.as_completed(asked)
+        busy = [await next(answers) for _ in range(8)]
         go.set()
-        served = await asyncio.gather(*asked[:32])
+        served = [await each for each in answers]
         again = await client.get(path)
 
     assert {answer.status_code for answer in (*served, again)} == {200}
