@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from exporter.threads import run_in_daemon_thread
 from exporter.vod.client import Client, Meter
-from exporter.vod.limits import Limits
 from exporter.vod.play_data import PlayData
+from exporter.vod.rate_limits import Limits
 from exporter.vod.redaction import Secrets
 from exporter.vod.resolver import Resolver
-from exporter.vod.trust import tls_context
+from exporter.vod.tls_trust import tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
     from exporter.config.schema import AccountSettings, LimitSettings
-    from exporter.vod.credentials import CredentialSource
-    from exporter.vod.limits import Ledger, LimitsMeter
+    from exporter.vod.credentials.sources import CredentialSource
+    from exporter.vod.rate_limits import Ledger, LimitsMeter
 
 
 class Keys(Protocol):

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter import __version__, logs
+from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts, of_share
-from exporter.core import days
-from exporter.core.days import Settlement
-from exporter.core.poll import Poller
-from exporter.core.shard import WHOLE
-from exporter.core.snapshot import Snapshot
+from exporter.core import play_dates
+from exporter.core.model import Snapshot
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import Poller
+from exporter.core.sharding import WHOLE
 from exporter.daemon import Exporter
 from exporter.exposition.telemetry import Telemetry
-from exporter.interpreter import short_turns
-from exporter.key_watch import KeyWatch
-from exporter.keys import credential_source
+from exporter.gc_tuning import short_turns
+from exporter.key_file_watch import KeyWatch
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
-from exporter.vod.codes import METER_CODES, classify
-from exporter.web.inherited import inherited
+from exporter.vod.error_codes import METER_CODES, classify
 from exporter.web.routes import routes
 from exporter.web.server import bound, prepared, serving, urls
+from exporter.web.socket_activation import inherited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.schema import AccountSettings, Config
-    from exporter.core.shard import Shard
+    from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
-    from exporter.web.in_force import InForce
+    from exporter.web.access.live_config import InForce
 
 _log = structlog.get_logger()
 
@@ -188,14 +188,14 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
 
 
 def _in_force(path: Path) -> InForce:
-    from exporter.web.in_force import InForce  # noqa: PLC0415 - most networks are trusted, and need none of it
+    from exporter.web.access.live_config import InForce  # noqa: PLC0415 - most networks are trusted, and need none of it
 
     return InForce(path)
 
 
 def _oldest(now: float) -> date:
     """The oldest day that any query can look at."""
-    return days.play_date(now, days.OLDEST_DAYS_AGO)
+    return play_dates.play_date(now, play_dates.OLDEST_DAYS_AGO)
 
 
 def _no_credentials_yet(account: AccountSettings, error: CredentialsError) -> None:

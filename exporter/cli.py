@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter import streams
-from exporter.commands import names
+from exporter import stdio
+from exporter.commands import command_names
 
 if TYPE_CHECKING:
     import argparse
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from exporter.commands.definitions import Command
 
-COMMANDS: Final = names.COMMANDS
+COMMANDS: Final = command_names.COMMANDS
 _BAD_USAGE: Final = 2
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command line. Exit status: 0 done, 1 cannot start or not everything answered, 2 bad flags or settings."""
-    streams.never_refuse(sys.stdout, sys.stderr)
+    stdio.never_refuse(sys.stdout, sys.stderr)
     given, environ = list(sys.argv[1:] if argv is None else argv), os.environ if environ is None else environ
     if "--version" in given or given == ["version"]:
         return _print(_module("about").version(environ))
@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     try:
         if text := usage.asked_for(given):
             return _print(text)
-        name, words = names.split(given)
-        command: Command = _module("definitions").DEFINITIONS[name or names.DEFAULT]
+        name, words = command_names.split(given)
+        command: Command = _module("definitions").DEFINITIONS[name or command_names.DEFAULT]
         arguments = usage.parse(command, words, named=name is not None)
     except usage.BadUsage as error:
         return _complain(str(error), _BAD_USAGE)
@@ -52,14 +52,14 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
             with hidden:
                 logs = import_module("exporter.logs")
                 if arguments.log_format == "json":
-                    streams.use_utf8(sys.stderr)
+                    stdio.use_utf8(sys.stderr)
                 logs.configure(arguments.log_level, arguments.log_format)
-                if command.name in names.DAEMONS:
+                if command.name in command_names.DAEMONS:
                     stack.enter_context(logs.never_blocking())
                 run = import_module(command.module).run
         else:
             run = import_module(command.module).run
-        if command.name not in names.DAEMONS:
+        if command.name not in command_names.DAEMONS:
             signals.PROCESS.interrupt()
         try:
             return run(arguments, environ)

@@ -10,30 +10,30 @@ import structlog
 
 from exporter import __version__
 from exporter.core import plan
-from exporter.core.days import Settlement
-from exporter.core.poll import PollReport, PollResult
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import PollReport, PollResult
 from exporter.core.publication import Publication, Rules
-from exporter.core.publishing import publish
+from exporter.core.publication_builder import publish
 from exporter.core.retry import RetryRules
-from exporter.core.shard import WHOLE, Shard
+from exporter.core.sharding import WHOLE, Shard
 from exporter.core.unknown_media import UnknownMedia, listed_ids
 from exporter.errors import BudgetSpent, Kind, NotReady, UpstreamError
-from exporter.exposition.publisher import Publisher
+from exporter.exposition.cache import Publisher
+from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
-from exporter.exposition.response import Response, respond
+from exporter.status.model import Account, Observed, Settings
+from exporter.vod.auth_breaker import PAUSE
 from exporter.vod.client import ATTEMPTS
-from exporter.vod.pause import PAUSE
-from exporter.web.status.observed import Account, Observed, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.config.schema import AccountSettings, Config
-    from exporter.core.asking import Source
+    from exporter.core.call_runner import Source
     from exporter.core.model import Query, SliceData
-    from exporter.core.poll import Poller
+    from exporter.core.poller import Poller
     from exporter.core.retry import Retry
-    from exporter.exposition.packing import Packed
+    from exporter.exposition.gzip_segments import Packed
     from exporter.exposition.telemetry import Telemetry
 
 # Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.

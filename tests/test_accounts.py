@@ -10,13 +10,13 @@ import pytest
 from exporter.accounts import Accounts, of_share
 from exporter.config.loader import loads
 from exporter.errors import StartError
-from exporter.vod.credentials import FromEnvironment
-from tests.stage import CONFIGURATION, Clock, staged
+from exporter.vod.credentials.sources import FromEnvironment
+from tests.harness import CONFIGURATION, Clock, staged
 from tests.vod.fakes import FakeMeter
 
 if TYPE_CHECKING:
     from exporter.config.schema import AccountSettings
-    from exporter.vod.credentials import CredentialSource
+    from exporter.vod.credentials.sources import CredentialSource
 
 BAD = """  - name: bad
     endpoint: ENDPOINT

@@ -15,10 +15,17 @@ from exporter import app
 from exporter.app import Surroundings, assembled
 from exporter.config.loader import loads
 from exporter.errors import StartError
-from exporter.simulator.credentials import Credentials
-from exporter.simulator.settings import Settings
+from exporter.simulator.access_keys import Credentials
+from exporter.simulator.options import Settings
 from exporter.web.server import bound, serving, urls
-from tests.stage import CONFIGURATION, Clock, Stage, configuration, simulated, staged
+from tests.harness import (
+    CONFIGURATION,
+    Clock,
+    Stage,
+    configuration,
+    simulated,
+    staged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -15,8 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.app import Surroundings, assembled
-from exporter.simulator.catalogue import Catalogue
-from tests.stage import Clock, Stage, configuration, simulated, staged
+from exporter.simulator.dataset import Catalogue
+from tests.harness import (
+    Clock,
+    Stage,
+    configuration,
+    simulated,
+    staged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -11,11 +11,17 @@ from exporter.core.model import Page, RowProblem
 from exporter.core.retry import Retry
 from exporter.daemon import Exporter
 from exporter.exposition.telemetry import Telemetry
-from tests.core.world import YESTERDAY, World, failure, row, rows
+from tests.core.fake_service import (
+    YESTERDAY,
+    World,
+    failure,
+    row,
+    rows,
+)
 from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from exporter.core.poll import Poller
+    from exporter.core.poller import Poller
 
 CONFIG = loads(
     "queries: [{name: q, account: main, media: all, days_ago: 1}]\naccounts: [{name: main}]\nseries_limit: 50",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions, Settings
-from tests.stage import CONFIGURATION, Stage, staged
+from exporter.simulator.options import Conditions, Settings
+from tests.harness import CONFIGURATION, Stage, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

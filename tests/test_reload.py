@@ -20,9 +20,9 @@ from exporter.config.loader import load
 from exporter.errors import ConfigError
 from exporter.reload import Reloader
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions, Settings
-from exporter.vod.credentials import FromEnvironment
-from tests.stage import Clock, configuration, simulated, staged
+from exporter.simulator.options import Conditions, Settings
+from exporter.vod.credentials.sources import FromEnvironment
+from tests.harness import Clock, configuration, simulated, staged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import AccountSettings, Config
     from exporter.core.model import Query
     from exporter.simulator.service import Simulator
-    from exporter.vod.credentials import CredentialSource
+    from exporter.vod.credentials.sources import CredentialSource
 
 KEYS = "{access_key_id: simulator, access_key_secret: simulator-secret}"
 STALL = Fault("stall")

@@ -9,8 +9,8 @@ import pytest
 
 from exporter.errors import StartError
 from exporter.simulator.faults import Fault
-from exporter.storage.reading import read_slices
-from tests.stage import CONFIGURATION, Clock, Stage, staged
+from exporter.storage.read_only import read_slices
+from tests.harness import CONFIGURATION, Clock, Stage, staged
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.core.retry import Retry
 from exporter.scheduler import MAX_JITTER_SECONDS, RETRY_JITTER_SECONDS, WATCH_SECONDS, Scheduler
-from tests.core.world import everything, query
+from tests.core.fake_service import everything, query
 from tests.virtual_time import START, SettableClock, in_virtual_time
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.errors import StartError
 from exporter.scheduler import MAX_JITTER_SECONDS, Scheduler
-from tests.core.world import everything, query
+from tests.core.fake_service import everything, query
 
 if TYPE_CHECKING:
     from exporter.core.model import Query

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.app import Surroundings, assembled
-from exporter.core import days
-from exporter.core.shard import WHOLE, Shard
-from exporter.simulator.catalogue import Catalogue
-from exporter.simulator.settings import Settings
-from tests.stage import CONFIGURATION, NOON, Clock, Stage, configuration, simulated
+from exporter.core import play_dates
+from exporter.core.sharding import WHOLE, Shard
+from exporter.simulator.dataset import Catalogue
+from exporter.simulator.options import Settings
+from tests.harness import (
+    CONFIGURATION,
+    NOON,
+    Clock,
+    Stage,
+    configuration,
+    simulated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -46,7 +53,7 @@ def of(total: int) -> list[Shard]:
 def played(n: int) -> list[str]:
     """The most played media of the simulator, which everybody plays."""
     catalogue = Catalogue(media=30)
-    plays = {m: catalogue.counts(m, days.play_date(NOON, 1), now=NOON) for m in catalogue.media_ids}
+    plays = {m: catalogue.counts(m, play_dates.play_date(NOON, 1), now=NOON) for m in catalogue.media_ids}
     return sorted(plays, key=lambda media_id: -(found.plays if (found := plays[media_id]) else 0))[:n]
 
 

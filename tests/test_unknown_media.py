@@ -10,13 +10,20 @@ import structlog
 
 from exporter import app
 from exporter.cli import main
-from exporter.simulator.catalogue import Catalogue
+from exporter.simulator.dataset import Catalogue
 from exporter.simulator.faults import Fault
-from exporter.web.status.choice import Choice
-from exporter.web.status.media import media
-from exporter.web.status.overview import overview
-from exporter.web.status.page import Pages
-from tests.stage import CONFIGURATION, NOON, Clock, Stage, simulated, staged
+from exporter.status.filters import Choice
+from exporter.status.html_page import Pages
+from exporter.status.media import media
+from exporter.status.summary import overview
+from tests.harness import (
+    CONFIGURATION,
+    NOON,
+    Clock,
+    Stage,
+    simulated,
+    staged,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from rich.console import Console
 
 from exporter import app
-from exporter.commands.past_days import fetch
-from exporter.commands.progress import shown
+from exporter.backfill import openmetrics
+from exporter.backfill.collect import fetch
+from exporter.backfill.progress import shown
 from exporter.config.loader import load
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.errors import ExporterError, FlagError
-from exporter.exposition import history
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
-    from exporter.commands.past_days import Fetched
-    from exporter.commands.progress import Progress
-    from exporter.exposition.past import View
+    from exporter.backfill.collect import Fetched
+    from exporter.backfill.progress import Progress
+    from exporter.backfill.replay import View
 
 STANDARD_OUTPUT: Final = Path("-")
 
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise ExporterError("no day was answered, nothing is written; mend what is said above and try again")
     labels = dict(arguments.labels)
     if arguments.output != STANDARD_OUTPUT:
-        check_room(arguments.output, history.size(views, labels), shutil.disk_usage(arguments.output.parent).free)
+        check_room(arguments.output, openmetrics.size(views, labels), shutil.disk_usage(arguments.output.parent).free)
     with _whole(arguments.output) as file, shown(console) as progress:
         written = write(file, views, labels, progress)
     for line in told(arguments.output, views, written):
@@ -73,9 +73,9 @@ def check_room(output: Path, needed: int, free: int) -> None:
 
 def write(file: BinaryIO, views: Sequence[View], labels: Mapping[str, str], progress: Progress) -> int:
     """Write the views (oldest first) as OpenMetrics; how many samples."""
-    total = history.samples(views)
+    total = openmetrics.samples(views)
     progress.begin("writing", total, "samples")
-    for piece in history.exposition(views, labels):
+    for piece in openmetrics.exposition(views, labels):
         file.write(piece.text)
         progress.advance(piece.samples)
     return total
@@ -83,7 +83,7 @@ def write(file: BinaryIO, views: Sequence[View], labels: Mapping[str, str], prog
 
 def shortcomings(fetched: Fetched, count: int) -> Iterator[str]:
     """Which of the last `count` days are not written, or not all of them, and why; then what can be done."""
-    for play_date in (days.play_date(fetched.at, ago) for ago in range(1, count + 1)):
+    for play_date in (play_dates.play_date(fetched.at, ago) for ago in range(1, count + 1)):
         if play_date not in fetched.dates:
             yield f"{play_date} is left out: not final 3 h ago; the last 3 h are what Prometheus still holds in memory"
     yield from map(str, fetched.gaps)
@@ -93,7 +93,7 @@ def shortcomings(fetched: Fetched, count: int) -> Iterator[str]:
 def told(output: Path, views: Sequence[View], samples: int) -> Iterator[str]:
     """What was written, and what to do with it."""
     first, last = (
-        datetime.fromtimestamp(at, days.PLAY_TIME_ZONE).strftime("%F %H:%M")
+        datetime.fromtimestamp(at, play_dates.PLAY_TIME_ZONE).strftime("%F %H:%M")
         for at in (views[0].instants[0], views[-1].instants[-1])
     )
     file = "backfill.txt" if output == STANDARD_OUTPUT else str(output)

@@ -9,16 +9,16 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.endpoints import endpoint_doubt
-from exporter.commands.privacy import doubts
-from exporter.commands.rehearsal import Rehearsal, rehearse
+from exporter.commands.endpoint_check import endpoint_doubt
+from exporter.commands.file_permissions import doubts
 from exporter.commands.setting_warnings import setting_warnings
+from exporter.commands.start_checks import Rehearsal, rehearse
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.cost import Cost, Estimate, cost
-from exporter.core.days import Settlement
 from exporter.core.model import Dimensions
+from exporter.core.play_dates import Settlement
 from exporter.errors import ConfigError, StartError
 from exporter.secret_files import shown
 
@@ -46,10 +46,10 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     totals: Totals = {}
     stored: tuple[str, ...] = ()
     if arguments.storage_path:
-        from exporter.storage.reading import examine  # noqa: PLC0415 - SQLite is for those who keep something
+        from exporter.storage.read_only import examine  # noqa: PLC0415 - SQLite is for those who keep something
 
         try:
-            examined = examine(arguments.storage_path, days.today(time.time()))
+            examined = examine(arguments.storage_path, play_dates.today(time.time()))
         except StartError as error:
             errors.append(str(error))
         else:
@@ -84,9 +84,9 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
         problems += error.problems
     try:
         if arguments.web_config_file:
-            from exporter.web import in_force  # noqa: PLC0415 - for those who have one
+            from exporter.web.access import live_config  # noqa: PLC0415 - for those who have one
 
-            in_force.load(arguments.web_config_file)
+            live_config.load(arguments.web_config_file)
     except ConfigError as error:
         problems += error.problems
     if config is None or problems:

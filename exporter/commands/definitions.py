@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.commands import flags
-from exporter.config import durations
-from exporter.core.days import OLDEST_DAYS_AGO
-from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.documents import durations
+from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
 from exporter.simulator.throttle import WaitHeader
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from exporter import app
-from exporter.commands.stopping import stop_on_signal
+from exporter.commands.loop_signals import stop_on_signal
 from exporter.config.loader import loads
-from exporter.core import days
-from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.core import play_dates
+from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.simulator.options import Settings
 from exporter.simulator.service import Simulator
-from exporter.simulator.settings import Settings
 from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     # Alerts compare final days only, and yesterday is not final before 09:00 UTC+8: it fell the day before.
-    collapse_on = days.play_date(time.time(), 2)
+    collapse_on = play_dates.play_date(time.time(), 2)
     simulator = Simulator(Settings(media=arguments.media, collapse_on=collapse_on))
     with bound(["127.0.0.1:0"]) as sockets:
         (endpoint,) = urls(sockets)
@@ -92,7 +92,7 @@ def _configuration(endpoint: str) -> Config:
         endpoint=endpoint,
         access_key_id=SIMULATOR_ACCESS_KEY_ID,
         access_key_secret=SIMULATOR_ACCESS_KEY_SECRET,
-        last_30_days=", ".join(map(str, range(days.OLDEST_DAYS_AGO))),
+        last_30_days=", ".join(map(str, range(play_dates.OLDEST_DAYS_AGO))),
     )
     return loads(text, file="demo.yaml", environ={})
 

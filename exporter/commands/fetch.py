@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporter import app, streams
-from exporter.commands.endings import Ending, endings, sentences
-from exporter.commands.progress import SILENCE, Progress, shown
+from exporter import app, stdio
+from exporter.backfill.progress import SILENCE, Progress, shown
+from exporter.commands.slice_results import Ending, endings, sentences
 from exporter.config.loader import load
 from exporter.core.model import PlayRow
-from exporter.core.poll import PollResult
+from exporter.core.poller import PollResult
 
 if TYPE_CHECKING:
     import argparse
@@ -131,13 +131,13 @@ def _write(fetched: _Fetched, output: str) -> None:
                 "slices": [ending.document() for ending in fetched.endings],
             }
             text = json.dumps(document, ensure_ascii=False, indent=2)
-            streams.write_utf8(sys.stdout, (_printable(text, _escaped) + "\n").encode())
+            stdio.write_utf8(sys.stdout, (_printable(text, _escaped) + "\n").encode())
         case _:
             exposition = fetched.exposition
             if sys.stdout.isatty():
                 # The format knows no way to spell them; what is piped is what Prometheus would see.
                 exposition = _printable(exposition.decode(), _replaced).encode()
-            streams.write_utf8(sys.stdout, exposition)
+            stdio.write_utf8(sys.stdout, exposition)
     sys.stdout.flush()
 
 
@@ -186,7 +186,7 @@ def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> obje
 
 def _cell(value: object) -> str:
     """Nothing but one line, of what can be shown: escaped now, it is as wide as it will be."""
-    return "" if value is None else streams.shown_on(sys.stdout, "".join(map(_replaced, str(value))))
+    return "" if value is None else stdio.shown_on(sys.stdout, "".join(map(_replaced, str(value))))
 
 
 def _printable(text: str, spelt: Callable[[str], str]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from exporter.config import durations
-from exporter.web.addresses import parse_address
+from exporter.documents import durations
+from exporter.web.listen_addresses import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

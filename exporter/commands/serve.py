@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter import app
+from exporter.commands.file_permissions import doubts
 from exporter.commands.flags import the_prefix
-from exporter.commands.privacy import doubts
-from exporter.commands.stopping import reload_on_hangup, stop_on_signal
+from exporter.commands.loop_signals import reload_on_hangup, stop_on_signal
+from exporter.config.file_watch import WatchedFile
 from exporter.config.loader import load
-from exporter.config.watched import WatchedFile
-from exporter.core.shard import Shard
+from exporter.core.sharding import Shard
 from exporter.errors import FlagError
 
 if TYPE_CHECKING:

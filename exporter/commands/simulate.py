@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.commands.stopping import stop_on_signal
-from exporter.core import days
+from exporter.commands.loop_signals import stop_on_signal
+from exporter.core import play_dates
 from exporter.errors import FlagError
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import parse_fault
+from exporter.simulator.options import Conditions, Settings
 from exporter.simulator.service import Simulator
-from exporter.simulator.settings import Conditions, Settings
 from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return Settings(
         seed=arguments.seed,
         media=arguments.media,
-        collapse_on=None if arguments.collapse is None else days.play_date(time.time(), arguments.collapse),
+        collapse_on=None if arguments.collapse is None else play_dates.play_date(time.time(), arguments.collapse),
         admin=arguments.admin,
         conditions=Conditions(
             credentials=Credentials(

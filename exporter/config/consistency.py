@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.config import durations
-from exporter.config.sentences import Complaint, complaint
+from exporter.documents import durations
+from exporter.documents.error_messages import Complaint, complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from exporter import secret_files
-from exporter.config.document import Document, Mistake, Place, read
-from exporter.config.interpolation import expand
 from exporter.config.schema import Config, CredentialSettings
-from exporter.config.sentences import Finding, findings, setting
+from exporter.documents.env_vars import expand
+from exporter.documents.error_messages import Finding, findings, setting
+from exporter.documents.yaml_reader import Document, Mistake, Place, read
 from exporter.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.config.sentences import SettingPath
+    from exporter.documents.error_messages import SettingPath
     from exporter.secret_files import Content, Doubt
 
 # Longer than any that Document would take; what a terabyte is read into is memory.

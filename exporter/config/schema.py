@@ -20,24 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.config import durations, lookalikes
 from exporter.config.consistency import stale_between_polls
-from exporter.config.editor import editor_schema
-from exporter.config.sentences import Complaint, checked_together, complaint, kind, quoted, unknown_key
-from exporter.config.shapes import (
-    Duration,
-    Endpoint,
-    Host,
-    Listed,
-    MediaId,
-    Name,
-    OidcProviderArn,
-    OneOf,
-    RoleArn,
-    SessionName,
-    Spelt,
-)
-from exporter.core.days import OLDEST_DAYS_AGO
+from exporter.config.json_schema import editor_schema
 from exporter.core.model import (
     OPERATING_SYSTEMS,
     REGIONS,
@@ -49,6 +33,29 @@ from exporter.core.model import (
     Media,
     Query,
     Top,
+)
+from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.documents import durations, lookalikes
+from exporter.documents.error_messages import (
+    Complaint,
+    checked_together,
+    complaint,
+    kind,
+    quoted,
+    unknown_key,
+)
+from exporter.documents.field_types import (
+    Duration,
+    Endpoint,
+    Host,
+    Listed,
+    MediaId,
+    Name,
+    OidcProviderArn,
+    OneOf,
+    RoleArn,
+    SessionName,
+    Spelt,
 )
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.call_planner import FEW, MANY
 from exporter.core.model import ByIds, Everything, Top
 from exporter.core.plan import PAGE_SIZE
-from exporter.core.search import FEW, MANY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.days import Settlement
     from exporter.core.model import Dimensions, Media, Query
+    from exporter.core.play_dates import Settlement
 
 _DAY: Final = 86_400.0
 # A query that is asked less than daily meets a play date at any time of its days: so many of them are averaged.

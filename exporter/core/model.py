@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
 # The values the service knows for each filter (Alibaba Cloud's page of DescribeVodMediaPlayData).
@@ -206,3 +207,18 @@ class SliceData:
         rows = [(answer.row, media_id) for media_id, answer in self.answers.items() if answer.row is not None]
         rows.sort(key=lambda known: (-(getattr(known[0], top.by.value) or 0), known[1]))
         return Ranking(top.n, tuple(media_id for _, media_id in rows[: top.n]), self.swept)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known, by slice."""
+
+    slices: Mapping[Slice, SliceData] = field(default_factory=lambda: MappingProxyType({}))
+
+    def with_(self, changed: Iterable[SliceData]) -> Snapshot:
+        """This snapshot with some slices replaced; all of them at once."""
+        return Snapshot(MappingProxyType({**self.slices, **{data.slice: data for data in changed}}))
+
+    def since(self, oldest: date) -> Snapshot:
+        """This snapshot without the days before `oldest`, which nobody can ask for any more."""
+        return Snapshot(MappingProxyType({s: data for s, data in self.slices.items() if s.play_date >= oldest}))

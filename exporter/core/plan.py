@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.model import ByIds, Everything, Measure, Slice, Top
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Need:
 def slices(query: Query, now: float) -> tuple[Slice, ...]:
     """The slices a query looks at today, newest day first."""
     return tuple(
-        Slice(query.account, dimensions, days.play_date(now, ago))
+        Slice(query.account, dimensions, play_dates.play_date(now, ago))
         for ago in sorted(query.days_ago)
         for dimensions in query.dimensions
     )
@@ -59,7 +59,7 @@ def looks_at(query: Query, slice_: Slice, now: float) -> bool:
     return (
         slice_.account == query.account
         and slice_.dimensions in query.dimensions
-        and days.days_ago(now, slice_.play_date) in query.days_ago
+        and play_dates.days_ago(now, slice_.play_date) in query.days_ago
     )
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import PlayRow, Query, Slice
-    from exporter.core.shard import Describes
+    from exporter.core.sharding import Describes
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.core import days
-from exporter.core.poll import PollResult
+from exporter.core import play_dates
+from exporter.core.poller import PollResult
 from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, NotAsked
 
 if TYPE_CHECKING:
-    from exporter.core.poll import PollReport
+    from exporter.core.poller import PollReport
     from exporter.errors import UpstreamError
 
 _DAY: Final = 86_400.0
@@ -45,7 +45,7 @@ class RetryRules:
             return None
         if any(isinstance(error, BudgetSpent) for error in errors):
             # Counted from the beginning: the day may have ended since.
-            return Retry(days.next_midnight(report.started_at))
+            return Retry(play_dates.next_midnight(report.started_at))
         wait = max(map(self._pause, errors), default=0.0)
         if calls_per_day:
             wait = max(wait, self._calls(errors) * queries * _DAY / (calls_per_day * BUDGET_SHARE))

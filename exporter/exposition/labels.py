@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.exposition.text import escaped
+from exporter.exposition.text_format import escaped
 
 if TYPE_CHECKING:
     from exporter.core.publication import PublishedMedia, PublishedSlice

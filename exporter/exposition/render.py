@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.exposition import catalog, labels
 from exporter.exposition.catalog import NO_PLAYS
-from exporter.exposition.packing import Packer, Run, deflated
-from exporter.exposition.text import escaped_each, lines, utf8
+from exporter.exposition.gzip_segments import Packer, Run, deflated
+from exporter.exposition.text_format import escaped_each, lines, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.core.model import Slice
     from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
-    from exporter.exposition.packing import Packed
+    from exporter.exposition.gzip_segments import Packed
 
 Source = TypeVar("Source")
 T = TypeVar("T")

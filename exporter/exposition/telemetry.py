@@ -13,8 +13,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from exporter.exposition import catalog
-from exporter.exposition.spelling import Spelling, lasting
-from exporter.exposition.text import legible
+from exporter.exposition.encoded_collectors import Spelling, lasting
+from exporter.exposition.text_format import legible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from exporter.errors import Kind
-    from exporter.exposition.packing import Run
+    from exporter.exposition.gzip_segments import Run
 
     Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
 

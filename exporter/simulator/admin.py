@@ -15,14 +15,14 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions
+from exporter.simulator.options import Conditions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from exporter.simulator.journal import Journal
+    from exporter.simulator.request_log import Journal
 
 _SECRETS: Final = ("access_key_secret", "security_token")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from exporter.simulator.misbehaviour import MISBEHAVIOURS
-from exporter.simulator.refusals import REFUSALS
+from exporter.simulator.broken_responses import MISBEHAVIOURS
+from exporter.simulator.error_responses import REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,15 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter.simulator.admin import admin_routes
-from exporter.simulator.catalogue import Catalogue
+from exporter.simulator.broken_responses import MISBEHAVIOURS, Setting, pause, to_json
+from exporter.simulator.dataset import Catalogue
+from exporter.simulator.error_responses import REFUSALS, Refusal
 from exporter.simulator.faults import FaultPlan
-from exporter.simulator.journal import ANSWERED, Call, Journal
-from exporter.simulator.misbehaviour import MISBEHAVIOURS, Setting, pause, to_json
-from exporter.simulator.parameters import NAMES, asked
-from exporter.simulator.refusals import REFUSALS, Refusal
-from exporter.simulator.settings import Settings
+from exporter.simulator.options import Settings
+from exporter.simulator.request_log import ANSWERED, Call, Journal
+from exporter.simulator.request_parsing import NAMES, asked
+from exporter.simulator.signature_check import Received, Verifier
 from exporter.simulator.throttle import Throttle, wait_headers
-from exporter.simulator.verification import Received, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from exporter.core.model import PlayRow
-    from exporter.simulator.catalogue import Counts
+    from exporter.simulator.dataset import Counts
     from exporter.simulator.faults import Fault
-    from exporter.simulator.settings import Conditions
+    from exporter.simulator.options import Conditions
 
 ACTION: Final = "DescribeVodMediaPlayData"
 VERSION: Final = "2017-03-21"

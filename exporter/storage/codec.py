@@ -16,7 +16,16 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core.model import Answer, Dimensions, Heard, Measure, PlayRow, Ranking, Slice, SliceData
-from exporter.storage.checked import a_column, a_date, a_flag, a_text, a_time, a_whole, from_json, to_json
+from exporter.storage.json_fields import (
+    a_column,
+    a_date,
+    a_flag,
+    a_text,
+    a_time,
+    a_whole,
+    from_json,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

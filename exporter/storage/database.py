@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, refusal, unusable
-from exporter.storage.reading import check_pages, heads, recent, spent
+from exporter.storage.read_only import check_pages, heads, recent, spent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.core.model import Slice, SliceData
-    from exporter.storage.schema import Migration
+    from exporter.storage.migrations import Migration
 
 # Another program that looks into the file may keep us waiting so long; stopping takes less than 5 s all the same.
 _BUSY_SECONDS: Final = 2.0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from exporter.storage.database import Batch, Database, SideFilesLost, opened
-from exporter.storage.forgetting import oldest_kept
-from exporter.storage.schema import MIGRATIONS
+from exporter.storage.migrations import MIGRATIONS
+from exporter.storage.retention import oldest_kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.core.model import SliceData
-    from exporter.storage.schema import Migration
+    from exporter.storage.migrations import Migration
 
 _log = structlog.get_logger()
 

@@ -14,27 +14,34 @@ import httpx
 
 from exporter import __version__
 from exporter.errors import Kind, NotAsked, StartError, UpstreamError
-from exporter.vod import codes, network_errors
-from exporter.vod.codes import Repeat
-from exporter.vod.copies import Copies
-from exporter.vod.limits import LimitsMeter
-from exporter.vod.pause import Pause
+from exporter.vod import error_codes, network_errors
+from exporter.vod.auth_breaker import Pause
+from exporter.vod.error_codes import Repeat
+from exporter.vod.network_route import Progress, Route
 from exporter.vod.proxies import DEFAULT_PORTS, proxy_for
+from exporter.vod.rate_limits import LimitsMeter
 from exporter.vod.redaction import Secrets
-from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR, Reply, answer, copied, no_reply
+from exporter.vod.replayed_responses import Copies
 from exporter.vod.resolver import Resolver
-from exporter.vod.routes import Progress, Route
+from exporter.vod.responses import (
+    LARGEST_ANSWER,
+    LARGEST_ERROR,
+    Reply,
+    answer,
+    copied,
+    no_reply,
+)
 from exporter.vod.signing import Acs3Auth, canonical_query, new_nonce
+from exporter.vod.tls_trust import tls_context
 from exporter.vod.transport import FRESH, Connections, TransportSender
-from exporter.vod.trust import tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
-    from exporter.vod.credentials import Credentials, CredentialSource
-    from exporter.vod.limits import Limits
-    from exporter.vod.routes import Resolve
+    from exporter.vod.credentials.sources import Credentials, CredentialSource
+    from exporter.vod.network_route import Resolve
+    from exporter.vod.rate_limits import Limits
 
 ATTEMPTS: Final = 4
 FIRST_BACK_OFF: Final = 0.5
@@ -165,7 +172,7 @@ class Client:
             except NotAsked:
                 raise
             except UpstreamError as error:
-                repeat = codes.classify(error.http_status, error.code, error.message).repeat
+                repeat = error_codes.classify(error.http_status, error.code, error.message).repeat
                 if attempt == ATTEMPTS or repeat is Repeat.NEVER or repeat in used:
                     if error.kind is Kind.AUTH:
                         self._pause.begin(credentials, error)
@@ -218,7 +225,7 @@ class Client:
             message = (
                 f"no complete answer from {self._place} within {self._timeout:g} s: waited for {progress.waiting_for}"
             )
-            raise no_reply(codes.TIMEOUT, message, self._secrets) from None
+            raise no_reply(error_codes.TIMEOUT, message, self._secrets) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             failure = error if isinstance(error, network_errors.NetworkError) else network_errors.of_httpx(error)
             message = f"no answer from {self._place}: {failure.message}"

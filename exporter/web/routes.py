@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from exporter.errors import ExporterError
-from exporter.web.security import HEADERS
-from exporter.web.status.routes import STATUS_PATH, status_routes
+from exporter.status.routes import STATUS_PATH, status_routes
+from exporter.web.access.middleware import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from exporter.web.status.observed import Observed
+    from exporter.status.model import Observed
 
 # After so much of an answer it is somebody else's turn.
 TURN_BYTES: Final = 1_048_576

@@ -16,19 +16,19 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 
 from exporter.errors import StartError
-from exporter.web.accepting import Listening, exhaustion_counted
-from exporter.web.addresses import parse_address
-from exporter.web.connection import CLIENTS_LOGGER, Connection
-from exporter.web.limits import Crowd, Limits, fitting
-from exporter.web.security import guarded
-from exporter.web.targets import path_alone
+from exporter.web.access.middleware import guarded
+from exporter.web.connection_limits import Crowd, Limits, fitting
+from exporter.web.http_connection import CLIENTS_LOGGER, Connection
+from exporter.web.listen_addresses import parse_address
+from exporter.web.listener import Listening, exhaustion_counted
+from exporter.web.request_target import path_alone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 
     from starlette.types import ASGIApp
 
-    from exporter.web.in_force import InForce
+    from exporter.web.access.live_config import InForce
 
     _AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 

@@ -17,22 +17,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.app import Surroundings, assembled
+from exporter.backfill.collect import Fetched, fetch
+from exporter.backfill.progress import Lines
 from exporter.commands import backfill
 from exporter.commands.definitions import DEFINITIONS
-from exporter.commands.past_days import Fetched, fetch
-from exporter.commands.progress import Lines
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.errors import ExporterError, FlagError
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Settings
-from tests.stage import CONFIGURATION, NOON, Clock, configuration, simulated
+from exporter.simulator.options import Settings
+from tests.harness import (
+    CONFIGURATION,
+    NOON,
+    Clock,
+    configuration,
+    simulated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from exporter.simulator.service import Simulator
 
-YESTERDAY = days.play_date(NOON, 1)
+YESTERDAY = play_dates.play_date(NOON, 1)
 TWO_QUERIES = (
     CONFIGURATION + "  - {name: native, media: {top: 2}, dimensions: [{terminal_type: Native}], days_ago: [0]}\n"
 )
@@ -68,11 +74,11 @@ def plays(known: Fetched) -> dict[str, float]:
         out.getvalue().decode(),
         re.MULTILINE,
     )
-    return {f"{media_id} {days.play_date(int(at), 1)}": float(value) for media_id, value, at in found}
+    return {f"{media_id} {play_dates.play_date(int(at), 1)}": float(value) for media_id, value, at in found}
 
 
 def truth(simulator: Simulator, *missing: int) -> dict[str, float]:
-    dates = [days.play_date(NOON, ago) for ago in range(1, 31) if ago not in missing]
+    dates = [play_dates.play_date(NOON, ago) for ago in range(1, 31) if ago not in missing]
     rows = {
         f"{m} {day}": simulator.catalogue.row(m, day, now=NOON) for m in simulator.catalogue.media_ids for day in dates
     }
@@ -80,7 +86,7 @@ def truth(simulator: Simulator, *missing: int) -> dict[str, float]:
 
 
 def fails(ago: int, code: str) -> Fault:
-    return Fault(code, when={"PlayDate": f"{days.play_date(NOON, ago):%Y%m%d}"})
+    return Fault(code, when={"PlayDate": f"{play_dates.play_date(NOON, ago):%Y%m%d}"})
 
 
 @pytest.fixture
@@ -126,7 +132,7 @@ async def test_a_spent_budget_leaves_the_newest_days_whole_and_names_the_others(
     known = await fetched(url, text=text)
 
     assert plays(known) == truth(simulator, *range(11, 31))
-    assert sorted(gap.play_date for gap in known.gaps) == [days.play_date(NOON, ago) for ago in range(30, 10, -1)]
+    assert sorted(gap.play_date for gap in known.gaps) == [play_dates.play_date(NOON, ago) for ago in range(30, 10, -1)]
     assert len(simulator.journal.calls) == 10
 
 
@@ -139,7 +145,9 @@ async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
 ) -> None:
     simulator, url = service
     simulator.change(faults=(fails(3, "Meter.ParamError"),))
-    assert [gap.play_date for gap in (await fetched(url, storage=tmp_path / "db")).gaps] == [days.play_date(NOON, 3)]
+    assert [gap.play_date for gap in (await fetched(url, storage=tmp_path / "db")).gaps] == [
+        play_dates.play_date(NOON, 3)
+    ]
     simulator.change(faults=())
     simulator.journal.forget()
 
@@ -272,7 +280,7 @@ async def test_a_missing_day_is_status_1_and_the_others_are_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with command(tmp_path) as (simulator, _):
-        day = days.today(time.time()) - timedelta(days=4)
+        day = play_dates.today(time.time()) - timedelta(days=4)
         simulator.change(faults=(Fault("Meter.ParamError", when={"PlayDate": f"{day:%Y%m%d}"}),))
         assert await run(tmp_path) == 1
 

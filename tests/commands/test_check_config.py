@@ -10,8 +10,8 @@ import pytest
 from exporter.cli import main
 from exporter.commands.check_config import report, warnings
 from exporter.config.loader import loads
-from exporter.simulator.settings import Settings
-from tests.stage import CONFIGURATION, staged
+from exporter.simulator.options import Settings
+from tests.harness import CONFIGURATION, staged
 
 if TYPE_CHECKING:
     from pathlib import Path

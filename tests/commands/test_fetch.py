@@ -4,8 +4,8 @@ import asyncio
 
 from exporter.commands.fetch import poll_all, table
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions, Settings
-from tests.stage import staged
+from exporter.simulator.options import Conditions, Settings
+from tests.harness import staged
 
 ROW = {
     "account": "main",

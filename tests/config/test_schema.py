@@ -4,8 +4,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.config.schema import Config, CredentialSettings, QuerySettings
-from exporter.config.sentences import findings
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, Query, Top
+from exporter.documents.error_messages import findings
 
 ONE_QUERY = {"name": "a", "media": "all"}
 

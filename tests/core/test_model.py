@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from exporter.core.model import Answer, Heard, Measure, Ranking, Slice, SliceData
-from tests.core.world import ALL, YESTERDAY, row, top
+from tests.core.fake_service import ALL, YESTERDAY, row, top
 
 SLICE = Slice("main", ALL, YESTERDAY)
 EARLY, LATE = Heard(1.0), Heard(2.0)

@@ -7,11 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.days import Settlement
-from exporter.core.learn import Lesson, learn
+from exporter.core.merge import Lesson, learn
 from exporter.core.model import Dimensions, Measure, Slice
 from exporter.core.plan import CORRECTION, Need, looks_at, need, slices, wanted
-from tests.core.world import ALL, NOON, YESTERDAY, everything, ids, query, row, top
+from exporter.core.play_dates import Settlement
+from tests.core.fake_service import (
+    ALL,
+    NOON,
+    YESTERDAY,
+    everything,
+    ids,
+    query,
+    row,
+    top,
+)
 
 if TYPE_CHECKING:
     from exporter.core.model import Media, SliceData

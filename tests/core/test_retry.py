@@ -5,12 +5,21 @@ from datetime import datetime
 
 import pytest
 
-from exporter.core.days import Settlement
 from exporter.core.model import Dimensions, Slice
-from exporter.core.poll import PollReport, PollResult, SliceOutcome
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import PollReport, PollResult, SliceOutcome
 from exporter.core.retry import BUDGET_SHARE, Retry, RetryRules
 from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, NotReady, UpstreamError
-from tests.core.world import NOON, YESTERDAY, World, everything, failure, not_ready, query, row
+from tests.core.fake_service import (
+    NOON,
+    YESTERDAY,
+    World,
+    everything,
+    failure,
+    not_ready,
+    query,
+    row,
+)
 
 RULES = RetryRules(pause=300.0, attempts=4)
 MIDNIGHT = datetime.fromisoformat("2024-03-25T00:00:00+08:00").timestamp()

@@ -15,15 +15,23 @@ from hypothesis import strategies as st
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, Page, PlayRow, Query, Slice, Top
 from exporter.core.plan import wanted
 from exporter.core.publication import Publication, Rules
-from exporter.core.publishing import publish
+from exporter.core.publication_builder import publish
 from exporter.errors import Kind, UpstreamError
-from tests.core.world import ALL, NOON, TODAY, World, failure, not_ready, row
+from tests.core.fake_service import (
+    ALL,
+    NOON,
+    TODAY,
+    World,
+    failure,
+    not_ready,
+    row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.core.model import Media
-    from exporter.core.poll import PollResult
+    from exporter.core.poller import PollResult
 
 EVERY = 900.0
 # Of a whole page, less and more, of several pages; few of them, so that examples are quick.

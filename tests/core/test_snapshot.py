@@ -4,9 +4,8 @@ from datetime import date
 
 import pytest
 
-from exporter.core.model import Slice, SliceData
-from exporter.core.snapshot import Snapshot
-from tests.core.world import ALL, TODAY, YESTERDAY
+from exporter.core.model import Slice, SliceData, Snapshot
+from tests.core.fake_service import ALL, TODAY, YESTERDAY
 
 OLD, NEW = SliceData(Slice("main", ALL, YESTERDAY)), SliceData(Slice("main", ALL, TODAY))
 

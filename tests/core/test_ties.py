@@ -13,18 +13,28 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from exporter.core.earlier import value
+from exporter.core.earlier_rows import value
 from exporter.core.model import Measure, Page, PlayRow
-from exporter.core.poll import PollResult
+from exporter.core.poller import PollResult
 from exporter.core.publication import Rules
-from exporter.core.publishing import publish
-from tests.core.world import NOON, TODAY, YESTERDAY, World, everything, ids, query, row, top
+from exporter.core.publication_builder import publish
+from tests.core.fake_service import (
+    NOON,
+    TODAY,
+    YESTERDAY,
+    World,
+    everything,
+    ids,
+    query,
+    row,
+    top,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Media, Slice
-    from exporter.core.poll import Poller, PollReport
+    from exporter.core.poller import Poller, PollReport
     from exporter.core.publication import PublishedSlice
 
 EVERY = 900.0

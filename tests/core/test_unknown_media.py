@@ -4,7 +4,14 @@ from datetime import timedelta
 
 from exporter.core.model import Answer, Heard, Slice, SliceData
 from exporter.core.unknown_media import UnknownMedia
-from tests.core.world import ALL, YESTERDAY, everything, ids, query, row
+from tests.core.fake_service import (
+    ALL,
+    YESTERDAY,
+    everything,
+    ids,
+    query,
+    row,
+)
 
 HEARD = Heard(0.0)
 

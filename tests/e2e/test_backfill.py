@@ -12,20 +12,20 @@ import httpx
 import pytest
 
 from exporter.app import Surroundings
+from exporter.backfill.collect import fetch
+from exporter.backfill.progress import Lines
 from exporter.commands import backfill
-from exporter.commands.past_days import fetch
-from exporter.commands.progress import Lines
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.model import Dimensions
-from exporter.simulator.settings import Settings
+from exporter.simulator.options import Settings
 from tests.e2e.processes import PATIENCE, exporter, free_port, get, running, until
-from tests.stage import NOON, Clock, configuration, simulated
+from tests.harness import NOON, Clock, configuration, simulated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from exporter.simulator.catalogue import Catalogue
+    from exporter.simulator.dataset import Catalogue
 
 HOUR, DAY = 3600, 86_400
 STEP = 6 * HOUR
@@ -46,7 +46,7 @@ Ratios = dict[tuple[int, str, str], float]
 @pytest.mark.tool("prometheus")
 async def test_the_week_over_week_ratio_of_each_of_the_last_20_days_is_the_truth(tmp_path: Path) -> None:
     clock = Clock()
-    async with simulated(Settings(media=5, collapse_on=days.play_date(NOON, 3)), clock) as (simulator, url):
+    async with simulated(Settings(media=5, collapse_on=play_dates.play_date(NOON, 3)), clock) as (simulator, url):
         known = await fetch(
             configuration(url, dimensions="[{}, {terminal_type: [Native]}]", days_ago="[1, 2, 8, 9]"),
             Surroundings({}, clock.now, clock.now, clock.sleep),
@@ -83,7 +83,7 @@ def expected(catalogue: Catalogue) -> Ratios:
         for terminal_type in (None, "Native"):
             for media_id in catalogue.media_ids:
                 now, week_before = (
-                    catalogue.counts(media_id, days.play_date(NOON, day), Dimensions(terminal_type), now=NOON)
+                    catalogue.counts(media_id, play_dates.play_date(NOON, day), Dimensions(terminal_type), now=NOON)
                     for day in (ago, ago + 7)
                 )
                 if now and week_before:
@@ -95,7 +95,10 @@ def ratios(url: str, promql: str) -> Ratios:
     """What each of the last 20 days showed at 09:00 UTC+8 of the day after, and, where the day was over, 18 h later."""
     found: list[Ratios] = []
     for later, until_ago in ((0, 1), (18 * HOUR, 2)):
-        at = {days.start(days.play_date(NOON, ago - 1)) + 9 * HOUR + later: ago for ago in range(until_ago, 21)}
+        at = {
+            play_dates.start(play_dates.play_date(NOON, ago - 1)) + 9 * HOUR + later: ago
+            for ago in range(until_ago, 21)
+        }
         span = {"start": min(at), "end": max(at), "step": DAY}
         answer = get(f"{url}/api/v1/query_range", params={"query": promql, **span}).json()
         assert answer["status"] == "success", answer

@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from exporter.config.loader import loads
-from exporter.core import days
+from exporter.core import play_dates
+from exporter.core.model import Snapshot
 from exporter.core.publication import Rules
-from exporter.core.publishing import publish
-from exporter.core.snapshot import Snapshot
+from exporter.core.publication_builder import publish
 from exporter.exposition.render import Renderer
-from exporter.simulator.catalogue import Catalogue
-from exporter.storage.reading import read_slices
+from exporter.simulator.dataset import Catalogue
+from exporter.storage.read_only import read_slices
 from tests.e2e.processes import Running, exporter, get, until
 from tests.e2e.test_clock import wall_clock
 
@@ -92,7 +92,7 @@ class Place:
         self.storage = folder / "vod.db"
 
     def committed(self) -> Committed:
-        return read_slices(self.storage, days.play_date(self.clock.now(), days.OLDEST_DAYS_AGO))
+        return read_slices(self.storage, play_dates.play_date(self.clock.now(), play_dates.OLDEST_DAYS_AGO))
 
     def published(self, slices: Committed) -> set[str]:
         """The series of what was committed."""

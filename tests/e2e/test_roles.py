@@ -9,10 +9,10 @@ import trustme
 
 from exporter.app import Surroundings, assembled
 from exporter.config.loader import loads
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from tests.e2e.processes import exporter
-from tests.stage import Clock, Stage, simulated
-from tests.vod.standins import Keys, Sts, listening
+from tests.harness import Clock, Stage, simulated
+from tests.vod.credential_servers import Keys, Sts, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.web.limits import Limits
-from tests.bench.slow_clients import SCRAPES_PER_SECOND, run
+from exporter.web.connection_limits import Limits
+from tests.campaigns.bench.slow_clients import SCRAPES_PER_SECOND, run
 
 if TYPE_CHECKING:
     from pathlib import Path

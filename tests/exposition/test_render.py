@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.model import Dimensions, PlayRow
 from exporter.core.publication import PublishedMedia
-from exporter.exposition.packing import Packed, deflated
+from exporter.exposition.gzip_segments import Packed, deflated
 from exporter.exposition.render import Renderer
 from tests.exposition.examples import MEDIA, ROW, example, publication, published
 

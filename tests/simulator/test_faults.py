@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporter.simulator.error_responses import REFUSALS
 from exporter.simulator.faults import Fault, FaultPlan, parse_fault
-from exporter.simulator.refusals import REFUSALS
-from tests.simulator.asking import PAGE, Clock, asking, simulator
+from tests.simulator.clients import PAGE, Clock, asking, simulator
 
 if TYPE_CHECKING:
     import httpx

@@ -10,13 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.core.days import start
 from exporter.core.model import Dimensions, PlayRow
-from exporter.simulator.catalogue import Catalogue
-from exporter.simulator.credentials import Credentials
-from exporter.simulator.media import EXAMPLE_MEDIA_ID
-from exporter.simulator.parameters import NAMES
-from tests.simulator.asking import HOST, NOON, PAGE, TODAY, Clock, asking, signed, simulator
+from exporter.core.play_dates import start
+from exporter.simulator.access_keys import Credentials
+from exporter.simulator.dataset import Catalogue
+from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
+from exporter.simulator.request_parsing import NAMES
+from tests.simulator.clients import (
+    HOST,
+    NOON,
+    PAGE,
+    TODAY,
+    Clock,
+    asking,
+    signed,
+    simulator,
+)
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from structlog.testing import capture_logs
 
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.model import Dimensions, SliceData
 from exporter.errors import StartError
-from exporter.storage.schema import MIGRATIONS
+from exporter.storage.migrations import MIGRATIONS
 from tests.storage.examples import DAY_SECONDS, TODAY, YESTERDAY, Place, any_slices, by_slice, some
 
 
@@ -125,7 +125,7 @@ async def test_a_process_that_never_lives_long_keeps_no_more_than_retention(plac
     for _ in range(60):
         place.clock.now += DAY_SECONDS / 3
         async with place.opened(retention=5 * DAY_SECONDS) as storage:
-            await storage.save([some(day=days.today(place.clock.now))])
+            await storage.save([some(day=play_dates.today(place.clock.now))])
             kept.append(len(await storage.load(date.min)))
 
     assert kept[15:] == [6] * 45, "five days and the one that has begun"
@@ -137,7 +137,7 @@ async def test_a_clock_that_is_years_ahead_forgets_nothing(place: Place, kept: t
     known = [some(day=TODAY - timedelta(ago)) for ago in (399, 200, 31, 1, 0)]
     await place.put(*known)
     place.clock.now += 12 * 365 * DAY_SECONDS
-    ahead = days.today(place.clock.now)
+    ahead = play_dates.today(place.clock.now)
     unheard = replace(some(day=ahead), answers={}, swept=None, rankings={}, ready=False)
 
     for calls in (1, 2):

@@ -8,7 +8,7 @@ from shutil import copyfile
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Answer, Dimensions, Heard, Measure, PlayRow, Ranking, Slice, SliceData
-from exporter.storage.reading import read_totals
+from exporter.storage.read_only import read_totals
 from tests.storage.examples import by_slice
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from exporter.vod.client import Client
-from exporter.vod.credentials import Credentials
-from exporter.vod.limits import Limits
+from exporter.vod.credentials.sources import Credentials
+from exporter.vod.rate_limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

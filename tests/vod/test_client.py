@@ -21,10 +21,10 @@ from exporter.errors import (
     UpstreamError,
 )
 from exporter.vod.client import Client
-from exporter.vod.credentials import Credentials, FromEnvironment
-from exporter.vod.limits import Turn
+from exporter.vod.credentials.sources import Credentials, FromEnvironment
+from exporter.vod.rate_limits import Turn
 from exporter.vod.redaction import Secrets
-from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR
+from exporter.vod.responses import LARGEST_ANSWER, LARGEST_ERROR
 from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, ok, refusal
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import trustme
 
 from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
-from exporter.vod.limits import Limits
 from exporter.vod.page_decoder import decode
+from exporter.vod.rate_limits import Limits
 from tests.vod.fakes import FakeMeter, FakeSource, World
 from tests.vod.servers import conversing
 

@@ -9,10 +9,10 @@ import pytest
 
 from exporter.errors import UpstreamError
 from exporter.vod.client import Client
-from exporter.vod.limits import Limits
 from exporter.vod.network_errors import NetworkError
+from exporter.vod.rate_limits import Limits
 from exporter.vod.resolver import Resolver
-from exporter.vod.streams import connected
+from exporter.vod.tcp_stream import connected
 from tests.vod.fakes import FakeMeter, FakeSource
 
 V4, V6 = socket.AF_INET, socket.AF_INET6

@@ -12,11 +12,11 @@ import uvicorn
 from OpenSSL import SSL
 from uvicorn.server import ServerState
 
-from exporter.web.connection import Connection
-from exporter.web.in_force import InForce
-from exporter.web.limits import Crowd, Limits
-from tests.fuzz.front_door import Wire
-from tests.web.stage import APP, prepared
+from exporter.web.access.live_config import InForce
+from exporter.web.connection_limits import Crowd, Limits
+from exporter.web.http_connection import Connection
+from tests.campaigns.fuzz.http_connection import Wire
+from tests.web.harness import APP, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

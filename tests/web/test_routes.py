@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 from exporter.web.routes import routes
-from tests.web.status.examples import observed
+from tests.status.examples import observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from starlette.types import Message, Scope
 
-    from exporter.web.status.observed import Observed
+    from exporter.status.model import Observed
 
 
 @dataclass(frozen=True)

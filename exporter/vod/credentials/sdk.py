@@ -1,0 +1,245 @@
+"""Keys of roles and profiles by Alibaba Cloud's credentials library; the only module that knows it.
+
+It blocks: a thread calls it. Nothing that the library keeps, refreshes in threads of its own or logs is of use here: a
+new provider fetches once, and whoever asked keeps the keys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from exporter.secret_files import read_secret
+from exporter.vod.credentials.providers import (
+    METADATA_SERVICE,
+    AssumedRole,
+    CliProfile,
+    EcsRole,
+    IniProfile,
+    OidcRole,
+    Origin,
+    Uri,
+)
+from exporter.vod.credentials.sdk_errors import explained
+from exporter.vod.credentials.sources import Credentials, checked, no_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from exporter.errors import CredentialsError
+
+LIBRARY: Final = "alibabacloud_credentials"
+# Milliseconds; the metadata service is next door.
+_CONNECT_TIMEOUT: Final = 5_000
+_READ_TIMEOUT: Final = 10_000
+_METADATA_TIMEOUT: Final = 2_000
+# Tokens and profiles are a few kB.
+_LARGEST_FILE: Final = 1024 * 1024
+# They get handlers of their own at import, or log whole URLs with tokens and signatures when asked to debug.
+_LOGGERS: Final = ("credentials", LIBRARY, "alibabacloud-tea", "urllib3")
+_SILENT: Final = logging.CRITICAL + 1
+# As the library spells its providers, and so our setting.
+_PLACES: Final[Mapping[type[Origin], str]] = {
+    EcsRole: "ecs_ram_role",
+    AssumedRole: "ram_role_arn",
+    OidcRole: "oidc_role_arn",
+    CliProfile: "profile",
+    IniProfile: "credentials file",
+    Uri: "credentials URI",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Keys from one place; `expires` in seconds since 1970, None where nobody said."""
+
+    credentials: Credentials
+    place: str
+    expires: float | None = None
+
+
+class _Provider(Protocol):
+    """One of the library's; its answer has `get_access_key_id` and the like."""
+
+    def get_credentials(self) -> Any: ...
+
+
+class Fetcher:
+    """Asks the first place that has keys, and from then on only that one: an account is not to change its identity."""
+
+    def __init__(self, origins: Sequence[Origin]) -> None:
+        self._origins = tuple(origins)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return tuple(file for file in map(_file, self._origins) if file is not None)
+
+    def __call__(self, start: Credentials | None) -> Fetched:
+        """The keys of now, `start` being what a role is assumed with. Raises CredentialsError."""
+        failures: list[CredentialsError] = []
+        for origin in self._origins:
+            outcome = _outcome(origin, start)
+            if isinstance(outcome, Fetched):
+                self._origins = (origin,)
+                return outcome
+            failures.append(outcome)
+        raise no_credentials("; ".join(failure.message for failure in failures), failures[0].advice)
+
+
+def _outcome(origin: Origin, start: Credentials | None) -> Fetched | CredentialsError:
+    """Never raised where the library's own exception is at hand: its context would hold the URL of the request."""
+    place = _PLACES[type(origin)]
+    hide = [start.access_key_secret, start.security_token or ""] if start is not None else []
+    if isinstance(origin, Uri):
+        hide.append(origin.uri)
+    try:
+        return _fetched(origin, start, place)
+    except Exception as error:  # noqa: BLE001 - the library and what it stands on raise whatever they like
+        message, advice = explained(error, _server(origin), hide)
+    return no_credentials(f"{place}: {message}", advice)
+
+
+def _server(origin: Origin) -> str:
+    """Who is asked, for sentences; a profile may name anybody, and a URI may hold secrets."""
+    match origin:
+        case EcsRole():
+            return f"the metadata service ({METADATA_SERVICE})"
+        case AssumedRole() | OidcRole():
+            return origin.sts_endpoint
+        case CliProfile() | IniProfile():
+            return f"the profile in {origin.file}"
+        case Uri():
+            return "the host of ALIBABA_CLOUD_CREDENTIALS_URI"
+
+
+def _file(origin: Origin) -> Path | None:
+    match origin:
+        case OidcRole():
+            return origin.oidc_token_file
+        case CliProfile() | IniProfile():
+            return origin.file
+        case _:
+            return None
+
+
+def _check_file(origin: Origin) -> None:
+    """The library would wait for a pipe, and a profile may name a program to run. Raises OSError."""
+    file = _file(origin)
+    if file is None:
+        return
+    with contextlib.suppress(FileNotFoundError):  # the library has words of its own for that
+        read_secret(file, most=_LARGEST_FILE)
+
+
+def _fetched(origin: Origin, start: Credentials | None, place: str) -> Fetched:
+    _check_file(origin)
+    keys = _provider(_library(), origin, start).get_credentials()
+    token = keys.get_security_token()
+    expires = keys.get_expiration()
+    return Fetched(
+        Credentials(
+            checked(keys.get_access_key_id() or "", "the AccessKey ID"),
+            checked(keys.get_access_key_secret() or "", "the AccessKey secret"),
+            checked(token, "the security token") if token else None,
+        ),
+        place,
+        # The library's word for "not told" is None, 0 or a number before 1970.
+        float(expires) if expires and expires > 0 else None,
+    )
+
+
+def _library() -> Any:
+    """Imported when first needed: it reads the environment, sets up logging and takes a good part of a second."""
+    providers = importlib.import_module(f"{LIBRARY}.provider")
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(_SILENT)
+    return providers
+
+
+def _provider(library: Any, origin: Origin, start: Credentials | None) -> _Provider:
+    """The library's provider, with everything it would otherwise take from the environment."""
+    provider: _Provider
+    match origin:
+        case EcsRole():
+            provider = library.EcsRamRoleCredentialsProvider(
+                role_name=origin.role_name,
+                disable_imds_v1=origin.disable_imds_v1,
+                http_options=_http_options(_METADATA_TIMEOUT, _METADATA_TIMEOUT, origin.proxy),
+                async_update_enabled=False,
+            )
+        case AssumedRole():
+            assert start is not None  # noqa: S101 - whoever asks for this origin has a key to start from
+            provider = library.RamRoleArnCredentialsProvider(
+                access_key_id=start.access_key_id,
+                access_key_secret=start.access_key_secret,
+                security_token=start.security_token,
+                role_arn=origin.role_arn,
+                role_session_name=origin.role_session_name,
+                external_id=origin.external_id,
+                duration_seconds=origin.duration,
+                sts_endpoint=origin.sts_endpoint,
+                http_options=_http_options(),
+            )
+        case OidcRole():
+            provider = library.OIDCRoleArnCredentialsProvider(
+                role_arn=origin.role_arn,
+                oidc_provider_arn=origin.oidc_provider_arn,
+                oidc_token_file_path=str(origin.oidc_token_file),
+                role_session_name=origin.role_session_name,
+                duration_seconds=origin.duration,
+                sts_endpoint=origin.sts_endpoint,
+                http_options=_http_options(),
+            )
+        case CliProfile():
+            provider = _profile(library, library.CLIProfileCredentialsProvider, origin)
+        case IniProfile():
+            provider = _profile(library, library.ProfileCredentialsProvider, origin)
+        case Uri():
+            provider = library.URLCredentialsProvider(uri=origin.uri, http_options=_http_options())
+    return provider
+
+
+def _profile(library: Any, base: Any, origin: CliProfile | IniProfile) -> _Provider:
+    class Profile(base):  # type: ignore[misc]  # the library has no types
+        """What the profile stands for is kept: it tells when its keys expire, the profile's own answer does not."""
+
+        def _get_credentials_provider(self, *section: Any) -> Any:
+            role_name = _ecs_role_name(*section)
+            if role_name is None:
+                self.found = super()._get_credentials_provider(*section)
+            else:
+                # The library's own choice would start a thread that nothing ends.
+                self.found = _provider(library, replace(origin.ecs, role_name=role_name or origin.ecs.role_name), None)
+            return self.found
+
+        def get_credentials(self) -> Any:
+            super().get_credentials()
+            return self.found.get_credentials()
+
+    provider: _Provider = Profile(profile_file=str(origin.file), profile_name=origin.name)
+    return provider
+
+
+def _ecs_role_name(section: Mapping[str, Any], profile_name: str | None = None) -> str | None:
+    """The role of a profile that stands for the instance's role, "" where it names none; None for other profiles.
+
+    `section` is one of credentials.ini, or with a name the whole file of the CLI.
+    """
+    if profile_name is None:
+        return section.get("role_name", "") if section.get("type") == "ecs_ram_role" else None
+    for profile in section.get("profiles") or ():
+        if profile.get("name") == profile_name and profile.get("mode") == "EcsRamRole":
+            return profile.get("ram_role_name") or ""
+    return None
+
+
+def _http_options(connect: int = _CONNECT_TIMEOUT, read: int = _READ_TIMEOUT, proxy: str | None = None) -> Any:
+    options = importlib.import_module(f"{LIBRARY}.http").HttpOptions
+    return options(connect_timeout=connect, read_timeout=read, proxy=proxy)
