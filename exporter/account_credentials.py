@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.errors import CredentialsError
-from exporter.vod.credentials.resolve import provided
-from exporter.vod.credentials.sources import FromParts, PlainSecret, SecretFile
+from exporter.vod.credentials.resolve import resolve_source
+from exporter.vod.credentials.sources import PlainSecret, SecretFile, StaticCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,13 +36,13 @@ async def credential_source(
     key_id = _secret("access_key_id", given.access_key_id, given.access_key_id_file)
     secret = _secret("access_key_secret", given.access_key_secret, given.access_key_secret_file)
     token = _secret("security_token", given.security_token, given.security_token_file)
-    keys = FromParts(key_id, secret, token) if key_id is not None and secret is not None else None
+    keys = StaticCredentials(key_id, secret, token) if key_id is not None and secret is not None else None
     try:
         if keys is not None:
             await keys.get()
     except CredentialsError as error:
         not_yet(error)
-    return await provided(account.name, given, keys, variables, now=now, monotonic=monotonic)
+    return await resolve_source(account.name, given, keys, variables, now=now, monotonic=monotonic)
 
 
 def _secret(setting: str, value: SecretStr | None, file: Path | None) -> Secret | None:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from exporter.commands.definitions import Command
 
 COMMANDS: Final = command_names.COMMANDS
-_BAD_USAGE: Final = 2
+_USAGE_ERROR: Final = 2
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command line. Exit status: 0 done, 1 cannot start or not everything answered, 2 bad flags or settings."""
-    stdio.never_refuse(sys.stdout, sys.stderr)
+    stdio.escape_unencodable(sys.stdout, sys.stderr)
     given, environ = list(sys.argv[1:] if argv is None else argv), os.environ if environ is None else environ
     if "--version" in given or given == ["version"]:
         return _print(_module("about").version(environ))
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         command: Command = _module("definitions").DEFINITIONS[name or command_names.DEFAULT]
         arguments = usage.parse(command, words, named=name is not None)
     except usage.BadUsage as error:
-        return _complain(str(error), _BAD_USAGE)
+        return _print_error(str(error), _USAGE_ERROR)
     return _run(command, arguments, environ)
 
 
@@ -65,20 +65,22 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
             return run(arguments, environ)
         except errors.ConfigError as error:
             # file:line:column at the start of the line is what editors jump to
-            return _complain(str(error), _BAD_USAGE)
+            return _print_error(str(error), _USAGE_ERROR)
         except errors.ExporterError as error:
-            return _complain(f"aliyun-vod-exporter: {error}", _BAD_USAGE if isinstance(error, errors.FlagError) else 1)
+            return _print_error(
+                f"aliyun-vod-exporter: {error}", _USAGE_ERROR if isinstance(error, errors.FlagError) else 1
+            )
         except KeyboardInterrupt:
             return int(signals.PROCESS.interrupted())
         except BrokenPipeError:
-            return _nobody_reads()
+            return _stdout_closed()
 
 
 def _module(name: str) -> Any:
     return import_module(f"exporter.commands.{name}")
 
 
-def _complain(text: str, status: int) -> int:
+def _print_error(text: str, status: int) -> int:
     with contextlib.suppress(OSError):  # nobody reads it; the status says it too
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
@@ -90,11 +92,11 @@ def _print(text: str) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _nobody_reads()
+        return _stdout_closed()
     return 0
 
 
-def _nobody_reads() -> int:
+def _stdout_closed() -> int:
     """Whoever read our output has seen enough, as `head` has; the interpreter must not complain of it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

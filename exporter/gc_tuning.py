@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
 # A collection that takes so long has met some 20,000 new objects.
-LONG_SECONDS: Final = 0.005
+SLOW_GC_SECONDS: Final = 0.005
 # Full collections come after so many of the generation before (by default 10), and so are as much shorter.
-FULL_AFTER: Final = 4
+FULL_GC_THRESHOLD: Final = 4
 # What was frozen as part of a cycle in use (a connection, say) is not freed when it is let go. So all are looked at
 # once in so many times: weeks at 1,000,000 series, and what is left lying in between is 25 MB at the most.
-FROZEN_AT_MOST: Final = 10_000
+MAX_FREEZES: Final = 10_000
 # A thread that computes lets the loop wait so long each time it wants to go on; by default it is 5 ms.
-TURN_SECONDS: Final = 0.001
+SWITCH_INTERVAL_SECONDS: Final = 0.001
 
 
-class ShortCollections:
+class FreezeAfterSlowGc:
     """Told of the beginning and the end of each collection, as a callback of `gc`; `perf_counter` in seconds."""
 
     def __init__(self, perf_counter: Callable[[], float] = time.perf_counter) -> None:
@@ -40,22 +40,22 @@ class ShortCollections:
         if phase == "start":
             self._began = self._perf_counter()
         elif info["generation"] == len(gc.get_threshold()) - 1:
-            if self._times == FROZEN_AT_MOST:
+            if self._times == MAX_FREEZES:
                 self._times = 0
                 gc.unfreeze()
-            elif self._perf_counter() - self._began >= LONG_SECONDS:
+            elif self._perf_counter() - self._began >= SLOW_GC_SECONDS:
                 self._times += 1
                 gc.freeze()
 
 
 @contextlib.contextmanager
-def short_turns() -> Generator[None]:
+def tune_interpreter() -> Generator[None]:
     """While this is entered, collections and turns of threads are short, in the whole process."""
-    callback = ShortCollections()
+    callback = FreezeAfterSlowGc()
     turn, thresholds = sys.getswitchinterval(), gc.get_threshold()
     gc.callbacks.append(callback)
-    gc.set_threshold(*thresholds[:2], FULL_AFTER)
-    sys.setswitchinterval(TURN_SECONDS)
+    gc.set_threshold(*thresholds[:2], FULL_GC_THRESHOLD)
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     try:
         yield
     finally:

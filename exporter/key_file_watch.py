@@ -19,7 +19,7 @@ WATCH_SECONDS: Final = 2.0
 _log = structlog.get_logger()
 
 
-class KeyWatch:
+class KeyFileWatch:
     """Looks for changed key files of accounts whose queries failed.
 
     * `failed`: the queries whose last poll did not get everything.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-def never_refuse(*streams: TextIO | None) -> None:
+def escape_unencodable(*streams: TextIO | None) -> None:
     """From now on, what a stream cannot spell is escaped, as in U+1F600, and never an error.
 
     A terminal's locale may be GBK or nothing but ASCII; a title may hold an emoji, and a path half a character.
@@ -31,7 +31,7 @@ def write_utf8(stream: TextIO, data: bytes) -> None:
     stream.buffer.write(data)
 
 
-def shown_on(stream: TextIO, text: str) -> str:
+def as_encoded(stream: TextIO, text: str) -> str:
     """The text as the stream will show it."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

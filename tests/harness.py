@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from exporter.app import Surroundings, assembled
+from exporter.app import Runtime, assemble_daemon
 from exporter.config.loader import loads
 from exporter.core import play_dates
-from exporter.simulator.options import Settings
+from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.service import Simulator
 from exporter.web.server import bound, serving, urls
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.schema import Config
-    from exporter.daemon import Exporter
+    from exporter.daemon import Daemon
 
 # A Sunday, after 09:00 UTC+8: yesterday is final.
 NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
@@ -78,7 +78,7 @@ def configuration(
 class Stage:
     """The exporter, what it polls, and their clock."""
 
-    exporter: Exporter
+    exporter: Daemon
     simulator: Simulator
     clock: Clock
 
@@ -118,11 +118,11 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def simulated(
-    settings: Settings | None = None, clock: Clock | None = None
+    settings: SimulatorOptions | None = None, clock: Clock | None = None
 ) -> AsyncGenerator[tuple[Simulator, str]]:
     """A simulator and its URL."""
     clock = clock or Clock()
-    simulator = Simulator(settings or Settings(), clock=clock.now)
+    simulator = Simulator(settings or SimulatorOptions(), clock=clock.now)
     with bound(["127.0.0.1:0"]) as sockets:
         async with serving(simulator.app, sockets, date_header=False):
             try:
@@ -133,13 +133,17 @@ async def simulated(
 
 @contextlib.asynccontextmanager
 async def staged(
-    settings: Settings | None = None, *, clock: Clock | None = None, storage: Path | None = None, **configured: str
+    settings: SimulatorOptions | None = None,
+    *,
+    clock: Clock | None = None,
+    storage: Path | None = None,
+    **configured: str,
 ) -> AsyncGenerator[Stage]:
     """Exporter and simulator, nothing polled yet; other keywords as in `configuration`."""
     clock = clock or Clock()
-    surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
+    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
     async with (
         simulated(settings, clock) as (simulator, url),
-        assembled(configuration(url, **configured), surroundings, storage) as exporter,
+        assemble_daemon(configuration(url, **configured), surroundings, storage) as exporter,
     ):
         yield Stage(exporter, simulator, clock)

@@ -9,7 +9,7 @@ import pytest
 from exporter.config.loader import loads
 from exporter.core.model import Page, RowProblem
 from exporter.core.retry import Retry
-from exporter.daemon import Exporter
+from exporter.daemon import Daemon
 from exporter.exposition.telemetry import Telemetry
 from tests.core.fake_service import (
     YESTERDAY,
@@ -30,13 +30,13 @@ CONFIG = loads(
 )
 
 
-def exporter(world: World, poll_timeout: float = 60.0) -> Exporter:
+def exporter(world: World, poll_timeout: float = 60.0) -> Daemon:
     telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
     poller: Poller = world.poller()
-    return Exporter(CONFIG, poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
+    return Daemon(CONFIG, poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
 
 
-async def samples(asked: Exporter, start: str) -> dict[str, float]:
+async def samples(asked: Daemon, start: str) -> dict[str, float]:
     body = (await asked.scrape(None, None)).body.decode()
     lines = [line.rpartition(" ") for line in body.splitlines() if line.startswith(start)]
     return {name: float(value) for name, _, value in lines}
@@ -57,7 +57,7 @@ async def a_poll_that_hangs() -> None:
     assert (await samples(asked, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="failure"}'
     ] == 1
-    assert asked.awaited() == []
+    assert asked.pending_queries() == []
     world.gate.set()
     await asked.poll(asked.queries[0])
     assert await samples(asked, "aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
@@ -138,8 +138,8 @@ async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:
 
     after = await asked.status()
 
-    assert (before.awaited, before.reports, before.next_polls) == (("q",), (), {})
-    assert (after.awaited, after.next_polls) == ((), {"q": 1234.0})
+    assert (before.pending_queries, before.reports, before.next_polls) == (("q",), (), {})
+    assert (after.pending_queries, after.next_polls) == ((), {"q": 1234.0})
     assert [report.query.name for report in after.reports] == ["q"]
     assert [published.slice.account for published in after.publication.slices] == ["main"]
     assert after.snapshot is asked.poller.snapshot
@@ -157,7 +157,7 @@ async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_th
     text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
     telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
     config = loads(text, file="", environ={})
-    asked = Exporter(config, world.poller(), telemetry, lambda: world.now)
+    asked = Daemon(config, world.poller(), telemetry, lambda: world.now)
 
     assert await asked.poll(asked.queries[0]) == Retry(world.now + wait if wait else 0.0)
     assert [query.name for query in asked.failed()] == ["q"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.key_file_watch import WATCH_SECONDS, KeyWatch
+from exporter.key_file_watch import WATCH_SECONDS, KeyFileWatch
 from tests.core.fake_service import everything, query
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Keys:
         if not self.looks:
             raise Enough
 
-    def watch(self) -> KeyWatch:
+    def watch(self) -> KeyFileWatch:
         queries = [query(everything, name, account=name.partition("-")[0]) for name in self.failed]
-        return KeyWatch(lambda: queries, self.keys_changed, self.poll_now, sleep=self.sleep)
+        return KeyFileWatch(lambda: queries, self.keys_changed, self.poll_now, sleep=self.sleep)
 
 
 async def test_all_that_failed_of_an_account_is_polled_when_its_keys_change_and_nothing_else() -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import app
 from exporter.backfill import replay
-from exporter.backfill.progress import SILENCE
+from exporter.backfill.progress import NO_PROGRESS
 from exporter.core import play_dates
 from exporter.core.play_dates import Settlement
-from exporter.core.publication import Rules
+from exporter.core.publication import PublicationRules
 from exporter.errors import FlagError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.backfill.progress import Progress
-    from exporter.backfill.replay import View
+    from exporter.backfill.replay import HistoricalView
     from exporter.config.schema import Config
     from exporter.core.model import Query, Snapshot
     from exporter.core.poller import PollReport
@@ -48,23 +48,23 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class BackfillData:
     """What is known after every day was asked for at `at` (seconds since 1970), and the rules by which it is seen."""
 
     snapshot: Snapshot
-    rules: Rules
+    rules: PublicationRules
     settlement: Settlement
     dates: tuple[date, ...]
     gaps: tuple[Gap, ...]
     at: float
 
-    def views(self, step: int) -> tuple[View, ...]:
+    def views(self, step: int) -> tuple[HistoricalView, ...]:
         """What was to be seen, every `step` seconds."""
         return replay.views(self.snapshot, self.rules, self.settlement, self.dates, step=step, now=self.at)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _DayPoll:
     """What came of asking one query for one day."""
 
     play_date: date
@@ -85,11 +85,11 @@ class _Asked:
 
 async def fetch(
     config: Config,
-    surroundings: app.Surroundings,
+    surroundings: app.Runtime,
     count: int,
     progress: Progress,
     storage_path: Path | None = None,
-) -> Fetched:
+) -> BackfillData:
     """Ask for the last `count` play dates except what storage heard when its day could be final already.
 
     What is heard is stored day by day: who is interrupted goes on where they were.
@@ -104,10 +104,10 @@ async def fetch(
         first = datetime.fromtimestamp(replay.writable_from(yesterday, settlement), play_dates.PLAY_TIME_ZONE)
         raise FlagError(f"--days={count}: {yesterday} can be written from {first:%F %H:%M} UTC+8 on; ask for more days")
     queries = replay.past_queries(config.core_queries())
-    async with app.assembled(_looking_back(config, count), surroundings, storage_path) as exporter:
+    async with app.assemble_daemon(_backfill_config(config, count), surroundings, storage_path) as exporter:
         turns = {account.name: asyncio.Semaphore(account.limits.concurrency) for account in config.accounts}
 
-        async def ask(play_date: date, query: Query) -> _Asked:
+        async def ask(play_date: date, query: Query) -> _DayPoll:
             async with turns[query.account]:
                 now = surroundings.now()
                 # What was heard since the day could be final is good enough, however long ago, and whichever day of
@@ -119,8 +119,8 @@ async def fetch(
                     days_ago=(play_dates.days_ago(now, play_date),),
                 )
                 report = await exporter.poller.poll(alone)
-                await exporter.keep(report)
-                return _Asked(play_date, query, report)
+                await exporter.persist(report)
+                return _DayPoll(play_date, query, report)
 
         progress.begin("fetching", len(dates) * sum(len(query.dimensions) for query in queries), "slices")
         async with asyncio.TaskGroup() as group:
@@ -128,12 +128,14 @@ async def fetch(
             asking = [group.create_task(ask(play_date, query)) for play_date in dates for query in queries]
             under_way = set(asking)
             while under_way:
-                ended, under_way = await asyncio.wait(under_way, timeout=SILENCE, return_when=asyncio.FIRST_COMPLETED)
+                ended, under_way = await asyncio.wait(
+                    under_way, timeout=NO_PROGRESS, return_when=asyncio.FIRST_COMPLETED
+                )
                 _report(progress, ended)
         gaps = tuple(gap for each in asking for gap in each.result().gaps())
-        return Fetched(
+        return BackfillData(
             exporter.poller.snapshot,
-            Rules(queries, config.stale_after, config.series_limit),
+            PublicationRules(queries, config.stale_after, config.series_limit),
             settlement,
             dates,
             gaps,
@@ -141,13 +143,13 @@ async def fetch(
         )
 
 
-def _looking_back(config: Config, count: int) -> Config:
+def _backfill_config(config: Config, count: int) -> Config:
     """The configuration with queries that look at all these days: what several need of a day is asked for together."""
     looks = {"days_ago": tuple(range(1, count + 1)), "every": _LONG}
     return config.model_copy(update={"queries": tuple(query.model_copy(update=looks) for query in config.queries)})
 
 
-def _report(progress: Progress, ended: set[asyncio.Task[_Asked]]) -> None:
+def _report(progress: Progress, ended: set[asyncio.Task[_DayPoll]]) -> None:
     if not ended:
         progress.advance(0)
     for asked in (each.result() for each in ended):

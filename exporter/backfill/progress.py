@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # Who reads lines is not left alone for longer than so many seconds, as long as something is reported.
-SILENCE: Final = 5.0
+NO_PROGRESS: Final = 5.0
 
 
 class Progress(Protocol):
@@ -29,8 +29,8 @@ class Progress(Protocol):
         ...
 
 
-class Lines:
-    """A line for what is said, and for the rest when the last line is `SILENCE` ago."""
+class ProgressLines:
+    """A line for what is said, and for the rest when the last line is `NO_PROGRESS` ago."""
 
     def __init__(self, say: Callable[[str], None], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._say = say
@@ -47,7 +47,7 @@ class Lines:
     def advance(self, parts: int, said: str = "") -> None:
         """Say what is said, or how far it is when nothing was said for long."""
         self._done += parts
-        if said or self._monotonic() - self._said_at >= SILENCE:
+        if said or self._monotonic() - self._said_at >= NO_PROGRESS:
             self._tell(f"{said or self._what}: {self._done:,} of {self._total:,} {self._unit}")
 
     def _tell(self, line: str) -> None:
@@ -55,7 +55,7 @@ class Lines:
         self._say(line)
 
 
-class Bar:
+class ProgressBar:
     """A bar for each thing that begins."""
 
     def __init__(self, bars: rich.Progress) -> None:
@@ -76,7 +76,7 @@ class Bar:
 def shown(console: Console) -> Generator[Progress]:
     """Progress as this console can show it; lines go through it too."""
     if not console.is_terminal:
-        yield Lines(lambda line: console.print(line, markup=False, soft_wrap=True))
+        yield ProgressLines(lambda line: console.print(line, markup=False, soft_wrap=True))
         return
     columns = (
         rich.TextColumn("{task.description}"),
@@ -86,4 +86,4 @@ def shown(console: Console) -> Generator[Progress]:
         rich.TimeRemainingColumn(),
     )
     with rich.Progress(*columns, console=console) as bars:
-        yield Bar(bars)
+        yield ProgressBar(bars)

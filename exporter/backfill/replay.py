@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
-from exporter.core.model import Answer, Snapshot
+from exporter.core.model import MediaRecord, Snapshot
 from exporter.core.play_dates import Settlement
 from exporter.core.publication_builder import publish
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-    from exporter.core.model import Heard, Query, SliceData
-    from exporter.core.publication import Publication, Rules
+    from exporter.core.model import Freshness, Query, SliceData
+    from exporter.core.publication import Publication, PublicationRules
 
 # A day is seen from 09:00 UTC+8 of the next day on, when its numbers can be final, for 24 h.
-SEEN_AFTER: Final = Settlement().after
+VISIBLE_AFTER: Final = Settlement().after
 _DAY: Final = 86_400
 # "It is not safe to backfill data from the last 3 hours (the current head block)" (Prometheus' page on storage): a
 # restart would drop what Prometheus scraped itself before the newest block ends.
@@ -26,7 +26,7 @@ _HEAD_BLOCK: Final = 3 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class HistoricalView:
     """What there was to see, the same at all of these instants (seconds since 1970, rising)."""
 
     publication: Publication
@@ -38,14 +38,14 @@ def end(now: float) -> int:
     return int(now) - _HEAD_BLOCK
 
 
-def seen_from(play_date: date) -> float:
+def visible_from(play_date: date) -> float:
     """When a day gets its place as `days_ago="1"`, in seconds since 1970."""
-    return play_dates.start(play_date) + SEEN_AFTER
+    return play_dates.start(play_date) + VISIBLE_AFTER
 
 
 def writable_from(play_date: date, settlement: Settlement) -> float:
     """When a day is final and seen for long enough to be written, in seconds since 1970."""
-    return max(seen_from(play_date) + _HEAD_BLOCK, play_dates.start(play_date) + settlement.after)
+    return max(visible_from(play_date) + _HEAD_BLOCK, play_dates.start(play_date) + settlement.after)
 
 
 def past_dates(now: float, count: int, settlement: Settlement) -> tuple[date, ...]:
@@ -63,21 +63,21 @@ def past_queries(queries: Iterable[Query]) -> tuple[Query, ...]:
 
 
 def views(
-    snapshot: Snapshot, rules: Rules, settlement: Settlement, dates: Iterable[date], *, step: int, now: float
-) -> tuple[View, ...]:
+    snapshot: Snapshot, rules: PublicationRules, settlement: Settlement, dates: Iterable[date], *, step: int, now: float
+) -> tuple[HistoricalView, ...]:
     """What was to be seen since the oldest of `dates`, day by day, every `step` seconds; oldest first.
 
     Days turn at 09:00 UTC+8, when the day before can be final, and not at 00:00: so every number that is shown is
     final, and those of `days_ago` 1 and 8 are seven days apart at every instant. What was not heard, or heard
     before its day could be final, is absent.
     """
-    known = Snapshot().with_(final for data in snapshot.slices.values() if (final := _final(data, settlement)))
+    known = Snapshot().updated(final for data in snapshot.slices.values() if (final := _final(data, settlement)))
     seen = []
     for play_date in sorted(dates):
-        start = int(seen_from(play_date))
+        start = int(visible_from(play_date))
         publication = publish(known, rules, start)
         if publication.slices:
-            seen.append(View(publication, range(start, min(start + _DAY, end(now) + 1), step)))
+            seen.append(HistoricalView(publication, range(start, min(start + _DAY, end(now) + 1), step)))
     return tuple(seen)
 
 
@@ -88,20 +88,26 @@ def _final(data: SliceData, settlement: Settlement) -> SliceData | None:
     """
     play_date = data.slice.play_date
 
-    def stands(heard: Heard | None) -> Heard | None:
-        return replace(heard, settled=True) if heard and settlement.possible(play_date, heard.at) else None
+    def stands(freshness: Freshness | None) -> Freshness | None:
+        return replace(freshness, settled=True) if freshness and settlement.possible(play_date, freshness.at) else None
 
-    answers = {m: Answer(was.row, heard) for m, was in data.answers.items() if (heard := stands(was.heard))}
-    rankings = {by: replace(was, heard=heard) for by, was in data.rankings.items() if (heard := stands(was.heard))}
-    swept = stands(data.swept)
-    if not (answers or rankings or swept):
+    answers = {
+        m: MediaRecord(was.row, freshness) for m, was in data.answers.items() if (freshness := stands(was.freshness))
+    }
+    rankings = {
+        by: replace(was, freshness=freshness)
+        for by, was in data.rankings.items()
+        if (freshness := stands(was.freshness))
+    }
+    listed = stands(data.listed)
+    if not (answers or rankings or listed):
         return None
     whole = data.updated_at is not None and settlement.possible(play_date, data.updated_at)
     return replace(
         data,
         answers=answers,
-        swept=swept,
+        listed=listed,
         rankings=rankings,
         total=data.total if settlement.possible(play_date, data.total_at) else None,
-        updated_at=seen_from(play_date) if whole else None,
+        updated_at=visible_from(play_date) if whole else None,
     )

@@ -9,10 +9,10 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.endpoint_check import endpoint_doubt
-from exporter.commands.file_permissions import doubts
+from exporter.commands.endpoint_check import endpoint_warning
+from exporter.commands.file_permissions import permission_warnings
 from exporter.commands.setting_warnings import setting_warnings
-from exporter.commands.start_checks import Rehearsal, rehearse
+from exporter.commands.start_checks import StartCheckResult, check_start
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
 from exporter.core import play_dates
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from exporter.config.schema import Config
-    from exporter.errors import Problem
+    from exporter.errors import ConfigProblem
 
 _HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, steady day", "series")
 _SECONDS_PER_DAY: Final = 86_400
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             errors.append(str(error))
         else:
             totals, stored = examined.totals, examined.warnings
-    start = Rehearsal() if arguments.syntax_only else rehearse(config, environ)
+    start = StartCheckResult() if arguments.syntax_only else check_start(config, environ)
     errors += start.errors
     if arguments.web_config_file:
         sys.stdout.write(f"{shown(arguments.web_config_file)}: valid\n")
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         *stored,
         *warnings(config, totals),
         *setting_warnings(config),
-        *doubts(arguments, config),
+        *permission_warnings(arguments, config),
     ):
         sys.stderr.write(f"warning: {warning}\n")
     for text in errors:
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
     """The configuration. Raises ConfigError with every problem of both files."""
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     config = None
     try:
         config = load(arguments.config_file, environ)
@@ -112,7 +112,7 @@ def warnings(config: Config, totals: Totals) -> Iterator[str]:
     """What is valid but will not go well."""
     costs = _costs(config, totals)
     for account in config.accounts:
-        if doubt := endpoint_doubt(account.endpoint):
+        if doubt := endpoint_warning(account.endpoint):
             yield f"account {account.name}: {doubt}"
         by_query = costs.get(account.name, {})
         if not by_query:

@@ -41,7 +41,7 @@ _STATUSES: Final = {
 }
 
 
-class BadUsage(Exception):
+class UsageError(Exception):
     """A command line that means nothing; the message is one line that says why, and what to try."""
 
 
@@ -52,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise BadUsage(f"{self.prog}: error: {message}; try {self.prog} --help")
+        raise UsageError(f"{self.prog}: error: {message}; try {self.prog} --help")
 
 
 class _Flags:
@@ -83,14 +83,16 @@ def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namesp
         word = unknown[0]
         if word.startswith("-"):
             flag = word.partition("=")[0]
-            parser.error(f"unknown flag {flag}{_meant(flag, taken.names if named else [*taken.names, *_MORE_FLAGS])}")
+            parser.error(
+                f"unknown flag {flag}{_did_you_mean(flag, taken.names if named else [*taken.names, *_MORE_FLAGS])}"
+            )
         if named:
             parser.error(f"unexpected {word!r}, {command.name} takes flags only")
         _refuse_command(word)
     return arguments
 
 
-def asked_for(given: Sequence[str]) -> str:
+def parse_command(given: Sequence[str]) -> str:
     """The text that a command line asks for instead of running a command; empty when it asks for none."""
     if given and given[0] in _MORE_FLAGS and len(given) == 1:
         return {
@@ -109,7 +111,7 @@ def asked_for(given: Sequence[str]) -> str:
 
 
 def _refuse_command(word: str) -> NoReturn:
-    _Parser(prog=PROGRAM).error(f"unknown command {word!r}{_meant(word, [*command_names.COMMANDS, *_WORDS])}")
+    _Parser(prog=PROGRAM).error(f"unknown command {word!r}{_did_you_mean(word, [*command_names.COMMANDS, *_WORDS])}")
 
 
 def complete() -> None:
@@ -190,7 +192,7 @@ def _manual_page() -> str:
     return str(page)
 
 
-def _meant(word: str, known: Iterable[str]) -> str:
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
     """`, did you mean --config.file?` where something is like it."""
     close = import_module("difflib").get_close_matches(word, list(known), n=1)
     return f", did you mean {close[0]}" if close else ""

@@ -139,8 +139,13 @@ def _backfill(parser: Parser) -> None:
 def _simulate(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
     add, checked = parser.add_argument, flags.checked
-    add("--seed", type=flags.counted, default=0, help="which made-up account; the same seed gives the same numbers")
-    add("--media", type=flags.counted, default=120, metavar="N", help="how many media the account has")
+    add(
+        "--seed",
+        type=flags.non_negative_int,
+        default=0,
+        help="which made-up account; the same seed gives the same numbers",
+    )
+    add("--media", type=flags.non_negative_int, default=120, metavar="N", help="how many media the account has")
     add("--collapse", type=_days_ago, metavar="DAYS_AGO", help="one media loses its plays from that day on")
     add("--fail", action="append", default=[], metavar="CODE:RATE", help="share of requests that fail with a code")
     add("--rate", type=float, default="0", metavar="PER_SECOND", help="throttle above so many requests; 0 is never")
@@ -162,7 +167,7 @@ def _demo(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.EXPORTER_PORT}")
     flags.telemetry_path(parser)
     parser.add_argument(
-        "--media", type=flags.counted, default=120, metavar="N", help="how many media the made-up account has"
+        "--media", type=flags.non_negative_int, default=120, metavar="N", help="how many media the made-up account has"
     )
 
 
@@ -196,7 +201,7 @@ def _days(text: str) -> int:
 
 
 def _days_ago(text: str) -> int:
-    if (number := flags.counted(text)) > OLDEST_DAYS_AGO:
+    if (number := flags.non_negative_int(text)) > OLDEST_DAYS_AGO:
         raise argparse.ArgumentTypeError(f"{number} is more than {OLDEST_DAYS_AGO} days ago")
     return number
 

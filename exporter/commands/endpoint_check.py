@@ -13,7 +13,7 @@ _OF_A_REGION: Final = re.compile(r"vod(?:-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyunc
 _PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".test")
 
 
-def endpoint_doubt(endpoint: str) -> str:
+def endpoint_warning(endpoint: str) -> str:
     """One sentence, empty for an endpoint that is documented or of one's own network."""
     host = (urlsplit(endpoint).hostname or "").rstrip(".")
     if host in DOCUMENTED or _is_private(host):

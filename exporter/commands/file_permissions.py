@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import argparse
 
     from exporter.config.schema import Config
-    from exporter.secret_files import Doubt
+    from exporter.secret_files import PermissionWarning
 
 
-def doubts(arguments: argparse.Namespace, config: Config) -> tuple[Doubt, ...]:
+def permission_warnings(arguments: argparse.Namespace, config: Config) -> tuple[PermissionWarning, ...]:
     """Each doubt once, of `--config.file`, `--web.config.file` and all they name. Raises ConfigError."""
-    found = [*loader.doubts(arguments.config_file, config)]
+    found = [*loader.permission_warnings(arguments.config_file, config)]
     if arguments.web_config_file:
         from exporter.web.access import live_config  # noqa: PLC0415 - for those who have one
 
-        found += live_config.doubts(arguments.web_config_file)
+        found += live_config.permission_warnings(arguments.web_config_file)
     return tuple(dict.fromkeys(found))

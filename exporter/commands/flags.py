@@ -124,7 +124,7 @@ def telemetry_path(parser: Parser) -> None:
 
 
 def external_url(parser: Parser) -> None:
-    """Add `--web.external-url` and `--web.route-prefix`; `the_prefix` makes one path of them."""
+    """Add `--web.external-url` and `--web.route-prefix`; `parse_prefix` makes one path of them."""
     parser.add_argument(
         "--web.external-url",
         dest="external_url",
@@ -143,7 +143,7 @@ def external_url(parser: Parser) -> None:
     )
 
 
-def the_prefix(arguments: argparse.Namespace) -> str:
+def parse_prefix(arguments: argparse.Namespace) -> str:
     """What all paths begin with: empty, or as in `/vod`."""
     prefix: str = arguments.external_url if arguments.route_prefix is None else arguments.route_prefix
     return prefix
@@ -174,14 +174,22 @@ def enable_lifecycle(parser: Parser) -> None:
 def shard(parser: Parser) -> None:
     """Add `--shard` and `--total-shards`; `the_shard` makes one of them."""
     parser.add_argument(
-        "--shard", type=counted, default=0, metavar="N", help="which of several replicas this is, counted from 0"
+        "--shard",
+        type=non_negative_int,
+        default=0,
+        metavar="N",
+        help="which of several replicas this is, non_negative_int from 0",
     )
     parser.add_argument(
-        "--total-shards", type=counted, default=1, metavar="N", help="how many replicas divide the polling, 1 to 1000"
+        "--total-shards",
+        type=non_negative_int,
+        default=1,
+        metavar="N",
+        help="how many replicas divide the polling, 1 to 1000",
     )
 
 
-def counted(text: str) -> int:
+def non_negative_int(text: str) -> int:
     """A whole number from 0, for argparse."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")

@@ -21,7 +21,7 @@ async def stop_on_signal() -> AsyncGenerator[asyncio.Event]:
     Not by `loop.add_signal_handler`: at its end it leaves the defaults behind, and a signal would kill what is ending.
     """
     stop = asyncio.Event()
-    with _waking(asyncio.get_running_loop()), contextlib.ExitStack() as restored:
+    with _wakeup_fd(asyncio.get_running_loop()), contextlib.ExitStack() as restored:
         for number in STOP:
             restored.callback(signal.signal, number, signal.signal(number, PROCESS.stop))
         PROCESS.on_stop = _threadsafe(stop)
@@ -58,7 +58,7 @@ def _threadsafe(event: asyncio.Event) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _waking(loop: asyncio.AbstractEventLoop) -> Generator[None]:
+def _wakeup_fd(loop: asyncio.AbstractEventLoop) -> Generator[None]:
     """Let a signal wake the loop even if it comes in the instant before the loop begins to wait."""
     reader, writer = socket.socketpair()
     with reader, writer:

@@ -13,7 +13,7 @@ from exporter.core import play_dates
 from exporter.errors import FlagError
 from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import parse_fault
-from exporter.simulator.options import Conditions, Settings
+from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
 from exporter.web.server import bound, serving, urls
 
@@ -36,9 +36,9 @@ def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     return 0
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace) -> SimulatorOptions:
     """What the flags say. Raises ValueError saying what is allowed."""
-    return Settings(
+    return SimulatorOptions(
         seed=arguments.seed,
         media=arguments.media,
         collapse_on=None if arguments.collapse is None else play_dates.play_date(time.time(), arguments.collapse),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core import play_dates
 from exporter.core.poller import PollResult
-from exporter.errors import NotAsked, NotReady
+from exporter.errors import NotReady, RequestSkipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NAMED: Final = 10
 
 
-class State(StrEnum):
+class SliceState(StrEnum):
     """What became of a slice; the `state` of `fetch --output=json`."""
 
     ROWS = "rows"
@@ -35,12 +35,12 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class SliceResult:
     """How one slice ended over all queries that wanted it; `missing` rows were counted and not listed."""
 
     slice: Slice
     days_ago: int
-    state: State
+    state: SliceState
     errors: tuple[UpstreamError, ...] = ()
     missing: int = 0
 
@@ -69,7 +69,7 @@ class Ending:
         }
 
 
-def endings(reports: Iterable[PollReport], publication: Publication, now: float) -> tuple[Ending, ...]:
+def results_by_slice(reports: Iterable[PollReport], publication: Publication, now: float) -> tuple[SliceResult, ...]:
     """One for each slice that was polled, in the order of the queries."""
     outcomes: defaultdict[Slice, list[SliceOutcome]] = defaultdict(list)
     for report in reports:
@@ -81,7 +81,7 @@ def endings(reports: Iterable[PollReport], publication: Publication, now: float)
         if any(row is not None and row.plays != 0 for row in published.rows.values())
     }
     return tuple(
-        Ending(
+        SliceResult(
             slice_,
             play_dates.days_ago(now, slice_.play_date),
             _state(each, has_plays=slice_ in played),
@@ -92,18 +92,18 @@ def endings(reports: Iterable[PollReport], publication: Publication, now: float)
     )
 
 
-def _state(outcomes: Sequence[SliceOutcome], *, has_plays: bool) -> State:
+def _state(outcomes: Sequence[SliceOutcome], *, has_plays: bool) -> SliceState:
     if not any(outcome.answered for outcome in outcomes):
-        return State.FAILED
+        return SliceState.FAILED
     if not all(outcome.complete for outcome in outcomes):
-        return State.INCOMPLETE
+        return SliceState.INCOMPLETE
     if any(isinstance(error, NotReady) for outcome in outcomes for error in outcome.errors):
-        return State.NOT_READY
-    return State.ROWS if has_plays else State.NO_PLAYS
+        return SliceState.NOT_READY
+    return SliceState.ROWS if has_plays else SliceState.NO_PLAYS
 
 
-def sentences(
-    ended: Sequence[Ending], reports: Iterable[PollReport], *, final_after: float, now: float
+def describe_results(
+    ended: Sequence[SliceResult], reports: Iterable[PollReport], *, final_after: float, now: float
 ) -> Iterator[str]:
     """What a table of rows does not say, in lines: causes with advice, and the slices they hold for.
 
@@ -112,20 +112,20 @@ def sentences(
     for report in reports:
         if not report.outcomes and report.result is not PollResult.SUCCESS:
             yield f"Failed: query {report.query.name} took too long and was given up."
-    by_cause: defaultdict[tuple[State, str, str], list[Ending]] = defaultdict(list)
+    by_cause: defaultdict[tuple[SliceState, str, str], list[SliceResult]] = defaultdict(list)
     for ending in ended:
-        if ending.state is not State.ROWS:
-            first = next(_telling(ending), None)
+        if ending.state is not SliceState.ROWS:
+            first = next(_relevant_errors(ending), None)
             by_cause[ending.state, first.code if first else "", first.advice if first else ""].append(ending)
-    for (state, *_), alike in sorted(by_cause.items(), key=lambda group: list(State).index(group[0][0])):
+    for (state, *_), alike in sorted(by_cause.items(), key=lambda group: list(SliceState).index(group[0][0])):
         count, cause = f"{len(alike)} of {len(ended)} slices", _cause(alike)
         match state:
-            case State.NO_PLAYS:
+            case SliceState.NO_PLAYS:
                 yield f"No plays, {count}: the service answered, and counted no play of the media asked for."
-            case State.NOT_READY:
+            case SliceState.NOT_READY:
                 latest = max(play_dates.start(ending.slice.play_date) + final_after for ending in alike)
-                yield f"Not computed yet, {count}: {cause} {_come_again(latest, now)}"
-            case State.INCOMPLETE:
+                yield f"Not computed yet, {count}: {cause} {_retry_hint(latest, now)}"
+            case SliceState.INCOMPLETE:
                 yield f"Incomplete, {count}: {cause}"
             case _:
                 yield f"Failed, {count}: {cause}"
@@ -134,22 +134,22 @@ def sentences(
             yield f"  and {len(alike) - _NAMED} more"
 
 
-def _telling(ending: Ending) -> Iterator[UpstreamError]:
+def _relevant_errors(ending: SliceResult) -> Iterator[UpstreamError]:
     """The errors that its state is about."""
-    return (error for error in ending.errors if isinstance(error, NotReady) is (ending.state is State.NOT_READY))
+    return (error for error in ending.errors if isinstance(error, NotReady) is (ending.state is SliceState.NOT_READY))
 
 
-def _cause(alike: Sequence[Ending]) -> str:
+def _cause(alike: Sequence[SliceResult]) -> str:
     """What the service or the network said, rather than why it was not asked any more; and what to do."""
-    errors = [error for ending in alike for error in _telling(ending)]
-    error = next((error for error in errors if not isinstance(error, NotAsked)), errors[0] if errors else None)
+    errors = [error for ending in alike for error in _relevant_errors(ending)]
+    error = next((error for error in errors if not isinstance(error, RequestSkipped)), errors[0] if errors else None)
     if error is None:
         return f"{sum(ending.missing for ending in alike)} media were counted and not listed. Ask again."
     request = f" (request ID {error.request_id})" if error.request_id else ""
     return f"{error.code}: {error.message.rstrip('.')}{request}. {error.advice}".rstrip()
 
 
-def _come_again(latest: float, now: float) -> str:
+def _retry_hint(latest: float, now: float) -> str:
     if now >= latest:
         return "It should be by now: ask again in an hour."
     at = datetime.fromtimestamp(latest, play_dates.PLAY_TIME_ZONE).strftime("%Y-%m-%d %H:%M")

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from exporter.vod.credentials.sources import CredentialSource
 
 _LARGEST_FILE: Final = 4 * 1024 * 1024
-_UNTIL_THEN: Final = "serve starts all the same, and reads it again at every poll."
+_RETRIED: Final = "serve starts all the same, and reads it again at every poll."
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class StartCheckResult:
     """Sentences for the operator: `errors` keep serve from starting, `warnings` do not."""
 
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def rehearse(config: Config, environ: Mapping[str, str]) -> Rehearsal:
+def check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
     """Open each account as serve does, and close it again; nothing is sent."""
-    return asyncio.run(_rehearse(config, environ))
+    return asyncio.run(_check_start(config, environ))
 
 
-async def _rehearse(config: Config, environ: Mapping[str, str]) -> Rehearsal:
+async def _check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
     errors: list[str] = []
     warnings: list[str] = []
     for account in config.accounts:
@@ -44,9 +44,9 @@ async def _rehearse(config: Config, environ: Mapping[str, str]) -> Rehearsal:
                 await _connect(account, source)
         except StartError as error:
             errors.append(str(error))
-        warnings += (f"account {account.name}: {e.message}. {e.advice} {_UNTIL_THEN}" for e in not_yet)
+        warnings += (f"account {account.name}: {e.message}. {e.advice} {_RETRIED}" for e in not_yet)
         warnings += _missing_files(account)
-    return Rehearsal(tuple(errors), tuple(warnings))
+    return StartCheckResult(tuple(errors), tuple(warnings))
 
 
 def _missing_files(account: AccountSettings) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _missing_files(account: AccountSettings) -> Iterator[str]:
                 secret_files.read_secret(file, most=_LARGEST_FILE)
             except OSError as error:
                 what = f"cannot read {name} {secret_files.shown(file)}: {error.strerror}"
-                yield f"account {account.name}: {what}. Make it a file that the exporter's user may read. {_UNTIL_THEN}"
+                yield f"account {account.name}: {what}. Make it a file that the exporter's user may read. {_RETRIED}"
 
 
 def _concerns_connections(variable: str) -> bool:

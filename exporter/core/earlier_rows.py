@@ -42,19 +42,19 @@ class EarlierRows:
         }
 
 
-NOTHING_EARLIER: Final = EarlierRows()
+NO_EARLIER_ROWS: Final = EarlierRows()
 
 
 def earlier_rows(known: SliceData | None, settlement: Settlement, since: float, now: float) -> EarlierRows:
     """What polls have shown since the day could be final, and not before `since` (seconds since 1970)."""
     if known is None or not settlement.possible(known.slice.play_date, now):
-        return NOTHING_EARLIER
+        return NO_EARLIER_ROWS
     first = max(since, play_dates.start(known.slice.play_date) + settlement.after)
     return EarlierRows(
         {
             media_id: answer.row
             for media_id, answer in known.answers.items()
-            if answer.row is not None and first <= answer.heard.at
+            if answer.row is not None and first <= answer.freshness.at
         },
         known.total,
         {by: frozenset(ranking.media_ids) for by, ranking in known.rankings.items()},

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.publication import PublishedMedia
-from exporter.core.sharding import Describes
+from exporter.core.sharding import MediaInfoOwnership
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from exporter.core.model import PlayRow
     from exporter.core.publication import PublishedSlice
 
-_ALL: Final = Describes(all=True)
-_NONE: Final = Describes(all=False)
+_ALL: Final = MediaInfoOwnership(all=True)
+_NONE: Final = MediaInfoOwnership(all=False)
 
 
-class Described:
+class MediaInfoIndex:
     """What is said of media whatever the day, and which slices say it.
 
     `media`: every media that is shown, with title and length as they were last told where they are described here.
     `series`: how many series that is.
     """
 
-    def __init__(self, describes: Mapping[str, Describes] | None = None) -> None:
-        self.describes = describes
+    def __init__(self, media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None) -> None:
+        self.media_info_ownership = media_info_ownership
         self._slices: tuple[PublishedSlice, ...] = ()
         self._by_account: dict[str, dict[str, PublishedMedia]] = {}
         self.media: tuple[PublishedMedia, ...] = ()
@@ -54,7 +54,7 @@ class Described:
         known = self._by_account.get(published.slice.account, {})
         described = self._describing(published.slice.account)
         # What another slice said before may count again when this one is taken for older than it was.
-        older = was is not None and _told_at(published) < _told_at(was)
+        older = was is not None and _observed_at(published) < _observed_at(was)
         for media_id, row in published.rows.items():
             said = known.get(media_id)
             if said is None or (
@@ -87,11 +87,11 @@ class Described:
         if changed:
             self.media = tuple(each for media in self._by_account.values() for each in media.values())
 
-    def _describing(self, account: str) -> Describes:
-        return _ALL if self.describes is None else self.describes.get(account, _NONE)
+    def _describing(self, account: str) -> MediaInfoOwnership:
+        return _ALL if self.media_info_ownership is None else self.media_info_ownership.get(account, _NONE)
 
 
-def _told_at(published: PublishedSlice) -> tuple[date, float, str, str, str]:
+def _observed_at(published: PublishedSlice) -> tuple[date, float, str, str, str]:
     """Which of two slices knows better what a media is called: that of the later day, then the later told."""
     filters = published.slice.dimensions
     last = published.updated_at or 0.0
@@ -101,7 +101,7 @@ def _told_at(published: PublishedSlice) -> tuple[date, float, str, str, str]:
 def _newest_first(slices: Iterable[PublishedSlice]) -> dict[str, list[Mapping[str, PlayRow | None]]]:
     """The rows of slices by account."""
     newest: defaultdict[str, list[Mapping[str, PlayRow | None]]] = defaultdict(list)
-    for published in sorted(slices, key=_told_at, reverse=True):
+    for published in sorted(slices, key=_observed_at, reverse=True):
         newest[published.slice.account].append(published.rows)
     return newest
 

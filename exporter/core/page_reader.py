@@ -7,9 +7,9 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.earlier_rows import NOTHING_EARLIER, EarlierRows, value
-from exporter.core.row_comparison import counting, same_row
-from exporter.errors import Kind, UpstreamError
+from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows, value
+from exporter.core.row_comparison import preferred_row, same_row
+from exporter.errors import ErrorKind, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ _SWEEPS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class AskPage:
+class PageRequest:
     """One call: a page of the slice, from 1, most of `by` first."""
 
     by: Measure
@@ -30,27 +30,27 @@ class AskPage:
     size: int
 
 
-class Sweep:
+class PageReader:
     """Pages of one order as far as they were read; `n` rows are wanted of it, None: all there are.
 
-    `number` pages were read; `awaited` are those asked for and not answered. A page that arrives or fails before its
-    turn waits for it. `stuck`: a page that was needed failed.
+    `number` pages were read; `in_flight` are those asked for and not answered. A page that arrives or fails before its
+    turn waits for it. `failed`: a page that was needed failed.
 
     A media that has several rows in one page, or the same two in two readings, has them in the result set too; they
     are `doubled`, and `conflicts` are the media whose rows differ. `skipped` rows are nobody's. `earlier` are rows that
-    may have been left out; `contradicted`: there are more of them than the service counts.
+    may have been left out; `inconsistent`: there are more of them than the service counts.
     """
 
-    def __init__(self, by: Measure, size: int, n: int | None, earlier: EarlierRows = NOTHING_EARLIER) -> None:
+    def __init__(self, by: Measure, size: int, n: int | None, earlier: EarlierRows = NO_EARLIER_ROWS) -> None:
         self.by = by
         self.size = size
         self.n = n
         self.rows: dict[str, PlayRow] = {}
         self.total: int | None = None
         self.ended = False
-        self.stuck = False
+        self.failed = False
         self.number = 0
-        self.awaited: set[int] = set()
+        self.in_flight: set[int] = set()
         self._asked = 0  # the last page
         self._early: dict[int, Page] = {}
         self._failures: dict[int, UpstreamError] = {}
@@ -65,36 +65,36 @@ class Sweep:
         self._left_out: dict[str, PlayRow] = {}
         self.skipped = self.doubled = 0
         self.conflicts: set[str] = set()
-        self.contradicted = False
+        self.inconsistent = False
 
-    def ask(self, last: int, at_once: int) -> AskPage | None:
-        """The next page: the one to be read next, or one up to `last` while fewer than `at_once` are yet to be read."""
+    def ask(self, last: int, max_in_flight: int) -> PageRequest | None:
+        """The next page to request, up to `last` while fewer than `max_in_flight` are requested and not yet read."""
         ahead = self._asked - self.number
-        if ahead and (self._failures or ahead >= at_once or self._asked >= min(last, MAX_PAGES)):
+        if ahead and (self._failures or ahead >= max_in_flight or self._asked >= min(last, MAX_PAGES)):
             return None
         self._asked += 1
-        self.awaited.add(self._asked)
-        return AskPage(self.by, self._asked, self.size)
+        self.in_flight.add(self._asked)
+        return PageRequest(self.by, self._asked, self.size)
 
-    def heard(self, number: int, page: Page) -> Iterator[Page]:
+    def on_page(self, number: int, page: Page) -> Iterator[Page]:
         """A page has arrived; gives each page that can be read by that, when it was read."""
-        self.awaited.discard(number)
+        self.in_flight.discard(number)
         self._early[number] = page
         while (read := self._early.pop(self.number + 1, None)) is not None:
             self._read(read)
             if self.ended:
-                self.leave()
+                self.cancel_ahead()
             yield read
 
-    def gave_up(self, number: int, error: UpstreamError) -> None:
+    def on_error(self, number: int, error: UpstreamError) -> None:
         """A page has failed; that matters when reading comes to it."""
-        self.awaited.discard(number)
+        self.in_flight.discard(number)
         self._failures[number] = error
 
-    def leave(self) -> None:
+    def cancel_ahead(self) -> None:
         """Ask for and read no more of it for now: what is under way is not needed."""
         self._asked = self.number
-        for kept in (self.awaited, self._early, self._failures):
+        for kept in (self.in_flight, self._early, self._failures):
             kept.clear()
 
     def _read(self, page: Page) -> None:
@@ -141,7 +141,7 @@ class Sweep:
             self._repeats.append(row)
         else:
             self._pairs[row.media_id] = known, row
-        self.rows[row.media_id] = counting(known, row)
+        self.rows[row.media_id] = preferred_row(known, row)
 
     def _account(self) -> None:
         """At the end of a reading: which rows were read twice rightly, and which were left out."""
@@ -154,8 +154,8 @@ class Sweep:
                 self.conflicts.add(media_id)
         if self.total is not None and self._accounted < self.total:
             self._left_out = self._earlier.left_out(self.by, self.rows, self.total, self._page_ends)
-            self.contradicted = self._accounted + len(self._left_out) > self.total
-            if self.contradicted:
+            self.inconsistent = self._accounted + len(self._left_out) > self.total
+            if self.inconsistent:
                 self._left_out = {}
 
     def _read_again(self) -> None:
@@ -166,8 +166,8 @@ class Sweep:
         self._repeats.clear()
         self.conflicts.clear()
         self.number = self._seen = self.skipped = self.doubled = 0
-        self.ended = self.contradicted = False
-        self.leave()
+        self.ended = self.inconsistent = False
+        self.cancel_ahead()
 
     @property
     def _accounted(self) -> int:
@@ -205,7 +205,7 @@ class Sweep:
         return {row.media_id: row for row in best}, sure
 
     @property
-    def certain(self) -> int:
+    def last_known_page(self) -> int:
         """The last page that has to be read, if the service counts rightly and its pages are full."""
         if self.total is None:
             return 0
@@ -218,14 +218,14 @@ class Sweep:
         return self._failures.get(self.number + 1)
 
     @property
-    def endless(self) -> UpstreamError | None:
+    def no_end_error(self) -> UpstreamError | None:
         """What to say where the service goes on giving rows after MAX_PAGES pages."""
         if self.number < MAX_PAGES:
             return None
         return UpstreamError(
             f"the result set has no end: still rows after {MAX_PAGES} pages",
             code="malformed",
-            kind=Kind.MALFORMED,
+            kind=ErrorKind.MALFORMED,
             advice="The service does not end its list of media; ask Alibaba Cloud's support, or poll media by ID.",
         )
 

@@ -6,48 +6,48 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from exporter.core import play_dates
-from exporter.core.media_info import Described, media_series
-from exporter.core.model import ByIds, Everything, Heard, Top
-from exporter.core.plan import wanted
+from exporter.core.media_info import MediaInfoIndex, media_series
+from exporter.core.model import ByIds, Everything, Freshness, Top
+from exporter.core.plan import requested_slices
 from exporter.core.publication import Publication, PublishedSlice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.core.model import Media, PlayRow, Ranking, Slice, SliceData, Snapshot
-    from exporter.core.publication import PublishedMedia, Rules
+    from exporter.core.publication import PublicationRules, PublishedMedia
 
 
-def publish(snapshot: Snapshot, rules: Rules, now: float) -> Publication:
+def publish(snapshot: Snapshot, rules: PublicationRules, now: float) -> Publication:
     """What Prometheus is to see at `now` (seconds since 1970)."""
-    return Publishing().publish(snapshot, rules, now)
+    return PublicationBuilder().publish(snapshot, rules, now)
 
 
-class Publishing:
+class PublicationBuilder:
     """Publishes one snapshot after the other, each as `publish` does, and looks only at slices that have changed.
 
     What is the same as in the publication before is the very same object: slices, their rows, and all media.
     """
 
     def __init__(self) -> None:
-        self._rules: Rules | None = None
+        self._rules: PublicationRules | None = None
         self._until = 0.0  # until then the same slices are wanted
-        self._places: list[_Place] = []
+        self._tracked: list[_TrackedSlice] = []
         self._days: dict[int, float] = {}
-        self._described = Described()
+        self._media_info = MediaInfoIndex()
 
-    def publish(self, snapshot: Snapshot, rules: Rules, now: float) -> Publication:
+    def publish(self, snapshot: Snapshot, rules: PublicationRules, now: float) -> Publication:
         """What Prometheus is to see at `now` (seconds since 1970)."""
         until = play_dates.next_midnight(now)
         if rules is not self._rules or until != self._until:
             self._begin(rules, now, until)
-        for place in self._places:
+        for place in self._tracked:
             place.see(snapshot.slices.get(place.slice), rules.stale_after, now)
-        looks = [place.look for place in self._places if place.look is not None]
+        looks = [place.look for place in self._tracked if place.look is not None]
         slices = tuple(look.published for look in looks if look.published is not None)
-        self._described.follow(slices)
-        media = self._described.media
-        series = sum(look.series for look in looks) + self._described.series
+        self._media_info.follow(slices)
+        media = self._media_info.media
+        series = sum(look.series for look in looks) + self._media_info.series
         dropped = 0
         if series > rules.series_limit:
             kept, series, dropped = _limit(slices, media, rules.series_limit)
@@ -63,38 +63,39 @@ class Publishing:
             valid_until=min([until, *(look.expires for look in looks)]),
         )
 
-    def _begin(self, rules: Rules, now: float, until: float) -> None:
+    def _begin(self, rules: PublicationRules, now: float, until: float) -> None:
         """A day begins, or other rules hold: other slices are wanted."""
-        known = {place.slice: place.look for place in self._places}
-        self._places = [
-            _Place(slice_, wants, known.get(slice_)) for slice_, wants in wanted(rules.queries, now).items()
+        known = {place.slice: place.look for place in self._tracked}
+        self._tracked = [
+            _TrackedSlice(slice_, wants, known.get(slice_))
+            for slice_, wants in requested_slices(rules.queries, now).items()
         ]
         told = rules.days_ago
         if told is None:
             told = frozenset(ago for query in rules.queries for ago in query.days_ago)
         self._days = {ago: play_dates.start(play_dates.play_date(now, ago)) for ago in sorted(told)}
-        if self._described.describes != rules.describes:
-            self._described = Described(rules.describes)
+        if self._media_info.media_info_ownership != rules.media_info_ownership:
+            self._media_info = MediaInfoIndex(rules.media_info_ownership)
         self._rules, self._until = rules, until
 
 
 @dataclass(slots=True)
-class _Place:
+class _TrackedSlice:
     """A slice that is wanted, and how it looked last; None: nothing is known of it."""
 
     slice: Slice
     wants: tuple[Media, ...]
-    look: _Look | None
+    look: _SliceView | None
 
     def see(self, data: SliceData | None, stale_after: float, now: float) -> None:
         """Look again where that shows something else."""
         if data is None:
             self.look = None
-        elif self.look is None or not self.look.holds(data, self.wants, stale_after, now):
-            self.look = _Look(data, self.wants, stale_after, now, self.look)
+        elif self.look is None or not self.look.is_current(data, self.wants, stale_after, now):
+            self.look = _SliceView(data, self.wants, stale_after, now, self.look)
 
 
-class _Look:
+class _SliceView:
     """One slice, looked at through what is wanted of it at one instant.
 
     * `published`: what is shown of it; None: it is stale. `series`: how many media series that is.
@@ -104,7 +105,7 @@ class _Look:
     """
 
     def __init__(
-        self, data: SliceData, wants: tuple[Media, ...], stale_after: float, now: float, before: _Look | None
+        self, data: SliceData, wants: tuple[Media, ...], stale_after: float, now: float, before: _SliceView | None
     ) -> None:
         self._data = data
         self._wants = wants
@@ -118,14 +119,14 @@ class _Look:
         for want in wants:
             standing = self._show_all(want)
             settled = settled and standing
-        fresh = bool(self.rows) or self._lives(Heard(data.asked_at, settled=settled))
+        fresh = bool(self.rows) or self._not_stale(Freshness(data.last_response_at, settled=settled))
         if before is not None and before.rows == self.rows:
             self.rows, self.series = before.rows, before.series
         else:
             self.series = sum(map(_series, self.rows.values()))
         self.published = self._shown(before, settled=settled) if fresh else None
 
-    def holds(self, data: SliceData, wants: tuple[Media, ...], stale_after: float, now: float) -> bool:
+    def is_current(self, data: SliceData, wants: tuple[Media, ...], stale_after: float, now: float) -> bool:
         """Whether looking again would show nothing else."""
         return (
             self._data is data
@@ -134,10 +135,10 @@ class _Look:
             and self._wants == wants
         )
 
-    def _shown(self, before: _Look | None, *, settled: bool) -> PublishedSlice:
+    def _shown(self, before: _SliceView | None, *, settled: bool) -> PublishedSlice:
         data = self._data
         ago = play_dates.days_ago(self._now, data.slice.play_date)
-        total = data.total if self._lives(Heard(data.total_at, settled=settled)) else None
+        total = data.total if self._not_stale(Freshness(data.total_at, settled=settled)) else None
         shown = PublishedSlice(data.slice, ago, self.rows, total, data.updated_at, settled, data.ready)
         return before.published if before is not None and before.published == shown else shown
 
@@ -150,36 +151,36 @@ class _Look:
             case Top():
                 ranking = self._data.ranking(want)
                 shown = [self._show(media_id) for media_id in self._ids(ranking)]
-                return ranking is not None and ranking.heard.settled and all(shown)
+                return ranking is not None and ranking.freshness.settled and all(shown)
             case Everything():
                 self._show_answers()
-                return self._data.swept is not None and self._data.swept.settled
+                return self._data.listed is not None and self._data.listed.settled
 
     def _show_answers(self) -> None:
         """Publish every row that is known unless it is stale: as `_show` for each, at a third of the cost."""
         lives: dict[int, bool] = {}  # a slice has heard few different things; they are told apart by what they are
         for media_id, answer in self._data.answers.items():
             if answer.row is not None:
-                key = id(answer.heard)
+                key = id(answer.freshness)
                 if key not in lives:
-                    lives[key] = self._lives(answer.heard)
+                    lives[key] = self._not_stale(answer.freshness)
                 if lives[key]:
                     self.rows[media_id] = answer.row
 
     def _show(self, media_id: str, *, zeros: bool = False) -> bool:
         """Publish what is known of a media unless it is stale; whether that is settled."""
         answer = self._data.answer(media_id)
-        if answer is not None and (zeros or answer.row is not None) and self._lives(answer.heard):
+        if answer is not None and (zeros or answer.row is not None) and self._not_stale(answer.freshness):
             self.rows[media_id] = answer.row
-        return answer is not None and answer.heard.settled
+        return answer is not None and answer.freshness.settled
 
     def _ids(self, ranking: Ranking | None) -> tuple[str, ...]:
-        return ranking.media_ids if ranking is not None and self._lives(ranking.heard) else ()
+        return ranking.media_ids if ranking is not None and self._not_stale(ranking.freshness) else ()
 
-    def _lives(self, heard: Heard) -> bool:
+    def _not_stale(self, freshness: Freshness) -> bool:
         """Whether something is settled or not stale yet; notes when it will be."""
-        stale_at = heard.at + self._stale_after
-        if heard.settled:
+        stale_at = freshness.at + self._stale_after
+        if freshness.settled:
             return True
         if stale_at <= self._now:
             return False

@@ -34,7 +34,7 @@ def same_row(one: PlayRow | None, other: PlayRow | None) -> bool:
     )
 
 
-def counting(one: PlayRow, other: PlayRow) -> PlayRow:
+def preferred_row(one: PlayRow, other: PlayRow) -> PlayRow:
     """Which of two rows of a media counts: the one with more plays, and never a sum, which the service did not give."""
     return max(one, other, key=_weight)
 

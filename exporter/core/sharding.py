@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Describes:
+class MediaInfoOwnership:
     """Of which media of an account a replica tells title and length: all or none, `but` for these."""
 
     all: bool
@@ -28,17 +28,17 @@ class Describes:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ShardAssignment:
     """What one replica does; all replicas together do everything, once.
 
     * `queries`: all of them, each with the dimensions that are this replica's; one that is left with none asks nothing.
-    * `describes`: by account, of which media it tells title and length.
+    * `media_info_ownership`: by account, of which media it tells title and length.
     * `days_ago`: the days of which it tells the date.
     * `parts`: by account, how much of all that is asked for it asks for, from 0 to 1.
     """
 
     queries: tuple[Query, ...]
-    describes: Mapping[str, Describes]
+    media_info_ownership: Mapping[str, MediaInfoOwnership]
     days_ago: frozenset[int]
     parts: Mapping[str, float]
 
@@ -54,7 +54,7 @@ class Shard:
     number: int = 0
     total: int = 1
 
-    def share(self, queries: Iterable[Query]) -> Share:
+    def share(self, queries: Iterable[Query]) -> ShardAssignment:
         """This replica's part of what is configured."""
         queries = tuple(queries)
         by_account: defaultdict[str, list[Query]] = defaultdict(list)
@@ -67,14 +67,14 @@ class Shard:
             shared.append(replace(query, dimensions=mine))
             whole[query.account] += len(query.dimensions) * len(query.days_ago) / query.every
             own[query.account] += len(mine) * len(query.days_ago) / query.every
-        return Share(
+        return ShardAssignment(
             queries=tuple(shared),
-            describes={account: self._describes(account, asked) for account, asked in by_account.items()},
+            media_info_ownership={account: self._ownership(account, asked) for account, asked in by_account.items()},
             days_ago=frozenset(ago for query in queries for ago in query.days_ago if self._is_chosen(f"day {ago}")),
             parts={account: own[account] / whole[account] for account in whole},
         )
 
-    def _describes(self, account: str, queries: Iterable[Query]) -> Describes:
+    def _ownership(self, account: str, queries: Iterable[Query]) -> MediaInfoOwnership:
         """A media that is played at all is most likely in what is filtered least: whoever has that describes it."""
         rest = False
         named: dict[str, bool] = {}
@@ -89,7 +89,7 @@ class Shard:
                 if isinstance(media, Everything) and dimensions == _NO_FILTER:
                     # Whatever is played, it lists: better than what is told of a name by some filters.
                     named.clear()
-        return Describes(rest, frozenset(media_id for media_id, mine in named.items() if mine != rest))
+        return MediaInfoOwnership(rest, frozenset(media_id for media_id, mine in named.items() if mine != rest))
 
     def _owns(self, account: str, dimensions: Dimensions) -> bool:
         return self._is_chosen("\0".join((account, *_values(dimensions))))

@@ -1,6 +1,6 @@
 """What is wrong with a setting, as one sentence that never repeats a secret; knows only `credentials` by name.
 
-Validators say their own sentence with `complaint`; what pydantic finds by itself is translated by `findings`.
+Validators say their own sentence with `field_error`; what pydantic finds by itself is translated by `findings`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Where a setting stands: the keys and positions that lead to it from the top of the file.
 SettingPath = tuple[str | int, ...]
-Complaint = tuple[SettingPath, PydanticCustomError]
+FieldErrorDict = tuple[SettingPath, PydanticCustomError]
 
 # The error types of our own sentences.
 _COMPLAINT: Final = "complaint"
@@ -47,7 +47,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
-class Finding(NamedTuple):
+class FieldError(NamedTuple):
     """One thing wrong with the settings; `of_key` when it is the key that is wrong and not its value."""
 
     path: SettingPath
@@ -55,7 +55,7 @@ class Finding(NamedTuple):
     of_key: bool
 
 
-def complaint(sentence: str) -> PydanticCustomError:
+def field_error(sentence: str) -> PydanticCustomError:
     """What a validator raises: the sentence goes to the operator as it is, so it must not hold a secret."""
     return _error(_COMPLAINT, sentence)
 
@@ -73,23 +73,23 @@ def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
     return _error(_UNKNOWN_KEY, sentence)
 
 
-def checked_together(validate: Callable[[Any], Any], given: object, complaints: Iterable[Complaint]) -> Any:
+def merge_errors(validate: Callable[[Any], Any], given: object, complaints: Iterable[FieldErrorDict]) -> Any:
     """Validate what was given, and raise what pydantic found together with further complaints: all or nothing."""
     found = [_raisable(path, error) for path, error in complaints]
     result = None
     try:
         result = validate(given)
     except ValidationError as error:
-        found = [*map(_again, error.errors(include_url=False)), *found]
+        found = [*map(_reraise_of, error.errors(include_url=False)), *found]
     if found:
         raise ValidationError.from_exception_data("settings", found, hide_input=True)
     return result
 
 
-def findings(error: ValidationError) -> Iterator[Finding]:
+def field_errors(error: ValidationError) -> Iterator[FieldError]:
     """Everything pydantic and our validators found, as sentences."""
     for details in error.errors(include_url=False):
-        yield Finding(details["loc"], _sentence(details), of_key=details["type"] == _UNKNOWN_KEY)
+        yield FieldError(details["loc"], _sentence(details), of_key=details["type"] == _UNKNOWN_KEY)
 
 
 def kind(value: object) -> str:
@@ -132,7 +132,7 @@ def setting(path: SettingPath, credentials: Collection[str]) -> str:
     return text
 
 
-def _again(details: ErrorDetails) -> InitErrorDetails:
+def _reraise_of(details: ErrorDetails) -> InitErrorDetails:
     """A finding in the form in which it can be raised once more; not every type of pydantic's own can."""
     error_type = _UNKNOWN_KEY if details["type"] == _UNKNOWN_KEY else _COMPLAINT
     return _raisable(details["loc"], _error(error_type, _sentence(details)))

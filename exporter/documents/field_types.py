@@ -15,10 +15,10 @@ from pydantic_core import core_schema
 
 from exporter.documents import durations, lookalikes
 from exporter.documents.error_messages import (
-    Complaint,
-    checked_together,
-    complaint,
+    FieldErrorDict,
+    field_error,
     kind,
+    merge_errors,
     quoted,
 )
 
@@ -50,13 +50,13 @@ class Duration:
                 try:
                     seconds = durations.parse(value.strip())
                 except ValueError as error:
-                    raise complaint(f"{quoted(value)} {error}{lookalikes.hint(value)}") from None
+                    raise field_error(f"{quoted(value)} {error}{lookalikes.hint(value)}") from None
             case int() | float():
                 seconds = float(value)
             case _:
-                raise complaint(f"must be a duration such as 15m, not {kind(value)}")
+                raise field_error(f"must be a duration such as 15m, not {kind(value)}")
         if not durations.parse(self.at_least) <= seconds <= durations.parse(self.at_most):
-            raise complaint(f"{quoted(value)} must be between {self.at_least} and {self.at_most}")
+            raise field_error(f"{quoted(value)} must be between {self.at_least} and {self.at_most}")
         return seconds
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -73,7 +73,7 @@ class Duration:
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class Choice:
     """One of the words the service or we know."""
 
     allowed: tuple[str, ...]
@@ -81,9 +81,9 @@ class OneOf:
     def word(self, value: object) -> object:
         """The value if it is one of them."""
         if isinstance(value, dict | list | tuple | None):
-            raise complaint(f"must be one of {', '.join(self.allowed)}, not {kind(value)}")
+            raise field_error(f"must be one of {', '.join(self.allowed)}, not {kind(value)}")
         if value not in self.allowed:
-            raise complaint(f"{quoted(value)} is not one of {', '.join(self.allowed)}{lookalikes.hint(value)}")
+            raise field_error(f"{quoted(value)} is not one of {', '.join(self.allowed)}{lookalikes.hint(value)}")
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -99,7 +99,7 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Spelt:
+class Pattern:
     """Text of one form; `sentence` says which. The text itself is never said: it may stand where a secret belongs."""
 
     pattern: str
@@ -108,7 +108,7 @@ class Spelt:
     def text(self, value: str) -> str:
         """The text if it has that form."""
         if not re.fullmatch(self.pattern, value):
-            raise complaint(self.sentence + lookalikes.hint(value, secret=True))
+            raise field_error(self.sentence + lookalikes.hint(value, secret=True))
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -124,7 +124,7 @@ class Spelt:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListOf:
     """A tuple of at least one value.
 
     `scalar`: a single scalar stands for a list of one. `unique`: repetitions are refused.
@@ -138,14 +138,14 @@ class Listed:
         given = [value] if self.scalar and isinstance(value, str | int | float) else value
         if not isinstance(given, list | tuple):
             keys = "".join(map(str, given)) if isinstance(given, dict) else given
-            raise complaint(f"must be a list, not {kind(given)}{lookalikes.hint(keys)}")
+            raise field_error(f"must be a list, not {kind(given)}{lookalikes.hint(keys)}")
         if not given:
-            raise complaint("needs at least one entry")
+            raise field_error("needs at least one entry")
         if not self.unique:
             return handler(given)
-        valid = checked_together(handler, given, _repetitions(given))
+        valid = merge_errors(handler, given, _repetitions(given))
         # 1 and 01 are two texts and one day.
-        return checked_together(tuple, valid, _repetitions(valid))
+        return merge_errors(tuple, valid, _repetitions(valid))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Around the tuple and its values."""
@@ -161,27 +161,27 @@ class Listed:
         return {"anyOf": [array["items"], array]} if self.scalar else array
 
 
-def _repetitions(values: Iterable[object]) -> Iterator[Complaint]:
+def _repetitions(values: Iterable[object]) -> Iterator[FieldErrorDict]:
     first: dict[str | int, int] = {}
     for position, value in enumerate(values):
         if isinstance(value, str | int):
             earlier = first.setdefault(value, position)
             if earlier != position:
-                yield (position,), complaint(f"{quoted(value)} is listed already, as entry [{earlier}]")
+                yield (position,), field_error(f"{quoted(value)} is listed already, as entry [{earlier}]")
 
 
 def _name(text: str) -> str:
     if lookalikes.is_quoted(text):
-        raise complaint(f"stands in quotes that are part of it{lookalikes.hint(text)}")
+        raise field_error(f"stands in quotes that are part of it{lookalikes.hint(text)}")
     if not text or text != text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME:
         invisible = "" if text.isprintable() else lookalikes.hint("".join(c for c in text if not c.isprintable()))
-        raise complaint(f"must be 1 to {_LONGEST_NAME} printable characters without spaces around them{invisible}")
+        raise field_error(f"must be 1 to {_LONGEST_NAME} printable characters without spaces around them{invisible}")
     return text
 
 
 def _media_id(text: str) -> str:
     if not re.fullmatch(_MEDIA_ID, text) or len(text) > _LONGEST_MEDIA_ID:
-        raise complaint(
+        raise field_error(
             f"{quoted(text)} is not a media ID, which has ASCII letters, digits, - and _ only: one ID per entry,"
             f" without spaces or commas{lookalikes.hint(text)}"
         )
@@ -192,7 +192,7 @@ def _endpoint(text: str) -> str:
     """Never quoted: a URL may hold a password where none belongs."""
     match = re.fullmatch(_ENDPOINT, text.strip())
     if match is None:
-        raise complaint(
+        raise field_error(
             "must be http:// or https:// and a host, such as https://vod.cn-shanghai.aliyuncs.com;"
             " no user, path or query belongs to it" + lookalikes.hint(text, secret=True)
         )
@@ -201,9 +201,9 @@ def _endpoint(text: str) -> str:
         try:
             ipaddress.IPv6Address(host[1:-1])
         except ValueError:
-            raise complaint("holds something in brackets that is not an IPv6 address") from None
+            raise field_error("holds something in brackets that is not an IPv6 address") from None
     if port and not 1 <= int(port[1:]) <= _LARGEST_PORT:
-        raise complaint(f"has a port that is not between 1 and {_LARGEST_PORT}")
+        raise field_error(f"has a port that is not between 1 and {_LARGEST_PORT}")
     return text.strip().removesuffix("/")
 
 
@@ -212,22 +212,22 @@ MediaId = Annotated[str, AfterValidator(_media_id), WithJsonSchema({"type": "str
 Endpoint = Annotated[str, AfterValidator(_endpoint), WithJsonSchema({"type": "string", "pattern": _ENDPOINT})]
 Host = Annotated[
     str,
-    Spelt(
+    Pattern(
         r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
         "must be a host such as sts-vpc.cn-shanghai.aliyuncs.com, without https:// and path",
     ),
 ]
 RoleArn = Annotated[
     str,
-    Spelt(r"^acs:ram::[0-9]+:role/[!-~]+$", "must be the ARN of a role, such as acs:ram::1234567890123456:role/vod"),
+    Pattern(r"^acs:ram::[0-9]+:role/[!-~]+$", "must be the ARN of a role, such as acs:ram::1234567890123456:role/vod"),
 ]
 OidcProviderArn = Annotated[
     str,
-    Spelt(
+    Pattern(
         r"^acs:ram::[0-9]+:oidc-provider/[!-~]+$",
         "must be the ARN of an OIDC provider, such as acs:ram::1234567890123456:oidc-provider/ack-rrsa-c0123",
     ),
 ]
 SessionName = Annotated[
-    str, Spelt(r"^[A-Za-z0-9.@_-]{2,64}$", "must be 2 to 64 letters, digits and . @ - _ without spaces")
+    str, Pattern(r"^[A-Za-z0-9.@_-]{2,64}$", "must be 2 to 64 letters, digits and . @ - _ without spaces")
 ]

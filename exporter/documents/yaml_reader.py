@@ -64,7 +64,7 @@ class Unknown(Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Line and column, both from 1."""
 
     line: int
@@ -72,11 +72,11 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class YamlError:
     """Something wrong with the text at a place; `path` leads to the value it belongs to."""
 
     path: ValuePath
-    place: Place
+    place: Position
     message: str
 
 
@@ -89,10 +89,10 @@ class Document:
     """
 
     data: Any
-    values: Mapping[ValuePath, Place]
-    keys: Mapping[ValuePath, Place]
+    values: Mapping[ValuePath, Position]
+    keys: Mapping[ValuePath, Position]
     unknown: frozenset[ValuePath]
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[YamlError, ...]
 
 
 def read(text: str, expand: Callable[[str], Expansion]) -> Document:
@@ -103,22 +103,22 @@ def read(text: str, expand: Callable[[str], Expansion]) -> Document:
         root = loader.get_single_node()
     except yaml.reader.ReaderError as error:
         lines = _LINE_BREAK.split(text[: error.position])
-        return _unreadable(Place(len(lines), len(lines[-1]) + 1), "a control character is not allowed here")
+        return _unreadable(Position(len(lines), len(lines[-1]) + 1), "a control character is not allowed here")
     except yaml.MarkedYAMLError as error:
         place = _place(error.problem_mark or error.context_mark)
         found = lookalikes.near(text, place.line)
         return _unreadable(
-            Place(*found[:2]) if found else place, f"not valid YAML: {found[2] if found else _syntax(error)}"
+            Position(*found[:2]) if found else place, f"not valid YAML: {found[2] if found else _syntax(error)}"
         )
     except RecursionError:
-        return _unreadable(Place(1, 1), _TOO_DEEP)
+        return _unreadable(Position(1, 1), _TOO_DEEP)
     except (ValueError, OverflowError):
         # PyYAML hands "\UFFFFFFFF" to Python as it is.
-        place = _place(loader.get_mark()) if loader else Place(1, 1)
+        place = _place(loader.get_mark()) if loader else Position(1, 1)
         return _unreadable(place, "not valid YAML: a number here is too large")
     if root is None or root.tag == _NULL:
-        return _unreadable(Place(1, 1), "is empty: at least `queries` is required")
-    return _Reading(expand).document(root)
+        return _unreadable(Position(1, 1), "is empty: at least `queries` is required")
+    return _Reader(expand).document(root)
 
 
 # By name: the key as it stands in the file, and the value.
@@ -138,15 +138,15 @@ class _Loader(yaml.SafeLoader):
         return _MERGE if is_plain and value == "<<" else _TEXT
 
 
-class _Reading:
+class _Reader:
     """One walk over the nodes; what it gathers becomes a Document."""
 
     def __init__(self, expand: Callable[[str], Expansion]) -> None:
         self._expand = expand
-        self._values: dict[ValuePath, Place] = {}
-        self._keys: dict[ValuePath, Place] = {}
+        self._values: dict[ValuePath, Position] = {}
+        self._keys: dict[ValuePath, Position] = {}
         self._unknown: set[ValuePath] = set()
-        self._mistakes: list[Mistake] = []
+        self._mistakes: list[YamlError] = []
         # By the identity of their nodes: what surrounds the value being read, and what mappings hold.
         self._around: set[int] = set()
         self._merging: set[int] = set()
@@ -158,7 +158,7 @@ class _Reading:
         return Document(data, self._values, self._keys, frozenset(self._unknown), tuple(self._mistakes))
 
     def _tell(self, node: yaml.Node, path: ValuePath, message: str) -> None:
-        self._mistakes.append(Mistake(path, _place(node.start_mark), message))
+        self._mistakes.append(YamlError(path, _place(node.start_mark), message))
 
     def _refuse(self, node: yaml.Node, path: ValuePath, *messages: str) -> Unknown:
         for message in messages:
@@ -246,13 +246,13 @@ class _Reading:
         return {}
 
 
-def _place(mark: yaml.Mark | None) -> Place:
+def _place(mark: yaml.Mark | None) -> Position:
     """PyYAML counts from 0."""
-    return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
-def _unreadable(place: Place, message: str) -> Document:
-    return Document(UNKNOWN, {}, {}, frozenset({()}), (Mistake((), place, message),))
+def _unreadable(place: Position, message: str) -> Document:
+    return Document(UNKNOWN, {}, {}, frozenset({()}), (YamlError((), place, message),))
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:

@@ -6,19 +6,19 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from exporter.core.publication_builder import Publishing
+from exporter.core.publication_builder import PublicationBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.core.model import Snapshot
-    from exporter.core.publication import Publication, Rules
+    from exporter.core.publication import Publication, PublicationRules
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Renders(Protocol[T_co]):
+class PublicationRenderer(Protocol[T_co]):
     """Turns a publication into what is served; called in a thread, one call at a time."""
 
     def render(self, publication: Publication) -> T_co:
@@ -27,16 +27,16 @@ class Renders(Protocol[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown(Generic[T]):
+class _Rendered(Generic[T]):
     """An exposition and what it was rendered from."""
 
     snapshot: Snapshot
-    rules: Rules
+    rules: PublicationRules
     publication: Publication
     rendered: T
 
 
-class Publisher(Generic[T]):
+class ExpositionCache(Generic[T]):
     """Holds the last exposition and renders again when it is not right any more.
 
     A publication is right until something new is learnt, a day begins or something gets stale. Whoever asks first
@@ -45,32 +45,32 @@ class Publisher(Generic[T]):
 
     def __init__(
         self,
-        renderer: Renders[T],
-        rules: Rules,
+        renderer: PublicationRenderer[T],
+        rules: PublicationRules,
         *,
         snapshot: Callable[[], Snapshot],
         published: Callable[[int, int], None],
         now: Callable[[], float],
     ) -> None:
-        self._publishing = Publishing()
+        self._builder = PublicationBuilder()
         self._renderer = renderer
         self._rules = rules
         self._snapshot = snapshot
         self._published = published
         self._now = now
         self._rendering = asyncio.Lock()
-        self._current: _Shown[T] | None = None
+        self._current: _Rendered[T] | None = None
 
-    async def current(self) -> T:
+    async def get(self) -> T:
         """The exposition of this instant."""
-        return (await self._right_now()).rendered
+        return (await self._if_valid()).rendered
 
-    async def shown(self) -> tuple[Snapshot, Rules, Publication]:
+    async def source(self) -> tuple[Snapshot, PublicationRules, Publication]:
         """What the exposition of this instant was rendered from."""
-        current = await self._right_now()
+        current = await self._if_valid()
         return current.snapshot, current.rules, current.publication
 
-    async def _right_now(self) -> _Shown[T]:
+    async def _if_valid(self) -> _Rendered[T]:
         if (current := self._current) is None or not self._right(current):
             async with self._rendering:
                 if (current := self._current) is None or not self._right(current):
@@ -79,17 +79,17 @@ class Publisher(Generic[T]):
                         current = await self._render()
         return current
 
-    def follow(self, rules: Rules) -> None:
+    def reconfigure(self, rules: PublicationRules) -> None:
         """Publish by these rules from now on."""
         if rules != self._rules:
             self._rules = rules
 
-    async def _render(self) -> _Shown[T]:
+    async def _render(self) -> _Rendered[T]:
         snapshot, rules = self._snapshot(), self._rules
 
-        def render() -> _Shown[T]:
-            publication = self._publishing.publish(snapshot, rules, self._now())
-            return _Shown(snapshot, rules, publication, self._renderer.render(publication))
+        def render() -> _Rendered[T]:
+            publication = self._builder.publish(snapshot, rules, self._now())
+            return _Rendered(snapshot, rules, publication, self._renderer.render(publication))
 
         rendering = asyncio.ensure_future(asyncio.to_thread(render))
         try:
@@ -101,8 +101,8 @@ class Publisher(Generic[T]):
         self._published(shown.publication.series, shown.publication.dropped)
         return shown
 
-    def _right(self, shown: _Shown[T]) -> bool:
+    def _right(self, shown: _Rendered[T]) -> bool:
         return shown.snapshot is self._snapshot() and shown.rules is self._rules and self._in_time(shown)
 
-    def _in_time(self, shown: _Shown[T]) -> bool:
+    def _in_time(self, shown: _Rendered[T]) -> bool:
         return shown.publication.valid_from <= self._now() < shown.publication.valid_until

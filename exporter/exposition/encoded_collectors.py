@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.exposition.gzip_segments import deflated
+from exporter.exposition.gzip_segments import compress_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
     from prometheus_client.registry import Collector
 
-    from exporter.exposition.gzip_segments import Run
+    from exporter.exposition.gzip_segments import DeflateSegment
 
     Encode = Callable[[Collector], bytes]
 
@@ -21,7 +21,7 @@ SAMPLED_SECONDS: Final = 1.0
 _EOF: Final = b"# EOF\n"
 
 
-class Spelling:
+class EncodedCollectors:
     """What collectors tell, spelt in each of the formats that is asked for.
 
     * `ours`: tell something else only after `changed` was called for them.
@@ -37,13 +37,13 @@ class Spelling:
         # By content type; there are as many as we offer.
         self._known: dict[str, _Known] = {}
 
-    def changed(self, collector: Collector) -> None:
+    def invalidate(self, collector: Collector) -> None:
         """One of ours tells something else."""
         for known in self._known.values():
             known.families.pop(collector, None)
             known.whole = None
 
-    def spelt(self, content_type: str, encode: Encode) -> Run:
+    def encode(self, content_type: str, encode: Encode) -> DeflateSegment:
         """Everything, as the encoder of a content type spells it; the same object as long as nothing has changed."""
         now = self._monotonic()
         known = self._known.setdefault(content_type, _Known())
@@ -56,7 +56,7 @@ class Spelling:
                     known.families[collector] = _encoding(encode)(collector)
             end = _EOF if encode(_Nothing()) == _EOF else b""
             ours = b"".join(known.families[collector] for collector in self._ours)
-            known.whole = deflated(ours + known.sample + end)
+            known.whole = compress_segment(ours + known.sample + end)
         return known.whole
 
 
@@ -67,7 +67,7 @@ class _Known:
         self.families: dict[Collector, bytes] = {}
         self.sample = b""
         self.sampled_at: float | None = None
-        self.whole: Run | None = None
+        self.whole: DeflateSegment | None = None
 
 
 class _Nothing:
@@ -77,17 +77,17 @@ class _Nothing:
         return ()
 
 
-class _Lasting:
+class _WithoutCreated:
     """A collector without the `_created` samples of the client library, which nobody reads."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
 
     def collect(self) -> Iterator[Metric]:
-        return lasting(self._collector.collect())
+        return without_created(self._collector.collect())
 
 
-def lasting(metrics: Iterable[Metric]) -> Iterator[Metric]:
+def without_created(metrics: Iterable[Metric]) -> Iterator[Metric]:
     """Leave out `_created` samples; the library itself leaves them out only for the whole process at once."""
     for metric in metrics:
         metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
@@ -95,4 +95,4 @@ def lasting(metrics: Iterable[Metric]) -> Iterator[Metric]:
 
 
 def _encoding(encode: Encode) -> Callable[[Collector], bytes]:
-    return lambda collector: encode(_Lasting(collector)).removesuffix(_EOF)
+    return lambda collector: encode(_WithoutCreated(collector)).removesuffix(_EOF)

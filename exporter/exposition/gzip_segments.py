@@ -36,7 +36,7 @@ _LAST_UNPACKED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DeflateSegment:
     """Some text, compressed by itself: `length` bytes with the checksum `crc`."""
 
     deflated: bytes = field(repr=False)
@@ -48,11 +48,11 @@ class Run:
         return isal_zlib.decompressobj(_RAW_DEFLATE).decompress(self.deflated)
 
 
-def deflated(text: bytes) -> Run:
+def compress_segment(text: bytes) -> DeflateSegment:
     """Compress some text so that it can stand after and before any other; gives the interpreter's lock away."""
     packing = isal_zlib.compressobj(_LEVEL, wbits=_RAW_DEFLATE)
     body = packing.compress(text) + packing.flush(isal_zlib.Z_FULL_FLUSH)
-    return Run(body, isal_zlib.crc32(text), len(text))
+    return DeflateSegment(body, isal_zlib.crc32(text), len(text))
 
 
 class _Unpacked:
@@ -60,19 +60,19 @@ class _Unpacked:
 
     __slots__ = ("__weakref__", "run", "text")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: DeflateSegment) -> None:
         self.run = run
         self.text = run.text()
 
 
-class _UnpackedRuns:
+class _UnpackedSegments:
     """Unpacks runs: those that are being read, and the last few, are not unpacked again."""
 
     def __init__(self) -> None:
         self._being_read: WeakValueDictionary[int, _Unpacked] = WeakValueDictionary()
         self._last: deque[_Unpacked] = deque(maxlen=_LAST_UNPACKED)
 
-    def get(self, run: Run) -> _Unpacked:
+    def get(self, run: DeflateSegment) -> _Unpacked:
         unpacked = self._being_read.get(id(run))
         if unpacked is None:
             unpacked = self._being_read[id(run)] = _Unpacked(run)
@@ -81,11 +81,11 @@ class _UnpackedRuns:
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class PlainStream:
     """The texts of runs, one after the other; each is unpacked when it is its turn."""
 
-    runs: tuple[Run, ...]
-    _unpacked: _UnpackedRuns = field(default_factory=_UnpackedRuns, repr=False, compare=False)
+    runs: tuple[DeflateSegment, ...]
+    _unpacked: _UnpackedSegments = field(default_factory=_UnpackedSegments, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[bytes]:
         """From the beginning, any number of times."""
@@ -95,25 +95,25 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class GzipPayload:
     """Runs in a row, and as the beginning of a gzip member: `bodies` hold `length` bytes of text with `crc`."""
 
-    runs: tuple[Run, ...] = field(repr=False)
+    runs: tuple[DeflateSegment, ...] = field(repr=False)
     bodies: tuple[bytes, ...] = field(repr=False)
     crc: int
     length: int
-    _unpacked: _UnpackedRuns = field(default_factory=_UnpackedRuns, repr=False, compare=False)
+    _unpacked: _UnpackedSegments = field(default_factory=_UnpackedSegments, repr=False, compare=False)
 
     @property
     def plain(self) -> bytes:
         """The text in one."""
-        return b"".join(self.texts())
+        return b"".join(self.plain_with())
 
-    def texts(self, *more: Run) -> Texts:
+    def plain_with(self, *more: DeflateSegment) -> PlainStream:
         """Everything as text, and more after it."""
-        return Texts((*self.runs, *more), self._unpacked)
+        return PlainStream((*self.runs, *more), self._unpacked)
 
-    def member(self, more: Run) -> tuple[bytes, ...]:
+    def gzip_with(self, more: DeflateSegment) -> tuple[bytes, ...]:
         """The whole gzip member, with more at its end, in parts; none is copied but the last."""
         crc = isal_zlib.crc32_combine(self.crc, more.crc, more.length)
         length = (self.length + more.length) & 0xFFFFFFFF
@@ -121,44 +121,44 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Joined:
+class _SmallSegments:
     """Pieces compressed as one run; it holds on to the pieces, so that their `id` stays theirs."""
 
     pieces: tuple[bytes, ...]
-    run: Run
+    run: DeflateSegment
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _SegmentGroup:
     """Some runs in a row: `length` bytes of text with the checksum `crc`, `size` bytes compressed.
 
     It holds on to the runs, so that their `id` stays theirs; so does a body to its groups.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[DeflateSegment, ...]
     crc: int
     length: int
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Body:
+class _Chunk:
     """Some groups in a row, put together."""
 
-    groups: tuple[_Group, ...]
+    groups: tuple[_SegmentGroup, ...]
     body: bytes
 
 
-class Packer:
+class GzipAssembler:
     """Puts runs together, and pieces too small for a run of their own; nothing is done again that is as it was."""
 
     def __init__(self) -> None:
-        self._pieces: dict[tuple[int, ...], _Joined] = {}
-        self._groups: dict[tuple[int, ...], _Group] = {}
-        self._bodies: dict[tuple[int, ...], _Body] = {}
-        self._unpacked = _UnpackedRuns()
+        self._pieces: dict[tuple[int, ...], _SmallSegments] = {}
+        self._groups: dict[tuple[int, ...], _SegmentGroup] = {}
+        self._bodies: dict[tuple[int, ...], _Chunk] = {}
+        self._unpacked = _UnpackedSegments()
 
-    def pack(self, runs: Iterable[Run | Sequence[bytes]]) -> Packed:
+    def assemble(self, runs: Iterable[DeflateSegment | Sequence[bytes]]) -> GzipPayload:
         """Runs, and sequences of pieces that are to be a run each, as the beginning of one gzip member.
 
         Pieces are compressed again when any of their sequence is another object.
@@ -166,7 +166,7 @@ class Packer:
         pieces, self._pieces = self._pieces, {}
         known, self._groups = self._groups, {}
         bodies, self._bodies = self._bodies, {}
-        whole = [each if isinstance(each, Run) else self._compressed(each, pieces) for each in runs]
+        whole = [each if isinstance(each, DeflateSegment) else self._compressed(each, pieces) for each in runs]
         groups = [self._group(some, known) for some in _together(whole)]
         crc = length = 0
         for group in groups:
@@ -175,31 +175,31 @@ class Packer:
         packed: list[bytes] = []
         for some in _in_bodies(groups):
             packed.append(self._body(b"" if packed else _BEGINNING, some, bodies))
-        return Packed(tuple(whole), tuple(packed), crc, length, self._unpacked)
+        return GzipPayload(tuple(whole), tuple(packed), crc, length, self._unpacked)
 
-    def _compressed(self, pieces: Sequence[bytes], known: dict[tuple[int, ...], _Joined]) -> Run:
+    def _compressed(self, pieces: Sequence[bytes], known: dict[tuple[int, ...], _SmallSegments]) -> DeflateSegment:
         key = tuple(map(id, pieces))
-        joined = known.get(key) or _Joined(tuple(pieces), deflated(b"".join(pieces)))
+        joined = known.get(key) or _SmallSegments(tuple(pieces), compress_segment(b"".join(pieces)))
         self._pieces[key] = joined
         return joined.run
 
-    def _group(self, runs: Sequence[Run], known: dict[tuple[int, ...], _Group]) -> _Group:
+    def _group(self, runs: Sequence[DeflateSegment], known: dict[tuple[int, ...], _SegmentGroup]) -> _SegmentGroup:
         key = tuple(map(id, runs))
         group = self._groups[key] = known.get(key) or _counted(runs)
         return group
 
-    def _body(self, head: bytes, groups: Sequence[_Group], known: dict[tuple[int, ...], _Body]) -> bytes:
+    def _body(self, head: bytes, groups: Sequence[_SegmentGroup], known: dict[tuple[int, ...], _Chunk]) -> bytes:
         key = (len(head), *map(id, groups))
         joined = known.get(key)
         if joined is None:
-            joined = _Body(tuple(groups), b"".join([head, *(run.deflated for group in groups for run in group.runs)]))
+            joined = _Chunk(tuple(groups), b"".join([head, *(run.deflated for group in groups for run in group.runs)]))
         self._bodies[key] = joined
         return joined.body
 
 
-def _together(runs: Iterable[Run]) -> Iterator[Sequence[Run]]:
+def _together(runs: Iterable[DeflateSegment]) -> Iterator[Sequence[DeflateSegment]]:
     """As many runs as go into a group; mostly by their number, so that one that grows does not move the others."""
-    some: list[Run] = []
+    some: list[DeflateSegment] = []
     size = 0
     for run in runs:
         more = len(run.deflated)
@@ -211,8 +211,8 @@ def _together(runs: Iterable[Run]) -> Iterator[Sequence[Run]]:
     yield some
 
 
-def _in_bodies(groups: Iterable[_Group]) -> Iterator[Sequence[_Group]]:
-    some: list[_Group] = []
+def _in_bodies(groups: Iterable[_SegmentGroup]) -> Iterator[Sequence[_SegmentGroup]]:
+    some: list[_SegmentGroup] = []
     size = 0
     for group in groups:
         if some and (size + group.size > _BODY_BYTES or len(some) == _BODY_GROUPS):
@@ -223,9 +223,9 @@ def _in_bodies(groups: Iterable[_Group]) -> Iterator[Sequence[_Group]]:
     yield some
 
 
-def _counted(runs: Sequence[Run]) -> _Group:
+def _counted(runs: Sequence[DeflateSegment]) -> _SegmentGroup:
     crc = length = 0
     for run in runs:
         crc = isal_zlib.crc32_combine(crc, run.crc, run.length)
         length += run.length
-    return _Group(tuple(runs), crc, length, sum(len(run.deflated) for run in runs))
+    return _SegmentGroup(tuple(runs), crc, length, sum(len(run.deflated) for run in runs))

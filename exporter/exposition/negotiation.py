@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
-    from exporter.exposition.gzip_segments import Packed
+    from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
 
 # What we serve, by the media type and version asked for, in words the client library understands whatever was sent.
@@ -34,7 +34,7 @@ _ESCAPING: Final = ("allow-utf-8", "underscores")
 
 
 @dataclass(frozen=True, slots=True)
-class Negotiated:
+class ResponseFormat:
     """What a client gets: the content type, how our own metrics are encoded for it, and whether the body is gzip."""
 
     content_type: str
@@ -62,7 +62,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _AcceptItem:
     """One element of an Accept header; `weight` is its q, 0 (not acceptable) where that makes no sense."""
 
     value: str
@@ -71,7 +71,7 @@ class _Wish:
 
 
 @lru_cache(_REMEMBERED)
-def negotiate(accept: str | None, accept_encoding: str | None) -> Negotiated:
+def negotiate(accept: str | None, accept_encoding: str | None) -> ResponseFormat:
     """Choose by the client's `Accept` and `Accept-Encoding` headers (None: not sent); never raises, whatever they say.
 
     The highest q wins, then the more specific, then the first. A client that accepts nothing of ours, an unknown
@@ -79,40 +79,40 @@ def negotiate(accept: str | None, accept_encoding: str | None) -> Negotiated:
     """
     offers = [
         (wish.weight, "*" not in wish.value, offer, wish.parameters.get("escaping"))
-        for wish in _wishes(accept)
+        for wish in _accept_items(accept)
         if wish.weight and (offer := _OFFERED.get((wish.value, wish.parameters.get("version", ""))))
     ]
     _, _, offer, escaping = max(offers, key=lambda offer: offer[:2], default=(0, False, _PLAIN, None))
     encode, content_type = choose_encoder(f"{offer};escaping={escaping}" if escaping in _ESCAPING else offer)
-    return Negotiated(content_type, encode, _wants_gzip(accept_encoding))
+    return ResponseFormat(content_type, encode, _wants_gzip(accept_encoding))
 
 
 def respond(
-    rendered: Packed, telemetry: Telemetry, *, accept: str | None = None, accept_encoding: str | None = None
+    rendered: GzipPayload, telemetry: Telemetry, *, accept: str | None = None, accept_encoding: str | None = None
 ) -> Response:
     """Put a whole answer together; costs what has changed of our own metrics, and copies nothing."""
     chosen = negotiate(accept, accept_encoding)
     own = telemetry.expose(chosen.content_type, chosen.encode)
     if chosen.gzip:
-        parts = rendered.member(own)
+        parts = rendered.gzip_with(own)
         return Response(chosen.content_type, "gzip", parts, sum(map(len, parts)))
-    return Response(chosen.content_type, None, rendered.texts(own), rendered.length + own.length)
+    return Response(chosen.content_type, None, rendered.plain_with(own), rendered.length + own.length)
 
 
 def _wants_gzip(accept_encoding: str | None) -> bool:
-    weights = {wish.value: wish.weight for wish in _wishes(accept_encoding)}
+    weights = {wish.value: wish.weight for wish in _accept_items(accept_encoding)}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
-def _wishes(header: str | None) -> Iterator[_Wish]:
+def _accept_items(header: str | None) -> Iterator[_AcceptItem]:
     for element in (header or "").split(","):
         value, *parameters = element.split(";")
         named = {
             name.strip().lower(): setting.strip().strip('"')
             for name, _, setting in (parameter.partition("=") for parameter in parameters)
         }
-        yield _Wish(value.strip().lower(), named, _weight(named.get("q", "1")))
+        yield _AcceptItem(value.strip().lower(), named, _weight(named.get("q", "1")))
 
 
 def _weight(q: str) -> float:

@@ -18,7 +18,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LARGEST: Final = sys.float_info.max
 
 
-def legible(value: str) -> str:
+def replace_surrogates(value: str) -> str:
     """Give a text back as UTF-8 can carry it: U+FFFD stands for each lone surrogate, nothing else changes."""
     return _SURROGATE.sub("\ufffd", value)
 
@@ -28,7 +28,7 @@ def utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return legible(text).encode()
+        return replace_surrogates(text).encode()
 
 
 def escaped(value: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
-from exporter.simulator.error_responses import Refusal
+from exporter.simulator.error_responses import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ _STATUSES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class FaultContext:
     """What a misbehaviour starts from: the right answer, the headers of any answer, and how to wait.
 
     `closing` is set when the simulator shuts down: whoever waits must stop. `wait`: seconds, for `slow`.
@@ -73,8 +73,8 @@ class Reset(Response):
 class Stall(Response):
     """Says nothing until the client gives up or the simulator shuts down; then ServiceUnavailable."""
 
-    def __init__(self, setting: Setting) -> None:
-        refusal = Refusal("ServiceUnavailable")
+    def __init__(self, setting: FaultContext) -> None:
+        refusal = ApiError("ServiceUnavailable")
         said = refusal.body(setting.headers["x-acs-request-id"], "simulator")
         super().__init__(to_json(said), refusal.status, setting.headers)
         self._closing = setting.closing
@@ -91,7 +91,7 @@ class Stall(Response):
 class Trickle(Response):
     """The right answer a byte at a time: each read succeeds, all of them together take too long."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: FaultContext) -> None:
         super().__init__(setting.body, headers=setting.headers)
         self._setting = setting
 
@@ -110,7 +110,7 @@ class Trickle(Response):
 class Slow(Response):
     """The right answer, late."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: FaultContext) -> None:
         super().__init__(setting.body, headers=setting.headers)
         self._setting = setting
 
@@ -136,7 +136,7 @@ def _told(awaited: Awaitable[Any]) -> Iterator[asyncio.Future[Any]]:
         future.cancel()
 
 
-def _with_rows(setting: Setting, change: Callable[[str, Any], Any]) -> Response:
+def _with_rows(setting: FaultContext, change: Callable[[str, Any], Any]) -> Response:
     """The right answer, each value of its rows changed; what is changed to Ellipsis is left out."""
     rows = [
         {name: new for name, value in row.items() if (new := change(name, value)) is not ...}
@@ -145,16 +145,16 @@ def _with_rows(setting: Setting, change: Callable[[str, Any], Any]) -> Response:
     return _json({**setting.payload, "QoeInfoList": rows}, setting)
 
 
-def _json(payload: Mapping[str, Any], setting: Setting, status: int = 200) -> Response:
+def _json(payload: Mapping[str, Any], setting: FaultContext, status: int = 200) -> Response:
     return Response(to_json(payload), status, setting.headers)
 
 
-def _text(body: str, setting: Setting, status: int = 200) -> Response:
+def _text(body: str, setting: FaultContext, status: int = 200) -> Response:
     return Response(body, status, {**setting.headers, "content-type": "text/html; charset=utf-8"})
 
 
-def _lower_case(setting: Setting) -> Response:
-    refusal = Refusal("InternalError")
+def _lower_case(setting: FaultContext) -> Response:
+    refusal = ApiError("InternalError")
     said = refusal.body(setting.headers["x-acs-request-id"], "simulator")
     return _json({name[0].lower() + name[1:]: value for name, value in said.items()}, setting, refusal.status)
 
@@ -163,12 +163,12 @@ def _a_number(name: str) -> bool:
     return name not in ("MediaId", "VideoTitle")
 
 
-def _status(status: int, title: str) -> Callable[[Setting], Response]:
+def _status(status: int, title: str) -> Callable[[FaultContext], Response]:
     return lambda setting: _text(_HTML.format(title=f"{status} {title}"), setting, status)
 
 
 # Names of our own; none of them is a code of the service.
-MISBEHAVIOURS: Final[dict[str, Callable[[Setting], Response]]] = {
+BROKEN_RESPONSES: Final[dict[str, Callable[[FaultContext], Response]]] = {
     # Bodies that are no answer.
     "html": lambda setting: _text(_HTML.format(title="Welcome"), setting),
     "empty": lambda setting: Response(b"", headers=setting.headers),

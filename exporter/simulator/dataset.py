@@ -105,7 +105,7 @@ def progress(play_date: date, now: float) -> float:
     return _AT_MIDNIGHT + (1 - _AT_MIDNIGHT) * (elapsed - _DAY) / (_SETTLED - _DAY)
 
 
-class Catalogue:
+class Dataset:
     """Every media of the account that `seed` stands for and what was played when.
 
     `collapse_on`: from this play date on the media `collapsing` loses nearly all Native plays (a broken app release):
@@ -145,7 +145,7 @@ class Catalogue:
         media = self._media.get(media_id)
         if media is None:
             return None
-        return _Question(play_date, dimensions, progress(play_date, now)).counts(*self._state(media, play_date))
+        return _Selection(play_date, dimensions, progress(play_date, now)).counts(*self._state(media, play_date))
 
     def result_set(
         self, play_date: date, dimensions: Dimensions = NO_FILTER, order: Order | None = None, *, now: float
@@ -159,7 +159,7 @@ class Catalogue:
         if key in self._results:
             self._results.move_to_end(key)
             return self._results[key]
-        question = _Question(play_date, dimensions, known)
+        question = _Selection(play_date, dimensions, known)
         every = (question.counts(*self._state(media, play_date)) for media in self._media.values())
         result = [counts for counts in every if counts]
         if order:
@@ -182,7 +182,7 @@ class Catalogue:
         return began and (self._recover_on is None or play_date < self._recover_on)
 
 
-class _Question:
+class _Selection:
     """One slice at one moment, prepared to be asked of many media."""
 
     def __init__(self, play_date: date, dimensions: Dimensions, known: float) -> None:

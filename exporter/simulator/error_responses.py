@@ -57,18 +57,18 @@ GATEWAY: Final = {
     "UnsupportedHTTPMethod": (405, "This http method is not supported."),
     "RequestEntityTooLarge": (413, "The request body is too large."),
 }
-REFUSALS: Final = {**METER, **GATEWAY}
+API_ERRORS: Final = {**METER, **GATEWAY}
 
 # Codes whose answer says which policy refused (the gateway's AccessDeniedDetail).
 _DENIED: Final = frozenset({"Forbidden.RAM", "NoPermission"})
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """The answer is no, with a code of the table; `detail` fills the message's gap."""
 
     def __init__(self, code: str, detail: str = "", *, headers: dict[str, str] | None = None) -> None:
         self.code = code
-        self.status, message = REFUSALS[code]
+        self.status, message = API_ERRORS[code]
         self.message = message.format(detail=detail)
         self.headers = headers or {}
         super().__init__(f"{code}: {self.message}")

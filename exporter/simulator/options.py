@@ -46,7 +46,7 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SimulatorOptions:
     """What a simulator is.
 
     * `seed`, `media`: which account, with how many media.

@@ -27,7 +27,7 @@ class Call:
     outcome: str
 
 
-class Journal:
+class RequestLog:
     """Every call is counted; the last ten thousand are kept."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions, Measure
 from exporter.core.play_dates import OLDEST_DAYS_AGO, PLAY_TIME_ZONE, days_ago, play_date
 from exporter.simulator.dataset import Order
-from exporter.simulator.error_responses import Refusal
+from exporter.simulator.error_responses import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ _DATE: Final = re.compile(r"[0-9]{8}")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageQuery:
     """One page of one slice. `media_id` None: every media with plays."""
 
     play_date: date
@@ -51,10 +51,10 @@ class Asked:
     order: Order | None
 
 
-def asked(parameters: Mapping[str, str], now: float) -> Asked:
+def parse_query(parameters: Mapping[str, str], now: float) -> PageQuery:
     """What the parameters ask at `now` (seconds since 1970); an empty value is one not given. Raises Refusal."""
     given = {name: value for name, value in parameters.items() if value}
-    return Asked(
+    return PageQuery(
         play_date=_play_date(given.get("PlayDate"), now),
         dimensions=Dimensions(
             terminal_type=_one_of("TerminalType", given, TERMINAL_TYPES),
@@ -104,5 +104,5 @@ def _order(given: Mapping[str, str]) -> Order | None:
     return None if name is None else Order(ORDER_NAMES[name], descending=type_ == "DESC")
 
 
-def _wrong(what: str) -> Refusal:
-    return Refusal("Meter.ParamError", what)
+def _wrong(what: str) -> ApiError:
+    return ApiError("Meter.ParamError", what)

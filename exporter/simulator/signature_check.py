@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from exporter.simulator.error_responses import Refusal
+from exporter.simulator.error_responses import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ _NONCES_KEPT: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class SignedRequest:
     """A request as it arrived: query decoded, header names in lower case, a repeated header's values joined by ','."""
 
     method: str
@@ -47,7 +47,7 @@ class Received:
     body: bytes
 
 
-def string_to_sign(request: Received, signed_headers: str) -> str:
+def string_to_sign(request: SignedRequest, signed_headers: str) -> str:
     """What the two sides must agree on, for a list of header names joined by ';' that all arrived."""
     query = "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(request.query))
     headers = "".join(f"{name}:{request.headers[name].strip()}\n" for name in sorted(signed_headers.split(";")))
@@ -62,19 +62,21 @@ class Verifier:
     def __init__(self) -> None:
         self._nonces: OrderedDict[str, float] = OrderedDict()
 
-    def verify(self, request: Received, credentials: Credentials, *, now: float, token_expired: bool = False) -> None:
+    def verify(
+        self, request: SignedRequest, credentials: Credentials, *, now: float, token_expired: bool = False
+    ) -> None:
         """Return for a request to be answered; raises Refusal for every other.
 
         `now` is the service's clock in seconds since 1970; with `token_expired` the right token is refused as expired.
         """
         for name, code in _MANDATORY.items():
             if not request.headers.get(name):
-                raise Refusal(code)
+                raise ApiError(code)
         authorization = _AUTHORIZATION.fullmatch(request.headers["authorization"])
         if authorization is None:
-            raise Refusal("IncompleteSignature", f"Authorization is not '{ALGORITHM} Credential=,SignedHeaders=,...'.")
+            raise ApiError("IncompleteSignature", f"Authorization is not '{ALGORITHM} Credential=,SignedHeaders=,...'.")
         if authorization["key"] != credentials.access_key_id:
-            raise Refusal("InvalidAccessKeyId.NotFound")
+            raise ApiError("InvalidAccessKeyId.NotFound")
         _check_signed_headers(request, authorization["headers"])
         _check_date(request.headers["x-acs-date"], now)
         _check_token(request, credentials.security_token, expired=token_expired)
@@ -82,7 +84,7 @@ class Verifier:
         signature = hmac.digest(credentials.access_key_secret.encode(), expected.encode(), "sha256").hex()
         unaltered = hashlib.sha256(request.body).hexdigest() == request.headers["x-acs-content-sha256"]
         if not (unaltered and hmac.compare_digest(signature, authorization["signature"])):
-            raise Refusal("SignatureDoesNotMatch", expected)
+            raise ApiError("SignatureDoesNotMatch", expected)
         self._check_nonce(request.headers["x-acs-signature-nonce"], now)
 
     def _check_nonce(self, nonce: str, now: float) -> None:
@@ -92,38 +94,38 @@ class Verifier:
                 break
             del self._nonces[oldest]
         if nonce in self._nonces:
-            raise Refusal("SignatureNonceUsed")
+            raise ApiError("SignatureNonceUsed")
         self._nonces[nonce] = now
 
 
-def _check_signed_headers(request: Received, signed_headers: str) -> None:
+def _check_signed_headers(request: SignedRequest, signed_headers: str) -> None:
     signed = set(signed_headers.split(";"))
     due = {"host"} | {name for name in request.headers if name.startswith("x-acs-")}
     if unsigned := due - signed:
-        raise Refusal("IncompleteSignature", f"Not signed: {', '.join(sorted(unsigned))}.")
+        raise ApiError("IncompleteSignature", f"Not signed: {', '.join(sorted(unsigned))}.")
     if absent := signed - set(request.headers):
-        raise Refusal("IncompleteSignature", f"Signed but not sent: {', '.join(sorted(absent))}.")
+        raise ApiError("IncompleteSignature", f"Signed but not sent: {', '.join(sorted(absent))}.")
 
 
 def _check_date(date: str, now: float) -> None:
     try:
         sent = datetime.strptime(date, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
     except ValueError:
-        raise Refusal("InvalidTimeStamp.Format") from None
+        raise ApiError("InvalidTimeStamp.Format") from None
     if abs(now - sent) > CLOCK_TOLERANCE:
-        raise Refusal("InvalidTimeStamp.Expired")
+        raise ApiError("InvalidTimeStamp.Expired")
 
 
-def _check_token(request: Received, due: str | None, *, expired: bool) -> None:
+def _check_token(request: SignedRequest, due: str | None, *, expired: bool) -> None:
     sent = request.headers.get("x-acs-security-token")
     if sent is None and due is not None:
-        raise Refusal("MissingSecurityToken")
+        raise ApiError("MissingSecurityToken")
     if sent is not None and not sent.strip():
-        raise Refusal("InvalidSecurityToken.Malformed")
+        raise ApiError("InvalidSecurityToken.Malformed")
     if sent != due:
-        raise Refusal("InvalidSecurityToken.MismatchWithAccessKey")
+        raise ApiError("InvalidSecurityToken.MismatchWithAccessKey")
     if sent is not None and expired:
-        raise Refusal("InvalidSecurityToken.Expired")
+        raise ApiError("InvalidSecurityToken.Expired")
 
 
 def _quote(text: str) -> str:

@@ -43,7 +43,7 @@ _NUMBERS: Final = {
 }
 
 
-class ChoiceError(ExporterError):
+class FilterError(ExporterError):
     """A query string that cannot be used; `problems` are sentences, all of them up to ten."""
 
     def __init__(self, *problems: str) -> None:
@@ -52,7 +52,7 @@ class ChoiceError(ExporterError):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Filters:
     """What is looked at; empty and None are no filter.
 
     `media` is an ID or part of a title. `sort` and `page` are of slices, `media_sort` and `media_page` of media,
@@ -77,32 +77,32 @@ class Choice:
 
     def query_string(self, **changes: str | int | None) -> str:
         """This choice with changes, as the query string of the page: `?` and what is not its default."""
-        default = Choice(per_page=ROWS_ON_PAGE)
+        default = Filters(per_page=ROWS_ON_PAGE)
         chosen = replace(self, **changes)  # type: ignore[arg-type]  # templates have no types
-        given = {field.name: getattr(chosen, field.name) for field in fields(Choice)}
+        given = {field.name: getattr(chosen, field.name) for field in fields(Filters)}
         return "?" + urlencode({name: value for name, value in given.items() if value != getattr(default, name)})
 
     def reset(self, **changes: str | int | None) -> str:
         """The query string of the page for nothing but changes, in the same language."""
-        return Choice(lang=self.lang, per_page=self.per_page).query_string(**changes)
+        return Filters(lang=self.lang, per_page=self.per_page).query_string(**changes)
 
     @property
     def is_filtered(self) -> bool:
         """Whether anything is left out."""
         texts = (self.account, self.query, self.terminal_type, self.os, self.region, self.media, self.media_change)
-        return any(texts) or self.asks_for_slices
+        return any(texts) or self.filters_slices
 
     @property
-    def asks_for_slices(self) -> bool:
+    def filters_slices(self) -> bool:
         """Whether somebody looks for certain slices, or for another page or order of them."""
         return bool(self.state) or self.days_ago is not None or self.page > 1 or self.sort != SORTS[0]
 
 
-def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Choice:
+def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Filters:
     """Names and values of a query string; a value that is empty is as if it were not there. Raises ChoiceError."""
     problems: list[str] = []
     chosen: dict[str, str | int] = {}
-    known = [field.name for field in fields(Choice)]
+    known = [field.name for field in fields(Filters)]
     for name, text in given:
         if len(problems) == _MOST_PROBLEMS:
             break
@@ -116,11 +116,11 @@ def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Choice:
             except ValueError as error:
                 problems.append(f"{name}: {error}")
     if problems:
-        raise ChoiceError(*problems)
-    return Choice(**{**defaults, **chosen})  # type: ignore[arg-type]  # _value gives what the field takes
+        raise FilterError(*problems)
+    return Filters(**{**defaults, **chosen})  # type: ignore[arg-type]  # _value gives what the field takes
 
 
-def check(choice: Choice, *, accounts: Collection[str], queries: Collection[str]) -> None:
+def check(choice: Filters, *, accounts: Collection[str], queries: Collection[str]) -> None:
     """Whether what is chosen exists. Raises ChoiceError."""
     wrong = [
         f"{name}: {_quoted(value)} is not configured"
@@ -128,7 +128,7 @@ def check(choice: Choice, *, accounts: Collection[str], queries: Collection[str]
         if value and value not in known
     ]
     if wrong:
-        raise ChoiceError(*wrong)
+        raise FilterError(*wrong)
 
 
 def _value(name: str, text: str) -> str | int:

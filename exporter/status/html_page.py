@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from exporter.status.views import DayView, View
+    from exporter.status.views import DayView, StatusView
 
 # A sign for each, so that colour is never all that tells them apart.
 SIGNS: Final[Mapping[str, str]] = {
@@ -46,7 +46,7 @@ class Pages:
             ("/-/ready", "link_ready"),
         )
 
-    def render(self, view: View, language: str) -> bytes:
+    def render(self, view: StatusView, language: str) -> bytes:
         """The whole page, in a language of `words.LANGUAGES`."""
         said = words(language)
         html = _template().render(
@@ -96,7 +96,9 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _selects(view: View, said: Mapping[str, str]) -> Iterator[tuple[str, str, list[tuple[str | int | None, str]]]]:
+def _selects(
+    view: StatusView, said: Mapping[str, str]
+) -> Iterator[tuple[str, str, list[tuple[str | int | None, str]]]]:
     """What can be chosen from: parameter, label, and each value with what is shown for it."""
 
     def named(names: Iterable[str]) -> list[tuple[str | int | None, str]]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.status.formatting import encodable, finite
 
 if TYPE_CHECKING:
-    from exporter.status.views import View
+    from exporter.status.views import StatusView
 
 
 # Beyond that, readers of JSON keep no digits; with thousands of them Python writes none.
 _LARGEST: Final = 2**53
 
 
-def document(view: View) -> bytes:
+def document(view: StatusView) -> bytes:
     """UTF-8 JSON: dates as `2026-11-22`, nothing that JSON cannot say."""
     return json.dumps(_plain(asdict(view)), ensure_ascii=False, allow_nan=False).encode()
 

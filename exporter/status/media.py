@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
 from exporter.core.model import ByIds, Dimensions, Slice, Top
-from exporter.status.filters import Choice
+from exporter.status.filters import Filters
 from exporter.status.formatting import finite
 from exporter.status.slices import labels
 from exporter.status.views import ComparisonView, MediaView
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from exporter.core.model import PlayRow
     from exporter.core.publication import PublishedMedia, PublishedSlice
-    from exporter.status.model import Observed
+    from exporter.status.model import StatusInput
 
     Plays = int | float | None
 
@@ -31,7 +31,7 @@ LEAST_PLAYS: Final = 100
 HISTORY_DAYS: Final = 30
 
 
-def media(observed: Observed, choice: Choice) -> list[MediaView]:
+def media(observed: StatusInput, choice: Filters) -> list[MediaView]:
     """The media that fit the filters, in the order wanted, without their history."""
     part = choice.media.casefold()
     views = _views(observed, _comparisons(observed, choice))
@@ -44,9 +44,9 @@ def media(observed: Observed, choice: Choice) -> list[MediaView]:
     return sorted(wanted, key=_ORDERS[choice.media_sort])
 
 
-def comparisons(observed: Observed) -> tuple[ComparisonView, ...]:
+def comparisons(observed: StatusInput) -> tuple[ComparisonView, ...]:
     """How many media of each account lost many plays within a week, as far as final days tell."""
-    compared = _comparisons(observed, Choice())
+    compared = _comparisons(observed, Filters())
     views = list(_views(observed, compared))
 
     def of(account: str, comparison: _Comparison) -> ComparisonView:
@@ -69,7 +69,7 @@ def is_dropped(view: MediaView) -> bool:
     return view.change is not None and view.change < LARGE_DROP and finite(view.plays_week_before or 0) >= LEAST_PLAYS
 
 
-def _views(observed: Observed, compared: Mapping[str, _Comparison]) -> Iterator[MediaView]:
+def _views(observed: StatusInput, compared: Mapping[str, _Comparison]) -> Iterator[MediaView]:
     for known in observed.publication.media:
         if known.account in compared:
             unknown = (known.account, known.media_id) in observed.unknown_media
@@ -77,7 +77,7 @@ def _views(observed: Observed, compared: Mapping[str, _Comparison]) -> Iterator[
                 yield view
 
 
-def history(observed: Observed, view: MediaView) -> tuple[Plays, ...]:
+def history(observed: StatusInput, view: MediaView) -> tuple[Plays, ...]:
     """The plays of the 30 days before today, the oldest first; today is not over yet.
 
     What got stale before it was final is not known: it would look like a day with few plays.
@@ -90,7 +90,7 @@ def history(observed: Observed, view: MediaView) -> tuple[Plays, ...]:
     def on(days_ago: int) -> Plays:
         known = observed.snapshot.slices.get(Slice(view.account, dimensions, today - timedelta(days=days_ago)))
         answer = known.answer(view.media_id) if known else None
-        if answer is None or not (answer.heard.settled or answer.heard.at > oldest_heard):
+        if answer is None or not (answer.freshness.settled or answer.freshness.at > oldest_heard):
             return None
         return _plays(answer.row)
 
@@ -138,7 +138,7 @@ class _Comparison:
         )
 
 
-def _comparisons(observed: Observed, choice: Choice) -> Mapping[str, _Comparison]:
+def _comparisons(observed: StatusInput, choice: Filters) -> Mapping[str, _Comparison]:
     """What is shown, by account."""
     queries = [query for query in observed.queries if choice.query in {"", query.name}]
     published = {shown.slice: shown for shown in observed.publication.slices}
@@ -186,7 +186,7 @@ def _compared(
     return (finished[0] if finished else shown.get(0)), None
 
 
-def _fits(dimensions: Dimensions, choice: Choice) -> bool:
+def _fits(dimensions: Dimensions, choice: Filters) -> bool:
     wanted = (choice.terminal_type, choice.os, choice.region)
     return all(want in {"", has} for want, has in zip(wanted, labels(dimensions), strict=True))
 

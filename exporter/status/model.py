@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from exporter.core.publication import Publication
 
 
-class Number(Protocol):
+class MetricSample(Protocol):
     """One series of the metrics about the exporter: the page says what Prometheus is told."""
 
     @property
@@ -33,7 +33,7 @@ class Number(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountInfo:
     """What is configured of an account, without anything secret.
 
     `credentials` is `key` where a key was given in the configuration or in files, else the provider.
@@ -50,7 +50,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class StatusSettings:
     """What is configured for all queries; durations in seconds.
 
     `storage_retention` is None without storage. `shard` counts from 0.
@@ -66,10 +66,10 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class StatusInput:
     """The exporter at `now`; times are seconds since 1970.
 
-    * `awaited`: queries that were not yet polled to their end.
+    * `pending_queries`: queries that were not yet polled to their end.
     * `reports`: how the last poll of each query ended, where one has.
     * `next_polls`: by query.
     * `publication`: what Prometheus sees, made of `snapshot`.
@@ -80,13 +80,13 @@ class Observed:
     version: str
     now: float
     started_at: float
-    settings: Settings
-    accounts: tuple[Account, ...]
+    settings: StatusSettings
+    accounts: tuple[AccountInfo, ...]
     queries: tuple[Query, ...]
-    awaited: tuple[str, ...]
+    pending_queries: tuple[str, ...]
     reports: tuple[PollReport, ...]
     next_polls: Mapping[str, float]
     snapshot: Snapshot
     publication: Publication
-    numbers: tuple[Number, ...]
+    numbers: tuple[MetricSample, ...]
     unknown_media: frozenset[tuple[str, str]] = frozenset()

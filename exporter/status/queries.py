@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from exporter.core.model import ByIds, Everything, Top
-from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind
+from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded
 from exporter.status.views import AccountView, ErrorCount, Failure, QueryView
 
 if TYPE_CHECKING:
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from exporter.core.model import Media, Query
     from exporter.core.poller import PollReport
     from exporter.errors import UpstreamError
-    from exporter.status.model import Account, Number, Observed
+    from exporter.status.model import AccountInfo, MetricSample, StatusInput
 
 
 class Numbers:
     """The metrics about the exporter, by name."""
 
-    def __init__(self, numbers: Iterable[Number]) -> None:
-        self._by_name: defaultdict[str, list[Number]] = defaultdict(list)
+    def __init__(self, numbers: Iterable[MetricSample]) -> None:
+        self._by_name: defaultdict[str, list[MetricSample]] = defaultdict(list)
         for number in numbers:
             self._by_name[number.name].append(number)
 
-    def of(self, name: str, **labels: str) -> Iterator[Number]:
+    def of(self, name: str, **labels: str) -> Iterator[MetricSample]:
         """The series of a metric that have these labels."""
         for number in self._by_name[name]:
             if labels.items() <= dict(number.labels).items():
@@ -41,7 +41,7 @@ class Numbers:
         return round(sum(number.value for number in self.of(name, **labels)))
 
 
-def queries(observed: Observed, numbers: Numbers) -> tuple[QueryView, ...]:
+def queries(observed: StatusInput, numbers: Numbers) -> tuple[QueryView, ...]:
     """Every query, in the order of the configuration."""
     reports = {report.query.name: report for report in observed.reports}
     return tuple(
@@ -50,7 +50,7 @@ def queries(observed: Observed, numbers: Numbers) -> tuple[QueryView, ...]:
     )
 
 
-def accounts(observed: Observed, numbers: Numbers) -> tuple[AccountView, ...]:
+def accounts(observed: StatusInput, numbers: Numbers) -> tuple[AccountView, ...]:
     """Every account, in the order of the configuration."""
     return tuple(_account(account, observed.reports, numbers) for account in observed.accounts)
 
@@ -98,7 +98,7 @@ def _failures(report: PollReport) -> Iterator[Failure]:
         yield Failure(code, first.kind.value, len(errors), first.message, first.advice, first.request_id)
 
 
-def _account(account: Account, reports: Iterable[PollReport], numbers: Numbers) -> AccountView:
+def _account(account: AccountInfo, reports: Iterable[PollReport], numbers: Numbers) -> AccountView:
     label = account.name
     remaining = numbers.one("aliyun_vod_api_calls_remaining_today", account=label)
     errors = (
@@ -131,8 +131,8 @@ def _state(reports: Iterable[PollReport]) -> str:
     for state, kind in (
         ("no_credentials", CredentialsError),
         ("paused", AccountPaused),
-        ("budget_spent", BudgetSpent),
+        ("budget_spent", QuotaExceeded),
     ):
         if any(isinstance(error, kind) for error in met):
             return state
-    return "refused" if any(error.kind is Kind.AUTH for error in met) else "ok"
+    return "refused" if any(error.kind is ErrorKind.AUTH for error in met) else "ok"

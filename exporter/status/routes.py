@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from exporter.status.responses import Answers, Watched
+    from exporter.status.responses import StatusResponses, StatusSource
 
 STATUS_PATH: Final = "/api/v1/status"
 
 
-def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, str], prefix: str = "") -> list[Route]:
+def status_routes(
+    watched: StatusSource, telemetry_path: str, headers: Mapping[str, str], prefix: str = ""
+) -> list[Route]:
     """`/`, `/api/v1/status` and the stylesheet, below `prefix`, with headers that every answer carries."""
-    known: list[Answers] = []
+    known: list[StatusResponses] = []
     path, css = stylesheet()
 
-    async def answers() -> Answers:
+    async def answers() -> StatusResponses:
         if not known:
             # In a thread: imports take as long as many scrapes.
             made = await asyncio.to_thread(_answers, watched, telemetry_path, headers)
@@ -50,8 +52,8 @@ def status_routes(watched: Watched, telemetry_path: str, headers: Mapping[str, s
     ]
 
 
-def _answers(watched: Watched, telemetry_path: str, headers: Mapping[str, str]) -> Answers:
+def _answers(watched: StatusSource, telemetry_path: str, headers: Mapping[str, str]) -> StatusResponses:
     """Most exporters are never looked at, and this takes 1 MiB."""
-    from exporter.status.responses import Answers  # noqa: PLC0415 - as said
+    from exporter.status.responses import StatusResponses  # noqa: PLC0415 - as said
 
-    return Answers(watched, telemetry_path, headers)
+    return StatusResponses(watched, telemetry_path, headers)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from exporter.core.model import Dimensions, Slice, SliceData
     from exporter.core.publication import PublishedSlice
-    from exporter.status.filters import Choice
-    from exporter.status.model import Observed
+    from exporter.status.filters import Filters
+    from exporter.status.model import StatusInput
 
 _STATES: Final = tuple(State)
 
 
-def slices(observed: Observed) -> list[SliceView]:
+def slices(observed: StatusInput) -> list[SliceView]:
     """Every slice that a query looks at today, newest day first."""
     # What the publication counts from, so that both mean the same day by days_ago also around midnight.
     now = observed.publication.valid_from
@@ -48,7 +48,7 @@ def days_of(views: Iterable[SliceView], now: float) -> tuple[DayView, ...]:
     )
 
 
-def chosen(views: Iterable[SliceView], choice: Choice) -> list[SliceView]:
+def chosen(views: Iterable[SliceView], choice: Filters) -> list[SliceView]:
     """Those that fit the filters, in the order wanted."""
     return sorted((view for view in views if _fits(view, choice)), key=_ORDERS[choice.sort])
 
@@ -93,7 +93,7 @@ def _state(shown: PublishedSlice | None, known: SliceData | None) -> State:
     return State.UNSETTLED if shown.ready else State.NOT_READY
 
 
-def _errors(observed: Observed) -> Mapping[Slice, str]:
+def _errors(observed: StatusInput) -> Mapping[Slice, str]:
     """The code that the last poll of each slice met, where it met one."""
     codes: dict[Slice, str] = {}
     for report in sorted(observed.reports, key=lambda report: report.ended_at):
@@ -104,7 +104,7 @@ def _errors(observed: Observed) -> Mapping[Slice, str]:
     return codes
 
 
-def _fits(view: SliceView, choice: Choice) -> bool:
+def _fits(view: SliceView, choice: Filters) -> bool:
     return (
         all(
             not wanted or wanted == has

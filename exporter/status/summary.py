@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.errors import Kind
+from exporter.errors import ErrorKind
 from exporter.status import media as media_
 from exporter.status import queries as queries_
 from exporter.status import slices as slices_
@@ -15,23 +15,23 @@ from exporter.status.filters import check
 from exporter.status.views import (
     Attention,
     Page,
+    Problem,
     State,
-    Trouble,
-    View,
+    StatusView,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.status.filters import Choice
-    from exporter.status.model import Observed
+    from exporter.status.filters import Filters
+    from exporter.status.model import StatusInput
     from exporter.status.queries import Numbers
     from exporter.status.views import AccountView, ComparisonView, QueryView, SliceView
 
     T = TypeVar("T")
 
 
-def overview(observed: Observed, choice: Choice) -> View:
+def summarize(observed: StatusInput, choice: Filters) -> StatusView:
     """What is said to somebody who chose to see this. Raises ChoiceError for what is not configured."""
     check(
         choice,
@@ -43,11 +43,11 @@ def overview(observed: Observed, choice: Choice) -> View:
     slices = slices_.slices(observed)
     comparisons = media_.comparisons(observed)
     media = _page(media_.media(observed, choice), choice.media_page, choice.per_page)
-    return View(
+    return StatusView(
         version=observed.version,
         now=observed.now,
         started_at=observed.started_at,
-        ready=not observed.awaited,
+        ready=not observed.pending_queries,
         series=observed.publication.series,
         series_dropped=observed.publication.dropped,
         storage_errors=numbers.sum("aliyun_vod_exporter_storage_errors_total"),
@@ -64,7 +64,7 @@ def overview(observed: Observed, choice: Choice) -> View:
 
 
 def _attention(
-    observed: Observed,
+    observed: StatusInput,
     numbers: Numbers,
     queries: Iterable[QueryView],
     accounts: Iterable[AccountView],
@@ -75,28 +75,30 @@ def _attention(
     yield from _polling(queries, accounts)
     for compared in comparisons:
         if compared.dropped:
-            yield Attention(Trouble.PLAYS_DROPPED, compared.account, str(compared.play_date), compared.dropped)
+            yield Attention(Problem.PLAYS_DROPPED, compared.account, str(compared.play_date), compared.dropped)
     if numbers.one("aliyun_vod_exporter_config_last_reload_successful") == 0:
-        yield Attention(Trouble.CONFIG_REJECTED)
+        yield Attention(Problem.CONFIG_REJECTED)
     if observed.publication.dropped:
-        yield Attention(Trouble.SERIES_DROPPED, count=observed.publication.dropped)
-    states = Counter(view.state for view in slices if any(name not in observed.awaited for name in view.queries))
-    for state, trouble in ((State.STALE, Trouble.STALE), (State.UNANSWERED, Trouble.UNANSWERED)):
+        yield Attention(Problem.SERIES_DROPPED, count=observed.publication.dropped)
+    states = Counter(
+        view.state for view in slices if any(name not in observed.pending_queries for name in view.queries)
+    )
+    for state, trouble in ((State.STALE, Problem.STALE), (State.UNANSWERED, Problem.UNANSWERED)):
         if states[state]:
             yield Attention(trouble, count=states[state])
-    for name in observed.awaited:
-        yield Attention(Trouble.WAITING, name)
+    for name in observed.pending_queries:
+        yield Attention(Problem.WAITING, name)
 
 
 def _polling(queries: Iterable[QueryView], accounts: Iterable[AccountView]) -> Iterator[Attention]:
     """What the last polls met."""
     for account in accounts:
         if account.state != "ok":
-            yield Attention(Trouble(account.state), account.name)
+            yield Attention(Problem(account.state), account.name)
     for query in queries:
         if query.result not in {None, "success"}:
-            codes = ", ".join(failure.code for failure in query.failures if failure.kind != Kind.NOT_READY)
-            yield Attention(Trouble.QUERY, query.name, f"{query.result}: {codes}" if codes else str(query.result))
+            codes = ", ".join(failure.code for failure in query.failures if failure.kind != ErrorKind.NOT_READY)
+            yield Attention(Problem.QUERY, query.name, f"{query.result}: {codes}" if codes else str(query.result))
 
 
 def _page(rows: Sequence[T], number: int, size: int) -> Page[T]:

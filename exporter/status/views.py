@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from exporter.status.filters import Choice
-    from exporter.status.model import Settings
+    from exporter.status.filters import Filters
+    from exporter.status.model import StatusSettings
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class State(StrEnum):
     SETTLED = "settled"  # final
 
 
-class Trouble(StrEnum):
+class Problem(StrEnum):
     """What somebody should look at."""
 
     NO_CREDENTIALS = "no_credentials"
@@ -46,7 +46,7 @@ class Trouble(StrEnum):
 class Attention:
     """Something to look at: `subject` is a query or an account, or empty; `count` is how many of what it tells of."""
 
-    trouble: Trouble
+    trouble: Problem
     subject: str = ""
     detail: str = ""
     count: int = 0
@@ -209,7 +209,7 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class StatusView:
     """Everything that is said; times are seconds since 1970."""
 
     version: str
@@ -219,8 +219,8 @@ class View:
     series: int
     series_dropped: int
     storage_errors: int
-    settings: Settings
-    filters: Choice
+    settings: StatusSettings
+    filters: Filters
     attention: tuple[Attention, ...]
     queries: tuple[QueryView, ...]
     accounts: tuple[AccountView, ...]

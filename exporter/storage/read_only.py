@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from exporter.core.model import Dimensions, SliceData
 
 _BUSY_SECONDS: Final = 2.0
-_HEADS: Final = "SELECT slice_id, seal, facts, account, terminal_type, os, region, play_date FROM slice"
+_HEADER_QUERY: Final = "SELECT slice_id, seal, facts, account, terminal_type, os, region, play_date FROM slice"
 _MONTH: Final = timedelta(OLDEST_DAYS_AGO)
 
 
@@ -113,10 +113,10 @@ def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...
     return load(connection, oldest)
 
 
-def heads(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.Facts]]:
+def heads(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.SliceHeader]]:
     """The facts of each slice from a play date on, with its ID. Raises sqlite3.Error, Damaged."""
-    for slice_id, seal, facts, *columns in connection.execute(f"{_HEADS} WHERE play_date >= ?", [oldest]):
-        yield slice_id, codec.decode_facts(tuple(columns), seal, facts)
+    for slice_id, seal, facts, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
+        yield slice_id, codec.decode_header(tuple(columns), seal, facts)
 
 
 def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:

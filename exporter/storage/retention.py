@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 _DAY_SECONDS: Final = 86_400.0
 
 
-def oldest_kept(learnt: Iterable[SliceData], now: float, retention: float) -> date | None:
+def retention_cutoff(learnt: Iterable[SliceData], now: float, retention: float) -> date | None:
     """The oldest play date to keep for `retention` seconds; None where nothing that was learnt says which day it is.
 
     Counted from `now` (seconds since 1970) or the end of the newest day that has certainly come, whichever is earlier.
     """
-    come = [data.slice.play_date for data in learnt if _has_come(data)]
+    come = [data.slice.play_date for data in learnt if _confirmed_past(data)]
     if not come:
         return None
     latest = min(now, play_dates.start(max(come)) + _DAY_SECONDS)
     return play_dates.today(max(latest - retention, 0.0))
 
 
-def _has_come(data: SliceData) -> bool:
+def _confirmed_past(data: SliceData) -> bool:
     """Whether there are plays, or no plays so often that it is final; one "no plays" can be said of a day to come."""
     if any(answer.row is not None for answer in data.answers.values()):
         return True
-    heard = [answer.heard for answer in data.answers.values()]
-    heard += [ranking.heard for ranking in data.rankings.values()]
-    return any(each.settled for each in heard) or (data.swept is not None and data.swept.settled)
+    freshness = [answer.freshness for answer in data.answers.values()]
+    freshness += [ranking.freshness for ranking in data.rankings.values()]
+    return any(each.settled for each in freshness) or (data.listed is not None and data.listed.settled)

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import AccountPaused, Kind, NotAsked, UpstreamError
+from exporter.errors import AccountPaused, ErrorKind, RequestSkipped, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from exporter.vod.credentials.sources import Credentials
 
-PAUSE: Final = 300.0
+OPEN_SECONDS: Final = 300.0
 """Seconds; then one request probes whether the credentials are accepted by now."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
+class _Rejection:
     """What was refused and why; `until` on the monotonic clock, `until_text` for people."""
 
     credentials: Credentials
@@ -30,23 +30,23 @@ class _Refused:
 
 
 @dataclass(slots=True)
-class Pause:
+class AuthCircuitBreaker:
     """The pause of one account; not paused at first."""
 
     account: str
     now: Callable[[], float]
     monotonic: Callable[[], float]
-    _refused: _Refused | None = field(default=None, init=False)
+    _rejection: _Rejection | None = field(default=None, init=False)
     _probing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def begin(self, credentials: Credentials, error: UpstreamError) -> None:
         """Pause because the service refused these credentials."""
-        until_text = datetime.fromtimestamp(self.now() + PAUSE, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._refused = _Refused(credentials, error, self.monotonic() + PAUSE, until_text)
+        until_text = datetime.fromtimestamp(self.now() + OPEN_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._rejection = _Rejection(credentials, error, self.monotonic() + OPEN_SECONDS, until_text)
 
     def check(self, credentials: Credentials) -> None:
         """Raise AccountPaused if a request with these credentials would not be admitted now."""
-        refused = self._refused
+        refused = self._rejection
         if refused is not None and refused.credentials == credentials and self.monotonic() < refused.until:
             error = refused.error
             raise AccountPaused(
@@ -68,28 +68,28 @@ class Pause:
         authentication error ends the pause; without an answer the next request probes.
         """
         self.check(credentials)
-        if self._refuses(credentials):
+        if self._rejects(credentials):
             async with self._probing:
                 self.check(credentials)
-                if self._refuses(credentials):
+                if self._rejects(credentials):
                     with self._probe():
                         yield
                     return
-        self._refused = None
+        self._rejection = None
         yield
 
-    def _refuses(self, credentials: Credentials) -> bool:
-        return self._refused is not None and self._refused.credentials == credentials
+    def _rejects(self, credentials: Credentials) -> bool:
+        return self._rejection is not None and self._rejection.credentials == credentials
 
     @contextmanager
     def _probe(self) -> Iterator[None]:
         try:
             yield
-        except NotAsked:
+        except RequestSkipped:
             raise
         except UpstreamError as error:
-            if error.http_status and error.kind is not Kind.AUTH:
-                self._refused = None
+            if error.http_status and error.kind is not ErrorKind.AUTH:
+                self._rejection = None
             raise
         else:
-            self._refused = None
+            self._rejection = None

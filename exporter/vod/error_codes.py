@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import Kind
+from exporter.errors import ErrorKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ MALFORMED: Final = "malformed"
 _LONGEST_CODE: Final = 64
 
 
-class Repeat(StrEnum):
+class RetryPolicy(StrEnum):
     """Whether asking again within the same call can help."""
 
     NEVER = "never"
@@ -39,16 +39,16 @@ class Repeat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ErrorInfo:
     """What a failed attempt means; `code` as it is reported, `advice` a sentence for the operator."""
 
     code: str
-    kind: Kind
-    repeat: Repeat
+    kind: ErrorKind
+    repeat: RetryPolicy
     advice: str
 
 
-_REPEATED: Final = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.TRANSPORT, Kind.MALFORMED})
+_REPEATED: Final = frozenset({ErrorKind.SERVER, ErrorKind.THROTTLED, ErrorKind.TRANSPORT, ErrorKind.MALFORMED})
 
 _PERMISSION: Final = (
     "Allow the RAM action vod:DescribeVodMediaPlayData on resource * to the user or role of these credentials."
@@ -78,111 +78,111 @@ _SLOWER: Final = (
 )
 _NONCE: Final = "Look for a proxy that sends requests twice: every attempt is signed with a nonce of its own."
 
-_Row = tuple[Kind, Repeat | None, str]
+_Row = tuple[ErrorKind, RetryPolicy | None, str]
 
 # By code in lower case; a `*` at the end stands for any rest, the longest one wins. From Alibaba Cloud's pages of this
 # API, of its gateway and of other products behind it, from the official SDKs, and from what their users report.
 _TABLE: Final[dict[str, _Row]] = {
     "meter.paramerror": (
-        Kind.PARAMETER,
+        ErrorKind.PARAMETER,
         None,
         "Check media IDs, filters and days_ago of the query: the service answers for the last 30 days only.",
     ),
-    "meter.serverinternalerror": (Kind.SERVER, None, _LATER),
-    "meter.datasourcequeryerror": (Kind.SERVER, None, _LATER),
-    "meter.autherror": (Kind.AUTH, None, _PERMISSION),
+    "meter.serverinternalerror": (ErrorKind.SERVER, None, _LATER),
+    "meter.datasourcequeryerror": (ErrorKind.SERVER, None, _LATER),
+    "meter.autherror": (ErrorKind.AUTH, None, _PERMISSION),
     "meter.readytserror": (
-        Kind.NOT_READY,
+        ErrorKind.NOT_READY,
         None,
         "Nothing to do: the service has not computed that day yet; it is asked again at the next poll.",
     ),
     # Too many requests.
-    "throttling*": (Kind.THROTTLED, None, _SLOWER),
-    "throttled*": (Kind.THROTTLED, None, _SLOWER),
-    "flowcontrol*": (Kind.THROTTLED, None, _SLOWER),
-    "requestlimitexceeded*": (Kind.THROTTLED, None, _SLOWER),
-    "toomanyrequests*": (Kind.THROTTLED, None, _SLOWER),
+    "throttling*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "throttled*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "flowcontrol*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "requestlimitexceeded*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "toomanyrequests*": (ErrorKind.THROTTLED, None, _SLOWER),
     # The service itself.
-    "internal*": (Kind.SERVER, None, _LATER),
-    "unknownerror*": (Kind.SERVER, None, _LATER),
-    "servererror*": (Kind.SERVER, None, _LATER),
-    "serverbusy*": (Kind.SERVER, None, _LATER),
-    "systemerror*": (Kind.SERVER, None, _LATER),
-    "servicebusy*": (Kind.SERVER, None, _LATER),
-    "serviceunavailable*": (Kind.SERVER, None, _LATER),
-    "servicetimeout*": (Kind.SERVER, None, _LATER),
+    "internal*": (ErrorKind.SERVER, None, _LATER),
+    "unknownerror*": (ErrorKind.SERVER, None, _LATER),
+    "servererror*": (ErrorKind.SERVER, None, _LATER),
+    "serverbusy*": (ErrorKind.SERVER, None, _LATER),
+    "systemerror*": (ErrorKind.SERVER, None, _LATER),
+    "servicebusy*": (ErrorKind.SERVER, None, _LATER),
+    "serviceunavailable*": (ErrorKind.SERVER, None, _LATER),
+    "servicetimeout*": (ErrorKind.SERVER, None, _LATER),
     # The request and its time.
-    "signaturenonceused*": (Kind.OTHER, Repeat.ONCE, _NONCE),
-    "invalidtimestamp*": (Kind.CLOCK, None, _CLOCK),
-    "illegaltimestamp*": (Kind.CLOCK, None, _CLOCK),
-    "requesttimetooskewed*": (Kind.CLOCK, None, _CLOCK),
-    "signatureexpired*": (Kind.CLOCK, None, _CLOCK),
+    "signaturenonceused*": (ErrorKind.OTHER, RetryPolicy.ONCE, _NONCE),
+    "invalidtimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
+    "illegaltimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
+    "requesttimetooskewed*": (ErrorKind.CLOCK, None, _CLOCK),
+    "signatureexpired*": (ErrorKind.CLOCK, None, _CLOCK),
     # The token of temporary credentials.
-    "invalidsecuritytoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
-    "invalidststoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
-    "invalidtoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
-    "securitytokenexpired*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
-    "expiredtoken*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
-    "tokenexpired*": (Kind.AUTH, Repeat.ONCE_RENEWED, _TOKEN),
-    "missingsecuritytoken*": (Kind.AUTH, None, _NEEDS_ALL_THREE),
+    "invalidsecuritytoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "invalidststoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "invalidtoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "securitytokenexpired*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "expiredtoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "tokenexpired*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "missingsecuritytoken*": (ErrorKind.AUTH, None, _NEEDS_ALL_THREE),
     # The key and what is signed with it.
-    "signaturedoesnotmatch*": (Kind.AUTH, None, _SECRET),
-    "incompletesignature*": (Kind.AUTH, None, _SECRET),
-    "invalidsignature*": (Kind.AUTH, None, _SECRET),
-    "missingsignature*": (Kind.AUTH, None, _SECRET),
-    "invalidaccesskeysecret*": (Kind.AUTH, None, _SECRET),
-    "invalidaccesskey*": (Kind.AUTH, None, _KEY),
-    "missingaccesskey*": (Kind.AUTH, None, _KEY),
-    "noenabledaccesskey*": (Kind.AUTH, None, _KEY),
-    "inactiveaccesskey*": (Kind.AUTH, None, _KEY),
-    "accesskeydisabled*": (Kind.AUTH, None, _KEY),
-    "forbidden.accesskey*": (Kind.AUTH, None, _KEY),
-    "invalidcredential*": (Kind.AUTH, None, _KEY),
-    "entitynotexist.user*": (Kind.AUTH, None, _KEY),
-    "accesskeynetworkpolicy*": (Kind.AUTH, None, _NETWORK_POLICY),
-    "accesspolicydenied*": (Kind.AUTH, None, _NETWORK_POLICY),
-    "forbidden.ip*": (Kind.AUTH, None, _NETWORK_POLICY),
+    "signaturedoesnotmatch*": (ErrorKind.AUTH, None, _SECRET),
+    "incompletesignature*": (ErrorKind.AUTH, None, _SECRET),
+    "invalidsignature*": (ErrorKind.AUTH, None, _SECRET),
+    "missingsignature*": (ErrorKind.AUTH, None, _SECRET),
+    "invalidaccesskeysecret*": (ErrorKind.AUTH, None, _SECRET),
+    "invalidaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "missingaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "noenabledaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "inactiveaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "accesskeydisabled*": (ErrorKind.AUTH, None, _KEY),
+    "forbidden.accesskey*": (ErrorKind.AUTH, None, _KEY),
+    "invalidcredential*": (ErrorKind.AUTH, None, _KEY),
+    "entitynotexist.user*": (ErrorKind.AUTH, None, _KEY),
+    "accesskeynetworkpolicy*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
+    "accesspolicydenied*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
+    "forbidden.ip*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
     # Permissions.
-    "forbidden*": (Kind.AUTH, None, _PERMISSION),
-    "forbedden*": (Kind.AUTH, None, _PERMISSION),
-    "nopermission*": (Kind.AUTH, None, _PERMISSION),
-    "accessdenied*": (Kind.AUTH, None, _PERMISSION),
-    "unauthorized*": (Kind.AUTH, None, _PERMISSION),
-    "notauthorized*": (Kind.AUTH, None, _PERMISSION),
-    "actionunauthorized*": (Kind.AUTH, None, _PERMISSION),
-    "userunauthorized*": (Kind.AUTH, None, _PERMISSION),
-    "authenticationfail*": (Kind.AUTH, None, _PERMISSION),
-    "permissiondenied*": (Kind.AUTH, None, _PERMISSION),
+    "forbidden*": (ErrorKind.AUTH, None, _PERMISSION),
+    "forbedden*": (ErrorKind.AUTH, None, _PERMISSION),
+    "nopermission*": (ErrorKind.AUTH, None, _PERMISSION),
+    "accessdenied*": (ErrorKind.AUTH, None, _PERMISSION),
+    "unauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "notauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "actionunauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "userunauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "authenticationfail*": (ErrorKind.AUTH, None, _PERMISSION),
+    "permissiondenied*": (ErrorKind.AUTH, None, _PERMISSION),
     # The Alibaba Cloud account and its bills.
-    "operationdenied*": (Kind.AUTH, None, _ACTIVATE),
-    "operationdenied.suspended*": (Kind.AUTH, None, _BILL),
-    "servicenotopen*": (Kind.AUTH, None, _ACTIVATE),
-    "servicenotenabled*": (Kind.AUTH, None, _ACTIVATE),
-    "notopenservice*": (Kind.AUTH, None, _ACTIVATE),
-    "productnotopen*": (Kind.AUTH, None, _ACTIVATE),
-    "usernotopen*": (Kind.AUTH, None, _ACTIVATE),
-    "invalidstatus.arrear*": (Kind.AUTH, None, _BILL),
-    "forbidden.arrear*": (Kind.AUTH, None, _BILL),
-    "forbidden.accountindebt*": (Kind.AUTH, None, _BILL),
-    "forbidden.accountdebt*": (Kind.AUTH, None, _BILL),
-    "forbidden.overdue*": (Kind.AUTH, None, _BILL),
-    "forbidden.suspended*": (Kind.AUTH, None, _BILL),
-    "arrear*": (Kind.AUTH, None, _BILL),
-    "accountarrear*": (Kind.AUTH, None, _BILL),
-    "accountindebt*": (Kind.AUTH, None, _BILL),
-    "insufficientbalance*": (Kind.AUTH, None, _BILL),
-    "invalidaccountstatus*": (Kind.AUTH, None, _ACCOUNT),
-    "forbidden.riskcontrol*": (Kind.AUTH, None, _ACCOUNT),
-    "forbidden.userverification*": (Kind.AUTH, None, _ACCOUNT),
-    "forbidden.account*": (Kind.AUTH, None, _ACCOUNT),
+    "operationdenied*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "operationdenied.suspended*": (ErrorKind.AUTH, None, _BILL),
+    "servicenotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "servicenotenabled*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "notopenservice*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "productnotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "usernotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "invalidstatus.arrear*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.arrear*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.accountindebt*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.accountdebt*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.overdue*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.suspended*": (ErrorKind.AUTH, None, _BILL),
+    "arrear*": (ErrorKind.AUTH, None, _BILL),
+    "accountarrear*": (ErrorKind.AUTH, None, _BILL),
+    "accountindebt*": (ErrorKind.AUTH, None, _BILL),
+    "insufficientbalance*": (ErrorKind.AUTH, None, _BILL),
+    "invalidaccountstatus*": (ErrorKind.AUTH, None, _ACCOUNT),
+    "forbidden.riskcontrol*": (ErrorKind.AUTH, None, _ACCOUNT),
+    "forbidden.userverification*": (ErrorKind.AUTH, None, _ACCOUNT),
+    "forbidden.account*": (ErrorKind.AUTH, None, _ACCOUNT),
     # The rest of two large families.
-    "missing*": (Kind.PARAMETER, None, _DEFECT),
-    "invalid*": (Kind.PARAMETER, None, _DEFECT),
+    "missing*": (ErrorKind.PARAMETER, None, _DEFECT),
+    "invalid*": (ErrorKind.PARAMETER, None, _DEFECT),
     # Ours.
-    TIMEOUT: (Kind.TRANSPORT, None, "Check the way to the endpoint, or raise the timeout of the account."),
-    CONNECT: (Kind.TRANSPORT, None, "Check the endpoint, name resolution, proxy and firewall."),
+    TIMEOUT: (ErrorKind.TRANSPORT, None, "Check the way to the endpoint, or raise the timeout of the account."),
+    CONNECT: (ErrorKind.TRANSPORT, None, "Check the endpoint, name resolution, proxy and firewall."),
     MALFORMED: (
-        Kind.MALFORMED,
+        ErrorKind.MALFORMED,
         None,
         "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
     ),
@@ -199,17 +199,17 @@ _NAMED_PARAMETER: Final = re.compile(
     r"parameter\W{0,5}(securitytoken|accesskeyid|signature|timestamp)\b", re.IGNORECASE
 )
 _BY_STATUS: Final[dict[int, _Row]] = {
-    400: (Kind.PARAMETER, None, _DEFECT),
-    401: (Kind.AUTH, None, _PERMISSION),
-    403: (Kind.AUTH, None, _PERMISSION),
-    408: (Kind.SERVER, None, _LATER),
-    429: (Kind.THROTTLED, None, _SLOWER),
+    400: (ErrorKind.PARAMETER, None, _DEFECT),
+    401: (ErrorKind.AUTH, None, _PERMISSION),
+    403: (ErrorKind.AUTH, None, _PERMISSION),
+    408: (ErrorKind.SERVER, None, _LATER),
+    429: (ErrorKind.THROTTLED, None, _SLOWER),
 }
 _PREFIXES: Final = sorted((code[:-1] for code in _TABLE if code.endswith("*")), key=len, reverse=True)
 _CANONICAL: Final = {code.lower(): code for code in METER_CODES}
 
 
-def classify(http_status: int, code: str, message: str = "") -> Meaning:
+def classify(http_status: int, code: str, message: str = "") -> ErrorInfo:
     """What a failure means: by its code first, by its HTTP status second.
 
     `code` is the service's word, one of ours, or empty; it may hold anything. Throttling is normally HTTP 400 (official
@@ -220,8 +220,8 @@ def classify(http_status: int, code: str, message: str = "") -> Meaning:
     known = code.lower()
     kind, repeat, advice = _row(_about(known, message)) or _by_status(http_status)
     if repeat is None:
-        repeat = Repeat.BACK_OFF if kind in _REPEATED else Repeat.NEVER
-    return Meaning(_CANONICAL.get(known, code), kind, repeat, advice)
+        repeat = RetryPolicy.BACK_OFF if kind in _REPEATED else RetryPolicy.NEVER
+    return ErrorInfo(_CANONICAL.get(known, code), kind, repeat, advice)
 
 
 def _row(known: str) -> _Row | None:
@@ -250,5 +250,5 @@ def _by_status(http_status: int) -> _Row:
     if _is_success(http_status):
         return _TABLE[MALFORMED]
     if http_status >= 500:  # noqa: PLR2004 - HTTP's own number
-        return Kind.SERVER, None, _LATER
-    return _BY_STATUS.get(http_status, (Kind.OTHER, None, _NO_API))
+        return ErrorKind.SERVER, None, _LATER
+    return _BY_STATUS.get(http_status, (ErrorKind.OTHER, None, _NO_API))

@@ -11,13 +11,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import play_dates
-from exporter.errors import BudgetSpent, Kind
+from exporter.errors import ErrorKind, QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import date
 
-SLOWEST: Final = 0.1
+MIN_REQUESTS_PER_SECOND: Final = 0.1
 """Requests a second that throttling cannot push the rate below (unless less is configured)."""
 RECOVERY: Final = 60.0
 """Seconds in which the rate climbs by the configured one, as long as requests succeed."""
@@ -26,7 +26,7 @@ _SLACK: Final = 0.05
 _OTHER_DAYS: Final = 8
 
 
-class Ledger(Protocol):
+class QuotaStore(Protocol):
     """Where the calls of a day are kept over a restart."""
 
     def calls_spent(self, account: str, day: date) -> int:
@@ -51,13 +51,13 @@ class LimitsMeter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Permit:
     """The right to send one request; `at` is when it was given, on the monotonic clock."""
 
     at: float
 
 
-class Pace:
+class AdaptiveRateLimiter:
     """Lets requests pass one after the other, at a rate.
 
     In t seconds at most `rate * (t + 0.05) + 1` pass. Waiting is first come, first served, and a waiter that is
@@ -77,7 +77,7 @@ class Pace:
         self._slowed_at = -math.inf
         self._grown_at = -math.inf
 
-    async def turn(self) -> Turn:
+    async def turn(self) -> Permit:
         """Wait for the next turn."""
         async with self._queue:
             # The rate may change and a hold may begin while we sleep.
@@ -86,7 +86,7 @@ class Pace:
             now = self._monotonic()
             interval = 1 / self.per_second
             self._last = max(self._last + interval, now - min(_SLACK, interval))
-            return Turn(now)
+            return Permit(now)
 
     def change(self, per_second: float) -> None:
         """Let this be the rate that throttling leaves; while it has slowed down, it goes on from where it is."""
@@ -94,18 +94,18 @@ class Pace:
         self._fastest = per_second
         self.per_second = min(self.per_second, per_second) if slowed else per_second
 
-    def hold(self, seconds: float) -> None:
+    def block_for(self, seconds: float) -> None:
         """Let nobody pass for so long."""
         self._held_until = max(self._held_until, self._monotonic() + seconds)
 
-    def slow_down(self, turn: Turn) -> None:
+    def on_throttled(self, turn: Permit) -> None:
         """Halve the rate, once for all requests that were under way when it was too fast."""
         if turn.at < self._slowed_at:
             return
         self._slowed_at = self._grown_at = self._monotonic()
-        self.per_second = max(min(SLOWEST, self._fastest), self.per_second / 2)
+        self.per_second = max(min(MIN_REQUESTS_PER_SECOND, self._fastest), self.per_second / 2)
 
-    def speed_up(self, turn: Turn) -> None:
+    def on_success(self, turn: Permit) -> None:
         """Let the rate climb for the time since it last changed; a request from before the halving proves nothing."""
         if self.per_second >= self._fastest or turn.at < self._slowed_at:
             return
@@ -115,11 +115,11 @@ class Pace:
         self.per_second = min(self._fastest, self.per_second + climbed)
 
 
-class Budget:
+class DailyQuota:
     """Calls of one day of UTC+8; 0 a day is unlimited. Without a ledger a restart begins a new count."""
 
     def __init__(
-        self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: Ledger | None = None
+        self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: QuotaStore | None = None
     ) -> None:
         self._account = account
         self._calls_per_day = calls_per_day
@@ -146,11 +146,11 @@ class Budget:
         """Raise BudgetSpent when nothing is left."""
         if self.remaining == 0:
             tomorrow = play_dates.today(self._now()) + timedelta(days=1)
-            raise BudgetSpent(
+            raise QuotaExceeded(
                 f"account {self._account}: all {self._calls_per_day} calls_per_day are used up; "
                 f"polling goes on at {tomorrow} 00:00 UTC+8",
                 code="calls_per_day",
-                kind=Kind.OTHER,
+                kind=ErrorKind.OTHER,
                 advice="Raise limits.calls_per_day of the account, or poll less often or fewer dimensions and days.",
             )
 
@@ -171,7 +171,7 @@ class Budget:
             self._ledger.record_calls(self._account, self._day, self._spent)
 
 
-class Limits:
+class AccountLimits:
     """The limits of one account, shared by all its queries."""
 
     def __init__(
@@ -182,7 +182,7 @@ class Limits:
         concurrency: int,
         calls_per_day: int = 0,
         meter: LimitsMeter,
-        ledger: Ledger | None = None,
+        ledger: QuotaStore | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -191,72 +191,72 @@ class Limits:
         self._meter = meter
         self.concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
-        self._pace = Pace(requests_per_second, monotonic=monotonic, sleep=sleep)
-        self._budget = Budget(account, calls_per_day, now=now, ledger=ledger)
+        self._rate_limiter = AdaptiveRateLimiter(requests_per_second, monotonic=monotonic, sleep=sleep)
+        self._quota = DailyQuota(account, calls_per_day, now=now, ledger=ledger)
         meter.rate_changed(account, requests_per_second)
-        self._told_remaining = self._budget.remaining
-        meter.calls_remaining(account, self._told_remaining)
+        self._reported_remaining = self._quota.remaining
+        meter.calls_remaining(account, self._reported_remaining)
 
     @property
     def requests_per_second(self) -> float:
         """The rate in force now."""
-        return self._pace.per_second
+        return self._rate_limiter.per_second
 
     @property
     def calls_remaining(self) -> int | None:
         """Calls left today in UTC+8; None: unlimited."""
-        return self._budget.remaining
+        return self._quota.remaining
 
     def change(self, *, requests_per_second: float, concurrency: int, calls_per_day: int) -> None:
         """Keep to other limits from now on; what throttling has taught and what was spent stays.
 
         Requests under way hold the places they have; whoever waits for one already, waits for one of those.
         """
-        before = self._pace.per_second
-        self._pace.change(requests_per_second)
-        self._budget.change(calls_per_day)
+        before = self._rate_limiter.per_second
+        self._rate_limiter.change(requests_per_second)
+        self._quota.change(calls_per_day)
         if concurrency != self.concurrency:
             self.concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
-        self._tell(before)
-        self._tell_remaining()
+        self._report_rate(before)
+        self._report_remaining()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
+    async def turn(self) -> AsyncIterator[Permit]:
         """A turn to send one request, and one of the places at once while the block runs; raises BudgetSpent.
 
         What is sent must be counted with `spend`; a turn may be given back unused.
         """
-        self._tell_remaining()  # a day may have begun
-        self._budget.check()
+        self._report_remaining()  # a day may have begun
+        self._quota.check()
         async with self._slots:
-            yield await self._pace.turn()
+            yield await self._rate_limiter.turn()
 
     def spend(self) -> None:
         """Count a call that is about to be sent; raises BudgetSpent."""
-        self._budget.spend()
-        self._tell_remaining()
+        self._quota.spend()
+        self._report_remaining()
 
-    def succeeded(self, turn: Turn) -> None:
+    def on_success(self, turn: Permit) -> None:
         """The request of that turn was answered."""
-        before = self._pace.per_second
-        self._pace.speed_up(turn)
-        self._tell(before)
+        before = self._rate_limiter.per_second
+        self._rate_limiter.on_success(turn)
+        self._report_rate(before)
 
-    def failed(self, turn: Turn, *, throttled: bool, wait: float | None) -> None:
+    def on_error(self, turn: Permit, *, throttled: bool, wait: float | None) -> None:
         """The request of that turn failed; `wait` seconds, where the service named them, hold everybody."""
-        before = self._pace.per_second
+        before = self._rate_limiter.per_second
         if throttled:
-            self._pace.slow_down(turn)
+            self._rate_limiter.on_throttled(turn)
         if wait is not None:
-            self._pace.hold(wait)
-        self._tell(before)
+            self._rate_limiter.block_for(wait)
+        self._report_rate(before)
 
-    def _tell_remaining(self) -> None:
-        remaining = self._budget.remaining
-        if remaining != self._told_remaining:
-            self._told_remaining = remaining
+    def _report_remaining(self) -> None:
+        remaining = self._quota.remaining
+        if remaining != self._reported_remaining:
+            self._reported_remaining = remaining
             self._meter.calls_remaining(self._account, remaining)
 
-    def _tell(self, before: float) -> None:
-        if self._pace.per_second != before:
-            self._meter.rate_changed(self._account, self._pace.per_second)
+    def _report_rate(self, before: float) -> None:
+        if self._rate_limiter.per_second != before:
+            self._meter.rate_changed(self._account, self._rate_limiter.per_second)

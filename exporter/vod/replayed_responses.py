@@ -10,7 +10,7 @@ _MOST_KEPT: Final = 4_096
 
 
 @dataclass(slots=True)
-class Copies:
+class ReplayDetector:
     """Remembers the request IDs of the latest answers, with what was asked and over which connection."""
 
     _known: dict[str, tuple[bytes, weakref.ref[object] | None]] = field(default_factory=dict, init=False)

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.errors import ErrorKind, NotReady, UpstreamError
 from exporter.vod import error_bodies, error_codes, wait_headers
 from exporter.vod.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-LARGEST_ANSWER: Final = 16 * 1024 * 1024
+LARGEST_RESPONSE: Final = 16 * 1024 * 1024
 LARGEST_ERROR: Final = error_bodies.LARGEST_ERROR
 """Bytes of a decoded body; nothing true is longer."""
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RawResponse:
     """A response that arrived: `headers` by name in lower case; `unreadable` says why there is no body, or nothing."""
 
     status: int
@@ -52,7 +52,7 @@ class Reply:
         return found[1].decode("utf-8", "replace") if found else self.headers.get("x-acs-request-id", "")
 
 
-def answer(reply: Reply, decode: Callable[[bytes], T], *, now: float, hide: Collection[str] = ()) -> T:
+def answer(reply: RawResponse, decode: Callable[[bytes], T], *, now: float, hide: Collection[str] = ()) -> T:
     """What the reply says, decoded; raises UpstreamError for everything that is no answer.
 
     `decode` raises UpstreamError for a body it cannot read. `now` is seconds since 1970. `hide` are the texts that no
@@ -79,7 +79,7 @@ def answer(reply: Reply, decode: Callable[[bytes], T], *, now: float, hide: Coll
         raise _malformed(reply, clean_message(error.message, hide), error.request_id, hide) from error
 
 
-def no_reply(code: str, message: str, hide: Collection[str] = (), *, advice: str = "") -> UpstreamError:
+def no_response(code: str, message: str, hide: Collection[str] = (), *, advice: str = "") -> UpstreamError:
     """The failure of an attempt without any response: code `timeout`, `connect` or `malformed`."""
     meaning = error_codes.classify(0, code)
     return UpstreamError(
@@ -87,13 +87,13 @@ def no_reply(code: str, message: str, hide: Collection[str] = (), *, advice: str
     )
 
 
-def copied(reply: Reply, hide: Collection[str] = ()) -> UpstreamError:
+def replayed(reply: RawResponse, hide: Collection[str] = ()) -> UpstreamError:
     """The failure of an attempt whose answer is the one to an earlier request, sent once more."""
     return UpstreamError(
         f"the answer to an earlier request arrived again (request ID {_request_id(reply, reply.request_id, hide)}); "
         "it is not believed",
         code=error_codes.MALFORMED,
-        kind=Kind.MALFORMED,
+        kind=ErrorKind.MALFORMED,
         request_id=_request_id(reply, reply.request_id, hide),
         http_status=reply.status,
         advice="Look for a proxy on the way, or a server in place of the endpoint, that sends answers twice.",
@@ -107,14 +107,14 @@ def clean_message(text: str, hide: Collection[str] = ()) -> str:
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _refusal(reply: Reply, told: Mapping[str, object], now: float, hide: Collection[str]) -> UpstreamError:
+def _refusal(reply: RawResponse, told: Mapping[str, object], now: float, hide: Collection[str]) -> UpstreamError:
     code, message = redacted(error_bodies.code(told), hide), clean_message(error_bodies.message(told), hide)
     meaning = error_codes.classify(reply.status, code, message)
     if not message:
         message = f"HTTP {reply.status} without a message" if code else f"HTTP {reply.status} without an error code"
-    if meaning.kind is Kind.CLOCK:
+    if meaning.kind is ErrorKind.CLOCK:
         message = f"{message} ({_clock(wait_headers.clock_offset(reply.headers, now))})"
-    error = NotReady if meaning.kind is Kind.NOT_READY else UpstreamError
+    error = NotReady if meaning.kind is ErrorKind.NOT_READY else UpstreamError
     return error(
         message,
         code=meaning.code,
@@ -122,11 +122,13 @@ def _refusal(reply: Reply, told: Mapping[str, object], now: float, hide: Collect
         request_id=_request_id(reply, error_bodies.text(told, "requestid"), hide),
         http_status=reply.status,
         advice=meaning.advice,
-        wait=wait_headers.named_wait(reply.headers, now) if meaning.repeat is error_codes.Repeat.BACK_OFF else None,
+        wait=wait_headers.requested_wait(reply.headers, now)
+        if meaning.repeat is error_codes.RetryPolicy.BACK_OFF
+        else None,
     )
 
 
-def _malformed(reply: Reply, message: str, request_id: str, hide: Collection[str]) -> UpstreamError:
+def _malformed(reply: RawResponse, message: str, request_id: str, hide: Collection[str]) -> UpstreamError:
     meaning = error_codes.classify(reply.status, error_codes.MALFORMED)
     return UpstreamError(
         message,
@@ -144,7 +146,7 @@ def _clock(offset: float | None) -> str:
     return f"our clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the service's"
 
 
-def _request_id(reply: Reply, told: str, hide: Collection[str]) -> str:
+def _request_id(reply: RawResponse, told: str, hide: Collection[str]) -> str:
     text = redacted(told or reply.headers.get("x-acs-request-id", ""), hide)
     # Once more: what is left out may have stood within a secret.
     return redacted("".join(c for c in text if c.isprintable() and not c.isspace()), hide)[:_LONGEST_REQUEST_ID]

@@ -58,7 +58,7 @@ class TransportSender:
         await self._transport.aclose()
 
 
-class Connections(httpx.AsyncBaseTransport):
+class PooledTransport(httpx.AsyncBaseTransport):
     """Connections over one route, made when they are needed: as many as there are requests under way, and kept.
 
     A connection is kept only after an answer that was received to its end, and used again only when nothing more was

@@ -16,7 +16,7 @@ LONGEST_WAIT: Final = 300.0
 _WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
-def named_wait(headers: Mapping[str, str], now: float) -> float | None:
+def requested_wait(headers: Mapping[str, str], now: float) -> float | None:
     """The seconds the service asks us to wait, at most LONGEST_WAIT; None where it names no wait.
 
     In order: `x-acs-retry-after` in milliseconds; `x-ratelimit-user-api` and `x-ratelimit-user`, whose TimeLeft is in

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Generator
 
-    from exporter.web.connection_limits import Crowd
+    from exporter.web.connection_limits import ConnectionTracker
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RESERVED: Final = 2
@@ -20,12 +20,12 @@ _RESERVED: Final = 2
 _OUT_OF_RESOURCES: Final = "socket.accept() out of system resource"
 
 
-class Listening:
+class Listener:
     """A listening socket as asyncio needs it, which by itself would write a traceback for each attempt."""
 
-    def __init__(self, listening: socket.socket, crowd: Crowd) -> None:
+    def __init__(self, listening: socket.socket, tracker: ConnectionTracker) -> None:
         self._listening = listening
-        self._crowd = crowd
+        self._tracker = tracker
         self._reserve: list[int] = []
         self._in_vain = 0
         self._fill_reserve()
@@ -50,7 +50,7 @@ class Listening:
                     os.close(self._reserve.pop())
                     continue
                 # In the next turn its descriptor is free; and who was let in just now can be sent away then.
-                self._in_vain = 0 if self._crowd.make_room() else self._in_vain + 1
+                self._in_vain = 0 if self._tracker.evict_one() else self._in_vain + 1
                 if self._in_vain and self._in_vain % 2 == 0:
                     raise  # and once more before it waits, asyncio asks
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
@@ -70,7 +70,7 @@ class Listening:
 
 
 @contextlib.contextmanager
-def exhaustion_counted(loop: asyncio.AbstractEventLoop) -> Generator[None]:
+def count_exhaustion(loop: asyncio.AbstractEventLoop) -> Generator[None]:
     """Keep the loop from a traceback each second for what the crowd counts and tells once a minute."""
     before = loop.get_exception_handler()
 

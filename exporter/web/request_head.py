@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _HOST: Final = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
 
 
-def refused_head(scope: Scope) -> PlainTextResponse | None:
+def check_head(scope: Scope) -> PlainTextResponse | None:
     """The answer to a request whose head is refused, after which the connection is closed; None: it is fine."""
     headers = dict(scope["headers"])
     if not scope["http_version"].startswith("1."):

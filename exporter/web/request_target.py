@@ -21,7 +21,7 @@ _ABSOLUTE: Final = re.compile(
 _ALLOW: Final = "GET, HEAD, POST"
 
 
-def path_alone(app: ASGIApp) -> ASGIApp:
+def origin_form_only(app: ASGIApp) -> ASGIApp:
     """Put before an application that knows paths only: every server has to take `http://host/metrics` too."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from exporter.backfill import replay
 from exporter.backfill.openmetrics import exposition, samples, size
 from exporter.core import play_dates
-from exporter.core.merge import Lesson, learn
+from exporter.core.merge import SliceObservation, merge_observation
 from exporter.core.model import ByIds, Dimensions, Everything, PlayRow, Query, Slice, Snapshot
 from exporter.core.play_dates import Settlement
-from exporter.core.publication import Rules
-from exporter.simulator.dataset import Catalogue
+from exporter.core.publication import PublicationRules
+from exporter.simulator.dataset import Dataset
 from tests.exposition.examples import MEDIA, ROW, read_openmetrics
 
 if TYPE_CHECKING:
-    from exporter.backfill.replay import View
+    from exporter.backfill.replay import HistoricalView
     from exporter.core.model import Media
 
 HOUR, DAY = 3600, 86_400
@@ -123,24 +123,24 @@ def query(media: Media, *days_ago: int, dimensions: tuple[Dimensions, ...] = (Di
     return looking_back
 
 
-def rules(*queries: Query, limit: int = 1_000_000) -> Rules:
-    return Rules(queries, 2.0 * DAY, limit)
+def rules(*queries: Query, limit: int = 1_000_000) -> PublicationRules:
+    return PublicationRules(queries, 2.0 * DAY, limit)
 
 
-def text(views: tuple[View, ...], **extra: str) -> str:
+def text(views: tuple[HistoricalView, ...], **extra: str) -> str:
     return b"".join(piece.text for piece in exposition(views, extra)).decode()
 
 
-def two_days(row: PlayRow = ROW) -> tuple[View, ...]:
+def two_days(row: PlayRow = ROW) -> tuple[HistoricalView, ...]:
     """The row on 2024-03-21, none on 2024-03-22."""
     dates = date(2024, 3, 21), date(2024, 3, 22)
     rows = (row, None)
     known = [
-        learn(None, Slice("main", Dimensions(), day), Lesson(NOON, {MEDIA: row}), Settlement())
+        merge_observation(None, Slice("main", Dimensions(), day), SliceObservation(NOON, {MEDIA: row}), Settlement())
         for day, row in zip(dates, rows, strict=True)
     ]
     asked = query(ByIds(frozenset({MEDIA})), 0, 2)
-    return replay.views(Snapshot().with_(known), rules(asked), Settlement(), dates, step=12 * HOUR, now=NOON)
+    return replay.views(Snapshot().updated(known), rules(asked), Settlement(), dates, step=12 * HOUR, now=NOON)
 
 
 def test_one_media_two_days_twelve_hours() -> None:
@@ -168,9 +168,12 @@ def test_a_piece_is_no_more_than_one_series_on_one_day() -> None:
 
 def test_the_size_is_about_right_before_anything_is_written() -> None:
     dates = replay.past_dates(NOON, 10, Settlement())
-    known = [learn(None, Slice("main", ALL, day), Lesson(NOON, {MEDIA: ROW}), Settlement()) for day in dates]
+    known = [
+        merge_observation(None, Slice("main", ALL, day), SliceObservation(NOON, {MEDIA: ROW}), Settlement())
+        for day in dates
+    ]
     views = replay.views(
-        Snapshot().with_(known), rules(query(ByIds(frozenset({MEDIA})))), Settlement(), dates, step=600, now=NOON
+        Snapshot().updated(known), rules(query(ByIds(frozenset({MEDIA})))), Settlement(), dates, step=600, now=NOON
     )
 
     assert size(views, {"job": "vod"}) == pytest.approx(len(text(views, job="vod")), rel=0.3)
@@ -196,17 +199,17 @@ WINDOWS = st.lists(st.integers(0, 12), unique=True, max_size=3)
 def test_every_sample_is_there_once_in_the_order_of_time_and_is_the_service_s_number_of_its_date(
     seed: int, count: int, step: int, windows: tuple[list[int], list[int]], missing: set[int], now: float
 ) -> None:
-    catalogue = Catalogue(seed, 3)
+    catalogue = Dataset(seed, 3)
     ids, others = frozenset(catalogue.media_ids[:2]), Everything()
     queries = query(ByIds(ids), *windows[0]), query(others, *windows[1], dimensions=(ALL, NATIVE))
     dates = replay.past_dates(now, count, Settlement())
     known = [
-        learn(None, Slice("main", dimensions, day), swept(catalogue, day, dimensions, now), Settlement())
+        merge_observation(None, Slice("main", dimensions, day), listed(catalogue, day, dimensions, now), Settlement())
         for day in dates
         if play_dates.days_ago(now, day) not in missing
         for dimensions in (ALL, NATIVE)
     ]
-    views = replay.views(Snapshot().with_(known), rules(*queries), Settlement(), dates, step=step, now=now)
+    views = replay.views(Snapshot().updated(known), rules(*queries), Settlement(), dates, step=step, now=now)
 
     written = text(views)
 
@@ -236,9 +239,9 @@ def test_every_sample_is_there_once_in_the_order_of_time_and_is_the_service_s_nu
     assert {day_seen_first(at) for at in seen_first} == expected
 
 
-def swept(catalogue: Catalogue, day: date, dimensions: Dimensions, now: float) -> Lesson:
+def listed(catalogue: Dataset, day: date, dimensions: Dimensions, now: float) -> SliceObservation:
     rows = {counts.media.media_id: counts.row() for counts in catalogue.result_set(day, dimensions, now=now)}
-    return Lesson(now, rows, swept=True, total=len(rows))
+    return SliceObservation(now, rows, listed=True, total=len(rows))
 
 
 def day_seen_first(at: float) -> date:
@@ -246,14 +249,14 @@ def day_seen_first(at: float) -> date:
     return play_dates.today(at - 9 * HOUR) - timedelta(days=1)
 
 
-def told(catalogue: Catalogue, labels: dict[str, Any], at: float, now: float) -> float:
+def told(catalogue: Dataset, labels: dict[str, Any], at: float, now: float) -> float:
     day = day_seen_first(at) - timedelta(days=int(labels["days_ago"]) - 1)
     terminal_type = None if labels["terminal_type"] == "all" else labels["terminal_type"]
     counts = catalogue.counts(labels["media_id"], day, Dimensions(terminal_type), now=now)
     return counts.plays if counts else 0
 
 
-def plays_of_anything(catalogue: Catalogue, day: date, now: float, ids: frozenset[str]) -> bool:
+def plays_of_anything(catalogue: Dataset, day: date, now: float, ids: frozenset[str]) -> bool:
     """Media asked for by ID are there even as a zero."""
     return bool(ids) or bool(catalogue.result_set(day, now=now))
 
@@ -261,9 +264,9 @@ def plays_of_anything(catalogue: Catalogue, day: date, now: float, ids: frozense
 @pytest.mark.parametrize("limit", [6, 7])
 def test_series_limit_counts_what_there_was_at_one_instant(limit: int) -> None:
     slice_ = Slice("main", Dimensions(), TODAY - timedelta(days=2))
-    known = learn(None, slice_, Lesson(NOON, {MEDIA: ROW}), Settlement())
+    known = merge_observation(None, slice_, SliceObservation(NOON, {MEDIA: ROW}), Settlement())
     asked = rules(query(ByIds(frozenset({MEDIA})), 1), limit=limit)
 
-    views = replay.views(Snapshot().with_([known]), asked, Settlement(), [slice_.play_date], step=DAY, now=NOON)
+    views = replay.views(Snapshot().updated([known]), asked, Settlement(), [slice_.play_date], step=DAY, now=NOON)
 
     assert ("aliyun_vod_media_plays{" in text(views)) == (limit == 7)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from exporter.backfill.progress import SILENCE, Lines, shown
+from exporter.backfill.progress import NO_PROGRESS, ProgressLines, shown
 
 if TYPE_CHECKING:
     from exporter.backfill.progress import Progress
@@ -21,7 +21,7 @@ def work(progress: Progress) -> None:
 def test_lines_say_what_begins_and_what_is_said() -> None:
     said: list[str] = []
 
-    work(Lines(said.append, monotonic=lambda: 0.0))
+    work(ProgressLines(said.append, monotonic=lambda: 0.0))
 
     assert said == ["fetching 2 slices", "fetched yesterday: 1 of 2 slices"]
 
@@ -29,10 +29,10 @@ def test_lines_say_what_begins_and_what_is_said() -> None:
 def test_lines_are_not_silent_for_long() -> None:
     said: list[str] = []
     now = 100.0
-    lines = Lines(said.append, monotonic=lambda: now)
+    lines = ProgressLines(said.append, monotonic=lambda: now)
 
     lines.begin("writing", 12345, "samples")
-    now += SILENCE - 0.1
+    now += NO_PROGRESS - 0.1
     lines.advance(1000)
     now += 0.1
     lines.advance(1000)
@@ -43,7 +43,7 @@ def test_lines_are_not_silent_for_long() -> None:
 
 def test_what_begins_starts_to_count_again() -> None:
     said: list[str] = []
-    lines = Lines(said.append, monotonic=lambda: 0.0)
+    lines = ProgressLines(said.append, monotonic=lambda: 0.0)
 
     work(lines)
     lines.begin("writing", 9, "samples")

@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from exporter.backfill import replay
-from exporter.core.merge import Lesson, learn, not_ready
+from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
 from exporter.core.model import ByIds, Dimensions, Measure, PlayRow, Query, Slice, SliceData, Snapshot, Top
 from exporter.core.play_dates import Settlement
-from exporter.core.publication import Rules
+from exporter.core.publication import PublicationRules
 
 HOUR, DAY = 3600, 86_400
 NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
@@ -24,19 +24,21 @@ def slice_of(play_date: date = BEFORE) -> Slice:
     return Slice("main", Dimensions(), play_date)
 
 
-def heard(
+def freshness(
     at: float = NOON, *, play_date: date = BEFORE, settlement: Settlement | None = None, **told: float
 ) -> SliceData:
     rows = {media_id: PlayRow(media_id, plays=plays) for media_id, plays in told.items()}
-    return learn(None, slice_of(play_date), Lesson(at, rows), settlement or Settlement())
+    return merge_observation(None, slice_of(play_date), SliceObservation(at, rows), settlement or Settlement())
 
 
 def views(
     *known: SliceData, asked: Query = A, step: int = HOUR, settlement: Settlement | None = None
-) -> tuple[replay.View, ...]:
+) -> tuple[replay.HistoricalView, ...]:
     settlement = settlement or Settlement()
     dates = replay.past_dates(NOON, 30, settlement)
-    return replay.views(Snapshot().with_(known), Rules((asked,), 2 * DAY, 1000), settlement, dates, step=step, now=NOON)
+    return replay.views(
+        Snapshot().updated(known), PublicationRules((asked,), 2 * DAY, 1000), settlement, dates, step=step, now=NOON
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_yesterday_is_always_looked_at_and_today_never() -> None:
 
 
 def test_a_day_is_seen_for_24_hours_from_9_in_the_morning_on() -> None:
-    (view,) = views(heard(a=1, b=2))
+    (view,) = views(freshness(a=1, b=2))
 
     assert view.instants == range(int(NINE), int(NINE) + DAY, HOUR)
     (published,) = view.publication.slices
@@ -80,7 +82,7 @@ def test_a_day_is_seen_for_24_hours_from_9_in_the_morning_on() -> None:
 
 
 def test_nothing_is_later_than_three_hours_ago() -> None:
-    *_, view = views(heard(a=1), heard(a=1, play_date=YESTERDAY), step=60)
+    *_, view = views(freshness(a=1), freshness(a=1, play_date=YESTERDAY), step=60)
 
     assert list(view.instants) == [NOON - 3 * HOUR]
 
@@ -88,14 +90,14 @@ def test_nothing_is_later_than_three_hours_ago() -> None:
 def test_a_day_moves_on_through_the_windows() -> None:
     old = BEFORE - timedelta(days=7)
 
-    seen = [(v.publication.slices[0].days_ago, v.instants[0]) for v in views(heard(a=1, play_date=old))]
+    seen = [(v.publication.slices[0].days_ago, v.instants[0]) for v in views(freshness(a=1, play_date=old))]
 
     assert seen == [(1, NINE - 7 * DAY), (8, NINE)]
 
 
 def test_what_was_heard_before_its_day_could_be_final_is_absent() -> None:
-    early = learn(None, slice_of(), Lesson(NINE - 1, {"a": PlayRow("a", plays=1)}), Settlement())
-    late = learn(early, slice_of(), Lesson(NINE, {"b": PlayRow("b", plays=2)}), Settlement())
+    early = merge_observation(None, slice_of(), SliceObservation(NINE - 1, {"a": PlayRow("a", plays=1)}), Settlement())
+    late = merge_observation(early, slice_of(), SliceObservation(NINE, {"b": PlayRow("b", plays=2)}), Settlement())
 
     assert views(early) == ()
     (view,) = views(late)
@@ -104,7 +106,7 @@ def test_what_was_heard_before_its_day_could_be_final_is_absent() -> None:
 
 
 def test_final_numbers_are_settled_and_as_old_as_the_day_itself() -> None:
-    (view,) = views(heard(a=1, b=2))
+    (view,) = views(freshness(a=1, b=2))
 
     (published,) = view.publication.slices
     assert (published.settled, published.updated_at, published.total) == (True, NINE, None)
@@ -112,9 +114,11 @@ def test_final_numbers_are_settled_and_as_old_as_the_day_itself() -> None:
 
 def test_an_old_ranking_and_an_old_total_do_not_stand() -> None:
     top = Top(1, Measure.PLAYS)
-    lesson = Lesson(NINE - 1, {"a": PlayRow("a", plays=9)}, tops=((top, ("a",)),), total=7)
-    early = learn(None, slice_of(), lesson, Settlement())
-    late = learn(early, slice_of(), Lesson(NOON, {"b": PlayRow("b", plays=1)}, whole=False), Settlement())
+    observation = SliceObservation(NINE - 1, {"a": PlayRow("a", plays=9)}, tops=((top, ("a",)),), total=7)
+    early = merge_observation(None, slice_of(), observation, Settlement())
+    late = merge_observation(
+        early, slice_of(), SliceObservation(NOON, {"b": PlayRow("b", plays=1)}, is_whole=False), Settlement()
+    )
 
     (view,) = views(late, asked=replace(A, media=top))
 
@@ -124,20 +128,20 @@ def test_an_old_ranking_and_an_old_total_do_not_stand() -> None:
 
 def test_a_final_ranking_stands() -> None:
     top = Top(1, Measure.PLAYS)
-    lesson = Lesson(NOON, {"a": PlayRow("a", plays=9)}, tops=((top, ("a",)),), total=7)
+    observation = SliceObservation(NOON, {"a": PlayRow("a", plays=9)}, tops=((top, ("a",)),), total=7)
 
-    (view,) = views(learn(None, slice_of(), lesson, Settlement()), asked=replace(A, media=top))
+    (view,) = views(merge_observation(None, slice_of(), observation, Settlement()), asked=replace(A, media=top))
 
     (published,) = view.publication.slices
     assert (list(published.rows), published.total, published.settled) == (["a"], 7, True)
 
 
 def test_a_day_that_the_service_has_not_computed_is_absent() -> None:
-    assert views(not_ready(None, slice_of(), NOON)) == ()
+    assert views(mark_not_ready(None, slice_of(), NOON)) == ()
 
 
 def test_numbers_do_not_get_stale_however_long_ago_they_were_heard() -> None:
     old = BEFORE - timedelta(days=7)
     long_ago = NINE - 7 * DAY
 
-    assert len(views(heard(long_ago, a=1, b=1, play_date=old))) == 2
+    assert len(views(freshness(long_ago, a=1, b=1, play_date=old))) == 2

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.app import Surroundings, assembled
-from exporter.backfill.collect import Fetched, fetch
-from exporter.backfill.progress import Lines
+from exporter.app import Runtime, assemble_daemon
+from exporter.backfill.collect import BackfillData, fetch
+from exporter.backfill.progress import ProgressLines
 from exporter.commands import backfill
 from exporter.commands.definitions import DEFINITIONS
 from exporter.core import play_dates
 from exporter.errors import ExporterError, FlagError
 from exporter.simulator.faults import Fault
-from exporter.simulator.options import Settings
+from exporter.simulator.options import SimulatorOptions
 from tests.harness import (
     CONFIGURATION,
     NOON,
@@ -58,17 +58,17 @@ async def fetched(
     clock: Clock | None = None,
     text: str = CONFIGURATION,
     storage: Path | None = None,
-) -> Fetched:
+) -> BackfillData:
     clock = clock or Clock()
-    surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
-    lines = Lines((said if said is not None else []).append)
+    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+    lines = ProgressLines((said if said is not None else []).append)
     return await fetch(configuration(url, text=text), surroundings, count, lines, storage)
 
 
-def plays(known: Fetched) -> dict[str, float]:
+def plays(known: BackfillData) -> dict[str, float]:
     """What is written: plays by media and instant, of yesterdays."""
     out = io.BytesIO()
-    backfill.write(out, known.views(86_400), {}, Lines(lambda _: None))
+    backfill.write(out, known.views(86_400), {}, ProgressLines(lambda _: None))
     found = re.findall(
         r'^aliyun_vod_media_plays{.*media_id="(\w+)",terminal_type="all".*days_ago="1"} (\d+) (\d+)$',
         out.getvalue().decode(),
@@ -91,7 +91,7 @@ def fails(ago: int, code: str) -> Fault:
 
 @pytest.fixture
 async def service() -> AsyncGenerator[tuple[Simulator, str]]:
-    async with simulated(Settings(media=5), Clock()) as (simulator, url):
+    async with simulated(SimulatorOptions(media=5), Clock()) as (simulator, url):
         yield simulator, url
 
 
@@ -105,7 +105,7 @@ async def test_every_day_is_asked_for_once_per_slice_and_is_what_the_service_say
 
     assert known.gaps == ()
     assert plays(known) == truth(simulator)
-    asked = Counter((c.parameters["PlayDate"], c.parameters.get("TerminalType")) for c in simulator.journal.calls)
+    asked = Counter((c.parameters["PlayDate"], c.parameters.get("TerminalType")) for c in simulator.request_log.calls)
     assert set(asked.values()) == {1}
     assert len(asked) == 60
     assert said[0] == "fetching 60 slices"
@@ -119,7 +119,7 @@ async def test_a_day_that_is_not_answered_is_named_and_the_others_are_written(se
     known = await fetched(url)
 
     assert plays(known) == truth(simulator, 3, 5)
-    first, second, *advice = backfill.shortcomings(known, 30)
+    first, second, *advice = backfill.gap_messages(known, 30)
     assert first.startswith("2024-03-21 is missing in q (1 of 1 slices): Meter.ParamError: ")
     assert second.startswith("2024-03-19 is missing in q (1 of 1 slices): Meter.ReadyTsError: ")
     assert len(advice) == 2
@@ -133,11 +133,11 @@ async def test_a_spent_budget_leaves_the_newest_days_whole_and_names_the_others(
 
     assert plays(known) == truth(simulator, *range(11, 31))
     assert sorted(gap.play_date for gap in known.gaps) == [play_dates.play_date(NOON, ago) for ago in range(30, 10, -1)]
-    assert len(simulator.journal.calls) == 10
+    assert len(simulator.request_log.calls) == 10
 
 
 def dates_asked(simulator: Simulator) -> list[str]:
-    return [call.parameters["PlayDate"] for call in simulator.journal.calls]
+    return [call.parameters["PlayDate"] for call in simulator.request_log.calls]
 
 
 async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
@@ -149,7 +149,7 @@ async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
         play_dates.play_date(NOON, 3)
     ]
     simulator.change(faults=())
-    simulator.journal.forget()
+    simulator.request_log.forget()
 
     known = await fetched(url, storage=tmp_path / "db")
 
@@ -163,11 +163,11 @@ async def test_what_storage_heard_before_a_day_was_final_is_asked_for_again(
 ) -> None:
     simulator, url = service
     early = Clock(NOON - 6 * 3600)
-    config, surroundings = configuration(url), Surroundings({}, early.now, early.now, early.sleep)
-    async with assembled(config, surroundings, tmp_path / "db") as exporter:
+    config, surroundings = configuration(url), Runtime({}, early.now, early.now, early.sleep)
+    async with assemble_daemon(config, surroundings, tmp_path / "db") as exporter:
         await exporter.poll(exporter.queries[0])
     assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
-    simulator.journal.forget()
+    simulator.request_log.forget()
 
     known = await fetched(url, 1, storage=tmp_path / "db")
 
@@ -181,7 +181,7 @@ async def test_the_days_that_are_too_young_are_not_asked_for_and_are_told(servic
 
     known = await fetched(url, 2, clock=clock)
 
-    (told,) = backfill.shortcomings(known, 2)
+    (told,) = backfill.gap_messages(known, 2)
     assert told.startswith(f"{YESTERDAY} is left out")
     assert dates_asked(simulator) == ["20240322"]
     with pytest.raises(FlagError, match=r"^--days=1: 2024-03-23 can be written from 2024-03-24 12:00 UTC\+8 on"):
@@ -192,7 +192,7 @@ async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulat
     _, url = service
     known = await fetched(url, 2)
 
-    told = "\n".join(backfill.told(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567))
+    told = "\n".join(backfill.report_gaps(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567))
 
     assert "1,234,567 samples from 2024-03-23 09:00 to 2024-03-24 09:00 UTC+8" in told
     assert "promtool tsdb create-blocks-from openmetrics --max-block-duration=48h 'a b.txt' DATA" in told
@@ -204,7 +204,7 @@ async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulat
 @contextlib.asynccontextmanager
 async def command(tmp_path: Path, **environ: str) -> AsyncGenerator[tuple[Simulator, Mapping[str, str]]]:
     """The real service of now, with a configuration of it beside the output."""
-    async with simulated(Settings(media=2), Clock(time.time())) as (simulator, url):
+    async with simulated(SimulatorOptions(media=2), Clock(time.time())) as (simulator, url):
         text = CONFIGURATION.replace("ENDPOINT", url).replace("TIMEOUT", "10s").replace("MEDIA", "all")
         (tmp_path / "config.yaml").write_text(text.replace("DIMENSIONS", "[{}]").replace("DAYS_AGO", "[1, 8]"))
         yield simulator, environ
@@ -256,7 +256,7 @@ async def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None
     async with command(tmp_path) as (simulator, _):
         with pytest.raises(FlagError, match=r"out\.txt exists: --overwrite replaces it"):
             await run(tmp_path)
-        assert not simulator.journal.calls
+        assert not simulator.request_log.calls
         assert (tmp_path / "out.txt").read_text() == "precious"
 
         assert await run(tmp_path, "--overwrite") == 0
@@ -273,7 +273,7 @@ async def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
     async with command(tmp_path) as (simulator, _):
         with pytest.raises(FlagError, match=message):
             await run(tmp_path, output=output)
-        assert not simulator.journal.calls
+        assert not simulator.request_log.calls
 
 
 async def test_a_missing_day_is_status_1_and_the_others_are_written(
@@ -299,11 +299,11 @@ async def test_no_day_at_all_is_an_error_and_no_file(tmp_path: Path, capsys: pyt
 
 
 def test_a_file_that_does_not_fit_is_told_before_it_is_written() -> None:
-    backfill.check_room(Path("out.txt"), 5, free=5)
+    backfill.check_free_space(Path("out.txt"), 5, free=5)
 
     message = r"^--output=out\.txt needs about 34\.5 GB, 2\.0 GB are free: make room"
     with pytest.raises(ExporterError, match=message):
-        backfill.check_room(Path("out.txt"), 34_500_000_000, free=2_000_000_000)
+        backfill.check_free_space(Path("out.txt"), 34_500_000_000, free=2_000_000_000)
 
 
 async def test_a_disk_that_is_full_is_one_clear_line_and_no_file(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.commands.endpoint_check import DOCUMENTED, endpoint_doubt
+from exporter.commands.endpoint_check import DOCUMENTED, endpoint_warning
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from exporter.commands.endpoint_check import DOCUMENTED, endpoint_doubt
     ],
 )
 def test_a_documented_endpoint_and_one_of_ones_own_network_raise_no_doubt(endpoint: str) -> None:
-    assert endpoint_doubt(endpoint) == ""
+    assert endpoint_warning(endpoint) == ""
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_documented_endpoint_and_one_of_ones_own_network_raise_no_doubt(endpoi
     ],
 )
 def test_any_other_host_is_doubted_with_the_right_ones(endpoint: str, told: str) -> None:
-    assert told in endpoint_doubt(endpoint)
-    assert "at vod.cn-shanghai.aliyuncs.com and, inside a VPC, vod-vpc.cn-shanghai.aliyuncs.com" in endpoint_doubt(
+    assert told in endpoint_warning(endpoint)
+    assert "at vod.cn-shanghai.aliyuncs.com and, inside a VPC, vod-vpc.cn-shanghai.aliyuncs.com" in endpoint_warning(
         endpoint
     )

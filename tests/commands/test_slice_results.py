@@ -5,20 +5,20 @@ from datetime import date, datetime
 
 import pytest
 
-from exporter.commands.slice_results import Ending, State, endings, sentences
+from exporter.commands.slice_results import SliceResult, SliceState, describe_results, results_by_slice
 from exporter.core.model import Dimensions, Everything, PlayRow, Query, Slice
 from exporter.core.poller import PollReport, PollResult, SliceOutcome
 from exporter.core.publication import Publication, PublishedSlice
-from exporter.errors import AccountPaused, Kind, NotReady, UpstreamError
+from exporter.errors import AccountPaused, ErrorKind, NotReady, UpstreamError
 
 NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
 AFTER = 33 * 3600.0
 QUERY = Query("q", "main", 900.0, Everything(), (Dimensions(),), (0, 1, 2))
 TODAY, YESTERDAY = (Slice("main", Dimensions(), date(2024, 3, day)) for day in (24, 23))
 ANDROID = Slice("main", Dimensions("Native", "Android"), date(2024, 3, 23))
-FORBIDDEN = UpstreamError("No rights.", code="Forbidden.RAM", kind=Kind.AUTH, request_id="R-1", advice="Allow it.")
-PAUSED = AccountPaused("account main is paused", code="Forbidden.RAM", kind=Kind.AUTH, advice="Allow it.")
-NOT_YET = NotReady("Get ReadyTs Failed.", code="Meter.ReadyTsError", kind=Kind.NOT_READY, advice="Nothing to do.")
+FORBIDDEN = UpstreamError("No rights.", code="Forbidden.RAM", kind=ErrorKind.AUTH, request_id="R-1", advice="Allow it.")
+PAUSED = AccountPaused("account main is paused", code="Forbidden.RAM", kind=ErrorKind.AUTH, advice="Allow it.")
+NOT_YET = NotReady("Get ReadyTs Failed.", code="Meter.ReadyTsError", kind=ErrorKind.NOT_READY, advice="Nothing to do.")
 
 
 def report(*outcomes: SliceOutcome, query: Query = QUERY, result: PollResult = PollResult.PARTIAL) -> PollReport:
@@ -31,8 +31,8 @@ def published(*rows: tuple[Slice, PlayRow | None]) -> Publication:
 
 
 def told(*reports: PollReport, shown: Publication | None = None) -> list[str]:
-    ended = endings(reports, shown or published(), NOON)
-    return list(sentences(ended, reports, final_after=AFTER, now=NOON))
+    ended = results_by_slice(reports, shown or published(), NOON)
+    return list(describe_results(ended, reports, final_after=AFTER, now=NOON))
 
 
 def test_a_failure_is_told_with_its_cause_its_advice_and_where() -> None:
@@ -98,7 +98,7 @@ def test_of_two_queries_one_may_have_got_its_answer() -> None:
         report(SliceOutcome(TODAY, answered=False, errors=(FORBIDDEN,)), query=other),
     )
 
-    assert endings(reports, published(), NOON) == (Ending(TODAY, 0, State.INCOMPLETE, (FORBIDDEN,)),)
+    assert results_by_slice(reports, published(), NOON) == (SliceResult(TODAY, 0, SliceState.INCOMPLETE, (FORBIDDEN,)),)
 
 
 def test_a_long_list_is_cut_and_a_poll_without_an_outcome_is_told() -> None:
@@ -115,7 +115,9 @@ def test_a_long_list_is_cut_and_a_poll_without_an_outcome_is_told() -> None:
 
 
 def test_a_program_reads_the_state_and_the_errors() -> None:
-    (ending,) = endings([report(SliceOutcome(ANDROID, answered=False, errors=(FORBIDDEN,)))], published(), NOON)
+    (ending,) = results_by_slice(
+        [report(SliceOutcome(ANDROID, answered=False, errors=(FORBIDDEN,)))], published(), NOON
+    )
 
     assert ending.document() == {
         "account": "main",

@@ -14,7 +14,7 @@ import pytest
 
 from exporter import app
 from exporter.cli import main
-from exporter.commands.start_checks import rehearse
+from exporter.commands.start_checks import check_start
 from exporter.config.loader import load, loads
 from exporter.errors import ConfigError, StartError
 from exporter.vod.credentials import resolve
@@ -72,10 +72,10 @@ class Situation:
             file = self.folder / "config.yaml"
             config = load(file, self.environ)
             if self.web:
-                list(live_config.doubts(self.folder / self.web))
+                list(live_config.permission_warnings(self.folder / self.web))
             await app.serve(
                 config,
-                app.Surroundings(self.environ),
+                app.Runtime(self.environ),
                 listen=["127.0.0.1:0"],
                 telemetry_path="/metrics",
                 stop=stop,
@@ -355,7 +355,7 @@ def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, 
     credentials = credentials.replace("ARN", "'acs:ram::1:oidc-provider/p'")
     text = f"accounts: [{{name: main, credentials: {credentials}}}]\nqueries: [{{name: q, media: all}}]\n"
 
-    found = rehearse(loads(text, file="config.yaml", environ={}), {})
+    found = check_start(loads(text, file="config.yaml", environ={}), {})
 
     assert found.errors == ()
     (warning,) = found.warnings

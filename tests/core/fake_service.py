@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, Page, PlayRow, Query, Slice, Top
 from exporter.core.play_dates import Settlement
 from exporter.core.poller import Poller
-from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.errors import ErrorKind, NotReady, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,12 +49,12 @@ def top(n: int, by: Measure = Measure.PLAYS) -> Top:
 everything = Everything()
 
 
-def failure(kind: Kind = Kind.SERVER, code: str = "Meter.ServerInternalError") -> UpstreamError:
+def failure(kind: ErrorKind = ErrorKind.SERVER, code: str = "Meter.ServerInternalError") -> UpstreamError:
     return UpstreamError("it failed", code=code, kind=kind, request_id="R-1")
 
 
 def not_ready() -> NotReady:
-    return NotReady("not ready", code="Meter.ReadyTsError", kind=Kind.NOT_READY, request_id="R-2")
+    return NotReady("not ready", code="Meter.ReadyTsError", kind=ErrorKind.NOT_READY, request_id="R-2")
 
 
 @dataclass
@@ -69,7 +69,7 @@ class World:
     calls: list[tuple[Slice, str | None, Measure | None, int]] = field(default_factory=list)
     saved: Counter[str] = field(default_factory=Counter)
     gate: asyncio.Event | None = None
-    at_once: int = 4
+    max_in_flight: int = 4
 
     def poller(self, **changed: object) -> Poller:
         given = {"settlement": Settlement(), "savings": self, "now": lambda: self.now}

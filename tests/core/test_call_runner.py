@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from exporter.core.call_planner import Search
-from exporter.core.call_runner import ask
+from exporter.core.call_planner import CallPlanner
+from exporter.core.call_runner import run_calls
 from exporter.core.model import Page, Slice
-from exporter.core.plan import Need
+from exporter.core.plan import FetchPlan
 from exporter.core.poller import PollResult
-from exporter.errors import Kind
+from exporter.errors import ErrorKind
 from tests.core.fake_service import (
     ALL,
     YESTERDAY,
@@ -31,7 +31,7 @@ SLICE = Slice("main", ALL, YESTERDAY)
 class Slow(World):
     """Answers page by page when the test says so."""
 
-    at_once: int = 4
+    max_in_flight: int = 4
     waiting: dict[int, asyncio.Future[None]] = field(default_factory=dict)
     cancelled: list[int] = field(default_factory=list)
 
@@ -53,9 +53,9 @@ class Slow(World):
                 await asyncio.sleep(0)
 
 
-def asking(world: Slow) -> tuple[asyncio.Task[int], Search]:
-    search = Search(Need(everything=True), None, world.at_once)
-    return asyncio.ensure_future(ask(world, SLICE, search)), search
+def runner(world: Slow) -> tuple[asyncio.Task[int], CallPlanner]:
+    search = CallPlanner(FetchPlan(everything=True), None, world.max_in_flight)
+    return asyncio.ensure_future(run_calls(world, SLICE, search)), search
 
 
 async def settled() -> None:
@@ -66,7 +66,7 @@ async def settled() -> None:
 async def test_after_the_first_page_as_many_are_under_way_as_may_be() -> None:
     world = Slow()
     world.put(rows(1_000))
-    asked, search = asking(world)
+    asked, search = runner(world)
     await settled()
     assert list(world.waiting) == [1]
 
@@ -78,13 +78,13 @@ async def test_after_the_first_page_as_many_are_under_way_as_may_be() -> None:
 
     await world.answer(7, 5, 6, 4, 8, 9, 10)
     assert await asked == 10
-    assert search.lesson(1.0).rows.keys() == {r.media_id for r in rows(1_000)}
+    assert search.observation(1.0).rows.keys() == {r.media_id for r in rows(1_000)}
 
 
 async def test_what_is_under_way_is_cancelled_when_the_end_turns_out_to_be_nearer() -> None:
     world = Slow()
     slice_ = world.put(rows(1_000))
-    asked, search = asking(world)
+    asked, search = runner(world)
     await settled()
     await world.answer(1)
     world.rows[slice_] = rows(150)
@@ -93,32 +93,32 @@ async def test_what_is_under_way_is_cancelled_when_the_end_turns_out_to_be_neare
 
     assert await asked == 5
     assert (sorted(world.cancelled), world.waiting) == ([3, 4, 5], {})
-    assert search.lesson(1.0).swept
+    assert search.observation(1.0).listed
 
 
 async def test_a_page_that_fails_early_waits_for_those_before_it_and_then_ends_the_search() -> None:
     world = Slow(refuse=lambda _slice, _media, page: failure() if page == 3 else None)
     world.put(rows(1_000))
-    asked, search = asking(world)
+    asked, search = runner(world)
     await settled()
     await world.answer(1)
 
     await world.answer(3)
     assert list(world.waiting) == [2, 4, 5], "no other page is asked for"
-    assert search.awaited == 3
+    assert search.in_flight == 3
 
     await world.answer(2)
     assert await asked == 5
     assert sorted(world.cancelled) == [4, 5]
-    assert search.broken
+    assert search.aborted
     assert len(search.errors) == 1
 
 
-@pytest.mark.parametrize("error", [failure(Kind.AUTH, "Meter.AuthError"), not_ready()])
+@pytest.mark.parametrize("error", [failure(ErrorKind.AUTH, "Meter.AuthError"), not_ready()])
 async def test_what_ends_the_slice_ends_it_at_once(error: Exception) -> None:
     world = Slow(refuse=lambda _slice, _media, page: error if page == 4 else None)  # type: ignore[arg-type,return-value]
     world.put(rows(1_000))
-    asked, search = asking(world)
+    asked, search = runner(world)
     await settled()
     await world.answer(1, 4)
 
@@ -130,7 +130,7 @@ async def test_what_ends_the_slice_ends_it_at_once(error: Exception) -> None:
 async def test_a_poll_that_is_cancelled_leaves_no_call_behind() -> None:
     world = Slow()
     world.put(rows(1_000))
-    asked, _ = asking(world)
+    asked, _ = runner(world)
     await settled()
     await world.answer(1)
 
@@ -145,7 +145,7 @@ async def test_a_poll_that_is_cancelled_leaves_no_call_behind() -> None:
 async def test_a_defect_is_not_taken_for_an_answer() -> None:
     world = Slow()
     world.put(rows(1_000))
-    asked, _ = asking(world)
+    asked, _ = runner(world)
     await settled()
     await world.answer(1)
 
@@ -158,8 +158,8 @@ async def test_a_defect_is_not_taken_for_an_answer() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 2, 8])
 @pytest.mark.parametrize("media", [0, 1, 100, 101, 950])
-async def test_however_many_are_under_way_each_page_is_asked_for_once(media: int, at_once: int) -> None:
-    world = World(at_once=at_once)
+async def test_however_many_are_under_way_each_page_is_asked_for_once(media: int, max_in_flight: int) -> None:
+    world = World(max_in_flight=max_in_flight)
     world.put(rows(media))
 
     report = await world.poller().poll(query(everything))
@@ -170,7 +170,7 @@ async def test_however_many_are_under_way_each_page_is_asked_for_once(media: int
 
 
 async def test_a_slice_whose_first_media_is_refused_costs_one_call() -> None:
-    world = World(at_once=8, refuse=lambda *_: failure(Kind.AUTH, "Meter.AuthError"))
+    world = World(max_in_flight=8, refuse=lambda *_: failure(ErrorKind.AUTH, "Meter.AuthError"))
 
     await world.poller().poll(query(ids("a", "b")))
 

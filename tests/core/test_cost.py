@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.core import play_dates
 from exporter.core.cost import Cost, Estimate, cost
 from exporter.core.model import Dimensions, Media
-from exporter.core.plan import need
+from exporter.core.plan import plan_fetch
 from exporter.core.play_dates import Settlement
 from tests.core.fake_service import (
     ALL,
@@ -61,7 +61,7 @@ def test_a_search_never_takes_more_calls_than_were_announced(k: int, total: int,
     announced = cost(asked, Settlement(), {ALL: total} if known else None).first_poll
     service = Service.of(total)
 
-    service.search(need(asked.media, None, 0.0, 1.0), total if known else None)
+    service.search(plan_fetch(asked.media, None, 0.0, 1.0), total if known else None)
 
     assert announced.high is not None
     assert announced.low <= len(service.calls) <= announced.high

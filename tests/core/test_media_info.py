@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.core.media_info import Described
+from exporter.core.media_info import MediaInfoIndex
 from exporter.core.model import Dimensions, PlayRow, Slice
 from exporter.core.publication import PublishedMedia, PublishedSlice
-from exporter.core.sharding import Describes
+from exporter.core.sharding import MediaInfoOwnership
 from tests.core.fake_service import ALL, TODAY
 
 if TYPE_CHECKING:
@@ -35,14 +35,16 @@ def said(title: str | None = None, duration: float | None = None, media_id: str 
     return PlayRow(media_id, title=title, media_duration=duration)
 
 
-def described(*rounds: list[PublishedSlice], describes: Mapping[str, Describes] | None = None) -> Described:
-    found = Described(describes)
+def described(
+    *rounds: list[PublishedSlice], media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None
+) -> MediaInfoIndex:
+    found = MediaInfoIndex(media_info_ownership)
     for slices in rounds:
         found.follow(tuple(slices))
     return found
 
 
-def titles(found: Described) -> dict[str, tuple[str | None, float | None]]:
+def titles(found: MediaInfoIndex) -> dict[str, tuple[str | None, float | None]]:
     return {each.media_id: (each.title, each.duration) for each in found.media}
 
 
@@ -140,14 +142,21 @@ def test_what_another_slice_said_counts_again_when_this_one_turns_out_to_be_olde
 def test_a_replica_names_the_media_it_describes_and_shows_the_others_without() -> None:
     slices = [shown({"a": said("t", 1), "b": said("u", 2, "b")})]
 
-    assert titles(described(slices, describes={"main": Describes(all=False, but=frozenset("a"))})) == {
+    assert titles(
+        described(slices, media_info_ownership={"main": MediaInfoOwnership(all=False, but=frozenset("a"))})
+    ) == {
         "a": ("t", 1),
         "b": (None, None),
     }
-    assert titles(described(slices, describes={"main": Describes(all=True)})) == {"a": ("t", 1), "b": ("u", 2)}
+    assert titles(described(slices, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
+        "a": ("t", 1),
+        "b": ("u", 2),
+    }
     renamed = [shown({"a": said("new", 1)})]
-    assert titles(described(slices, renamed, describes={"main": Describes(all=True)})) == {"a": ("new", 1)}
-    elsewhere = described(slices, describes={"other": Describes(all=True)})
+    assert titles(described(slices, renamed, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
+        "a": ("new", 1)
+    }
+    elsewhere = described(slices, media_info_ownership={"other": MediaInfoOwnership(all=True)})
     assert titles(elsewhere) == {"a": (None, None), "b": (None, None)}
     assert elsewhere.series == 0
 

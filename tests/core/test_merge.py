@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.merge import Lesson, learn, not_ready
+from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
 from exporter.core.model import PlayRow, Slice, SliceData
 from exporter.core.play_dates import Settlement
 from tests.core.fake_service import (
@@ -22,47 +22,50 @@ SLICE = Slice("main", ALL, YESTERDAY)
 SETTLEMENT = Settlement()
 
 
-def learnt(*lessons: Lesson, slice_: Slice = SLICE, settlement: Settlement = SETTLEMENT) -> SliceData:
+def learnt(*lessons: SliceObservation, slice_: Slice = SLICE, settlement: Settlement = SETTLEMENT) -> SliceData:
     data: SliceData | None = None
-    for lesson in lessons:
-        data = learn(data, slice_, lesson, settlement)
+    for observation in lessons:
+        data = merge_observation(data, slice_, observation, settlement)
     assert data
     return data
 
 
-def seen(at: float, plays: float | None = 5, **changed: object) -> Lesson:
+def seen(at: float, plays: float | None = 5, **changed: object) -> SliceObservation:
     rows = {"a": None if plays is None else row("a", plays)}
-    return replace(Lesson(at, rows), **changed)  # type: ignore[arg-type]
+    return replace(SliceObservation(at, rows), **changed)  # type: ignore[arg-type]
 
 
 def settled(data: SliceData, media_id: str = "a") -> bool:
     answer = data.answer(media_id)
     assert answer
-    return answer.heard.settled
+    return answer.freshness.settled
 
 
 def test_what_is_not_answered_stays_as_it_was() -> None:
-    data = learnt(Lesson(1, {"a": row("a", 1), "b": row("b", 2)}), Lesson(2, {"b": row("b", 3)}))
+    data = learnt(SliceObservation(1, {"a": row("a", 1), "b": row("b", 2)}), SliceObservation(2, {"b": row("b", 3)}))
 
-    assert {m: (a.row.plays, a.heard.at) for m, a in data.answers.items() if a.row} == {"a": (1, 1), "b": (3, 2)}
+    assert {m: (a.row.plays, a.freshness.at) for m, a in data.answers.items() if a.row} == {"a": (1, 1), "b": (3, 2)}
 
 
 def test_a_complete_sweep_replaces_everything() -> None:
-    data = learnt(Lesson(1, {"a": row("a"), "gone": row("gone")}), Lesson(2, {"a": row("a")}, swept=True, total=1))
+    data = learnt(
+        SliceObservation(1, {"a": row("a"), "gone": row("gone")}),
+        SliceObservation(2, {"a": row("a")}, listed=True, total=1),
+    )
 
     gone = data.answer("gone")
     assert gone is not None
-    assert (gone.row, gone.heard.at) == (None, 2)
+    assert (gone.row, gone.freshness.at) == (None, 2)
 
 
 def test_only_a_poll_that_got_everything_is_an_update() -> None:
-    data = learnt(seen(1), seen(2, whole=False))
+    data = learnt(seen(1), seen(2, is_whole=False))
 
-    assert (data.updated_at, data.asked_at) == (1, 2)
+    assert (data.updated_at, data.last_response_at) == (1, 2)
 
 
 def test_the_count_is_kept_until_another_is_told() -> None:
-    data = learnt(Lesson(1, total=7), Lesson(2))
+    data = learnt(SliceObservation(1, total=7), SliceObservation(2))
 
     assert (data.total, data.total_at) == (7, 1)
 
@@ -89,71 +92,71 @@ def test_polls_before_a_day_can_be_final_confirm_nothing() -> None:
     data = learnt(*(seen(NOON + i) for i in range(10)), slice_=today)
 
     assert not settled(data)
-    assert data.answers["a"].heard.confirmed == 0
+    assert data.answers["a"].freshness.confirmations == 0
 
 
 def test_a_new_title_does_not_unsettle_a_number() -> None:
-    data = learnt(seen(NOON), seen(NOON + 1), Lesson(NOON + 2, {"a": replace(row("a", 5), title="new")}))
+    data = learnt(seen(NOON), seen(NOON + 1), SliceObservation(NOON + 2, {"a": replace(row("a", 5), title="new")}))
 
     assert settled(data)
 
 
 def test_polls_for_other_media_confirm_nothing() -> None:
-    data = learnt(seen(NOON), *(Lesson(NOON + i, {"b": row("b")}) for i in range(1, 5)))
+    data = learnt(seen(NOON), *(SliceObservation(NOON + i, {"b": row("b")}) for i in range(1, 5)))
 
     assert (settled(data), settled(data, "b")) == (False, True)
 
 
 def test_a_sweep_settles_when_nothing_in_it_changes() -> None:
-    def sweep(at: float, **plays: float) -> Lesson:
-        return Lesson(at, {m: row(m, p) for m, p in plays.items()}, swept=True, total=len(plays))
+    def sweep(at: float, **plays: float) -> SliceObservation:
+        return SliceObservation(at, {m: row(m, p) for m, p in plays.items()}, listed=True, total=len(plays))
 
     same = learnt(*(sweep(NOON + i, a=1, b=2) for i in range(3)))
     grown = learnt(sweep(NOON, a=1), sweep(NOON + 1, a=1), sweep(NOON + 2, a=1, b=1))
     shrunk = learnt(sweep(NOON, a=1, b=1), sweep(NOON + 1, a=1, b=1), sweep(NOON + 2, a=1))
 
-    assert same.swept
-    assert same.swept.settled
+    assert same.listed
+    assert same.listed.settled
     assert settled(same, "a media without plays")
     for changed in (grown, shrunk):
-        assert changed.swept
-        assert not changed.swept.settled
+        assert changed.listed
+        assert not changed.listed.settled
         assert settled(changed)
 
 
 def test_a_zero_that_was_asked_for_is_confirmed_by_a_sweep_without_it() -> None:
-    data = learnt(seen(NOON, None), seen(NOON + 1, None), Lesson(NOON + 2, {"b": row("b")}, swept=True))
+    data = learnt(seen(NOON, None), seen(NOON + 1, None), SliceObservation(NOON + 2, {"b": row("b")}, listed=True))
 
     assert settled(data)
 
 
 def test_a_ranking_settles_when_its_order_and_numbers_stay() -> None:
-    def ranking(at: float, *order: str) -> Lesson:
-        return Lesson(at, {m: row(m, 5) for m in order}, tops=((top(2), order),))
+    def ranking(at: float, *order: str) -> SliceObservation:
+        return SliceObservation(at, {m: row(m, 5) for m in order}, tops=((top(2), order),))
 
     same = learnt(*(ranking(NOON + i, "a", "b") for i in range(3))).rankings[top(2).by]
     turned = learnt(*(ranking(NOON + i, "a", "b") for i in range(3)), ranking(NOON + 3, "b", "a")).rankings[top(2).by]
 
-    assert (same.media_ids, same.heard.settled) == (("a", "b"), True)
-    assert (turned.media_ids, turned.heard.settled) == (("b", "a"), True), "they are as good as each other"
+    assert (same.media_ids, same.freshness.settled) == (("a", "b"), True)
+    assert (turned.media_ids, turned.freshness.settled) == (("b", "a"), True), "they are as good as each other"
 
 
 def test_a_ranking_does_not_settle_while_one_that_belongs_there_may_be_missing() -> None:
     first = top(2)
-    lesson = Lesson(NOON, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
-    unsure = [replace(lesson, at=NOON + i, unsure=frozenset({first.by})) for i in range(5)]
+    observation = SliceObservation(NOON, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
+    uncertain_rankings = [replace(observation, at=NOON + i, uncertain_rankings=frozenset({first.by})) for i in range(5)]
 
-    assert learnt(*unsure).rankings[first.by].heard.confirmed == 0
+    assert learnt(*uncertain_rankings).rankings[first.by].freshness.confirmations == 0
 
 
 def test_a_top_that_was_not_read_to_its_end_goes_on_as_it_was() -> None:
-    def ranking(at: float, *order: str, cut: bool = False) -> Lesson:
-        return Lesson(at, {m: row(m, 5) for m in order}, tops=((top(3), order),), cut=cut)
+    def ranking(at: float, *order: str, truncated: bool = False) -> SliceObservation:
+        return SliceObservation(at, {m: row(m, 5) for m in order}, tops=((top(3), order),), truncated=truncated)
 
-    data = learnt(*(ranking(NOON + i, "a", "b", "c") for i in range(3)), ranking(NOON + 3, "d", "b", cut=True))
+    data = learnt(*(ranking(NOON + i, "a", "b", "c") for i in range(3)), ranking(NOON + 3, "d", "b", truncated=True))
 
     found = data.rankings[top(3).by]
-    assert (found.media_ids, found.heard.confirmed) == (("d", "b", "a"), 0)
+    assert (found.media_ids, found.freshness.confirmations) == (("d", "b", "a"), 0)
 
 
 @pytest.mark.parametrize(
@@ -172,37 +175,37 @@ def test_a_fraction_that_differs_in_its_last_digit_is_no_change(
     was: dict[str, float], now: dict[str, float], *, same: bool
 ) -> None:
     rows = [row("a", **(was if turn % 2 else now)) for turn in range(4)]
-    data = learnt(*(Lesson(NOON + i, {"a": each}) for i, each in enumerate(rows)))
+    data = learnt(*(SliceObservation(NOON + i, {"a": each}) for i, each in enumerate(rows)))
 
     assert data.answers["a"].row == rows[-1], "what was said last is shown"
-    assert (data.answers["a"].heard.confirmed == 3) is same
+    assert (data.answers["a"].freshness.confirmations == 3) is same
 
 
 def test_a_media_without_an_answer_is_no_zero_where_a_row_was_nobodys() -> None:
-    def sweep(nobodys: int) -> Lesson:
-        return Lesson(NOON, {"a": row("a")}, swept=True, total=1, nobodys=nobodys)
+    def sweep(unattributed_rows: int) -> SliceObservation:
+        return SliceObservation(NOON, {"a": row("a")}, listed=True, total=1, unattributed_rows=unattributed_rows)
 
     assert learnt(sweep(1)).answer("b") is None
     assert learnt(sweep(1), sweep(0)).answer("b") is not None
 
 
 def test_not_ready_loses_nothing_and_an_answer_ends_it() -> None:
-    data = not_ready(learnt(seen(1)), SLICE, 2)
+    data = mark_not_ready(learnt(seen(1)), SLICE, 2)
 
-    assert (data.ready, data.asked_at, data.updated_at, dict(data.answers)) == (
+    assert (data.ready, data.last_response_at, data.updated_at, dict(data.answers)) == (
         False,
         2,
         1,
         dict(learnt(seen(1)).answers),
     )
-    assert learn(data, SLICE, seen(3), SETTLEMENT).ready
+    assert merge_observation(data, SLICE, seen(3), SETTLEMENT).ready
 
 
 @given(st.lists(st.tuples(st.booleans(), st.none() | st.integers(0, 2)), min_size=1, max_size=8), st.integers(0, 3))
 def test_settled_means_found_unchanged_as_often_as_promised(
     polls: list[tuple[bool, int | None]], unchanged: int
 ) -> None:
-    lessons = [seen(NOON + i, p, swept=swept) for i, (swept, p) in enumerate(polls)]
+    lessons = [seen(NOON + i, p, listed=listed) for i, (listed, p) in enumerate(polls)]
     data = learnt(*lessons, settlement=Settlement(unchanged=unchanged))
 
     last = [p for _, p in polls]
@@ -214,8 +217,10 @@ def test_settled_means_found_unchanged_as_often_as_promised(
 
 
 def test_what_is_told_again_as_it_was_is_kept_as_the_object_that_it_was() -> None:
-    first = learnt(Lesson(1, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3, title="old")}))
-    again = learn(first, SLICE, Lesson(2, {"a": row("a", 1), "b": row("b", 9), "c": row("c", 3)}), SETTLEMENT)
+    first = learnt(SliceObservation(1, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3, title="old")}))
+    again = merge_observation(
+        first, SLICE, SliceObservation(2, {"a": row("a", 1), "b": row("b", 9), "c": row("c", 3)}), SETTLEMENT
+    )
 
     same = {media_id: again.answers[media_id].row is first.answers[media_id].row for media_id in "abc"}
 
@@ -224,24 +229,25 @@ def test_what_is_told_again_as_it_was_is_kept_as_the_object_that_it_was() -> Non
 
 
 def test_media_that_were_heard_alike_share_what_was_heard() -> None:
-    data = learnt(Lesson(NOON, {"a": row("a"), "b": row("b"), "c": row("c")}, swept=True))
+    data = learnt(SliceObservation(NOON, {"a": row("a"), "b": row("b"), "c": row("c")}, listed=True))
 
-    assert len({id(answer.heard) for answer in data.answers.values()}) == 1
+    assert len({id(answer.freshness) for answer in data.answers.values()}) == 1
 
 
 def test_a_zero_is_as_old_as_the_question_it_answered() -> None:
-    data = learnt(Lesson(1, {"nobody's": None}), Lesson(2, {"a": row("a")}))
+    data = learnt(SliceObservation(1, {"nobody's": None}), SliceObservation(2, {"a": row("a")}))
 
     zero = data.answer("nobody's")
     assert zero is not None
-    assert (zero.row, zero.heard.at) == (None, 1)
+    assert (zero.row, zero.freshness.at) == (None, 1)
 
 
 @pytest.mark.parametrize(("last", "confirmed"), [(5, 2), (6, 0)])
-def test_a_ranking_of_which_a_number_changed_is_not_found_as_it_was(last: float, confirmed: int) -> None:
+def test_a_ranking_of_which_a_number_changed_is_not_found_as_it_was(last: float, confirmations: int) -> None:
     first = top(1)
     lessons = [
-        Lesson(NOON + i, {"a": row("a", plays)}, tops=((first, ("a",)),)) for i, plays in enumerate((5, 5, last))
+        SliceObservation(NOON + i, {"a": row("a", plays)}, tops=((first, ("a",)),))
+        for i, plays in enumerate((5, 5, last))
     ]
 
-    assert learnt(*lessons).rankings[first.by].heard.confirmed == confirmed
+    assert learnt(*lessons).rankings[first.by].freshness.confirmations == confirmations

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from exporter.core.call_planner import GIVE_UP_AFTER
 from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
-from exporter.core.plan import CORRECTION
+from exporter.core.plan import CLOCK_CORRECTION
 from exporter.core.play_dates import Settlement
-from exporter.core.poller import AT_ONCE_ROWS, Poller, PollResult, SliceOutcome
-from exporter.core.publication import Rules
+from exporter.core.poller import INLINE_ROWS, Poller, PollResult, SliceOutcome
+from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
-from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
+from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
 from tests.core.fake_service import (
     ALL,
     NOON,
@@ -64,7 +64,7 @@ async def test_a_sweep_reads_every_page_and_no_more(media: int, calls: int) -> N
     assert [page for *_, page in world.calls] == list(range(1, calls + 1))
     assert {order for _, _, order, _ in world.calls} == {Measure.PLAYS}
     data = poller.snapshot.slices[slice_]
-    assert (len(data.answers), data.total, data.swept is not None) == (media, media, True)
+    assert (len(data.answers), data.total, data.listed is not None) == (media, media, True)
 
 
 @pytest.mark.parametrize(("n", "calls"), [(10, 1), (100, 1), (150, 2), (1000, 3)])
@@ -106,7 +106,7 @@ async def test_a_sweep_short_of_the_total_twice_is_not_complete_but_its_rows_cou
     assert report.result is PollResult.PARTIAL
     assert [outcome.short_by for outcome in report.outcomes] == [2]
     data = poller.snapshot.slices[slice_]
-    assert data.swept is None
+    assert data.listed is None
     assert data.updated_at is None
     assert data.answer("not seen") is None
     assert len(known_plays(poller, slice_)) == 3
@@ -159,7 +159,7 @@ async def test_a_sweep_that_fell_short_does_not_keep_a_top_from_being_renewed() 
 
     ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
     assert ranking is not None
-    assert ranking.heard.at == world.now
+    assert ranking.freshness.at == world.now
 
 
 async def test_a_top_is_told_though_the_sweep_to_the_end_fails() -> None:
@@ -180,7 +180,7 @@ async def test_a_media_that_fails_is_asked_for_once_though_another_query_needs_m
     world = World()
     world.put(rows(3))
     mine, best = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
-    world.refuse = lambda _slice, media, _page: failure(Kind.PARAMETER) if media else None
+    world.refuse = lambda _slice, media, _page: failure(ErrorKind.PARAMETER) if media else None
     world.totals[next(iter(world.rows))] = None
 
     await world.poller(queries=(mine, best)).poll(mine)
@@ -290,7 +290,7 @@ async def test_a_page_that_fails_leaves_the_rest_of_the_slice_as_it_was() -> Non
     assert known_plays(poller, slice_) == {
         r.media_id: (r.plays or 0) + (1 if number < 100 else 0) for number, r in enumerate(rows(250))
     }
-    assert (after.updated_at, after.swept) == (before.updated_at, before.swept)
+    assert (after.updated_at, after.listed) == (before.updated_at, before.listed)
 
 
 async def test_a_first_page_that_fails_leaves_the_slice_as_it_was() -> None:
@@ -307,10 +307,10 @@ async def test_a_first_page_that_fails_leaves_the_slice_as_it_was() -> None:
 
 
 REFUSALS = [
-    failure(Kind.PARAMETER, "Meter.ParamError"),
-    failure(Kind.OTHER, "http_404"),
+    failure(ErrorKind.PARAMETER, "Meter.ParamError"),
+    failure(ErrorKind.OTHER, "http_404"),
     failure(),
-    failure(Kind.MALFORMED, "malformed"),
+    failure(ErrorKind.MALFORMED, "malformed"),
 ]
 
 
@@ -328,8 +328,8 @@ async def test_where_the_service_lists_no_more_what_it_listed_is_shown(media: Me
 
         assert report.result is PollResult.PARTIAL
         ((error,),) = [outcome.errors for outcome in report.outcomes]
-        assert ("{top: 500, by: plays}" in error.advice) is (refusal.kind in {Kind.PARAMETER, Kind.OTHER})
-        rules = Rules((query(media),), stale_after=86_400.0, series_limit=10**6)
+        assert ("{top: 500, by: plays}" in error.advice) is (refusal.kind in {ErrorKind.PARAMETER, ErrorKind.OTHER})
+        rules = PublicationRules((query(media),), stale_after=86_400.0, series_limit=10**6)
         (shown,) = publish(poller.snapshot, rules, world.now).slices
         assert set(shown.rows) == {r.media_id for r in rows(500)}
         assert (shown.settled, shown.updated_at, shown.total) == (False, None, 1000)
@@ -352,15 +352,15 @@ async def test_where_the_service_lists_nothing_more_what_it_listed_is_shown_and_
 
         assert report.result is PollResult.PARTIAL
         assert [outcome.short_by for outcome in report.outcomes] == [500 if media == everything else 300]
-        assert len(world.calls) - calls <= 6 + world.at_once
+        assert len(world.calls) - calls <= 6 + world.max_in_flight
         data = poller.snapshot.slices[slice_]
-        assert (len(data.answers), data.swept, data.answer("m0700")) == (500, None, None)
+        assert (len(data.answers), data.listed, data.answer("m0700")) == (500, None, None)
 
 
 async def test_media_on_pages_that_are_refused_are_asked_for_by_id() -> None:
     world = World()
     slice_ = world.put(rows(1000))
-    world.refuse = lambda _slice, _media, page: failure(Kind.PARAMETER) if page > 5 else None
+    world.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > 5 else None
     poller = world.poller()
     wanted = [r.media_id for r in rows(1000)[::10]]
 
@@ -385,13 +385,15 @@ async def test_a_top_of_which_a_page_fails_keeps_what_it_had_of_that_page() -> N
     ranking = poller.snapshot.slices[slice_].ranking(top(150))
     assert ranking is not None
     assert ranking.media_ids == tuple(r.media_id for r in rows(150))
-    assert not ranking.heard.settled
+    assert not ranking.freshness.settled
 
 
 async def test_one_media_that_fails_hides_no_other() -> None:
     world = World()
     slice_ = world.put([*rows(1000), row("a", 1), row("b", 2), row("c", 3)])
-    world.refuse = lambda _slice, media, _page: failure(Kind.PARAMETER, "Meter.ParamError") if media == "b" else None
+    world.refuse = lambda _slice, media, _page: (
+        failure(ErrorKind.PARAMETER, "Meter.ParamError") if media == "b" else None
+    )
     poller = world.poller()
 
     report = await poller.poll(query(ids("a", "b", "c")))
@@ -413,7 +415,7 @@ async def test_a_slice_where_media_after_media_fails_is_given_up_for_this_poll()
 
 
 async def test_an_authentication_error_ends_the_slice_at_once() -> None:
-    world = World(refuse=lambda *_: failure(Kind.AUTH, "Meter.AuthError"))
+    world = World(refuse=lambda *_: failure(ErrorKind.AUTH, "Meter.AuthError"))
 
     await world.poller().poll(query(ids("a", "b")))
 
@@ -448,7 +450,7 @@ async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -
     assert report.result is PollResult.SUCCESS
     assert [error.code for error in report.outcomes[0].errors] == ["Meter.ReadyTsError"]
     data = poller.snapshot.slices[slice_]
-    assert (data.ready, data.updated_at, data.asked_at) == (False, NOON, NOON + 900)
+    assert (data.ready, data.updated_at, data.last_response_at) == (False, NOON, NOON + 900)
     assert known_plays(poller, slice_) == {"a": 7}
 
     world.refuse = lambda *_: None
@@ -460,9 +462,9 @@ async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -
 @pytest.mark.parametrize(
     ("error", "result"),
     [
-        (AccountPaused("paused", code="Meter.AuthError", kind=Kind.AUTH), PollResult.SKIPPED),
-        (BudgetSpent("spent", code="budget", kind=Kind.OTHER), PollResult.SKIPPED),
-        (CredentialsError("no key", code="credentials", kind=Kind.AUTH), PollResult.FAILURE),
+        (AccountPaused("paused", code="Meter.AuthError", kind=ErrorKind.AUTH), PollResult.SKIPPED),
+        (QuotaExceeded("spent", code="budget", kind=ErrorKind.OTHER), PollResult.SKIPPED),
+        (CredentialsError("no key", code="credentials", kind=ErrorKind.AUTH), PollResult.FAILURE),
         (failure(), PollResult.FAILURE),
     ],
 )
@@ -567,7 +569,7 @@ async def test_soon_is_a_tenth_of_the_interval_and_a_minute_at_the_most(
     assert sorted(media_id or "" for _, media_id, _, _ in world.calls) == (["a", "b"] if along else ["a"])
 
 
-@pytest.mark.parametrize(("later", "along"), [(10, False), (-CORRECTION, False), (-CORRECTION - 1, True)])
+@pytest.mark.parametrize(("later", "along"), [(10, False), (-CLOCK_CORRECTION, False), (-CLOCK_CORRECTION - 1, True)])
 async def test_what_another_query_has_just_failed_to_get_is_left_to_it(later: float, *, along: bool) -> None:
     world = World(refuse=lambda _slice, media, _page: failure() if media == "b" else None)
     other = query(ids("b"), "other")
@@ -707,7 +709,7 @@ async def test_while_the_service_refuses_all_nothing_is_forgotten_and_afterwards
     await poller.poll(query(everything))
 
     world.now += 40 * 86_400
-    world.refuse = lambda *_: failure(Kind.CLOCK, "InvalidTimeStamp.Expired")
+    world.refuse = lambda *_: failure(ErrorKind.CLOCK, "InvalidTimeStamp.Expired")
     await poller.poll(query(everything))
     assert known_plays(poller, slice_) == {"a": 1}
 
@@ -723,17 +725,17 @@ async def test_a_settled_slice_is_not_asked_for_again_except_for_media_it_does_n
     for _ in range(3):  # known, and twice found unchanged
         await poller.poll(query(ids("a")))
         world.now += 900
-    assert poller.snapshot.slices[slice_].answers["a"].heard.settled
+    assert poller.snapshot.slices[slice_].answers["a"].freshness.settled
     world.calls.clear()
 
     await poller.poll(query(ids("a", "b")))
 
     assert [media_id for _, media_id, _, _ in world.calls] == ["b"]
     assert world.saved["settled"] == 1
-    assert not poller.snapshot.slices[slice_].answers["b"].heard.settled
+    assert not poller.snapshot.slices[slice_].answers["b"].freshness.settled
 
 
-@pytest.mark.parametrize(("back", "again"), [(CORRECTION, False), (CORRECTION + 1, True)])
+@pytest.mark.parametrize(("back", "again"), [(CLOCK_CORRECTION, False), (CLOCK_CORRECTION + 1, True)])
 async def test_a_clock_that_is_only_corrected_does_not_make_it_read_again(back: float, *, again: bool) -> None:
     world = World()
     world.totals[world.put(rows(3), TODAY)] = 5
@@ -865,12 +867,12 @@ async def test_another_settlement_holds_for_what_is_heard_from_now_on() -> None:
         world.now += 900
     assert not settled(poller, yesterday)
 
-    poller.follow([asked], {"main": world}, Settlement(unchanged=3))
+    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=3))
     assert not settled(poller, yesterday)
     await poller.poll(asked)
     assert settled(poller, yesterday)
 
-    poller.follow([asked], {"main": world}, Settlement(unchanged=9))
+    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=9))
     calls = len(world.calls)
     world.now += 900
     await poller.poll(asked)
@@ -878,8 +880,8 @@ async def test_another_settlement_holds_for_what_is_heard_from_now_on() -> None:
 
 
 def settled(poller: Poller, slice_: Slice) -> bool:
-    swept = poller.snapshot.slices[slice_].swept
-    return swept is not None and swept.settled
+    listed = poller.snapshot.slices[slice_].listed
+    return listed is not None and listed.settled
 
 
 async def test_a_report_says_whose_poll_it_was_and_from_when_to_when() -> None:
@@ -904,7 +906,7 @@ async def test_a_query_that_has_only_another_interval_renews_its_answers_still()
     world.now += 10
 
     rarer = replace(asked, every=3600.0)
-    poller.follow([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": world}, Settlement())
+    poller.reconfigure([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": world}, Settlement())
     await poller.poll(rarer)
 
     assert len(world.calls) == 2
@@ -918,7 +920,7 @@ async def test_a_query_that_asks_something_else_by_now_takes_what_it_does_not_kn
     world.now += 10
 
     more = query(ids("a", "b"))
-    poller.follow([more], {"main": world}, Settlement())
+    poller.reconfigure([more], {"main": world}, Settlement())
     await poller.poll(more)
 
     assert [media_id for _, media_id, _, _ in world.calls] == ["a", "b"]
@@ -982,7 +984,7 @@ class WatchedRow(PlayRow):
     __hash__ = None  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("media", "aside"), [(AT_ONCE_ROWS, False), (AT_ONCE_ROWS + 1, True)])
+@pytest.mark.parametrize(("media", "aside"), [(INLINE_ROWS, False), (INLINE_ROWS + 1, True)])
 async def test_to_learn_of_many_rows_does_not_hold_up_the_event_loop(media: int, aside: bool) -> None:  # noqa: FBT001 - parametrized
     world = World()
     poller = world.poller()
@@ -1011,13 +1013,13 @@ class CountingWorld(World):
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-async def test_as_many_calls_are_under_way_as_the_account_may_have(at_once: int) -> None:
-    world = CountingWorld(at_once=at_once)
+async def test_as_many_calls_are_under_way_as_the_account_may_have(max_in_flight: int) -> None:
+    world = CountingWorld(max_in_flight=max_in_flight)
     world.put(rows(900))
 
     await world.poller().poll(query(everything))
 
-    assert world.most == at_once
+    assert world.most == max_in_flight
 
 
 async def test_of_a_slice_that_was_never_ready_that_much_is_known() -> None:
@@ -1027,4 +1029,4 @@ async def test_of_a_slice_that_was_never_ready_that_much_is_known() -> None:
     await poller.poll(query(ids("a")))
 
     slice_ = Slice("main", ALL, YESTERDAY)
-    assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, asked_at=NOON)}
+    assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, last_response_at=NOON)}

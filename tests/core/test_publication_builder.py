@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.core.merge import Lesson, learn, not_ready
-from exporter.core.model import Answer, Dimensions, Media, Query, Slice, SliceData, Snapshot
+from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
+from exporter.core.model import Dimensions, Media, MediaRecord, Query, Slice, SliceData, Snapshot
 from exporter.core.play_dates import Settlement
-from exporter.core.publication import Publication, PublishedMedia, PublishedSlice, Rules
-from exporter.core.publication_builder import Publishing, publish
-from exporter.core.sharding import Describes
+from exporter.core.publication import Publication, PublicationRules, PublishedMedia, PublishedSlice
+from exporter.core.publication_builder import PublicationBuilder, publish
+from exporter.core.sharding import MediaInfoOwnership
 from tests.core.fake_service import (
     ALL,
     NOON,
@@ -38,16 +38,16 @@ def slice_of(play_date: date = YESTERDAY, dimensions: Dimensions = ALL) -> Slice
     return Slice("main", dimensions, play_date)
 
 
-def learnt(slice_: Slice, *lessons: Lesson) -> SliceData:
+def learnt(slice_: Slice, *lessons: SliceObservation) -> SliceData:
     data: SliceData | None = None
-    for lesson in lessons:
-        data = learn(data, slice_, lesson, Settlement())
+    for observation in lessons:
+        data = merge_observation(data, slice_, observation, Settlement())
     assert data
     return data
 
 
 def seen(*known: SliceData, queries: tuple[Query, ...], now: float = NOON, limit: int = 1000) -> Publication:
-    return publish(Snapshot().with_(known), Rules(queries, 2 * DAY, limit), now)
+    return publish(Snapshot().updated(known), PublicationRules(queries, 2 * DAY, limit), now)
 
 
 def plays(published: PublishedSlice) -> dict[str, float | None]:
@@ -55,7 +55,7 @@ def plays(published: PublishedSlice) -> dict[str, float | None]:
 
 
 def test_a_configured_media_without_a_row_is_a_zero_where_the_service_was_asked() -> None:
-    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3), "b": None}))
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
 
     (published,) = seen(data, queries=(query(ids("a", "b", "never asked")),)).slices
 
@@ -64,7 +64,7 @@ def test_a_configured_media_without_a_row_is_a_zero_where_the_service_was_asked(
 
 
 def test_after_a_complete_sweep_every_configured_media_without_a_row_is_a_zero() -> None:
-    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3), "x": row("x", 2)}, swept=True, total=2))
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "x": row("x", 2)}, listed=True, total=2))
 
     (published,) = seen(data, queries=(query(ids("a", "b")),)).slices
 
@@ -73,7 +73,7 @@ def test_after_a_complete_sweep_every_configured_media_without_a_row_is_a_zero()
 
 
 def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
-    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3), "b": None}))
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
 
     (published,) = seen(data, queries=(query(everything),)).slices
 
@@ -81,11 +81,11 @@ def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
 
 
 def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
-    lesson = Lesson(
+    observation = SliceObservation(
         NOON, {"c": row("c", 9), "a": row("a", 8), "b": row("b", 7)}, tops=((top(2), ("c", "a")),), total=50
     )
 
-    (published,) = seen(learnt(slice_of(), lesson), queries=(query(top(2)),)).slices
+    (published,) = seen(learnt(slice_of(), observation), queries=(query(top(2)),)).slices
 
     assert plays(published) == {"c": 9, "a": 8}
 
@@ -93,21 +93,21 @@ def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
 def test_the_top_of_a_complete_sweep_is_counted_out() -> None:
     found = {"a": row("a", 3), "b": row("b", 9), "c": row("c", None)}  # type: ignore[arg-type]
 
-    (published,) = seen(learnt(slice_of(), Lesson(NOON, found, swept=True)), queries=(query(top(2)),)).slices
+    (published,) = seen(learnt(slice_of(), SliceObservation(NOON, found, listed=True)), queries=(query(top(2)),)).slices
 
     assert plays(published) == {"b": 9, "a": 3}
 
 
 def test_several_queries_see_their_media_in_one_slice() -> None:
-    lesson = Lesson(NOON, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3)})
+    observation = SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3)})
 
-    (published,) = seen(learnt(slice_of(), lesson), queries=(query(ids("a"), "1"), query(ids("b"), "2"))).slices
+    (published,) = seen(learnt(slice_of(), observation), queries=(query(ids("a"), "1"), query(ids("b"), "2"))).slices
 
     assert plays(published) == {"a": 1, "b": 2}
 
 
 def test_at_midnight_today_becomes_yesterday_without_a_poll() -> None:
-    data = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", 3)}))
+    data = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 3)}))
     asked = query(ids("a"), days_ago=(0, 1))
     midnight = play_dates.start(TODAY + timedelta(days=1))
 
@@ -120,9 +120,11 @@ def test_at_midnight_today_becomes_yesterday_without_a_poll() -> None:
 
 
 def test_a_day_that_leaves_the_window_is_kept_and_comes_back_when_a_later_window_looks_at_it() -> None:
-    known = learnt(slice_of(YESTERDAY), Lesson(NOON, {"a": row("a", 3)}, swept=True))
+    known = learnt(slice_of(YESTERDAY), SliceObservation(NOON, {"a": row("a", 3)}, listed=True))
     for polls in range(3):
-        known = learn(known, known.slice, Lesson(NOON + polls, {"a": row("a", 3)}, swept=True), Settlement())
+        known = merge_observation(
+            known, known.slice, SliceObservation(NOON + polls, {"a": row("a", 3)}, listed=True), Settlement()
+        )
     asked = query(ids("a"), days_ago=(1, 8))
 
     assert not seen(known, queries=(asked,), now=NOON + 3 * DAY).slices
@@ -130,7 +132,7 @@ def test_a_day_that_leaves_the_window_is_kept_and_comes_back_when_a_later_window
 
 
 def test_what_is_stale_has_no_series_at_all() -> None:
-    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 3)}, total=1))
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3)}, total=1))
     asked = query(ids("a"), days_ago=(1, 2, 3))
 
     fresh = seen(data, queries=(asked,), now=NOON + 2 * DAY - 1)
@@ -142,7 +144,11 @@ def test_what_is_stale_has_no_series_at_all() -> None:
 
 
 def test_media_get_stale_one_by_one() -> None:
-    data = learnt(slice_of(), Lesson(NOON - DAY, {"a": row("a", 3)}), Lesson(NOON, {"b": row("b", 4)}, whole=False))
+    data = learnt(
+        slice_of(),
+        SliceObservation(NOON - DAY, {"a": row("a", 3)}),
+        SliceObservation(NOON, {"b": row("b", 4)}, is_whole=False),
+    )
 
     (published,) = seen(data, queries=(query(ids("a", "b"), days_ago=(1, 2)),), now=NOON + DAY).slices
 
@@ -151,7 +157,7 @@ def test_media_get_stale_one_by_one() -> None:
 
 def test_a_settled_slice_never_gets_stale() -> None:
     times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
-    data = learnt(slice_of(), *(Lesson(at, {"a": row("a", 3)}) for at in times))
+    data = learnt(slice_of(), *(SliceObservation(at, {"a": row("a", 3)}) for at in times))
 
     (published,) = seen(data, queries=(query(ids("a"), days_ago=(20,)),), now=NOON + 19 * DAY).slices
 
@@ -162,7 +168,9 @@ def test_a_settled_slice_never_gets_stale() -> None:
 def test_a_slice_is_settled_when_all_that_is_wanted_of_it_is() -> None:
     times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
     data = learnt(
-        slice_of(), *(Lesson(at, {"a": row("a", 3)}) for at in times), Lesson(NOON + 3 * HOUR, {"b": row("b", 1)})
+        slice_of(),
+        *(SliceObservation(at, {"a": row("a", 3)}) for at in times),
+        SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}),
     )
 
     def settled(*media: Media) -> bool:
@@ -176,7 +184,7 @@ def test_a_slice_is_settled_when_all_that_is_wanted_of_it_is() -> None:
 
 
 def test_a_slice_that_is_not_ready_has_its_slice_series_even_without_rows() -> None:
-    data = not_ready(None, slice_of(), NOON)
+    data = mark_not_ready(None, slice_of(), NOON)
 
     (published,) = seen(data, queries=(query(ids("a")),)).slices
 
@@ -185,14 +193,14 @@ def test_a_slice_that_is_not_ready_has_its_slice_series_even_without_rows() -> N
 
 
 def test_a_slice_that_no_query_looks_at_is_not_shown() -> None:
-    data = learnt(slice_of(dimensions=Dimensions(os="iOS")), Lesson(NOON, {"a": row("a")}))
+    data = learnt(slice_of(dimensions=Dimensions(os="iOS")), SliceObservation(NOON, {"a": row("a")}))
 
     assert not seen(data, queries=(query(ids("a")),)).slices
 
 
 def test_title_and_length_are_the_newest_that_were_told() -> None:
-    older = learnt(slice_of(), Lesson(NOON, {"a": row("a", title="old", media_duration=60)}))
-    newer = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", title="new")}))
+    older = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", title="old", media_duration=60)}))
+    newer = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", title="new")}))
 
     (media,) = seen(newer, older, queries=(query(ids("a"), days_ago=(0, 1)),)).media
 
@@ -200,8 +208,8 @@ def test_title_and_length_are_the_newest_that_were_told() -> None:
 
 
 def test_beyond_the_limit_the_most_played_media_stay_each_with_all_its_series() -> None:
-    today = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", 1), "b": row("b", 5), "c": row("c", 2)}))
-    yesterday = learnt(slice_of(), Lesson(NOON, {"a": row("a", 9), "b": row("b", 5), "c": row("c", 2)}))
+    today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 5), "c": row("c", 2)}))
+    yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 9), "b": row("b", 5), "c": row("c", 2)}))
     queries = (query(everything, days_ago=(0, 1)),)
 
     publication = seen(today, yesterday, queries=queries, limit=11)
@@ -218,7 +226,9 @@ def test_beyond_the_limit_the_most_played_media_stay_each_with_all_its_series() 
     limit=st.integers(0, 20),
 )
 def test_series_are_kept_or_dropped_but_never_lost(plays_of: dict[str, int | None], limit: int) -> None:
-    data = learnt(slice_of(), Lesson(NOON, {m: row(m, p) if p is not None else None for m, p in plays_of.items()}))
+    data = learnt(
+        slice_of(), SliceObservation(NOON, {m: row(m, p) if p is not None else None for m, p in plays_of.items()})
+    )
     queries = (query(ids(*plays_of)),)
 
     whole, limited = seen(data, queries=queries, limit=10**6), seen(data, queries=queries, limit=limit)
@@ -242,14 +252,16 @@ def test_a_publication_holds_from_midnight_to_midnight(hour: int) -> None:
 
 
 def test_what_has_not_changed_is_the_very_same_object() -> None:
-    publishing, rules = Publishing(), Rules((query(everything, days_ago=(0, 1)),), 2 * DAY, 1000)
-    today = learnt(slice_of(TODAY), Lesson(NOON, {"a": row("a", 1)}, swept=True))
-    yesterday = learnt(slice_of(), Lesson(NOON, {"a": row("a", 2), "b": row("b", 3)}, swept=True))
-    known = Snapshot().with_([today, yesterday])
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything, days_ago=(0, 1)),), 2 * DAY, 1000)
+    today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
+    yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 2), "b": row("b", 3)}, listed=True))
+    known = Snapshot().updated([today, yesterday])
     first = publishing.publish(known, rules, NOON)
 
-    later = learn(today, today.slice, Lesson(NOON + 60, {"a": row("a", 7)}, swept=True), Settlement())
-    second = publishing.publish(known.with_([later]), rules, NOON + 60)
+    later = merge_observation(
+        today, today.slice, SliceObservation(NOON + 60, {"a": row("a", 7)}, listed=True), Settlement()
+    )
+    second = publishing.publish(known.updated([later]), rules, NOON + 60)
 
     assert [plays(published) for published in second.slices] == [{"a": 7}, {"a": 2, "b": 3}]
     assert second.slices[1] is first.slices[1]
@@ -257,37 +269,42 @@ def test_what_has_not_changed_is_the_very_same_object() -> None:
 
 
 def test_a_poll_that_finds_the_same_numbers_changes_no_rows() -> None:
-    publishing, rules = Publishing(), Rules((query(everything),), 2 * DAY, 1000)
-    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}, swept=True))
-    (before,) = publishing.publish(Snapshot().with_([data]), rules, NOON).slices
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 1000)
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
+    (before,) = publishing.publish(Snapshot().updated([data]), rules, NOON).slices
 
-    again = learn(data, data.slice, Lesson(NOON + 60, {"a": row("a", 1)}, swept=True), Settlement())
-    (after,) = publishing.publish(Snapshot().with_([again]), rules, NOON + 60).slices
+    again = merge_observation(
+        data, data.slice, SliceObservation(NOON + 60, {"a": row("a", 1)}, listed=True), Settlement()
+    )
+    (after,) = publishing.publish(Snapshot().updated([again]), rules, NOON + 60).slices
 
     assert after.rows is before.rows
     assert after.updated_at == NOON + 60
 
 
 def test_a_title_told_by_a_clock_that_was_set_back_is_older_than_another() -> None:
-    publishing, rules = Publishing(), Rules((query(everything, dimensions=(ALL, Dimensions(os="iOS"))),), 2 * DAY, 1000)
+    publishing, rules = (
+        PublicationBuilder(),
+        PublicationRules((query(everything, dimensions=(ALL, Dimensions(os="iOS"))),), 2 * DAY, 1000),
+    )
 
     def told(dimensions: Dimensions, at: float, title: str) -> SliceData:
-        return learnt(slice_of(dimensions=dimensions), Lesson(at, {"a": row("a", title=title)}, swept=True))
+        return learnt(slice_of(dimensions=dimensions), SliceObservation(at, {"a": row("a", title=title)}, listed=True))
 
-    known = Snapshot().with_([told(ALL, NOON - 60, "one"), told(Dimensions(os="iOS"), NOON, "other")])
+    known = Snapshot().updated([told(ALL, NOON - 60, "one"), told(Dimensions(os="iOS"), NOON, "other")])
     assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["other"]
 
-    known = known.with_([told(Dimensions(os="iOS"), NOON - 120, "other")])
+    known = known.updated([told(Dimensions(os="iOS"), NOON - 120, "other")])
     assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["one"]
 
 
-def settling(**lesson: object) -> list[Lesson]:
+def settling(**observation: object) -> list[SliceObservation]:
     """The same three times: settled after that, the first time at noon."""
-    return [Lesson(NOON + polls * HOUR, **lesson) for polls in range(3)]  # type: ignore[arg-type]
+    return [SliceObservation(NOON + polls * HOUR, **observation) for polls in range(3)]  # type: ignore[arg-type]
 
 
 def test_a_settled_day_without_any_plays_is_shown_for_ever() -> None:
-    data = learnt(slice_of(), *settling(swept=True, total=0))
+    data = learnt(slice_of(), *settling(listed=True, total=0))
 
     (published,) = seen(data, queries=(query(everything, days_ago=(20,)),), now=NOON + 19 * DAY).slices
 
@@ -295,7 +312,7 @@ def test_a_settled_day_without_any_plays_is_shown_for_ever() -> None:
 
 
 def test_what_is_settled_stays_when_the_rest_of_its_slice_is_stale() -> None:
-    data = learnt(slice_of(), *settling(rows={"a": row("a", 3)}), Lesson(NOON + 3 * HOUR, {"b": row("b", 1)}))
+    data = learnt(slice_of(), *settling(rows={"a": row("a", 3)}), SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}))
     asked = query(ids("a", "b"), days_ago=(20,))
 
     publication = seen(data, queries=(asked,), now=NOON + 19 * DAY)
@@ -306,7 +323,9 @@ def test_what_is_settled_stays_when_the_rest_of_its_slice_is_stale() -> None:
 
 
 def test_the_number_of_media_gets_stale_on_its_own() -> None:
-    data = learnt(slice_of(), Lesson(NOON - DAY, swept=True, total=7), Lesson(NOON, {"a": row("a", 3)}))
+    data = learnt(
+        slice_of(), SliceObservation(NOON - DAY, listed=True, total=7), SliceObservation(NOON, {"a": row("a", 3)})
+    )
     asked = query(ids("a"), days_ago=(1, 2))
 
     (before,), (after,) = (seen(data, queries=(asked,), now=NOON + DAY - ago).slices for ago in (1, 0))
@@ -316,7 +335,9 @@ def test_the_number_of_media_gets_stale_on_its_own() -> None:
 
 
 def test_rows_of_everything_get_stale_one_by_one() -> None:
-    data = learnt(slice_of(), Lesson(NOON - DAY, {"a": row("a", 3)}), Lesson(NOON, {"b": row("b", 4)}))
+    data = learnt(
+        slice_of(), SliceObservation(NOON - DAY, {"a": row("a", 3)}), SliceObservation(NOON, {"b": row("b", 4)})
+    )
 
     (published,) = seen(data, queries=(query(everything, days_ago=(1, 2)),), now=NOON + DAY).slices
 
@@ -324,17 +345,17 @@ def test_rows_of_everything_get_stale_one_by_one() -> None:
 
 
 def test_a_top_whose_ranking_is_stale_or_was_never_told_shows_no_media() -> None:
-    ranked = Lesson(NOON - DAY, {"a": row("a", 3)}, tops=((top(1), ("a",)),))
+    ranked = SliceObservation(NOON - DAY, {"a": row("a", 3)}, tops=((top(1), ("a",)),))
     asked = query(top(1), days_ago=(1, 2))
 
-    for lessons in ([ranked, Lesson(NOON, {"a": row("a", 3)})], [Lesson(NOON, {"a": row("a", 3)})]):
+    for lessons in ([ranked, SliceObservation(NOON, {"a": row("a", 3)})], [SliceObservation(NOON, {"a": row("a", 3)})]):
         (published,) = seen(learnt(slice_of(), *lessons), queries=(asked,), now=NOON + DAY).slices
         assert (plays(published), published.settled) == ({}, False)
 
 
 def test_a_top_shows_no_zero_of_its_own() -> None:
-    ranked = Lesson(NOON, {"a": row("a", 3), "b": row("b", 2)}, tops=((top(2), ("a", "b")),))
-    data = learnt(slice_of(), ranked, Lesson(NOON, {"b": None}))
+    ranked = SliceObservation(NOON, {"a": row("a", 3), "b": row("b", 2)}, tops=((top(2), ("a", "b")),))
+    data = learnt(slice_of(), ranked, SliceObservation(NOON, {"b": None}))
 
     assert plays(seen(data, queries=(query(top(2)),)).slices[0]) == {"a": 3}
     assert plays(seen(data, queries=(query(top(2)), query(ids("b"), "2"))).slices[0]) == {"a": 3, "b": None}
@@ -344,17 +365,17 @@ def test_a_top_is_settled_when_its_ranking_and_all_its_rows_are() -> None:
     ranked = {"rows": {"a": row("a", 3)}, "tops": ((top(1), ("a",)),)}
     late = NOON + 3 * HOUR
 
-    def settled(*lessons: Lesson) -> bool:
+    def settled(*lessons: SliceObservation) -> bool:
         return seen(learnt(slice_of(), *lessons), queries=(query(top(1)),), now=late).slices[0].settled
 
     assert settled(*settling(**ranked))
-    assert not settled(*settling(rows=ranked["rows"]), Lesson(late, **ranked))  # type: ignore[arg-type]
-    assert not settled(*settling(**ranked), Lesson(late, {"a": row("a", 4)}))
+    assert not settled(*settling(rows=ranked["rows"]), SliceObservation(late, **ranked))  # type: ignore[arg-type]
+    assert not settled(*settling(**ranked), SliceObservation(late, {"a": row("a", 4)}))
     assert not settled(*settling(rows=ranked["rows"]))
 
 
 def test_a_zero_is_three_series_and_has_no_plays() -> None:
-    data = learnt(slice_of(), Lesson(NOON, {"a": None, "b": row("b", 0), "c": row("c", 1)}))
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": None, "b": row("b", 0), "c": row("c", 1)}))
     queries = (query(ids("a", "b", "c")),)
 
     whole, limited = seen(data, queries=queries), seen(data, queries=queries, limit=3)
@@ -365,9 +386,11 @@ def test_a_zero_is_three_series_and_has_no_plays() -> None:
 
 
 def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> None:
-    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a"), "b": row("b")}))])
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a"), "b": row("b")}))])
     queries = (query(ids("a", "b"), days_ago=(0, 1)),)
-    rules = Rules(queries, 2 * DAY, 1000, {"main": Describes(all=False, but=frozenset("b"))}, frozenset({0}))
+    rules = PublicationRules(
+        queries, 2 * DAY, 1000, {"main": MediaInfoOwnership(all=False, but=frozenset("b"))}, frozenset({0})
+    )
 
     publication = publish(known, rules, NOON)
 
@@ -376,27 +399,27 @@ def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> N
 
 
 def test_other_rules_hold_at_once() -> None:
-    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1), "b": row("b", 2)}))])
-    publishing = Publishing()
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2)}))])
+    publishing = PublicationBuilder()
 
-    def told(rules: Rules) -> list[dict[str, float | None]]:
+    def told(rules: PublicationRules) -> list[dict[str, float | None]]:
         return [plays(published) for published in publishing.publish(known, rules, NOON + HOUR).slices]
 
-    assert told(Rules((query(ids("a")),), 2 * DAY, 1000)) == [{"a": 1}]
-    assert told(Rules((query(ids("b")),), 2 * DAY, 1000)) == [{"b": 2}]
-    assert told(Rules((query(ids("b")),), HOUR, 1000)) == []
+    assert told(PublicationRules((query(ids("a")),), 2 * DAY, 1000)) == [{"a": 1}]
+    assert told(PublicationRules((query(ids("b")),), 2 * DAY, 1000)) == [{"b": 2}]
+    assert told(PublicationRules((query(ids("b")),), HOUR, 1000)) == []
 
 
 def test_what_gets_stale_is_gone_at_that_very_second() -> None:
-    publishing, rules = Publishing(), Rules((query(ids("a")),), HOUR, 1000)
-    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))])
+    publishing, rules = PublicationBuilder(), PublicationRules((query(ids("a")),), HOUR, 1000)
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
     shown = [len(publishing.publish(known, rules, NOON + after).slices) for after in (0, HOUR - 1, HOUR)]
 
     assert shown == [1, 1, 0]
 
 
-class Counted(dict[str, Answer]):
+class Counted(dict[str, MediaRecord]):
     """Answers that count how often one is looked up."""
 
     read = 0
@@ -417,10 +440,10 @@ class CountedQueries(tuple[Query, ...]):  # noqa: SLOT001 - a tuple can have no 
 
 
 def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> None:
-    publishing, queries = Publishing(), CountedQueries((query(ids("a", "b")),))
-    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 1), "b": None}))
+    publishing, queries = PublicationBuilder(), CountedQueries((query(ids("a", "b")),))
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": None}))
     answers = Counted(data.answers)
-    known, rules = Snapshot().with_([replace(data, answers=answers)]), Rules(queries, 2 * DAY, 1000)
+    known, rules = Snapshot().updated([replace(data, answers=answers)]), PublicationRules(queries, 2 * DAY, 1000)
 
     publishing.publish(known, rules, NOON)
     once = answers.read, queries.read
@@ -435,29 +458,33 @@ def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> Non
 
 
 def test_under_other_rules_what_shows_the_same_is_the_very_same_object() -> None:
-    publishing, asked = Publishing(), query(everything)
-    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))])
+    publishing, asked = PublicationBuilder(), query(everything)
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
-    first = publishing.publish(known, Rules((asked,), 2 * DAY, 1000), NOON)
-    second = publishing.publish(known, Rules((asked, query(top(1), "2", days_ago=(0,))), 2 * DAY, 1000), NOON)
+    first = publishing.publish(known, PublicationRules((asked,), 2 * DAY, 1000), NOON)
+    second = publishing.publish(
+        known, PublicationRules((asked, query(top(1), "2", days_ago=(0,))), 2 * DAY, 1000), NOON
+    )
 
     assert second.slices[0] is first.slices[0]
 
 
 def test_a_poll_without_an_end_that_finds_the_same_numbers_changes_nothing() -> None:
-    publishing, rules = Publishing(), Rules((query(everything),), 2 * DAY, 1000)
-    data = learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))
-    (before,) = publishing.publish(Snapshot().with_([data]), rules, NOON).slices
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 1000)
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))
+    (before,) = publishing.publish(Snapshot().updated([data]), rules, NOON).slices
 
-    again = learn(data, data.slice, Lesson(NOON + 60, {"a": row("a", 1)}, whole=False), Settlement())
-    (after,) = publishing.publish(Snapshot().with_([again]), rules, NOON + 60).slices
+    again = merge_observation(
+        data, data.slice, SliceObservation(NOON + 60, {"a": row("a", 1)}, is_whole=False), Settlement()
+    )
+    (after,) = publishing.publish(Snapshot().updated([again]), rules, NOON + 60).slices
 
     assert after is before
 
 
 def test_as_many_series_as_the_limit_are_shown_as_they_are() -> None:
-    publishing, rules = Publishing(), Rules((query(everything),), 2 * DAY, 3)
-    known = Snapshot().with_([learnt(slice_of(), Lesson(NOON, {"a": row("a", 1)}))])
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 3)
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
     first, second = publishing.publish(known, rules, NOON), publishing.publish(known, rules, NOON + 60)
 
@@ -473,9 +500,9 @@ SLICES = tuple(
     for ago in (0, 1, 2)
 )
 LESSONS = st.builds(
-    lambda rows, swept: (
+    lambda rows, listed: (
         {m: row(m, p, title=title, **({"media_duration": 60 * p} if p else {})) for m, (p, title) in rows.items()},
-        swept,
+        listed,
     ),
     st.dictionaries(IDS, st.tuples(st.integers(0, 3), st.sampled_from(["", "old", "new"]))),
     st.booleans(),
@@ -493,15 +520,18 @@ QUERIES = st.lists(
     max_size=3,
 ).map(tuple)
 RULES = st.builds(
-    Rules,
+    PublicationRules,
     QUERIES,
     st.sampled_from([HOUR, DAY]),
     st.sampled_from([5, 1000]),
     st.sampled_from(
         [
             None,
-            {"main": Describes(all=True)},
-            {"main": Describes(all=True, but=frozenset("a")), "other": Describes(all=False, but=frozenset("bd"))},
+            {"main": MediaInfoOwnership(all=True)},
+            {
+                "main": MediaInfoOwnership(all=True, but=frozenset("a")),
+                "other": MediaInfoOwnership(all=False, but=frozenset("bd")),
+            },
         ]
     ),
 )
@@ -516,17 +546,19 @@ CHANGES = st.one_of(
 @settings(max_examples=100)
 @given(rules=RULES, changes=st.lists(CHANGES, max_size=20))
 def test_whatever_happens_in_between_it_is_as_if_published_for_the_first_time(
-    rules: Rules, changes: list[tuple[str, Slice | None, object]]
+    rules: PublicationRules, changes: list[tuple[str, Slice | None, object]]
 ) -> None:
-    publishing, snapshot, now = Publishing(), Snapshot(), NOON
+    publishing, snapshot, now = PublicationBuilder(), Snapshot(), NOON
     for what, slice_, given_ in [*changes, ("wait", None, 1.0)]:
         match what, slice_, given_:
-            case "learn", Slice(), (dict() as rows, bool() as swept):
-                lesson = Lesson(now, rows, swept=swept, total=len(rows) if swept else None)
-                snapshot = snapshot.with_([learn(snapshot.slices.get(slice_), slice_, lesson, Settlement())])
+            case "learn", Slice(), (dict() as rows, bool() as listed):
+                observation = SliceObservation(now, rows, listed=listed, total=len(rows) if listed else None)
+                snapshot = snapshot.updated(
+                    [merge_observation(snapshot.slices.get(slice_), slice_, observation, Settlement())]
+                )
             case "forget", Slice(), _:
                 snapshot = Snapshot({s: data for s, data in snapshot.slices.items() if s != slice_})
-            case "rule", _, Rules():
+            case "rule", _, PublicationRules():
                 rules = given_
             case "wait", _, float():
                 now += given_

@@ -40,7 +40,7 @@ def test_one_of_one_does_everything() -> None:
     share = WHOLE.share([WIDE])
 
     assert share.queries == (WIDE,)
-    assert "anything" in share.describes["main"]
+    assert "anything" in share.media_info_ownership["main"]
     assert share.days_ago == frozenset({0, 1, 2, 8, 9})
     assert share.parts == {"main": 1.0}
 
@@ -114,13 +114,15 @@ def test_a_media_is_described_by_one_shard_which_sees_it_played_if_any_can_be_su
         (owner,) = owners(total, asked(everything, dimensions))["q", dimensions]
         for order in (queries, queries[::-1]):
             shares = [Shard(number, total).share(order) for number in range(total)]
-            assert [n for n, share in enumerate(shares) if media_id in share.describes["main"]] == [owner]
+            assert [n for n, share in enumerate(shares) if media_id in share.media_info_ownership["main"]] == [owner]
 
 
 def test_each_account_has_its_own_who_describes() -> None:
     shares = [Shard(n, 5).share([query(everything, a, account=a) for a in "abcdefgh"]) for n in range(5)]
 
-    describing = [[n for n, share in enumerate(shares) if "m" in share.describes[account]] for account in "abcdefgh"]
+    describing = [
+        [n for n, share in enumerate(shares) if "m" in share.media_info_ownership[account]] for account in "abcdefgh"
+    ]
     assert all(len(numbers) == 1 for numbers in describing)
     assert len({number for (number,) in describing}) > 1
 
@@ -144,5 +146,5 @@ def test_the_days_are_dealt_out_and_not_left_to_one_shard() -> None:
 def test_where_all_media_are_named_no_shard_describes_another() -> None:
     share = WHOLE.share([query(ids("a"))])
 
-    assert "a" in share.describes["main"]
-    assert "b" not in share.describes["main"]
+    assert "a" in share.media_info_ownership["main"]
+    assert "b" not in share.media_info_ownership["main"]

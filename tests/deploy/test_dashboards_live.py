@@ -16,7 +16,7 @@ import pytest
 from deploy.grafana.builder.written import texts
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
-from exporter.simulator.dataset import Catalogue
+from exporter.simulator.dataset import Dataset
 from tests.deploy.grafana import rate_interval
 from tests.e2e.processes import PATIENCE, Prometheus, exporter, free_port, prometheus_with, until
 from tests.e2e.test_clock import wall_clock
@@ -121,8 +121,8 @@ def substituted(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], text)
 
 
-def catalogue() -> Catalogue:
-    return Catalogue(media=MEDIA, collapse_on=play_dates.play_date(AT_NOON, 1))
+def catalogue() -> Dataset:
+    return Dataset(media=MEDIA, collapse_on=play_dates.play_date(AT_NOON, 1))
 
 
 def week_ago(now: float, labels: str) -> str:
@@ -198,7 +198,7 @@ def test_every_question_is_answered(asked: Asked, dashboard: dict[str, Any], tar
     assert until(lambda: asked.query(expr), expr)
 
 
-def plays(days_ago: int, media: Catalogue) -> dict[str, int]:
+def plays(days_ago: int, media: Dataset) -> dict[str, int]:
     """The simulator's own numbers."""
     counts = {
         media_id: media.counts(media_id, play_dates.play_date(AT_NOON, days_ago), Dimensions(), now=AT_NOON)

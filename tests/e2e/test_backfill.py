@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from exporter.app import Surroundings
+from exporter.app import Runtime
 from exporter.backfill.collect import fetch
-from exporter.backfill.progress import Lines
+from exporter.backfill.progress import ProgressLines
 from exporter.commands import backfill
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
-from exporter.simulator.options import Settings
+from exporter.simulator.options import SimulatorOptions
 from tests.e2e.processes import PATIENCE, exporter, free_port, get, running, until
 from tests.harness import NOON, Clock, configuration, simulated
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from exporter.simulator.dataset import Catalogue
+    from exporter.simulator.dataset import Dataset
 
 HOUR, DAY = 3600, 86_400
 STEP = 6 * HOUR
@@ -46,18 +46,21 @@ Ratios = dict[tuple[int, str, str], float]
 @pytest.mark.tool("prometheus")
 async def test_the_week_over_week_ratio_of_each_of_the_last_20_days_is_the_truth(tmp_path: Path) -> None:
     clock = Clock()
-    async with simulated(Settings(media=5, collapse_on=play_dates.play_date(NOON, 3)), clock) as (simulator, url):
+    async with simulated(SimulatorOptions(media=5, collapse_on=play_dates.play_date(NOON, 3)), clock) as (
+        simulator,
+        url,
+    ):
         known = await fetch(
             configuration(url, dimensions="[{}, {terminal_type: [Native]}]", days_ago="[1, 2, 8, 9]"),
-            Surroundings({}, clock.now, clock.now, clock.sleep),
+            Runtime({}, clock.now, clock.now, clock.sleep),
             30,
-            Lines(lambda _: None),
+            ProgressLines(lambda _: None),
         )
         truth = expected(simulator.catalogue)
     views, file = known.views(STEP), tmp_path / "past days.txt"
     with file.open("wb") as written:
-        samples = backfill.write(written, views, {"job": "vod"}, Lines(lambda _: None))
-    (command,) = (line for line in backfill.told(file, views, samples) if "promtool" in line)
+        samples = backfill.write(written, views, {"job": "vod"}, ProgressLines(lambda _: None))
+    (command,) = (line for line in backfill.report_gaps(file, views, samples) if "promtool" in line)
 
     await asyncio.to_thread(compare, tmp_path, command, truth)
 
@@ -76,7 +79,7 @@ def compare(folder: Path, command: str, truth: Ratios) -> None:
         assert dropped, "the collapse is found on the day it happened"
 
 
-def expected(catalogue: Catalogue) -> Ratios:
+def expected(catalogue: Dataset) -> Ratios:
     """The simulator's own numbers: ratio by days ago, terminal type and media."""
     found = {}
     for ago in LAST_20_DAYS:
@@ -135,11 +138,11 @@ def serving_blocks(folder: Path, store: Path) -> Generator[str]:
 @pytest.mark.tool("promtool")
 async def test_promtool_takes_the_blocks_of_two_hours_too(tmp_path: Path) -> None:
     clock = Clock()
-    async with simulated(Settings(media=2), clock) as (_, url):
-        surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
-        known = await fetch(configuration(url), surroundings, 3, Lines(lambda _: None))
+    async with simulated(SimulatorOptions(media=2), clock) as (_, url):
+        surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+        known = await fetch(configuration(url), surroundings, 3, ProgressLines(lambda _: None))
     with (tmp_path / "out.txt").open("wb") as written:
-        backfill.write(written, known.views(HOUR), {}, Lines(lambda _: None))
+        backfill.write(written, known.views(HOUR), {}, ProgressLines(lambda _: None))
 
     made = await asyncio.to_thread(
         subprocess.run,

@@ -18,10 +18,10 @@ import pytest
 from exporter.config.loader import loads
 from exporter.core import play_dates
 from exporter.core.model import Snapshot
-from exporter.core.publication import Rules
+from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from exporter.exposition.render import Renderer
-from exporter.simulator.dataset import Catalogue
+from exporter.simulator.dataset import Dataset
 from exporter.storage.read_only import read_slices
 from tests.e2e.processes import Running, exporter, get, until
 from tests.e2e.test_clock import wall_clock
@@ -57,7 +57,7 @@ class Account:
     def __init__(self, running: Running, seed: int, now: Callable[[], float]) -> None:
         self.running = running
         self.url = running.url()
-        self.catalogue = Catalogue(seed, MEDIA)
+        self.catalogue = Dataset(seed, MEDIA)
         self.now = now
 
     def stop(self) -> None:
@@ -97,8 +97,8 @@ class Place:
     def published(self, slices: Committed) -> set[str]:
         """The series of what was committed."""
         config = loads(CONFIGURATION.format(endpoint="http://127.0.0.1:1"), file="config.yaml", environ={})
-        rules = Rules(config.core_queries(), config.stale_after, config.series_limit)
-        publication = publish(Snapshot().with_(slices), rules, self.clock.now())
+        rules = PublicationRules(config.core_queries(), config.stale_after, config.series_limit)
+        publication = publish(Snapshot().updated(slices), rules, self.clock.now())
         return play_series(Renderer().render(publication).plain.decode())
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ async def test_prometheus_holds_the_service_s_own_numbers_right_after_the_first_
         served = asyncio.create_task(
             app.serve(
                 configuration(url, days_ago="[1, 8]"),
-                app.Surroundings({}, clock.now, clock.now, clock.sleep),
+                app.Runtime({}, clock.now, clock.now, clock.sleep),
                 listen=["127.0.0.1:0"],
                 telemetry_path="/metrics",
                 stop=stop,

@@ -7,7 +7,7 @@ from prometheus_client import Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from exporter.exposition.encoded_collectors import SAMPLED_SECONDS, Spelling
+from exporter.exposition.encoded_collectors import SAMPLED_SECONDS, EncodedCollectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,14 +34,14 @@ class World:
         self.second = Counter("second", "The second.", registry=None)
         self.sampled = Sampled()
         self.encoded: list[str] = []
-        self.spelling = Spelling([self.first, self.second], [self.sampled], monotonic=lambda: self.now)
+        self.spelling = EncodedCollectors([self.first, self.second], [self.sampled], monotonic=lambda: self.now)
 
     def encode(self, collector: Collector) -> bytes:
         self.encoded += [metric.name for metric in collector.collect() if metric.name != "sampled"]
         return generate_latest(collector)
 
     def lines(self, content_type: str = "text", encode: Callable[[Collector], bytes] | None = None) -> list[str]:
-        text = self.spelling.spelt(content_type, encode or self.encode).text().decode()
+        text = self.spelling.encode(content_type, encode or self.encode).text().decode()
         return [line for line in text.splitlines() if not line.startswith("#") or line == "# EOF"]
 
 
@@ -55,7 +55,7 @@ def test_only_what_has_changed_is_encoded_again() -> None:
     world.encoded.clear()
 
     world.second.inc()
-    world.spelling.changed(world.second)
+    world.spelling.invalidate(world.second)
 
     assert world.lines()[:2] == ["first_total 0.0", "second_total 1.0"]
     assert world.encoded == ["second"]
@@ -63,7 +63,7 @@ def test_only_what_has_changed_is_encoded_again() -> None:
 
 def test_who_asks_when_nothing_has_changed_gets_the_very_same() -> None:
     world = World()
-    assert world.spelling.spelt("text", world.encode) is world.spelling.spelt("text", world.encode)
+    assert world.spelling.encode("text", world.encode) is world.spelling.encode("text", world.encode)
 
 
 @pytest.mark.parametrize(("passed", "again"), [(SAMPLED_SECONDS - 0.01, False), (SAMPLED_SECONDS, True), (-1.0, True)])
@@ -84,7 +84,7 @@ def test_a_change_is_told_at_once_though_the_process_is_not_asked_again() -> Non
     asked = world.sampled.asked
 
     world.first.inc()
-    world.spelling.changed(world.first)
+    world.spelling.invalidate(world.first)
 
     assert "first_total 1.0" in world.lines()
     assert world.sampled.asked == asked
@@ -97,7 +97,7 @@ def test_every_format_has_its_own_spelling_and_one_end() -> None:
     assert world.lines("open", generate_openmetrics)[-1] == "# EOF"
 
     world.first.inc()
-    world.spelling.changed(world.first)
+    world.spelling.invalidate(world.first)
 
     for content_type, encode in (("text", generate_latest), ("open", generate_openmetrics)):
         assert "first_total 1.0" in world.lines(content_type, encode)

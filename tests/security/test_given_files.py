@@ -11,7 +11,7 @@ from exporter.cli import main
 from exporter.config.loader import load
 from exporter.errors import ConfigError, CredentialsError
 from exporter.vod.credentials.providers import CliProfile, EcsRole, OidcRole
-from exporter.vod.credentials.sdk import Fetcher
+from exporter.vod.credentials.sdk import CredentialFetcher
 from exporter.vod.credentials.sources import SecretFile
 from exporter.web.access import live_config
 from tests.e2e.processes import exporter, until
@@ -60,7 +60,7 @@ def test_what_the_library_reads_is_looked_at_first(kind: str, tmp_path: Path) ->
     file = secret(tmp_path, 0o666)
     profile = CliProfile(file, None, EcsRole())
     token = OidcRole("acs:ram::1:role/a", "acs:ram::1:oidc-provider/a", file, "a", 3600, "127.0.0.1:1")
-    fetcher = Fetcher([token if kind == "token" else profile])
+    fetcher = CredentialFetcher([token if kind == "token" else profile])
     with pytest.raises(CredentialsError, match=f"cannot read {file}: everyone may write to it"):
         fetcher(None)
 

@@ -14,7 +14,7 @@ import httpx
 
 from exporter.core.play_dates import start
 from exporter.simulator.access_keys import Credentials
-from exporter.simulator.options import Conditions, Settings
+from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
 
 if TYPE_CHECKING:
@@ -106,4 +106,6 @@ async def no_sleep(_: float) -> None:
 def simulator(clock: Clock, **settings: Any) -> Simulator:
     """A simulator of 30 media at noon; keywords that Settings does not know are conditions."""
     own = {name: settings.pop(name) for name in ("seed", "media", "collapse_on", "admin") if name in settings}
-    return Simulator(Settings(**{"media": 30, **own}, conditions=Conditions(**settings)), clock=clock, sleep=no_sleep)
+    return Simulator(
+        SimulatorOptions(**{"media": 30, **own}, conditions=Conditions(**settings)), clock=clock, sleep=no_sleep
+    )

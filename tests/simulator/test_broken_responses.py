@@ -51,7 +51,7 @@ async def _left_waiting(service: Simulator, clock: Clock) -> httpx.Response:
         async with listening(service) as url:
             http.base_url = httpx.URL(url)
             asked = asyncio.create_task(_client(http, clock).ask())
-            while not service.journal.calls:
+            while not service.request_log.calls:
                 await asyncio.sleep(0)
         return await asked
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions, Measure
 from exporter.core.play_dates import start
-from exporter.simulator.dataset import Catalogue, Order, progress
+from exporter.simulator.dataset import Dataset, Order, progress
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
 
-CATALOGUE = Catalogue(seed=7, media=60)
+CATALOGUE = Dataset(seed=7, media=60)
 HOUR = 3600.0
 
 dates = st.dates(date(2020, 1, 1), date(2060, 12, 31))
@@ -81,7 +81,7 @@ def test_the_same_seed_is_the_same_account_and_asking_changes_nothing(
     day: date, what: Dimensions, after: float
 ) -> None:
     now = start(day) + after
-    again = Catalogue(seed=7, media=60)
+    again = Dataset(seed=7, media=60)
     rows = [counts.row() for counts in CATALOGUE.result_set(day, what, now=now)]
     assert rows == [row for id_ in again.media_ids if (row := again.row(id_, day, what, now=now))]
     assert rows == [counts.row() for counts in CATALOGUE.result_set(day, what, now=now)]
@@ -143,11 +143,11 @@ def test_an_unknown_media_has_no_row() -> None:
 
 
 def test_media_ids_are_as_many_as_asked_and_hexadecimal() -> None:
-    catalogue = Catalogue(media=500)
+    catalogue = Dataset(media=500)
     assert len(set(catalogue.media_ids)) == 500
     assert all(re.fullmatch("[0-9a-f]{32}", media_id) for media_id in catalogue.media_ids)
-    assert catalogue.media_ids[:120] == Catalogue(media=120).media_ids
-    assert catalogue.media_ids != Catalogue(seed=1, media=500).media_ids
+    assert catalogue.media_ids[:120] == Dataset(media=120).media_ids
+    assert catalogue.media_ids != Dataset(seed=1, media=500).media_ids
 
 
 def test_the_example_of_the_help_page_is_there() -> None:
@@ -159,9 +159,7 @@ def test_the_example_of_the_help_page_is_there() -> None:
 
 def test_titles_need_every_kind_of_escaping() -> None:
     day = date(2026, 3, 16)
-    everything = [
-        Catalogue(media=40).row(id_, day, now=start(day) + 33 * HOUR) for id_ in Catalogue(media=40).media_ids
-    ]
+    everything = [Dataset(media=40).row(id_, day, now=start(day) + 33 * HOUR) for id_ in Dataset(media=40).media_ids]
     titles = "".join(row.title for row in everything if row and row.title)
     for delicate in ('"', "\\", "\n", "<", "🎬", "𠮷", "م", "ש"):
         assert delicate in titles
@@ -169,13 +167,13 @@ def test_titles_need_every_kind_of_escaping() -> None:
 
 @pytest.mark.parametrize("media", [0, 1])
 def test_an_account_may_be_nearly_empty(media: int) -> None:
-    catalogue = Catalogue(media=media, collapse_on=date(2026, 3, 16))
+    catalogue = Dataset(media=media, collapse_on=date(2026, 3, 16))
     day = date(2026, 3, 16)
     assert len(catalogue.result_set(day, now=start(day) + 33 * HOUR)) == media
     assert catalogue.collapsing is None
 
 
-def _plays(catalogue: Catalogue, media_id: str, day: date, what: Dimensions | None = None) -> int:
+def _plays(catalogue: Dataset, media_id: str, day: date, what: Dimensions | None = None) -> int:
     row = catalogue.row(media_id, day, what or Dimensions(), now=start(day) + 33 * HOUR)
     return int(row.plays or 0) if row else 0
 
@@ -183,7 +181,7 @@ def _plays(catalogue: Catalogue, media_id: str, day: date, what: Dimensions | No
 @pytest.mark.parametrize("day", [date(2026, 3, 16), date(2031, 8, 2)])
 @pytest.mark.parametrize("seed", [0, 1, 99])
 def test_one_media_collapses_to_a_tenth_because_its_native_plays_are_gone(seed: int, day: date) -> None:
-    catalogue = Catalogue(seed=seed, collapse_on=day)
+    catalogue = Dataset(seed=seed, collapse_on=day)
     media_id = catalogue.collapsing
     assert media_id is not None
     week_before = day - timedelta(days=7)
@@ -195,9 +193,9 @@ def test_one_media_collapses_to_a_tenth_because_its_native_plays_are_gone(seed: 
     assert ratio(Dimensions("Native", "Android")) < 0.07
     assert ratio(Dimensions("Native", "iOS")) < 0.08
     assert ratio(Dimensions("Web")) == pytest.approx(1, rel=0.15)
-    assert _plays(Catalogue(seed=seed), media_id, day) > 5 * _plays(catalogue, media_id, day)
+    assert _plays(Dataset(seed=seed), media_id, day) > 5 * _plays(catalogue, media_id, day)
     others = [id_ for id_ in catalogue.media_ids if id_ != media_id]
-    assert [_plays(catalogue, id_, day) for id_ in others] == [_plays(Catalogue(seed=seed), id_, day) for id_ in others]
+    assert [_plays(catalogue, id_, day) for id_ in others] == [_plays(Dataset(seed=seed), id_, day) for id_ in others]
 
 
 def test_a_week_has_its_rhythm_and_a_weekend_most_plays() -> None:
@@ -208,7 +206,7 @@ def test_a_week_has_its_rhythm_and_a_weekend_most_plays() -> None:
 
 @pytest.mark.parametrize("day", [date(2021, 2, 3), date(2026, 11, 22), date(2055, 6, 7)])
 def test_on_any_date_some_media_are_new_some_fade_and_some_days_have_no_plays(day: date) -> None:
-    catalogue = Catalogue()
+    catalogue = Dataset()
     days = [day - timedelta(days=n) for n in range(30, -1, -1)]
     lines = [[_plays(catalogue, id_, one) for one in days] for id_ in catalogue.media_ids]
     new = [line for line in lines if not any(line[:3]) and line[-1]]
@@ -226,7 +224,7 @@ def test_a_result_set_is_made_once_however_many_pages_are_read() -> None:
 
 
 def test_of_many_result_sets_the_latest_are_kept() -> None:
-    catalogue = Catalogue(media=60, kept_rows=100)
+    catalogue = Dataset(media=60, kept_rows=100)
     now = start(date(2026, 4, 1))
     first, second, third = (catalogue.result_set(date(2026, 3, day), now=now) for day in (16, 17, 18))
     assert catalogue.result_set(date(2026, 3, 18), now=now) is third

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from exporter.simulator.options import Conditions, Settings
+from exporter.simulator.options import Conditions, SimulatorOptions
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ def test_conditions_that_cannot_be_say_what_can(wrong: dict[str, Any], said: str
 
 def test_an_account_cannot_have_fewer_media_than_none() -> None:
     with pytest.raises(ValueError, match="media must be a number from 0, not -1"):
-        Settings(media=-1)
+        SimulatorOptions(media=-1)
 
 
 def test_settings_do_not_show_secrets() -> None:
-    assert "simulator-secret" not in repr(Settings())
+    assert "simulator-secret" not in repr(SimulatorOptions())

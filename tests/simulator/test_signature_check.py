@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from exporter.simulator.access_keys import Credentials
-from exporter.simulator.error_responses import Refusal
-from exporter.simulator.signature_check import Received, Verifier, string_to_sign
+from exporter.simulator.error_responses import ApiError
+from exporter.simulator.signature_check import SignedRequest, Verifier, string_to_sign
 from tests.simulator.clients import NOON, signed
 
 KEY = Credentials("key", "secret")
@@ -15,18 +15,18 @@ TEMPORARY = Credentials("key", "secret", "token")
 QUERY = {"PageNo": "1", "Title": "a b*~", "PageSize": ""}
 
 
-def _received(**signing: Any) -> Received:
+def _received(**signing: Any) -> SignedRequest:
     headers = signed(QUERY, **{"credentials": KEY, **signing})
-    return Received("POST", list(QUERY.items()), headers, signing.get("body", b""))
+    return SignedRequest("POST", list(QUERY.items()), headers, signing.get("body", b""))
 
 
-def _with(request: Received, **headers: str | None) -> Received:
+def _with(request: SignedRequest, **headers: str | None) -> SignedRequest:
     changed = {**request.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
     return replace(request, headers={name: value for name, value in changed.items() if value is not None})
 
 
-def _code(request: Received, **verifying: Any) -> str:
-    with pytest.raises(Refusal) as refusal:
+def _code(request: SignedRequest, **verifying: Any) -> str:
+    with pytest.raises(ApiError) as refusal:
         Verifier().verify(request, **{"credentials": KEY, "now": NOON, **verifying})
     return refusal.value.code
 
@@ -49,7 +49,7 @@ def test_the_published_vector_is_reproduced() -> None:
     headers["authorization"] = (
         f"ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders={names},Signature={signature}"
     )
-    request = Received("POST", query, headers, b"")
+    request = SignedRequest("POST", query, headers, b"")
     digest = "7ea06492da5221eba5297e897ce16e55f964061054b7695beedaac1145b1e259"
     assert string_to_sign(request, names) == f"ACS3-HMAC-SHA256\n{digest}"
     Verifier().verify(request, Credentials("YourAccessKeyId", "YourAccessKeySecret"), now=1698315752.0)
@@ -113,7 +113,7 @@ def test_a_request_changed_on_its_way_is_refused(headers: dict[str, str | None],
         (_received(extra={"x-acs-security-token": ""}), "InvalidSecurityToken.Malformed"),
     ],
 )
-def test_a_wrong_request_is_refused(request_: Received, code: str) -> None:
+def test_a_wrong_request_is_refused(request_: SignedRequest, code: str) -> None:
     assert _code(request_) == code
 
 
@@ -129,7 +129,7 @@ def test_a_temporary_key_needs_its_token() -> None:
 def test_a_nonce_serves_once_and_is_forgotten_when_its_date_is_too_old_anyway() -> None:
     verifier = Verifier()
     verifier.verify(_received(nonce="once"), KEY, now=NOON)
-    with pytest.raises(Refusal, match="SignatureNonceUsed"):
+    with pytest.raises(ApiError, match="SignatureNonceUsed"):
         verifier.verify(_received(nonce="once", now=NOON + 900), KEY, now=NOON + 900)
     later = NOON + 1801
     verifier.verify(_received(nonce="once", now=later), KEY, now=later)
@@ -137,14 +137,14 @@ def test_a_nonce_serves_once_and_is_forgotten_when_its_date_is_too_old_anyway() 
 
 def test_a_refused_request_does_not_use_up_its_nonce() -> None:
     verifier = Verifier()
-    with pytest.raises(Refusal, match="SignatureDoesNotMatch"):
+    with pytest.raises(ApiError, match="SignatureDoesNotMatch"):
         verifier.verify(_received(nonce="kept", credentials=Credentials("key", "guess")), KEY, now=NOON)
     verifier.verify(_received(nonce="kept"), KEY, now=NOON)
 
 
 def test_a_wrong_signature_is_told_what_should_have_been_signed_and_no_secret() -> None:
     request = _received(credentials=Credentials("key", "guess"))
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ApiError) as refusal:
         Verifier().verify(request, KEY, now=NOON)
     names = request.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
     assert refusal.value.message.endswith("server string to sign is:" + string_to_sign(request, names))

@@ -6,11 +6,22 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from exporter.core.model import Answer, ByIds, Dimensions, Everything, Heard, PlayRow, Query, Slice, SliceData, Snapshot
+from exporter.core.model import (
+    ByIds,
+    Dimensions,
+    Everything,
+    Freshness,
+    MediaRecord,
+    PlayRow,
+    Query,
+    Slice,
+    SliceData,
+    Snapshot,
+)
 from exporter.core.poller import PollReport, PollResult, SliceOutcome
-from exporter.core.publication import Rules
+from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
-from exporter.status.model import Account, Observed, Settings
+from exporter.status.model import AccountInfo, StatusInput, StatusSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,8 +31,8 @@ if TYPE_CHECKING:
 # A Sunday, 12:00 UTC+8.
 NOW = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
 ALL = Dimensions()
-SETTINGS = Settings(33 * 3600.0, 2, 2 * 86_400.0, 200_000, None, 0, 1)
-ACCOUNT = Account("main", "https://vod.cn-shanghai.aliyuncs.com", "key", 10.0, 5.0, 4, 0)
+SETTINGS = StatusSettings(33 * 3600.0, 2, 2 * 86_400.0, 200_000, None, 0, 1)
+ACCOUNT = AccountInfo("main", "https://vod.cn-shanghai.aliyuncs.com", "key", 10.0, 5.0, 4, 0)
 EVERYTHING = Query("q", "main", 900.0, Everything(), (ALL,), (0, 1, 2, 8, 9))
 
 
@@ -54,18 +65,18 @@ def known(
     account: str = "main",
 ) -> SliceData:
     """A slice that a sweep read to its end; titles are `title of ID`."""
-    heard = Heard(at, settled=settled)
+    freshness = Freshness(at, settled=settled)
     return SliceData(
         Slice(account, dimensions, day(days_ago)),
         answers={
-            media_id: Answer(PlayRow(media_id, title=f"title of {media_id}", plays=count), heard)
+            media_id: MediaRecord(PlayRow(media_id, title=f"title of {media_id}", plays=count), freshness)
             for media_id, count in plays.items()
         },
-        swept=heard,
+        listed=freshness,
         total=len(plays) if total == -1 else total,
         total_at=at,
         updated_at=at,
-        asked_at=at,
+        last_response_at=at,
         ready=ready,
     )
 
@@ -73,26 +84,26 @@ def known(
 def observed(
     *slices: SliceData,
     queries: Iterable[Query] = (EVERYTHING,),
-    accounts: Iterable[Account] = (ACCOUNT,),
+    accounts: Iterable[AccountInfo] = (ACCOUNT,),
     reports: Iterable[PollReport] = (),
     numbers: Iterable[Number] = (),
-    awaited: tuple[str, ...] = (),
-    settings: Settings = SETTINGS,
+    pending_queries: tuple[str, ...] = (),
+    settings: StatusSettings = SETTINGS,
     now: float = NOW,
-) -> Observed:
-    queries, snapshot = tuple(queries), Snapshot().with_(slices)
-    return Observed(
+) -> StatusInput:
+    queries, snapshot = tuple(queries), Snapshot().updated(slices)
+    return StatusInput(
         version="1.2.3",
         now=now,
         started_at=now - 3600,
         settings=settings,
         accounts=tuple(accounts),
         queries=queries,
-        awaited=awaited,
+        pending_queries=pending_queries,
         reports=tuple(reports),
         next_polls={query.name: now + 600 for query in queries},
         snapshot=snapshot,
-        publication=publish(snapshot, Rules(queries, settings.stale_after, settings.series_limit), now),
+        publication=publish(snapshot, PublicationRules(queries, settings.stale_after, settings.series_limit), now),
         numbers=tuple(numbers),
     )
 

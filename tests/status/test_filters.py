@@ -5,22 +5,22 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from exporter.status.filters import Choice, ChoiceError, check, parse
+from exporter.status.filters import FilterError, Filters, check, parse
 
 
 def problems(text: str) -> tuple[str, ...]:
-    with pytest.raises(ChoiceError) as caught:
+    with pytest.raises(FilterError) as caught:
         parse(parse_qsl(text, keep_blank_values=True))
     return caught.value.problems
 
 
 def test_nothing_chosen_is_everything() -> None:
-    assert parse([]) == Choice()
-    assert not Choice().is_filtered
+    assert parse([]) == Filters()
+    assert not Filters().is_filtered
 
 
 def test_what_a_form_sends_empty_is_not_chosen() -> None:
-    assert parse(parse_qsl("account=&days_ago=&media=+&sort=", keep_blank_values=True)) == Choice()
+    assert parse(parse_qsl("account=&days_ago=&media=+&sort=", keep_blank_values=True)) == Filters()
 
 
 def test_every_parameter_is_understood() -> None:
@@ -31,14 +31,14 @@ def test_every_parameter_is_understood() -> None:
 
     choice = parse(parse_qsl(text))
 
-    assert choice == Choice(
+    assert choice == Filters(
         "main", "q", 0, "not_ready", "Web", "all", "cn-beijing", "a b", "age", "fall", 2, 3, 10, "zh"
     )
     assert parse(parse_qsl(choice.query_string().removeprefix("?"))) == choice
 
 
 def test_a_link_changes_what_it_says_and_keeps_the_rest() -> None:
-    choice = Choice(account="a&b", page=4, per_page=20)
+    choice = Filters(account="a&b", page=4, per_page=20)
 
     assert choice.query_string(page=5) == "?account=a%26b&page=5"
     assert choice.query_string(page=1, account="") == "?"
@@ -49,14 +49,14 @@ def test_a_link_changes_what_it_says_and_keeps_the_rest() -> None:
     "name", ["account", "query", "state", "terminal_type", "os", "region", "media", "media_change"]
 )
 def test_a_filter_is_one(name: str) -> None:
-    assert Choice(**{name: "x"}).is_filtered  # type: ignore[arg-type]
-    assert Choice(days_ago=0).is_filtered
+    assert Filters(**{name: "x"}).is_filtered  # type: ignore[arg-type]
+    assert Filters(days_ago=0).is_filtered
 
 
 def test_slices_are_asked_for_by_what_is_theirs_alone() -> None:
-    for choice in (Choice(state="stale"), Choice(days_ago=0), Choice(page=2), Choice(sort="age")):
-        assert choice.asks_for_slices
-    assert not Choice(account="a", media_page=2, media_sort="fall").asks_for_slices
+    for choice in (Filters(state="stale"), Filters(days_ago=0), Filters(page=2), Filters(sort="age")):
+        assert choice.filters_slices
+    assert not Filters(account="a", media_page=2, media_sort="fall").filters_slices
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_mistake_is_told_with_what_is_allowed(text: str, problem: str) -> None
 
 def test_all_mistakes_are_told_at_once() -> None:
     assert problems("day=1&page=x&sort=y") == (
-        f"'day' is not a parameter; there are {', '.join(field.name for field in fields(Choice))}",
+        f"'day' is not a parameter; there are {', '.join(field.name for field in fields(Filters))}",
         "page: 'x' is not a number from 1 to 1000000",
         "sort: 'y' is not one of days_ago, age, rows, state",
     )
@@ -93,9 +93,9 @@ def test_a_long_query_string_gets_a_short_refusal() -> None:
 
 
 def test_what_is_not_configured_cannot_be_chosen() -> None:
-    check(Choice(account="a", query="q"), accounts={"a"}, queries={"q"})
+    check(Filters(account="a", query="q"), accounts={"a"}, queries={"q"})
 
-    with pytest.raises(ChoiceError) as caught:
-        check(Choice(account="\u202eb", query="r"), accounts={"a"}, queries={"q"})
+    with pytest.raises(FilterError) as caught:
+        check(Filters(account="\u202eb", query="r"), accounts={"a"}, queries={"q"})
 
     assert caught.value.problems == ("account: '\\u202eb' is not configured", "query: 'r' is not configured")

@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter.core.model import REGIONS, Measure, Top
-from exporter.errors import Kind, NotReady, UpstreamError
-from exporter.status.filters import Choice
+from exporter.errors import ErrorKind, NotReady, UpstreamError
+from exporter.status.filters import Filters
 from exporter.status.html_page import Pages
 from exporter.status.languages import LANGUAGES
 from exporter.status.stylesheet import stylesheet
-from exporter.status.summary import overview
+from exporter.status.summary import summarize
 from exporter.vod import error_codes
 from tests.status.examples import (
     ACCOUNT,
@@ -57,15 +57,15 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def page(choice: Choice | None = None, language: str = "en", **seen: object) -> Elements:
+def page(choice: Filters | None = None, language: str = "en", **seen: object) -> Elements:
     slices = seen.pop("slices", (known(1, {"a": 50}), known(8, {"a": 200})))
-    view = overview(observed(*slices, **seen), choice or Choice())  # type: ignore[misc, arg-type]
+    view = summarize(observed(*slices, **seen), choice or Filters())  # type: ignore[misc, arg-type]
     return Elements(Pages("/metrics").render(view, language).decode())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_element_is_closed_and_nothing_is_left_to_fill_in(language: str) -> None:
-    told = page(language=language, reports=[report(EVERYTHING, UpstreamError("no", code="X", kind=Kind.OTHER))])
+    told = page(language=language, reports=[report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))])
 
     assert told.open == []
     assert "{}" not in told.text
@@ -117,15 +117,18 @@ def test_the_chinese_page_is_chinese() -> None:
     """But for names, codes, paths and units, which are the same in every language."""
     failures = [
         UpstreamError(
-            "no answer in time", code="timeout", kind=Kind.TRANSPORT, advice=error_codes.classify(0, "timeout").advice
+            "no answer in time",
+            code="timeout",
+            kind=ErrorKind.TRANSPORT,
+            advice=error_codes.classify(0, "timeout").advice,
         ),
         UpstreamError(
-            "", code="Throttling.User", kind=Kind.THROTTLED, advice=error_codes.classify(400, "Throttling").advice
+            "", code="Throttling.User", kind=ErrorKind.THROTTLED, advice=error_codes.classify(400, "Throttling").advice
         ),
     ]
     top = replace(EVERYTHING, name="top", every=90_061.0, media=Top(20, Measure.PLAYS))
     said = page(
-        Choice(state="settled", days_ago=1),
+        Filters(state="settled", days_ago=1),
         language="zh",
         slices=[known(1, {"1": 1}), known(8, {"1": 200})],
         queries=[top],
@@ -147,17 +150,19 @@ def test_the_chinese_page_is_chinese() -> None:
 
 
 def test_slices_are_folded_away_until_somebody_looks_for_some() -> None:
-    def folded(choice: Choice) -> bool:
+    def folded(choice: Filters) -> bool:
         return ("details", {}) in page(choice).tags
 
-    assert folded(Choice())
-    assert folded(Choice(media_page=2, media_sort="fall"))
-    assert not folded(Choice(state="stale"))
-    assert not folded(Choice(page=2))
+    assert folded(Filters())
+    assert folded(Filters(media_page=2, media_sort="fall"))
+    assert not folded(Filters(state="stale"))
+    assert not folded(Filters(page=2))
 
 
 def test_a_failed_poll_is_told_with_what_to_do() -> None:
-    refused = UpstreamError("not authorized", code="Forbidden.RAM", kind=Kind.AUTH, advice="Allow it.", request_id="R9")
+    refused = UpstreamError(
+        "not authorized", code="Forbidden.RAM", kind=ErrorKind.AUTH, advice="Allow it.", request_id="R9"
+    )
     told = " ".join(page(reports=[report(EVERYTHING, refused)]).text.split())
 
     assert "Query q was not answered in full by its last poll (failure: Forbidden.RAM)" in told
@@ -183,11 +188,11 @@ def test_titles_names_and_codes_are_text_and_nothing_else() -> None:
     query = replace(EVERYTHING, name=HOSTILE, account=HOSTILE)
     slices = [known(1, {HOSTILE: 1}, account=HOSTILE), known(8, {HOSTILE: 1}, account=HOSTILE)]
     errors = [
-        UpstreamError(HOSTILE, code=HOSTILE, kind=Kind.OTHER, advice=HOSTILE, request_id=HOSTILE),
-        NotReady(HOSTILE, code=HOSTILE, kind=Kind.NOT_READY),
+        UpstreamError(HOSTILE, code=HOSTILE, kind=ErrorKind.OTHER, advice=HOSTILE, request_id=HOSTILE),
+        NotReady(HOSTILE, code=HOSTILE, kind=ErrorKind.NOT_READY),
     ]
     hostile = page(
-        Choice(media="<script>"),
+        Filters(media="<script>"),
         slices=slices,
         queries=[query],
         accounts=[replace(ACCOUNT, name=HOSTILE, endpoint=HOSTILE)],
@@ -216,7 +221,7 @@ def test_everything_is_ours_and_nothing_moves_by_itself() -> None:
 
 def test_links_keep_what_was_chosen() -> None:
     many: dict[str, float | None] = {f"m{number}": number for number in range(5)}
-    chosen = Choice(account="main", per_page=2, media_page=2, lang="en")
+    chosen = Filters(account="main", per_page=2, media_page=2, lang="en")
     links = {
         str(attributes["href"])
         for tag, attributes in page(chosen, slices=[known(1, many)]).tags
@@ -232,7 +237,7 @@ def test_links_keep_what_was_chosen() -> None:
 
 
 def test_the_form_shows_what_was_chosen() -> None:
-    tags = page(Choice(query="ids", days_ago=1, media='a"b', sort="age"), queries=(EVERYTHING, by_ids("a"))).tags
+    tags = page(Filters(query="ids", days_ago=1, media='a"b', sort="age"), queries=(EVERYTHING, by_ids("a"))).tags
 
     selected = [attributes["value"] for tag, attributes in tags if tag == "option" and "selected" in attributes]
     assert selected == ["", "ids", "1", "", "", "", "", "", "plays", "age"]

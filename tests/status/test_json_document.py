@@ -6,10 +6,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exporter.errors import Kind, UpstreamError
-from exporter.status.filters import Choice
+from exporter.errors import ErrorKind, UpstreamError
+from exporter.status.filters import Filters
 from exporter.status.json_document import document
-from exporter.status.summary import overview
+from exporter.status.summary import summarize
 from tests.status.examples import (
     EVERYTHING,
     Number,
@@ -45,12 +45,12 @@ def named(section: str) -> set[str]:
 
 
 def test_every_field_is_described_and_every_description_is_of_a_field() -> None:
-    failed = report(EVERYTHING, UpstreamError("no", code="X", kind=Kind.OTHER))
+    failed = report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))
     error = Number("aliyun_vod_api_errors_total", 1, {"account": "main", "code": "X", "kind": "other"})
-    view = overview(observed(known(1, {"a": 1}), reports=[failed], numbers=[error]), Choice())
+    view = summarize(observed(known(1, {"a": 1}), reports=[failed], numbers=[error]), Filters())
 
     assert set(paths(json.loads(document(view)))) == named("Fields")
 
 
 def test_every_parameter_is_described() -> None:
-    assert {field.name for field in fields(Choice)} == named("Parameters")
+    assert {field.name for field in fields(Filters)} == named("Parameters")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.model import Measure, Top
-from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
+from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
 from exporter.status import queries
 from exporter.status.views import ErrorCount, Failure
 from tests.status.examples import (
@@ -20,7 +20,7 @@ from tests.status.examples import (
 
 
 def error(code: str, *, of: type[UpstreamError] = UpstreamError) -> UpstreamError:
-    return of("said no", code=code, kind=Kind.AUTH, advice="ask", request_id="R1")
+    return of("said no", code=code, kind=ErrorKind.AUTH, advice="ask", request_id="R1")
 
 
 def test_a_query_that_was_not_polled_yet() -> None:
@@ -91,7 +91,7 @@ def test_an_account_says_what_prometheus_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "state"),
-    [(AccountPaused, "paused"), (BudgetSpent, "budget_spent"), (CredentialsError, "no_credentials")],
+    [(AccountPaused, "paused"), (QuotaExceeded, "budget_spent"), (CredentialsError, "no_credentials")],
 )
 def test_an_account_is_as_its_last_poll_met_it(kind: type[UpstreamError], state: str) -> None:
     other = replace(EVERYTHING, name="other")

@@ -16,7 +16,7 @@ from tests.status.examples import EVERYTHING, known, observed
 if TYPE_CHECKING:
     from starlette.types import Message, Scope
 
-    from exporter.status.model import Observed
+    from exporter.status.model import StatusInput
 
 SEEN = observed(known(1, {"a\ud800": 10**5000, "b": 5e-324, "c": float("inf")}), known(8, {"b": 1}))
 
@@ -25,12 +25,12 @@ SEEN = observed(known(1, {"a\ud800": 10**5000, "b": 5e-324, "c": float("inf")}),
 class Watched:
     """Counts how many look at it at a time."""
 
-    observed: Observed = field(default_factory=lambda: SEEN)
+    observed: StatusInput = field(default_factory=lambda: SEEN)
     looking: int = 0
     most: int = 0
     go: asyncio.Event | None = None
 
-    async def status(self) -> Observed:
+    async def status(self) -> StatusInput:
         self.looking += 1
         self.most = max(self.most, self.looking)
         await (self.go.wait() if self.go else asyncio.sleep(0))

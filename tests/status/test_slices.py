@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.core.model import Dimensions
-from exporter.errors import Kind, UpstreamError
-from exporter.status.filters import Choice
+from exporter.errors import ErrorKind, UpstreamError
+from exporter.status.filters import Filters
 from exporter.status.slices import chosen, days_of, slices
 from exporter.status.views import State
 from tests.status.examples import (
@@ -48,7 +48,7 @@ def test_days_are_counted_from_the_instant_of_what_is_published() -> None:
 
 def test_a_slice_names_every_query_that_wants_it_and_the_last_error_it_met() -> None:
     other = replace(EVERYTHING, name="other", days_ago=(1,))
-    refused = UpstreamError("no", code="Forbidden", kind=Kind.AUTH)
+    refused = UpstreamError("no", code="Forbidden", kind=ErrorKind.AUTH)
 
     def last(*reports_: object) -> str | None:
         views = slices(observed(queries=(EVERYTHING, other), reports=reports_))  # type: ignore[arg-type]
@@ -79,18 +79,18 @@ def test_filters_leave_only_what_fits_all_of_them() -> None:
     wide = replace(EVERYTHING, name="wide", account="other", dimensions=(Dimensions(os="iOS"), Dimensions("Web")))
     views = slices(observed(known(1, {"a": 1}), queries=(EVERYTHING, wide)))
 
-    def count(choice: Choice) -> int:
+    def count(choice: Filters) -> int:
         return len(chosen(views, choice))
 
-    assert count(Choice()) == 15
-    assert count(Choice(account="main")) == 5
-    assert count(Choice(query="wide")) == 10
-    assert count(Choice(days_ago=1)) == 3
-    assert count(Choice(state="settled")) == 1
-    assert count(Choice(os="iOS")) == 5
-    assert count(Choice(os="all", terminal_type="all")) == 5
-    assert count(Choice(terminal_type="Web", days_ago=0, account="other")) == 1
-    assert count(Choice(region="cn-beijing")) == 0
+    assert count(Filters()) == 15
+    assert count(Filters(account="main")) == 5
+    assert count(Filters(query="wide")) == 10
+    assert count(Filters(days_ago=1)) == 3
+    assert count(Filters(state="settled")) == 1
+    assert count(Filters(os="iOS")) == 5
+    assert count(Filters(os="all", terminal_type="all")) == 5
+    assert count(Filters(terminal_type="Web", days_ago=0, account="other")) == 1
+    assert count(Filters(region="cn-beijing")) == 0
 
 
 def test_the_order_is_the_one_that_was_asked_for() -> None:
@@ -103,7 +103,7 @@ def test_the_order_is_the_one_that_was_asked_for() -> None:
     )
 
     def order(sort: str) -> list[int]:
-        return [view.days_ago for view in chosen(views, Choice(sort=sort))]
+        return [view.days_ago for view in chosen(views, Filters(sort=sort))]
 
     assert order("days_ago") == [0, 1, 2, 8, 9]
     assert order("rows") == [2, 1, 0, 8, 9]

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 import exporter
-from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, UpstreamError
-from exporter.status.filters import ChoiceError, check, parse
+from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
+from exporter.status.filters import FilterError, check, parse
 from exporter.status.translation import OWN_CODES, is_own, translated
 from exporter.status.views import Failure
 from exporter.vod import error_codes, responses
-from exporter.vod.auth_breaker import Pause
-from exporter.vod.credentials.sources import Credentials, SecretFile, Variable, checked
-from exporter.vod.rate_limits import Budget
-from exporter.vod.responses import Reply
+from exporter.vod.auth_breaker import AuthCircuitBreaker
+from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
+from exporter.vod.rate_limits import DailyQuota
+from exporter.vod.responses import RawResponse
 from tests.status.examples import NOW
 
 if TYPE_CHECKING:
@@ -76,18 +76,21 @@ def test_whatever_fails_its_advice_can_be_read_in_chinese(code: str, status: int
 
 def ours() -> Iterator[UpstreamError]:
     """Failures whose message is our own, from those who make them."""
-    budget = Budget("main", 1, now=lambda: NOW)
+    budget = DailyQuota("main", 1, now=lambda: NOW)
     budget.spend()
-    with pytest.raises(BudgetSpent) as spent:
+    with pytest.raises(QuotaExceeded) as spent:
         budget.check()
     yield spent.value
 
-    pause = Pause("main", lambda: NOW, lambda: 0.0)
+    pause = AuthCircuitBreaker("main", lambda: NOW, lambda: 0.0)
     keys = Credentials("id", "secret")
     pause.begin(
         keys,
         UpstreamError(
-            "You are not allowed.", code="Forbidden.RAM", kind=Kind.AUTH, advice=error_codes.classify(403, "").advice
+            "You are not allowed.",
+            code="Forbidden.RAM",
+            kind=ErrorKind.AUTH,
+            advice=error_codes.classify(403, "").advice,
         ),
     )
     with pytest.raises(AccountPaused) as paused:
@@ -96,22 +99,22 @@ def ours() -> Iterator[UpstreamError]:
 
     for text in ("", "ä", "a b"):
         with pytest.raises(CredentialsError) as unusable:
-            checked(text, "environment variable ALIBABA_CLOUD_ACCESS_KEY_ID")
+            validate_secret(text, "environment variable ALIBABA_CLOUD_ACCESS_KEY_ID")
         yield unusable.value
-    for secret in (SecretFile("/nowhere/key"), Variable("NOT_SET", environ={})):
+    for secret in (SecretFile("/nowhere/key"), EnvSecret("NOT_SET", environ={})):
         with pytest.raises(CredentialsError) as missing:
             asyncio.run(secret.read())
         yield missing.value
 
     for reply in (
-        Reply(200, {}, b"", "the answer is longer than 16777216 bytes"),
-        Reply(503, {}, b""),
-        Reply(400, {}, b'{"Code":"X"}'),
+        RawResponse(200, {}, b"", "the answer is longer than 16777216 bytes"),
+        RawResponse(503, {}, b""),
+        RawResponse(400, {}, b'{"Code":"X"}'),
     ):
         with pytest.raises(UpstreamError) as malformed:
             responses.answer(reply, lambda _: None, now=NOW)
         yield malformed.value
-    yield responses.no_reply("timeout", "no complete answer within 10 s")
+    yield responses.no_response("timeout", "no complete answer within 10 s")
 
 
 def failure(error: UpstreamError) -> Failure:
@@ -126,7 +129,7 @@ def test_what_is_said_by_us_is_known_to_be_ours_and_has_its_chinese_text() -> No
 
 
 def test_what_the_service_says_stays_and_is_known_to_be_its_own() -> None:
-    said = UpstreamError("User not authorized to operate.", code="Forbidden.RAM", kind=Kind.AUTH)
+    said = UpstreamError("User not authorized to operate.", code="Forbidden.RAM", kind=ErrorKind.AUTH)
 
     assert not is_own(failure(said))
     assert translated("message", said.message, "zh") is None
@@ -142,7 +145,7 @@ def test_what_is_filled_in_stays_as_it_was() -> None:
 
 
 def test_a_library_that_says_something_about_the_network_says_it_for_us() -> None:
-    silent = responses.no_reply("connect", "no answer from vod.cn-shanghai.aliyuncs.com: Connection refused")
+    silent = responses.no_response("connect", "no answer from vod.cn-shanghai.aliyuncs.com: Connection refused")
 
     assert is_own(failure(silent))
     assert {error_codes.TIMEOUT, error_codes.CONNECT, error_codes.MALFORMED} <= OWN_CODES
@@ -160,14 +163,14 @@ def test_a_library_that_says_something_about_the_network_says_it_for_us() -> Non
     ],
 )
 def test_every_mistake_in_a_query_string_has_its_chinese_text(given: dict[str, str]) -> None:
-    with pytest.raises(ChoiceError) as refused:
+    with pytest.raises(FilterError) as refused:
         check(parse(given.items()), accounts=(), queries=())
 
     assert all(chinese("problem", problem) for problem in refused.value.problems)
 
 
 def test_a_parameter_given_twice_is_a_mistake_in_chinese_too() -> None:
-    with pytest.raises(ChoiceError) as refused:
+    with pytest.raises(FilterError) as refused:
         parse([("page", "1"), ("page", "2")])
 
     assert translated("problem", refused.value.problems[0], "zh") == "page 重复出现"

@@ -5,21 +5,21 @@ from datetime import date, timedelta
 
 import pytest
 
-from exporter.core.model import Answer, Heard, Measure, Ranking, SliceData
-from exporter.storage.retention import oldest_kept
+from exporter.core.model import Freshness, Measure, MediaRecord, Ranking, SliceData
+from exporter.storage.retention import retention_cutoff
 from tests.storage.examples import DAY_SECONDS, NOON, TODAY, YESTERDAY, some
 
 YEARS = 12 * 365 * DAY_SECONDS
-HEARD, SETTLED = Heard(NOON, 1), Heard(NOON, 2, settled=True)
+HEARD, SETTLED = Freshness(NOON, 1), Freshness(NOON, 2, settled=True)
 
 
-def without_plays(heard: Heard) -> list[SliceData]:
+def without_plays(freshness: Freshness) -> list[SliceData]:
     """No media has plays: said by ID, by a sweep, by a ranking."""
-    nothing = replace(some(rows=0), answers={}, swept=None, rankings={}, total=0)
+    nothing = replace(some(rows=0), answers={}, listed=None, rankings={}, total=0)
     return [
-        replace(nothing, answers={"m": Answer(None, heard)}),
-        replace(nothing, swept=heard),
-        replace(nothing, rankings={Measure.PLAYS: Ranking(2, (), heard)}),
+        replace(nothing, answers={"m": MediaRecord(None, freshness)}),
+        replace(nothing, listed=freshness),
+        replace(nothing, rankings={Measure.PLAYS: Ranking(2, (), freshness)}),
     ]
 
 
@@ -38,18 +38,18 @@ def without_plays(heard: Heard) -> list[SliceData]:
 def test_it_is_counted_from_the_newest_day_with_plays_or_from_now(newest: date, now: float, kept: date) -> None:
     learnt = [some(day=YESTERDAY - timedelta(3)), some(day=newest), some(day=YESTERDAY - timedelta(5))]
 
-    assert oldest_kept(learnt, now, 10 * DAY_SECONDS) == kept
+    assert retention_cutoff(learnt, now, 10 * DAY_SECONDS) == kept
 
 
 @pytest.mark.parametrize("data", without_plays(SETTLED))
 def test_a_day_on_which_finally_nothing_was_played_has_come_too(data: SliceData) -> None:
-    assert oldest_kept([data], NOON + YEARS, DAY_SECONDS) == YESTERDAY
+    assert retention_cutoff([data], NOON + YEARS, DAY_SECONDS) == YESTERDAY
 
 
 @pytest.mark.parametrize("data", [*without_plays(HEARD), replace(without_plays(HEARD)[0], answers={}, ready=False)])
 def test_no_plays_as_yet_say_nothing_of_what_day_it_is(data: SliceData) -> None:
-    assert oldest_kept([data], NOON, DAY_SECONDS) is None
+    assert retention_cutoff([data], NOON, DAY_SECONDS) is None
 
 
 def test_nothing_learnt_forgets_nothing() -> None:
-    assert oldest_kept([], NOON + YEARS, DAY_SECONDS) is None
+    assert retention_cutoff([], NOON + YEARS, DAY_SECONDS) is None

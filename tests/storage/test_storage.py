@@ -58,7 +58,7 @@ async def test_a_poll_that_finds_nothing_new_writes_little(place: Place) -> None
         await storage.save([some(rows=5_000)])
         wal = place.path.with_name("state.db-wal")
         before = wal.stat().st_size
-        await storage.save([some(rows=5_000, at=some().asked_at + 900)])
+        await storage.save([some(rows=5_000, at=some().last_response_at + 900)])
         little = wal.stat().st_size - before
         await storage.save([some(2, rows=5_000)])
         much = wal.stat().st_size - before - little
@@ -138,7 +138,7 @@ async def test_a_clock_that_is_years_ahead_forgets_nothing(place: Place, kept: t
     await place.put(*known)
     place.clock.now += 12 * 365 * DAY_SECONDS
     ahead = play_dates.today(place.clock.now)
-    unheard = replace(some(day=ahead), answers={}, swept=None, rankings={}, ready=False)
+    unheard = replace(some(day=ahead), answers={}, listed=None, rankings={}, ready=False)
 
     for calls in (1, 2):
         async with place.opened() as storage:
@@ -163,7 +163,7 @@ async def test_days_beyond_retention_are_forgotten_while_it_runs(place: Place) -
 async def test_another_retention_holds_with_the_next_write(place: Place) -> None:
     async with place.opened(retention=30 * DAY_SECONDS) as storage:
         await storage.save([some(day=YESTERDAY)])
-        storage.keep_for(DAY_SECONDS / 2)
+        storage.set_retention(DAY_SECONDS / 2)
         await storage.save([some(day=TODAY)])
 
         assert await storage.load(date.min) == (some(day=TODAY),)
@@ -346,7 +346,7 @@ async def test_a_newer_file_is_refused_and_left_alone(place: Place) -> None:
 
 
 async def test_settled_and_unready_slices_come_back_as_such(place: Place) -> None:
-    unready = replace(some(), ready=False, total=None, swept=None, updated_at=None)
+    unready = replace(some(), ready=False, total=None, listed=None, updated_at=None)
     await place.put(unready)
 
     assert await place.everything() == (unready,)

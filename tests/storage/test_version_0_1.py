@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.model import Answer, Dimensions, Heard, Measure, PlayRow, Ranking, Slice, SliceData
+from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Slice, SliceData
 from exporter.storage.read_only import read_totals
 from tests.storage.examples import by_slice
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 WRITTEN: Final = Path(__file__).with_name("testdata") / "0.1.0.sqlite"
 NOON: Final = 1711252800.0  # 2024-03-24 12:00 UTC+8, the time of the fixtures' clock
-SETTLED: Final = Heard(NOON - 3600, 2, settled=True)
-FRESH: Final = Heard(NOON, 0, settled=False)
+SETTLED: Final = Freshness(NOON - 3600, 2, settled=True)
+FRESH: Final = Freshness(NOON, 0, settled=False)
 SLICES: Final = (
     SliceData(
         Slice("main", Dimensions(), date(2024, 3, 23)),
         {
-            "m1": Answer(PlayRow("m1", "标题 1", 60, 2, 3, 1.5, 90, 45.0), SETTLED),
-            "m2": Answer(PlayRow("m2", None, None, None, 0, None, 2**70, 0.1), SETTLED),
-            "zero": Answer(None, FRESH),
+            "m1": MediaRecord(PlayRow("m1", "标题 1", 60, 2, 3, 1.5, 90, 45.0), SETTLED),
+            "m2": MediaRecord(PlayRow("m2", None, None, None, 0, None, 2**70, 0.1), SETTLED),
+            "zero": MediaRecord(None, FRESH),
         },
-        swept=SETTLED,
+        listed=SETTLED,
         rankings={Measure.PLAYS: Ranking(2, ("m1", "m2"), SETTLED), Measure.PLAY_DURATION: Ranking(1, ("m2",), FRESH)},
         total=2,
         total_at=NOON - 3600,
         updated_at=NOON,
-        asked_at=NOON,
+        last_response_at=NOON,
     ),
     SliceData(
         Slice("second", Dimensions("Native", "Android", "cn-shanghai"), date(2024, 3, 24)),
         {},
         updated_at=None,
-        asked_at=NOON,
+        last_response_at=NOON,
         ready=False,
     ),
 )

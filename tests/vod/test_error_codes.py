@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import Kind
-from exporter.vod.error_codes import METER_CODES, Repeat, classify
+from exporter.errors import ErrorKind
+from exporter.vod.error_codes import METER_CODES, RetryPolicy, classify
 
-BACK_OFF, NEVER, ONCE, RENEWED = Repeat.BACK_OFF, Repeat.NEVER, Repeat.ONCE, Repeat.ONCE_RENEWED
+BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED
 
 
 def test_the_five_codes_of_the_page() -> None:
@@ -23,84 +23,84 @@ def test_the_five_codes_of_the_page() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "kind", "repeat"),
     [
-        (400, "Meter.ParamError", Kind.PARAMETER, NEVER),
-        (500, "Meter.ServerInternalError", Kind.SERVER, BACK_OFF),
-        (500, "Meter.DataSourceQueryError", Kind.SERVER, BACK_OFF),
-        (403, "Meter.AuthError", Kind.AUTH, NEVER),
-        (502, "Meter.ReadyTsError", Kind.NOT_READY, NEVER),
-        (400, "Throttling", Kind.THROTTLED, BACK_OFF),
-        (400, "Throttling.User", Kind.THROTTLED, BACK_OFF),
-        (429, "Throttling.Api", Kind.THROTTLED, BACK_OFF),
-        (400, "Throttling.Something", Kind.THROTTLED, BACK_OFF),
-        (500, "InternalError", Kind.SERVER, BACK_OFF),
-        (500, "UnknownError", Kind.SERVER, BACK_OFF),
-        (503, "ServiceUnavailable", Kind.SERVER, BACK_OFF),
-        (503, "ServiceUnAvailable", Kind.SERVER, BACK_OFF),
-        (400, "SignatureNonceUsed", Kind.OTHER, ONCE),
-        (400, "InvalidSecurityToken.Expired", Kind.AUTH, RENEWED),
-        (400, "InvalidSecurityToken.Malformed", Kind.AUTH, RENEWED),
-        (403, "InvalidSecurityToken.MismatchWithAccessKey", Kind.AUTH, RENEWED),
-        (400, "InvalidTimeStamp.Expired", Kind.CLOCK, NEVER),
-        (400, "SignatureDoesNotMatch", Kind.AUTH, NEVER),
-        (403, "IncompleteSignature", Kind.AUTH, NEVER),
-        (404, "InvalidAccessKeyId.NotFound", Kind.AUTH, NEVER),
-        (400, "InvalidAccessKeyId.Inactive", Kind.AUTH, NEVER),
-        (403, "Forbidden.AccessKeyDisabled", Kind.AUTH, NEVER),
-        (403, "Forbidden", Kind.AUTH, NEVER),
-        (403, "Forbidden.RAM", Kind.AUTH, NEVER),
-        (403, "NoPermission", Kind.AUTH, NEVER),
-        (403, "OperationDenied", Kind.AUTH, NEVER),
-        (403, "OperationDenied.Suspended", Kind.AUTH, NEVER),
-        (400, "MissingPageNo", Kind.PARAMETER, NEVER),
-        (400, "InvalidParameter", Kind.PARAMETER, NEVER),
-        (404, "InvalidApi.NotFound", Kind.PARAMETER, NEVER),
+        (400, "Meter.ParamError", ErrorKind.PARAMETER, NEVER),
+        (500, "Meter.ServerInternalError", ErrorKind.SERVER, BACK_OFF),
+        (500, "Meter.DataSourceQueryError", ErrorKind.SERVER, BACK_OFF),
+        (403, "Meter.AuthError", ErrorKind.AUTH, NEVER),
+        (502, "Meter.ReadyTsError", ErrorKind.NOT_READY, NEVER),
+        (400, "Throttling", ErrorKind.THROTTLED, BACK_OFF),
+        (400, "Throttling.User", ErrorKind.THROTTLED, BACK_OFF),
+        (429, "Throttling.Api", ErrorKind.THROTTLED, BACK_OFF),
+        (400, "Throttling.Something", ErrorKind.THROTTLED, BACK_OFF),
+        (500, "InternalError", ErrorKind.SERVER, BACK_OFF),
+        (500, "UnknownError", ErrorKind.SERVER, BACK_OFF),
+        (503, "ServiceUnavailable", ErrorKind.SERVER, BACK_OFF),
+        (503, "ServiceUnAvailable", ErrorKind.SERVER, BACK_OFF),
+        (400, "SignatureNonceUsed", ErrorKind.OTHER, ONCE),
+        (400, "InvalidSecurityToken.Expired", ErrorKind.AUTH, RENEWED),
+        (400, "InvalidSecurityToken.Malformed", ErrorKind.AUTH, RENEWED),
+        (403, "InvalidSecurityToken.MismatchWithAccessKey", ErrorKind.AUTH, RENEWED),
+        (400, "InvalidTimeStamp.Expired", ErrorKind.CLOCK, NEVER),
+        (400, "SignatureDoesNotMatch", ErrorKind.AUTH, NEVER),
+        (403, "IncompleteSignature", ErrorKind.AUTH, NEVER),
+        (404, "InvalidAccessKeyId.NotFound", ErrorKind.AUTH, NEVER),
+        (400, "InvalidAccessKeyId.Inactive", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden.AccessKeyDisabled", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden.RAM", ErrorKind.AUTH, NEVER),
+        (403, "NoPermission", ErrorKind.AUTH, NEVER),
+        (403, "OperationDenied", ErrorKind.AUTH, NEVER),
+        (403, "OperationDenied.Suspended", ErrorKind.AUTH, NEVER),
+        (400, "MissingPageNo", ErrorKind.PARAMETER, NEVER),
+        (400, "InvalidParameter", ErrorKind.PARAMETER, NEVER),
+        (404, "InvalidApi.NotFound", ErrorKind.PARAMETER, NEVER),
         # By status, where the code says nothing.
-        (400, "Unheard.Of", Kind.PARAMETER, NEVER),
-        (401, "Unheard.Of", Kind.AUTH, NEVER),
-        (403, "Unheard.Of", Kind.AUTH, NEVER),
-        (404, "Unheard.Of", Kind.OTHER, NEVER),
-        (408, "Unheard.Of", Kind.SERVER, BACK_OFF),
-        (429, "Unheard.Of", Kind.THROTTLED, BACK_OFF),
-        (500, "Unheard.Of", Kind.SERVER, BACK_OFF),
-        (504, "Unheard.Of", Kind.SERVER, BACK_OFF),
-        (200, "Unheard.Of", Kind.MALFORMED, BACK_OFF),
-        (302, "Unheard.Of", Kind.OTHER, NEVER),
+        (400, "Unheard.Of", ErrorKind.PARAMETER, NEVER),
+        (401, "Unheard.Of", ErrorKind.AUTH, NEVER),
+        (403, "Unheard.Of", ErrorKind.AUTH, NEVER),
+        (404, "Unheard.Of", ErrorKind.OTHER, NEVER),
+        (408, "Unheard.Of", ErrorKind.SERVER, BACK_OFF),
+        (429, "Unheard.Of", ErrorKind.THROTTLED, BACK_OFF),
+        (500, "Unheard.Of", ErrorKind.SERVER, BACK_OFF),
+        (504, "Unheard.Of", ErrorKind.SERVER, BACK_OFF),
+        (200, "Unheard.Of", ErrorKind.MALFORMED, BACK_OFF),
+        (302, "Unheard.Of", ErrorKind.OTHER, NEVER),
         # One cause has many names.
-        (400, "MissingSecurityToken", Kind.AUTH, NEVER),
-        (400, "InvalidStsToken.Malformed", Kind.AUTH, RENEWED),
-        (403, "SecurityTokenExpired", Kind.AUTH, RENEWED),
-        (400, "ExpiredToken", Kind.AUTH, RENEWED),
-        (400, "InvalidAccessKeyId", Kind.AUTH, NEVER),
-        (403, "InvalidAccessKey.NotFound", Kind.AUTH, NEVER),
-        (400, "InvalidAccessKeySecret", Kind.AUTH, NEVER),
-        (400, "MissingAccessKeyId", Kind.AUTH, NEVER),
-        (403, "NoEnabledAccessKey", Kind.AUTH, NEVER),
-        (403, "Forbidden.AccessKey", Kind.AUTH, NEVER),
-        (400, "InvalidSignature", Kind.AUTH, NEVER),
-        (400, "InvalidSignatureMethod", Kind.AUTH, NEVER),
-        (400, "MissingSignature", Kind.AUTH, NEVER),
-        (400, "InvalidTimeStamp.Format", Kind.CLOCK, NEVER),
-        (400, "IllegalTimestamp", Kind.CLOCK, NEVER),
-        (403, "RequestTimeTooSkewed", Kind.CLOCK, NEVER),
-        (403, "Forbedden.NotSupportRAM", Kind.AUTH, NEVER),
-        (400, "NoPermission.System", Kind.AUTH, NEVER),
-        (400, "AccessDenied", Kind.AUTH, NEVER),
-        (400, "ActionUnauthorized", Kind.AUTH, NEVER),
-        (400, "Unauthorized.Operation", Kind.AUTH, NEVER),
-        (400, "Arrearage", Kind.AUTH, NEVER),
-        (400, "InsufficientBalance", Kind.AUTH, NEVER),
-        (400, "InvalidAccountStatus.NotEnoughBalance", Kind.AUTH, NEVER),
-        (400, "ServiceNotOpen", Kind.AUTH, NEVER),
-        (400, "InternalServerError", Kind.SERVER, BACK_OFF),
-        (400, "SystemError.Busy", Kind.SERVER, BACK_OFF),
-        (400, "FlowControl.Api", Kind.THROTTLED, BACK_OFF),
+        (400, "MissingSecurityToken", ErrorKind.AUTH, NEVER),
+        (400, "InvalidStsToken.Malformed", ErrorKind.AUTH, RENEWED),
+        (403, "SecurityTokenExpired", ErrorKind.AUTH, RENEWED),
+        (400, "ExpiredToken", ErrorKind.AUTH, RENEWED),
+        (400, "InvalidAccessKeyId", ErrorKind.AUTH, NEVER),
+        (403, "InvalidAccessKey.NotFound", ErrorKind.AUTH, NEVER),
+        (400, "InvalidAccessKeySecret", ErrorKind.AUTH, NEVER),
+        (400, "MissingAccessKeyId", ErrorKind.AUTH, NEVER),
+        (403, "NoEnabledAccessKey", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden.AccessKey", ErrorKind.AUTH, NEVER),
+        (400, "InvalidSignature", ErrorKind.AUTH, NEVER),
+        (400, "InvalidSignatureMethod", ErrorKind.AUTH, NEVER),
+        (400, "MissingSignature", ErrorKind.AUTH, NEVER),
+        (400, "InvalidTimeStamp.Format", ErrorKind.CLOCK, NEVER),
+        (400, "IllegalTimestamp", ErrorKind.CLOCK, NEVER),
+        (403, "RequestTimeTooSkewed", ErrorKind.CLOCK, NEVER),
+        (403, "Forbedden.NotSupportRAM", ErrorKind.AUTH, NEVER),
+        (400, "NoPermission.System", ErrorKind.AUTH, NEVER),
+        (400, "AccessDenied", ErrorKind.AUTH, NEVER),
+        (400, "ActionUnauthorized", ErrorKind.AUTH, NEVER),
+        (400, "Unauthorized.Operation", ErrorKind.AUTH, NEVER),
+        (400, "Arrearage", ErrorKind.AUTH, NEVER),
+        (400, "InsufficientBalance", ErrorKind.AUTH, NEVER),
+        (400, "InvalidAccountStatus.NotEnoughBalance", ErrorKind.AUTH, NEVER),
+        (400, "ServiceNotOpen", ErrorKind.AUTH, NEVER),
+        (400, "InternalServerError", ErrorKind.SERVER, BACK_OFF),
+        (400, "SystemError.Busy", ErrorKind.SERVER, BACK_OFF),
+        (400, "FlowControl.Api", ErrorKind.THROTTLED, BACK_OFF),
         # Ours.
-        (0, "timeout", Kind.TRANSPORT, BACK_OFF),
-        (0, "connect", Kind.TRANSPORT, BACK_OFF),
-        (200, "malformed", Kind.MALFORMED, BACK_OFF),
+        (0, "timeout", ErrorKind.TRANSPORT, BACK_OFF),
+        (0, "connect", ErrorKind.TRANSPORT, BACK_OFF),
+        (200, "malformed", ErrorKind.MALFORMED, BACK_OFF),
     ],
 )
-def test_table(status: int, code: str, kind: Kind, repeat: Repeat) -> None:
+def test_table(status: int, code: str, kind: ErrorKind, repeat: RetryPolicy) -> None:
     for spelling in (code, code.upper(), code.lower()):
         meaning = classify(status, spelling)
         assert (meaning.kind, meaning.repeat) == (kind, repeat)
@@ -110,8 +110,8 @@ def test_table(status: int, code: str, kind: Kind, repeat: Repeat) -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 503])
 def test_code_comes_before_status(status: int) -> None:
-    assert classify(status, "Throttling.User").kind is Kind.THROTTLED
-    assert classify(status, "Meter.AuthError").kind is Kind.AUTH
+    assert classify(status, "Throttling.User").kind is ErrorKind.THROTTLED
+    assert classify(status, "Meter.AuthError").kind is ErrorKind.AUTH
 
 
 @pytest.mark.parametrize(
@@ -166,20 +166,20 @@ def test_advice_names_the_cause(code: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("code", "parameter", "kind", "repeat"),
     [
-        ("MissingParameter", "SecurityToken", Kind.AUTH, NEVER),
-        ("MissingParameter", "AccessKeyId", Kind.AUTH, NEVER),
-        ("MissingParameter", "Signature", Kind.AUTH, NEVER),
-        ("MissingParameter", "TimeStamp", Kind.CLOCK, NEVER),
-        ("InvalidParameter", "SecurityToken.Expired", Kind.AUTH, RENEWED),
-        ("InvalidParameter.Format", "Timestamp", Kind.CLOCK, NEVER),
-        ("MissingParameter", "PageNo", Kind.PARAMETER, NEVER),
-        ("InvalidParameter", "SignatureVersion", Kind.PARAMETER, NEVER),
-        ("Meter.ParamError", "SecurityToken", Kind.PARAMETER, NEVER),
-        ("Throttling", "Timestamp", Kind.THROTTLED, BACK_OFF),
+        ("MissingParameter", "SecurityToken", ErrorKind.AUTH, NEVER),
+        ("MissingParameter", "AccessKeyId", ErrorKind.AUTH, NEVER),
+        ("MissingParameter", "Signature", ErrorKind.AUTH, NEVER),
+        ("MissingParameter", "TimeStamp", ErrorKind.CLOCK, NEVER),
+        ("InvalidParameter", "SecurityToken.Expired", ErrorKind.AUTH, RENEWED),
+        ("InvalidParameter.Format", "Timestamp", ErrorKind.CLOCK, NEVER),
+        ("MissingParameter", "PageNo", ErrorKind.PARAMETER, NEVER),
+        ("InvalidParameter", "SignatureVersion", ErrorKind.PARAMETER, NEVER),
+        ("Meter.ParamError", "SecurityToken", ErrorKind.PARAMETER, NEVER),
+        ("Throttling", "Timestamp", ErrorKind.THROTTLED, BACK_OFF),
     ],
 )
 def test_one_code_for_all_parameters_is_read_with_its_message(
-    code: str, parameter: str, kind: Kind, repeat: Repeat
+    code: str, parameter: str, kind: ErrorKind, repeat: RetryPolicy
 ) -> None:
     message = f'The input parameter "{parameter}" that is mandatory for processing this request is not supplied.'
     meaning = classify(400, code, message)

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.errors import BudgetSpent, Kind, NotAsked
+from exporter.errors import ErrorKind, QuotaExceeded, RequestSkipped
 from exporter.vod.rate_limits import (
+    MIN_REQUESTS_PER_SECOND,
     RECOVERY,
-    SLOWEST,
-    Budget,
-    Limits,
-    Turn,
+    AccountLimits,
+    DailyQuota,
+    Permit,
 )
 from tests.vod.fakes import Clock, FakeMeter
 
@@ -30,7 +30,7 @@ class Account:
     ) -> None:
         self.clock = clock or Clock()
         self.meter = FakeMeter()
-        self.limits = Limits(
+        self.limits = AccountLimits(
             "main",
             requests_per_second=rate,
             concurrency=concurrency,
@@ -41,20 +41,20 @@ class Account:
             sleep=self.clock.sleep,
         )
         self.passed: list[tuple[float, int]] = []
-        self.at_once = 0
+        self.max_in_flight = 0
         self.most_at_once = 0
 
-    async def caller(self, name: int = 0, takes: float = 0.0) -> Turn:
+    async def caller(self, name: int = 0, takes: float = 0.0) -> Permit:
         async with self.limits.turn() as turn:
             self.limits.spend()
             self.passed.append((self.clock.monotonic(), name))
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self.max_in_flight += 1
+            self.most_at_once = max(self.most_at_once, self.max_in_flight)
             try:
                 if takes:
                     await self.clock.sleep(takes)
             finally:
-                self.at_once -= 1
+                self.max_in_flight -= 1
         return turn
 
     @property
@@ -97,9 +97,9 @@ def test_neither_rate_nor_concurrency_is_ever_exceeded(
         await clock.sleep(arrival)
         turn = await account.caller(number, takes[number])
         if number in throttled:
-            account.limits.failed(turn, throttled=True, wait=None)
+            account.limits.on_error(turn, throttled=True, wait=None)
         else:
-            account.limits.succeeded(turn)
+            account.limits.on_success(turn)
 
     async def cancel(task: asyncio.Task[None], at: float) -> None:
         await clock.sleep(at)
@@ -116,7 +116,7 @@ def test_neither_rate_nor_concurrency_is_ever_exceeded(
         assert account.most_at_once == concurrency
 
     asyncio.run(clock.run(everybody()))
-    assert account.at_once == 0
+    assert account.max_in_flight == 0
     assert account.most_at_once <= concurrency
     times = account.times
     for first in range(len(times)):
@@ -165,7 +165,7 @@ async def test_named_wait_holds_everybody() -> None:
     turn = await account.clock.run(account.caller())
     waiting = asyncio.create_task(account.caller())
     await account.clock.settle()  # asleep for its turn when the hold begins
-    account.limits.failed(turn, throttled=False, wait=7.0)
+    account.limits.on_error(turn, throttled=False, wait=7.0)
     await account.clock.run(_all([account.caller()]))
     await waiting
     assert account.times[1:] == pytest.approx([7.0, 7.05], abs=0.06)
@@ -175,8 +175,8 @@ async def test_named_wait_holds_everybody() -> None:
 async def test_shorter_wait_does_not_end_a_longer_one() -> None:
     account = Account(rate=10)
     turn = await account.clock.run(account.caller())
-    account.limits.failed(turn, throttled=False, wait=60.0)
-    account.limits.failed(turn, throttled=False, wait=1.0)
+    account.limits.on_error(turn, throttled=False, wait=60.0)
+    account.limits.on_error(turn, throttled=False, wait=1.0)
     await account.clock.run(account.caller())
     assert account.times[1] == 60.0
 
@@ -186,15 +186,15 @@ async def test_throttling_halves_the_rate_down_to_a_floor() -> None:
     assert account.meter.rates == [1.0]
     for _ in range(6):
         turn = await account.clock.run(account.caller())
-        account.limits.failed(turn, throttled=True, wait=None)
-    assert account.meter.rates == [1.0, 0.5, 0.25, 0.125, SLOWEST]
-    assert account.limits.requests_per_second == SLOWEST
+        account.limits.on_error(turn, throttled=True, wait=None)
+    assert account.meter.rates == [1.0, 0.5, 0.25, 0.125, MIN_REQUESTS_PER_SECOND]
+    assert account.limits.requests_per_second == MIN_REQUESTS_PER_SECOND
 
 
 async def test_floor_is_not_above_the_configured_rate() -> None:
     account = Account(rate=0.05)
     turn = await account.clock.run(account.caller())
-    account.limits.failed(turn, throttled=True, wait=None)
+    account.limits.on_error(turn, throttled=True, wait=None)
     assert account.limits.requests_per_second == 0.05
     assert account.meter.rates == [0.05]
 
@@ -204,7 +204,7 @@ async def test_requests_under_way_together_halve_the_rate_once() -> None:
     turns = [await account.clock.run(account.caller()) for _ in range(4)]
     account.clock.elapsed += 1
     for turn in turns:
-        account.limits.failed(turn, throttled=True, wait=None)
+        account.limits.on_error(turn, throttled=True, wait=None)
     assert account.limits.requests_per_second == 4
 
 
@@ -212,14 +212,14 @@ async def test_success_lets_the_rate_recover_over_time() -> None:
     account = Account(rate=6)
     turn = await account.clock.run(account.caller())
     account.clock.elapsed += 1
-    account.limits.failed(turn, throttled=True, wait=None)
+    account.limits.on_error(turn, throttled=True, wait=None)
     account.clock.elapsed += RECOVERY / 6
-    account.limits.succeeded(turn)  # was sent before the halving: proves nothing
+    account.limits.on_success(turn)  # was sent before the halving: proves nothing
     assert account.limits.requests_per_second == 3
     for number, expected in enumerate((4.0, 5.0, 6.0, 6.0)):
         account.clock.elapsed += RECOVERY / 6 if number else 0
-        sent = Turn(account.clock.monotonic())
-        account.limits.succeeded(sent)
+        sent = Permit(account.clock.monotonic())
+        account.limits.on_success(sent)
         assert account.limits.requests_per_second == pytest.approx(expected)
     assert account.meter.rates == pytest.approx([6, 3, 4, 5, 6])
 
@@ -227,7 +227,7 @@ async def test_success_lets_the_rate_recover_over_time() -> None:
 async def test_halved_rate_is_the_one_in_force() -> None:
     account = Account(rate=4)
     turn = await account.clock.run(account.caller())
-    account.limits.failed(turn, throttled=True, wait=None)
+    account.limits.on_error(turn, throttled=True, wait=None)
     await account.clock.run(_all(account.caller() for _ in range(4)))
     assert [later - earlier for earlier, later in pairwise(account.times)][1:] == pytest.approx([0.5] * 3)
 
@@ -253,16 +253,16 @@ async def test_a_rate_that_stays_is_not_told_again() -> None:
 
 
 @pytest.mark.parametrize(("rate", "in_force", "at_most"), [(100, 4, 100), (2, 2, 2)])
-async def test_what_throttling_has_taught_outlives_another_rate(rate: float, in_force: float, at_most: float) -> None:
+async def test_what_throttling_has_taught_outlives_another_rate(rate: float, web_access: float, at_most: float) -> None:
     account = Account(rate=8)
     turn = await account.clock.run(account.caller())
-    account.limits.failed(turn, throttled=True, wait=None)
+    account.limits.on_error(turn, throttled=True, wait=None)
 
     account.limits.change(requests_per_second=rate, concurrency=4, calls_per_day=0)
 
-    assert account.limits.requests_per_second == in_force
+    assert account.limits.requests_per_second == web_access
     account.clock.elapsed += RECOVERY
-    account.limits.succeeded(Turn(account.clock.monotonic()))
+    account.limits.on_success(Permit(account.clock.monotonic()))
     assert account.limits.requests_per_second == at_most
 
 
@@ -278,7 +278,7 @@ async def test_another_budget_counts_what_was_spent() -> None:
     await account.clock.run(account.caller())
     account.limits.change(requests_per_second=1000, concurrency=4, calls_per_day=2)
     await account.clock.run(account.caller())
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(QuotaExceeded):
         await account.clock.run(account.caller())
     account.limits.change(requests_per_second=1000, concurrency=4, calls_per_day=0)
     await account.clock.run(account.caller())
@@ -290,10 +290,10 @@ async def test_budget_is_spent_and_comes_back_at_midnight_utc8() -> None:
     await account.clock.run(account.caller())
     await account.clock.run(account.caller())
     assert account.meter.calls == [2, 1, 0]
-    with pytest.raises(BudgetSpent, match=r"all 2 calls_per_day .* 2023-11-16 00:00 UTC\+8") as caught:
+    with pytest.raises(QuotaExceeded, match=r"all 2 calls_per_day .* 2023-11-16 00:00 UTC\+8") as caught:
         await account.clock.run(account.caller())
-    assert isinstance(caught.value, NotAsked)
-    assert (caught.value.code, caught.value.kind) == ("calls_per_day", Kind.OTHER)
+    assert isinstance(caught.value, RequestSkipped)
+    assert (caught.value.code, caught.value.kind) == ("calls_per_day", ErrorKind.OTHER)
     assert "limits.calls_per_day" in caught.value.advice
     midnight = play_dates.next_midnight(account.clock.now()) - account.clock.start
     account.clock.elapsed = midnight - 0.001
@@ -311,7 +311,7 @@ async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
     async def caller() -> None:
         try:
             await account.caller(takes=2)
-        except BudgetSpent:
+        except QuotaExceeded:
             ends["refused"] += 1
         else:
             ends["sent"] += 1
@@ -324,8 +324,8 @@ async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
 async def test_spent_budget_is_said_at_once_and_not_after_waiting_for_a_turn() -> None:
     account = Account(rate=1, concurrency=1, calls_per_day=1)
     turn = await account.clock.run(account.caller())
-    account.limits.failed(turn, throttled=False, wait=60)
-    with pytest.raises(BudgetSpent):
+    account.limits.on_error(turn, throttled=False, wait=60)
+    with pytest.raises(QuotaExceeded):
         await account.clock.run(account.caller())
     assert account.clock.elapsed == 0
 
@@ -361,7 +361,7 @@ class Ledger:
 
 async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> None:
     clock, meter, ledger = Clock(), FakeMeter(), Ledger(main=3)
-    limits = Limits(
+    limits = AccountLimits(
         "main",
         requests_per_second=1000,
         concurrency=1,
@@ -375,7 +375,7 @@ async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> No
     assert limits.calls_remaining == 2
     limits.spend()
     limits.spend()
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(QuotaExceeded):
         limits.spend()
     assert ledger.kept == {("main", date(2023, 11, 15)): 5}
 
@@ -386,7 +386,7 @@ async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> No
 
 async def test_budget_made_smaller_than_what_is_spent_leaves_nothing() -> None:
     clock = Clock()
-    budget = Budget("main", 2, now=clock.now, ledger=Ledger(main=9))
+    budget = DailyQuota("main", 2, now=clock.now, ledger=Ledger(main=9))
     assert budget.remaining == 0
 
 
@@ -400,5 +400,5 @@ async def test_a_clock_that_is_set_to_another_day_and_back_gives_no_budget_twice
         account.limits.spend()
         account.clock.start = right
         assert account.limits.calls_remaining == 0
-        with pytest.raises(BudgetSpent):
+        with pytest.raises(QuotaExceeded):
             account.limits.spend()

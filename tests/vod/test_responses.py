@@ -7,27 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import Kind, NotReady, UpstreamError
+from exporter.errors import ErrorKind, NotReady, UpstreamError
 from exporter.vod.page_decoder import decode
-from exporter.vod.responses import LARGEST_ERROR, Reply, answer, clean_message
+from exporter.vod.responses import LARGEST_ERROR, RawResponse, answer, clean_message
 
 NOW = 1_700_000_000.0
 SECRET = "s3cr3t+/=key"
 
 
 def cannot(body: bytes) -> NoReturn:
-    raise UpstreamError(f"cannot read {len(body)} bytes", code="malformed", kind=Kind.MALFORMED, request_id="")
+    raise UpstreamError(f"cannot read {len(body)} bytes", code="malformed", kind=ErrorKind.MALFORMED, request_id="")
 
 
 def failure(status: int, body: object, headers: dict[str, str] | None = None) -> UpstreamError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(UpstreamError) as caught:
-        answer(Reply(status, headers or {}, content), cannot, now=NOW, hide=[SECRET])
+        answer(RawResponse(status, headers or {}, content), cannot, now=NOW, hide=[SECRET])
     return caught.value
 
 
 def test_answer_is_decoded() -> None:
-    assert answer(Reply(200, {}, b"12"), int, now=NOW) == 12
+    assert answer(RawResponse(200, {}, b"12"), int, now=NOW) == 12
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_answer_is_decoded() -> None:
 )
 def test_error_body(body: dict[str, Any]) -> None:
     error = failure(400, body, {"x-acs-retry-after": "1500", "x-acs-request-id": "other"})
-    assert (error.code, error.kind, error.message) == ("Throttling.User", Kind.THROTTLED, "Slow down.")
+    assert (error.code, error.kind, error.message) == ("Throttling.User", ErrorKind.THROTTLED, "Slow down.")
     assert (error.request_id, error.http_status, error.wait) == ("R", 400, 1.5)
     assert error.advice
 
@@ -51,7 +51,7 @@ def test_error_body(body: dict[str, Any]) -> None:
 )
 def test_error_without_readable_code(body: bytes) -> None:
     error = failure(502, body, {"x-acs-request-id": "from-header"})
-    assert (error.code, error.kind, error.request_id) == ("http_502", Kind.SERVER, "from-header")
+    assert (error.code, error.kind, error.request_id) == ("http_502", ErrorKind.SERVER, "from-header")
     assert error.message == "HTTP 502 without an error code"
 
 
@@ -67,7 +67,7 @@ def test_code_that_is_a_number() -> None:
 def test_not_ready_is_an_error_of_its_own_and_names_no_wait() -> None:
     error = failure(502, {"Code": "meter.readytserror", "Message": "m"}, {"retry-after": "5"})
     assert isinstance(error, NotReady)
-    assert (error.code, error.kind, error.wait) == ("Meter.ReadyTsError", Kind.NOT_READY, None)
+    assert (error.code, error.kind, error.wait) == ("Meter.ReadyTsError", ErrorKind.NOT_READY, None)
 
 
 @pytest.mark.parametrize(
@@ -80,61 +80,63 @@ def test_not_ready_is_an_error_of_its_own_and_names_no_wait() -> None:
 )
 def test_clock_error_says_by_how_much(date: str, said: str) -> None:
     error = failure(400, {"Code": "InvalidTimeStamp.Expired", "Message": "Expired."}, {"date": date})
-    assert error.kind is Kind.CLOCK
+    assert error.kind is ErrorKind.CLOCK
     assert error.message.startswith("Expired. (")
     assert said in error.message
 
 
 def test_success_that_holds_an_error_is_that_error() -> None:
     error = failure(200, {"Code": "Meter.AuthError", "Message": "m", "RequestId": "R"})
-    assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", Kind.AUTH, "R")
+    assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "R")
     unknown = failure(200, {"code": "Strange", "message": "m"})
-    assert (unknown.code, unknown.kind) == ("Strange", Kind.MALFORMED)
+    assert (unknown.code, unknown.kind) == ("Strange", ErrorKind.MALFORMED)
 
 
 @pytest.mark.parametrize("status", [200, 201, 299])
 @pytest.mark.parametrize(
     ("fields", "code", "kind"),
     [
-        ({"Code": "InternalError", "Success": False}, "InternalError", Kind.SERVER),
-        ({"code": "internalerror"}, "internalerror", Kind.SERVER),
-        ({"Code": "Throttling.User"}, "Throttling.User", Kind.THROTTLED),
-        ({"Code": "METER.AUTHERROR"}, "Meter.AuthError", Kind.AUTH),
-        ({"Code": "Meter.ReadyTsError"}, "Meter.ReadyTsError", Kind.NOT_READY),
-        ({"Error": {"Code": "Forbidden.RAM", "Message": "no"}}, "Forbidden.RAM", Kind.AUTH),
-        ({"errorCode": "InternalError"}, "InternalError", Kind.SERVER),
-        ({"Code": 500}, "500", Kind.MALFORMED),
-        ({"Code": 500.0}, "500", Kind.MALFORMED),
-        ({"Success": False, "Message": "no"}, "malformed", Kind.MALFORMED),
-        ({"Success": False, "Code": "OK"}, "malformed", Kind.MALFORMED),
-        ({"Message": "no"}, "malformed", Kind.MALFORMED),
+        ({"Code": "InternalError", "Success": False}, "InternalError", ErrorKind.SERVER),
+        ({"code": "internalerror"}, "internalerror", ErrorKind.SERVER),
+        ({"Code": "Throttling.User"}, "Throttling.User", ErrorKind.THROTTLED),
+        ({"Code": "METER.AUTHERROR"}, "Meter.AuthError", ErrorKind.AUTH),
+        ({"Code": "Meter.ReadyTsError"}, "Meter.ReadyTsError", ErrorKind.NOT_READY),
+        ({"Error": {"Code": "Forbidden.RAM", "Message": "no"}}, "Forbidden.RAM", ErrorKind.AUTH),
+        ({"errorCode": "InternalError"}, "InternalError", ErrorKind.SERVER),
+        ({"Code": 500}, "500", ErrorKind.MALFORMED),
+        ({"Code": 500.0}, "500", ErrorKind.MALFORMED),
+        ({"Success": False, "Message": "no"}, "malformed", ErrorKind.MALFORMED),
+        ({"Success": False, "Code": "OK"}, "malformed", ErrorKind.MALFORMED),
+        ({"Message": "no"}, "malformed", ErrorKind.MALFORMED),
     ],
 )
 def test_a_page_without_rows_that_holds_an_error_is_that_error(
-    status: int, fields: dict[str, Any], code: str, kind: Kind
+    status: int, fields: dict[str, Any], code: str, kind: ErrorKind
 ) -> None:
     body = {"RequestId": "R-1", "Message": "x", "TotalCount": 0, "QoeInfoList": [], **fields}
     with pytest.raises(UpstreamError) as caught:
-        answer(Reply(status, {}, json.dumps(body).encode()), decode, now=NOW)
+        answer(RawResponse(status, {}, json.dumps(body).encode()), decode, now=NOW)
     assert (caught.value.code, caught.value.kind, caught.value.request_id) == (code, kind, "R-1")
-    assert isinstance(caught.value, NotReady) is (kind is Kind.NOT_READY)
+    assert isinstance(caught.value, NotReady) is (kind is ErrorKind.NOT_READY)
 
 
 def test_a_code_of_success_beside_rows_that_cannot_be_read_is_no_error_of_the_service() -> None:
     error = failure(200, {"Code": "200", "Message": "OK", "QoeInfoList": 7})
-    assert (error.code, error.kind) == ("malformed", Kind.MALFORMED)
+    assert (error.code, error.kind) == ("malformed", ErrorKind.MALFORMED)
 
 
 def test_success_with_code_and_data_is_an_answer() -> None:
-    assert answer(Reply(200, {}, b'{"Code":"Meter.AuthError"}'), len, now=NOW) == 26
+    assert answer(RawResponse(200, {}, b'{"Code":"Meter.AuthError"}'), len, now=NOW) == 26
 
 
-@pytest.mark.parametrize("reply", [Reply(200, {}, b"{}"), Reply(204, {}, b""), Reply(200, {}, b"", "too long")])
-def test_unreadable_answer_is_malformed(reply: Reply) -> None:
+@pytest.mark.parametrize(
+    "reply", [RawResponse(200, {}, b"{}"), RawResponse(204, {}, b""), RawResponse(200, {}, b"", "too long")]
+)
+def test_unreadable_answer_is_malformed(reply: RawResponse) -> None:
     with pytest.raises(UpstreamError) as caught:
-        answer(Reply(reply.status, {"x-acs-request-id": "H"}, reply.body, reply.unreadable), cannot, now=NOW)
+        answer(RawResponse(reply.status, {"x-acs-request-id": "H"}, reply.body, reply.unreadable), cannot, now=NOW)
     error = caught.value
-    assert (error.code, error.kind, error.request_id) == ("malformed", Kind.MALFORMED, "H")
+    assert (error.code, error.kind, error.request_id) == ("malformed", ErrorKind.MALFORMED, "H")
     assert error.http_status == reply.status
     assert error.advice
 
@@ -148,14 +150,14 @@ def test_an_answer_is_2xx_and_nothing_else(status: int, code: str) -> None:
 
 def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> None:
     def odd(_: bytes) -> NoReturn:
-        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=Kind.MALFORMED, request_id="told")
+        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=ErrorKind.MALFORMED, request_id="told")
 
     with pytest.raises(UpstreamError) as caught:
-        answer(Reply(200, {"x-acs-request-id": "header"}, b"{}"), odd, now=NOW, hide=[SECRET])
+        answer(RawResponse(200, {"x-acs-request-id": "header"}, b"{}"), odd, now=NOW, hide=[SECRET])
     assert (caught.value.message, caught.value.request_id) == ("*** is no number", "told")
 
     with pytest.raises(UpstreamError) as caught:
-        answer(Reply(200, {"x-acs-request-id": "header"}, b"", "the answer is too long"), odd, now=NOW)
+        answer(RawResponse(200, {"x-acs-request-id": "header"}, b"", "the answer is too long"), odd, now=NOW)
     assert (caught.value.message, caught.value.request_id) == ("the answer is too long", "header")
 
 

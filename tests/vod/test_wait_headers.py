@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.vod.wait_headers import LONGEST_WAIT, clock_offset, named_wait
+from exporter.vod.wait_headers import LONGEST_WAIT, clock_offset, requested_wait
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 LATER = "Tue, 14 Nov 2023 22:14:00 GMT"  # 40 s later
@@ -57,12 +57,12 @@ LIMIT = "Limit:1,Remain:{remain},TimeLeft:{left},Reset:1234"
     ],
 )
 def test_named_wait(headers: dict[str, str], wait: float | None) -> None:
-    assert named_wait(headers, NOW) == wait
+    assert requested_wait(headers, NOW) == wait
 
 
 @given(st.dictionaries(st.sampled_from(["retry-after", "date", "x-acs-retry-after", "x-ratelimit-user"]), st.text()))
 def test_hostile_headers_name_no_wait_or_a_bearable_one(headers: dict[str, str]) -> None:
-    wait = named_wait(headers, NOW)
+    wait = requested_wait(headers, NOW)
     assert wait is None or 0 < wait <= LONGEST_WAIT
 
 

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from exporter.web.access.live_config import InForce
+from exporter.web.access.live_config import LiveWebConfig
 from exporter.web.server import bound, serving
 from tests.web import pki
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from exporter.web.connection_limits import Limits
+    from exporter.web.connection_limits import ConnectionLimits
 
 TESTDATA = Path(__file__).parent / "testdata"
 HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
@@ -50,14 +50,14 @@ def prepared(folder: Path, text: str) -> Path:
 async def front_door(
     path: Path | None,
     app: Starlette = APP,
-    limits: Limits | None = None,
+    limits: ConnectionLimits | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     prefix: str = "",
-) -> AsyncGenerator[tuple[int, InForce | None]]:
+) -> AsyncGenerator[tuple[int, LiveWebConfig | None]]:
     """The port it listens on, and the rules in force."""
-    in_force = InForce(path) if path else None
+    web_access = LiveWebConfig(path) if path else None
     with bound(["127.0.0.1:0"]) as sockets:
-        async with serving(app, sockets, in_force=in_force, limits=limits, monotonic=monotonic, prefix=prefix):
-            yield sockets[0].getsockname()[1], in_force
-    if in_force:
-        in_force.close()
+        async with serving(app, sockets, web_access=web_access, limits=limits, monotonic=monotonic, prefix=prefix):
+            yield sockets[0].getsockname()[1], web_access
+    if web_access:
+        web_access.close()

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.web.connection_limits import Limits
+from exporter.web.connection_limits import ConnectionLimits
 from tests.web.clients import PATIENCE, Client, Refused, parsed
 from tests.web.harness import front_door, prepared
 
@@ -75,7 +75,7 @@ APP = Starlette(
     ],
 )
 # Where all who are connected are to be ended by it; who is to be answered is on a `Clock`.
-QUICK = Limits(request_seconds=0.2)
+QUICK = ConnectionLimits(request_seconds=0.2)
 
 
 class Clock:
@@ -135,8 +135,11 @@ async def test_an_answer_of_many_pieces_arrives_whole(tmp_path: Path, *, tls: bo
 
 
 @pytest.mark.parametrize("roomy", [0, 16], ids=["small pieces", "large pieces"])
-async def test_an_answer_arrives_whole_however_slowly_it_is_read(roomy: int) -> None:
-    async with front_door(None, APP, Limits(roomy=roomy)) as (port, _), connected(port) as (reader, writer):
+async def test_an_answer_arrives_whole_however_slowly_it_is_read(few_connections: int) -> None:
+    async with (
+        front_door(None, APP, ConnectionLimits(few_connections=few_connections)) as (port, _),
+        connected(port) as (reader, writer),
+    ):
         for _ in range(2):  # and the connection is good for the next
             writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
@@ -226,7 +229,7 @@ async def test_clients_that_hang_up_write_no_log(
 ) -> None:
     path_of_tls = prepared(tmp_path, TLS)
     context = Client(tls=tls).context(tmp_path)
-    async with front_door(path_of_tls if tls else None, APP, Limits(roomy=0)) as (port, _):
+    async with front_door(path_of_tls if tls else None, APP, ConnectionLimits(few_connections=0)) as (port, _):
         for _ in range(20):
             async with connected(port, context) as (reader, writer):
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
@@ -266,7 +269,7 @@ async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *,
     prepared(tmp_path, TLS)
     client, clock = Client(tls=tls, path="/large"), Clock()
     async with (
-        front_door(path, APP, Limits(roomy=0), clock) as (port, _),
+        front_door(path, APP, ConnectionLimits(few_connections=0), clock) as (port, _),
         connected(port, client.context(tmp_path)) as (reader, writer),
     ):
         writer.write(client.request())
@@ -281,7 +284,7 @@ async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *,
 
 
 async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Path) -> None:
-    limits = Limits(held_bytes=len(BODY) * 2, roomy=0)
+    limits = ConnectionLimits(max_buffered_bytes=len(BODY) * 2, few_connections=0)
     client = Client(tls=False, path="/large")
     async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
         stuck = [await stack.enter_async_context(connected(port)) for _ in range(6)]
@@ -296,7 +299,7 @@ async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Pa
 
 async def test_of_what_everybody_gets_no_more_is_held_for_each_than_a_piece() -> None:
     client = Client(tls=False, path="/shared")
-    limits = Limits(held_bytes=len(BODY) + 6 * 3 * 131_072, roomy=0)
+    limits = ConnectionLimits(max_buffered_bytes=len(BODY) + 6 * 3 * 131_072, few_connections=0)
     async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(connected(port)) for _ in range(6)]
         begun = []
@@ -308,19 +311,22 @@ async def test_of_what_everybody_gets_no_more_is_held_for_each_than_a_piece() ->
 
 
 async def test_a_crowd_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
-    async with front_door(None, APP, Limits(connections=8)) as (port, _), contextlib.AsyncExitStack() as stack:
-        crowd = [await stack.enter_async_context(connected(port)) for _ in range(40)]
+    async with (
+        front_door(None, APP, ConnectionLimits(connections=8)) as (port, _),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        tracker = [await stack.enter_async_context(connected(port)) for _ in range(40)]
         assert (await Client(tls=False, path="/large").ask(port, tmp_path)).body == BODY
-        assert [await rest(reader) for reader, _ in crowd[:32]] == [b""] * 32
+        assert [await rest(reader) for reader, _ in tracker[:32]] == [b""] * 32
 
 
 async def test_a_crowd_of_strangers_does_not_cut_off_a_reader() -> None:
-    async with front_door(None, APP, Limits(connections=8)) as (port, _), connected(port) as (reader, writer):
+    async with front_door(None, APP, ConnectionLimits(connections=8)) as (port, _), connected(port) as (reader, writer):
         writer.write(Client(tls=False, path="/large").request())
         begun = await reader.readuntil(b"\r\n\r\n")
         async with contextlib.AsyncExitStack() as stack:
-            crowd = [await stack.enter_async_context(connected(port)) for _ in range(40)]
-            assert await rest(crowd[0][0]) == b""
+            tracker = [await stack.enter_async_context(connected(port)) for _ in range(40)]
+            assert await rest(tracker[0][0]) == b""
             assert parsed(begun + await rest(reader)).body == BODY
 
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from exporter.web.connection_limits import Crowd, Limits
-from exporter.web.listener import Listening, exhaustion_counted
+from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.listener import Listener, count_exhaustion
 from tests.web.test_connection_limits import FakeClient
 
 
@@ -42,8 +42,8 @@ class FakeSocket:
         self.is_closed = True
 
 
-def listening(crowd: Crowd, *outcomes: int | Accepted) -> Listening:
-    return Listening(cast("Any", FakeSocket(deque(outcomes))), crowd)
+def listening(tracker: ConnectionTracker, *outcomes: int | Accepted) -> Listener:
+    return Listener(cast("Any", FakeSocket(deque(outcomes))), tracker)
 
 
 EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
@@ -51,9 +51,9 @@ EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 
 @pytest.mark.parametrize("number", EXHAUSTED)
 def test_some_descriptors_are_kept_for_who_comes(number: int) -> None:
-    crowd, idle, scraper = Crowd(Limits()), FakeClient(idle_since=1), Accepted()
-    crowd.came(idle)
-    door = listening(crowd, number, number, scraper)
+    tracker, idle, scraper = ConnectionTracker(ConnectionLimits()), FakeClient(idle_since=1), Accepted()
+    tracker.add(idle)
+    door = listening(tracker, number, number, scraper)
     assert door.accept()[0] is cast("Any", scraper)
     assert idle.happened == []
     door.close()
@@ -61,9 +61,9 @@ def test_some_descriptors_are_kept_for_who_comes(number: int) -> None:
 
 @pytest.mark.parametrize("number", EXHAUSTED)
 def test_who_only_waits_goes_for_who_comes_and_it_is_taken_in_the_next_turn(number: int) -> None:
-    crowd, idle, scraper = Crowd(Limits()), FakeClient(idle_since=1), Accepted()
-    crowd.came(idle)
-    door = listening(crowd, number, number, number, scraper)
+    tracker, idle, scraper = ConnectionTracker(ConnectionLimits()), FakeClient(idle_since=1), Accepted()
+    tracker.add(idle)
+    door = listening(tracker, number, number, number, scraper)
 
     with pytest.raises(BlockingIOError):
         door.accept()
@@ -74,7 +74,7 @@ def test_who_only_waits_goes_for_who_comes_and_it_is_taken_in_the_next_turn(numb
 
 def test_where_nothing_helps_asyncio_is_to_wait_and_to_say_nothing() -> None:
     scraper = Accepted()
-    door = listening(Crowd(Limits()), *[errno.ENFILE] * 15, scraper)
+    door = listening(ConnectionTracker(ConnectionLimits()), *[errno.ENFILE] * 15, scraper)
     for _ in range(2):
         with pytest.raises(BlockingIOError):  # perhaps who was let in just now can be sent away in the next turn
             door.accept()
@@ -89,7 +89,7 @@ def test_where_nothing_helps_asyncio_is_to_wait_and_to_say_nothing() -> None:
 async def test_what_asyncio_would_say_each_second_is_not_said_and_all_else_is() -> None:
     loop, said = asyncio.get_running_loop(), []
     loop.set_exception_handler(lambda _, context: said.append(context["message"]))
-    with exhaustion_counted(loop):
+    with count_exhaustion(loop):
         loop.call_exception_handler({"message": "socket.accept() out of system resource"})
         loop.call_exception_handler({"message": "else"})
     loop.set_exception_handler(None)
@@ -98,7 +98,7 @@ async def test_what_asyncio_would_say_each_second_is_not_said_and_all_else_is() 
 
 def test_what_else_goes_wrong_is_not_its_business_and_all_is_closed_at_the_end() -> None:
     before = len(list(Path("/dev/fd").iterdir()))
-    door = listening(Crowd(Limits()), errno.EAGAIN)
+    door = listening(ConnectionTracker(ConnectionLimits()), errno.EAGAIN)
     with pytest.raises(BlockingIOError):
         door.accept()
     door.close()

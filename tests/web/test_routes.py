@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Scope
 
-    from exporter.status.model import Observed
+    from exporter.status.model import StatusInput
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class FakeExporter:
         self.asked.append((accept, accept_encoding))
         return self.answer
 
-    def awaited(self) -> tuple[str, ...]:
+    def pending_queries(self) -> tuple[str, ...]:
         return self.waiting
 
-    async def status(self) -> Observed:
+    async def status(self) -> StatusInput:
         return observed()
 
 

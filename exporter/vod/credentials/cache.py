@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TIME_LIMIT: Final = 30.0
 """Seconds that a fetch may take."""
-PAUSE: Final = 30.0
+RETRY_SECONDS: Final = 30.0
 """Seconds after a failed fetch before the next one."""
 MARGIN: Final = 900.0
 """Seconds before they expire that keys are fetched again; a third of their time where that is less."""
@@ -35,7 +35,7 @@ JUST_NOW: Final = 10.0
 _log = structlog.get_logger()
 
 
-class Fetched(Protocol):
+class FetchedCredentials(Protocol):
     """Keys from one place."""
 
     @property
@@ -52,7 +52,7 @@ class Fetched(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedCredentials:
     """Keys and their times, all on the monotonic clock: setting the other one must not make them good or bad."""
 
     credentials: Credentials
@@ -70,7 +70,7 @@ class _Failure:
     until: float
 
 
-class Refreshed:
+class CredentialCache:
     """The credentials of one account, from a function that blocks.
 
     One caller fetches at a time, in a thread that ends with the fetch. When fetching fails, keys that are still good
@@ -80,7 +80,7 @@ class Refreshed:
     def __init__(
         self,
         account: str,
-        fetch: Callable[[Credentials | None], Fetched],
+        fetch: Callable[[Credentials | None], FetchedCredentials],
         *,
         start: CredentialSource | None = None,
         files: Iterable[Path] = (),
@@ -100,24 +100,24 @@ class Refreshed:
         self._now = now
         self._monotonic = monotonic
         self._lock = asyncio.Lock()
-        self._kept: _Kept | None = None
+        self._cached: _CachedCredentials | None = None
         self._failure: _Failure | None = None
         self._place = ""
 
     async def get(self) -> Credentials:
         """Good keys. Raises CredentialsError."""
         # While one caller fetches, nobody waits who need not.
-        if (kept := self._good(due=not self._lock.locked())) is not None:
+        if (kept := self._is_usable(due=not self._lock.locked())) is not None:
             return kept
         async with self._lock:
-            return self._good(due=True) or await self._renewed(again=False)
+            return self._is_usable(due=True) or await self._renewed(again=False)
 
     async def renew(self) -> Credentials:
         """Other keys than those the service has just refused. Raises CredentialsError."""
         async with self._lock:
-            if self._kept is not None and self._monotonic() - self._kept.since < JUST_NOW:
-                return self._kept.credentials
-            self._kept = None
+            if self._cached is not None and self._monotonic() - self._cached.since < JUST_NOW:
+                return self._cached.credentials
+            self._cached = None
             return await self._renewed(again=True)
 
     async def changed(self) -> bool:
@@ -126,13 +126,13 @@ class Refreshed:
         changed |= any([await asyncio.to_thread(file.changed) for file in self._files])
         if changed:
             self._failure = None
-            if self._kept is not None:
-                self._kept = replace(self._kept, renewal=-math.inf)
+            if self._cached is not None:
+                self._cached = replace(self._cached, renewal=-math.inf)
         return changed
 
-    def _good(self, *, due: bool) -> Credentials | None:
+    def _is_usable(self, *, due: bool) -> Credentials | None:
         """The keys kept, unless they ended or, where that matters, are `due` to be fetched again."""
-        kept = self._kept
+        kept = self._cached
         if kept is None or self._monotonic() >= (kept.renewal if due else kept.end):
             return None
         return kept.credentials
@@ -141,37 +141,37 @@ class Refreshed:
         failure = self._failure
         if failure is None or self._monotonic() >= failure.until:
             try:
-                return self._keep(await self._fetched(again=again))
+                return self._cache(await self._fetched(again=again))
             except CredentialsError as error:
-                failure = _Failure(error.message, error.advice, self._monotonic() + PAUSE)
+                failure = _Failure(error.message, error.advice, self._monotonic() + RETRY_SECONDS)
             self._failure = failure
             self._tell(failure)
-        if (kept := self._good(due=False)) is not None:
+        if (kept := self._is_usable(due=False)) is not None:
             return kept
         raise no_credentials(failure.message, failure.advice)
 
-    async def _fetched(self, *, again: bool) -> Fetched:
+    async def _fetched(self, *, again: bool) -> FetchedCredentials:
         start = None
         if self._start is not None:
             start = await (self._start.renew() if again else self._start.get())
         try:
             async with asyncio.timeout(self._time_limit):
                 return await run_in_daemon_thread(
-                    lambda: self._look_and_fetch(start), f"credentials of {self._account}"
+                    lambda: self._check_and_fetch(start), f"credentials of {self._account}"
                 )
         except TimeoutError:
             raise no_credentials(
                 f"no credentials within {self._time_limit:g} s", "Check the network; it is tried again."
             ) from None
 
-    def _look_and_fetch(self, start: Credentials | None) -> Fetched:
+    def _check_and_fetch(self, start: Credentials | None) -> FetchedCredentials:
         """Looked at before they are read: a change in between is then noticed next time."""
         for file in self._files:
             with suppress(OSError, ValueError):
                 file.look()
         return self._fetch(start)
 
-    def _keep(self, fetched: Fetched) -> Credentials:
+    def _cache(self, fetched: FetchedCredentials) -> Credentials:
         now = self._monotonic()
         if fetched.expires is None:
             renewal, end = now + UNKNOWN, math.inf
@@ -182,12 +182,16 @@ class Refreshed:
             renewal, end = now + remaining - min(MARGIN, remaining / 3), now + remaining
         if self._failure is not None or fetched.place != self._place:
             _log.info("credentials found", account=self._account, place=fetched.place)
-        self._kept, self._failure, self._place = _Kept(fetched.credentials, now, renewal, end), None, fetched.place
+        self._cached, self._failure, self._place = (
+            _CachedCredentials(fetched.credentials, now, renewal, end),
+            None,
+            fetched.place,
+        )
         return fetched.credentials
 
     def _tell(self, failure: _Failure) -> None:
         """A warning only where nobody else says it: without good keys, every poll does."""
-        kept = self._kept
+        kept = self._cached
         if kept is not None and (left := kept.end - self._monotonic()) > 0:
             _log.warning(
                 "credentials not refreshed",

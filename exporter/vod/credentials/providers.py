@@ -84,16 +84,16 @@ class IniProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Uri:
+class UriProvider:
     """A URL that answers with keys."""
 
     uri: str = field(repr=False)
 
 
-Origin = EcsRole | AssumedRole | OidcRole | CliProfile | IniProfile | Uri
+CredentialProvider = EcsRole | AssumedRole | OidcRole | CliProfile | IniProfile | UriProvider
 
 
-class Asked(Protocol):
+class CredentialOptions(Protocol):
     """What the operator says of an account's keys; None where nothing was said."""
 
     @property
@@ -141,7 +141,7 @@ class Asked(Protocol):
         """The file of the CLI."""
 
 
-def origins(asked: Asked, variables: Mapping[str, str]) -> tuple[Origin, ...]:
+def provider_chain(asked: CredentialOptions, variables: Mapping[str, str]) -> tuple[CredentialProvider, ...]:
     """Where to look, the first that has keys wins; empty where the default chain has nowhere to look.
 
     Raises StartError for what is asked for and cannot be.
@@ -166,13 +166,13 @@ def origins(asked: Asked, variables: Mapping[str, str]) -> tuple[Origin, ...]:
             return tuple(_chain(asked, variables))
 
 
-def _chain(asked: Asked, variables: Mapping[str, str]) -> list[Origin]:
+def _chain(asked: CredentialOptions, variables: Mapping[str, str]) -> list[CredentialProvider]:
     """The places of Alibaba Cloud's default chain that there are, in its order.
 
     But for one: the metadata service is only asked where a variable names the role. Elsewhere its address leads
     nowhere, and waiting for it hides what is really missing; on a stranger's network anybody may answer there.
     """
-    found: list[Origin] = []
+    found: list[CredentialProvider] = []
     if all(variables.get(name) for name in (_ROLE_ARN, _OIDC_PROVIDER_ARN, _OIDC_TOKEN_FILE)):
         found.append(_oidc_role(asked, variables))
     cli = _at_home(variables, ".aliyun/config.json")
@@ -185,11 +185,11 @@ def _chain(asked: Asked, variables: Mapping[str, str]) -> list[Origin]:
     if variables.get(_ECS_METADATA) and not _is_true(variables, _ECS_METADATA_DISABLED):
         found.append(_ecs_role(asked, variables))
     if uri := variables.get(_CREDENTIALS_URI):
-        found.append(Uri(uri))
+        found.append(UriProvider(uri))
     return found
 
 
-def _ecs_role(asked: Asked, variables: Mapping[str, str]) -> EcsRole:
+def _ecs_role(asked: CredentialOptions, variables: Mapping[str, str]) -> EcsRole:
     # The library would ask the proxy, and with it for the role of the proxy's machine; it knows no NO_PROXY.
     # The service as its own proxy is the way past: it is sent the whole URL, which every HTTP/1.1 server takes.
     proxied = variables.get("HTTP_PROXY") or variables.get("http_proxy")
@@ -200,7 +200,7 @@ def _ecs_role(asked: Asked, variables: Mapping[str, str]) -> EcsRole:
     )
 
 
-def _oidc_role(asked: Asked, variables: Mapping[str, str]) -> OidcRole:
+def _oidc_role(asked: CredentialOptions, variables: Mapping[str, str]) -> OidcRole:
     role_arn = asked.role_arn or variables.get(_ROLE_ARN, "")
     provider_arn = asked.oidc_provider_arn or variables.get(_OIDC_PROVIDER_ARN, "")
     token_file = asked.oidc_token_file or variables.get(_OIDC_TOKEN_FILE, "")
@@ -222,7 +222,7 @@ def _oidc_role(asked: Asked, variables: Mapping[str, str]) -> OidcRole:
     )
 
 
-def _assumed_role(asked: Asked, variables: Mapping[str, str]) -> AssumedRole:
+def _assumed_role(asked: CredentialOptions, variables: Mapping[str, str]) -> AssumedRole:
     role_arn = asked.role_arn or variables.get(_ROLE_ARN, "")
     _need("ram_role_arn", {("role_arn", _ROLE_ARN): role_arn})
     return AssumedRole(
@@ -234,15 +234,15 @@ def _assumed_role(asked: Asked, variables: Mapping[str, str]) -> AssumedRole:
     )
 
 
-def _cli_profile(asked: Asked, variables: Mapping[str, str], file: Path) -> CliProfile:
+def _cli_profile(asked: CredentialOptions, variables: Mapping[str, str], file: Path) -> CliProfile:
     return CliProfile(file, asked.profile_name or variables.get(_PROFILE) or None, _ecs_role(asked, variables))
 
 
-def _session_name(asked: Asked, variables: Mapping[str, str]) -> str:
+def _session_name(asked: CredentialOptions, variables: Mapping[str, str]) -> str:
     return asked.role_session_name or variables.get(_ROLE_SESSION_NAME) or SESSION_NAME
 
 
-def _sts_endpoint(asked: Asked, variables: Mapping[str, str]) -> str:
+def _sts_endpoint(asked: CredentialOptions, variables: Mapping[str, str]) -> str:
     region = variables.get(_STS_REGION)
     prefix = "sts-vpc" if _is_true(variables, _VPC_ENDPOINT_ENABLED) else "sts"
     return asked.sts_endpoint or (f"{prefix}.{region}.aliyuncs.com" if region else "sts.aliyuncs.com")

@@ -7,13 +7,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import CredentialsError, StartError
-from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, FromEnvironment
+from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EnvCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.vod.credentials.providers import Asked
-    from exporter.vod.credentials.sdk import Fetcher
+    from exporter.vod.credentials.providers import CredentialOptions
+    from exporter.vod.credentials.sdk import CredentialFetcher
     from exporter.vod.credentials.sources import CredentialSource
 
 _UNSET: Final = f"environment variable {ACCESS_KEY_ID} is not set"
@@ -21,9 +21,9 @@ _SET_KEYS: Final = f"Set {ACCESS_KEY_ID}, or name the credentials of the account
 _ON_ECS: Final = "For the RAM role of an ECS instance: provider: ecs_ram_role."
 
 
-async def provided(
+async def resolve_source(
     account: str,
-    asked: Asked,
+    asked: CredentialOptions,
     keys: CredentialSource | None,
     variables: Mapping[str, str],
     *,
@@ -46,14 +46,14 @@ async def provided(
         fetcher = _fetcher(asked, variables)
     except StartError as error:
         raise StartError(f"account {account}: {error}") from None
-    from exporter.vod.credentials.cache import Refreshed  # noqa: PLC0415 - as in _fetcher
+    from exporter.vod.credentials.cache import CredentialCache  # noqa: PLC0415 - as in _fetcher
 
-    return Refreshed(account, fetcher, start=start, files=fetcher.files, now=now, monotonic=monotonic)
+    return CredentialCache(account, fetcher, start=start, files=fetcher.files, now=now, monotonic=monotonic)
 
 
 async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
     """The environment, looked at once: it does not change while we run."""
-    source = FromEnvironment(variables)
+    source = EnvCredentials(variables)
     try:
         await source.get()
     except CredentialsError as error:
@@ -61,17 +61,17 @@ async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
     return source
 
 
-def _fetcher(asked: Asked, variables: Mapping[str, str]) -> Fetcher:
+def _fetcher(asked: CredentialOptions, variables: Mapping[str, str]) -> CredentialFetcher:
     # Most accounts have a key.
-    from exporter.vod.credentials.providers import origins  # noqa: PLC0415
-    from exporter.vod.credentials.sdk import LIBRARY, Fetcher  # noqa: PLC0415
+    from exporter.vod.credentials.providers import provider_chain  # noqa: PLC0415
+    from exporter.vod.credentials.sdk import LIBRARY, CredentialFetcher  # noqa: PLC0415
     from exporter.vod.credentials.sdk_errors import INSTALL_ROLES  # noqa: PLC0415
 
-    found = origins(asked, variables)
+    found = provider_chain(asked, variables)
     if find_spec(LIBRARY) is None:
         if asked.provider == "default":
             raise StartError(f"{_UNSET}. {_SET_KEYS}; or, for keys of roles and profiles: {INSTALL_ROLES}")
         raise StartError(f"provider {asked.provider} needs a library that is not installed: {INSTALL_ROLES}")
     if not found:
         raise StartError(f"{_UNSET}, and there is nothing else to take keys from. {_SET_KEYS}. {_ON_ECS}")
-    return Fetcher(found)
+    return CredentialFetcher(found)

@@ -17,14 +17,14 @@ from exporter.vod.credentials.providers import (
     METADATA_SERVICE,
     AssumedRole,
     CliProfile,
+    CredentialProvider,
     EcsRole,
     IniProfile,
     OidcRole,
-    Origin,
-    Uri,
+    UriProvider,
 )
-from exporter.vod.credentials.sdk_errors import explained
-from exporter.vod.credentials.sources import Credentials, checked, no_credentials
+from exporter.vod.credentials.sdk_errors import describe_failure
+from exporter.vod.credentials.sources import Credentials, no_credentials, validate_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,18 +43,18 @@ _LARGEST_FILE: Final = 1024 * 1024
 _LOGGERS: Final = ("credentials", LIBRARY, "alibabacloud-tea", "urllib3")
 _SILENT: Final = logging.CRITICAL + 1
 # As the library spells its providers, and so our setting.
-_PLACES: Final[Mapping[type[Origin], str]] = {
+_PLACES: Final[Mapping[type[CredentialProvider], str]] = {
     EcsRole: "ecs_ram_role",
     AssumedRole: "ram_role_arn",
     OidcRole: "oidc_role_arn",
     CliProfile: "profile",
     IniProfile: "credentials file",
-    Uri: "credentials URI",
+    UriProvider: "credentials URI",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedCredentials:
     """Keys from one place; `expires` in seconds since 1970, None where nobody said."""
 
     credentials: Credentials
@@ -68,10 +68,10 @@ class _Provider(Protocol):
     def get_credentials(self) -> Any: ...
 
 
-class Fetcher:
+class CredentialFetcher:
     """Asks the first place that has keys, and from then on only that one: an account is not to change its identity."""
 
-    def __init__(self, origins: Sequence[Origin]) -> None:
+    def __init__(self, origins: Sequence[CredentialProvider]) -> None:
         self._origins = tuple(origins)
 
     @property
@@ -79,32 +79,32 @@ class Fetcher:
         """The files that are read."""
         return tuple(file for file in map(_file, self._origins) if file is not None)
 
-    def __call__(self, start: Credentials | None) -> Fetched:
+    def __call__(self, start: Credentials | None) -> FetchedCredentials:
         """The keys of now, `start` being what a role is assumed with. Raises CredentialsError."""
         failures: list[CredentialsError] = []
         for origin in self._origins:
             outcome = _outcome(origin, start)
-            if isinstance(outcome, Fetched):
+            if isinstance(outcome, FetchedCredentials):
                 self._origins = (origin,)
                 return outcome
             failures.append(outcome)
         raise no_credentials("; ".join(failure.message for failure in failures), failures[0].advice)
 
 
-def _outcome(origin: Origin, start: Credentials | None) -> Fetched | CredentialsError:
+def _outcome(origin: CredentialProvider, start: Credentials | None) -> FetchedCredentials | CredentialsError:
     """Never raised where the library's own exception is at hand: its context would hold the URL of the request."""
     place = _PLACES[type(origin)]
     hide = [start.access_key_secret, start.security_token or ""] if start is not None else []
-    if isinstance(origin, Uri):
+    if isinstance(origin, UriProvider):
         hide.append(origin.uri)
     try:
         return _fetched(origin, start, place)
     except Exception as error:  # noqa: BLE001 - the library and what it stands on raise whatever they like
-        message, advice = explained(error, _server(origin), hide)
+        message, advice = describe_failure(error, _server(origin), hide)
     return no_credentials(f"{place}: {message}", advice)
 
 
-def _server(origin: Origin) -> str:
+def _server(origin: CredentialProvider) -> str:
     """Who is asked, for sentences; a profile may name anybody, and a URI may hold secrets."""
     match origin:
         case EcsRole():
@@ -113,11 +113,11 @@ def _server(origin: Origin) -> str:
             return origin.sts_endpoint
         case CliProfile() | IniProfile():
             return f"the profile in {origin.file}"
-        case Uri():
+        case UriProvider():
             return "the host of ALIBABA_CLOUD_CREDENTIALS_URI"
 
 
-def _file(origin: Origin) -> Path | None:
+def _file(origin: CredentialProvider) -> Path | None:
     match origin:
         case OidcRole():
             return origin.oidc_token_file
@@ -127,7 +127,7 @@ def _file(origin: Origin) -> Path | None:
             return None
 
 
-def _check_file(origin: Origin) -> None:
+def _check_file(origin: CredentialProvider) -> None:
     """The library would wait for a pipe, and a profile may name a program to run. Raises OSError."""
     file = _file(origin)
     if file is None:
@@ -136,16 +136,16 @@ def _check_file(origin: Origin) -> None:
         read_secret(file, most=_LARGEST_FILE)
 
 
-def _fetched(origin: Origin, start: Credentials | None, place: str) -> Fetched:
+def _fetched(origin: CredentialProvider, start: Credentials | None, place: str) -> FetchedCredentials:
     _check_file(origin)
     keys = _provider(_library(), origin, start).get_credentials()
     token = keys.get_security_token()
     expires = keys.get_expiration()
-    return Fetched(
+    return FetchedCredentials(
         Credentials(
-            checked(keys.get_access_key_id() or "", "the AccessKey ID"),
-            checked(keys.get_access_key_secret() or "", "the AccessKey secret"),
-            checked(token, "the security token") if token else None,
+            validate_secret(keys.get_access_key_id() or "", "the AccessKey ID"),
+            validate_secret(keys.get_access_key_secret() or "", "the AccessKey secret"),
+            validate_secret(token, "the security token") if token else None,
         ),
         place,
         # The library's word for "not told" is None, 0 or a number before 1970.
@@ -163,7 +163,7 @@ def _library() -> Any:
     return providers
 
 
-def _provider(library: Any, origin: Origin, start: Credentials | None) -> _Provider:
+def _provider(library: Any, origin: CredentialProvider, start: Credentials | None) -> _Provider:
     """The library's provider, with everything it would otherwise take from the environment."""
     provider: _Provider
     match origin:
@@ -201,7 +201,7 @@ def _provider(library: Any, origin: Origin, start: Credentials | None) -> _Provi
             provider = _profile(library, library.CLIProfileCredentialsProvider, origin)
         case IniProfile():
             provider = _profile(library, library.ProfileCredentialsProvider, origin)
-        case Uri():
+        case UriProvider():
             provider = library.URLCredentialsProvider(uri=origin.uri, http_options=_http_options())
     return provider
 

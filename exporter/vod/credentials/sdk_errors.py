@@ -56,7 +56,7 @@ _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name 
 _NETWORK_ADVICE: Final = "Check the network on the way there, and HTTPS_PROXY; it is tried again."
 
 
-def explained(error: BaseException, server: str, hide: Collection[str] = ()) -> tuple[str, str]:
+def describe_failure(error: BaseException, server: str, hide: Collection[str] = ()) -> tuple[str, str]:
     """What went wrong when `server` was to be asked, and what to do; without the texts in `hide`."""
     message, advice = (
         _of_this_machine(error, server) or _of_the_network(error, server) or _of_the_library(error, server)

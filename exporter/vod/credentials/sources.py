@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.errors import CredentialsError, Kind
+from exporter.errors import CredentialsError, ErrorKind
 from exporter.secret_files import read_secret
 from exporter.threads import SharedThreads
 
@@ -80,7 +80,7 @@ class PlainSecret:
 
     async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - there is nothing to read again
         """The value, checked."""
-        return checked(self._value, self._setting)
+        return validate_secret(self._value, self._setting)
 
     async def changed(self) -> bool:
         """Never."""
@@ -154,10 +154,10 @@ class SecretFile:
             raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
         # Not UTF-8 becomes replacement characters, which checked refuses like everything else that is not ASCII.
         text = content.decode("utf-8", "replace").rstrip("\r\n")
-        return now, checked(text, f"credentials file {self._path}")
+        return now, validate_secret(text, f"credentials file {self._path}")
 
 
-class Variable:
+class EnvSecret:
     """A variable of the environment, which does not change while we run."""
 
     def __init__(self, name: str, *, environ: Mapping[str, str] = os.environ) -> None:
@@ -168,14 +168,14 @@ class Variable:
         """Its value now."""
         if self._name not in self._environ:
             raise no_credentials(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
-        return checked(self._environ[self._name], f"environment variable {self._name}")
+        return validate_secret(self._environ[self._name], f"environment variable {self._name}")
 
     async def changed(self) -> bool:
         """Never."""
         return False
 
 
-class FromParts:
+class StaticCredentials:
     """Credentials of two or three parts, each kept anywhere."""
 
     def __init__(self, access_key_id: Secret, access_key_secret: Secret, security_token: Secret | None = None) -> None:
@@ -205,7 +205,7 @@ class FromParts:
         )
 
 
-class FromEnvironment:
+class EnvCredentials:
     """Credentials of the environment; the token only where its variable is set and not empty."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -213,9 +213,9 @@ class FromEnvironment:
 
     async def get(self) -> Credentials:
         """The variables as they are now."""
-        token = Variable(SECURITY_TOKEN, environ=self._environ) if self._environ.get(SECURITY_TOKEN) else None
-        key_id = Variable(ACCESS_KEY_ID, environ=self._environ)
-        return await FromParts(key_id, Variable(ACCESS_KEY_SECRET, environ=self._environ), token).get()
+        token = EnvSecret(SECURITY_TOKEN, environ=self._environ) if self._environ.get(SECURITY_TOKEN) else None
+        key_id = EnvSecret(ACCESS_KEY_ID, environ=self._environ)
+        return await StaticCredentials(key_id, EnvSecret(ACCESS_KEY_SECRET, environ=self._environ), token).get()
 
     async def renew(self) -> Credentials:
         """The same: nothing is kept."""
@@ -231,7 +231,7 @@ _HUNG_FILE: Final = "See whether the file system that it is on answers (a networ
 _MEND_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
 
 
-def checked(text: str, origin: str) -> str:
+def validate_secret(text: str, origin: str) -> str:
     """What can be sent in a header: printable ASCII without spaces. The text itself is never shown.
 
     Raises CredentialsError.
@@ -251,4 +251,4 @@ def checked(text: str, origin: str) -> str:
 
 def no_credentials(message: str, advice: str) -> CredentialsError:
     """The error of a request that cannot be signed; neither text may hold a secret."""
-    return CredentialsError(message, code="credentials", kind=Kind.AUTH, advice=advice)
+    return CredentialsError(message, code="credentials", kind=ErrorKind.AUTH, advice=advice)

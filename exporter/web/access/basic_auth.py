@@ -29,7 +29,7 @@ def _checkpw(password: bytes, hashed: bytes) -> bool:
     return bcrypt.checkpw(password, hashed)
 
 
-class Verdict(Enum):
+class AuthResult(Enum):
     """Whether somebody may come in; BUSY: too many others are being checked."""
 
     ALLOWED = "allowed"
@@ -45,10 +45,10 @@ class _Check:
     password: bytes
     hashed: bytes
     is_known: bool
-    verdict: asyncio.Future[Verdict]
+    verdict: asyncio.Future[AuthResult]
 
 
-class Passwords:
+class BasicAuth:
     """Remembers verdicts by a keyed digest, never a password itself."""
 
     def __init__(self, check: Callable[[bytes, bytes], bool] = _checkpw, key: bytes | None = None) -> None:
@@ -58,32 +58,32 @@ class Passwords:
         self._allowed = _Remembered()
         self._refused = _Remembered()
         self._checks: dict[bytes, _Check] = {}
-        self._waiting = _WaitingLine()
+        self._waiting = _FairQueue()
         self._worker: asyncio.Task[None] | None = None
 
-    async def verdict(self, users: Mapping[str, bytes], authorization: str | None, address: str = "") -> Verdict:
+    async def check(self, users: Mapping[str, bytes], authorization: str | None, address: str = "") -> AuthResult:
         """Judge an Authorization header (None: not sent) from an address by the users' names and bcrypt hashes.
 
         A name that is none takes as long as one that is: it is checked against the hash of somebody, always the same.
         """
-        given = _basic(authorization)
+        given = _parse_basic(authorization)
         if given is None:
-            return Verdict.REFUSED
+            return AuthResult.REFUSED
         name, password = given
         is_known = name in users
         hashed = users[name] if is_known else self._stand_in(users, name)
         mark = self._digest(name.encode(), hashed, password)
         if is_known and mark in self._allowed:
-            return Verdict.ALLOWED
+            return AuthResult.ALLOWED
         if mark in self._refused:
-            return Verdict.REFUSED
+            return AuthResult.REFUSED
         check = self._checks.get(mark)
         if check is None:
             check = _Check(mark, password, hashed, is_known, asyncio.get_running_loop().create_future())
             self._checks[mark] = check
             # Known names get no room of their own: whoever met a 503 beside a 401 would know which they are.
             if (displaced := self._waiting.add(address, check)) is not None:
-                self._end(displaced, Verdict.BUSY)
+                self._end(displaced, AuthResult.BUSY)
             if self._worker is None:
                 self._worker = asyncio.create_task(self._work())
         # Others may wait for the same verdict: who goes away does not take it from them.
@@ -94,10 +94,10 @@ class Passwords:
             is_right = await asyncio.to_thread(self._check, check.password, check.hashed)
             is_allowed = is_right and check.is_known
             (self._allowed if is_allowed else self._refused).add(check.mark)
-            self._end(check, Verdict.ALLOWED if is_allowed else Verdict.REFUSED)
+            self._end(check, AuthResult.ALLOWED if is_allowed else AuthResult.REFUSED)
         self._worker = None
 
-    def _end(self, check: _Check, verdict: Verdict) -> None:
+    def _end(self, check: _Check, verdict: AuthResult) -> None:
         del self._checks[check.mark]
         check.verdict.set_result(verdict)
 
@@ -130,7 +130,7 @@ class _Remembered:
             self._marks.popitem(last=False)
 
 
-class _WaitingLine:
+class _FairQueue:
     """Checks that wait: addresses take turns, and of one address the newest goes first.
 
     A scraper may share its address with a flood (NAT, a sidecar, a proxy). At the end of the line it would wait for all
@@ -167,7 +167,7 @@ class _WaitingLine:
         return check
 
 
-def _basic(authorization: str | None) -> tuple[str, bytes] | None:
+def _parse_basic(authorization: str | None) -> tuple[str, bytes] | None:
     """Name and password of a Basic header, as far as bcrypt looks at it; None for anything else."""
     scheme, _, encoded = (authorization or "").partition(" ")
     if scheme.lower() != "basic":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter import secret_files
-from exporter.errors import ConfigError, Problem
+from exporter.errors import ConfigError, ConfigProblem
 from exporter.web.access.parser import parse
 from exporter.web.access.settings import Pem, WebSettings
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from OpenSSL import SSL
 
-    from exporter.secret_files import Doubt
-    from exporter.web.access.tls import Material
+    from exporter.secret_files import PermissionWarning
+    from exporter.web.access.tls import PemFiles
 
 # A file changed so lately may change again without its time showing it.
 _LATELY_SECONDS: Final = 2.0
@@ -41,35 +41,35 @@ _Looks = SimpleQueue[Future[None] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class WebPolicy:
     """What a connection and a request are held to; `context` is what TLS begins with, None: no TLS."""
 
     settings: WebSettings = field(default_factory=WebSettings)
     context: SSL.Context | None = field(default=None, repr=False)
-    _material: Material | None = field(default=None, repr=False)
+    _pem_files: PemFiles | None = field(default=None, repr=False)
 
-    def is_made_of(self, settings: WebSettings, material: Material | None) -> bool:
+    def is_made_of(self, settings: WebSettings, material: PemFiles | None) -> bool:
         """Whether these would come of it again."""
-        return (self.settings, self._material) == (settings, material)
+        return (self.settings, self._pem_files) == (settings, material)
 
 
-def load(path: Path) -> Rules:
+def load(path: Path) -> WebPolicy:
     """Read the file and all it names. Raises ConfigError."""
     settings = _settings(path)
-    return _rules(path, settings, _material(path, settings))
+    return _policy(path, settings, _pem_files(path, settings))
 
 
-def doubts(path: Path) -> Iterator[Doubt]:
+def permission_warnings(path: Path) -> Iterator[PermissionWarning]:
     """Who may read or change the file and those it names, as far as that is too many people. Raises ConfigError."""
     settings = _settings(path)
     tls = settings.tls
-    yield from secret_files.doubts(path, is_secret=bool(settings.users or (tls and tls.key.text)))
+    yield from secret_files.permission_warnings(path, is_secret=bool(settings.users or (tls and tls.key.text)))
     if tls:
         for file in tls.files():
-            yield from secret_files.doubts(file, is_secret=file == tls.key.file)
+            yield from secret_files.permission_warnings(file, is_secret=file == tls.key.file)
 
 
-class InForce:
+class LiveWebConfig:
     """The rules in force. `now` is seconds since 1970, to compare with the times of files."""
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
@@ -82,7 +82,7 @@ class InForce:
         settings = _settings(path)
         self._watch(settings)
         self._seen = self._signatures()
-        self._rules = _rules(path, settings, _material(path, settings))
+        self._policy = _policy(path, settings, _pem_files(path, settings))
         self._arrived = 0
         self._looked = 0
         self._turn = asyncio.Lock()
@@ -94,14 +94,14 @@ class InForce:
     @property
     def has_tls(self) -> bool:
         """Whether connections speak TLS; that stays so until a restart."""
-        return self._rules.context is not None
+        return self._policy.context is not None
 
     @property
     def scheme(self) -> str:
         """`https` or `http`."""
         return "https" if self.has_tls else "http"
 
-    async def rules(self) -> Rules:
+    async def rules(self) -> WebPolicy:
         """Give the rules as the files have them now; who asks together shares a look that began after all had asked."""
         self._arrived += 1
         mine = self._arrived
@@ -112,7 +112,7 @@ class InForce:
                 self._looks.put(look)
                 self._looking = asyncio.wrap_future(look)
                 await asyncio.wait({self._looking}, timeout=_PATIENCE_SECONDS)
-        return self._rules
+        return self._policy
 
     def close(self) -> None:
         """Let the thread go."""
@@ -133,12 +133,12 @@ class InForce:
             return
         try:
             settings = _settings(self._path)
-            self._watch(settings, self._rules.settings)
-            material = _material(self._path, settings)
-            changed = not self._rules.is_made_of(settings, material)
-            self._mind(settings)
+            self._watch(settings, self._policy.settings)
+            material = _pem_files(self._path, settings)
+            changed = not self._policy.is_made_of(settings, material)
+            self._reject_downgrade(settings)
             if changed:
-                self._rules = _rules(self._path, settings, material)
+                self._policy = _policy(self._path, settings, material)
         except ConfigError as error:
             if str(error) != self._refused:
                 self._refused = str(error)
@@ -154,18 +154,20 @@ class InForce:
             self._refused = ""
         self._seen = seen
 
-    def _mind(self, settings: WebSettings) -> None:
+    def _reject_downgrade(self, settings: WebSettings) -> None:
         """Files rewritten in place are empty, then half there: neither opens the door. Raises ConfigError."""
-        old = self._rules.settings
+        old = self._policy.settings
         problems = []
         if (settings.tls is None) != (old.tls is None):
-            problems.append(Problem(str(self._path), 0, 0, "tls_server_config", "can come and go only with a restart"))
+            problems.append(
+                ConfigProblem(str(self._path), 0, 0, "tls_server_config", "can come and go only with a restart")
+            )
         if given_up := old.demands - settings.demands:
             message = (
                 "passwords and client certificates can go only with a restart;"
                 f" clients would no longer need {' and '.join(sorted(given_up))}"
             )
-            problems.append(Problem(str(self._path), 0, 0, "", message))
+            problems.append(ConfigProblem(str(self._path), 0, 0, "", message))
         if problems:
             raise ConfigError(*problems)
 
@@ -192,19 +194,19 @@ def _settings(path: Path) -> WebSettings:
     try:
         text = secret_files.read_secret(path, most=_LARGEST_FILE).decode()
     except UnicodeDecodeError:
-        raise ConfigError(Problem(str(path), 0, 0, "", "cannot be read: it is not UTF-8 text")) from None
+        raise ConfigError(ConfigProblem(str(path), 0, 0, "", "cannot be read: it is not UTF-8 text")) from None
     except OSError as error:
-        raise ConfigError(Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")) from None
+        raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")) from None
     return parse(text, file=str(path), folder=path.parent)
 
 
-def _material(path: Path, settings: WebSettings) -> Material | None:
+def _pem_files(path: Path, settings: WebSettings) -> PemFiles | None:
     if settings.tls is None:
         return None
-    from exporter.web.access.tls import Material  # noqa: PLC0415 - OpenSSL takes 0.1 s to load: only who wants it pays
+    from exporter.web.access.tls import PemFiles  # noqa: PLC0415 - OpenSSL takes 0.1 s to load: only who wants it pays
 
     client_ca = settings.tls.client_ca
-    return Material(
+    return PemFiles(
         _bytes(path, settings.tls.cert),
         _bytes(path, settings.tls.key),
         _bytes(path, client_ca) if client_ca else None,
@@ -218,18 +220,18 @@ def _bytes(path: Path, pem: Pem) -> bytes:
         return secret_files.read_secret(pem.file, most=_LARGEST_FILE)
     except OSError as error:
         message = f"{secret_files.shown(pem.file)} cannot be read: {error.strerror}"
-        raise ConfigError(Problem(str(path), pem.line, pem.column, pem.setting, message)) from None
+        raise ConfigError(ConfigProblem(str(path), pem.line, pem.column, pem.setting, message)) from None
 
 
-def _rules(path: Path, settings: WebSettings, material: Material | None) -> Rules:
+def _policy(path: Path, settings: WebSettings, material: PemFiles | None) -> WebPolicy:
     if settings.tls is None or material is None:
-        return Rules(settings)
+        return WebPolicy(settings)
     from exporter.web.access import tls  # noqa: PLC0415 - as above
 
     try:
-        return Rules(settings, tls.context(settings.tls, material), material)
-    except tls.Unusable as error:
+        return WebPolicy(settings, tls.context(settings.tls, material), material)
+    except tls.BadPem as error:
         by_name = {"cert": settings.tls.cert, "key": settings.tls.key, "client_ca": settings.tls.client_ca}
         pem = by_name.get(error.setting) or Pem(f"tls_server_config.{error.setting}")
         message = f"{pem.file} {error.message}" if pem.file else error.message
-        raise ConfigError(Problem(str(path), pem.line, pem.column, pem.setting, message)) from None
+        raise ConfigError(ConfigProblem(str(path), pem.line, pem.column, pem.setting, message)) from None

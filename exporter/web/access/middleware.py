@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
-from exporter.web.access.basic_auth import Passwords, Verdict
-from exporter.web.connection_limits import Bucket
+from exporter.web.access.basic_auth import AuthResult, BasicAuth
+from exporter.web.connection_limits import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -43,36 +43,36 @@ HEADERS: Final = {
 _CHALLENGE: Final = 'Basic realm="aliyun-vod-exporter", charset="UTF-8"'
 
 
-def guarded(
+def with_access_control(
     app: ASGIApp,
     rules: Callable[[], Awaitable[Rules]],
     *,
     prefix: str = "",
-    passwords: Passwords | None = None,
+    basic_auth: BasicAuth | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """Put the guard before an application whose paths begin with `prefix`; it asks for the rules at every request."""
     open_paths = frozenset(f"{prefix}{path}" for path in OPEN_PATHS)
-    guard = _Guard(app, rules, open_paths, passwords or Passwords(), monotonic)
+    guard = _AccessControl(app, rules, open_paths, basic_auth or BasicAuth(), monotonic)
     return guard.answer
 
 
-class _Guard:
+class _AccessControl:
     def __init__(
         self,
         app: ASGIApp,
         rules: Callable[[], Awaitable[Rules]],
         open_paths: frozenset[str],
-        passwords: Passwords,
+        basic_auth: BasicAuth,
         monotonic: Callable[[], float],
     ) -> None:
         self._app = app
         self._rules = rules
         self._open_paths = open_paths
-        self._passwords = passwords
+        self._basic_auth = basic_auth
         self._monotonic = monotonic
         self._limit: RateLimit | None = None
-        self._bucket: Bucket | None = None
+        self._bucket: TokenBucket | None = None
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = (await self._rules()).settings
@@ -89,17 +89,17 @@ class _Guard:
         limit = settings.rate_limit
         if limit != self._limit:
             self._limit = limit
-            self._bucket = Bucket(limit.interval, limit.burst, self._monotonic) if limit else None
+            self._bucket = TokenBucket(limit.interval, limit.burst, self._monotonic) if limit else None
         if limit and self._bucket and not self._bucket.take():
             return _refused(429, "Too many requests.", {"Retry-After": str(math.ceil(limit.interval))})
         if not settings.users:
             return None
         authorization = Headers(scope=scope).get("authorization")
         address, _ = scope.get("client") or ("", 0)
-        verdict = await self._passwords.verdict(settings.users, authorization, address)
-        if verdict is Verdict.BUSY:
+        verdict = await self._basic_auth.check(settings.users, authorization, address)
+        if verdict is AuthResult.BUSY:
             return _refused(503, "Too many passwords to check.", {"Retry-After": "1"})
-        if verdict is Verdict.REFUSED:
+        if verdict is AuthResult.REFUSED:
             return _refused(401, "Unauthorized: a user name and password are needed.", {"WWW-Authenticate": _CHALLENGE})
         return None
 

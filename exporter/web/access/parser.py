@@ -14,7 +14,7 @@ from exporter.web.access.settings import (
     WebSettings,
 )
 from exporter.web.access.tls_names import CURVES, SUITES_TLS12, SUITES_TLS13, VERSIONS
-from exporter.web.access.yaml_values import Mistakes, Value, read
+from exporter.web.access.yaml_values import ErrorCollector, Value, read
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -58,7 +58,7 @@ _HIGHEST_COST: Final = 15
 
 def parse(text: str, *, file: str, folder: Path) -> WebSettings:
     """Read the text of `file`; relative paths in it are relative to `folder`. Raises ConfigError."""
-    mistakes = Mistakes(file)
+    mistakes = ErrorCollector(file)
     root = read(text, mistakes)
     settings = _web(root, folder) if root else WebSettings()
     if mistakes.problems:

@@ -34,7 +34,7 @@ _DEFAULT_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
 _HTTP: Final = b"http/1.1"
 
 
-class Unusable(Exception):
+class BadPem(Exception):
     """PEM data that cannot be used; `setting` is the field of Material, the message holds nothing of the data."""
 
     def __init__(self, setting: str, message: str) -> None:
@@ -48,7 +48,7 @@ class TlsError(ConnectionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class PemFiles:
     """PEM data, as it was read."""
 
     cert: bytes = field(repr=False)
@@ -56,7 +56,7 @@ class Material:
     client_ca: bytes | None = field(default=None, repr=False)
 
 
-def context(settings: TlsSettings, material: Material) -> SSL.Context:
+def context(settings: TlsSettings, material: PemFiles) -> SSL.Context:
     """What a connection begins with. Raises Unusable."""
     made = SSL.Context(SSL.TLS_SERVER_METHOD)
     made.set_mode(SSL.MODE_RELEASE_BUFFERS)
@@ -90,39 +90,39 @@ def _use_suites(made: SSL.Context, settings: TlsSettings) -> None:
         # pyOpenSSL's own set_tmp_ecdh takes one curve, and not X25519.
         accepted = Binding().lib.SSL_CTX_set1_curves_list(made._context, curves)  # noqa: SLF001 - see above
         if not accepted:
-            raise Unusable("curve_preferences", "the OpenSSL that is installed does not know these curves")
+            raise BadPem("curve_preferences", "the OpenSSL that is installed does not know these curves")
 
 
-def _use_certificate(made: SSL.Context, settings: TlsSettings, material: Material) -> None:
+def _use_certificate(made: SSL.Context, settings: TlsSettings, material: PemFiles) -> None:
     leaf, *chain = _certificates(material.cert, "cert")
     try:
         key = load_pem_private_key(material.key, None)
     except TypeError:
-        raise Unusable("key", "is protected by a passphrase, which there is no way to tell; store it without") from None
+        raise BadPem("key", "is protected by a passphrase, which there is no way to tell; store it without") from None
     except ValueError:
-        raise Unusable("key", "holds no private key in PEM that can be read") from None
+        raise BadPem("key", "holds no private key in PEM that can be read") from None
     try:
         made.use_certificate(leaf)
         for certificate in chain:
             made.add_extra_chain_cert(certificate)
     except (SSL.Error, TypeError, ValueError) as error:
-        raise Unusable("cert", f"is refused by OpenSSL: {_reason(error)}") from None
+        raise BadPem("cert", f"is refused by OpenSSL: {_reason(error)}") from None
     try:
         made.use_privatekey(key)  # type: ignore[arg-type]  # of whatever kind it is: OpenSSL says
         made.check_privatekey()
     except (SSL.Error, TypeError, ValueError):
-        raise Unusable("key", "does not belong to the certificate") from None
+        raise BadPem("key", "does not belong to the certificate") from None
     kind = "ECDHE-ECDSA" if isinstance(key, ec.EllipticCurvePrivateKey) else "ECDHE-RSA"
     usable = [name for name in settings.suites_tls12 if SUITES_TLS12[name].startswith(kind)]
     if settings.suites_tls12 and not usable and not settings.allows("TLS13"):
-        raise Unusable("cipher_suites", f"none of them fits the certificate, whose key needs one with {kind}")
+        raise BadPem("cipher_suites", f"none of them fits the certificate, whose key needs one with {kind}")
 
 
 def _certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise Unusable(setting, "holds no certificate in PEM that can be read") from None
+        raise BadPem(setting, "holds no certificate in PEM that can be read") from None
 
 
 def _reason(error: Exception) -> str:
@@ -133,23 +133,23 @@ def _reason(error: Exception) -> str:
     return str(error) or "connection closed"
 
 
-class Session:
+class TlsEngine:
     """One client's TLS: bytes from the network in, bytes for the network out; neither waits."""
 
     def __init__(self, chosen: SSL.Context) -> None:
         self._connection = SSL.Connection(chosen, None)
         self._connection.set_accept_state()
-        self._shaken = False
+        self._handshake_done = False
         self.is_over = False
 
     def receive(self, data: bytes) -> bytes:
-        """Give what the client said in these bytes from the network. Raises TlsError; then `outgoing` says why."""
+        """Give what the client said in these bytes from the network. Raises TlsError; then `pending` says why."""
         self._connection.bio_write(data)
         said: list[bytes] = []
         try:
-            if not self._shaken:
+            if not self._handshake_done:
                 self._connection.do_handshake()
-                self._shaken = True
+                self._handshake_done = True
             while True:
                 said.append(self._connection.recv(_READ_BYTES))
         except SSL.WantReadError:
@@ -161,22 +161,22 @@ class Session:
             raise TlsError(_reason(error)) from None
         return b"".join(said)
 
-    def say(self, data: bytes | bytearray | memoryview) -> bytes:
+    def encrypt(self, data: bytes | bytearray | memoryview) -> bytes:
         """Give the bytes for the network that tell the client this; nothing once the session has ended in an error."""
         rest = memoryview(data)
         with contextlib.suppress(SSL.Error):
             while rest:
                 rest = rest[self._connection.send(bytes(rest[:_RECORD_BYTES])) :]
-        return self.outgoing()
+        return self.pending()
 
-    def goodbye(self) -> bytes:
+    def close_notify(self) -> bytes:
         """Give the bytes that end the conversation; the client need not answer."""
-        if self._shaken:
+        if self._handshake_done:
             with contextlib.suppress(SSL.Error):
                 self._connection.shutdown()
-        return self.outgoing()
+        return self.pending()
 
-    def outgoing(self) -> bytes:
+    def pending(self) -> bytes:
         """Give what TLS itself has to say."""
         return b"".join(self._pending())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from exporter.errors import Problem
+from exporter.errors import ConfigProblem
 from exporter.secret_files import may_be_secret
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3,
 
 
 @dataclass(slots=True)
-class Mistakes:
+class ErrorCollector:
     """What was found wrong in one file."""
 
     file: str
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ConfigProblem] = field(default_factory=list)
 
     def tell(self, mark: yaml.Mark | None, setting: str, message: str) -> None:
         """Note a mistake at a place; PyYAML counts from 0."""
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        self.problems.append(Problem(self.file, line, column, setting, message))
+        self.problems.append(ConfigProblem(self.file, line, column, setting, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Value:
 
     node: yaml.Node = field(repr=False)
     setting: str
-    mistakes: Mistakes = field(repr=False)
+    mistakes: ErrorCollector = field(repr=False)
 
     @property
     def line(self) -> int:
@@ -166,7 +166,7 @@ class Value:
                 yield key, value
 
 
-def read(text: str, mistakes: Mistakes) -> Value | None:
+def read(text: str, mistakes: ErrorCollector) -> Value | None:
     """Read one YAML document; None when it is empty or is no YAML, which `mistakes` then has."""
     try:
         root = yaml.compose(text, yaml.SafeLoader)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter import logs
-from exporter.app import Surroundings, assembled
+from exporter.app import Runtime, assemble_daemon
 from exporter.config.loader import loads
 from exporter.core import play_dates
 from exporter.core.cost import Estimate, cost
@@ -23,8 +23,8 @@ from exporter.core.model import ByIds, Measure, Top
 from exporter.core.plan import PAGE_SIZE
 from exporter.core.play_dates import Settlement
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
-from exporter.simulator.dataset import Catalogue, Order
-from exporter.simulator.options import Settings
+from exporter.simulator.dataset import Dataset, Order
+from exporter.simulator.options import SimulatorOptions
 from tests.campaigns.bench.calls_page import Day, Restart, Row, document
 from tests.harness import (
     CONFIGURATION,
@@ -58,7 +58,7 @@ async def rows(wanted: Iterable[int], result_sets: Iterable[int]) -> AsyncIterat
     """For so many wanted media in so many with plays: spread evenly over the result set, and the most played."""
     for size in result_sets:
         clock = Clock()
-        async with simulated(Settings(media=_account_of(size)), clock) as (simulator, url):
+        async with simulated(SimulatorOptions(media=_account_of(size)), clock) as (simulator, url):
             order = Order(Measure.PLAYS, descending=True)
             played = simulator.catalogue.result_set(play_dates.play_date(NOON, 1), order=order, now=NOON)
             ranked = [counts.media.media_id for counts in played]
@@ -74,7 +74,7 @@ def _account_of(size: int) -> int:
     """How many media an account must have for exactly so many of them to have plays yesterday."""
     if not size:
         return 0
-    catalogue = Catalogue(media=2 * size)
+    catalogue = Dataset(media=2 * size)
     result = catalogue.result_set(play_dates.play_date(NOON, 1), now=NOON)
     return catalogue.media_ids.index(result[size - 1].media.media_id) + 1
 
@@ -103,14 +103,14 @@ async def _row(
 async def _asked(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str], *, known: bool) -> int:
     """How many calls an exporter makes that has just started, or (`known`) has seen another finished day."""
     config = configuration(url, media=f"{{ids: [{', '.join(ids)}]}}", text=CONFIGURATION + _AND_EARLIER)
-    async with assembled(config, Surroundings({}, clock.now, clock.now, clock.sleep)) as exporter:
+    async with assemble_daemon(config, Runtime({}, clock.now, clock.now, clock.sleep)) as exporter:
         stage = Stage(exporter, simulator, clock)
         query, earlier = exporter.queries
         if known:
             await exporter.poll(earlier)
-        simulator.journal.forget()
+        simulator.request_log.forget()
         await exporter.poll(query)
-        calls = len(simulator.journal.calls)
+        calls = len(simulator.request_log.calls)
         assert exporter.reports()[0].result == "success"
         assert len(await stage.plays()) == len(ids), "every media is known, be it a zero"
         assert (await _saved(stage))["sweep"] == max(0, len(ids) - calls)
@@ -126,24 +126,24 @@ async def steady_day() -> Day:
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SIMULATOR_ACCESS_KEY_SECRET,
     }
     example = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
-    surroundings = Surroundings(environ, clock.now, clock.now, clock.sleep)
+    surroundings = Runtime(environ, clock.now, clock.now, clock.sleep)
     async with simulated(clock=clock) as (simulator, url):
         text = example.replace("endpoint: https://vod.cn-shanghai.aliyuncs.com", f"endpoint: {url}")
         config = loads(text, file="config.yaml", environ=environ)
-        async with assembled(config, surroundings) as exporter:
+        async with assemble_daemon(config, surroundings) as exporter:
             stage = Stage(exporter, simulator, clock)
             due = [(clock.at, place) for place in range(len(exporter.queries))]
             await _poll_until(stage, due, last_day)
-            simulator.journal.forget()
+            simulator.request_log.forget()
             before = await _saved(stage)
             await _poll_until(stage, due, last_day + DAY)
             after = await _saved(stage)
             settlement = Settlement(config.settle.after, config.settle.unchanged)
             announced = sum((cost(query, settlement).steady_day for query in exporter.queries), Estimate(0, 0))
             return Day(
-                made=len(simulator.journal.calls),
+                made=len(simulator.request_log.calls),
                 announced=str(announced),
-                naive=sum(map(_naive, exporter.queries)),
+                naive_calls=sum(map(_naive, exporter.queries)),
                 saved={reason: after[reason] - before[reason] for reason in after},
             )
 
@@ -173,7 +173,7 @@ async def restarts(directory: Path) -> AsyncIterator[Restart]:
     """Nine days of a thousand media, polled hourly since yesterday 10:00; then a new process, a little late."""
     began = NOON - DAY - 2 * HOURS
     text = CONFIGURATION.replace("every: 15m", "every: 1h")
-    settings = Settings(media=_account_of(1_000))
+    settings = SimulatorOptions(media=_account_of(1_000))
     configured = {"text": text, "days_ago": str(list(_WINDOW))}
     for hour in (3, 12):
         at = NOON + (hour - 12) * HOURS
@@ -185,7 +185,7 @@ async def restarts(directory: Path) -> AsyncIterator[Restart]:
             clock.at = at + 60.0
             async with staged(settings, clock=clock, storage=storage, **configured) as stage:
                 assert await stage.poll() == "success"
-                calls = stage.simulator.journal.calls
+                calls = stage.simulator.request_log.calls
                 dates = {call.parameters["PlayDate"] for call in calls}
                 ages = [ago for ago in _WINDOW if f"{play_dates.play_date(at, ago):%Y%m%d}" in dates]
                 asked.append((len(calls), ages, await _saved(stage)))

@@ -75,7 +75,7 @@ class Day:
 
     made: int
     announced: str
-    naive: int
+    naive_calls: int
     saved: Mapping[str, int]
 
 
@@ -131,7 +131,7 @@ twelve days; the calls of the twelfth:
 |---|---|
 | made | {day.made:,} |
 | announced by `check-config`, which takes each query by itself | {day.announced} |
-| naive: at each poll a call for each ID or page, dimension and day | {day.naive:,} |
+| naive: at each poll a call for each ID or page, dimension and day | {day.naive_calls:,} |
 
 That day `aliyun_vod_api_calls_saved_total` grew by {_reasons(day.saved)}.
 """

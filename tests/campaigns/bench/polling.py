@@ -24,9 +24,9 @@ from alibabacloud_vod20170321.client import Client as Sdk
 from alibabacloud_vod20170321.models import DescribeVodMediaPlayDataRequest
 
 from exporter import logs
-from exporter.app import Surroundings, assembled
+from exporter.app import Runtime, assemble_daemon
 from exporter.core import play_dates
-from exporter.gc_tuning import short_turns
+from exporter.gc_tuning import tune_interpreter
 from tests.campaigns.bench.heartbeat import BEAT_SECONDS, Late, waits
 from tests.campaigns.bench.page_server import PAGE_SIZE, serving
 from tests.campaigns.bench.rows import Goal, Row, Section, row
@@ -75,7 +75,7 @@ def cpu(rounds: int = ROUNDS) -> Section:
         ways: dict[str, Way] = {
             "the official SDK, one by one": (lambda: sdk.one_by_one(PAGES), PAGES),
             f"the official SDK, {CONCURRENCY} threads": (lambda: sdk.in_threads(PAGES), PAGES),
-            f"the official SDK, async, {CONCURRENCY} at once": (lambda: sdk.at_once(FEW_PAGES), FEW_PAGES),
+            f"the official SDK, async, {CONCURRENCY} at once": (lambda: sdk.max_in_flight(FEW_PAGES), FEW_PAGES),
             "ours, to published bytes, one at a time": (lambda: ours(at, concurrency=1, polls=2), PAGES),
             f"ours, to published bytes, {CONCURRENCY} at once": (lambda: ours(at, polls=2), PAGES),
             f"ours, the first poll of a new daemon, {CONCURRENCY} at once": (lambda: ours(at), PAGES),
@@ -108,7 +108,7 @@ def wall(rounds: int = ROUNDS) -> Section:
             f"ours, {slots}": (lambda: ours(at), PAGES),
             f"ours, {slots}, {SLOW} requests a second": (lambda: ours(at, rate=SLOW), PAGES),
             f"the official SDK, {CONCURRENCY} threads": (lambda: sdk.in_threads(PAGES), PAGES),
-            f"the official SDK, async, {slots}": (lambda: sdk.at_once(FEW_PAGES), FEW_PAGES),
+            f"the official SDK, async, {slots}": (lambda: sdk.max_in_flight(FEW_PAGES), FEW_PAGES),
         }
         told = _in_turns(ways, rounds)
         lags = [ours(at, watched=True).lag * 1e3 for _ in range(rounds)]
@@ -141,7 +141,7 @@ def ours(at: str, *, concurrency: int = CONCURRENCY, rate: float = FAST, watched
         )
         # Everything that is asked for is also published.
         config = configuration(f"https://{at}", text=f"{text}\nseries_limit: 1000000\n", days_ago="[0]")
-        async with assembled(config, Surroundings({})) as exporter, _watched(watched=watched) as lags:
+        async with assemble_daemon(config, Runtime({})) as exporter, _watched(watched=watched) as lags:
             for _ in range(polls - 1):
                 await exporter.poll(exporter.queries[0])
             took = _clocked()
@@ -152,7 +152,7 @@ def ours(at: str, *, concurrency: int = CONCURRENCY, rate: float = FAST, watched
                 raise RuntimeError(f"the poll ended as {report.result}: {report.outcomes}")
             return Took(report.ended_at - report.started_at, cpu, published, max(lags))
 
-    with short_turns():  # as the daemon does
+    with tune_interpreter():  # as the daemon does
         # What the SDK has loaded into this process is not for our garbage collections to look at.
         gc.collect()
         gc.freeze()
@@ -178,7 +178,7 @@ class _Sdk:
             list(threads.map(self._page, range(1, pages + 1)))
         return Took(*took())
 
-    def at_once(self, pages: int) -> Took:
+    def max_in_flight(self, pages: int) -> Took:
         async def fetch() -> Took:
             numbers = iter(range(1, pages + 1))
 

@@ -8,9 +8,19 @@ import time
 from typing import Final
 
 from exporter.core import play_dates
-from exporter.core.model import Answer, Dimensions, Everything, Heard, PlayRow, Query, Slice, SliceData, Snapshot
-from exporter.core.publication import Rules
-from exporter.exposition.cache import Publisher
+from exporter.core.model import (
+    Dimensions,
+    Everything,
+    Freshness,
+    MediaRecord,
+    PlayRow,
+    Query,
+    Slice,
+    SliceData,
+    Snapshot,
+)
+from exporter.core.publication import PublicationRules
+from exporter.exposition.cache import ExpositionCache
 from exporter.exposition.render import Renderer
 from tests.campaigns.bench.rows import Goal, Section, row
 
@@ -19,7 +29,7 @@ NOW: Final = 1_711_252_800.0  # 2024-03-24 12:00 UTC+8
 DIMENSIONS: Final = (Dimensions(), Dimensions("Native"), Dimensions("Web"), Dimensions(os="Android"))
 DAYS_AGO: Final = tuple(range(25))
 MEDIA: Final = tuple(f"{number:032x}" for number in range(200))
-RULES: Final = Rules(
+RULES: Final = PublicationRules(
     (Query("everything", "main", 900.0, Everything(), DIMENSIONS, DAYS_AGO),), stale_after=86_400.0, series_limit=10**6
 )
 
@@ -31,12 +41,12 @@ numbers in one slice."""
 
 def learnt(slice_: Slice, at: float, more_plays: int = 0) -> SliceData:
     """All of a slice, heard just now; its numbers may be others."""
-    heard = Heard(at)
+    freshness = Freshness(at)
     answers = {
-        media_id: Answer(PlayRow(media_id, "A title", 60, n, n + more_plays, 1.5, n * 60, 90.5), heard)
+        media_id: MediaRecord(PlayRow(media_id, "A title", 60, n, n + more_plays, 1.5, n * 60, 90.5), freshness)
         for n, media_id in enumerate(MEDIA)
     }
-    return SliceData(slice_, answers, heard, total=len(MEDIA), total_at=at, updated_at=at, asked_at=at)
+    return SliceData(slice_, answers, freshness, total=len(MEDIA), total_at=at, updated_at=at, last_response_at=at)
 
 
 class Exposition:
@@ -45,7 +55,7 @@ class Exposition:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.series = 0
-        self._publisher = Publisher(
+        self._publisher = ExpositionCache(
             Renderer(), RULES, snapshot=lambda: self.snapshot, published=self._count, now=lambda: NOW
         )
 
@@ -53,7 +63,7 @@ class Exposition:
         """How long it takes until scrapes see the snapshot."""
         gc.collect()
         begun = time.perf_counter()
-        await self._publisher.current()
+        await self._publisher.get()
         return time.perf_counter() - begun
 
     def _count(self, series: int, _dropped: int) -> None:
@@ -77,7 +87,7 @@ async def measured() -> Section:
     one: list[float] = []
     for number, slice_ in zip(range(ROUNDS), known.slices, strict=False):
         everything.append(await Exposition(known).seconds() * 1e3)
-        warm.snapshot = warm.snapshot.with_([learnt(slice_, NOW - 30, more_plays=number + 1)])
+        warm.snapshot = warm.snapshot.updated([learnt(slice_, NOW - 30, more_plays=number + 1)])
         one.append(await warm.seconds() * 1e3)
     whole = row("everything", "ms", everything)
     how = _HOW.format(slices=len(known.slices), media=len(MEDIA), series=warm.series, rounds=ROUNDS)

@@ -73,7 +73,7 @@ async def again(
         await asyncio.sleep(_COME_AGAIN_SECONDS)
 
 
-async def crowd(url: str, cafile: str) -> None:
+async def tracker(url: str, cafile: str) -> None:
     """All of them, until the process is told to stop; then who was sent away how often."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -96,4 +96,4 @@ async def crowd(url: str, cafile: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(crowd(sys.argv[1], sys.argv[2]))
+    asyncio.run(tracker(sys.argv[1], sys.argv[2]))

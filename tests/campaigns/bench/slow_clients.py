@@ -46,14 +46,14 @@ class Measured:
     failed: list[str] = field(default_factory=list)
     megabytes: float = 0.0
     cpu: float = 0.0
-    crowd: str = "nobody"
+    tracker: str = "nobody"
 
     def __str__(self) -> str:
         p50, p99 = (statistics.quantiles(self.took, n=100)[at] * 1e3 for at in (49, 98))
         return (
             f"{len(self.took):4} scrapes, {len(self.failed)} failed, p50 {p50:6.1f} ms, p99 {p99:6.1f} ms,"
             f" most {max(self.took) * 1e3:6.1f} ms; exporter {self.megabytes:.0f} MB and {self.cpu:.0%} of a core,"
-            f" sent away: {self.crowd}{' '.join(('', *self.failed[:3]))}"
+            f" sent away: {self.tracker}{' '.join(('', *self.failed[:3]))}"
         )
 
 
@@ -128,10 +128,10 @@ def run(folder: Path, *, tls: bool, seconds: float, media: int = 400, alone: boo
             without, beside = Measured(), Measured()
             if alone:
                 measure(daemon, url, context, seconds, without)
-            with running(folder, "crowd", sys.executable, str(CROWD), url, cafile) as crowd:
+            with running(folder, "crowd", sys.executable, str(CROWD), url, cafile) as tracker:
                 measure(daemon, url, context, seconds, beside)
-                crowd.stop()
-                beside.crowd = crowd.out.read_text().strip()
+                tracker.stop()
+                beside.tracker = tracker.out.read_text().strip()
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.said()
             return without, beside

@@ -26,12 +26,12 @@ WHOLE = GZIP + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 @contextlib.contextmanager
 def answering(answer: bytes, *, closes: bool = False) -> Iterator[tuple[int, list[bytes]]]:
     """A server that answers everything with the same bytes: its port, and the requests of each connection."""
-    heard: list[bytes] = []
+    freshness: list[bytes] = []
 
     def serve(client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):  # a client that has seen enough goes
             while request := client.recv(65_536):
-                heard.append(request)
+                freshness.append(request)
                 client.sendall(answer)
                 if closes:
                     return
@@ -48,7 +48,7 @@ def answering(answer: bytes, *, closes: bool = False) -> Iterator[tuple[int, lis
         thread = threading.Thread(target=accept)
         thread.start()
         try:
-            yield listening.getsockname()[1], heard
+            yield listening.getsockname()[1], freshness
         finally:
             listening.shutdown(socket.SHUT_RDWR)
             thread.join()
@@ -57,12 +57,12 @@ def answering(answer: bytes, *, closes: bool = False) -> Iterator[tuple[int, lis
 
 
 def test_every_scrape_is_read_to_its_end_over_as_many_connections_as_asked_for() -> None:
-    with answering(WHOLE) as (port, heard):
+    with answering(WHOLE) as (port, freshness):
         met = load.load(port, "1.1", connections=3, requests=12, pause=0.0)
-    assert (len(met.took), len(met.begun), len(heard)) == (12, 12, 12)
+    assert (len(met.took), len(met.begun), len(freshness)) == (12, 12, 12)
     assert met.least_bytes == met.most_bytes == len(BODY)
-    assert heard[0].startswith(b"GET /metrics HTTP/1.1\r\n")
-    assert b"\r\nAccept-Encoding: gzip\r\n" in heard[0]
+    assert freshness[0].startswith(b"GET /metrics HTTP/1.1\r\n")
+    assert b"\r\nAccept-Encoding: gzip\r\n" in freshness[0]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_every_scrape_is_read_to_its_end_over_as_many_connections_as_asked_for()
     ids=["without length", "with length"],
 )
 def test_a_server_that_closes_is_connected_to_again(answer: bytes) -> None:
-    with answering(answer, closes=True) as (port, heard):
+    with answering(answer, closes=True) as (port, freshness):
         met = load.load(port, "1.0", connections=1, requests=3, pause=0.0)
-    assert (met.least_bytes, met.most_bytes, len(heard)) == (len(BODY), len(BODY), 3)
+    assert (met.least_bytes, met.most_bytes, len(freshness)) == (len(BODY), len(BODY), 3)
 
 
 @pytest.mark.parametrize(

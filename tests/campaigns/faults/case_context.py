@@ -8,7 +8,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from exporter.app import Surroundings, assembled
+from exporter.app import Runtime, assemble_daemon
 from exporter.core import play_dates
 from tests.campaigns.faults.case_queries import (
     NOON,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.schema import Config
-    from exporter.daemon import Exporter
+    from exporter.daemon import Daemon
     from tests.campaigns.faults.oracle import Call
     from tests.campaigns.faults.service import Service
 
@@ -54,11 +54,11 @@ class Course:
     case: Case
     service: Service
     clock: Clock
-    exporters: list[weakref.ref[Exporter]] = field(default_factory=list)
+    exporters: list[weakref.ref[Daemon]] = field(default_factory=list)
 
     @property
-    def surroundings(self) -> Surroundings:
-        return Surroundings({}, self.clock.now, self.clock.now, self.clock.sleep)
+    def surroundings(self) -> Runtime:
+        return Runtime({}, self.clock.now, self.clock.now, self.clock.sleep)
 
     def config(self, *, turned: bool = False, rate: int = 1000, broken: bool = False) -> Config:
         """`broken`: with an endpoint whose name does not resolve, where that is the fault."""
@@ -67,7 +67,7 @@ class Course:
         endpoint = self.service.endpoint_at(".".join(["a" * 60] * 5)) if unknown else self.service.endpoint
         return configuration(self.case.selection, endpoint, turned=turned, rate=rate)
 
-    async def scraped(self, exporter: Exporter) -> Scrape:
+    async def scraped(self, exporter: Daemon) -> Scrape:
         """What Prometheus would get now."""
         return Scrape(self.clock.at, (await exporter.scrape(None, None)).body.decode())
 
@@ -83,8 +83,8 @@ class Course:
         return frozenset((date, row["MediaId"]) for date in dates for row in self.service.listed(date)[:n])
 
     @contextlib.asynccontextmanager
-    async def exporting(self, storage: Path | None = None, *, broken: bool = False) -> AsyncGenerator[Exporter]:
-        async with assembled(self.config(broken=broken), self.surroundings, storage) as exporter:
+    async def exporting(self, storage: Path | None = None, *, broken: bool = False) -> AsyncGenerator[Daemon]:
+        async with assemble_daemon(self.config(broken=broken), self.surroundings, storage) as exporter:
             self.exporters.append(weakref.ref(exporter))
             yield exporter
 

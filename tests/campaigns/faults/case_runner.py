@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Iterable
 
-    from exporter.daemon import Exporter
+    from exporter.daemon import Daemon
 
 # Nothing in here takes so long, even as time passes here: it ends what would hang.
 SAFETY_SECONDS: Final = 600.0
@@ -32,7 +32,7 @@ def carry_out(cases: Iterable[Case], judge: Callable[[Evidence], None]) -> int:
     """Carry every case out, and show what is left of each to `judge`; how many exporters are still in memory."""
     given = list(cases)
     silent: list[Service] = []
-    exporters: list[weakref.ref[Exporter]] = []
+    exporters: list[weakref.ref[Daemon]] = []
     with (
         certificates.trusting(),
         asyncio.Runner(loop_factory=lambda: Hurried(lambda: any(service.silent for service in silent))) as runner,
@@ -46,7 +46,7 @@ async def _all(
     cases: list[Case],
     judge: Callable[[Evidence], None],
     silent: list[Service],
-    exporters: list[weakref.ref[Exporter]],
+    exporters: list[weakref.ref[Daemon]],
 ) -> None:
     for case in cases:
         if case.moment is not Moment.RELOAD:
@@ -58,7 +58,7 @@ async def _all(
                 await _together(reloaded, judge)
 
 
-async def _alone(case: Case, judge: Callable[[Evidence], None], silent: list[Service]) -> list[weakref.ref[Exporter]]:
+async def _alone(case: Case, judge: Callable[[Evidence], None], silent: list[Service]) -> list[weakref.ref[Daemon]]:
     """A case with an exporter of its own, or one after the other; gives what tells whether they are gone."""
     clock = Clock()
     with watched() as watch:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from exporter.simulator.error_responses import REFUSALS, Refusal
+from exporter.simulator.error_responses import API_ERRORS, ApiError
 from tests.campaigns.faults.fault import Family, Fault
 from tests.campaigns.faults.service import to_json
 
@@ -95,12 +95,16 @@ def _refusal(
 
 
 def _worded(code: str) -> bytes:
-    return to_json(Refusal(code, "on demand").body("REQ", "vod.cn-shanghai.aliyuncs.com")) if code in REFUSALS else b""
+    return (
+        to_json(ApiError(code, "on demand").body("REQ", "vod.cn-shanghai.aliyuncs.com")) if code in API_ERRORS else b""
+    )
 
 
 def faults() -> tuple[Fault, ...]:
     """All of them."""
-    by_code = [_refusal(code, code, *expected(code), body=_worded(code), status=REFUSALS[code][0]) for code in REFUSALS]
+    by_code = [
+        _refusal(code, code, *expected(code), body=_worded(code), status=API_ERRORS[code][0]) for code in API_ERRORS
+    ]
     html = b"<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>"
     by_status = [
         _refusal(f"HTTP {status}", f"http_{status}", kind, attempts, body=html, status=status)
@@ -127,7 +131,7 @@ def faults() -> tuple[Fault, ...]:
             body=to_json({**empty, "Success": False, "Code": code}),
             status=200,
         )
-        for code in REFUSALS
+        for code in API_ERRORS
         if code not in _BY_STATUS_ALONE
     ]
     in_success += [

@@ -15,7 +15,7 @@ from tests.campaigns.faults.cases import Moment
 from tests.campaigns.faults.fault import Trouble
 
 if TYPE_CHECKING:
-    from exporter.daemon import Exporter
+    from exporter.daemon import Daemon
 
 MIDNIGHT: Final = datetime.fromisoformat("2024-03-25T00:00:00+08:00").timestamp()
 
@@ -82,7 +82,7 @@ def _memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - it gets a name of its own
 
 
-async def _tried(course: Course, exporter: Exporter) -> None:
+async def _tried(course: Course, exporter: Daemon) -> None:
     """Wait until something was sent."""
     while not (await course.scraped(exporter)).total("aliyun_vod_api_requests_total"):
         await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from exporter import app
-from exporter.app import Reloads
+from exporter.app import ReloadOptions
 from tests.campaigns.faults.case_context import Course, Mark, Passed
 from tests.campaigns.faults.case_queries import NOON
 from tests.campaigns.faults.fault import Trouble
@@ -71,7 +71,7 @@ async def serving(course: Course, watch: Watch) -> AsyncGenerator[Daemon]:
                 listen=["127.0.0.1:0"],
                 telemetry_path="/metrics",
                 stop=stop,
-                reloads=Reloads(lambda: daemon.config, asyncio.Event(), over_http=True),
+                reloads=ReloadOptions(lambda: daemon.config, asyncio.Event(), via_http=True),
                 listening=places.put_nowait,
             )
         )

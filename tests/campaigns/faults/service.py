@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 from exporter.core.model import Measure
-from exporter.simulator.dataset import Catalogue, Order, progress
+from exporter.simulator.dataset import Dataset, Order, progress
 from tests.campaigns.faults import certificates
 from tests.campaigns.faults.fault import Fault, NotMet, Trouble
 from tests.campaigns.faults.oracle import Call, Said
@@ -49,8 +49,8 @@ def _row(media: int, media_id: str, day: date_, now: float) -> Payload | None:
 
 
 @lru_cache(maxsize=4)
-def _catalogue(media: int) -> Catalogue:
-    return Catalogue(media=media)
+def _catalogue(media: int) -> Dataset:
+    return Dataset(media=media)
 
 
 class Exchange:

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from exporter.simulator.error_responses import REFUSALS
+from exporter.simulator.error_responses import API_ERRORS
 from exporter.vod.error_codes import METER_CODES
 from tests.campaigns.faults import codes
 from tests.campaigns.faults.cases import (
@@ -26,8 +26,8 @@ from tests.campaigns.faults.fault import Family
 def test_every_code_of_the_api_page_meets_every_moment_and_every_selection() -> None:
     met = {(case.fault.name, case.moment, case.selection) for case in brief()}
 
-    assert set(METER_CODES) <= set(REFUSALS)
-    assert met >= set(product(REFUSALS, Moment, Selection))
+    assert set(METER_CODES) <= set(API_ERRORS)
+    assert met >= set(product(API_ERRORS, Moment, Selection))
 
 
 def test_every_fault_meets_every_moment_that_can_be() -> None:

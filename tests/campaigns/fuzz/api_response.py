@@ -13,7 +13,7 @@ from exporter.core.publication import PublishedMedia
 from exporter.errors import UpstreamError
 from exporter.exposition.render import Renderer
 from exporter.vod.page_decoder import decode
-from exporter.vod.responses import Reply, answer
+from exporter.vod.responses import RawResponse, answer
 from exporter.vod.row_values import LARGEST_NUMBER
 from tests.campaigns.fuzz.message_rules import check_sentence, check_untold
 from tests.campaigns.fuzz.target import SEEDS, Target
@@ -41,13 +41,13 @@ _NUMBERS: Final = {
 }
 
 
-def reply_of(given: bytes) -> Reply:
+def reply_of(given: bytes) -> RawResponse:
     """Take an input for a reply; a status that makes no sense is 200."""
     head, _, body = given.partition(b"\n\n")
     status, *headers = head.decode("latin-1").split("\n")
     named = (line.partition(":") for line in headers)
     known = {name.strip().lower(): value.strip() for name, _, value in named}
-    return Reply(int(status) if status.isascii() and status.isdigit() and len(status) < 4 else 200, known, body)
+    return RawResponse(int(status) if status.isascii() and status.isdigit() and len(status) < 4 else 200, known, body)
 
 
 def try_one(given: bytes) -> None:

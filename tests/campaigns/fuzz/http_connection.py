@@ -14,12 +14,12 @@ import h11
 import uvicorn
 from uvicorn.server import ServerState
 
-from exporter.web.access.basic_auth import Passwords
-from exporter.web.access.live_config import Rules
-from exporter.web.access.middleware import guarded
+from exporter.web.access.basic_auth import BasicAuth
+from exporter.web.access.live_config import WebPolicy
+from exporter.web.access.middleware import with_access_control
 from exporter.web.access.settings import WebSettings
-from exporter.web.connection_limits import Crowd, Limits
-from exporter.web.http_connection import CLIENTS_LOGGER, Connection
+from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.http_connection import CLIENTS_LOGGER, HttpConnection
 from exporter.web.routes import routes
 from tests.campaigns.fuzz.status_source import Shown
 from tests.campaigns.fuzz.target import SEEDS, Target
@@ -103,9 +103,9 @@ class Door:
     def __post_init__(self) -> None:
         app = routes(self.shown, reload=self.shown.reload)
         users = WebSettings(users={USER: b"not a hash, and nobody looks at it"})
-        self.open = self._config(guarded(app, _always(Rules())))
-        passwords = Passwords(check=lambda password, _: password == PASSWORD, key=b"k")
-        self.secured = self._config(guarded(app, _always(Rules(users)), passwords=passwords))
+        self.open = self._config(with_access_control(app, _always(WebPolicy())))
+        passwords = BasicAuth(check=lambda password, _: password == PASSWORD, key=b"k")
+        self.secured = self._config(with_access_control(app, _always(WebPolicy(users)), basic_auth=passwords))
 
     @staticmethod
     def _config(app: ASGIApp) -> uvicorn.Config:
@@ -119,7 +119,7 @@ class Door:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            h11_max_incomplete_event_size=Limits().header_bytes,
+            h11_max_incomplete_event_size=ConnectionLimits().header_bytes,
         )
         config.load()
         return config
@@ -129,8 +129,8 @@ class Door:
         return self.loop.run_until_complete(self._say(config, pieces))
 
     async def _say(self, config: uvicorn.Config, pieces: Iterable[bytes]) -> bytes:
-        crowd, state, wire = Crowd(Limits()), ServerState(), Wire(self.loop)
-        connection = Connection(config, state, {}, self.loop, crowd=crowd)
+        tracker, state, wire = ConnectionTracker(ConnectionLimits()), ServerState(), Wire(self.loop)
+        connection = HttpConnection(config, state, {}, self.loop, tracker=tracker)
         wire.protocol = connection
         connection.connection_made(wire)
         for piece in pieces:
@@ -145,7 +145,7 @@ class Door:
         await asyncio.sleep(0)
         await self._idle(state)
         await asyncio.sleep(0)
-        assert not len(crowd), "a connection that has gone is still counted"
+        assert not len(tracker), "a connection that has gone is still counted"
         assert not state.connections, "a connection that has gone is still kept"
         others = asyncio.all_tasks() - {asyncio.current_task()}
         assert not others, f"tasks are left: {others}"
@@ -235,7 +235,7 @@ def check_answer(head: h11.Response, body: bytes, method: bytes) -> None:
 
 def _methods(given: bytes) -> list[bytes]:
     """The methods of the requests as h11 reads them as a server."""
-    server = h11.Connection(h11.SERVER, max_incomplete_event_size=Limits().header_bytes)
+    server = h11.Connection(h11.SERVER, max_incomplete_event_size=ConnectionLimits().header_bytes)
     server.receive_data(given)
     found: list[bytes] = []
     try:
@@ -253,11 +253,11 @@ def _methods(given: bytes) -> list[bytes]:
         return found
 
 
-def _always(rules: Rules) -> Any:
-    async def in_force() -> Rules:
+def _always(rules: WebPolicy) -> Any:
+    async def web_access() -> WebPolicy:
         return rules
 
-    return in_force
+    return web_access
 
 
 @contextlib.contextmanager

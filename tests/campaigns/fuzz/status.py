@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl
 
 from starlette.datastructures import QueryParams
 
-from exporter.status.filters import MOST_PER_PAGE, Choice, ChoiceError, parse
+from exporter.status.filters import MOST_PER_PAGE, FilterError, Filters, parse
 from exporter.status.html_page import Pages
 from exporter.status.json_document import document
 from exporter.status.languages import LANGUAGES, preferred
-from exporter.status.summary import overview
+from exporter.status.summary import summarize
 from tests.campaigns.fuzz.message_rules import LONGEST_SENTENCE, check_sentence
 from tests.campaigns.fuzz.status_source import OBSERVED
 from tests.campaigns.fuzz.target import SEEDS, Target
@@ -49,8 +49,8 @@ def try_one(given: bytes, pages: Pages, tags: set[tuple[str, str]]) -> None:
     try:
         choice = parse(QueryParams(query).multi_items())
         assert parse(parse_qsl(choice.query_string()[1:])) == choice, "a link leads elsewhere"
-        view = overview(OBSERVED, choice)
-    except ChoiceError as error:
+        view = summarize(OBSERVED, choice)
+    except FilterError as error:
         check_refusal(error)
         return
     check_choice(choice)
@@ -60,14 +60,14 @@ def try_one(given: bytes, pages: Pages, tags: set[tuple[str, str]]) -> None:
     assert found <= tags, f"tags that no template has: {found - tags}"
 
 
-def check_refusal(error: ChoiceError) -> None:
+def check_refusal(error: FilterError) -> None:
     """A few sentences, however long the query string."""
     assert 1 <= len(error.problems) <= _MOST_PROBLEMS
     for problem in error.problems:
         check_sentence(problem, longest=LONGEST_SENTENCE)
 
 
-def check_choice(choice: Choice) -> None:
+def check_choice(choice: Filters) -> None:
     """Nothing that would make the page endless."""
     assert 1 <= choice.per_page <= MOST_PER_PAGE
     assert choice.page >= 1
@@ -82,7 +82,7 @@ def _refused(constant: str) -> NoReturn:
 def _opened() -> Generator[Try]:
     pages = Pages("/metrics")
     plain: list[dict[str, Any]] = [{}, {"per_page": 1, "page": 2, "media_page": 2}, {"media": "a"}, {"state": "stale"}]
-    views = [overview(OBSERVED, Choice(**chosen)) for chosen in plain]
+    views = [summarize(OBSERVED, Filters(**chosen)) for chosen in plain]
     tags = set().union(*(Tags(pages.render(view, "en").decode()).found for view in views))
     yield partial(try_one, pages=pages, tags=tags)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.exposition.negotiation import Response
-    from exporter.status.model import Observed
+    from exporter.status.model import StatusInput
 
 OBSERVED = observed(known(1, {"a": 7, "b": None}), known(8, {"a": 20, "<b>": 1}, settled=False), queries=[EVERYTHING])
 RELOAD_REFUSED = "config.yaml:1:1: is empty"
@@ -33,10 +33,10 @@ class Shown:
     def answer(self, accept: str | None, accept_encoding: str | None) -> Response:
         return respond(self._rendered, self._telemetry, accept=accept, accept_encoding=accept_encoding)
 
-    def awaited(self) -> Sequence[str]:
+    def pending_queries(self) -> Sequence[str]:
         return ("q",)
 
-    async def status(self) -> Observed:
+    async def status(self) -> StatusInput:
         return OBSERVED
 
     async def reload(self) -> None:

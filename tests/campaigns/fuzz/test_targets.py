@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.errors import ConfigError, Problem
+from exporter.errors import ConfigError, ConfigProblem
 from tests.campaigns.fuzz.__main__ import NO_FUZZER, main, table
 from tests.campaigns.fuzz.campaign import Outcome
 from tests.campaigns.fuzz.message_rules import check_refusal, check_sentence
@@ -50,14 +50,14 @@ def test_a_sentence_that_cannot_be_shown_is_objected_to(sentence: str) -> None:
 @pytest.mark.parametrize(
     "problem",
     [
-        Problem("f", 3, 1, "s", "m"),
-        Problem("f", 1, 0, "s", "m"),
-        Problem("f", 1, 1, "s", "it is hunter2"),
-        Problem("f", 1, 1, "hunter2", "m"),
+        ConfigProblem("f", 3, 1, "s", "m"),
+        ConfigProblem("f", 1, 0, "s", "m"),
+        ConfigProblem("f", 1, 1, "s", "it is hunter2"),
+        ConfigProblem("f", 1, 1, "hunter2", "m"),
     ],
 )
-def test_a_refusal_with_a_wrong_place_or_a_secret_is_objected_to(problem: Problem) -> None:
-    check_refusal(ConfigError(Problem("f", 1, 1, "s", "m")), lines=1, secrets=["hunter2"])
+def test_a_refusal_with_a_wrong_place_or_a_secret_is_objected_to(problem: ConfigProblem) -> None:
+    check_refusal(ConfigError(ConfigProblem("f", 1, 1, "s", "m")), lines=1, secrets=["hunter2"])
     with pytest.raises(AssertionError):
         check_refusal(ConfigError(problem), lines=1, secrets=["hunter2"])
 

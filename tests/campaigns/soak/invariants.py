@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from exporter.core import play_dates
 from exporter.core.model import ByIds, Dimensions, Everything, PlayRow, Slice, Top
-from exporter.core.plan import need
+from exporter.core.plan import plan_fetch
 from tests.campaigns.faults.oracle import FIELDS
 from tests.campaigns.soak.service_history import NOBODY
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
-    from exporter.core.model import Answer, Media, Query, SliceData
-    from exporter.simulator.dataset import Catalogue
+    from exporter.core.model import Media, MediaRecord, Query, SliceData
+    from exporter.simulator.dataset import Dataset
     from tests.campaigns.faults.scrapes import Labels, Scrape
     from tests.campaigns.soak.service_history import Cut, Row, Said
 
@@ -100,7 +100,7 @@ def _cut_of(terminal_type: str, os: str, region: str, days_ago: str, today: date
 class Truth:
     """What the service says for good."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Dataset) -> None:
         self._catalogue = catalogue
         self._rows: dict[Cut, dict[str, Row]] = {}
 
@@ -138,14 +138,14 @@ def owed(history: Sequence[Asking], day: date) -> dict[Slice, set[Media]]:
     begins = play_dates.start(day) + FINAL_HOURS * 3600.0
     ends = play_dates.start(day + timedelta(days=OWED_DAYS))
     until = [since for since, _ in history[1:]] + [math.inf]
-    in_force = [
+    web_access = [
         _wants(queries, day)
         for (since, queries), end in zip(history, until, strict=True)
         if since < ends and end > begins
     ]
-    if not in_force or history[0][0] > begins:
+    if not web_access or history[0][0] > begins:
         return {}
-    always = set.intersection(*in_force)
+    always = set.intersection(*web_access)
     wants: dict[Slice, set[Media]] = {}
     for slice_, media in always:
         wants.setdefault(slice_, set()).add(media)
@@ -175,15 +175,15 @@ def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], 
         cut = data.slice.dimensions, data.slice.play_date
         for media_id, answer in data.answers.items():
             found.looked_at += 1
-            if answer.heard.settled and _row(answer.row) != truth.row(cut, media_id):
+            if answer.freshness.settled and _row(answer.row) != truth.row(cut, media_id):
                 found.wrong.append(f"settled, not final: {_named(data.slice, media_id)} {answer.row}")
-        if data.swept is not None and data.swept.settled and truth.plays(cut).keys() != _rows(data.answers):
+        if data.listed is not None and data.listed.settled and truth.plays(cut).keys() != _rows(data.answers):
             found.wrong.append(f"settled, other media than played: {_named(data.slice)}")
     for slice_, media in ((slice_, media) for slice_, every in wants.items() for media in every):
         data_or_none = known.get(slice_)
         found.owed += 1
         # Nothing that is merely new is good enough, however new.
-        if data_or_none is None or need(media, data_or_none, math.inf, now):
+        if data_or_none is None or plan_fetch(media, data_or_none, math.inf, now):
             found.lost.append(f"not settled: {_named(slice_, str(media))}")
             continue
         missing = _final_media(media, slice_, truth) - _rows(data_or_none.answers)
@@ -191,7 +191,7 @@ def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], 
     return found
 
 
-def _rows(answers: Mapping[str, Answer]) -> set[str]:
+def _rows(answers: Mapping[str, MediaRecord]) -> set[str]:
     return {media_id for media_id, answer in answers.items() if answer.row is not None}
 
 

@@ -7,8 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from exporter.core import play_dates
-from exporter.simulator.broken_responses import MISBEHAVIOURS
-from exporter.simulator.error_responses import REFUSALS
+from exporter.simulator.broken_responses import BROKEN_RESPONSES
+from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ AUDIT_HOUR: Final = 23.5
 # Wrong without being refused: rows without numbers, no rows. Nobody can tell a lie that is repeated from the truth, so
 # of a day that can be final each is told once.
 LIES: Final = ("nulls", "missing", "null_list", "no_list")
-_HONEST: Final = tuple(code for code in (*REFUSALS, *MISBEHAVIOURS) if code not in LIES)
+_HONEST: Final = tuple(code for code in (*API_ERRORS, *BROKEN_RESPONSES) if code not in LIES)
 _SILENT: Final = ("stall", "trickle")
 """They keep a poll waiting for its timeouts; real ones last minutes, and so do these."""
 

@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from exporter.simulator.options import Settings
+from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.service import Simulator
 from exporter.web.server import bound, serving, urls
 from tests.campaigns.soak.service_history import Said
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope, Send
 
-    from exporter.simulator.dataset import Catalogue
+    from exporter.simulator.dataset import Dataset
 
 MEDIA: Final = 110
 """More than a page."""
@@ -37,18 +37,18 @@ class Service:
         self.url = ""
         self._now = now
         self._at: tuple[int, Callable[[], object]] | None = None
-        self._simulator = Simulator(Settings(seed=seed, media=MEDIA), clock=now, sleep=self._sleep)
+        self._simulator = Simulator(SimulatorOptions(seed=seed, media=MEDIA), clock=now, sleep=self._sleep)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
 
     @property
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> Dataset:
         return self._simulator.catalogue
 
     @property
     def outcomes(self) -> dict[str, int]:
         """How many requests ended how: OK, an error code, or the name of a misbehaviour."""
-        return dict(self._simulator.journal.counts.get("DescribeVodMediaPlayData", {}))
+        return dict(self._simulator.request_log.counts.get("DescribeVodMediaPlayData", {}))
 
     def change(self, **conditions: Any) -> None:
         """Other conditions from now on; returns when they are in force."""

@@ -11,7 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core import play_dates
-from exporter.simulator.dataset import Catalogue
+from exporter.simulator.dataset import Dataset
 from exporter.storage.read_only import read_slices
 from tests.campaigns.faults.scrapes import Scrape
 from tests.campaigns.soak import schedule as courses
@@ -84,7 +84,7 @@ class Soak:
         self.seen = Seen(simulated_days, seed)
         self.service = Service(seed, clock.now)
         self.daemon = Daemon(folder, clock.environ)
-        self.truth = Truth(Catalogue(seed, MEDIA))
+        self.truth = Truth(Dataset(seed, MEDIA))
         self._clock = clock
         self._chance = Random(seed)  # noqa: S311 - what happens, not secrets
         self.operator = Operator(folder, self._chance, self.service.catalogue.media_ids)

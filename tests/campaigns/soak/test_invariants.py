@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.core import play_dates
-from exporter.core.model import Answer, ByIds, Dimensions, Everything, Heard, Measure, Query, Slice, SliceData, Top
-from exporter.simulator.dataset import Catalogue
+from exporter.core.model import (
+    ByIds,
+    Dimensions,
+    Everything,
+    Freshness,
+    Measure,
+    MediaRecord,
+    Query,
+    Slice,
+    SliceData,
+    Top,
+)
+from exporter.simulator.dataset import Dataset
 from tests.campaigns.faults.scrapes import Scrape
 from tests.campaigns.soak.invariants import (
     PLAYS,
@@ -30,11 +41,11 @@ if TYPE_CHECKING:
 
 DAY = date(2024, 3, 22)
 NOON = play_dates.start(DAY) + 36 * 3600.0
-CATALOGUE = Catalogue(1, 20)
+CATALOGUE = Dataset(1, 20)
 TRUTH = Truth(CATALOGUE)
 EVERYTHING = Dimensions()
 ASKED = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
-FINAL = Heard(NOON, 2, settled=True)
+FINAL = Freshness(NOON, 2, settled=True)
 SLICE = Slice("main", EVERYTHING, DAY)
 
 
@@ -76,7 +87,7 @@ def played(media_id: str) -> list[str]:
     return [f'{metric}{{SLICE,media_id="{media_id}"}} {value}' for metric, value in numbers]
 
 
-def heard(*pages: dict[str, object], **asked: str) -> Said:
+def freshness(*pages: dict[str, object], **asked: str) -> Said:
     said = Said()
     for number, payload in enumerate(pages, 1):
         said.hear({**ASKED, "PageNo": str(number), **asked}, payload)
@@ -93,7 +104,7 @@ def heard(*pages: dict[str, object], **asked: str) -> Said:
     ],
 )
 def test_what_was_said_may_be_shown(shown: list[str]) -> None:
-    said = heard(page(row("a", 5, 2)), page(row("a", 6, 3)))
+    said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
     assert scraped(scrape(*shown), said, TRUTH).wrong == []
 
 
@@ -110,23 +121,23 @@ def test_what_was_said_may_be_shown(shown: list[str]) -> None:
     ],
 )
 def test_what_was_never_said_is_wrong(shown: list[str], complaint: str) -> None:
-    said = heard(page(row("a", 5, 2)), page(row("a", 6, 3)))
+    said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
     (found,) = scraped(scrape(*shown), said, TRUTH).wrong
     assert complaint in found
 
 
 def test_a_zero_needs_a_list_that_came_to_its_end_or_an_answer_for_that_media() -> None:
     zeros = ["aliyun_vod_media_play_duration_seconds" + plays("b", 0)[len(PLAYS) :], plays("b", 0), viewers("b", 0)]
-    half = heard(page(row("a", 5), total=2))
+    half = freshness(page(row("a", 5), total=2))
     assert scraped(scrape(*zeros), half, TRUTH).wrong
-    both = heard(page(row("a", 5), total=2), page(row("c", 5), total=2))
+    both = freshness(page(row("a", 5), total=2), page(row("c", 5), total=2))
     assert not scraped(scrape(*zeros), both, TRUTH).wrong
-    assert not scraped(scrape(*zeros), heard(page(), MediaId="b"), TRUTH).wrong
+    assert not scraped(scrape(*zeros), freshness(page(), MediaId="b"), TRUTH).wrong
 
 
 def test_a_lie_that_is_shown_as_settled_is_wrong() -> None:
     top = media()[0]
-    said = heard(page(row(top, 5, 2)))
+    said = freshness(page(row(top, 5, 2)))
     assert not scraped(scrape(plays(top, 5), viewers(top, 2)), said, TRUTH).wrong
     (found,) = scraped(scrape(plays(top, 5), viewers(top, 2), settled=1), said, TRUTH).wrong
     assert "settled" in found
@@ -138,7 +149,7 @@ def test_a_day_of_another_date_is_wrong() -> None:
 
 
 def test_forgotten_days_are_unsaid() -> None:
-    said = heard(page(row("a", 5, 2)))
+    said = freshness(page(row("a", 5, 2)))
     said.forget(DAY)
     assert not scraped(scrape(plays("a", 5), viewers("a", 2)), said, TRUTH).wrong
     said.forget(date(2024, 3, 23))
@@ -152,7 +163,9 @@ def test_a_query_that_is_not_up_is_named() -> None:
 def settled() -> SliceData:
     """All of the day, final."""
     rows = {counts.media.media_id: counts.row() for counts in CATALOGUE.result_set(DAY, now=math.inf)}
-    return SliceData(SLICE, {media_id: Answer(row, FINAL) for media_id, row in rows.items()}, FINAL, total=len(rows))
+    return SliceData(
+        SLICE, {media_id: MediaRecord(row, FINAL) for media_id, row in rows.items()}, FINAL, total=len(rows)
+    )
 
 
 EVERY_WANT: dict[Slice, set[Media]] = {
@@ -173,11 +186,11 @@ def test_a_planted_value_is_wrong() -> None:
     assert row is not None
     assert row.viewers is not None
     for changed in (replace(row, viewers=row.viewers + 1), replace(row, plays=None), None):
-        planted = replace(known, answers={**known.answers, first: Answer(changed, FINAL)})
+        planted = replace(known, answers={**known.answers, first: MediaRecord(changed, FINAL)})
         found = stored([planted], {}, TRUTH, NOON)
         assert first in found.wrong[0]
-        provisional = Answer(changed, replace(FINAL, settled=False))
-        held = replace(planted, answers={**known.answers, first: provisional}, swept=None)
+        provisional = MediaRecord(changed, replace(FINAL, settled=False))
+        held = replace(planted, answers={**known.answers, first: provisional}, listed=None)
         assert not stored([held], {}, TRUTH, NOON).wrong, "what is not settled may be anything"
 
 
@@ -195,7 +208,7 @@ def test_a_media_that_a_settled_list_lacks_is_wrong_and_lost() -> None:
         [],
         [SliceData(SLICE)],
         [replace(settled(), slice=replace(SLICE, account="other"))],
-        [replace(settled(), answers={}, swept=replace(FINAL, settled=False))],
+        [replace(settled(), answers={}, listed=replace(FINAL, settled=False))],
     ],
 )
 def test_a_day_that_is_not_there_or_not_settled_is_lost(known: list[SliceData]) -> None:

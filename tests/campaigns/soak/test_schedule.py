@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 
 from exporter.core import play_dates
-from exporter.simulator.broken_responses import MISBEHAVIOURS
-from exporter.simulator.error_responses import REFUSALS
+from exporter.simulator.broken_responses import BROKEN_RESPONSES
+from exporter.simulator.error_responses import API_ERRORS
 from tests.campaigns.soak.schedule import (
     CALM_HOUR,
     HOUR,
@@ -67,4 +67,4 @@ def test_everything_happens_and_one_life_is_long() -> None:
 def test_every_way_to_fail_comes_up() -> None:
     weather = [event for seed in SEEDS for event in course(seed, START, 90) if isinstance(event, Weather)]
     met = {fault.code for event in weather for fault in event.conditions.get("faults", ())}
-    assert met == REFUSALS.keys() | MISBEHAVIOURS.keys()
+    assert met == API_ERRORS.keys() | BROKEN_RESPONSES.keys()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from exporter.core.model import Answer, SliceData
+    from exporter.core.model import MediaRecord, SliceData
     from tests.campaigns.soak.observations import Seen
 
 # A course with a bit of everything: killed while it asks and while it writes, told to stop, reloads right and wrong.
@@ -72,13 +72,13 @@ def storage(ran: tuple[Soak, Seen], tmp_path: Path) -> Path:
     return copy
 
 
-def _settled(slices: Iterable[SliceData]) -> tuple[SliceData, str, Answer]:
+def _settled(slices: Iterable[SliceData]) -> tuple[SliceData, str, MediaRecord]:
     """Some media of some day that is settled, and has plays."""
     return next(
         (data, media_id, answer)
         for data in slices
         for media_id, answer in data.answers.items()
-        if answer.heard.settled and answer.row and answer.row.plays
+        if answer.freshness.settled and answer.row and answer.row.plays
     )
 
 

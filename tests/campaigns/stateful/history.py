@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, PlayRow, Query, Slice, Snapshot, Top
 from exporter.core.play_dates import Settlement
-from exporter.core.publication import Rules
-from exporter.core.publication_builder import Publishing, publish
-from exporter.errors import Kind, UpstreamError
+from exporter.core.publication import PublicationRules
+from exporter.core.publication_builder import PublicationBuilder, publish
+from exporter.errors import ErrorKind, UpstreamError
 from exporter.exposition.render import Renderer
 from exporter.storage.storage import Storage
 from tests.campaigns.stateful.invariants import judge, judge_limited
@@ -82,9 +82,9 @@ _where = st.sampled_from([1, 2]) | st.sampled_from(MEDIA) | st.none()
 _errors = st.sampled_from(
     [
         failure(),
-        failure(Kind.THROTTLED, "Throttling.User"),
-        failure(Kind.AUTH, "Meter.AuthError"),
-        failure(Kind.PARAMETER, "Meter.ParamError"),
+        failure(ErrorKind.THROTTLED, "Throttling.User"),
+        failure(ErrorKind.AUTH, "Meter.AuthError"),
+        failure(ErrorKind.PARAMETER, "Meter.ParamError"),
         not_ready(),
     ]
 )
@@ -98,9 +98,9 @@ class History(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp())
         self.opened = 0
-        self.service = Service(NOON, largest_page=largest_page, at_once=2)
+        self.service = Service(NOON, largest_page=largest_page, max_in_flight=2)
         self.model = Model(queries, frozenset(MEDIA))
-        self.shown_by = Rules(queries, 48 * HOUR, NO_LIMIT)
+        self.shown_by = PublicationRules(queries, 48 * HOUR, NO_LIMIT)
         self.path = self.folder / "0.db"
         self.stack = AsyncExitStack()
         self._start()
@@ -169,8 +169,8 @@ class History(RuleBasedStateMachine):
     @rule(queries=_queries, stale_hours=st.sampled_from([6, 48]), limit=st.sampled_from([NO_LIMIT, NO_LIMIT, 8, 20]))
     def it_is_reloaded(self, queries: tuple[Query, ...], stale_hours: int, limit: int) -> None:
         self.model.queries = queries
-        self.shown_by = Rules(queries, stale_hours * HOUR, limit)
-        self.poller.follow(queries, {"main": self.service}, Settlement())
+        self.shown_by = PublicationRules(queries, stale_hours * HOUR, limit)
+        self.poller.reconfigure(queries, {"main": self.service}, Settlement())
 
     @rule()
     def it_is_restarted(self) -> None:
@@ -229,7 +229,7 @@ class History(RuleBasedStateMachine):
         return self.publishing.publish(self.poller.snapshot, self.shown_by, self.service.now)
 
     def _unlimited(self) -> Publication:
-        rules = Rules(self.shown_by.queries, self.shown_by.stale_after, NO_LIMIT)
+        rules = PublicationRules(self.shown_by.queries, self.shown_by.stale_after, NO_LIMIT)
         return publish(self.poller.snapshot, rules, self.service.now)
 
     def _poll(self, number: int) -> PollReport:
@@ -280,9 +280,9 @@ class History(RuleBasedStateMachine):
         opened = Storage.opened(self.path, retention=RETENTION, meter=Meter(), now=lambda: self.service.now)
         self.storage = self._run(self.stack.enter_async_context(opened))
         oldest = today(self.service.now - 31 * 24 * HOUR)
-        snapshot = Snapshot().with_(self._run(self.storage.load(oldest)))
+        snapshot = Snapshot().updated(self._run(self.storage.load(oldest)))
         self.poller = self.service.poller(queries=self.shown_by.queries, snapshot=snapshot)
-        self.publishing = Publishing()
+        self.publishing = PublicationBuilder()
         self.renderer = Renderer()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from exporter.errors import CredentialsError, Kind
+from exporter.errors import CredentialsError, ErrorKind
 from exporter.vod.credentials.cache import (
     JUST_NOW,
     MARGIN,
-    PAUSE,
+    RETRY_SECONDS,
     UNKNOWN,
-    Refreshed,
+    CredentialCache,
 )
 from exporter.vod.credentials.sources import Credentials, no_credentials
 from tests.vod.fakes import KEY, Clock, FakeSource
@@ -64,7 +64,7 @@ class World:
     ) -> None:
         self.clock = Clock()
         self.place = Place(self.clock)
-        self.source = Refreshed(
+        self.source = CredentialCache(
             "main",
             self.place,
             start=start,
@@ -104,11 +104,11 @@ async def test_keys_still_good_are_used_when_a_refresh_fails() -> None:
     world.place.broken = True
     with structlog.testing.capture_logs() as logs:
         assert await world.id(later=HOUR - MARGIN) == "id-1"
-        assert await world.id(later=PAUSE - 1) == "id-1"
+        assert await world.id(later=RETRY_SECONDS - 1) == "id-1"
         assert world.place.fetches == 2
         assert await world.id(later=1) == "id-1"
         assert world.place.fetches == 3
-        assert await world.id(later=MARGIN - PAUSE - 1) == "id-1"
+        assert await world.id(later=MARGIN - RETRY_SECONDS - 1) == "id-1"
     warning = {"event": "credentials not refreshed", "log_level": "warning", "account": "main"}
     warning |= {"error": "sts is out of reach", "advice": "Wait."}
     assert logs == [{**warning, "good_for": good_for} for good_for in ("900 s", "870 s", "1 s")]
@@ -130,8 +130,8 @@ async def test_after_a_failure_it_rests_before_it_asks_again() -> None:
     world.place.broken = True
     error = await world.fails()
     assert (error.message, error.advice) == ("sts is out of reach", "Wait.")
-    assert (error.code, error.kind) == ("credentials", Kind.AUTH)
-    await world.fails(later=PAUSE - 1)
+    assert (error.code, error.kind) == ("credentials", ErrorKind.AUTH)
+    await world.fails(later=RETRY_SECONDS - 1)
     assert world.place.fetches == 1
     world.place.broken = False
     assert await world.id(later=1) == "id-2"
@@ -148,7 +148,7 @@ async def test_it_says_where_keys_are_from_once_and_when_they_are_back() -> None
         world.place.broken = True
         await world.fails(later=HOUR)
         world.place.broken = False
-        await world.id(later=PAUSE)
+        await world.id(later=RETRY_SECONDS)
     assert logs == [found, found]
 
 

@@ -10,12 +10,12 @@ from exporter.vod.credentials.providers import (
     METADATA_SERVICE,
     AssumedRole,
     CliProfile,
+    CredentialProvider,
     EcsRole,
     IniProfile,
     OidcRole,
-    Origin,
-    Uri,
-    origins,
+    UriProvider,
+    provider_chain,
 )
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Asked:
     profile_file: Path | None = None
 
 
-def only(asked: Asked, **variables: str) -> Origin:
-    (origin,) = origins(asked, variables)
+def only(asked: Asked, **variables: str) -> CredentialProvider:
+    (origin,) = provider_chain(asked, variables)
     return origin
 
 
@@ -120,7 +120,7 @@ def test_the_role_that_a_key_assumes_may_stand_in_a_variable() -> None:
 )
 def test_what_is_missing_is_told_all_at_once(provider: str, variables: dict[str, str], said: str) -> None:
     with pytest.raises(StartError) as caught:
-        origins(Asked(provider), variables)
+        provider_chain(Asked(provider), variables)
     assert f"provider {provider}" in str(caught.value)
     assert said in str(caught.value)
 
@@ -157,9 +157,9 @@ def test_the_default_chain_has_every_place_there_is_in_alibaba_clouds_order(tmp_
         "ALIBABA_CLOUD_ECS_METADATA": "role",
         "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1/keys?token=hunter2",
     }
-    found = origins(Asked(), variables)
-    assert [type(origin) for origin in found] == [OidcRole, CliProfile, IniProfile, EcsRole, Uri]
-    assert found[-1] == Uri("http://127.0.0.1/keys?token=hunter2")
+    found = provider_chain(Asked(), variables)
+    assert [type(origin) for origin in found] == [OidcRole, CliProfile, IniProfile, EcsRole, UriProvider]
+    assert found[-1] == UriProvider("http://127.0.0.1/keys?token=hunter2")
     assert "hunter2" not in repr(found)
     assert found[2] == IniProfile(tmp_path / ".alibabacloud/credentials.ini", "default", EcsRole("role"))
 
@@ -176,15 +176,15 @@ def test_the_default_chain_has_every_place_there_is_in_alibaba_clouds_order(tmp_
 def test_the_default_chain_asks_no_metadata_service_that_nobody_named(
     tmp_path: Path, variables: dict[str, str]
 ) -> None:
-    assert origins(Asked(), {"HOME": str(tmp_path), **variables}) == ()
-    assert origins(Asked(), variables) == ()
+    assert provider_chain(Asked(), {"HOME": str(tmp_path), **variables}) == ()
+    assert provider_chain(Asked(), variables) == ()
 
 
 def test_the_profile_of_the_cli_can_be_left_out_of_the_chain(tmp_path: Path) -> None:
     (tmp_path / ".aliyun").mkdir()
     (tmp_path / ".aliyun/config.json").touch()
-    assert len(origins(Asked(), {"HOME": str(tmp_path)})) == 1
-    assert origins(Asked(), {"HOME": str(tmp_path), "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"}) == ()
+    assert len(provider_chain(Asked(), {"HOME": str(tmp_path)})) == 1
+    assert provider_chain(Asked(), {"HOME": str(tmp_path), "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"}) == ()
 
 
 def test_a_credentials_file_named_by_a_variable(tmp_path: Path) -> None:

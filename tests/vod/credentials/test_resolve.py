@@ -8,9 +8,9 @@ import structlog
 import trustme
 
 from exporter.errors import StartError
-from exporter.vod.credentials.cache import MARGIN, Refreshed
-from exporter.vod.credentials.resolve import provided
-from exporter.vod.credentials.sources import Credentials, FromEnvironment
+from exporter.vod.credentials.cache import MARGIN, CredentialCache
+from exporter.vod.credentials.resolve import resolve_source
+from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from tests.vod.credential_servers import Sts, listening
 from tests.vod.credentials.test_providers import RRSA, Asked
 from tests.vod.fakes import KEY, Clock, FakeSource
@@ -31,10 +31,10 @@ def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("not_installed")
 async def test_keys_that_are_given_or_in_the_environment_need_no_library() -> None:
     given = FakeSource()
-    assert await provided("main", Asked(), given, ENVIRONMENT) is given
+    assert await resolve_source("main", Asked(), given, ENVIRONMENT) is given
     for provider in ("default", "env"):
-        source = await provided("main", Asked(provider), None, ENVIRONMENT)
-        assert isinstance(source, FromEnvironment)
+        source = await resolve_source("main", Asked(provider), None, ENVIRONMENT)
+        assert isinstance(source, EnvCredentials)
         assert await source.get() == Credentials("id", "secret")
 
 
@@ -49,14 +49,14 @@ async def test_keys_that_are_given_or_in_the_environment_need_no_library() -> No
 )
 async def test_without_the_library_the_way_to_install_it_is_told(provider: str, said: str) -> None:
     with pytest.raises(StartError) as caught:
-        await provided("main", Asked(provider), None, RRSA)
+        await resolve_source("main", Asked(provider), None, RRSA)
     assert str(caught.value).startswith(said)
     assert str(caught.value).endswith("pip install --require-hashes -r requirements/roles.txt")
 
 
 async def test_with_nothing_configured_it_says_what_can_be() -> None:
     with pytest.raises(StartError) as caught:
-        await provided("main", Asked(), None, {})
+        await resolve_source("main", Asked(), None, {})
     assert "ALIBABA_CLOUD_ACCESS_KEY_ID is not set" in str(caught.value)
     assert "provider: ecs_ram_role" in str(caught.value)
 
@@ -79,7 +79,7 @@ async def test_with_nothing_configured_it_says_what_can_be() -> None:
 )
 async def test_what_no_waiting_mends_ends_the_start(provider: str, variables: dict[str, str], said: str) -> None:
     with pytest.raises(StartError) as caught:
-        await provided("main", Asked(provider), None, variables)
+        await resolve_source("main", Asked(provider), None, variables)
     assert said in str(caught.value)
 
 
@@ -98,7 +98,7 @@ async def test_what_no_waiting_mends_ends_the_start(provider: str, variables: di
 async def test_roles_and_profiles_are_kept_fresh(
     asked: Asked, keys: FakeSource | None, variables: dict[str, str]
 ) -> None:
-    assert isinstance(await provided("main", asked, keys, variables), Refreshed)
+    assert isinstance(await resolve_source("main", asked, keys, variables), CredentialCache)
 
 
 async def test_a_profile_of_the_home_directory_is_found_by_default(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_a_profile_of_the_home_directory_is_found_by_default(tmp_path: Pat
     (tmp_path / ".aliyun/config.json").write_text(
         '{"current": "a", "profiles": [{"name": "a", "mode": "AK", "access_key_id": "i", "access_key_secret": "s"}]}'
     )
-    source = await provided("main", Asked(), None, {"HOME": str(tmp_path)})
+    source = await resolve_source("main", Asked(), None, {"HOME": str(tmp_path)})
     assert await source.get() == Credentials("i", "s")
 
 
@@ -122,7 +122,7 @@ async def test_a_role_is_assumed_with_the_environments_key_and_again_before_it_e
     variables = {"ALIBABA_CLOUD_ACCESS_KEY_ID": key_id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret}
     with listening(sts, ca) as sts.host, structlog.testing.capture_logs() as logs:
         asked = Asked("ram_role_arn", role_arn=ROLE, sts_endpoint=sts.host)
-        source = await provided("main", asked, None, variables, now=clock.now, monotonic=clock.monotonic)
+        source = await resolve_source("main", asked, None, variables, now=clock.now, monotonic=clock.monotonic)
 
         given = await source.get()
         assert given == Credentials("STS.role-key-id", "role-secret-0123456789", "role-token-0123456789")

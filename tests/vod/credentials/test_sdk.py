@@ -17,13 +17,13 @@ from exporter.errors import CredentialsError
 from exporter.vod.credentials.providers import (
     AssumedRole,
     CliProfile,
+    CredentialProvider,
     EcsRole,
     IniProfile,
     OidcRole,
-    Origin,
-    Uri,
+    UriProvider,
 )
-from exporter.vod.credentials.sdk import Fetched, Fetcher
+from exporter.vod.credentials.sdk import CredentialFetcher, FetchedCredentials
 from exporter.vod.credentials.sources import Credentials
 from tests.vod.credential_servers import (
     Keys,
@@ -95,10 +95,10 @@ def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCapture
     assert [thread for thread in started if thread.is_alive()] == []
 
 
-def fails(origin: Origin, start: Credentials | None = None) -> CredentialsError:
+def fails(origin: CredentialProvider, start: Credentials | None = None) -> CredentialsError:
     """The failure, of which no part or context knows a secret."""
     with pytest.raises(CredentialsError) as caught:
-        Fetcher([origin])(start)
+        CredentialFetcher([origin])(start)
     error = caught.value
     told = f"{error!r} {error} {error.message} {error.advice}"
     assert not [secret for secret in SECRETS if secret in told]
@@ -121,8 +121,8 @@ def instance(metadata: Metadata, role_name: str = "", *, disable_imds_v1: bool =
 
 
 def test_a_role_is_assumed_with_a_key(sts: Sts) -> None:
-    fetched = Fetcher([assumed(sts, external_id="contract:17")])(START)
-    assert fetched == Fetched(GIVEN, "ram_role_arn", END)
+    fetched = CredentialFetcher([assumed(sts, external_id="contract:17")])(START)
+    assert fetched == FetchedCredentials(GIVEN, "ram_role_arn", END)
     (asked,) = sts.asked
     wanted = {
         "Action": "AssumeRole",
@@ -137,11 +137,11 @@ def test_a_role_is_assumed_with_a_key(sts: Sts) -> None:
 def test_a_role_is_assumed_with_a_temporary_key(sts: Sts) -> None:
     sts.start = (START.access_key_id, START.access_key_secret, "start-token-0123456789")
     start = Credentials(*sts.start)
-    assert Fetcher([assumed(sts)])(start).credentials == GIVEN
+    assert CredentialFetcher([assumed(sts)])(start).credentials == GIVEN
 
 
 def test_every_fetch_asks_anew(sts: Sts) -> None:
-    fetcher = Fetcher([assumed(sts)])
+    fetcher = CredentialFetcher([assumed(sts)])
     fetcher(START)
     sts.keys = Keys(access_key_id="STS.other")
     assert fetcher(START).credentials.access_key_id == "STS.other"
@@ -149,16 +149,16 @@ def test_every_fetch_asks_anew(sts: Sts) -> None:
 
 def test_a_role_is_assumed_with_the_token_that_is_in_the_file_now(sts: Sts, tmp_path: Path) -> None:
     origin = oidc(sts, tmp_path)
-    assert Fetcher([origin])(None) == Fetched(GIVEN, "oidc_role_arn", END)
+    assert CredentialFetcher([origin])(None) == FetchedCredentials(GIVEN, "oidc_role_arn", END)
     sts.oidc_token = "rotated-token-0123456789"
     assert "AuthenticationFail.OIDCToken.Invalid (HTTP 401, request ID REQ-STS)" in fails(origin).message
-    assert Fetcher([oidc(sts, tmp_path)])(None).credentials == GIVEN
+    assert CredentialFetcher([oidc(sts, tmp_path)])(None).credentials == GIVEN
 
 
 @pytest.mark.parametrize("role_name", ["", "instance-role"])
 def test_the_role_of_the_instance_in_the_safer_way(metadata: Metadata, role_name: str) -> None:
-    fetched = Fetcher([instance(metadata, role_name, disable_imds_v1=True)])(None)
-    assert fetched == Fetched(GIVEN, "ecs_ram_role", END)
+    fetched = CredentialFetcher([instance(metadata, role_name, disable_imds_v1=True)])(None)
+    assert fetched == FetchedCredentials(GIVEN, "ecs_ram_role", END)
     # The whole URL is what a server is sent that stands in for its own proxy.
     assert metadata.asked[-1].target == (
         "http://100.100.100.200/latest/meta-data/ram/security-credentials/instance-role"
@@ -167,7 +167,7 @@ def test_the_role_of_the_instance_in_the_safer_way(metadata: Metadata, role_name
 
 def test_the_older_way_is_taken_only_where_it_may_be(metadata: Metadata) -> None:
     metadata.knows_tokens = False
-    assert Fetcher([instance(metadata)])(None).credentials == GIVEN
+    assert CredentialFetcher([instance(metadata)])(None).credentials == GIVEN
     assert "HTTP 404" not in fails(instance(metadata, disable_imds_v1=True)).message
 
 
@@ -214,7 +214,7 @@ def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
 
 
 def test_sts_is_told_whose_token_it_is_and_for_how_long(sts: Sts, tmp_path: Path) -> None:
-    Fetcher([oidc(sts, tmp_path)])(None)
+    CredentialFetcher([oidc(sts, tmp_path)])(None)
     (asked,) = sts.asked
     wanted = {
         "Action": "AssumeRoleWithOIDC",
@@ -236,7 +236,7 @@ def test_a_file_that_cannot_be_trusted_is_not_used(sts: Sts, tmp_path: Path, mod
     section = IniProfile(tmp_path / "credentials.ini", "key", EcsRole())
     section.file.write_text("[key]\ntype = access_key\naccess_key_id = a\naccess_key_secret = hunter2\n")
     for origin, file in ((token, token.oidc_token_file), (profile, profile.file), (section, section.file)):
-        Fetcher([origin])(None)
+        CredentialFetcher([origin])(None)
         file.write_text(file.read_text() + " " * size)
         file.chmod(mode)
         assert f": cannot read {file}: {said}" in fails(origin).message
@@ -278,10 +278,10 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
 def test_nobody_is_waited_for_longer_than_an_answer_may_take(
     sts: Sts, metadata: Metadata, patience: list[tuple[str, object]]
 ) -> None:
-    Fetcher([assumed(sts)])(START)
+    CredentialFetcher([assumed(sts)])(START)
     assert patience == [("https", (5.0, 10.0))]
     patience.clear()
-    Fetcher([instance(metadata, "instance-role")])(None)
+    CredentialFetcher([instance(metadata, "instance-role")])(None)
     assert patience == [("http", (2.0, 2.0))] * 2
 
 
@@ -290,7 +290,7 @@ def test_the_library_is_silenced_and_nobody_else(sts: Sts) -> None:
     mine, before = logging.NullHandler(), (list(root.handlers), root.level)
     logging.getLogger("credentials").addHandler(mine)
     logging.getLogger("urllib3").setLevel(logging.DEBUG)
-    Fetcher([assumed(sts)])(START)
+    CredentialFetcher([assumed(sts)])(START)
     assert logging.getLogger("credentials").handlers == []
     assert not logging.getLogger("urllib3").isEnabledFor(logging.CRITICAL)
     assert (root.handlers, root.level) == before
@@ -298,8 +298,8 @@ def test_the_library_is_silenced_and_nobody_else(sts: Sts) -> None:
 
 def test_debugging_the_sdk_shows_no_secret(sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEBUG", "sdk")
-    Fetcher([oidc(sts, tmp_path)])(None)
-    Fetcher([assumed(sts)])(START)
+    CredentialFetcher([oidc(sts, tmp_path)])(None)
+    CredentialFetcher([assumed(sts)])(START)
     assert logging.getLogger("credentials").handlers == []
     assert logging.getLogger("alibabacloud-tea").handlers == []
 
@@ -313,11 +313,11 @@ def cli(tmp_path: Path, *profiles: dict[str, object], metadata: Metadata | None 
 
 def test_a_profile_with_a_key(tmp_path: Path) -> None:
     profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "hunter2"})
-    assert Fetcher([profile])(None) == Fetched(Credentials("a", "hunter2"), "profile")
+    assert CredentialFetcher([profile])(None) == FetchedCredentials(Credentials("a", "hunter2"), "profile")
 
 
 def test_a_profile_is_read_again_every_time(tmp_path: Path) -> None:
-    fetcher = Fetcher(
+    fetcher = CredentialFetcher(
         [cli(tmp_path, {"mode": "StsToken", "access_key_id": "a", "access_key_secret": "b", "sts_token": "c"})]
     )
     assert fetcher(None).credentials == Credentials("a", "b", "c")
@@ -328,7 +328,7 @@ def test_a_profile_is_read_again_every_time(tmp_path: Path) -> None:
 def test_a_profile_that_stands_for_the_role_of_the_instance(tmp_path: Path, metadata: Metadata) -> None:
     profile = cli(tmp_path, {"mode": "EcsRamRole", "ram_role_name": "instance-role"}, metadata=metadata)
     # With the end of the keys, and (see the fixture) without the library's thread.
-    assert Fetcher([profile])(None) == Fetched(GIVEN, "profile", END)
+    assert CredentialFetcher([profile])(None) == FetchedCredentials(GIVEN, "profile", END)
 
 
 ROLES = "/latest/meta-data/ram/security-credentials/"
@@ -349,7 +349,7 @@ ROLES = "/latest/meta-data/ram/security-credentials/"
 def test_the_role_that_a_profile_names_comes_first_and_only_without_any_the_service_is_asked_for_it(
     tmp_path: Path, metadata: Metadata, kind: str, of_the_profile: str | None, of_the_account: str, asked: list[str]
 ) -> None:
-    profile: Origin
+    profile: CredentialProvider
     ecs = instance(metadata, of_the_account)
     if kind == "of the CLI":
         named = {} if of_the_profile is None else {"ram_role_name": of_the_profile}
@@ -358,7 +358,7 @@ def test_the_role_that_a_profile_names_comes_first_and_only_without_any_the_serv
         line = "" if of_the_profile is None else f"role_name = {of_the_profile}\n"
         (tmp_path / "credentials.ini").write_text(f"[here]\ntype = ecs_ram_role\n{line}")
         profile = IniProfile(tmp_path / "credentials.ini", "here", ecs)
-    assert Fetcher([profile])(None).credentials == GIVEN
+    assert CredentialFetcher([profile])(None).credentials == GIVEN
     assert [request.path for request in metadata.asked if request.path.startswith(ROLES)] == asked
 
 
@@ -373,7 +373,7 @@ def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"print({json.dumps(said)!r})")
     profile = cli(tmp_path, {"mode": "External", "process_command": f"{sys.executable} {program}"})
-    assert Fetcher([profile])(None) == Fetched(Credentials("a", "hunter2", "c"), "profile", END)
+    assert CredentialFetcher([profile])(None) == FetchedCredentials(Credentials("a", "hunter2", "c"), "profile", END)
     program.write_text("import sys; sys.exit('hunter2')")
     assert fails(profile).message == "profile: failed to execute external command: exit status 1"
 
@@ -411,23 +411,29 @@ def test_sections_of_credentials_ini(tmp_path: Path, metadata: Metadata) -> None
         "[instance]\ntype = ecs_ram_role\nrole_name = instance-role\n"
     )
     ecs = instance(metadata)
-    assert Fetcher([IniProfile(path, "key", ecs)])(None) == Fetched(Credentials("a", "b"), "credentials file")
-    assert Fetcher([IniProfile(path, "instance", ecs)])(None) == Fetched(GIVEN, "credentials file", END)
+    assert CredentialFetcher([IniProfile(path, "key", ecs)])(None) == FetchedCredentials(
+        Credentials("a", "b"), "credentials file"
+    )
+    assert CredentialFetcher([IniProfile(path, "instance", ecs)])(None) == FetchedCredentials(
+        GIVEN, "credentials file", END
+    )
     path.write_text("access_key_secret = hunter2")
     assert "MissingSectionHeaderError" in fails(IniProfile(path, "key", ecs)).message
 
 
 def test_a_uri_that_answers_with_keys() -> None:
     with listening(lambda _: (200, {"Code": "Success", **Keys().json()})) as host:
-        assert Fetcher([Uri(f"http://{host}/keys?token=hunter2")])(None) == Fetched(GIVEN, "credentials URI", END)
+        assert CredentialFetcher([UriProvider(f"http://{host}/keys?token=hunter2")])(None) == FetchedCredentials(
+            GIVEN, "credentials URI", END
+        )
     with listening(lambda _: (500, "hunter2")) as host:
-        assert "ALIBABA_CLOUD_CREDENTIALS_URI" in fails(Uri(f"http://{host}/keys?token=hunter2")).message
+        assert "ALIBABA_CLOUD_CREDENTIALS_URI" in fails(UriProvider(f"http://{host}/keys?token=hunter2")).message
 
 
 def test_the_first_place_with_keys_is_asked_from_then_on(tmp_path: Path, metadata: Metadata) -> None:
     profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "b"})
     metadata.failure = (404, "no")
-    fetcher = Fetcher([instance(metadata), profile])
+    fetcher = CredentialFetcher([instance(metadata), profile])
     assert fetcher(None).place == "profile"
     metadata.failure = None
     assert fetcher(None).place == "profile"
@@ -440,4 +446,4 @@ def test_when_no_place_has_keys_each_is_told(tmp_path: Path, metadata: Metadata)
     metadata.failure = (404, "no")
     missing = CliProfile(tmp_path / "config.json", None, EcsRole())
     with pytest.raises(CredentialsError, match=r"^ecs_ram_role: .* HTTP 404; profile: unable to open"):
-        Fetcher([instance(metadata), missing])(None)
+        CredentialFetcher([instance(metadata), missing])(None)

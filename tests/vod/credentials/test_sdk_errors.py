@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from exporter.vod.credentials.sdk_errors import explained
+from exporter.vod.credentials.sdk_errors import describe_failure
 from exporter.vod.credentials.sources import no_credentials
 
 SECRET = "hunter2-" + "x" * 100
@@ -92,7 +92,7 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
     ],
 )
 def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exception, message: str, advice: str) -> None:
-    said, todo = explained(error, "sts.x")
+    said, todo = describe_failure(error, "sts.x")
     assert message in said
     assert advice in todo
     assert "hunter2" not in said + todo
@@ -100,7 +100,7 @@ def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exceptio
 
 
 def test_what_nobody_has_advice_for_comes_without_any() -> None:
-    assert explained(refused("SomethingNew"), "sts.x")[1] == ""
+    assert describe_failure(refused("SomethingNew"), "sts.x")[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_what_nobody_has_advice_for_comes_without_any() -> None:
     ],
 )
 def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, said: str) -> None:
-    assert explained(error, "sts.x")[0] == said
+    assert describe_failure(error, "sts.x")[0] == said
 
 
 def test_what_is_known_to_be_secret_is_hidden_however_short() -> None:
-    said, _ = explained(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
+    said, _ = describe_failure(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
     assert said.endswith("the key *** is odd")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.errors import CredentialsError, Kind
+from exporter.errors import CredentialsError, ErrorKind
 from exporter.vod.credentials.sources import (
     Credentials,
-    FromEnvironment,
-    FromParts,
+    EnvCredentials,
+    EnvSecret,
     PlainSecret,
     SecretFile,
-    Variable,
+    StaticCredentials,
 )
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def test_repr_shows_only_the_id() -> None:
     ],
 )
 async def test_environment(environ: dict[str, str], expected: Credentials) -> None:
-    assert await FromEnvironment(environ).get() == expected
-    assert await FromEnvironment(environ).renew() == expected
+    assert await EnvCredentials(environ).get() == expected
+    assert await EnvCredentials(environ).renew() == expected
 
 
 async def test_environment_is_read_every_time() -> None:
     environ = {ID: "i", SECRET: "s"}
-    source = FromEnvironment(environ)
+    source = EnvCredentials(environ)
     await source.get()
     environ[SECRET] = "new"
     assert (await source.get()).access_key_secret == "new"
@@ -84,11 +84,11 @@ async def test_environment_is_read_every_time() -> None:
 )
 async def test_environment_that_cannot_be_used(environ: dict[str, str], named: str, said: str) -> None:
     with pytest.raises(CredentialsError) as caught:
-        await FromEnvironment(environ).get()
+        await EnvCredentials(environ).get()
     error = caught.value
     assert named in error.message
     assert said in error.message
-    assert (error.code, error.kind) == ("credentials", Kind.AUTH)
+    assert (error.code, error.kind) == ("credentials", ErrorKind.AUTH)
     assert error.advice
     assert "ush" not in f"{error}{error.advice}"
 
@@ -236,8 +236,8 @@ async def test_file_that_comes_back_is_used(tmp_path: Path) -> None:
 async def test_parts_from_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("token\n")
-    source = FromParts(
-        PlainSecret("id", setting="access_key_id"), Variable("S", environ={"S": "secret"}), SecretFile(path)
+    source = StaticCredentials(
+        PlainSecret("id", setting="access_key_id"), EnvSecret("S", environ={"S": "secret"}), SecretFile(path)
     )
     assert await source.get() == Credentials("id", "secret", "token")
     with no_file_can_be_opened():
@@ -248,7 +248,7 @@ async def test_parts_from_anywhere(tmp_path: Path) -> None:
 
 
 async def test_parts_without_token() -> None:
-    source = FromParts(PlainSecret("id", setting="a"), PlainSecret("secret", setting="b"))
+    source = StaticCredentials(PlainSecret("id", setting="a"), PlainSecret("secret", setting="b"))
     assert await source.get() == Credentials("id", "secret", None)
 
 
@@ -318,7 +318,7 @@ async def test_credentials_have_changed_with_any_of_their_files_and_each_is_noti
     paths = [tmp_path / name for name in ("id", "secret", "token")]
     for path in paths:
         path.write_text("old")
-    source = FromParts(*map(SecretFile, paths))
+    source = StaticCredentials(*map(SecretFile, paths))
     await source.get()
     assert not await source.changed()
     for path in paths:
@@ -332,8 +332,8 @@ async def test_credentials_have_changed_with_any_of_their_files_and_each_is_noti
 
 async def test_what_is_in_no_file_never_changes() -> None:
     environ = {ID: "i", SECRET: "s"}
-    parts = FromParts(PlainSecret("i", setting="x"), Variable(SECRET, environ=environ))
-    for source in (FromEnvironment(environ), parts):
+    parts = StaticCredentials(PlainSecret("i", setting="x"), EnvSecret(SECRET, environ=environ))
+    for source in (EnvCredentials(environ), parts):
         await source.get()
         assert not await source.changed()
 

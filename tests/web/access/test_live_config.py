@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.errors import ConfigError
-from exporter.web.access.live_config import InForce, load
+from exporter.web.access.live_config import LiveWebConfig, load
 from tests.web import pki
 from tests.web.clients import PATIENCE, Client, Refused
 from tests.web.harness import TESTDATA, front_door, prepared
@@ -171,19 +171,19 @@ async def test_tls_is_neither_begun_nor_given_up_under_way(
 
 async def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> None:
     path = prepared(tmp_path, TLS)
-    in_force = InForce(path, now=lambda: path.stat().st_mtime + 60)
-    assert await in_force.rules() is await in_force.rules()
-    in_force.close()
+    web_access = LiveWebConfig(path, now=lambda: path.stat().st_mtime + 60)
+    assert await web_access.rules() is await web_access.rules()
+    web_access.close()
 
 
 async def test_who_asks_at_the_same_time_gets_the_same(tmp_path: Path) -> None:
     path = prepared(tmp_path, USERS)
-    in_force = InForce(path)
+    web_access = LiveWebConfig(path)
     path.write_text(USERS.replace("prometheus", "somebody"))
-    found = await asyncio.gather(*(in_force.rules() for _ in range(20)))
+    found = await asyncio.gather(*(web_access.rules() for _ in range(20)))
     assert len({id(rules) for rules in found}) == 1
     assert "somebody" in found[0].settings.users
-    in_force.close()
+    web_access.close()
 
 
 # A file system that does not answer any more, as far as a program can tell.

@@ -12,10 +12,10 @@ from OpenSSL import SSL
 
 from exporter.web.access.settings import ClientAuth, Pem, TlsSettings
 from exporter.web.access.tls import (
-    Material,
-    Session,
+    BadPem,
+    PemFiles,
+    TlsEngine,
     TlsError,
-    Unusable,
     context,
 )
 from tests.web import pki
@@ -24,7 +24,7 @@ from tests.web.harness import front_door, prepared
 
 def made(**settings: tuple[str, ...]) -> SSL.Context:
     server = pki.issued()["server"]
-    return context(TlsSettings(Pem("cert"), Pem("key"), **settings), Material(server.cert_pem, server.key_pem()))  # type: ignore[arg-type]  # only tuples here
+    return context(TlsSettings(Pem("cert"), Pem("key"), **settings), PemFiles(server.cert_pem, server.key_pem()))  # type: ignore[arg-type]  # only tuples here
 
 
 def client(curves: str) -> SSL.Connection:
@@ -35,7 +35,7 @@ def client(curves: str) -> SSL.Connection:
     return connection
 
 
-def shake_hands(ours: Session, theirs: SSL.Connection) -> None:
+def shake_hands(ours: TlsEngine, theirs: SSL.Connection) -> None:
     for _ in range(5):
         try:
             theirs.do_handshake()
@@ -46,7 +46,7 @@ def shake_hands(ours: Session, theirs: SSL.Connection) -> None:
         finally:
             with_them = theirs.bio_read(65_536)
             assert ours.receive(with_them) == b""
-            if answer := ours.outgoing():
+            if answer := ours.pending():
                 theirs.bio_write(answer)
     raise AssertionError("no handshake")
 
@@ -62,7 +62,7 @@ def shake_hands(ours: Session, theirs: SSL.Connection) -> None:
 )
 def test_a_curve_is_agreed_on_in_tls13(ours: tuple[str, ...], theirs: str, agreed: str) -> None:
     connection = client(theirs)
-    shake_hands(Session(made(curve_preferences=ours)), connection)
+    shake_hands(TlsEngine(made(curve_preferences=ours)), connection)
     assert str(connection.get_group_name()).lower() == agreed.lower()
 
 
@@ -81,26 +81,26 @@ async def test_in_tls12_our_order_of_curves_holds(ours: str, agreed: str, theirs
 
 
 def test_nonsense_is_answered_with_an_alert() -> None:
-    session = Session(made())
+    session = TlsEngine(made())
     with pytest.raises(TlsError):
         session.receive(b"\x16\x03\x01\x00\x05nonsense, and more of it")
     assert session.is_over
-    assert session.outgoing().startswith(b"\x15"), "an alert, as TLS numbers its records"
+    assert session.pending().startswith(b"\x15"), "an alert, as TLS numbers its records"
 
 
 def test_after_the_end_nothing_is_said() -> None:
-    session = Session(made())
+    session = TlsEngine(made())
     with pytest.raises(TlsError):
         session.receive(b"GET / HTTP/1.1\r\n\r\n")
-    session.outgoing()
-    assert session.say(b"secret") == b""
-    assert session.goodbye() == b""
+    session.pending()
+    assert session.encrypt(b"secret") == b""
+    assert session.close_notify() == b""
 
 
 def test_a_certificate_that_openssl_finds_too_weak_is_unusable() -> None:
     weak = pki.issue("weak", key=pki.weak_key())
-    with pytest.raises(Unusable, match="is refused by OpenSSL: ") as caught:
-        context(TlsSettings(Pem("cert"), Pem("key")), Material(weak.cert_pem, weak.key_pem()))
+    with pytest.raises(BadPem, match="is refused by OpenSSL: ") as caught:
+        context(TlsSettings(Pem("cert"), Pem("key")), PemFiles(weak.cert_pem, weak.key_pem()))
     assert caught.value.setting == "cert"
 
 
@@ -122,7 +122,7 @@ def test_a_certificate_whose_names_cannot_be_read_is_turned_away_like_any_other(
     auth = TlsSettings(
         Pem("cert"), Pem("key"), client_auth=ClientAuth.REQUIRE_ANY, client_allowed_sans=("prometheus.example",)
     )
-    ours = Session(context(auth, Material(server.cert_pem, server.key_pem())))
+    ours = TlsEngine(context(auth, PemFiles(server.cert_pem, server.key_pem())))
     theirs = SSL.Context(SSL.TLS_CLIENT_METHOD)
     theirs.use_certificate(shown.certificate)
     theirs.use_privatekey(shown.key)
@@ -135,5 +135,5 @@ def test_a_certificate_whose_names_cannot_be_read_is_turned_away_like_any_other(
 
 def test_what_is_shown_of_material_holds_no_key() -> None:
     server = pki.issued()["server"]
-    assert "PRIVATE" not in repr(Material(server.cert_pem, server.key_pem()))
+    assert "PRIVATE" not in repr(PemFiles(server.cert_pem, server.key_pem()))
     assert "PRIVATE" not in repr(Pem("key", text=server.key_pem().decode(), file=Path("a")))
