@@ -164,7 +164,7 @@ async def serve(
         places = urls(sockets, web_access.scheme if web_access else "http")
         _log.info("listening", version=__version__, urls=",".join(places), telemetry_path=f"{prefix}{telemetry_path}")
         if shard.total > 1:
-            _log.info("polling a part", shard=shard.number, total_shards=shard.total)
+            _log.info("sharding enabled", shard=shard.number, total_shards=shard.total)
         listening(places)
         async with scheduler, contextlib.AsyncExitStack() as beside:
             await beside.enter_async_context(_running(reloader.reload_on(reloads.asked)))
@@ -172,7 +172,7 @@ async def serve(
             if reloads.watch is not None:
                 await beside.enter_async_context(_running(reloads.watch()))
             await stop.wait()
-            _log.info("stopping", reason="told to")
+            _log.info("stopping", reason="signal")
     _log.info("stopped")
 
 

@@ -135,7 +135,7 @@ class Daemon:
         except TimeoutError:
             ended_at = self._now()
             report = PollReport(query, ended_at - self._poll_timeout, ended_at, (), PollResult.FAILURE)
-            _log.error("poll given up", query=query.name, after_seconds=self._poll_timeout)
+            _log.error("poll timed out", query=query.name, after_seconds=self._poll_timeout)
         result, seconds = report.result, report.ended_at - report.started_at
         if result is PollResult.SKIPPED:
             self.telemetry.poll_skipped(query.name, up=False)
@@ -259,7 +259,7 @@ class Daemon:
         self.telemetry.published(series, dropped)
         if dropped and dropped != self._series_counts[1]:
             _log.warning(
-                "series left out",
+                "series limit exceeded",
                 published=series,
                 dropped=dropped,
                 advice="Raise series_limit, or ask for fewer media, dimensions or days.",
@@ -321,7 +321,7 @@ def _log_report(report: PollReport) -> None:
         first = errors[0]
         say = _log.info if isinstance(first, NotReady) else _log.warning
         say(
-            "not ready yet" if isinstance(first, NotReady) else "not answered",
+            "not ready yet" if isinstance(first, NotReady) else "API request failed",
             query=report.query.name,
             account=report.query.account,
             code=code,
@@ -334,7 +334,7 @@ def _log_report(report: PollReport) -> None:
     short = sum(outcome.short_by for outcome in report.outcomes)
     if short:
         _log.warning(
-            "rows missing",
+            "incomplete listing",
             query=report.query.name,
             account=report.query.account,
             rows=short,

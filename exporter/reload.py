@@ -129,8 +129,8 @@ class Reloader:
             return error
         except Exception:  # noqa: BLE001 - a defect of ours must not end a daemon that polls and serves
             self._exporter.telemetry.config_rejected()
-            _log.exception("reload broke", advice="Restart the exporter, and report this.")
-            return StartError("the reload broke: see the log, restart the exporter, and report this")
+            _log.exception("reload failed unexpectedly", advice="Restart the exporter, and report this.")
+            return StartError("the reload failed unexpectedly: see the log, restart the exporter, and report this")
         return None
 
     async def _reload(self) -> None:

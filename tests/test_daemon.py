@@ -84,7 +84,7 @@ async def test_series_beyond_the_limit_are_logged_once_and_counted_always(capsys
         await asked.poll(asked.queries[0])
         world.now += 900
 
-    assert capsys.readouterr().out.count("series left out") == 1
+    assert capsys.readouterr().out.count("series limit exceeded") == 1
     counted = await samples(asked, "aliyun_vod_exporter_series")
     assert counted == {"aliyun_vod_exporter_series": 48, "aliyun_vod_exporter_series_dropped": 42}
 
@@ -96,7 +96,7 @@ async def test_rows_that_the_service_counts_but_does_not_list_are_told(capsys: p
 
     await asked.poll(asked.queries[0])
 
-    assert "rows missing" in capsys.readouterr().out
+    assert "incomplete listing" in capsys.readouterr().out
 
 
 async def test_values_that_cannot_be_used_are_counted_by_field_and_logged_once_a_poll(

@@ -495,11 +495,11 @@ async def test_a_hangup_reloads_and_a_defect_does_not_end_that(
         daemon.hangup.set()
         while (await daemon.series("reload_successful")).popitem()[1]:
             await asyncio.sleep(0.005)
-        assert "reload broke" in capsys.readouterr().out
+        assert "reload failed unexpectedly" in capsys.readouterr().out
 
         answer = await daemon.reload()
         assert answer.status_code == 500
-        assert "the reload broke: see the log" in answer.text
+        assert "the reload failed unexpectedly: see the log" in answer.text
         assert "not foreseen" not in answer.text
 
         daemon.defect = None

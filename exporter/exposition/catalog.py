@@ -104,7 +104,7 @@ MEDIA_INFO: Final[Family[PublishedMedia]] = _family(
 SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
     _family(
         "aliyun_vod_slice_media",
-        "Number of media with plays in the slice (TotalCount), where a sweep told.",
+        "Media with plays in the slice (TotalCount); absent until a listing was read.",
         _SLICE,
         lambda published: published.total,
     ),

@@ -168,7 +168,7 @@ class Storage:
             await self._write()
         if self._unsaved:
             _log.error(
-                "not stored",
+                "unsaved data at exit",
                 path=str(self._path),
                 slices=len(self._unsaved.slices),
                 advice="What the file lacks is polled again after the start.",

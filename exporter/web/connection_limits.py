@@ -221,7 +221,7 @@ class ConnectionTracker:
                 self._evict(client, "reading")
         if self._closed_counts and now - self._logged_at >= _LOG_SECONDS:
             _log.warning(
-                "connections ended",
+                "connections closed",
                 slow_requests=self._closed_counts["asking"],
                 slow_readers=self._closed_counts["reading"],
                 too_many_connections=self._closed_counts["crowded"],

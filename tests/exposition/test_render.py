@@ -33,7 +33,7 @@ aliyun_vod_media_duration_seconds{account="main",media_id="9ae2af636ca6c10412f44
 # HELP aliyun_vod_media_info Always 1; the newest title of the media is in its label (VideoTitle).
 # TYPE aliyun_vod_media_info gauge
 aliyun_vod_media_info{account="main",media_id="9ae2af636ca6c10412f44891fc000000",title="阿里云VOD视频标题"} 1
-# HELP aliyun_vod_slice_media Number of media with plays in the slice (TotalCount), where a sweep told.
+# HELP aliyun_vod_slice_media Media with plays in the slice (TotalCount); absent until a listing was read.
 # TYPE aliyun_vod_slice_media gauge
 aliyun_vod_slice_media{account="main",terminal_type="all",os="all",region="all",days_ago="1"} 1
 # HELP aliyun_vod_slice_updated_timestamp_seconds Time of the last successful poll of the slice, in seconds since 1970.

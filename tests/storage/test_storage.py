@@ -286,7 +286,7 @@ async def test_what_could_not_be_written_to_the_end_is_said(place: Place) -> Non
             place.path.unlink()
             await storage.save([some()])
 
-    assert [entry["event"] for entry in logs] == ["storage failing", "not stored"]
+    assert [entry["event"] for entry in logs] == ["storage failing", "unsaved data at exit"]
     assert logs[1]["slices"] == 1
 
 

@@ -143,7 +143,7 @@ class LiveWebConfig:
             if str(error) != self._refused:
                 self._refused = str(error)
                 _log.error(
-                    "web configuration not taken",
+                    "web configuration rejected",
                     file=str(self._path),
                     error="; ".join(str(problem) for problem in error.problems),
                     advice="What was in force stays in force. Mend the file: it is read again by itself.",

@@ -9,7 +9,7 @@ from tests.campaigns.bench.while_polling import Span, divided, polls
 LOG = """\
 ts=2026-11-22T20:02:32.235142Z level=info msg=listening version=0.1.0 urls=http://127.0.0.1:35577
 ts=2026-11-22T20:02:40.500000Z level=info msg=polled query=everything result=success slices=4 seconds=1.5
-ts=2026-11-22T20:02:41.000000Z level=warn msg="not answered" query=everything times=1
+ts=2026-11-22T20:02:41.000000Z level=warn msg="API request failed" query=everything times=1
 ts=2026-11-22T20:02:50.000000Z level=info msg=polled query=everything result=success slices=4 seconds=2.0
 """
 

@@ -270,7 +270,7 @@ def nothing_breaks(evidence: Evidence) -> Iterator[str | None]:
     """No exception reaches anybody, every failure is told with its code and what to do, and no secret is told."""
     yield None if not evidence.breaks else f"something broke: {evidence.breaks[0]}"
     for event in evidence.events:
-        if event["event"] in ("not answered", "not ready yet"):
+        if event["event"] in ("API request failed", "not ready yet"):
             yield None if event.get("advice") and event.get("code") else f"nothing said of what to do: {event}"
         words = repr(event)
         yield None if evidence.secret not in words and not _SIGNATURE.search(words) else "a secret was logged"

@@ -171,7 +171,7 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         {"nothing_breaks"},
     ),
     "a failure without advice": (
-        lambda evidence: replace(evidence, events=({"event": "not answered", "code": "x"},)),
+        lambda evidence: replace(evidence, events=({"event": "API request failed", "code": "x"},)),
         {"nothing_breaks"},
     ),
 }

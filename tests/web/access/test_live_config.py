@@ -44,7 +44,7 @@ async def test_a_new_certificate_is_shown_on_the_next_connection(tmp_path: Path)
 
     assert (before.certificate, between.certificate) == (certificate("server"), certificate("server"))
     assert after.certificate == certificate("other")
-    assert [entry["event"] for entry in logs] == ["web configuration not taken", "web configuration read again"]
+    assert [entry["event"] for entry in logs] == ["web configuration rejected", "web configuration read again"]
 
 
 async def test_a_file_rewritten_in_place_at_once_with_the_same_size_is_noticed(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_a_broken_file_changes_nothing_and_is_told_once(tmp_path: Path) ->
             path.write_text(TLS)
             assert (await Client().ask(port, tmp_path)).status == 200
     told = [(entry["event"], entry.get("error", "").partition(": ")[2]) for entry in logs]
-    assert [event for event, _ in told] == [*["web configuration not taken"] * 2, "web configuration read again"]
+    assert [event for event, _ in told] == [*["web configuration rejected"] * 2, "web configuration read again"]
     assert told[0][1].startswith("'surprise' is no setting here")
     assert told[1][1] == "cannot be read: No such file or directory"
 
