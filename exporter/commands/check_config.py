@@ -112,8 +112,8 @@ def warnings(config: Config, totals: Totals) -> Iterator[str]:
     """What is valid but will not go well."""
     costs = _costs(config, totals)
     for account in config.accounts:
-        if doubt := endpoint_warning(account.endpoint):
-            yield f"account {account.name}: {doubt}"
+        if warning := endpoint_warning(account.endpoint):
+            yield f"account {account.name}: {warning}"
         by_query = costs.get(account.name, {})
         if not by_query:
             yield f"account {account.name} is not used by any query"

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fetched:
+class _FetchResult:
     """What one poll has found: how each query ended, in words and by slice, the rows, and what Prometheus would see.
 
     `unknown` are the media, as account and ID, that no answer has ever named.
@@ -65,13 +65,13 @@ class _Fetched:
     exposition: bytes
 
 
-async def _fetch(config: Config, environ: Mapping[str, str], console: Console, output: str) -> _Fetched:
+async def _fetch(config: Config, environ: Mapping[str, str], console: Console, output: str) -> _FetchResult:
     async with app.assemble_daemon(config, app.Runtime(environ)) as exporter:
         with shown(console) as progress:
             await poll_all(exporter, progress)
         now, reports, publication = time.time(), exporter.reports(), exporter.publication()
         ended = results_by_slice(reports, publication, now)
-        return _Fetched(
+        return _FetchResult(
             {report.query.name: report.result for report in reports},
             ended,
             tuple(describe_results(ended, reports, final_after=config.settle.after, now=now)),
@@ -117,7 +117,7 @@ def _requests(telemetry: Telemetry) -> str:
     return said
 
 
-def _write(fetched: _Fetched, output: str) -> None:
+def _write(fetched: _FetchResult, output: str) -> None:
     """JSON and Prometheus' text are UTF-8 whatever the locale; a table is for who reads in that locale."""
     match output:
         case "table":

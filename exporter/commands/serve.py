@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     shard = _shard(arguments.shard, arguments.total_shards)
     file = WatchedFile(arguments.config_file, partial(load, environ=environ))
     config = file.read()
-    for doubt in permission_warnings(arguments, config):
-        _log.warning("file is not private", file=str(doubt.path), error=doubt.what, advice=doubt.advice)
+    for warning in permission_warnings(arguments, config):
+        _log.warning("file is not private", file=str(warning.path), error=warning.what, advice=warning.advice)
 
     async def serve() -> None:
         async with stop_on_signal() as stop:

@@ -156,7 +156,7 @@ async def test_a_defect_is_not_taken_for_an_answer() -> None:
     assert sorted(world.cancelled) == [2, 4, 5]
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 8])
+@pytest.mark.parametrize("max_in_flight", [1, 2, 8])
 @pytest.mark.parametrize("media", [0, 1, 100, 101, 950])
 async def test_however_many_are_under_way_each_page_is_asked_for_once(media: int, max_in_flight: int) -> None:
     world = World(max_in_flight=max_in_flight)

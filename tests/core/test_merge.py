@@ -242,7 +242,7 @@ def test_a_zero_is_as_old_as_the_question_it_answered() -> None:
     assert (zero.row, zero.freshness.at) == (None, 1)
 
 
-@pytest.mark.parametrize(("last", "confirmed"), [(5, 2), (6, 0)])
+@pytest.mark.parametrize(("last", "confirmations"), [(5, 2), (6, 0)])
 def test_a_ranking_of_which_a_number_changed_is_not_found_as_it_was(last: float, confirmations: int) -> None:
     first = top(1)
     lessons = [

@@ -88,7 +88,7 @@ RANKED = SliceObservation(NOON, {"a": row("a"), "b": row("b")}, tops=((top(2), (
 
 
 @pytest.mark.parametrize(
-    ("want", "lesson", "expected"),
+    ("want", "observation", "expected"),
     [
         (ids("a"), SliceObservation(NOON, {"a": None}), FetchPlan(saved_shared=1)),
         (

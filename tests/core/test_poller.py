@@ -1012,7 +1012,7 @@ class CountingWorld(World):
             self.under_way -= 1
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
+@pytest.mark.parametrize("max_in_flight", [1, 3])
 async def test_as_many_calls_are_under_way_as_the_account_may_have(max_in_flight: int) -> None:
     world = CountingWorld(max_in_flight=max_in_flight)
     world.put(rows(900))

@@ -80,9 +80,9 @@ async def test_what_is_not_ours_is_refused_and_left_alone(place: Place, content:
 
 
 @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
-async def test_another_programs_database_is_refused_and_left_alone(place: Place, request_log: str) -> None:
+async def test_another_programs_database_is_refused_and_left_alone(place: Place, journal: str) -> None:
     with closing(sqlite3.connect(place.path)) as connection:
-        connection.execute(f"PRAGMA journal_mode = {request_log}")
+        connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
         connection.execute("INSERT INTO bookmarks VALUES ('x')")
         connection.commit()

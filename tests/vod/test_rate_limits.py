@@ -253,14 +253,14 @@ async def test_a_rate_that_stays_is_not_told_again() -> None:
 
 
 @pytest.mark.parametrize(("rate", "in_force", "at_most"), [(100, 4, 100), (2, 2, 2)])
-async def test_what_throttling_has_taught_outlives_another_rate(rate: float, web_access: float, at_most: float) -> None:
+async def test_what_throttling_has_taught_outlives_another_rate(rate: float, in_force: float, at_most: float) -> None:
     account = Account(rate=8)
     turn = await account.clock.run(account.caller())
     account.limits.on_error(turn, throttled=True, wait=None)
 
     account.limits.change(requests_per_second=rate, concurrency=4, calls_per_day=0)
 
-    assert account.limits.requests_per_second == web_access
+    assert account.limits.requests_per_second == in_force
     account.clock.elapsed += RECOVERY
     account.limits.on_success(Permit(account.clock.monotonic()))
     assert account.limits.requests_per_second == at_most

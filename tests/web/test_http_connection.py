@@ -134,7 +134,7 @@ async def test_an_answer_of_many_pieces_arrives_whole(tmp_path: Path, *, tls: bo
             assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
 
 
-@pytest.mark.parametrize("roomy", [0, 16], ids=["small pieces", "large pieces"])
+@pytest.mark.parametrize("few_connections", [0, 16], ids=["small pieces", "large pieces"])
 async def test_an_answer_arrives_whole_however_slowly_it_is_read(few_connections: int) -> None:
     async with (
         front_door(None, APP, ConnectionLimits(few_connections=few_connections)) as (port, _),

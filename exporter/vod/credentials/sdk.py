@@ -71,74 +71,74 @@ class _Provider(Protocol):
 class CredentialFetcher:
     """Asks the first place that has keys, and from then on only that one: an account is not to change its identity."""
 
-    def __init__(self, origins: Sequence[CredentialProvider]) -> None:
-        self._origins = tuple(origins)
+    def __init__(self, specs: Sequence[CredentialProvider]) -> None:
+        self._specs = tuple(specs)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that are read."""
-        return tuple(file for file in map(_file, self._origins) if file is not None)
+        return tuple(file for file in map(_file, self._specs) if file is not None)
 
     def __call__(self, start: Credentials | None) -> FetchedCredentials:
         """The keys of now, `start` being what a role is assumed with. Raises CredentialsError."""
         failures: list[CredentialsError] = []
-        for origin in self._origins:
-            outcome = _outcome(origin, start)
+        for spec in self._specs:
+            outcome = _outcome(spec, start)
             if isinstance(outcome, FetchedCredentials):
-                self._origins = (origin,)
+                self._specs = (spec,)
                 return outcome
             failures.append(outcome)
         raise no_credentials("; ".join(failure.message for failure in failures), failures[0].advice)
 
 
-def _outcome(origin: CredentialProvider, start: Credentials | None) -> FetchedCredentials | CredentialsError:
+def _outcome(spec: CredentialProvider, start: Credentials | None) -> FetchedCredentials | CredentialsError:
     """Never raised where the library's own exception is at hand: its context would hold the URL of the request."""
-    place = _PLACES[type(origin)]
+    place = _PLACES[type(spec)]
     hide = [start.access_key_secret, start.security_token or ""] if start is not None else []
-    if isinstance(origin, UriProvider):
-        hide.append(origin.uri)
+    if isinstance(spec, UriProvider):
+        hide.append(spec.uri)
     try:
-        return _fetched(origin, start, place)
+        return _fetched(spec, start, place)
     except Exception as error:  # noqa: BLE001 - the library and what it stands on raise whatever they like
-        message, advice = describe_failure(error, _server(origin), hide)
+        message, advice = describe_failure(error, _server(spec), hide)
     return no_credentials(f"{place}: {message}", advice)
 
 
-def _server(origin: CredentialProvider) -> str:
+def _server(spec: CredentialProvider) -> str:
     """Who is asked, for sentences; a profile may name anybody, and a URI may hold secrets."""
-    match origin:
+    match spec:
         case EcsRole():
             return f"the metadata service ({METADATA_SERVICE})"
         case AssumedRole() | OidcRole():
-            return origin.sts_endpoint
+            return spec.sts_endpoint
         case CliProfile() | IniProfile():
-            return f"the profile in {origin.file}"
+            return f"the profile in {spec.file}"
         case UriProvider():
             return "the host of ALIBABA_CLOUD_CREDENTIALS_URI"
 
 
-def _file(origin: CredentialProvider) -> Path | None:
-    match origin:
+def _file(spec: CredentialProvider) -> Path | None:
+    match spec:
         case OidcRole():
-            return origin.oidc_token_file
+            return spec.oidc_token_file
         case CliProfile() | IniProfile():
-            return origin.file
+            return spec.file
         case _:
             return None
 
 
-def _check_file(origin: CredentialProvider) -> None:
+def _check_file(spec: CredentialProvider) -> None:
     """The library would wait for a pipe, and a profile may name a program to run. Raises OSError."""
-    file = _file(origin)
+    file = _file(spec)
     if file is None:
         return
     with contextlib.suppress(FileNotFoundError):  # the library has words of its own for that
         read_secret(file, most=_LARGEST_FILE)
 
 
-def _fetched(origin: CredentialProvider, start: Credentials | None, place: str) -> FetchedCredentials:
-    _check_file(origin)
-    keys = _provider(_library(), origin, start).get_credentials()
+def _fetched(spec: CredentialProvider, start: Credentials | None, place: str) -> FetchedCredentials:
+    _check_file(spec)
+    keys = _provider(_library(), spec, start).get_credentials()
     token = keys.get_security_token()
     expires = keys.get_expiration()
     return FetchedCredentials(
@@ -163,15 +163,15 @@ def _library() -> Any:
     return providers
 
 
-def _provider(library: Any, origin: CredentialProvider, start: Credentials | None) -> _Provider:
+def _provider(library: Any, spec: CredentialProvider, start: Credentials | None) -> _Provider:
     """The library's provider, with everything it would otherwise take from the environment."""
     provider: _Provider
-    match origin:
+    match spec:
         case EcsRole():
             provider = library.EcsRamRoleCredentialsProvider(
-                role_name=origin.role_name,
-                disable_imds_v1=origin.disable_imds_v1,
-                http_options=_http_options(_METADATA_TIMEOUT, _METADATA_TIMEOUT, origin.proxy),
+                role_name=spec.role_name,
+                disable_imds_v1=spec.disable_imds_v1,
+                http_options=_http_options(_METADATA_TIMEOUT, _METADATA_TIMEOUT, spec.proxy),
                 async_update_enabled=False,
             )
         case AssumedRole():
@@ -180,33 +180,33 @@ def _provider(library: Any, origin: CredentialProvider, start: Credentials | Non
                 access_key_id=start.access_key_id,
                 access_key_secret=start.access_key_secret,
                 security_token=start.security_token,
-                role_arn=origin.role_arn,
-                role_session_name=origin.role_session_name,
-                external_id=origin.external_id,
-                duration_seconds=origin.duration,
-                sts_endpoint=origin.sts_endpoint,
+                role_arn=spec.role_arn,
+                role_session_name=spec.role_session_name,
+                external_id=spec.external_id,
+                duration_seconds=spec.duration,
+                sts_endpoint=spec.sts_endpoint,
                 http_options=_http_options(),
             )
         case OidcRole():
             provider = library.OIDCRoleArnCredentialsProvider(
-                role_arn=origin.role_arn,
-                oidc_provider_arn=origin.oidc_provider_arn,
-                oidc_token_file_path=str(origin.oidc_token_file),
-                role_session_name=origin.role_session_name,
-                duration_seconds=origin.duration,
-                sts_endpoint=origin.sts_endpoint,
+                role_arn=spec.role_arn,
+                oidc_provider_arn=spec.oidc_provider_arn,
+                oidc_token_file_path=str(spec.oidc_token_file),
+                role_session_name=spec.role_session_name,
+                duration_seconds=spec.duration,
+                sts_endpoint=spec.sts_endpoint,
                 http_options=_http_options(),
             )
         case CliProfile():
-            provider = _profile(library, library.CLIProfileCredentialsProvider, origin)
+            provider = _profile(library, library.CLIProfileCredentialsProvider, spec)
         case IniProfile():
-            provider = _profile(library, library.ProfileCredentialsProvider, origin)
+            provider = _profile(library, library.ProfileCredentialsProvider, spec)
         case UriProvider():
-            provider = library.URLCredentialsProvider(uri=origin.uri, http_options=_http_options())
+            provider = library.URLCredentialsProvider(uri=spec.uri, http_options=_http_options())
     return provider
 
 
-def _profile(library: Any, base: Any, origin: CliProfile | IniProfile) -> _Provider:
+def _profile(library: Any, base: Any, spec: CliProfile | IniProfile) -> _Provider:
     class Profile(base):  # type: ignore[misc]  # the library has no types
         """What the profile stands for is kept: it tells when its keys expire, the profile's own answer does not."""
 
@@ -216,14 +216,14 @@ def _profile(library: Any, base: Any, origin: CliProfile | IniProfile) -> _Provi
                 self.found = super()._get_credentials_provider(*section)
             else:
                 # The library's own choice would start a thread that nothing ends.
-                self.found = _provider(library, replace(origin.ecs, role_name=role_name or origin.ecs.role_name), None)
+                self.found = _provider(library, replace(spec.ecs, role_name=role_name or spec.ecs.role_name), None)
             return self.found
 
         def get_credentials(self) -> Any:
             super().get_credentials()
             return self.found.get_credentials()
 
-    provider: _Provider = Profile(profile_file=str(origin.file), profile_name=origin.name)
+    provider: _Provider = Profile(profile_file=str(spec.file), profile_name=spec.name)
     return provider
 
 
