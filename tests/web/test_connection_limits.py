@@ -168,7 +168,7 @@ class Looked(FakeClient):
         return super().__getattribute__(name)
 
 
-@pytest.mark.parametrize("begins", ["asking_since", "reading_since", "idle_since"])
+@pytest.mark.parametrize("begins", ["request_started_at", "response_started_at", "idle_since"])
 def test_however_many_there_are_the_next_one_costs_the_same(begins: str) -> None:
     costs = []
     for size in (10, 1_000):
