@@ -26,27 +26,29 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     stdio.escape_unencodable(sys.stdout, sys.stderr)
     given, environ = list(sys.argv[1:] if argv is None else argv), os.environ if environ is None else environ
     if "--version" in given or given == ["version"]:
-        return _print(_module("about").version(environ))
-    usage = _module("usage")
+        return _print(_module("version").version(environ))
+    command_line = _module("command_line")
     if "_ARGCOMPLETE" in environ:
-        usage.complete()
+        command_line.complete()
     try:
-        if text := usage.asked_for(given):
+        if text := command_line.requested_text(given):
             return _print(text)
         name, words = command_names.split(given)
         command: Command = _module("definitions").DEFINITIONS[name or command_names.DEFAULT]
-        arguments = usage.parse(command, words, named=name is not None)
-    except usage.BadUsage as error:
+        arguments = command_line.parse(command, words, named=name is not None)
+    except command_line.UsageError as error:
         return _print_error(str(error), _USAGE_ERROR)
     return _run(command, arguments, environ)
 
 
 def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    imports, errors, signals = (import_module(f"exporter.{name}") for name in ("imports", "errors", "signals"))
+    optional, errors, signals = (
+        import_module(f"exporter.{name}") for name in ("optional_imports", "errors", "signals")
+    )
     with contextlib.ExitStack() as stack:
         hidden = contextlib.nullcontext()
         if not command.draws:
-            hidden = imports.without(*imports.TERMINAL_LIBRARIES, emptied=imports.COMMAND_LINES)
+            hidden = optional.without(*optional.TERMINAL_LIBRARIES, emptied=optional.COMMAND_LINES)
         run: Callable[[argparse.Namespace, Mapping[str, str]], int]
         if command.logs:
             with hidden:

@@ -92,7 +92,7 @@ def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namesp
     return arguments
 
 
-def parse_command(given: Sequence[str]) -> str:
+def requested_text(given: Sequence[str]) -> str:
     """The text that a command line asks for instead of running a command; empty when it asks for none."""
     if given and given[0] in _MORE_FLAGS and len(given) == 1:
         return {
