@@ -178,7 +178,7 @@ def shard(parser: Parser) -> None:
         type=non_negative_int,
         default=0,
         metavar="N",
-        help="which of several replicas this is, non_negative_int from 0",
+        help="which of several replicas this is, counted from 0",
     )
     parser.add_argument(
         "--total-shards",
