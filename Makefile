@@ -31,20 +31,20 @@ format: $(VENV)/.dev ## what ruff can mend by itself
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## how fast, as ratios within one run; no test depends on it
-	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m tests.campaigns.bench $(ARGS)
 
 faults: $(VENV)/.dev ## every fault at every moment, and the surroundings of the process, as tables
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m tests.campaigns.faults $(ARGS)
 
 fuzz: $(VENV)/.dev ## search for inputs nobody thought of; --seconds=N for each target
-	$(BIN)/python -m tests.fuzz $(ARGS)
-	$(BIN)/python -m tests.stateful
+	$(BIN)/python -m tests.campaigns.fuzz $(ARGS)
+	$(BIN)/python -m tests.campaigns.stateful
 
 soak: $(VENV)/.dev ## ninety simulated days under faults, reloads and kill -9, as a table
-	$(BIN)/python -m tests.soak $(ARGS)
+	$(BIN)/python -m tests.campaigns.soak $(ARGS)
 
 mutants: $(VENV)/.dev ## every small change of core and vod, and whether a test notices; or those of ARGS
-	$(BIN)/python -m tests.mutation $(ARGS)
+	$(BIN)/python -m tests.campaigns.mutation $(ARGS)
 
 audit: $(VENV)/.dev ## known vulnerabilities of what is locked; without a network it says that nothing was audited
 	$(BIN)/python -m tests.security.audit $(ARGS)
@@ -64,7 +64,7 @@ dashboards: $(VENV)/.dev ## write the dashboards that deploy/grafana/builder des
 	$(BIN)/python -m deploy.grafana.builder
 
 calls: $(VENV)/.dev ## count calls on the simulator into docs/design/calls.md
-	$(BIN)/python -m tests.bench.calls
+	$(BIN)/python -m tests.campaigns.bench.calls
 
 docs: $(VENV)/.dev ## the tables of settings and flags in docs/ and docs/zh-CN/ from the code
 	$(BIN)/python -m tests.docs_pages

@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from exporter.commands.names import DAEMONS, DEFAULT, split
+from exporter.commands.command_names import DAEMONS, DEFAULT, split
 from exporter.signals import PROCESS
 
 _COMMAND = split(sys.argv[1:])[0] or DEFAULT

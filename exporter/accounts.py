@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from exporter.threads import run_in_daemon_thread
 from exporter.vod.client import Client, Meter
-from exporter.vod.limits import Limits
-from exporter.vod.play_data import PlayData
+from exporter.vod.play_data import PlayDataSource
+from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.redaction import Secrets
 from exporter.vod.resolver import Resolver
-from exporter.vod.trust import tls_context
+from exporter.vod.tls_trust import tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
     from exporter.config.schema import AccountSettings, LimitSettings
-    from exporter.vod.credentials import CredentialSource
-    from exporter.vod.limits import Ledger, LimitsMeter
+    from exporter.vod.credentials.sources import CredentialSource
+    from exporter.vod.rate_limits import LimitsMeter, QuotaStore
 
 
-class Keys(Protocol):
+class CredentialResolver(Protocol):
     """Where the credentials of an account come from."""
 
     async def __call__(self, account: AccountSettings) -> CredentialSource:
@@ -40,10 +40,10 @@ class Account:
     """One account in use: its settings and what was opened for it; the limits outlive a client that is replaced."""
 
     settings: AccountSettings
-    limits: Limits
-    meter: _Silenced
+    limits: AccountLimits
+    meter: _GatedMeter
     client: Client
-    source: PlayData
+    source: PlayDataSource
 
 
 class Accounts:
@@ -55,10 +55,10 @@ class Accounts:
 
     def __init__(
         self,
-        keys: Keys,
+        keys: CredentialResolver,
         *,
         meter: Meter,
-        ledger: Ledger | None = None,
+        ledger: QuotaStore | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -89,7 +89,7 @@ class Accounts:
         return tuple(account.settings for account in self._in_use.values())
 
     @property
-    def sources(self) -> Mapping[str, PlayData]:
+    def sources(self) -> Mapping[str, PlayDataSource]:
         """Whom to ask, by the account's name."""
         return {name: account.source for name, account in self._in_use.items()}
 
@@ -135,9 +135,9 @@ class Accounts:
     async def _opened(
         self, wanted: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
     ) -> Account:
-        if before is not None and reached_alike(before.settings, wanted):
+        if before is not None and same_connection(before.settings, wanted):
             return Account(wanted, before.limits, before.meter, before.client, before.source)
-        meter = before.meter if before else _Silenced(self._meter)
+        meter = before.meter if before else _GatedMeter(self._meter)
         limits = before.limits if before else self._limits(wanted, meter)
         keys = await self._keys(wanted)
 
@@ -159,10 +159,10 @@ class Accounts:
 
         # Loading certificate authorities takes tens of milliseconds, and they may be on a file system that hangs.
         opened = await run_in_daemon_thread(client, f"opening {wanted.name}")
-        return Account(wanted, limits, meter, opened, PlayData(opened))
+        return Account(wanted, limits, meter, opened, PlayDataSource(opened))
 
-    def _limits(self, wanted: AccountSettings, meter: LimitsMeter) -> Limits:
-        return Limits(
+    def _limits(self, wanted: AccountSettings, meter: LimitsMeter) -> AccountLimits:
+        return AccountLimits(
             wanted.name,
             requests_per_second=wanted.limits.requests_per_second,
             concurrency=wanted.limits.concurrency,
@@ -175,17 +175,17 @@ class Accounts:
         )
 
 
-def reached_alike(before: AccountSettings, after: AccountSettings) -> bool:
+def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
     """Whether the same client can go on: all but the limits is the same."""
     return before.model_copy(update={"limits": after.limits}) == after
 
 
-def known_alike(before: AccountSettings, after: AccountSettings) -> bool:
+def same_identity(before: AccountSettings, after: AccountSettings) -> bool:
     """Whether the same service answers, to the same keys."""
     return (before.endpoint, before.credentials) == (after.endpoint, after.credentials)
 
 
-def of_share(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:
+def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:
     """The accounts with this replica's part of their limits, so that all replicas together keep to them.
 
     What no part can be less than: one attempt at a time, one call a day, one attempt in 1000 s. An account that no
@@ -208,14 +208,14 @@ def _part(limits: LimitSettings, part: float) -> LimitSettings:
     )
 
 
-class _Silenced:
+class _GatedMeter:
     """Tells of limits only once they are in use: a configuration that is refused leaves no trace in metrics."""
 
     def __init__(self, meter: LimitsMeter) -> None:
         self._meter = meter
         self._speaks = False
 
-    def speak(self, account: str, limits: Limits) -> None:
+    def speak(self, account: str, limits: AccountLimits) -> None:
         self._speaks = True
         self.rate_changed(account, limits.requests_per_second)
         self.calls_remaining(account, limits.calls_remaining)

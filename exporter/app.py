@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter import __version__, logs
-from exporter.accounts import Accounts, of_share
-from exporter.core import days
-from exporter.core.days import Settlement
-from exporter.core.poll import Poller
-from exporter.core.shard import WHOLE
-from exporter.core.snapshot import Snapshot
-from exporter.daemon import Exporter
+from exporter.account_credentials import credential_source
+from exporter.accounts import Accounts, scale_limits
+from exporter.core import play_dates
+from exporter.core.model import Snapshot
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import Poller
+from exporter.core.sharding import WHOLE
+from exporter.daemon import Daemon
 from exporter.exposition.telemetry import Telemetry
-from exporter.interpreter import short_turns
-from exporter.key_watch import KeyWatch
-from exporter.keys import credential_source
+from exporter.gc_tuning import tune_interpreter
+from exporter.key_file_watch import KeyFileWatch
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
-from exporter.vod.codes import METER_CODES, classify
-from exporter.web.inherited import inherited
+from exporter.vod.error_codes import METER_CODES, classify
 from exporter.web.routes import routes
 from exporter.web.server import bound, prepared, serving, urls
+from exporter.web.socket_activation import inherited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.schema import AccountSettings, Config
-    from exporter.core.shard import Shard
+    from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
-    from exporter.web.in_force import InForce
+    from exporter.web.access.live_config import LiveWebConfig
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Runtime:
     """What the process is given: environment variables, the time (seconds since 1970), and how to wait."""
 
     variables: Mapping[str, str]
@@ -54,7 +54,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Reloads:
+class ReloadOptions:
     """How the configuration is read again (it may block, and raises ConfigError), and who may ask for that.
 
     `watch` sets `asked` when it sees a change, for as long as it runs.
@@ -62,27 +62,27 @@ class Reloads:
 
     read: Callable[[], Config]
     asked: asyncio.Event
-    over_http: bool = False
+    via_http: bool = False
     watch: Callable[[], Coroutine[None, None, None]] | None = None
 
 
 @contextlib.asynccontextmanager
-async def assembled(
-    config: Config, surroundings: Surroundings, storage_path: Path | None = None, shard: Shard = WHOLE
-) -> AsyncGenerator[Exporter]:
+async def assemble_daemon(
+    config: Config, surroundings: Runtime, storage_path: Path | None = None, shard: Shard = WHOLE
+) -> AsyncGenerator[Daemon]:
     """The pieces, put together for a configuration and taken apart again; with what storage knows, where there is one.
 
     Raises StartError.
     """
-    async with _assembled(config, surroundings, storage_path, shard) as (exporter, _):
+    async with _assemble(config, surroundings, storage_path, shard) as (exporter, _):
         yield exporter
 
 
 @contextlib.asynccontextmanager
-async def _assembled(
-    config: Config, surroundings: Surroundings, storage_path: Path | None, shard: Shard
-) -> AsyncGenerator[tuple[Exporter, Accounts]]:
-    """As `assembled`, with the accounts that it polls over."""
+async def _assemble(
+    config: Config, surroundings: Runtime, storage_path: Path | None, shard: Shard
+) -> AsyncGenerator[tuple[Daemon, Accounts]]:
+    """As `assemble_daemon`, with the accounts that it polls over."""
     share = shard.share(config.core_queries())
     telemetry = Telemetry(
         version=__version__,
@@ -104,7 +104,7 @@ async def _assembled(
             lambda account: credential_source(
                 account,
                 surroundings.variables,
-                not_yet=partial(_no_credentials_yet, account),
+                not_yet=partial(_log_missing_credentials, account),
                 now=surroundings.now,
                 monotonic=surroundings.monotonic,
             ),
@@ -115,7 +115,7 @@ async def _assembled(
             sleep=surroundings.sleep,
         )
         await stack.enter_async_context(accounts)
-        async with accounts.opened(of_share(config.accounts, share.parts)) as wanted:
+        async with accounts.opened(scale_limits(config.accounts, share.parts)) as wanted:
             accounts.adopt(wanted)
         poller = Poller(
             accounts.sources,
@@ -123,21 +123,21 @@ async def _assembled(
             savings=telemetry,
             now=surroundings.now,
             queries=share.queries,
-            snapshot=Snapshot().with_(await storage.load(_oldest(surroundings.now()))) if storage else None,
+            snapshot=Snapshot().updated(await storage.load(_oldest_play_date(surroundings.now()))) if storage else None,
         )
-        yield Exporter(config, poller, telemetry, surroundings.now, keeps=storage, shard=shard), accounts
+        yield Daemon(config, poller, telemetry, surroundings.now, store=storage, shard=shard), accounts
 
 
 async def serve(
     config: Config,
-    surroundings: Surroundings,
+    surroundings: Runtime,
     *,
     listen: Sequence[str] | None,
     telemetry_path: str,
     stop: asyncio.Event,
     storage_path: Path | None = None,
     shard: Shard = WHOLE,
-    reloads: Reloads | None = None,
+    reloads: ReloadOptions | None = None,
     web_config: Path | None = None,
     prefix: str = "",
     listening: Callable[[list[str]], None] = lambda _places: None,
@@ -149,30 +149,30 @@ async def serve(
     Raises StartError when it cannot listen, ConfigError when the web configuration cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(short_turns())
-        in_force = stack.enter_context(contextlib.closing(_in_force(web_config))) if web_config else None
+        stack.enter_context(tune_interpreter())
+        web_access = stack.enter_context(contextlib.closing(_open_web_config(web_config))) if web_config else None
         opened = inherited(surroundings.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
-        exporter, accounts = await stack.enter_async_context(_assembled(config, surroundings, storage_path, shard))
+        exporter, accounts = await stack.enter_async_context(_assemble(config, surroundings, storage_path, shard))
         scheduler = Scheduler(exporter.queries, exporter.poll, exporter)
-        key_watch = KeyWatch(exporter.failed, accounts.keys_changed, scheduler.poll_now)
-        reloads = reloads or Reloads(lambda: config, asyncio.Event())
+        key_watch = KeyFileWatch(exporter.failed, accounts.keys_changed, scheduler.poll_now)
+        reloads = reloads or ReloadOptions(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, exporter=exporter, accounts=accounts, polling=scheduler)
-        reload = reloader.reload if reloads.over_http else None
+        reload = reloader.reload if reloads.via_http else None
         app = routes(exporter, telemetry_path, reload, prefix)
-        await stack.enter_async_context(serving(app, sockets, in_force=in_force, prefix=prefix))
-        places = urls(sockets, in_force.scheme if in_force else "http")
+        await stack.enter_async_context(serving(app, sockets, web_access=web_access, prefix=prefix))
+        places = urls(sockets, web_access.scheme if web_access else "http")
         _log.info("listening", version=__version__, urls=",".join(places), telemetry_path=f"{prefix}{telemetry_path}")
         if shard.total > 1:
-            _log.info("polling a part", shard=shard.number, total_shards=shard.total)
+            _log.info("sharding enabled", shard=shard.number, total_shards=shard.total)
         listening(places)
         async with scheduler, contextlib.AsyncExitStack() as beside:
-            await beside.enter_async_context(_running(reloader.whenever(reloads.asked)))
+            await beside.enter_async_context(_running(reloader.reload_on(reloads.asked)))
             await beside.enter_async_context(_running(key_watch.run()))
             if reloads.watch is not None:
                 await beside.enter_async_context(_running(reloads.watch()))
             await stop.wait()
-            _log.info("stopping", reason="told to")
+            _log.info("stopping", reason="signal")
     _log.info("stopped")
 
 
@@ -187,16 +187,16 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
         await asyncio.wait({beside})
 
 
-def _in_force(path: Path) -> InForce:
-    from exporter.web.in_force import InForce  # noqa: PLC0415 - most networks are trusted, and need none of it
+def _open_web_config(path: Path) -> LiveWebConfig:
+    from exporter.web.access.live_config import LiveWebConfig  # noqa: PLC0415 - most networks are trusted, and need none of it
 
-    return InForce(path)
+    return LiveWebConfig(path)
 
 
-def _oldest(now: float) -> date:
+def _oldest_play_date(now: float) -> date:
     """The oldest day that any query can look at."""
-    return days.play_date(now, days.OLDEST_DAYS_AGO)
+    return play_dates.play_date(now, play_dates.OLDEST_DAYS_AGO)
 
 
-def _no_credentials_yet(account: AccountSettings, error: CredentialsError) -> None:
+def _log_missing_credentials(account: AccountSettings, error: CredentialsError) -> None:
     _log.warning("no credentials yet", account=account.name, error=error.message, advice=error.advice)

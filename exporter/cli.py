@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter import streams
-from exporter.commands import names
+from exporter import stdio
+from exporter.commands import command_names
 
 if TYPE_CHECKING:
     import argparse
@@ -17,68 +17,72 @@ if TYPE_CHECKING:
 
     from exporter.commands.definitions import Command
 
-COMMANDS: Final = names.COMMANDS
-_BAD_USAGE: Final = 2
+COMMANDS: Final = command_names.COMMANDS
+_USAGE_ERROR: Final = 2
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command line. Exit status: 0 done, 1 cannot start or not everything answered, 2 bad flags or settings."""
-    streams.never_refuse(sys.stdout, sys.stderr)
+    stdio.escape_unencodable(sys.stdout, sys.stderr)
     given, environ = list(sys.argv[1:] if argv is None else argv), os.environ if environ is None else environ
     if "--version" in given or given == ["version"]:
-        return _print(_module("about").version(environ))
-    usage = _module("usage")
+        return _print(_module("version").version(environ))
+    command_line = _module("command_line")
     if "_ARGCOMPLETE" in environ:
-        usage.complete()
+        command_line.complete()
     try:
-        if text := usage.asked_for(given):
+        if text := command_line.requested_text(given):
             return _print(text)
-        name, words = names.split(given)
-        command: Command = _module("definitions").DEFINITIONS[name or names.DEFAULT]
-        arguments = usage.parse(command, words, named=name is not None)
-    except usage.BadUsage as error:
-        return _complain(str(error), _BAD_USAGE)
+        name, words = command_names.split(given)
+        command: Command = _module("definitions").DEFINITIONS[name or command_names.DEFAULT]
+        arguments = command_line.parse(command, words, named=name is not None)
+    except command_line.UsageError as error:
+        return _print_error(str(error), _USAGE_ERROR)
     return _run(command, arguments, environ)
 
 
 def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    imports, errors, signals = (import_module(f"exporter.{name}") for name in ("imports", "errors", "signals"))
+    optional, errors, signals = (
+        import_module(f"exporter.{name}") for name in ("optional_imports", "errors", "signals")
+    )
     with contextlib.ExitStack() as stack:
         hidden = contextlib.nullcontext()
         if not command.draws:
-            hidden = imports.without(*imports.TERMINAL_LIBRARIES, emptied=imports.COMMAND_LINES)
+            hidden = optional.without(*optional.TERMINAL_LIBRARIES, emptied=optional.COMMAND_LINES)
         run: Callable[[argparse.Namespace, Mapping[str, str]], int]
         if command.logs:
             with hidden:
                 logs = import_module("exporter.logs")
                 if arguments.log_format == "json":
-                    streams.use_utf8(sys.stderr)
+                    stdio.use_utf8(sys.stderr)
                 logs.configure(arguments.log_level, arguments.log_format)
-                if command.name in names.DAEMONS:
+                if command.name in command_names.DAEMONS:
                     stack.enter_context(logs.never_blocking())
                 run = import_module(command.module).run
         else:
             run = import_module(command.module).run
-        if command.name not in names.DAEMONS:
+        if command.name not in command_names.DAEMONS:
             signals.PROCESS.interrupt()
         try:
             return run(arguments, environ)
         except errors.ConfigError as error:
             # file:line:column at the start of the line is what editors jump to
-            return _complain(str(error), _BAD_USAGE)
+            return _print_error(str(error), _USAGE_ERROR)
         except errors.ExporterError as error:
-            return _complain(f"aliyun-vod-exporter: {error}", _BAD_USAGE if isinstance(error, errors.FlagError) else 1)
+            return _print_error(
+                f"aliyun-vod-exporter: {error}", _USAGE_ERROR if isinstance(error, errors.FlagError) else 1
+            )
         except KeyboardInterrupt:
             return int(signals.PROCESS.interrupted())
         except BrokenPipeError:
-            return _nobody_reads()
+            return _stdout_closed()
 
 
 def _module(name: str) -> Any:
     return import_module(f"exporter.commands.{name}")
 
 
-def _complain(text: str, status: int) -> int:
+def _print_error(text: str, status: int) -> int:
     with contextlib.suppress(OSError):  # nobody reads it; the status says it too
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
@@ -90,11 +94,11 @@ def _print(text: str) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _nobody_reads()
+        return _stdout_closed()
     return 0
 
 
-def _nobody_reads() -> int:
+def _stdout_closed() -> int:
     """Whoever read our output has seen enough, as `head` has; the interpreter must not complain of it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

@@ -10,53 +10,53 @@ import structlog
 
 from exporter import __version__
 from exporter.core import plan
-from exporter.core.days import Settlement
-from exporter.core.poll import PollReport, PollResult
-from exporter.core.publication import Publication, Rules
-from exporter.core.publishing import publish
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import PollReport, PollResult
+from exporter.core.publication import Publication, PublicationRules
+from exporter.core.publication_builder import publish
 from exporter.core.retry import RetryRules
-from exporter.core.shard import WHOLE, Shard
+from exporter.core.sharding import WHOLE, Shard
 from exporter.core.unknown_media import UnknownMedia, listed_ids
-from exporter.errors import BudgetSpent, Kind, NotReady, UpstreamError
-from exporter.exposition.publisher import Publisher
+from exporter.errors import ErrorKind, NotReady, QuotaExceeded, UpstreamError
+from exporter.exposition.cache import ExpositionCache
+from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
-from exporter.exposition.response import Response, respond
+from exporter.status.model import AccountInfo, StatusInput, StatusSettings
+from exporter.vod.auth_breaker import OPEN_SECONDS
 from exporter.vod.client import ATTEMPTS
-from exporter.vod.pause import PAUSE
-from exporter.web.status.observed import Account, Observed, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.config.schema import AccountSettings, Config
-    from exporter.core.asking import Source
+    from exporter.core.call_runner import PageSource
     from exporter.core.model import Query, SliceData
-    from exporter.core.poll import Poller
+    from exporter.core.poller import Poller
     from exporter.core.retry import Retry
-    from exporter.exposition.packing import Packed
+    from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
 
 # Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
 _NAMED_IN_LOG: Final = 5
-_RETRY_RULES: Final = RetryRules(PAUSE, ATTEMPTS)
+_RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
 _log = structlog.get_logger()
 
 
-class Keeps(Protocol):
+class SliceStore(Protocol):
     """Where what was learnt survives a restart."""
 
     async def save(self, learnt: Iterable[SliceData]) -> None:
         """Keep these slices, all or none; a failure is its own business."""
         ...
 
-    def keep_for(self, retention: float) -> None:
+    def set_retention(self, retention: float) -> None:
         """Forget play dates older than so many seconds."""
         ...
 
 
-class Exporter:
+class Daemon:
     """Polls queries, reports how polls ended, and answers scrapes with what is known."""
 
     def __init__(
@@ -66,47 +66,47 @@ class Exporter:
         telemetry: Telemetry,
         now: Callable[[], float],
         *,
-        keeps: Keeps | None = None,
+        store: SliceStore | None = None,
         shard: Shard = WHOLE,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
         self.shard = shard
         self.poller = poller
         self.telemetry = telemetry
-        self.queries, self.rules = _part(config, shard)
+        self.queries, self.rules = _shard_part(config, shard)
         self._calls_per_day = _calls_per_day(config, shard)
         self._config = config
         self._now = now
-        self._keeps = keeps
+        self._store = store
         self._poll_timeout = poll_timeout
         self._restored = {query.name for query in self.queries if self._is_restored(query)}
         self._ready = False
         self._started_at = now()
-        self._publisher: Publisher[Packed] = Publisher(
-            Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count, now=now
+        self._exposition: ExpositionCache[GzipPayload] = ExpositionCache(
+            Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
         )
         self._unknown_media = UnknownMedia()
         self._logged_unknown: set[tuple[str, str]] = set()
         self._reports: dict[str, PollReport] = {}
         self._next_polls: dict[str, float] = {}
-        self._published = (0, 0)
+        self._series_counts = (0, 0)
         self._find_unknown_media()
         telemetry.config_loaded(self._started_at)
 
-    def follow(self, config: Config, sources: Mapping[str, Source]) -> None:
+    def reconfigure(self, config: Config, sources: Mapping[str, PageSource]) -> None:
         """Go by another configuration from now on; what is known stays. Nothing that it ends may be polled now."""
-        self.awaited()  # whoever is ready stays ready, however many queries are new
-        self.queries, self.rules = _part(config, self.shard)
+        self.pending_queries()  # whoever is ready stays ready, however many queries are new
+        self.queries, self.rules = _shard_part(config, self.shard)
         self._calls_per_day = _calls_per_day(config, self.shard)
         self._config = config
         names = {query.name for query in self.queries}
         self._reports = {name: report for name, report in self._reports.items() if name in names}
         self._next_polls = {name: at for name, at in self._next_polls.items() if name in names}
         self._restored = {query.name for query in self.queries if self._is_restored(query)}
-        self.poller.follow(self.queries, sources, Settlement(config.settle.after, config.settle.unchanged))
-        self._publisher.follow(self.rules)
-        if self._keeps is not None:
-            self._keeps.keep_for(config.storage.retention)
+        self.poller.reconfigure(self.queries, sources, Settlement(config.settle.after, config.settle.unchanged))
+        self._exposition.reconfigure(self.rules)
+        if self._store is not None:
+            self._store.set_retention(config.storage.retention)
         self.telemetry.configured(accounts=[account.name for account in config.accounts], queries=names)
         self._find_unknown_media()
         self.telemetry.config_loaded(self._now())
@@ -115,13 +115,13 @@ class Exporter:
         """The queries whose last poll did not get everything."""
         return tuple(report.query for report in self.reports() if report.result is not PollResult.SUCCESS)
 
-    def refused(self) -> frozenset[str]:
+    def auth_failed_queries(self) -> frozenset[str]:
         """The queries whose last poll met an account that is not admitted, has no credentials or no calls left."""
         return frozenset(
             report.query.name
             for report in self.reports()
             if any(
-                error.kind is Kind.AUTH or isinstance(error, BudgetSpent)
+                error.kind is ErrorKind.AUTH or isinstance(error, QuotaExceeded)
                 for outcome in report.outcomes
                 for error in outcome.errors
             )
@@ -135,7 +135,7 @@ class Exporter:
         except TimeoutError:
             ended_at = self._now()
             report = PollReport(query, ended_at - self._poll_timeout, ended_at, (), PollResult.FAILURE)
-            _log.error("poll given up", query=query.name, after_seconds=self._poll_timeout)
+            _log.error("poll timed out", query=query.name, after_seconds=self._poll_timeout)
         result, seconds = report.result, report.ended_at - report.started_at
         if result is PollResult.SKIPPED:
             self.telemetry.poll_skipped(query.name, up=False)
@@ -147,20 +147,20 @@ class Exporter:
             for problem in outcome.problems:
                 self.telemetry.invalid_values(query.account, problem.field, problem.times)
         _log_report(report)
-        await self._publisher.current()
+        await self._exposition.get()
         self._reports[query.name] = report
         self._learn_unknown_media(report)
-        await self.keep(report)
+        await self.persist(report)
         return _RETRY_RULES.retry(
             report,
             calls_per_day=self._calls_per_day.get(query.account, 0),
             queries=sum(other.account == query.account for other in self.queries),
         )
 
-    async def keep(self, report: PollReport) -> None:
+    async def persist(self, report: PollReport) -> None:
         """Write what a poll has learnt to storage, where there is one."""
-        if self._keeps is not None:
-            await self._keeps.save(self._polled(report))
+        if self._store is not None:
+            await self._store.save(self._polled(report))
 
     def _polled(self, report: PollReport) -> list[SliceData]:
         slices = self.poller.snapshot.slices
@@ -210,7 +210,7 @@ class Exporter:
 
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> Response:
         """Everything that is known now, in the format that was asked for."""
-        rendered = await self._publisher.current()
+        rendered = await self._exposition.get()
         return respond(rendered, self.telemetry, accept=accept, accept_encoding=accept_encoding)
 
     def publication(self) -> Publication:
@@ -221,27 +221,27 @@ class Exporter:
         """How the last poll of each query ended, in the order of the configuration."""
         return tuple(self._reports[query.name] for query in self.queries if query.name in self._reports)
 
-    def awaited(self) -> Sequence[str]:
+    def pending_queries(self) -> Sequence[str]:
         """The queries that were neither polled to their end nor restored from storage; once none is, none ever is."""
         if self._ready:
             return []
-        awaited = [q.name for q in self.queries if q.name not in self._reports and q.name not in self._restored]
-        self._ready = not awaited
-        return awaited
+        pending_queries = [q.name for q in self.queries if q.name not in self._reports and q.name not in self._restored]
+        self._ready = not pending_queries
+        return pending_queries
 
-    async def status(self) -> Observed:
+    async def status(self) -> StatusInput:
         """How it stands at this instant, for the page."""
-        snapshot, rules, publication = await self._publisher.shown()
+        snapshot, rules, publication = await self._exposition.source()
         # Some of the numbers are read from the kernel.
         metrics = await asyncio.to_thread(lambda: tuple(self.telemetry.collect()))
-        return Observed(
+        return StatusInput(
             version=__version__,
             now=self._now(),
             started_at=self._started_at,
-            settings=_settings(self._config, self.shard, keeps=self._keeps is not None),
+            settings=_settings(self._config, self.shard, store=self._store is not None),
             accounts=tuple(map(_account, self._config.accounts)),
             queries=rules.queries,
-            awaited=tuple(self.awaited()),
+            pending_queries=tuple(self.pending_queries()),
             reports=self.reports(),
             next_polls=dict(self._next_polls),
             snapshot=snapshot,
@@ -255,23 +255,27 @@ class Exporter:
         known = (self.poller.snapshot.slices.get(slice_) for slice_ in plan.slices(query, self._now()))
         return any(data is not None and data.updated_at is not None for data in known)
 
-    def _count(self, series: int, dropped: int) -> None:
+    def _count_series(self, series: int, dropped: int) -> None:
         self.telemetry.published(series, dropped)
-        if dropped and dropped != self._published[1]:
+        if dropped and dropped != self._series_counts[1]:
             _log.warning(
-                "series left out",
+                "series limit exceeded",
                 published=series,
                 dropped=dropped,
                 advice="Raise series_limit, or ask for fewer media, dimensions or days.",
             )
-        self._published = series, dropped
+        self._series_counts = series, dropped
 
 
-def _part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], Rules]:
+def _shard_part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], PublicationRules]:
     """What is to be polled and published of a configuration here."""
     share = shard.share(config.core_queries())
-    return share.queries, Rules(
-        share.queries, config.stale_after, config.series_limit, describes=share.describes, days_ago=share.days_ago
+    return share.queries, PublicationRules(
+        share.queries,
+        config.stale_after,
+        config.series_limit,
+        media_info_ownership=share.media_info_ownership,
+        days_ago=share.days_ago,
     )
 
 
@@ -281,10 +285,10 @@ def _calls_per_day(config: Config, shard: Shard) -> dict[str, float]:
     return {each.name: each.limits.calls_per_day * parts.get(each.name, 1.0) for each in config.accounts}
 
 
-def _account(settings: AccountSettings) -> Account:
+def _account(settings: AccountSettings) -> AccountInfo:
     given, limits = settings.credentials, settings.limits
     has_key = given.access_key_id is not None or given.access_key_id_file is not None
-    return Account(
+    return AccountInfo(
         name=settings.name,
         endpoint=settings.endpoint,
         credentials="key" if has_key and given.provider == "default" else given.provider,
@@ -295,13 +299,13 @@ def _account(settings: AccountSettings) -> Account:
     )
 
 
-def _settings(config: Config, shard: Shard, *, keeps: bool) -> Settings:
-    return Settings(
+def _settings(config: Config, shard: Shard, *, store: bool) -> StatusSettings:
+    return StatusSettings(
         settle_after=config.settle.after,
         settle_unchanged=config.settle.unchanged,
         stale_after=config.stale_after,
         series_limit=config.series_limit,
-        storage_retention=config.storage.retention if keeps else None,
+        storage_retention=config.storage.retention if store else None,
         shard=shard.number,
         total_shards=shard.total,
     )
@@ -317,7 +321,7 @@ def _log_report(report: PollReport) -> None:
         first = errors[0]
         say = _log.info if isinstance(first, NotReady) else _log.warning
         say(
-            "not ready yet" if isinstance(first, NotReady) else "not answered",
+            "not ready yet" if isinstance(first, NotReady) else "API request failed",
             query=report.query.name,
             account=report.query.account,
             code=code,
@@ -330,7 +334,7 @@ def _log_report(report: PollReport) -> None:
     short = sum(outcome.short_by for outcome in report.outcomes)
     if short:
         _log.warning(
-            "rows missing",
+            "incomplete listing",
             query=report.query.name,
             account=report.query.account,
             rows=short,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What a failed attempt means for us; the `kind` label of `aliyun_vod_api_errors_total`."""
 
     PARAMETER = "parameter"
@@ -37,7 +37,7 @@ class ExporterError(Exception):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class ConfigProblem:
     """One mistake in the configuration: where (from 1; line 0 when not known), which setting, what is allowed."""
 
     file: str
@@ -55,7 +55,7 @@ class Problem:
 class ConfigError(ExporterError):
     """The configuration cannot be used; `problems` lists every mistake, in the order of the file."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: ConfigProblem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
@@ -81,7 +81,7 @@ class UpstreamError(ExporterError):
         message: str,
         *,
         code: str,
-        kind: Kind,
+        kind: ErrorKind,
         request_id: str = "",
         http_status: int = 0,
         advice: str = "",
@@ -101,17 +101,17 @@ class NotReady(UpstreamError):
     """`Meter.ReadyTsError`: that day is not computed yet. Ends the slice for this poll, is no failure of the query."""
 
 
-class NotAsked(UpstreamError):
+class RequestSkipped(UpstreamError):
     """Nothing was sent, on purpose; not counted as a failed attempt."""
 
 
-class AccountPaused(NotAsked):
+class AccountPaused(RequestSkipped):
     """An authentication error paused the account until its credentials change or some minutes pass."""
 
 
-class BudgetSpent(NotAsked):
+class QuotaExceeded(RequestSkipped):
     """The account's `calls_per_day` are used up; polling goes on at 00:00 UTC+8."""
 
 
-class CredentialsError(NotAsked):
+class CredentialsError(RequestSkipped):
     """There are no credentials to sign with: a variable is not set, a file cannot be read."""

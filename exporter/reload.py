@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from exporter.accounts import known_alike, of_share, reached_alike
+from exporter.accounts import same_connection, same_identity, scale_limits
 from exporter.errors import ExporterError, StartError
 from exporter.threads import run_in_daemon_thread
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from exporter.accounts import Accounts
     from exporter.config.schema import AccountSettings, Config
     from exporter.core.model import Query
-    from exporter.daemon import Exporter
+    from exporter.daemon import Daemon
 
 _log = structlog.get_logger()
 
 
-class Polling(Protocol):
+class PollScheduler(Protocol):
     """What polls queries, each in its time."""
 
-    async def follow(
+    async def reconfigure(
         self,
         queries: Iterable[Query],
         *,
@@ -43,7 +43,7 @@ class Polling(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ScheduleChanges:
     """What a new configuration means for queries, by name.
 
     * `interrupted`: a poll under way must not go on: the query is gone, asks something else, or its account is
@@ -55,10 +55,10 @@ class Changes:
     due: frozenset[str]
 
 
-def changes(
+def schedule_changes(
     queries: tuple[Iterable[Query], Iterable[Query]],
     accounts: tuple[Iterable[AccountSettings], Iterable[AccountSettings]],
-) -> Changes:
+) -> ScheduleChanges:
     """Compare the queries and accounts before with those after."""
     before, after = ({query.name: query for query in given} for given in queries)
     used, wanted = ({account.name: account for account in given} for given in accounts)
@@ -71,9 +71,9 @@ def changes(
         names = {name for name in used.keys() & wanted.keys() if not alike(used[name], wanted[name])}
         return {name for name in staying if after[name].account in names}
 
-    return Changes(
-        interrupted=frozenset(gone | asks_else | over(reached_alike)),
-        due=frozenset((after.keys() - before.keys()) | asks_else | over(known_alike)),
+    return ScheduleChanges(
+        interrupted=frozenset(gone | asks_else | over(same_connection)),
+        due=frozenset((after.keys() - before.keys()) | asks_else | over(same_identity)),
     )
 
 
@@ -83,7 +83,9 @@ class Reloader:
     `read` gives the configuration as it is now and may block; it raises ConfigError.
     """
 
-    def __init__(self, read: Callable[[], Config], *, exporter: Exporter, accounts: Accounts, polling: Polling) -> None:
+    def __init__(
+        self, read: Callable[[], Config], *, exporter: Daemon, accounts: Accounts, polling: PollScheduler
+    ) -> None:
         self._read = read
         self._exporter = exporter
         self._accounts = accounts
@@ -109,7 +111,7 @@ class Reloader:
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
 
-    async def whenever(self, asked: asyncio.Event) -> None:
+    async def reload_on(self, asked: asyncio.Event) -> None:
         """Reload each time that `asked` is set; told several times meanwhile, it reloads once more."""
         while True:
             await asked.wait()
@@ -127,23 +129,25 @@ class Reloader:
             return error
         except Exception:  # noqa: BLE001 - a defect of ours must not end a daemon that polls and serves
             self._exporter.telemetry.config_rejected()
-            _log.exception("reload broke", advice="Restart the exporter, and report this.")
-            return StartError("the reload broke: see the log, restart the exporter, and report this")
+            _log.exception("reload failed unexpectedly", advice="Restart the exporter, and report this.")
+            return StartError("the reload failed unexpectedly: see the log, restart the exporter, and report this")
         return None
 
     async def _reload(self) -> None:
         config = await run_in_daemon_thread(self._read, "reading the configuration")
         share = self._exporter.shard.share(config.core_queries())
-        wanted = of_share(config.accounts, share.parts)
+        wanted = scale_limits(config.accounts, share.parts)
         async with self._accounts.opened(wanted) as accounts:
-            changed = changes((self._exporter.queries, share.queries), (self._accounts.settings, wanted))
+            changed = schedule_changes((self._exporter.queries, share.queries), (self._accounts.settings, wanted))
 
             def swap() -> None:
                 self._accounts.adopt(accounts)
-                self._exporter.follow(config, self._accounts.sources)
+                self._exporter.reconfigure(config, self._accounts.sources)
 
             # The service may accept by now what it refused, or more calls be allowed; where neither is so, nothing is
             # sent: a pause lets nothing through unless the keys changed.
-            due = (changed.due | self._exporter.refused()).intersection(query.name for query in share.queries)
-            await self._polling.follow(share.queries, interrupted=changed.interrupted, due=due, swap=swap)
+            due = (changed.due | self._exporter.auth_failed_queries()).intersection(
+                query.name for query in share.queries
+            )
+            await self._polling.reconfigure(share.queries, interrupted=changed.interrupted, due=due, swap=swap)
         _log.info("configuration reloaded", queries=len(share.queries), polled_now=",".join(sorted(due)))

@@ -36,7 +36,7 @@ WATCH_SECONDS: Final = 10.0
 CLOCK_TOLERANCE_SECONDS: Final = 60.0
 
 
-class Schedule(Protocol):
+class ScheduleObserver(Protocol):
     """Who is told how polling goes on."""
 
     def poll_skipped(self, query: str) -> None:
@@ -95,7 +95,7 @@ class Scheduler:
         self,
         queries: Iterable[Query],
         poll: Callable[[Query], Awaitable[Retry | None]],
-        schedule: Schedule,
+        schedule: ScheduleObserver,
         *,
         now: Callable[[], float] = time.time,
         random: Callable[[], float] = randomness.random,
@@ -143,7 +143,7 @@ class Scheduler:
                 self._plans[name].failures = 0
                 self._poll_at(name, self._now())
 
-    async def follow(
+    async def reconfigure(
         self, queries: Iterable[Query], *, interrupted: Collection[str], due: Collection[str], swap: Callable[[], None]
     ) -> None:
         """Poll these queries from now on, and call `swap` while none of the interrupted is polled (both by name).

@@ -28,14 +28,14 @@ _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds; `is_anyones`: everyone may write to it."""
+    """What a file holds; `world_writable`: everyone may write to it."""
 
     data: bytes = field(repr=False)
-    is_anyones: bool
+    world_writable: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class PermissionWarning:
     """A file that more people may read or change than should, and what to do about it; each a sentence."""
 
     path: Path
@@ -68,12 +68,12 @@ def read(path: Path, *, most: int) -> Content:
 def read_secret(path: Path, *, most: int) -> bytes:
     """As `read`, for what nobody else may have written. Raises OSError."""
     content = read(path, most=most)
-    if content.is_anyones:
+    if content.world_writable:
         raise OSError(errno.EPERM, "everyone may write to it, and so anyone may have; run chmod 600 on it", shown(path))
     return content.data
 
 
-def doubts(path: Path, *, is_secret: bool = True, is_used: bool = False) -> Iterator[Doubt]:
+def permission_warnings(path: Path, *, is_secret: bool = True, is_used: bool = False) -> Iterator[PermissionWarning]:
     """Who may read or change a file, as far as that is more people than it should be.
 
     Nothing of a file that is not there, nor of one that was mounted read-only by itself or with its directory, as
@@ -87,14 +87,16 @@ def doubts(path: Path, *, is_secret: bool = True, is_used: bool = False) -> Iter
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             who, until_then = ("everyone", "; until then it is not used") if mode & stat.S_IWOTH else ("its group", "")
             advice = f"Run chmod go-w on it{'' if is_used else until_then}."
-            yield Doubt(path, f"{who} may write to it (mode {mode:04o})", advice)
+            yield PermissionWarning(path, f"{who} may write to it (mode {mode:04o})", advice)
         if is_secret and mode & stat.S_IROTH:
             what = f"it holds a secret, and everyone may read it (mode {mode:04o})"
-            yield Doubt(path, what, f"Run chmod 600 on it, or 640 for the exporter's group; {_IN_KUBERNETES}.")
+            yield PermissionWarning(
+                path, what, f"Run chmod 600 on it, or 640 for the exporter's group; {_IN_KUBERNETES}."
+            )
         for directory in dict.fromkeys((*path.absolute().parents, *path.resolve().parents)):
             if _is_open_to_all(directory):
                 what = f"everyone may put another file in its place, because of the directory {shown(directory)}"
-                yield Doubt(path, what, "Run chmod o-w on that directory, or keep the file elsewhere.")
+                yield PermissionWarning(path, what, "Run chmod o-w on that directory, or keep the file elsewhere.")
 
 
 def may_be_secret(name: str) -> bool:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.accounts import Accounts, of_share
+from exporter.accounts import Accounts, scale_limits
 from exporter.config.loader import loads
 from exporter.errors import StartError
-from exporter.vod.credentials import FromEnvironment
-from tests.stage import CONFIGURATION, Clock, staged
+from exporter.vod.credentials.sources import EnvCredentials
+from tests.harness import CONFIGURATION, Clock, staged
 from tests.vod.fakes import FakeMeter
 
 if TYPE_CHECKING:
     from exporter.config.schema import AccountSettings
-    from exporter.vod.credentials import CredentialSource
+    from exporter.vod.credentials.sources import CredentialSource
 
 BAD = """  - name: bad
     endpoint: ENDPOINT
@@ -36,7 +36,7 @@ def settings(*texts: str) -> tuple[AccountSettings, ...]:
 async def keys(account: AccountSettings) -> CredentialSource:
     if account.credentials.access_key_id is not None:
         raise StartError(f"account {account.name}: no")
-    return FromEnvironment({})
+    return EnvCredentials({})
 
 
 async def test_one_account_with_a_wrong_key_neither_slows_nor_stops_another() -> None:
@@ -50,7 +50,7 @@ async def test_one_account_with_a_wrong_key_neither_slows_nor_stops_another() ->
                 await asyncio.gather(*map(stage.exporter.poll, stage.exporter.queries))
                 good = await stage.series('polls_total{query="q",result="success"')
                 assert list(good.values()) == [poll + 1]
-            calls[name] = sum(call.outcome == "OK" for call in stage.simulator.journal.calls)
+            calls[name] = sum(call.outcome == "OK" for call in stage.simulator.request_log.calls)
             if name == "both":
                 results = {report.query.name: report.result for report in stage.exporter.reports()}
                 assert results["q"] == "success"
@@ -111,7 +111,7 @@ async def test_what_was_opened_in_vain_leaves_no_trace() -> None:
 )
 def test_a_part_of_a_limit_never_becomes_no_limit(part: float, expected: tuple[float, int, int]) -> None:
     given = settings("name: a, limits: {calls_per_day: 100}", "name: b")
-    limited, unlimited = (account.limits for account in of_share(given, {"a": part, "b": part}))
+    limited, unlimited = (account.limits for account in scale_limits(given, {"a": part, "b": part}))
 
     assert (limited.requests_per_second, limited.concurrency, limited.calls_per_day) == pytest.approx(expected)
     assert unlimited.calls_per_day == 0
@@ -119,7 +119,7 @@ def test_a_part_of_a_limit_never_becomes_no_limit(part: float, expected: tuple[f
 
 def test_an_account_that_no_query_names_keeps_its_limits() -> None:
     given = settings("name: a")
-    assert of_share(given, {}) == given
+    assert scale_limits(given, {}) == given
 
 
 def contexts() -> int:

@@ -12,13 +12,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter import app
-from exporter.app import Surroundings, assembled
+from exporter.app import Runtime, assemble_daemon
 from exporter.config.loader import loads
 from exporter.errors import StartError
-from exporter.simulator.credentials import Credentials
-from exporter.simulator.settings import Settings
+from exporter.simulator.access_keys import Credentials
+from exporter.simulator.options import SimulatorOptions
 from exporter.web.server import bound, serving, urls
-from tests.stage import CONFIGURATION, Clock, Stage, configuration, simulated, staged
+from tests.harness import (
+    CONFIGURATION,
+    Clock,
+    Stage,
+    configuration,
+    simulated,
+    staged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -53,7 +60,7 @@ async def test_the_example_of_the_help_page_goes_in_and_its_eight_fields_come_ou
     clock = Clock()
     async with (
         answering(EXAMPLE) as url,
-        assembled(configuration(url), Surroundings({}, clock.now, clock.now, clock.sleep)) as exporter,
+        assemble_daemon(configuration(url), Runtime({}, clock.now, clock.now, clock.sleep)) as exporter,
     ):
         await exporter.poll(exporter.queries[0])
         body = (await exporter.scrape(None, None)).body.decode()
@@ -108,13 +115,13 @@ async def test_every_dimension_is_a_slice_of_its_own() -> None:
 async def test_ready_once_every_query_was_polled_whatever_came_of_it() -> None:
     text = CONFIGURATION + "  - {name: other, media: all, days_ago: 2}\n"
     async with staged(text=text) as stage:
-        assert stage.exporter.awaited() == ["q", "other"]
+        assert stage.exporter.pending_queries() == ["q", "other"]
         await stage.exporter.poll(stage.exporter.queries[0])
-        assert stage.exporter.awaited() == ["other"]
+        assert stage.exporter.pending_queries() == ["other"]
 
         stage.simulator.change(credentials=Credentials("nobody", "knows"))
         await stage.exporter.poll(stage.exporter.queries[1])
-        assert stage.exporter.awaited() == []
+        assert stage.exporter.pending_queries() == []
 
         results = [(report.query.name, report.result) for report in stage.exporter.reports()]
         assert results == [("q", "success"), ("other", "failure")]
@@ -136,7 +143,7 @@ async def test_queries_of_one_account_share_calls_and_it_shows() -> None:
     async with staged(text=CONFIGURATION + "  - {name: other, media: all, days_ago: 1}\n") as stage:
         await stage.poll()
 
-        assert len(stage.simulator.journal.calls) == 1
+        assert len(stage.simulator.request_log.calls) == 1
         saved = await stage.series("^aliyun_vod_api_calls_saved_total.*shared")
         assert list(saved.values()) == [1]
 
@@ -176,7 +183,7 @@ async def test_without_any_key_it_does_not_start() -> None:
     with pytest.raises(
         StartError, match="account default: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is not set"
     ):
-        async with assembled(config, Surroundings({})):
+        async with assemble_daemon(config, Runtime({})):
             pass
 
 
@@ -185,8 +192,8 @@ async def test_keys_of_the_environment_are_used() -> None:
     async with simulated() as (simulator, url):
         text = f"accounts: [{{name: main, endpoint: '{url}'}}]\nqueries: [{{name: q, media: all, days_ago: 1}}]"
         clock = Clock()
-        surroundings = Surroundings(keys, clock.now, clock.now, clock.sleep)
-        async with assembled(loads(text, file="config.yaml", environ={}), surroundings) as exporter:
+        surroundings = Runtime(keys, clock.now, clock.now, clock.sleep)
+        async with assemble_daemon(loads(text, file="config.yaml", environ={}), surroundings) as exporter:
             stage = Stage(exporter, simulator, clock)
             assert await stage.poll() == "success"
 
@@ -194,8 +201,8 @@ async def test_keys_of_the_environment_are_used() -> None:
 async def test_it_polls_and_serves_until_told_to_stop() -> None:
     clock, stop = Clock(), asyncio.Event()
     places: asyncio.Queue[list[str]] = asyncio.Queue()
-    async with simulated(Settings(media=5), clock) as (_, url):
-        surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
+    async with simulated(SimulatorOptions(media=5), clock) as (_, url):
+        surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
         served = asyncio.create_task(
             app.serve(
                 configuration(url, days_ago="[1, 8]"),
@@ -228,9 +235,9 @@ async def test_a_port_that_is_taken_is_told_before_anything_is_polled() -> None:
         with pytest.raises(StartError, match="Address already in use"):
             await app.serve(
                 configuration(url),
-                Surroundings({}),
+                Runtime({}),
                 listen=[url.removeprefix("http://")],
                 telemetry_path="/metrics",
                 stop=asyncio.Event(),
             )
-        assert not simulator.journal.calls
+        assert not simulator.request_log.calls

@@ -272,7 +272,7 @@ def test_the_configuration_is_checked_without_what_polls_and_serves(config: Path
 def test_a_daemon_that_nobody_looks_at_needs_no_terminal_no_page_no_password_no_role_and_no_storage() -> None:
     program = (
         "import sys; from exporter.cli import main; main(['serve', '--config.file=none']);"
-        " from exporter.web.status.routes import status_routes; status_routes(None, '/metrics', {});"
+        " from exporter.status.routes import status_routes; status_routes(None, '/metrics', {});"
         " print(*sys.modules)"
     )
     modules = set(run_alone(program).split())
@@ -290,6 +290,11 @@ def test_a_daemon_that_nobody_looks_at_needs_no_terminal_no_page_no_password_no_
             "rich",
             "sqlite3",
         ),
-        *("exporter.vod.fetching", "exporter.vod.refreshing", "exporter.web.in_force", "exporter.web.status.answers"),
-        *("exporter.web.status.overview", "exporter.web.status.page", "uvicorn.main"),
+        *(
+            "exporter.vod.credentials.sdk",
+            "exporter.vod.credentials.cache",
+            "exporter.web.access.live_config",
+            "exporter.status.responses",
+        ),
+        *("exporter.status.summary", "exporter.status.html_page", "uvicorn.main"),
     }

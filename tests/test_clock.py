@@ -14,9 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.app import Surroundings, assembled
-from exporter.simulator.catalogue import Catalogue
-from tests.stage import Clock, Stage, configuration, simulated, staged
+from exporter.app import Runtime, assemble_daemon
+from exporter.simulator.dataset import Dataset
+from tests.harness import (
+    Clock,
+    Stage,
+    configuration,
+    simulated,
+    staged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -27,7 +33,7 @@ WINDOW = (0, 1, 2, 8, 9)
 POLL_SECONDS, SCRAPE_SECONDS = 900.0, 300.0
 HOUR, MINUTE, MILLISECOND = 3600.0, 60.0, 0.001
 FINAL_AFTER = 33 * HOUR
-SOME = (*Catalogue().media_ids[:3], "0" * 32)  # three that are played and one that nobody knows
+SOME = (*Dataset().media_ids[:3], "0" * 32)  # three that are played and one that nobody knows
 
 Numbers = dict[str, tuple[float, float]]  # plays and viewers by media ID
 
@@ -170,9 +176,9 @@ async def carry_out(night: Night, stage: Stage, moments: list[tuple[float, str]]
     for when, what in moments:
         stage.clock.at = max(stage.clock.at, when)  # a poll takes its time
         if what == "poll":
-            settled, asked = night.settled(), len(stage.simulator.journal.calls)
+            settled, asked = night.settled(), len(stage.simulator.request_log.calls)
             assert await night.poll(stage) == "success"
-            calls = {call.parameters["PlayDate"] for call in stage.simulator.journal.calls[asked:]}
+            calls = {call.parameters["PlayDate"] for call in stage.simulator.request_log.calls[asked:]}
             unsettled = {f"{day:%Y%m%d}" for day in window(when).values() if day not in settled}
             assert calls == unsettled, "what is settled is asked for, or what is not is not"
         else:
@@ -226,7 +232,7 @@ async def test_a_restart_in_the_night_changes_nothing(tmp_path: Path, restart: s
                 clock.at = at(restart)
                 restored = await night.scrape(stage)
                 assert restored.updated.keys() == night.shown & set(restored.dates.values())
-                assert not stage.simulator.journal.calls
+                assert not stage.simulator.request_log.calls
             await carry_out(night, stage, part)
     assert date(2024, 3, 23) in night.settled()
 
@@ -269,10 +275,10 @@ class Skewed:
 async def skewed(begin: str) -> AsyncGenerator[Skewed]:
     clock, skew = Clock(at(begin)), [0.0]
     # Only the wall clock can be wrong: a monotonic clock is never set.
-    surroundings = Surroundings({}, lambda: clock.at + skew[0], clock.now, clock.sleep)
+    surroundings = Runtime({}, lambda: clock.at + skew[0], clock.now, clock.sleep)
     async with (
         simulated(clock=clock) as (simulator, url),
-        assembled(configuration(url, days_ago=str(list(WINDOW))), surroundings) as exporter,
+        assemble_daemon(configuration(url, days_ago=str(list(WINDOW))), surroundings) as exporter,
     ):
         yield Skewed(Stage(exporter, simulator, clock), skew)
 
@@ -323,13 +329,13 @@ async def test_a_clock_set_back_does_not_unsettle_a_day_nor_ask_for_it_again() -
 
         set_.skew[0] = -2 * HOUR
         stage.simulator.change(clock_offset=-2 * HOUR)
-        asked = len(stage.simulator.journal.calls)
+        asked = len(stage.simulator.request_log.calls)
         for _ in range(12):
             assert await night.poll(stage, -2 * HOUR) == "success"
             assert (await night.scrape(stage, -2 * HOUR)).settled[date(2024, 3, 23)] == 1
             stage.clock.at += POLL_SECONDS
 
-        calls = stage.simulator.journal.calls[asked:]
+        calls = stage.simulator.request_log.calls[asked:]
         assert {call.parameters["PlayDate"] for call in calls} == {"20240324"}
 
 
@@ -344,6 +350,6 @@ async def test_what_was_heard_before_the_clock_was_set_back_is_not_fresh_for_eve
         set_.skew[0] = 0.0  # our clock is right again, the service's is not yet: it refuses us
         for _ in range(3):
             stage.clock.at += POLL_SECONDS
-            asked = len(stage.simulator.journal.calls)
+            asked = len(stage.simulator.request_log.calls)
             assert await night.poll(stage) == "failure"
-            assert len(stage.simulator.journal.calls) > asked
+            assert len(stage.simulator.request_log.calls) > asked

@@ -9,13 +9,19 @@ import pytest
 from exporter.config.loader import loads
 from exporter.core.model import Page, RowProblem
 from exporter.core.retry import Retry
-from exporter.daemon import Exporter
+from exporter.daemon import Daemon
 from exporter.exposition.telemetry import Telemetry
-from tests.core.world import YESTERDAY, World, failure, row, rows
+from tests.core.fake_service import (
+    YESTERDAY,
+    World,
+    failure,
+    row,
+    rows,
+)
 from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from exporter.core.poll import Poller
+    from exporter.core.poller import Poller
 
 CONFIG = loads(
     "queries: [{name: q, account: main, media: all, days_ago: 1}]\naccounts: [{name: main}]\nseries_limit: 50",
@@ -24,13 +30,13 @@ CONFIG = loads(
 )
 
 
-def exporter(world: World, poll_timeout: float = 60.0) -> Exporter:
+def exporter(world: World, poll_timeout: float = 60.0) -> Daemon:
     telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
     poller: Poller = world.poller()
-    return Exporter(CONFIG, poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
+    return Daemon(CONFIG, poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
 
 
-async def samples(asked: Exporter, start: str) -> dict[str, float]:
+async def samples(asked: Daemon, start: str) -> dict[str, float]:
     body = (await asked.scrape(None, None)).body.decode()
     lines = [line.rpartition(" ") for line in body.splitlines() if line.startswith(start)]
     return {name: float(value) for name, _, value in lines}
@@ -51,7 +57,7 @@ async def a_poll_that_hangs() -> None:
     assert (await samples(asked, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="failure"}'
     ] == 1
-    assert asked.awaited() == []
+    assert asked.pending_queries() == []
     world.gate.set()
     await asked.poll(asked.queries[0])
     assert await samples(asked, "aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
@@ -78,7 +84,7 @@ async def test_series_beyond_the_limit_are_logged_once_and_counted_always(capsys
         await asked.poll(asked.queries[0])
         world.now += 900
 
-    assert capsys.readouterr().out.count("series left out") == 1
+    assert capsys.readouterr().out.count("series limit exceeded") == 1
     counted = await samples(asked, "aliyun_vod_exporter_series")
     assert counted == {"aliyun_vod_exporter_series": 48, "aliyun_vod_exporter_series_dropped": 42}
 
@@ -90,7 +96,7 @@ async def test_rows_that_the_service_counts_but_does_not_list_are_told(capsys: p
 
     await asked.poll(asked.queries[0])
 
-    assert "rows missing" in capsys.readouterr().out
+    assert "incomplete listing" in capsys.readouterr().out
 
 
 async def test_values_that_cannot_be_used_are_counted_by_field_and_logged_once_a_poll(
@@ -132,8 +138,8 @@ async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:
 
     after = await asked.status()
 
-    assert (before.awaited, before.reports, before.next_polls) == (("q",), (), {})
-    assert (after.awaited, after.next_polls) == ((), {"q": 1234.0})
+    assert (before.pending_queries, before.reports, before.next_polls) == (("q",), (), {})
+    assert (after.pending_queries, after.next_polls) == ((), {"q": 1234.0})
     assert [report.query.name for report in after.reports] == ["q"]
     assert [published.slice.account for published in after.publication.slices] == ["main"]
     assert after.snapshot is asked.poller.snapshot
@@ -151,7 +157,7 @@ async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_th
     text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
     telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
     config = loads(text, file="", environ={})
-    asked = Exporter(config, world.poller(), telemetry, lambda: world.now)
+    asked = Daemon(config, world.poller(), telemetry, lambda: world.now)
 
     assert await asked.poll(asked.queries[0]) == Retry(world.now + wait if wait else 0.0)
     assert [query.name for query in asked.failed()] == ["q"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions, Settings
-from tests.stage import CONFIGURATION, Stage, staged
+from exporter.simulator.options import Conditions, SimulatorOptions
+from tests.harness import CONFIGURATION, Stage, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -90,10 +90,10 @@ async def test_what_never_ends_is_given_up_after_the_timeout_repeated_and_counte
     async def put_forward(stage: Stage) -> None:
         """By more than the timeout, whenever the service is waiting with an answer."""
         nonlocal ahead
-        asked = len(stage.simulator.journal.calls)
+        asked = len(stage.simulator.request_log.calls)
         while True:
             await asyncio.sleep(0)
-            while len(stage.simulator.journal.calls) > asked:
+            while len(stage.simulator.request_log.calls) > asked:
                 asked, ahead = asked + 1, ahead + 11
 
     await _no_answer(fault, "timeout", "transport", put_forward)
@@ -121,7 +121,7 @@ async def _no_answer(
 @pytest.mark.parametrize("header", ["x-acs-retry-after", "x-ratelimit-user-api", "retry-after"])
 async def test_throttling_waits_as_long_as_the_service_says_and_slows_down(header: str) -> None:
     conditions = Conditions(wait_header=header)  # type: ignore[arg-type]
-    async with staged(Settings(conditions=conditions), days_ago="[0]") as stage:
+    async with staged(SimulatorOptions(conditions=conditions), days_ago="[0]") as stage:
         await stage.poll()
         stage.clock.waits.clear()
 
@@ -141,11 +141,11 @@ async def test_a_wrong_key_pauses_the_account_until_it_is_right_again() -> None:
         await stage.poll()
         right = stage.simulator.conditions.credentials
         stage.simulator.change(credentials=Credentials("simulator", "another secret"))
-        asked = len(stage.simulator.journal.calls)
+        asked = len(stage.simulator.request_log.calls)
 
         assert await stage.poll(later=900) == "failure"
         assert await stage.poll(later=10) == "skipped"
-        assert len(stage.simulator.journal.calls) == asked + 1
+        assert len(stage.simulator.request_log.calls) == asked + 1
         assert await stage.errors() == {("SignatureDoesNotMatch", "auth"): 1}
         assert await stage.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 0}
 
@@ -220,7 +220,7 @@ async def test_a_reused_nonce_is_asked_once_more() -> None:
 
 
 async def test_one_failure_among_many_answers_is_repeated_and_nobody_notices() -> None:
-    async with staged(Settings(media=500), days_ago="[0, 1]") as stage:
+    async with staged(SimulatorOptions(media=500), days_ago="[0, 1]") as stage:
         stage.simulator.change(faults=(Fault("Meter.ServerInternalError", 0.3), Fault("reset", 0.2)))
         for _ in range(20):  # with four attempts each, some poll gets through
             if await stage.poll(later=900) == "success":
@@ -293,7 +293,7 @@ async def test_a_budget_pauses_polling_and_goes_on_the_next_day() -> None:
 
         assert await stage.poll(later=3600) == "partial"
         assert await stage.poll(later=3600) == "skipped"
-        assert len(stage.simulator.journal.calls) == 3
+        assert len(stage.simulator.request_log.calls) == 3
 
         assert await stage.poll(later=DAY / 2) == "success"
-        assert len(stage.simulator.journal.calls) == 5
+        assert len(stage.simulator.request_log.calls) == 5

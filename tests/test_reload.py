@@ -15,14 +15,14 @@ from structlog.testing import capture_logs
 
 from exporter import app
 from exporter.accounts import Accounts
-from exporter.app import Reloads, Surroundings
+from exporter.app import ReloadOptions, Runtime
 from exporter.config.loader import load
 from exporter.errors import ConfigError
 from exporter.reload import Reloader
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions, Settings
-from exporter.vod.credentials import FromEnvironment
-from tests.stage import Clock, configuration, simulated, staged
+from exporter.simulator.options import Conditions, SimulatorOptions
+from exporter.vod.credentials.sources import EnvCredentials
+from tests.harness import Clock, configuration, simulated, staged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import AccountSettings, Config
     from exporter.core.model import Query
     from exporter.simulator.service import Simulator
-    from exporter.vod.credentials import CredentialSource
+    from exporter.vod.credentials.sources import CredentialSource
 
 KEYS = "{access_key_id: simulator, access_key_secret: simulator-secret}"
 STALL = Fault("stall")
@@ -100,27 +100,27 @@ class Daemon:
 
     def days(self) -> list[str]:
         """The play dates that the service was asked for, as it spells them."""
-        return [call.parameters["PlayDate"] for call in self.simulator.journal.calls]
+        return [call.parameters["PlayDate"] for call in self.simulator.request_log.calls]
 
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, accounts: str, queries: str, more: str = "", *, settings: Settings | None = None
+    folder: Path, accounts: str, queries: str, more: str = "", *, settings: SimulatorOptions | None = None
 ) -> AsyncGenerator[Daemon]:
     clock, stop = Clock(), asyncio.Event()
     places: asyncio.Queue[list[str]] = asyncio.Queue()
-    async with simulated(settings or Settings(media=20), clock) as (simulator, endpoint):
+    async with simulated(settings or SimulatorOptions(media=20), clock) as (simulator, endpoint):
         file = folder / "config.yaml"
         daemon = Daemon(httpx.AsyncClient(timeout=300), simulator, clock, file, endpoint)
         daemon.write(accounts, queries, more)
         serving = asyncio.create_task(
             app.serve(
                 daemon.read(),
-                Surroundings({}, clock.now, clock.now, clock.sleep),
+                Runtime({}, clock.now, clock.now, clock.sleep),
                 listen=["127.0.0.1:0"],
                 telemetry_path="/metrics",
                 stop=stop,
-                reloads=Reloads(daemon.read, daemon.hangup, over_http=True),
+                reloads=ReloadOptions(daemon.read, daemon.hangup, via_http=True),
                 listening=places.put_nowait,
             )
         )
@@ -255,7 +255,9 @@ async def test_one_account_that_cannot_be_opened_keeps_all_others_from_changing(
 
 async def test_a_poll_under_way_ends_when_its_query_changes_and_what_it_learnt_is_kept(tmp_path: Path) -> None:
     stalling = Conditions(faults=(Fault("stall", when={"PlayDate": DAY[2]}),))
-    async with served(tmp_path, account(), query(days="[1, 2]"), settings=Settings(conditions=stalling)) as daemon:
+    async with served(
+        tmp_path, account(), query(days="[1, 2]"), settings=SimulatorOptions(conditions=stalling)
+    ) as daemon:
         await daemon.asked(2)
         while DAY[1] not in daemon.days():
             await asyncio.sleep(0.005)
@@ -270,7 +272,7 @@ async def test_a_poll_under_way_ends_when_its_query_changes_and_what_it_learnt_i
 
 async def test_a_poll_over_an_account_that_is_reached_in_another_way_begins_again(tmp_path: Path) -> None:
     async with served(
-        tmp_path, account(), query(), settings=Settings(conditions=Conditions(faults=(STALL,)))
+        tmp_path, account(), query(), settings=SimulatorOptions(conditions=Conditions(faults=(STALL,)))
     ) as daemon:
         await daemon.asked(1)
         daemon.simulator.change(faults=())
@@ -313,7 +315,7 @@ async def test_a_key_file_that_changed_is_tried_at_once_although_no_setting_did(
         await daemon.polled("q", result="failure")
         await daemon.reloaded(account(keys=keys), query())
         await daemon.polled("q", result="skipped")
-        assert len(daemon.simulator.journal.calls) == 1, "the key that was refused is not tried again"
+        assert len(daemon.simulator.request_log.calls) == 1, "the key that was refused is not tried again"
 
         (tmp_path / "secret").write_text("simulator-secret")
         await daemon.reloaded(account(keys=keys), query())
@@ -325,7 +327,7 @@ async def test_the_rate_in_force_and_the_calls_of_the_day_outlive_a_change(tmp_p
     def limits(rate: int, calls: int, more: str = "") -> str:
         return account(limits=f"{{requests_per_second: {rate}, calls_per_day: {calls}}}", more=more)
 
-    throttling = Settings(conditions=Conditions(faults=(Fault("Throttling.User"),)))
+    throttling = SimulatorOptions(conditions=Conditions(faults=(Fault("Throttling.User"),)))
     async with served(tmp_path, limits(1000, 10), query(), settings=throttling) as daemon:
         await daemon.polled("q", result="failure")
         (slowed,) = (await daemon.series("rate_limit")).values()
@@ -383,7 +385,7 @@ async def test_ready_once_is_ready_for_ever(tmp_path: Path) -> None:
 
 
 async def test_before_it_was_ready_new_queries_are_awaited_too(tmp_path: Path) -> None:
-    stalling = Settings(conditions=Conditions(faults=(STALL,)))
+    stalling = SimulatorOptions(conditions=Conditions(faults=(STALL,)))
     async with served(tmp_path, account(), query() + query("gone", "[3]"), settings=stalling) as daemon:
         await daemon.reloaded(account(), query() + query("new", "[2]"))
 
@@ -427,7 +429,7 @@ class Reading:
 class AtOnce:
     """Nothing is polled: it can be swapped at any time."""
 
-    async def follow(
+    async def reconfigure(
         self,
         queries: Iterable[Query],  # noqa: ARG002 - nothing is polled
         *,
@@ -441,7 +443,7 @@ class AtOnce:
 @contextlib.asynccontextmanager
 async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[Reading, Reloader]]:
     async def keys(account: AccountSettings) -> CredentialSource:  # noqa: ARG001 - all have the same
-        return FromEnvironment({})
+        return EnvCredentials({})
 
     async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(300):
         reading = Reading(configuration("http://127.0.0.1:9"), problem)
@@ -493,11 +495,11 @@ async def test_a_hangup_reloads_and_a_defect_does_not_end_that(
         daemon.hangup.set()
         while (await daemon.series("reload_successful")).popitem()[1]:
             await asyncio.sleep(0.005)
-        assert "reload broke" in capsys.readouterr().out
+        assert "reload failed unexpectedly" in capsys.readouterr().out
 
         answer = await daemon.reload()
         assert answer.status_code == 500
-        assert "the reload broke: see the log" in answer.text
+        assert "the reload failed unexpectedly: see the log" in answer.text
         assert "not foreseen" not in answer.text
 
         daemon.defect = None

@@ -9,8 +9,8 @@ import pytest
 
 from exporter.errors import StartError
 from exporter.simulator.faults import Fault
-from exporter.storage.reading import read_slices
-from tests.stage import CONFIGURATION, Clock, Stage, staged
+from exporter.storage.read_only import read_slices
+from tests.harness import CONFIGURATION, Clock, Stage, staged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +27,14 @@ async def exposed(stage: Stage) -> list[str]:
 async def test_everything_is_served_at_once_and_it_is_ready(tmp_path: Path) -> None:
     clock = Clock()
     async with staged(clock=clock, storage=tmp_path / "vod.db", days_ago="[0, 1, 2]") as stage:
-        assert stage.exporter.awaited() == ["q"]
+        assert stage.exporter.pending_queries() == ["q"]
         await stage.poll()
         before = await exposed(stage)
 
     async with staged(clock=clock, storage=tmp_path / "vod.db", days_ago="[0, 1, 2]") as stage:
-        assert stage.exporter.awaited() == []
+        assert stage.exporter.pending_queries() == []
         assert await exposed(stage) == before
-        assert not stage.simulator.journal.calls
+        assert not stage.simulator.request_log.calls
 
 
 async def test_a_query_that_storage_knows_nothing_of_is_awaited(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ async def test_a_query_that_storage_knows_nothing_of_is_awaited(tmp_path: Path) 
 
     more = CONFIGURATION + "  - {name: new, media: all, days_ago: 5}\n"
     async with staged(storage=tmp_path / "vod.db", days_ago="[1]", text=more) as stage:
-        assert stage.exporter.awaited() == ["new"]
+        assert stage.exporter.pending_queries() == ["new"]
 
 
 async def test_settled_days_cost_nothing_after_a_restart(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ async def test_settled_days_cost_nothing_after_a_restart(tmp_path: Path) -> None
 
     async with staged(clock=clock, storage=tmp_path / "vod.db", days_ago=window) as stage:
         assert await stage.poll(later=900) == "success"
-        assert {call.parameters["PlayDate"] for call in stage.simulator.journal.calls} == {"20240324"}
+        assert {call.parameters["PlayDate"] for call in stage.simulator.request_log.calls} == {"20240324"}
 
 
 async def test_a_restart_over_midnight_moves_the_days(tmp_path: Path) -> None:
@@ -96,9 +96,9 @@ async def test_a_clock_that_is_far_ahead_at_the_start_costs_nothing_that_is_know
         clock.at -= ahead
         stage.simulator.change(clock_offset=0.0)
         assert await exposed(stage) == before
-        stage.simulator.journal.forget()
+        stage.simulator.request_log.forget()
         assert await stage.poll(later=900) == "success"
-        assert not stage.simulator.journal.calls, "all of it is settled"
+        assert not stage.simulator.request_log.calls, "all of it is settled"
 
     assert read_slices(tmp_path / "vod.db", date.min) == stored
 

@@ -12,7 +12,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.core.retry import Retry
 from exporter.scheduler import MAX_JITTER_SECONDS, RETRY_JITTER_SECONDS, WATCH_SECONDS, Scheduler
-from tests.core.world import everything, query
+from tests.core.fake_service import everything, query
 from tests.virtual_time import START, SettableClock, in_virtual_time
 
 if TYPE_CHECKING:
@@ -180,9 +180,9 @@ def test_a_changed_interval_neither_hurries_nor_puts_off_what_is_to_be_repeated(
         async with service.scheduler(q()) as scheduler:
             await asyncio.sleep(MINUTE)
             for every in (12 * HOUR, 6 * HOUR):
-                await scheduler.follow([q(every=every)], interrupted=[], due=[], swap=lambda: None)
+                await scheduler.reconfigure([q(every=every)], interrupted=[], due=[], swap=lambda: None)
                 assert service.next["q"] == pytest.approx(START + 3 * HOUR, abs=RETRY_JITTER_SECONDS)
-            await scheduler.follow([q(every=HOUR)], interrupted=[], due=[], swap=lambda: None)
+            await scheduler.reconfigure([q(every=HOUR)], interrupted=[], due=[], swap=lambda: None)
             assert service.next["q"] == pytest.approx(START + HOUR)
 
     run(test)
@@ -193,7 +193,7 @@ def test_what_a_reload_removes_is_not_repeated(run: Run) -> None:
         service = Service(clock, [AGAIN])
         async with service.scheduler(q("gone"), q("stays")) as scheduler:
             await asyncio.sleep(1)
-            await scheduler.follow([q("stays")], interrupted=[], due=[], swap=lambda: None)
+            await scheduler.reconfigure([q("stays")], interrupted=[], due=[], swap=lambda: None)
             scheduler.poll_now(["gone"])
             await asyncio.sleep(HOUR)
         assert len(service.polls["gone"]) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.errors import StartError
 from exporter.scheduler import MAX_JITTER_SECONDS, Scheduler
-from tests.core.world import everything, query
+from tests.core.fake_service import everything, query
 
 if TYPE_CHECKING:
     from exporter.core.model import Query
@@ -122,7 +122,7 @@ async def test_what_did_not_change_goes_on_in_its_time_and_what_is_new_is_polled
         await polls.until(2)
         due = dict(told.next)
 
-        await scheduler.follow([q("b"), q("c")], interrupted=[], due=[], swap=lambda: None)
+        await scheduler.reconfigure([q("b"), q("c")], interrupted=[], due=[], swap=lambda: None)
 
         await polls.until(3)
         assert polls.begun[2:] == ["c"]
@@ -136,7 +136,7 @@ async def test_nothing_that_is_interrupted_or_gone_is_polled_while_things_are_sw
     async with Scheduler([q("gone"), q("changed"), q("same")], polls, Told()) as scheduler:
         await polls.until(3)
 
-        await scheduler.follow(
+        await scheduler.reconfigure(
             [q("changed", days_ago=(2,)), q("same")],
             interrupted=["changed"],
             due=["changed", "same"],
@@ -154,7 +154,7 @@ async def test_a_poll_that_was_interrupted_begins_again_although_it_is_not_due()
     polls.hold.clear()
     async with Scheduler([q("a"), q("b")], polls, told) as scheduler:
         await polls.until(2)
-        await scheduler.follow([q("a"), q("b")], interrupted=["a"], due=[], swap=lambda: None)
+        await scheduler.reconfigure([q("a"), q("b")], interrupted=["a"], due=[], swap=lambda: None)
         await polls.until(3)
         assert polls.begun[2:] == ["a"]
     assert not told.skipped
@@ -163,10 +163,10 @@ async def test_a_poll_that_was_interrupted_begins_again_although_it_is_not_due()
 async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None:
     polls, told = Polls(), Told()
     async with Scheduler([], polls, told) as scheduler:
-        await scheduler.follow([q("new")], interrupted=[], due=[], swap=lambda: None)
+        await scheduler.reconfigure([q("new")], interrupted=[], due=[], swap=lambda: None)
         await asyncio.sleep(0)  # APScheduler has taken it up, and it has not begun
 
-        await scheduler.follow([q("new", days_ago=(2,))], interrupted=["new"], due=["new"], swap=lambda: None)
+        await scheduler.reconfigure([q("new", days_ago=(2,))], interrupted=["new"], due=["new"], swap=lambda: None)
 
         await polls.until(1)
         for _ in range(10):
@@ -179,9 +179,9 @@ async def test_another_interval_counts_from_the_last_poll() -> None:
     async with Scheduler([q("a", every=86_400.0)], polls, told) as scheduler:
         await polls.until(1)
         before = told.next["a"]
-        await scheduler.follow([q("a", every=3600.0)], interrupted=[], due=[], swap=lambda: None)
+        await scheduler.reconfigure([q("a", every=3600.0)], interrupted=[], due=[], swap=lambda: None)
         assert before - told.next["a"] == pytest.approx(86_400 - 3600, abs=2 * MAX_JITTER_SECONDS)
-        await scheduler.follow([q("a", every=0.01)], interrupted=[], due=[], swap=lambda: None)
+        await scheduler.reconfigure([q("a", every=0.01)], interrupted=[], due=[], swap=lambda: None)
         await polls.until(3)
 
 
@@ -189,8 +189,8 @@ async def test_before_it_begins_and_after_it_ends_nothing_can_be_changed() -> No
     polls, told = Polls(), Told()
     scheduler = Scheduler([q("a")], polls, told)
     with pytest.raises(StartError, match="starting or stopping"):
-        await scheduler.follow([], interrupted=[], due=[], swap=pytest.fail)
+        await scheduler.reconfigure([], interrupted=[], due=[], swap=pytest.fail)
     async with scheduler:
         await polls.until(1)
     with pytest.raises(StartError, match="starting or stopping"):
-        await scheduler.follow([], interrupted=[], due=[], swap=pytest.fail)
+        await scheduler.reconfigure([], interrupted=[], due=[], swap=pytest.fail)

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.app import Surroundings, assembled
-from exporter.core import days
-from exporter.core.shard import WHOLE, Shard
-from exporter.simulator.catalogue import Catalogue
-from exporter.simulator.settings import Settings
-from tests.stage import CONFIGURATION, NOON, Clock, Stage, configuration, simulated
+from exporter.app import Runtime, assemble_daemon
+from exporter.core import play_dates
+from exporter.core.sharding import WHOLE, Shard
+from exporter.simulator.dataset import Dataset
+from exporter.simulator.options import SimulatorOptions
+from tests.harness import (
+    CONFIGURATION,
+    NOON,
+    Clock,
+    Stage,
+    configuration,
+    simulated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -30,11 +37,11 @@ async def replicas(
 ) -> AsyncGenerator[list[Stage]]:
     """One simulator and an exporter for each shard."""
     clock = Clock()
-    surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
-    async with simulated(Settings(media=30), clock) as (simulator, url), contextlib.AsyncExitStack() as stack:
+    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+    async with simulated(SimulatorOptions(media=30), clock) as (simulator, url), contextlib.AsyncExitStack() as stack:
         config = configuration(url, text=text, media=media, dimensions=dimensions, days_ago="[0, 1, 8]")
         yield [
-            Stage(await stack.enter_async_context(assembled(config, surroundings, None, shard)), simulator, clock)
+            Stage(await stack.enter_async_context(assemble_daemon(config, surroundings, None, shard)), simulator, clock)
             for shard in shards
         ]
 
@@ -45,8 +52,8 @@ def of(total: int) -> list[Shard]:
 
 def played(n: int) -> list[str]:
     """The most played media of the simulator, which everybody plays."""
-    catalogue = Catalogue(media=30)
-    plays = {m: catalogue.counts(m, days.play_date(NOON, 1), now=NOON) for m in catalogue.media_ids}
+    catalogue = Dataset(media=30)
+    plays = {m: catalogue.counts(m, play_dates.play_date(NOON, 1), now=NOON) for m in catalogue.media_ids}
     return sorted(plays, key=lambda media_id: -(found.plays if (found := plays[media_id]) else 0))[:n]
 
 
@@ -55,12 +62,12 @@ def played(n: int) -> list[str]:
 async def test_together_they_make_the_calls_and_show_the_series_of_one(media: str, total: int) -> None:
     async with replicas(WHOLE, *of(total), media=media) as (whole, *parts):
         assert await whole.poll() == "success"
-        calls = Counter(tuple(sorted(call.parameters.items())) for call in whole.simulator.journal.calls)
-        whole.simulator.journal.forget()
+        calls = Counter(tuple(sorted(call.parameters.items())) for call in whole.simulator.request_log.calls)
+        whole.simulator.request_log.forget()
         for part in parts:
             assert await part.poll() == "success"
 
-        assert Counter(tuple(sorted(call.parameters.items())) for call in whole.simulator.journal.calls) == calls
+        assert Counter(tuple(sorted(call.parameters.items())) for call in whole.simulator.request_log.calls) == calls
         shown = [await part.series(PLAY) for part in parts]
         of_media = {name for name in await whole.series(PLAY) if re.match("aliyun_vod_media_(info|duration_)", name)}
         seen = Counter(name for series in shown for name in series)
@@ -106,7 +113,7 @@ async def test_every_replica_tells_of_itself_and_is_ready_even_with_nothing_to_p
         assert len(busy) == 1
         for part in parts:
             assert await part.poll() == "success"
-            assert not part.exporter.awaited()
+            assert not part.exporter.pending_queries()
             assert await part.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
             assert bool(await part.series("^aliyun_vod_slice")) == (part in busy)
 

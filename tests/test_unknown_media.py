@@ -10,20 +10,27 @@ import structlog
 
 from exporter import app
 from exporter.cli import main
-from exporter.simulator.catalogue import Catalogue
+from exporter.simulator.dataset import Dataset
 from exporter.simulator.faults import Fault
-from exporter.web.status.choice import Choice
-from exporter.web.status.media import media
-from exporter.web.status.overview import overview
-from exporter.web.status.page import Pages
-from tests.stage import CONFIGURATION, NOON, Clock, Stage, simulated, staged
+from exporter.status.filters import Filters
+from exporter.status.html_page import Pages
+from exporter.status.media import media
+from exporter.status.summary import summarize
+from tests.harness import (
+    CONFIGURATION,
+    NOON,
+    Clock,
+    Stage,
+    simulated,
+    staged,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-PLAYED = Catalogue().media_ids[0]
+PLAYED = Dataset().media_ids[0]
 MISTYPED = "your-media-id"
 IDS = f"{{ids: [{PLAYED}, {MISTYPED}]}}"
 UNKNOWN = "^aliyun_vod_query_unknown_media"
@@ -70,7 +77,7 @@ async def test_after_a_restart_it_is_known_without_a_poll(tmp_path: Path) -> Non
         await stage.poll()
     async with staged(storage=tmp_path / "vod.db", media=IDS) as stage:
         assert await stage.series(UNKNOWN) == {SERIES: 1}
-        assert not stage.simulator.journal.calls
+        assert not stage.simulator.request_log.calls
 
 
 async def test_queries_that_list_no_ids_have_no_such_series() -> None:
@@ -83,8 +90,8 @@ async def test_the_page_says_so_in_place_of_the_title() -> None:
     async with staged(media=IDS) as stage:
         await stage.poll()
         observed = await stage.exporter.status()
-    assert {view.media_id: view.unknown for view in media(observed, Choice())} == {PLAYED: False, MISTYPED: True}
-    view = overview(observed, Choice())
+    assert {view.media_id: view.unknown for view in media(observed, Filters())} == {PLAYED: False, MISTYPED: True}
+    view = summarize(observed, Filters())
     for language, words in (("en", "never seen: no title known"), ("zh", "从未出现：标题未知")):
         assert Pages("/metrics").render(view, language).decode().count(words) == 1
 
@@ -93,7 +100,7 @@ async def test_fetch_says_so_in_place_of_the_title(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(app, "Surroundings", partial(app.Surroundings, now=clock.now))
+    monkeypatch.setattr(app, "Runtime", partial(app.Runtime, now=clock.now))
     async with simulated(clock=clock) as (_, url):
         text = CONFIGURATION
         for name, value in {

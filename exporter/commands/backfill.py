@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from rich.console import Console
 
 from exporter import app
-from exporter.commands.past_days import fetch
-from exporter.commands.progress import shown
+from exporter.backfill import openmetrics
+from exporter.backfill.collect import fetch
+from exporter.backfill.progress import shown
 from exporter.config.loader import load
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.errors import ExporterError, FlagError
-from exporter.exposition import history
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
-    from exporter.commands.past_days import Fetched
-    from exporter.commands.progress import Progress
-    from exporter.exposition.past import View
+    from exporter.backfill.collect import BackfillData
+    from exporter.backfill.progress import Progress
+    from exporter.backfill.replay import HistoricalView
 
 STANDARD_OUTPUT: Final = Path("-")
 
@@ -44,24 +44,26 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     _check_free(arguments.output, overwrite=arguments.overwrite)
     with shown(console) as progress:
-        surroundings = app.Surroundings(environ)
+        surroundings = app.Runtime(environ)
         fetched = asyncio.run(fetch(config, surroundings, arguments.days, progress, arguments.storage_path))
-    for line in shortcomings(fetched, arguments.days):
+    for line in gap_messages(fetched, arguments.days):
         say(line)
     views = fetched.views(arguments.step)
     if not views:
         raise ExporterError("no day was answered, nothing is written; mend what is said above and try again")
     labels = dict(arguments.labels)
     if arguments.output != STANDARD_OUTPUT:
-        check_room(arguments.output, history.size(views, labels), shutil.disk_usage(arguments.output.parent).free)
+        check_free_space(
+            arguments.output, openmetrics.size(views, labels), shutil.disk_usage(arguments.output.parent).free
+        )
     with _whole(arguments.output) as file, shown(console) as progress:
         written = write(file, views, labels, progress)
-    for line in told(arguments.output, views, written):
+    for line in report_gaps(arguments.output, views, written):
         say(line)
     return 1 if fetched.gaps else 0
 
 
-def check_room(output: Path, needed: int, free: int) -> None:
+def check_free_space(output: Path, needed: int, free: int) -> None:
     """Raises ExporterError where so many bytes do not fit: a disk that it shares with Prometheus must not be filled."""
     if needed > free:
         gigabytes = [f"{size / 1e9:.1f} GB" for size in (needed, free)]
@@ -71,29 +73,29 @@ def check_room(output: Path, needed: int, free: int) -> None:
         )
 
 
-def write(file: BinaryIO, views: Sequence[View], labels: Mapping[str, str], progress: Progress) -> int:
+def write(file: BinaryIO, views: Sequence[HistoricalView], labels: Mapping[str, str], progress: Progress) -> int:
     """Write the views (oldest first) as OpenMetrics; how many samples."""
-    total = history.samples(views)
+    total = openmetrics.samples(views)
     progress.begin("writing", total, "samples")
-    for piece in history.exposition(views, labels):
+    for piece in openmetrics.exposition(views, labels):
         file.write(piece.text)
         progress.advance(piece.samples)
     return total
 
 
-def shortcomings(fetched: Fetched, count: int) -> Iterator[str]:
+def gap_messages(fetched: BackfillData, count: int) -> Iterator[str]:
     """Which of the last `count` days are not written, or not all of them, and why; then what can be done."""
-    for play_date in (days.play_date(fetched.at, ago) for ago in range(1, count + 1)):
+    for play_date in (play_dates.play_date(fetched.at, ago) for ago in range(1, count + 1)):
         if play_date not in fetched.dates:
             yield f"{play_date} is left out: not final 3 h ago; the last 3 h are what Prometheus still holds in memory"
     yield from map(str, fetched.gaps)
     yield from dict.fromkeys(gap.advice for gap in fetched.gaps if gap.advice)
 
 
-def told(output: Path, views: Sequence[View], samples: int) -> Iterator[str]:
+def report_gaps(output: Path, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:
     """What was written, and what to do with it."""
     first, last = (
-        datetime.fromtimestamp(at, days.PLAY_TIME_ZONE).strftime("%F %H:%M")
+        datetime.fromtimestamp(at, play_dates.PLAY_TIME_ZONE).strftime("%F %H:%M")
         for at in (views[0].instants[0], views[-1].instants[-1])
     )
     file = "backfill.txt" if output == STANDARD_OUTPUT else str(output)

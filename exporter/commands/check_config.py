@@ -9,16 +9,16 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.endpoints import endpoint_doubt
-from exporter.commands.privacy import doubts
-from exporter.commands.rehearsal import Rehearsal, rehearse
+from exporter.commands.endpoint_check import endpoint_warning
+from exporter.commands.file_permissions import permission_warnings
 from exporter.commands.setting_warnings import setting_warnings
+from exporter.commands.start_checks import StartCheckResult, check_start
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.cost import Cost, Estimate, cost
-from exporter.core.days import Settlement
 from exporter.core.model import Dimensions
+from exporter.core.play_dates import Settlement
 from exporter.errors import ConfigError, StartError
 from exporter.secret_files import shown
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from exporter.config.schema import Config
-    from exporter.errors import Problem
+    from exporter.errors import ConfigProblem
 
 _HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, steady day", "series")
 _SECONDS_PER_DAY: Final = 86_400
@@ -46,15 +46,15 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     totals: Totals = {}
     stored: tuple[str, ...] = ()
     if arguments.storage_path:
-        from exporter.storage.reading import examine  # noqa: PLC0415 - SQLite is for those who keep something
+        from exporter.storage.read_only import examine  # noqa: PLC0415 - SQLite is for those who keep something
 
         try:
-            examined = examine(arguments.storage_path, days.today(time.time()))
+            examined = examine(arguments.storage_path, play_dates.today(time.time()))
         except StartError as error:
             errors.append(str(error))
         else:
             totals, stored = examined.totals, examined.warnings
-    start = Rehearsal() if arguments.syntax_only else rehearse(config, environ)
+    start = StartCheckResult() if arguments.syntax_only else check_start(config, environ)
     errors += start.errors
     if arguments.web_config_file:
         sys.stdout.write(f"{shown(arguments.web_config_file)}: valid\n")
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         *stored,
         *warnings(config, totals),
         *setting_warnings(config),
-        *doubts(arguments, config),
+        *permission_warnings(arguments, config),
     ):
         sys.stderr.write(f"warning: {warning}\n")
     for text in errors:
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
     """The configuration. Raises ConfigError with every problem of both files."""
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     config = None
     try:
         config = load(arguments.config_file, environ)
@@ -84,9 +84,9 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
         problems += error.problems
     try:
         if arguments.web_config_file:
-            from exporter.web import in_force  # noqa: PLC0415 - for those who have one
+            from exporter.web.access import live_config  # noqa: PLC0415 - for those who have one
 
-            in_force.load(arguments.web_config_file)
+            live_config.load(arguments.web_config_file)
     except ConfigError as error:
         problems += error.problems
     if config is None or problems:
@@ -112,8 +112,8 @@ def warnings(config: Config, totals: Totals) -> Iterator[str]:
     """What is valid but will not go well."""
     costs = _costs(config, totals)
     for account in config.accounts:
-        if doubt := endpoint_doubt(account.endpoint):
-            yield f"account {account.name}: {doubt}"
+        if warning := endpoint_warning(account.endpoint):
+            yield f"account {account.name}: {warning}"
         by_query = costs.get(account.name, {})
         if not by_query:
             yield f"account {account.name} is not used by any query"

@@ -8,7 +8,7 @@ import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.commands import distrust
+from exporter.commands import certificate_errors
 from exporter.errors import FlagError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _reason(error: Exception, scheme: str) -> str:
     """What went wrong and, where a flag may mend it, which."""
     match error:
         case ssl.SSLCertVerificationError():
-            said = distrust.reason(error.verify_code)
+            said = certificate_errors.reason(error.verify_code)
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
             said = "does not speak TLS; write http:// in --url"
         case ssl.SSLError() | http.client.HTTPException() | ConnectionResetError() if scheme == "https":

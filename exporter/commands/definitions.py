@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.commands import flags
-from exporter.config import durations
-from exporter.core.days import OLDEST_DAYS_AGO
-from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.documents import durations
+from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
 from exporter.simulator.throttle import WaitHeader
 
 if TYPE_CHECKING:
@@ -141,8 +141,19 @@ def _backfill(parser: Parser) -> None:
 def _simulate(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
     add, checked = parser.add_argument, flags.checked
-    add("--seed", type=flags.counted, default=0, help="seed of the simulated data; the same seed gives the same data")
-    add("--media", type=flags.counted, default=120, metavar="N", help="number of media in the simulated account")
+    add(
+        "--seed",
+        type=flags.non_negative_int,
+        default=0,
+        help="seed of the simulated data; the same seed gives the same data",
+    )
+    add(
+        "--media",
+        type=flags.non_negative_int,
+        default=120,
+        metavar="N",
+        help="number of media in the simulated account",
+    )
     add(
         "--collapse", type=_days_ago, metavar="DAYS_AGO", help="since when one media has lost nearly all plays, 0 to 30"
     )
@@ -185,7 +196,11 @@ def _demo(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.EXPORTER_PORT}")
     flags.telemetry_path(parser)
     parser.add_argument(
-        "--media", type=flags.counted, default=120, metavar="N", help="number of media in the simulated account"
+        "--media",
+        type=flags.non_negative_int,
+        default=120,
+        metavar="N",
+        help="number of media in the simulated account",
     )
 
 
@@ -219,7 +234,7 @@ def _days(text: str) -> int:
 
 
 def _days_ago(text: str) -> int:
-    if (number := flags.counted(text)) > OLDEST_DAYS_AGO:
+    if (number := flags.non_negative_int(text)) > OLDEST_DAYS_AGO:
         raise argparse.ArgumentTypeError(f"{number} is more than {OLDEST_DAYS_AGO} days ago")
     return number
 

@@ -9,12 +9,12 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from exporter import app
-from exporter.commands.stopping import stop_on_signal
+from exporter.commands.loop_signals import stop_on_signal
 from exporter.config.loader import loads
-from exporter.core import days
-from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.core import play_dates
+from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
+from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.service import Simulator
-from exporter.simulator.settings import Settings
 from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
@@ -69,19 +69,19 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
     # Alerts compare final days only, and yesterday is not final before 09:00 UTC+8: it fell the day before.
-    collapse_on = days.play_date(time.time(), 2)
-    simulator = Simulator(Settings(media=arguments.media, collapse_on=collapse_on))
+    collapse_on = play_dates.play_date(time.time(), 2)
+    simulator = Simulator(SimulatorOptions(media=arguments.media, collapse_on=collapse_on))
     with bound(["127.0.0.1:0"]) as sockets:
         (endpoint,) = urls(sockets)
         async with stop_on_signal() as stop, serving(simulator.app, sockets, date_header=False):
             try:
                 await app.serve(
                     _configuration(endpoint),
-                    app.Surroundings(environ),
+                    app.Runtime(environ),
                     listen=arguments.listen,
                     telemetry_path=arguments.telemetry_path,
                     stop=stop,
-                    listening=lambda places: _tell(endpoint, places[0], arguments.telemetry_path),
+                    listening=lambda places: _print_urls(endpoint, places[0], arguments.telemetry_path),
                 )
             finally:
                 simulator.close()
@@ -92,12 +92,12 @@ def _configuration(endpoint: str) -> Config:
         endpoint=endpoint,
         access_key_id=SIMULATOR_ACCESS_KEY_ID,
         access_key_secret=SIMULATOR_ACCESS_KEY_SECRET,
-        last_30_days=", ".join(map(str, range(days.OLDEST_DAYS_AGO))),
+        last_30_days=", ".join(map(str, range(play_dates.OLDEST_DAYS_AGO))),
     )
     return loads(text, file="demo.yaml", environ={})
 
 
-def _tell(simulator: str, exporter: str, telemetry_path: str) -> None:
+def _print_urls(simulator: str, exporter: str, telemetry_path: str) -> None:
     told = _OPEN.substitute(
         simulator=simulator, exporter=exporter, metrics=telemetry_path, access_key_id=SIMULATOR_ACCESS_KEY_ID
     )

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporter import app, streams
-from exporter.commands.endings import Ending, endings, sentences
-from exporter.commands.progress import SILENCE, Progress, shown
+from exporter import app, stdio
+from exporter.backfill.progress import NO_PROGRESS, Progress, shown
+from exporter.commands.slice_results import SliceResult, describe_results, results_by_slice
 from exporter.config.loader import load
 from exporter.core.model import PlayRow
-from exporter.core.poll import PollResult
+from exporter.core.poller import PollResult
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import Config
     from exporter.core.publication import Publication
-    from exporter.daemon import Exporter
+    from exporter.daemon import Daemon
     from exporter.exposition.telemetry import Telemetry
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
@@ -51,37 +51,37 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fetched:
+class _FetchResult:
     """What one poll has found: how each query ended, in words and by slice, the rows, and what Prometheus would see.
 
     `unknown` are the media, as account and ID, that no answer has ever named.
     """
 
     results: Mapping[str, PollResult]
-    endings: tuple[Ending, ...]
+    results_by_slice: tuple[SliceResult, ...]
     sentences: tuple[str, ...]
     rows: list[dict[str, Any]]
     unknown: Collection[tuple[str, str]]
     exposition: bytes
 
 
-async def _fetch(config: Config, environ: Mapping[str, str], console: Console, output: str) -> _Fetched:
-    async with app.assembled(config, app.Surroundings(environ)) as exporter:
+async def _fetch(config: Config, environ: Mapping[str, str], console: Console, output: str) -> _FetchResult:
+    async with app.assemble_daemon(config, app.Runtime(environ)) as exporter:
         with shown(console) as progress:
             await poll_all(exporter, progress)
         now, reports, publication = time.time(), exporter.reports(), exporter.publication()
-        ended = endings(reports, publication, now)
-        return _Fetched(
+        ended = results_by_slice(reports, publication, now)
+        return _FetchResult(
             {report.query.name: report.result for report in reports},
             ended,
-            tuple(sentences(ended, reports, final_after=config.settle.after, now=now)),
+            tuple(describe_results(ended, reports, final_after=config.settle.after, now=now)),
             list(_rows(publication)),
             exporter.unknown_media(),
             (await exporter.scrape(_PLAIN_TEXT, None)).body if output == "prom" else b"",
         )
 
 
-async def poll_all(exporter: Exporter, progress: Progress, *, silence: float = SILENCE) -> None:
+async def poll_all(exporter: Daemon, progress: Progress, *, silence: float = NO_PROGRESS) -> None:
     """Poll every query once, and tell of each that ends, or after `silence` seconds how many requests were made."""
     progress.begin("polling", len(exporter.queries), "queries")
     async with asyncio.TaskGroup() as group:
@@ -117,7 +117,7 @@ def _requests(telemetry: Telemetry) -> str:
     return said
 
 
-def _write(fetched: _Fetched, output: str) -> None:
+def _write(fetched: _FetchResult, output: str) -> None:
     """JSON and Prometheus' text are UTF-8 whatever the locale; a table is for who reads in that locale."""
     match output:
         case "table":
@@ -128,16 +128,16 @@ def _write(fetched: _Fetched, output: str) -> None:
             document = {
                 "queries": fetched.results,
                 "rows": fetched.rows,
-                "slices": [ending.document() for ending in fetched.endings],
+                "slices": [ending.document() for ending in fetched.results_by_slice],
             }
             text = json.dumps(document, ensure_ascii=False, indent=2)
-            streams.write_utf8(sys.stdout, (_printable(text, _escaped) + "\n").encode())
+            stdio.write_utf8(sys.stdout, (_printable(text, _escaped) + "\n").encode())
         case _:
             exposition = fetched.exposition
             if sys.stdout.isatty():
                 # The format knows no way to spell them; what is piped is what Prometheus would see.
                 exposition = _printable(exposition.decode(), _replaced).encode()
-            streams.write_utf8(sys.stdout, exposition)
+            stdio.write_utf8(sys.stdout, exposition)
     sys.stdout.flush()
 
 
@@ -186,7 +186,7 @@ def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> obje
 
 def _cell(value: object) -> str:
     """Nothing but one line, of what can be shown: escaped now, it is as wide as it will be."""
-    return "" if value is None else streams.shown_on(sys.stdout, "".join(map(_replaced, str(value))))
+    return "" if value is None else stdio.as_encoded(sys.stdout, "".join(map(_replaced, str(value))))
 
 
 def _printable(text: str, spelt: Callable[[str], str]) -> str:

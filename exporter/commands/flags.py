@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from exporter.config import durations
-from exporter.web.addresses import parse_address
+from exporter.documents import durations
+from exporter.web.listen_addresses import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ def telemetry_path(parser: Parser) -> None:
 
 
 def external_url(parser: Parser) -> None:
-    """Add `--web.external-url` and `--web.route-prefix`; `the_prefix` makes one path of them."""
+    """Add `--web.external-url` and `--web.route-prefix`; `parse_prefix` makes one path of them."""
     parser.add_argument(
         "--web.external-url",
         dest="external_url",
@@ -143,7 +143,7 @@ def external_url(parser: Parser) -> None:
     )
 
 
-def the_prefix(arguments: argparse.Namespace) -> str:
+def parse_prefix(arguments: argparse.Namespace) -> str:
     """What all paths begin with: empty, or as in `/vod`."""
     prefix: str = arguments.external_url if arguments.route_prefix is None else arguments.route_prefix
     return prefix
@@ -173,17 +173,19 @@ def enable_lifecycle(parser: Parser) -> None:
 
 def shard(parser: Parser) -> None:
     """Add `--shard` and `--total-shards`; `the_shard` makes one of them."""
-    parser.add_argument("--shard", type=counted, default=0, metavar="N", help="index of this replica, counted from 0")
+    parser.add_argument(
+        "--shard", type=non_negative_int, default=0, metavar="N", help="index of this replica, counted from 0"
+    )
     parser.add_argument(
         "--total-shards",
-        type=counted,
+        type=non_negative_int,
         default=1,
         metavar="N",
         help="number of replicas that share the polling, 1 to 1000",
     )
 
 
-def counted(text: str) -> int:
+def non_negative_int(text: str) -> int:
     """A whole number from 0, for argparse."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter import app
-from exporter.commands.flags import the_prefix
-from exporter.commands.privacy import doubts
-from exporter.commands.stopping import reload_on_hangup, stop_on_signal
+from exporter.commands.file_permissions import permission_warnings
+from exporter.commands.flags import parse_prefix
+from exporter.commands.loop_signals import reload_on_hangup, stop_on_signal
+from exporter.config.file_watch import WatchedFile
 from exporter.config.loader import load
-from exporter.config.watched import WatchedFile
-from exporter.core.shard import Shard
+from exporter.core.sharding import Shard
 from exporter.errors import FlagError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     shard = _shard(arguments.shard, arguments.total_shards)
     file = WatchedFile(arguments.config_file, partial(load, environ=environ))
     config = file.read()
-    for doubt in doubts(arguments, config):
-        _log.warning("file is not private", file=str(doubt.path), error=doubt.what, advice=doubt.advice)
+    for warning in permission_warnings(arguments, config):
+        _log.warning("file is not private", file=str(warning.path), error=warning.what, advice=warning.advice)
 
     async def serve() -> None:
         async with stop_on_signal() as stop:
@@ -39,14 +39,14 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 watch = partial(file.watch, hangup, arguments.auto_reload_interval) if arguments.auto_reload else None
                 await app.serve(
                     config,
-                    app.Surroundings(environ),
+                    app.Runtime(environ),
                     listen=None if arguments.systemd_socket else arguments.listen,
                     telemetry_path=arguments.telemetry_path,
-                    prefix=the_prefix(arguments),
+                    prefix=parse_prefix(arguments),
                     storage_path=arguments.storage_path,
                     shard=shard,
                     web_config=arguments.web_config_file,
-                    reloads=app.Reloads(file.read, hangup, over_http=arguments.enable_lifecycle, watch=watch),
+                    reloads=app.ReloadOptions(file.read, hangup, via_http=arguments.enable_lifecycle, watch=watch),
                     stop=stop,
                 )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.durations import spell
 from exporter.config.schema import MediaByIds
 from exporter.core.cost import cost
-from exporter.core.days import Settlement
+from exporter.core.play_dates import Settlement
+from exporter.documents.durations import spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.commands.stopping import stop_on_signal
-from exporter.core import days
+from exporter.commands.loop_signals import stop_on_signal
+from exporter.core import play_dates
 from exporter.errors import FlagError
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import parse_fault
+from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
-from exporter.simulator.settings import Conditions, Settings
 from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     return 0
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace) -> SimulatorOptions:
     """What the flags say. Raises ValueError saying what is allowed."""
-    return Settings(
+    return SimulatorOptions(
         seed=arguments.seed,
         media=arguments.media,
-        collapse_on=None if arguments.collapse is None else days.play_date(time.time(), arguments.collapse),
+        collapse_on=None if arguments.collapse is None else play_dates.play_date(time.time(), arguments.collapse),
         admin=arguments.admin,
         conditions=Conditions(
             credentials=Credentials(

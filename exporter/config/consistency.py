@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.config import durations
-from exporter.config.sentences import Complaint, complaint
+from exporter.documents import durations
+from exporter.documents.error_messages import FieldErrorDict, field_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _DAY: Final = 86_400
 
 def stale_between_polls(
     given: Mapping[str, Any], *, every: float, stale_after: float, settle_after: float, days_ago: Sequence[int]
-) -> Iterator[Complaint]:
+) -> Iterator[FieldErrorDict]:
     """Queries whose days go stale before they are polled again, although these days cannot be final yet.
 
     The keywords are the defaults of these settings. What cannot be read is complained of elsewhere.
@@ -35,10 +35,10 @@ def stale_between_polls(
         then = f"a day that is not settled yet would disappear {stale} after each poll; poll more often, or raise"
         if _setting(query, "every") is None:
             sentence = f"{stale} is not above every of queries[{position}] ({polled}): {then} it"
-            yield ("stale_after",), complaint(sentence)
+            yield ("stale_after",), field_error(sentence)
         else:
             sentence = f"{polled} is not below stale_after ({stale}): {then} stale_after"
-            yield ("queries", position, "every"), complaint(sentence)
+            yield ("queries", position, "every"), field_error(sentence)
 
 
 def _setting(settings: object, name: str) -> object:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from exporter import secret_files
-from exporter.config.document import Document, Mistake, Place, read
-from exporter.config.interpolation import expand
 from exporter.config.schema import Config, CredentialSettings
-from exporter.config.sentences import Finding, findings, setting
-from exporter.errors import ConfigError, Problem
+from exporter.documents.env_vars import expand
+from exporter.documents.error_messages import FieldError, field_errors, setting
+from exporter.documents.yaml_reader import Document, Position, YamlError, read
+from exporter.errors import ConfigError, ConfigProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from exporter.config.sentences import SettingPath
-    from exporter.secret_files import Content, Doubt
+    from exporter.documents.error_messages import SettingPath
+    from exporter.secret_files import Content, PermissionWarning
 
 # Longer than any that Document would take; what a terabyte is read into is memory.
 LARGEST_FILE: Final = 16 * 1024 * 1024
@@ -34,25 +34,29 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     content = _content(path)
     text = _text(path, content.data)
     config = loads(text, file=str(path), environ=environ)
-    if content.is_anyones and _is_in(text, config):
-        raise ConfigError(Problem(str(path), 0, 0, "", "holds a secret, and everyone may write to it; chmod 600 it"))
+    if content.world_writable and _is_in(text, config):
+        raise ConfigError(
+            ConfigProblem(str(path), 0, 0, "", "holds a secret, and everyone may write to it; chmod 600 it")
+        )
     return config
 
 
-def doubts(path: Path, config: Config) -> Iterator[Doubt]:
+def permission_warnings(path: Path, config: Config) -> Iterator[PermissionWarning]:
     """Who may read or change the file and those its accounts name, as far as that is too many people.
 
     A secret that comes from the environment is not in the file. Raises ConfigError for a file that is gone.
     """
-    yield from secret_files.doubts(path, is_secret=_is_in(_text(path, _content(path).data), config), is_used=True)
+    yield from secret_files.permission_warnings(
+        path, is_secret=_is_in(_text(path, _content(path).data), config), is_used=True
+    )
     for account in config.accounts:
         given = account.credentials
         for file in (given.access_key_id_file, given.access_key_secret_file, given.security_token_file):
             if file is not None:
-                yield from secret_files.doubts(file, is_secret=file != given.access_key_id_file)
+                yield from secret_files.permission_warnings(file, is_secret=file != given.access_key_id_file)
         for file in (given.oidc_token_file, given.profile_file):
             if file is not None:
-                yield from secret_files.doubts(file)
+                yield from secret_files.permission_warnings(file)
 
 
 def _is_in(text: str, config: Config) -> bool:
@@ -75,7 +79,7 @@ def loads(text: str, *, file: str, environ: Mapping[str, str]) -> Config:
     raise ConfigError(*_problems(file, [*document.mistakes, *found]))
 
 
-def _validated(document: Document, directory: Path) -> Config | list[Mistake]:
+def _validated(document: Document, directory: Path) -> Config | list[YamlError]:
     """The configuration, or what the schema finds wrong that is not told already.
 
     The error itself is left behind here: pydantic's holds the values, a ConfigError must not lead back to it.
@@ -83,15 +87,15 @@ def _validated(document: Document, directory: Path) -> Config | list[Mistake]:
     try:
         return Config.model_validate(document.data, context={"directory": directory})
     except ValidationError as error:
-        return list(_mistakes(document, findings(error)))
+        return list(_yaml_errors(document, field_errors(error)))
 
 
-def _mistakes(document: Document, found: Iterable[Finding]) -> Iterator[Mistake]:
+def _yaml_errors(document: Document, found: Iterable[FieldError]) -> Iterator[YamlError]:
     for finding in found:
         path = _in_file(finding.path, document)
         if not any(path[:length] in document.unknown for length in range(len(path) + 1)):
-            place = document.keys[path] if finding.of_key else _nearest(path, document)
-            yield Mistake(path, place, finding.sentence)
+            place = document.keys[path] if finding.of_key else _nearest_position(path, document)
+            yield YamlError(path, place, finding.sentence)
 
 
 def _in_file(path: SettingPath, document: Document) -> SettingPath:
@@ -99,15 +103,15 @@ def _in_file(path: SettingPath, document: Document) -> SettingPath:
     return path[:-1] if path and isinstance(path[-1], int) and path not in document.values else path
 
 
-def _nearest(path: SettingPath, document: Document) -> Place:
+def _nearest_position(path: SettingPath, document: Document) -> Position:
     """Where the value begins; for one that is missing, the mapping that lacks it."""
     ancestors = (path[:length] for length in range(len(path), -1, -1))
     return next(document.values[ancestor] for ancestor in ancestors if ancestor in document.values)
 
 
-def _problems(file: str, mistakes: Iterable[Mistake]) -> list[Problem]:
+def _problems(file: str, mistakes: Iterable[YamlError]) -> list[ConfigProblem]:
     names = CredentialSettings.model_fields
-    return sorted({Problem(file, *m.place, setting(m.path, names), m.message) for m in mistakes})
+    return sorted({ConfigProblem(file, *m.place, setting(m.path, names), m.message) for m in mistakes})
 
 
 def _content(path: Path) -> Content:
@@ -121,7 +125,7 @@ def _content(path: Path) -> Content:
         with contextlib.suppress(OSError):
             if path.is_dir():
                 reason = "is a directory; name the file in it with --config.file"
-    raise ConfigError(Problem(str(path), 0, 0, "", reason))
+    raise ConfigError(ConfigProblem(str(path), 0, 0, "", reason))
 
 
 def _text(path: Path, content: bytes) -> str:
@@ -130,5 +134,5 @@ def _text(path: Path, content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         before = content[: error.start].decode().split("\n")
-        place = Place(len(before), len(before[-1]) + 1)
-    raise ConfigError(Problem(str(path), *place, "", "is not UTF-8 text; save the file as UTF-8"))
+        place = Position(len(before), len(before[-1]) + 1)
+    raise ConfigError(ConfigProblem(str(path), *place, "", "is not UTF-8 text; save the file as UTF-8"))

@@ -20,24 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.config import durations, lookalikes
 from exporter.config.consistency import stale_between_polls
-from exporter.config.editor import editor_schema
-from exporter.config.sentences import Complaint, checked_together, complaint, kind, quoted, unknown_key
-from exporter.config.shapes import (
-    Duration,
-    Endpoint,
-    Host,
-    Listed,
-    MediaId,
-    Name,
-    OidcProviderArn,
-    OneOf,
-    RoleArn,
-    SessionName,
-    Spelt,
-)
-from exporter.core.days import OLDEST_DAYS_AGO
+from exporter.config.json_schema import editor_schema
 from exporter.core.model import (
     OPERATING_SYSTEMS,
     REGIONS,
@@ -49,6 +33,29 @@ from exporter.core.model import (
     Media,
     Query,
     Top,
+)
+from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.documents import durations, lookalikes
+from exporter.documents.error_messages import (
+    FieldErrorDict,
+    field_error,
+    kind,
+    merge_errors,
+    quoted,
+    unknown_key,
+)
+from exporter.documents.field_types import (
+    Choice,
+    Duration,
+    Endpoint,
+    Host,
+    ListOf,
+    MediaId,
+    Name,
+    OidcProviderArn,
+    Pattern,
+    RoleArn,
+    SessionName,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +70,7 @@ DEFAULT_DAYS_AGO: Final = (1, 2, 8, 9)
 _MEDIA_FORMS: Final = "all, {ids: [...]} or {top: 100, by: plays}"
 
 
-class Settings(BaseModel):
+class SettingsModel(BaseModel):
     """A mapping of settings: unknown keys are errors, nothing changes later, errors hold no values.
 
     A setting without a value (`key:`) is as if it were not there.
@@ -72,21 +79,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
-    def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:
+    def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """What is wrong between settings, found even where one of them is wrong by itself."""
         del given
         yield from ()
 
     @model_validator(mode="wrap")
     @classmethod
-    def _everything_at_once(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _collect_all_errors(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, Mapping):
             return handler(given)
         known = {key: value for key, value in given.items() if key in cls.model_fields and value is not None}
-        unknown: list[Complaint] = [
+        unknown: list[FieldErrorDict] = [
             ((key,), unknown_key(key, cls.model_fields)) for key in given if key not in cls.model_fields
         ]
-        settings: Self = checked_together(handler, known, [*unknown, *cls.complaints(known)])
+        settings: Self = merge_errors(handler, known, [*unknown, *cls.complaints(known)])
         return settings
 
 
@@ -96,9 +103,9 @@ def _secret(value: object) -> object:
         return value
     secret = value.strip()
     if not secret:
-        raise complaint("is empty")
+        raise field_error("is empty")
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
-        raise complaint(f"holds spaces or characters that no key or token has{lookalikes.hint(secret, secret=True)}")
+        raise field_error(f"holds spaces or characters that no key or token has{lookalikes.hint(secret, secret=True)}")
     return secret
 
 
@@ -109,7 +116,7 @@ def _token(value: object) -> object:
 
 def _file(value: object) -> object:
     if isinstance(value, str) and not (value.strip() and value.isprintable()):
-        raise complaint("must be the path of a file")
+        raise field_error("must be the path of a file")
     return value
 
 
@@ -145,7 +152,7 @@ _PROVIDERS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-class CredentialSettings(Settings):
+class CredentialSettings(SettingsModel):
     """Credentials that sign the requests: an AccessKey given here or in files, else one from the provider."""
 
     access_key_id: _Secret | None = Field(default=None, description="AccessKey ID.")
@@ -185,7 +192,7 @@ class CredentialSettings(Settings):
         description="Host of STS; default: that of ALIBABA_CLOUD_STS_REGION (inside the VPC with"
         " ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED=true), else sts.aliyuncs.com.",
     )
-    external_id: Annotated[str, Spelt(r"^[!-~]{2,1224}$", "must be 2 to 1224 characters without spaces")] | None = (
+    external_id: Annotated[str, Pattern(r"^[!-~]{2,1224}$", "must be 2 to 1224 characters without spaces")] | None = (
         Field(default=None, description="External ID that a role of another company may require; 2 to 1224 characters.")
     )
     oidc_provider_arn: OidcProviderArn | None = Field(
@@ -197,12 +204,12 @@ class CredentialSettings(Settings):
         description="File that contains the OIDC token; read for every session; default:"
         " ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
     )
-    role_name: Annotated[str, Spelt(r"^[A-Za-z0-9.-]{1,64}$", "must be the name of a RAM role, not its ARN")] | None = (
-        Field(
-            default=None,
-            description="Name of the ECS instance's RAM role; default: ALIBABA_CLOUD_ECS_METADATA, else what the"
-            " metadata service answers.",
-        )
+    role_name: (
+        Annotated[str, Pattern(r"^[A-Za-z0-9.-]{1,64}$", "must be the name of a RAM role, not its ARN")] | None
+    ) = Field(
+        default=None,
+        description="Name of the ECS instance's RAM role; default: ALIBABA_CLOUD_ECS_METADATA, else what the"
+        " metadata service answers.",
     )
     profile_name: Name | None = Field(
         default=None,
@@ -214,29 +221,29 @@ class CredentialSettings(Settings):
     )
 
     @classmethod
-    def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:
+    def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """One source for each part, every part that signing needs, and nothing the provider does not take."""
         # An empty token is none; anything else that is there counts, right or wrong.
         there = [name for name in cls.model_fields if name in given and (name != "security_token" or given[name] != "")]
         parts = {name.removesuffix("_file"): name for name in there if name.startswith(_PARTS)}
         for part in parts:
             if part in there and f"{part}_file" in there:
-                yield (f"{part}_file",), complaint(f"cannot stand beside {part}: give one of the two")
+                yield (f"{part}_file",), field_error(f"cannot stand beside {part}: give one of the two")
         for part in ("access_key_id", "access_key_secret"):
             if parts and part not in parts:
-                yield (next(iter(parts.values())),), complaint(f"needs {part} or {part}_file beside it")
+                yield (next(iter(parts.values())),), field_error(f"needs {part} or {part}_file beside it")
         provider = given.get("provider", "default")
         if parts and "provider" in there and provider != "ram_role_arn":
-            yield ("provider",), complaint("cannot stand beside keys, only ram_role_arn can: give keys or a provider")
+            yield ("provider",), field_error("cannot stand beside keys, only ram_role_arn can: give keys or a provider")
         # Whose provider is spelt wrong may have all the rest right.
         is_known = provider in {"default", "env", *itertools.chain.from_iterable(_PROVIDERS_OF.values())}
         for name in there:
             providers = _PROVIDERS_OF.get(name, (provider,))
             if is_known and provider not in providers:
-                yield (name,), complaint(f"is for provider {' or '.join(providers)} only")
+                yield (name,), field_error(f"is for provider {' or '.join(providers)} only")
 
 
-class LimitSettings(Settings):
+class LimitSettings(SettingsModel):
     """Request limits of an account, over all its queries."""
 
     requests_per_second: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] = Field(
@@ -252,7 +259,7 @@ class LimitSettings(Settings):
     )
 
 
-class AccountSettings(Settings):
+class AccountSettings(SettingsModel):
     """An Alibaba Cloud account and how to call the API with it."""
 
     name: Name = Field(description="Value of the account label, 1 to 64 characters.")
@@ -268,29 +275,29 @@ class AccountSettings(Settings):
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Request limits of the account.")
 
 
-class MediaByIds(Settings):
+class MediaByIds(SettingsModel):
     """Media listed by ID; without plays they are exported as 0."""
 
-    ids: Annotated[tuple[MediaId, ...], Listed(unique=True)] = Field(
+    ids: Annotated[tuple[MediaId, ...], ListOf(unique=True)] = Field(
         description="Media IDs; media without plays are exported as 0."
         " At most one call per media and slice, and one more."
     )
 
 
-class MediaTop(Settings):
+class MediaTop(SettingsModel):
     """The media that rank first by a measure."""
 
     top: Annotated[int, Field(ge=1)] = Field(
         description="Number of media, at least 1. One call per 100 media and slice."
     )
-    by: Annotated[Measure, OneOf(tuple(Measure))] = Field(default=Measure.PLAYS, description="Measure to rank by.")
+    by: Annotated[Measure, Choice(tuple(Measure))] = Field(default=Measure.PLAYS, description="Measure to rank by.")
 
 
 def _media(given: object, info: ValidationInfo) -> object:
     """Decide by its keys which form was meant, so that only that form's mistakes are told."""
     match given:
         case {"ids": _, "top": _}:
-            raise complaint("takes ids or top, not both")
+            raise field_error("takes ids or top, not both")
         case {"ids": _}:
             return MediaByIds.model_validate(given, context=info.context)
         case {"top": _}:
@@ -298,23 +305,23 @@ def _media(given: object, info: ValidationInfo) -> object:
         case "all" | MediaByIds() | MediaTop():
             return given
         case str():
-            raise complaint(f"{quoted(given)} is not one of {_MEDIA_FORMS}{lookalikes.hint(given)}")
+            raise field_error(f"{quoted(given)} is not one of {_MEDIA_FORMS}{lookalikes.hint(given)}")
         case {}:
-            raise complaint(f"must be {_MEDIA_FORMS}")
+            raise field_error(f"must be {_MEDIA_FORMS}")
         case _:
-            raise complaint(f"must be {_MEDIA_FORMS}, not {kind(given)}")
+            raise field_error(f"must be {_MEDIA_FORMS}, not {kind(given)}")
 
 
-class DimensionLists(Settings):
+class DimensionLists(SettingsModel):
     """All combinations of the filters listed; a filter left out does not restrict."""
 
-    terminal_type: Annotated[tuple[Annotated[str, OneOf(TERMINAL_TYPES)], ...], Listed()] | None = Field(
+    terminal_type: Annotated[tuple[Annotated[str, Choice(TERMINAL_TYPES)], ...], ListOf()] | None = Field(
         default=None, description="Terminal types; Native is the Android and iOS SDK."
     )
-    os: Annotated[tuple[Annotated[str, OneOf(OPERATING_SYSTEMS)], ...], Listed()] | None = Field(
+    os: Annotated[tuple[Annotated[str, Choice(OPERATING_SYSTEMS)], ...], ListOf()] | None = Field(
         default=None, description="Operating systems."
     )
-    region: Annotated[tuple[Annotated[str, OneOf(REGIONS)], ...], Listed()] | None = Field(
+    region: Annotated[tuple[Annotated[str, Choice(REGIONS)], ...], ListOf()] | None = Field(
         default=None, description="Service regions of the media, not of the endpoint."
     )
 
@@ -324,7 +331,7 @@ class DimensionLists(Settings):
             yield Dimensions(*combination)
 
 
-class QuerySettings(Settings):
+class QuerySettings(SettingsModel):
     """A query that is polled at an interval."""
 
     name: Name = Field(description="Name in logs and self-metrics, never on play metrics; 1 to 64 characters.")
@@ -333,12 +340,12 @@ class QuerySettings(Settings):
     media: Annotated[MediaByIds | MediaTop | Literal["all"], BeforeValidator(_media)] = Field(
         description="Media to query: {ids: [...]}, {top: 100, by: plays} or all."
     )
-    dimensions: Annotated[tuple[DimensionLists, ...], Listed(scalar=False)] = Field(
+    dimensions: Annotated[tuple[DimensionLists, ...], ListOf(scalar=False)] = Field(
         default_factory=lambda: (DimensionLists(),),
         json_schema_extra={"default": [{}]},
         description="Breakdowns. Each entry stands for all combinations of its lists; {} is no filter, the total.",
     )
-    days_ago: Annotated[tuple[Annotated[int, Field(ge=0, le=OLDEST_DAYS_AGO)], ...], Listed(unique=True)] = Field(
+    days_ago: Annotated[tuple[Annotated[int, Field(ge=0, le=OLDEST_DAYS_AGO)], ...], ListOf(unique=True)] = Field(
         default=DEFAULT_DAYS_AGO, description="Days before today (UTC+8), 0 to 30; 0 is today."
     )
 
@@ -364,7 +371,7 @@ class QuerySettings(Settings):
                 return Everything()
 
 
-class SettleSettings(Settings):
+class SettleSettings(SettingsModel):
     """When a day is settled: final, and not polled again."""
 
     after: Annotated[float, Duration("0", "30d")] = _duration(
@@ -375,7 +382,7 @@ class SettleSettings(Settings):
     )
 
 
-class StorageSettings(Settings):
+class StorageSettings(SettingsModel):
     """What the file of --storage.path keeps."""
 
     retention: Annotated[float, Duration("31d", "3650d")] = _duration(
@@ -383,14 +390,14 @@ class StorageSettings(Settings):
     )
 
 
-class Config(Settings):
+class Config(SettingsModel):
     """The whole configuration."""
 
-    accounts: Annotated[tuple[AccountSettings, ...], Listed(scalar=False)] = Field(
+    accounts: Annotated[tuple[AccountSettings, ...], ListOf(scalar=False)] = Field(
         default_factory=lambda: (AccountSettings(name=DEFAULT_ACCOUNT),),
         description='Alibaba Cloud accounts; default: one named "default" with default credentials.',
     )
-    queries: Annotated[tuple[QuerySettings, ...], Listed(scalar=False)] = Field(
+    queries: Annotated[tuple[QuerySettings, ...], ListOf(scalar=False)] = Field(
         description="What to poll, at least one query."
     )
     settle: SettleSettings = Field(
@@ -404,7 +411,7 @@ class Config(Settings):
     series_limit: Annotated[int, Field(ge=1)] = Field(
         default=200_000,
         description="Maximum number of media series published, at least 1. The media with the most plays are kept, the"
-        " rest is counted and logged.",
+        " rest is non_negative_int and logged.",
     )
 
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Retention of the storage file.")
@@ -414,21 +421,21 @@ class Config(Settings):
         return tuple(query.core_query(self.accounts[0].name) for query in self.queries)
 
     @classmethod
-    def complaints(cls, given: Mapping[str, Any]) -> Iterator[Complaint]:
+    def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """Names are given once, and queries name accounts that exist."""
-        account_names = _each(given.get("accounts", ({"name": DEFAULT_ACCOUNT},)), "name")
+        account_names = _each_item(given.get("accounts", ({"name": DEFAULT_ACCOUNT},)), "name")
         # An account whose own name is wrong might be the one that a query means.
         is_known = bool(account_names) and all(isinstance(name, str) for name in account_names)
-        yield from _taken("accounts", account_names)
-        yield from _taken("queries", _each(given.get("queries"), "name"))
-        for position, account in enumerate(_each(given.get("queries"), "account")):
+        yield from _duplicates("accounts", account_names)
+        yield from _duplicates("queries", _each_item(given.get("queries"), "name"))
+        for position, account in enumerate(_each_item(given.get("queries"), "account")):
             path = ("queries", position, "account")
             if account is None and len(account_names) > 1:
-                yield path, complaint("is required where there is more than one account")
+                yield path, field_error("is required where there is more than one account")
             if is_known and isinstance(account, str) and account not in account_names:
                 yield (
                     path,
-                    complaint(
+                    field_error(
                         f"{quoted(account)} is not one of the accounts: {', '.join(dict.fromkeys(account_names))}"
                     ),
                 )
@@ -446,15 +453,15 @@ def schema_json() -> str:
     return editor_schema(Config)
 
 
-def _each(parts: object, name: str) -> list[Any]:
+def _each_item(parts: object, name: str) -> list[Any]:
     """One setting of each entry of a list, as far as it is a list; None where it is not given."""
     if not isinstance(parts, list | tuple):
         return []
     return [part.get(name) if isinstance(part, Mapping) else getattr(part, name, None) for part in parts]
 
 
-def _taken(setting: str, names: list[Any]) -> Iterator[Complaint]:
+def _duplicates(setting: str, names: list[Any]) -> Iterator[FieldErrorDict]:
     first: dict[str, int] = {}
     for position, name in enumerate(names):
         if isinstance(name, str) and first.setdefault(name, position) != position:
-            yield (setting, position, "name"), complaint(f"{quoted(name)} is already {setting}[{first[name]}]")
+            yield (setting, position, "name"), field_error(f"{quoted(name)} is already {setting}[{first[name]}]")

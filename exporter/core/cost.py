@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.call_planner import FEW_MEDIA, MANY_MEDIA
 from exporter.core.model import ByIds, Everything, Top
 from exporter.core.plan import PAGE_SIZE
-from exporter.core.search import FEW, MANY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.days import Settlement
     from exporter.core.model import Dimensions, Media, Query
+    from exporter.core.play_dates import Settlement
 
 _DAY: Final = 86_400.0
 # A query that is asked less than daily meets a play date at any time of its days: so many of them are averaged.
@@ -96,7 +96,7 @@ def _per_slice(media: Media, total: int | None) -> tuple[Estimate, Estimate]:
 
 def _by_ids(wanted: int, pages: int | None) -> Estimate:
     """By ID, by page or first the one and then the other; see Search."""
-    if wanted <= (FEW if pages is None else min(MANY, pages)):
+    if wanted <= (FEW_MEDIA if pages is None else min(MANY_MEDIA, pages)):
         return Estimate(wanted, wanted)
     return Estimate(1, wanted + 1 if pages is None else min(wanted + 1, pages))
 
@@ -110,13 +110,13 @@ def _polls_of_a_date(query: Query, settlement: Settlement) -> float:
 def _polls(query: Query, settlement: Settlement, first: float) -> int:
     """Walk through the life of a date, asking `first` seconds after its start and every interval, until it settles."""
     looked_at = frozenset(query.days_ago)
-    polls = confirmed = 0
+    polls = confirmations = 0
     at = first
     while at < (max(looked_at) + 1) * _DAY:
         if at // _DAY in looked_at:
-            confirmed = confirmed + 1 if polls and at >= settlement.after else 0
+            confirmations = confirmations + 1 if polls and at >= settlement.after else 0
             polls += 1
-            if at >= settlement.after and confirmed >= settlement.unchanged:
+            if at >= settlement.after and confirmations >= settlement.unchanged:
                 break
         at += query.every
     return polls

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
 # The values the service knows for each filter (Alibaba Cloud's page of DescribeVodMediaPlayData).
@@ -134,24 +135,24 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Freshness:
     """When the service said something (seconds since 1970), and for how good it stands.
 
-    `confirmed` polls since the day could be final found the numbers as they were; `settled` when those are enough:
+    `confirmations` polls since the day could be final found the numbers as they were; `settled` when those are enough:
     it will not change any more.
     """
 
     at: float
-    confirmed: int = 0
+    confirmations: int = 0
     settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MediaRecord:
     """What the service last said of one media in a slice; a `row` of None: asked, and nobody played that media."""
 
     row: PlayRow | None
-    heard: Heard
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ class Ranking:
 
     n: int
     media_ids: tuple[str, ...]
-    heard: Heard
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,32 +169,32 @@ class SliceData:
     """Everything known of one slice. Times are seconds since 1970.
 
     * `answers`: by media ID.
-    * `swept`: when a sweep last reached the end with as many rows as the service counted; media without an answer had
+    * `listed`: when a sweep last reached the end with as many rows as the service counted; media without an answer had
       no plays then. None: never.
     * `rankings`: by measure, where a `top` query asked.
     * `total`: how many media have plays, where a sweep told, at `total_at`.
     * `updated_at`: the last poll that got everything it wanted. None: never.
-    * `asked_at`: the last answer of any sort, "not ready" included.
+    * `last_response_at`: the last answer of any sort, "not ready" included.
     * `ready`: False while the service says that the day is not computed.
-    * `nobodys`: rows of the last sweep without a usable media ID: a media without an answer may be one of them.
+    * `unattributed_rows`: rows of the last listing without a usable media ID; an unknown media may be one.
     """
 
     slice: Slice
-    answers: Mapping[str, Answer] = field(default_factory=dict)
-    swept: Heard | None = None
+    answers: Mapping[str, MediaRecord] = field(default_factory=dict)
+    listed: Freshness | None = None
     rankings: Mapping[Measure, Ranking] = field(default_factory=dict)
     total: int | None = None
     total_at: float = 0.0
     updated_at: float | None = None
-    asked_at: float = 0.0
+    last_response_at: float = 0.0
     ready: bool = True
-    nobodys: int = 0
+    unattributed_rows: int = 0
 
-    def answer(self, media_id: str) -> Answer | None:
+    def answer(self, media_id: str) -> MediaRecord | None:
         """What is known of a media: a row, a zero, or (None) nothing."""
         known = self.answers.get(media_id)
-        if known is None and self.swept is not None and not self.nobodys:
-            return Answer(None, self.swept)
+        if known is None and self.listed is not None and not self.unattributed_rows:
+            return MediaRecord(None, self.listed)
         return known
 
     def ranking(self, top: Top) -> Ranking | None:
@@ -201,8 +202,23 @@ class SliceData:
         told = self.rankings.get(top.by)
         if told is not None and told.n < top.n:
             told = None
-        if self.swept is None or (told is not None and told.heard.at > self.swept.at):
+        if self.listed is None or (told is not None and told.freshness.at > self.listed.at):
             return replace(told, n=top.n, media_ids=told.media_ids[: top.n]) if told else None
         rows = [(answer.row, media_id) for media_id, answer in self.answers.items() if answer.row is not None]
         rows.sort(key=lambda known: (-(getattr(known[0], top.by.value) or 0), known[1]))
-        return Ranking(top.n, tuple(media_id for _, media_id in rows[: top.n]), self.swept)
+        return Ranking(top.n, tuple(media_id for _, media_id in rows[: top.n]), self.listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known, by slice."""
+
+    slices: Mapping[Slice, SliceData] = field(default_factory=lambda: MappingProxyType({}))
+
+    def updated(self, changed: Iterable[SliceData]) -> Snapshot:
+        """This snapshot with some slices replaced; all of them at once."""
+        return Snapshot(MappingProxyType({**self.slices, **{data.slice: data for data in changed}}))
+
+    def since(self, oldest: date) -> Snapshot:
+        """This snapshot without the days before `oldest`, which nobody can ask for any more."""
+        return Snapshot(MappingProxyType({s: data for s, data in self.slices.items() if s.play_date >= oldest}))

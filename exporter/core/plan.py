@@ -6,32 +6,32 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.model import ByIds, Everything, Measure, Slice, Top
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from exporter.core.model import Heard, Media, Query, SliceData
+    from exporter.core.model import Freshness, Media, Query, SliceData
 
 # "每页显示的数据条数……最大值为 100" (Alibaba Cloud's page).
 PAGE_SIZE: Final = 100
 # Clocks are corrected by less than this all the time; by more, what was told before is of an unknown age.
-CORRECTION: Final = 60.0
+CLOCK_CORRECTION: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class FetchPlan:
     """What has to be asked of one slice, and what asking nobody again saves, in calls.
 
     * `ids`: media to be known one by one. `tops`: how many media by each measure. `everything`: all of them.
-    * `naive`: calls of a poller that asks once for each ID and each page.
+    * `naive_calls`: calls of a poller that asks once for each ID and each page.
     """
 
     ids: frozenset[str] = frozenset()
     tops: Mapping[Measure, int] = field(default_factory=dict)
     everything: bool = False
-    naive: int = 0
+    naive_calls: int = 0
     saved_shared: int = 0
     saved_settled: int = 0
 
@@ -39,7 +39,7 @@ class Need:
         """Whether anything has to be asked."""
         return bool(self.ids or self.tops or self.everything)
 
-    def __or__(self, other: Need) -> Need:
+    def __or__(self, other: FetchPlan) -> FetchPlan:
         """What is needed for both; the calls counted stay this one's."""
         tops = {by: max(need.tops.get(by, 0) for need in (self, other)) for by in {**self.tops, **other.tops}}
         return replace(self, ids=self.ids | other.ids, tops=tops, everything=self.everything or other.everything)
@@ -48,22 +48,22 @@ class Need:
 def slices(query: Query, now: float) -> tuple[Slice, ...]:
     """The slices a query looks at today, newest day first."""
     return tuple(
-        Slice(query.account, dimensions, days.play_date(now, ago))
+        Slice(query.account, dimensions, play_dates.play_date(now, ago))
         for ago in sorted(query.days_ago)
         for dimensions in query.dimensions
     )
 
 
-def looks_at(query: Query, slice_: Slice, now: float) -> bool:
+def covers(query: Query, slice_: Slice, now: float) -> bool:
     """Whether a slice is among those that a query looks at today."""
     return (
         slice_.account == query.account
         and slice_.dimensions in query.dimensions
-        and days.days_ago(now, slice_.play_date) in query.days_ago
+        and play_dates.days_ago(now, slice_.play_date) in query.days_ago
     )
 
 
-def wanted(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...]]:
+def requested_slices(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...]]:
     """Every slice that any query looks at today, with all that is wanted of it."""
     wants: dict[Slice, tuple[Media, ...]] = {}
     for query in queries:
@@ -72,39 +72,39 @@ def wanted(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...
     return wants
 
 
-def need(want: Media, known: SliceData | None, fresh_after: float, now: float) -> Need:
+def plan_fetch(want: Media, known: SliceData | None, fresh_after: float, now: float) -> FetchPlan:
     """What of a want is neither settled nor was told by anybody after `fresh_after` (seconds since 1970).
 
     What was told later than `now`, by more than a clock is corrected by, was told before it was set back: nobody knows
     how old that is.
     """
 
-    def usable(heard: Heard | None) -> bool:
-        return heard is not None and (heard.settled or fresh_after < heard.at <= now + CORRECTION)
+    def usable(freshness: Freshness | None) -> bool:
+        return freshness is not None and (freshness.settled or fresh_after < freshness.at <= now + CLOCK_CORRECTION)
 
     match want:
         case ByIds(ids):
-            heard = {media_id: _heard(known, media_id) for media_id in ids}
-            settled = sum(each is not None and each.settled for each in heard.values())
-            missing = frozenset(media_id for media_id, each in heard.items() if not usable(each))
+            freshness = {media_id: _freshness(known, media_id) for media_id in ids}
+            settled = sum(each is not None and each.settled for each in freshness.values())
+            missing = frozenset(media_id for media_id, each in freshness.items() if not usable(each))
             shared = len(ids) - len(missing) - settled
-            return Need(ids=missing, naive=len(missing), saved_shared=shared, saved_settled=settled)
+            return FetchPlan(ids=missing, naive_calls=len(missing), saved_shared=shared, saved_settled=settled)
         case Top(n, by):
             ranking = known.ranking(want) if known else None
             pages = ceil(n / PAGE_SIZE)
-            return _or_saved(Need(tops={by: n}, naive=pages), ranking.heard if ranking else None, usable)
+            return _or_saved(FetchPlan(tops={by: n}, naive_calls=pages), ranking.freshness if ranking else None, usable)
         case Everything():
             pages = max(1, ceil(((known.total if known else None) or 0) / PAGE_SIZE))
-            return _or_saved(Need(everything=True, naive=pages), known.swept if known else None, usable)
+            return _or_saved(FetchPlan(everything=True, naive_calls=pages), known.listed if known else None, usable)
 
 
-def _or_saved(missing: Need, heard: Heard | None, usable: Callable[[Heard | None], bool]) -> Need:
-    if not usable(heard):
+def _or_saved(missing: FetchPlan, freshness: Freshness | None, usable: Callable[[Freshness | None], bool]) -> FetchPlan:
+    if not usable(freshness):
         return missing
-    settled = heard is not None and heard.settled
-    return Need(saved_settled=missing.naive) if settled else Need(saved_shared=missing.naive)
+    settled = freshness is not None and freshness.settled
+    return FetchPlan(saved_settled=missing.naive_calls) if settled else FetchPlan(saved_shared=missing.naive_calls)
 
 
-def _heard(known: SliceData | None, media_id: str) -> Heard | None:
+def _freshness(known: SliceData | None, media_id: str) -> Freshness | None:
     answer = known.answer(media_id) if known else None
-    return answer.heard if answer else None
+    return answer.freshness if answer else None

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import PlayRow, Query, Slice
-    from exporter.core.shard import Describes
+    from exporter.core.sharding import MediaInfoOwnership
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,15 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PublicationRules:
     """What may be published: the configured queries, how old (seconds) what is not settled may be, how many series.
 
-    One of several replicas tells title and length only of media that it `describes`, by account, and the date only of
-    its `days_ago`; None: all.
+    One of several replicas exports title and length only of the media of its `media_info_ownership`, by account, and
+    the date only of its `days_ago`; None: all.
     """
 
     queries: tuple[Query, ...]
     stale_after: float
     series_limit: int
-    describes: Mapping[str, Describes] | None = None
+    media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None
     days_ago: frozenset[int] | None = None

@@ -53,7 +53,7 @@ _MEDIA: Final = ("account", "media_id")
 _PLAY: Final = (*_MEDIA, *_SLICE[1:])
 
 # Zero is a fact: a media known to have no plays has three zeros, and nobody to divide them by.
-NO_PLAYS: Final = PlayRow(media_id="", viewers=0, plays=0, play_duration=0)
+ZERO_ROW: Final = PlayRow(media_id="", viewers=0, plays=0, play_duration=0)
 
 PLAY: Final[tuple[Family[PlayRow], ...]] = (
     _family(

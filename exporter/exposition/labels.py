@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.exposition.text import escaped
+from exporter.exposition.text_format import escaped
 
 if TYPE_CHECKING:
     from exporter.core.publication import PublishedMedia, PublishedSlice
@@ -15,43 +15,43 @@ def slice_order(published: PublishedSlice) -> tuple[str, str, str, str, int]:
     return (published.slice.account, *_filters(published), published.days_ago)
 
 
-def of_slice(published: PublishedSlice) -> str:
+def slice_labels(published: PublishedSlice) -> str:
     """The label text of a slice."""
-    return f'{{account="{escaped(published.slice.account)}",{_of_filters(published)}'
+    return f'{{account="{escaped(published.slice.account)}",{_filter_labels(published)}'
 
 
-def around_row(published: PublishedSlice) -> tuple[str, str]:
+def row_label_affixes(published: PublishedSlice) -> tuple[str, str]:
     """The label text of a row of a slice, before and after its media ID."""
-    return around_media(published.slice.account), f'",{_of_filters(published)}'
+    return media_label_affixes(published.slice.account), f'",{_filter_labels(published)}'
 
 
-def around_media(account: str) -> str:
+def media_label_affixes(account: str) -> str:
     """The label text of a media, before its media ID."""
     return f'{{account="{escaped(account)}",media_id="'
 
 
-def of_row(around: tuple[str, str], media_id: str) -> str:
-    """The label text of a media in a slice, from the slice's `around_row`."""
+def row_labels(around: tuple[str, str], media_id: str) -> str:
+    """The label text of a media in a slice, from the slice's `row_label_affixes`."""
     before, after = around
     return f"{before}{escaped(media_id)}{after}"
 
 
-def of_media(media: PublishedMedia) -> str:
+def media_labels(media: PublishedMedia) -> str:
     """The label text of a media, whatever the day."""
-    return f'{around_media(media.account)}{escaped(media.media_id)}"}}'
+    return f'{media_label_affixes(media.account)}{escaped(media.media_id)}"}}'
 
 
-def of_title(media: PublishedMedia) -> str:
+def title_labels(media: PublishedMedia) -> str:
     """The label text of a media with its title."""
-    return f'{around_media(media.account)}{escaped(media.media_id)}",title="{escaped(media.title or "")}"}}'
+    return f'{media_label_affixes(media.account)}{escaped(media.media_id)}",title="{escaped(media.title or "")}"}}'
 
 
-def of_day(days_ago: int) -> str:
+def day_labels(days_ago: int) -> str:
     """The label text of a day."""
     return f'{{days_ago="{days_ago}"}}'
 
 
-def _of_filters(published: PublishedSlice) -> str:
+def _filter_labels(published: PublishedSlice) -> str:
     terminal_type, os, region = map(escaped, _filters(published))
     return f'terminal_type="{terminal_type}",os="{os}",region="{region}",days_ago="{published.days_ago}"}}'
 

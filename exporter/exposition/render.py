@@ -11,16 +11,16 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.exposition import catalog, labels
-from exporter.exposition.catalog import NO_PLAYS
-from exporter.exposition.packing import Packer, Run, deflated
-from exporter.exposition.text import escaped_each, lines, utf8
+from exporter.exposition.catalog import ZERO_ROW
+from exporter.exposition.gzip_segments import DeflateSegment, GzipAssembler, compress_segment
+from exporter.exposition.text_format import escaped_each, lines, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.core.model import Slice
     from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
-    from exporter.exposition.packing import Packed
+    from exporter.exposition.gzip_segments import GzipPayload
 
 Source = TypeVar("Source")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class _Chunk:
 
     published: PublishedSlice
     order: tuple[str, str, str, str, int]
-    plays: tuple[bytes | tuple[Run, ...], ...]
+    plays: tuple[bytes | tuple[DeflateSegment, ...], ...]
     about: tuple[bytes, ...]
 
 
@@ -52,9 +52,9 @@ class Renderer:
     def __init__(self) -> None:
         self._chunks: tuple[_Chunk, ...] = ()
         self._media = _MediaRuns()
-        self._packer = Packer()
+        self._assembler = GzipAssembler()
 
-    def render(self, publication: Publication) -> Packed:
+    def render(self, publication: Publication) -> GzipPayload:
         """Render a publication; only slices whose rows or `days_ago` are new are rendered and compressed again.
 
         Families are contiguous and without samples not mentioned; series are sorted, so that scrapes compress and
@@ -66,9 +66,9 @@ class Renderer:
         chunks = (same.get(id(published)) or _chunk(published, known) for published in publication.slices)
         self._chunks = tuple(sorted(chunks, key=attrgetter("order")))
         self._media.follow(publication.media)
-        return self._packer.pack(self._runs(self._chunks, publication.days))
+        return self._assembler.assemble(self._runs(self._chunks, publication.days))
 
-    def _runs(self, chunks: Sequence[_Chunk], days: Mapping[int, float]) -> Iterator[Run | Sequence[bytes]]:
+    def _runs(self, chunks: Sequence[_Chunk], days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
         """Everything in its order, in runs that are worth being compressed by themselves."""
         together = list(_together(chunks))
         for position, play in enumerate(catalog.PLAY):
@@ -79,7 +79,9 @@ class Renderer:
             lines = [line for chunk in chunks if (line := chunk.about[position])]
             yield from _with_header(family.metric, [lines] if lines else [])
         ago = sorted(days)
-        starts = _samples(catalog.PLAY_DATE, ("", ""), [*map(labels.of_day, ago)], [days[days_ago] for days_ago in ago])
+        starts = _samples(
+            catalog.PLAY_DATE, ("", ""), [*map(labels.day_labels, ago)], [days[days_ago] for days_ago in ago]
+        )
         yield from _with_header(catalog.PLAY_DATE.metric, [[starts]] if starts else [])
 
 
@@ -88,7 +90,7 @@ class _MediaRuns:
 
     def __init__(self) -> None:
         self._media: tuple[PublishedMedia, ...] = ()
-        self._runs: dict[PublishedMedia, tuple[Sequence[PublishedMedia], Run, Run]] = {}
+        self._runs: dict[PublishedMedia, tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]] = {}
 
     def follow(self, media: tuple[PublishedMedia, ...]) -> None:
         """These are all media now."""
@@ -106,19 +108,19 @@ class _MediaRuns:
         self._media = media
 
     @property
-    def durations(self) -> list[Run]:
+    def durations(self) -> list[DeflateSegment]:
         """How long they are."""
         return [run for _, run, _ in self._runs.values() if run.length]
 
     @property
-    def titles(self) -> list[Run]:
+    def titles(self) -> list[DeflateSegment]:
         """What they are called."""
         return [run for _, _, run in self._runs.values() if run.length]
 
 
-def _described(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], Run, Run]:
+def _described(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]:
     """The runs of some media of one account."""
-    around = labels.around_media(media[0].account), '"}'
+    around = labels.media_label_affixes(media[0].account), '"}'
     durations = _samples(catalog.MEDIA_DURATION, around, escaped_each([each.media_id for each in media]), media)
     titled = [each for each in media if each.title is not None]
     media_ids, titles = (
@@ -126,7 +128,7 @@ def _described(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia
         escaped_each([each.title or "" for each in titled]),
     )
     called = [f'{media_id}",title="{title}' for media_id, title in zip(media_ids, titles, strict=True)]
-    return media, deflated(durations), deflated(_samples(catalog.MEDIA_INFO, around, called, titled))
+    return media, compress_segment(durations), compress_segment(_samples(catalog.MEDIA_INFO, around, called, titled))
 
 
 def _chunk(published: PublishedSlice, known: Mapping[Slice, _Chunk]) -> _Chunk:
@@ -137,24 +139,24 @@ def _chunk(published: PublishedSlice, known: Mapping[Slice, _Chunk]) -> _Chunk:
     return _Chunk(published, labels.slice_order(published), plays, _about(published))
 
 
-def _rendered(published: PublishedSlice) -> tuple[bytes | tuple[Run, ...], ...]:
-    around = labels.around_row(published)
+def _rendered(published: PublishedSlice) -> tuple[bytes | tuple[DeflateSegment, ...], ...]:
+    around = labels.row_label_affixes(published)
     rows = published.rows
-    runs: list[list[Run]] = [[] for _ in catalog.PLAY]
+    runs: list[list[DeflateSegment]] = [[] for _ in catalog.PLAY]
     for media_ids in _in_parts(list(_in_order(rows))):
-        some = [rows[media_id] or NO_PLAYS for media_id in media_ids]
+        some = [rows[media_id] or ZERO_ROW for media_id in media_ids]
         spelt = escaped_each(media_ids)
         texts = [_samples(family, around, spelt, some) for family in catalog.PLAY]
         if len(rows) < _ALONE_ROWS:
             return tuple(texts)
         for family, text in zip(runs, texts, strict=True):
             if text:
-                family.append(deflated(text))
+                family.append(compress_segment(text))
     return tuple(map(tuple, runs)) if rows else (b"",) * len(catalog.PLAY)
 
 
 def _about(published: PublishedSlice) -> tuple[bytes, ...]:
-    around = labels.of_slice(published), ""
+    around = labels.slice_labels(published), ""
     return tuple(_samples(family, around, [""], [published]) for family in catalog.SLICE)
 
 
@@ -188,9 +190,9 @@ def _together(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
         yield some
 
 
-def _plays(together: Iterable[Sequence[_Chunk]], position: int) -> list[Run | Sequence[bytes]]:
+def _plays(together: Iterable[Sequence[_Chunk]], position: int) -> list[DeflateSegment | Sequence[bytes]]:
     """The runs of a family."""
-    runs: list[Run | Sequence[bytes]] = []
+    runs: list[DeflateSegment | Sequence[bytes]] = []
     for chunks in together:
         rendered = chunks[0].plays[position]
         if isinstance(rendered, bytes):
@@ -213,7 +215,9 @@ def _in_parts(some: Sequence[T]) -> Iterator[Sequence[T]]:
     return (some[begin : begin + _MOST_ROWS] for begin in range(0, len(some), _MOST_ROWS))
 
 
-def _with_header(metric: catalog.Metric, runs: Sequence[Run | Sequence[bytes]]) -> Iterator[Run | Sequence[bytes]]:
+def _with_header(
+    metric: catalog.Metric, runs: Sequence[DeflateSegment | Sequence[bytes]]
+) -> Iterator[DeflateSegment | Sequence[bytes]]:
     if runs:
         yield [_HEADERS[metric]]
         yield from runs

@@ -13,8 +13,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from exporter.exposition import catalog
-from exporter.exposition.spelling import Spelling, lasting
-from exporter.exposition.text import legible
+from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
+from exporter.exposition.text_format import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics import MetricWrapperBase
     from prometheus_client.registry import Collector
 
-    from exporter.errors import Kind
-    from exporter.exposition.packing import Run
+    from exporter.errors import ErrorKind
+    from exporter.exposition.gzip_segments import DeflateSegment
 
     Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
 
@@ -64,7 +64,7 @@ class Telemetry:
         version: str,
         accounts: Iterable[str],
         queries: Iterable[str],
-        meter_codes: Mapping[str, Kind],
+        meter_codes: Mapping[str, ErrorKind],
         registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         log_lines_dropped: Callable[[], int] = lambda: 0,
@@ -122,9 +122,9 @@ class Telemetry:
             *_words("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds"), registry=registry
         )
         build = Gauge(*_words("aliyun_vod_exporter_build_info"), registry=registry)
-        build.labels(legible(version), platform.python_version()).set(1)
+        build.labels(replace_surrogates(version), platform.python_version()).set(1)
 
-        self._spelling = Spelling(
+        self._collectors = EncodedCollectors(
             (
                 *self._by_account,
                 *self._by_query,
@@ -153,12 +153,12 @@ class Telemetry:
         accounts, queries = frozenset(accounts), frozenset(queries)
         for account in self._accounts - accounts:
             for metric in self._by_account:
-                metric.remove_by_labels({"account": legible(account)})
-                self._spelling.changed(metric)
+                metric.remove_by_labels({"account": replace_surrogates(account)})
+                self._collectors.invalidate(metric)
         for query in self._queries - queries:
             for metric in self._by_query:
-                metric.remove_by_labels({"query": legible(query)})
-                self._spelling.changed(metric)
+                metric.remove_by_labels({"query": replace_surrogates(query)})
+                self._collectors.invalidate(metric)
         for account in sorted(accounts - self._accounts):
             self._start_account(account)
         for query in sorted(queries - self._queries):
@@ -169,7 +169,7 @@ class Telemetry:
         """An attempt was sent to the API."""
         self._change(self._requests, account).inc()
 
-    def request_failed(self, account: str, code: str, kind: Kind) -> None:
+    def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
         """An attempt failed with an error code of the service, or a word of ours where it gave none."""
         self._change(self._errors, account, self._code(code), kind).inc()
 
@@ -188,8 +188,8 @@ class Telemetry:
     def calls_remaining(self, account: str, calls: int | None) -> None:
         """So many calls are left today; None: the account has no budget any more, and no series."""
         if calls is None:
-            self._calls_remaining.remove(legible(account))
-            self._spelling.changed(self._calls_remaining)
+            self._calls_remaining.remove(replace_surrogates(account))
+            self._collectors.invalidate(self._calls_remaining)
         else:
             self._change(self._calls_remaining, account).set(calls)
 
@@ -243,24 +243,24 @@ class Telemetry:
 
     def collect(self) -> Iterator[Metric]:
         """Everything about ourselves, as the client library sees it, without its `_created` series."""
-        return lasting(self._registry.collect())
+        return without_created(self._registry.collect())
 
-    def expose(self, content_type: str, encode: Callable[[Collector], bytes]) -> Run:
+    def expose(self, content_type: str, encode: Callable[[Collector], bytes]) -> DeflateSegment:
         """Give everything about ourselves as an encoder of the client library spells it for a content type.
 
         What we count ourselves is exact; `process_*` and `python_gc_*` are as they were within the last second.
         """
-        return self._spelling.spelt(content_type, encode)
+        return self._collectors.encode(content_type, encode)
 
     def _change(self, metric: Wrapper, *labels: str) -> Wrapper:
         """The series of a metric with these label values, which is about to change; without labels its only one."""
-        self._spelling.changed(metric)
-        return metric.labels(*map(legible, labels)) if labels else metric
+        self._collectors.invalidate(metric)
+        return metric.labels(*map(replace_surrogates, labels)) if labels else metric
 
     def _set_of_query(self, metric: Gauge, query: str, value: float | None) -> None:
         if value is None:
-            metric.remove_by_labels({"query": legible(query)})
-            self._spelling.changed(metric)
+            metric.remove_by_labels({"query": replace_surrogates(query)})
+            self._collectors.invalidate(metric)
         else:
             self._change(metric, query).set(value)
 

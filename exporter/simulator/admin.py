@@ -15,30 +15,30 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions
+from exporter.simulator.options import Conditions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from exporter.simulator.journal import Journal
+    from exporter.simulator.request_log import RequestLog
 
 _SECRETS: Final = ("access_key_secret", "security_token")
 
 
-class Administered(Protocol):
+class AdminTarget(Protocol):
     """What there is to administer."""
 
     conditions: Conditions
 
     @property
-    def journal(self) -> Journal:
+    def request_log(self) -> RequestLog:
         """What was asked."""
         ...
 
 
-def admin_routes(simulator: Administered) -> list[Route]:
+def admin_routes(simulator: AdminTarget) -> list[Route]:
     """The routes below `/_admin/`, for that simulator."""
 
     async def conditions(request: Request) -> Response:
@@ -51,9 +51,9 @@ def admin_routes(simulator: Administered) -> list[Route]:
 
     async def calls(request: Request) -> Response:
         if request.method == "DELETE":
-            simulator.journal.forget()
+            simulator.request_log.forget()
             return Response(status_code=204)
-        return _json({"counts": simulator.journal.counts, "calls": simulator.journal.calls})
+        return _json({"counts": simulator.request_log.counts, "calls": simulator.request_log.calls})
 
     return [
         Route("/_admin/conditions", conditions, methods=["GET", "PATCH"]),

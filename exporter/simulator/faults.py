@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from exporter.simulator.misbehaviour import MISBEHAVIOURS
-from exporter.simulator.refusals import REFUSALS
+from exporter.simulator.broken_responses import BROKEN_RESPONSES
+from exporter.simulator.error_responses import API_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +34,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Raises ValueError saying what is allowed."""
-        if self.code not in REFUSALS and self.code not in MISBEHAVIOURS:
-            raise ValueError(f"{self.code!r} is not one of {', '.join([*REFUSALS, *MISBEHAVIOURS])}")
+        if self.code not in API_ERRORS and self.code not in BROKEN_RESPONSES:
+            raise ValueError(f"{self.code!r} is not one of {', '.join([*API_ERRORS, *BROKEN_RESPONSES])}")
         if not 0 <= self.rate <= 1:
             raise ValueError(f"the rate of {self.code} must be from 0 to 1, not {self.rate}")
         if self.times is not None and self.times < 0:

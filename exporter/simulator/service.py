@@ -18,15 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter.simulator.admin import admin_routes
-from exporter.simulator.catalogue import Catalogue
+from exporter.simulator.broken_responses import BROKEN_RESPONSES, FaultContext, pause, to_json
+from exporter.simulator.dataset import Dataset
+from exporter.simulator.error_responses import API_ERRORS, ApiError
 from exporter.simulator.faults import FaultPlan
-from exporter.simulator.journal import ANSWERED, Call, Journal
-from exporter.simulator.misbehaviour import MISBEHAVIOURS, Setting, pause, to_json
-from exporter.simulator.parameters import NAMES, asked
-from exporter.simulator.refusals import REFUSALS, Refusal
-from exporter.simulator.settings import Settings
+from exporter.simulator.options import SimulatorOptions
+from exporter.simulator.request_log import ANSWERED, Call, RequestLog
+from exporter.simulator.request_parsing import NAMES, parse_query
+from exporter.simulator.signature_check import SignedRequest, Verifier
 from exporter.simulator.throttle import Throttle, wait_headers
-from exporter.simulator.verification import Received, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from exporter.core.model import PlayRow
-    from exporter.simulator.catalogue import Counts
+    from exporter.simulator.dataset import Counts
     from exporter.simulator.faults import Fault
-    from exporter.simulator.settings import Conditions
+    from exporter.simulator.options import Conditions
 
 ACTION: Final = "DescribeVodMediaPlayData"
 VERSION: Final = "2017-03-21"
@@ -54,19 +54,19 @@ class Simulator:
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: SimulatorOptions | None = None,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._settings = settings or Settings()
+        self._settings = settings or SimulatorOptions()
         self._clock = clock
         self._sleep = sleep
         self._request_ids = Random(self._settings.seed)
         self._verifier = Verifier()
         self._closing = asyncio.Event()
-        self.catalogue = Catalogue(self._settings.seed, self._settings.media, self._settings.collapse_on)
-        self.journal = Journal()
+        self.catalogue = Dataset(self._settings.seed, self._settings.media, self._settings.collapse_on)
+        self.request_log = RequestLog()
         self.conditions = self._settings.conditions
         self.app = Starlette(
             routes=[
@@ -111,21 +111,21 @@ class Simulator:
                 raise _wrong_method()
             body = await _read(request)
             query = _decoded(request.scope["query_string"])
-            received = Received(request.method, query, _headers(request), body)
+            received = SignedRequest(request.method, query, _headers(request), body)
             parameters = _parameters(received)
             action = received.headers.get("x-acs-action") or parameters.get("Action", "")
             _check_action(action, received.headers.get("x-acs-version") or parameters.get("Version", ""))
             self._admit(received)
             fault = self._plan.choose(parameters)
-            if fault and fault.code in REFUSALS:
+            if fault and fault.code in API_ERRORS:
                 raise self._demanded(fault)
             payload = self._answer(parameters, request_id)
             headers = self._headers(request_id)
             if fault is None:
                 return Response(to_json(payload), headers=headers)
             outcome = fault.code
-            return MISBEHAVIOURS[outcome](Setting(payload, headers, self._sleep, self._closing, fault.wait))
-        except Refusal as refusal:
+            return BROKEN_RESPONSES[outcome](FaultContext(payload, headers, self._sleep, self._closing, fault.wait))
+        except ApiError as refusal:
             outcome = refusal.code
             return self._refused(refusal, request_id, request)
         except ClientDisconnect:
@@ -133,24 +133,24 @@ class Simulator:
             return Response()
         finally:
             known = {name: parameters[name] for name in NAMES if name in parameters}
-            self.journal.note(Call(self.now(), request_id, action if action == ACTION else "other", known, outcome))
+            self.request_log.note(Call(self.now(), request_id, action if action == ACTION else "other", known, outcome))
 
-    def _admit(self, received: Received) -> None:
+    def _admit(self, received: SignedRequest) -> None:
         conditions = self.conditions
         self._verifier.verify(received, conditions.credentials, now=self.now(), token_expired=conditions.token_expired)
         if wait := self._throttle.admit(self._clock()):
             named = wait_headers(conditions.wait_header, wait, conditions.rate)
-            raise Refusal("Throttling.User", headers=named)
+            raise ApiError("Throttling.User", headers=named)
 
-    def _demanded(self, fault: Fault) -> Refusal:
+    def _demanded(self, fault: Fault) -> ApiError:
         named = (
             {} if fault.wait is None else wait_headers(self.conditions.wait_header, fault.wait, self.conditions.rate)
         )
-        return Refusal(fault.code, "on demand", headers=named)
+        return ApiError(fault.code, "on demand", headers=named)
 
     def _answer(self, parameters: Mapping[str, str], request_id: str) -> dict[str, Any]:
         now = self.now()
-        page = asked(parameters, now)
+        page = parse_query(parameters, now)
         if page.media_id is None:
             result = self.catalogue.result_set(page.play_date, page.dimensions, page.order, now=now)
         else:
@@ -165,7 +165,7 @@ class Simulator:
             "QoeInfoList": [_on_the_wire(counts) for counts in result[first : first + page.page_size]],
         }
 
-    def _refused(self, refusal: Refusal, request_id: str, request: Request) -> Response:
+    def _refused(self, refusal: ApiError, request_id: str, request: Request) -> Response:
         body = refusal.body(request_id, request.headers.get("host", ""))
         return Response(to_json(body), refusal.status, {**self._headers(request_id), **refusal.headers})
 
@@ -173,11 +173,11 @@ class Simulator:
         """Another path or method than there is; Starlette calls this with its HTTPException."""
         allowed = (getattr(exception, "headers", None) or {}).get("Allow")
         if allowed is None:
-            refusal = Refusal("InvalidApi.NotFound")
+            refusal = ApiError("InvalidApi.NotFound")
         elif request.url.path == "/":
             refusal = _wrong_method()
         else:
-            refusal = Refusal("UnsupportedHTTPMethod", headers={"allow": ", ".join(sorted(allowed.split(", ")))})
+            refusal = ApiError("UnsupportedHTTPMethod", headers={"allow": ", ".join(sorted(allowed.split(", ")))})
         return self._refused(refusal, self._request_id(), request)
 
     def _headers(self, request_id: str) -> dict[str, str]:
@@ -210,7 +210,7 @@ async def _read(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LARGEST_BODY:
-            raise Refusal("RequestEntityTooLarge")
+            raise ApiError("RequestEntityTooLarge")
     return body
 
 
@@ -219,7 +219,7 @@ def _decoded(text: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
     except ValueError:
-        raise Refusal("InvalidParameter", "The query or form is not percent-encoded UTF-8 or has too many.") from None
+        raise ApiError("InvalidParameter", "The query or form is not percent-encoded UTF-8 or has too many.") from None
 
 
 def _headers(request: Request) -> dict[str, str]:
@@ -231,26 +231,26 @@ def _headers(request: Request) -> dict[str, str]:
     return headers
 
 
-def _parameters(received: Received) -> dict[str, str]:
+def _parameters(received: SignedRequest) -> dict[str, str]:
     pairs = list(received.query)
     if received.headers.get("content-type", "").partition(";")[0].strip() == "application/x-www-form-urlencoded":
         pairs += _decoded(received.body)
     parameters = dict(pairs)
     if len(parameters) < len(pairs):
-        raise Refusal("InvalidParameter", "A parameter is given more than once.")
+        raise ApiError("InvalidParameter", "A parameter is given more than once.")
     return parameters
 
 
 def _check_action(action: str, version: str) -> None:
     if not action:
-        raise Refusal("MissingAction")
+        raise ApiError("MissingAction")
     if not version:
-        raise Refusal("MissingVersion")
+        raise ApiError("MissingVersion")
     if version != VERSION:
-        raise Refusal("InvalidApi.NotFound")
+        raise ApiError("InvalidApi.NotFound")
     if action != ACTION:
-        raise Refusal("InvalidAction.NotFound", action)
+        raise ApiError("InvalidAction.NotFound", action)
 
 
-def _wrong_method() -> Refusal:
-    return Refusal("UnsupportedHTTPMethod", headers={"allow": ", ".join(_METHODS)})
+def _wrong_method() -> ApiError:
+    return ApiError("UnsupportedHTTPMethod", headers={"allow": ", ".join(_METHODS)})

@@ -15,8 +15,17 @@ from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.core.model import Answer, Dimensions, Heard, Measure, PlayRow, Ranking, Slice, SliceData
-from exporter.storage.checked import a_column, a_date, a_flag, a_text, a_time, a_whole, from_json, to_json
+from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Slice, SliceData
+from exporter.storage.json_fields import (
+    a_column,
+    a_date,
+    a_flag,
+    a_text,
+    a_time,
+    a_whole,
+    from_json,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str | None, str | None, str | None, str]
 
 # Encoding holds the interpreter's lock; so many rows take less than a millisecond, and the event loop gets its turn.
-ROWS_PER_PART: Final = 512
+ROWS_PER_BLOCK: Final = 512
 # A part is mostly digits: what more effort saves is little.
 _COMPRESSION: Final = 1
 _SEAL_BYTES: Final = 16
@@ -44,12 +53,12 @@ _NUMBERS: Final[Mapping[str, Callable[[PlayRow], int | float | None]]] = {
 _HALF_CHARACTERS: Final = "surrogatepass"
 
 
-class Damaged(ValueError):
+class CorruptStorage(ValueError):
     """What was read is not what was written; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RowBlock:
     """Some of the answers of a slice: JSON, not yet compressed, and its seal."""
 
     seal: bytes
@@ -61,11 +70,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """All of a slice but its answers, which lie in so many `parts` and refer to `heard`."""
+class SliceHeader:
+    """All of a slice but its answers, which lie in so many `parts` and refer to `freshness`."""
 
     data: SliceData
-    heard: tuple[Heard, ...]
+    freshness: tuple[Freshness, ...]
     parts: int
 
 
@@ -75,46 +84,47 @@ def key(slice_: Slice) -> Key:
     return slice_.account, filters.terminal_type, filters.os, filters.region, slice_.play_date.isoformat()
 
 
-def facts(data: SliceData) -> Facts:
+def facts(data: SliceData) -> SliceHeader:
     """The facts of a slice, whose answers go by the media ID of their rows.
 
     What was heard last comes first, so that its place stays the same from poll to poll.
     """
-    heard = {answer.heard for answer in data.answers.values()}
-    heard.update(ranking.heard for ranking in data.rankings.values())
-    if data.swept is not None:
-        heard.add(data.swept)
-    ordered = sorted(heard, key=lambda each: (each.at, each.confirmed, each.settled), reverse=True)
+    freshness = {answer.freshness for answer in data.answers.values()}
+    freshness.update(ranking.freshness for ranking in data.rankings.values())
+    if data.listed is not None:
+        freshness.add(data.listed)
+    ordered = sorted(freshness, key=lambda each: (each.at, each.confirmations, each.settled), reverse=True)
     # Twice as many parts, not one more: a media then moves seldom.
-    parts = 1 << (max(len(data.answers) - 1, 0) // ROWS_PER_PART).bit_length()
-    return Facts(data, tuple(ordered), parts)
+    parts = 1 << (max(len(data.answers) - 1, 0) // ROWS_PER_BLOCK).bit_length()
+    return SliceHeader(data, tuple(ordered), parts)
 
 
-def encode_facts(given: Facts) -> tuple[str, bytes]:
+def encode_header(given: SliceHeader) -> tuple[str, bytes]:
     """The facts as JSON, and their seal."""
-    data, place = given.data, {heard: index for index, heard in enumerate(given.heard)}
+    data, place = given.data, {freshness: index for index, freshness in enumerate(given.freshness)}
     text = to_json(
         {
-            "heard": [[heard.at, heard.confirmed, heard.settled] for heard in given.heard],
-            "swept": None if data.swept is None else place[data.swept],
+            "heard": [[freshness.at, freshness.confirmations, freshness.settled] for freshness in given.freshness],
+            "swept": None if data.listed is None else place[data.listed],
             "rankings": {
-                by.value: [ranking.n, place[ranking.heard], ranking.media_ids] for by, ranking in data.rankings.items()
+                by.value: [ranking.n, place[ranking.freshness], ranking.media_ids]
+                for by, ranking in data.rankings.items()
             },
             "total": data.total,
             "total_at": data.total_at,
             "updated_at": data.updated_at,
-            "asked_at": data.asked_at,
+            "asked_at": data.last_response_at,
             "ready": data.ready,
-            "nobodys": data.nobodys,
+            "nobodys": data.unattributed_rows,
             "parts": given.parts,
         }
     )
     return text, seal(key(data.slice), None, text.encode())
 
 
-def encode_parts(given: Facts) -> Iterator[Part]:
+def encode_blocks(given: SliceHeader) -> Iterator[RowBlock]:
     """The answers, part by part, as columns: media IDs and where heard, of rows and of zeros, then what rows say."""
-    place = {heard: index for index, heard in enumerate(given.heard)}
+    place = {freshness: index for index, freshness in enumerate(given.freshness)}
     # Of IDs alone: a collection that keeps an object per answer alive would have the garbage collector stop the loop.
     parts: defaultdict[int, list[str]] = defaultdict(list)
     for media_id in given.data.answers:
@@ -126,44 +136,45 @@ def encode_parts(given: Facts) -> Iterator[Part]:
         rows = [answer.row for _, answer in known if answer.row is not None]
         columns = {
             "rows": [media_id for media_id, answer in known if answer.row is not None],
-            "rows_heard": [place[answer.heard] for _, answer in known if answer.row is not None],
+            "rows_heard": [place[answer.freshness] for _, answer in known if answer.row is not None],
             "zeros": [media_id for media_id, answer in known if answer.row is None],
-            "zeros_heard": [place[answer.heard] for _, answer in known if answer.row is None],
+            "zeros_heard": [place[answer.freshness] for _, answer in known if answer.row is None],
             "title": [row.title for row in rows],
             **{name: list(map(value, rows)) for name, value in _NUMBERS.items()},
         }
         answers = to_json(columns, ascii_only=False).encode("utf-8", _HALF_CHARACTERS)
-        yield Part(seal(whose, number, answers), answers)
+        yield RowBlock(seal(whose, number, answers), answers)
 
 
-def decode_facts(columns: tuple[object, ...], sealed: object, text: object) -> Facts:
-    """What `encode_facts` made, of the columns of `key`. Raises Damaged."""
+def decode_header(columns: tuple[object, ...], sealed: object, text: object) -> SliceHeader:
+    """What `encode_header` made, of the columns of `key`. Raises Damaged."""
     slice_ = _slice(columns)
     if not isinstance(text, str) or sealed != seal(key(slice_), None, text.encode("utf-8", _HALF_CHARACTERS)):
-        raise Damaged("a slice is not as it was sealed")
+        raise CorruptStorage("a slice is not as it was sealed")
     try:
         told = from_json(text)
-        heard = tuple(
-            Heard(a_time(at), a_whole(confirmed), settled=a_flag(settled)) for at, confirmed, settled in told["heard"]
+        freshness = tuple(
+            Freshness(a_time(at), a_whole(confirmations), settled=a_flag(settled))
+            for at, confirmations, settled in told["heard"]
         )
         rankings = {
-            Measure(by): Ranking(a_whole(n), tuple(map(a_text, media_ids)), heard[a_whole(place)])
+            Measure(by): Ranking(a_whole(n), tuple(map(a_text, media_ids)), freshness[a_whole(place)])
             for by, (n, place, media_ids) in told["rankings"].items()
         }
         data = SliceData(
             slice_,
-            swept=None if told["swept"] is None else heard[a_whole(told["swept"])],
+            listed=None if told["swept"] is None else freshness[a_whole(told["swept"])],
             rankings=rankings,
             total=None if told["total"] is None else a_whole(told["total"]),
             total_at=a_time(told["total_at"]),
             updated_at=None if told["updated_at"] is None else a_time(told["updated_at"]),
-            asked_at=a_time(told["asked_at"]),
+            last_response_at=a_time(told["asked_at"]),
             ready=a_flag(told["ready"]),
-            nobodys=a_whole(told.get("nobodys", 0)),  # files of 0.1 do not have it
+            unattributed_rows=a_whole(told.get("nobodys", 0)),  # files of 0.1 do not have it
         )
-        return Facts(data, heard, a_whole(told["parts"]))
+        return SliceHeader(data, freshness, a_whole(told["parts"]))
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        raise Damaged("a slice has facts that make no sense") from error
+        raise CorruptStorage("a slice has facts that make no sense") from error
 
 
 class Reader:
@@ -172,31 +183,31 @@ class Reader:
     def __init__(self) -> None:
         self._texts: dict[str | None, str | None] = {}
 
-    def slice(self, given: Facts, parts: Mapping[int, tuple[object, object]]) -> SliceData:
+    def slice(self, given: SliceHeader, parts: Mapping[int, tuple[object, object]]) -> SliceData:
         """The whole slice of its facts, and the seal and packed answers of each part. Raises Damaged."""
         if len(parts) != given.parts or parts.keys() != set(range(len(parts))):
-            raise Damaged("answers of a slice are missing")
-        answers: dict[str, Answer] = {}
+            raise CorruptStorage("answers of a slice are missing")
+        answers: dict[str, MediaRecord] = {}
         for number, (sealed, packed) in parts.items():
-            self._read(_unpacked(given, number, sealed, packed), given.heard, answers)
+            self._read(_unpacked(given, number, sealed, packed), given.freshness, answers)
         return replace(given.data, answers=answers)
 
-    def _read(self, payload: bytes, heard: tuple[Heard, ...], answers: dict[str, Answer]) -> None:
+    def _read(self, payload: bytes, freshness: tuple[Freshness, ...], answers: dict[str, MediaRecord]) -> None:
         try:
             told = from_json(payload.decode("utf-8", _HALF_CHARACTERS))
             titles = self._shared(told["title"], {str, NoneType})
             numbers = [a_column(told[name], {int, float, NoneType}) for name in _NUMBERS]
             media_ids, zeros = self._shared(told["rows"], {str}), self._shared(told["zeros"], {str})
-            rows_heard, zeros_heard = (_heard(told[name], heard) for name in ("rows_heard", "zeros_heard"))
+            rows_heard, zeros_heard = (_freshness(told[name], freshness) for name in ("rows_heard", "zeros_heard"))
             if {len(rows_heard), len(titles), *map(len, numbers)} != {len(media_ids)}:
-                raise Damaged("columns of unequal length")
-            zero = {each: Answer(None, each) for each in zeros_heard}
+                raise CorruptStorage("columns of unequal length")
+            zero = {each: MediaRecord(None, each) for each in zeros_heard}
             answers.update(zip(zeros, map(zero.__getitem__, zeros_heard), strict=True))
             answers.update(
-                zip(media_ids, map(Answer, map(PlayRow, media_ids, titles, *numbers), rows_heard), strict=True)
+                zip(media_ids, map(MediaRecord, map(PlayRow, media_ids, titles, *numbers), rows_heard), strict=True)
             )
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise Damaged("answers of a slice make no sense") from error
+            raise CorruptStorage("answers of a slice make no sense") from error
 
     def _shared(self, texts: list[Any], types: set[type]) -> list[Any]:
         return list(map(self._texts.setdefault, a_column(texts, types), texts))
@@ -213,9 +224,9 @@ def decode_calls(account: object, day: object, calls: object, sealed: object) ->
     try:
         told = a_text(account), a_date(day), a_whole(calls)
     except (ValueError, TypeError) as error:
-        raise Damaged("a count of calls makes no sense") from error
+        raise CorruptStorage("a count of calls makes no sense") from error
     if encode_calls(*told)[-1] != sealed:
-        raise Damaged("a count of calls is not as it was sealed")
+        raise CorruptStorage("a count of calls is not as it was sealed")
     return told
 
 
@@ -225,13 +236,13 @@ def encode_calls(account: str, day: date, calls: int) -> tuple[str, str, int, by
     return account, text, calls, seal((account, text), None, str(calls).encode())
 
 
-def _unpacked(given: Facts, number: int, sealed: object, packed: object) -> bytes:
+def _unpacked(given: SliceHeader, number: int, sealed: object, packed: object) -> bytes:
     try:
         payload = zlib.decompress(packed) if isinstance(packed, bytes) else b""
     except zlib.error as error:
-        raise Damaged("answers of a slice cannot be unpacked") from error
+        raise CorruptStorage("answers of a slice cannot be unpacked") from error
     if sealed != seal(key(given.data.slice), number, payload):
-        raise Damaged("answers of a slice are not as they were sealed")
+        raise CorruptStorage("answers of a slice are not as they were sealed")
     return payload
 
 
@@ -241,10 +252,10 @@ def _slice(columns: tuple[object, ...]) -> Slice:
         filters = [None if each is None else a_text(each) for each in (terminal_type, os, region)]
         return Slice(a_text(account), Dimensions(*filters), a_date(play_date))
     except (ValueError, TypeError) as error:
-        raise Damaged("a slice has no account, filters and play date") from error
+        raise CorruptStorage("a slice has no account, filters and play date") from error
 
 
-def _heard(places: list[Any], heard: tuple[Heard, ...]) -> list[Heard]:
+def _freshness(places: list[Any], freshness: tuple[Freshness, ...]) -> list[Freshness]:
     if places and min(a_column(places, {int})) < 0:
         raise ValueError("a place before the first")
-    return list(map(heard.__getitem__, places))
+    return list(map(freshness.__getitem__, places))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, refusal, unusable
-from exporter.storage.reading import check_pages, heads, recent, spent
+from exporter.storage.read_only import check_pages, heads, recent, spent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.core.model import Slice, SliceData
-    from exporter.storage.schema import Migration
+    from exporter.storage.migrations import Migration
 
 # Another program that looks into the file may keep us waiting so long; stopping takes less than 5 s all the same.
 _BUSY_SECONDS: Final = 2.0
@@ -27,7 +27,7 @@ _LARGEST_WAL_LEFT_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class WriteBatch:
     """What is written at once or not at all: slices, and the calls that accounts have spent on a day."""
 
     slices: Mapping[Slice, SliceData] = field(default_factory=dict)
@@ -37,9 +37,9 @@ class Batch:
         """Whether there is anything to write."""
         return bool(self.slices or self.calls)
 
-    def then(self, later: Batch) -> Batch:
+    def merged(self, later: WriteBatch) -> WriteBatch:
         """Both, the later one's word where both have one."""
-        return Batch({**self.slices, **later.slices}, {**self.calls, **later.calls})
+        return WriteBatch({**self.slices, **later.slices}, {**self.calls, **later.calls})
 
 
 class SideFilesLost(OSError):
@@ -73,7 +73,7 @@ class Database:
         except SqliteTrouble as error:
             raise unusable(self._path, error) from error
 
-    def write(self, batch: Batch, oldest: date | None = None) -> None:
+    def write(self, batch: WriteBatch, oldest: date | None = None) -> None:
         """Write a batch, and forget days before `oldest`, if given. Raises sqlite3.Error, OSError, nothing written."""
         # SQLite would go on writing into a file that nobody can open any more.
         if not os.path.samestat(self._real.stat(), self._opened):
@@ -133,7 +133,7 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
             connection.execute("SELECT 1 FROM slice").fetchone()  # makes what SQLite has beside the file
             database = Database(connection, path, real)
             database.calls()
-            database.write(Batch())
+            database.write(WriteBatch())
         except SqliteTrouble as error:
             raise unusable(path, error) from error
         yield database
@@ -167,7 +167,7 @@ def _settings(connection: sqlite3.Connection, path: Path) -> None:
 def _write_slice(connection: sqlite3.Connection, data: SliceData) -> None:
     """Bring a slice up to date; a part that is as it was is not written again."""
     given = codec.facts(data)
-    text, sealed = codec.encode_facts(given)
+    text, sealed = codec.encode_header(given)
     columns = codec.key(data.slice)
     known = connection.execute(
         "SELECT slice_id FROM slice"
@@ -184,7 +184,7 @@ def _write_slice(connection: sqlite3.Connection, data: SliceData) -> None:
             (*columns, sealed, text),
         ).lastrowid
     before = dict(connection.execute("SELECT number, seal FROM part WHERE slice_id = ?", [slice_id]))
-    for number, part in enumerate(codec.encode_parts(given)):
+    for number, part in enumerate(codec.encode_blocks(given)):
         if before.get(number) != part.seal:
             connection.execute(
                 "REPLACE INTO part (slice_id, number, seal, answers) VALUES (?, ?, ?, ?)",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from exporter.storage.database import Batch, Database, SideFilesLost, opened
-from exporter.storage.forgetting import oldest_kept
-from exporter.storage.schema import MIGRATIONS
+from exporter.storage.database import Database, SideFilesLost, WriteBatch, opened
+from exporter.storage.migrations import MIGRATIONS
+from exporter.storage.retention import retention_cutoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.core.model import SliceData
-    from exporter.storage.schema import Migration
+    from exporter.storage.migrations import Migration
 
 _log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Storage:
         self._now = now
         self._meter = meter
         self._calls = calls
-        self._unsaved = Batch()
+        self._unsaved = WriteBatch()
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
 
@@ -116,10 +116,10 @@ class Storage:
 
         Cancelled, it stops waiting; the slices are written all the same.
         """
-        self._unsaved = self._unsaved.then(Batch({data.slice: data for data in learnt}))
+        self._unsaved = self._unsaved.merged(WriteBatch({data.slice: data for data in learnt}))
         await asyncio.shield(self._write_soon())
 
-    def keep_for(self, retention: float) -> None:
+    def set_retention(self, retention: float) -> None:
         """Forget play dates older than so many seconds with the next slices that are saved."""
         self._retention = retention
 
@@ -131,7 +131,7 @@ class Storage:
     def record_calls(self, account: str, day: date, calls: int) -> None:
         """An account has made so many calls on a day of UTC+8; written in a moment, unless a newer number comes."""
         self._calls[account] = day, calls
-        self._unsaved = self._unsaved.then(Batch(calls={account: (day, calls)}))
+        self._unsaved = self._unsaved.merged(WriteBatch(calls={account: (day, calls)}))
         # What failed is tried again with the next poll, not with each of its calls.
         if not self._failing:
             self._write_soon()
@@ -145,11 +145,11 @@ class Storage:
         """Write until nothing is unsaved; one batch at a time, so that what comes meanwhile shares a transaction."""
         loop = asyncio.get_running_loop()
         while self._unsaved:
-            batch, self._unsaved = self._unsaved, Batch()
+            batch, self._unsaved = self._unsaved, WriteBatch()
             try:
                 await loop.run_in_executor(self._thread, self._put, batch, self._now(), self._retention)
             except (sqlite3.Error, OSError) as error:
-                self._unsaved = batch.then(self._unsaved)
+                self._unsaved = batch.merged(self._unsaved)
                 is_made_again = isinstance(error, SideFilesLost) and not self._failing
                 self._failed(error)
                 if is_made_again:
@@ -157,9 +157,9 @@ class Storage:
                 return
             self._succeeded()
 
-    def _put(self, batch: Batch, now: float, retention: float) -> None:
+    def _put(self, batch: WriteBatch, now: float, retention: float) -> None:
         """In the thread: to look through so many zeros takes its time."""
-        self._database.write(batch, oldest_kept(batch.slices.values(), now, retention))
+        self._database.write(batch, retention_cutoff(batch.slices.values(), now, retention))
 
     async def _flush(self) -> None:
         if self._writing is not None:
@@ -168,7 +168,7 @@ class Storage:
             await self._write()
         if self._unsaved:
             _log.error(
-                "not stored",
+                "unsaved data at exit",
                 path=str(self._path),
                 slices=len(self._unsaved.slices),
                 advice="What the file lacks is polled again after the start.",

@@ -13,28 +13,35 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 import httpx
 
 from exporter import __version__
-from exporter.errors import Kind, NotAsked, StartError, UpstreamError
-from exporter.vod import codes, network_errors
-from exporter.vod.codes import Repeat
-from exporter.vod.copies import Copies
-from exporter.vod.limits import LimitsMeter
-from exporter.vod.pause import Pause
+from exporter.errors import ErrorKind, RequestSkipped, StartError, UpstreamError
+from exporter.vod import error_codes, network_errors
+from exporter.vod.auth_breaker import AuthCircuitBreaker
+from exporter.vod.error_codes import RetryPolicy
+from exporter.vod.network_route import Progress, Route
 from exporter.vod.proxies import DEFAULT_PORTS, proxy_for
+from exporter.vod.rate_limits import LimitsMeter
 from exporter.vod.redaction import Secrets
-from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR, Reply, answer, copied, no_reply
+from exporter.vod.replayed_responses import ReplayDetector
 from exporter.vod.resolver import Resolver
-from exporter.vod.routes import Progress, Route
+from exporter.vod.responses import (
+    LARGEST_ERROR,
+    LARGEST_RESPONSE,
+    RawResponse,
+    answer,
+    no_response,
+    replayed,
+)
 from exporter.vod.signing import Acs3Auth, canonical_query, new_nonce
-from exporter.vod.transport import FRESH, Connections, TransportSender
-from exporter.vod.trust import tls_context
+from exporter.vod.tls_trust import tls_context
+from exporter.vod.transport import FRESH, PooledTransport, TransportSender
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
-    from exporter.vod.credentials import Credentials, CredentialSource
-    from exporter.vod.limits import Limits
-    from exporter.vod.routes import Resolve
+    from exporter.vod.credentials.sources import Credentials, CredentialSource
+    from exporter.vod.network_route import Resolve
+    from exporter.vod.rate_limits import AccountLimits
 
 ATTEMPTS: Final = 4
 FIRST_BACK_OFF: Final = 0.5
@@ -59,7 +66,7 @@ class Meter(LimitsMeter, Protocol):
         """One attempt is sent."""
         ...
 
-    def request_failed(self, account: str, code: str, kind: Kind) -> None:
+    def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
         """One attempt failed."""
         ...
 
@@ -86,7 +93,7 @@ class Client:
         *,
         endpoint: str,
         credentials: CredentialSource,
-        limits: Limits,
+        limits: AccountLimits,
         timeout: float,
         meter: Meter,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -111,12 +118,12 @@ class Client:
         self._sleep = sleep
         self._random = random
         self._nonce = nonce
-        self._pause = Pause(account, now, monotonic)
+        self._auth_breaker = AuthCircuitBreaker(account, now, monotonic)
         self._secrets = Secrets() if secrets is None else secrets
-        self._copies = Copies()
+        self._replay_detector = ReplayDetector()
         if transport is None:
             route = _route(account, self._endpoint, resolve or Resolver(), variables, tls)
-            transport, self._place = Connections(route), str(route)
+            transport, self._place = PooledTransport(route), str(route)
             if route.proxy is not None:
                 self._secrets.add(*route.proxy.secrets)
         else:
@@ -142,7 +149,7 @@ class Client:
         return await self._credentials.changed()
 
     @property
-    def at_once(self) -> int:
+    def max_in_flight(self) -> int:
         """How many calls may be under way at once; more wait for their turn."""
         return self._limits.concurrency
 
@@ -155,34 +162,34 @@ class Client:
         url = self._url(_query(parameters))
         headers = {**_HEADERS, "x-acs-action": action, "x-acs-version": version}
         credentials = await self._credentials.get()
-        used: set[Repeat] = set()
+        used: set[RetryPolicy] = set()
         attempt = 1
         while True:
             # Repeated over a new connection: what is wrong with one that is kept may be wrong with the others.
             request = httpx.Request("POST", url, headers=headers, extensions={FRESH: attempt > 1})
             try:
                 return await self._attempt(request, credentials, decode)
-            except NotAsked:
+            except RequestSkipped:
                 raise
             except UpstreamError as error:
-                repeat = codes.classify(error.http_status, error.code, error.message).repeat
-                if attempt == ATTEMPTS or repeat is Repeat.NEVER or repeat in used:
-                    if error.kind is Kind.AUTH:
-                        self._pause.begin(credentials, error)
+                repeat = error_codes.classify(error.http_status, error.code, error.message).repeat
+                if attempt == ATTEMPTS or repeat is RetryPolicy.NEVER or repeat in used:
+                    if error.kind is ErrorKind.AUTH:
+                        self._auth_breaker.begin(credentials, error)
                     raise
-                wait = error.wait if error.wait is not None else self._back_off(attempt)
-            if repeat is not Repeat.BACK_OFF:
+                wait = error.wait if error.wait is not None else self._backoff(attempt)
+            if repeat is not RetryPolicy.BACK_OFF:
                 used.add(repeat)
             self._meter.retried(self._account)
             await self._sleep(wait)
             attempt += 1
-            renewed = repeat is Repeat.ONCE_RENEWED
+            renewed = repeat is RetryPolicy.ONCE_RENEWED
             credentials = await (self._credentials.renew() if renewed else self._credentials.get())
 
     async def _attempt(self, request: httpx.Request, credentials: Credentials, decode: Callable[[bytes], T]) -> T:
         """One attempt in its turn, counted; refused without being counted while the account is paused."""
-        self._pause.check(credentials)
-        async with self._limits.turn() as turn, self._pause.admitted(credentials):
+        self._auth_breaker.check(credentials)
+        async with self._limits.turn() as turn, self._auth_breaker.admitted(credentials):
             self._limits.spend()
             self._meter.request_sent(self._account)
             began = self._monotonic()
@@ -192,10 +199,10 @@ class Client:
             except UpstreamError as error:
                 self._meter.request_took(self._account, self._monotonic() - began)
                 self._meter.request_failed(self._account, error.code, error.kind)
-                self._limits.failed(turn, throttled=error.kind is Kind.THROTTLED, wait=error.wait)
+                self._limits.on_error(turn, throttled=error.kind is ErrorKind.THROTTLED, wait=error.wait)
                 raise
             self._meter.request_took(self._account, self._monotonic() - began)
-            self._limits.succeeded(turn)
+            self._limits.on_success(turn)
             return decoded
 
     async def _exchange(self, request: httpx.Request, credentials: Credentials, decode: Callable[[bytes], T]) -> T:
@@ -218,33 +225,33 @@ class Client:
             message = (
                 f"no complete answer from {self._place} within {self._timeout:g} s: waited for {progress.waiting_for}"
             )
-            raise no_reply(codes.TIMEOUT, message, self._secrets) from None
+            raise no_response(error_codes.TIMEOUT, message, self._secrets) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             failure = error if isinstance(error, network_errors.NetworkError) else network_errors.of_httpx(error)
             message = f"no answer from {self._place}: {failure.message}"
             # The chain would show what was about to be sent.
-            raise no_reply(failure.code, message, self._secrets, advice=failure.advice) from None
+            raise no_response(failure.code, message, self._secrets, advice=failure.advice) from None
 
     def _decoded(
-        self, request: httpx.Request, response: httpx.Response, reply: Reply, decode: Callable[[bytes], T]
+        self, request: httpx.Request, response: httpx.Response, reply: RawResponse, decode: Callable[[bytes], T]
     ) -> T:
         decoded = answer(reply, decode, now=self._now(), hide=self._secrets)
         connection = response.extensions.get("connection")
-        if self._copies.is_copy(reply.request_id, request.url.query, connection):
-            raise copied(reply, self._secrets)
+        if self._replay_detector.is_copy(reply.request_id, request.url.query, connection):
+            raise replayed(reply, self._secrets)
         return decoded
 
-    def _back_off(self, attempt: int) -> float:
+    def _backoff(self, attempt: int) -> float:
         """Seconds: full jitter, so that callers that failed together do not come back together."""
         return self._random() * min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** (attempt - 1))
 
 
-async def _receive(response: httpx.Response) -> Reply:
+async def _receive(response: httpx.Response) -> RawResponse:
     """The reply with its decoded body, unless that is too large or cannot be decompressed."""
     if unreadable := _readable_encoding(response.headers):
-        return Reply(response.status_code, response.headers, b"", unreadable)
+        return RawResponse(response.status_code, response.headers, b"", unreadable)
     body = bytearray()
-    largest = LARGEST_ANSWER if response.is_success else LARGEST_ERROR
+    largest = LARGEST_RESPONSE if response.is_success else LARGEST_ERROR
     try:
         async for chunk in response.aiter_bytes():
             body += chunk
@@ -253,7 +260,7 @@ async def _receive(response: httpx.Response) -> Reply:
                 break
     except httpx.DecodingError:
         unreadable = "the answer cannot be decompressed"
-    return Reply(response.status_code, response.headers, b"" if unreadable else bytes(body), unreadable)
+    return RawResponse(response.status_code, response.headers, b"" if unreadable else bytes(body), unreadable)
 
 
 def _readable_encoding(headers: httpx.Headers) -> str:
@@ -275,7 +282,7 @@ def _query(parameters: Mapping[str, str]) -> bytes:
         raise UpstreamError(
             "a parameter holds half a character (a lone surrogate), which cannot be sent",
             code="parameter",
-            kind=Kind.PARAMETER,
+            kind=ErrorKind.PARAMETER,
             advice="Write the media ID again in the configuration file.",
         ) from error
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx
 
-from exporter.vod import codes
+from exporter.vod import error_codes
 
 _CHECK_ENDPOINT: Final = "Check the endpoint of the account; it is tried again."
 _CHECK_NAMES: Final = "Check the spelling of that name, and name resolution on this machine (/etc/resolv.conf)."
@@ -48,7 +48,7 @@ _HANDSHAKE: Final = {
 class NetworkError(httpx.TransportError):
     """No answer came, or none that is HTTP: `code` is `connect` or `malformed`, `advice` what the operator can do."""
 
-    def __init__(self, message: str, *, advice: str, code: str = codes.CONNECT) -> None:
+    def __init__(self, message: str, *, advice: str, code: str = error_codes.CONNECT) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
@@ -104,7 +104,7 @@ def lost() -> ConnectionLost:
 
 def no_http(reason: str) -> NetworkError:
     """What arrived is not an HTTP answer that can be believed."""
-    return NetworkError(f"what arrived is not an HTTP answer: {reason}", advice=_NO_HTTP, code=codes.MALFORMED)
+    return NetworkError(f"what arrived is not an HTTP answer: {reason}", advice=_NO_HTTP, code=error_codes.MALFORMED)
 
 
 def unsendable() -> NetworkError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from exporter.core.model import Page, PlayRow, RowProblem
-from exporter.errors import Kind, UpstreamError
+from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_bodies, row_values
 from exporter.vod.json_repair import with_literals_replaced, with_text_repaired
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
@@ -239,4 +239,4 @@ def _reason(error: Exception) -> str:
 
 
 def _malformed(message: str, request_id: str = "") -> UpstreamError:
-    return UpstreamError(message, code="malformed", kind=Kind.MALFORMED, request_id=request_id)
+    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)

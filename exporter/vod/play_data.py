@@ -25,11 +25,11 @@ ORDER_NAMES: Final = {
 T = TypeVar("T")
 
 
-class Caller(Protocol):
+class ApiClient(Protocol):
     """Who asks the service."""
 
     @property
-    def at_once(self) -> int:
+    def max_in_flight(self) -> int:
         """How many calls may be under way at once."""
         ...
 
@@ -38,16 +38,16 @@ class Caller(Protocol):
         ...
 
 
-class PlayData:
+class PlayDataSource:
     """Pages of play data of one account."""
 
-    def __init__(self, client: Caller) -> None:
+    def __init__(self, client: ApiClient) -> None:
         self._client = client
 
     @property
-    def at_once(self) -> int:
+    def max_in_flight(self) -> int:
         """How many calls of the account may be under way at once."""
-        return self._client.at_once
+        return self._client.max_in_flight
 
     async def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None

@@ -12,7 +12,7 @@ from exporter.vod import network_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.vod.streams import Address
+    from exporter.vod.tcp_stream import Address
 
 
 class Resolver:

@@ -15,7 +15,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
-    from exporter.vod.credentials import Credentials
+    from exporter.vod.credentials.sources import Credentials
 
 ALGORITHM: Final = "ACS3-HMAC-SHA256"
 

@@ -9,15 +9,15 @@ import h11
 import httpx
 
 from exporter.vod import network_errors
-from exporter.vod.heads import LARGEST_HEAD, received_head
 from exporter.vod.network_errors import ConnectionLost
-from exporter.vod.routes import Progress
+from exporter.vod.network_route import Progress
+from exporter.vod.response_head import LARGEST_HEAD, received_head
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from exporter.vod.routes import Route
-    from exporter.vod.streams import Stream
+    from exporter.vod.network_route import Route
+    from exporter.vod.tcp_stream import Stream
 
 KEEP_ALIVE: Final = 5.0
 """Seconds that a connection is kept open without a request, as long as httpx keeps its own."""
@@ -58,7 +58,7 @@ class TransportSender:
         await self._transport.aclose()
 
 
-class Connections(httpx.AsyncBaseTransport):
+class PooledTransport(httpx.AsyncBaseTransport):
     """Connections over one route, made when they are needed: as many as there are requests under way, and kept.
 
     A connection is kept only after an answer that was received to its end, and used again only when nothing more was

@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from exporter.errors import ExporterError
-from exporter.web.security import HEADERS
-from exporter.web.status.routes import STATUS_PATH, status_routes
+from exporter.status.routes import STATUS_PATH, status_routes
+from exporter.web.access.middleware import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from exporter.web.status.observed import Observed
+    from exporter.status.model import StatusInput
 
 # After so much of an answer it is somebody else's turn.
-TURN_BYTES: Final = 1_048_576
+YIELD_AFTER_BYTES: Final = 1_048_576
 
 
-class Scraped(Protocol):
+class ScrapeResponse(Protocol):
     """The answer to a scrape."""
 
     @property
@@ -50,24 +50,24 @@ class Scraped(Protocol):
         ...
 
 
-class Exporter(Protocol):
+class MetricsSource(Protocol):
     """What the front door shows."""
 
-    async def scrape(self, accept: str | None, accept_encoding: str | None) -> Scraped:
+    async def scrape(self, accept: str | None, accept_encoding: str | None) -> ScrapeResponse:
         """Everything that is known now, in the format that was asked for."""
         ...
 
-    def awaited(self) -> Sequence[str]:
+    def pending_queries(self) -> Sequence[str]:
         """The queries that were not yet polled to their end."""
         ...
 
-    async def status(self) -> Observed:
+    async def status(self) -> StatusInput:
         """How it stands at this instant."""
         ...
 
 
 def routes(
-    exporter: Exporter,
+    exporter: MetricsSource,
     telemetry_path: str = "/metrics",
     reload: Callable[[], Awaitable[None]] | None = None,
     prefix: str = "",
@@ -89,9 +89,9 @@ def routes(
         return PlainTextResponse("aliyun-vod-exporter is healthy.\n", headers=HEADERS)
 
     async def ready(_request: Request) -> Response:
-        awaited = exporter.awaited()
-        if awaited:
-            waiting = f"Not ready: waiting for the first poll of {', '.join(awaited)}.\n"
+        pending_queries = exporter.pending_queries()
+        if pending_queries:
+            waiting = f"Not ready: waiting for the first poll of {', '.join(pending_queries)}.\n"
             return PlainTextResponse(waiting, status_code=503, headers=HEADERS)
         return PlainTextResponse("aliyun-vod-exporter is ready.\n", headers=HEADERS)
 
@@ -145,7 +145,7 @@ def _redirects(prefix: str) -> list[Route]:
 class _Exposition(Response):
     """An answer in parts that many share: never joined, never copied, and each taken when the one before has gone."""
 
-    def __init__(self, scraped: Scraped, headers: Mapping[str, str]) -> None:
+    def __init__(self, scraped: ScrapeResponse, headers: Mapping[str, str]) -> None:
         super().__init__(headers={**headers, "Content-Length": str(scraped.length)})
         self._parts = scraped.parts
         self._length = scraped.length
@@ -161,7 +161,7 @@ class _Exposition(Response):
             turn += len(part)
             more = sent < self._length
             await send({"type": "http.response.body", "body": part, "more_body": more, "shared": True})
-            if turn >= TURN_BYTES:
+            if turn >= YIELD_AFTER_BYTES:
                 # Others have their turn, also where the client has gone and nothing is sent any more.
                 turn = 0
                 await asyncio.sleep(0)

@@ -16,19 +16,19 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 
 from exporter.errors import StartError
-from exporter.web.accepting import Listening, exhaustion_counted
-from exporter.web.addresses import parse_address
-from exporter.web.connection import CLIENTS_LOGGER, Connection
-from exporter.web.limits import Crowd, Limits, fitting
-from exporter.web.security import guarded
-from exporter.web.targets import path_alone
+from exporter.web.access.middleware import with_access_control
+from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker, limits_for_process
+from exporter.web.http_connection import CLIENTS_LOGGER, HttpConnection
+from exporter.web.listen_addresses import parse_address
+from exporter.web.listener import Listener, count_exhaustion
+from exporter.web.request_target import origin_form_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 
     from starlette.types import ASGIApp
 
-    from exporter.web.in_force import InForce
+    from exporter.web.access.live_config import LiveWebConfig
 
     _AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
@@ -134,8 +134,8 @@ async def serving(
     sockets: list[socket.socket],
     *,
     date_header: bool = True,
-    in_force: InForce | None = None,
-    limits: Limits | None = None,
+    web_access: LiveWebConfig | None = None,
+    limits: ConnectionLimits | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     prefix: str = "",
 ) -> AsyncGenerator[None]:
@@ -143,11 +143,11 @@ async def serving(
 
     `prefix` is what all paths of the application begin with.
     """
-    crowd = Crowd(limits or fitting(), monotonic)
+    tracker = ConnectionTracker(limits or limits_for_process(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
     config = Config(
-        path_alone(guarded(app, in_force.rules, prefix=prefix) if in_force else app),
-        http=partial(Connection, crowd=crowd, in_force=in_force),  # type: ignore[arg-type]  # it is called, no more
+        origin_form_only(with_access_control(app, web_access.rules, prefix=prefix) if web_access else app),
+        http=partial(HttpConnection, tracker=tracker, web_access=web_access),  # type: ignore[arg-type]  # it is called, no more
         ws="none",
         interface="asgi3",
         proxy_headers=False,
@@ -158,16 +158,16 @@ async def serving(
         date_header=date_header,
         backlog=ACCEPTED_AT_ONCE,
         # A head of the full size is complete when it is all there.
-        h11_max_incomplete_event_size=crowd.limits.header_bytes - 1,
+        h11_max_incomplete_event_size=tracker.limits.header_bytes - 1,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=crowd.limits.idle_seconds,
+        timeout_keep_alive=tracker.limits.idle_seconds,
     )
-    server = _Server(config, crowd)
-    listening = [cast("socket.socket", Listening(each, crowd)) for each in sockets]
+    server = _Server(config, tracker)
+    listening = [cast("socket.socket", Listener(each, tracker)) for each in sockets]
     task = asyncio.create_task(server.serve(listening), name="web")
-    watch = asyncio.create_task(crowd.watch(), name="web-limits")
+    watch = asyncio.create_task(tracker.watch(), name="web-limits")
     try:
-        with exhaustion_counted(asyncio.get_running_loop()):
+        with count_exhaustion(asyncio.get_running_loop()):
             yield
     finally:
         server.should_exit = True
@@ -181,9 +181,9 @@ async def serving(
 class _Server(Server):
     """uvicorn without its signal handlers: what a signal means is decided by the program, not by its web server."""
 
-    def __init__(self, config: Config, crowd: Crowd) -> None:
+    def __init__(self, config: Config, tracker: ConnectionTracker) -> None:
         super().__init__(config)
-        self._crowd = crowd
+        self._tracker = tracker
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -196,5 +196,5 @@ class _Server(Server):
             listening.listen(BACKLOG)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._crowd.end_askers()
+        self._tracker.abort_pending()
         await super().shutdown(sockets)

@@ -16,23 +16,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.app import Surroundings, assembled
+from exporter.app import Runtime, assemble_daemon
+from exporter.backfill.collect import BackfillData, fetch
+from exporter.backfill.progress import ProgressLines
 from exporter.commands import backfill
 from exporter.commands.definitions import DEFINITIONS
-from exporter.commands.past_days import Fetched, fetch
-from exporter.commands.progress import Lines
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.errors import ExporterError, FlagError
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Settings
-from tests.stage import CONFIGURATION, NOON, Clock, configuration, simulated
+from exporter.simulator.options import SimulatorOptions
+from tests.harness import (
+    CONFIGURATION,
+    NOON,
+    Clock,
+    configuration,
+    simulated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from exporter.simulator.service import Simulator
 
-YESTERDAY = days.play_date(NOON, 1)
+YESTERDAY = play_dates.play_date(NOON, 1)
 TWO_QUERIES = (
     CONFIGURATION + "  - {name: native, media: {top: 2}, dimensions: [{terminal_type: Native}], days_ago: [0]}\n"
 )
@@ -52,27 +58,27 @@ async def fetched(
     clock: Clock | None = None,
     text: str = CONFIGURATION,
     storage: Path | None = None,
-) -> Fetched:
+) -> BackfillData:
     clock = clock or Clock()
-    surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
-    lines = Lines((said if said is not None else []).append)
+    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+    lines = ProgressLines((said if said is not None else []).append)
     return await fetch(configuration(url, text=text), surroundings, count, lines, storage)
 
 
-def plays(known: Fetched) -> dict[str, float]:
+def plays(known: BackfillData) -> dict[str, float]:
     """What is written: plays by media and instant, of yesterdays."""
     out = io.BytesIO()
-    backfill.write(out, known.views(86_400), {}, Lines(lambda _: None))
+    backfill.write(out, known.views(86_400), {}, ProgressLines(lambda _: None))
     found = re.findall(
         r'^aliyun_vod_media_plays{.*media_id="(\w+)",terminal_type="all".*days_ago="1"} (\d+) (\d+)$',
         out.getvalue().decode(),
         re.MULTILINE,
     )
-    return {f"{media_id} {days.play_date(int(at), 1)}": float(value) for media_id, value, at in found}
+    return {f"{media_id} {play_dates.play_date(int(at), 1)}": float(value) for media_id, value, at in found}
 
 
 def truth(simulator: Simulator, *missing: int) -> dict[str, float]:
-    dates = [days.play_date(NOON, ago) for ago in range(1, 31) if ago not in missing]
+    dates = [play_dates.play_date(NOON, ago) for ago in range(1, 31) if ago not in missing]
     rows = {
         f"{m} {day}": simulator.catalogue.row(m, day, now=NOON) for m in simulator.catalogue.media_ids for day in dates
     }
@@ -80,12 +86,12 @@ def truth(simulator: Simulator, *missing: int) -> dict[str, float]:
 
 
 def fails(ago: int, code: str) -> Fault:
-    return Fault(code, when={"PlayDate": f"{days.play_date(NOON, ago):%Y%m%d}"})
+    return Fault(code, when={"PlayDate": f"{play_dates.play_date(NOON, ago):%Y%m%d}"})
 
 
 @pytest.fixture
 async def service() -> AsyncGenerator[tuple[Simulator, str]]:
-    async with simulated(Settings(media=5), Clock()) as (simulator, url):
+    async with simulated(SimulatorOptions(media=5), Clock()) as (simulator, url):
         yield simulator, url
 
 
@@ -99,7 +105,7 @@ async def test_every_day_is_asked_for_once_per_slice_and_is_what_the_service_say
 
     assert known.gaps == ()
     assert plays(known) == truth(simulator)
-    asked = Counter((c.parameters["PlayDate"], c.parameters.get("TerminalType")) for c in simulator.journal.calls)
+    asked = Counter((c.parameters["PlayDate"], c.parameters.get("TerminalType")) for c in simulator.request_log.calls)
     assert set(asked.values()) == {1}
     assert len(asked) == 60
     assert said[0] == "fetching 60 slices"
@@ -113,7 +119,7 @@ async def test_a_day_that_is_not_answered_is_named_and_the_others_are_written(se
     known = await fetched(url)
 
     assert plays(known) == truth(simulator, 3, 5)
-    first, second, *advice = backfill.shortcomings(known, 30)
+    first, second, *advice = backfill.gap_messages(known, 30)
     assert first.startswith("2024-03-21 is missing in q (1 of 1 slices): Meter.ParamError: ")
     assert second.startswith("2024-03-19 is missing in q (1 of 1 slices): Meter.ReadyTsError: ")
     assert len(advice) == 2
@@ -126,12 +132,12 @@ async def test_a_spent_budget_leaves_the_newest_days_whole_and_names_the_others(
     known = await fetched(url, text=text)
 
     assert plays(known) == truth(simulator, *range(11, 31))
-    assert sorted(gap.play_date for gap in known.gaps) == [days.play_date(NOON, ago) for ago in range(30, 10, -1)]
-    assert len(simulator.journal.calls) == 10
+    assert sorted(gap.play_date for gap in known.gaps) == [play_dates.play_date(NOON, ago) for ago in range(30, 10, -1)]
+    assert len(simulator.request_log.calls) == 10
 
 
 def dates_asked(simulator: Simulator) -> list[str]:
-    return [call.parameters["PlayDate"] for call in simulator.journal.calls]
+    return [call.parameters["PlayDate"] for call in simulator.request_log.calls]
 
 
 async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
@@ -139,9 +145,11 @@ async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
 ) -> None:
     simulator, url = service
     simulator.change(faults=(fails(3, "Meter.ParamError"),))
-    assert [gap.play_date for gap in (await fetched(url, storage=tmp_path / "db")).gaps] == [days.play_date(NOON, 3)]
+    assert [gap.play_date for gap in (await fetched(url, storage=tmp_path / "db")).gaps] == [
+        play_dates.play_date(NOON, 3)
+    ]
     simulator.change(faults=())
-    simulator.journal.forget()
+    simulator.request_log.forget()
 
     known = await fetched(url, storage=tmp_path / "db")
 
@@ -155,11 +163,11 @@ async def test_what_storage_heard_before_a_day_was_final_is_asked_for_again(
 ) -> None:
     simulator, url = service
     early = Clock(NOON - 6 * 3600)
-    config, surroundings = configuration(url), Surroundings({}, early.now, early.now, early.sleep)
-    async with assembled(config, surroundings, tmp_path / "db") as exporter:
+    config, surroundings = configuration(url), Runtime({}, early.now, early.now, early.sleep)
+    async with assemble_daemon(config, surroundings, tmp_path / "db") as exporter:
         await exporter.poll(exporter.queries[0])
     assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
-    simulator.journal.forget()
+    simulator.request_log.forget()
 
     known = await fetched(url, 1, storage=tmp_path / "db")
 
@@ -173,7 +181,7 @@ async def test_the_days_that_are_too_young_are_not_asked_for_and_are_told(servic
 
     known = await fetched(url, 2, clock=clock)
 
-    (told,) = backfill.shortcomings(known, 2)
+    (told,) = backfill.gap_messages(known, 2)
     assert told.startswith(f"{YESTERDAY} is left out")
     assert dates_asked(simulator) == ["20240322"]
     with pytest.raises(FlagError, match=r"^--days=1: 2024-03-23 can be written from 2024-03-24 12:00 UTC\+8 on"):
@@ -184,7 +192,7 @@ async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulat
     _, url = service
     known = await fetched(url, 2)
 
-    told = "\n".join(backfill.told(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567))
+    told = "\n".join(backfill.report_gaps(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567))
 
     assert "1,234,567 samples from 2024-03-23 09:00 to 2024-03-24 09:00 UTC+8" in told
     assert "promtool tsdb create-blocks-from openmetrics --max-block-duration=48h 'a b.txt' DATA" in told
@@ -196,7 +204,7 @@ async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulat
 @contextlib.asynccontextmanager
 async def command(tmp_path: Path, **environ: str) -> AsyncGenerator[tuple[Simulator, Mapping[str, str]]]:
     """The real service of now, with a configuration of it beside the output."""
-    async with simulated(Settings(media=2), Clock(time.time())) as (simulator, url):
+    async with simulated(SimulatorOptions(media=2), Clock(time.time())) as (simulator, url):
         text = CONFIGURATION.replace("ENDPOINT", url).replace("TIMEOUT", "10s").replace("MEDIA", "all")
         (tmp_path / "config.yaml").write_text(text.replace("DIMENSIONS", "[{}]").replace("DAYS_AGO", "[1, 8]"))
         yield simulator, environ
@@ -248,7 +256,7 @@ async def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None
     async with command(tmp_path) as (simulator, _):
         with pytest.raises(FlagError, match=r"out\.txt exists: --overwrite replaces it"):
             await run(tmp_path)
-        assert not simulator.journal.calls
+        assert not simulator.request_log.calls
         assert (tmp_path / "out.txt").read_text() == "precious"
 
         assert await run(tmp_path, "--overwrite") == 0
@@ -265,14 +273,14 @@ async def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
     async with command(tmp_path) as (simulator, _):
         with pytest.raises(FlagError, match=message):
             await run(tmp_path, output=output)
-        assert not simulator.journal.calls
+        assert not simulator.request_log.calls
 
 
 async def test_a_missing_day_is_status_1_and_the_others_are_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with command(tmp_path) as (simulator, _):
-        day = days.today(time.time()) - timedelta(days=4)
+        day = play_dates.today(time.time()) - timedelta(days=4)
         simulator.change(faults=(Fault("Meter.ParamError", when={"PlayDate": f"{day:%Y%m%d}"}),))
         assert await run(tmp_path) == 1
 
@@ -291,11 +299,11 @@ async def test_no_day_at_all_is_an_error_and_no_file(tmp_path: Path, capsys: pyt
 
 
 def test_a_file_that_does_not_fit_is_told_before_it_is_written() -> None:
-    backfill.check_room(Path("out.txt"), 5, free=5)
+    backfill.check_free_space(Path("out.txt"), 5, free=5)
 
     message = r"^--output=out\.txt needs about 34\.5 GB, 2\.0 GB are free: make room"
     with pytest.raises(ExporterError, match=message):
-        backfill.check_room(Path("out.txt"), 34_500_000_000, free=2_000_000_000)
+        backfill.check_free_space(Path("out.txt"), 34_500_000_000, free=2_000_000_000)
 
 
 async def test_a_disk_that_is_full_is_one_clear_line_and_no_file(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import asyncio
 
 from exporter.commands.fetch import poll_all, table
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Conditions, Settings
-from tests.stage import staged
+from exporter.simulator.options import Conditions, SimulatorOptions
+from tests.harness import staged
 
 ROW = {
     "account": "main",
@@ -63,7 +63,7 @@ class Told:
 
 async def test_while_nothing_ends_it_says_what_was_tried() -> None:
     faults = (Fault("Meter.ServerInternalError", times=2), Fault("stall"))
-    async with staged(Settings(media=3, conditions=Conditions(faults=faults)), timeout="1m") as stage:
+    async with staged(SimulatorOptions(media=3, conditions=Conditions(faults=faults)), timeout="1m") as stage:
         told = Told()
 
         async def go_on() -> None:

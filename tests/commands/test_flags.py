@@ -29,4 +29,4 @@ def test_the_prefix_is_the_path_of_the_external_url_unless_given(argv: list[str]
     parser = argparse.ArgumentParser()
     flags.external_url(parser)
 
-    assert flags.the_prefix(parser.parse_args(argv)) == prefix
+    assert flags.parse_prefix(parser.parse_args(argv)) == prefix

@@ -28,7 +28,7 @@ from exporter.core.model import (
     Query,
     Top,
 )
-from exporter.errors import ConfigError, Problem
+from exporter.errors import ConfigError, ConfigProblem
 from tests.config.corpus import ENVIRON, TESTDATA
 
 GOOD = sorted(TESTDATA.glob("*.good.yaml"))
@@ -306,7 +306,7 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-def problems(text: str) -> tuple[Problem, ...]:
+def problems(text: str) -> tuple[ConfigProblem, ...]:
     try:
         loads(text, file="config.yaml", environ={})
     except ConfigError as error:

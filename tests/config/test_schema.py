@@ -4,8 +4,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.config.schema import Config, CredentialSettings, QuerySettings
-from exporter.config.sentences import findings
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, Query, Top
+from exporter.documents.error_messages import field_errors
 
 ONE_QUERY = {"name": "a", "media": "all"}
 
@@ -80,7 +80,7 @@ def test_one_day_written_in_two_ways_is_listed_twice() -> None:
     with pytest.raises(ValidationError) as caught:
         query(days_ago=["1", "01"])
 
-    assert [(finding.path, finding.sentence) for finding in findings(caught.value)] == [
+    assert [(finding.path, finding.sentence) for finding in field_errors(caught.value)] == [
         (("queries", 0, "days_ago", 1), "'1' is listed already, as entry [0]")
     ]
 
@@ -91,7 +91,7 @@ def test_settings_made_in_python_are_held_to_the_same_rules() -> None:
     with pytest.raises(ValidationError) as caught:
         Config(queries=(one, one))
 
-    assert [(finding.path, finding.sentence) for finding in findings(caught.value)] == [
+    assert [(finding.path, finding.sentence) for finding in field_errors(caught.value)] == [
         (("queries", 1, "name"), "'a' is already queries[0]")
     ]
 
@@ -176,7 +176,7 @@ def test_what_a_role_cannot_be_called_is_found_before_the_start(provider: str, g
     with pytest.raises(ValidationError) as caught:
         CredentialSettings.model_validate({"provider": provider, **given})
 
-    assert [finding.path for finding in findings(caught.value)] == [tuple(given)]
+    assert [finding.path for finding in field_errors(caught.value)] == [tuple(given)]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_what_is_more_or_less_than_a_host_is_no_endpoint(endpoint: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Config.model_validate({"accounts": accounts, "queries": [ONE_QUERY]})
 
-    assert [finding.path for finding in findings(caught.value)] == [("accounts", 0, "endpoint")]
+    assert [finding.path for finding in field_errors(caught.value)] == [("accounts", 0, "endpoint")]
     assert "secret" not in str(caught.value)
 
 
@@ -241,4 +241,4 @@ def test_what_pydantic_calls_by_a_name_we_do_not_know_still_gets_a_sentence() ->
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(bytes).validate_python(1)
 
-    assert [finding.sentence for finding in findings(caught.value)] == ["is not what is expected here"]
+    assert [finding.sentence for finding in field_errors(caught.value)] == ["is not what is expected here"]

@@ -6,13 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.cost import Cost, Estimate, cost
-from exporter.core.days import Settlement
 from exporter.core.model import Dimensions, Media
-from exporter.core.plan import need
-from tests.core.test_search import Service
-from tests.core.world import ALL, TODAY, World, everything, ids, query, top
+from exporter.core.plan import plan_fetch
+from exporter.core.play_dates import Settlement
+from tests.core.fake_service import (
+    ALL,
+    TODAY,
+    World,
+    everything,
+    ids,
+    query,
+    top,
+)
+from tests.core.test_call_planner import Service
 
 NATIVE = Dimensions(terminal_type="Native")
 
@@ -53,7 +61,7 @@ def test_a_search_never_takes_more_calls_than_were_announced(k: int, total: int,
     announced = cost(asked, Settlement(), {ALL: total} if known else None).first_poll
     service = Service.of(total)
 
-    service.search(need(asked.media, None, 0.0, 1.0), total if known else None)
+    service.search(plan_fetch(asked.media, None, 0.0, 1.0), total if known else None)
 
     assert announced.high is not None
     assert announced.low <= len(service.calls) <= announced.high
@@ -62,11 +70,11 @@ def test_a_search_never_takes_more_calls_than_were_announced(k: int, total: int,
 @pytest.mark.parametrize("every", [900.0, 3600.0, 7200.0, 50_000.0])
 @pytest.mark.parametrize("days_ago", [(0,), (1,), (0, 1, 2), (1, 2, 8, 9), (5,), (0, 7)])
 async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tuple[int, ...]) -> None:
-    world = World(now=days.start(TODAY))
+    world = World(now=play_dates.start(TODAY))
     asked = query(ids("a"), days_ago=days_ago, every=every)
     poller = world.poller()
     warm_up, measured = max(days_ago) + 1, 8  # days; polls stay in step with the days after so many
-    first = days.start(TODAY) + warm_up * 86_400
+    first = play_dates.start(TODAY) + warm_up * 86_400
     calls = 0
     while world.now < first + measured * 86_400:
         before = len(world.calls)

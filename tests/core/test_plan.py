@@ -7,11 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.days import Settlement
-from exporter.core.learn import Lesson, learn
+from exporter.core.merge import SliceObservation, merge_observation
 from exporter.core.model import Dimensions, Measure, Slice
-from exporter.core.plan import CORRECTION, Need, looks_at, need, slices, wanted
-from tests.core.world import ALL, NOON, YESTERDAY, everything, ids, query, row, top
+from exporter.core.plan import CLOCK_CORRECTION, FetchPlan, covers, plan_fetch, requested_slices, slices
+from exporter.core.play_dates import Settlement
+from tests.core.fake_service import (
+    ALL,
+    NOON,
+    YESTERDAY,
+    everything,
+    ids,
+    query,
+    row,
+    top,
+)
 
 if TYPE_CHECKING:
     from exporter.core.model import Media, SliceData
@@ -20,10 +29,10 @@ SLICE = Slice("main", ALL, YESTERDAY)
 ANCIENT, FRESH, LATER = NOON - 1, NOON, NOON + 10**9
 
 
-def known(*lessons: Lesson) -> SliceData:
+def known(*lessons: SliceObservation) -> SliceData:
     data = None
-    for lesson in lessons:
-        data = learn(data, SLICE, lesson, Settlement())
+    for observation in lessons:
+        data = merge_observation(data, SLICE, observation, Settlement())
     assert data
     return data
 
@@ -45,16 +54,16 @@ def test_a_query_looks_at_its_own_slices_and_no_other() -> None:
     web = Dimensions(terminal_type="Web")
     asked = query(everything, dimensions=(ALL, web), days_ago=(9, 0))
 
-    assert all(looks_at(asked, slice_, NOON) for slice_ in slices(asked, NOON))
-    assert not looks_at(asked, Slice("other", ALL, date(2024, 3, 24)), NOON)
-    assert not looks_at(asked, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
-    assert not looks_at(asked, Slice("main", ALL, YESTERDAY), NOON)
+    assert all(covers(asked, slice_, NOON) for slice_ in slices(asked, NOON))
+    assert not covers(asked, Slice("other", ALL, date(2024, 3, 24)), NOON)
+    assert not covers(asked, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
+    assert not covers(asked, Slice("main", ALL, YESTERDAY), NOON)
 
 
 def test_what_several_queries_want_of_a_slice_stands_together() -> None:
     queries = (query(ids("a"), "1"), query(everything, "2", days_ago=(1, 2)), query(top(5), "3", account="other"))
 
-    assert wanted(queries, NOON) == {
+    assert requested_slices(queries, NOON) == {
         SLICE: (ids("a"), everything),
         Slice("main", ALL, date(2024, 3, 22)): (everything,),
         Slice("other", ALL, YESTERDAY): (top(5),),
@@ -64,60 +73,74 @@ def test_what_several_queries_want_of_a_slice_stands_together() -> None:
 @pytest.mark.parametrize(
     ("want", "expected"),
     [
-        (ids("b", "a"), Need(ids=frozenset({"a", "b"}), naive=2)),
-        (top(150, Measure.PLAY_DURATION), Need(tops={Measure.PLAY_DURATION: 150}, naive=2)),
-        (everything, Need(everything=True, naive=1)),
+        (ids("b", "a"), FetchPlan(ids=frozenset({"a", "b"}), naive_calls=2)),
+        (top(150, Measure.PLAY_DURATION), FetchPlan(tops={Measure.PLAY_DURATION: 150}, naive_calls=2)),
+        (everything, FetchPlan(everything=True, naive_calls=1)),
     ],
 )
-def test_what_is_not_known_is_needed(want: Media, expected: Need) -> None:
-    assert need(want, None, ANCIENT, LATER) == expected
+def test_what_is_not_known_is_needed(want: Media, expected: FetchPlan) -> None:
+    assert plan_fetch(want, None, ANCIENT, LATER) == expected
     assert expected
 
 
-SWEPT = Lesson(NOON, {f"m{i}": row(f"m{i}", i) for i in range(120)}, swept=True, total=120)
-RANKED = Lesson(NOON, {"a": row("a"), "b": row("b")}, tops=((top(2), ("a", "b")),), total=120)
+SWEPT = SliceObservation(NOON, {f"m{i}": row(f"m{i}", i) for i in range(120)}, listed=True, total=120)
+RANKED = SliceObservation(NOON, {"a": row("a"), "b": row("b")}, tops=((top(2), ("a", "b")),), total=120)
 
 
 @pytest.mark.parametrize(
-    ("want", "lesson", "expected"),
+    ("want", "observation", "expected"),
     [
-        (ids("a"), Lesson(NOON, {"a": None}), Need(saved_shared=1)),
-        (ids("a", "b"), Lesson(NOON, {"a": row("a")}), Need(ids=frozenset({"b"}), naive=1, saved_shared=1)),
-        (ids("a", "m1"), SWEPT, Need(saved_shared=2)),
-        (everything, SWEPT, Need(saved_shared=2)),
-        (top(101), SWEPT, Need(saved_shared=2)),
-        (top(2), RANKED, Need(saved_shared=1)),
-        (top(3), RANKED, Need(tops={Measure.PLAYS: 3}, naive=1)),
-        (top(2, Measure.PLAY_DURATION), RANKED, Need(tops={Measure.PLAY_DURATION: 2}, naive=1)),
-        (everything, RANKED, Need(everything=True, naive=2)),
+        (ids("a"), SliceObservation(NOON, {"a": None}), FetchPlan(saved_shared=1)),
+        (
+            ids("a", "b"),
+            SliceObservation(NOON, {"a": row("a")}),
+            FetchPlan(ids=frozenset({"b"}), naive_calls=1, saved_shared=1),
+        ),
+        (ids("a", "m1"), SWEPT, FetchPlan(saved_shared=2)),
+        (everything, SWEPT, FetchPlan(saved_shared=2)),
+        (top(101), SWEPT, FetchPlan(saved_shared=2)),
+        (top(2), RANKED, FetchPlan(saved_shared=1)),
+        (top(3), RANKED, FetchPlan(tops={Measure.PLAYS: 3}, naive_calls=1)),
+        (top(2, Measure.PLAY_DURATION), RANKED, FetchPlan(tops={Measure.PLAY_DURATION: 2}, naive_calls=1)),
+        (everything, RANKED, FetchPlan(everything=True, naive_calls=2)),
     ],
 )
-def test_what_somebody_asked_lately_is_not_needed_again(want: Media, lesson: Lesson, expected: Need) -> None:
-    assert need(want, known(lesson), ANCIENT, LATER) == expected
-    assert not need(want, known(lesson), FRESH, LATER).saved_shared
+def test_what_somebody_asked_lately_is_not_needed_again(
+    want: Media, observation: SliceObservation, expected: FetchPlan
+) -> None:
+    assert plan_fetch(want, known(observation), ANCIENT, LATER) == expected
+    assert not plan_fetch(want, known(observation), FRESH, LATER).saved_shared
 
 
 def test_what_was_told_before_the_clock_was_set_back_may_be_old() -> None:
-    told = known(Lesson(NOON, {"a": None}))
+    told = known(SliceObservation(NOON, {"a": None}))
 
-    assert not need(ids("a"), told, ANCIENT, NOON - CORRECTION)
-    assert need(ids("a"), told, ANCIENT, NOON - CORRECTION - 1) == Need(ids=frozenset({"a"}), naive=1)
+    assert not plan_fetch(ids("a"), told, ANCIENT, NOON - CLOCK_CORRECTION)
+    assert plan_fetch(ids("a"), told, ANCIENT, NOON - CLOCK_CORRECTION - 1) == FetchPlan(
+        ids=frozenset({"a"}), naive_calls=1
+    )
 
 
 def test_what_is_settled_is_never_needed_again() -> None:
-    settled = known(*(Lesson(NOON + i, SWEPT.rows, swept=True, total=120) for i in range(3)))
+    settled = known(*(SliceObservation(NOON + i, SWEPT.rows, listed=True, total=120) for i in range(3)))
 
-    assert need(everything, settled, NOON + 10**9, LATER) == Need(saved_settled=2)
-    assert need(top(7), settled, NOON + 10**9, LATER) == Need(saved_settled=1)
-    assert need(ids("m1", "nobody played"), settled, NOON + 10**9, LATER) == Need(saved_settled=2)
+    assert plan_fetch(everything, settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
+    assert plan_fetch(top(7), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=1)
+    assert plan_fetch(ids("m1", "nobody played"), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
 
 
 def test_what_two_need_is_needed_once() -> None:
-    first = Need(ids=frozenset({"a"}), tops={Measure.PLAYS: 5}, naive=2, saved_shared=1)
-    second = Need(ids=frozenset({"b"}), tops={Measure.PLAYS: 9, Measure.PLAY_DURATION: 1}, everything=True, naive=7)
+    first = FetchPlan(ids=frozenset({"a"}), tops={Measure.PLAYS: 5}, naive_calls=2, saved_shared=1)
+    second = FetchPlan(
+        ids=frozenset({"b"}), tops={Measure.PLAYS: 9, Measure.PLAY_DURATION: 1}, everything=True, naive_calls=7
+    )
 
-    assert first | second == Need(
-        frozenset({"a", "b"}), {Measure.PLAYS: 9, Measure.PLAY_DURATION: 1}, everything=True, naive=2, saved_shared=1
+    assert first | second == FetchPlan(
+        frozenset({"a", "b"}),
+        {Measure.PLAYS: 9, Measure.PLAY_DURATION: 1},
+        everything=True,
+        naive_calls=2,
+        saved_shared=1,
     )
 
 
@@ -126,7 +149,7 @@ def test_what_two_need_is_needed_once() -> None:
     answered=st.sets(st.text("abc", min_size=1)),
 )
 def test_every_wanted_media_is_needed_or_known(wanted_ids: set[str], answered: set[str]) -> None:
-    found = need(ids(*wanted_ids), known(Lesson(NOON, dict.fromkeys(answered))), ANCIENT, LATER)
+    found = plan_fetch(ids(*wanted_ids), known(SliceObservation(NOON, dict.fromkeys(answered))), ANCIENT, LATER)
 
     assert found.ids == wanted_ids - answered
     assert found.saved_shared == len(wanted_ids & answered)

@@ -5,21 +5,30 @@ from datetime import datetime
 
 import pytest
 
-from exporter.core.days import Settlement
 from exporter.core.model import Dimensions, Slice
-from exporter.core.poll import PollReport, PollResult, SliceOutcome
-from exporter.core.retry import BUDGET_SHARE, Retry, RetryRules
-from exporter.errors import AccountPaused, BudgetSpent, CredentialsError, Kind, NotReady, UpstreamError
-from tests.core.world import NOON, YESTERDAY, World, everything, failure, not_ready, query, row
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import PollReport, PollResult, SliceOutcome
+from exporter.core.retry import QUOTA_SHARE, Retry, RetryRules
+from exporter.errors import AccountPaused, CredentialsError, ErrorKind, NotReady, QuotaExceeded, UpstreamError
+from tests.core.fake_service import (
+    NOON,
+    YESTERDAY,
+    World,
+    everything,
+    failure,
+    not_ready,
+    query,
+    row,
+)
 
 RULES = RetryRules(pause=300.0, attempts=4)
 MIDNIGHT = datetime.fromisoformat("2024-03-25T00:00:00+08:00").timestamp()
 DAY = 86_400.0
 
-paused = AccountPaused("paused", code="Forbidden", kind=Kind.AUTH, wait=120.0)
-spent = BudgetSpent("spent", code="calls_per_day", kind=Kind.OTHER)
-no_key = CredentialsError("no file", code="credentials", kind=Kind.AUTH)
-refused = failure(Kind.AUTH, "InvalidAccessKeyId.NotFound")
+paused = AccountPaused("paused", code="Forbidden", kind=ErrorKind.AUTH, wait=120.0)
+spent = QuotaExceeded("spent", code="calls_per_day", kind=ErrorKind.OTHER)
+no_key = CredentialsError("no file", code="credentials", kind=ErrorKind.AUTH)
+refused = failure(ErrorKind.AUTH, "InvalidAccessKeyId.NotFound")
 
 
 def report(result: PollResult, *errors: UpstreamError, started_at: float = NOON, seconds: float = 5.0) -> PollReport:
@@ -32,8 +41,8 @@ def retry(ended: PollReport, *, calls_per_day: float = 0, queries: int = 1) -> R
     return RULES.retry(ended, calls_per_day=calls_per_day, queries=queries)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in {Kind.AUTH, Kind.NOT_READY}])
-def test_a_failure_of_any_kind_may_be_repeated_as_soon_as_the_back_off_says(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in ErrorKind if kind not in {ErrorKind.AUTH, ErrorKind.NOT_READY}])
+def test_a_failure_of_any_kind_may_be_repeated_as_soon_as_the_back_off_says(kind: ErrorKind) -> None:
     assert retry(report(PollResult.FAILURE, failure(kind))) == Retry()
 
 
@@ -49,8 +58,8 @@ def test_after_success_nothing_is_repeated(errors: tuple[NotReady, ...]) -> None
 @pytest.mark.parametrize(
     ("errors", "expected"),
     [
-        ((failure(Kind.SERVER), failure(Kind.PARAMETER)), Retry()),
-        ((failure(Kind.PARAMETER), not_ready()), None),
+        ((failure(ErrorKind.SERVER), failure(ErrorKind.PARAMETER)), Retry()),
+        ((failure(ErrorKind.PARAMETER), not_ready()), None),
         ((), None),  # rows missing: another look within minutes finds no more
     ],
 )
@@ -62,7 +71,7 @@ def test_what_is_missing_of_a_part_is_asked_for_again_unless_it_stays_missing(
 
 @pytest.mark.parametrize(
     ("error", "wait"),
-    [(refused, 300), (paused, 120), (AccountPaused("", code="", kind=Kind.AUTH), 300)],
+    [(refused, 300), (paused, 120), (AccountPaused("", code="", kind=ErrorKind.AUTH), 300)],
 )
 def test_a_paused_account_is_asked_again_when_its_pause_ends(error: UpstreamError, wait: float) -> None:
     ended = report(PollResult.FAILURE, error)
@@ -92,11 +101,11 @@ def test_repeats_of_a_query_that_always_fails_spend_a_tenth_of_the_budget_at_mos
     found = retry(ended, calls_per_day=1_000, queries=queries)
     assert found is not None
     wait = found.not_before - ended.ended_at
-    assert queries * failures * RULES.attempts * DAY / wait == pytest.approx(1_000 * BUDGET_SHARE)
+    assert queries * failures * RULES.attempts * DAY / wait == pytest.approx(1_000 * QUOTA_SHARE)
 
 
 def test_what_was_never_sent_or_is_sent_once_is_cheap() -> None:
-    cheap = retry(report(PollResult.FAILURE, failure(Kind.PARAMETER), no_key), calls_per_day=1_000)
+    cheap = retry(report(PollResult.FAILURE, failure(ErrorKind.PARAMETER), no_key), calls_per_day=1_000)
     assert cheap == Retry(NOON + 5 + DAY / 100)
 
 

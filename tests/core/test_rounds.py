@@ -13,17 +13,25 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, Page, PlayRow, Query, Slice, Top
-from exporter.core.plan import wanted
-from exporter.core.publication import Publication, Rules
-from exporter.core.publishing import publish
-from exporter.errors import Kind, UpstreamError
-from tests.core.world import ALL, NOON, TODAY, World, failure, not_ready, row
+from exporter.core.plan import requested_slices
+from exporter.core.publication import Publication, PublicationRules
+from exporter.core.publication_builder import publish
+from exporter.errors import ErrorKind, UpstreamError
+from tests.core.fake_service import (
+    ALL,
+    NOON,
+    TODAY,
+    World,
+    failure,
+    not_ready,
+    row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.core.model import Media
-    from exporter.core.poll import PollResult
+    from exporter.core.poller import PollResult
 
 EVERY = 900.0
 # Of a whole page, less and more, of several pages; few of them, so that examples are quick.
@@ -34,9 +42,9 @@ FILTERED = Dimensions(terminal_type="Web")
 ERRORS: dict[str, Callable[[], UpstreamError]] = {
     "server": failure,
     "not_ready": not_ready,
-    "parameter": lambda: failure(Kind.PARAMETER, "Meter.ParamError"),
-    "auth": lambda: failure(Kind.AUTH, "Meter.AuthError"),
-    "malformed": lambda: failure(Kind.MALFORMED, "malformed"),
+    "parameter": lambda: failure(ErrorKind.PARAMETER, "Meter.ParamError"),
+    "auth": lambda: failure(ErrorKind.AUTH, "Meter.AuthError"),
+    "malformed": lambda: failure(ErrorKind.MALFORMED, "malformed"),
 }
 
 ASKING: ContextVar[str] = ContextVar("ASKING")
@@ -72,24 +80,24 @@ class Service(World):
     """Remembers what it said of which slice."""
 
     round: Round = Round((0,), (0,), {}, 0, 0)
-    heard: Heard = field(default_factory=Heard)
+    freshness: Heard = field(default_factory=Heard)
     said: defaultdict[Slice, set[PlayRow]] = field(default_factory=lambda: defaultdict(set))
     none_of: set[tuple[Slice, str]] = field(default_factory=set)
-    swept: defaultdict[Slice, list[frozenset[str]]] = field(default_factory=lambda: defaultdict(list))
+    listed: defaultdict[Slice, list[frozenset[str]]] = field(default_factory=lambda: defaultdict(list))
     history: list[tuple[float, dict[Slice, dict[str, PlayRow]]]] = field(default_factory=list)
     lied: set[Slice] = field(default_factory=set)
 
     def begin(self, slices: set[Slice], round_: Round) -> None:
-        self.round, self.heard = round_, Heard()
+        self.round, self.freshness = round_, Heard()
         self.history.append((self.now, {s: {each.media_id: each for each in self._rows(s)} for s in slices}))
         self.lied |= {slice_ for slice_ in slices if self.off(slice_) != 0}
 
     def end(self) -> None:
         """Sweeps that listed as many media as the service counted, and so tell who was not played."""
-        for (slice_, by), listed in self.heard.listed.items():
-            total = self.heard.totals[slice_, by]
+        for (slice_, by), listed in self.freshness.listed.items():
+            total = self.freshness.totals[slice_, by]
             if total is not None and len(listed) >= total:
-                self.swept[slice_].append(frozenset(listed))
+                self.listed[slice_].append(frozenset(listed))
 
     def off(self, slice_: Slice) -> int | None:
         """What TotalCount is off by; None: it is not told."""
@@ -99,7 +107,7 @@ class Service(World):
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
     ) -> Page:
         number = len(self.calls)
-        self.heard.asked[ASKING.get(), slice_, media_id, order_by, page] += 1
+        self.freshness.asked[ASKING.get(), slice_, media_id, order_by, page] += 1
         self.rows[slice_] = self._rows(slice_, number)
         off = self.off(slice_) if media_id is None else 0
         found = len(self.rows[slice_]) if media_id is None else sum(r.media_id == media_id for r in self.rows[slice_])
@@ -108,14 +116,14 @@ class Service(World):
         try:
             answer = await super().page(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
         except UpstreamError:
-            self.heard.failed.add(slice_)
+            self.freshness.failed.add(slice_)
             raise
         self.said[slice_] |= set(answer.rows)
         if media_id is not None and not answer.rows:
             self.none_of.add((slice_, media_id))
         if order_by is not None:
-            self.heard.listed[slice_, order_by] |= {each.media_id for each in answer.rows}
-            self.heard.totals[slice_, order_by] = answer.total_count
+            self.freshness.listed[slice_, order_by] |= {each.media_id for each in answer.rows}
+            self.freshness.totals[slice_, order_by] = answer.total_count
         return answer
 
     def _rows(self, slice_: Slice, call: int = 0) -> list[PlayRow]:
@@ -188,7 +196,7 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, calm: bool = 
     """Poll what is due in each round, all queries at once, and hold what is published against what was said."""
     service = Service(now=NOON)
     poller = service.poller(queries=queries)
-    rules = Rules(queries, stale_after=2 * 86_400.0, series_limit=1_000_000)
+    rules = PublicationRules(queries, stale_after=2 * 86_400.0, series_limit=1_000_000)
 
     async def ask(query: Query) -> PollResult:
         ASKING.set(query.name)
@@ -196,7 +204,7 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, calm: bool = 
 
     for number, round_ in enumerate(rounds):
         service.now = NOON + number * EVERY
-        service.begin(set(wanted(queries, service.now)), round_)
+        service.begin(set(requested_slices(queries, service.now)), round_)
         due = [query for query in queries if number % int(query.every / EVERY) == 0]
         results = await asyncio.gather(*(ask(query) for query in due))
         service.end()
@@ -212,7 +220,7 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, calm: bool = 
 
 def check(publication: Publication, queries: tuple[Query, ...], service: Service) -> None:
     """Every number is of its media, slice and day; every zero is a fact; nobody sees more than was asked for."""
-    wants = wanted(queries, service.now)
+    wants = requested_slices(queries, service.now)
     for published in publication.slices:
         slice_ = published.slice
         assert slice_.play_date == TODAY - timedelta(days=published.days_ago)
@@ -224,7 +232,7 @@ def check(publication: Publication, queries: tuple[Query, ...], service: Service
             else:
                 assert media_id in by_id, "only who is asked for by ID can be a zero"
                 assert (slice_, media_id) in service.none_of or any(
-                    media_id not in listed for listed in service.swept[slice_]
+                    media_id not in listed for listed in service.listed[slice_]
                 ), f"{media_id} is a zero that nobody told"
                 assert slice_ in service.lied or any(media_id not in rows[slice_] for _, rows in service.history)
         if not any(isinstance(want, Everything) for want in wants[slice_]):
@@ -236,7 +244,7 @@ def check_known(publication: Publication, query: Query, service: Service) -> Non
     """All that a query wants of today is there, and no older than its interval."""
     recent = [rows for at, rows in service.history if at > service.now - query.every]
     published = {each.slice: each.rows for each in publication.slices}
-    for slice_ in wanted([query], service.now):
+    for slice_ in requested_slices([query], service.now):
         if slice_.play_date != TODAY:
             continue  # another day may have settled: then it is not asked for again
         rows, were = published[slice_], [each[slice_] for each in recent]
@@ -253,13 +261,13 @@ def check_known(publication: Publication, query: Query, service: Service) -> Non
 
 def check_calls(service: Service) -> None:
     """No poll makes a call twice, but for one repeated sweep; nor do all polls of a round where all was answered."""
-    for (_, slice_, media_id, by, _), times in service.heard.asked.items():
+    for (_, slice_, media_id, by, _), times in service.freshness.asked.items():
         assert times <= (1 if by is None or not short(service, slice_) else 2), (slice_, media_id, by)
     of_the_round: Counter[tuple[Slice, str | None, Measure | None, int]] = Counter()
-    for (_, *call), times in service.heard.asked.items():
+    for (_, *call), times in service.freshness.asked.items():
         of_the_round[tuple(call)] += times  # type: ignore[index] # the query's name is left out
     for (slice_, media_id, by, page), times in of_the_round.items():
-        told_all = slice_ not in service.heard.failed and service.off(slice_) == 0 and not service.round.drift
+        told_all = slice_ not in service.freshness.failed and service.off(slice_) == 0 and not service.round.drift
         assert times == 1 or not told_all, (slice_, media_id, by, page)
 
 

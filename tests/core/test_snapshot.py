@@ -4,17 +4,16 @@ from datetime import date
 
 import pytest
 
-from exporter.core.model import Slice, SliceData
-from exporter.core.snapshot import Snapshot
-from tests.core.world import ALL, TODAY, YESTERDAY
+from exporter.core.model import Slice, SliceData, Snapshot
+from tests.core.fake_service import ALL, TODAY, YESTERDAY
 
 OLD, NEW = SliceData(Slice("main", ALL, YESTERDAY)), SliceData(Slice("main", ALL, TODAY))
 
 
 def test_a_snapshot_never_changes() -> None:
-    before = Snapshot().with_([OLD])
+    before = Snapshot().updated([OLD])
 
-    after = before.with_([NEW, SliceData(OLD.slice, ready=False)])
+    after = before.updated([NEW, SliceData(OLD.slice, ready=False)])
 
     assert dict(before.slices) == {OLD.slice: OLD}
     assert [data.ready for data in after.slices.values()] == [False, True]
@@ -23,5 +22,5 @@ def test_a_snapshot_never_changes() -> None:
 
 
 def test_days_before_the_oldest_are_left_out() -> None:
-    assert set(Snapshot().with_([OLD, NEW]).since(TODAY).slices) == {NEW.slice}
-    assert not Snapshot().with_([OLD, NEW]).since(date(2025, 1, 1)).slices
+    assert set(Snapshot().updated([OLD, NEW]).since(TODAY).slices) == {NEW.slice}
+    assert not Snapshot().updated([OLD, NEW]).since(date(2025, 1, 1)).slices

@@ -13,18 +13,28 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from exporter.core.earlier import value
+from exporter.core.earlier_rows import value
 from exporter.core.model import Measure, Page, PlayRow
-from exporter.core.poll import PollResult
-from exporter.core.publication import Rules
-from exporter.core.publishing import publish
-from tests.core.world import NOON, TODAY, YESTERDAY, World, everything, ids, query, row, top
+from exporter.core.poller import PollResult
+from exporter.core.publication import PublicationRules
+from exporter.core.publication_builder import publish
+from tests.core.fake_service import (
+    NOON,
+    TODAY,
+    YESTERDAY,
+    World,
+    everything,
+    ids,
+    query,
+    row,
+    top,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Media, Slice
-    from exporter.core.poll import Poller, PollReport
+    from exporter.core.poller import Poller, PollReport
     from exporter.core.publication import PublishedSlice
 
 EVERY = 900.0
@@ -67,7 +77,7 @@ THREE_HUNDRED = [*catalogue(*((1, 1000 - n) for n in range(60))), *catalogue((60
 
 
 def shown(poller: Poller, media: Media, now: float) -> PublishedSlice:
-    rules = Rules((query(media),), stale_after=2 * 86_400.0, series_limit=10**6)
+    rules = PublicationRules((query(media),), stale_after=2 * 86_400.0, series_limit=10**6)
     (slice_,) = publish(poller.snapshot, rules, now).slices
     return slice_
 
@@ -127,9 +137,9 @@ async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wr
     largest: int,
     random: Random,
     jitter: bool,  # noqa: FBT001 - drawn
-    at_once: int,
+    max_in_flight: int,
 ) -> None:
-    world = Shuffling(random=random, largest=largest, jitter=jitter, at_once=at_once)
+    world = Shuffling(random=random, largest=largest, jitter=jitter, max_in_flight=max_in_flight)
     world.put(list(rows))
 
     poller, reports, calls = await polls(world, everything)
@@ -139,7 +149,7 @@ async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wr
     assert published.settled
     assert {m: r and r.plays for m, r in published.rows.items()} == {r.media_id: r.plays for r in rows}
     pages = -(-len(rows) // largest)
-    assert max(calls) <= 2 * (pages + at_once)
+    assert max(calls) <= 2 * (pages + max_in_flight)
 
 
 @settings(max_examples=150, deadline=None)
@@ -291,7 +301,7 @@ async def test_two_rows_of_a_media_on_different_pages_are_told_from_one_that_mov
 
     assert report.result is PollResult.SUCCESS
     data = poller.snapshot.slices[slice_]
-    assert data.swept is not None
+    assert data.listed is not None
     assert len(data.answers) == 150
     assert data.answers["m000"].row == row("m000", 1000)
     ((problem,),) = [outcome.problems for outcome in report.outcomes]

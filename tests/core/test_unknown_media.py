@@ -2,18 +2,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.core.model import Answer, Heard, Slice, SliceData
+from exporter.core.model import Freshness, MediaRecord, Slice, SliceData
 from exporter.core.unknown_media import UnknownMedia
-from tests.core.world import ALL, YESTERDAY, everything, ids, query, row
+from tests.core.fake_service import (
+    ALL,
+    YESTERDAY,
+    everything,
+    ids,
+    query,
+    row,
+)
 
-HEARD = Heard(0.0)
+HEARD = Freshness(0.0)
 
 
-def data(answers: dict[str, bool], *, account: str = "main", days: int = 0, swept: bool = False) -> SliceData:
+def data(answers: dict[str, bool], *, account: str = "main", days: int = 0, listed: bool = False) -> SliceData:
     """A slice in which these media were asked for: those that are true have a row."""
-    told = {media_id: Answer(row(media_id) if named else None, HEARD) for media_id, named in answers.items()}
+    told = {media_id: MediaRecord(row(media_id) if named else None, HEARD) for media_id, named in answers.items()}
     slice_ = Slice(account, ALL, YESTERDAY - timedelta(days))
-    return SliceData(slice_, answers=told, swept=HEARD if swept else None)
+    return SliceData(slice_, answers=told, listed=HEARD if listed else None)
 
 
 def test_what_was_asked_for_and_never_named_is_unknown() -> None:
@@ -40,7 +47,7 @@ def test_one_answer_on_any_day_is_enough_for_good() -> None:
 def test_a_sweep_that_lacks_it_counts_and_another_account_does_not() -> None:
     asked, unknown = query(ids("a", "b")), UnknownMedia()
     unknown.follow([asked, query(everything, "all"), query(ids("a"), "other", account="other")], [])
-    unknown.update([data({"b": True}, swept=True), data({"a": True}, account="other")])
+    unknown.update([data({"b": True}, listed=True), data({"a": True}, account="other")])
     assert unknown.of(asked) == {"a"}
     assert unknown.of(query(everything, "all")) == set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.config.durations import parse
+from exporter.documents.durations import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.config.durations import parse
+from exporter.documents.durations import parse
 from tests.e2e.processes import Alertmanager, Webhook, alertmanager, until, webhook
 from tests.e2e.shipped import ALERTMANAGER, DEPLOY, PROMETHEUS, RULES, alertmanager_of, read
 

@@ -227,7 +227,7 @@ def test_top_level_settings_are_those_of_the_exporter() -> None:
 
 
 def test_sections_of_the_web_configuration_are_those_of_the_exporter() -> None:
-    from exporter.web.config import SECTIONS  # noqa: PLC0415 - only this test needs it
+    from exporter.web.access.parser import SECTIONS  # noqa: PLC0415 - only this test needs it
 
     sections = chart_values.schema()["properties"]["webConfig"]["properties"]["config"]["properties"]
     assert set(sections) == set(SECTIONS)

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.builder.written import FOLDER, texts
-from exporter.config.durations import parse
+from exporter.documents.durations import parse
 from exporter.exposition import catalog
 from tests.deploy.grafana import rate_interval
 from tests.e2e.shipped import PROMETHEUS, read

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from deploy.grafana.builder.written import texts
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.model import Dimensions
-from exporter.simulator.catalogue import Catalogue
+from exporter.simulator.dataset import Dataset
 from tests.deploy.grafana import rate_interval
 from tests.e2e.processes import PATIENCE, Prometheus, exporter, free_port, prometheus_with, until
 from tests.e2e.test_clock import wall_clock
@@ -121,13 +121,13 @@ def substituted(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], text)
 
 
-def catalogue() -> Catalogue:
-    return Catalogue(media=MEDIA, collapse_on=days.play_date(AT_NOON, 1))
+def catalogue() -> Dataset:
+    return Dataset(media=MEDIA, collapse_on=play_dates.play_date(AT_NOON, 1))
 
 
 def week_ago(now: float, labels: str) -> str:
     """The plays of a day that had begun, as scraped a week before `now`: OpenMetrics."""
-    media, play_date = catalogue(), days.play_date(AT_NOON, 7)
+    media, play_date = catalogue(), play_dates.play_date(AT_NOON, 7)
     lines = ["# TYPE aliyun_vod_media_plays gauge"]
     for media_id in media.media_ids:
         counts = media.counts(media_id, play_date, Dimensions(), now=AT_NOON - 7 * DAY)
@@ -163,7 +163,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Generator[Asked]:
         "--fail=Meter.ServerInternalError:0.1",
     )  # fmt: skip
     with wall_clock(folder, NOON) as clock, exporter(folder, *simulate, **clock.fixed) as simulator:
-        month = ", ".join(map(str, range(days.OLDEST_DAYS_AGO)))
+        month = ", ".join(map(str, range(play_dates.OLDEST_DAYS_AGO)))
         (folder / "config.yaml").write_text(CONFIGURATION.format(endpoint=simulator.url(), month=month))
         serve = ("serve", f"--config.file={folder}/config.yaml")
         with (
@@ -198,10 +198,10 @@ def test_every_question_is_answered(asked: Asked, dashboard: dict[str, Any], tar
     assert until(lambda: asked.query(expr), expr)
 
 
-def plays(days_ago: int, media: Catalogue) -> dict[str, int]:
+def plays(days_ago: int, media: Dataset) -> dict[str, int]:
     """The simulator's own numbers."""
     counts = {
-        media_id: media.counts(media_id, days.play_date(AT_NOON, days_ago), Dimensions(), now=AT_NOON)
+        media_id: media.counts(media_id, play_dates.play_date(AT_NOON, days_ago), Dimensions(), now=AT_NOON)
         for media_id in media.media_ids
     }
     return {media_id: each.plays for media_id, each in counts.items() if each}
@@ -221,7 +221,7 @@ def test_two_exporters_do_not_double_the_totals(asked: Asked) -> None:
     ((_, changed),) = shown(asked, "Change in a week")
     assert changed == pytest.approx(sum(now.values()) / sum(before.values()) - 1)
     assert shown(asked, "Media played") == [({}, len(now))]
-    assert shown(asked, "Last settled day") == [({}, 1000 * days.start(days.play_date(AT_NOON, 1)))]
+    assert shown(asked, "Last settled day") == [({}, 1000 * play_dates.start(play_dates.play_date(AT_NOON, 1)))]
 
 
 def test_the_collapse_is_seen_at_a_glance(asked: Asked) -> None:

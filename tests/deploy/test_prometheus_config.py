@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.commands.flags import EXPORTER_PORT
-from exporter.config.durations import parse
+from exporter.documents.durations import parse
 from tests.e2e.shipped import PROMETHEUS, RULES, read
 
 if TYPE_CHECKING:

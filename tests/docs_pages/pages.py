@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.usage import GENERAL_FLAGS, STATUSES, VARIABLES
+from exporter.commands.command_line import GENERAL_FLAGS, STATUSES, VARIABLES
 from tests.docs_pages import flags, settings
 
 if TYPE_CHECKING:

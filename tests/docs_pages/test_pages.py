@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from exporter.cli import COMMANDS, main
 from exporter.config.loader import loads
 from exporter.config.schema import Config
-from exporter.config.shapes import Duration
+from exporter.documents.field_types import Duration
 from tests.docs_pages.pages import DOCS, PAGES, Language, as_code, chinese, english, page, parts
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.core import days
-from exporter.simulator.media import made_up
+from exporter.core import play_dates
+from exporter.simulator.generated_media import made_up
 from tests.e2e.processes import alertmanager, exporter, patch, prometheus_with, until, webhook
 from tests.e2e.shipped import alertmanager_of, prometheus_of
 from tests.e2e.test_clock import CHINA, wall_clock
@@ -106,7 +106,7 @@ def test_a_collapse_is_told_once_with_the_title_and_its_end_once_more_and_nothin
                 assert hook.received == []
 
                 # The service answers again, and from today on the media is played as before.
-                conditions(faults=[], recover_on=str(days.today(clock.now())))
+                conditions(faults=[], recover_on=str(play_dates.today(clock.now())))
                 clock.jump(SOON.total_seconds())
                 until(lambda: hook.received, "the notification")
                 (told,) = hook.received

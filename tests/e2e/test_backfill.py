@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from exporter.app import Surroundings
+from exporter.app import Runtime
+from exporter.backfill.collect import fetch
+from exporter.backfill.progress import ProgressLines
 from exporter.commands import backfill
-from exporter.commands.past_days import fetch
-from exporter.commands.progress import Lines
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.model import Dimensions
-from exporter.simulator.settings import Settings
+from exporter.simulator.options import SimulatorOptions
 from tests.e2e.processes import PATIENCE, exporter, free_port, get, running, until
-from tests.stage import NOON, Clock, configuration, simulated
+from tests.harness import NOON, Clock, configuration, simulated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from exporter.simulator.catalogue import Catalogue
+    from exporter.simulator.dataset import Dataset
 
 HOUR, DAY = 3600, 86_400
 STEP = 6 * HOUR
@@ -46,18 +46,21 @@ Ratios = dict[tuple[int, str, str], float]
 @pytest.mark.tool("prometheus")
 async def test_the_week_over_week_ratio_of_each_of_the_last_20_days_is_the_truth(tmp_path: Path) -> None:
     clock = Clock()
-    async with simulated(Settings(media=5, collapse_on=days.play_date(NOON, 3)), clock) as (simulator, url):
+    async with simulated(SimulatorOptions(media=5, collapse_on=play_dates.play_date(NOON, 3)), clock) as (
+        simulator,
+        url,
+    ):
         known = await fetch(
             configuration(url, dimensions="[{}, {terminal_type: [Native]}]", days_ago="[1, 2, 8, 9]"),
-            Surroundings({}, clock.now, clock.now, clock.sleep),
+            Runtime({}, clock.now, clock.now, clock.sleep),
             30,
-            Lines(lambda _: None),
+            ProgressLines(lambda _: None),
         )
         truth = expected(simulator.catalogue)
     views, file = known.views(STEP), tmp_path / "past days.txt"
     with file.open("wb") as written:
-        samples = backfill.write(written, views, {"job": "vod"}, Lines(lambda _: None))
-    (command,) = (line for line in backfill.told(file, views, samples) if "promtool" in line)
+        samples = backfill.write(written, views, {"job": "vod"}, ProgressLines(lambda _: None))
+    (command,) = (line for line in backfill.report_gaps(file, views, samples) if "promtool" in line)
 
     await asyncio.to_thread(compare, tmp_path, command, truth)
 
@@ -76,14 +79,14 @@ def compare(folder: Path, command: str, truth: Ratios) -> None:
         assert dropped, "the collapse is found on the day it happened"
 
 
-def expected(catalogue: Catalogue) -> Ratios:
+def expected(catalogue: Dataset) -> Ratios:
     """The simulator's own numbers: ratio by days ago, terminal type and media."""
     found = {}
     for ago in LAST_20_DAYS:
         for terminal_type in (None, "Native"):
             for media_id in catalogue.media_ids:
                 now, week_before = (
-                    catalogue.counts(media_id, days.play_date(NOON, day), Dimensions(terminal_type), now=NOON)
+                    catalogue.counts(media_id, play_dates.play_date(NOON, day), Dimensions(terminal_type), now=NOON)
                     for day in (ago, ago + 7)
                 )
                 if now and week_before:
@@ -95,7 +98,10 @@ def ratios(url: str, promql: str) -> Ratios:
     """What each of the last 20 days showed at 09:00 UTC+8 of the day after, and, where the day was over, 18 h later."""
     found: list[Ratios] = []
     for later, until_ago in ((0, 1), (18 * HOUR, 2)):
-        at = {days.start(days.play_date(NOON, ago - 1)) + 9 * HOUR + later: ago for ago in range(until_ago, 21)}
+        at = {
+            play_dates.start(play_dates.play_date(NOON, ago - 1)) + 9 * HOUR + later: ago
+            for ago in range(until_ago, 21)
+        }
         span = {"start": min(at), "end": max(at), "step": DAY}
         answer = get(f"{url}/api/v1/query_range", params={"query": promql, **span}).json()
         assert answer["status"] == "success", answer
@@ -132,11 +138,11 @@ def serving_blocks(folder: Path, store: Path) -> Generator[str]:
 @pytest.mark.tool("promtool")
 async def test_promtool_takes_the_blocks_of_two_hours_too(tmp_path: Path) -> None:
     clock = Clock()
-    async with simulated(Settings(media=2), clock) as (_, url):
-        surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
-        known = await fetch(configuration(url), surroundings, 3, Lines(lambda _: None))
+    async with simulated(SimulatorOptions(media=2), clock) as (_, url):
+        surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+        known = await fetch(configuration(url), surroundings, 3, ProgressLines(lambda _: None))
     with (tmp_path / "out.txt").open("wb") as written:
-        backfill.write(written, known.views(HOUR), {}, Lines(lambda _: None))
+        backfill.write(written, known.views(HOUR), {}, ProgressLines(lambda _: None))
 
     made = await asyncio.to_thread(
         subprocess.run,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.bench.slow_clients import CONFIGURATION, KEYS, LISTEN
+from tests.campaigns.bench.slow_clients import CONFIGURATION, KEYS, LISTEN
 from tests.e2e.processes import exporter, get, running, until
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from exporter.config.loader import loads
-from exporter.core import days
-from exporter.core.publication import Rules
-from exporter.core.publishing import publish
-from exporter.core.snapshot import Snapshot
+from exporter.core import play_dates
+from exporter.core.model import Snapshot
+from exporter.core.publication import PublicationRules
+from exporter.core.publication_builder import publish
 from exporter.exposition.render import Renderer
-from exporter.simulator.catalogue import Catalogue
-from exporter.storage.reading import read_slices
+from exporter.simulator.dataset import Dataset
+from exporter.storage.read_only import read_slices
 from tests.e2e.processes import Running, exporter, get, until
 from tests.e2e.test_clock import wall_clock
 
@@ -57,7 +57,7 @@ class Account:
     def __init__(self, running: Running, seed: int, now: Callable[[], float]) -> None:
         self.running = running
         self.url = running.url()
-        self.catalogue = Catalogue(seed, MEDIA)
+        self.catalogue = Dataset(seed, MEDIA)
         self.now = now
 
     def stop(self) -> None:
@@ -92,13 +92,13 @@ class Place:
         self.storage = folder / "vod.db"
 
     def committed(self) -> Committed:
-        return read_slices(self.storage, days.play_date(self.clock.now(), days.OLDEST_DAYS_AGO))
+        return read_slices(self.storage, play_dates.play_date(self.clock.now(), play_dates.OLDEST_DAYS_AGO))
 
     def published(self, slices: Committed) -> set[str]:
         """The series of what was committed."""
         config = loads(CONFIGURATION.format(endpoint="http://127.0.0.1:1"), file="config.yaml", environ={})
-        rules = Rules(config.core_queries(), config.stale_after, config.series_limit)
-        publication = publish(Snapshot().with_(slices), rules, self.clock.now())
+        rules = PublicationRules(config.core_queries(), config.stale_after, config.series_limit)
+        publication = publish(Snapshot().updated(slices), rules, self.clock.now())
         return play_series(Renderer().render(publication).plain.decode())
 
     @contextlib.contextmanager

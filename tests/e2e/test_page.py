@@ -16,24 +16,24 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import async_playwright
 from starlette.applications import Starlette
 
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.simulator.faults import Fault
-from exporter.simulator.settings import Settings
+from exporter.simulator.options import SimulatorOptions
+from exporter.status.routes import status_routes
+from exporter.web.access.middleware import HEADERS
 from exporter.web.routes import routes
-from exporter.web.security import HEADERS
 from exporter.web.server import bound, serving, urls
-from exporter.web.status.routes import status_routes
 from tests.e2e.processes import free_port, get, running, until
-from tests.stage import CONFIGURATION, NOON, staged
-from tests.web.status.examples import known, observed
+from tests.harness import CONFIGURATION, NOON, staged
+from tests.status.examples import known, observed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from playwright.async_api import Browser, BrowserContext, Page
 
-    from exporter.web.status.observed import Observed
-    from tests.stage import Stage
+    from exporter.status.model import StatusInput
+    from tests.harness import Stage
 
 pytestmark = pytest.mark.tool("chromium")
 
@@ -78,7 +78,7 @@ async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
 @contextlib.asynccontextmanager
 async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
     """An exporter that has polled for a while, then met faults; one media collapses on the day that is compared."""
-    collapsed = Settings(collapse_on=days.play_date(NOON, 1))
+    collapsed = SimulatorOptions(collapse_on=play_dates.play_date(NOON, 1))
     async with staged(collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]") as stage:
         for _ in range(polls):
             await stage.poll(later=3600)
@@ -299,7 +299,7 @@ async def test_a_hostile_title_is_read_and_nothing_more() -> None:
     slices = [known(ago, {"m": 10, title: 5}) for ago in (1, 2, 8, 9)]
 
     class Hostile:
-        async def status(self) -> Observed:
+        async def status(self) -> StatusInput:
             return observed(*slices)
 
     app = Starlette(routes=status_routes(Hostile(), "/metrics", HEADERS))

@@ -85,7 +85,7 @@ def test_json_logs_are_json_from_the_first_line_to_the_last_and_tell_no_secret(t
             assert daemon.stop() == 0
             entries = [json.loads(line) for line in daemon.said().splitlines()]
             assert all({"ts", "level", "msg"} <= entry.keys() for entry in entries)
-            (refused, *_) = (entry for entry in entries if entry["msg"] == "not answered")
+            (refused, *_) = (entry for entry in entries if entry["msg"] == "API request failed")
             assert refused["code"] == "SignatureDoesNotMatch"
             assert refused["request_id"]
             assert refused["advice"]

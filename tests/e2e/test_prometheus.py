@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter import app
-from exporter.core import days
+from exporter.core import play_dates
 from tests.e2e.processes import prometheus, until
-from tests.stage import Clock, configuration, simulated
+from tests.harness import Clock, configuration, simulated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ async def test_prometheus_holds_the_service_s_own_numbers_right_after_the_first_
         served = asyncio.create_task(
             app.serve(
                 configuration(url, days_ago="[1, 8]"),
-                app.Surroundings({}, clock.now, clock.now, clock.sleep),
+                app.Runtime({}, clock.now, clock.now, clock.sleep),
                 listen=["127.0.0.1:0"],
                 telemetry_path="/metrics",
                 stop=stop,
@@ -43,7 +43,7 @@ def _truth(catalogue: object, now: float) -> dict[int, dict[str, tuple[str, floa
         ago: {
             media_id: (row.title, row.plays)
             for media_id in catalogue.media_ids  # type: ignore[attr-defined]
-            if (row := catalogue.row(media_id, days.play_date(now, ago), now=now))  # type: ignore[attr-defined]
+            if (row := catalogue.row(media_id, play_dates.play_date(now, ago), now=now))  # type: ignore[attr-defined]
         }
         for ago in (1, 8)
     }

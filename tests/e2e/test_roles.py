@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from exporter.app import Surroundings, assembled
+from exporter.app import Runtime, assemble_daemon
 from exporter.config.loader import loads
-from exporter.simulator.credentials import Credentials
+from exporter.simulator.access_keys import Credentials
 from tests.e2e.processes import exporter
-from tests.stage import Clock, Stage, simulated
-from tests.vod.standins import Keys, Sts, listening
+from tests.harness import Clock, Stage, simulated
+from tests.vod.credential_servers import Keys, Sts, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +53,8 @@ async def test_a_role_signs_and_a_token_refused_is_replaced(
             "access_key_id: start-id, access_key_secret: start-secret-0123456789, provider: ram_role_arn,"
             f" role_arn: 'acs:ram::1:role/a', sts_endpoint: '{sts.host}'",
         )
-        surroundings = Surroundings({}, clock.now, clock.now, clock.sleep)
-        async with assembled(loads(text, file="config.yaml", environ={}), surroundings) as pieces:
+        surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+        async with assemble_daemon(loads(text, file="config.yaml", environ={}), surroundings) as pieces:
             stage = Stage(pieces, simulator, clock)
             assert await stage.poll() == "success"
             assert await stage.poll(later=900) == "success"

@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from tests.e2e.processes import GLANCE, PATIENCE, exporter, until
-from tests.vod.standins import Keys, Sts, listening
+from tests.vod.credential_servers import Keys, Sts, listening
 
 if TYPE_CHECKING:
     from collections.abc import Generator

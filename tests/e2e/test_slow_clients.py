@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.web.limits import Limits
-from tests.bench.slow_clients import SCRAPES_PER_SECOND, run
+from exporter.web.connection_limits import ConnectionLimits
+from tests.campaigns.bench.slow_clients import SCRAPES_PER_SECOND, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def test_no_scrape_fails_beside_slow_clients(tmp_path: Path, *, tls: bool) -> No
     _, beside = run(tmp_path, tls=tls, seconds=SECONDS, alone=False)
 
     longest = max(beside.took)
-    if beside.failed and longest > Limits().request_seconds:
+    if beside.failed and longest > ConnectionLimits().request_seconds:
         pytest.skip(f"the machine is too busy: a scrape took {longest:.0f} s, longer than any client may take to ask")
     assert beside.failed == []
     assert len(beside.took) == SECONDS * SCRAPES_PER_SECOND

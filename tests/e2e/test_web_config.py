@@ -134,7 +134,7 @@ def test_certificates_and_passwords_are_exchanged_under_a_running_scraper(tmp_pa
             assert shown.encode() == other.cert_pem
             assert daemon.stop() == 0
         said = daemon.said()
-    assert said.count("web configuration not taken") == 2
+    assert said.count("web configuration rejected") == 2
     assert "does not belong to the certificate" in said
     assert "basic_auth_users.first: is not a bcrypt hash" in said
     for secret in ("$2b$", "PRIVATE", "constant", "Traceback"):

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from exporter.core.model import Dimensions, PlayRow, Slice
 from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
-from exporter.errors import Kind
+from exporter.errors import ErrorKind
 from exporter.exposition.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ TODAY: Final = date(2024, 3, 23)
 YESTERDAY_STARTS: Final = 1711036800.0
 OPENMETRICS: Final = "application/openmetrics-text;version=1.0.0"
 METER_CODES: Final = {
-    "Meter.ParamError": Kind.PARAMETER,
-    "Meter.ServerInternalError": Kind.SERVER,
-    "Meter.DataSourceQueryError": Kind.SERVER,
-    "Meter.AuthError": Kind.AUTH,
-    "Meter.ReadyTsError": Kind.NOT_READY,
+    "Meter.ParamError": ErrorKind.PARAMETER,
+    "Meter.ServerInternalError": ErrorKind.SERVER,
+    "Meter.DataSourceQueryError": ErrorKind.SERVER,
+    "Meter.AuthError": ErrorKind.AUTH,
+    "Meter.ReadyTsError": ErrorKind.NOT_READY,
 }
 
 
@@ -82,7 +82,7 @@ def told_everything() -> Telemetry:
     """Telemetry that has heard of everything there is."""
     told = telemetry()
     told.request_sent("main")
-    told.request_failed("main", "Throttling.User", Kind.THROTTLED)
+    told.request_failed("main", "Throttling.User", ErrorKind.THROTTLED)
     told.request_took("main", 0.03)
     told.retried("main")
     told.rate_changed("main", 2.5)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter.exposition import catalog
+from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
-from exporter.exposition.response import respond
 from tests.exposition.examples import example, read_text, told_everything
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"

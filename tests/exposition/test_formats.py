@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from exporter.core.model import Dimensions, PlayRow, Slice
 from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
+from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
-from exporter.exposition.response import respond
 from tests.exposition.examples import (
     OPENMETRICS,
     example,

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.model import Dimensions, PlayRow
 from exporter.core.publication import PublishedMedia
-from exporter.exposition.packing import Packed, deflated
+from exporter.exposition.gzip_segments import GzipPayload, compress_segment
 from exporter.exposition.render import Renderer
 from tests.exposition.examples import MEDIA, ROW, example, publication, published
 
@@ -51,7 +51,7 @@ aliyun_vod_play_date_timestamp_seconds{days_ago="1"} 1711036800.0
 """  # noqa: E501  an exposition has the lines it has
 
 
-def samples(rendered: Packed) -> list[str]:
+def samples(rendered: GzipPayload) -> list[str]:
     return [line for line in rendered.plain.decode().split("\n") if line and not line.startswith("#")]
 
 
@@ -180,8 +180,8 @@ def test_a_slice_that_is_gone_is_forgotten() -> None:
 @pytest.mark.parametrize("more", [b"", b"b 2\n"])
 def test_gzip_and_plain_hold_the_same(more: bytes) -> None:
     rendered = Renderer().render(example())
-    member = b"".join(rendered.member(deflated(more)))
-    assert gzip.decompress(member) == b"".join(rendered.texts(deflated(more))) == rendered.plain + more
+    member = b"".join(rendered.gzip_with(compress_segment(more)))
+    assert gzip.decompress(member) == b"".join(rendered.plain_with(compress_segment(more))) == rendered.plain + more
 
 
 def test_gzip_follows_every_change() -> None:
@@ -191,7 +191,7 @@ def test_gzip_follows_every_change() -> None:
         key = f"{changed:032x}"
         many = {**many, key: replace(many[key], plays=changed + 7)}
         shown = publication(*(published(rows=many if ago else {}, days_ago=ago) for ago in range(3)))
-        member = b"".join(renderer.render(shown).member(deflated(b"")))
+        member = b"".join(renderer.render(shown).gzip_with(compress_segment(b"")))
         assert gzip.decompress(member) == Renderer().render(shown).plain
 
 

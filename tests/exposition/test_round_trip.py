@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.core.publication import PublishedMedia
+from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
-from exporter.exposition.response import respond
 from exporter.vod.page_decoder import decode
 from tests.exposition.examples import (
     OPENMETRICS,

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from exporter.errors import Kind
+from exporter.errors import ErrorKind
 from exporter.exposition.telemetry import MOST_CODES, Telemetry
 from tests.exposition.examples import METER_CODES, read_openmetrics, read_text, series, telemetry, told_everything
 
@@ -76,11 +76,11 @@ def test_what_can_be_known_exists_from_the_start() -> None:
     [
         (lambda t: t.request_sent("main"), 'aliyun_vod_api_requests_total{account="main"} 1.0'),
         (
-            lambda t: t.request_failed("main", "Meter.AuthError", Kind.AUTH),
+            lambda t: t.request_failed("main", "Meter.AuthError", ErrorKind.AUTH),
             'aliyun_vod_api_errors_total{account="main",code="Meter.AuthError",kind="auth"} 1.0',
         ),
         (
-            lambda t: t.request_failed("main", "timeout", Kind.TRANSPORT),
+            lambda t: t.request_failed("main", "timeout", ErrorKind.TRANSPORT),
             'aliyun_vod_api_errors_total{account="main",code="timeout",kind="transport"} 1.0',
         ),
         (
@@ -195,9 +195,9 @@ def test_a_reload_keeps_what_stays_starts_what_is_new_and_forgets_what_is_gone()
 def test_so_many_codes_and_then_other() -> None:
     told = telemetry()
     for n in range(MOST_CODES + 3):
-        told.request_failed("main", f"Code{n}", Kind.SERVER if n % 2 else Kind.OTHER)
-    told.request_failed("second", "Code0", Kind.OTHER)
-    told.request_failed("second", "Meter.AuthError", Kind.AUTH)
+        told.request_failed("main", f"Code{n}", ErrorKind.SERVER if n % 2 else ErrorKind.OTHER)
+    told.request_failed("second", "Code0", ErrorKind.OTHER)
+    told.request_failed("second", "Meter.AuthError", ErrorKind.AUTH)
     errors = ours(told, about="aliyun_vod_api_errors_total")
     codes = {line.split('code="')[1].split('"')[0] for line in errors}
     assert len(codes) == len(METER_CODES) + MOST_CODES + 1
@@ -220,7 +220,7 @@ def test_so_many_codes_and_then_other() -> None:
 )
 def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
     told = telemetry()
-    told.request_failed("main", code, Kind.OTHER)
+    told.request_failed("main", code, ErrorKind.OTHER)
     for metrics in (
         read_text(told.expose("text", generate_latest).text()),
         read_openmetrics(told.expose("open", generate_openmetrics).text()),

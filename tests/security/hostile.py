@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.security.answering import answering
+from tests.security.http_server import answering
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.processes import free_port
-from tests.security.answering import answering
 from tests.security.audit import LOCKS, main
+from tests.security.http_server import answering
 
 if TYPE_CHECKING:
     from collections.abc import Generator

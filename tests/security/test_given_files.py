@@ -10,12 +10,12 @@ import pytest
 from exporter.cli import main
 from exporter.config.loader import load
 from exporter.errors import ConfigError, CredentialsError
-from exporter.vod.credentials import SecretFile
-from exporter.vod.fetching import Fetcher
-from exporter.vod.origins import CliProfile, EcsRole, OidcRole
-from exporter.web import in_force
+from exporter.vod.credentials.providers import CliProfile, EcsRole, OidcRole
+from exporter.vod.credentials.sdk import CredentialFetcher
+from exporter.vod.credentials.sources import SecretFile
+from exporter.web.access import live_config
 from tests.e2e.processes import exporter, until
-from tests.web.stage import prepared
+from tests.web.harness import prepared
 
 ENVIRON = {"SECRET": "hush-hush", "TOKEN": "quiet"}
 INLINE = "{access_key_id: a, access_key_secret: hush-hush}"
@@ -60,7 +60,7 @@ def test_what_the_library_reads_is_looked_at_first(kind: str, tmp_path: Path) ->
     file = secret(tmp_path, 0o666)
     profile = CliProfile(file, None, EcsRole())
     token = OidcRole("acs:ram::1:role/a", "acs:ram::1:oidc-provider/a", file, "a", 3600, "127.0.0.1:1")
-    fetcher = Fetcher([token if kind == "token" else profile])
+    fetcher = CredentialFetcher([token if kind == "token" else profile])
     with pytest.raises(CredentialsError, match=f"cannot read {file}: everyone may write to it"):
         fetcher(None)
 
@@ -103,10 +103,10 @@ def test_a_configuration_larger_than_any_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])
 def test_a_web_configuration_that_everyone_may_have_written_is_refused(name: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, WEB)
-    assert in_force.load(path).context is not None
+    assert live_config.load(path).context is not None
     (tmp_path / name).chmod(0o606)
     with pytest.raises(ConfigError, match="cannot be read: everyone may write to it"):
-        in_force.load(path)
+        live_config.load(path)
 
 
 def told(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import ExporterError
+from exporter.status.html_page import Pages
 from exporter.web.routes import routes
-from exporter.web.status.page import Pages
 from tests.web.clients import parsed
-from tests.web.stage import front_door, prepared
-from tests.web.test_connection import connected, rest
+from tests.web.harness import front_door, prepared
+from tests.web.test_http_connection import connected, rest
 from tests.web.test_routes import Answered, FakeExporter
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.secret_files import doubts, read, read_secret
+from exporter.secret_files import permission_warnings, read, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def made(path: Path, mode: int = 0o600, content: bytes = b"hush") -> Path:
 
 
 def whats(path: Path, *, is_secret: bool = True) -> list[str]:
-    return [doubt.what for doubt in doubts(path, is_secret=is_secret)]
+    return [doubt.what for doubt in permission_warnings(path, is_secret=is_secret)]
 
 
 def _pipe(path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_name_that_no_file_can_have_is_an_error_of_the_same_kind() -> None:
 @pytest.mark.parametrize("mode", [0o602, 0o606, 0o646, 0o666, 0o777])
 def test_what_everyone_may_write_is_refused_as_a_secret(mode: int, tmp_path: Path) -> None:
     path = made(tmp_path / "secret", mode)
-    assert read(path, most=MOST).is_anyones
+    assert read(path, most=MOST).world_writable
     with pytest.raises(OSError, match="everyone may write to it, and so anyone may have; run chmod 600 on it"):
         read_secret(path, most=MOST)
 
@@ -101,7 +101,7 @@ def test_what_everyone_may_write_is_refused_as_a_secret(mode: int, tmp_path: Pat
 def test_what_only_some_may_write_is_read(mode: int, tmp_path: Path) -> None:
     path = made(tmp_path / "secret", mode)
     assert read_secret(path, most=MOST) == b"hush"
-    assert not read(path, most=MOST).is_anyones
+    assert not read(path, most=MOST).world_writable
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_who_else_may_read_or_write_is_doubted(mode: int, readers: str, writers:
 
 def test_a_doubt_says_of_which_file_and_what_to_do(tmp_path: Path) -> None:
     path = made(tmp_path / "access_key_secret", 0o644)
-    (doubt,) = doubts(path)
+    (doubt,) = permission_warnings(path)
     assert str(doubt) == (
         f"{path}: it holds a secret, and everyone may read it (mode 0644). Run chmod 600 on it, or 640 for the"
         " exporter's group; in Kubernetes, mount it with defaultMode: 0440."
@@ -133,7 +133,7 @@ def test_a_doubt_says_of_which_file_and_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_name_with_controls_is_shown_without(tmp_path: Path) -> None:
-    (doubt,) = doubts(made(tmp_path / "\x1b[31m", 0o644))
+    (doubt,) = permission_warnings(made(tmp_path / "\x1b[31m", 0o644))
     assert "\x1b" not in str(doubt)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulator.asking import Clock
+from tests.simulator.clients import Clock
 
 
 @pytest.fixture

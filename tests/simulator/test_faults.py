@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault, FaultPlan, parse_fault
-from exporter.simulator.refusals import REFUSALS
-from tests.simulator.asking import PAGE, Clock, asking, simulator
+from tests.simulator.clients import PAGE, Clock, asking, simulator
 
 if TYPE_CHECKING:
     import httpx
@@ -33,7 +33,7 @@ async def test_the_five_codes_of_the_page_in_its_own_words(clock: Clock, code: s
     assert response.json()["Code"] == code
 
 
-@pytest.mark.parametrize("code", sorted(REFUSALS))
+@pytest.mark.parametrize("code", sorted(API_ERRORS))
 async def test_every_code_can_be_had_on_demand(clock: Clock, code: str) -> None:
     response = await _answer(clock, Fault(code))
     assert response.json()["Code"] == code
@@ -110,7 +110,7 @@ async def test_a_fault_counts_by_its_name(clock: Clock) -> None:
     async with asking(service, clock) as client:
         for _ in range(4):
             await client.ask()
-    assert service.journal.counts == {"DescribeVodMediaPlayData": {"html": 1, "Meter.ReadyTsError": 2, "OK": 1}}
+    assert service.request_log.counts == {"DescribeVodMediaPlayData": {"html": 1, "Meter.ReadyTsError": 2, "OK": 1}}
 
 
 async def test_a_fault_may_be_meant_for_some_requests_only(clock: Clock) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.core.days import play_date
 from exporter.core.model import Dimensions
-from exporter.simulator.credentials import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, Credentials
+from exporter.core.play_dates import play_date
+from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, Credentials
 from exporter.simulator.faults import Fault
-from exporter.simulator.media import EXAMPLE_MEDIA_ID
+from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
 from exporter.simulator.service import Simulator
-from tests.simulator.listening import listening
+from tests.simulator.loopback import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.core.days import start
 from exporter.core.model import Dimensions, PlayRow
-from exporter.simulator.catalogue import Catalogue
-from exporter.simulator.credentials import Credentials
-from exporter.simulator.media import EXAMPLE_MEDIA_ID
-from exporter.simulator.parameters import NAMES
-from tests.simulator.asking import HOST, NOON, PAGE, TODAY, Clock, asking, signed, simulator
+from exporter.core.play_dates import start
+from exporter.simulator.access_keys import Credentials
+from exporter.simulator.dataset import Dataset
+from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
+from exporter.simulator.request_parsing import NAMES
+from tests.simulator.clients import (
+    HOST,
+    NOON,
+    PAGE,
+    TODAY,
+    Clock,
+    asking,
+    signed,
+    simulator,
+)
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -298,7 +307,7 @@ async def test_a_client_that_leaves_before_its_body_is_no_error(clock: Clock) ->
     service = simulator(clock)
     with pytest.raises(json.JSONDecodeError):
         await _raw(service, b"", [], {"type": "http.disconnect"})
-    assert service.journal.counts == {"other": {"disconnect": 1}}
+    assert service.request_log.counts == {"other": {"disconnect": 1}}
 
 
 async def test_every_call_is_counted_and_its_parameters_kept_without_secrets(clock: Clock) -> None:
@@ -308,12 +317,12 @@ async def test_every_call_is_counted_and_its_parameters_kept_without_secrets(clo
         await client.ask(query, credentials=Credentials("key", "hush-secret", "hush-token"))
         await client.ask({"PageNo": "1"}, credentials=Credentials("key", "hush-secret", "hush-token"))
         await client.ask(extra={"x-acs-action": "Made.Up"})
-    assert service.journal.counts == {
+    assert service.request_log.counts == {
         "DescribeVodMediaPlayData": {"OK": 1, "Meter.ParamError": 1},
         "other": {"InvalidAction.NotFound": 1},
     }
-    assert [dict(call.parameters) for call in service.journal.calls] == [PAGE, {"PageNo": "1"}, PAGE]
-    assert "hush" not in repr(service.journal.calls)
+    assert [dict(call.parameters) for call in service.request_log.calls] == [PAGE, {"PageNo": "1"}, PAGE]
+    assert "hush" not in repr(service.request_log.calls)
 
 
 async def test_the_same_seed_answers_the_same_and_another_seed_does_not(clock: Clock) -> None:
@@ -357,7 +366,7 @@ async def test_whatever_is_asked_the_answer_is_a_page_or_a_param_error(parameter
 
 def test_the_oracle_of_a_simulator_is_a_catalogue_of_the_same_settings(clock: Clock) -> None:
     service = simulator(clock, seed=5, media=12, collapse_on=DAY)
-    alike = Catalogue(5, 12, DAY)
+    alike = Dataset(5, 12, DAY)
     assert [service.catalogue.row(id_, DAY, now=NOON) for id_ in alike.media_ids] == [
         alike.row(id_, DAY, now=NOON) for id_ in alike.media_ids
     ]

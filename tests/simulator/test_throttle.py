@@ -5,10 +5,10 @@ import pytest
 from exporter.simulator.throttle import Throttle
 
 
-@pytest.mark.parametrize(("rate", "at_once"), [(0.5, 1), (1, 1), (3, 3), (50, 50)])
-def test_a_second_of_requests_may_come_at_once_and_then_the_rate_holds(rate: float, at_once: int) -> None:
+@pytest.mark.parametrize(("rate", "burst"), [(0.5, 1), (1, 1), (3, 3), (50, 50)])
+def test_a_second_of_requests_may_come_at_once_and_then_the_rate_holds(rate: float, burst: int) -> None:
     throttle = Throttle(rate, 100.0)
-    assert [throttle.admit(100.0) for _ in range(at_once)] == [0.0] * at_once
+    assert [throttle.admit(100.0) for _ in range(burst)] == [0.0] * burst
     wait = throttle.admit(100.0)
     assert wait == pytest.approx(1 / rate)
     assert throttle.admit(100.0 + wait / 2) == pytest.approx(wait / 2)

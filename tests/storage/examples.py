@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
-from exporter.core.model import Answer, Dimensions, Heard, Measure, PlayRow, Ranking, Slice, SliceData
+from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Slice, SliceData
 from exporter.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -70,18 +70,20 @@ def some(
     plays: float = 1, *, day: date = YESTERDAY, rows: int = 3, at: float = NOON, dimensions: Dimensions = ALL
 ) -> SliceData:
     """A slice of m0, m1, ... and a zero."""
-    heard = Heard(at, 1)
-    answers = {f"m{i}": Answer(PlayRow(f"m{i}", f"标题 {i}", 60, 2, plays, 1.5, 90, 45.0), heard) for i in range(rows)}
-    answers["none"] = Answer(None, heard)
+    freshness = Freshness(at, 1)
+    answers = {
+        f"m{i}": MediaRecord(PlayRow(f"m{i}", f"标题 {i}", 60, 2, plays, 1.5, 90, 45.0), freshness) for i in range(rows)
+    }
+    answers["none"] = MediaRecord(None, freshness)
     return SliceData(
         Slice("main", dimensions, day),
         answers,
-        swept=heard,
-        rankings={Measure.PLAYS: Ranking(2, ("m1", "m0"), heard)},
+        listed=freshness,
+        rankings={Measure.PLAYS: Ranking(2, ("m1", "m0"), freshness)},
         total=rows,
         total_at=at,
         updated_at=at,
-        asked_at=at,
+        last_response_at=at,
     )
 
 
@@ -121,13 +123,13 @@ _numbers = st.one_of(
     st.sampled_from([0.0, -0.0, 5e-324, 1, 1.0, 2**63, 2**64, 1.7976931348623157e308]),
 )
 _times = st.floats(0, 4e9)
-_heard = st.builds(Heard, _times, st.integers(0, 5), st.booleans())
+_heard = st.builds(Freshness, _times, st.integers(0, 5), st.booleans())
 
 
-def _answers(heard: list[Heard]) -> st.SearchStrategy[dict[str, Answer]]:
-    def answer(media_id: str) -> st.SearchStrategy[tuple[str, Answer]]:
+def _answers(freshness: list[Freshness]) -> st.SearchStrategy[dict[str, MediaRecord]]:
+    def answer(media_id: str) -> st.SearchStrategy[tuple[str, MediaRecord]]:
         row = st.builds(PlayRow, st.just(media_id), st.none() | _texts, *[_numbers] * 6)
-        return st.tuples(st.just(media_id), st.builds(Answer, st.none() | row, st.sampled_from(heard)))
+        return st.tuples(st.just(media_id), st.builds(MediaRecord, st.none() | row, st.sampled_from(freshness)))
 
     return st.lists(_texts.flatmap(answer), max_size=8).map(dict)
 
@@ -137,10 +139,10 @@ def _slices(day: st.SearchStrategy[date]) -> st.SearchStrategy[SliceData]:
     slice_ = st.builds(Slice, _texts, st.builds(Dimensions, filters, filters, filters), day)
     ranking = st.builds(Ranking, st.integers(1, 100), st.lists(_texts, max_size=4).map(tuple), _heard)
     return st.lists(_heard, min_size=1, max_size=3).flatmap(
-        lambda heard: st.builds(
+        lambda freshness: st.builds(
             SliceData,
             slice_,
-            _answers(heard),
+            _answers(freshness),
             st.none() | _heard,
             st.dictionaries(st.sampled_from(Measure), ranking),
             st.none() | st.integers(0, 2**70),
@@ -164,5 +166,5 @@ def by_slice(slices: tuple[SliceData, ...] | list[SliceData]) -> dict[Slice, str
 def _ordered(data: SliceData) -> object:
     answers = sorted(data.answers.items(), key=lambda known: known[0])
     rankings = sorted(data.rankings.items(), key=lambda known: known[0].value)
-    times = data.total_at, data.updated_at, data.asked_at
-    return answers, rankings, data.swept, data.total, times, data.ready
+    times = data.total_at, data.updated_at, data.last_response_at
+    return answers, rankings, data.listed, data.total, times, data.ready

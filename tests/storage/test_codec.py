@@ -21,9 +21,9 @@ KEY = codec.key(DATA.slice)
 
 def decoded(data: SliceData) -> SliceData:
     given_ = codec.facts(data)
-    text, sealed = codec.encode_facts(given_)
-    told = codec.decode_facts(codec.key(data.slice), sealed, text)
-    parts = {number: (part.seal, part.packed()) for number, part in enumerate(codec.encode_parts(given_))}
+    text, sealed = codec.encode_header(given_)
+    told = codec.decode_header(codec.key(data.slice), sealed, text)
+    parts = {number: (part.seal, part.packed()) for number, part in enumerate(codec.encode_blocks(given_))}
     return codec.Reader().slice(told, parts)
 
 
@@ -37,18 +37,18 @@ def test_a_slice_comes_back_with_its_types(data: SliceData) -> None:
 def test_the_order_of_answers_makes_no_difference(data: SliceData) -> None:
     turned = replace(data, answers=dict(reversed(list(data.answers.items()))))
 
-    assert list(codec.encode_parts(codec.facts(turned))) == list(codec.encode_parts(codec.facts(data)))
+    assert list(codec.encode_blocks(codec.facts(turned))) == list(codec.encode_blocks(codec.facts(data)))
 
 
 def test_a_poll_that_hears_the_same_later_makes_the_same_parts() -> None:
     first, later = (codec.facts(some(rows=2_000, at=at)) for at in (1.0, 2.0))
 
-    assert list(codec.encode_parts(first)) == list(codec.encode_parts(later))
-    assert codec.encode_facts(first) != codec.encode_facts(later)
+    assert list(codec.encode_blocks(first)) == list(codec.encode_blocks(later))
+    assert codec.encode_header(first) != codec.encode_header(later)
 
 
 def test_a_new_media_changes_one_part() -> None:
-    few, more = (list(codec.encode_parts(codec.facts(some(rows=rows)))) for rows in (3_000, 3_001))
+    few, more = (list(codec.encode_blocks(codec.facts(some(rows=rows)))) for rows in (3_000, 3_001))
 
     assert len(few) == len(more) == 8
     assert sum(one != other for one, other in zip(few, more, strict=True)) == 1
@@ -93,18 +93,18 @@ def with_(name: str, value: object) -> Callable[[dict[str, Any]], object]:
     ],
 )
 def test_facts_that_make_no_sense_are_damage_though_sealed(forge: Callable[[dict[str, Any]], object]) -> None:
-    told = json.loads(codec.encode_facts(codec.facts(DATA))[0])
+    told = json.loads(codec.encode_header(codec.facts(DATA))[0])
     forge(told)
     text = json.dumps(told)
 
-    with pytest.raises(codec.Damaged, match="make no sense"):
-        codec.decode_facts(KEY, codec.seal(KEY, None, text.encode()), text)
+    with pytest.raises(codec.CorruptStorage, match="make no sense"):
+        codec.decode_header(KEY, codec.seal(KEY, None, text.encode()), text)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", "[" * 100_000])
 def test_facts_that_are_no_object_are_damage(text: str) -> None:
-    with pytest.raises(codec.Damaged):
-        codec.decode_facts(KEY, codec.seal(KEY, None, text.encode()), text)
+    with pytest.raises(codec.CorruptStorage):
+        codec.decode_header(KEY, codec.seal(KEY, None, text.encode()), text)
 
 
 @pytest.mark.parametrize(
@@ -131,28 +131,28 @@ def test_facts_that_are_no_object_are_damage(text: str) -> None:
 )
 def test_answers_that_make_no_sense_are_damage_though_sealed(forge: Callable[[dict[str, Any]], object]) -> None:
     given_ = codec.facts(DATA)
-    told = json.loads(next(codec.encode_parts(given_)).answers)
+    told = json.loads(next(codec.encode_blocks(given_)).answers)
     forge(told)
     payload = json.dumps(told).encode()
 
-    with pytest.raises(codec.Damaged, match="make no sense"):
+    with pytest.raises(codec.CorruptStorage, match="make no sense"):
         codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
 
 
 def test_a_number_beyond_floats_is_no_infinity() -> None:
     given_ = codec.facts(DATA)
-    payload = next(codec.encode_parts(given_)).answers.replace(b'"plays":[1,1]', b'"plays":[1,1e999]')
+    payload = next(codec.encode_blocks(given_)).answers.replace(b'"plays":[1,1]', b'"plays":[1,1e999]')
 
-    with pytest.raises(codec.Damaged, match="make no sense"):
+    with pytest.raises(codec.CorruptStorage, match="make no sense"):
         codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
 
 
 @pytest.mark.parametrize("columns", [("main",), (None, None, None, None, "2024-03-23"), (*KEY[:4], "20240323")])
 def test_a_slice_without_its_columns_is_damage(columns: tuple[object, ...]) -> None:
-    text, sealed = codec.encode_facts(codec.facts(DATA))
+    text, sealed = codec.encode_header(codec.facts(DATA))
 
-    with pytest.raises(codec.Damaged, match="no account, filters and play date"):
-        codec.decode_facts(columns, sealed, text)
+    with pytest.raises(codec.CorruptStorage, match="no account, filters and play date"):
+        codec.decode_header(columns, sealed, text)
 
 
 def test_a_count_of_calls_comes_back() -> None:

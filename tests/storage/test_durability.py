@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from exporter.core.model import Dimensions
 from exporter.errors import StartError
-from exporter.storage.reading import read_slices
+from exporter.storage.read_only import read_slices
 from tests.storage.child import poll
 from tests.storage.examples import TODAY, YESTERDAY, Place, by_slice, some
 

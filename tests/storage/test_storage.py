@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from structlog.testing import capture_logs
 
-from exporter.core import days
+from exporter.core import play_dates
 from exporter.core.model import Dimensions, SliceData
 from exporter.errors import StartError
-from exporter.storage.schema import MIGRATIONS
+from exporter.storage.migrations import MIGRATIONS
 from tests.storage.examples import DAY_SECONDS, TODAY, YESTERDAY, Place, any_slices, by_slice, some
 
 
@@ -58,7 +58,7 @@ async def test_a_poll_that_finds_nothing_new_writes_little(place: Place) -> None
         await storage.save([some(rows=5_000)])
         wal = place.path.with_name("state.db-wal")
         before = wal.stat().st_size
-        await storage.save([some(rows=5_000, at=some().asked_at + 900)])
+        await storage.save([some(rows=5_000, at=some().last_response_at + 900)])
         little = wal.stat().st_size - before
         await storage.save([some(2, rows=5_000)])
         much = wal.stat().st_size - before - little
@@ -125,7 +125,7 @@ async def test_a_process_that_never_lives_long_keeps_no_more_than_retention(plac
     for _ in range(60):
         place.clock.now += DAY_SECONDS / 3
         async with place.opened(retention=5 * DAY_SECONDS) as storage:
-            await storage.save([some(day=days.today(place.clock.now))])
+            await storage.save([some(day=play_dates.today(place.clock.now))])
             kept.append(len(await storage.load(date.min)))
 
     assert kept[15:] == [6] * 45, "five days and the one that has begun"
@@ -137,8 +137,8 @@ async def test_a_clock_that_is_years_ahead_forgets_nothing(place: Place, kept: t
     known = [some(day=TODAY - timedelta(ago)) for ago in (399, 200, 31, 1, 0)]
     await place.put(*known)
     place.clock.now += 12 * 365 * DAY_SECONDS
-    ahead = days.today(place.clock.now)
-    unheard = replace(some(day=ahead), answers={}, swept=None, rankings={}, ready=False)
+    ahead = play_dates.today(place.clock.now)
+    unheard = replace(some(day=ahead), answers={}, listed=None, rankings={}, ready=False)
 
     for calls in (1, 2):
         async with place.opened() as storage:
@@ -163,7 +163,7 @@ async def test_days_beyond_retention_are_forgotten_while_it_runs(place: Place) -
 async def test_another_retention_holds_with_the_next_write(place: Place) -> None:
     async with place.opened(retention=30 * DAY_SECONDS) as storage:
         await storage.save([some(day=YESTERDAY)])
-        storage.keep_for(DAY_SECONDS / 2)
+        storage.set_retention(DAY_SECONDS / 2)
         await storage.save([some(day=TODAY)])
 
         assert await storage.load(date.min) == (some(day=TODAY),)
@@ -286,7 +286,7 @@ async def test_what_could_not_be_written_to_the_end_is_said(place: Place) -> Non
             place.path.unlink()
             await storage.save([some()])
 
-    assert [entry["event"] for entry in logs] == ["storage failing", "not stored"]
+    assert [entry["event"] for entry in logs] == ["storage failing", "unsaved data at exit"]
     assert logs[1]["slices"] == 1
 
 
@@ -346,7 +346,7 @@ async def test_a_newer_file_is_refused_and_left_alone(place: Place) -> None:
 
 
 async def test_settled_and_unready_slices_come_back_as_such(place: Place) -> None:
-    unready = replace(some(), ready=False, total=None, swept=None, updated_at=None)
+    unready = replace(some(), ready=False, total=None, listed=None, updated_at=None)
     await place.put(unready)
 
     assert await place.everything() == (unready,)

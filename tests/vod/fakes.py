@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 
 from exporter.vod.client import Client
-from exporter.vod.credentials import Credentials
-from exporter.vod.limits import Limits
+from exporter.vod.credentials.sources import Credentials
+from exporter.vod.rate_limits import AccountLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from exporter.errors import Kind
+    from exporter.errors import ErrorKind
     from exporter.vod.redaction import Secrets
 
 START = 1_700_000_000.0  # 2023-11-15 06:13:20 UTC+8
@@ -95,7 +95,7 @@ class FakeMeter:
         self.accounts.add(account)
         self.sent += 1
 
-    def request_failed(self, account: str, code: str, kind: Kind) -> None:
+    def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
         self.accounts.add(account)
         self.failed.append((code, kind.value))
 
@@ -171,7 +171,7 @@ class World:
         self.clock = Clock()
         self.meter = FakeMeter()
         self.source = source or FakeSource()
-        self.limits = Limits(
+        self.limits = AccountLimits(
             "main",
             requests_per_second=rate,
             concurrency=concurrency,

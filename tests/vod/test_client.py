@@ -12,19 +12,19 @@ import pytest
 from exporter import __version__
 from exporter.errors import (
     AccountPaused,
-    BudgetSpent,
     CredentialsError,
-    Kind,
-    NotAsked,
+    ErrorKind,
     NotReady,
+    QuotaExceeded,
+    RequestSkipped,
     StartError,
     UpstreamError,
 )
 from exporter.vod.client import Client
-from exporter.vod.credentials import Credentials, FromEnvironment
-from exporter.vod.limits import Turn
+from exporter.vod.credentials.sources import Credentials, EnvCredentials
+from exporter.vod.rate_limits import Permit
 from exporter.vod.redaction import Secrets
-from exporter.vod.replies import LARGEST_ANSWER, LARGEST_ERROR
+from exporter.vod.responses import LARGEST_ERROR, LARGEST_RESPONSE
 from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, ok, refusal
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ async def test_latency_is_measured_on_the_monotonic_clock() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (500, "Meter.ServerInternalError", Kind.SERVER),
-        (500, "Meter.DataSourceQueryError", Kind.SERVER),
-        (503, "ServiceUnAvailable", Kind.SERVER),
-        (400, "Throttling.User", Kind.THROTTLED),
+        (500, "Meter.ServerInternalError", ErrorKind.SERVER),
+        (500, "Meter.DataSourceQueryError", ErrorKind.SERVER),
+        (503, "ServiceUnAvailable", ErrorKind.SERVER),
+        (400, "Throttling.User", ErrorKind.THROTTLED),
     ],
 )
-async def test_repeated_up_to_four_attempts_in_all(status: int, code: str, kind: Kind) -> None:
+async def test_repeated_up_to_four_attempts_in_all(status: int, code: str, kind: ErrorKind) -> None:
     service = Service(refusal(status, code))
     async with World(service) as world:
         error = await failing(world)
@@ -174,16 +174,16 @@ async def test_server_errors_do_not_slow_the_account_down() -> None:
 @pytest.mark.parametrize(
     ("answer", "code", "kind"),
     [
-        (refusal(400, "Meter.ParamError"), "Meter.ParamError", Kind.PARAMETER),
-        (refusal(400, "MissingPageNo"), "MissingPageNo", Kind.PARAMETER),
-        (refusal(403, "Meter.AuthError"), "Meter.AuthError", Kind.AUTH),
-        (refusal(400, "SignatureDoesNotMatch"), "SignatureDoesNotMatch", Kind.AUTH),
-        (refusal(400, "InvalidTimeStamp.Expired"), "InvalidTimeStamp.Expired", Kind.CLOCK),
-        (httpx.Response(302, headers={"location": "http://127.0.0.1/"}), "http_302", Kind.OTHER),
-        (httpx.Response(404, content=b"<html>"), "http_404", Kind.OTHER),
+        (refusal(400, "Meter.ParamError"), "Meter.ParamError", ErrorKind.PARAMETER),
+        (refusal(400, "MissingPageNo"), "MissingPageNo", ErrorKind.PARAMETER),
+        (refusal(403, "Meter.AuthError"), "Meter.AuthError", ErrorKind.AUTH),
+        (refusal(400, "SignatureDoesNotMatch"), "SignatureDoesNotMatch", ErrorKind.AUTH),
+        (refusal(400, "InvalidTimeStamp.Expired"), "InvalidTimeStamp.Expired", ErrorKind.CLOCK),
+        (httpx.Response(302, headers={"location": "http://127.0.0.1/"}), "http_302", ErrorKind.OTHER),
+        (httpx.Response(404, content=b"<html>"), "http_404", ErrorKind.OTHER),
     ],
 )
-async def test_never_repeated(answer: httpx.Response, code: str, kind: Kind) -> None:
+async def test_never_repeated(answer: httpx.Response, code: str, kind: ErrorKind) -> None:
     async with World(Service(answer)) as world:
         error = await failing(world)
         assert (error.code, error.kind) == (code, kind)
@@ -227,7 +227,7 @@ async def test_expired_token_is_renewed_once(code: str) -> None:
 async def test_token_that_stays_refused_pauses_the_account() -> None:
     source = FakeSource(Credentials("i", "s", "old"))
     async with World(Service(refusal(400, "InvalidSecurityToken.Expired")), source=source) as world:
-        assert (await failing(world)).kind is Kind.AUTH
+        assert (await failing(world)).kind is ErrorKind.AUTH
         assert (world.meter.sent, source.renewals) == (2, 1)
         assert isinstance(await failing(world), AccountPaused)
         assert world.meter.sent == 2
@@ -242,7 +242,7 @@ async def test_auth_error_pauses_the_account_and_says_so() -> None:
         assert "main" in error.message
         assert "is paused until 2023-11-14T22:18:20Z or until" in error.message
         assert "Meter.AuthError: Authentication Failed." in error.message
-        assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", Kind.AUTH, "REQ-1")
+        assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "REQ-1")
         assert "RAM action" in error.advice
         # Refusing is neither a request nor a failure, and costs no call.
         assert (world.meter.sent, len(world.meter.failed), len(world.meter.took)) == (1, 1, 1)
@@ -321,7 +321,7 @@ async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[Worl
 async def test_paused_account_refuses_at_once_and_not_after_waiting_for_a_turn() -> None:
     async with World(Service(refusal(403, "Meter.AuthError"))) as world:
         await failing(world)
-        world.limits.failed(Turn(0.0), throttled=False, wait=60.0)
+        world.limits.on_error(Permit(0.0), throttled=False, wait=60.0)
         assert isinstance(await failing(world), AccountPaused)
         assert world.clock.elapsed == 0
 
@@ -408,8 +408,8 @@ async def test_spent_budget_sends_nothing() -> None:
     service = Service(refusal(503, BUSY))
     async with World(service, calls_per_day=2) as world:
         # The third attempt of this call is one too many.
-        assert isinstance(await failing(world), BudgetSpent)
-        assert isinstance(await failing(world), BudgetSpent)
+        assert isinstance(await failing(world), QuotaExceeded)
+        assert isinstance(await failing(world), QuotaExceeded)
         assert len(service.requests) == world.meter.sent == 2
 
 
@@ -417,7 +417,7 @@ async def test_missing_credentials_are_not_asked_and_do_not_pause() -> None:
     environ: dict[str, str] = {}
     service = Service(ok())
     async with World(service) as world:
-        source = FromEnvironment(environ)
+        source = EnvCredentials(environ)
         async with Client(
             "main",
             endpoint=ENDPOINT,
@@ -429,14 +429,14 @@ async def test_missing_credentials_are_not_asked_and_do_not_pause() -> None:
         ) as client:
             with pytest.raises(CredentialsError) as caught:
                 await client.call("Ask", "1", {}, bytes)
-            assert isinstance(caught.value, NotAsked)
+            assert isinstance(caught.value, RequestSkipped)
             environ.update(ALIBABA_CLOUD_ACCESS_KEY_ID="i", ALIBABA_CLOUD_ACCESS_KEY_SECRET="s")
             assert await client.call("Ask", "1", {}, bytes) == b"fine"
     assert world.meter.failed == []
 
 
 def cannot(body: bytes) -> NoReturn:
-    raise UpstreamError(f"QoeInfoList is {len(body)}", code="malformed", kind=Kind.MALFORMED)
+    raise UpstreamError(f"QoeInfoList is {len(body)}", code="malformed", kind=ErrorKind.MALFORMED)
 
 
 async def test_answer_that_cannot_be_decoded_is_a_failed_attempt() -> None:
@@ -447,7 +447,7 @@ async def test_answer_that_cannot_be_decoded_is_a_failed_attempt() -> None:
         error = caught.value
         assert (error.code, error.kind, error.message, error.request_id) == (
             "malformed",
-            Kind.MALFORMED,
+            ErrorKind.MALFORMED,
             "QoeInfoList is 2",
             "H",
         )
@@ -474,7 +474,7 @@ async def test_half_a_character_is_not_sent() -> None:
     service = Service(ok())
     async with World(service) as world:
         error = await failing(world, MediaId="\ud83d")
-        assert (error.code, error.kind) == ("parameter", Kind.PARAMETER)
+        assert (error.code, error.kind) == ("parameter", ErrorKind.PARAMETER)
         assert "half a character" in error.message
         assert "media ID" in error.advice
     assert service.requests == []
@@ -512,7 +512,7 @@ async def test_secrets_and_signatures_are_in_no_error(answer: httpx.Response | E
 
 
 def _tells_all(body: bytes) -> NoReturn:
-    raise UpstreamError(f"not JSON: {body.decode()}", code="malformed", kind=Kind.MALFORMED)
+    raise UpstreamError(f"not JSON: {body.decode()}", code="malformed", kind=ErrorKind.MALFORMED)
 
 
 @pytest.mark.parametrize(
@@ -714,9 +714,9 @@ async def test_all_pieces_of_a_body_are_put_together() -> None:
         assert await world.run() == b"fine"
 
 
-@pytest.mark.parametrize(("status", "largest"), [(200, LARGEST_ANSWER), (500, LARGEST_ERROR)])
+@pytest.mark.parametrize(("status", "largest"), [(200, LARGEST_RESPONSE), (500, LARGEST_ERROR)])
 async def test_no_more_is_received_of_a_body_than_is_allowed(status: int, largest: int) -> None:
-    pieces = Pieces(repeat(b" " * 8_192, 2 * LARGEST_ANSWER // 8_192))
+    pieces = Pieces(repeat(b" " * 8_192, 2 * LARGEST_RESPONSE // 8_192))
     async with in_pieces(status, pieces) as world:
         await failing(world)
         assert pieces.taken == largest // 8_192 + 1

@@ -16,8 +16,8 @@ import trustme
 
 from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
-from exporter.vod.limits import Limits
 from exporter.vod.page_decoder import decode
+from exporter.vod.rate_limits import AccountLimits
 from tests.vod.fakes import FakeMeter, FakeSource, World
 from tests.vod.servers import conversing
 
@@ -56,7 +56,7 @@ async def asking(
         await asyncio.sleep(0)
 
     meter = FakeMeter()
-    limits = Limits("main", requests_per_second=1e6, concurrency=concurrency, meter=meter)
+    limits = AccountLimits("main", requests_per_second=1e6, concurrency=concurrency, meter=meter)
     async with Client(
         "main",
         endpoint=endpoint,

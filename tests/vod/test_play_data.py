@@ -21,9 +21,9 @@ from exporter.core.model import (
     RowProblem,
     Slice,
 )
-from exporter.errors import Kind, UpstreamError
+from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod.page_decoder import decode
-from exporter.vod.play_data import PlayData, parameters
+from exporter.vod.play_data import PlayDataSource, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ def raw(row: str) -> bytes:
 def refused(content: bytes, *, page: int | None = 1, media_id: str | None = None) -> UpstreamError:
     with pytest.raises(UpstreamError) as caught:
         decode(content, page=page, media_id=media_id)
-    assert (caught.value.code, caught.value.kind) == ("malformed", Kind.MALFORMED)
+    assert (caught.value.code, caught.value.kind) == ("malformed", ErrorKind.MALFORMED)
     return caught.value
 
 
@@ -365,7 +365,7 @@ def test_a_page_holds_no_more_rows_than_asked_for(rows: int, asked: int) -> None
     given = [{"MediaId": str(number), "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3} for number in range(rows)]
     with pytest.raises(UpstreamError, match=f"{rows} rows, asked for were {asked}") as caught:
         decode(body(*given), page=1, page_size=asked)
-    assert caught.value.kind is Kind.MALFORMED
+    assert caught.value.kind is ErrorKind.MALFORMED
     assert len(decode(body(*given[:asked]), page=1, page_size=asked).rows) == asked
 
 
@@ -499,7 +499,7 @@ def _page_or_malformed(content: bytes) -> None:
     try:
         page = decode(content, page=1)
     except UpstreamError as error:
-        if (error.code, error.kind) != ("malformed", Kind.MALFORMED):
+        if (error.code, error.kind) != ("malformed", ErrorKind.MALFORMED):
             raise
         return
     assert isinstance(page, Page)
@@ -535,7 +535,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
-        self.at_once = 4
+        self.max_in_flight = 4
 
     async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
         self.asked.append((action, version, dict(parameters)))
@@ -544,7 +544,7 @@ class Recorder:
 
 async def test_page_asks_and_decodes() -> None:
     client = Recorder()
-    page = await PlayData(client).page(DAY, page=1, page_size=100)
+    page = await PlayDataSource(client).page(DAY, page=1, page_size=100)
     assert page == decode(EXAMPLE)
     assert client.asked == [
         ("DescribeVodMediaPlayData", "2017-03-21", {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"})
@@ -555,7 +555,7 @@ async def test_a_media_and_an_order_are_asked_for_by_their_names() -> None:
     client = Recorder()
     media_id = decode(EXAMPLE).rows[0].media_id
 
-    await PlayData(client).page(DAY, page=1, page_size=9, media_id=media_id, order_by=Measure.PLAY_DURATION)
+    await PlayDataSource(client).page(DAY, page=1, page_size=9, media_id=media_id, order_by=Measure.PLAY_DURATION)
 
     ((_, _, asked),) = client.asked
     assert asked == {
@@ -569,7 +569,7 @@ async def test_a_media_and_an_order_are_asked_for_by_their_names() -> None:
 
 
 async def test_page_must_agree_with_what_was_asked() -> None:
-    source = PlayData(Recorder())
+    source = PlayDataSource(Recorder())
     with pytest.raises(UpstreamError, match="PageNo is 1, asked for was 2"):
         await source.page(DAY, page=2, page_size=100)
     with pytest.raises(UpstreamError, match="another MediaId"):

@@ -9,10 +9,10 @@ import pytest
 
 from exporter.errors import UpstreamError
 from exporter.vod.client import Client
-from exporter.vod.limits import Limits
 from exporter.vod.network_errors import NetworkError
+from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.resolver import Resolver
-from exporter.vod.streams import connected
+from exporter.vod.tcp_stream import connected
 from tests.vod.fakes import FakeMeter, FakeSource
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -66,7 +66,7 @@ async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> N
             f"account {number}",
             endpoint="http://vod.example",
             credentials=FakeSource(),
-            limits=Limits("main", requests_per_second=1e6, concurrency=4, meter=meter),
+            limits=AccountLimits("main", requests_per_second=1e6, concurrency=4, meter=meter),
             timeout=0.05,
             meter=meter,
             resolve=resolve,

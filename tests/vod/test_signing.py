@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.vod.credentials import Credentials
+from exporter.vod.credentials.sources import Credentials
 from exporter.vod.signing import Acs3Auth, canonical_query, canonical_request, new_nonce
 
 with warnings.catch_warnings():

@@ -14,9 +14,9 @@ import trustme
 
 from exporter.vod import transport as transports
 from exporter.vod.network_errors import ConnectionLost, NetworkError
+from exporter.vod.network_route import Route
 from exporter.vod.resolver import Resolver
-from exporter.vod.routes import Route
-from exporter.vod.transport import CHUNK_BYTES, Connections, TransportSender
+from exporter.vod.transport import CHUNK_BYTES, PooledTransport, TransportSender
 from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ class ToAnywhere(httpx.AsyncBaseTransport):
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context or ssl.create_default_context()
-        self._connections: Connections | None = None
+        self._connections: PooledTransport | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._connections is None:
             url = request.url
             route = Route(url.scheme, url.host, url.port or 0, None, self._context, Resolver())
-            self._connections = Connections(route)
+            self._connections = PooledTransport(route)
         return await self._connections.handle_async_request(request)
 
     async def aclose(self) -> None:

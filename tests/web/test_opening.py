@@ -12,11 +12,11 @@ import uvicorn
 from OpenSSL import SSL
 from uvicorn.server import ServerState
 
-from exporter.web.connection import Connection
-from exporter.web.in_force import InForce
-from exporter.web.limits import Crowd, Limits
-from tests.fuzz.front_door import Wire
-from tests.web.stage import APP, prepared
+from exporter.web.access.live_config import LiveWebConfig
+from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.http_connection import HttpConnection
+from tests.campaigns.fuzz.http_connection import Wire
+from tests.web.harness import APP, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-LIMITS = Limits()
+LIMITS = ConnectionLimits()
 
 
 @dataclass
@@ -41,18 +41,20 @@ class Reading(Wire):
 
 
 @pytest.fixture
-def in_force(tmp_path: Path) -> Iterator[InForce]:
-    rules = InForce(prepared(tmp_path, TLS))
+def web_access(tmp_path: Path) -> Iterator[LiveWebConfig]:
+    rules = LiveWebConfig(prepared(tmp_path, TLS))
     yield rules
     rules.close()
 
 
-async def made(in_force: InForce) -> tuple[Connection, Reading]:
+async def made(web_access: LiveWebConfig) -> tuple[HttpConnection, Reading]:
     config = uvicorn.Config(APP, interface="asgi3", ws="none", log_config=None, access_log=False, lifespan="off")
     config.load()
     loop = asyncio.get_running_loop()
     wire = Reading(loop)
-    connection = Connection(config, ServerState(), {}, loop, crowd=Crowd(LIMITS), in_force=in_force)
+    connection = HttpConnection(
+        config, ServerState(), {}, loop, tracker=ConnectionTracker(LIMITS), web_access=web_access
+    )
     wire.protocol = connection
     connection.connection_made(wire)
     wire.turns.clear()  # Python 3.11.2 forgets a pause before the first byte
@@ -68,8 +70,8 @@ async def until_written(wire: Wire) -> bytes:
     return said
 
 
-async def test_a_handshake_that_begins_before_the_certificate_is_known_goes_on(in_force: InForce) -> None:
-    connection, wire = await made(in_force)
+async def test_a_handshake_that_begins_before_the_certificate_is_known_goes_on(web_access: LiveWebConfig) -> None:
+    connection, wire = await made(web_access)
     client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
     client.set_connect_state()
     with pytest.raises(SSL.WantReadError):
@@ -91,8 +93,8 @@ async def test_a_handshake_that_begins_before_the_certificate_is_known_goes_on(i
 
 
 @pytest.mark.parametrize("piece", [1, 7, len(REQUEST)])
-async def test_a_request_without_tls_in_pieces_is_told_so(in_force: InForce, piece: int) -> None:
-    connection, wire = await made(in_force)
+async def test_a_request_without_tls_in_pieces_is_told_so(web_access: LiveWebConfig, piece: int) -> None:
+    connection, wire = await made(web_access)
     for begin in range(0, len(REQUEST), piece):
         connection.data_received(REQUEST[begin : begin + piece])
     assert b"Client sent an HTTP request to an HTTPS server." in await until_written(wire)
@@ -103,9 +105,9 @@ async def test_a_request_without_tls_in_pieces_is_told_so(in_force: InForce, pie
     ("data", "said"), [(REQUEST, b"Client sent an HTTP request to an HTTPS server."), (b"\x16\x03\x01", b"")]
 )
 async def test_who_sends_more_than_a_handshake_begins_with_is_sent_away(
-    in_force: InForce, data: bytes, said: bytes
+    web_access: LiveWebConfig, data: bytes, said: bytes
 ) -> None:
-    connection, wire = await made(in_force)
+    connection, wire = await made(web_access)
     connection.data_received(data + bytes(LIMITS.header_bytes))
     assert wire.closed
     assert said in wire.written
@@ -115,8 +117,8 @@ async def test_who_sends_more_than_a_handshake_begins_with_is_sent_away(
     assert wire.written.count(b"HTTP/1.0 400") == bool(said)
 
 
-async def test_who_goes_before_the_certificate_is_known_leaves_nothing(in_force: InForce) -> None:
-    connection, wire = await made(in_force)
+async def test_who_goes_before_the_certificate_is_known_leaves_nothing(web_access: LiveWebConfig) -> None:
+    connection, wire = await made(web_access)
     connection.data_received(b"\x16\x03\x01")
     wire.close()
     with contextlib.suppress(asyncio.CancelledError):

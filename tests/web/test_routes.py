@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 from exporter.web.routes import routes
-from tests.web.status.examples import observed
+from tests.status.examples import observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from starlette.types import Message, Scope
 
-    from exporter.web.status.observed import Observed
+    from exporter.status.model import StatusInput
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class FakeExporter:
         self.asked.append((accept, accept_encoding))
         return self.answer
 
-    def awaited(self) -> tuple[str, ...]:
+    def pending_queries(self) -> tuple[str, ...]:
         return self.waiting
 
-    async def status(self) -> Observed:
+    async def status(self) -> StatusInput:
         return observed()
 
 

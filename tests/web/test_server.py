@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from exporter.errors import StartError
-from exporter.web.addresses import parse_address
+from exporter.web.listen_addresses import parse_address
 from exporter.web.server import bound, serving, urls
 
 

@@ -1,0 +1,51 @@
+"""Where the keys of a configured account come from, as it is found out at the start; what takes no network is tried."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from exporter.errors import CredentialsError
+from exporter.vod.credentials.resolve import resolve_source
+from exporter.vod.credentials.sources import PlainSecret, SecretFile, StaticCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from exporter.config.schema import AccountSettings
+    from exporter.vod.credentials.sources import CredentialSource, Secret
+
+
+async def credential_source(
+    account: AccountSettings,
+    variables: Mapping[str, str],
+    *,
+    not_yet: Callable[[CredentialsError], object],
+    now: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> CredentialSource:
+    """The source of an account's keys, read once.
+
+    Raises StartError for what cannot mend itself. A file may still be on its way, and is read again at every poll:
+    `not_yet` gets the reason why it cannot be used now.
+    """
+    given = account.credentials
+    key_id = _secret("access_key_id", given.access_key_id, given.access_key_id_file)
+    secret = _secret("access_key_secret", given.access_key_secret, given.access_key_secret_file)
+    token = _secret("security_token", given.security_token, given.security_token_file)
+    keys = StaticCredentials(key_id, secret, token) if key_id is not None and secret is not None else None
+    try:
+        if keys is not None:
+            await keys.get()
+    except CredentialsError as error:
+        not_yet(error)
+    return await resolve_source(account.name, given, keys, variables, now=now, monotonic=monotonic)
+
+
+def _secret(setting: str, value: SecretStr | None, file: Path | None) -> Secret | None:
+    if value is not None:
+        return PlainSecret(value.get_secret_value(), setting=setting)
+    return SecretFile(file) if file is not None else None

@@ -1,0 +1,1 @@
+"""Past days as OpenMetrics with timestamps, for promtool."""

@@ -1,0 +1,199 @@
+"""Command lines: parsing one, what is wrong with it in one line, help, completion and the manual page."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from exporter import __version__
+from exporter.commands import command_names
+from exporter.commands.definitions import DEFINITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.commands.definitions import Command
+    from exporter.commands.flags import Parser
+
+PROGRAM: Final = "aliyun-vod-exporter"
+_ABOUT: Final = "Prometheus exporter for the playback statistics of Alibaba Cloud ApsaraVideo VOD."
+_HELP: Final = frozenset({"-h", "--help"})
+_WORDS: Final = {"help": "Print this help, or the flags of a command: help COMMAND.", "version": "Print the version."}
+GENERAL_FLAGS: Final = {
+    "--version": "print version, revision, Python version and platform",
+    "--completion-script-bash": "print the completion script for bash",
+    "--completion-script-zsh": "print the completion script for zsh",
+    "--help-man": "print the manual page",
+}
+VARIABLES: Final = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET": "AccessKey of accounts without credentials",
+    "ALIBABA_CLOUD_SECURITY_TOKEN": "STS token of that AccessKey, if it is temporary",
+    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "proxy for requests to the API; lower case is read first",
+    "SSL_CERT_FILE, SSL_CERT_DIR": "PEM file or OpenSSL directory of CAs to trust instead of the built-in ones",
+    "any name in ${...} of the configuration": "replaced by its value",
+    "other ALIBABA_CLOUD_...": "used by roles and profiles",
+}
+STATUSES: Final = {
+    "0": "success; serve, simulate, demo: stopped by SIGTERM or SIGINT",
+    "1": "cannot start; fetch: a query failed; backfill: a day is missing; check-healthy: not healthy",
+    "2": "bad flag or configuration; check-config: serve would not start",
+    "130, 143": "fetch, backfill, check-config: interrupted by SIGINT, SIGTERM",
+}
+
+
+class UsageError(Exception):
+    """A command line that means nothing; the message is one line that says why, and what to try."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises BadUsage, in place of printing all it knows and ending the process."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: error: {message}; try {self.prog} --help")
+
+
+class _Flags:
+    """Takes flags for a parser or a group of one: knows their names, and shows defaults as they would be written."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.names = ["--help"]
+        self._parser = parser
+
+    def add_argument(self, *flags: Any, **settings: Any) -> argparse.Action:
+        self.names += flags
+        action = self._parser.add_argument(*flags, **settings)
+        default = action.default
+        if action.required:
+            action.help = f"{action.help} (required)"
+        elif default is not None and default is not False and default not in ([], "", argparse.SUPPRESS):
+            action.help = f"{action.help} (default: {', '.join(default) if isinstance(default, list) else default})"
+        return action
+
+
+def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namespace:
+    """What the words that follow a command say. `named`: the command was. Raises BadUsage."""
+    parser = _parser(command, named=named)
+    taken = _Flags(parser)
+    command.flags(taken)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        word = unknown[0]
+        if word.startswith("-"):
+            flag = word.partition("=")[0]
+            parser.error(
+                f"unknown flag {flag}{_did_you_mean(flag, taken.names if named else [*taken.names, *GENERAL_FLAGS])}"
+            )
+        if named:
+            parser.error(f"unexpected {word!r}, {command.name} takes flags only")
+        _refuse_command(word)
+    return arguments
+
+
+def requested_text(given: Sequence[str]) -> str:
+    """The text that a command line asks for instead of running a command; empty when it asks for none."""
+    if given and given[0] in GENERAL_FLAGS and len(given) == 1:
+        return {
+            "--completion-script-bash": lambda: _completion_script("bash"),
+            "--completion-script-zsh": lambda: _completion_script("zsh"),
+            "--help-man": _manual_page,
+        }[given[0]]()
+    name, words = command_names.split(list(given))
+    if _HELP.intersection(words):
+        return _help_of(DEFINITIONS[name]) if name else _help()
+    if words[:1] == ["help"] and not (name and words[1:]):
+        if words[1:]:
+            _refuse_command(words[1])
+        return _help_of(DEFINITIONS[name]) if name else _help()
+    return ""
+
+
+def _refuse_command(word: str) -> NoReturn:
+    _Parser(prog=PROGRAM).error(f"unknown command {word!r}{_did_you_mean(word, [*command_names.COMMANDS, *_WORDS])}")
+
+
+def complete() -> None:
+    """Answer the shell that asks what may come next, then end the process."""
+    # Files complete anything that has a value; its choices where it has some.
+    import_module("argcomplete").autocomplete(_whole())
+
+
+def _parser(command: Command, *, named: bool) -> _Parser:
+    prog = f"{PROGRAM} {command.name}" if named else PROGRAM
+    return _Parser(prog=prog, usage="%(prog)s [FLAGS]", description=command.sentence)
+
+
+def _help_of(command: Command) -> str:
+    parser = _parser(command, named=True)
+    command.flags(_Flags(parser))
+    return parser.format_help()
+
+
+def _help() -> str:
+    usage = "%(prog)s [COMMAND] [FLAGS]"
+    parser = _Parser(prog=PROGRAM, usage=usage, description=_top(), add_help=False, epilog=_sections())
+    _general(parser.add_argument_group("flags without a command"))
+    serve = DEFINITIONS[command_names.DEFAULT]
+    serve.flags(_Flags(parser.add_argument_group(f"flags of {serve.name}")))
+    return parser.format_help()
+
+
+def _general(group: Parser) -> None:
+    group.add_argument("-h", "--help", action="help", help="print this help, or the flags of a command")
+    for flag, sentence in GENERAL_FLAGS.items():
+        group.add_argument(flag, action="store_true", help=sentence)
+
+
+def _top() -> str:
+    commands = {name: command.sentence for name, command in DEFINITIONS.items()}
+    return f"{_ABOUT}\n\n{_list('commands', {**commands, **_WORDS})}"
+
+
+def _sections() -> str:
+    return "\n\n".join((_list("environment variables", VARIABLES), _list("exit status", STATUSES)))
+
+
+def _list(title: str, entries: dict[str, str]) -> str:
+    """A section as argparse writes those of flags."""
+    width = 24
+    lines = [f"{title}:"]
+    for name, text in entries.items():
+        short = len(name) + 4 <= width
+        lines += [f"  {name:{width - 4}}  {text}"] if short else [f"  {name}", f"{'':{width}}{text}"]
+    return "\n".join(lines)
+
+
+def _whole() -> _Parser:
+    """One parser for everything; to be asked what there is, and not to parse with."""
+    parser = _Parser(prog=PROGRAM, usage="%(prog)s [COMMAND] [FLAGS]", description=_ABOUT, add_help=False)
+    _general(parser)
+    DEFINITIONS[command_names.DEFAULT].flags(_Flags(parser))
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    for name, command in DEFINITIONS.items():
+        sentence, usage = command.sentence, f"{PROGRAM} {name} [FLAGS]"
+        command.flags(_Flags(commands.add_parser(name, usage=usage, help=sentence, description=sentence)))
+    for word, sentence in _WORDS.items():
+        commands.add_parser(word, usage=f"{PROGRAM} {word}", help=sentence, description=sentence)
+    return parser
+
+
+def _completion_script(shell: str) -> str:
+    script: str = import_module("argcomplete").shellcode([PROGRAM], shell=shell)
+    return script
+
+
+def _manual_page() -> str:
+    data = {"project_name": PROGRAM, "version": __version__, "description": _ABOUT.rstrip("."), "manual_title": PROGRAM}
+    page = import_module("argparse_manpage.manpage").Manpage(_whole(), data)
+    for title, entries in (("environment", VARIABLES), ("exit status", STATUSES)):
+        page.add_section(title, ">", "\n".join(f".TP\n.B {name}\n{text}" for name, text in entries.items()))
+    return str(page)
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`, did you mean --config.file?` where something is like it."""
+    close = import_module("difflib").get_close_matches(word, list(known), n=1)
+    return f", did you mean {close[0]}" if close else ""

@@ -1,0 +1,23 @@
+"""The files that a command was given → those that more people may read or change than should."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.config import loader
+
+if TYPE_CHECKING:
+    import argparse
+
+    from exporter.config.schema import Config
+    from exporter.secret_files import PermissionWarning
+
+
+def permission_warnings(arguments: argparse.Namespace, config: Config) -> tuple[PermissionWarning, ...]:
+    """Each doubt once, of `--config.file`, `--web.config.file` and all they name. Raises ConfigError."""
+    found = [*loader.permission_warnings(arguments.config_file, config)]
+    if arguments.web_config_file:
+        from exporter.web.access import live_config  # noqa: PLC0415 - for those who have one
+
+        found += live_config.permission_warnings(arguments.web_config_file)
+    return tuple(dict.fromkeys(found))

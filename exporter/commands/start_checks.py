@@ -1,0 +1,82 @@
+"""What `serve` would say of a configuration before it listens: what keeps it from starting, and what it warns of."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exporter import __version__, secret_files
+from exporter.account_credentials import credential_source
+from exporter.errors import CredentialsError, StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from exporter.config.schema import AccountSettings, Config
+    from exporter.vod.credentials.sources import CredentialSource
+
+_LARGEST_FILE: Final = 4 * 1024 * 1024
+_RETRIED: Final = "serve starts all the same, and reads it again at every poll."
+
+
+@dataclass(frozen=True, slots=True)
+class StartCheckResult:
+    """Sentences for the operator: `errors` keep serve from starting, `warnings` do not."""
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
+    """Open each account as serve does, and close it again; nothing is sent."""
+    return asyncio.run(_check_start(config, environ))
+
+
+async def _check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
+    errors: list[str] = []
+    warnings: list[str] = []
+    for account in config.accounts:
+        not_yet: list[CredentialsError] = []
+        try:
+            source = await credential_source(account, environ, not_yet=not_yet.append)
+            if any(map(_concerns_connections, environ)):
+                await _connect(account, source)
+        except StartError as error:
+            errors.append(str(error))
+        warnings += (f"account {account.name}: {e.message}. {e.advice} {_RETRIED}" for e in not_yet)
+        warnings += _missing_files(account)
+    return StartCheckResult(tuple(errors), tuple(warnings))
+
+
+def _missing_files(account: AccountSettings) -> Iterator[str]:
+    """Files that a provider reads later, at the first poll."""
+    for name in ("oidc_token_file", "profile_file"):
+        file = getattr(account.credentials, name)
+        if file is not None:
+            try:
+                secret_files.read_secret(file, most=_LARGEST_FILE)
+            except OSError as error:
+                what = f"cannot read {name} {secret_files.shown(file)}: {error.strerror}"
+                yield f"account {account.name}: {what}. Make it a file that the exporter's user may read. {_RETRIED}"
+
+
+def _concerns_connections(variable: str) -> bool:
+    return variable.upper() in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+
+async def _connect(account: AccountSettings, source: CredentialSource) -> None:
+    """Make the client of an account. Raises StartError for proxies and certificates that cannot be used.
+
+    Nothing else in the environment can keep it from being made, and its libraries take half a second to load.
+    """
+    from exporter.accounts import Accounts  # noqa: PLC0415 - see above
+    from exporter.exposition.telemetry import Telemetry  # noqa: PLC0415 - likewise
+
+    async def known(account: AccountSettings) -> CredentialSource:
+        del account
+        return source
+
+    meter = Telemetry(version=__version__, accounts=[], queries=[], meter_codes={})
+    async with Accounts(known, meter=meter) as accounts, accounts.opened((account,)):
+        pass

@@ -1,0 +1,72 @@
+"""Rows that earlier polls of a final day have shown, and which of them a listing can have left out.
+
+A service that orders equal rows anew for each page shows some of them twice and others not at all. Only rows that are
+equal to the last one of a page can be left out in this way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from exporter.core import play_dates
+from exporter.core.row_comparison import same_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.core.model import Measure, PlayRow, SliceData
+    from exporter.core.play_dates import Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRows:
+    """Rows by media ID, how many there were in all then, and which media were the first by a measure."""
+
+    rows: Mapping[str, PlayRow] = field(default_factory=dict)
+    total: int | None = None
+    ranked: Mapping[Measure, frozenset[str]] = field(default_factory=dict)
+
+    def left_out(
+        self, by: Measure, read: Mapping[str, PlayRow], total: int | None, page_ends: Iterable[float]
+    ) -> dict[str, PlayRow]:
+        """Rows that were not read this time though they are among the `total`: equal to the last row of a page."""
+        ends = sorted(set(page_ends))
+        if total is None or total != self.total or not ends:
+            return {}
+        return {
+            media_id: row
+            for media_id, row in self.rows.items()
+            if media_id not in read and _is_among(value(row, by), ends)
+        }
+
+
+NO_EARLIER_ROWS: Final = EarlierRows()
+
+
+def earlier_rows(known: SliceData | None, settlement: Settlement, since: float, now: float) -> EarlierRows:
+    """What polls have shown since the day could be final, and not before `since` (seconds since 1970)."""
+    if known is None or not settlement.possible(known.slice.play_date, now):
+        return NO_EARLIER_ROWS
+    first = max(since, play_dates.start(known.slice.play_date) + settlement.after)
+    return EarlierRows(
+        {
+            media_id: answer.row
+            for media_id, answer in known.answers.items()
+            if answer.row is not None and first <= answer.freshness.at
+        },
+        known.total,
+        {by: frozenset(ranking.media_ids) for by, ranking in known.rankings.items()},
+    )
+
+
+def value(row: PlayRow, by: Measure) -> float:
+    """The number that rows are ordered by."""
+    number: float | None = getattr(row, by.value)
+    return number or 0.0
+
+
+def _is_among(number: float, ordered: list[float]) -> bool:
+    place = bisect_left(ordered, number)
+    return any(same_number(number, end) for end in ordered[max(0, place - 1) : place + 1])

@@ -1,0 +1,161 @@
+"""What is wrong with a setting, as one sentence that never repeats a secret; knows only `credentials` by name.
+
+Validators say their own sentence with `field_error`; what pydantic finds by itself is translated by `findings`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from exporter.documents import lookalikes
+from exporter.secret_files import may_be_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from pydantic_core import ErrorDetails
+
+# Where a setting stands: the keys and positions that lead to it from the top of the file.
+SettingPath = tuple[str | int, ...]
+FieldErrorDict = tuple[SettingPath, PydanticCustomError]
+
+# The error types of our own sentences.
+_COMPLAINT: Final = "complaint"
+_UNKNOWN_KEY: Final = "unknown_key"
+_LONGEST_QUOTE: Final = 60
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+# pydantic's error types (its documentation, "Validation Errors"), as far as a file can cause them.
+_SENTENCES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "int_parsing": "{value} is not a whole number",
+    "int_parsing_size": "has too many digits",
+    "int_type": "must be a whole number, not {kind}",
+    "float_parsing": "{value} is not a number",
+    "float_type": "must be a number, not {kind}",
+    "finite_number": "{value} is not a finite number",
+    "greater_than_equal": "must be at least {ge}, not {value}",
+    "less_than_equal": "must be at most {le}, not {value}",
+    "string_type": "must be text, not {kind}",
+    "path_type": "must be the path of a file, not {kind}",
+    "model_type": "must be a mapping of settings, not {kind}",
+    "literal_error": "must be {expected}",
+}
+
+
+class FieldError(NamedTuple):
+    """One thing wrong with the settings; `of_key` when it is the key that is wrong and not its value."""
+
+    path: SettingPath
+    sentence: str
+    of_key: bool
+
+
+def field_error(sentence: str) -> PydanticCustomError:
+    """What a validator raises: the sentence goes to the operator as it is, so it must not hold a secret."""
+    return _error(_COMPLAINT, sentence)
+
+
+def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
+    """The complaint about a key that is no setting; names only allowed ones."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
+
+    close = get_close_matches(key.casefold().replace("-", "_"), allowed, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    if ":" in key:
+        hint = "; a colon needs a space after it"
+    hint = lookalikes.hint(key) or hint
+    sentence = f"is not a setting here{hint} (allowed: {', '.join(allowed)})"
+    return _error(_UNKNOWN_KEY, sentence)
+
+
+def merge_errors(validate: Callable[[Any], Any], given: object, complaints: Iterable[FieldErrorDict]) -> Any:
+    """Validate what was given, and raise what pydantic found together with further complaints: all or nothing."""
+    found = [_raisable(path, error) for path, error in complaints]
+    result = None
+    try:
+        result = validate(given)
+    except ValidationError as error:
+        found = [*map(_reraise_of, error.errors(include_url=False)), *found]
+    if found:
+        raise ValidationError.from_exception_data("settings", found, hide_input=True)
+    return result
+
+
+def field_errors(error: ValidationError) -> Iterator[FieldError]:
+    """Everything pydantic and our validators found, as sentences."""
+    for details in error.errors(include_url=False):
+        yield FieldError(details["loc"], _sentence(details), of_key=details["type"] == _UNKNOWN_KEY)
+
+
+def kind(value: object) -> str:
+    """What YAML would call a value, with its article."""
+    match value:
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case None:
+            return "nothing"
+        case _:
+            return "text"
+
+
+def quoted(value: object) -> str:
+    """A value as it stands in a sentence: in quotes, on one line, not too long."""
+    text = str(value)
+    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
+
+
+def setting(path: SettingPath, credentials: Collection[str]) -> str:
+    """A path as the operator reads it: `queries[0].dimensions[1].os`.
+
+    A key that stands where the names in `credentials` are expected and is not like any of them is shown as `***`:
+    it may be a secret with a typing error. So is one anywhere that is made like a secret and not of words.
+    """
+    text = ""
+    for position, part in enumerate(path):
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        # Without a space after its colon, `name:value` is one long key.
+        before = part.partition(":")[0]
+        if ("credentials" in path[:position] and not _is_like(part, credentials)) or may_be_secret(before):
+            name = "***"
+        else:
+            name = before if _PLAIN_KEY.fullmatch(before) else quoted(before)
+        text += f".{name}" if text else name
+    return text
+
+
+def _reraise_of(details: ErrorDetails) -> InitErrorDetails:
+    """A finding in the form in which it can be raised once more; not every type of pydantic's own can."""
+    error_type = _UNKNOWN_KEY if details["type"] == _UNKNOWN_KEY else _COMPLAINT
+    return _raisable(details["loc"], _error(error_type, _sentence(details)))
+
+
+def _raisable(path: SettingPath, error: PydanticCustomError) -> InitErrorDetails:
+    return InitErrorDetails(type=error, loc=path, input=None)
+
+
+def _error(error_type: LiteralString, sentence: str) -> PydanticCustomError:
+    return PydanticCustomError(error_type, "{sentence}", {"sentence": sentence})
+
+
+def _sentence(details: ErrorDetails) -> str:
+    context = details.get("ctx", {})
+    if "sentence" in context:
+        return str(context["sentence"])
+    value = details["input"]
+    template = _SENTENCES.get(details["type"], "is not what is expected here")
+    return template.format(value=quoted(value), kind=kind(value), **context) + lookalikes.hint(value)
+
+
+def _is_like(key: str, names: Collection[str]) -> bool:
+    from difflib import get_close_matches  # noqa: PLC0415 - as above
+
+    return bool(re.fullmatch("[A-Za-z_-]+", key) and get_close_matches(key, names, n=1, cutoff=0.8))

@@ -1,0 +1,261 @@
+"""YAML text → plain data whose every scalar is text, with the place of each value; knows no settings.
+
+YAML's own guesses are not used: `0123456789` and `1e5` may be media IDs, and the settings know their types better.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import yaml
+
+from exporter.documents import lookalikes
+from exporter.documents.env_vars import is_unicode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.documents.env_vars import Expansion
+
+ValuePath = tuple[str | int, ...]
+
+_TEXT: Final = "text"
+_NULL: Final = "null"
+_MERGE: Final = "merge"
+_COLLECTION: Final = "collection"
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+# A few lines of anchors can stand for billions of values.
+_MOST_VALUES: Final = 250_000
+_DEEPEST: Final = 50
+_LINE_BREAK: Final = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+
+# What PyYAML says, by how it begins → what the operator can do. No names: an unquoted secret may look like an anchor.
+_SYNTAX: Final[Mapping[str, str]] = {
+    "found character '\\t'": "a tab cannot indent; use spaces",
+    "found character": "a value that begins with this character must be in quotes",
+    "mapping values are not allowed here": "a second `: ` on the line, or wrong indentation; put the value in quotes",
+    "expected ',' or": "a list or mapping goes wrong here; a value with brackets, braces or commas must be in quotes",
+    "expected the node content": "a value is missing, or a bracket is not closed",
+    "expected <block end>": "the indentation does not fit what stands above",
+    "could not find expected ':'": "`name: value` was expected; a colon needs a space after it",
+    "found unexpected end of stream": "a quote is not closed",
+    "found undefined alias": "`*` refers to an anchor, and there is none of this name; put the value in quotes",
+    "second occurrence": "`&` begins an anchor, and this one is defined twice; put the value in quotes",
+    "found undefined tag handle": "tags (`!`) are not allowed here; put the value in quotes",
+    "but found another document": "only one document is allowed; remove the line `---`",
+}
+
+
+_CIRCLE: Final = "an anchor refers to itself"
+_TOO_DEEP: Final = "lists and mappings are nested too deeply"
+_TAGS: Final = "tags (`!`) are not allowed here; put the value in quotes"
+_HALF_A_CHARACTER: Final = r"holds half of a character (an escape from \uD800 to \uDFFF)"
+
+
+class Unknown(Enum):
+    """Stands in the data for a value that could not be read."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
+class Position(NamedTuple):
+    """Line and column, both from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class YamlError:
+    """Something wrong with the text at a place; `path` leads to the value it belongs to."""
+
+    path: ValuePath
+    place: Position
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a text holds: str, None, UNKNOWN, and lists and dicts of them.
+
+    `values` and `keys` tell where the value at a path begins and where its key stands. `unknown` are the paths of the
+    UNKNOWN; each has its mistake.
+    """
+
+    data: Any
+    values: Mapping[ValuePath, Position]
+    keys: Mapping[ValuePath, Position]
+    unknown: frozenset[ValuePath]
+    mistakes: tuple[YamlError, ...]
+
+
+def read(text: str, expand: Callable[[str], Expansion]) -> Document:
+    """Read one YAML document, `expand` each scalar, and gather every mistake; raises nothing."""
+    loader: _Loader | None = None
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+    except yaml.reader.ReaderError as error:
+        lines = _LINE_BREAK.split(text[: error.position])
+        return _unreadable(Position(len(lines), len(lines[-1]) + 1), "a control character is not allowed here")
+    except yaml.MarkedYAMLError as error:
+        place = _place(error.problem_mark or error.context_mark)
+        found = lookalikes.near(text, place.line)
+        return _unreadable(
+            Position(*found[:2]) if found else place, f"not valid YAML: {found[2] if found else _syntax(error)}"
+        )
+    except RecursionError:
+        return _unreadable(Position(1, 1), _TOO_DEEP)
+    except (ValueError, OverflowError):
+        # PyYAML hands "\UFFFFFFFF" to Python as it is.
+        place = _place(loader.get_mark()) if loader else Position(1, 1)
+        return _unreadable(place, "not valid YAML: a number here is too large")
+    if root is None or root.tag == _NULL:
+        return _unreadable(Position(1, 1), "is empty: at least `queries` is required")
+    return _Reader(expand).document(root)
+
+
+# By name: the key as it stands in the file, and the value.
+_Members = dict[str, tuple[yaml.ScalarNode, yaml.Node]]
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes; a tag is what the node is for us, or something written in the file that we refuse."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        """What an untagged node is; only what is not in quotes can be null or `<<`."""
+        if kind is not yaml.ScalarNode:
+            return _COLLECTION
+        is_plain = implicit[0]
+        if is_plain and value in _NULLS:
+            return _NULL
+        return _MERGE if is_plain and value == "<<" else _TEXT
+
+
+class _Reader:
+    """One walk over the nodes; what it gathers becomes a Document."""
+
+    def __init__(self, expand: Callable[[str], Expansion]) -> None:
+        self._expand = expand
+        self._values: dict[ValuePath, Position] = {}
+        self._keys: dict[ValuePath, Position] = {}
+        self._unknown: set[ValuePath] = set()
+        self._mistakes: list[YamlError] = []
+        # By the identity of their nodes: what surrounds the value being read, and what mappings hold.
+        self._around: set[int] = set()
+        self._merging: set[int] = set()
+        self._members_of: dict[int, _Members] = {}
+
+    def document(self, root: yaml.Node) -> Document:
+        """All there is below the root."""
+        data = self._value(root, ())
+        return Document(data, self._values, self._keys, frozenset(self._unknown), tuple(self._mistakes))
+
+    def _tell(self, node: yaml.Node, path: ValuePath, message: str) -> None:
+        self._mistakes.append(YamlError(path, _place(node.start_mark), message))
+
+    def _refuse(self, node: yaml.Node, path: ValuePath, *messages: str) -> Unknown:
+        for message in messages:
+            self._tell(node, path, message)
+        self._unknown.add(path)
+        return UNKNOWN
+
+    def _value(self, node: yaml.Node, path: ValuePath) -> Any:
+        if () in self._unknown:  # there are too many already
+            return UNKNOWN
+        self._values[path] = _place(node.start_mark)
+        if len(self._values) > _MOST_VALUES:
+            return self._refuse(node, (), f"holds more than {_MOST_VALUES} values, repeated anchors included")
+        if node.tag not in {_TEXT, _NULL, _MERGE, _COLLECTION}:
+            return self._refuse(node, path, _TAGS)
+        return self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else self._collection(node, path)
+
+    def _collection(self, node: yaml.Node, path: ValuePath) -> Any:
+        if id(node) in self._around:
+            return self._refuse(node, path, _CIRCLE)
+        if len(self._around) >= _DEEPEST:
+            return self._refuse(node, path, _TOO_DEEP)
+        self._around.add(id(node))
+        value = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
+        self._around.remove(id(node))
+        return value
+
+    def _scalar(self, node: yaml.ScalarNode, path: ValuePath) -> str | Unknown | None:
+        if node.tag == _NULL:
+            return None
+        if not is_unicode(node.value):
+            return self._refuse(node, path, _HALF_A_CHARACTER)
+        expansion = self._expand(node.value)
+        return self._refuse(node, path, *expansion.problems) if expansion.problems else expansion.text
+
+    def _sequence(self, node: yaml.Node, path: ValuePath) -> list[Any]:
+        return [self._value(part, (*path, position)) for position, part in enumerate(node.value)]
+
+    def _mapping(self, node: yaml.MappingNode, path: ValuePath) -> dict[str, Any]:
+        data = {}
+        for name, (key, value) in self._members(node, path).items():
+            self._keys[*path, name] = _place(key.start_mark)
+            data[name] = self._value(value, (*path, name))
+        return data
+
+    def _members(self, node: yaml.MappingNode, path: ValuePath) -> _Members:
+        """A mapping's own members, then those merged in under names that are still free. Read once, told once."""
+        if id(node) in self._members_of:
+            return self._members_of[id(node)]
+        members: _Members = {}
+        sources: list[yaml.Node] = []
+        lines: dict[str, int] = {}
+        self._merging.add(id(node))
+        for key, value in node.value:
+            if (
+                not isinstance(key, yaml.ScalarNode)
+                or key.tag not in {_TEXT, _NULL, _MERGE}
+                or not is_unicode(key.value)
+            ):
+                self._tell(key, path, "a key must be plain text")
+            elif key.value in lines:
+                self._tell(key, (*path, key.value), f"is given twice, first in line {lines[key.value]}")
+            else:
+                lines[key.value] = _place(key.start_mark).line
+                if key.tag == _MERGE:
+                    sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                else:
+                    members[key.value] = (key, value)
+        for source in sources:
+            for name, member in self._merged(source, path).items():
+                members.setdefault(name, member)
+        self._merging.remove(id(node))
+        self._members_of[id(node)] = members
+        return members
+
+    def _merged(self, source: yaml.Node, path: ValuePath) -> _Members:
+        if not isinstance(source, yaml.MappingNode) or source.tag != _COLLECTION:
+            self._tell(source, path, "`<<` merges mappings: write `<<: *anchor` or `<<: [*anchor, *another]`")
+        elif id(source) in self._merging:
+            self._tell(source, path, _CIRCLE)
+        elif len(self._merging) >= _DEEPEST:
+            self._tell(source, path, _TOO_DEEP)
+        else:
+            return self._members(source, path)
+        return {}
+
+
+def _place(mark: yaml.Mark | None) -> Position:
+    """PyYAML counts from 0."""
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+
+
+def _unreadable(place: Position, message: str) -> Document:
+    return Document(UNKNOWN, {}, {}, frozenset({()}), (YamlError((), place, message),))
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    said = str(error.problem or "")
+    advice = next((advice for beginning, advice in _SYNTAX.items() if said.startswith(beginning)), None)
+    return advice or said

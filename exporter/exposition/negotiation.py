@@ -1,0 +1,123 @@
+"""A scrape is answered: in the format and the encoding the client prefers, play metrics first, then our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.exposition import choose_encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client.registry import Collector
+
+    from exporter.exposition.gzip_segments import GzipPayload
+    from exporter.exposition.telemetry import Telemetry
+
+# What we serve, by the media type and version asked for, in words the client library understands whatever was sent.
+_PLAIN: Final = "text/plain;version=0.0.4"
+_OFFERED: Final = {
+    ("application/openmetrics-text", ""): "application/openmetrics-text;version=1.0.0",
+    ("application/openmetrics-text", "1.0.0"): "application/openmetrics-text;version=1.0.0",
+    ("text/plain", "1.0.0"): "text/plain;version=1.0.0",
+    ("text/plain", "0.0.4"): _PLAIN,
+    ("text/plain", ""): _PLAIN,
+    ("text/*", ""): _PLAIN,
+    ("*/*", ""): _PLAIN,
+}
+# Whoever scrapes says the same every time; a header is 16 KiB at the most.
+_REMEMBERED: Final = 64
+# With these, names of letters, digits and underscores stay as they are; other schemes would rename our own metrics.
+_ESCAPING: Final = ("allow-utf-8", "underscores")
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """What a client gets: the content type, how our own metrics are encoded for it, and whether the body is gzip."""
+
+    content_type: str
+    encode: Callable[[Collector], bytes]
+    gzip: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a scrape: its body in `parts`, together `length` bytes.
+
+    `content_encoding` is `gzip` or None for none. It varies by both Accept headers. Compressed parts are there already
+    and the same objects for all who ask; of plain text each is made when it is its turn.
+    """
+
+    content_type: str
+    content_encoding: str | None
+    parts: Iterable[bytes] = field(repr=False)
+    length: int
+
+    @property
+    def body(self) -> bytes:
+        """The parts in one."""
+        return b"".join(self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _AcceptItem:
+    """One element of an Accept header; `weight` is its q, 0 (not acceptable) where that makes no sense."""
+
+    value: str
+    parameters: Mapping[str, str]
+    weight: float
+
+
+@lru_cache(_REMEMBERED)
+def negotiate(accept: str | None, accept_encoding: str | None) -> ResponseFormat:
+    """Choose by the client's `Accept` and `Accept-Encoding` headers (None: not sent); never raises, whatever they say.
+
+    The highest q wins, then the more specific, then the first. A client that accepts nothing of ours, an unknown
+    version included, gets text 0.0.4: a scrape that can be read beats a correct refusal.
+    """
+    offers = [
+        (wish.weight, "*" not in wish.value, offer, wish.parameters.get("escaping"))
+        for wish in _accept_items(accept)
+        if wish.weight and (offer := _OFFERED.get((wish.value, wish.parameters.get("version", ""))))
+    ]
+    _, _, offer, escaping = max(offers, key=lambda offer: offer[:2], default=(0, False, _PLAIN, None))
+    encode, content_type = choose_encoder(f"{offer};escaping={escaping}" if escaping in _ESCAPING else offer)
+    return ResponseFormat(content_type, encode, _wants_gzip(accept_encoding))
+
+
+def respond(
+    rendered: GzipPayload, telemetry: Telemetry, *, accept: str | None = None, accept_encoding: str | None = None
+) -> Response:
+    """Put a whole answer together; costs what has changed of our own metrics, and copies nothing."""
+    chosen = negotiate(accept, accept_encoding)
+    own = telemetry.expose(chosen.content_type, chosen.encode)
+    if chosen.gzip:
+        parts = rendered.gzip_with(own)
+        return Response(chosen.content_type, "gzip", parts, sum(map(len, parts)))
+    return Response(chosen.content_type, None, rendered.plain_with(own), rendered.length + own.length)
+
+
+def _wants_gzip(accept_encoding: str | None) -> bool:
+    weights = {wish.value: wish.weight for wish in _accept_items(accept_encoding)}
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
+def _accept_items(header: str | None) -> Iterator[_AcceptItem]:
+    for element in (header or "").split(","):
+        value, *parameters = element.split(";")
+        named = {
+            name.strip().lower(): setting.strip().strip('"')
+            for name, _, setting in (parameter.partition("=") for parameter in parameters)
+        }
+        yield _AcceptItem(value.strip().lower(), named, _weight(named.get("q", "1")))
+
+
+def _weight(q: str) -> float:
+    try:
+        weight = float(q)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0

@@ -1,0 +1,38 @@
+"""The view as the JSON of `/api/v1/status`; its fields are described in docs/status.md."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.status.formatting import encodable, finite
+
+if TYPE_CHECKING:
+    from exporter.status.views import StatusView
+
+
+# Beyond that, readers of JSON keep no digits; with thousands of them Python writes none.
+_LARGEST: Final = 2**53
+
+
+def document(view: StatusView) -> bytes:
+    """UTF-8 JSON: dates as `2026-11-22`, nothing that JSON cannot say."""
+    return json.dumps(_plain(asdict(view)), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(name): _plain(each) for name, each in value.items()}
+        case tuple():
+            return [_plain(each) for each in value]
+        case str():
+            return encodable(value)
+        case int() | float() if isinstance(value, float) or abs(value) > _LARGEST:
+            return finite(value)
+        case date():
+            return value.isoformat()
+        case _:
+            return value

@@ -1,0 +1,108 @@
+"""Everything that the page says, made of what was observed; pure, and slow enough to belong into a thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from math import ceil
+from typing import TYPE_CHECKING, TypeVar
+
+from exporter.errors import ErrorKind
+from exporter.status import media as media_
+from exporter.status import queries as queries_
+from exporter.status import slices as slices_
+from exporter.status.filters import check
+from exporter.status.views import (
+    Attention,
+    Page,
+    Problem,
+    State,
+    StatusView,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from exporter.status.filters import Filters
+    from exporter.status.model import StatusInput
+    from exporter.status.queries import Numbers
+    from exporter.status.views import AccountView, ComparisonView, QueryView, SliceView
+
+    T = TypeVar("T")
+
+
+def summarize(observed: StatusInput, choice: Filters) -> StatusView:
+    """What is said to somebody who chose to see this. Raises ChoiceError for what is not configured."""
+    check(
+        choice,
+        accounts={account.name for account in observed.accounts},
+        queries={query.name for query in observed.queries},
+    )
+    numbers = queries_.Numbers(observed.numbers)
+    queries, accounts = queries_.queries(observed, numbers), queries_.accounts(observed, numbers)
+    slices = slices_.slices(observed)
+    comparisons = media_.comparisons(observed)
+    media = _page(media_.media(observed, choice), choice.media_page, choice.per_page)
+    return StatusView(
+        version=observed.version,
+        now=observed.now,
+        started_at=observed.started_at,
+        ready=not observed.pending_queries,
+        series=observed.publication.series,
+        series_dropped=observed.publication.dropped,
+        storage_errors=numbers.sum("aliyun_vod_exporter_storage_errors_total"),
+        settings=observed.settings,
+        filters=choice,
+        attention=tuple(_attention(observed, numbers, queries, accounts, slices, comparisons)),
+        queries=queries,
+        accounts=accounts,
+        comparisons=comparisons,
+        days=slices_.days_of(slices, observed.publication.valid_from),
+        media=replace(media, rows=tuple(replace(row, history=media_.history(observed, row)) for row in media.rows)),
+        slices=_page(slices_.chosen(slices, choice), choice.page, choice.per_page),
+    )
+
+
+def _attention(
+    observed: StatusInput,
+    numbers: Numbers,
+    queries: Iterable[QueryView],
+    accounts: Iterable[AccountView],
+    slices: Iterable[SliceView],
+    comparisons: Iterable[ComparisonView],
+) -> Iterator[Attention]:
+    """What somebody should look at, the most urgent first."""
+    yield from _polling(queries, accounts)
+    for compared in comparisons:
+        if compared.dropped:
+            yield Attention(Problem.PLAYS_DROPPED, compared.account, str(compared.play_date), compared.dropped)
+    if numbers.one("aliyun_vod_exporter_config_last_reload_successful") == 0:
+        yield Attention(Problem.CONFIG_REJECTED)
+    if observed.publication.dropped:
+        yield Attention(Problem.SERIES_DROPPED, count=observed.publication.dropped)
+    states = Counter(
+        view.state for view in slices if any(name not in observed.pending_queries for name in view.queries)
+    )
+    for state, trouble in ((State.STALE, Problem.STALE), (State.UNANSWERED, Problem.UNANSWERED)):
+        if states[state]:
+            yield Attention(trouble, count=states[state])
+    for name in observed.pending_queries:
+        yield Attention(Problem.WAITING, name)
+
+
+def _polling(queries: Iterable[QueryView], accounts: Iterable[AccountView]) -> Iterator[Attention]:
+    """What the last polls met."""
+    for account in accounts:
+        if account.state != "ok":
+            yield Attention(Problem(account.state), account.name)
+    for query in queries:
+        if query.result not in {None, "success"}:
+            codes = ", ".join(failure.code for failure in query.failures if failure.kind != ErrorKind.NOT_READY)
+            yield Attention(Problem.QUERY, query.name, f"{query.result}: {codes}" if codes else str(query.result))
+
+
+def _page(rows: Sequence[T], number: int, size: int) -> Page[T]:
+    """A page of the rows; the last one where there are fewer."""
+    pages = max(1, ceil(len(rows) / size))
+    number = min(number, pages)
+    return Page(tuple(rows[(number - 1) * size : number * size]), number, pages, len(rows))

@@ -1,0 +1,193 @@
+"""Read a storage file, also while a daemon writes it: one instant of it, and nothing is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.storage import codec
+from exporter.storage.file import (
+    APPLICATION_ID,
+    SqliteTrouble,
+    damaged,
+    foreign,
+    is_copy,
+    looked_at,
+    may_write,
+    refusal,
+    regular,
+    shown,
+    unusable,
+)
+from exporter.storage.migrations import MIGRATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from exporter.core.model import Dimensions, SliceData
+
+_BUSY_SECONDS: Final = 2.0
+_HEADER_QUERY: Final = "SELECT slice_id, seal, facts, account, terminal_type, os, region, play_date FROM slice"
+_MONTH: Final = timedelta(OLDEST_DAYS_AGO)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a file tells: by account and dimensions how many media have plays; and warnings for its operator."""
+
+    totals: Mapping[tuple[str, Dimensions], int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def examine(path: Path, today: date) -> Examined:
+    """Read all that a daemon reads at its start, and say what it would say.
+
+    A copy where nothing can be written is read as it is, with a warning. Raises StartError where a daemon could not
+    use the file; that one uses it just now is no reason.
+    """
+    real = looked_at(path)
+    if real is None:
+        return Examined(warnings=(f"storage {shown(path)}: there is no such file yet; serve will create it",))
+    with _reading(path) as connection:
+        if connection is None:
+            return Examined()
+        check_pages(connection, path)
+        spent(connection)
+        recent(connection, today - _MONTH)
+        totals = _totals(connection, today)
+    if not is_copy(path, real):
+        return Examined(totals)
+    what = "nothing can be written there, so it was read as a copy; serve would not start with it"
+    return Examined(totals, (f"storage {shown(path)}: {what}",))
+
+
+def read_totals(path: Path, before: date) -> Mapping[tuple[str, Dimensions], int]:
+    """By account and dimensions, how many media have plays: what was told of the newest day before `before`.
+
+    A day that is not over has fewer media. A file that does not exist yet knows nothing. Raises StartError, as opening
+    it would.
+    """
+    with _reading(path) as connection:
+        return {} if connection is None else _totals(connection, before)
+
+
+def read_slices(path: Path, oldest: date) -> tuple[SliceData, ...]:
+    """Every slice whose play date is `oldest` or later, as it was saved.
+
+    A file that does not exist yet knows nothing. Raises StartError, as opening it would.
+    """
+    with _reading(path) as connection:
+        return () if connection is None else load(connection, oldest)
+
+
+def check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file whose pages do not fit together, before anything trusts them. Raises StartError, sqlite3.Error."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise damaged(path, verdict)
+
+
+def spent(connection: sqlite3.Connection) -> dict[str, tuple[date, int]]:
+    """By account, the last day it spent calls on, and how many. Raises sqlite3.Error, Damaged."""
+    told = connection.execute("SELECT account, day, calls, seal FROM calls")
+    return {account: (day, calls) for account, day, calls in (codec.decode_calls(*row) for row in told)}
+
+
+def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
+    """Every slice whose play date is `oldest` or later; where all are earlier, the last month kept.
+
+    A clock that is ahead at the start hides nothing so, for when it is right again. Raises sqlite3.Error, Damaged.
+    """
+    (newest,) = connection.execute("SELECT max(play_date) FROM slice").fetchone()
+    if newest is not None and newest < oldest.isoformat():
+        oldest = date.fromisoformat(newest) - _MONTH
+    return load(connection, oldest)
+
+
+def heads(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.SliceHeader]]:
+    """The facts of each slice from a play date on, with its ID. Raises sqlite3.Error, Damaged."""
+    for slice_id, seal, facts, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
+        yield slice_id, codec.decode_header(tuple(columns), seal, facts)
+
+
+def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
+    """Every slice from a play date on. Raises sqlite3.Error, Damaged."""
+    reader = codec.Reader()
+    loaded = []
+    for slice_id, facts in heads(connection, oldest.isoformat()):
+        parts = connection.execute("SELECT number, seal, answers FROM part WHERE slice_id = ?", [slice_id])
+        loaded.append(reader.slice(facts, {number: (seal, answers) for number, seal, answers in parts}))
+    return tuple(loaded)
+
+
+def _totals(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
+    known = sorted((facts.data for _, facts in heads(connection)), key=lambda data: data.slice.play_date)
+    over = (data for data in known if data.slice.play_date < before)
+    return {(data.slice.account, data.slice.dimensions): data.total for data in over if data.total is not None}
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Generator[sqlite3.Connection | None]:
+    """Give a connection that cannot write and sees one instant; None where there is nothing yet. Raises StartError.
+
+    SQLite may leave an empty -wal and a -shm, for it may not remove them; the next daemon does.
+    """
+    real = regular(path)
+    try:
+        if not real.exists() or not real.stat().st_size:
+            yield None
+            return
+        with _uri(real) as uri, _connected(uri) as connection:
+            _check(connection, path)
+            yield connection
+    except SqliteTrouble as error:
+        raise unusable(path, error) from error
+
+
+@contextlib.contextmanager
+def _connected(uri: str) -> Generator[sqlite3.Connection]:
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    with contextlib.closing(connection):
+        yield connection
+
+
+@contextlib.contextmanager
+def _uri(real: Path) -> Generator[str]:
+    """How SQLite is to open a file. Raises OSError.
+
+    To read one that is in use it needs a -shm beside it. Where that is not there and cannot be made, as in a snapshot
+    of a volume, nobody writes either: the file is whole by itself, or with its -wal in a place where one can be made.
+    """
+    wal, shm = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
+    if (wal.exists() and shm.exists()) or may_write(real.parent):
+        yield f"{real.as_uri()}?mode=ro"
+    elif not wal.exists() or not wal.stat().st_size:
+        yield f"{real.as_uri()}?mode=ro&immutable=1"
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "copy.db")
+            shutil.copyfile(real, copy)
+            shutil.copyfile(wal, Path(folder, "copy.db-wal"))
+            yield copy.as_uri()
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("BEGIN")
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    if owner != APPLICATION_ID:
+        raise foreign(path)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != len(MIGRATIONS):
+        advice = "Start the exporter once, which brings an older file up to date; a newer file needs a newer exporter."
+        raise refusal(path, f"its version is {version}, this exporter's is {len(MIGRATIONS)}", advice)

@@ -1,0 +1,1 @@
+"""Where the keys of an account come from."""

@@ -1,0 +1,202 @@
+"""Keys that expire: kept as long as they are good, fetched again before they are not, beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from exporter.errors import CredentialsError
+from exporter.threads import run_in_daemon_thread
+from exporter.vod.credentials.sources import Credentials, FileWatch, no_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from exporter.vod.credentials.sources import CredentialSource
+
+TIME_LIMIT: Final = 30.0
+"""Seconds that a fetch may take."""
+RETRY_SECONDS: Final = 30.0
+"""Seconds after a failed fetch before the next one."""
+MARGIN: Final = 900.0
+"""Seconds before they expire that keys are fetched again; a third of their time where that is less."""
+UNKNOWN: Final = 300.0
+"""Seconds after which keys that nobody said the end of are fetched again."""
+JUST_NOW: Final = 10.0
+"""Seconds: whoever finds keys of that age refused was refused with those before them."""
+
+_log = structlog.get_logger()
+
+
+class FetchedCredentials(Protocol):
+    """Keys from one place."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """The keys."""
+
+    @property
+    def place(self) -> str:
+        """Where they are from."""
+
+    @property
+    def expires(self) -> float | None:
+        """Seconds since 1970; None where nobody said."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedCredentials:
+    """Keys and their times, all on the monotonic clock: setting the other one must not make them good or bad."""
+
+    credentials: Credentials
+    since: float
+    renewal: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why the last fetch failed; nobody fetches again before `until` on the monotonic clock."""
+
+    message: str
+    advice: str
+    until: float
+
+
+class CredentialCache:
+    """The credentials of one account, from a function that blocks.
+
+    One caller fetches at a time, in a thread that ends with the fetch. When fetching fails, keys that are still good
+    are used until they end or the service refuses them.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        fetch: Callable[[Credentials | None], FetchedCredentials],
+        *,
+        start: CredentialSource | None = None,
+        files: Iterable[Path] = (),
+        time_limit: float = TIME_LIMIT,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`fetch` is called in a thread, with the keys of `start` if there is one; it raises CredentialsError.
+
+        `files` are those that it reads.
+        """
+        self._account = account
+        self._fetch = fetch
+        self._start = start
+        self._files = tuple(map(FileWatch, files))
+        self._time_limit = time_limit
+        self._now = now
+        self._monotonic = monotonic
+        self._lock = asyncio.Lock()
+        self._cached: _CachedCredentials | None = None
+        self._failure: _Failure | None = None
+        self._place = ""
+
+    async def get(self) -> Credentials:
+        """Good keys. Raises CredentialsError."""
+        # While one caller fetches, nobody waits who need not.
+        if (kept := self._is_usable(due=not self._lock.locked())) is not None:
+            return kept
+        async with self._lock:
+            return self._is_usable(due=True) or await self._renewed(again=False)
+
+    async def renew(self) -> Credentials:
+        """Other keys than those the service has just refused. Raises CredentialsError."""
+        async with self._lock:
+            if self._cached is not None and self._monotonic() - self._cached.since < JUST_NOW:
+                return self._cached.credentials
+            self._cached = None
+            return await self._renewed(again=True)
+
+    async def changed(self) -> bool:
+        """Whether a file that keys come from has changed; then they are fetched again, if that is possible."""
+        changed = self._start is not None and await self._start.changed()
+        changed |= any([await asyncio.to_thread(file.changed) for file in self._files])
+        if changed:
+            self._failure = None
+            if self._cached is not None:
+                self._cached = replace(self._cached, renewal=-math.inf)
+        return changed
+
+    def _is_usable(self, *, due: bool) -> Credentials | None:
+        """The keys kept, unless they ended or, where that matters, are `due` to be fetched again."""
+        kept = self._cached
+        if kept is None or self._monotonic() >= (kept.renewal if due else kept.end):
+            return None
+        return kept.credentials
+
+    async def _renewed(self, *, again: bool) -> Credentials:
+        failure = self._failure
+        if failure is None or self._monotonic() >= failure.until:
+            try:
+                return self._cache(await self._fetched(again=again))
+            except CredentialsError as error:
+                failure = _Failure(error.message, error.advice, self._monotonic() + RETRY_SECONDS)
+            self._failure = failure
+            self._tell(failure)
+        if (kept := self._is_usable(due=False)) is not None:
+            return kept
+        raise no_credentials(failure.message, failure.advice)
+
+    async def _fetched(self, *, again: bool) -> FetchedCredentials:
+        start = None
+        if self._start is not None:
+            start = await (self._start.renew() if again else self._start.get())
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return await run_in_daemon_thread(
+                    lambda: self._check_and_fetch(start), f"credentials of {self._account}"
+                )
+        except TimeoutError:
+            raise no_credentials(
+                f"no credentials within {self._time_limit:g} s", "Check the network; it is tried again."
+            ) from None
+
+    def _check_and_fetch(self, start: Credentials | None) -> FetchedCredentials:
+        """Looked at before they are read: a change in between is then noticed next time."""
+        for file in self._files:
+            with suppress(OSError, ValueError):
+                file.look()
+        return self._fetch(start)
+
+    def _cache(self, fetched: FetchedCredentials) -> Credentials:
+        now = self._monotonic()
+        if fetched.expires is None:
+            renewal, end = now + UNKNOWN, math.inf
+        else:
+            remaining = fetched.expires - self._now()
+            if remaining <= 0:
+                raise no_credentials(f"{fetched.place}: the keys had expired", "Check this machine's clock; use NTP.")
+            renewal, end = now + remaining - min(MARGIN, remaining / 3), now + remaining
+        if self._failure is not None or fetched.place != self._place:
+            _log.info("credentials found", account=self._account, place=fetched.place)
+        self._cached, self._failure, self._place = (
+            _CachedCredentials(fetched.credentials, now, renewal, end),
+            None,
+            fetched.place,
+        )
+        return fetched.credentials
+
+    def _tell(self, failure: _Failure) -> None:
+        """A warning only where nobody else says it: without good keys, every poll does."""
+        kept = self._cached
+        if kept is not None and (left := kept.end - self._monotonic()) > 0:
+            _log.warning(
+                "credentials not refreshed",
+                account=self._account,
+                error=failure.message,
+                advice=failure.advice,
+                good_for=f"{left:.0f} s" if left < math.inf else "unknown",
+            )

@@ -1,0 +1,264 @@
+"""What the operator asked for and what the environment says → where keys are to be looked for; looks nowhere itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from exporter.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SESSION_NAME: Final = "aliyun-vod-exporter"
+METADATA_SERVICE: Final = "http://100.100.100.200"
+
+# What Alibaba Cloud's own tools read, and the webhook of ACK puts into pods with RRSA.
+_ROLE_ARN: Final = "ALIBABA_CLOUD_ROLE_ARN"
+_ROLE_SESSION_NAME: Final = "ALIBABA_CLOUD_ROLE_SESSION_NAME"
+_OIDC_PROVIDER_ARN: Final = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"
+_OIDC_TOKEN_FILE: Final = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"  # noqa: S105 - the name of a variable, not a secret
+_ECS_METADATA: Final = "ALIBABA_CLOUD_ECS_METADATA"
+_ECS_METADATA_DISABLED: Final = "ALIBABA_CLOUD_ECS_METADATA_DISABLED"
+_IMDSV1_DISABLED: Final = "ALIBABA_CLOUD_IMDSV1_DISABLED"
+_PROFILE: Final = "ALIBABA_CLOUD_PROFILE"
+_CLI_PROFILE_DISABLED: Final = "ALIBABA_CLOUD_CLI_PROFILE_DISABLED"
+_CREDENTIALS_FILE: Final = "ALIBABA_CLOUD_CREDENTIALS_FILE"
+_CREDENTIALS_URI: Final = "ALIBABA_CLOUD_CREDENTIALS_URI"
+_STS_REGION: Final = "ALIBABA_CLOUD_STS_REGION"
+_VPC_ENDPOINT_ENABLED: Final = "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED"
+
+
+@dataclass(frozen=True, slots=True)
+class EcsRole:
+    """The RAM role of the ECS instance, from its metadata service; without `role_name` it is asked for.
+
+    `proxy` is the URL of an HTTP proxy on the way there, or None.
+    """
+
+    role_name: str = ""
+    disable_imds_v1: bool = False
+    proxy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedRole:
+    """A role that a key may assume (STS AssumeRole); `duration` in seconds, `sts_endpoint` a host."""
+
+    role_arn: str
+    role_session_name: str
+    external_id: str | None
+    duration: int
+    sts_endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class OidcRole:
+    """A role that a token in a file may assume (STS AssumeRoleWithOIDC), as RRSA has it in ACK."""
+
+    role_arn: str
+    oidc_provider_arn: str
+    oidc_token_file: Path
+    role_session_name: str
+    duration: int
+    sts_endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CliProfile:
+    """A profile of the Alibaba Cloud CLI; without `name` the one the file calls current. It may stand for `ecs`."""
+
+    file: Path
+    name: str | None
+    ecs: EcsRole
+
+
+@dataclass(frozen=True, slots=True)
+class IniProfile:
+    """A section of the SDKs' credentials.ini. It may stand for `ecs`."""
+
+    file: Path
+    name: str
+    ecs: EcsRole
+
+
+@dataclass(frozen=True, slots=True)
+class UriProvider:
+    """A URL that answers with keys."""
+
+    uri: str = field(repr=False)
+
+
+CredentialProvider = EcsRole | AssumedRole | OidcRole | CliProfile | IniProfile | UriProvider
+
+
+class CredentialOptions(Protocol):
+    """What the operator says of an account's keys; None where nothing was said."""
+
+    @property
+    def provider(self) -> str:
+        """`default`, `ecs_ram_role`, `oidc_role_arn`, `ram_role_arn` or `profile`; `env` needs no origin."""
+
+    @property
+    def role_arn(self) -> str | None:
+        """The role to assume."""
+
+    @property
+    def role_session_name(self) -> str | None:
+        """What audit logs call the session."""
+
+    @property
+    def session_duration(self) -> float:
+        """Seconds that a token of STS is asked for."""
+
+    @property
+    def external_id(self) -> str | None:
+        """What the role of another company may demand."""
+
+    @property
+    def sts_endpoint(self) -> str | None:
+        """The host of STS."""
+
+    @property
+    def oidc_provider_arn(self) -> str | None:
+        """Who vouches for the token in the file."""
+
+    @property
+    def oidc_token_file(self) -> Path | None:
+        """Where that token is."""
+
+    @property
+    def role_name(self) -> str | None:
+        """The role of the ECS instance."""
+
+    @property
+    def profile_name(self) -> str | None:
+        """A profile of the CLI."""
+
+    @property
+    def profile_file(self) -> Path | None:
+        """The file of the CLI."""
+
+
+def provider_chain(asked: CredentialOptions, variables: Mapping[str, str]) -> tuple[CredentialProvider, ...]:
+    """Where to look, the first that has keys wins; empty where the default chain has nowhere to look.
+
+    Raises StartError for what is asked for and cannot be.
+    """
+    match asked.provider:
+        case "ecs_ram_role":
+            if _is_true(variables, _ECS_METADATA_DISABLED):
+                raise StartError(
+                    f"provider ecs_ram_role: {_ECS_METADATA_DISABLED} is true. Unset it, or choose another provider."
+                )
+            return (_ecs_role(asked, variables),)
+        case "oidc_role_arn":
+            return (_oidc_role(asked, variables),)
+        case "ram_role_arn":
+            return (_assumed_role(asked, variables),)
+        case "profile":
+            file = asked.profile_file or _at_home(variables, ".aliyun/config.json")
+            if file is None:
+                raise StartError("provider profile: HOME is not set. Set profile_file beside the provider.")
+            return (_cli_profile(asked, variables, file),)
+        case _:
+            return tuple(_chain(asked, variables))
+
+
+def _chain(asked: CredentialOptions, variables: Mapping[str, str]) -> list[CredentialProvider]:
+    """The places of Alibaba Cloud's default chain that there are, in its order.
+
+    But for one: the metadata service is only asked where a variable names the role. Elsewhere its address leads
+    nowhere, and waiting for it hides what is really missing; on a stranger's network anybody may answer there.
+    """
+    found: list[CredentialProvider] = []
+    if all(variables.get(name) for name in (_ROLE_ARN, _OIDC_PROVIDER_ARN, _OIDC_TOKEN_FILE)):
+        found.append(_oidc_role(asked, variables))
+    cli = _at_home(variables, ".aliyun/config.json")
+    if cli and cli.is_file() and not _is_true(variables, _CLI_PROFILE_DISABLED):
+        found.append(_cli_profile(asked, variables, cli))
+    named = variables.get(_CREDENTIALS_FILE)
+    ini = Path(named) if named else _at_home(variables, ".alibabacloud/credentials.ini")
+    if ini and ini.is_file():
+        found.append(IniProfile(ini, variables.get(_PROFILE) or "default", _ecs_role(asked, variables)))
+    if variables.get(_ECS_METADATA) and not _is_true(variables, _ECS_METADATA_DISABLED):
+        found.append(_ecs_role(asked, variables))
+    if uri := variables.get(_CREDENTIALS_URI):
+        found.append(UriProvider(uri))
+    return found
+
+
+def _ecs_role(asked: CredentialOptions, variables: Mapping[str, str]) -> EcsRole:
+    # The library would ask the proxy, and with it for the role of the proxy's machine; it knows no NO_PROXY.
+    # The service as its own proxy is the way past: it is sent the whole URL, which every HTTP/1.1 server takes.
+    proxied = variables.get("HTTP_PROXY") or variables.get("http_proxy")
+    return EcsRole(
+        asked.role_name or variables.get(_ECS_METADATA, ""),
+        _is_true(variables, _IMDSV1_DISABLED),
+        METADATA_SERVICE if proxied else None,
+    )
+
+
+def _oidc_role(asked: CredentialOptions, variables: Mapping[str, str]) -> OidcRole:
+    role_arn = asked.role_arn or variables.get(_ROLE_ARN, "")
+    provider_arn = asked.oidc_provider_arn or variables.get(_OIDC_PROVIDER_ARN, "")
+    token_file = asked.oidc_token_file or variables.get(_OIDC_TOKEN_FILE, "")
+    _need(
+        "oidc_role_arn",
+        {
+            ("role_arn", _ROLE_ARN): role_arn,
+            ("oidc_provider_arn", _OIDC_PROVIDER_ARN): provider_arn,
+            ("oidc_token_file", _OIDC_TOKEN_FILE): str(token_file),
+        },
+    )
+    return OidcRole(
+        role_arn,
+        provider_arn,
+        Path(token_file),
+        _session_name(asked, variables),
+        int(asked.session_duration),
+        _sts_endpoint(asked, variables),
+    )
+
+
+def _assumed_role(asked: CredentialOptions, variables: Mapping[str, str]) -> AssumedRole:
+    role_arn = asked.role_arn or variables.get(_ROLE_ARN, "")
+    _need("ram_role_arn", {("role_arn", _ROLE_ARN): role_arn})
+    return AssumedRole(
+        role_arn,
+        _session_name(asked, variables),
+        asked.external_id,
+        int(asked.session_duration),
+        _sts_endpoint(asked, variables),
+    )
+
+
+def _cli_profile(asked: CredentialOptions, variables: Mapping[str, str], file: Path) -> CliProfile:
+    return CliProfile(file, asked.profile_name or variables.get(_PROFILE) or None, _ecs_role(asked, variables))
+
+
+def _session_name(asked: CredentialOptions, variables: Mapping[str, str]) -> str:
+    return asked.role_session_name or variables.get(_ROLE_SESSION_NAME) or SESSION_NAME
+
+
+def _sts_endpoint(asked: CredentialOptions, variables: Mapping[str, str]) -> str:
+    region = variables.get(_STS_REGION)
+    prefix = "sts-vpc" if _is_true(variables, _VPC_ENDPOINT_ENABLED) else "sts"
+    return asked.sts_endpoint or (f"{prefix}.{region}.aliyuncs.com" if region else "sts.aliyuncs.com")
+
+
+def _need(provider: str, values: Mapping[tuple[str, str], str]) -> None:
+    missing = [names for names, value in values.items() if not value]
+    if missing:
+        settings, variables = (", ".join(names) for names in zip(*missing, strict=True))
+        raise StartError(f"provider {provider} needs {settings}. Set beside it what is missing, or {variables}.")
+
+
+def _at_home(variables: Mapping[str, str], path: str) -> Path | None:
+    home = variables.get("HOME")
+    return Path(home, path) if home else None
+
+
+def _is_true(variables: Mapping[str, str], name: str) -> bool:
+    return variables.get(name, "").lower() == "true"

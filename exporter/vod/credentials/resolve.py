@@ -1,0 +1,77 @@
+"""What an account's provider stands for: keys given, the environment, or whatever roles and profiles have."""
+
+from __future__ import annotations
+
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from exporter.errors import CredentialsError, StartError
+from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EnvCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.vod.credentials.providers import CredentialOptions
+    from exporter.vod.credentials.sdk import CredentialFetcher
+    from exporter.vod.credentials.sources import CredentialSource
+
+_UNSET: Final = f"environment variable {ACCESS_KEY_ID} is not set"
+_SET_KEYS: Final = f"Set {ACCESS_KEY_ID}, or name the credentials of the account in the configuration file"
+_ON_ECS: Final = "For the RAM role of an ECS instance: provider: ecs_ram_role."
+
+
+async def resolve_source(
+    account: str,
+    asked: CredentialOptions,
+    keys: CredentialSource | None,
+    variables: Mapping[str, str],
+    *,
+    now: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> CredentialSource:
+    """Where the account's keys come from; `keys` are those the operator gave. Nothing is fetched yet.
+
+    Raises StartError for what no waiting mends: nothing is configured, or the library is not installed.
+    """
+    try:
+        if keys is not None and asked.provider != "ram_role_arn":
+            return keys
+        in_environment = bool(variables.get(ACCESS_KEY_ID) or variables.get(ACCESS_KEY_SECRET))
+        if asked.provider == "env" or (asked.provider == "default" and in_environment):
+            return await _of_environment(variables)
+        start = keys
+        if asked.provider == "ram_role_arn" and start is None:
+            start = await _of_environment(variables)
+        fetcher = _fetcher(asked, variables)
+    except StartError as error:
+        raise StartError(f"account {account}: {error}") from None
+    from exporter.vod.credentials.cache import CredentialCache  # noqa: PLC0415 - as in _fetcher
+
+    return CredentialCache(account, fetcher, start=start, files=fetcher.files, now=now, monotonic=monotonic)
+
+
+async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
+    """The environment, looked at once: it does not change while we run."""
+    source = EnvCredentials(variables)
+    try:
+        await source.get()
+    except CredentialsError as error:
+        raise StartError(f"{error.message}. {error.advice}") from None
+    return source
+
+
+def _fetcher(asked: CredentialOptions, variables: Mapping[str, str]) -> CredentialFetcher:
+    # Most accounts have a key.
+    from exporter.vod.credentials.providers import provider_chain  # noqa: PLC0415
+    from exporter.vod.credentials.sdk import LIBRARY, CredentialFetcher  # noqa: PLC0415
+    from exporter.vod.credentials.sdk_errors import INSTALL_ROLES  # noqa: PLC0415
+
+    found = provider_chain(asked, variables)
+    if find_spec(LIBRARY) is None:
+        if asked.provider == "default":
+            raise StartError(f"{_UNSET}. {_SET_KEYS}; or, for keys of roles and profiles: {INSTALL_ROLES}")
+        raise StartError(f"provider {asked.provider} needs a library that is not installed: {INSTALL_ROLES}")
+    if not found:
+        raise StartError(f"{_UNSET}, and there is nothing else to take keys from. {_SET_KEYS}. {_ON_ECS}")
+    return CredentialFetcher(found)

@@ -1,0 +1,116 @@
+"""What a failure of the credentials library means, as a sentence and advice that hold no secret; knows no library.
+
+Its exceptions repeat URLs, bodies and lines of files, and with them tokens, signatures and keys. So only what is known
+to be harmless is shown: who refused and with which code, what the network did, which file could not be read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+from exporter.errors import CredentialsError
+from exporter.vod.responses import clean_message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+# By the names of exceptions of requests, urllib3 and the system, the telling ones first.
+_NETWORK: Final[Mapping[str, str]] = {
+    "ProxyError": "the proxy does not connect",
+    "SSLError": "its certificate is not trusted",
+    "NameResolutionError": "its name cannot be resolved",
+    "ConnectTimeout": "it did not take the connection in time",
+    "ReadTimeout": "it did not answer in time",
+    "ConnectionRefusedError": "it refused the connection",
+    "RetryError": "the connection failed",
+}
+# https://help.aliyun.com/zh/ram/developer-reference/api-sts-2015-04-01-errorcodes
+_ADVICE: Final[Mapping[str, str]] = {
+    "AuthenticationFail.OIDCToken": "The token in oidc_token_file must be a fresh one of oidc_provider_arn, made for"
+    " the audience that the OIDC provider allows (sts.aliyuncs.com for RRSA).",
+    "AuthenticationFail": "The trust policy of the role must name the OIDC provider and the service account; check"
+    " role_arn and oidc_provider_arn.",
+    "NoPermission": "Attach the policy AliyunSTSAssumeRoleAccess to the RAM user of the key, and name the user in the"
+    " trust policy of the role.",
+    "EntityNotExist": "STS knows no such role or OIDC provider: check role_arn and oidc_provider_arn.",
+    "InvalidAccessKeyId": "Check the AccessKey that the role is assumed with.",
+    "SignatureDoesNotMatch": "Check the AccessKey secret that the role is assumed with.",
+    "InvalidParameter.DurationSeconds": "Make session_duration at most the maximum session duration of the role.",
+    "InvalidTimeStamp": "Set this machine's clock; use NTP.",
+    "Throttling": "Nothing to do: it is asked again.",
+}
+_REFUSED: Final = re.compile(r"http_code[:=] ?(?P<status>\d{3}), result: (?P<body>.*)", re.DOTALL)
+_METADATA_STATUS: Final = re.compile(r"ECS metadata service. HttpCode=(\d{3})")
+_NO_EXPIRED_KEYS: Final = "No cached value was found."
+# What comes after these words, or in braces, is what a server, a program or a file said.
+_FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", re.DOTALL)
+# Nothing that long is a word; tokens are. What begins with a slash is the path of a file.
+_LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
+# Whose messages are sentences of the library.
+_SPOKEN: Final = ("CredentialException", "ValueError")
+# Never `pip install` by name: the package is on no index, so whoever takes the name there would run beside cloud keys.
+INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
+_METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
+_NETWORK_ADVICE: Final = "Check the network on the way there, and HTTPS_PROXY; it is tried again."
+
+
+def describe_failure(error: BaseException, server: str, hide: Collection[str] = ()) -> tuple[str, str]:
+    """What went wrong when `server` was to be asked, and what to do; without the texts in `hide`."""
+    message, advice = (
+        _of_this_machine(error, server) or _of_the_network(error, server) or _of_the_library(error, server)
+    )
+    return _LONG.sub("***", clean_message(message, hide)).rstrip(" :"), advice
+
+
+def _of_this_machine(error: BaseException, server: str) -> tuple[str, str] | None:
+    match error:
+        case CredentialsError():
+            return f"{server} gave keys that cannot be used: {error.message}", error.advice
+        case ImportError():
+            return f"the library cannot be imported: {error}", f"Install it again: {INSTALL_ROLES}."
+        case OSError(filename=str() as file, strerror=str() as reason):
+            return f"cannot read {file}: {reason}", "Make it a file that the exporter's user may read."
+        case _:
+            return None
+
+
+def _of_the_network(error: BaseException, server: str) -> tuple[str, str] | None:
+    names = {type(link).__name__ for link in _linked(error)}
+    happened = next((happened for name, happened in _NETWORK.items() if name in names), None)
+    return (f"no answer from {server}: {happened}", _NETWORK_ADVICE) if happened else None
+
+
+def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:
+    text = str(error)
+    if refused := _REFUSED.search(text):
+        return _refusal(server, int(refused["status"]), refused["body"])
+    if status := _METADATA_STATUS.search(text):
+        return f"{server} answered with HTTP {status[1]}", _METADATA_ADVICE
+    if text == _NO_EXPIRED_KEYS:
+        return f"{server} gave keys that had expired", "Check this machine's clock; use NTP."
+    if type(error).__name__ in _SPOKEN:
+        return _FOREIGN.sub("", text), "See that what the provider needs is there."
+    return (
+        f"what {server} gave cannot be understood ({type(error).__name__})",
+        "See that it is what the provider needs.",
+    )
+
+
+def _refusal(server: str, status: int, body: str) -> tuple[str, str]:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or not isinstance(code := told.get("Code"), str):
+        return f"{server} answered with HTTP {status} and no error code", _NETWORK_ADVICE
+    said = f"{server} refused with {code} (HTTP {status}, request ID {told.get('RequestId')}): {told.get('Message')}"
+    return said, next((advice for prefix, advice in _ADVICE.items() if code.startswith(prefix)), "")
+
+
+def _linked(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it was raised for."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

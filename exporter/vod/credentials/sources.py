@@ -1,0 +1,254 @@
+"""Where credentials come from: settings, files that are read again when they change, or the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from exporter.errors import CredentialsError, ErrorKind
+from exporter.secret_files import read_secret
+from exporter.threads import SharedThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What Alibaba Cloud's own tools read.
+ACCESS_KEY_ID: Final = "ALIBABA_CLOUD_ACCESS_KEY_ID"
+ACCESS_KEY_SECRET: Final = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the name of a variable, not a secret
+SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+
+# Tokens are a few kB; whatever is larger is another file, and a log or a device should not be read to its end.
+_LARGEST_FILE: Final = 64 * 1024
+
+TIME_LIMIT: Final = 10.0
+"""Seconds that looking at a file may take."""
+
+_Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request is signed with; only the ID may be shown."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str | None = field(default=None, repr=False)
+
+
+class CredentialSource(Protocol):
+    """Where an account's credentials come from. Both raise CredentialsError."""
+
+    async def get(self) -> Credentials:
+        """The credentials to sign the next attempt with; may be kept between calls."""
+        ...
+
+    async def renew(self) -> Credentials:
+        """Credentials fetched again, because the service refused the token of the last ones."""
+        ...
+
+    async def changed(self) -> bool:
+        """Whether a file that they are read from is another one than when this or `get` last looked; never raises.
+
+        The next `get` does not give what was kept of the file before.
+        """
+        ...
+
+
+class Secret(Protocol):
+    """One part of the credentials, wherever it is kept. Raises CredentialsError."""
+
+    async def read(self, *, again: bool = False) -> str:
+        """Its text; `again`: what was kept must not be trusted."""
+        ...
+
+    async def changed(self) -> bool:
+        """Whether it is in a file that is another one than when this or `read` last looked; never raises."""
+        ...
+
+
+class PlainSecret:
+    """A value that stands in the configuration; `setting` is its name in errors."""
+
+    def __init__(self, value: str, *, setting: str) -> None:
+        self._value = value
+        self._setting = setting
+
+    async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - there is nothing to read again
+        """The value, checked."""
+        return validate_secret(self._value, self._setting)
+
+    async def changed(self) -> bool:
+        """Never."""
+        return False
+
+
+class FileWatch:
+    """Notices that a file, which may be missing, is another one than at the last look; it may block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: _Signature | None = None
+        self._looked = False
+
+    def look(self) -> _Signature:
+        """What tells the file from others. Raises OSError and ValueError."""
+        self._looked = True
+        try:
+            status = self._path.stat()
+        except (OSError, ValueError):
+            self._last = None
+            raise
+        # Copying tools set the time of modification back to the original's, but nothing sets that of change.
+        self._last = last = status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+        return last
+
+    def changed(self) -> bool:
+        """Whether it is another one than at the last look, if there was one."""
+        looked, last = self._looked, self._last
+        with contextlib.suppress(OSError, ValueError):
+            self.look()
+        return looked and self._last != last
+
+
+class SecretFile:
+    """A file with one value; read again when its times, size or inode change. A newline at its end does not count."""
+
+    def __init__(self, path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT) -> None:
+        self._path = Path(path)
+        self._time_limit = time_limit
+        self._seen: _Signature | None = None
+        self._value = ""
+        self._watch = FileWatch(self._path)
+        self._threads: SharedThreads[tuple[_Signature, str]] = SharedThreads()
+
+    async def read(self, *, again: bool = False) -> str:
+        """The file's value. Looking at a file may block for ever where it is on another machine: a thread does it."""
+        look = partial(self._look, None if again else self._seen, self._value)
+        try:
+            async with asyncio.timeout(self._time_limit):
+                self._seen, self._value = await self._threads.run(again, look, f"reading {self._path.name}")
+        except TimeoutError:
+            raise no_credentials(
+                f"cannot read credentials file {self._path}: no answer within {self._time_limit:g} s", _HUNG_FILE
+            ) from None
+        return self._value
+
+    async def changed(self) -> bool:
+        """Whether the file is another one by now."""
+        return await asyncio.to_thread(self._watch.changed)
+
+    def _look(self, seen: _Signature | None, value: str) -> tuple[_Signature, str]:
+        try:
+            # Looked at before it is read: a change in between is then noticed next time.
+            now = self._watch.look()
+            if now == seen:
+                return now, value
+            content = read_secret(self._path, most=_LARGEST_FILE)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
+        # Not UTF-8 becomes replacement characters, which checked refuses like everything else that is not ASCII.
+        text = content.decode("utf-8", "replace").rstrip("\r\n")
+        return now, validate_secret(text, f"credentials file {self._path}")
+
+
+class EnvSecret:
+    """A variable of the environment, which does not change while we run."""
+
+    def __init__(self, name: str, *, environ: Mapping[str, str] = os.environ) -> None:
+        self._name = name
+        self._environ = environ
+
+    async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - the environment is never kept
+        """Its value now."""
+        if self._name not in self._environ:
+            raise no_credentials(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
+        return validate_secret(self._environ[self._name], f"environment variable {self._name}")
+
+    async def changed(self) -> bool:
+        """Never."""
+        return False
+
+
+class StaticCredentials:
+    """Credentials of two or three parts, each kept anywhere."""
+
+    def __init__(self, access_key_id: Secret, access_key_secret: Secret, security_token: Secret | None = None) -> None:
+        self._access_key_id = access_key_id
+        self._access_key_secret = access_key_secret
+        self._security_token = security_token
+
+    async def get(self) -> Credentials:
+        """The parts as they are now."""
+        return await self._read(again=False)
+
+    async def renew(self) -> Credentials:
+        """The parts, every file read again."""
+        return await self._read(again=True)
+
+    async def changed(self) -> bool:
+        """Whether one of the files is another one by now; each is looked at, so that each change counts once."""
+        parts = [self._access_key_id, self._access_key_secret, self._security_token]
+        return any([await part.changed() for part in parts if part is not None])
+
+    async def _read(self, *, again: bool) -> Credentials:
+        token = self._security_token
+        return Credentials(
+            await self._access_key_id.read(again=again),
+            await self._access_key_secret.read(again=again),
+            await token.read(again=again) if token is not None else None,
+        )
+
+
+class EnvCredentials:
+    """Credentials of the environment; the token only where its variable is set and not empty."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+
+    async def get(self) -> Credentials:
+        """The variables as they are now."""
+        token = EnvSecret(SECURITY_TOKEN, environ=self._environ) if self._environ.get(SECURITY_TOKEN) else None
+        key_id = EnvSecret(ACCESS_KEY_ID, environ=self._environ)
+        return await StaticCredentials(key_id, EnvSecret(ACCESS_KEY_SECRET, environ=self._environ), token).get()
+
+    async def renew(self) -> Credentials:
+        """The same: nothing is kept."""
+        return await self.get()
+
+    async def changed(self) -> bool:
+        """Never: it does not change while we run."""
+        return False
+
+
+_OTHERWISE: Final = "or name the credentials of the account in the configuration file."
+_HUNG_FILE: Final = "See whether the file system that it is on answers (a network file system, for example)."
+_MEND_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
+
+
+def validate_secret(text: str, origin: str) -> str:
+    """What can be sent in a header: printable ASCII without spaces. The text itself is never shown.
+
+    Raises CredentialsError.
+    """
+    if not text:
+        raise no_credentials(f"{origin} is empty", "Write the value into it.")
+    if not text.isascii():
+        raise no_credentials(
+            f"{origin} holds characters that are not ASCII", "Copy the value again, without any others."
+        )
+    if not all("!" <= character <= "~" for character in text):
+        raise no_credentials(
+            f"{origin} holds a space, line break or control character", "Write the value alone, in one line."
+        )
+    return text
+
+
+def no_credentials(message: str, advice: str) -> CredentialsError:
+    """The error of a request that cannot be signed; neither text may hold a secret."""
+    return CredentialsError(message, code="credentials", kind=ErrorKind.AUTH, advice=advice)

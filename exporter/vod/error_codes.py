@@ -1,0 +1,254 @@
+"""The error codes of the service as a table: code → kind → whether to repeat → what the operator can do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from exporter.errors import ErrorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+METER_CODES: Final = (
+    "Meter.ParamError",
+    "Meter.ServerInternalError",
+    "Meter.DataSourceQueryError",
+    "Meter.AuthError",
+    "Meter.ReadyTsError",
+)
+"""The error codes of DescribeVodMediaPlayData itself (Alibaba Cloud's page); all others are the gateway's."""
+
+# Ours, where the service gave none.
+TIMEOUT: Final = "timeout"
+CONNECT: Final = "connect"
+MALFORMED: Final = "malformed"
+
+_LONGEST_CODE: Final = 64
+
+
+class RetryPolicy(StrEnum):
+    """Whether asking again within the same call can help."""
+
+    NEVER = "never"
+    BACK_OFF = "back_off"
+    ONCE = "once"
+    ONCE_RENEWED = "once_renewed"  # after fetching credentials again
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """What a failed attempt means; `code` as it is reported, `advice` a sentence for the operator."""
+
+    code: str
+    kind: ErrorKind
+    repeat: RetryPolicy
+    advice: str
+
+
+_REPEATED: Final = frozenset({ErrorKind.SERVER, ErrorKind.THROTTLED, ErrorKind.TRANSPORT, ErrorKind.MALFORMED})
+
+_PERMISSION: Final = (
+    "Allow the RAM action vod:DescribeVodMediaPlayData on resource * to the user or role of these credentials."
+)
+_KEY: Final = "Check the AccessKey in the RAM console: it must exist, be enabled and belong to this account."
+_SECRET: Final = "Check that the AccessKey secret belongs to the AccessKey ID and was copied whole."  # noqa: S105 - advice
+_TOKEN: Final = "Provide a fresh security token together with the AccessKey ID and secret it was issued with."  # noqa: S105 - advice
+_NEEDS_ALL_THREE: Final = (
+    "Set the security token too: an AccessKey ID that begins with STS. is temporary and good only with its token."
+)
+_CLOCK: Final = "Set this machine's clock: it may be at most 15 minutes off; use NTP."
+_ACTIVATE: Final = "Activate ApsaraVideo VOD for this Alibaba Cloud account."
+_BILL: Final = "Pay the overdue bill of this Alibaba Cloud account."
+_ACCOUNT: Final = (
+    "See in the Alibaba Cloud console what is wrong with the account: verification, risk control or its state."
+)
+_NETWORK_POLICY: Final = (
+    "Allow this machine's address in the network restrictions of the AccessKey or of the RAM policy."
+)
+_DEFECT: Final = "Check the endpoint and the filters of the query; if both are right, report this as a defect."
+_NO_API: Final = "Check the endpoint and any proxy: Alibaba Cloud's API does not answer like this."
+_LATER: Final = (
+    "Nothing to do if it passes: it is asked again at the next poll. If it lasts, ask Alibaba Cloud's support."
+)
+_SLOWER: Final = (
+    "Lower limits.requests_per_second of the account: all users of an Alibaba Cloud account share its limit."
+)
+_NONCE: Final = "Look for a proxy that sends requests twice: every attempt is signed with a nonce of its own."
+
+_Row = tuple[ErrorKind, RetryPolicy | None, str]
+
+# By code in lower case; a `*` at the end stands for any rest, the longest one wins. From Alibaba Cloud's pages of this
+# API, of its gateway and of other products behind it, from the official SDKs, and from what their users report.
+_TABLE: Final[dict[str, _Row]] = {
+    "meter.paramerror": (
+        ErrorKind.PARAMETER,
+        None,
+        "Check media IDs, filters and days_ago of the query: the service answers for the last 30 days only.",
+    ),
+    "meter.serverinternalerror": (ErrorKind.SERVER, None, _LATER),
+    "meter.datasourcequeryerror": (ErrorKind.SERVER, None, _LATER),
+    "meter.autherror": (ErrorKind.AUTH, None, _PERMISSION),
+    "meter.readytserror": (
+        ErrorKind.NOT_READY,
+        None,
+        "Nothing to do: the service has not computed that day yet; it is asked again at the next poll.",
+    ),
+    # Too many requests.
+    "throttling*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "throttled*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "flowcontrol*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "requestlimitexceeded*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "toomanyrequests*": (ErrorKind.THROTTLED, None, _SLOWER),
+    # The service itself.
+    "internal*": (ErrorKind.SERVER, None, _LATER),
+    "unknownerror*": (ErrorKind.SERVER, None, _LATER),
+    "servererror*": (ErrorKind.SERVER, None, _LATER),
+    "serverbusy*": (ErrorKind.SERVER, None, _LATER),
+    "systemerror*": (ErrorKind.SERVER, None, _LATER),
+    "servicebusy*": (ErrorKind.SERVER, None, _LATER),
+    "serviceunavailable*": (ErrorKind.SERVER, None, _LATER),
+    "servicetimeout*": (ErrorKind.SERVER, None, _LATER),
+    # The request and its time.
+    "signaturenonceused*": (ErrorKind.OTHER, RetryPolicy.ONCE, _NONCE),
+    "invalidtimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
+    "illegaltimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
+    "requesttimetooskewed*": (ErrorKind.CLOCK, None, _CLOCK),
+    "signatureexpired*": (ErrorKind.CLOCK, None, _CLOCK),
+    # The token of temporary credentials.
+    "invalidsecuritytoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "invalidststoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "invalidtoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "securitytokenexpired*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "expiredtoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "tokenexpired*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
+    "missingsecuritytoken*": (ErrorKind.AUTH, None, _NEEDS_ALL_THREE),
+    # The key and what is signed with it.
+    "signaturedoesnotmatch*": (ErrorKind.AUTH, None, _SECRET),
+    "incompletesignature*": (ErrorKind.AUTH, None, _SECRET),
+    "invalidsignature*": (ErrorKind.AUTH, None, _SECRET),
+    "missingsignature*": (ErrorKind.AUTH, None, _SECRET),
+    "invalidaccesskeysecret*": (ErrorKind.AUTH, None, _SECRET),
+    "invalidaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "missingaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "noenabledaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "inactiveaccesskey*": (ErrorKind.AUTH, None, _KEY),
+    "accesskeydisabled*": (ErrorKind.AUTH, None, _KEY),
+    "forbidden.accesskey*": (ErrorKind.AUTH, None, _KEY),
+    "invalidcredential*": (ErrorKind.AUTH, None, _KEY),
+    "entitynotexist.user*": (ErrorKind.AUTH, None, _KEY),
+    "accesskeynetworkpolicy*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
+    "accesspolicydenied*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
+    "forbidden.ip*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
+    # Permissions.
+    "forbidden*": (ErrorKind.AUTH, None, _PERMISSION),
+    "forbedden*": (ErrorKind.AUTH, None, _PERMISSION),
+    "nopermission*": (ErrorKind.AUTH, None, _PERMISSION),
+    "accessdenied*": (ErrorKind.AUTH, None, _PERMISSION),
+    "unauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "notauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "actionunauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "userunauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
+    "authenticationfail*": (ErrorKind.AUTH, None, _PERMISSION),
+    "permissiondenied*": (ErrorKind.AUTH, None, _PERMISSION),
+    # The Alibaba Cloud account and its bills.
+    "operationdenied*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "operationdenied.suspended*": (ErrorKind.AUTH, None, _BILL),
+    "servicenotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "servicenotenabled*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "notopenservice*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "productnotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "usernotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
+    "invalidstatus.arrear*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.arrear*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.accountindebt*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.accountdebt*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.overdue*": (ErrorKind.AUTH, None, _BILL),
+    "forbidden.suspended*": (ErrorKind.AUTH, None, _BILL),
+    "arrear*": (ErrorKind.AUTH, None, _BILL),
+    "accountarrear*": (ErrorKind.AUTH, None, _BILL),
+    "accountindebt*": (ErrorKind.AUTH, None, _BILL),
+    "insufficientbalance*": (ErrorKind.AUTH, None, _BILL),
+    "invalidaccountstatus*": (ErrorKind.AUTH, None, _ACCOUNT),
+    "forbidden.riskcontrol*": (ErrorKind.AUTH, None, _ACCOUNT),
+    "forbidden.userverification*": (ErrorKind.AUTH, None, _ACCOUNT),
+    "forbidden.account*": (ErrorKind.AUTH, None, _ACCOUNT),
+    # The rest of two large families.
+    "missing*": (ErrorKind.PARAMETER, None, _DEFECT),
+    "invalid*": (ErrorKind.PARAMETER, None, _DEFECT),
+    # Ours.
+    TIMEOUT: (ErrorKind.TRANSPORT, None, "Check the way to the endpoint, or raise the timeout of the account."),
+    CONNECT: (ErrorKind.TRANSPORT, None, "Check the endpoint, name resolution, proxy and firewall."),
+    MALFORMED: (
+        ErrorKind.MALFORMED,
+        None,
+        "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
+    ),
+}
+# Products that check their parameters by themselves give the name of the one in the message, and one code for all:
+# `The input parameter "SecurityToken" that is mandatory for processing this request is not supplied.`
+_PARAMETERS: Final[Mapping[str, str]] = {
+    "securitytoken": "invalidsecuritytoken",
+    "accesskeyid": "invalidaccesskeyid",
+    "signature": "signaturedoesnotmatch",
+    "timestamp": "invalidtimestamp",
+}
+_NAMED_PARAMETER: Final = re.compile(
+    r"parameter\W{0,5}(securitytoken|accesskeyid|signature|timestamp)\b", re.IGNORECASE
+)
+_BY_STATUS: Final[dict[int, _Row]] = {
+    400: (ErrorKind.PARAMETER, None, _DEFECT),
+    401: (ErrorKind.AUTH, None, _PERMISSION),
+    403: (ErrorKind.AUTH, None, _PERMISSION),
+    408: (ErrorKind.SERVER, None, _LATER),
+    429: (ErrorKind.THROTTLED, None, _SLOWER),
+}
+_PREFIXES: Final = sorted((code[:-1] for code in _TABLE if code.endswith("*")), key=len, reverse=True)
+_CANONICAL: Final = {code.lower(): code for code in METER_CODES}
+
+
+def classify(http_status: int, code: str, message: str = "") -> ErrorInfo:
+    """What a failure means: by its code first, by its HTTP status second.
+
+    `code` is the service's word, one of ours, or empty; it may hold anything. Throttling is normally HTTP 400 (official
+    SDK), so the status alone says little. `message` is looked at for the parameter that MissingParameter and
+    InvalidParameter are about.
+    """
+    code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
+    known = code.lower()
+    kind, repeat, advice = _row(_about(known, message)) or _by_status(http_status)
+    if repeat is None:
+        repeat = RetryPolicy.BACK_OFF if kind in _REPEATED else RetryPolicy.NEVER
+    return ErrorInfo(_CANONICAL.get(known, code), kind, repeat, advice)
+
+
+def _row(known: str) -> _Row | None:
+    return _TABLE.get(known) or next((_TABLE[f"{prefix}*"] for prefix in _PREFIXES if known.startswith(prefix)), None)
+
+
+def _about(known: str, message: str) -> str:
+    """The code that says more, where one for all parameters is about credentials or time."""
+    if known.startswith(("missingparameter", "invalidparameter")) and (named := _NAMED_PARAMETER.search(message)):
+        parameter = named[1].lower()
+        is_missing = known.startswith("missing") and parameter == "securitytoken"
+        return "missingsecuritytoken" if is_missing else _PARAMETERS[parameter]
+    return known
+
+
+def clean_code(code: str) -> str:
+    """A code as a label value and in a log: one word, printable, at most 64 characters, otherwise as it was spelt."""
+    return "".join(c if c.isprintable() and not c.isspace() else "_" for c in code.strip()[:_LONGEST_CODE])
+
+
+def _is_success(http_status: int) -> bool:
+    return 200 <= http_status < 300  # noqa: PLR2004 - HTTP's own numbers
+
+
+def _by_status(http_status: int) -> _Row:
+    if _is_success(http_status):
+        return _TABLE[MALFORMED]
+    if http_status >= 500:  # noqa: PLR2004 - HTTP's own number
+        return ErrorKind.SERVER, None, _LATER
+    return _BY_STATUS.get(http_status, (ErrorKind.OTHER, None, _NO_API))

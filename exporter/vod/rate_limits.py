@@ -1,0 +1,262 @@
+"""How much an account may ask: a rate that gives way to throttling, a number at once, and calls per day."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from exporter.core import play_dates
+from exporter.errors import ErrorKind, QuotaExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import date
+
+MIN_REQUESTS_PER_SECOND: Final = 0.1
+"""Requests a second that throttling cannot push the rate below (unless less is configured)."""
+RECOVERY: Final = 60.0
+"""Seconds in which the rate climbs by the configured one, as long as requests succeed."""
+_SLACK: Final = 0.05
+"""Seconds of a late wake-up that the next request makes up for; what lets the rate be reached on a busy loop."""
+_OTHER_DAYS: Final = 8
+
+
+class QuotaStore(Protocol):
+    """Where the calls of a day are kept over a restart."""
+
+    def calls_spent(self, account: str, day: date) -> int:
+        """How many calls were made that day (of UTC+8) before the start."""
+        ...
+
+    def record_calls(self, account: str, day: date, calls: int) -> None:
+        """So many were made by now; returns at once."""
+        ...
+
+
+class LimitsMeter(Protocol):
+    """Who is told of the limits in force."""
+
+    def rate_changed(self, account: str, per_second: float) -> None:
+        """The rate now; told once at the start too."""
+        ...
+
+    def calls_remaining(self, account: str, calls: int | None) -> None:
+        """What is left of today's calls; None: unlimited."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The right to send one request; `at` is when it was given, on the monotonic clock."""
+
+    at: float
+
+
+class AdaptiveRateLimiter:
+    """Lets requests pass one after the other, at a rate.
+
+    In t seconds at most `rate * (t + 0.05) + 1` pass. Waiting is first come, first served, and a waiter that is
+    cancelled leaves nothing behind: only who passes moves the clock.
+    """
+
+    def __init__(
+        self, per_second: float, *, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[object]]
+    ) -> None:
+        self.per_second = per_second
+        self._fastest = per_second
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._queue = asyncio.Lock()
+        self._last = -math.inf
+        self._held_until = -math.inf
+        self._slowed_at = -math.inf
+        self._grown_at = -math.inf
+
+    async def turn(self) -> Permit:
+        """Wait for the next turn."""
+        async with self._queue:
+            # The rate may change and a hold may begin while we sleep.
+            while (wait := max(self._last + 1 / self.per_second, self._held_until) - self._monotonic()) > 0:
+                await self._sleep(wait)
+            now = self._monotonic()
+            interval = 1 / self.per_second
+            self._last = max(self._last + interval, now - min(_SLACK, interval))
+            return Permit(now)
+
+    def change(self, per_second: float) -> None:
+        """Let this be the rate that throttling leaves; while it has slowed down, it goes on from where it is."""
+        slowed = self.per_second < self._fastest
+        self._fastest = per_second
+        self.per_second = min(self.per_second, per_second) if slowed else per_second
+
+    def block_for(self, seconds: float) -> None:
+        """Let nobody pass for so long."""
+        self._held_until = max(self._held_until, self._monotonic() + seconds)
+
+    def on_throttled(self, turn: Permit) -> None:
+        """Halve the rate, once for all requests that were under way when it was too fast."""
+        if turn.at < self._slowed_at:
+            return
+        self._slowed_at = self._grown_at = self._monotonic()
+        self.per_second = max(min(MIN_REQUESTS_PER_SECOND, self._fastest), self.per_second / 2)
+
+    def on_success(self, turn: Permit) -> None:
+        """Let the rate climb for the time since it last changed; a request from before the halving proves nothing."""
+        if self.per_second >= self._fastest or turn.at < self._slowed_at:
+            return
+        now = self._monotonic()
+        climbed = self._fastest * (now - self._grown_at) / RECOVERY
+        self._grown_at = now
+        self.per_second = min(self._fastest, self.per_second + climbed)
+
+
+class DailyQuota:
+    """Calls of one day of UTC+8; 0 a day is unlimited. Without a ledger a restart begins a new count."""
+
+    def __init__(
+        self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: QuotaStore | None = None
+    ) -> None:
+        self._account = account
+        self._calls_per_day = calls_per_day
+        self._now = now
+        self._ledger = ledger
+        self._day = play_dates.today(now())
+        self._spent = ledger.calls_spent(account, self._day) if ledger else 0
+        # Those of the last few other days: a clock that was set to another day may be set back.
+        self._others: dict[date, int] = {}
+
+    @property
+    def remaining(self) -> int | None:
+        """Calls left today; None: unlimited."""
+        if not self._calls_per_day:
+            return None
+        self._roll()
+        return max(0, self._calls_per_day - self._spent)
+
+    def change(self, calls_per_day: int) -> None:
+        """Allow another number of calls a day; those of today stay spent."""
+        self._calls_per_day = calls_per_day
+
+    def check(self) -> None:
+        """Raise BudgetSpent when nothing is left."""
+        if self.remaining == 0:
+            tomorrow = play_dates.today(self._now()) + timedelta(days=1)
+            raise QuotaExceeded(
+                f"account {self._account}: all {self._calls_per_day} calls_per_day are used up; "
+                f"polling goes on at {tomorrow} 00:00 UTC+8",
+                code="calls_per_day",
+                kind=ErrorKind.OTHER,
+                advice="Raise limits.calls_per_day of the account, or poll less often or fewer dimensions and days.",
+            )
+
+    def _roll(self) -> None:
+        today = play_dates.today(self._now())
+        if today != self._day:
+            self._others[self._day] = self._spent
+            self._day, self._spent = today, self._others.pop(today, 0)
+            while len(self._others) > _OTHER_DAYS:
+                del self._others[next(iter(self._others))]
+
+    def spend(self) -> None:
+        """Count one call, or raise BudgetSpent."""
+        self.check()
+        self._roll()
+        self._spent += 1
+        if self._ledger:
+            self._ledger.record_calls(self._account, self._day, self._spent)
+
+
+class AccountLimits:
+    """The limits of one account, shared by all its queries."""
+
+    def __init__(
+        self,
+        account: str,
+        *,
+        requests_per_second: float,
+        concurrency: int,
+        calls_per_day: int = 0,
+        meter: LimitsMeter,
+        ledger: QuotaStore | None = None,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._account = account
+        self._meter = meter
+        self.concurrency = concurrency
+        self._slots = asyncio.Semaphore(concurrency)
+        self._rate_limiter = AdaptiveRateLimiter(requests_per_second, monotonic=monotonic, sleep=sleep)
+        self._quota = DailyQuota(account, calls_per_day, now=now, ledger=ledger)
+        meter.rate_changed(account, requests_per_second)
+        self._reported_remaining = self._quota.remaining
+        meter.calls_remaining(account, self._reported_remaining)
+
+    @property
+    def requests_per_second(self) -> float:
+        """The rate in force now."""
+        return self._rate_limiter.per_second
+
+    @property
+    def calls_remaining(self) -> int | None:
+        """Calls left today in UTC+8; None: unlimited."""
+        return self._quota.remaining
+
+    def change(self, *, requests_per_second: float, concurrency: int, calls_per_day: int) -> None:
+        """Keep to other limits from now on; what throttling has taught and what was spent stays.
+
+        Requests under way hold the places they have; whoever waits for one already, waits for one of those.
+        """
+        before = self._rate_limiter.per_second
+        self._rate_limiter.change(requests_per_second)
+        self._quota.change(calls_per_day)
+        if concurrency != self.concurrency:
+            self.concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
+        self._report_rate(before)
+        self._report_remaining()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Permit]:
+        """A turn to send one request, and one of the places at once while the block runs; raises BudgetSpent.
+
+        What is sent must be counted with `spend`; a turn may be given back unused.
+        """
+        self._report_remaining()  # a day may have begun
+        self._quota.check()
+        async with self._slots:
+            yield await self._rate_limiter.turn()
+
+    def spend(self) -> None:
+        """Count a call that is about to be sent; raises BudgetSpent."""
+        self._quota.spend()
+        self._report_remaining()
+
+    def on_success(self, turn: Permit) -> None:
+        """The request of that turn was answered."""
+        before = self._rate_limiter.per_second
+        self._rate_limiter.on_success(turn)
+        self._report_rate(before)
+
+    def on_error(self, turn: Permit, *, throttled: bool, wait: float | None) -> None:
+        """The request of that turn failed; `wait` seconds, where the service named them, hold everybody."""
+        before = self._rate_limiter.per_second
+        if throttled:
+            self._rate_limiter.on_throttled(turn)
+        if wait is not None:
+            self._rate_limiter.block_for(wait)
+        self._report_rate(before)
+
+    def _report_remaining(self) -> None:
+        remaining = self._quota.remaining
+        if remaining != self._reported_remaining:
+            self._reported_remaining = remaining
+            self._meter.calls_remaining(self._account, remaining)
+
+    def _report_rate(self, before: float) -> None:
+        if self._rate_limiter.per_second != before:
+            self._meter.rate_changed(self._account, self._rate_limiter.per_second)

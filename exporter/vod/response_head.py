@@ -1,0 +1,58 @@
+"""The head of an HTTP answer, believed only where it is HTTP/1.1 to the letter: others may read it differently."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from exporter.vod import network_errors
+
+if TYPE_CHECKING:
+    from exporter.vod.tcp_stream import Stream
+
+LARGEST_HEAD: Final = 64 * 1024
+"""Bytes of a status line with its headers."""
+
+_END: Final = b"\r\n\r\n"
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})( [^\r\n\0]*)?")
+_HEADER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
+_BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
+
+
+async def received_head(stream: Stream) -> bytes | None:
+    """The next head, taken from the stream; None where it ends before the first byte. Raises NetworkError."""
+    received, looked_at = stream.received, 0
+    while (end := received.find(_END, looked_at)) < 0 and len(received) <= LARGEST_HEAD:
+        _check_line_ends(received)
+        looked_at = max(0, len(received) - len(_END))
+        if not await stream.more():
+            if not received:
+                return None
+            raise network_errors.closed("in the middle of the headers")
+    if not 0 <= end <= LARGEST_HEAD:
+        raise network_errors.no_http(f"its head is longer than {LARGEST_HEAD} bytes")
+    head = bytes(received[: end + len(_END)])
+    del received[: end + len(_END)]
+    _check(head)
+    return head
+
+
+def status_of(head: bytes) -> int:
+    """The status of a head that was received."""
+    return int(head.split(b" ", 2)[1][:3])
+
+
+def _check_line_ends(head: bytes | bytearray) -> None:
+    if _BARE_LINE_FEED.search(head):
+        raise network_errors.no_http("a line of its head ends with a line feed alone")
+
+
+def _check(head: bytes) -> None:
+    _check_line_ends(head)
+    status_line, *headers = head[: -len(_END)].split(b"\r\n")
+    if not _STATUS_LINE.fullmatch(status_line):
+        raise network_errors.no_http("its status line is not one of HTTP/1.1")
+    for line in headers:
+        if not _HEADER_LINE.fullmatch(line):
+            folded = line[:1] in (b" ", b"\t")
+            raise network_errors.no_http("a header is folded" if folded else "a line of its head is no header")

@@ -1,0 +1,1 @@
+"""exporter-toolkit's web configuration: TLS, passwords, headers, rate limit."""

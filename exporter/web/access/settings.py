@@ -1,0 +1,114 @@
+"""Every setting of the web configuration: its type and default; the format is that of Prometheus' exporter-toolkit.
+
+Source of names and defaults: docs/web-configuration.md and web/tls_config.go of prometheus/exporter-toolkit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from exporter.web.access.tls_names import SUITES_TLS12, SUITES_TLS13, VERSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+class ClientAuth(StrEnum):
+    """What is asked of a client's certificate; names of Go's `tls.ClientAuthType`."""
+
+    NO = "NoClientCert"
+    REQUEST = "RequestClientCert"
+    REQUIRE_ANY = "RequireAnyClientCert"
+    VERIFY_IF_GIVEN = "VerifyClientCertIfGiven"
+    REQUIRE_AND_VERIFY = "RequireAndVerifyClientCert"
+
+    @property
+    def requires(self) -> bool:
+        """Whether a client without a certificate is turned away."""
+        return self in {ClientAuth.REQUIRE_ANY, ClientAuth.REQUIRE_AND_VERIFY}
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a certificate must be signed by the client CA."""
+        return self in {ClientAuth.VERIFY_IF_GIVEN, ClientAuth.REQUIRE_AND_VERIFY}
+
+
+@dataclass(frozen=True, slots=True)
+class Pem:
+    """Certificates or a key: as text in the configuration, or in a file; and where that was said."""
+
+    setting: str
+    text: str | None = field(default=None, repr=False)
+    file: Path | None = None
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """`tls_server_config`; an empty tuple leaves the choice to OpenSSL."""
+
+    cert: Pem
+    key: Pem
+    client_ca: Pem | None = None
+    client_auth: ClientAuth = ClientAuth.NO
+    client_allowed_sans: tuple[str, ...] = ()
+    min_version: str = "TLS12"
+    max_version: str = "TLS13"
+    cipher_suites: tuple[str, ...] = ()
+    prefer_server_cipher_suites: bool = True
+    curve_preferences: tuple[str, ...] = ()
+
+    @property
+    def suites_tls12(self) -> tuple[str, ...]:
+        """The suites for TLS up to 1.2, in Go's names."""
+        return tuple(name for name in self.cipher_suites if name in SUITES_TLS12)
+
+    @property
+    def suites_tls13(self) -> tuple[str, ...]:
+        """The suites for TLS 1.3."""
+        return tuple(name for name in self.cipher_suites if name in SUITES_TLS13)
+
+    def allows(self, version: str) -> bool:
+        """Whether a TLS version, as in `TLS12`, may be spoken."""
+        return VERSIONS[self.min_version] <= VERSIONS[version] <= VERSIONS[self.max_version]
+
+    def files(self) -> Iterator[Path]:
+        """What has to be read besides the configuration itself."""
+        for pem in (self.cert, self.key, self.client_ca):
+            if pem is not None and pem.file is not None:
+                yield pem.file
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A request every `interval` seconds, and `burst` at once."""
+
+    interval: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The whole file. A header with an empty value is not sent. `users` are names with their bcrypt hashes."""
+
+    tls: TlsSettings | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: RateLimit | None = None
+    users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def demands(self) -> frozenset[str]:
+        """What every client has to have before it is told anything."""
+        tls = self.tls
+        required = tls is not None and tls.client_auth.requires
+        demanded = {
+            "a password": bool(self.users),
+            "a certificate": required,
+            "a certificate of the client CA": tls is not None and required and tls.client_auth.verifies,
+            "a certificate with one of certain names": tls is not None and bool(tls.client_allowed_sans),
+        }
+        return frozenset(name for name, is_demanded in demanded.items() if is_demanded)

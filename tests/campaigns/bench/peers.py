@@ -1,0 +1,188 @@
+"""Servers of the same series, each a process of its own: nginx, ours, prometheus-client, pushgateway."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from tests.campaigns.bench import machine
+from tests.campaigns.bench.load import Load
+from tests.e2e import processes
+from tests.e2e.processes import PATIENCE, free_port, get, until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tests.e2e.processes import Running
+
+NGINX, OWN, GAUGES, PUSHGATEWAY = "nginx, static file", "ours", "prometheus-client Gauges", "pushgateway"
+ROOT: Final = Path(__file__).parents[3]
+_PROGRAM: Final = (sys.executable, "-m", "exporter")
+_ANYWHERE: Final = "--web.listen-address=127.0.0.1:0"
+_LOAD: Final = Path(__file__).with_name("load.py")
+_GZIP: Final = {"Accept-Encoding": "gzip"}
+
+_NGINX: Final = """\
+daemon off;
+master_process off;
+{user}
+worker_processes 1;
+pid {folder}/pid;
+error_log stderr;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000;
+    default_type "text/plain; version=0.0.4; charset=utf-8";
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        root {folder};
+        gzip_static always;
+    }}
+}}
+"""
+_CONFIGURATION: Final = """\
+accounts:
+  - name: main
+    endpoint: {endpoint}
+    credentials: {{access_key_id: simulator, access_key_secret: simulator-secret}}
+    limits: {{requests_per_second: 1000, concurrency: 4}}
+queries:
+  - {{name: everything, media: all, {query}}}
+series_limit: 10000000
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Something that answers scrapes at `/metrics` on a port of loopback."""
+
+    name: str
+    port: int
+    # What prometheus-client and pushgateway say in HTTP/1.1 has no length beforehand.
+    http_version: str = "1.1"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/metrics"
+
+    def text(self) -> str:
+        """One answer, uncompressed."""
+        return get(self.url, headers=_GZIP).raise_for_status().text
+
+    def packed(self) -> bytes:
+        """One answer, as it is on the wire."""
+        with httpx.stream("GET", self.url, headers=_GZIP, timeout=PATIENCE) as answer:
+            return b"".join(answer.raise_for_status().iter_raw())
+
+    def load(self, *, connections: int, requests: int, pause: float = 0.0) -> Load:
+        """Scrape it from a process of its own. Raises RuntimeError for an answer that is not whole."""
+        argv = (sys.executable, _LOAD, self.port, self.http_version, connections, requests, pause)
+        ended = subprocess.run(tuple(map(str, argv)), capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise RuntimeError(f"{self.name}: {ended.stderr.strip()}")
+        return Load(**json.loads(ended.stdout))
+
+
+@contextlib.contextmanager
+def simulator(folder: Path, *argv: str) -> Generator[str]:
+    """The simulated API; its URL."""
+    with _running(folder, "simulate", *_PROGRAM, "simulate", _ANYWHERE, *argv) as process:
+        yield _url(process)
+
+
+@contextlib.contextmanager
+def ours(folder: Path, endpoint: str, query: str) -> Generator[tuple[Server, Running]]:
+    """The daemon without storage, polled once; `query` is what else a query says, as YAML."""
+    (folder / "config.yaml").write_text(_CONFIGURATION.format(endpoint=endpoint, query=query), encoding="utf-8")
+    with _running(folder, "serve", *_PROGRAM, "serve", _ANYWHERE) as process:
+        url = httpx.URL(_url(process))
+        until(lambda: get(url.join("/-/ready")).is_success, "the first poll")
+        assert url.port is not None, url
+        yield Server(OWN, url.port), process
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, packed: bytes) -> Generator[Server]:
+    """Serves some bytes that are compressed already from a file: the limit."""
+    files, port = folder / "nginx", free_port()
+    files.mkdir()
+    (files / "metrics.gz").write_bytes(packed)
+    # Root's worker would become somebody who may not look into the folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    (files / "nginx.conf").write_text(_NGINX.format(folder=files, port=port, user=user), encoding="utf-8")
+    with _running(folder, "nginx", str(machine.program("nginx")), "-p", str(files), "-c", str(files / "nginx.conf")):
+        yield _serving(Server(NGINX, port))
+
+
+@contextlib.contextmanager
+def gauges(folder: Path, text: str) -> Generator[Server]:
+    """What a user of prometheus-client would write."""
+    port, file = free_port(), folder / "gauges.prom"
+    file.write_text(text, encoding="utf-8")
+    with _running(
+        folder, "gauges", sys.executable, "-m", "tests.campaigns.bench.gauges", str(file), str(port)
+    ) as process:
+        _url(process)
+        yield Server(GAUGES, port, "1.0")
+
+
+@contextlib.contextmanager
+def pushgateway(folder: Path, text: str) -> Generator[Server]:
+    """The Go client library, with some series that were pushed; it adds the labels `job` and `instance` to each."""
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    with _running(
+        folder, "pushgateway", str(machine.program("prometheus-pushgateway")), f"--web.listen-address={address}"
+    ):
+        server = _serving(Server(PUSHGATEWAY, port, "1.0"))
+        pushed = httpx.put(f"http://{address}/metrics/job/bench", content=text.encode(), timeout=PATIENCE)
+        pushed.raise_for_status()
+        yield server
+
+
+@contextlib.contextmanager
+def _running(folder: Path, name: str, *argv: str) -> Generator[Running]:
+    """A program that finds our code wherever it runs."""
+    with processes.running(folder, name, *argv, PYTHONPATH=str(ROOT)) as process:
+        yield process
+
+
+def _url(process: Running) -> str:
+    """Where a process listens. Raises RuntimeError with what it said when it ends instead."""
+    until(lambda: "urls=" in process.said() or process.process.poll() is not None, "a server to listen")
+    if process.process.poll() is not None:
+        raise RuntimeError(process.said())
+    return process.url()
+
+
+def _serving(server: Server) -> Server:
+    until(lambda: get(server.url).is_success, f"{server.name} to serve")
+    return server
+
+
+def play_series(text: str) -> str:
+    """The lines of an exposition that peers are to hold as well: the series of media, and what is said of them."""
+    wanted = re.compile(r"(# (HELP|TYPE) )?aliyun_vod_media_")
+    return "".join(line for line in text.splitlines(keepends=True) if wanted.match(line))
+
+
+def count(text: str) -> int:
+    """How many series of media an exposition has."""
+    return len(re.findall(r"^aliyun_vod_media_\w+\{", text, re.MULTILINE))

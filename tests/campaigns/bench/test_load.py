@@ -1,0 +1,97 @@
+"""The client of the bench, against a server whose answers are written here."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.campaigns.bench import load
+from tests.campaigns.bench.load import NotWholeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BODY = bytes(range(256)) * 4_000  # more than one read
+GZIP = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+WHOLE = GZIP + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+@contextlib.contextmanager
+def answering(answer: bytes, *, closes: bool = False) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that answers everything with the same bytes: its port, and the requests of each connection."""
+    freshness: list[bytes] = []
+
+    def serve(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):  # a client that has seen enough goes
+            while request := client.recv(65_536):
+                freshness.append(request)
+                client.sendall(answer)
+                if closes:
+                    return
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                clients.append(threading.Thread(target=serve, args=(client,)))
+                clients[-1].start()
+
+    clients: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield listening.getsockname()[1], freshness
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for client in clients:
+                client.join()
+
+
+def test_every_scrape_is_read_to_its_end_over_as_many_connections_as_asked_for() -> None:
+    with answering(WHOLE) as (port, freshness):
+        met = load.load(port, "1.1", connections=3, requests=12, pause=0.0)
+    assert (len(met.took), len(met.begun), len(freshness)) == (12, 12, 12)
+    assert met.least_bytes == met.most_bytes == len(BODY)
+    assert freshness[0].startswith(b"GET /metrics HTTP/1.1\r\n")
+    assert b"\r\nAccept-Encoding: gzip\r\n" in freshness[0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [GZIP.replace(b"1.1", b"1.0") + b"\r\n" + BODY, WHOLE.replace(b"1.1", b"1.0", 1)],
+    ids=["without length", "with length"],
+)
+def test_a_server_that_closes_is_connected_to_again(answer: bytes) -> None:
+    with answering(answer, closes=True) as (port, freshness):
+        met = load.load(port, "1.0", connections=1, requests=3, pause=0.0)
+    assert (met.least_bytes, met.most_bytes, len(freshness)) == (len(BODY), len(BODY), 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (WHOLE[:-7], "7 bytes of an answer are missing"),
+        (WHOLE.replace(b" 200 OK", b" 503 No"), "not an answer in gzip: http/1.1 503"),
+        (WHOLE.replace(b"gzip", b"zstd"), "not an answer in gzip"),
+        (b"HTTP/1.1 200 OK\r\n", "closed the connection instead of answering"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_no_measurement(answer: bytes, reason: str) -> None:
+    with answering(answer, closes=True) as (port, _), pytest.raises(NotWholeError, match=reason):
+        load.load(port, "1.1", connections=2, requests=2, pause=0.0)
+
+
+def test_as_a_process_it_says_what_is_wrong_in_a_sentence() -> None:
+    with answering(WHOLE[:-7], closes=True) as (port, _):
+        argv = (sys.executable, str(Path(load.__file__)), str(port), "1.1", "1", "1", "0")
+        ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "7 bytes of an answer are missing\n")

@@ -1,0 +1,54 @@
+"""The matrix and environments as tables: `python -m tests.campaigns.faults`; `--brief`: as in `make test-all`."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+
+from tests.campaigns.faults import environment_runner, environments
+from tests.campaigns.faults.cases import Moment, Selection
+from tests.campaigns.faults.fault import Family
+from tests.campaigns.faults.table import table
+from tests.campaigns.faults.verdict import Verdict, verdict_of
+
+
+def main(argv: list[str]) -> int:
+    """Run the matrix on every core and print the table; 1 when a case failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns.faults", description=__doc__)
+    parser.add_argument(
+        "--brief", action="store_true", help="as `make test-all` has it: not every fault for every selection"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name has this in it")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
+    given = parser.parse_args(argv)
+    began = time.monotonic()
+    found = Verdict()
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.max_in_flight, mp_context=context) as pool:
+        cells = [
+            pool.submit(verdict_of, *cell, briefly=given.brief, only=given.only)
+            for cell in product(Family, Moment, Selection)
+        ]
+        for cell in cells:
+            found += cell.result()
+        between = time.monotonic()
+        judged = environment_runner.Judged()
+        in_surroundings = environments.brief() if given.brief else environments.possible()
+        for one in pool.map(environment_runner.verdict, [cell for cell in in_surroundings if given.only in str(cell)]):
+            judged += one
+            sys.stderr.write("".join(f"{wrong}\n" for wrong in one.wrong) or ".")
+            sys.stderr.flush()
+    if found.cases[""]:
+        sys.stdout.write(table(found, seconds=between - began) + "\n")
+    if judged.cells:
+        sys.stdout.write(environment_runner.table(judged, seconds=time.monotonic() - between) + "\n")
+    return 1 if found.failed[""] or judged.failed or not (found.cases[""] or judged.cells) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,123 @@
+"""A case on its way: what all moments have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from exporter.app import Runtime, assemble_daemon
+from exporter.core import play_dates
+from tests.campaigns.faults.case_queries import (
+    NOON,
+    TOP,
+    configuration,
+    meeting,
+    wanted_ids,
+)
+from tests.campaigns.faults.cases import Case, Selection
+from tests.campaigns.faults.fault import Trouble
+from tests.campaigns.faults.scrapes import Scrape
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from exporter.config.schema import Config
+    from exporter.daemon import Daemon
+    from tests.campaigns.faults.oracle import Call
+    from tests.campaigns.faults.service import Service
+
+
+@dataclass
+class Clock:
+    """Time that passes only when somebody waits, or the case says so."""
+
+    at: float = NOON
+    waits: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.at += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Course:
+    """A case on its way: what all moments have in common."""
+
+    case: Case
+    service: Service
+    clock: Clock
+    exporters: list[weakref.ref[Daemon]] = field(default_factory=list)
+
+    @property
+    def surroundings(self) -> Runtime:
+        return Runtime({}, self.clock.now, self.clock.now, self.clock.sleep)
+
+    def config(self, *, turned: bool = False, rate: int = 1000, broken: bool = False) -> Config:
+        """`broken`: with an endpoint whose name does not resolve, where that is the fault."""
+        unknown = broken and self.case.fault.trouble is Trouble.UNKNOWN_NAME
+        # Too long for any name server to be asked for it.
+        endpoint = self.service.endpoint_at(".".join(["a" * 60] * 5)) if unknown else self.service.endpoint
+        return configuration(self.case.selection, endpoint, turned=turned, rate=rate)
+
+    async def scraped(self, exporter: Daemon) -> Scrape:
+        """What Prometheus would get now."""
+        return Scrape(self.clock.at, (await exporter.scrape(None, None)).body.decode())
+
+    async def break_(self) -> None:
+        await self.service.break_(self.case.fault, meeting(self.case))
+
+    def wanted(self) -> frozenset[tuple[str, str]]:
+        """The places that must be known once everything has been told again."""
+        dates = [f"{play_dates.play_date(self.clock.at, ago):%Y%m%d}" for ago in (0, 1)]
+        if self.case.selection is Selection.IDS:
+            return frozenset((date, media_id) for date in dates for media_id in wanted_ids())
+        n = TOP if self.case.selection is Selection.TOP else None
+        return frozenset((date, row["MediaId"]) for date in dates for row in self.service.listed(date)[:n])
+
+    @contextlib.asynccontextmanager
+    async def exporting(self, storage: Path | None = None, *, broken: bool = False) -> AsyncGenerator[Daemon]:
+        async with assemble_daemon(self.config(broken=broken), self.surroundings, storage) as exporter:
+            self.exporters.append(weakref.ref(exporter))
+            yield exporter
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a moment gives: see Evidence."""
+
+    before: Scrape
+    after: Scrape
+    recovered: Scrape
+    counters: tuple[Scrape, Scrape]
+    said_before: dict[tuple[str, str], int]
+    met: tuple[Call, ...]
+    asked: tuple[Call, ...]
+    good: int
+    wanted: frozenset[tuple[str, str]]
+    cut: bool = False
+
+
+class Mark:
+    """From here on."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._said = {place: len(rows) for place, rows in service.said.rows.items()}
+        self._met, self._asked, self._good = len(service.met), len(service.calls), service.good
+
+    def seen(self) -> dict[str, Any]:
+        """What the service has seen since."""
+        return {
+            "said_before": self._said,
+            "met": tuple(self._service.met[self._met :]),
+            "asked": tuple(self._service.calls[self._asked :]),
+            "good": self._service.good - self._good,
+        }

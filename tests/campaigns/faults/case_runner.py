@@ -1,0 +1,129 @@
+"""Carries cases out: the real exporter in this process, the service on loopback, a clock that the case moves."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tests.campaigns.faults import certificates
+from tests.campaigns.faults.case_context import Clock, Course, Passed
+from tests.campaigns.faults.case_queries import SECRET, media_count
+from tests.campaigns.faults.cases import Case, Moment, Selection
+from tests.campaigns.faults.evidence import Evidence
+from tests.campaigns.faults.leak_watch import Watch, watched, weighed
+from tests.campaigns.faults.loop import Hurried
+from tests.campaigns.faults.moments import while_polling, while_shutting_down
+from tests.campaigns.faults.reloading import serving, while_reloading
+from tests.campaigns.faults.service import Service
+
+if TYPE_CHECKING:
+    import weakref
+    from collections.abc import Callable, Iterable
+
+    from exporter.daemon import Daemon
+
+# Nothing in here takes so long, even as time passes here: it ends what would hang.
+SAFETY_SECONDS: Final = 600.0
+
+
+def carry_out(cases: Iterable[Case], judge: Callable[[Evidence], None]) -> int:
+    """Carry every case out, and show what is left of each to `judge`; how many exporters are still in memory."""
+    given = list(cases)
+    silent: list[Service] = []
+    exporters: list[weakref.ref[Daemon]] = []
+    with (
+        certificates.trusting(),
+        asyncio.Runner(loop_factory=lambda: Hurried(lambda: any(service.silent for service in silent))) as runner,
+    ):
+        runner.run(_all(given, judge, silent, exporters))
+    gc.collect()
+    return sum(exporter() is not None for exporter in exporters)
+
+
+async def _all(
+    cases: list[Case],
+    judge: Callable[[Evidence], None],
+    silent: list[Service],
+    exporters: list[weakref.ref[Daemon]],
+) -> None:
+    for case in cases:
+        if case.moment is not Moment.RELOAD:
+            exporters += await _alone(case, judge, silent)
+    for tls in (False, True):
+        for selection in Selection:
+            reloaded = [c for c in cases if (c.moment, c.selection, c.fault.tls) == (Moment.RELOAD, selection, tls)]
+            if reloaded:
+                await _together(reloaded, judge)
+
+
+async def _alone(case: Case, judge: Callable[[Evidence], None], silent: list[Service]) -> list[weakref.ref[Daemon]]:
+    """A case with an exporter of its own, or one after the other; gives what tells whether they are gone."""
+    clock = Clock()
+    with watched() as watch:
+        async with (
+            asyncio.timeout(SAFETY_SECONDS),
+            Service(media_count(case.selection), clock.now, tls=case.fault.tls) as service,
+        ):
+            silent[:] = [service]
+            course = Course(case, service, clock)
+            with weighed(large=case.fault.large) as weight:
+                walk = while_shutting_down if case.moment is Moment.SHUTDOWN else while_polling
+                passed = await walk(course)
+        await watch.settle()
+    judge(_evidence(course, passed, watch, weight.peak, watch.left()))
+    return course.exporters
+
+
+async def _together(cases: list[Case], judge: Callable[[Evidence], None]) -> None:
+    """Cases one after the other with the same daemon, which is reloaded; what is left of it is found with the last."""
+    clock = Clock()
+    held: Evidence | None = None
+    first = cases[0]
+    with watched() as whole:
+        async with (
+            Service(media_count(first.selection), clock.now, tls=first.fault.tls) as service,
+            serving(Course(first, service, clock), whole) as daemon,
+        ):
+            await daemon.polled()
+            for case in cases:
+                if held is not None:
+                    judge(held)
+                course = daemon.course = Course(case, service, clock)
+                whole.events.clear()
+                clock.waits.clear()
+                with weighed(large=case.fault.large) as weight:
+                    async with asyncio.timeout(SAFETY_SECONDS):
+                        passed = await while_reloading(course, daemon)
+                held = _evidence(course, passed, whole, weight.peak, ((), ()))
+        await whole.settle()
+    if held is not None:
+        tasks, descriptors = whole.left()
+        judge(replace(held, breaks=tuple(whole.breaks), tasks=tasks, descriptors=descriptors))
+
+
+def _evidence(
+    course: Course, passed: Passed, watch: Watch, peak: int, left: tuple[tuple[str, ...], tuple[str, ...]]
+) -> Evidence:
+    return Evidence(
+        case=course.case,
+        before=passed.before,
+        after=passed.after,
+        recovered=passed.recovered,
+        counters=passed.counters,
+        said=course.service.said,
+        said_before=passed.said_before,
+        met=passed.met,
+        asked=passed.asked,
+        good=passed.good,
+        cut=passed.cut,
+        wanted=passed.wanted,
+        waits=tuple(course.clock.waits),
+        events=tuple(watch.events),
+        breaks=tuple(watch.breaks),
+        tasks=left[0],
+        descriptors=left[1],
+        peak=peak,
+        secret=SECRET,
+    )

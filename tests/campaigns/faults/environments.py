@@ -1,0 +1,168 @@
+"""The surroundings of the process, and what happens in them: each of these with each of those, or why it cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from tests.campaigns.faults.case_queries import NOON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DAY: Final = 86_400.0
+NAME: Final = "vod.example.invalid"
+PROXY_PASSWORD: Final = "proxy/pass#word?of@the%matrix"
+# Nothing listens on it, nor may anybody but the administrator.
+DEAD: Final = "http://proxy-user:" + PROXY_PASSWORD + "@127.0.0.1:1"
+# What LANG=zh_CN.GBK or POSIX makes of the streams, on machines without those locales too.
+_NOT_UTF8: Final = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+class Area(StrEnum):
+    """What of the surroundings."""
+
+    STDERR = "stderr"
+    LOCALE = "locale"
+    DESCRIPTORS = "descriptors"
+    RESOLVER = "resolver"
+    PROXY = "proxy"
+    CLOCK = "clock"
+    CONNECTIONS = "connections"
+
+
+class Stderr(StrEnum):
+    """Who reads standard error."""
+
+    FILE = "a file"
+    CLOSED = "closed"
+    FULL = "a full pipe that nobody reads"
+    SLOW = "a pipe that is read slowly"
+    GONE = "a pipe whose reader has gone"
+
+
+class Resolver(StrEnum):
+    """What a look-up gets from the event on."""
+
+    ANSWERS = "answers"
+    SILENT = "silent"
+    UNKNOWN = "no such name"
+    SLOW = "slow"
+
+
+class Habit(StrEnum):
+    """What the service does with a connection that could be kept."""
+
+    KEEPS = "kept"
+    CLOSES_LATER = "closed while it is kept"
+    CLOSES = "closed after each answer without notice"
+    REPEATS = "each answer twice"
+    LEFTOVER = "something unasked for after each answer"
+
+
+class Event(StrEnum):
+    """What happens in them."""
+
+    HEALTHY = "all healthy"
+    REFUSAL = "an error of the API"
+    SIGTERM = "SIGTERM during a poll"
+    RELOAD = "reload during a poll"
+    KEY = "another key"
+
+
+@dataclass(frozen=True, slots=True)
+class Surrounding:
+    """What is there from the start; the resolver, the clock and what it does to kept connections from the event on.
+
+    * `clock`: where the wall clock starts; `leap`: seconds that it leaps by. `idle`: clients that say nothing.
+    * `reached`: False where no request can ever reach the service.
+    """
+
+    area: Area
+    name: str
+    environ: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stderr: Stderr = Stderr.FILE
+    descriptors: int = 0
+    idle: int = 0
+    resolver: Resolver = Resolver.ANSWERS
+    by_proxy: bool = False
+    host: str = "127.0.0.1"
+    clock: float = NOON
+    leap: float = 0.0
+    habit: Habit = Habit.KEEPS
+    reached: bool = True
+
+    @property
+    def answers(self) -> bool:
+        """Whether requests reach the service during the event."""
+        return self.reached and self.resolver not in (Resolver.SILENT, Resolver.UNKNOWN)
+
+
+def _locale(name: str, **environ: str) -> Surrounding:
+    return Surrounding(Area.LOCALE, name, environ)
+
+
+SURROUNDINGS: Final = (
+    *(Surrounding(Area.STDERR, kind, stderr=kind) for kind in Stderr),
+    _locale("LANG=C", LANG="C", LC_ALL="C"),
+    _locale("POSIX without UTF-8", **_NOT_UTF8),
+    _locale("zh_CN.GBK", **_NOT_UTF8, LANG="zh_CN.GBK", PYTHONIOENCODING="gbk"),
+    _locale("UTF-8", LC_ALL="C.UTF-8"),
+    *(Surrounding(Area.DESCRIPTORS, f"{most} and 100 idle clients", descriptors=most, idle=100) for most in (40, 64)),
+    Surrounding(Area.DESCRIPTORS, "1024 and 100 idle clients", descriptors=1024, idle=100),
+    *(
+        Surrounding(Area.RESOLVER, kind, resolver=kind, host=NAME)
+        for kind in (Resolver.SILENT, Resolver.UNKNOWN, Resolver.SLOW)
+    ),
+    Surrounding(Area.PROXY, "good", by_proxy=True),
+    Surrounding(Area.PROXY, "dead", {"HTTP_PROXY": DEAD}, host=NAME, reached=False),
+    Surrounding(Area.PROXY, "wrong ones of other schemes", {"HTTPS_PROXY": f"ftp://u:{PROXY_PASSWORD}@[::"}, host=NAME),
+    # No address of the loopback network: those need no proxy anyway. It leads to this machine all the same.
+    Surrounding(
+        Area.PROXY,
+        "a range that needs none",
+        {"HTTP_PROXY": DEAD, "NO_PROXY": "localhost,fd00::/8,0.0.0.0/8"},
+        host="0.0.0.0",  # noqa: S104 - to connect to
+    ),
+    Surrounding(Area.CLOCK, "31 days ahead", leap=31 * DAY),
+    Surrounding(Area.CLOCK, "20 years ahead", leap=20 * 365 * DAY),
+    Surrounding(Area.CLOCK, "an hour back", leap=-3600.0),
+    Surrounding(Area.CLOCK, "from 1970 to now", clock=DAY, leap=NOON - DAY),
+    *(Surrounding(Area.CONNECTIONS, habit, habit=habit) for habit in Habit if habit is not Habit.KEEPS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One event in one of the surroundings."""
+
+    surrounding: Surrounding
+    event: Event
+
+    def __str__(self) -> str:
+        """`surroundings · stderr · closed · all healthy`."""
+        return f"surroundings · {self.surrounding.area} · {self.surrounding.name} · {self.event}"
+
+
+def every() -> Iterator[Cell]:
+    """Each event in each of the surroundings."""
+    return (Cell(*pair) for pair in product(SURROUNDINGS, Event))
+
+
+def impossible(cell: Cell) -> str:
+    """Why a cell cannot be; empty where it can."""
+    if cell.event is Event.REFUSAL and not cell.surrounding.answers:
+        return "no error of the API where no request reaches it"
+    return ""
+
+
+def possible() -> list[Cell]:
+    """Every cell that can be."""
+    return [cell for cell in every() if not impossible(cell)]
+
+
+def brief() -> list[Cell]:
+    """A dozen: the steps are no multiple of the number of events, so every area and every event is among them."""
+    return possible()[::11]

@@ -1,0 +1,121 @@
+"""Answers that are well-formed and not true: counts that move, pages that are others, rows that are not theirs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tests.campaigns.faults.fault import Family, Fault, NotMet
+from tests.campaigns.faults.service import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.campaigns.faults.fault import Exchange, Payload
+
+
+async def _tell(exchange: Exchange, *, lie: Callable[[Exchange], Payload]) -> Payload:
+    payload = lie(exchange)
+    await exchange.send("200 OK", {}, to_json(payload))
+    return payload
+
+
+def _total(exchange: Exchange, *, change: Callable[[int, int], Any]) -> Payload:
+    payload = exchange.payload
+    return {**payload, "TotalCount": change(payload["TotalCount"], exchange.call.page)}
+
+
+def _page(exchange: Exchange, *, first: Callable[[int], int], size: int = 100) -> Payload:
+    """Other rows of the same list, from `first` of the page number on."""
+    if exchange.call.media_id is not None:
+        raise NotMet
+    begin = first(exchange.call.page)
+    return {**exchange.payload, "QoeInfoList": exchange.listed()[begin : begin + size]}
+
+
+def _repeated(exchange: Exchange) -> Payload:
+    rows = exchange.payload["QoeInfoList"]
+    return {**exchange.payload, "QoeInfoList": [*rows, *rows]}
+
+
+def _contradicted(exchange: Exchange) -> Payload:
+    """Every row twice, with other numbers the second time."""
+    rows = exchange.payload["QoeInfoList"]
+    return {**exchange.payload, "QoeInfoList": [*rows, *({**row, "PlaySuccessVv": row["DAU"]} for row in rows)]}
+
+
+def _strangers(exchange: Exchange) -> Payload:
+    """Rows of media that were not asked for: of somebody else's where one was asked for, besides where all were."""
+    stranger = {"MediaId": "stranger", "VideoTitle": "not ours", "DAU": 3, "PlaySuccessVv": 4}
+    if exchange.call.media_id is not None:
+        return {**exchange.payload, "TotalCount": 1, "QoeInfoList": [stranger]}
+    return {**exchange.payload, "QoeInfoList": [*exchange.payload["QoeInfoList"], stranger]}
+
+
+def _unfiltered(exchange: Exchange) -> Payload:
+    """The whole list where one media was asked for."""
+    if exchange.call.media_id is None:
+        raise NotMet
+    return {**exchange.payload, "TotalCount": len(exchange.listed()), "QoeInfoList": exchange.listed()[:100]}
+
+
+def _emptied(exchange: Exchange) -> Payload:
+    return {**exchange.payload, "QoeInfoList": []}
+
+
+def _backwards(exchange: Exchange) -> Payload:
+    if exchange.call.media_id is not None:
+        raise NotMet
+    begin = (exchange.call.page - 1) * exchange.call.size
+    return {**exchange.payload, "QoeInfoList": exchange.listed()[::-1][begin : begin + exchange.call.size]}
+
+
+def _endless(exchange: Exchange) -> Payload:
+    """One row on each page, each of another media, and a million more to come."""
+    call = exchange.call
+    if call.media_id is not None:
+        raise NotMet
+    row = {"MediaId": f"{call.page:032x}", "VideoTitle": "one more", "DAU": 1, "PlaySuccessVv": 2_000_000 - call.page}
+    return {**exchange.payload, "TotalCount": 1_000_000, "QoeInfoList": [row]}
+
+
+def _lie(name: str, lie: Callable[[Exchange], Payload], *, endless: bool = False) -> Fault:
+    # Believed or refused, either will do; refused, it counts as malformed.
+    counted = ("malformed", "malformed")
+    return Fault(name, Family.LIE, counted, 4, partial(_tell, lie=lie), sure=False, endless=endless)
+
+
+def faults() -> tuple[Fault, ...]:
+    """All of them."""
+    totals: dict[str, Callable[[int, int], Any]] = {
+        "grows with every page": lambda total, page: total + 40 * page,
+        "shrinks with every page": lambda total, page: max(0, total - 40 * page),
+        "is one more": lambda total, _: total + 1,
+        "is far too large": lambda total, _: total + 1000,
+        "is beyond all numbers": lambda *_: 10**30,
+        "is one less": lambda total, _: max(0, total - 1),
+        "is 1": lambda *_: 1,
+        "is 0": lambda *_: 0,
+        "is not said": lambda *_: None,
+    }
+    pages: dict[str, tuple[Callable[[int], int], int]] = {
+        "echoes the first page": (lambda _: 0, 100),
+        "echoes the page before": (lambda page: 100 * max(0, page - 2), 100),
+        "is the next one": (lambda page: 100 * page, 100),
+        "repeats the last row of the one before": (lambda page: max(0, 100 * (page - 1) - 1), 100),
+        "has lost its first row": (lambda page: 100 * (page - 1) + 1, 99),
+        "is half as long as asked for": (lambda page: 50 * (page - 1), 50),
+        "is twice as long as asked for": (lambda page: 200 * (page - 1), 200),
+        "is the whole list": (lambda _: 0, 1_000_000),
+    }
+    return (
+        *(_lie(f"TotalCount {name}", partial(_total, change=change)) for name, change in totals.items()),
+        *(_lie(f"page {name}", partial(_page, first=first, size=size)) for name, (first, size) in pages.items()),
+        _lie("every row twice", _repeated),
+        _lie("every row twice, with other numbers", _contradicted),
+        _lie("rows of a stranger", _strangers),
+        _lie("the whole list for one media", _unfiltered),
+        _lie("no rows of those counted", _emptied),
+        _lie("least first", _backwards),
+        _lie("a list without end", _endless, endless=True),
+    )

@@ -1,0 +1,312 @@
+"""What must hold whatever the service does; each a function of what is left of a case."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from exporter.core import play_dates
+from tests.campaigns.faults.cases import OF_A_PAGE, Moment, Selection
+from tests.campaigns.faults.fault import Trouble
+from tests.campaigns.faults.oracle import ZEROS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.campaigns.faults.evidence import Evidence
+    from tests.campaigns.faults.oracle import Place
+    from tests.campaigns.faults.scrapes import Scrape
+
+LONGEST_WAIT: Final = 300.0
+METER_CODES: Final = 5
+# Beyond so many a code of its own is too much.
+MOST_CODES: Final = 50
+MOST_CALLS: Final = 400
+MOST_ENDLESS_CALLS: Final = 4 * 10_100
+# Two slices of the largest answer that is read (16 MiB), each while its buffer grows, and what lies in sockets.
+MOST_MEMORY: Final = 96 * 1024 * 1024
+_SIGNATURE: Final = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How many things were looked at, and what was wrong with some."""
+
+    checked: int
+    wrong: tuple[str, ...] = ()
+
+
+def _finding(found: Iterator[str | None]) -> Finding:
+    """Of what an invariant has looked at, each None is right."""
+    looked_at = list(found)
+    return Finding(len(looked_at), tuple(wrong for wrong in looked_at if wrong is not None))
+
+
+def no_number_that_was_not_said(evidence: Evidence) -> Iterator[str | None]:
+    """Every number of a media was given by the service in an answer, or is the zero of a media nobody played."""
+    for name, scrape in _scrapes(evidence):
+        for sample in scrape.samples:
+            if sample.name == "aliyun_vod_slice_media":
+                date = scrape.date(sample.labels["days_ago"])
+                right = sample.value in evidence.said.totals[date]
+                yield None if right else f"{name}: {sample.value} media on {date} were never counted"
+            elif sample.name == "aliyun_vod_media_duration_seconds":
+                right = sample.value in evidence.said.described[sample.labels["media_id"]]
+                yield None if right else f"{name}: nobody said that {dict(sample.labels)} lasts {sample.value} s"
+            elif sample.name == "aliyun_vod_media_info":
+                title = _plain(sample.labels["title"])
+                right = title in evidence.said.described[sample.labels["media_id"]]
+                yield None if right else f"{name}: nobody called a media {title!r}"
+        for (date, media_id), numbers in scrape.plays.items():
+            said = evidence.said.values[media_id]
+            for metric, value in numbers.items():
+                right = (metric, value) in said or (
+                    value == 0 and metric in ZEROS and evidence.said.zero((date, media_id))
+                )
+                yield None if right else f"{name}: {metric} of {media_id} on {date} is {value}, which was never said"
+
+
+def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
+    """What is shown for a day was said of that date; days are those configured, with their dates."""
+    for name, scrape in _scrapes(evidence):
+        for (ago,), start in scrape.of("aliyun_vod_play_date_timestamp_seconds").items():
+            right = start == play_dates.start(play_dates.play_date(scrape.at, int(ago)))
+            yield None if right else f"{name}: {ago} days ago does not begin at {start}"
+        for place, numbers in scrape.plays.items():
+            right = numbers in evidence.said.rows[place] or numbers == ZEROS or not numbers
+            yield None if right else f"{name}: {place} shows {numbers}, which was not said of that date"
+        shown = {sample.labels["days_ago"] for sample in scrape.samples if "days_ago" in sample.labels}
+        yield None if shown <= evidence.days_ago else f"{name}: days {shown - evidence.days_ago} are not configured"
+
+
+def no_half_poll(evidence: Evidence) -> Iterator[str | None]:
+    """All numbers of a media on a date come from one row; where nobody played it, they are three zeros."""
+    for name, scrape in _scrapes(evidence):
+        for place, numbers in scrape.plays.items():
+            rows = evidence.said.rows[place]
+            right = numbers in rows or (numbers == ZEROS and evidence.said.zero(place))
+            yield None if right else f"{name}: {place} shows {numbers}, which no single row says"
+
+
+def no_broken_text(evidence: Evidence) -> Iterator[str | None]:
+    """Every line is a sample, no series is there twice, and no number is NaN or infinite."""
+    for name, scrape in _scrapes(evidence):
+        yield from (f"{name}: {mistake}" for mistake in scrape.mistakes)
+        for sample in scrape.samples:
+            yield (
+                None if math.isfinite(sample.value) else f"{name}: {sample.name}{dict(sample.labels)} is {sample.value}"
+            )
+
+
+def nothing_lost(evidence: Evidence) -> Iterator[str | None]:
+    """What was known stays until something else is said: a refusal changes no number of any media it was about."""
+    if not evidence.case.fault.refuses or _cut_and_good(evidence):
+        return
+    before, after = evidence.before.plays, evidence.after.plays
+    updated = _updated(evidence.before), _updated(evidence.after)
+    for place, numbers in before.items():
+        if place[0] not in updated[1]:
+            continue  # that day is not shown any more
+        news = evidence.said.rows[place][evidence.said_before.get(place, 0) :]
+        now = after.get(place)
+        # What the list had, it may have no more; a page that was read shows who is better than who was in a top.
+        overtaken = evidence.case.selection is Selection.TOP and evidence.good > 0
+        renewed = overtaken or updated[0].get(place[0]) != updated[1][place[0]]
+        right = now == numbers or now in news or (now == ZEROS and evidence.said.zero(place)) or (renewed and not now)
+        yield None if right else f"{place} showed {numbers} and shows {now} after a refusal"
+    if not evidence.good:
+        for place in after.keys() - before.keys():
+            yield f"{place} is shown though nothing was answered"
+        for date, at in updated[1].items():
+            yield None if at == updated[0].get(date) else f"{date} was updated at {at} by a refusal"
+
+
+def _updated(scrape: Scrape) -> dict[str, float | None]:
+    """When the slice of each date that is configured was last updated; None: never."""
+    name = "aliyun_vod_slice_updated_timestamp_seconds"
+    agos = [ago for (ago,) in scrape.of("aliyun_vod_play_date_timestamp_seconds")]
+    return {scrape.date(ago): scrape.one(name, days_ago=ago) for ago in agos}
+
+
+def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
+    """Every failed attempt is counted once, under the code and kind of the fault; no other is counted at all."""
+    fault = evidence.case.fault
+    first, last = evidence.counters
+    errors = Counter(last.errors())
+    errors.subtract(first.errors())
+    errors += Counter()
+    allowed = {fault.counted} if fault.counted else set()
+    if fault.counted and len({code for code, _ in last.errors()}) >= MOST_CODES:
+        allowed.add(("other", fault.counted[1]))
+    yield None if errors.keys() <= allowed else f"counted under {set(errors)}, not under {fault.counted}"
+    sent = last.total("aliyun_vod_api_requests_total") - first.total("aliyun_vod_api_requests_total")
+    took = "aliyun_vod_api_request_duration_seconds_count"
+    ended = last.total(took) - first.total(took)
+    failed = sum(errors.values())
+    met = bool(evidence.met) or (fault.trouble is not Trouble.NONE and sent > 0)
+    yield None if met else "the fault was never met, so nothing is proved"
+    most = sent + (len(set(evidence.met)) if fault.unanswered else 0)
+    yield None if most >= len(evidence.asked) or evidence.cut else f"{sent} sent, {len(evidence.asked)} arrived"
+    if fault.trouble is Trouble.NONE:
+        yield None if failed <= len(evidence.met) else f"{failed} counted, {len(evidence.met)} met the fault"
+    if fault.sure and not evidence.cut:
+        yield (
+            None
+            if ended - failed == evidence.good or sent > ended
+            else (f"{ended} ended, {failed} failed, {evidence.good} were answered")
+        )
+    if fault.refuses and not evidence.cut:
+        yield None if failed else "nothing was counted"
+    meter = {code for code, _ in last.of("aliyun_vod_api_errors_total", account="main") if code.startswith("Meter.")}
+    yield None if len(meter) == METER_CODES else f"only {meter} of the codes of the API exist"
+
+
+def asked_no_more_than_allowed(evidence: Evidence) -> Iterator[str | None]:
+    """No call is tried more often than its code allows, no wait is longer than five minutes, calls are bounded."""
+    fault = evidence.case.fault
+    tried = Counter(call for call in evidence.met if call.date)
+    once_more = 1 if fault.unanswered else 0
+    allowed = (fault.attempts + once_more) * (2 if evidence.cut else 1)
+    if fault.refuses:
+        for call, times in tried.items():
+            yield None if times <= allowed else f"{call} was tried {times} times, allowed are {allowed}"
+        if not evidence.cut and tried:
+            right = fault.attempts <= max(tried.values()) <= fault.attempts + once_more
+            yield None if right else f"every call was tried {max(tried.values())} times, not {fault.attempts}"
+    for call in evidence.asked:
+        yield None if call.path == "/" else f"something else was asked for: {call.path}"
+    for wait in evidence.waits:
+        yield None if 0 <= wait <= LONGEST_WAIT else f"waited for {wait} s"
+    most = MOST_ENDLESS_CALLS if fault.endless else MOST_CALLS
+    yield None if len(evidence.asked) <= most else f"{len(evidence.asked)} calls"
+
+
+def ends_as_it_should(evidence: Evidence) -> Iterator[str | None]:
+    """A query is up when every slice was answered ("not ready" is an answer), and polls are counted as they ended."""
+    fault, after = evidence.case.fault, evidence.after
+    if evidence.case.moment is Moment.SHUTDOWN:
+        return
+    polls = Counter({r: after.one("aliyun_vod_query_polls_total", query="q", result=r) or 0 for r in _RESULTS})
+    polls.subtract({r: evidence.before.one("aliyun_vod_query_polls_total", query="q", result=r) or 0 for r in _RESULTS})
+    ended = {result for result, times in polls.items() if times > 0}
+    up = after.one("aliyun_vod_query_up", query="q")
+    if not evidence.cut:
+        yield None if sum(polls.values()) == 1 else f"one poll was counted as {dict(polls)}"
+        yield None if up == int(ended == {"success"}) else f"query_up is {up} after {ended}"
+    if _cut_and_good(evidence):
+        return
+    allowed = _allowed(evidence)
+    yield None if ended <= allowed else f"the poll ended as {ended}, not as {allowed}"
+    if fault.counted and fault.counted[1] == "not_ready" and evidence.case.moment is not Moment.MIDNIGHT:
+        dates = {call.date for call in evidence.met}
+        for ago in evidence.days_ago:
+            ready = after.one("aliyun_vod_slice_ready", days_ago=ago)
+            right = ready == (0 if after.date(ago) in dates else 1)
+            yield None if right else f"slice_ready is {ready} {ago} days ago"
+
+
+_RESULTS: Final = ("success", "partial", "failure", "skipped")
+
+
+def _allowed(evidence: Evidence) -> set[str]:
+    fault = evidence.case.fault
+    if not fault.sure:
+        return {"success", "partial", "failure"}
+    if not fault.refuses or (fault.counted and fault.counted[1] == "not_ready"):
+        return {"success"}
+    others_answered = evidence.case.moment in (*OF_A_PAGE, Moment.RELOAD) or evidence.good
+    return {"failure", "partial"} if others_answered else {"failure"}
+
+
+def recovers(evidence: Evidence) -> Iterator[str | None]:
+    """The next good answer makes everything new: the query is up and shows what was wanted, as it was said last."""
+    recovered = evidence.recovered
+    yield None if recovered.one("aliyun_vod_query_up", query="q") == 1 else "the query is not up again"
+    shown = recovered.plays
+    # What is settled is not asked for again.
+    settled = {recovered.date(ago) for (*_, ago), is_ in recovered.of("aliyun_vod_slice_settled").items() if is_}
+    as_good = _as_good(evidence)
+    for place in evidence.wanted - as_good.keys():
+        rows = evidence.said.rows[place]
+        last = rows[-1] if rows else None
+        right = (
+            shown.get(place) == last
+            or (shown.get(place) == ZEROS and evidence.said.zero(place))
+            or (place[0] in settled and shown.get(place) in rows)
+        )
+        yield None if right else f"{place} shows {shown.get(place)}, the service says {last}"
+    for place in shown.keys() - evidence.wanted - set(as_good.values()):
+        yield f"{place} is shown though nobody wants it"
+
+
+def _as_good(evidence: Evidence) -> dict[Place, Place]:
+    """Places of a top at whose edge another media with the same plays is shown: which of them is in it is open."""
+    if evidence.case.selection is not Selection.TOP:
+        return {}
+    shown, plays = evidence.recovered.plays, "aliyun_vod_media_plays"
+    others = [place for place in shown if place not in evidence.wanted]
+    found: dict[Place, Place] = {}
+    for place in sorted(evidence.wanted - shown.keys()):
+        rows = evidence.said.rows[place]
+        for other in others:
+            if rows and other[0] == place[0] and shown[other].get(plays) == rows[-1].get(plays):
+                found[place] = other
+                others.remove(other)
+                break
+    return found
+
+
+def nothing_left_behind(evidence: Evidence) -> Iterator[str | None]:
+    """No task and no socket or file stays open, and megabytes are not kept."""
+    yield None if not evidence.tasks else f"tasks are left: {evidence.tasks}"
+    yield None if not evidence.descriptors else f"descriptors are left: {evidence.descriptors}"
+    yield None if evidence.peak <= MOST_MEMORY else f"{evidence.peak / 2**20:.0f} MiB were in use"
+
+
+def nothing_breaks(evidence: Evidence) -> Iterator[str | None]:
+    """No exception reaches anybody, every failure is told with its code and what to do, and no secret is told."""
+    yield None if not evidence.breaks else f"something broke: {evidence.breaks[0]}"
+    for event in evidence.events:
+        if event["event"] in ("API request failed", "not ready yet"):
+            yield None if event.get("advice") and event.get("code") else f"nothing said of what to do: {event}"
+        words = repr(event)
+        yield None if evidence.secret not in words and not _SIGNATURE.search(words) else "a secret was logged"
+    for name, scrape in _scrapes(evidence):
+        yield None if evidence.secret not in scrape.text else f"{name}: a secret is shown"
+
+
+INVARIANTS: Final[tuple[Callable[[Evidence], Iterator[str | None]], ...]] = (
+    no_number_that_was_not_said,
+    no_number_on_another_day,
+    no_half_poll,
+    no_broken_text,
+    nothing_lost,
+    counted_under_its_code,
+    asked_no_more_than_allowed,
+    ends_as_it_should,
+    recovers,
+    nothing_left_behind,
+    nothing_breaks,
+)
+
+
+def findings(evidence: Evidence) -> dict[str, Finding]:
+    """What every invariant says of a case, by its name."""
+    return {invariant.__name__: _finding(invariant(evidence)) for invariant in INVARIANTS}
+
+
+def _cut_and_good(evidence: Evidence) -> bool:
+    """Whether the poll that met the fault was cut by a reload, and the next was a good one."""
+    return evidence.case.fault.stalls and evidence.case.moment is Moment.RELOAD
+
+
+def _scrapes(evidence: Evidence) -> tuple[tuple[str, Scrape], ...]:
+    return ("after the fault", evidence.after), ("recovered", evidence.recovered)
+
+
+def _plain(text: str) -> str:
+    """A label's value without the escapes of the format."""
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], text)

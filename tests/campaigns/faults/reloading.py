@@ -1,0 +1,118 @@
+"""The moment that needs the whole program: a reload, over HTTP, while the fault is met."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from exporter import app
+from exporter.app import ReloadOptions
+from tests.campaigns.faults.case_context import Course, Mark, Passed
+from tests.campaigns.faults.case_queries import NOON
+from tests.campaigns.faults.fault import Trouble
+from tests.campaigns.faults.scrapes import Scrape
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from exporter.config.schema import Config
+    from tests.campaigns.faults.leak_watch import Watch
+
+_DAY: Final = 86_400.0
+# An answer comes at once; this ends what would hang.
+_TIMEOUT: Final = 300.0
+
+
+@dataclass
+class Daemon:
+    """The whole program behind HTTP, whose configuration changes."""
+
+    course: Course
+    watch: Watch
+    http: httpx.AsyncClient
+    config: Config
+    polls: int = 0
+    turned: bool = False
+
+    async def scraped(self) -> Scrape:
+        at = self.course.clock.at
+        return Scrape(at, (await self.http.get("/metrics")).text)
+
+    async def reload(self, *, rate: int = 1000, broken: bool = False) -> None:
+        """Another configuration, which makes the query another one: it is polled now."""
+        self.turned = not self.turned
+        self.config = self.course.config(turned=self.turned, rate=rate, broken=broken)
+        answer = await self.http.post("/-/reload")
+        assert answer.status_code == 200, answer.text
+
+    async def polled(self) -> Scrape:
+        """Wait until the next poll has ended, however it did."""
+        self.polls += 1
+        while self.watch.polls < self.polls:
+            await asyncio.sleep(0.001)
+        return await self.scraped()
+
+
+@contextlib.asynccontextmanager
+async def serving(course: Course, watch: Watch) -> AsyncGenerator[Daemon]:
+    places: asyncio.Queue[list[str]] = asyncio.Queue()
+    stop = asyncio.Event()
+    config = course.config()
+    async with httpx.AsyncClient(timeout=_TIMEOUT) as http:
+        daemon = Daemon(course, watch, http, config)
+        running = asyncio.create_task(
+            app.serve(
+                config,
+                course.surroundings,
+                listen=["127.0.0.1:0"],
+                telemetry_path="/metrics",
+                stop=stop,
+                reloads=ReloadOptions(lambda: daemon.config, asyncio.Event(), via_http=True),
+                listening=places.put_nowait,
+            )
+        )
+        try:
+            http.base_url = httpx.URL((await places.get())[0])
+            yield daemon
+        finally:
+            await http.aclose()
+            stop.set()
+            await running
+
+
+async def while_reloading(course: Course, daemon: Daemon) -> Passed:
+    """A reload begins a poll that meets the fault; another one cuts that and begins the next; a good one after that."""
+    case, service, clock = course.case, course.service, course.clock
+    # The daemon goes on from case to case; no case begins in the evening, for in the first hour of a day nobody plays.
+    if (clock.at - NOON) % _DAY > _DAY / 4:
+        clock.at += _DAY - (clock.at - NOON) % _DAY
+    before = await daemon.scraped()
+    service.said = service.said.shown(before.plays)
+    mark = Mark(service)
+    clock.at += 1800  # what was told longer ago than a query's interval is asked for again
+    holds = case.fault.trouble in (Trouble.NONE, Trouble.SILENT)
+    if case.fault.act is not None:
+        service.gate.clear()
+    service.first_met.clear()
+    await course.break_()
+    await daemon.reload(broken=True)
+    if holds:
+        await service.first_met.wait()
+    else:
+        await daemon.polled()
+    if case.fault.stalls:
+        await service.mend(hang_up=False)
+    clock.at += 1800
+    await daemon.reload(rate=999, broken=True)
+    service.gate.set()
+    after = await daemon.polled()
+    await service.mend()
+    seen = mark.seen()
+    clock.at += 3600
+    await daemon.reload()
+    recovered = await daemon.polled()
+    return Passed(before, after, recovered, (before, after), **seen, wanted=course.wanted(), cut=True)

@@ -1,0 +1,70 @@
+"""The matrix is what it says it is: generated, whole, and left out only what cannot be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+
+import pytest
+
+from exporter.simulator.error_responses import API_ERRORS
+from exporter.vod.error_codes import METER_CODES
+from tests.campaigns.faults import codes
+from tests.campaigns.faults.cases import (
+    Moment,
+    Selection,
+    brief,
+    every,
+    faults,
+    impossible,
+    is_code,
+    possible,
+)
+from tests.campaigns.faults.fault import Family
+
+
+def test_every_code_of_the_api_page_meets_every_moment_and_every_selection() -> None:
+    met = {(case.fault.name, case.moment, case.selection) for case in brief()}
+
+    assert set(METER_CODES) <= set(API_ERRORS)
+    assert met >= set(product(API_ERRORS, Moment, Selection))
+
+
+def test_every_fault_meets_every_moment_that_can_be() -> None:
+    met, can_be = (
+        {(case.fault, case.moment) for case in cases if not case.fault.large} for cases in (brief(), possible())
+    )
+
+    assert met == can_be
+    assert {fault for fault, _ in met} == {fault for fault in faults() if not fault.large}
+    assert {case.fault for case in brief()} == set(faults())
+
+
+def test_there_are_thousands_of_cases_and_each_is_another() -> None:
+    names = Counter(map(str, possible()))
+
+    assert names.most_common(1)[0][1] == 1
+    assert sum(1 for _ in brief()) >= 1000
+    assert {str(case) for case in brief()} <= names.keys()
+
+
+def test_what_cannot_be_is_little_and_has_a_reason() -> None:
+    cases = list(every())
+    left_out = [case for case in cases if impossible(case)]
+
+    assert len(cases) == len(faults()) * len(Moment) * len(Selection)
+    assert len(left_out) < len(cases) / 20
+    assert not any(is_code(case.fault) for case in left_out)
+    assert {case.fault.family for case in possible()} == set(Family)
+
+
+def test_what_a_code_counts_as_is_taken_from_the_page_and_not_from_the_exporter() -> None:
+    assert {code: codes.expected(code)[0] for code in METER_CODES} == {
+        "Meter.ParamError": "parameter",
+        "Meter.ServerInternalError": "server",
+        "Meter.DataSourceQueryError": "server",
+        "Meter.AuthError": "auth",
+        "Meter.ReadyTsError": "not_ready",
+    }
+    with pytest.raises(StopIteration):
+        codes.expected("Brand.New")

@@ -1,0 +1,73 @@
+"""What became of many cases: how many passed, what each invariant looked at, and what was wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from tests.campaigns.faults.case_runner import carry_out
+from tests.campaigns.faults.cases import brief, possible
+from tests.campaigns.faults.invariants import findings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.campaigns.faults.cases import Case, Moment, Selection
+    from tests.campaigns.faults.evidence import Evidence
+    from tests.campaigns.faults.fault import Family
+
+_TOLD = 2
+
+
+@dataclass
+class Verdict:
+    """Counts by what a case is (family, moment, selection) and by invariant; `wrong` has a line for each violation."""
+
+    cases: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    judged: Counter[str] = field(default_factory=Counter)
+    checked: Counter[str] = field(default_factory=Counter)
+    violated: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def judge(self, evidence: Evidence) -> None:
+        """Hold a case against every invariant."""
+        passed = True
+        for name, finding in findings(evidence).items():
+            self.judged[name] += finding.checked > 0
+            self.checked[name] += finding.checked
+            self.violated[name] += bool(finding.wrong)
+            passed = passed and not finding.wrong
+            self.wrong += [f"{evidence.case}: {name}: {wrong}" for wrong in finding.wrong[:_TOLD]]
+        case = evidence.case
+        for kind in ("", case.fault.family, case.moment, case.selection):
+            self.cases[kind] += 1
+            self.failed[kind] += not passed
+
+    def __iadd__(self, other: Self) -> Self:
+        """Both together."""
+        for mine, theirs in zip(self._counts(), other._counts(), strict=True):
+            mine.update(theirs)
+        self.wrong += other.wrong
+        return self
+
+    def _counts(self) -> tuple[Counter[str], ...]:
+        return self.cases, self.failed, self.judged, self.checked, self.violated
+
+
+def verdict(cases: Iterable[Case]) -> Verdict:
+    """Carry cases out and judge them."""
+    found = Verdict()
+    if kept := carry_out(cases, found.judge):
+        found.wrong.append(f"{kept} exporters that were closed are still in memory")
+    return found
+
+
+def verdict_of(
+    family: Family, moment: Moment, selection: Selection, *, briefly: bool = True, only: str = ""
+) -> Verdict:
+    """Carry out all cases of one cell, briefly or not, whose names have `only` in them."""
+    cell = family, moment, selection
+    cases = brief() if briefly else possible()
+    return verdict(c for c in cases if (c.fault.family, c.moment, c.selection) == cell and only in str(c))

@@ -1,0 +1,168 @@
+r"""A reply of the service: `STATUS\nheader: value\n...\n\nbody`, decoded as DescribeVodMediaPlayData."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.core.publication import PublishedMedia
+from exporter.errors import UpstreamError
+from exporter.exposition.render import Renderer
+from exporter.vod.page_decoder import decode
+from exporter.vod.responses import RawResponse, answer
+from exporter.vod.row_values import LARGEST_NUMBER
+from tests.campaigns.fuzz.message_rules import check_sentence, check_untold
+from tests.campaigns.fuzz.target import SEEDS, Target
+from tests.exposition.examples import publication, published, read_text, series
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from exporter.core.model import Page, PlayRow
+    from tests.campaigns.fuzz.target import Try
+
+SECRETS: Final = ("LTAI5tCanaryCanary", "c4naryS3cretOfTheKey")
+NOW: Final = 1_700_000_000.0
+MEDIA_ID: Final = "9ae2af636ca6c10412f44891fc000000"
+_LONGEST_MESSAGE: Final = 300
+_LONGEST_LABEL: Final = 128
+_LONGEST_WAIT: Final = 300.0
+_NUMBERS: Final = {
+    "viewers": "DAU",
+    "plays": "PlaySuccessVv",
+    "plays_per_viewer": "PlayPerVv",
+    "play_duration": "PlayDuration",
+    "play_duration_per_viewer": "PlayDurationPerUv",
+    "media_duration": "VideoDuration",
+}
+
+
+def reply_of(given: bytes) -> RawResponse:
+    """Take an input for a reply; a status that makes no sense is 200."""
+    head, _, body = given.partition(b"\n\n")
+    status, *headers = head.decode("latin-1").split("\n")
+    named = (line.partition(":") for line in headers)
+    known = {name.strip().lower(): value.strip() for name, _, value in named}
+    return RawResponse(int(status) if status.isascii() and status.isdigit() and len(status) < 4 else 200, known, body)
+
+
+def try_one(given: bytes) -> None:
+    """An answer means what its JSON says and can be shown; whatever is no answer is an UpstreamError."""
+    reply = reply_of(given)
+    for page, media_id in ((None, None), (1, None), (1, MEDIA_ID)):
+        try:
+            told = answer(reply, partial(decode, page=page, media_id=media_id), now=NOW, hide=SECRETS)
+        except UpstreamError as error:
+            check_refusal(error)
+            continue
+        assert reply.is_success, f"an answer with status {reply.status}"
+        check_answer(told, reply.body, media_id)
+
+
+def check_refusal(error: UpstreamError) -> None:
+    """What the operator reads of it, and what becomes a label."""
+    check_sentence(error.message, longest=_LONGEST_MESSAGE)
+    check_sentence(error.code, longest=_LONGEST_LABEL)
+    check_sentence(f"request ID: {error.request_id}", longest=_LONGEST_LABEL)
+    assert error.wait is None or 0 <= error.wait <= _LONGEST_WAIT, f"waits {error.wait} s"
+    check_untold(SECRETS, str(error), repr(error), error.code, error.request_id, error.advice)
+
+
+def check_answer(told: Page, body: bytes, media_id: str | None) -> None:
+    """The rows are those of the JSON, one by one, and every number of theirs has a place in a sample."""
+    assert told.total_count is None or told.total_count >= 0
+    if media_id is not None:
+        assert {row.media_id for row in told.rows} <= {media_id}
+    plain = _strictly(body)
+    if plain is not None:
+        assert [_meant(each) for each in plain.get("QoeInfoList") or ()] == [_said(row) for row in told.rows]
+    rows = {row.media_id: row for row in told.rows}
+    media = [PublishedMedia("main", row.media_id, row.title, row.media_duration) for row in rows.values()]
+    shown = series(read_text(Renderer().render(publication(published(rows), media=media)).plain))
+    assert all(map(math.isfinite, shown.values())), "no number for a sample"
+
+
+def _strictly(body: bytes) -> dict[str, Any] | None:
+    """The body, where the standard library reads it too and no name is there twice."""
+    try:
+        told = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        return None
+    half = any("\ud800" <= character <= "\udfff" for character in json.dumps(told, ensure_ascii=False))
+    return None if half or not isinstance(told, dict) else told
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name is there twice")
+    return dict(pairs)
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _meant(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["MediaId"], *(_number(row.get(wire)) for wire in _NUMBERS.values())
+
+
+def _number(given: Any) -> float | None:
+    """A number from 0 that a sample holds exactly, also as text; everything else is not given."""
+    if isinstance(given, str):
+        given = float(given) if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", given) else None
+    return float(given) if isinstance(given, int | float) and 0 <= given <= LARGEST_NUMBER else None
+
+
+def _said(row: PlayRow) -> tuple[Any, ...]:
+    given = [getattr(row, name) for name in _NUMBERS]
+    return row.media_id, *(None if value is None else float(value) for value in given)
+
+
+@contextlib.contextmanager
+def _opened() -> Generator[Try]:
+    yield try_one
+
+
+TARGET: Final = Target(
+    "reply",
+    "a reply of the service: status, headers and body",
+    [(SEEDS / "reply", "*.txt")],
+    _opened,
+    words=(
+        b'"QoeInfoList":[',
+        b'"MediaId":',
+        b'"TotalCount":',
+        b'"PlaySuccessVv":',
+        b'"VideoTitle":',
+        b'"PageNo":1',
+        b'"Code":',
+        b'"Message":',
+        b'"RequestId":',
+        b"Meter.ReadyTsError",
+        b"Throttling.User",
+        b"InvalidTimeStamp.Expired",
+        b"Meter.ParamError",
+        b"string to sign",
+        b"Signature=",
+        b"x-acs-retry-after: ",
+        b"Retry-After: ",
+        b"x-ratelimit-user-api: Limit:1,Remain:0,TimeLeft:2000,Reset:1",
+        b"Date: Tue, 14 Nov 2023 21:13:20 GMT",
+        b"1e999",
+        b"1e-400",
+        b"NaN",
+        b"-0.0",
+        b"\\ud83d",
+        b"\\u0000",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"null",
+        b"18446744073709551616",
+        *(secret.encode() for secret in SECRETS),
+        MEDIA_ID.encode(),
+    ),
+)

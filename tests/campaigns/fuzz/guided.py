@@ -1,0 +1,60 @@
+"""One target, driven by atheris: inputs that reach new lines are kept and built upon. A process of its own.
+
+`python -m tests.campaigns.fuzz.guided TARGET FOLDER FLAG...`, the flags being libFuzzer's; libFuzzer ends
+the process when it is done.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.campaigns.fuzz.target import Try
+
+# What is written in Python and reads the input: only there new lines can be seen.
+INSTRUMENTED = ("exporter", "yaml", "h11", "uvicorn.protocols", "starlette")
+
+
+def main(argv: list[str]) -> None:
+    """Fuzz until a time is over or something is found; what is found goes into the folder named."""
+    # It is not there for every platform.
+    atheris: Any = importlib.import_module("atheris")
+
+    # Instrumented are modules that are imported from here on.
+    with atheris.instrument_imports(include=list(INSTRUMENTED), enable_loader_override=False):
+        from tests.campaigns.fuzz.targets import TARGETS  # noqa: PLC0415
+
+    name, findings, *flags = argv
+    target = TARGETS[name]
+    with target.opened() as try_one:
+        atheris.Setup([name, f"-max_len={target.longest}", *flags], watched(try_one, Path(findings)))
+        atheris.Fuzz()
+
+
+def watched(try_one: Try, findings: Path) -> Try:
+    """Keep the input that must not be, and end: libFuzzer would wait for threads of ours, and may lose it."""
+    executions = 0
+
+    def watch(given: bytes) -> None:
+        nonlocal executions
+        executions += 1
+        try:
+            try_one(given)
+        except Exception:  # noqa: BLE001  # whatever it is, it is found
+            traceback.print_exc()
+            (findings / f"crash-{sha256(given).hexdigest()[:16]}").write_bytes(given)
+            sys.stderr.write(f"stat::number_of_executed_units: {executions}\n")
+            sys.stderr.flush()
+            os._exit(1)
+
+    return watch
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

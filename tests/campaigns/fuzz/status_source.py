@@ -1,0 +1,43 @@
+"""An exporter to ask: what it knows is made by hand and never changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.errors import ExporterError
+from exporter.exposition.negotiation import respond
+from exporter.exposition.render import Renderer
+from tests.exposition.examples import example, told_everything
+from tests.status.examples import EVERYTHING, known, observed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporter.exposition.negotiation import Response
+    from exporter.status.model import StatusInput
+
+OBSERVED = observed(known(1, {"a": 7, "b": None}), known(8, {"a": 20, "<b>": 1}, settled=False), queries=[EVERYTHING])
+RELOAD_REFUSED = "config.yaml:1:1: is empty"
+
+
+class Shown:
+    """The Protocol of the front door."""
+
+    def __init__(self) -> None:
+        self._rendered = Renderer().render(example())
+        self._telemetry = told_everything()
+
+    async def scrape(self, accept: str | None, accept_encoding: str | None) -> Response:
+        return self.answer(accept, accept_encoding)
+
+    def answer(self, accept: str | None, accept_encoding: str | None) -> Response:
+        return respond(self._rendered, self._telemetry, accept=accept, accept_encoding=accept_encoding)
+
+    def pending_queries(self) -> Sequence[str]:
+        return ("q",)
+
+    async def status(self) -> StatusInput:
+        return OBSERVED
+
+    async def reload(self) -> None:
+        raise ExporterError(RELOAD_REFUSED)

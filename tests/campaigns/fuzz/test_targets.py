@@ -1,0 +1,102 @@
+"""Every seed and a fixed number of inputs that are like them; `python -m tests.campaigns.fuzz` goes on from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.errors import ConfigError, ConfigProblem
+from tests.campaigns.fuzz.__main__ import NO_FUZZER, main, table
+from tests.campaigns.fuzz.campaign import Outcome
+from tests.campaigns.fuzz.message_rules import check_refusal, check_sentence
+from tests.campaigns.fuzz.mutation import mutations
+from tests.campaigns.fuzz.secret_positions import ANY, is_only_below
+from tests.campaigns.fuzz.targets import TARGETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MUTATIONS = 300
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds_and_what_is_like_them(name: str) -> None:
+    target = TARGETS[name]
+    assert target.corpus()
+    with target.opened() as try_one:
+        for given in (*target.corpus(), *mutations(target, MUTATIONS)):
+            try:
+                try_one(given)
+            except Exception as error:
+                error.add_note(f"the input was {given!r}")
+                raise
+
+
+def test_mutations_are_the_same_every_time_and_are_not_the_seeds() -> None:
+    target = TARGETS["reply"]
+    made = list(mutations(target, 50))
+    assert made == list(mutations(target, 50))
+    assert made != list(mutations(target, 50, seed=2))
+    assert not set(made) & set(target.corpus())
+
+
+@pytest.mark.parametrize("sentence", ["", "a\nb", "\x1b[31m", "x" * 2_001, "half \ud800"])
+def test_a_sentence_that_cannot_be_shown_is_objected_to(sentence: str) -> None:
+    with pytest.raises(AssertionError):
+        check_sentence(sentence)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ConfigProblem("f", 3, 1, "s", "m"),
+        ConfigProblem("f", 1, 0, "s", "m"),
+        ConfigProblem("f", 1, 1, "s", "it is hunter2"),
+        ConfigProblem("f", 1, 1, "hunter2", "m"),
+    ],
+)
+def test_a_refusal_with_a_wrong_place_or_a_secret_is_objected_to(problem: ConfigProblem) -> None:
+    check_refusal(ConfigError(ConfigProblem("f", 1, 1, "s", "m")), lines=1, secrets=["hunter2"])
+    with pytest.raises(AssertionError):
+        check_refusal(ConfigError(problem), lines=1, secrets=["hunter2"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("users: {a: hunter2}", True),
+        ("users: {a: [x, hunter2]}", True),
+        ("users: {a:hunter2}", True),
+        ("users: {hunter2: a}", False),
+        ("others: {a: hunter2}", False),
+        ("users: [hunter2", True),
+        ("# hunter2", True),
+    ],
+)
+def test_where_a_secret_stands(text: str, *, expected: bool) -> None:
+    assert is_only_below(text, "hunter2", ("users", ANY)) == expected
+
+
+def test_without_the_fuzzer_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reply"], find=lambda _: None) == 2
+    assert capsys.readouterr().err == NO_FUZZER
+
+
+def test_a_target_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["nonsense"])
+    assert "there is no target nonsense; there are reply, configuration" in capsys.readouterr().err
+
+
+def test_the_table_says_where_findings_lie(tmp_path: Path) -> None:
+    good = Outcome("reply", 60, 12_345, 80, (), tmp_path / "reply.log", ended_well=True)
+    bad = Outcome("status", 60, 7, 6, (tmp_path / "crash-1",), tmp_path / "status.log", ended_well=False)
+    assert table([good, bad]).splitlines() == [
+        "target  seconds  executions  corpus  findings",
+        "reply   60       12345       80      0",
+        "status  60       7           6       1",
+        "",
+        f"status: see the end of {tmp_path / 'status.log'}",
+        f"  {tmp_path / 'crash-1'}",
+    ]

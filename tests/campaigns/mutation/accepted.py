@@ -1,0 +1,29 @@
+"""Which survivors stay: those that change wording only, and those that docs/design/mutation.md lists with a reason."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.campaigns.mutation.verdicts import Change
+
+# A survivor as the page lists it, alone on its line: `core/page_reader Sweep.__init__: before → after`.
+_LISTED = re.compile(r"^(?:core|vod)/\w+ \S+: .*→.*$", re.MULTILINE)
+_STRING = re.compile(r'"([^"]*)"')
+
+
+def judged_on(page: str) -> frozenset[str]:
+    """The survivors that a page lists."""
+    return frozenset(match.group().strip() for match in _LISTED.finditer(page))
+
+
+def is_wording(change: Change) -> bool:
+    """Whether nothing but a sentence changed: a string without a space is a name, of a field or a code or a header."""
+    before, after = _STRING.findall(change.before), _STRING.findall(change.after)
+    changed = [old for old, new in zip(before, after, strict=False) if old != new]
+    return bool(changed) and _around(change.before) == _around(change.after) and all(" " in old for old in changed)
+
+
+def _around(line: str) -> str:
+    return _STRING.sub('""', line)

@@ -1,0 +1,230 @@
+"""What was seen → what is wrong with it: pure functions, one for each promise, none of which knows how it was seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+from itertools import combinations
+from statistics import median
+from typing import TYPE_CHECKING, Final, Self
+
+from exporter.core import play_dates
+from exporter.core.model import ByIds, Dimensions, Everything, PlayRow, Slice, Top
+from exporter.core.plan import plan_fetch
+from tests.campaigns.faults.oracle import FIELDS
+from tests.campaigns.soak.service_history import NOBODY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
+    from exporter.core.model import Media, MediaRecord, Query, SliceData
+    from exporter.simulator.dataset import Dataset
+    from tests.campaigns.faults.scrapes import Labels, Scrape
+    from tests.campaigns.soak.service_history import Cut, Row, Said
+
+# A day can be final 33 hours after it began, and is asked about until it is no longer two days ago.
+FINAL_HOURS: Final = 33
+OWED_DAYS: Final = 3
+PLAYS: Final = "aliyun_vod_media_plays"
+
+
+@dataclass
+class Findings:
+    """What judges have looked at, in play rows, and what was wrong; `owed`: wants that had to be settled."""
+
+    looked_at: int = 0
+    owed: int = 0
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def __iadd__(self, other: Findings) -> Self:
+        self.looked_at += other.looked_at
+        self.owed += other.owed
+        self.lost += other.lost
+        self.wrong += other.wrong
+        return self
+
+
+# Scrapes.
+
+
+def scraped(scrape: Scrape, said: Said, truth: Truth) -> Findings:
+    """Every row that a scrape shows was said, whole; of a slice that it calls settled, the final one."""
+    found = Findings(wrong=list(scrape.mistakes))
+    today = play_dates.today(scrape.at)
+    for labels, value in _samples(scrape, "aliyun_vod_play_date_timestamp_seconds"):
+        if value != play_dates.start(today - timedelta(days=int(labels["days_ago"]))):
+            found.wrong.append(f"on {today}, {labels['days_ago']} days ago began at {value}")
+    settled = {_cut(labels, today) for labels, value in _samples(scrape, "aliyun_vod_slice_settled") if value == 1}
+    shown: dict[tuple[Cut, str], dict[str, float]] = {}
+    for sample in scrape.samples:
+        if sample.name in FIELDS:
+            place = _cut(sample.labels, today), sample.labels["media_id"]
+            shown.setdefault(place, {})[sample.name] = sample.value
+    for (cut, media_id), numbers in shown.items():
+        row = frozenset(numbers.items())
+        found.looked_at += 1
+        if not said.ever(cut, media_id, row):
+            found.wrong.append(f"shown, never said: {cut[1]} {cut[0]} {media_id} {numbers}")
+        elif cut in settled and row != truth.row(cut, media_id):
+            found.wrong.append(f"shown as settled, not final: {cut[1]} {cut[0]} {media_id} {numbers}")
+    return found
+
+
+def down(scrape: Scrape) -> list[str]:
+    """The queries whose last poll did not get everything."""
+    return [labels["query"] for labels, value in _samples(scrape, "aliyun_vod_query_up") if value != 1]
+
+
+def _samples(scrape: Scrape, name: str) -> Iterable[tuple[Labels, float]]:
+    return ((sample.labels, sample.value) for sample in scrape.samples if sample.name == name)
+
+
+def _cut(labels: Mapping[str, str], today: date) -> Cut:
+    return _cut_of(labels["terminal_type"], labels["os"], labels["region"], labels["days_ago"], today)
+
+
+# The same few come in every line.
+@lru_cache(maxsize=1000)
+def _cut_of(terminal_type: str, os: str, region: str, days_ago: str, today: date) -> Cut:
+    filters = (None if value == "all" else value for value in (terminal_type, os, region))
+    return Dimensions(*filters), today - timedelta(days=int(days_ago))
+
+
+# Storage.
+
+
+class Truth:
+    """What the service says for good."""
+
+    def __init__(self, catalogue: Dataset) -> None:
+        self._catalogue = catalogue
+        self._rows: dict[Cut, dict[str, Row]] = {}
+
+    def row(self, cut: Cut, media_id: str) -> Row:
+        return self._of(cut).get(media_id, NOBODY)
+
+    def plays(self, cut: Cut) -> dict[str, float]:
+        """Of every media that was played."""
+        return {media_id: dict(row)[PLAYS] for media_id, row in self._of(cut).items()}
+
+    def _of(self, cut: Cut) -> dict[str, Row]:
+        if cut not in self._rows:
+            counted = self._catalogue.result_set(cut[1], cut[0], now=math.inf)
+            self._rows[cut] = {counts.media.media_id: _row(counts.row()) for counts in counted}
+        return self._rows[cut]
+
+
+def _row(row: PlayRow | None) -> Row:
+    if row is None:
+        return NOBODY
+    named = zip(
+        FIELDS,
+        (row.plays, row.viewers, row.plays_per_viewer, row.play_duration, row.play_duration_per_viewer),
+        strict=True,
+    )
+    return frozenset((metric, value) for metric, value in named if value is not None)
+
+
+Asking = tuple[float, "tuple[Query, ...]"]
+"""Since when (seconds since 1970) something is asked, and what."""
+
+
+def owed(history: Sequence[Asking], day: date) -> dict[Slice, set[Media]]:
+    """What must be settled of a day that is three days ago: what was asked all the time since it could be final."""
+    begins = play_dates.start(day) + FINAL_HOURS * 3600.0
+    ends = play_dates.start(day + timedelta(days=OWED_DAYS))
+    until = [since for since, _ in history[1:]] + [math.inf]
+    web_access = [
+        _wants(queries, day)
+        for (since, queries), end in zip(history, until, strict=True)
+        if since < ends and end > begins
+    ]
+    if not web_access or history[0][0] > begins:
+        return {}
+    always = set.intersection(*web_access)
+    wants: dict[Slice, set[Media]] = {}
+    for slice_, media in always:
+        wants.setdefault(slice_, set()).add(media)
+    return wants
+
+
+def _wants(queries: Iterable[Query], day: date) -> set[tuple[Slice, Media]]:
+    """By media, where it is named: another list of IDs may still have it."""
+    found: set[tuple[Slice, Media]] = set()
+    for query in queries:
+        if {1, 2} <= set(query.days_ago):
+            for dimensions in query.dimensions:
+                slice_ = Slice(query.account, dimensions, day)
+                found |= {(slice_, media) for media in _each(query.media)}
+    return found
+
+
+def _each(media: Media) -> list[Media]:
+    return [ByIds(frozenset([one])) for one in media.ids] if isinstance(media, ByIds) else [media]
+
+
+def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], truth: Truth, now: float) -> Findings:
+    """What is owed is there, settled; whatever is settled is final."""
+    found = Findings()
+    known = {data.slice: data for data in slices}
+    for data in known.values():
+        cut = data.slice.dimensions, data.slice.play_date
+        for media_id, answer in data.answers.items():
+            found.looked_at += 1
+            if answer.freshness.settled and _row(answer.row) != truth.row(cut, media_id):
+                found.wrong.append(f"settled, not final: {_named(data.slice, media_id)} {answer.row}")
+        if data.listed is not None and data.listed.settled and truth.plays(cut).keys() != _rows(data.answers):
+            found.wrong.append(f"settled, other media than played: {_named(data.slice)}")
+    for slice_, media in ((slice_, media) for slice_, every in wants.items() for media in every):
+        data_or_none = known.get(slice_)
+        found.owed += 1
+        # Nothing that is merely new is good enough, however new.
+        if data_or_none is None or plan_fetch(media, data_or_none, math.inf, now):
+            found.lost.append(f"not settled: {_named(slice_, str(media))}")
+            continue
+        missing = _final_media(media, slice_, truth) - _rows(data_or_none.answers)
+        found.lost += [f"settled without a row: {_named(slice_, media_id)}" for media_id in sorted(missing)]
+    return found
+
+
+def _rows(answers: Mapping[str, MediaRecord]) -> set[str]:
+    return {media_id for media_id, answer in answers.items() if answer.row is not None}
+
+
+def _final_media(media: Media, slice_: Slice, truth: Truth) -> set[str]:
+    """Those that have plays in the end, of what is wanted."""
+    played = truth.plays((slice_.dimensions, slice_.play_date))
+    match media:
+        case ByIds(ids):
+            return {*ids} & played.keys()
+        case Top(n, _):
+            # Whoever stands at the edge with as many plays as somebody beyond it need not be there.
+            least = sorted(played.values(), reverse=True)[:n][-1] if played else 0
+            return {media_id for media_id, plays in played.items() if plays > least}
+        case Everything():
+            return set(played)
+
+
+def _named(slice_: Slice, what: str = "") -> str:
+    return f"{slice_.play_date} {slice_.dimensions} {what}".strip()
+
+
+# Growth.
+
+
+def growth(values: Sequence[float]) -> float:
+    """By how much a thing has grown, robustly: the lesser of two opinions, neither of which a few outliers can sway.
+
+    The medians of the first and last third; and the median slope between any two of thirty values, over all of them.
+    """
+    if len(values) < 6:
+        return 0.0
+    third = len(values) // 3
+    step = median(values[-third:]) - median(values[:third])
+    some = [(at, values[at]) for at in range(0, len(values), max(1, len(values) // 30))]
+    slopes = [(later - earlier) / (b - a) for (a, earlier), (b, later) in combinations(some, 2)]
+    return min(step, median(slopes) * (len(values) - 1))

@@ -1,0 +1,33 @@
+"""What a run has seen: nouns only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.campaigns.soak.invariants import Findings
+
+if TYPE_CHECKING:
+    from tests.campaigns.soak.daemon import Stored
+
+
+@dataclass
+class Seen:
+    """Counts, and what judges have found.
+
+    `stored`: the storage at each day's end. `outcomes`: requests by how they ended. `defects`: whatever else
+    must not be. `seconds`: of true time.
+    """
+
+    days: int
+    seed: int
+    events: Counter[str] = field(default_factory=Counter)
+    scrapes: int = 0
+    polls: float = 0.0
+    shown: Findings = field(default_factory=Findings)
+    settled: Findings = field(default_factory=Findings)
+    stored: list[Stored] = field(default_factory=list)
+    defects: list[str] = field(default_factory=list)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0

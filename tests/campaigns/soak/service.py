@@ -1,0 +1,127 @@
+"""The simulated service on a socket, in a thread of the harness, with what it has said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from exporter.simulator.options import SimulatorOptions
+from exporter.simulator.service import Simulator
+from exporter.web.server import bound, serving, urls
+from tests.campaigns.soak.service_history import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from exporter.simulator.dataset import Dataset
+
+MEDIA: Final = 110
+"""More than a page."""
+_GLANCE: Final = 0.002
+_OK: Final = 200
+
+
+class Service:
+    """The service; `asked` requests so far, `under_way` not answered yet. All of it is for the harness's thread."""
+
+    def __init__(self, seed: int, now: Callable[[], float]) -> None:
+        self.said = Said()
+        self.asked = 0
+        self.under_way = 0
+        self.url = ""
+        self._now = now
+        self._at: tuple[int, Callable[[], object]] | None = None
+        self._simulator = Simulator(SimulatorOptions(seed=seed, media=MEDIA), clock=now, sleep=self._sleep)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+
+    @property
+    def catalogue(self) -> Dataset:
+        return self._simulator.catalogue
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many requests ended how: OK, an error code, or the name of a misbehaviour."""
+        return dict(self._simulator.request_log.counts.get("DescribeVodMediaPlayData", {}))
+
+    def change(self, **conditions: Any) -> None:
+        """Other conditions from now on; returns when they are in force."""
+        done = Event()
+
+        def change() -> None:
+            self._simulator.change(**conditions)
+            done.set()
+
+        self._loop.call_soon_threadsafe(change)
+        done.wait()
+
+    def at_request(self, number: int, then: Callable[[], object]) -> None:
+        """Do something in the middle of the request that is so many from now, once."""
+        self._at = self.asked + number, then
+
+    def disarm(self) -> None:
+        self._at = None
+
+    @contextlib.contextmanager
+    def serving(self) -> Generator[None]:
+        """On a socket of its own."""
+        listening = Event()
+
+        async def serve() -> None:
+            with bound(["127.0.0.1:0"]) as sockets:
+                async with serving(self._app, sockets, date_header=False):
+                    (self.url,) = urls(sockets)
+                    listening.set()
+                    await self._stop.wait()
+                    self._simulator.close()
+
+        thread = Thread(target=self._loop.run_until_complete, args=[serve()])
+        thread.start()
+        listening.wait()
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            thread.join()
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+    async def _sleep(self, seconds: float) -> None:
+        """By the clock that is skipped."""
+        end = self._now() + seconds
+        while self._now() < end:
+            await asyncio.sleep(_GLANCE)
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked += 1
+        self.under_way += 1
+        if self._at and self.asked >= self._at[0]:
+            then, self._at = self._at[1], None
+            then()
+        status, body = 0, b""
+
+        async def tapped(message: Message) -> None:
+            nonlocal status, body
+            status = message.get("status", status)
+            body += message.get("body", b"")
+            if status == _OK and message["type"] == "http.response.body" and not message.get("more_body"):
+                # Before it is sent: whoever shows it has it from us.
+                self._hear(dict(parse_qsl(scope["query_string"].decode())), body)
+            await send(message)
+
+        try:
+            await self._simulator.app(scope, receive, tapped)
+        finally:
+            self.under_way -= 1
+
+    def _hear(self, asked: dict[str, str], body: bytes) -> None:
+        with contextlib.suppress(ValueError):  # half an answer, or none
+            payload = json.loads(body)
+            if isinstance(payload, dict) and "RequestId" in payload:
+                self.said.hear(asked, payload)

@@ -1,0 +1,78 @@
+"""What the service has truly said, row by row, in metrics of ours; knows nothing of how the exporter keeps it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from exporter.core.model import Dimensions
+from exporter.core.play_dates import PLAY_TIME_ZONE
+from tests.campaigns.faults.oracle import ZEROS, number, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+Row = frozenset[tuple[str, float]]
+"""Metrics and values that were said together."""
+Cut = tuple[Dimensions, "date"]
+"""A slice, without the account: there is one."""
+
+NOBODY: Row = frozenset(ZEROS.items())
+
+
+@dataclass
+class Said:
+    """Every row of every answer, and which media were said to have none, by slice and media.
+
+    A refusal says nothing, and neither does an answer that was cut off.
+    """
+
+    answers: int = 0
+    _rows: defaultdict[Cut, defaultdict[str, set[Row]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(set))
+    )
+    _unplayed: defaultdict[Cut, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _lists: defaultdict[Cut, set[frozenset[str]]] = field(default_factory=lambda: defaultdict(set))
+    _pages: dict[tuple[Cut, str, str], set[str]] = field(default_factory=dict)
+
+    def hear(self, asked: Mapping[str, str], payload: Mapping[str, Any]) -> None:
+        """A request was answered."""
+        self.answers += 1
+        cut = _cut(asked)
+        listed = set()
+        for row in payload.get("QoeInfoList") or ():
+            self._rows[cut][row["MediaId"]].add(frozenset(numbers(row).items()))
+            listed.add(row["MediaId"])
+        if "MediaId" in asked:
+            self._unplayed[cut] |= {asked["MediaId"]} - listed
+            return
+        sweep = cut, asked.get("OrderName", ""), asked["PageSize"]
+        if asked["PageNo"] == "1":
+            self._pages[sweep] = set()
+        seen = self._pages.setdefault(sweep, set())
+        seen |= listed
+        if len(seen) >= (number(payload.get("TotalCount")) or 0):
+            self._lists[cut].add(frozenset(seen))
+
+    def ever(self, cut: Cut, media_id: str, row: Row) -> bool:
+        """Whether this is a row that was said, whole, or none was and this says that nobody played it."""
+        if cut in self._rows and row in self._rows[cut].get(media_id, ()):
+            return True
+        return row == NOBODY and (
+            media_id in self._unplayed.get(cut, ()) or any(media_id not in seen for seen in self._lists.get(cut, ()))
+        )
+
+    def forget(self, before: date) -> None:
+        """Days that nobody can ask for any more."""
+        for known in (self._rows, self._unplayed, self._lists):
+            for cut in [cut for cut in known if cut[1] < before]:
+                del known[cut]
+        self._pages = {sweep: seen for sweep, seen in self._pages.items() if sweep[0][1] >= before}
+
+
+def _cut(asked: Mapping[str, str]) -> Cut:
+    day = datetime.strptime(asked["PlayDate"], "%Y%m%d").replace(tzinfo=PLAY_TIME_ZONE).date()
+    return Dimensions(asked.get("TerminalType"), asked.get("Os"), asked.get("Region")), day

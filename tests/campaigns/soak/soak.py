@@ -1,0 +1,328 @@
+"""The daemon on the simulator through weeks of a course, watched all the time."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.core import play_dates
+from exporter.simulator.dataset import Dataset
+from exporter.storage.read_only import read_slices
+from tests.campaigns.faults.scrapes import Scrape
+from tests.campaigns.soak import schedule as courses
+from tests.campaigns.soak.daemon import Daemon
+from tests.campaigns.soak.invariants import (
+    OWED_DAYS,
+    Findings,
+    Truth,
+    down,
+    owed,
+    scraped,
+    stored,
+)
+from tests.campaigns.soak.observations import Seen
+from tests.campaigns.soak.operator import Operator
+from tests.campaigns.soak.polling import Polling, reloaded
+from tests.campaigns.soak.queries import RETENTION_DAYS
+from tests.campaigns.soak.schedule import (
+    AUDIT_HOUR,
+    CALM_HOUR,
+    HOUR,
+    Breakage,
+    End,
+    Event,
+    Reload,
+    Rotation,
+    Weather,
+)
+from tests.campaigns.soak.service import MEDIA, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.campaigns.soak.clock import Clock
+
+_SCRAPED_EVERY: Final = 1800.0
+_FIRST_SKIP: Final = 0.25
+_LONGEST_SKIP: Final = 8.0
+# The service names no longer wait in this course, and no pause between attempts is longer.
+_SILENCE: Final = 60.0
+_PATIENCE: Final = 300.0
+_BAD_CONFIGURATION: Final = 2
+_FAIR: Final[dict[str, Any]] = {
+    "faults": (),
+    "rate": 0.0,
+    "wait_header": "x-acs-retry-after",
+    "clock_offset": 0.0,
+    "latency": 0.0,
+}
+_SAID_DAYS: Final = 12
+# The first metric about the exporter itself; metrics of play data come before it.
+_OWN: Final = "# HELP aliyun_vod_api_requests_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """Something that follows from what happened."""
+
+    what: Callable[[], None]
+
+
+class Soak:
+    """One run; `start` is 00:00 UTC+8 of its first day, and now."""
+
+    def __init__(
+        self, folder: Path, clock: Clock, *, seed: int, simulated_days: int, told: Callable[[int], object]
+    ) -> None:
+        self._told = told
+        self.seen = Seen(simulated_days, seed)
+        self.service = Service(seed, clock.now)
+        self.daemon = Daemon(folder, clock.environ)
+        self.truth = Truth(Dataset(seed, MEDIA))
+        self._clock = clock
+        self._chance = Random(seed)  # noqa: S311 - what happens, not secrets
+        self.operator = Operator(folder, self._chance, self.service.catalogue.media_ids)
+        self._start = clock.now()
+        self._end = self._start + simulated_days * 24 * HOUR
+        self._numbers = count()
+        self._ahead: list[tuple[float, int, Event | Then]] = []
+        self._polling = Polling()
+        self._doom: End | None = None
+        self._at_publication = False
+        self._shown = ""
+        self._scrape: Scrape | None = None
+        self._asked_before = 0
+        self._asked_at = self._start
+        self._skip = _FIRST_SKIP
+        self._starting = False
+
+    def run(self) -> Seen:
+        """From the first day to the end of the last."""
+        began = time.monotonic()
+        with self.service.serving():
+            try:
+                for event in courses.course(self.seen.seed, self._start, self.seen.days):
+                    self._at(event.at, event)
+                for number in range(self.seen.days):
+                    self._at(self._start + (24 * number + AUDIT_HOUR) * HOUR, Then(self._audit))
+                self.service.change(credentials=self.operator.new_key())
+                self.operator.write_key_id()
+                self.operator.write_secret()
+                self._configure()
+                self._begin_life()
+                while self._clock.now() < self._end:
+                    self._go_on()
+                self._finish()
+            finally:
+                self.daemon.close()
+        self.seen.outcomes = self.service.outcomes
+        self.seen.seconds = time.monotonic() - began
+        return self.seen
+
+    # Time.
+
+    def _at(self, at: float, what: Event | Then) -> None:
+        heapq.heappush(self._ahead, (at, next(self._numbers), what))
+
+    def _go_on(self) -> None:
+        while self._ahead and self._ahead[0][0] <= self._clock.now():
+            self._happen(heapq.heappop(self._ahead)[2])
+        self._look()
+        until = min(self._ahead[0][0] if self._ahead else math.inf, self._end)
+        self._pass_time(until)
+
+    def _pass_time(self, until: float) -> None:
+        """As much as nobody would notice: while something is polled, what it waits for and no more."""
+        now = self._clock.now()
+        if self.daemon.lives_now and self._polling:
+            progress = self.service.asked
+            if progress != self._asked_before:
+                self._asked_before, self._asked_at, self._skip = progress, now, _FIRST_SKIP
+                return
+            if not self.service.under_way and now - self._asked_at > _SILENCE:
+                self._polling.waited_enough()
+            self._skip_by(min(self._skip, until - now))
+            self._skip = min(2 * self._skip, _LONGEST_SKIP)
+            return
+        next_poll = self._polling.next_at if self.daemon.lives_now else math.inf
+        # A moment later than it is due, so that it is.
+        self._skip_by(min(until, next_poll + 0.01, now + _SCRAPED_EVERY) - now)
+        self._asked_at, self._skip = self._clock.now(), _FIRST_SKIP
+
+    def _skip_by(self, seconds: float) -> None:
+        self._clock.skip(max(0.0, seconds) + 0.001)
+        self._polling.passed(self._clock.now())
+
+    # Looking.
+
+    def _look(self) -> None:
+        """One scrape, judged where it shows something new."""
+        before = self._clock.now()
+        text = self.daemon.scrape() if self.daemon.lives_now else None
+        if text is None:
+            if not self.daemon.lives_now and not self._starting:
+                self._died()
+            return
+        self.seen.scrapes += 1
+        plays, own = _parted(text)
+        scrape = Scrape(before, own)
+        polls_before = self._polling.ended
+        self._polling.see(scrape)
+        self._scrape = scrape
+        self.seen.polls += max(0.0, self._polling.ended - polls_before)
+        if self._at_publication and self._polling.ended > polls_before:
+            self._at_publication = False
+            self.daemon.kill()
+        if plays != self._shown and play_dates.today(before) == play_dates.today(self._clock.now()):
+            self._shown = plays
+            self.seen.shown += scraped(Scrape(before, text), self.service.said, self.truth)
+        life = self.daemon.life
+        if not self._polling and not (life.sizes and before - life.sizes[-1].at < HOUR):
+            life.measure(before)
+
+    def _audit(self) -> None:
+        """The end of a day: it has been calm for hours."""
+        now = self._clock.now()
+        self.seen.settled += self.judged(self.daemon.storage, now)
+        self.seen.stored.append(self.daemon.stored())
+        self.service.said.forget(play_dates.play_date(now, _SAID_DAYS))
+        self._recovered()
+        self._told(len(self.seen.stored))
+
+    def judged(self, storage: Path, now: float) -> Findings:
+        """What is in a storage file, against what must be at `now` and what is true."""
+        kept = [play_dates.play_date(now, ago) for ago in range(OWED_DAYS, RETENTION_DAYS)]
+        wants = {slice_: media for day in kept for slice_, media in owed(self.operator.history, day).items()}
+        return stored(read_slices(storage, kept[-1]), wants, self.truth, now)
+
+    def _recovered(self) -> None:
+        scrape = self._scrape
+        if not self.daemon.lives_now or scrape is None:
+            self.seen.defects.append(f"{self._when()}: it is not running at the end of a calm evening")
+            return
+        self.seen.defects += [f"{self._when()}: {query} is not up after a calm evening" for query in down(scrape)]
+
+    def _when(self) -> str:
+        now = self._clock.now()
+        hours, seconds = divmod(int(now - play_dates.start(play_dates.today(now))), 3600)
+        return f"{play_dates.today(now)} {hours:02}:{seconds // 60:02}"
+
+    # What happens.
+
+    def _happen(self, event: Event | Then) -> None:
+        match event:
+            case Then(what):
+                what()
+            case Weather(until=until, name=name, conditions=conditions):
+                self.seen.events[name] += 1
+                self.service.change(**conditions)
+                self._at(until, Then(lambda: self.service.change(**_FAIR)))
+            case Reload():
+                self.operator.change()
+                self._configure()
+                self._reload("reload", works=True)
+            case Breakage(until=until) if self.daemon.lives_now and not self.operator.broken:
+                self.operator.break_()
+                self._reload("refused reload", works=False)
+                self._at(until, Then(self._mend))
+            case Rotation(at=at, id_after=id_after, secret_after=secret_after):
+                self.seen.events["key rotation"] += 1
+                self.service.change(credentials=self.operator.new_key())
+                self._at(at + id_after, Then(self.operator.write_key_id))
+                self._at(at + secret_after, Then(self.operator.write_secret))
+            case End() if self.daemon.lives_now and self._doom is None:
+                self._end_life(event)
+            case _:
+                self.seen.events["not possible then"] += 1
+
+    def _configure(self) -> None:
+        self.operator.configure(self.service.url, self._clock.now())
+
+    def _mend(self) -> None:
+        if self.operator.broken:
+            self._configure()
+            self._reload("reload", works=True)
+
+    def _reload(self, name: str, *, works: bool) -> None:
+        """Hang up, and wait until it says what came of it."""
+        if not self.daemon.lives_now:
+            return
+        at = self._clock.now()
+        self.daemon.hang_up()
+        end = time.monotonic() + _PATIENCE
+        while self.daemon.lives_now:
+            self._look()
+            if self._scrape and reloaded(self._scrape, at) is works:
+                self.seen.events[name] += 1
+                break
+            if time.monotonic() > end:
+                self.seen.defects.append(f"{self._when()}: {name} did not come about")
+                break
+            # A poll that is interrupted may wait for what it will not get.
+            self._skip_by(_FIRST_SKIP)
+        self._polling.interrupted()
+
+    # Lives.
+
+    def _begin_life(self) -> None:
+        if self.operator.broken:
+            status = self.daemon.fails_to_start()
+            if status != _BAD_CONFIGURATION:
+                self.seen.defects.append(f"{self._when()}: started with a broken configuration, it ended with {status}")
+            self.seen.events["start refused"] += 1
+            self._configure()
+        self.daemon.start()
+        self._polling = Polling()
+        self._scrape = None
+        self._shown = ""
+        self._doom, self._at_publication, self._starting = None, False, False
+
+    def _end_life(self, end: End) -> None:
+        self._doom = end
+        match end.how:
+            case "idle":
+                self.daemon.kill()
+                self.daemon.ended()
+            case "asking":
+                self.service.at_request(self._chance.randint(1, 15), self.daemon.kill)
+            case "published":
+                self._at_publication = True
+            case "told":
+                status = self.daemon.stop()
+                if status:
+                    self.seen.defects.append(f"{self._when()}: told to stop, it ended with {status}")
+                self._died()
+
+    def _died(self) -> None:
+        """It has ended, as it should or not; it starts again."""
+        status = self.daemon.ended()
+        doom, self._doom = self._doom, None
+        self.service.disarm()
+        if doom is None:
+            self.seen.defects.append(f"{self._when()}: nobody has ended it, it ended with {status}")
+        else:
+            self.seen.events["stop" if doom.how == "told" else f"kill -9, {doom.how}"] += 1
+        down = doom.down if doom else 0.0
+        calm = play_dates.next_midnight(self._clock.now()) - (24 - CALM_HOUR) * HOUR
+        self._starting = True
+        self._at(min(self._clock.now() + down, max(calm, self._clock.now())), Then(self._begin_life))
+
+    def _finish(self) -> None:
+        """The last life ends as it should, and no log holds what none may."""
+        if self.daemon.lives_now and self.daemon.stop():
+            self.seen.defects.append("told to stop at the end, it ended otherwise")
+        self.seen.defects += self.daemon.blemishes(self.operator.secrets)
+        if not self.seen.shown.looked_at:
+            self.seen.defects.append("no scrape has shown anything")
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """What is about play data, and then about the exporter."""
+    at = max(text.find(_OWN), 0)
+    return text[:at], text[at:]

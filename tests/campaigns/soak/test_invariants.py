@@ -1,0 +1,263 @@
+"""Every judge of the soak objects to what it is there to find, and to nothing else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import date
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.core import play_dates
+from exporter.core.model import (
+    ByIds,
+    Dimensions,
+    Everything,
+    Freshness,
+    Measure,
+    MediaRecord,
+    Query,
+    Slice,
+    SliceData,
+    Top,
+)
+from exporter.simulator.dataset import Dataset
+from tests.campaigns.faults.scrapes import Scrape
+from tests.campaigns.soak.invariants import (
+    PLAYS,
+    Truth,
+    down,
+    growth,
+    owed,
+    scraped,
+    stored,
+)
+from tests.campaigns.soak.service_history import Said
+
+if TYPE_CHECKING:
+    from exporter.core.model import Media
+
+DAY = date(2024, 3, 22)
+NOON = play_dates.start(DAY) + 36 * 3600.0
+CATALOGUE = Dataset(1, 20)
+TRUTH = Truth(CATALOGUE)
+EVERYTHING = Dimensions()
+ASKED = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
+FINAL = Freshness(NOON, 2, settled=True)
+SLICE = Slice("main", EVERYTHING, DAY)
+
+
+def media() -> list[str]:
+    """Those with plays, most first."""
+    plays = TRUTH.plays((EVERYTHING, DAY))
+    return sorted(plays, key=lambda media_id: -plays[media_id])
+
+
+def page(*rows: dict[str, object], total: int | None = None) -> dict[str, object]:
+    return {"RequestId": "x", "TotalCount": len(rows) if total is None else total, "QoeInfoList": list(rows)}
+
+
+def row(media_id: str, plays: int, viewers: int = 1) -> dict[str, object]:
+    return {"MediaId": media_id, "PlaySuccessVv": plays, "DAU": viewers}
+
+
+def scrape(*samples: str, settled: int = 0, start: float = play_dates.start(DAY)) -> Scrape:
+    slice_ = 'account="main",terminal_type="all",os="all",region="all",days_ago="1"'
+    lines = [
+        f'aliyun_vod_play_date_timestamp_seconds{{days_ago="1"}} {start}',
+        f"aliyun_vod_slice_settled{{{slice_}}} {settled}",
+        *(sample.replace("SLICE", slice_) for sample in samples),
+    ]
+    return Scrape(NOON, "\n".join(lines) + "\n")
+
+
+def plays(media_id: str, number: float) -> str:
+    return f'aliyun_vod_media_plays{{SLICE,media_id="{media_id}"}} {number}'
+
+
+def viewers(media_id: str, number: float) -> str:
+    return f'aliyun_vod_media_viewers{{SLICE,media_id="{media_id}"}} {number}'
+
+
+def played(media_id: str) -> list[str]:
+    """The final row, as the exporter shows it."""
+    numbers = TRUTH.row((EVERYTHING, DAY), media_id)
+    return [f'{metric}{{SLICE,media_id="{media_id}"}} {value}' for metric, value in numbers]
+
+
+def freshness(*pages: dict[str, object], **asked: str) -> Said:
+    said = Said()
+    for number, payload in enumerate(pages, 1):
+        said.hear({**ASKED, "PageNo": str(number), **asked}, payload)
+    return said
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [plays("a", 5), viewers("a", 2)],
+        [plays("a", 6), viewers("a", 3)],
+        ["aliyun_vod_media_play_duration_seconds" + plays("b", 0)[len(PLAYS) :], plays("b", 0), viewers("b", 0)],
+        [],
+    ],
+)
+def test_what_was_said_may_be_shown(shown: list[str]) -> None:
+    said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
+    assert scraped(scrape(*shown), said, TRUTH).wrong == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "complaint"),
+    [
+        ([plays("a", 7), viewers("a", 3)], "never said"),
+        ([plays("a", 5), viewers("a", 3)], "never said"),
+        ([plays("a", 5)], "never said"),
+        ([plays("b", 5), viewers("b", 2)], "never said"),
+        ([plays("c", 0), viewers("c", 0)], "never said"),
+        ([plays("a", 5), viewers("a", 2), plays("a", 5)], "twice"),
+        ([plays("a", 5), viewers("a", 2), "nonsense"], "not a sample"),
+    ],
+)
+def test_what_was_never_said_is_wrong(shown: list[str], complaint: str) -> None:
+    said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
+    (found,) = scraped(scrape(*shown), said, TRUTH).wrong
+    assert complaint in found
+
+
+def test_a_zero_needs_a_list_that_came_to_its_end_or_an_answer_for_that_media() -> None:
+    zeros = ["aliyun_vod_media_play_duration_seconds" + plays("b", 0)[len(PLAYS) :], plays("b", 0), viewers("b", 0)]
+    half = freshness(page(row("a", 5), total=2))
+    assert scraped(scrape(*zeros), half, TRUTH).wrong
+    both = freshness(page(row("a", 5), total=2), page(row("c", 5), total=2))
+    assert not scraped(scrape(*zeros), both, TRUTH).wrong
+    assert not scraped(scrape(*zeros), freshness(page(), MediaId="b"), TRUTH).wrong
+
+
+def test_a_lie_that_is_shown_as_settled_is_wrong() -> None:
+    top = media()[0]
+    said = freshness(page(row(top, 5, 2)))
+    assert not scraped(scrape(plays(top, 5), viewers(top, 2)), said, TRUTH).wrong
+    (found,) = scraped(scrape(plays(top, 5), viewers(top, 2), settled=1), said, TRUTH).wrong
+    assert "settled" in found
+
+
+def test_a_day_of_another_date_is_wrong() -> None:
+    (found,) = scraped(scrape(start=play_dates.start(DAY) + 86_400), Said(), TRUTH).wrong
+    assert "1 days ago began at" in found
+
+
+def test_forgotten_days_are_unsaid() -> None:
+    said = freshness(page(row("a", 5, 2)))
+    said.forget(DAY)
+    assert not scraped(scrape(plays("a", 5), viewers("a", 2)), said, TRUTH).wrong
+    said.forget(date(2024, 3, 23))
+    assert scraped(scrape(plays("a", 5), viewers("a", 2)), said, TRUTH).wrong
+
+
+def test_a_query_that_is_not_up_is_named() -> None:
+    assert down(Scrape(NOON, 'aliyun_vod_query_up{query="a"} 1.0\naliyun_vod_query_up{query="b"} 0.0\n')) == ["b"]
+
+
+def settled() -> SliceData:
+    """All of the day, final."""
+    rows = {counts.media.media_id: counts.row() for counts in CATALOGUE.result_set(DAY, now=math.inf)}
+    return SliceData(
+        SLICE, {media_id: MediaRecord(row, FINAL) for media_id, row in rows.items()}, FINAL, total=len(rows)
+    )
+
+
+EVERY_WANT: dict[Slice, set[Media]] = {
+    SLICE: {Everything(), Top(3, Measure.PLAYS), ByIds(frozenset(media()[:1])), ByIds(frozenset({"none"}))}
+}
+
+
+def test_a_day_that_is_whole_and_final_is_neither_lost_nor_wrong() -> None:
+    found = stored([settled()], EVERY_WANT, TRUTH, NOON)
+    assert (found.lost, found.wrong, found.owed) == ([], [], 4)
+    assert found.looked_at == len(media())
+
+
+def test_a_planted_value_is_wrong() -> None:
+    known = settled()
+    first = media()[0]
+    row = known.answers[first].row
+    assert row is not None
+    assert row.viewers is not None
+    for changed in (replace(row, viewers=row.viewers + 1), replace(row, plays=None), None):
+        planted = replace(known, answers={**known.answers, first: MediaRecord(changed, FINAL)})
+        found = stored([planted], {}, TRUTH, NOON)
+        assert first in found.wrong[0]
+        provisional = MediaRecord(changed, replace(FINAL, settled=False))
+        held = replace(planted, answers={**known.answers, first: provisional}, listed=None)
+        assert not stored([held], {}, TRUTH, NOON).wrong, "what is not settled may be anything"
+
+
+def test_a_media_that_a_settled_list_lacks_is_wrong_and_lost() -> None:
+    known = settled()
+    answers = {media_id: answer for media_id, answer in known.answers.items() if media_id != media()[0]}
+    found = stored([replace(known, answers=answers)], EVERY_WANT, TRUTH, NOON)
+    assert "other media" in found.wrong[0]
+    assert [complaint for complaint in found.lost if media()[0] in complaint and "without a row" in complaint]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        [],
+        [SliceData(SLICE)],
+        [replace(settled(), slice=replace(SLICE, account="other"))],
+        [replace(settled(), answers={}, listed=replace(FINAL, settled=False))],
+    ],
+)
+def test_a_day_that_is_not_there_or_not_settled_is_lost(known: list[SliceData]) -> None:
+    found = stored(known, {SLICE: {Everything()}}, TRUTH, NOON)
+    assert [complaint for complaint in found.lost if "not settled" in complaint]
+
+
+WINDOW = play_dates.start(DAY) + 33 * 3600.0, play_dates.start(date(2024, 3, 25))
+
+
+def query(*ids: str, days_ago: tuple[int, ...] = (1, 2), dimensions: Dimensions = EVERYTHING) -> tuple[Query, ...]:
+    return (Query("q", "main", 900.0, ByIds(frozenset(ids)), (dimensions,), days_ago),)
+
+
+def one(media_id: str) -> ByIds:
+    return ByIds(frozenset({media_id}))
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([(0.0, query("a", "b"))], {"a", "b"}),
+        ([(0.0, query("a", "b")), (WINDOW[0] + 1, query("b", "c"))], {"b"}),
+        ([(0.0, query("a", "b")), (WINDOW[0] - 1, query("b", "c"))], {"b", "c"}),
+        ([(0.0, query("a", "b")), (WINDOW[1] + 1, query("b", "c"))], {"a", "b"}),
+        ([(WINDOW[0] + 1, query("a", "b"))], set()),
+        ([(0.0, query("a", days_ago=(0, 1)))], set()),
+        ([(0.0, query("a")), (WINDOW[0] + 1, query("a", dimensions=Dimensions(os="iOS")))], set()),
+    ],
+)
+def test_owed_is_what_was_asked_for_all_the_time(
+    history: list[tuple[float, tuple[Query, ...]]], expected: set[str]
+) -> None:
+    assert owed(history, DAY) == ({SLICE: {one(media_id) for media_id in expected}} if expected else {})
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0, 10.0])
+def test_a_leak_is_found_in_noise_and_noise_is_no_leak(noise: float) -> None:
+    chance = Random(1)  # noqa: S311 - noise, not secrets
+    flat = [100 + chance.uniform(-noise, noise) for _ in range(500)]
+    assert abs(growth(flat)) < 2
+    assert growth([value + number * 0.02 for number, value in enumerate(flat)]) > 5
+    assert growth([value - number * 0.02 for number, value in enumerate(flat)]) < 0
+
+
+def test_outliers_and_one_step_at_the_start_are_no_leak() -> None:
+    values = [100.0] * 300
+    for at in (3, 250, 251, 299):
+        values[at] = 400.0
+    assert growth(values) == 0
+    assert growth([50.0] * 40 + [100.0] * 260) == 0
+    assert growth([1.0, 2.0]) == 0

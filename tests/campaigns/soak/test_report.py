@@ -1,0 +1,84 @@
+"""The verdict of a soak: whatever a judge objects to makes it a bad one, and is told."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from rich.console import Console
+
+from tests.campaigns.soak.daemon import Size, Stored
+from tests.campaigns.soak.invariants import Findings
+from tests.campaigns.soak.observations import Seen
+from tests.campaigns.soak.report import FULL_DAYS, Report
+
+START = 1_700_000_000.0
+HOURS = 90 * 24
+MIB = 1024 * 1024
+
+
+def life(*, leak: float = 0.0, descriptors: float = 0.0) -> list[Size]:
+    """Ninety days; growing by so many bytes and descriptors an hour, and breathing."""
+    chance = Random(1)  # noqa: S311 - noise, not secrets
+    return [
+        Size(
+            START + hour * 3600.0,
+            round(90 * MIB + chance.uniform(-MIB, MIB) + hour * leak),
+            round(16 + chance.choice([0, 0, 0, 1, 4]) + hour * descriptors),
+        )
+        for hour in range(HOURS)
+    ]
+
+
+def seen(file_growth: int = 0) -> Seen:
+    return Seen(90, 1, stored=[Stored(400_000 + day * file_growth, 2_000_000 * (day % 2)) for day in range(90)])
+
+
+def told(report: Report) -> str:
+    console = Console(width=120)
+    with console.capture() as captured:
+        for table in report.tables():
+            console.print(table)
+    return captured.get()
+
+
+def test_what_breathes_is_flat() -> None:
+    report = Report.of(seen(), [life()], START)
+    assert report.good
+    assert report.complaints() == []
+    assert len(report.flats) == 4
+    assert "values lost" in told(report)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "file_growth", "what"),
+    [
+        (life(leak=8_000.0), 0, "memory"),
+        (life(descriptors=0.01), 0, "descriptors"),
+        (life(), 1_000, "storage file"),
+    ],
+)
+def test_what_grows_all_the_time_is_a_leak(sizes: list[Size], file_growth: int, what: str) -> None:
+    report = Report.of(seen(file_growth), [life()[:24], sizes], START)
+    (complaint,) = report.complaints()
+    assert complaint.startswith(f"leak: {what}")
+    assert not report.good
+
+
+def test_while_storage_is_filled_growth_is_expected() -> None:
+    assert Report.of(seen(), [life(leak=8_000.0)[: FULL_DAYS * 24]], START).good
+
+
+def test_what_is_lost_wrong_or_a_defect_is_told_once() -> None:
+    bad = seen()
+    bad.settled += Findings(lost=["a day", "a day"], wrong=["a number"])
+    bad.shown += Findings(wrong=["a number", "another"])
+    bad.defects.append("it fell over")
+    report = Report.of(bad, [], START)
+    assert report.complaints() == [
+        "lost: a day",
+        "wrong: a number",
+        "wrong: another",
+        "defect: it fell over",
+    ]
+    assert not report.good

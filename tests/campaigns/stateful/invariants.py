@@ -1,0 +1,96 @@
+"""What is shown at one instant, compared with the model; each rule is a sentence of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.core.model import ByIds, Everything
+from tests.campaigns.stateful.model import SETTLES_AFTER, UNCHANGED, start, today
+
+if TYPE_CHECKING:
+    from exporter.core.publication import Publication, PublishedSlice
+    from tests.campaigns.stateful.model import Model
+
+
+def judge(shown: Publication, model: Model, *, stale_after: float, now: float) -> None:
+    """Everything is shown, for which nothing was left out on purpose."""
+    slices = {published.slice: published for published in shown.slices}
+    assert len(slices) == len(shown.slices), "a slice is shown twice"
+    assert shown.valid_from <= now < shown.valid_until, "what is shown does not hold now"
+    days_ago = {ago for query in model.queries for ago in query.days_ago}
+    assert shown.days == {ago: start(today(now)) - ago * 86_400.0 for ago in days_ago}, "dates are wrong"
+    wanted = model.wanted(now)
+    assert slices.keys() <= wanted, "a slice is shown that nobody asks for"
+    for published in shown.slices:
+        judge_slice(published, model, stale_after=stale_after, now=now)
+    for slice_ in wanted:
+        of = model.of(slice_)
+        fresh = of.heard_at is not None and now < of.heard_at + stale_after
+        stays = of.settled is not None and of.settled[0] == model.wants(slice_, now)
+        assert slice_ in slices or not (fresh or stays), f"a slice that was answered is not shown: {slice_}"
+    judge_media(shown)
+
+
+def judge_slice(published: PublishedSlice, model: Model, *, stale_after: float, now: float) -> None:
+    """The series of one slice."""
+    slice_ = published.slice
+    of, wants = model.of(slice_), model.wants(slice_, now)
+    assert published.days_ago == (today(now) - slice_.play_date).days, "it is shown on another day"
+    by_id = {media_id for want in wants if isinstance(want, ByIds) for media_id in want.ids}
+    everything = Everything() in wants
+    for media_id, row in published.rows.items():
+        told = of.told(media_id)
+        assert row in told.rows, f"{media_id} shows {row}, which was not said of {slice_}; said was {told.rows}"
+        assert row is not None or media_id in by_id, f"{media_id} is a zero and nobody asks for it"
+        assert media_id in by_id or not wants <= {w for w in wants if isinstance(w, ByIds)}, f"{media_id} is not asked"
+    for media_id, told in of.media.items():
+        fresh = told.at is not None and now < told.at + stale_after
+        played = None not in told.rows
+        if fresh and (media_id in by_id or (everything and played)):
+            assert media_id in published.rows, f"{media_id} was told and is not shown"
+    assert of.heard_at is not None, "nothing was ever said of it"
+    can_be_final = of.heard_at >= start(slice_.play_date) + SETTLES_AFTER
+    assert can_be_final or now < of.heard_at + stale_after, f"it is stale: {published}, {of}"
+    if of.ready is not None:
+        assert published.ready == of.ready, f"ready is {published.ready}"
+    if of.updated_at is not None:
+        assert published.updated_at == of.updated_at, "the time of the last good poll is wrong"
+    assert published.total is None or published.total in of.totals, f"{published.total} was never counted"
+    if published.settled:
+        assert now >= start(slice_.play_date) + SETTLES_AFTER, "it is final before it can be"
+        for media_id in by_id:
+            same = of.told(media_id).same
+            assert same is None or same >= UNCHANGED, f"{media_id} was seen unchanged {same} times, and is final"
+    if of.settled is not None and of.settled[0] == wants:
+        assert published.settled, "it was final"
+        assert published.rows == of.settled[1], "what is final has changed"
+
+
+def judge_media(shown: Publication) -> None:
+    """Title and length are told once of every media that is shown, and of no other."""
+    told = [(each.account, each.media_id) for each in shown.media]
+    assert len(told) == len(set(told)), "a media is described twice"
+    rows = {(each.slice.account, media_id) for each in shown.slices for media_id in each.rows}
+    assert set(told) == rows, "the media that are described are not those that are shown"
+    titles = {(p.slice.account, m, row.title) for p in shown.slices for m, row in p.rows.items() if row is not None}
+    for each in shown.media:
+        given = {title for account, media_id, title in titles if (account, media_id) == (each.account, each.media_id)}
+        assert each.title in given or (each.title is None and given <= {None, ""}), f"{each} was never told"
+
+
+def judge_limited(shown: Publication, whole: Publication, series_limit: int) -> None:
+    """With too many series whole media are left out, those with the fewest plays."""
+    assert shown.series <= series_limit, "there are more series than the limit"
+    assert shown.series + shown.dropped == whole.series, "series are not counted rightly"
+    kept = {(each.account, each.media_id) for each in shown.media}
+    plays: dict[tuple[str, str], float] = {}
+    for published in whole.slices:
+        for media_id, row in published.rows.items():
+            key = published.slice.account, media_id
+            plays[key] = max(plays.get(key, 0), (row.plays if row else None) or 0)
+    lost = plays.keys() - kept
+    most_lost, least_kept = max(map(plays.__getitem__, lost), default=0), min(map(plays.__getitem__, kept), default=0)
+    assert not kept or most_lost <= least_kept, "a media with more plays is left out"
+    for published, before in zip(shown.slices, whole.slices, strict=True):
+        account = published.slice.account
+        assert published.rows == {m: row for m, row in before.rows.items() if (account, m) in kept}

@@ -1,0 +1,201 @@
+"""What must and what may be shown, told by what the service has said; shares no rule with the exporter.
+
+Where a poll failed in part, the contract leaves open how much of it is taken: then more than one row may be shown.
+Everywhere else it is exactly one.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from exporter.core.model import ByIds, Everything, Slice, Top
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.core.model import Media, PlayRow, Query
+    from exporter.core.poller import SliceOutcome
+    from exporter.core.publication import PublishedSlice
+    from tests.campaigns.stateful.service import Said
+
+HOUR: Final = 3600.0
+# 00:00 UTC+8 is 16:00 UTC of the day before.
+_AHEAD: Final = timedelta(hours=8)
+# "a day is final 33 h after its start (09:00 next day), seen twice unchanged after that" (the contract).
+SETTLES_AFTER: Final = 33 * HOUR
+UNCHANGED: Final = 2
+
+
+def today(now: float) -> date:
+    """The day of UTC+8."""
+    return (datetime.fromtimestamp(now, UTC) + _AHEAD).date()
+
+
+def start(day: date) -> float:
+    """00:00 UTC+8 of a day."""
+    return (datetime(day.year, day.month, day.day, tzinfo=UTC) - _AHEAD).timestamp()
+
+
+@dataclass
+class Told:
+    """What may be shown of a media in a slice: `rows`, one of them; `at`: when it was certainly told last.
+
+    `same`: how many times in a row, since the day could be final, its numbers were as before; None: not certain.
+    """
+
+    rows: list[PlayRow | None] = field(default_factory=list)
+    at: float | None = None
+    same: int | None = 0
+
+    def surely(self, row: PlayRow | None, at: float, *, can_be_final: bool) -> None:
+        """Nothing but this may be shown."""
+        before = [_numbers(each) for each in self.rows]
+        if _numbers(row) not in before or not can_be_final:
+            self.same = 0
+        elif self.same is not None:
+            self.same += 1
+        self.rows, self.at = [row], at
+
+    def perhaps(self, row: PlayRow | None) -> None:
+        """This may be shown too."""
+        self.same = None
+        if row not in self.rows:
+            self.rows.append(row)
+
+
+def _numbers(row: PlayRow | None) -> tuple[float | None, ...] | None:
+    """A new title is no other number."""
+    if row is None:
+        return None
+    return row.viewers, row.plays, row.plays_per_viewer, row.play_duration, row.play_duration_per_viewer
+
+
+@dataclass
+class Of:
+    """Everything about one slice; `ready` and `updated_at` are None while they are not certain."""
+
+    media: dict[str, Told] = field(default_factory=dict)
+    heard_at: float | None = None
+    ready: bool | None = True
+    updated_at: float | None = None
+    totals: set[int] = field(default_factory=set)
+    settled: tuple[frozenset[Media], dict[str, PlayRow | None]] | None = None
+
+    def told(self, media_id: str) -> Told:
+        """What was told of a media."""
+        return self.media.setdefault(media_id, Told())
+
+
+@dataclass
+class Model:
+    """What is known, by slice, of every media there is; `saved` is what a restart brings back."""
+
+    queries: tuple[Query, ...]
+    universe: frozenset[str]
+    slices: dict[Slice, Of] = field(default_factory=dict)
+    saved: dict[Slice, Of] = field(default_factory=dict)
+
+    def of(self, slice_: Slice) -> Of:
+        """A slice."""
+        return self.slices.setdefault(slice_, Of())
+
+    def wants(self, slice_: Slice, now: float) -> frozenset[Media]:
+        """What queries want of a slice now."""
+        ago = (today(now) - slice_.play_date).days
+        return frozenset(q.media for q in self.queries if ago in q.days_ago and slice_.dimensions in q.dimensions)
+
+    def wanted(self, now: float) -> set[Slice]:
+        """Every slice that a query looks at now."""
+        return {
+            Slice(query.account, dimensions, today(now) - timedelta(days=ago))
+            for query in self.queries
+            for dimensions in query.dimensions
+            for ago in query.days_ago
+        }
+
+    def polled(self, query: Query, outcome: SliceOutcome, said: Iterable[Said], now: float) -> None:
+        """A poll of a slice has ended, and these calls of it were answered."""
+        said = tuple(said)
+        of = self.of(outcome.slice)
+        refused = [error for error in outcome.errors if error.code != "Meter.ReadyTsError"]
+        if len(refused) < len(outcome.errors):
+            of.ready, of.heard_at = False, now
+        elif said:
+            of.heard_at = now
+            of.ready = True if not outcome.errors else None
+        if said:
+            of.updated_at = now if not outcome.errors else None
+            of.totals |= {call.page.total_count for call in said if call.page.total_count is not None}
+        alone = self.wants(outcome.slice, now) == {query.media}
+        only_pages = all(call.media_id is None for call in said)
+        if outcome.errors and alone and only_pages and not isinstance(query.media, ByIds):
+            return  # a page that fails changes nothing
+        rows = dict(rows_of(said))
+        if listed_whole(said):
+            rows = {**dict.fromkeys(self.universe), **rows}
+        certain = self._certain(query, outcome, said, now)
+        can_be_final = now >= start(outcome.slice.play_date) + SETTLES_AFTER
+        for media_id in rows.keys() | certain:
+            if media_id in certain:
+                of.told(media_id).surely(rows.get(media_id), now, can_be_final=can_be_final)
+            else:
+                of.told(media_id).perhaps(rows[media_id])
+
+    def _certain(self, query: Query, outcome: SliceOutcome, said: tuple[Said, ...], now: float) -> set[str]:
+        """The media of which the poll has certainly taken what was said."""
+        by_id = {call.media_id for call in said if call.media_id is not None}
+        if outcome.errors or not said:
+            return by_id
+        of = self.of(outcome.slice)
+        match query.media:
+            case Everything():
+                return set(self.universe)
+            case Top(n, by):
+                in_order = [row.media_id for call in said if call.order_by is by for row in call.page.rows]
+                return by_id | set(dict.fromkeys(in_order[:n]))
+            case ByIds(ids):
+                pages = not by_id
+                never_settled = now < start(outcome.slice.play_date) + SETTLES_AFTER
+                all_needed = all(not (t.at and now - query.every < t.at) for t in of.media.values())
+                sole = len(self.wants(outcome.slice, now)) == 1
+                return set(ids) if pages and never_settled and all_needed and sole else by_id
+
+    def settle(self, published: PublishedSlice, now: float) -> None:
+        """It was shown as final: it has to stay so."""
+        wants = self.wants(published.slice, now)
+        of = self.of(published.slice)
+        if of.settled is None or of.settled[0] != wants:
+            of.settled = (wants, dict(published.rows)) if published.settled else None
+
+    def save(self, slices: Iterable[Slice]) -> None:
+        """These are on the disk now."""
+        for slice_ in slices:
+            self.saved[slice_] = deepcopy(self.of(slice_))
+
+    def restore(self) -> None:
+        """A new process knows what was on the disk."""
+        self.slices = deepcopy(self.saved)
+
+
+def listed_whole(said: Iterable[Said]) -> bool:
+    """Whether pages of one order show as many media as the service counts: all others had no plays."""
+    listed: dict[object, set[str]] = {}
+    counted: dict[object, int | None] = {}
+    for call in said:
+        if call.media_id is None:
+            listed.setdefault(call.order_by, set()).update(row.media_id for row in call.page.rows)
+            counted[call.order_by] = call.page.total_count
+    return any(len(listed[by]) >= (counted[by] or 0) for by in listed)
+
+
+def rows_of(said: Iterable[Said]) -> Mapping[str, PlayRow | None]:
+    """By media, the last row that was said; None: asked for, and nobody played it."""
+    rows: dict[str, PlayRow | None] = {}
+    for call in said:
+        if call.media_id is not None:
+            rows[call.media_id] = None
+        rows |= {row.media_id: row for row in call.page.rows}
+    return rows

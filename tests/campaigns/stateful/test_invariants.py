@@ -1,0 +1,146 @@
+"""The judge objects: what a wrong exporter would show, one wrong thing at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.core.model import ByIds, Everything, PlayRow, Query
+from tests.campaigns.stateful.history import History
+from tests.campaigns.stateful.invariants import judge, judge_limited
+from tests.core.fake_service import ALL, NOON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from exporter.core.poller import PollReport
+    from exporter.core.publication import Publication, PublishedSlice
+
+HOUR = 3600.0
+QUERY = Query("q", "main", 900.0, ByIds(frozenset("ab")), (ALL,), (0, 1))
+
+
+@pytest.fixture
+def history() -> Iterator[History]:
+    """Yesterday, a was played and b was not, and that is final; today is not ready."""
+    history = History()
+    history.begin(queries=(QUERY,), largest_page=100)
+    yesterday, today = range(2)
+    history.numbers_change(yesterday, [PlayRow("a", "title", plays=7)])
+    for _ in range(3):
+        history.a_poll_succeeds(0)
+        history.some_minutes_pass(20)
+    history.a_day_is_not_ready(0, today)
+    history.what_is_shown_is_what_was_said()
+    yield history
+    history.teardown()
+
+
+def test_what_was_said_is_shown(history: History) -> None:
+    today, yesterday = history._publication().slices  # noqa: SLF001  # the history is a test itself
+    assert yesterday.rows == {"a": PlayRow("a", "title", plays=7), "b": None}
+    assert (yesterday.settled, yesterday.ready) == (True, True)
+    assert (today.settled, today.ready) == (False, False)
+
+
+def _yesterday(**changed: object) -> Callable[[Publication], Publication]:
+    def lie(shown: Publication) -> Publication:
+        today, yesterday = shown.slices
+        return replace(shown, slices=(today, replace(yesterday, **changed)))  # type: ignore[arg-type]
+
+    return lie
+
+
+def _rows(**rows: PlayRow | None) -> Callable[[Publication], Publication]:
+    return _yesterday(rows=rows)
+
+
+PLAYED = PlayRow("a", "title", plays=7)
+
+
+@pytest.mark.parametrize(
+    ("lie", "objection"),
+    [
+        (_rows(a=PlayRow("a", "title", plays=8), b=None), "which was not said"),
+        (_rows(a=None, b=None), "which was not said"),
+        (_rows(a=PLAYED), "b was told and is not shown"),
+        (_rows(a=PLAYED, b=None, c=None), "which was not said"),
+        (_rows(a=PLAYED, b=None, c=PLAYED), "which was not said"),
+        (_yesterday(days_ago=2), "on another day"),
+        (_yesterday(settled=False), "it was final"),
+        (_yesterday(ready=False), "ready is False"),
+        (_yesterday(total=9), "9 was never counted"),
+        (_yesterday(updated_at=NOON - 1.0), "the last good poll is wrong"),
+        (lambda shown: replace(shown, slices=shown.slices[:1]), "that was answered is not shown"),
+        (lambda shown: replace(shown, slices=(*shown.slices, shown.slices[0])), "shown twice"),
+        (lambda shown: replace(shown, media=shown.media[:1]), "not those that are shown"),
+        (lambda shown: replace(shown, media=(*shown.media, shown.media[0])), "described twice"),
+        (lambda shown: replace(shown, media=tuple(replace(m, title="x") for m in shown.media)), "never told"),
+        (lambda shown: replace(shown, days={0: 0.0, 1: 0.0}), "dates are wrong"),
+        (lambda shown: replace(shown, valid_until=NOON), "does not hold now"),
+    ],
+)
+def test_one_lie_is_objected_to(history: History, lie: Callable[[Publication], Publication], objection: str) -> None:
+    shown = lie(history._publication())  # noqa: SLF001  # as above
+    with pytest.raises(AssertionError, match=objection):
+        judge(shown, history.model, stale_after=48 * HOUR, now=history.service.now)
+
+
+def test_a_number_of_another_day_is_objected_to(history: History) -> None:
+    def mixed(today: PublishedSlice, yesterday: PublishedSlice) -> tuple[PublishedSlice, ...]:
+        return replace(today, rows=yesterday.rows), yesterday
+
+    shown = history._publication()  # noqa: SLF001  # as above
+    with pytest.raises(AssertionError, match="which was not said"):
+        judge(
+            replace(shown, slices=mixed(*shown.slices)), history.model, stale_after=48 * HOUR, now=history.service.now
+        )
+
+
+def test_what_is_stale_and_still_shown_is_objected_to(history: History) -> None:
+    shown = history._publication()  # noqa: SLF001  # as above
+    with pytest.raises(AssertionError, match="it is stale"):
+        judge(shown, history.model, stale_after=0.0, now=history.service.now)
+
+
+def test_leaving_out_the_most_played_is_objected_to(history: History) -> None:
+    whole = history._publication()  # noqa: SLF001  # as above
+    kept = tuple(each for each in whole.media if each.media_id == "b")
+    rows = tuple(replace(p, rows={m: row for m, row in p.rows.items() if m == "b"}) for p in whole.slices)
+    shown = replace(whole, slices=rows, media=kept, series=3, dropped=whole.series - 3)
+    with pytest.raises(AssertionError, match="more plays"):
+        judge_limited(shown, whole, 3)
+
+
+def test_a_restart_that_forgets_is_objected_to(history: History) -> None:
+    history.path = history.folder / "empty.db"
+    with pytest.raises(AssertionError, match="a restart has changed"):
+        history.it_is_restarted()
+
+
+class Forgetful:
+    """Shows what it knows, and asks as if it knew nothing."""
+
+    def __init__(self, history: History) -> None:
+        self.snapshot = history.poller.snapshot
+        self._asking = history.service.poller(queries=[QUERY])
+
+    async def poll(self, query: Query) -> PollReport:
+        return await self._asking.poll(query)
+
+
+def test_asking_again_for_what_is_final_is_objected_to(history: History) -> None:
+    history.poller = Forgetful(history)  # type: ignore[assignment]  # as far as a history needs it
+    with pytest.raises(AssertionError, match="asked for again"):
+        history.a_poll_succeeds(0)
+
+
+def test_a_zero_that_nobody_asks_for_is_objected_to(history: History) -> None:
+    history.it_is_reloaded((replace(QUERY, media=Everything()),), 48, 200_000)
+    history.a_poll_succeeds(0)
+    shown = history._publication()  # noqa: SLF001  # as above
+    history.what_is_shown_is_what_was_said()
+    with pytest.raises(AssertionError, match="b is a zero and nobody asks"):
+        judge(_rows(a=PLAYED, b=None)(shown), history.model, stale_after=48 * HOUR, now=history.service.now)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.commands.loop_signals import reload_on_hangup, stop_on_signal
+from exporter.signals import PROCESS, STOP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def unchanged() -> Iterator[None]:
+    """The tests' own process has its handlers back after each test."""
+    before = [signal.getsignal(number) for number in (*STOP, signal.SIGHUP)]
+    yield
+    assert [signal.getsignal(number) for number in (*STOP, signal.SIGHUP)] == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize("number", STOP)
+def test_a_signal_sets_the_event_of_a_loop_that_waits_for_nothing_else(number: int) -> None:
+    async def stopped() -> None:
+        async with stop_on_signal() as stop:
+            os.kill(os.getpid(), number)
+            await stop.wait()
+
+    asyncio.run(stopped())
+
+
+def test_more_signals_than_the_loop_can_be_woken_by_are_one() -> None:
+    async def stopped() -> bool:
+        async with stop_on_signal() as stop:
+            for _ in range(2000):
+                os.kill(os.getpid(), signal.SIGTERM)
+            await stop.wait()
+        return stop.is_set()
+
+    assert asyncio.run(stopped())
+
+
+def test_every_hangup_sets_the_event_again() -> None:
+    async def hung_up() -> None:
+        async with stop_on_signal():
+            with reload_on_hangup() as asked:
+                assert not asked.is_set()
+                for _ in range(2):
+                    os.kill(os.getpid(), signal.SIGHUP)
+                    await asked.wait()
+                    asked.clear()
+
+    asyncio.run(hung_up())
+
+
+def test_a_hangup_before_there_is_a_loop_is_not_forgotten() -> None:
+    PROCESS.hang_up()
+
+    async def asked_at_once() -> bool:
+        with reload_on_hangup() as asked:
+            return asked.is_set()
+
+    assert asyncio.run(asked_at_once())
+    assert not asyncio.run(asked_at_once())
+
+
+def test_a_signal_after_the_loop_has_ended_is_nothing() -> None:
+    async def kept() -> None:
+        with reload_on_hangup():
+            kept_for_later.append(PROCESS.on_hangup)
+
+    kept_for_later: list[object] = []
+    asyncio.run(kept())
+    (late,) = kept_for_later
+    assert callable(late)
+    late()

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+
+import pytest
+
+from exporter.commands.slice_results import SliceResult, SliceState, describe_results, results_by_slice
+from exporter.core.model import Dimensions, Everything, PlayRow, Query, Slice
+from exporter.core.poller import PollReport, PollResult, SliceOutcome
+from exporter.core.publication import Publication, PublishedSlice
+from exporter.errors import AccountPaused, ErrorKind, NotReady, UpstreamError
+
+NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
+AFTER = 33 * 3600.0
+QUERY = Query("q", "main", 900.0, Everything(), (Dimensions(),), (0, 1, 2))
+TODAY, YESTERDAY = (Slice("main", Dimensions(), date(2024, 3, day)) for day in (24, 23))
+ANDROID = Slice("main", Dimensions("Native", "Android"), date(2024, 3, 23))
+FORBIDDEN = UpstreamError("No rights.", code="Forbidden.RAM", kind=ErrorKind.AUTH, request_id="R-1", advice="Allow it.")
+PAUSED = AccountPaused("account main is paused", code="Forbidden.RAM", kind=ErrorKind.AUTH, advice="Allow it.")
+NOT_YET = NotReady("Get ReadyTs Failed.", code="Meter.ReadyTsError", kind=ErrorKind.NOT_READY, advice="Nothing to do.")
+
+
+def report(*outcomes: SliceOutcome, query: Query = QUERY, result: PollResult = PollResult.PARTIAL) -> PollReport:
+    return PollReport(query, NOON - 1, NOON, outcomes, result)
+
+
+def published(*rows: tuple[Slice, PlayRow | None]) -> Publication:
+    slices = tuple(PublishedSlice(slice_, 0, {"m": row}, 1, NOON, settled=False, ready=True) for slice_, row in rows)
+    return Publication(slices, (), {}, 0, 0, 0.0, 0.0)
+
+
+def told(*reports: PollReport, shown: Publication | None = None) -> list[str]:
+    ended = results_by_slice(reports, shown or published(), NOON)
+    return list(describe_results(ended, reports, final_after=AFTER, now=NOON))
+
+
+def test_a_failure_is_told_with_its_cause_its_advice_and_where() -> None:
+    assert told(
+        report(
+            SliceOutcome(YESTERDAY, answered=False, errors=(PAUSED,)),
+            SliceOutcome(ANDROID, answered=False, errors=(PAUSED, FORBIDDEN)),
+        )
+    ) == [
+        "Failed, 2 of 2 slices: Forbidden.RAM: No rights (request ID R-1). Allow it.",
+        "  main 2024-03-23",
+        "  main 2024-03-23 Native Android",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("slice_", "again"),
+    [
+        (TODAY, "Ask again in some minutes or hours; by 2024-03-25 09:00 UTC+8 it should be."),
+        (YESTERDAY, "It should be by now: ask again in an hour."),
+    ],
+)
+def test_what_is_not_computed_yet_is_told_with_when_to_come_again(slice_: Slice, again: str) -> None:
+    assert told(report(SliceOutcome(slice_, answered=True, errors=(NOT_YET,)), result=PollResult.SUCCESS)) == [
+        f"Not computed yet, 1 of 1 slices: Meter.ReadyTsError: Get ReadyTs Failed. Nothing to do. {again}",
+        f"  main {slice_.play_date}",
+    ]
+
+
+@pytest.mark.parametrize("row", [None, PlayRow("m", plays=0)])
+def test_an_answer_without_plays_is_no_failure(row: PlayRow | None) -> None:
+    assert told(report(SliceOutcome(TODAY, answered=True)), shown=published((TODAY, row))) == [
+        "No plays, 1 of 1 slices: the service answered, and counted no play of the media asked for.",
+        "  main 2024-03-24",
+    ]
+
+
+def test_where_all_slices_have_rows_there_is_nothing_to_tell() -> None:
+    row = PlayRow("m", plays=1)
+
+    assert told(report(SliceOutcome(TODAY, answered=True)), shown=published((TODAY, row))) == []
+
+
+def test_each_ending_of_a_mixed_poll_is_told_and_rows_that_are_missing_are() -> None:
+    shown = published((YESTERDAY, PlayRow("m", plays=1)))
+    lines = told(
+        report(
+            SliceOutcome(TODAY, answered=True, errors=(NOT_YET,)),
+            SliceOutcome(YESTERDAY, answered=True, short_by=2),
+            SliceOutcome(ANDROID, answered=False, errors=(FORBIDDEN,)),
+        ),
+        shown=shown,
+    )
+
+    assert [line.partition(",")[0] for line in lines if line[0] != " "] == ["Not computed yet", "Incomplete", "Failed"]
+    assert "Incomplete, 1 of 3 slices: 2 media were counted and not listed. Ask again." in lines
+
+
+def test_of_two_queries_one_may_have_got_its_answer() -> None:
+    other = replace(QUERY, name="other")
+    reports = (
+        report(SliceOutcome(TODAY, answered=True)),
+        report(SliceOutcome(TODAY, answered=False, errors=(FORBIDDEN,)), query=other),
+    )
+
+    assert results_by_slice(reports, published(), NOON) == (SliceResult(TODAY, 0, SliceState.INCOMPLETE, (FORBIDDEN,)),)
+
+
+def test_a_long_list_is_cut_and_a_poll_without_an_outcome_is_told() -> None:
+    many = [Slice("main", Dimensions(), date(2024, 3, day)) for day in range(1, 24)]
+    lines = told(
+        report(*(SliceOutcome(slice_, answered=False, errors=(FORBIDDEN,)) for slice_ in many)),
+        report(query=replace(QUERY, name="slow"), result=PollResult.FAILURE),
+    )
+
+    assert lines[0] == "Failed: query slow took too long and was given up."
+    assert lines[1].startswith("Failed, 23 of 23 slices: ")
+    assert len(lines) == 13
+    assert lines[-1] == "  and 13 more"
+
+
+def test_a_program_reads_the_state_and_the_errors() -> None:
+    (ending,) = results_by_slice(
+        [report(SliceOutcome(ANDROID, answered=False, errors=(FORBIDDEN,)))], published(), NOON
+    )
+
+    assert ending.document() == {
+        "account": "main",
+        "play_date": "2024-03-23",
+        "days_ago": 1,
+        "terminal_type": "Native",
+        "os": "Android",
+        "region": "all",
+        "state": "failed",
+        "missing_rows": 0,
+        "errors": [
+            {
+                "code": "Forbidden.RAM",
+                "kind": "auth",
+                "message": "No rights.",
+                "advice": "Allow it.",
+                "request_id": "R-1",
+            }
+        ],
+    }

@@ -1,0 +1,362 @@
+"""`serve` and `check-config` in the same situations: where one does not start, the other says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter import app
+from exporter.cli import main
+from exporter.commands.start_checks import check_start
+from exporter.config.loader import load, loads
+from exporter.errors import ConfigError, StartError
+from exporter.vod.credentials import resolve
+from exporter.web.access import live_config
+from tests.storage.examples import Place, some
+from tests.web import pki
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "c2VjcmV0"}
+FILES = "{access_key_id: a, access_key_secret_file: secret}"
+# Nothing listens there: what a poll finds does not matter here.
+ENDPOINT = "endpoint: 'http://127.0.0.1:1'"
+
+
+@dataclass
+class Situation:
+    """What both commands are given."""
+
+    folder: Path
+    patch: pytest.MonkeyPatch
+    environ: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+    storage: str = ""
+    web: str = ""
+
+    def configure(self, credentials: str, mode: int = 0o600, more: str = "") -> None:
+        file = self.folder / "config.yaml"
+        file.write_text(
+            f"accounts: [{{name: main, {ENDPOINT}, credentials: {credentials}}}{more}]\n"
+            "queries: [{name: q, account: main, media: all}]\n"
+        )
+        file.chmod(mode)
+
+    def secret(self, text: str, mode: int = 0o600) -> None:
+        file = self.folder / "secret"
+        file.write_text(text)
+        file.chmod(mode)
+
+    @property
+    def argv(self) -> list[str]:
+        given = [f"--config.file={self.folder}/config.yaml"]
+        given += [f"--storage.path={self.folder / self.storage}"] if self.storage else []
+        return given + ([f"--web.config.file={self.folder / self.web}"] if self.web else [])
+
+    def check(self) -> int:
+        return main(["check-config", *self.argv], self.environ)
+
+    def starts(self) -> bool:
+        """Whether the daemon comes so far as to listen."""
+
+        async def serve() -> None:
+            stop = asyncio.Event()
+            file = self.folder / "config.yaml"
+            config = load(file, self.environ)
+            if self.web:
+                list(live_config.permission_warnings(self.folder / self.web))
+            await app.serve(
+                config,
+                app.Runtime(self.environ),
+                listen=["127.0.0.1:0"],
+                telemetry_path="/metrics",
+                stop=stop,
+                storage_path=self.folder / self.storage if self.storage else None,
+                web_config=self.folder / self.web if self.web else None,
+                listening=lambda _: stop.set(),
+            )
+
+        try:
+            asyncio.run(serve())
+        except (ConfigError, StartError):
+            return False
+        return True
+
+
+def keys_in_the_environment(_: Situation) -> None: ...
+
+
+def no_key(given: Situation) -> None:
+    given.environ.clear()
+
+
+def no_secret(given: Situation) -> None:
+    del given.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]
+
+
+def a_key_with_a_space(given: Situation) -> None:
+    given.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = "a b"
+
+
+def another_account_without_keys(given: Situation) -> None:
+    given.environ.clear()
+    given.configure("{access_key_id: a, access_key_secret: b}", more=", {name: other}")
+
+
+def a_secret_file(given: Situation) -> None:
+    given.configure(FILES)
+    given.secret("secret\n")
+
+
+def no_secret_file(given: Situation) -> None:
+    given.configure(FILES)
+
+
+def an_empty_secret_file(given: Situation) -> None:
+    given.configure(FILES)
+    given.secret("")
+
+
+def a_secret_file_for_everyone_to_write(given: Situation) -> None:
+    given.configure(FILES)
+    given.secret("secret", 0o666)
+
+
+def a_directory_as_secret_file(given: Situation) -> None:
+    given.configure(FILES)
+    (given.folder / "secret").mkdir()
+
+
+def a_configuration_with_a_secret_for_everyone_to_write(given: Situation) -> None:
+    given.configure("{access_key_id: a, access_key_secret: b64secret}", 0o666)
+
+
+def a_configuration_that_is_wrong(given: Situation) -> None:
+    given.configure("{access_key: a}")
+
+
+def metadata_switched_off(given: Situation) -> None:
+    given.configure("{provider: ecs_ram_role}")
+    given.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
+
+
+def metadata(given: Situation) -> None:
+    given.configure("{provider: ecs_ram_role}")
+
+
+def a_role_that_lacks_settings(given: Situation) -> None:
+    given.configure("{provider: oidc_role_arn, role_arn: 'acs:ram::1:role/r'}")
+
+
+def a_profile_without_a_home(given: Situation) -> None:
+    given.configure("{provider: profile}")
+
+
+def a_library_that_is_not_installed(given: Situation) -> None:
+    given.configure("{provider: ecs_ram_role}")
+    given.patch.setattr(resolve, "find_spec", lambda _: None)
+
+
+def a_proxy_nobody_knows(given: Situation) -> None:
+    proxy(given, "gopher://127.0.0.1:1/")
+
+
+def a_proxy(given: Situation) -> None:
+    proxy(given, "http://127.0.0.1:1/")
+
+
+def proxy(given: Situation, url: str) -> None:
+    file = given.folder / "config.yaml"
+    file.write_text(file.read_text().replace(ENDPOINT, "endpoint: 'http://vod.test:1'"))
+    given.patch.setenv("HTTP_PROXY", url)
+    given.patch.setenv("HTTPS_PROXY", url)
+    given.environ.update(HTTP_PROXY=url, HTTPS_PROXY=url)
+
+
+def a_storage_file(given: Situation) -> None:
+    given.storage = "state.db"
+    asyncio.run(Place(given.folder / given.storage).put(some()))
+
+
+def no_storage_file_yet(given: Situation) -> None:
+    given.storage = "nope.db"
+
+
+def no_directory_for_storage(given: Situation) -> None:
+    given.storage = "gone/state.db"
+
+
+def a_directory_as_storage(given: Situation) -> None:
+    given.storage = "."
+
+
+def somebody_elses_storage(given: Situation) -> None:
+    given.storage = "config.yaml"
+
+
+def another_programs_database(given: Situation) -> None:
+    given.storage = "bookmarks.db"
+    with closing(sqlite3.connect(given.folder / given.storage)) as connection:
+        connection.execute("CREATE TABLE slice (slice_id)")
+
+
+def damaged_pages(given: Situation) -> None:
+    given.storage = "state.db"
+    asyncio.run(Place(given.folder / given.storage).put(*(some(n, rows=400) for n in range(3))))
+    with (given.folder / given.storage).open("r+b") as file:
+        file.seek(-4096, os.SEEK_END)
+        file.write(bytes(4096))
+
+
+def changed(sql: str, given: Situation) -> None:
+    a_storage_file(given)
+    with closing(sqlite3.connect(given.folder / given.storage)) as connection, connection:
+        connection.execute(sql)
+
+
+damaged_rows = partial(changed, "UPDATE part SET answers = x'00'")
+a_newer_storage = partial(changed, "PRAGMA user_version = 99")
+
+
+def a_web_configuration(given: Situation) -> None:
+    given.web = "web.yml"
+    pki.write(given.folder)
+    (given.folder / given.web).write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
+
+
+def no_certificate(given: Situation) -> None:
+    a_web_configuration(given)
+    (given.folder / "server.crt").unlink()
+
+
+def a_key_of_another_certificate(given: Situation) -> None:
+    a_web_configuration(given)
+    (given.folder / "server.key").write_bytes((given.folder / "client.key").read_bytes())
+
+
+def a_web_configuration_that_is_wrong(given: Situation) -> None:
+    given.web = "web.yml"
+    (given.folder / given.web).write_text("rate_limits: {}\n")
+
+
+@pytest.mark.parametrize(
+    ("situation", "told"),
+    [
+        (keys_in_the_environment, ""),
+        (no_key, "error: account main: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is not set"),
+        (no_secret, "error: account main: environment variable ALIBABA_CLOUD_ACCESS_KEY_SECRET is not set. Set"),
+        (a_key_with_a_space, "error: account main: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID holds a space"),
+        (another_account_without_keys, "error: account other: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is"),
+        (a_secret_file, ""),
+        (no_secret_file, "warning: account main: cannot read credentials file "),
+        (an_empty_secret_file, "secret is empty. Write the value into it. serve starts all the same"),
+        (a_secret_file_for_everyone_to_write, "everyone may write to it, and so anyone may have; run chmod 600"),
+        (a_directory_as_secret_file, "secret: it is not a regular file. Make it a file with one line"),
+        (a_configuration_with_a_secret_for_everyone_to_write, "holds a secret, and everyone may write to it"),
+        (a_configuration_that_is_wrong, "did you mean access_key_id?"),
+        (metadata_switched_off, "error: account main: provider ecs_ram_role: ALIBABA_CLOUD_ECS_METADATA_DISABLED is"),
+        (metadata, ""),
+        (a_role_that_lacks_settings, "error: account main: provider oidc_role_arn needs oidc_provider_arn, oidc_tok"),
+        (a_profile_without_a_home, "error: account main: provider profile: HOME is not set."),
+        (a_library_that_is_not_installed, "error: account main: provider ecs_ram_role needs a library that is not"),
+        (a_proxy_nobody_knows, "error: account main: "),
+        (a_proxy, ""),
+        (a_storage_file, ""),
+        (no_storage_file_yet, "nope.db: there is no such file yet; serve will create it"),
+        (no_directory_for_storage, "gone. Create it first."),
+        (a_directory_as_storage, "this is a directory. Name a file in it"),
+        (somebody_elses_storage, "this is not a file of aliyun-vod-exporter; it was left as it is."),
+        (another_programs_database, "this is not a file of aliyun-vod-exporter; it was left as it is."),
+        (damaged_pages, "the file is damaged ("),
+        (damaged_rows, "the file is damaged (answers of a slice cannot be unpacked)"),
+        (a_newer_storage, "its version is 99, this exporter"),
+        (a_web_configuration, ""),
+        (no_certificate, "server.crt cannot be read: No such file or directory"),
+        (a_key_of_another_certificate, "does not belong to the certificate"),
+        (a_web_configuration_that_is_wrong, "'rate_limits' is no setting here"),
+    ],
+)
+def test_where_serve_would_not_start_check_config_says_why_and_exits_with_2(
+    situation: Callable[[Situation], None],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = Situation(tmp_path, monkeypatch)
+    given.configure("{}")
+    situation(given)
+
+    status = given.check()
+
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
+    assert status == (0 if given.starts() else 2)
+
+
+def test_the_verdict_stands_before_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("queries: [{name: q, media: all}]\n")
+
+    assert main(["check-config", f"--config.file={file}"], {}) == 2
+    assert capsys.readouterr().out.startswith(f"{file}: valid, but serve would not start here\n\naccount ")
+    assert main(["check-config", f"--config.file={file}"], KEYS) == 0
+    assert capsys.readouterr().out.startswith(f"{file}: valid\n\naccount ")
+
+
+def test_where_the_keys_are_not_the_files_alone_can_be_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("queries: [{name: q, media: all}]\n")
+
+    assert main(["check-config", "--syntax-only", f"--config.file={file}"], {}) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{file}: valid\n")
+    assert printed.err == ""
+    file.write_text("queries: [{name: q}]\n")
+    assert main(["check-config", "--syntax-only", f"--config.file={file}"], {}) == 2
+
+
+def test_mistakes_of_both_files_are_told_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, web = tmp_path / "config.yaml", tmp_path / "web.yml"
+    config.write_text("queries: [{name: q}]\n")
+    web.write_text("rate_limits: {}\n")
+
+    assert main(["check-config", f"--config.file={config}", f"--web.config.file={web}"], KEYS) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{config}:1:")
+    assert second.startswith(f"{web}:1:")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "told"),
+    [
+        (
+            "{provider: oidc_role_arn, role_arn: 'acs:ram::1:role/r', oidc_token_file: token, oidc_provider_arn: ARN}",
+            "account main: cannot read oidc_token_file token: No such file or directory. Make it a file",
+        ),
+        (
+            "{provider: profile, profile_file: config.json}",
+            "account main: cannot read profile_file config.json: No such file or directory. Make it a file",
+        ),
+    ],
+)
+def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, told: str) -> None:
+    credentials = credentials.replace("ARN", "'acs:ram::1:oidc-provider/p'")
+    text = f"accounts: [{{name: main, credentials: {credentials}}}]\nqueries: [{{name: q, media: all}}]\n"
+
+    found = check_start(loads(text, file="config.yaml", environ={}), {})
+
+    assert found.errors == ()
+    (warning,) = found.warnings
+    assert warning.startswith(told)

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.core.media_info import MediaInfoIndex
+from exporter.core.model import Dimensions, PlayRow, Slice
+from exporter.core.publication import PublishedMedia, PublishedSlice
+from exporter.core.sharding import MediaInfoOwnership
+from tests.core.fake_service import ALL, TODAY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WEB = Dimensions(terminal_type="Web")
+NATIVE = Dimensions(terminal_type="Native")
+IOS = Dimensions(os="iOS")
+ANDROID = Dimensions(os="Android")
+LINUX = Dimensions(os="Linux")
+BEIJING = Dimensions(region="cn-beijing")
+SHANGHAI = Dimensions(region="cn-shanghai")
+
+
+def shown(
+    rows: Mapping[str, PlayRow | None], ago: int = 1, dimensions: Dimensions = ALL, *, at: float | None = 1.0
+) -> PublishedSlice:
+    slice_ = Slice("main", dimensions, TODAY - timedelta(days=ago))
+    return PublishedSlice(slice_, ago, rows, len(rows), at, settled=False, ready=True)
+
+
+def said(title: str | None = None, duration: float | None = None, media_id: str = "a") -> PlayRow:
+    return PlayRow(media_id, title=title, media_duration=duration)
+
+
+def described(
+    *rounds: list[PublishedSlice], media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None
+) -> MediaInfoIndex:
+    found = MediaInfoIndex(media_info_ownership)
+    for slices in rounds:
+        found.follow(tuple(slices))
+    return found
+
+
+def titles(found: MediaInfoIndex) -> dict[str, tuple[str | None, float | None]]:
+    return {each.media_id: (each.title, each.duration) for each in found.media}
+
+
+def test_title_and_length_are_those_last_told_and_each_may_be_told_by_another_day() -> None:
+    newer, older = shown({"a": said("new")}, 1), shown({"a": said("old", 60)}, 2)
+
+    assert described([older, newer]).media == (PublishedMedia("main", "a", "new", 60),)
+    assert described([newer, older]).series == 2
+
+
+def test_a_length_of_an_earlier_day_does_not_replace_a_later_one() -> None:
+    slices = [shown({"a": said(duration=1)}, 1), shown({"a": said("old", 2)}, 2), shown({"a": said("older", 3)}, 3)]
+
+    assert titles(described(slices)) == {"a": ("old", 1)}
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(WEB, NATIVE), (IOS, LINUX), (BEIJING, SHANGHAI), (WEB, ALL), (ANDROID, ALL), (BEIJING, ALL)]
+)
+def test_of_slices_told_at_one_time_the_filters_decide_whatever_their_order(
+    first: Dimensions, last: Dimensions
+) -> None:
+    found = [
+        shown({"a": said("by filters", 1)}, 1, max(first, last, key=repr_of)),
+        shown({"a": said("x", 2)}, 1, min(first, last, key=repr_of)),
+    ]
+
+    assert titles(described(found)) == titles(described(found[::-1])) == {"a": ("by filters", 1)}
+
+
+def repr_of(dimensions: Dimensions) -> tuple[str, str, str]:
+    return dimensions.terminal_type or "", dimensions.os or "", dimensions.region or ""
+
+
+def test_what_was_never_updated_is_older_than_anything() -> None:
+    slices = [shown({"a": said("never", 1)}, 1, WEB, at=None), shown({"a": said("once", 2)}, 1, NATIVE, at=0.5)]
+
+    assert titles(described(slices)) == {"a": ("once", 2)}
+
+
+def test_a_media_without_a_row_is_known_without_a_name() -> None:
+    found = described([shown({"zero": None, "untitled": said(media_id="untitled", duration=9)})])
+
+    assert titles(found) == {"zero": (None, None), "untitled": (None, 9)}
+    assert found.series == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": said("t", 1)}, {"a": said("t", 2)}, {"a": ("t", 2)}),
+        ({"a": said("t", 1)}, {"a": said("u", 1)}, {"a": ("u", 1)}),
+        ({"a": said("t", 1)}, {"a": None}, {"a": (None, None)}),
+        ({"a": None}, {"a": said("t", 1)}, {"a": ("t", 1)}),
+        ({"a": said("t", 1)}, {"b": said("u", 2, "b")}, {"b": ("u", 2)}),
+        ({"a": said("t", 1)}, {"a": said("t", 1), "b": None}, {"a": ("t", 1), "b": (None, None)}),
+        (
+            {"a": said("t", 1), "b": said("u", 2, "b")},
+            {"a": said("t", 1), "b": said("v", 2, "b")},
+            {"a": ("t", 1), "b": ("v", 2)},
+        ),
+        ({"a": said("t", 1)}, {}, {}),
+    ],
+)
+def test_what_changes_in_a_slice_is_said_at_once(
+    before: dict[str, PlayRow | None],
+    after: dict[str, PlayRow | None],
+    expected: dict[str, tuple[str | None, float | None]],
+) -> None:
+    found = described([shown(before)], [shown(after)])
+
+    assert titles(found) == expected
+    assert found.series == sum(value is not None for pair in expected.values() for value in pair)
+
+
+def test_media_of_a_slice_that_is_shown_no_more_go_unless_another_shows_them() -> None:
+    stays, goes = shown({"a": said("old", 1)}, 2), shown({"a": said("new", 2), "b": said("b", 3, "b")}, 1)
+
+    found = described([stays, goes], [stays])
+
+    assert titles(found) == {"a": ("old", 1)}
+    assert found.series == 2
+
+
+def test_what_another_slice_said_counts_again_when_this_one_turns_out_to_be_older() -> None:
+    other, newest = shown({"a": said("other", 1)}, 1, WEB, at=5.0), shown({"a": said("newest", 2)}, 1, NATIVE, at=9.0)
+    assert titles(described([other, newest])) == {"a": ("newest", 2)}
+
+    own = {"0": said("its own", 3, "0"), **newest.rows}
+    before, set_back = shown(own, 1, NATIVE, at=9.0), shown(own, 1, NATIVE, at=3.0)
+
+    assert titles(described([other, before], [other, set_back])) == {"0": ("its own", 3), "a": ("other", 1)}
+
+
+def test_a_replica_names_the_media_it_describes_and_shows_the_others_without() -> None:
+    slices = [shown({"a": said("t", 1), "b": said("u", 2, "b")})]
+
+    assert titles(
+        described(slices, media_info_ownership={"main": MediaInfoOwnership(all=False, but=frozenset("a"))})
+    ) == {
+        "a": ("t", 1),
+        "b": (None, None),
+    }
+    assert titles(described(slices, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
+        "a": ("t", 1),
+        "b": ("u", 2),
+    }
+    renamed = [shown({"a": said("new", 1)})]
+    assert titles(described(slices, renamed, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
+        "a": ("new", 1)
+    }
+    elsewhere = described(slices, media_info_ownership={"other": MediaInfoOwnership(all=True)})
+    assert titles(elsewhere) == {"a": (None, None), "b": (None, None)}
+    assert elsewhere.series == 0
+
+
+def test_nothing_is_made_anew_while_nothing_changes() -> None:
+    slices = [shown({"a": said("t", 1)})]
+    found = described(slices)
+    before = found.media
+
+    found.follow(tuple(slices))
+    assert found.media is before
+    found.follow((shown({"a": said("t", 1)}, at=2.0),))
+    assert found.media is before
+
+
+def test_accounts_name_their_media_by_themselves() -> None:
+    mine = shown({"a": said("mine", 1)})
+    theirs = replace(mine, slice=replace(mine.slice, account="other"), rows={"a": said("theirs", 2)})
+
+    found = described([mine, theirs])
+
+    assert set(found.media) == {PublishedMedia("main", "a", "mine", 1), PublishedMedia("other", "a", "theirs", 2)}
+    found.follow((mine,))
+    assert found.media == (PublishedMedia("main", "a", "mine", 1),)

@@ -1,0 +1,1032 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from itertools import count
+from threading import get_ident
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.call_planner import GIVE_UP_AFTER
+from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
+from exporter.core.plan import CLOCK_CORRECTION
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import INLINE_ROWS, Poller, PollResult, SliceOutcome
+from exporter.core.publication import PublicationRules
+from exporter.core.publication_builder import publish
+from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
+from tests.core.fake_service import (
+    ALL,
+    NOON,
+    TODAY,
+    YESTERDAY,
+    World,
+    everything,
+    failure,
+    ids,
+    known_plays,
+    not_ready,
+    query,
+    row,
+    rows,
+    top,
+)
+
+NATIVE = Dimensions(terminal_type="Native")
+
+
+async def test_media_are_asked_for_by_id_and_one_without_a_row_is_a_zero() -> None:
+    world = World()
+    slice_ = world.put([row("a", 7)])
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("a", "b")))
+
+    assert report.result is PollResult.SUCCESS
+    assert [(media_id, page) for _, media_id, _, page in world.calls] == [("a", 1), ("b", 1)]
+    assert known_plays(poller, slice_) == {"a": 7, "b": None}
+
+
+@pytest.mark.parametrize(("media", "calls"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
+async def test_a_sweep_reads_every_page_and_no_more(media: int, calls: int) -> None:
+    world = World()
+    slice_ = world.put(rows(media))
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    assert [page for *_, page in world.calls] == list(range(1, calls + 1))
+    assert {order for _, _, order, _ in world.calls} == {Measure.PLAYS}
+    data = poller.snapshot.slices[slice_]
+    assert (len(data.answers), data.total, data.listed is not None) == (media, media, True)
+
+
+@pytest.mark.parametrize(("n", "calls"), [(10, 1), (100, 1), (150, 2), (1000, 3)])
+async def test_the_top_needs_only_the_pages_it_is_on(n: int, calls: int) -> None:
+    world = World()
+    slice_ = world.put([row(f"m{i:03}", plays=i, play_duration=1000 - i) for i in range(250)])
+    poller = world.poller()
+
+    await poller.poll(query(top(n, Measure.PLAY_DURATION)))
+
+    assert len(world.calls) == calls
+    ranking = poller.snapshot.slices[slice_].ranking(top(n, Measure.PLAY_DURATION))
+    assert ranking is not None
+    assert ranking.media_ids == tuple(f"m{i:03}" for i in range(min(n, 250)))
+
+
+async def test_rows_repeated_over_pages_are_kept_once_and_the_sweep_that_falls_short_is_done_again() -> None:
+    world = World()
+    slice_ = world.put(rows(150))
+    drifting = {1: rows(100), 2: rows(50, start=99)}  # a row moved from page 2 to page 1 between the two calls
+    world.pages = lambda _slice, page: drifting[page] if len(world.calls) <= 2 else None
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    assert [page for *_, page in world.calls] == [1, 2, 1, 2]
+    assert set(known_plays(poller, slice_)) == {r.media_id for r in rows(150)}
+
+
+async def test_a_sweep_short_of_the_total_twice_is_not_complete_but_its_rows_count() -> None:
+    world = World()
+    slice_ = world.put(rows(3))
+    world.totals[slice_] = 5
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.PARTIAL
+    assert [outcome.short_by for outcome in report.outcomes] == [2]
+    data = poller.snapshot.slices[slice_]
+    assert data.listed is None
+    assert data.updated_at is None
+    assert data.answer("not seen") is None
+    assert len(known_plays(poller, slice_)) == 3
+
+
+async def test_what_one_query_could_not_complete_another_does_not_read_again_in_that_round() -> None:
+    world = World()
+    world.totals[world.put(rows(3), TODAY)] = 5
+    poller = world.poller()
+    all_of_them = [query(everything, name, days_ago=(0,)) for name in ("one", "two", "three")]
+
+    for _ in range(2):
+        calls = len(world.calls)
+        reports = [await poller.poll(asked) for asked in all_of_them]
+        assert [report.result for report in reports] == [PollResult.PARTIAL] * 3
+        assert [outcome for report in reports for outcome in report.outcomes] == [
+            SliceOutcome(Slice("main", ALL, TODAY), answered=True, short_by=2)
+        ] * 3
+        assert len(world.calls) - calls == 2  # the second page is empty, and would be so again
+        world.now += 900
+
+
+async def test_what_was_short_before_the_clock_was_set_back_is_read_again() -> None:
+    world = World()
+    world.totals[world.put(rows(3), TODAY)] = 5
+    poller = world.poller()
+    await poller.poll(query(everything, "one", days_ago=(0,)))
+
+    world.now -= 3600
+    for _ in range(2):
+        calls = len(world.calls)
+        await poller.poll(query(everything, "two", days_ago=(0,)))
+        assert len(world.calls) > calls
+        world.now += 900
+
+
+async def test_a_sweep_that_fell_short_does_not_keep_a_top_from_being_renewed() -> None:
+    world = World()
+    slice_ = world.put(rows(3), TODAY)
+    world.totals[slice_] = 5
+    poller = world.poller()
+    best = query(top(1), "best", days_ago=(0,))
+    await poller.poll(best)
+    world.now += 800
+    await poller.poll(query(everything, "all", days_ago=(0,)))
+    world.now += 100
+    world.rows[slice_] = [replace(r, plays=7) for r in rows(3)]
+
+    await poller.poll(best)
+
+    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    assert ranking is not None
+    assert ranking.freshness.at == world.now
+
+
+async def test_a_top_is_told_though_the_sweep_to_the_end_fails() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    best, all_of_them = query(top(5), "best"), query(everything, "all")
+    poller = world.poller(queries=(best, all_of_them))
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+
+    assert (await poller.poll(best)).result is PollResult.SUCCESS
+
+    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    assert ranking is not None
+    assert ranking.media_ids == tuple(r.media_id for r in rows(5))
+
+
+async def test_a_media_that_fails_is_asked_for_once_though_another_query_needs_more() -> None:
+    world = World()
+    world.put(rows(3))
+    mine, best = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
+    world.refuse = lambda _slice, media, _page: failure(ErrorKind.PARAMETER) if media else None
+    world.totals[next(iter(world.rows))] = None
+
+    await world.poller(queries=(mine, best)).poll(mine)
+
+    assert [media_id for _, media_id, _, _ in world.calls].count("seldom") == 1
+
+
+async def test_media_seen_on_a_page_before_one_that_failed_are_known_and_no_other_is_a_zero() -> None:
+    world = World()
+    slice_ = world.put(rows(150))
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+    poller = world.poller()
+    mine = query(ids(*(r.media_id for r in rows(120))))
+
+    report = await poller.poll(mine)
+
+    assert report.result is PollResult.PARTIAL
+    assert set(known_plays(poller, slice_)) == {r.media_id for r in rows(100)}
+    assert poller.snapshot.slices[slice_].updated_at is None
+
+
+@pytest.mark.parametrize("plays", [1, 10**6])  # on the last page, and on the first one, which was read
+async def test_a_sweep_for_another_query_that_fails_does_not_keep_this_one_from_its_answer(plays: int) -> None:
+    world = World()
+    slice_ = world.put([*rows(250), row("mine", plays)])
+    mine, all_of_them = query(ids("mine"), "mine"), query(everything, "all", every=21_600.0)
+    poller = world.poller(queries=(mine, all_of_them))
+    world.refuse = lambda _slice, media, page: failure() if media is None and page == 2 else None
+
+    assert (await poller.poll(mine)).result is PollResult.SUCCESS
+    assert known_plays(poller, slice_) == {"mine": plays}
+    assert len(world.calls) == len(set(world.calls)), "what was read is not asked for again"
+    assert (await poller.poll(all_of_them)).result is PollResult.PARTIAL
+
+    world.now += 900
+    calls = len(world.calls)
+    assert (await poller.poll(mine)).result is PollResult.SUCCESS
+    assert [media_id for _, media_id, _, _ in world.calls[calls:]] == ["mine"], "the other has failed and is not due"
+
+
+async def test_without_a_total_the_rows_count_but_nothing_is_called_zero() -> None:
+    world = World()
+    slice_ = world.put(rows(120))
+    world.totals[slice_] = None
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    data = poller.snapshot.slices[slice_]
+    assert len(data.answers) == 120
+    assert data.answer("not seen") is None
+    assert data.total is None
+
+
+async def test_a_total_that_lies_too_low_does_not_end_the_sweep() -> None:
+    world = World()
+    slice_ = world.put(rows(230))
+    world.totals[slice_] = 1
+    poller = world.poller()
+
+    await poller.poll(query(everything))
+
+    assert len(known_plays(poller, slice_)) == 230
+
+
+async def test_pages_smaller_than_asked_for_are_read_to_the_end() -> None:
+    world = World()
+    slice_ = world.put(rows(50))
+    world.pages = lambda _slice, page: rows(50)[(page - 1) * 20 : page * 20]
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.SUCCESS
+    assert len(known_plays(poller, slice_)) == 50
+
+
+async def test_a_result_set_without_end_is_given_up_as_malformed() -> None:
+    world = World()
+    slice_ = world.put([])
+    world.totals[slice_] = 10**12
+    world.pages = lambda _slice, page: [row(f"x{page}")]
+    poller = world.poller()
+
+    report = await poller.poll(query(everything))
+
+    assert report.result is PollResult.FAILURE
+    assert [error.code for error in report.outcomes[0].errors] == ["malformed"]
+    assert slice_ not in poller.snapshot.slices
+
+
+async def test_a_page_that_fails_leaves_the_rest_of_the_slice_as_it_was() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    poller = world.poller()
+    await poller.poll(query(everything))
+    before = poller.snapshot.slices[slice_]
+    world.rows[slice_] = [replace(r, plays=(r.plays or 0) + 1) for r in rows(250)]
+    world.now += 900
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+
+    report = await poller.poll(query(everything))
+
+    after = poller.snapshot.slices[slice_]
+    assert report.result is PollResult.PARTIAL
+    assert known_plays(poller, slice_) == {
+        r.media_id: (r.plays or 0) + (1 if number < 100 else 0) for number, r in enumerate(rows(250))
+    }
+    assert (after.updated_at, after.listed) == (before.updated_at, before.listed)
+
+
+async def test_a_first_page_that_fails_leaves_the_slice_as_it_was() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    poller = world.poller()
+    await poller.poll(query(everything))
+    before = poller.snapshot.slices[slice_]
+    world.now += 900
+    world.refuse = lambda *_: failure()
+
+    assert (await poller.poll(query(everything))).result is PollResult.FAILURE
+    assert poller.snapshot.slices[slice_] is before
+
+
+REFUSALS = [
+    failure(ErrorKind.PARAMETER, "Meter.ParamError"),
+    failure(ErrorKind.OTHER, "http_404"),
+    failure(),
+    failure(ErrorKind.MALFORMED, "malformed"),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: error.code)
+@pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
+async def test_where_the_service_lists_no_more_what_it_listed_is_shown(media: Media, refusal: UpstreamError) -> None:
+    world = World()
+    slice_ = world.put(rows(1000))
+    world.refuse = lambda _slice, _media, page: refusal if page > 5 else None
+    poller = world.poller()
+
+    for _ in range(3):
+        report = await poller.poll(query(media))
+        world.now += 900
+
+        assert report.result is PollResult.PARTIAL
+        ((error,),) = [outcome.errors for outcome in report.outcomes]
+        assert ("{top: 500, by: plays}" in error.advice) is (refusal.kind in {ErrorKind.PARAMETER, ErrorKind.OTHER})
+        rules = PublicationRules((query(media),), stale_after=86_400.0, series_limit=10**6)
+        (shown,) = publish(poller.snapshot, rules, world.now).slices
+        assert set(shown.rows) == {r.media_id for r in rows(500)}
+        assert (shown.settled, shown.updated_at, shown.total) == (False, None, 1000)
+        assert poller.snapshot.slices[slice_].answer("m0700") is None, "nobody knows whether it was played"
+
+
+@pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
+async def test_where_the_service_lists_nothing_more_what_it_listed_is_shown_and_it_is_not_read_twice(
+    media: Media,
+) -> None:
+    world = World()
+    slice_ = world.put(rows(1000))
+    world.pages = lambda _slice, page: [] if page > 5 else None
+    poller = world.poller()
+
+    for _ in range(3):
+        calls = len(world.calls)
+        report = await poller.poll(query(media))
+        world.now += 900
+
+        assert report.result is PollResult.PARTIAL
+        assert [outcome.short_by for outcome in report.outcomes] == [500 if media == everything else 300]
+        assert len(world.calls) - calls <= 6 + world.max_in_flight
+        data = poller.snapshot.slices[slice_]
+        assert (len(data.answers), data.listed, data.answer("m0700")) == (500, None, None)
+
+
+async def test_media_on_pages_that_are_refused_are_asked_for_by_id() -> None:
+    world = World()
+    slice_ = world.put(rows(1000))
+    world.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > 5 else None
+    poller = world.poller()
+    wanted = [r.media_id for r in rows(1000)[::10]]
+
+    report = await poller.poll(query(ids(*wanted, "never")))
+
+    assert report.result is PollResult.SUCCESS
+    assert set(known_plays(poller, slice_)) == {*wanted, "never"}
+    assert known_plays(poller, slice_)["never"] is None
+
+
+async def test_a_top_of_which_a_page_fails_keeps_what_it_had_of_that_page() -> None:
+    world = World()
+    slice_ = world.put(rows(250))
+    poller = world.poller()
+    best = query(top(150))
+    await poller.poll(best)
+    world.now += 900
+    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+
+    assert (await poller.poll(best)).result is PollResult.PARTIAL
+
+    ranking = poller.snapshot.slices[slice_].ranking(top(150))
+    assert ranking is not None
+    assert ranking.media_ids == tuple(r.media_id for r in rows(150))
+    assert not ranking.freshness.settled
+
+
+async def test_one_media_that_fails_hides_no_other() -> None:
+    world = World()
+    slice_ = world.put([*rows(1000), row("a", 1), row("b", 2), row("c", 3)])
+    world.refuse = lambda _slice, media, _page: (
+        failure(ErrorKind.PARAMETER, "Meter.ParamError") if media == "b" else None
+    )
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("a", "b", "c")))
+
+    assert report.result is PollResult.PARTIAL
+    assert known_plays(poller, slice_) == {"a": 1, "c": 3}
+    assert poller.snapshot.slices[slice_].updated_at is None
+
+
+async def test_a_slice_where_media_after_media_fails_is_given_up_for_this_poll() -> None:
+    world = World(refuse=lambda _slice, media, _page: failure() if media else None)
+    world.put(rows(5000))
+    poller = world.poller()
+
+    report = await poller.poll(query(ids(*(f"seldom{i}" for i in range(20)))))
+
+    assert report.result is PollResult.FAILURE
+    assert len(world.calls) == 1 + GIVE_UP_AFTER  # a look at the first page, and then by ID
+
+
+async def test_an_authentication_error_ends_the_slice_at_once() -> None:
+    world = World(refuse=lambda *_: failure(ErrorKind.AUTH, "Meter.AuthError"))
+
+    await world.poller().poll(query(ids("a", "b")))
+
+    assert len(world.calls) == 1
+
+
+async def test_one_slice_that_fails_hides_no_other() -> None:
+    world = World()
+    good = world.put([row("a")], dimensions=ALL)
+    world.put([row("a")], dimensions=NATIVE)
+    world.refuse = lambda slice_, _media, _page: failure() if slice_.dimensions == NATIVE else None
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("a"), dimensions=(ALL, NATIVE)))
+
+    assert report.result is PollResult.PARTIAL
+    assert set(poller.snapshot.slices) == {good}
+
+
+@pytest.mark.parametrize("media", [ids("a"), everything, top(5)])
+async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -> None:
+    world = World()
+    slice_ = world.put([row("a", 7)])
+    poller = world.poller()
+    asked = query(media)  # type: ignore[arg-type]
+    await poller.poll(asked)
+    world.now += 900
+    world.refuse = lambda *_: not_ready()
+
+    report = await poller.poll(asked)
+
+    assert report.result is PollResult.SUCCESS
+    assert [error.code for error in report.outcomes[0].errors] == ["Meter.ReadyTsError"]
+    data = poller.snapshot.slices[slice_]
+    assert (data.ready, data.updated_at, data.last_response_at) == (False, NOON, NOON + 900)
+    assert known_plays(poller, slice_) == {"a": 7}
+
+    world.refuse = lambda *_: None
+    world.now += 900
+    await poller.poll(asked)
+    assert poller.snapshot.slices[slice_].ready
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (AccountPaused("paused", code="Meter.AuthError", kind=ErrorKind.AUTH), PollResult.SKIPPED),
+        (QuotaExceeded("spent", code="budget", kind=ErrorKind.OTHER), PollResult.SKIPPED),
+        (CredentialsError("no key", code="credentials", kind=ErrorKind.AUTH), PollResult.FAILURE),
+        (failure(), PollResult.FAILURE),
+    ],
+)
+async def test_a_poll_that_asked_nothing_on_purpose_was_skipped(error: UpstreamError, result: PollResult) -> None:
+    world = World(refuse=lambda *_: error)
+
+    assert (await world.poller().poll(query(ids("a", "b")))).result is result
+    assert len(world.calls) <= 2
+
+
+async def test_two_queries_of_one_round_share_their_slices() -> None:
+    world = World()
+    world.put(rows(120))
+    poller = world.poller()
+    first, second = query(everything, "first"), query(everything, "second")
+
+    for _ in range(2):  # at the same moment, in two rounds
+        await asyncio.gather(poller.poll(first), poller.poll(second))
+        world.now += 900
+
+    assert len(world.calls) == 2 * 2
+    assert world.saved["shared"] == 2 * 2
+
+
+async def test_the_answer_of_another_query_serves_while_it_is_younger_than_the_interval() -> None:
+    world = World()
+    slice_ = world.put([row("a", 1)])
+    poller = world.poller()
+    slow, fast = query(ids("a"), "slow", every=3600.0), query(ids("a"), "fast", every=600.0)
+    await poller.poll(slow)
+    world.now += 300
+    await poller.poll(fast)
+    assert len(world.calls) == 1
+
+    world.now += 600
+    world.rows[slice_] = [row("a", 2)]
+    await poller.poll(fast)
+    assert len(world.calls) == 2
+    assert known_plays(poller, slice_) == {"a": 2}
+
+    world.now = NOON + 3600
+    await poller.poll(slow)
+    assert len(world.calls) == 2
+
+
+async def test_media_of_a_complete_sweep_need_not_be_asked_for() -> None:
+    world = World()
+    world.put(rows(5))
+    poller = world.poller()
+    await poller.poll(query(everything, "all"))
+
+    await poller.poll(query(ids("m0001", "without plays"), "some"))
+    await poller.poll(query(top(2), "top"))
+
+    assert len(world.calls) == 1
+    assert world.saved["shared"] == 3
+
+
+async def test_what_several_queries_need_of_a_slice_is_found_together_whoever_polls_first() -> None:
+    world = World()
+    world.put(rows(250))
+    some, all_of_them = query(ids("m0001", "seldom", "never"), "some"), query(everything, "all")
+    poller = world.poller(queries=(some, all_of_them))
+
+    for asked in (some, all_of_them):
+        assert (await poller.poll(asked)).result is PollResult.SUCCESS
+
+    assert [page for *_, page in world.calls] == [1, 2, 3]
+
+
+async def test_what_another_query_needs_soon_is_asked_along_and_what_it_does_not_need_is_not() -> None:
+    world = World()
+    world.put(rows(250), TODAY)
+    often = query(ids("seldom"), "often", every=900.0, days_ago=(0,))
+    seldom = query(everything, "seldom", every=3600.0, days_ago=(0,))
+    poller = world.poller(queries=(often, seldom))
+    calls = []
+    for _ in range(5):
+        before = len(world.calls)
+        await poller.poll(often)
+        calls.append(len(world.calls) - before)
+        world.now += 890
+
+    assert calls == [3, 1, 1, 1, 3]  # with the sweep that is due within a minute
+
+
+@pytest.mark.parametrize(
+    ("every", "ago", "along"), [(300.0, 269, False), (300.0, 270, True), (3600.0, 3539, False), (3600.0, 3540, True)]
+)
+async def test_soon_is_a_tenth_of_the_interval_and_a_minute_at_the_most(
+    every: float, ago: float, *, along: bool
+) -> None:
+    world = World()
+    other = query(ids("b"), "other", every=every)
+    poller = world.poller(queries=[other])
+    await poller.poll(other)
+    world.calls.clear()
+    world.now += ago
+
+    await poller.poll(query(ids("a"), "one"))
+
+    assert sorted(media_id or "" for _, media_id, _, _ in world.calls) == (["a", "b"] if along else ["a"])
+
+
+@pytest.mark.parametrize(("later", "along"), [(10, False), (-CLOCK_CORRECTION, False), (-CLOCK_CORRECTION - 1, True)])
+async def test_what_another_query_has_just_failed_to_get_is_left_to_it(later: float, *, along: bool) -> None:
+    world = World(refuse=lambda _slice, media, _page: failure() if media == "b" else None)
+    other = query(ids("b"), "other")
+    poller = world.poller(queries=[other])
+    await poller.poll(other)
+    world.calls.clear()
+    world.now += later
+
+    await poller.poll(query(ids("a"), "one"))
+
+    assert ("b" in {media_id for _, media_id, _, _ in world.calls}) is along
+
+
+async def test_a_result_set_known_from_another_day_tells_which_way_is_shorter() -> None:
+    world = World()
+    world.put(rows(50), YESTERDAY)
+    world.put(rows(50), date(2024, 3, 22))
+    world.put(rows(50), TODAY)
+    poller = world.poller()
+    await poller.poll(query(everything, days_ago=(2,)))
+    world.calls.clear()
+
+    await poller.poll(query(ids("seldom", "never"), days_ago=(1,)))
+    assert [media_id for _, media_id, _, _ in world.calls] == [None], "one page is fewer than two media"
+    world.calls.clear()
+
+    await poller.poll(query(ids("seldom", "never"), days_ago=(0,)))
+    assert [media_id for _, media_id, _, _ in world.calls] == ["never", "seldom"], "today is another matter"
+
+
+async def test_calls_that_pages_saved_are_counted() -> None:
+    world = World()
+    world.put(rows(250))
+    poller = world.poller()
+
+    await poller.poll(query(ids(*(f"m{i:04}" for i in range(40)))))
+
+    assert len(world.calls) == 1
+    assert world.saved["sweep"] == 39
+
+
+async def test_calls_for_what_another_query_needs_count_against_what_was_saved() -> None:
+    world = World(refuse=lambda *_: failure() if world.calls[-1][2] is Measure.PLAY_DURATION else None)
+    world.put(rows(250))
+    others = [query(top(100), "most played"), query(top(100, Measure.PLAY_DURATION), "longest")]
+    media = [f"m{i:04}" for i in range(40)]
+
+    await world.poller(queries=others).poll(query(ids(*media, "never")))
+
+    assert [(order_by, media_id) for _, media_id, order_by, _ in world.calls] == [
+        (Measure.PLAYS, None),
+        (Measure.PLAY_DURATION, None),
+        (None, "never"),
+    ]
+    assert world.saved["sweep"] == len(media) + 1 - 3
+
+
+async def test_nothing_was_saved_where_media_failed_or_each_was_asked_for() -> None:
+    world = World(refuse=lambda _slice, media, _page: failure() if media and "seldom" in media else None)
+    world.put(rows(5_000))
+    poller = world.poller()
+
+    await poller.poll(query(ids(*(f"seldom{i}" for i in range(20))), "failing"))
+    await poller.poll(query(ids("m0001"), "one"))
+
+    assert world.saved["sweep"] == 0
+
+
+async def test_media_that_moved_between_pages_are_asked_for_before_any_zero() -> None:
+    world = World()
+    slice_ = world.put(rows(150))
+    world.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is never listed
+    poller = world.poller()
+
+    report = await poller.poll(query(ids("m0149", *(f"m{i:04}" for i in range(60, 120)), "never")))
+
+    assert report.result is PollResult.SUCCESS
+    assert [media_id for _, media_id, _, _ in world.calls] == [None, None, "m0149", "never"]
+    assert known_plays(poller, slice_)["m0149"] == 100_000 - 149
+    assert known_plays(poller, slice_)["never"] is None
+
+
+async def test_nothing_is_seen_of_a_poll_before_it_ends() -> None:
+    world = World(gate=asyncio.Event())
+    world.put(rows(3), YESTERDAY)
+    world.put(rows(3), TODAY)
+    assert world.gate
+    poller = world.poller()
+    poll = asyncio.ensure_future(poller.poll(query(everything, days_ago=(0, 1))))
+    while len(world.calls) < 2:
+        await asyncio.sleep(0)
+    assert not poller.snapshot.slices
+
+    world.gate.set()
+    await poll
+    assert {slice_.play_date for slice_ in poller.snapshot.slices} == {TODAY, YESTERDAY}
+
+
+async def test_a_poll_that_is_cancelled_publishes_nothing_and_the_next_one_works() -> None:
+    world = World(gate=asyncio.Event())
+    slice_ = world.put([row("a", 1)])
+    assert world.gate
+    poller = world.poller()
+    poll = asyncio.ensure_future(poller.poll(query(ids("a"))))
+    while not world.calls:
+        await asyncio.sleep(0)
+
+    poll.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await poll
+    assert not poller.snapshot.slices
+
+    world.gate.set()
+    await poller.poll(query(ids("a")))
+    assert known_plays(poller, slice_) == {"a": 1}
+
+
+@pytest.mark.parametrize("wrong", range(6))
+async def test_a_clock_that_is_once_read_years_ahead_forgets_nothing(wrong: int) -> None:
+    world = World()
+    slice_ = world.put([row("a", 1)])
+    readings = count(-100)  # a poll reads its clock fewer times
+    poller = world.poller(now=lambda: world.now + (12 * 365 * 86_400 if next(readings) == wrong else 0))
+    await poller.poll(query(everything))
+    readings = count()
+
+    await poller.poll(query(everything))
+
+    assert next(readings) > wrong
+    assert known_plays(poller, slice_) == {"a": 1}
+
+
+async def test_while_the_service_refuses_all_nothing_is_forgotten_and_afterwards_what_is_old_is() -> None:
+    world = World()
+    slice_ = world.put([row("a", 1)])
+    poller = world.poller()
+    await poller.poll(query(everything))
+
+    world.now += 40 * 86_400
+    world.refuse = lambda *_: failure(ErrorKind.CLOCK, "InvalidTimeStamp.Expired")
+    await poller.poll(query(everything))
+    assert known_plays(poller, slice_) == {"a": 1}
+
+    world.refuse = lambda *_: None
+    await poller.poll(query(everything))
+    assert slice_ not in poller.snapshot.slices
+
+
+async def test_a_settled_slice_is_not_asked_for_again_except_for_media_it_does_not_hold() -> None:
+    world = World()
+    slice_ = world.put([row("a", 1), row("b", 2)])
+    poller = world.poller()
+    for _ in range(3):  # known, and twice found unchanged
+        await poller.poll(query(ids("a")))
+        world.now += 900
+    assert poller.snapshot.slices[slice_].answers["a"].freshness.settled
+    world.calls.clear()
+
+    await poller.poll(query(ids("a", "b")))
+
+    assert [media_id for _, media_id, _, _ in world.calls] == ["b"]
+    assert world.saved["settled"] == 1
+    assert not poller.snapshot.slices[slice_].answers["b"].freshness.settled
+
+
+@pytest.mark.parametrize(("back", "again"), [(CLOCK_CORRECTION, False), (CLOCK_CORRECTION + 1, True)])
+async def test_a_clock_that_is_only_corrected_does_not_make_it_read_again(back: float, *, again: bool) -> None:
+    world = World()
+    world.totals[world.put(rows(3), TODAY)] = 5
+    poller = world.poller()
+    await poller.poll(query(everything, "one", days_ago=(0,)))
+    calls = len(world.calls)
+
+    world.now -= back
+    await poller.poll(query(everything, "two", days_ago=(0,)))
+
+    assert (len(world.calls) > calls) is again
+
+
+class OneDayWaits(World):
+    """What is asked of the day before yesterday is not answered before the gate is open."""
+
+    async def page(self, slice_: Slice, **asked: Any) -> Page:
+        if slice_.play_date < YESTERDAY and self.gate:
+            await self.gate.wait()
+        return await World(now=self.now, rows=self.rows).page(slice_, **asked)
+
+
+async def test_a_poll_shows_what_it_took_from_another_that_goes_on_still() -> None:
+    world = OneDayWaits(gate=asyncio.Event())
+    slice_ = world.put([row("a", 7)])
+    poller = world.poller()
+    long = asyncio.create_task(poller.poll(query(ids("a"), "long", days_ago=(1, 2))))
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    report = await poller.poll(query(ids("a"), "short", days_ago=(1,)))
+
+    assert report.outcomes == (SliceOutcome(slice_, answered=True),)
+    assert known_plays(poller, slice_) == {"a": 7}
+    assert world.saved["shared"] == 1
+    assert world.gate is not None
+    world.gate.set()
+    await long
+
+
+async def test_a_day_is_known_as_long_as_anybody_can_ask_for_it() -> None:
+    world = World()
+    slice_ = world.put(rows(1))
+    poller = world.poller()
+    await poller.poll(query(everything))
+
+    world.now += 29 * 86_400
+    await poller.poll(query(everything, days_ago=(0,)))
+
+    assert slice_ in poller.snapshot.slices
+    calls = len(world.calls)
+    await poller.poll(query(top(1), "another", days_ago=(30,), every=30 * 86_400.0))
+    assert len(world.calls) == calls
+
+
+async def test_days_that_nobody_can_ask_for_are_forgotten() -> None:
+    world = World()
+    world.put(rows(1))
+    poller = world.poller()
+    await poller.poll(query(everything))
+
+    world.now += 31 * 86_400
+    await poller.poll(query(everything, days_ago=(0,)))
+
+    assert [slice_.play_date > TODAY for slice_ in poller.snapshot.slices] == [True]
+
+
+def _refuse_some(refused: set[Dimensions], slice_: Slice, _media_id: str | None, _page: int) -> UpstreamError | None:
+    return failure() if slice_.dimensions in refused else None
+
+
+MEDIA_IDS = st.sampled_from([f"m{i}" for i in range(8)])
+ROWS = st.builds(
+    PlayRow,
+    MEDIA_IDS,
+    title=st.none() | st.just("t"),
+    viewers=st.none() | st.integers(0, 9),
+    plays=st.none() | st.integers(0, 9),
+)
+QUERIES = st.builds(
+    query,
+    st.builds(lambda some: ids(*some), st.sets(MEDIA_IDS, min_size=1)) | st.just(everything) | st.just(top(3)),
+    name=st.sampled_from(["one", "two"]),
+    dimensions=st.sampled_from([(ALL,), (ALL, NATIVE)]),
+    days_ago=st.sampled_from([(0,), (1,), (0, 1)]),
+)
+
+
+@given(
+    polls=st.lists(st.tuples(QUERIES, st.lists(ROWS, unique_by=lambda r: r.media_id), st.integers(0, 3)), max_size=6)
+)
+def test_whatever_happens_every_known_row_is_one_the_service_gave_for_that_slice(
+    polls: list[tuple[Query, list[PlayRow], int]],
+) -> None:
+    said: dict[tuple[Slice, str], list[PlayRow | None]] = {}
+
+    async def story() -> None:
+        world = World()
+        poller = world.poller()
+        for asked, found, failing in polls:
+            for date_ in (TODAY, YESTERDAY):
+                for dimensions in (ALL, NATIVE):
+                    slice_ = world.put(found[failing:] if dimensions == NATIVE else found, date_, dimensions)
+                    given_rows: dict[str, PlayRow | None] = {r.media_id: r for r in world.rows[slice_]}
+                    for media_id in [f"m{i}" for i in range(8)]:
+                        said.setdefault((slice_, media_id), []).append(given_rows.get(media_id))
+            refused = {NATIVE} if failing == 1 else {ALL} if failing == 2 else set()
+            world.refuse = partial(_refuse_some, refused)
+            before = len(world.calls)
+            await poller.poll(asked)
+            made = world.calls[before:]
+            assert len(made) == len(set(made)), "a call made twice in a poll"
+            world.now += 1000
+            for slice_, data in poller.snapshot.slices.items():
+                for media_id in [f"m{i}" for i in range(8)]:
+                    answer = data.answer(media_id)
+                    assert answer is None or answer.row in said[slice_, media_id]
+
+    asyncio.run(story())
+
+
+async def test_another_settlement_holds_for_what_is_heard_from_now_on() -> None:
+    world = World()
+    yesterday = world.put([row("a")])
+    asked = query(everything)
+    poller = world.poller(queries=[asked], settlement=Settlement(unchanged=5))
+    for _ in range(3):
+        await poller.poll(asked)
+        world.now += 900
+    assert not settled(poller, yesterday)
+
+    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=3))
+    assert not settled(poller, yesterday)
+    await poller.poll(asked)
+    assert settled(poller, yesterday)
+
+    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=9))
+    calls = len(world.calls)
+    world.now += 900
+    await poller.poll(asked)
+    assert len(world.calls) == calls, "what is final stays final"
+
+
+def settled(poller: Poller, slice_: Slice) -> bool:
+    listed = poller.snapshot.slices[slice_].listed
+    return listed is not None and listed.settled
+
+
+async def test_a_report_says_whose_poll_it_was_and_from_when_to_when() -> None:
+    world = World()
+    asked = query(ids("a"))
+
+    def five_seconds(*_: object) -> None:
+        world.now += 5
+
+    world.refuse = five_seconds
+
+    report = await world.poller().poll(asked)
+
+    assert (report.query, report.started_at, report.ended_at) == (asked, NOON, NOON + 5)
+
+
+async def test_a_query_that_has_only_another_interval_renews_its_answers_still() -> None:
+    world = World()
+    asked = query(ids("a"))
+    poller = world.poller(queries=[asked])
+    await poller.poll(asked)
+    world.now += 10
+
+    rarer = replace(asked, every=3600.0)
+    poller.reconfigure([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": world}, Settlement())
+    await poller.poll(rarer)
+
+    assert len(world.calls) == 2
+
+
+async def test_a_query_that_asks_something_else_by_now_takes_what_it_does_not_know_yet() -> None:
+    world = World()
+    asked = query(ids("a"))
+    poller = world.poller(queries=[asked])
+    await poller.poll(asked)
+    world.now += 10
+
+    more = query(ids("a", "b"))
+    poller.reconfigure([more], {"main": world}, Settlement())
+    await poller.poll(more)
+
+    assert [media_id for _, media_id, _, _ in world.calls] == ["a", "b"]
+
+
+async def asked_for(poller: Poller, world: World, days_ago: int = 1) -> list[str | None]:
+    """How two seldom played media of a day are found: None is a page."""
+    world.calls.clear()
+    await poller.poll(query(ids("seldom", "never"), "two", days_ago=(days_ago,)))
+    return [media_id for _, media_id, _, _ in world.calls]
+
+
+async def test_how_long_a_result_set_is_was_told_before_a_restart() -> None:
+    world = World()
+    world.put(rows(50), date(2024, 3, 22))
+    before = world.poller()
+    await before.poll(query(everything, days_ago=(2,)))
+
+    assert await asked_for(world.poller(snapshot=before.snapshot), world) == [None]
+
+
+async def test_a_day_that_is_not_over_does_not_tell_how_long_another_is() -> None:
+    world = World()
+    world.put(rows(50), TODAY)
+    poller = world.poller()
+    await poller.poll(query(everything, days_ago=(0,)))
+
+    assert await asked_for(poller, world) == ["never", "seldom"]
+
+
+async def test_what_a_slice_itself_told_earlier_tells_how_long_it_is() -> None:
+    world = World()
+    world.put(rows(50), TODAY)
+    poller = world.poller()
+    await poller.poll(query(everything, days_ago=(0,)))
+    world.now += 3600
+
+    assert await asked_for(poller, world, days_ago=0) == [None]
+
+
+async def test_of_several_days_the_newest_tells_how_long_another_is() -> None:
+    world = World()
+    world.put(rows(50), date(2024, 3, 22))
+    world.put(rows(5_000), date(2024, 3, 21))
+    poller = world.poller()
+    for ago in (2, 3):
+        await poller.poll(query(everything, f"ago {ago}", days_ago=(ago,)))
+
+    assert await asked_for(poller, world) == [None]
+
+
+class WatchedRow(PlayRow):
+    """Remembers in which threads it was compared."""
+
+    compared: ClassVar[set[int]] = set()
+
+    def __eq__(self, other: object) -> bool:
+        self.compared.add(get_ident())
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("media", "aside"), [(INLINE_ROWS, False), (INLINE_ROWS + 1, True)])
+async def test_to_learn_of_many_rows_does_not_hold_up_the_event_loop(media: int, aside: bool) -> None:  # noqa: FBT001 - parametrized
+    world = World()
+    poller = world.poller()
+    WatchedRow.compared.clear()
+    for _ in range(2):
+        world.put([WatchedRow(f"m{i:04}", plays=100_000 - i) for i in range(media)])
+        await poller.poll(query(everything))
+
+    assert len(known_plays(poller, Slice("main", ALL, YESTERDAY))) == media
+    assert len(WatchedRow.compared) == 1
+    assert (get_ident() not in WatchedRow.compared) is aside
+
+
+class CountingWorld(World):
+    """Remembers how many calls were under way at most."""
+
+    under_way = most = 0
+
+    async def page(self, slice_: Slice, **asked: Any) -> Page:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            return await super().page(slice_, **asked)
+        finally:
+            self.under_way -= 1
+
+
+@pytest.mark.parametrize("max_in_flight", [1, 3])
+async def test_as_many_calls_are_under_way_as_the_account_may_have(max_in_flight: int) -> None:
+    world = CountingWorld(max_in_flight=max_in_flight)
+    world.put(rows(900))
+
+    await world.poller().poll(query(everything))
+
+    assert world.most == max_in_flight
+
+
+async def test_of_a_slice_that_was_never_ready_that_much_is_known() -> None:
+    world = World(refuse=lambda *_: not_ready())
+    poller = world.poller()
+
+    await poller.poll(query(ids("a")))
+
+    slice_ = Slice("main", ALL, YESTERDAY)
+    assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, last_response_at=NOON)}

@@ -1,0 +1,575 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.core import play_dates
+from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
+from exporter.core.model import Dimensions, Media, MediaRecord, Query, Slice, SliceData, Snapshot
+from exporter.core.play_dates import Settlement
+from exporter.core.publication import Publication, PublicationRules, PublishedMedia, PublishedSlice
+from exporter.core.publication_builder import PublicationBuilder, publish
+from exporter.core.sharding import MediaInfoOwnership
+from tests.core.fake_service import (
+    ALL,
+    NOON,
+    TODAY,
+    YESTERDAY,
+    everything,
+    ids,
+    query,
+    row,
+    top,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+def slice_of(play_date: date = YESTERDAY, dimensions: Dimensions = ALL) -> Slice:
+    return Slice("main", dimensions, play_date)
+
+
+def learnt(slice_: Slice, *lessons: SliceObservation) -> SliceData:
+    data: SliceData | None = None
+    for observation in lessons:
+        data = merge_observation(data, slice_, observation, Settlement())
+    assert data
+    return data
+
+
+def seen(*known: SliceData, queries: tuple[Query, ...], now: float = NOON, limit: int = 1000) -> Publication:
+    return publish(Snapshot().updated(known), PublicationRules(queries, 2 * DAY, limit), now)
+
+
+def plays(published: PublishedSlice) -> dict[str, float | None]:
+    return {media_id: row.plays if row else None for media_id, row in published.rows.items()}
+
+
+def test_a_configured_media_without_a_row_is_a_zero_where_the_service_was_asked() -> None:
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
+
+    (published,) = seen(data, queries=(query(ids("a", "b", "never asked")),)).slices
+
+    assert plays(published) == {"a": 3, "b": None}
+    assert (published.days_ago, published.updated_at, published.ready, published.settled) == (1, NOON, True, False)
+
+
+def test_after_a_complete_sweep_every_configured_media_without_a_row_is_a_zero() -> None:
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "x": row("x", 2)}, listed=True, total=2))
+
+    (published,) = seen(data, queries=(query(ids("a", "b")),)).slices
+
+    assert plays(published) == {"a": 3, "b": None}
+    assert published.total == 2
+
+
+def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
+
+    (published,) = seen(data, queries=(query(everything),)).slices
+
+    assert plays(published) == {"a": 3}
+
+
+def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
+    observation = SliceObservation(
+        NOON, {"c": row("c", 9), "a": row("a", 8), "b": row("b", 7)}, tops=((top(2), ("c", "a")),), total=50
+    )
+
+    (published,) = seen(learnt(slice_of(), observation), queries=(query(top(2)),)).slices
+
+    assert plays(published) == {"c": 9, "a": 8}
+
+
+def test_the_top_of_a_complete_sweep_is_counted_out() -> None:
+    found = {"a": row("a", 3), "b": row("b", 9), "c": row("c", None)}  # type: ignore[arg-type]
+
+    (published,) = seen(learnt(slice_of(), SliceObservation(NOON, found, listed=True)), queries=(query(top(2)),)).slices
+
+    assert plays(published) == {"b": 9, "a": 3}
+
+
+def test_several_queries_see_their_media_in_one_slice() -> None:
+    observation = SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3)})
+
+    (published,) = seen(learnt(slice_of(), observation), queries=(query(ids("a"), "1"), query(ids("b"), "2"))).slices
+
+    assert plays(published) == {"a": 1, "b": 2}
+
+
+def test_at_midnight_today_becomes_yesterday_without_a_poll() -> None:
+    data = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 3)}))
+    asked = query(ids("a"), days_ago=(0, 1))
+    midnight = play_dates.start(TODAY + timedelta(days=1))
+
+    before, after = seen(data, queries=(asked,), now=midnight - 1), seen(data, queries=(asked,), now=midnight)
+
+    assert [(s.days_ago, plays(s)) for s in before.slices] == [(0, {"a": 3})]
+    assert [(s.days_ago, plays(s)) for s in after.slices] == [(1, {"a": 3})]
+    assert before.valid_until == after.valid_from == midnight
+    assert before.days == {0: play_dates.start(TODAY), 1: play_dates.start(YESTERDAY)}
+
+
+def test_a_day_that_leaves_the_window_is_kept_and_comes_back_when_a_later_window_looks_at_it() -> None:
+    known = learnt(slice_of(YESTERDAY), SliceObservation(NOON, {"a": row("a", 3)}, listed=True))
+    for polls in range(3):
+        known = merge_observation(
+            known, known.slice, SliceObservation(NOON + polls, {"a": row("a", 3)}, listed=True), Settlement()
+        )
+    asked = query(ids("a"), days_ago=(1, 8))
+
+    assert not seen(known, queries=(asked,), now=NOON + 3 * DAY).slices
+    assert [s.days_ago for s in seen(known, queries=(asked,), now=NOON + 7 * DAY).slices] == [8]
+
+
+def test_what_is_stale_has_no_series_at_all() -> None:
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3)}, total=1))
+    asked = query(ids("a"), days_ago=(1, 2, 3))
+
+    fresh = seen(data, queries=(asked,), now=NOON + 2 * DAY - 1)
+    stale = seen(data, queries=(asked,), now=NOON + 2 * DAY)
+
+    assert [plays(s) for s in fresh.slices] == [{"a": 3}]
+    assert fresh.valid_until == NOON + 2 * DAY
+    assert (stale.slices, stale.media, stale.series) == ((), (), 0)
+
+
+def test_media_get_stale_one_by_one() -> None:
+    data = learnt(
+        slice_of(),
+        SliceObservation(NOON - DAY, {"a": row("a", 3)}),
+        SliceObservation(NOON, {"b": row("b", 4)}, is_whole=False),
+    )
+
+    (published,) = seen(data, queries=(query(ids("a", "b"), days_ago=(1, 2)),), now=NOON + DAY).slices
+
+    assert plays(published) == {"b": 4}
+
+
+def test_a_settled_slice_never_gets_stale() -> None:
+    times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    data = learnt(slice_of(), *(SliceObservation(at, {"a": row("a", 3)}) for at in times))
+
+    (published,) = seen(data, queries=(query(ids("a"), days_ago=(20,)),), now=NOON + 19 * DAY).slices
+
+    assert published.settled
+    assert plays(published) == {"a": 3}
+
+
+def test_a_slice_is_settled_when_all_that_is_wanted_of_it_is() -> None:
+    times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    data = learnt(
+        slice_of(),
+        *(SliceObservation(at, {"a": row("a", 3)}) for at in times),
+        SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}),
+    )
+
+    def settled(*media: Media) -> bool:
+        queries = tuple(query(wanted, str(i)) for i, wanted in enumerate(media))
+        return seen(data, queries=queries, now=NOON + 3 * HOUR).slices[0].settled
+
+    assert settled(ids("a"))
+    assert not settled(ids("a", "b"))
+    assert not settled(ids("a"), everything)
+    assert not settled(ids("a", "never asked"))
+
+
+def test_a_slice_that_is_not_ready_has_its_slice_series_even_without_rows() -> None:
+    data = mark_not_ready(None, slice_of(), NOON)
+
+    (published,) = seen(data, queries=(query(ids("a")),)).slices
+
+    assert (dict(published.rows), published.ready, published.settled, published.updated_at) == ({}, False, False, None)
+    assert not seen(data, queries=(query(ids("a"), days_ago=(1, 2, 3)),), now=NOON + 2 * DAY).slices
+
+
+def test_a_slice_that_no_query_looks_at_is_not_shown() -> None:
+    data = learnt(slice_of(dimensions=Dimensions(os="iOS")), SliceObservation(NOON, {"a": row("a")}))
+
+    assert not seen(data, queries=(query(ids("a")),)).slices
+
+
+def test_title_and_length_are_the_newest_that_were_told() -> None:
+    older = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", title="old", media_duration=60)}))
+    newer = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", title="new")}))
+
+    (media,) = seen(newer, older, queries=(query(ids("a"), days_ago=(0, 1)),)).media
+
+    assert (media.account, media.media_id, media.title, media.duration) == ("main", "a", "new", 60)
+
+
+def test_beyond_the_limit_the_most_played_media_stay_each_with_all_its_series() -> None:
+    today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 5), "c": row("c", 2)}))
+    yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 9), "b": row("b", 5), "c": row("c", 2)}))
+    queries = (query(everything, days_ago=(0, 1)),)
+
+    publication = seen(today, yesterday, queries=queries, limit=11)
+
+    each = 2 * 2 + 1  # plays and viewers on two days, and a title
+    assert [sorted(plays(s)) for s in publication.slices] == [["a", "b"], ["a", "b"]]
+    assert (publication.series, publication.dropped) == (2 * each, each)
+    assert [media.media_id for media in publication.media] == ["a", "b"]
+    assert seen(today, yesterday, queries=queries, limit=15).dropped == 0
+
+
+@given(
+    plays_of=st.dictionaries(st.text("abc", min_size=1, max_size=2), st.none() | st.integers(0, 5), max_size=6),
+    limit=st.integers(0, 20),
+)
+def test_series_are_kept_or_dropped_but_never_lost(plays_of: dict[str, int | None], limit: int) -> None:
+    data = learnt(
+        slice_of(), SliceObservation(NOON, {m: row(m, p) if p is not None else None for m, p in plays_of.items()})
+    )
+    queries = (query(ids(*plays_of)),)
+
+    whole, limited = seen(data, queries=queries, limit=10**6), seen(data, queries=queries, limit=limit)
+
+    assert limited.series <= limit
+    assert limited.series + limited.dropped == whole.series
+    kept = {m: p or 0 for m, p in plays(limited.slices[0]).items()}
+    left_out = [p or 0 for m, p in plays_of.items() if m not in kept]
+    assert min(kept.values(), default=9) >= max(left_out, default=0)
+
+
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_a_publication_holds_from_midnight_to_midnight(hour: int) -> None:
+    now = datetime.fromisoformat(f"2024-03-24T{hour:02}:30:00+08:00").timestamp()
+
+    publication = seen(queries=(query(everything, days_ago=(0, 30)),), now=now)
+
+    assert publication.valid_from == play_dates.start(TODAY)
+    assert publication.valid_until == play_dates.start(TODAY) + DAY
+    assert publication.days == {0: play_dates.start(TODAY), 30: play_dates.start(date(2024, 2, 23))}
+
+
+def test_what_has_not_changed_is_the_very_same_object() -> None:
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything, days_ago=(0, 1)),), 2 * DAY, 1000)
+    today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
+    yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 2), "b": row("b", 3)}, listed=True))
+    known = Snapshot().updated([today, yesterday])
+    first = publishing.publish(known, rules, NOON)
+
+    later = merge_observation(
+        today, today.slice, SliceObservation(NOON + 60, {"a": row("a", 7)}, listed=True), Settlement()
+    )
+    second = publishing.publish(known.updated([later]), rules, NOON + 60)
+
+    assert [plays(published) for published in second.slices] == [{"a": 7}, {"a": 2, "b": 3}]
+    assert second.slices[1] is first.slices[1]
+    assert second.media is first.media
+
+
+def test_a_poll_that_finds_the_same_numbers_changes_no_rows() -> None:
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 1000)
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
+    (before,) = publishing.publish(Snapshot().updated([data]), rules, NOON).slices
+
+    again = merge_observation(
+        data, data.slice, SliceObservation(NOON + 60, {"a": row("a", 1)}, listed=True), Settlement()
+    )
+    (after,) = publishing.publish(Snapshot().updated([again]), rules, NOON + 60).slices
+
+    assert after.rows is before.rows
+    assert after.updated_at == NOON + 60
+
+
+def test_a_title_told_by_a_clock_that_was_set_back_is_older_than_another() -> None:
+    publishing, rules = (
+        PublicationBuilder(),
+        PublicationRules((query(everything, dimensions=(ALL, Dimensions(os="iOS"))),), 2 * DAY, 1000),
+    )
+
+    def told(dimensions: Dimensions, at: float, title: str) -> SliceData:
+        return learnt(slice_of(dimensions=dimensions), SliceObservation(at, {"a": row("a", title=title)}, listed=True))
+
+    known = Snapshot().updated([told(ALL, NOON - 60, "one"), told(Dimensions(os="iOS"), NOON, "other")])
+    assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["other"]
+
+    known = known.updated([told(Dimensions(os="iOS"), NOON - 120, "other")])
+    assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["one"]
+
+
+def settling(**observation: object) -> list[SliceObservation]:
+    """The same three times: settled after that, the first time at noon."""
+    return [SliceObservation(NOON + polls * HOUR, **observation) for polls in range(3)]  # type: ignore[arg-type]
+
+
+def test_a_settled_day_without_any_plays_is_shown_for_ever() -> None:
+    data = learnt(slice_of(), *settling(listed=True, total=0))
+
+    (published,) = seen(data, queries=(query(everything, days_ago=(20,)),), now=NOON + 19 * DAY).slices
+
+    assert (dict(published.rows), published.total, published.settled) == ({}, 0, True)
+
+
+def test_what_is_settled_stays_when_the_rest_of_its_slice_is_stale() -> None:
+    data = learnt(slice_of(), *settling(rows={"a": row("a", 3)}), SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}))
+    asked = query(ids("a", "b"), days_ago=(20,))
+
+    publication = seen(data, queries=(asked,), now=NOON + 19 * DAY)
+
+    (published,) = publication.slices
+    assert (plays(published), published.settled) == ({"a": 3}, False)
+    assert publication.valid_until == play_dates.next_midnight(NOON + 19 * DAY)
+
+
+def test_the_number_of_media_gets_stale_on_its_own() -> None:
+    data = learnt(
+        slice_of(), SliceObservation(NOON - DAY, listed=True, total=7), SliceObservation(NOON, {"a": row("a", 3)})
+    )
+    asked = query(ids("a"), days_ago=(1, 2))
+
+    (before,), (after,) = (seen(data, queries=(asked,), now=NOON + DAY - ago).slices for ago in (1, 0))
+
+    assert (before.total, after.total) == (7, None)
+    assert plays(before) == plays(after) == {"a": 3}
+
+
+def test_rows_of_everything_get_stale_one_by_one() -> None:
+    data = learnt(
+        slice_of(), SliceObservation(NOON - DAY, {"a": row("a", 3)}), SliceObservation(NOON, {"b": row("b", 4)})
+    )
+
+    (published,) = seen(data, queries=(query(everything, days_ago=(1, 2)),), now=NOON + DAY).slices
+
+    assert plays(published) == {"b": 4}
+
+
+def test_a_top_whose_ranking_is_stale_or_was_never_told_shows_no_media() -> None:
+    ranked = SliceObservation(NOON - DAY, {"a": row("a", 3)}, tops=((top(1), ("a",)),))
+    asked = query(top(1), days_ago=(1, 2))
+
+    for lessons in ([ranked, SliceObservation(NOON, {"a": row("a", 3)})], [SliceObservation(NOON, {"a": row("a", 3)})]):
+        (published,) = seen(learnt(slice_of(), *lessons), queries=(asked,), now=NOON + DAY).slices
+        assert (plays(published), published.settled) == ({}, False)
+
+
+def test_a_top_shows_no_zero_of_its_own() -> None:
+    ranked = SliceObservation(NOON, {"a": row("a", 3), "b": row("b", 2)}, tops=((top(2), ("a", "b")),))
+    data = learnt(slice_of(), ranked, SliceObservation(NOON, {"b": None}))
+
+    assert plays(seen(data, queries=(query(top(2)),)).slices[0]) == {"a": 3}
+    assert plays(seen(data, queries=(query(top(2)), query(ids("b"), "2"))).slices[0]) == {"a": 3, "b": None}
+
+
+def test_a_top_is_settled_when_its_ranking_and_all_its_rows_are() -> None:
+    ranked = {"rows": {"a": row("a", 3)}, "tops": ((top(1), ("a",)),)}
+    late = NOON + 3 * HOUR
+
+    def settled(*lessons: SliceObservation) -> bool:
+        return seen(learnt(slice_of(), *lessons), queries=(query(top(1)),), now=late).slices[0].settled
+
+    assert settled(*settling(**ranked))
+    assert not settled(*settling(rows=ranked["rows"]), SliceObservation(late, **ranked))  # type: ignore[arg-type]
+    assert not settled(*settling(**ranked), SliceObservation(late, {"a": row("a", 4)}))
+    assert not settled(*settling(rows=ranked["rows"]))
+
+
+def test_a_zero_is_three_series_and_has_no_plays() -> None:
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": None, "b": row("b", 0), "c": row("c", 1)}))
+    queries = (query(ids("a", "b", "c")),)
+
+    whole, limited = seen(data, queries=queries), seen(data, queries=queries, limit=3)
+
+    assert whole.series == 3 + 3 + 3  # of the others plays, viewers and a title
+    assert [plays(published) for published in limited.slices] == [{"c": 1}]
+    assert (limited.series, limited.dropped) == (3, 6)
+
+
+def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> None:
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a"), "b": row("b")}))])
+    queries = (query(ids("a", "b"), days_ago=(0, 1)),)
+    rules = PublicationRules(
+        queries, 2 * DAY, 1000, {"main": MediaInfoOwnership(all=False, but=frozenset("b"))}, frozenset({0})
+    )
+
+    publication = publish(known, rules, NOON)
+
+    assert publication.days == {0: play_dates.start(TODAY)}
+    assert {media.media_id: media.title for media in publication.media} == {"a": None, "b": "title of b"}
+
+
+def test_other_rules_hold_at_once() -> None:
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2)}))])
+    publishing = PublicationBuilder()
+
+    def told(rules: PublicationRules) -> list[dict[str, float | None]]:
+        return [plays(published) for published in publishing.publish(known, rules, NOON + HOUR).slices]
+
+    assert told(PublicationRules((query(ids("a")),), 2 * DAY, 1000)) == [{"a": 1}]
+    assert told(PublicationRules((query(ids("b")),), 2 * DAY, 1000)) == [{"b": 2}]
+    assert told(PublicationRules((query(ids("b")),), HOUR, 1000)) == []
+
+
+def test_what_gets_stale_is_gone_at_that_very_second() -> None:
+    publishing, rules = PublicationBuilder(), PublicationRules((query(ids("a")),), HOUR, 1000)
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
+
+    shown = [len(publishing.publish(known, rules, NOON + after).slices) for after in (0, HOUR - 1, HOUR)]
+
+    assert shown == [1, 1, 0]
+
+
+class Counted(dict[str, MediaRecord]):
+    """Answers that count how often one is looked up."""
+
+    read = 0
+
+    def get(self, *args: Any) -> Any:
+        self.read += 1
+        return super().get(*args)
+
+
+class CountedQueries(tuple[Query, ...]):  # noqa: SLOT001 - a tuple can have no slot for the count
+    """Queries that count how often they are gone through."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[Query]:
+        self.read += 1
+        return super().__iter__()
+
+
+def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> None:
+    publishing, queries = PublicationBuilder(), CountedQueries((query(ids("a", "b")),))
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": None}))
+    answers = Counted(data.answers)
+    known, rules = Snapshot().updated([replace(data, answers=answers)]), PublicationRules(queries, 2 * DAY, 1000)
+
+    publishing.publish(known, rules, NOON)
+    once = answers.read, queries.read
+    assert min(once) > 0
+    for now in (NOON, NOON + HOUR, NOON + 12 * HOUR - 1):
+        publishing.publish(known, rules, now)
+        assert (answers.read, queries.read) == once
+
+    publishing.publish(known, rules, NOON + 12 * HOUR)
+    assert answers.read == once[0]  # of another day now, which no query looks at
+    assert queries.read > once[1]
+
+
+def test_under_other_rules_what_shows_the_same_is_the_very_same_object() -> None:
+    publishing, asked = PublicationBuilder(), query(everything)
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
+
+    first = publishing.publish(known, PublicationRules((asked,), 2 * DAY, 1000), NOON)
+    second = publishing.publish(
+        known, PublicationRules((asked, query(top(1), "2", days_ago=(0,))), 2 * DAY, 1000), NOON
+    )
+
+    assert second.slices[0] is first.slices[0]
+
+
+def test_a_poll_without_an_end_that_finds_the_same_numbers_changes_nothing() -> None:
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 1000)
+    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))
+    (before,) = publishing.publish(Snapshot().updated([data]), rules, NOON).slices
+
+    again = merge_observation(
+        data, data.slice, SliceObservation(NOON + 60, {"a": row("a", 1)}, is_whole=False), Settlement()
+    )
+    (after,) = publishing.publish(Snapshot().updated([again]), rules, NOON + 60).slices
+
+    assert after is before
+
+
+def test_as_many_series_as_the_limit_are_shown_as_they_are() -> None:
+    publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 3)
+    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
+
+    first, second = publishing.publish(known, rules, NOON), publishing.publish(known, rules, NOON + 60)
+
+    assert (first.series, first.dropped) == (3, 0)
+    assert second.slices[0] is first.slices[0]
+
+
+IDS = st.sampled_from("abcd")
+SLICES = tuple(
+    Slice(account, dimensions, TODAY - timedelta(days=ago))
+    for account in ("main", "other")
+    for dimensions in (ALL, Dimensions(os="iOS"))
+    for ago in (0, 1, 2)
+)
+LESSONS = st.builds(
+    lambda rows, listed: (
+        {m: row(m, p, title=title, **({"media_duration": 60 * p} if p else {})) for m, (p, title) in rows.items()},
+        listed,
+    ),
+    st.dictionaries(IDS, st.tuples(st.integers(0, 3), st.sampled_from(["", "old", "new"]))),
+    st.booleans(),
+)
+QUERIES = st.lists(
+    st.builds(
+        lambda media, account, filters, days_ago: query(
+            media, account=account, dimensions=filters, days_ago=tuple(sorted(days_ago))
+        ),
+        st.sampled_from([everything, ids("a", "b"), ids("d"), top(2)]),
+        st.sampled_from(["main", "other"]),
+        st.sampled_from([(ALL,), (Dimensions(os="iOS"), ALL)]),
+        st.sets(st.integers(0, 3), min_size=1),
+    ),
+    max_size=3,
+).map(tuple)
+RULES = st.builds(
+    PublicationRules,
+    QUERIES,
+    st.sampled_from([HOUR, DAY]),
+    st.sampled_from([5, 1000]),
+    st.sampled_from(
+        [
+            None,
+            {"main": MediaInfoOwnership(all=True)},
+            {
+                "main": MediaInfoOwnership(all=True, but=frozenset("a")),
+                "other": MediaInfoOwnership(all=False, but=frozenset("bd")),
+            },
+        ]
+    ),
+)
+CHANGES = st.one_of(
+    st.tuples(st.just("learn"), st.sampled_from(SLICES), LESSONS),
+    st.tuples(st.just("forget"), st.sampled_from(SLICES), st.none()),
+    st.tuples(st.just("rule"), st.none(), RULES),
+    st.tuples(st.just("wait"), st.none(), st.sampled_from([0.0, 60.0, HOUR, 12 * HOUR, DAY, -DAY])),
+)
+
+
+@settings(max_examples=100)
+@given(rules=RULES, changes=st.lists(CHANGES, max_size=20))
+def test_whatever_happens_in_between_it_is_as_if_published_for_the_first_time(
+    rules: PublicationRules, changes: list[tuple[str, Slice | None, object]]
+) -> None:
+    publishing, snapshot, now = PublicationBuilder(), Snapshot(), NOON
+    for what, slice_, given_ in [*changes, ("wait", None, 1.0)]:
+        match what, slice_, given_:
+            case "learn", Slice(), (dict() as rows, bool() as listed):
+                observation = SliceObservation(now, rows, listed=listed, total=len(rows) if listed else None)
+                snapshot = snapshot.updated(
+                    [merge_observation(snapshot.slices.get(slice_), slice_, observation, Settlement())]
+                )
+            case "forget", Slice(), _:
+                snapshot = Snapshot({s: data for s, data in snapshot.slices.items() if s != slice_})
+            case "rule", _, PublicationRules():
+                rules = given_
+            case "wait", _, float():
+                now += given_
+        told, afresh = publishing.publish(snapshot, rules, now), publish(snapshot, rules, now)
+        assert in_order(told) == in_order(afresh)
+
+
+def in_order(publication: Publication) -> Publication:
+    """Nobody cares in which order media are told."""
+
+    def place(media: PublishedMedia) -> tuple[str, str]:
+        return media.account, media.media_id
+
+    return replace(publication, media=tuple(sorted(publication.media, key=place)))

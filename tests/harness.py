@@ -1,0 +1,149 @@
+"""The real program on a stage: exporter and simulator on loopback, with a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from exporter.app import Runtime, assemble_daemon
+from exporter.config.loader import loads
+from exporter.core import play_dates
+from exporter.simulator.options import SimulatorOptions
+from exporter.simulator.service import Simulator
+from exporter.web.server import bound, serving, urls
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from exporter.config.schema import Config
+    from exporter.daemon import Daemon
+
+# A Sunday, after 09:00 UTC+8: yesterday is final.
+NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
+
+CONFIGURATION = """
+accounts:
+  - name: main
+    endpoint: ENDPOINT
+    credentials: {access_key_id: simulator, access_key_secret: simulator-secret}
+    timeout: TIMEOUT
+    limits: {requests_per_second: 1000, concurrency: 8}
+queries:
+  - {name: q, media: MEDIA, dimensions: DIMENSIONS, days_ago: DAYS_AGO, every: 15m}
+"""
+
+
+@dataclass
+class Clock:
+    """Time that passes only when somebody waits, or the test says so."""
+
+    at: float = NOON
+    waits: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.at += seconds
+        await asyncio.sleep(0)
+
+
+def configuration(
+    endpoint: str,
+    *,
+    media: str = "all",
+    dimensions: str = "[{}]",
+    days_ago: str = "[1]",
+    timeout: str = "10s",
+    text: str = CONFIGURATION,
+) -> Config:
+    for name, value in (
+        ("ENDPOINT", endpoint),
+        ("TIMEOUT", timeout),
+        ("MEDIA", media),
+        ("DIMENSIONS", dimensions),
+        ("DAYS_AGO", days_ago),
+    ):
+        text = text.replace(name, value)
+    return loads(text, file="config.yaml", environ={})
+
+
+@dataclass
+class Stage:
+    """The exporter, what it polls, and their clock."""
+
+    exporter: Daemon
+    simulator: Simulator
+    clock: Clock
+
+    async def poll(self, *, later: float = 0.0) -> str:
+        """Every query polled once, `later` seconds later; the results."""
+        self.clock.at += later
+        for query in self.exporter.queries:
+            await self.exporter.poll(query)
+        return ",".join(report.result for report in self.exporter.reports())
+
+    async def metrics(self) -> str:
+        return (await self.exporter.scrape(None, None)).body.decode()
+
+    async def series(self, pattern: str) -> dict[str, float]:
+        """Series whose text matches, with their values."""
+        lines = [line.rpartition(" ") for line in (await self.metrics()).splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines if re.search(pattern, name)}
+
+    async def plays(self, days_ago: int = 1, dimensions: str = "") -> dict[str, float]:
+        """Plays by media ID."""
+        found = await self.series(rf'^aliyun_vod_media_plays{{.*{dimensions}.*days_ago="{days_ago}"')
+        return {re.findall(r'media_id="([^"]*)"', name)[0]: value for name, value in found.items()}
+
+    async def errors(self) -> dict[tuple[str, str], float]:
+        """Failed attempts by code and kind, where there are any."""
+        found = await self.series(r"^aliyun_vod_api_errors_total")
+        return {
+            re.findall(r'code="([^"]*)",kind="([^"]*)"', name)[0]: value for name, value in found.items() if value > 0
+        }
+
+    def truth(self, days_ago: int = 1) -> dict[str, float]:
+        """The simulator's own numbers: plays by media, of those that have any."""
+        catalogue, now = self.simulator.catalogue, self.clock.at
+        rows = {m: catalogue.row(m, play_dates.play_date(now, days_ago), now=now) for m in catalogue.media_ids}
+        return {m: row.plays for m, row in rows.items() if row is not None and row.plays is not None}
+
+
+@contextlib.asynccontextmanager
+async def simulated(
+    settings: SimulatorOptions | None = None, clock: Clock | None = None
+) -> AsyncGenerator[tuple[Simulator, str]]:
+    """A simulator and its URL."""
+    clock = clock or Clock()
+    simulator = Simulator(settings or SimulatorOptions(), clock=clock.now)
+    with bound(["127.0.0.1:0"]) as sockets:
+        async with serving(simulator.app, sockets, date_header=False):
+            try:
+                yield simulator, urls(sockets)[0]
+            finally:
+                simulator.close()
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    settings: SimulatorOptions | None = None,
+    *,
+    clock: Clock | None = None,
+    storage: Path | None = None,
+    **configured: str,
+) -> AsyncGenerator[Stage]:
+    """Exporter and simulator, nothing polled yet; other keywords as in `configuration`."""
+    clock = clock or Clock()
+    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+    async with (
+        simulated(settings, clock) as (simulator, url),
+        assemble_daemon(configuration(url, **configured), surroundings, storage) as exporter,
+    ):
+        yield Stage(exporter, simulator, clock)

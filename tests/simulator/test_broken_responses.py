@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from exporter.simulator.faults import Fault
+from exporter.simulator.service import Simulator
+from tests.simulator.clients import Client, Clock, no_sleep, simulator
+from tests.simulator.loopback import listening
+
+
+def _client(http: httpx.AsyncClient, clock: Clock) -> Client:
+    return Client(http, clock, http.base_url.netloc.decode())
+
+
+async def test_it_answers_on_a_free_port_with_one_date(clock: Clock) -> None:
+    async with listening(simulator(clock)) as url, httpx.AsyncClient(base_url=url) as http:
+        response = await _client(http, clock).ask()
+    assert response.status_code == 200
+    assert response.headers.get_list("date") == ["Wed, 18 Mar 2026 04:00:00 GMT"]
+    assert "server" not in response.headers
+
+
+@pytest.mark.parametrize("fault", ["reset", "stall", "trickle"])
+async def test_faults_of_the_connection_break_the_read_and_not_the_server(clock: Clock, fault: str) -> None:
+    service = Simulator(clock=clock)
+    service.change(faults=(Fault(fault, times=1),))
+    expected: dict[str, type[Exception]] = {
+        "reset": httpx.RemoteProtocolError,
+        "stall": TimeoutError,
+        "trickle": TimeoutError,
+    }
+    async with listening(service) as url, httpx.AsyncClient(base_url=url, timeout=None) as http:  # noqa: S113 - it hangs
+        client = _client(http, clock)
+        with pytest.raises(expected[fault]):
+            # Only what never ends is met by a time limit; what ends at once has for ever.
+            async with asyncio.timeout(None if fault == "reset" else 0.5):
+                await client.ask()
+        service.change(faults=())
+        assert (await client.ask()).status_code == 200
+
+
+async def _left_waiting(service: Simulator, clock: Clock) -> httpx.Response:
+    """Ask, stop the server while the answer is due, and see what comes of it.
+
+    The server cuts short what is not answered in its grace: an answer shows that it did not come to that.
+    """
+    async with httpx.AsyncClient(timeout=None) as http:  # noqa: S113 - it ends with the server
+        async with listening(service) as url:
+            http.base_url = httpx.URL(url)
+            asked = asyncio.create_task(_client(http, clock).ask())
+            while not service.request_log.calls:
+                await asyncio.sleep(0)
+        return await asked
+
+
+async def test_who_is_stalled_does_not_keep_the_server_from_stopping(clock: Clock) -> None:
+    response = await _left_waiting(simulator(clock, faults=(Fault("stall"),)), clock)
+    assert (response.status_code, response.json()["Code"]) == (503, "ServiceUnavailable")
+
+
+async def test_who_is_slow_answers_at_once_when_the_server_stops(clock: Clock) -> None:
+    service = Simulator(clock=clock)
+    service.change(faults=(Fault("slow", wait=60.0),))
+    assert (await _left_waiting(service, clock)).status_code == 200
+
+
+async def test_what_trickles_ends_when_the_server_stops(clock: Clock) -> None:
+    service = Simulator(clock=clock)
+    service.change(faults=(Fault("trickle"),))
+    with pytest.raises(httpx.RemoteProtocolError):
+        await _left_waiting(service, clock)
+
+
+@pytest.mark.parametrize("fault", ["trickle", "slow"])
+async def test_a_late_answer_is_the_right_one(clock: Clock, fault: str) -> None:
+    service = Simulator(clock=clock, sleep=no_sleep)
+    small = {"PageNo": "1", "PageSize": "1"}
+    async with listening(service) as url, httpx.AsyncClient(base_url=url) as http:
+        client = _client(http, clock)
+        right = (await client.ask(small)).json()["QoeInfoList"]
+        service.change(faults=(Fault(fault),))
+        assert (await client.ask(small)).json()["QoeInfoList"] == right
+
+
+async def test_slow_is_as_late_as_it_was_told(clock: Clock) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    service = Simulator(clock=clock, sleep=sleep)
+    service.change(faults=(Fault("slow", times=1), Fault("slow", wait=0.25)))
+    async with listening(service) as url, httpx.AsyncClient(base_url=url) as http:
+        client = _client(http, clock)
+        await client.ask()
+        await client.ask()
+    assert slept == [3.0, 0.25]
+
+
+async def test_what_is_not_http_gets_400_and_the_server_lives_on(clock: Clock) -> None:
+    async with listening(simulator(clock)) as url, httpx.AsyncClient(base_url=url) as http:
+        reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
+        writer.write(b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+        writer.close()
+        await writer.wait_closed()
+        assert (await _client(http, clock).ask()).status_code == 200

@@ -1,0 +1,258 @@
+"""What the HTML says; how it looks, and whether everybody can use it, is for a browser to tell."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from exporter.core.model import REGIONS, Measure, Top
+from exporter.errors import ErrorKind, NotReady, UpstreamError
+from exporter.status.filters import Filters
+from exporter.status.html_page import Pages
+from exporter.status.languages import LANGUAGES
+from exporter.status.stylesheet import stylesheet
+from exporter.status.summary import summarize
+from exporter.vod import error_codes
+from tests.status.examples import (
+    ACCOUNT,
+    EVERYTHING,
+    NOW,
+    SETTINGS,
+    Number,
+    by_ids,
+    known,
+    observed,
+    report,
+)
+
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"' onmouseover='x' {{ 7*7 }} {0} javascript:"
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "link", "input", "path", "line", "circle"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(choice: Filters | None = None, language: str = "en", **seen: object) -> Elements:
+    slices = seen.pop("slices", (known(1, {"a": 50}), known(8, {"a": 200})))
+    view = summarize(observed(*slices, **seen), choice or Filters())  # type: ignore[misc, arg-type]
+    return Elements(Pages("/metrics").render(view, language).decode())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_element_is_closed_and_nothing_is_left_to_fill_in(language: str) -> None:
+    told = page(language=language, reports=[report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))])
+
+    assert told.open == []
+    assert "{}" not in told.text
+    assert ("html", {"lang": {"en": "en", "zh": "zh-CN"}[language]}) in told.tags
+
+
+def test_what_is_there_to_see() -> None:
+    told = " ".join(page().text.split())
+
+    for expected in (
+        "Version 1.2.3 · started 1 h ago · 3 media series published",
+        "Slices without any response so far: 3",
+        "all media, every 15 min",
+        "slices: 5 · days ago: 0-2, 8, 9",
+        "in 10 min",
+        "2024-03-23 (yesterday): slices 1, settled 1",
+        "title of a a main 2024-03-23 50 200 ▼ −150 (−75 %)",
+        "1 d 9 h after its start, once 2 more polls found it unchanged",
+        "State at 2024-03-24 04:00:00 UTC",
+    ):
+        assert expected in told
+
+
+def test_the_box_is_green_only_for_what_is_known() -> None:
+    polled = [report(EVERYTHING)]
+    final = [known(ago, {"a": 500}) for ago in EVERYTHING.days_ago]
+    open_days = [known(ago, {"a": 500}, settled=False) for ago in EVERYTHING.days_ago]
+    dropped = [*final[1:], known(0, {"a": 1}), known(1, {"a": 240}), known(2, {"a": 500})]
+
+    well, early, bad = (
+        " ".join(page(slices=slices, reports=polled).text.split()) for slices in (final, open_days, dropped)
+    )
+
+    assert "✓ Nothing needs attention." in well
+    assert "None of the 1 media that can be compared lost more than half of at least 100 plays: 2024-03-23" in well
+    assert "✓ Polling works." in early
+    assert "Drops cannot be detected yet: there are no two final days a week apart." in early
+    assert "! Needs attention Of the 1 media that can be compared, 1 lost more than half" in bad
+    assert "✓" not in bad.partition("Queries")[0]
+
+
+def test_what_dropped_is_linked_to_the_list_of_it() -> None:
+    tags = page(slices=[known(1, {"a": 1}), known(8, {"a": 200})]).tags
+
+    assert ("a", {"href": "?media_sort=fall&per_page=50&media_change=dropped#media"}) in tags
+
+
+def test_the_chinese_page_is_chinese() -> None:
+    """But for names, codes, paths and units, which are the same in every language."""
+    failures = [
+        UpstreamError(
+            "no answer in time",
+            code="timeout",
+            kind=ErrorKind.TRANSPORT,
+            advice=error_codes.classify(0, "timeout").advice,
+        ),
+        UpstreamError(
+            "", code="Throttling.User", kind=ErrorKind.THROTTLED, advice=error_codes.classify(400, "Throttling").advice
+        ),
+    ]
+    top = replace(EVERYTHING, name="top", every=90_061.0, media=Top(20, Measure.PLAYS))
+    said = page(
+        Filters(state="settled", days_ago=1),
+        language="zh",
+        slices=[known(1, {"1": 1}), known(8, {"1": 200})],
+        queries=[top],
+        reports=[report(top, *failures)],
+        numbers=[Number("aliyun_vod_api_errors_total", 2, {"account": "main", "code": "timeout", "kind": "transport"})],
+    ).text
+    same = """
+        aliyun-vod-exporter English top main timeout Throttling.User https vod.cn-shanghai.aliyuncs.com title of
+        no answer in time series_limit days_ago limits.requests_per_second requests_per_second
+        API ID JSON Prometheus UTC Native Web Android iOS Windows macOS Linux metrics api v1 status healthy ready
+    """
+
+    assert set(re.findall(r"[A-Za-z][\w.-]*\w|[A-Za-z]", said, re.ASCII)) <= {*same.split(), *REGIONS}
+    assert "前 20 个视频（按播放次数排序），每 1 天 1 小时 1 分钟 1 秒一次" in said
+    assert "请检查到接入点的网络链路，或调大该账号的 timeout。" in said
+    assert "timeout ×2（网络）" in said
+    assert "最近一次轮询没有全部得到应答（失败：" in said
+    assert "2024-03-24 12:00:00（UTC+8）" in said
+
+
+def test_slices_are_folded_away_until_somebody_looks_for_some() -> None:
+    def folded(choice: Filters) -> bool:
+        return ("details", {}) in page(choice).tags
+
+    assert folded(Filters())
+    assert folded(Filters(media_page=2, media_sort="fall"))
+    assert not folded(Filters(state="stale"))
+    assert not folded(Filters(page=2))
+
+
+def test_a_failed_poll_is_told_with_what_to_do() -> None:
+    refused = UpstreamError(
+        "not authorized", code="Forbidden.RAM", kind=ErrorKind.AUTH, advice="Allow it.", request_id="R9"
+    )
+    told = " ".join(page(reports=[report(EVERYTHING, refused)]).text.split())
+
+    assert "Query q did not get a response for every slice in its last poll (failure: Forbidden.RAM)" in told
+    assert "Forbidden.RAM ×1 (permission): Message of the service: not authorizedAllow it. Request ID R9" in told
+
+
+def test_settings_that_matter_only_sometimes() -> None:
+    plain = page().text
+    special = page(
+        settings=replace(SETTINGS, storage_retention=86_400.0, shard=1, total_shards=3),
+        accounts=[replace(ACCOUNT, calls_per_day=100, credentials="ram_role_arn")],
+    ).text
+
+    assert "in memory only" in plain
+    assert "1 of 3, counted from 0" not in plain
+    assert "kept in a file for 1 d, write errors since the start: 0" in special
+    assert "1 of 3, counted from 0" in special
+    assert "– of 100" in special
+    assert "credentials: ram_role_arn" in special
+
+
+def test_titles_names_and_codes_are_text_and_nothing_else() -> None:
+    query = replace(EVERYTHING, name=HOSTILE, account=HOSTILE)
+    slices = [known(1, {HOSTILE: 1}, account=HOSTILE), known(8, {HOSTILE: 1}, account=HOSTILE)]
+    errors = [
+        UpstreamError(HOSTILE, code=HOSTILE, kind=ErrorKind.OTHER, advice=HOSTILE, request_id=HOSTILE),
+        NotReady(HOSTILE, code=HOSTILE, kind=ErrorKind.NOT_READY),
+    ]
+    hostile = page(
+        Filters(media="<script>"),
+        slices=slices,
+        queries=[query],
+        accounts=[replace(ACCOUNT, name=HOSTILE, endpoint=HOSTILE)],
+        reports=[report(query, *errors)],
+    )
+
+    assert hostile.open == []
+    assert hostile.text.count(HOSTILE) > 10
+    assert "49" not in hostile.text
+    assert not {"script", "img", "iframe", "object", "style", "base"} & {tag for tag, _ in hostile.tags}
+    for tag, attributes in hostile.tags:
+        assert not [name for name in attributes if name.startswith("on") or name in {"style", "srcdoc"}], tag
+        for name in ("href", "src", "action"):
+            assert re.match(r"\./|#|\?|data:,", attributes.get(name) or "#"), attributes
+
+
+def test_everything_is_ours_and_nothing_moves_by_itself() -> None:
+    tags = page().tags
+
+    assert [attributes["href"] for tag, attributes in tags if tag == "link"] == [
+        "data:,",
+        f".{Pages('').stylesheet_path}",
+    ]
+    assert not [attributes for tag, attributes in tags if tag == "meta" and "http-equiv" in attributes]
+
+
+def test_links_keep_what_was_chosen() -> None:
+    many: dict[str, float | None] = {f"m{number}": number for number in range(5)}
+    chosen = Filters(account="main", per_page=2, media_page=2, lang="en")
+    links = {
+        str(attributes["href"])
+        for tag, attributes in page(chosen, slices=[known(1, many)]).tags
+        if tag == "a" and "href" in attributes
+    }
+
+    assert "?account=main&media_page=3&per_page=2&lang=en#media" in links
+    assert "?account=main&per_page=2&lang=en#media" in links
+    assert "?account=main&page=2&media_page=2&per_page=2&lang=en#slices" in links
+    assert "?account=main&media_page=2&per_page=2&lang=zh" in links
+    assert "?account=main&days_ago=1&per_page=2&lang=en#slices" in links
+    assert {"./metrics", "./api/v1/status", "./-/healthy", "./-/ready"} <= links
+
+
+def test_the_form_shows_what_was_chosen() -> None:
+    tags = page(Filters(query="ids", days_ago=1, media='a"b', sort="age"), queries=(EVERYTHING, by_ids("a"))).tags
+
+    selected = [attributes["value"] for tag, attributes in tags if tag == "option" and "selected" in attributes]
+    assert selected == ["", "ids", "1", "", "", "", "", "", "plays", "age"]
+    assert [attributes["value"] for tag, attributes in tags if tag == "input"] == ['a"b']
+
+
+def test_instants_are_exact_for_whoever_asks() -> None:
+    times = [attributes for tag, attributes in page().tags if tag == "time"]
+
+    assert {"datetime": "2024-03-24T04:10:00Z", "title": "2024-03-24 04:10:00 UTC"} in times
+    assert NOW == 1_711_252_800
+
+
+def test_the_name_of_the_stylesheet_says_what_is_in_it() -> None:
+    path, css = stylesheet()
+    assert re.fullmatch(r"/static/page-[0-9a-f]{16}\.css", path)
+    assert Pages("").stylesheet_path == path
+    assert b"http" not in css

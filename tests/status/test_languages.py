@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.status import languages as module
+from exporter.status.languages import LANGUAGES, preferred, words
+
+
+def test_both_languages_say_the_same_things_about_the_same_values() -> None:
+    english, chinese = map(words, LANGUAGES)
+
+    assert english.keys() == chinese.keys()
+    for key, text in english.items():
+        assert text.count("{}") == chinese[key].count("{}"), key
+
+
+def test_nothing_is_written_down_that_is_never_said() -> None:
+    folder = Path(module.__file__).parent
+    used = " ".join(path.read_text() for path in [*folder.glob("*.py"), folder / "templates" / "page.html"])
+    for key in words("en"):
+        family = re.match(
+            r"(trouble|kind|by|state|meaning|result|media|sort|media_sort|account|days_ago|span|link)_", key
+        )
+        assert re.search(rf"\b{key}\b", used) or (family and f"{family[1]}_" in used), key
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("ZH-hant", "zh"),
+        ("en-US,en;q=0.9,zh;q=0.8", "en"),
+        ("de, zh;q=0.5", "zh"),
+        ("zh;q=0", "en"),
+        ("zh;q=0.5, en;q=0.5", "en"),
+        ("zh;q=nan, zh;q=x, zh;q=7", "en"),
+        ("fr", "en"),
+        ("," * 100_000, "en"),
+    ],
+)
+def test_the_language_is_the_one_preferred(header: str | None, language: str) -> None:
+    assert preferred(header) == language

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import exporter
+from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
+from exporter.status.filters import FilterError, check, parse
+from exporter.status.translation import OWN_CODES, is_own, translated
+from exporter.status.views import Failure
+from exporter.vod import error_codes, responses
+from exporter.vod.auth_breaker import AuthCircuitBreaker
+from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
+from exporter.vod.rate_limits import DailyQuota
+from exporter.vod.responses import RawResponse
+from tests.status.examples import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Where sentences with advice stand that reach the page.
+ADVISING = [
+    "vod/error_codes.py",
+    "vod/credentials/sdk_errors.py",
+    "vod/credentials/sources.py",
+    "vod/credentials/cache.py",
+    "vod/rate_limits.py",
+    "vod/client.py",
+    "core/page_reader.py",
+]
+# Sentences that are none: what is searched for in what a library says.
+NO_ADVICE = {"No cached value was found."}
+
+
+def texts(tree: ast.AST) -> Iterator[str]:
+    """Every text that a module holds, `{}` for what is filled in, without its docstrings."""
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    plain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (inner | plain):
+            yield node.value
+
+
+def sentences() -> list[str]:
+    """Every advice, as it stands in the code."""
+    folder = Path(exporter.__file__).parent
+    found = [text for file in ADVISING for text in texts(ast.parse((folder / file).read_text(encoding="utf-8")))]
+    whole = {text for text in found if re.fullmatch(r"[A-Z][^\n]* [^\n]*\.", text)}
+    return sorted(whole - NO_ADVICE)
+
+
+def test_every_advice_has_its_chinese_text() -> None:
+    assert len(sentences()) > 30
+    assert [advice for advice in sentences() if not chinese("advice", advice)] == []
+
+
+def chinese(section: str, text: str) -> bool:
+    said = translated(section, text, "zh")
+    return said is not None and re.search("[\u4e00-\u9fff]", said) is not None
+
+
+@pytest.mark.parametrize(
+    "code", ["", "timeout", "connect", "Forbidden.RAM", "Throttling.User", "Missing.X", "Nonsense"]
+)
+@pytest.mark.parametrize("status", [0, 200, 400, 401, 403, 404, 408, 429, 500, 503])
+def test_whatever_fails_its_advice_can_be_read_in_chinese(code: str, status: int) -> None:
+    assert chinese("advice", error_codes.classify(status, code).advice)
+
+
+def ours() -> Iterator[UpstreamError]:
+    """Failures whose message is our own, from those who make them."""
+    budget = DailyQuota("main", 1, now=lambda: NOW)
+    budget.spend()
+    with pytest.raises(QuotaExceeded) as spent:
+        budget.check()
+    yield spent.value
+
+    pause = AuthCircuitBreaker("main", lambda: NOW, lambda: 0.0)
+    keys = Credentials("id", "secret")
+    pause.begin(
+        keys,
+        UpstreamError(
+            "You are not allowed.",
+            code="Forbidden.RAM",
+            kind=ErrorKind.AUTH,
+            advice=error_codes.classify(403, "").advice,
+        ),
+    )
+    with pytest.raises(AccountPaused) as paused:
+        pause.check(keys)
+    yield paused.value
+
+    for text in ("", "ä", "a b"):
+        with pytest.raises(CredentialsError) as unusable:
+            validate_secret(text, "environment variable ALIBABA_CLOUD_ACCESS_KEY_ID")
+        yield unusable.value
+    for secret in (SecretFile("/nowhere/key"), EnvSecret("NOT_SET", environ={})):
+        with pytest.raises(CredentialsError) as missing:
+            asyncio.run(secret.read())
+        yield missing.value
+
+    for reply in (
+        RawResponse(200, {}, b"", "the answer is longer than 16777216 bytes"),
+        RawResponse(503, {}, b""),
+        RawResponse(400, {}, b'{"Code":"X"}'),
+    ):
+        with pytest.raises(UpstreamError) as malformed:
+            responses.answer(reply, lambda _: None, now=NOW)
+        yield malformed.value
+    yield responses.no_response("timeout", "no complete answer within 10 s")
+
+
+def failure(error: UpstreamError) -> Failure:
+    return Failure(error.code, error.kind.value, 1, error.message, error.advice, error.request_id)
+
+
+def test_what_is_said_by_us_is_known_to_be_ours_and_has_its_chinese_text() -> None:
+    for error in ours():
+        assert is_own(failure(error)), error.message
+        assert chinese("message", error.message), error.message
+        assert chinese("advice", error.advice), error.advice
+
+
+def test_what_the_service_says_stays_and_is_known_to_be_its_own() -> None:
+    said = UpstreamError("User not authorized to operate.", code="Forbidden.RAM", kind=ErrorKind.AUTH)
+
+    assert not is_own(failure(said))
+    assert translated("message", said.message, "zh") is None
+
+
+def test_what_is_filled_in_stays_as_it_was() -> None:
+    paused = "account main is paused until 2024-03-24T04:05:00Z or until its credentials change, after X.{0}: no: {}"
+
+    assert translated("message", paused, "zh") == (
+        "账号 main 已暂停，到 2024-03-24T04:05:00Z 或密钥变化时恢复；起因为 X.{0}，服务端原文：no: {}"
+    )
+    assert translated("message", paused, "en") == paused
+
+
+def test_a_library_that_says_something_about_the_network_says_it_for_us() -> None:
+    silent = responses.no_response("connect", "no answer from vod.cn-shanghai.aliyuncs.com: Connection refused")
+
+    assert is_own(failure(silent))
+    assert {error_codes.TIMEOUT, error_codes.CONNECT, error_codes.MALFORMED} <= OWN_CODES
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"nonsense": "1"},
+        {"page": "x"},
+        {"state": "x"},
+        {"media": "x" * 201},
+        {"account": "nobody"},
+        {"query": "nobody"},
+    ],
+)
+def test_every_mistake_in_a_query_string_has_its_chinese_text(given: dict[str, str]) -> None:
+    with pytest.raises(FilterError) as refused:
+        check(parse(given.items()), accounts=(), queries=())
+
+    assert all(chinese("problem", problem) for problem in refused.value.problems)
+
+
+def test_a_parameter_given_twice_is_a_mistake_in_chinese_too() -> None:
+    with pytest.raises(FilterError) as refused:
+        parse([("page", "1"), ("page", "2")])
+
+    assert translated("problem", refused.value.problems[0], "zh") == "page 重复出现"

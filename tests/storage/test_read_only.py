@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.core.model import Dimensions
+from exporter.errors import StartError
+from exporter.storage.migrations import MIGRATIONS
+from exporter.storage.read_only import Examined, examine, read_slices, read_totals
+from tests.storage.examples import TODAY, YESTERDAY, Place, files, mounted, nobodys_folder, some
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+WEB = Dimensions("Web")
+
+
+async def test_the_newest_days_total_that_is_known_counts(place: Place) -> None:
+    await place.put(
+        some(rows=2, day=YESTERDAY),
+        some(rows=9, day=date(2024, 3, 1)),
+        replace(some(day=TODAY), total=None),
+        some(rows=4, day=TODAY, dimensions=WEB),
+        replace(some(dimensions=Dimensions(os="iOS")), total=None),
+    )
+
+    assert read_totals(place.path, date.max) == {("main", Dimensions()): 2, ("main", WEB): 4}
+    assert read_totals(place.path, TODAY) == {("main", Dimensions()): 2}
+    assert read_totals(place.path, YESTERDAY) == {("main", Dimensions()): 9}
+
+
+async def test_it_is_read_while_it_is_written_and_afterwards(place: Place) -> None:
+    async with place.opened() as storage:
+        await storage.save([some(1), some(1, day=TODAY)])
+        assert read_totals(place.path, date.max) == {("main", Dimensions()): 3}
+        assert read_slices(place.path, TODAY) == (some(1, day=TODAY),)
+        await storage.save([some(2)])
+        assert read_slices(place.path, date.min) == (some(2), some(1, day=TODAY))
+    assert place.meter.failures == 0
+    assert read_slices(place.path, date.min) == (some(2), some(1, day=TODAY))
+
+
+async def test_reading_changes_nothing_and_what_sqlite_leaves_goes_with_the_next_daemon(place: Place) -> None:
+    await place.put(some())
+    before = place.path.read_bytes()
+    read_slices(place.path, date.min)
+    assert place.path.read_bytes() == before
+
+    async with place.opened():
+        pass
+    assert {path.name for path in place.path.parent.iterdir()} == {"state.db"}
+
+
+async def test_names_that_mean_something_in_a_uri_are_names(tmp_path: Path) -> None:
+    place = Place(tmp_path / "a?mode=rwc&x#y %20.db")
+    await place.put(some())
+
+    assert read_slices(place.path, date.min) == (some(),)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_file_that_is_not_there_yet_knows_nothing(tmp_path: Path, *, empty: bool) -> None:
+    path = tmp_path / "state.db"
+    if empty:
+        path.touch()
+
+    assert read_totals(path, date.max) == {}
+    assert read_slices(path, date.min) == ()
+    assert path.exists() is empty
+
+
+def test_a_text_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database at all\n" * 100)
+
+    with pytest.raises(StartError, match="not a file of aliyun-vod-exporter"):
+        read_totals(path, date.max)
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bookmarks.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE slice (slice_id)")
+
+    with pytest.raises(StartError, match="not a file of aliyun-vod-exporter"):
+        read_totals(path, date.max)
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="this is a directory"):
+        read_totals(tmp_path, date.max)
+
+
+async def test_another_version_is_refused(place: Place) -> None:
+    async with place.opened(migrations=[*MIGRATIONS, lambda _: None]):
+        pass
+
+    with pytest.raises(StartError, match="its version is 2, this exporter's is 1"):
+        read_totals(place.path, date.max)
+
+
+TOTALS = {("main", Dimensions()): 3}
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Generator[Path]:
+    """A folder that becomes read-only, as a snapshot of a volume is mounted, when it is mounted onto itself."""
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    yield folder
+    subprocess.run(["umount", folder], check=False, capture_output=True)
+
+
+def frozen(folder: Path) -> None:
+    mounted("--bind", folder, folder)
+    mounted("-o", "remount,bind,ro", folder)
+
+
+@pytest.mark.parametrize("beside", [(), ("-wal",), ("-wal", "-shm"), ("-shm",)])
+async def test_a_snapshot_of_a_volume_is_read_as_it_is(place: Place, snapshot: Path, beside: tuple[str, ...]) -> None:
+    await place.put(some())
+    async with place.opened() as storage:
+        if "-wal" in beside:
+            await storage.save([some(2)])  # what is in the -wal alone
+        for suffix in ("", *beside):
+            shutil.copy(f"{place.path}{suffix}", snapshot)
+    frozen(snapshot)
+    before = files(snapshot)
+    path = snapshot / "state.db"
+
+    found = examine(path, TODAY)
+
+    assert found.totals == TOTALS
+    (warning,) = found.warnings
+    assert (
+        warning == f"storage {path}: nothing can be written there, so it was read as a copy; serve would not start"
+        " with it"
+    )
+    assert read_slices(path, date.min) == (some(2 if "-wal" in beside else 1),)
+    assert files(snapshot) == before
+
+
+async def test_a_copy_whose_modes_forbid_to_write_is_read_too(place: Place) -> None:
+    await place.put(some())  # whatever has to be imported may not be readable for everybody
+    with nobodys_folder() as folder:
+        theirs = folder / "state.db"
+        await Place(theirs).put(some())
+        theirs.chmod(0o400)
+        folder.chmod(0o500)
+
+        assert examine(theirs, TODAY).totals == TOTALS
+        folder.chmod(0o700)
+        with pytest.raises(StartError, match="it may be read but not written"):
+            examine(theirs, TODAY)
+        theirs.chmod(0o600)
+        folder.chmod(0o500)
+        with pytest.raises(StartError, match="cannot use it: Permission denied"):
+            examine(theirs, TODAY)
+        folder.chmod(0o700)
+
+
+async def test_an_empty_file_that_may_not_be_written_is_refused(place: Place) -> None:
+    await place.put(some())  # whatever has to be imported may not be readable for everybody
+    examine(place.path, TODAY)
+    with nobodys_folder() as folder:
+        (folder / "state.db").touch(0o400)
+
+        with pytest.raises(StartError, match="cannot use it: Permission denied"):
+            examine(folder / "state.db", TODAY)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_of_a_file_that_is_not_there_it_is_said_that_it_will_be(tmp_path: Path, *, empty: bool) -> None:
+    path = tmp_path / "nope.db"
+    if empty:
+        path.touch()
+
+    assert examine(path, TODAY) == Examined(
+        warnings=(f"storage {path}: there is no such file yet; serve will create it",)
+    )
+    assert path.exists() is empty
+
+
+async def test_a_file_in_use_is_examined_beside_its_exporter(place: Place) -> None:
+    async with place.opened() as storage:
+        await storage.save([some()])
+        assert examine(place.path, TODAY) == Examined(TOTALS)
+
+
+@pytest.mark.parametrize("what", ["UPDATE part SET answers = x'00'", "UPDATE calls SET calls = 7"])
+async def test_what_a_daemon_would_find_damaged_is(place: Place, what: str) -> None:
+    async with place.opened() as storage:
+        await storage.save([some()])
+        storage.record_calls("main", TODAY, 1)
+    with closing(sqlite3.connect(place.path)) as connection, connection:
+        connection.execute(what)
+
+    with pytest.raises(StartError, match="the file is damaged"):
+        examine(place.path, TODAY)
+
+
+async def test_pages_that_do_not_fit_together_are_found(place: Place) -> None:
+    await place.put(*(some(plays, rows=400) for plays in range(3)))
+    with place.path.open("r+b") as file:
+        file.seek(-4096, os.SEEK_END)
+        file.write(bytes(4096))
+
+    with pytest.raises(StartError, match="the file is damaged"):
+        examine(place.path, TODAY)

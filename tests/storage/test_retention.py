@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from exporter.core.model import Freshness, Measure, MediaRecord, Ranking, SliceData
+from exporter.storage.retention import retention_cutoff
+from tests.storage.examples import DAY_SECONDS, NOON, TODAY, YESTERDAY, some
+
+YEARS = 12 * 365 * DAY_SECONDS
+HEARD, SETTLED = Freshness(NOON, 1), Freshness(NOON, 2, settled=True)
+
+
+def without_plays(freshness: Freshness) -> list[SliceData]:
+    """No media has plays: said by ID, by a sweep, by a ranking."""
+    nothing = replace(some(rows=0), answers={}, listed=None, rankings={}, total=0)
+    return [
+        replace(nothing, answers={"m": MediaRecord(None, freshness)}),
+        replace(nothing, listed=freshness),
+        replace(nothing, rankings={Measure.PLAYS: Ranking(2, (), freshness)}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("newest", "now", "kept"),
+    [
+        (TODAY, NOON, TODAY - timedelta(10)),
+        (YESTERDAY, NOON, YESTERDAY - timedelta(9)),  # its end is the start of today
+        (TODAY, NOON + YEARS, TODAY - timedelta(9)),
+        (TODAY, 1e300, TODAY - timedelta(9)),
+        (TODAY, NOON - 3 * DAY_SECONDS, TODAY - timedelta(13)),
+        (TODAY, 0.0, date(1970, 1, 1)),
+        (TODAY + timedelta(4000), NOON, TODAY - timedelta(10)),
+    ],
+)
+def test_it_is_counted_from_the_newest_day_with_plays_or_from_now(newest: date, now: float, kept: date) -> None:
+    learnt = [some(day=YESTERDAY - timedelta(3)), some(day=newest), some(day=YESTERDAY - timedelta(5))]
+
+    assert retention_cutoff(learnt, now, 10 * DAY_SECONDS) == kept
+
+
+@pytest.mark.parametrize("data", without_plays(SETTLED))
+def test_a_day_on_which_finally_nothing_was_played_has_come_too(data: SliceData) -> None:
+    assert retention_cutoff([data], NOON + YEARS, DAY_SECONDS) == YESTERDAY
+
+
+@pytest.mark.parametrize("data", [*without_plays(HEARD), replace(without_plays(HEARD)[0], answers={}, ready=False)])
+def test_no_plays_as_yet_say_nothing_of_what_day_it_is(data: SliceData) -> None:
+    assert retention_cutoff([data], NOON, DAY_SECONDS) is None
+
+
+def test_nothing_learnt_forgets_nothing() -> None:
+    assert retention_cutoff([], NOON + YEARS, DAY_SECONDS) is None

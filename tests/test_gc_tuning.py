@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import gc
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.gc_tuning import (
+    FULL_GC_THRESHOLD,
+    MAX_FREEZES,
+    SLOW_GC_SECONDS,
+    SWITCH_INTERVAL_SECONDS,
+    FreezeAfterSlowGc,
+    tune_interpreter,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+FULL = 2
+
+
+@pytest.fixture(autouse=True)
+def nothing_frozen() -> Generator[None]:
+    """Whatever a test freezes is let go of."""
+    yield
+    gc.unfreeze()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+    def collection(self, told: FreezeAfterSlowGc, seconds: float, generation: int = FULL) -> None:
+        """One that took so long."""
+        info = {"generation": generation, "collected": 0, "uncollectable": 0}
+        told("start", info)
+        self.at += seconds
+        told("stop", info)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "generation", "frozen"),
+    [(2 * SLOW_GC_SECONDS, FULL, True), (SLOW_GC_SECONDS / 2, FULL, False), (1.0, 1, False), (1.0, 0, False)],
+)
+def test_what_survives_a_long_full_collection_is_not_looked_at_again(
+    seconds: float, generation: int, *, frozen: bool
+) -> None:
+    clock = Clock()
+
+    clock.collection(FreezeAfterSlowGc(clock), seconds, generation)
+
+    assert (gc.get_freeze_count() > 0) is frozen
+
+
+def test_once_in_a_long_while_all_are_looked_at_and_then_it_goes_on() -> None:
+    clock = Clock()
+    told = FreezeAfterSlowGc(clock)
+    for _ in range(MAX_FREEZES):
+        clock.collection(told, 2 * SLOW_GC_SECONDS)
+    assert gc.get_freeze_count() > 0
+
+    clock.collection(told, 2 * SLOW_GC_SECONDS)
+    assert gc.get_freeze_count() == 0
+
+    clock.collection(told, 2 * SLOW_GC_SECONDS)
+    assert gc.get_freeze_count() > 0
+
+
+def test_it_holds_while_it_is_entered_and_everything_is_as_before_after_it() -> None:
+    turn, callbacks, thresholds = sys.getswitchinterval(), list(gc.callbacks), gc.get_threshold()
+
+    with tune_interpreter():
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL_SECONDS)
+        assert len(gc.callbacks) == len(callbacks) + 1
+        assert gc.get_threshold() == (*thresholds[:2], FULL_GC_THRESHOLD)
+        gc.freeze()
+
+    assert (sys.getswitchinterval(), gc.callbacks, gc.get_threshold()) == (turn, callbacks, thresholds)
+    assert gc.get_freeze_count() == 0
+
+
+def test_cycles_that_are_let_go_of_are_still_collected() -> None:
+    with tune_interpreter():
+        gc.collect()
+        lost: list[object] = []
+        lost.append(lost)
+        del lost
+        assert gc.collect() > 0

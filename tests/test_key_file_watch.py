@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.key_file_watch import WATCH_SECONDS, KeyFileWatch
+from tests.core.fake_service import everything, query
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class Enough(Exception):
+    pass
+
+
+@dataclass
+class Keys:
+    """Accounts whose files have changed, each until it is asked; and what was polled for it."""
+
+    changed: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    polled: list[str] = field(default_factory=list)
+    failed: tuple[str, ...] = ()
+    looks: int = 3
+
+    async def keys_changed(self, account: str) -> bool:
+        self.asked.append(account)
+        found = account in self.changed
+        self.changed.discard(account)
+        return found
+
+    def poll_now(self, names: Collection[str]) -> None:
+        self.polled += names
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds == WATCH_SECONDS
+        self.looks -= 1
+        if not self.looks:
+            raise Enough
+
+    def watch(self) -> KeyFileWatch:
+        queries = [query(everything, name, account=name.partition("-")[0]) for name in self.failed]
+        return KeyFileWatch(lambda: queries, self.keys_changed, self.poll_now, sleep=self.sleep)
+
+
+async def test_all_that_failed_of_an_account_is_polled_when_its_keys_change_and_nothing_else() -> None:
+    keys = Keys(changed={"main", "fine"}, failed=("main-a", "main-b", "other-c"))
+    with pytest.raises(Enough):
+        await keys.watch().run()
+    assert keys.polled == ["main-a", "main-b"]
+    assert keys.asked == ["main", "other"] * 2, "each account is asked once a look"
+
+
+async def test_while_nothing_fails_no_file_is_looked_at() -> None:
+    keys = Keys(changed={"main"})
+    with pytest.raises(Enough):
+        await keys.watch().run()
+    assert keys.asked == keys.polled == []

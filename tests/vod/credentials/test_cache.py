@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from exporter.errors import CredentialsError, ErrorKind
+from exporter.vod.credentials.cache import (
+    JUST_NOW,
+    MARGIN,
+    RETRY_SECONDS,
+    UNKNOWN,
+    CredentialCache,
+)
+from exporter.vod.credentials.sources import Credentials, no_credentials
+from tests.vod.fakes import KEY, Clock, FakeSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Keys:
+    credentials: Credentials
+    expires: float | None
+    place: str = "ecs_ram_role"
+
+
+@dataclass
+class Place:
+    """Where keys are fetched: another one each time, good for `lifetime` seconds; `broken` while it is out of reach."""
+
+    clock: Clock
+    lifetime: float | None = HOUR
+    broken: bool = False
+    # Whoever fetches waits for this.
+    opened: threading.Event = field(default_factory=threading.Event)
+    fetches: int = 0
+    starts: list[Credentials | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.opened.set()
+
+    def __call__(self, start: Credentials | None) -> Keys:
+        self.fetches += 1
+        number = self.fetches
+        self.starts.append(start)
+        self.opened.wait()
+        if self.broken:
+            raise no_credentials("sts is out of reach", "Wait.")
+        expires = None if self.lifetime is None else self.clock.now() + self.lifetime
+        return Keys(Credentials(f"id-{number}", "secret", f"token-{number}"), expires)
+
+
+class World:
+    def __init__(
+        self, *, start: FakeSource | None = None, files: tuple[Path, ...] = (), time_limit: float = 60.0
+    ) -> None:
+        self.clock = Clock()
+        self.place = Place(self.clock)
+        self.source = CredentialCache(
+            "main",
+            self.place,
+            start=start,
+            files=files,
+            time_limit=time_limit,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
+        )
+
+    async def id(self, *, later: float = 0.0) -> str:
+        self.clock.elapsed += later
+        return (await self.source.get()).access_key_id
+
+    async def fails(self, *, later: float = 0.0) -> CredentialsError:
+        self.clock.elapsed += later
+        with pytest.raises(CredentialsError) as caught:
+            await self.source.get()
+        return caught.value
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "kept"),
+    [(6 * HOUR, 6 * HOUR - MARGIN), (HOUR, HOUR - MARGIN), (MARGIN, MARGIN * 2 / 3), (None, UNKNOWN)],
+)
+async def test_keys_are_kept_until_shortly_before_they_end(lifetime: float | None, kept: float) -> None:
+    world = World()
+    world.place.lifetime = lifetime
+    assert await world.id() == "id-1"
+    assert await world.id(later=kept - 1) == "id-1"
+    assert await world.id(later=1) == "id-2"
+    assert world.place.fetches == 2
+
+
+async def test_keys_still_good_are_used_when_a_refresh_fails() -> None:
+    world = World()
+    await world.id()
+    world.place.broken = True
+    with structlog.testing.capture_logs() as logs:
+        assert await world.id(later=HOUR - MARGIN) == "id-1"
+        assert await world.id(later=RETRY_SECONDS - 1) == "id-1"
+        assert world.place.fetches == 2
+        assert await world.id(later=1) == "id-1"
+        assert world.place.fetches == 3
+        assert await world.id(later=MARGIN - RETRY_SECONDS - 1) == "id-1"
+    warning = {"event": "credentials not refreshed", "log_level": "warning", "account": "main"}
+    warning |= {"error": "sts is out of reach", "advice": "Wait."}
+    assert logs == [{**warning, "good_for": good_for} for good_for in ("900 s", "870 s", "1 s")]
+    assert (await world.fails(later=1)).message == "sts is out of reach"
+
+
+async def test_keys_without_an_end_are_used_as_long_as_nothing_else_can_be_had() -> None:
+    world = World()
+    world.place.lifetime = None
+    await world.id()
+    world.place.broken = True
+    with structlog.testing.capture_logs() as logs:
+        assert await world.id(later=30 * 24 * HOUR) == "id-1"
+    assert [line["good_for"] for line in logs] == ["unknown"]
+
+
+async def test_after_a_failure_it_rests_before_it_asks_again() -> None:
+    world = World()
+    world.place.broken = True
+    error = await world.fails()
+    assert (error.message, error.advice) == ("sts is out of reach", "Wait.")
+    assert (error.code, error.kind) == ("credentials", ErrorKind.AUTH)
+    await world.fails(later=RETRY_SECONDS - 1)
+    assert world.place.fetches == 1
+    world.place.broken = False
+    assert await world.id(later=1) == "id-2"
+
+
+async def test_it_says_where_keys_are_from_once_and_when_they_are_back() -> None:
+    world = World()
+    found = {"event": "credentials found", "account": "main", "place": "ecs_ram_role", "log_level": "info"}
+    with structlog.testing.capture_logs() as logs:
+        await world.id()
+        assert logs == [found]
+        await world.id(later=HOUR - MARGIN)
+        assert logs == [found]
+        world.place.broken = True
+        await world.fails(later=HOUR)
+        world.place.broken = False
+        await world.id(later=RETRY_SECONDS)
+    assert logs == [found, found]
+
+
+async def test_refused_keys_are_fetched_again_and_never_given_twice() -> None:
+    world = World()
+    await world.id()
+    world.clock.elapsed += JUST_NOW
+    assert (await world.source.renew()).access_key_id == "id-2"
+    world.clock.elapsed += JUST_NOW
+    world.place.broken = True
+    with pytest.raises(CredentialsError):
+        await world.source.renew()
+    await world.fails(later=1)
+
+
+async def test_many_who_were_refused_share_one_renewal() -> None:
+    world = World()
+    await world.id()
+    world.clock.elapsed += JUST_NOW
+    renewed = await asyncio.gather(*(world.source.renew() for _ in range(5)))
+    assert {credentials.access_key_id for credentials in renewed} == {"id-2"}
+    assert world.place.fetches == 2
+
+
+async def test_many_who_ask_at_once_share_one_fetch() -> None:
+    world = World()
+    got = await asyncio.gather(*(world.source.get() for _ in range(5)))
+    assert {credentials.access_key_id for credentials in got} == {"id-1"}
+    assert world.place.fetches == 1
+
+
+async def test_the_event_loop_goes_on_while_keys_are_fetched_and_good_keys_need_no_waiting() -> None:
+    world = World()
+    await world.id()
+    world.place.opened.clear()
+    world.clock.elapsed += HOUR - MARGIN
+    first = asyncio.create_task(world.source.get())
+    while world.place.fetches < 2:
+        await asyncio.sleep(0)
+    others = asyncio.gather(*(world.source.get() for _ in range(5)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert others.done()
+    assert {credentials.access_key_id for credentials in others.result()} == {"id-1"}
+    assert not first.done()
+    world.place.opened.set()
+    assert (await first).access_key_id == "id-2"
+
+
+async def test_a_fetch_that_takes_too_long_is_given_up() -> None:
+    world = World(time_limit=0.01)
+    world.place.opened.clear()
+    try:
+        assert (await world.fails()).message == "no credentials within 0.01 s"
+        await world.fails()
+        assert world.place.fetches == 1
+    finally:
+        world.place.opened.set()
+
+
+async def test_who_is_told_to_stop_waiting_stops_and_the_next_one_fetches() -> None:
+    world = World()
+    world.place.opened.clear()
+    waiting = asyncio.create_task(world.source.get())
+    while world.place.fetches < 1:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    world.place.opened.set()
+    assert await world.id() == "id-2"
+
+
+async def test_no_thread_outlives_its_fetch() -> None:
+    world = World()
+    await world.id()
+    for thread in threading.enumerate():
+        if thread.name == "credentials of main":
+            thread.join(60)
+    assert "credentials of main" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_fetch_that_outlives_the_event_loop_harms_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.place.opened.clear()
+
+    async def impatient() -> None:
+        asking = asyncio.create_task(world.source.get())
+        while world.place.fetches < 1:
+            await asyncio.sleep(0)
+        asking.cancel()
+
+    asyncio.run(impatient())
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "credentials of main")
+    assert thread.daemon
+    world.place.opened.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert capfd.readouterr().err == ""
+
+
+async def test_a_role_is_assumed_with_the_key_of_now() -> None:
+    start = FakeSource(renewed=Credentials("other", "secret"))
+    world = World(start=start)
+    await world.id()
+    world.clock.elapsed += JUST_NOW
+    await world.source.renew()
+    assert world.place.starts == [KEY, Credentials("other", "secret")]
+    assert start.renewals == 1
+
+
+async def test_a_role_whose_key_cannot_be_read_is_not_assumed() -> None:
+    class Missing(FakeSource):
+        async def get(self) -> Credentials:
+            raise no_credentials("there is no file", "Make one.")
+
+    world = World(start=Missing())
+    assert (await world.fails()).message == "there is no file"
+    assert world.place.fetches == 0
+
+
+async def test_keys_that_had_expired_are_no_keys() -> None:
+    world = World()
+    world.place.lifetime = 0.0
+    error = await world.fails()
+    assert error.message == "ecs_ram_role: the keys had expired"
+    assert "clock" in error.advice
+
+
+async def test_keys_are_used_however_short_they_are_good() -> None:
+    world = World()
+    world.place.lifetime = 0.5
+    assert await world.id() == "id-1"
+
+
+async def test_setting_the_clock_makes_good_keys_neither_bad_nor_eternal() -> None:
+    world = World()
+    await world.id()
+    world.clock.start += 365 * 24 * HOUR
+    assert await world.id() == "id-1"
+    world.clock.start -= 2 * 365 * 24 * HOUR
+    assert await world.id(later=HOUR - MARGIN) == "id-2"
+
+
+@pytest.mark.parametrize("lifetime", [HOUR, None])
+async def test_keys_of_a_file_that_has_changed_are_fetched_again(tmp_path: Path, lifetime: float | None) -> None:
+    file = tmp_path / "config.json"
+    file.write_text("old")
+    world = World(files=(file, tmp_path / "missing"))
+    world.place.lifetime = lifetime
+    assert not await world.source.changed()
+    assert await world.id() == "id-1"
+    assert not await world.source.changed()
+    file.write_text("other")
+    assert await world.source.changed()
+    assert await world.id() == "id-2"
+    assert not await world.source.changed()
+    (tmp_path / "missing").write_text("there")
+    world.place.broken = True
+    assert await world.source.changed()
+    assert await world.id() == "id-2", "what is still good is used where nothing else can be had"
+
+
+async def test_after_a_failure_a_changed_file_is_read_without_a_rest(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    world = World(files=(file,))
+    world.place.broken = True
+    await world.fails()
+    world.place.broken = False
+    await world.fails(later=1)
+    file.write_text("mended")
+    assert await world.source.changed()
+    assert await world.id() == "id-2"
+
+
+async def test_a_changed_key_that_a_role_is_assumed_with_counts_too() -> None:
+    class Changed(FakeSource):
+        async def changed(self) -> bool:
+            return True
+
+    world = World(start=Changed())
+    await world.id()
+    assert await world.source.changed()
+    assert await world.id() == "id-2"

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.errors import StartError
+from exporter.vod.credentials.providers import (
+    METADATA_SERVICE,
+    AssumedRole,
+    CliProfile,
+    CredentialProvider,
+    EcsRole,
+    IniProfile,
+    OidcRole,
+    UriProvider,
+    provider_chain,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROLE = "acs:ram::1:role/a"
+VOUCHER = "acs:ram::1:oidc-provider/b"
+# What the webhook of ACK puts into a pod.
+RRSA = {
+    "ALIBABA_CLOUD_ROLE_ARN": ROLE,
+    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": VOUCHER,
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/run/token",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    provider: str = "default"
+    role_arn: str | None = None
+    role_session_name: str | None = None
+    session_duration: float = 3600.0
+    external_id: str | None = None
+    sts_endpoint: str | None = None
+    oidc_provider_arn: str | None = None
+    oidc_token_file: Path | None = None
+    role_name: str | None = None
+    profile_name: str | None = None
+    profile_file: Path | None = None
+
+
+def only(asked: Asked, **variables: str) -> CredentialProvider:
+    (origin,) = provider_chain(asked, variables)
+    return origin
+
+
+def test_what_rrsa_puts_into_a_pod_is_enough(tmp_path: Path) -> None:
+    for provider in ("oidc_role_arn", "default"):
+        origin = only(Asked(provider), HOME=str(tmp_path), **RRSA)
+        assert isinstance(origin, OidcRole)
+        assert (origin.role_arn, origin.oidc_provider_arn, str(origin.oidc_token_file)) == (ROLE, VOUCHER, "/run/token")
+        assert (origin.role_session_name, origin.duration, origin.sts_endpoint) == (
+            "aliyun-vod-exporter",
+            3600,
+            "sts.aliyuncs.com",
+        )
+
+
+def test_settings_come_before_variables(tmp_path: Path) -> None:
+    asked = Asked("oidc_role_arn", "role", "session", 900.0, None, "sts.here", "voucher", tmp_path / "token")
+    found = OidcRole("role", "voucher", tmp_path / "token", "session", 900, "sts.here")
+    assert only(asked, ALIBABA_CLOUD_ROLE_SESSION_NAME="other", ALIBABA_CLOUD_STS_REGION="r", **RRSA) == found
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint"),
+    [
+        ({}, "sts.aliyuncs.com"),
+        ({"ALIBABA_CLOUD_STS_REGION": "cn-beijing"}, "sts.cn-beijing.aliyuncs.com"),
+        (
+            {"ALIBABA_CLOUD_STS_REGION": "cn-beijing", "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED": "True"},
+            "sts-vpc.cn-beijing.aliyuncs.com",
+        ),
+        ({"ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED": "true"}, "sts.aliyuncs.com"),
+    ],
+)
+def test_sts_is_where_the_variables_say(variables: dict[str, str], endpoint: str) -> None:
+    origin = only(Asked("ram_role_arn", ROLE, external_id="x"), ALIBABA_CLOUD_ROLE_SESSION_NAME="someone", **variables)
+    assert origin == AssumedRole(ROLE, "someone", "x", 3600, endpoint)
+
+
+def test_the_role_that_a_key_assumes_may_stand_in_a_variable() -> None:
+    found = only(Asked("ram_role_arn"), ALIBABA_CLOUD_ROLE_ARN=ROLE)
+    assert found == AssumedRole(ROLE, "aliyun-vod-exporter", None, 3600, "sts.aliyuncs.com")
+
+
+@pytest.mark.parametrize(
+    ("provider", "variables", "said"),
+    [
+        ("ram_role_arn", {}, "needs role_arn. Set beside it what is missing, or ALIBABA_CLOUD_ROLE_ARN."),
+        (
+            "oidc_role_arn",
+            {"ALIBABA_CLOUD_ROLE_ARN": ROLE, "ALIBABA_CLOUD_OIDC_TOKEN_FILE": ""},
+            "oidc_provider_arn, oidc_token_file. Set beside it what is missing, or ALIBABA_CLOUD_OIDC_PROVIDER_ARN,",
+        ),
+        (
+            "oidc_role_arn",
+            {},
+            "oidc_role_arn needs role_arn, oidc_provider_arn, oidc_token_file. Set beside it what is",
+        ),
+        (
+            "oidc_role_arn",
+            {},
+            "missing, or ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
+        ),
+        (
+            "ecs_ram_role",
+            {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "True"},
+            "ALIBABA_CLOUD_ECS_METADATA_DISABLED is true",
+        ),
+        ("profile", {}, "HOME is not set. Set profile_file"),
+    ],
+)
+def test_what_is_missing_is_told_all_at_once(provider: str, variables: dict[str, str], said: str) -> None:
+    with pytest.raises(StartError) as caught:
+        provider_chain(Asked(provider), variables)
+    assert f"provider {provider}" in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_the_role_of_the_instance() -> None:
+    assert only(Asked("ecs_ram_role")) == EcsRole()
+    assert only(Asked("ecs_ram_role"), ALIBABA_CLOUD_ECS_METADATA="a") == EcsRole("a")
+    assert only(Asked("ecs_ram_role", role_name="b"), ALIBABA_CLOUD_ECS_METADATA="a") == EcsRole("b")
+    assert only(Asked("ecs_ram_role"), ALIBABA_CLOUD_IMDSV1_DISABLED="true") == EcsRole(disable_imds_v1=True)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+def test_no_proxy_is_asked_for_the_role_of_this_instance(name: str) -> None:
+    assert only(Asked("ecs_ram_role"), **{name: "http://proxy:3128"}) == EcsRole(proxy=METADATA_SERVICE)
+
+
+def test_a_profile_of_the_cli(tmp_path: Path) -> None:
+    current = CliProfile(tmp_path / ".aliyun/config.json", None, EcsRole())
+    assert only(Asked("profile"), HOME=str(tmp_path)) == current
+    named = only(Asked("profile"), HOME=str(tmp_path), ALIBABA_CLOUD_PROFILE="a")
+    assert named == CliProfile(tmp_path / ".aliyun/config.json", "a", EcsRole())
+    given = only(Asked("profile", profile_name="b", profile_file=tmp_path / "c"), ALIBABA_CLOUD_PROFILE="a")
+    assert given == CliProfile(tmp_path / "c", "b", EcsRole())
+
+
+def test_the_default_chain_has_every_place_there_is_in_alibaba_clouds_order(tmp_path: Path) -> None:
+    (tmp_path / ".aliyun").mkdir()
+    (tmp_path / ".aliyun/config.json").touch()
+    (tmp_path / ".alibabacloud").mkdir()
+    (tmp_path / ".alibabacloud/credentials.ini").touch()
+    variables = {
+        **RRSA,
+        "HOME": str(tmp_path),
+        "ALIBABA_CLOUD_ECS_METADATA": "role",
+        "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1/keys?token=hunter2",
+    }
+    found = provider_chain(Asked(), variables)
+    assert [type(origin) for origin in found] == [OidcRole, CliProfile, IniProfile, EcsRole, UriProvider]
+    assert found[-1] == UriProvider("http://127.0.0.1/keys?token=hunter2")
+    assert "hunter2" not in repr(found)
+    assert found[2] == IniProfile(tmp_path / ".alibabacloud/credentials.ini", "default", EcsRole("role"))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"ALIBABA_CLOUD_ECS_METADATA": "role", "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"},
+        {"ALIBABA_CLOUD_ROLE_ARN": ROLE},
+        {"ALIBABA_CLOUD_CREDENTIALS_FILE": "/there/is/none"},
+    ],
+)
+def test_the_default_chain_asks_no_metadata_service_that_nobody_named(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    assert provider_chain(Asked(), {"HOME": str(tmp_path), **variables}) == ()
+    assert provider_chain(Asked(), variables) == ()
+
+
+def test_the_profile_of_the_cli_can_be_left_out_of_the_chain(tmp_path: Path) -> None:
+    (tmp_path / ".aliyun").mkdir()
+    (tmp_path / ".aliyun/config.json").touch()
+    assert len(provider_chain(Asked(), {"HOME": str(tmp_path)})) == 1
+    assert provider_chain(Asked(), {"HOME": str(tmp_path), "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"}) == ()
+
+
+def test_a_credentials_file_named_by_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "keys.ini").touch()
+    variables = {"ALIBABA_CLOUD_CREDENTIALS_FILE": str(tmp_path / "keys.ini"), "ALIBABA_CLOUD_PROFILE": "a"}
+    assert only(Asked(), **variables) == IniProfile(tmp_path / "keys.ini", "a", EcsRole())

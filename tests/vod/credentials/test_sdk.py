@@ -1,0 +1,449 @@
+"""The real library against stand-ins on loopback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import trustme
+
+from exporter.errors import CredentialsError
+from exporter.vod.credentials.providers import (
+    AssumedRole,
+    CliProfile,
+    CredentialProvider,
+    EcsRole,
+    IniProfile,
+    OidcRole,
+    UriProvider,
+)
+from exporter.vod.credentials.sdk import CredentialFetcher, FetchedCredentials
+from exporter.vod.credentials.sources import Credentials
+from tests.vod.credential_servers import (
+    Keys,
+    Metadata,
+    Sts,
+    listening,
+    refusal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ROLE = "acs:ram::1:role/a"
+START = Credentials("start-id", "start-secret-0123456789")
+GIVEN = Credentials("STS.role-key-id", "role-secret-0123456789", "role-token-0123456789")
+END = 4_000_000_000.0
+SECRETS = (
+    "start-secret-0123456789",
+    "start-token-0123456789",
+    "oidc-token-0123456789",
+    "role-secret-0123456789",
+    "role-token-0123456789",
+    "hunter2",
+)
+
+# Seconds, at most, until a stand-in on a busy machine has closed the last connection.
+PATIENCE = 300.0
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def sts(ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    """Over TLS, trusted as an operator would have it."""
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    standin = Sts()
+    with listening(standin, ca) as standin.host:
+        yield standin
+
+
+@pytest.fixture
+def metadata() -> Iterator[Metadata]:
+    """Where requests for the metadata service arrive when it is the proxy on the way there."""
+    standin = Metadata()
+    with listening(standin) as standin.host:
+        yield standin
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever happens: the library logs nothing, no secret is seen, and no thread is left.
+
+    A stand-in closes a connection after its answer was read, in a thread of the connection that ends by itself.
+    """
+    before = set(threading.enumerate())
+    with caplog.at_level(logging.DEBUG):
+        yield
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
+    assert caplog.text == ""
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in started:
+        thread.join(PATIENCE)
+    assert [thread for thread in started if thread.is_alive()] == []
+
+
+def fails(origin: CredentialProvider, start: Credentials | None = None) -> CredentialsError:
+    """The failure, of which no part or context knows a secret."""
+    with pytest.raises(CredentialsError) as caught:
+        CredentialFetcher([origin])(start)
+    error = caught.value
+    told = f"{error!r} {error} {error.message} {error.advice}"
+    assert not [secret for secret in SECRETS if secret in told]
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    return error
+
+
+def assumed(sts: Sts, *, external_id: str | None = None) -> AssumedRole:
+    return AssumedRole(ROLE, "vod-exporter", external_id, 1800, sts.host)
+
+
+def oidc(sts: Sts, tmp_path: Path) -> OidcRole:
+    (tmp_path / "token").write_text(sts.oidc_token)
+    return OidcRole(ROLE, "acs:ram::1:oidc-provider/b", tmp_path / "token", "vod-exporter", 900, sts.host)
+
+
+def instance(metadata: Metadata, role_name: str = "", *, disable_imds_v1: bool = False) -> EcsRole:
+    return EcsRole(role_name, disable_imds_v1, f"http://{metadata.host}")
+
+
+def test_a_role_is_assumed_with_a_key(sts: Sts) -> None:
+    fetched = CredentialFetcher([assumed(sts, external_id="contract:17")])(START)
+    assert fetched == FetchedCredentials(GIVEN, "ram_role_arn", END)
+    (asked,) = sts.asked
+    wanted = {
+        "Action": "AssumeRole",
+        "RoleArn": ROLE,
+        "RoleSessionName": "vod-exporter",
+        "ExternalId": "contract:17",
+        "DurationSeconds": "1800",
+    }
+    assert asked.query.items() >= wanted.items()
+
+
+def test_a_role_is_assumed_with_a_temporary_key(sts: Sts) -> None:
+    sts.start = (START.access_key_id, START.access_key_secret, "start-token-0123456789")
+    start = Credentials(*sts.start)
+    assert CredentialFetcher([assumed(sts)])(start).credentials == GIVEN
+
+
+def test_every_fetch_asks_anew(sts: Sts) -> None:
+    fetcher = CredentialFetcher([assumed(sts)])
+    fetcher(START)
+    sts.keys = Keys(access_key_id="STS.other")
+    assert fetcher(START).credentials.access_key_id == "STS.other"
+
+
+def test_a_role_is_assumed_with_the_token_that_is_in_the_file_now(sts: Sts, tmp_path: Path) -> None:
+    origin = oidc(sts, tmp_path)
+    assert CredentialFetcher([origin])(None) == FetchedCredentials(GIVEN, "oidc_role_arn", END)
+    sts.oidc_token = "rotated-token-0123456789"
+    assert "AuthenticationFail.OIDCToken.Invalid (HTTP 401, request ID REQ-STS)" in fails(origin).message
+    assert CredentialFetcher([oidc(sts, tmp_path)])(None).credentials == GIVEN
+
+
+@pytest.mark.parametrize("role_name", ["", "instance-role"])
+def test_the_role_of_the_instance_in_the_safer_way(metadata: Metadata, role_name: str) -> None:
+    fetched = CredentialFetcher([instance(metadata, role_name, disable_imds_v1=True)])(None)
+    assert fetched == FetchedCredentials(GIVEN, "ecs_ram_role", END)
+    # The whole URL is what a server is sent that stands in for its own proxy.
+    assert metadata.asked[-1].target == (
+        "http://100.100.100.200/latest/meta-data/ram/security-credentials/instance-role"
+    )
+
+
+def test_the_older_way_is_taken_only_where_it_may_be(metadata: Metadata) -> None:
+    metadata.knows_tokens = False
+    assert CredentialFetcher([instance(metadata)])(None).credentials == GIVEN
+    assert "HTTP 404" not in fails(instance(metadata, disable_imds_v1=True)).message
+
+
+def test_an_instance_without_a_role(metadata: Metadata) -> None:
+    metadata.failure = (404, "no")
+    error = fails(instance(metadata))
+    assert error.message == "ecs_ram_role: the metadata service (http://100.100.100.200) answered with HTTP 404"
+    assert "Attach a RAM role" in error.advice
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (refusal(403, "NoPermission", "You are not authorized."), "NoPermission (HTTP 403, request ID REQ-STS): You"),
+        (
+            refusal(400, "Odd", "string to sign is:hunter2 start-secret-0123456789"),
+            "Odd (HTTP 400, request ID REQ-STS)",
+        ),
+        ((500, "<html>hunter2</html>"), "HTTP 500 and no error code"),
+        ((200, "<html>hunter2</html>"), "cannot be understood (JSONDecodeError)"),
+        ((200, {"Credentials": {"AccessKeySecret": "hunter2"}}), "error retrieving credentials"),
+        ((200, {"Credentials": Keys("", "hunter2", "hunter2").json()}), "the AccessKey ID is empty"),
+        ((200, {"Credentials": Keys("id", "hun ter2", "hunter2").json()}), "the AccessKey secret holds a space"),
+        ((200, {"Credentials": Keys("id", "hunter2", "hünter2").json()}), "the security token holds characters"),
+        ((200, {"Credentials": Keys(expires=1.0).json()}), "had expired"),
+    ],
+)
+def test_what_sts_may_answer_instead(sts: Sts, failure: tuple[int, object], said: str) -> None:
+    sts.failure = failure
+    assert said in fails(assumed(sts), START).message
+
+
+def test_a_certificate_nobody_trusts() -> None:
+    stranger = Sts()
+    with listening(stranger, trustme.CA()) as stranger.host:
+        assert "its certificate is not trusted" in fails(assumed(stranger), START).message
+    assert stranger.asked == []
+
+
+def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
+    origin = oidc(sts, tmp_path)
+    gone = OidcRole(ROLE, origin.oidc_provider_arn, origin.oidc_token_file, "s", 900, "127.0.0.1:1")
+    assert fails(gone).message == "oidc_role_arn: no answer from 127.0.0.1:1: it refused the connection"
+
+
+def test_sts_is_told_whose_token_it_is_and_for_how_long(sts: Sts, tmp_path: Path) -> None:
+    CredentialFetcher([oidc(sts, tmp_path)])(None)
+    (asked,) = sts.asked
+    wanted = {
+        "Action": "AssumeRoleWithOIDC",
+        "RoleArn": ROLE,
+        "OIDCProviderArn": "acs:ram::1:oidc-provider/b",
+        "RoleSessionName": "vod-exporter",
+        "DurationSeconds": "900",
+    }
+    assert asked.query.items() >= wanted.items()
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "said"),
+    [(0o602, 0, "everyone may write to it"), (0o600, 1024 * 1024 + 1, "it is larger than 1048576 bytes")],
+)
+def test_a_file_that_cannot_be_trusted_is_not_used(sts: Sts, tmp_path: Path, mode: int, size: int, said: str) -> None:
+    token = oidc(sts, tmp_path)
+    profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "hunter2"})
+    section = IniProfile(tmp_path / "credentials.ini", "key", EcsRole())
+    section.file.write_text("[key]\ntype = access_key\naccess_key_id = a\naccess_key_secret = hunter2\n")
+    for origin, file in ((token, token.oidc_token_file), (profile, profile.file), (section, section.file)):
+        CredentialFetcher([origin])(None)
+        file.write_text(file.read_text() + " " * size)
+        file.chmod(mode)
+        assert f": cannot read {file}: {said}" in fails(origin).message
+
+
+def test_a_token_file_that_is_not_there(sts: Sts, tmp_path: Path) -> None:
+    origin = oidc(sts, tmp_path)
+    origin.oidc_token_file.unlink()
+    assert "token: No such file or directory" in fails(origin).message
+    assert sts.asked == []
+
+
+@pytest.mark.parametrize("secret", ["start-secret-0123456789", "start-token-0123456789"])
+def test_what_a_role_is_assumed_with_is_hidden_in_what_sts_says(sts: Sts, secret: str) -> None:
+    sts.failure = refusal(400, "Odd", f"the key {secret} is odd")
+    start = Credentials("start-id", "start-secret-0123456789", "start-token-0123456789")
+    assert fails(assumed(sts), start).message.endswith("Odd (HTTP 400, request ID REQ-STS): the key *** is odd")
+
+
+def test_keys_without_a_secret_are_not_used(sts: Sts) -> None:
+    sts.keys = Keys(access_key_secret="")
+    assert fails(assumed(sts), START).message.endswith("keys that cannot be used: the AccessKey secret is empty")
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
+    """How the library sent its requests: the scheme, and how many seconds it waits for a connection and an answer."""
+    seen: list[tuple[str, object]] = []
+    send = requests.Session.send
+
+    def watched(session: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        seen.append((str(request.url).partition(":")[0], how["timeout"]))
+        return send(session, request, **how)
+
+    monkeypatch.setattr(requests.Session, "send", watched)
+    return seen
+
+
+def test_nobody_is_waited_for_longer_than_an_answer_may_take(
+    sts: Sts, metadata: Metadata, patience: list[tuple[str, object]]
+) -> None:
+    CredentialFetcher([assumed(sts)])(START)
+    assert patience == [("https", (5.0, 10.0))]
+    patience.clear()
+    CredentialFetcher([instance(metadata, "instance-role")])(None)
+    assert patience == [("http", (2.0, 2.0))] * 2
+
+
+def test_the_library_is_silenced_and_nobody_else(sts: Sts) -> None:
+    root = logging.getLogger()
+    mine, before = logging.NullHandler(), (list(root.handlers), root.level)
+    logging.getLogger("credentials").addHandler(mine)
+    logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    CredentialFetcher([assumed(sts)])(START)
+    assert logging.getLogger("credentials").handlers == []
+    assert not logging.getLogger("urllib3").isEnabledFor(logging.CRITICAL)
+    assert (root.handlers, root.level) == before
+
+
+def test_debugging_the_sdk_shows_no_secret(sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBUG", "sdk")
+    CredentialFetcher([oidc(sts, tmp_path)])(None)
+    CredentialFetcher([assumed(sts)])(START)
+    assert logging.getLogger("credentials").handlers == []
+    assert logging.getLogger("alibabacloud-tea").handlers == []
+
+
+def cli(tmp_path: Path, *profiles: dict[str, object], metadata: Metadata | None = None) -> CliProfile:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"current": "here", "profiles": [{"name": "here", **profile} for profile in profiles]}))
+    ecs = instance(metadata) if metadata else EcsRole()
+    return CliProfile(path, None, ecs)
+
+
+def test_a_profile_with_a_key(tmp_path: Path) -> None:
+    profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "hunter2"})
+    assert CredentialFetcher([profile])(None) == FetchedCredentials(Credentials("a", "hunter2"), "profile")
+
+
+def test_a_profile_is_read_again_every_time(tmp_path: Path) -> None:
+    fetcher = CredentialFetcher(
+        [cli(tmp_path, {"mode": "StsToken", "access_key_id": "a", "access_key_secret": "b", "sts_token": "c"})]
+    )
+    assert fetcher(None).credentials == Credentials("a", "b", "c")
+    cli(tmp_path, {"mode": "StsToken", "access_key_id": "d", "access_key_secret": "e", "sts_token": "f"})
+    assert fetcher(None).credentials == Credentials("d", "e", "f")
+
+
+def test_a_profile_that_stands_for_the_role_of_the_instance(tmp_path: Path, metadata: Metadata) -> None:
+    profile = cli(tmp_path, {"mode": "EcsRamRole", "ram_role_name": "instance-role"}, metadata=metadata)
+    # With the end of the keys, and (see the fixture) without the library's thread.
+    assert CredentialFetcher([profile])(None) == FetchedCredentials(GIVEN, "profile", END)
+
+
+ROLES = "/latest/meta-data/ram/security-credentials/"
+
+
+@pytest.mark.parametrize(
+    ("of_the_profile", "of_the_account", "asked"),
+    [
+        ("instance-role", "", [f"{ROLES}instance-role"]),
+        ("instance-role", "another-role", [f"{ROLES}instance-role"]),
+        ("", "instance-role", [f"{ROLES}instance-role"]),
+        (None, "instance-role", [f"{ROLES}instance-role"]),
+        ("", "", [ROLES, f"{ROLES}instance-role"]),
+        (None, "", [ROLES, f"{ROLES}instance-role"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["of the CLI", "of credentials.ini"])
+def test_the_role_that_a_profile_names_comes_first_and_only_without_any_the_service_is_asked_for_it(
+    tmp_path: Path, metadata: Metadata, kind: str, of_the_profile: str | None, of_the_account: str, asked: list[str]
+) -> None:
+    profile: CredentialProvider
+    ecs = instance(metadata, of_the_account)
+    if kind == "of the CLI":
+        named = {} if of_the_profile is None else {"ram_role_name": of_the_profile}
+        profile = replace(cli(tmp_path, {"mode": "EcsRamRole", **named}), ecs=ecs)
+    else:
+        line = "" if of_the_profile is None else f"role_name = {of_the_profile}\n"
+        (tmp_path / "credentials.ini").write_text(f"[here]\ntype = ecs_ram_role\n{line}")
+        profile = IniProfile(tmp_path / "credentials.ini", "here", ecs)
+    assert CredentialFetcher([profile])(None).credentials == GIVEN
+    assert [request.path for request in metadata.asked if request.path.startswith(ROLES)] == asked
+
+
+def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
+    said = {
+        "mode": "StsToken",
+        "access_key_id": "a",
+        "access_key_secret": "hunter2",
+        "sts_token": "c",
+        "expiration": "2096-10-02T07:06:40Z",
+    }
+    program = tmp_path / "program.py"
+    program.write_text(f"print({json.dumps(said)!r})")
+    profile = cli(tmp_path, {"mode": "External", "process_command": f"{sys.executable} {program}"})
+    assert CredentialFetcher([profile])(None) == FetchedCredentials(Credentials("a", "hunter2", "c"), "profile", END)
+    program.write_text("import sys; sys.exit('hunter2')")
+    assert fails(profile).message == "profile: failed to execute external command: exit status 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"current": "there", "profiles": [{"name": "here", "access_key_secret": "hunter2"}]}', "with 'there'"),
+        ('{"current": "here", "profiles": [{"name": "here", "mode": "hunter-3"}]}', "unsupported profile mode"),
+        ("{hunter2", "failed to parse"),
+        ("[]", "cannot be understood"),
+    ],
+)
+def test_a_file_of_the_cli_that_is_of_no_use(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    assert said in fails(CliProfile(tmp_path / "config.json", None, EcsRole())).message
+
+
+def test_a_profile_is_told_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text("[]")
+    message = fails(CliProfile(file, None, EcsRole())).message
+    assert message == f"profile: what the profile in {file} gave cannot be understood (AttributeError)"
+
+
+def test_a_file_of_the_cli_that_is_not_there(tmp_path: Path) -> None:
+    error = fails(CliProfile(tmp_path / "config.json", None, EcsRole()))
+    assert error.message == f"profile: unable to open credentials file: {tmp_path / 'config.json'}"
+
+
+def test_sections_of_credentials_ini(tmp_path: Path, metadata: Metadata) -> None:
+    path = tmp_path / "credentials.ini"
+    path.write_text(
+        "[key]\ntype = access_key\naccess_key_id = a\naccess_key_secret = b\n"
+        "[instance]\ntype = ecs_ram_role\nrole_name = instance-role\n"
+    )
+    ecs = instance(metadata)
+    assert CredentialFetcher([IniProfile(path, "key", ecs)])(None) == FetchedCredentials(
+        Credentials("a", "b"), "credentials file"
+    )
+    assert CredentialFetcher([IniProfile(path, "instance", ecs)])(None) == FetchedCredentials(
+        GIVEN, "credentials file", END
+    )
+    path.write_text("access_key_secret = hunter2")
+    assert "MissingSectionHeaderError" in fails(IniProfile(path, "key", ecs)).message
+
+
+def test_a_uri_that_answers_with_keys() -> None:
+    with listening(lambda _: (200, {"Code": "Success", **Keys().json()})) as host:
+        assert CredentialFetcher([UriProvider(f"http://{host}/keys?token=hunter2")])(None) == FetchedCredentials(
+            GIVEN, "credentials URI", END
+        )
+    with listening(lambda _: (500, "hunter2")) as host:
+        assert "ALIBABA_CLOUD_CREDENTIALS_URI" in fails(UriProvider(f"http://{host}/keys?token=hunter2")).message
+
+
+def test_the_first_place_with_keys_is_asked_from_then_on(tmp_path: Path, metadata: Metadata) -> None:
+    profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "b"})
+    metadata.failure = (404, "no")
+    fetcher = CredentialFetcher([instance(metadata), profile])
+    assert fetcher(None).place == "profile"
+    metadata.failure = None
+    assert fetcher(None).place == "profile"
+    profile.file.unlink()
+    with pytest.raises(CredentialsError, match=r"^profile: unable to open credentials file"):
+        fetcher(None)
+
+
+def test_when_no_place_has_keys_each_is_told(tmp_path: Path, metadata: Metadata) -> None:
+    metadata.failure = (404, "no")
+    missing = CliProfile(tmp_path / "config.json", None, EcsRole())
+    with pytest.raises(CredentialsError, match=r"^ecs_ram_role: .* HTTP 404; profile: unable to open"):
+        CredentialFetcher([instance(metadata), missing])(None)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from exporter.vod.credentials.sdk_errors import describe_failure
+from exporter.vod.credentials.sources import no_credentials
+
+SECRET = "hunter2-" + "x" * 100
+
+
+class CredentialException(Exception):
+    """As the library's."""
+
+
+class RetryError(Exception):
+    """As the library's, which says it instead of what requests raised."""
+
+
+class SSLError(OSError):
+    """As that of requests."""
+
+
+class ReadTimeout(OSError):
+    """As that of requests."""
+
+
+def refused(code: str, message: str = "No.", status: int = 403) -> CredentialException:
+    body = json.dumps({"RequestId": "REQ", "Code": code, "Message": message})
+    return CredentialException(f"error refreshing credentials from x, http_code: {status}, result: {body}")
+
+
+def retried(cause: Exception) -> Exception:
+    """What the library raises for a failure of the network: the text of the cause with the whole URL."""
+    try:
+        try:
+            raise cause
+        except OSError:
+            raise RetryError(f"Max retries exceeded with url: /?OIDCToken={SECRET}")  # noqa: B904 - as the library does
+    except RetryError as error:
+        return error
+
+
+LONG_PATH = "/run/" + "secrets/" * 12 + "token"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "advice"),
+    [
+        (
+            refused("NoPermission"),
+            "sts.x refused with NoPermission (HTTP 403, request ID REQ): No.",
+            "AliyunSTSAssumeRoleAccess",
+        ),
+        (refused("AuthenticationFail.NoPermission"), "refused with AuthenticationFail.NoPermission", "trust policy"),
+        (refused("AuthenticationFail.OIDCToken.Expired"), "OIDCToken.Expired", "fresh"),
+        (refused("EntityNotExist.Role"), "EntityNotExist.Role", "check role_arn"),
+        (refused("InvalidParameter.DurationSeconds"), "InvalidParameter.DurationSeconds", "session_duration"),
+        (refused("SomethingNew", f"server string to sign is:GET&{SECRET}"), "SomethingNew", ""),
+        (refused("SomethingNew", f"token {SECRET}"), "token ***", ""),
+        (CredentialException("x, http_code: 502, result: <html>hunter2"), "sts.x answered with HTTP 502", "network"),
+        (CredentialException('x, http_code: 500, result: ["hunter2"]'), "answered with HTTP 500", "network"),
+        (
+            CredentialException("Failed to get RAM session credentials from ECS metadata service. HttpCode=404"),
+            "sts.x answered with HTTP 404",
+            "Attach a RAM role",
+        ),
+        (CredentialException("No cached value was found."), "sts.x gave keys that had expired", "clock"),
+        (
+            CredentialException(f'error retrieving credentials from x result: {{"AccessKeySecret": "{SECRET}"'),
+            "error retrieving credentials from x",
+            "",
+        ),
+        (
+            CredentialException(f"failed to execute external command: exit status 1\nstderr: {SECRET}"),
+            "failed to execute external command: exit status 1",
+            "",
+        ),
+        (CredentialException(f"failed to refresh OAuth token: {{{SECRET}"), "failed to refresh OAuth token", ""),
+        (ValueError("the access key id is empty"), "the access key id is empty", ""),
+        (retried(ReadTimeout()), "no answer from sts.x: it did not answer in time", "network"),
+        (retried(SSLError()), "no answer from sts.x: its certificate is not trusted", "network"),
+        (retried(ConnectionRefusedError()), "no answer from sts.x: it refused the connection", "network"),
+        (retried(OSError()), "no answer from sts.x: the connection failed", "network"),
+        (FileNotFoundError(2, "No such file", "/run/token"), "cannot read /run/token: No such file", "may read"),
+        (FileNotFoundError(2, "No such file", LONG_PATH), f"cannot read {LONG_PATH}: No such file", "may read"),
+        (ImportError("No module named 'x'"), "cannot be imported: No module named 'x'", "pip install"),
+        (KeyError(SECRET), "what sts.x gave cannot be understood (KeyError)", ""),
+        (OSError(f"hunter2 {SECRET}"), "what sts.x gave cannot be understood (OSError)", ""),
+        (no_credentials("the AccessKey ID is empty", "Mend it."), "gave keys that cannot be used: the Acc", "Mend it."),
+    ],
+)
+def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exception, message: str, advice: str) -> None:
+    said, todo = describe_failure(error, "sts.x")
+    assert message in said
+    assert advice in todo
+    assert "hunter2" not in said + todo
+    assert "xxx" not in said + todo
+
+
+def test_what_nobody_has_advice_for_comes_without_any() -> None:
+    assert describe_failure(refused("SomethingNew"), "sts.x")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (no_credentials("it is empty", "Mend it."), "sts.x gave keys that cannot be used: it is empty"),
+        (CredentialException("failed to execute external command: "), "failed to execute external command"),
+    ],
+)
+def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, said: str) -> None:
+    assert describe_failure(error, "sts.x")[0] == said
+
+
+def test_what_is_known_to_be_secret_is_hidden_however_short() -> None:
+    said, _ = describe_failure(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
+    assert said.endswith("the key *** is odd")

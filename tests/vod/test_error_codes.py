@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import ErrorKind
+from exporter.vod.error_codes import METER_CODES, RetryPolicy, classify
+
+BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED
+
+
+def test_the_five_codes_of_the_page() -> None:
+    assert METER_CODES == (
+        "Meter.ParamError",
+        "Meter.ServerInternalError",
+        "Meter.DataSourceQueryError",
+        "Meter.AuthError",
+        "Meter.ReadyTsError",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "repeat"),
+    [
+        (400, "Meter.ParamError", ErrorKind.PARAMETER, NEVER),
+        (500, "Meter.ServerInternalError", ErrorKind.SERVER, BACK_OFF),
+        (500, "Meter.DataSourceQueryError", ErrorKind.SERVER, BACK_OFF),
+        (403, "Meter.AuthError", ErrorKind.AUTH, NEVER),
+        (502, "Meter.ReadyTsError", ErrorKind.NOT_READY, NEVER),
+        (400, "Throttling", ErrorKind.THROTTLED, BACK_OFF),
+        (400, "Throttling.User", ErrorKind.THROTTLED, BACK_OFF),
+        (429, "Throttling.Api", ErrorKind.THROTTLED, BACK_OFF),
+        (400, "Throttling.Something", ErrorKind.THROTTLED, BACK_OFF),
+        (500, "InternalError", ErrorKind.SERVER, BACK_OFF),
+        (500, "UnknownError", ErrorKind.SERVER, BACK_OFF),
+        (503, "ServiceUnavailable", ErrorKind.SERVER, BACK_OFF),
+        (503, "ServiceUnAvailable", ErrorKind.SERVER, BACK_OFF),
+        (400, "SignatureNonceUsed", ErrorKind.OTHER, ONCE),
+        (400, "InvalidSecurityToken.Expired", ErrorKind.AUTH, RENEWED),
+        (400, "InvalidSecurityToken.Malformed", ErrorKind.AUTH, RENEWED),
+        (403, "InvalidSecurityToken.MismatchWithAccessKey", ErrorKind.AUTH, RENEWED),
+        (400, "InvalidTimeStamp.Expired", ErrorKind.CLOCK, NEVER),
+        (400, "SignatureDoesNotMatch", ErrorKind.AUTH, NEVER),
+        (403, "IncompleteSignature", ErrorKind.AUTH, NEVER),
+        (404, "InvalidAccessKeyId.NotFound", ErrorKind.AUTH, NEVER),
+        (400, "InvalidAccessKeyId.Inactive", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden.AccessKeyDisabled", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden.RAM", ErrorKind.AUTH, NEVER),
+        (403, "NoPermission", ErrorKind.AUTH, NEVER),
+        (403, "OperationDenied", ErrorKind.AUTH, NEVER),
+        (403, "OperationDenied.Suspended", ErrorKind.AUTH, NEVER),
+        (400, "MissingPageNo", ErrorKind.PARAMETER, NEVER),
+        (400, "InvalidParameter", ErrorKind.PARAMETER, NEVER),
+        (404, "InvalidApi.NotFound", ErrorKind.PARAMETER, NEVER),
+        # By status, where the code says nothing.
+        (400, "Unheard.Of", ErrorKind.PARAMETER, NEVER),
+        (401, "Unheard.Of", ErrorKind.AUTH, NEVER),
+        (403, "Unheard.Of", ErrorKind.AUTH, NEVER),
+        (404, "Unheard.Of", ErrorKind.OTHER, NEVER),
+        (408, "Unheard.Of", ErrorKind.SERVER, BACK_OFF),
+        (429, "Unheard.Of", ErrorKind.THROTTLED, BACK_OFF),
+        (500, "Unheard.Of", ErrorKind.SERVER, BACK_OFF),
+        (504, "Unheard.Of", ErrorKind.SERVER, BACK_OFF),
+        (200, "Unheard.Of", ErrorKind.MALFORMED, BACK_OFF),
+        (302, "Unheard.Of", ErrorKind.OTHER, NEVER),
+        # One cause has many names.
+        (400, "MissingSecurityToken", ErrorKind.AUTH, NEVER),
+        (400, "InvalidStsToken.Malformed", ErrorKind.AUTH, RENEWED),
+        (403, "SecurityTokenExpired", ErrorKind.AUTH, RENEWED),
+        (400, "ExpiredToken", ErrorKind.AUTH, RENEWED),
+        (400, "InvalidAccessKeyId", ErrorKind.AUTH, NEVER),
+        (403, "InvalidAccessKey.NotFound", ErrorKind.AUTH, NEVER),
+        (400, "InvalidAccessKeySecret", ErrorKind.AUTH, NEVER),
+        (400, "MissingAccessKeyId", ErrorKind.AUTH, NEVER),
+        (403, "NoEnabledAccessKey", ErrorKind.AUTH, NEVER),
+        (403, "Forbidden.AccessKey", ErrorKind.AUTH, NEVER),
+        (400, "InvalidSignature", ErrorKind.AUTH, NEVER),
+        (400, "InvalidSignatureMethod", ErrorKind.AUTH, NEVER),
+        (400, "MissingSignature", ErrorKind.AUTH, NEVER),
+        (400, "InvalidTimeStamp.Format", ErrorKind.CLOCK, NEVER),
+        (400, "IllegalTimestamp", ErrorKind.CLOCK, NEVER),
+        (403, "RequestTimeTooSkewed", ErrorKind.CLOCK, NEVER),
+        (403, "Forbedden.NotSupportRAM", ErrorKind.AUTH, NEVER),
+        (400, "NoPermission.System", ErrorKind.AUTH, NEVER),
+        (400, "AccessDenied", ErrorKind.AUTH, NEVER),
+        (400, "ActionUnauthorized", ErrorKind.AUTH, NEVER),
+        (400, "Unauthorized.Operation", ErrorKind.AUTH, NEVER),
+        (400, "Arrearage", ErrorKind.AUTH, NEVER),
+        (400, "InsufficientBalance", ErrorKind.AUTH, NEVER),
+        (400, "InvalidAccountStatus.NotEnoughBalance", ErrorKind.AUTH, NEVER),
+        (400, "ServiceNotOpen", ErrorKind.AUTH, NEVER),
+        (400, "InternalServerError", ErrorKind.SERVER, BACK_OFF),
+        (400, "SystemError.Busy", ErrorKind.SERVER, BACK_OFF),
+        (400, "FlowControl.Api", ErrorKind.THROTTLED, BACK_OFF),
+        # Ours.
+        (0, "timeout", ErrorKind.TRANSPORT, BACK_OFF),
+        (0, "connect", ErrorKind.TRANSPORT, BACK_OFF),
+        (200, "malformed", ErrorKind.MALFORMED, BACK_OFF),
+    ],
+)
+def test_table(status: int, code: str, kind: ErrorKind, repeat: RetryPolicy) -> None:
+    for spelling in (code, code.upper(), code.lower()):
+        meaning = classify(status, spelling)
+        assert (meaning.kind, meaning.repeat) == (kind, repeat)
+        assert meaning.advice.endswith(".")
+    assert classify(status, code).code == code
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_code_comes_before_status(status: int) -> None:
+    assert classify(status, "Throttling.User").kind is ErrorKind.THROTTLED
+    assert classify(status, "Meter.AuthError").kind is ErrorKind.AUTH
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(302, "http_302"), (404, "http_404"), (503, "http_503"), (200, "malformed"), (204, "malformed")],
+)
+def test_no_code(status: int, code: str) -> None:
+    assert classify(status, "").code == code
+    assert classify(status, " ").code == code
+
+
+@pytest.mark.parametrize("code", METER_CODES)
+def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
+    assert classify(500, code.swapcase()).code == code
+
+
+def test_other_codes_are_reported_as_spelt() -> None:
+    assert classify(503, "ServiceUnAvailable").code == "ServiceUnAvailable"
+    assert classify(400, " throttling.user\n").code == "throttling.user"
+
+
+def test_advice_says_what_to_do() -> None:
+    assert "vod:DescribeVodMediaPlayData" in classify(403, "Meter.AuthError").advice
+    assert "30 days" in classify(400, "Meter.ParamError").advice
+    assert "clock" in classify(400, "InvalidTimeStamp.Expired").advice
+    assert "overdue" in classify(403, "OperationDenied.Suspended").advice
+    assert "limits.requests_per_second" in classify(400, "Throttling").advice
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("MissingSecurityToken", "begins with STS."),
+        ("InvalidAccessKeyId.Inactive", "enabled"),
+        ("SignatureDoesNotMatch", "secret"),
+        ("IllegalTimestamp", "clock"),
+        ("Forbidden.RAM", "RAM action"),
+        ("Forbidden.RiskControl", "risk control"),
+        ("Forbidden.UserVerification", "verification"),
+        ("Forbidden.IpNotAllowed", "address"),
+        ("AccessKeyNetworkPolicy.Denied", "address"),
+        ("InsufficientBalance", "overdue"),
+        ("Forbidden.AccountInDebt", "overdue"),
+        ("InvalidStatus.Arrearage", "overdue"),
+        ("OperationDenied", "Activate"),
+    ],
+)
+def test_advice_names_the_cause(code: str, says: str) -> None:
+    assert says in classify(400, code).advice
+
+
+@pytest.mark.parametrize(
+    ("code", "parameter", "kind", "repeat"),
+    [
+        ("MissingParameter", "SecurityToken", ErrorKind.AUTH, NEVER),
+        ("MissingParameter", "AccessKeyId", ErrorKind.AUTH, NEVER),
+        ("MissingParameter", "Signature", ErrorKind.AUTH, NEVER),
+        ("MissingParameter", "TimeStamp", ErrorKind.CLOCK, NEVER),
+        ("InvalidParameter", "SecurityToken.Expired", ErrorKind.AUTH, RENEWED),
+        ("InvalidParameter.Format", "Timestamp", ErrorKind.CLOCK, NEVER),
+        ("MissingParameter", "PageNo", ErrorKind.PARAMETER, NEVER),
+        ("InvalidParameter", "SignatureVersion", ErrorKind.PARAMETER, NEVER),
+        ("Meter.ParamError", "SecurityToken", ErrorKind.PARAMETER, NEVER),
+        ("Throttling", "Timestamp", ErrorKind.THROTTLED, BACK_OFF),
+    ],
+)
+def test_one_code_for_all_parameters_is_read_with_its_message(
+    code: str, parameter: str, kind: ErrorKind, repeat: RetryPolicy
+) -> None:
+    message = f'The input parameter "{parameter}" that is mandatory for processing this request is not supplied.'
+    meaning = classify(400, code, message)
+    assert (meaning.code, meaning.kind, meaning.repeat) == (code, kind, repeat)
+
+
+@given(st.integers(100, 599), st.text())
+def test_any_code_becomes_a_label(status: int, code: str) -> None:
+    meaning = classify(status, code)
+    assert 1 <= len(meaning.code) <= 64
+    assert meaning.code.isprintable()
+    assert not any(character.isspace() for character in meaning.code)
+    meaning.code.encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "clean"),
+    [("A" * 100, "A" * 64), ("a\nb", "a_b"), ("a b", "a_b"), ("a\x00b\ud800", "a_b_"), ('a"b\\', 'a"b\\')],
+)
+def test_hostile_code(code: str, clean: str) -> None:
+    assert classify(400, code).code == clean

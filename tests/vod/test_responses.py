@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.errors import ErrorKind, NotReady, UpstreamError
+from exporter.vod.page_decoder import decode
+from exporter.vod.responses import LARGEST_ERROR, RawResponse, answer, clean_message
+
+NOW = 1_700_000_000.0
+SECRET = "s3cr3t+/=key"
+
+
+def cannot(body: bytes) -> NoReturn:
+    raise UpstreamError(f"cannot read {len(body)} bytes", code="malformed", kind=ErrorKind.MALFORMED, request_id="")
+
+
+def failure(status: int, body: object, headers: dict[str, str] | None = None) -> UpstreamError:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(UpstreamError) as caught:
+        answer(RawResponse(status, headers or {}, content), cannot, now=NOW, hide=[SECRET])
+    return caught.value
+
+
+def test_answer_is_decoded() -> None:
+    assert answer(RawResponse(200, {}, b"12"), int, now=NOW) == 12
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"RequestId": "R", "HostId": "h", "Code": "Throttling.User", "Message": "Slow down.", "Recommend": "x"},
+        {"requestId": "R", "code": "Throttling.User", "message": "Slow down."},
+        {"RequestId": "R", "Code": "Throttling.User", "Message": "Slow down.", "AccessDeniedDetail": {"a": [1]}},
+    ],
+)
+def test_error_body(body: dict[str, Any]) -> None:
+    error = failure(400, body, {"x-acs-retry-after": "1500", "x-acs-request-id": "other"})
+    assert (error.code, error.kind, error.message) == ("Throttling.User", ErrorKind.THROTTLED, "Slow down.")
+    assert (error.request_id, error.http_status, error.wait) == ("R", 400, 1.5)
+    assert error.advice
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>502 Bad Gateway</html>", b"[]", b"null", b"{", b"\xff", b"[" * 60_000, b'{"Code": ', b" " * 70_000],
+)
+def test_error_without_readable_code(body: bytes) -> None:
+    error = failure(502, body, {"x-acs-request-id": "from-header"})
+    assert (error.code, error.kind, error.request_id) == ("http_502", ErrorKind.SERVER, "from-header")
+    assert error.message == "HTTP 502 without an error code"
+
+
+@pytest.mark.parametrize("code", [None, True, [], {}, "", " "])
+def test_code_that_is_none(code: object) -> None:
+    assert failure(503, {"Code": code, "Message": "m"}).code == "http_503"
+
+
+def test_code_that_is_a_number() -> None:
+    assert failure(503, {"Code": 17, "Message": None}).code == "17"
+
+
+def test_not_ready_is_an_error_of_its_own_and_names_no_wait() -> None:
+    error = failure(502, {"Code": "meter.readytserror", "Message": "m"}, {"retry-after": "5"})
+    assert isinstance(error, NotReady)
+    assert (error.code, error.kind, error.wait) == ("Meter.ReadyTsError", ErrorKind.NOT_READY, None)
+
+
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [
+        ("Tue, 14 Nov 2023 21:13:20 GMT", "our clock is 3600 s ahead of the service's"),
+        ("Tue, 14 Nov 2023 22:33:20 GMT", "our clock is 1200 s behind the service's"),
+        ("", "no date to compare"),
+    ],
+)
+def test_clock_error_says_by_how_much(date: str, said: str) -> None:
+    error = failure(400, {"Code": "InvalidTimeStamp.Expired", "Message": "Expired."}, {"date": date})
+    assert error.kind is ErrorKind.CLOCK
+    assert error.message.startswith("Expired. (")
+    assert said in error.message
+
+
+def test_success_that_holds_an_error_is_that_error() -> None:
+    error = failure(200, {"Code": "Meter.AuthError", "Message": "m", "RequestId": "R"})
+    assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "R")
+    unknown = failure(200, {"code": "Strange", "message": "m"})
+    assert (unknown.code, unknown.kind) == ("Strange", ErrorKind.MALFORMED)
+
+
+@pytest.mark.parametrize("status", [200, 201, 299])
+@pytest.mark.parametrize(
+    ("fields", "code", "kind"),
+    [
+        ({"Code": "InternalError", "Success": False}, "InternalError", ErrorKind.SERVER),
+        ({"code": "internalerror"}, "internalerror", ErrorKind.SERVER),
+        ({"Code": "Throttling.User"}, "Throttling.User", ErrorKind.THROTTLED),
+        ({"Code": "METER.AUTHERROR"}, "Meter.AuthError", ErrorKind.AUTH),
+        ({"Code": "Meter.ReadyTsError"}, "Meter.ReadyTsError", ErrorKind.NOT_READY),
+        ({"Error": {"Code": "Forbidden.RAM", "Message": "no"}}, "Forbidden.RAM", ErrorKind.AUTH),
+        ({"errorCode": "InternalError"}, "InternalError", ErrorKind.SERVER),
+        ({"Code": 500}, "500", ErrorKind.MALFORMED),
+        ({"Code": 500.0}, "500", ErrorKind.MALFORMED),
+        ({"Success": False, "Message": "no"}, "malformed", ErrorKind.MALFORMED),
+        ({"Success": False, "Code": "OK"}, "malformed", ErrorKind.MALFORMED),
+        ({"Message": "no"}, "malformed", ErrorKind.MALFORMED),
+    ],
+)
+def test_a_page_without_rows_that_holds_an_error_is_that_error(
+    status: int, fields: dict[str, Any], code: str, kind: ErrorKind
+) -> None:
+    body = {"RequestId": "R-1", "Message": "x", "TotalCount": 0, "QoeInfoList": [], **fields}
+    with pytest.raises(UpstreamError) as caught:
+        answer(RawResponse(status, {}, json.dumps(body).encode()), decode, now=NOW)
+    assert (caught.value.code, caught.value.kind, caught.value.request_id) == (code, kind, "R-1")
+    assert isinstance(caught.value, NotReady) is (kind is ErrorKind.NOT_READY)
+
+
+def test_a_code_of_success_beside_rows_that_cannot_be_read_is_no_error_of_the_service() -> None:
+    error = failure(200, {"Code": "200", "Message": "OK", "QoeInfoList": 7})
+    assert (error.code, error.kind) == ("malformed", ErrorKind.MALFORMED)
+
+
+def test_success_with_code_and_data_is_an_answer() -> None:
+    assert answer(RawResponse(200, {}, b'{"Code":"Meter.AuthError"}'), len, now=NOW) == 26
+
+
+@pytest.mark.parametrize(
+    "reply", [RawResponse(200, {}, b"{}"), RawResponse(204, {}, b""), RawResponse(200, {}, b"", "too long")]
+)
+def test_unreadable_answer_is_malformed(reply: RawResponse) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        answer(RawResponse(reply.status, {"x-acs-request-id": "H"}, reply.body, reply.unreadable), cannot, now=NOW)
+    error = caught.value
+    assert (error.code, error.kind, error.request_id) == ("malformed", ErrorKind.MALFORMED, "H")
+    assert error.http_status == reply.status
+    assert error.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(199, "http_199"), (200, "malformed"), (299, "malformed"), (300, "http_300")]
+)
+def test_an_answer_is_2xx_and_nothing_else(status: int, code: str) -> None:
+    assert failure(status, {}).code == code
+
+
+def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> None:
+    def odd(_: bytes) -> NoReturn:
+        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=ErrorKind.MALFORMED, request_id="told")
+
+    with pytest.raises(UpstreamError) as caught:
+        answer(RawResponse(200, {"x-acs-request-id": "header"}, b"{}"), odd, now=NOW, hide=[SECRET])
+    assert (caught.value.message, caught.value.request_id) == ("*** is no number", "told")
+
+    with pytest.raises(UpstreamError) as caught:
+        answer(RawResponse(200, {"x-acs-request-id": "header"}, b"", "the answer is too long"), odd, now=NOW)
+    assert (caught.value.message, caught.value.request_id) == ("the answer is too long", "header")
+
+
+def test_a_code_without_a_message_says_so() -> None:
+    error = failure(503, {"Code": "ServiceUnavailable", "Message": ""})
+    assert (error.message, error.request_id) == ("HTTP 503 without a message", "")
+
+
+def test_a_clock_error_in_a_success_says_by_how_much() -> None:
+    body = {"Code": "InvalidTimeStamp.Expired", "Message": "Expired."}
+    error = failure(200, body, {"date": "Tue, 14 Nov 2023 21:13:20 GMT"})
+    assert error.message == "Expired. (our clock is 3600 s ahead of the service's)"
+
+
+def test_a_wait_until_a_moment_is_counted_from_our_clock_where_the_service_does_not_show_its_own() -> None:
+    error = failure(503, {"Code": "ServiceUnavailable"}, {"retry-after": "Tue, 14 Nov 2023 22:13:40 GMT"})
+    assert error.wait == 20
+
+
+def test_an_error_is_read_up_to_its_largest_size() -> None:
+    body = b'{"Code":"ServiceUnavailable"}'
+    assert failure(503, body.ljust(LARGEST_ERROR)).code == "ServiceUnavailable"
+    assert failure(503, body.ljust(LARGEST_ERROR + 1)).code == "http_503"
+
+
+def test_a_request_id_is_one_printable_word() -> None:
+    assert failure(400, {"RequestId": "A B\tC\x00D" + "E" * 100}).request_id == "ABCD" + "E" * 60
+
+
+@pytest.mark.parametrize(("secret", "shown"), [("abcde", "abcde"), ("abcdef", "***")])
+def test_real_secrets_are_hidden_and_texts_too_short_for_one_are_not(secret: str, shown: str) -> None:
+    assert clean_message(f"{secret}, {SECRET}", [secret, SECRET]) == f"{shown}, ***"
+
+
+ECHO = "Specified signature is not matched. server string to sign is:GET&%2F&AccessKeyId%3Did%26SecurityToken%3Dabc"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\r\nb\tc\x00\x1b[31m", "a b c\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m"),
+        ("x" * 301, "x" * 299 + "…"),
+        ("x" * 300, "x" * 300),
+        (ECHO, "Specified signature is not matched. "[:-1]),
+        ("Wrong. String To Sign: abc\nmore", "Wrong."),
+        ("StringToSign=abc", ""),
+        (f"key {SECRET} is wrong", "key *** is wrong"),
+        ("key s3cr3t%2B%2F%3Dkey is wrong", "key *** is wrong"),
+        ("signature " + "0a" * 32 + " is wrong", "signature *** is wrong"),
+        ("Authorization: ACS3-HMAC-SHA256 Credential=id,Signature=abc==,x", None),
+        ("\ud800 half", "\N{REPLACEMENT CHARACTER} half"),
+        ("媒体不存在", "媒体不存在"),
+    ],
+)
+def test_message(text: str, shown: str | None) -> None:
+    clean = clean_message(text, [SECRET, ""])
+    if shown is None:
+        assert "abc" not in clean
+    else:
+        assert clean == shown
+
+
+def test_nothing_hidden_is_shown_anywhere() -> None:
+    body = {"Code": SECRET, "Message": f"{SECRET} {ECHO}", "RequestId": SECRET}
+    error = failure(400, body)
+    assert SECRET not in f"{error} {error.code} {error.request_id} {error!r} {vars(error)}"
+    assert SECRET not in failure(400, {}, {"x-acs-request-id": SECRET}).request_id
+
+
+@given(
+    st.integers(100, 599),
+    st.binary()
+    | st.builds(
+        lambda told: json.dumps(told).encode(),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(),
+            lambda inner: (
+                st.lists(inner) | st.dictionaries(st.sampled_from(["Code", "code", "Message", "RequestId"]), inner)
+            ),
+        ),
+    ),
+)
+def test_any_body_becomes_a_presentable_error(status: int, body: bytes) -> None:
+    error = failure(status, body)
+    for text in (error.code, error.message, error.request_id):
+        assert text.isprintable()
+        assert len(text) <= 300
+    assert error.code
+    assert error.message

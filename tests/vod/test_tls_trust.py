@@ -1,0 +1,56 @@
+"""Why a certificate is refused, by the numbers of OpenSSL; real handshakes are in test_client_network.py."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.vod.tls_trust import refused
+
+
+def error(number: int) -> ssl.SSLCertVerificationError:
+    raised = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] raw text")
+    raised.verify_code = number
+    return raised
+
+
+@pytest.mark.parametrize(
+    ("number", "says", "advises"),
+    [
+        (9, "it is not yet valid", "clock"),
+        (10, "it has expired", "clock"),
+        (18, "signed by itself", "SSL_CERT_FILE"),
+        (19, "signed by itself", "SSL_CERT_FILE"),
+        (20, "not trusted here", "SSL_CERT_FILE"),
+        (21, "not trusted here", "SSL_CERT_FILE"),
+        (62, "for another host", "endpoint"),
+        (64, "for another address", "endpoint"),
+        (85, "Python 3.13 and later insist on (missing authority key identifier)", "RFC 5280"),
+        (89, "Python 3.13 and later insist on (basic constraints", "RFC 5280"),
+        (92, "Python 3.13 and later insist on (an authority without key usage)", "RFC 5280"),
+        (91, "Python 3.13 and later insist on", "RFC 5280"),
+        (1, "OpenSSL refuses it with number 1", "SSL_CERT_FILE"),
+    ],
+)
+def test_each_reason_has_its_sentence(number: int, says: str, advises: str) -> None:
+    reason, advice = refused(error(number), None)
+    assert reason.startswith("its certificate is refused: ")
+    assert says in reason
+    assert "raw text" not in reason
+    assert advises in advice
+
+
+def test_the_certificate_is_described() -> None:
+    leaf = trustme.CA(organization_name="Corporate CA").issue_cert("a.example", "b.example", common_name="a.example")
+    certificate = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).public_bytes(Encoding.DER)
+    reason, _ = refused(error(20), certificate)
+    assert '; issuer "Corporate CA", subject "a.example, ' in reason
+    assert reason.endswith(", for a.example, b.example")
+
+
+def test_what_is_no_certificate_is_not_described() -> None:
+    assert refused(error(20), b"nothing of the kind") == refused(error(20), None)

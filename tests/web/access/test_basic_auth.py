@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+from dataclasses import dataclass, field
+
+import bcrypt
+import pytest
+
+from exporter.web.access.basic_auth import AuthResult, BasicAuth
+
+
+def basic(text: str) -> str:
+    return f"Basic {base64.b64encode(text.encode()).decode()}"
+
+
+@dataclass
+class FakeBcrypt:
+    """A hash is the password in brackets; counts what it is asked, and in which thread."""
+
+    asked: list[tuple[bytes, bytes]] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+    go: threading.Event | None = None
+
+    def __call__(self, password: bytes, hashed: bytes) -> bool:
+        if self.go:
+            assert self.go.wait(30)
+        self.asked.append((password, hashed))
+        self.threads.add(threading.get_ident())
+        return hashed == b"[" + password + b"]"
+
+
+USERS = {"ann": b"[secret]", "ben": b"[other]"}
+
+
+async def test_a_right_password_is_checked_once_and_off_the_loop() -> None:
+    check = FakeBcrypt()
+    passwords = BasicAuth(check)
+
+    verdicts = [await passwords.check(USERS, basic("ann:secret")) for _ in range(3)]
+
+    assert verdicts == [AuthResult.ALLOWED] * 3
+    assert len(check.asked) == 1
+    assert threading.get_ident() not in check.threads
+
+
+async def test_a_wrong_password_is_checked_once_and_never_let_in() -> None:
+    check = FakeBcrypt()
+    passwords = BasicAuth(check)
+    await passwords.check(USERS, basic("ann:secret"))
+
+    verdicts = [await passwords.check(USERS, basic("ann:wrong")) for _ in range(2)]
+
+    assert verdicts == [AuthResult.REFUSED] * 2
+    assert len(check.asked) == 2
+
+
+async def test_a_password_that_was_wrong_is_right_once_the_hash_says_so() -> None:
+    passwords = BasicAuth(FakeBcrypt())
+
+    assert await passwords.check(USERS, basic("ann:new")) is AuthResult.REFUSED
+    assert await passwords.check({"ann": b"[new]"}, basic("ann:new")) is AuthResult.ALLOWED
+
+
+async def test_a_changed_hash_ends_what_was_remembered() -> None:
+    passwords = BasicAuth(FakeBcrypt())
+    await passwords.check(USERS, basic("ann:secret"))
+
+    assert await passwords.check({"ann": b"[new]"}, basic("ann:secret")) is AuthResult.REFUSED
+    assert await passwords.check({"ann": b"[new]"}, basic("ann:new")) is AuthResult.ALLOWED
+    assert await passwords.check({"ben": b"[other]"}, basic("ann:secret")) is AuthResult.REFUSED
+
+
+async def test_a_name_that_is_gone_is_refused_though_another_has_its_hash() -> None:
+    passwords = BasicAuth(FakeBcrypt())
+    await passwords.check(USERS, basic("ann:secret"))
+
+    assert await passwords.check({"bob": b"[secret]"}, basic("ann:secret")) is AuthResult.REFUSED
+
+
+async def test_an_unknown_name_costs_a_check_against_somebodys_hash_and_is_refused_even_when_that_fits() -> None:
+    check = FakeBcrypt()
+    passwords = BasicAuth(check)
+
+    for _ in range(2):
+        for password in ("secret", "other"):
+            assert await passwords.check(USERS, basic(f"nobody:{password}")) is AuthResult.REFUSED
+
+    assert len(check.asked) == 2, "remembered like those of a name that is known"
+    assert len({hashed for _, hashed in check.asked}) == 1, "always the same, or its time would tell"
+    assert check.asked[0][1] in USERS.values()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic ",
+        "Basic !!!",
+        "Bearer abc",
+        basic("no colon"),
+        "Basic /zo6",
+        basic("ann:secret") + "!",
+    ],
+)
+async def test_what_is_no_password_is_refused_unchecked(header: str | None) -> None:
+    check = FakeBcrypt()
+
+    assert await BasicAuth(check).check(USERS, header) is AuthResult.REFUSED
+    assert check.asked == []
+
+
+@pytest.mark.parametrize("header", [basic("ann:secret").replace("Basic", "basic"), basic("ann:secret") + " "])
+async def test_the_scheme_is_read_as_http_has_it(header: str) -> None:
+    assert await BasicAuth(FakeBcrypt()).check(USERS, header) is AuthResult.ALLOWED
+
+
+async def test_those_with_the_same_password_wait_for_one_check_and_a_flood_of_others_is_busy() -> None:
+    check = FakeBcrypt(go=threading.Event())
+    passwords = BasicAuth(check)
+    same = [asyncio.create_task(passwords.check(USERS, basic("ann:secret"))) for _ in range(50)]
+    wrong = [
+        asyncio.create_task(passwords.check(USERS, basic(f"ann:{number}"), f"192.0.2.{number}"))
+        for number in range(264)
+    ]
+    await asyncio.sleep(0)
+
+    same[0].cancel()  # one who goes away does not take the answer from the others
+    await asyncio.sleep(0)
+    assert check.go
+    check.go.set()
+
+    assert await asyncio.gather(*same[1:]) == [AuthResult.ALLOWED] * 49
+    verdicts = await asyncio.gather(*wrong)
+    assert (verdicts.count(AuthResult.REFUSED), verdicts.count(AuthResult.BUSY)) == (255, 9)
+    assert len(check.asked) == 256
+
+
+async def test_a_flood_from_one_address_leaves_room_for_others_whoever_they_say_they_are() -> None:
+    check = FakeBcrypt(go=threading.Event())
+    passwords = BasicAuth(check)
+    flood = [
+        asyncio.create_task(passwords.check(USERS, basic(f"{name}:{number}"), "192.0.2.1"))
+        for number in range(132)
+        for name in ("ann", "nobody")
+    ]
+    await asyncio.sleep(0)
+    scraper = asyncio.create_task(passwords.check(USERS, basic("ann:secret"), "192.0.2.2"))
+    await asyncio.sleep(0)
+    assert check.go
+    check.go.set()
+
+    assert await scraper is AuthResult.ALLOWED
+    assert [password for password, _ in check.asked].index(b"secret") <= 2, "addresses take turns"
+    verdicts = await asyncio.gather(*flood)
+    assert (verdicts.count(AuthResult.REFUSED), verdicts.count(AuthResult.BUSY)) == (256, 8)
+    assert await passwords.check(USERS, basic("ann:0"), "192.0.2.1") is AuthResult.REFUSED, "there is room again"
+
+
+@pytest.mark.parametrize("clients", [12, 100])
+async def test_a_scraper_that_shares_its_address_with_wrong_passwords_waits_for_one_check(clients: int) -> None:
+    check = FakeBcrypt(go=threading.Event())
+    passwords = BasicAuth(check)
+    let_in = asyncio.Event()
+
+    async def guesses(client: int) -> None:
+        """Tries another password as soon as the one before was refused."""
+        number = 0
+        while not let_in.is_set():
+            await passwords.check(USERS, basic(f"ann:{client}-{number}"), "192.0.2.1")
+            number += 1
+
+    flood = [asyncio.create_task(guesses(client)) for client in range(clients)]
+    await asyncio.sleep(0)
+    scraper = asyncio.create_task(passwords.check(USERS, basic("ann:secret"), "192.0.2.1"))
+    await asyncio.sleep(0)
+    assert check.go
+    check.go.set()
+
+    assert await scraper is AuthResult.ALLOWED
+    let_in.set()
+    assert [password for password, _ in check.asked].index(b"secret") <= 1
+    await asyncio.gather(*flood)
+
+
+async def test_who_was_remembered_longest_ago_is_forgotten_first() -> None:
+    check = FakeBcrypt()
+    passwords = BasicAuth(check)
+    users = {str(number): b"[x]" for number in range(257)}
+    for name in users:
+        await passwords.check(users, basic(f"{name}:x"))
+    before = len(check.asked)
+
+    await passwords.check(users, basic("256:x"))
+    await passwords.check(users, basic("0:x"))
+
+    assert len(check.asked) == before + 1
+
+
+@pytest.mark.parametrize("password", ["correct horse", "x" * 100, "nul\0byte", "päßwörd", ""])
+@pytest.mark.parametrize("prefix", [b"$2a$", b"$2b$", b"$2y$"])
+async def test_real_hashes_of_every_kind(password: str, prefix: bytes) -> None:
+    hashed = prefix + bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4))[4:]
+    passwords = BasicAuth()
+
+    assert await passwords.check({"a": hashed}, basic(f"a:{password}")) is AuthResult.ALLOWED
+    assert await passwords.check({"a": hashed}, basic("a:wrong")) is AuthResult.REFUSED

@@ -1,0 +1,139 @@
+"""TLS without a network: our session on one side, OpenSSL as a client on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from OpenSSL import SSL
+
+from exporter.web.access.settings import ClientAuth, Pem, TlsSettings
+from exporter.web.access.tls import (
+    BadPem,
+    PemFiles,
+    TlsEngine,
+    TlsError,
+    context,
+)
+from tests.web import pki
+from tests.web.harness import front_door, prepared
+
+
+def made(**settings: tuple[str, ...]) -> SSL.Context:
+    server = pki.issued()["server"]
+    return context(TlsSettings(Pem("cert"), Pem("key"), **settings), PemFiles(server.cert_pem, server.key_pem()))  # type: ignore[arg-type]  # only tuples here
+
+
+def client(curves: str) -> SSL.Connection:
+    own = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    assert Binding().lib.SSL_CTX_set1_curves_list(own._context, curves.encode())  # noqa: SLF001 - pyOpenSSL has no other way
+    connection = SSL.Connection(own, None)
+    connection.set_connect_state()
+    return connection
+
+
+def shake_hands(ours: TlsEngine, theirs: SSL.Connection) -> None:
+    for _ in range(5):
+        try:
+            theirs.do_handshake()
+        except SSL.WantReadError:
+            pass
+        else:
+            return
+        finally:
+            with_them = theirs.bio_read(65_536)
+            assert ours.receive(with_them) == b""
+            if answer := ours.pending():
+                theirs.bio_write(answer)
+    raise AssertionError("no handshake")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "agreed"),
+    [
+        (("X25519MLKEM768",), "X25519MLKEM768:X25519", "X25519MLKEM768"),
+        # What the client has begun with comes first, as with Go: it saves a round trip.
+        (("CurveP384", "X25519"), "X25519:P-384", "x25519"),
+        (("CurveP384", "X25519"), "P-384:X25519", "secp384r1"),
+    ],
+)
+def test_a_curve_is_agreed_on_in_tls13(ours: tuple[str, ...], theirs: str, agreed: str) -> None:
+    connection = client(theirs)
+    shake_hands(TlsEngine(made(curve_preferences=ours)), connection)
+    assert str(connection.get_group_name()).lower() == agreed.lower()
+
+
+@pytest.mark.tool("openssl")
+@pytest.mark.parametrize(("ours", "agreed"), [("CurveP384, X25519", "secp384r1"), ("X25519, CurveP384", "X25519")])
+@pytest.mark.parametrize("theirs", ["X25519:P-384", "P-384:X25519"])
+async def test_in_tls12_our_order_of_curves_holds(ours: str, agreed: str, theirs: str, tmp_path: Path) -> None:
+    text = f"tls_server_config: {{cert_file: rsa.crt, key_file: rsa.key, curve_preferences: [{ours}]}}\n"
+    async with front_door(prepared(tmp_path, text)) as (port, _):
+        asking = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-groups", theirs]
+        process = await asyncio.create_subprocess_exec(*asking, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        said, _ = await process.communicate()
+    # OpenSSL 3.5 says Peer where it said Server before.
+    (line,) = (line for line in said.decode().splitlines() if line.startswith(("Server Temp Key", "Peer Temp Key")))
+    assert agreed in line
+
+
+def test_nonsense_is_answered_with_an_alert() -> None:
+    session = TlsEngine(made())
+    with pytest.raises(TlsError):
+        session.receive(b"\x16\x03\x01\x00\x05nonsense, and more of it")
+    assert session.is_over
+    assert session.pending().startswith(b"\x15"), "an alert, as TLS numbers its records"
+
+
+def test_after_the_end_nothing_is_said() -> None:
+    session = TlsEngine(made())
+    with pytest.raises(TlsError):
+        session.receive(b"GET / HTTP/1.1\r\n\r\n")
+    session.pending()
+    assert session.encrypt(b"secret") == b""
+    assert session.close_notify() == b""
+
+
+def test_a_certificate_that_openssl_finds_too_weak_is_unusable() -> None:
+    weak = pki.issue("weak", key=pki.weak_key())
+    with pytest.raises(BadPem, match="is refused by OpenSSL: ") as caught:
+        context(TlsSettings(Pem("cert"), Pem("key")), PemFiles(weak.cert_pem, weak.key_pem()))
+    assert caught.value.setting == "cert"
+
+
+# A name of a kind that cryptography does not know (x400Address); names twice; a TLS feature that is none.
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        [("2.5.29.17", "3004a3023000")],
+        [("2.5.29.17", "3003820161"), ("2.5.29.18", "3004a3023000")],
+        [("1.3.6.1.5.5.7.1.24", "3003020163"), ("2.5.29.17", "3003820161")],
+        [("2.5.29.17", "30ff")],
+    ],
+    ids=["odd name", "odd name of the issuer", "unknown feature", "no DER"],
+)
+def test_a_certificate_whose_names_cannot_be_read_is_turned_away_like_any_other(
+    extensions: list[tuple[str, str]],
+) -> None:
+    server, shown = pki.issued()["server"], pki.issue_odd(extensions)
+    auth = TlsSettings(
+        Pem("cert"), Pem("key"), client_auth=ClientAuth.REQUIRE_ANY, client_allowed_sans=("prometheus.example",)
+    )
+    ours = TlsEngine(context(auth, PemFiles(server.cert_pem, server.key_pem())))
+    theirs = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    theirs.use_certificate(shown.certificate)
+    theirs.use_privatekey(shown.key)
+    connection = SSL.Connection(theirs, None)
+    connection.set_connect_state()
+
+    with pytest.raises(TlsError):
+        shake_hands(ours, connection)
+
+
+def test_what_is_shown_of_material_holds_no_key() -> None:
+    server = pki.issued()["server"]
+    assert "PRIVATE" not in repr(PemFiles(server.cert_pem, server.key_pem()))
+    assert "PRIVATE" not in repr(Pem("key", text=server.key_pem().decode(), file=Path("a")))

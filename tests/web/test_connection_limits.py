@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker, TokenBucket, limits_for_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class Clock:
+    at: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@dataclass(eq=False)
+class FakeClient:
+    request_started_at: float | None = None
+    response_started_at: float | None = None
+    last_progress_at: float = 0.0
+    idle_since: float | None = None
+    buffered: int = 0
+    happened: list[str] = field(default_factory=list)
+
+    def drop_response(self) -> int:
+        self.happened.append("released")
+        return self.buffered
+
+    def end(self) -> None:
+        self.happened.append("ended")
+
+
+def tracker(clock: Clock, *clients: FakeClient, **limits: float) -> ConnectionTracker:
+    made = ConnectionTracker(ConnectionLimits(**limits), clock)  # type: ignore[arg-type]  # whole numbers where they are wanted
+    for client in clients:
+        made.add(client)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("client", "seconds", "ended"),
+    [
+        (FakeClient(request_started_at=1_000), 10, False),
+        (FakeClient(request_started_at=1_000), 10.1, True),
+        (FakeClient(response_started_at=1_000), 30, False),
+        (FakeClient(response_started_at=1_000), 30.1, True),
+        (FakeClient(idle_since=1_000), 1_000, False),
+        (FakeClient(), 1_000, False),
+    ],
+)
+def test_who_takes_too_long_is_ended(client: FakeClient, seconds: float, *, ended: bool) -> None:
+    clock = Clock()
+    everybody = tracker(clock, client)
+    clock.at += seconds
+
+    everybody.sweep()
+
+    assert client.happened == ["ended"] * ended
+    assert len(everybody) == 1 - ended
+
+
+def test_when_there_are_too_many_who_has_not_asked_goes_before_who_is_reading_and_who_is_idle() -> None:
+    asking, earlier, reading, idle, busy = (
+        FakeClient(request_started_at=20),
+        FakeClient(request_started_at=15),
+        FakeClient(response_started_at=10),
+        FakeClient(idle_since=1),
+        FakeClient(),
+    )
+    everybody = tracker(Clock(), busy, earlier, asking, reading, idle, connections=5)
+    gone = []
+    for _ in range(5):
+        everybody.add(FakeClient())
+        gone.append([bool(each.happened) for each in (earlier, asking, reading, idle, busy)])
+
+    assert [sum(each) for each in gone] == [1, 2, 3, 4, 4]
+    assert gone[-1] == [True, True, True, True, False]
+    assert all(each == sorted(each, reverse=True) for each in gone), "in this order"
+    assert len(everybody) == 5
+
+
+def test_however_many_strangers_come_a_reader_keeps_its_answer() -> None:
+    reading = FakeClient(response_started_at=1)
+    everybody = tracker(Clock(), reading, connections=8)
+    for second in range(100):
+        everybody.add(FakeClient(request_started_at=10.0 + second))
+    assert reading.happened == []
+
+
+def test_idle_ones_go_when_nobody_waits_and_the_newcomer_when_all_are_being_answered() -> None:
+    idle, busy, newcomer = FakeClient(idle_since=1), FakeClient(), FakeClient(request_started_at=30)
+    everybody = tracker(Clock(), idle, busy, connections=2)
+
+    everybody.add(newcomer)
+    newcomer.request_started_at = None
+    everybody.update(newcomer)
+    another = FakeClient(request_started_at=40)
+    everybody.add(another)
+
+    assert (idle.happened, another.happened, newcomer.happened, busy.happened) == (["ended"], ["ended"], [], [])
+
+
+def test_when_too_much_is_kept_those_get_no_more_who_have_most_for_longest() -> None:
+    small, stuck, moving, newcomer = (FakeClient(last_progress_at=at) for at in (900, 980, 999, 1_000))
+    everybody = tracker(Clock(), small, stuck, moving, newcomer, max_buffered_bytes=1_000)
+
+    for client, size in ((small, 10), (stuck, 400), (moving, 400), (newcomer, 400)):
+        everybody.set_buffered(client, size)
+
+    assert [client.happened for client in (small, stuck, moving, newcomer)] == [[], ["released"], [], []]
+    assert everybody.buffered_bytes == 810
+
+
+def test_what_is_left_of_an_answer_counts_until_the_client_is_gone() -> None:
+    stuck, newcomer = FakeClient(buffered=300), FakeClient(last_progress_at=1_000)
+    everybody = tracker(Clock(), stuck, newcomer, max_buffered_bytes=1_000)
+    everybody.set_buffered(stuck, 900)
+    everybody.set_buffered(newcomer, 600)
+    assert (stuck.happened, everybody.buffered_bytes) == (["released"], 900)
+
+    everybody.set_buffered(newcomer, 800)
+    assert (stuck.happened, everybody.buffered_bytes) == (["released", "ended"], 800)
+
+    everybody.set_buffered(stuck, 300)
+    assert everybody.buffered_bytes == 800, "who has gone keeps nothing, whatever its answer is still about to do"
+
+
+def test_what_several_share_counts_once() -> None:
+    part, other = bytes(500), bytes(200)
+    clients = [FakeClient() for _ in range(100)]
+    everybody = tracker(Clock(), *clients)
+    for client in clients:
+        everybody.set_buffered(client, 10, part)
+    assert everybody.buffered_bytes == 1_500
+
+    for client in clients[1:]:
+        everybody.set_buffered(client, 10, other)
+    assert everybody.buffered_bytes == 1_700
+    everybody.remove(clients[0])
+    assert everybody.buffered_bytes == 1_190
+    for client in clients[1:]:
+        everybody.set_buffered(client, 0)
+    assert everybody.buffered_bytes == 0
+
+
+def test_one_answer_larger_than_all_may_be_is_still_given() -> None:
+    client = FakeClient()
+    tracker(Clock(), client, max_buffered_bytes=1_000).set_buffered(client, 5_000)
+    assert client.happened == []
+
+
+class Looked(FakeClient):
+    """Counts how often its times are looked at."""
+
+    times = 0
+
+    def __getattribute__(self, name: str) -> object:
+        if name.endswith(("_since", "_at")):
+            Looked.times += 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("begins", ["request_started_at", "response_started_at", "idle_since"])
+def test_however_many_there_are_the_next_one_costs_the_same(begins: str) -> None:
+    costs = []
+    for size in (10, 1_000):
+        waiting = [Looked() for _ in range(size)]
+        for each in waiting:
+            setattr(each, begins, 1.0)
+        everybody = tracker(Clock(), *waiting, connections=size)
+        Looked.times = 0
+        for second in range(20):
+            everybody.add(Looked(request_started_at=10.0 + second))
+        costs.append(Looked.times)
+    assert costs[0] == costs[1]
+
+
+def test_who_has_to_go_is_not_looked_for_at_every_piece() -> None:
+    clients = [Looked(buffered=0) for _ in range(1_000)]
+    everybody = tracker(Clock(), *clients, max_buffered_bytes=100_000)
+    Looked.times = 0
+    for client in clients * 5:
+        everybody.set_buffered(client, 1_000)
+    assert Looked.times <= 10 * 5 * len(clients)
+    assert everybody.buffered_bytes <= 100_000
+
+
+def test_for_a_descriptor_who_only_waits_goes_and_then_nobody_is_left() -> None:
+    idle, asking = FakeClient(idle_since=1), FakeClient(request_started_at=2)
+    everybody = tracker(Clock(), idle, asking, FakeClient())
+    assert [everybody.evict_one() for _ in range(3)] == [True, True, False]
+    assert (asking.happened, idle.happened, len(everybody)) == (["ended"], ["ended"], 1)
+    with capture_logs() as logs:
+        everybody.sweep()
+    assert logs[0]["too_few_descriptors"] == 3
+
+
+def test_what_was_ended_is_told_once_a_minute_with_how_many() -> None:
+    clock = Clock()
+    everybody = tracker(clock)
+    told = []
+    with capture_logs() as logs:
+        for _ in range(130):
+            everybody.add(FakeClient(request_started_at=clock.at - 11))
+            everybody.sweep()
+            clock.at += 1
+        told = [entry["slow_requests"] for entry in logs]
+    assert told == [1, 60, 60]
+
+
+def test_who_sends_too_much_goes_and_is_counted() -> None:
+    client = FakeClient()
+    everybody = tracker(Clock(), client)
+    everybody.evict_oversized(client)
+    with capture_logs() as logs:
+        everybody.sweep()
+    assert client.happened == ["ended"]
+    assert (len(everybody), logs[0]["too_much_sent"]) == (0, 1)
+
+
+def test_at_the_end_those_go_that_have_not_asked_yet() -> None:
+    asking, idle, busy = FakeClient(request_started_at=1), FakeClient(idle_since=1), FakeClient()
+    tracker(Clock(), asking, idle, busy).abort_pending()
+    assert (asking.happened, idle.happened, busy.happened) == (["ended"], [], [])
+
+
+def test_a_bucket_gives_a_burst_and_then_one_each_interval() -> None:
+    clock = Clock()
+    bucket = TokenBucket(2.0, 3, clock)
+
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    clock.at += 1.9
+    assert not bucket.take()
+    clock.at += 0.2
+    assert [bucket.take() for _ in range(2)] == [True, False]
+    clock.at += 1_000
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.fixture
+def descriptors() -> Iterator[int]:
+    """The hard limit; whatever a test does to the soft one is undone."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_descriptors_are_made_to_suffice_for_connections(descriptors: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, descriptors))
+
+    limits = limits_for_process()
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft >= 2 * limits.connections
+    assert limits.connections == min(ConnectionLimits().connections, descriptors // 2)

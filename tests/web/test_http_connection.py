@@ -1,0 +1,480 @@
+"""Limits as clients meet them, over real sockets; time passes where a test lets it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.web.connection_limits import ConnectionLimits
+from tests.web.clients import PATIENCE, Client, Refused, parsed
+from tests.web.harness import front_door, prepared
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+BODY = bytes(range(256)) * 40_000
+
+
+async def large(_request: Request) -> Response:
+    return Response(BODY)
+
+
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+class Shared(Response):
+    """An answer that is the same object for all who ask."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(BODY)).encode())]}
+        )
+        await send({"type": "http.response.body", "body": BODY, "shared": True})
+
+
+async def shared(_request: Request) -> Response:
+    return Shared()
+
+
+class Parts(Response):
+    """An answer in many parts, as plain text is."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        length = str(len(BODY)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        for begin in range(0, len(BODY), 65_536):
+            await send({"type": "http.response.body", "body": BODY[begin : begin + 65_536], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def parts(_request: Request) -> Response:
+    return Parts()
+
+
+APP = Starlette(
+    routes=[
+        Route("/large", large),
+        Route("/parts", parts),
+        Route("/shared", shared),
+        Route("/echo", echo, methods=["POST"]),
+    ],
+)
+# Where all who are connected are to be ended by it; who is to be answered is on a `Clock`.
+QUICK = ConnectionLimits(request_seconds=0.2)
+
+
+class Clock:
+    """Stands still until it flies: then so fast that whoever has a limit meets it."""
+
+    def __init__(self) -> None:
+        self.at = 1_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+    @contextlib.asynccontextmanager
+    async def flies(self) -> AsyncGenerator[None]:
+        async def fly() -> None:
+            while True:
+                self.at += 1
+                await asyncio.sleep(0.01)
+
+        flying = asyncio.create_task(fly())
+        try:
+            yield
+        finally:
+            flying.cancel()
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    port: int, context: ssl.SSLContext | None = None
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    name = "localhost" if context else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield reader, writer
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the connection ends, also when it ends badly."""
+    whole = bytearray()
+    with contextlib.suppress(OSError):  # TLS has its own names for a connection that is cut off
+        while piece := await reader.read(65_536):
+            whole += piece
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_an_answer_of_many_pieces_arrives_whole(tmp_path: Path, *, tls: bool) -> None:
+    path = prepared(tmp_path, TLS) if tls else None
+    prepared(tmp_path, TLS)
+    async with front_door(path, APP) as (port, _):
+        for _ in range(2):
+            assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
+
+
+@pytest.mark.parametrize("few_connections", [0, 16], ids=["small pieces", "large pieces"])
+async def test_an_answer_arrives_whole_however_slowly_it_is_read(few_connections: int) -> None:
+    async with (
+        front_door(None, APP, ConnectionLimits(few_connections=few_connections)) as (port, _),
+        connected(port) as (reader, writer),
+    ):
+        for _ in range(2):  # and the connection is good for the next
+            writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            got = bytearray()
+            while len(got) < len(BODY):
+                got += await reader.read(10_000 if len(got) < 200_000 else 1_000_000)
+                await asyncio.sleep(0)
+            assert got == BODY
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf",
+    ],
+    ids=["nothing", "half a line", "half a head", "half a body"],
+)
+async def test_who_does_not_come_to_the_point_is_sent_away(said: bytes) -> None:
+    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+        writer.write(said)
+        assert await rest(reader) == b""
+
+
+async def test_a_second_request_has_to_come_to_the_point_too() -> None:
+    clock = Clock()
+    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /lar")
+        answer = await reader.readuntil(b"\r\n\r\n3")
+        async with clock.flies():
+            assert await rest(reader) == b""
+        assert parsed(answer).status == 200
+
+
+async def test_a_request_behind_another_has_to_come_to_the_point_too() -> None:
+    """Its body goes on and on, a byte now and then, which is no reason to keep the connection."""
+    clock = Clock()
+    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
+        writer.write(
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+            b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n"
+        )
+        assert b"\r\n\r\n3HTTP/1.1 405" in await reader.readuntil(b"Method Not Allowed")
+        writer.write(b"x")
+        async with clock.flies():
+            await rest(reader)
+
+
+@pytest.mark.parametrize(
+    ("head", "behind"),
+    [
+        (b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 7_000),
+        (b"GET /large HTTP/1.1\r\nHost: a\r\nContent-Length: 250000\r\n\r\n", bytes(250_000)),
+    ],
+    ids=["requests", "a body"],
+)
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_who_sends_more_than_can_be_kept_before_the_answer_is_sent_away(
+    head: bytes, behind: bytes, tmp_path: Path, *, tls: bool
+) -> None:
+    prepared(tmp_path, TLS)
+    context = Client(tls=tls).context(tmp_path)
+    async with (
+        front_door(tmp_path / "web.yml" if tls else None, APP) as (port, _),
+        connected(port, context) as (reader, writer),
+    ):
+        writer.write(head)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(behind)
+        assert len(await rest(reader)) < len(BODY)
+        assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
+
+
+async def test_who_is_sent_away_before_the_answer_begins_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 7_000)
+        assert len(await rest(reader)) < len(BODY)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("path", ["/large", "/shared", "/parts"])
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_clients_that_hang_up_write_no_log(
+    path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, tls: bool
+) -> None:
+    path_of_tls = prepared(tmp_path, TLS)
+    context = Client(tls=tls).context(tmp_path)
+    async with front_door(path_of_tls if tls else None, APP, ConnectionLimits(few_connections=0)) as (port, _):
+        for _ in range(20):
+            async with connected(port, context) as (reader, writer):
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
+                await reader.read(1)
+                # Not closed but reset, while the answer is being written.
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    assert caplog.records == []
+
+
+async def test_a_few_requests_behind_one_another_are_answered_all() -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        request = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+        writer.write(request * 50 + request.replace(b"Host", b"Connection: close\r\nHost"))
+        assert (await rest(reader)).count(b"\r\n\r\n3") == 51
+
+
+async def test_half_a_handshake_is_sent_away(tmp_path: Path) -> None:
+    async with front_door(prepared(tmp_path, TLS), APP, QUICK) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"\x16\x03\x01\x02\x00")
+        assert await rest(reader) == b""
+
+
+async def test_who_is_slow_between_requests_is_not_sent_away() -> None:
+    clock = Clock()
+    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
+        for _ in range(2):
+            writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+            assert (await reader.readuntil(b"\r\n\r\n3")).startswith(b"HTTP/1.1 200")
+            async with connected(port) as (says_nothing, _), clock.flies():
+                assert await rest(says_nothing) == b"", "so long it is"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *, tls: bool) -> None:
+    path = prepared(tmp_path, TLS) if tls else None
+    prepared(tmp_path, TLS)
+    client, clock = Client(tls=tls, path="/large"), Clock()
+    async with (
+        front_door(path, APP, ConnectionLimits(few_connections=0), clock) as (port, _),
+        connected(port, client.context(tmp_path)) as (reader, writer),
+    ):
+        writer.write(client.request())
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.TaskGroup() as group:
+            others = [group.create_task(client.ask(port, tmp_path)) for _ in range(4)]
+        assert all(other.result().body == BODY for other in others)
+        clock.at += 31
+        async with connected(port) as (says_nothing, _), clock.flies():
+            assert await rest(says_nothing) == b"", "so it has been looked who takes too long"
+        assert len(await rest(reader)) < len(BODY)
+
+
+async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Path) -> None:
+    limits = ConnectionLimits(max_buffered_bytes=len(BODY) * 2, few_connections=0)
+    client = Client(tls=False, path="/large")
+    async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
+        stuck = [await stack.enter_async_context(connected(port)) for _ in range(6)]
+        for reader, writer in stuck:
+            writer.write(client.request())
+            await reader.readuntil(b"\r\n\r\n")
+        assert (await client.ask(port, tmp_path)).body == BODY
+        got = [len(await rest(reader)) for reader, _ in stuck]
+        assert sum(size == len(BODY) for size in got) <= 2
+        assert sum(size < len(BODY) for size in got) >= 4
+
+
+async def test_of_what_everybody_gets_no_more_is_held_for_each_than_a_piece() -> None:
+    client = Client(tls=False, path="/shared")
+    limits = ConnectionLimits(max_buffered_bytes=len(BODY) + 6 * 3 * 131_072, few_connections=0)
+    async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(connected(port)) for _ in range(6)]
+        begun = []
+        for reader, writer in slow:
+            writer.write(client.request())
+            begun.append(await reader.readuntil(b"\r\n\r\n"))
+        for head, (reader, _) in zip(begun, slow, strict=True):
+            assert parsed(head + await rest(reader)).body == BODY
+
+
+async def test_a_crowd_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
+    async with (
+        front_door(None, APP, ConnectionLimits(connections=8)) as (port, _),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        tracker = [await stack.enter_async_context(connected(port)) for _ in range(40)]
+        assert (await Client(tls=False, path="/large").ask(port, tmp_path)).body == BODY
+        assert [await rest(reader) for reader, _ in tracker[:32]] == [b""] * 32
+
+
+async def test_a_crowd_of_strangers_does_not_cut_off_a_reader() -> None:
+    async with front_door(None, APP, ConnectionLimits(connections=8)) as (port, _), connected(port) as (reader, writer):
+        writer.write(Client(tls=False, path="/large").request())
+        begun = await reader.readuntil(b"\r\n\r\n")
+        async with contextlib.AsyncExitStack() as stack:
+            tracker = [await stack.enter_async_context(connected(port)) for _ in range(40)]
+            assert await rest(tracker[0][0]) == b""
+            assert parsed(begun + await rest(reader)).body == BODY
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_a_head_that_is_too_large_is_refused(tmp_path: Path, *, tls: bool) -> None:
+    path = prepared(tmp_path, TLS) if tls else None
+    prepared(tmp_path, TLS)
+    async with front_door(path, APP) as (port, _):
+        with contextlib.suppress(Refused):  # the refusal may be lost when the rest of the head is still under way
+            answer = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 100_000}).ask(port, tmp_path)
+            assert answer.status == 400
+        fitting = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 12_000}).ask(port, tmp_path)
+        assert fitting.status == 200
+
+
+@pytest.mark.parametrize("ends_with", [b"", b"POST /echo HTTP/1.1\r\n"], ids=["nothing", "another request"])
+@pytest.mark.parametrize(("size", "status"), [(16_384, 200), (16_385, 400), (30_000, 400)])
+async def test_the_size_of_a_head_counts_also_when_it_is_all_there_at_once(
+    size: int, status: int, ends_with: bytes
+) -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        head = b"GET /shared HTTP/1.1\r\nHost: a\r\nX-Large: "
+        writer.write(head + b"x" * (size - len(head) - 4) + b"\r\n\r\n" + ends_with)
+        assert parsed(await reader.readuntil(b"\r\n\r\n")).status == status
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n" + CHUNKED, 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"content-length: 3\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\n" + CHUNKED * 2, 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n", 400),
+        (b"GET /shared HTTP/1.1\r\n", 400),
+        (b"GET /shared HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        (b"GET /shared HTTP/1.1\r\nHost: a b\r\n", 400),
+        (b"GET /shared HTTP/1.1\r\nHost: a/b\r\n", 400),
+        (b"GET /shared HTTP/1.1\r\nHost: a\r\nX-A: a\0b\r\n", 400),
+        (b"GET /shared HTTP/1.1\r\nHost: a\r\nX-A: a\rb\r\n", 400),
+        (b"GET /shared HTTP/1.1\r\n folded\r\nHost: a\r\n", 400),
+        (b"GET /shared HTTP/2.0\r\nHost: a\r\n", 505),
+    ],
+)
+async def test_a_request_of_which_it_is_uncertain_what_it_means_is_refused_and_the_connection_ends(
+    head: bytes, status: int
+) -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        writer.write(head + b"\r\n")
+        answer = parsed(await rest(reader))
+        assert (answer.status, answer.headers["connection"]) == (status, "close")
+        assert "content-security-policy" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Host: [::1]:9985\r\n",
+        b"Host: \r\n",
+        b"Host: a\r\nX-A: one\r\n two\r\n",
+        b"Host: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n",
+    ],
+    ids=["IPv6", "empty", "folded", "twice the same length"],
+)
+async def test_what_is_certain_is_answered(head: bytes) -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"GET /large HTTP/1.1\r\n" + head + b"Connection: close\r\n\r\n")
+        assert parsed(await rest(reader)).body == BODY
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_an_answer_is_made_no_further_when_its_client_has_gone(tmp_path: Path, *, tls: bool) -> None:
+    given = 0
+    gone, ended = asyncio.Event(), asyncio.Event()
+
+    class Endless(Response):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+            nonlocal given
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            try:
+                while True:
+                    given += gone.is_set()
+                    await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+            finally:
+                ended.set()
+
+    async def endless(_request: Request) -> Response:
+        return Endless()
+
+    prepared(tmp_path, TLS)
+    app = Starlette(routes=[Route("/", endless)])
+    async with front_door(tmp_path / "web.yml" if tls else None, app) as (port, _):
+        async with connected(port, Client(tls=tls).context(tmp_path)) as (reader, writer):
+            writer.write(Client(path="/").request())
+            await reader.readuntil(b"\r\n\r\n")
+        gone.set()
+        async with asyncio.timeout(PATIENCE):
+            await ended.wait()
+    assert given <= 100, "or it would never end"
+
+
+async def test_it_stops_at_once_though_somebody_is_half_way(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+            reader, _ = await stack.enter_async_context(connected(port))
+        assert await rest(reader) == b""
+
+
+async def test_a_session_ends_with_tls_own_goodbye(tmp_path: Path) -> None:
+    async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+        context = Client().context(tmp_path)
+        assert context
+        # Without the goodbye, Python's ssl takes the end of the connection for an attack.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        async with connected(port, context) as (reader, writer):
+            writer.write(Client(path="/large").request())
+            assert (await reader.read(-1)).endswith(BODY)
+
+
+async def test_no_session_is_resumed(tmp_path: Path) -> None:
+    """Or a certificate that was let in once would be let in although it no longer is."""
+    async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+
+        def reused(version: ssl.TLSVersion) -> bool:
+            import socket  # noqa: PLC0415 - the plain one, for a session that asyncio does not hand out
+
+            context = Client().context(tmp_path)
+            assert context
+            context.maximum_version = version
+            session: ssl.SSLSession | None = None
+            resumed: bool | None = True
+            for _ in range(2):
+                with (
+                    socket.create_connection(("127.0.0.1", port)) as raw,
+                    context.wrap_socket(raw, server_hostname="localhost", session=session) as secured,
+                ):
+                    secured.sendall(Client(path="/large").request())
+                    while secured.recv(65_536):
+                        pass
+                    session, resumed = secured.session, secured.session_reused
+            return bool(resumed)
+
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            assert not await asyncio.to_thread(reused, version)

@@ -1,0 +1,107 @@
+"""Connections are taken also when there are no file descriptors; the socket is one that says so."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.listener import Listener, count_exhaustion
+from tests.web.test_connection_limits import FakeClient
+
+
+@dataclass
+class Accepted:
+    is_closed: bool = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@dataclass
+class FakeSocket:
+    """Gives one connection after the other, or fails as it is told."""
+
+    outcomes: deque[int | Accepted] = field(default_factory=deque)
+    is_closed: bool = False
+
+    def accept(self) -> tuple[Any, tuple[str, int]]:
+        outcome = self.outcomes.popleft()
+        if isinstance(outcome, int):
+            raise OSError(outcome, os.strerror(outcome))
+        return outcome, ("127.0.0.1", 1)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def listening(tracker: ConnectionTracker, *outcomes: int | Accepted) -> Listener:
+    return Listener(cast("Any", FakeSocket(deque(outcomes))), tracker)
+
+
+EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
+
+
+@pytest.mark.parametrize("number", EXHAUSTED)
+def test_some_descriptors_are_kept_for_who_comes(number: int) -> None:
+    tracker, idle, scraper = ConnectionTracker(ConnectionLimits()), FakeClient(idle_since=1), Accepted()
+    tracker.add(idle)
+    door = listening(tracker, number, number, scraper)
+    assert door.accept()[0] is cast("Any", scraper)
+    assert idle.happened == []
+    door.close()
+
+
+@pytest.mark.parametrize("number", EXHAUSTED)
+def test_who_only_waits_goes_for_who_comes_and_it_is_taken_in_the_next_turn(number: int) -> None:
+    tracker, idle, scraper = ConnectionTracker(ConnectionLimits()), FakeClient(idle_since=1), Accepted()
+    tracker.add(idle)
+    door = listening(tracker, number, number, number, scraper)
+
+    with pytest.raises(BlockingIOError):
+        door.accept()
+    assert idle.happened == ["ended"]
+    assert door.accept()[0] is cast("Any", scraper)
+    door.close()
+
+
+def test_where_nothing_helps_asyncio_is_to_wait_and_to_say_nothing() -> None:
+    scraper = Accepted()
+    door = listening(ConnectionTracker(ConnectionLimits()), *[errno.ENFILE] * 15, scraper)
+    for _ in range(2):
+        with pytest.raises(BlockingIOError):  # perhaps who was let in just now can be sent away in the next turn
+            door.accept()
+        with pytest.raises(OSError, match="Too many open files in system"):
+            door.accept()
+    with pytest.raises(BlockingIOError):  # asyncio tries on before it waits
+        door.accept()
+    assert door.accept()[0] is cast("Any", scraper)
+    door.close()
+
+
+async def test_what_asyncio_would_say_each_second_is_not_said_and_all_else_is() -> None:
+    loop, said = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: said.append(context["message"]))
+    with count_exhaustion(loop):
+        loop.call_exception_handler({"message": "socket.accept() out of system resource"})
+        loop.call_exception_handler({"message": "else"})
+    loop.set_exception_handler(None)
+    assert said == ["else"]
+
+
+def test_what_else_goes_wrong_is_not_its_business_and_all_is_closed_at_the_end() -> None:
+    before = len(list(Path("/dev/fd").iterdir()))
+    door = listening(ConnectionTracker(ConnectionLimits()), errno.EAGAIN)
+    with pytest.raises(BlockingIOError):
+        door.accept()
+    door.close()
+    door.close()
+    assert door.is_closed
+    assert len(list(Path("/dev/fd").iterdir())) == before

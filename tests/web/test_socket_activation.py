@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import closing
+
+import pytest
+
+from exporter.errors import StartError
+from exporter.web import socket_activation as module
+from exporter.web.socket_activation import inherited
+
+MINE = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+
+
+def passed_on(opened: socket.socket, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A descriptor of the same socket, which the code under test may close."""
+    number = os.dup(opened.fileno())
+    os.set_inheritable(number, True)  # noqa: FBT003 - it takes no keyword
+    monkeypatch.setattr(module, "FIRST_DESCRIPTOR", number)
+    return number
+
+
+def test_a_socket_that_was_passed_is_listened_on_and_stays_systemds(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as systemds:
+        number = passed_on(systemds, monkeypatch)
+        with inherited(MINE) as (ours,):
+            assert ours.getsockname() == systemds.getsockname()
+            assert not os.get_inheritable(number)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)
+        socket.create_connection(systemds.getsockname()).close()
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({}, "systemd has passed no sockets"),
+        ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, "the sockets are for process 1, and this is "),
+        ({"LISTEN_FDS": "1"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
+        ({**MINE, "LISTEN_FDS": "x"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
+        ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
+    ],
+)
+def test_what_systemd_would_not_say_is_refused(environ: dict[str, str], told: str) -> None:
+    with pytest.raises(StartError) as caught:
+        inherited(environ).__enter__()
+    assert str(caught.value).startswith(f"--web.systemd-socket: {told}")
+    assert str(caught.value).endswith("or leave --web.systemd-socket out.")
+
+
+@pytest.mark.parametrize("what", ["file", "unix", "udp", "not listening"])
+def test_what_cannot_be_listened_on_is_refused(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if what == "file":
+        monkeypatch.setattr(module, "FIRST_DESCRIPTOR", os.open("/dev/null", os.O_RDONLY))
+        with pytest.raises(StartError, match="is no socket"):
+            inherited(MINE).__enter__()
+        os.close(module.FIRST_DESCRIPTOR)
+        return
+    family = socket.AF_UNIX if what == "unix" else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_DGRAM if what == "udp" else socket.SOCK_STREAM)) as systemds:
+        number = passed_on(systemds, monkeypatch)
+        with pytest.raises(StartError, match="is none that listens for TCP connections: write ListenStream="):
+            inherited(MINE).__enter__()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
