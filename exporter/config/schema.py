@@ -411,7 +411,7 @@ class Config(SettingsModel):
     series_limit: Annotated[int, Field(ge=1)] = Field(
         default=200_000,
         description="Maximum number of media series published, at least 1. The media with the most plays are kept, the"
-        " rest is non_negative_int and logged.",
+        " rest is counted and logged.",
     )
 
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Retention of the storage file.")
