@@ -123,8 +123,10 @@ class PageReader:
         of_this_page: set[str] = set()
         for row in rows:
             media_id = row.media_id
-            known = self.rows.setdefault(media_id, row)
-            if known is not row or media_id in of_this_page:
+            known = self.rows.get(media_id)
+            if known is None:
+                self.rows[media_id] = row
+            else:
                 self._keep_one(known, row, same_page=media_id in of_this_page)
             of_this_page.add(media_id)
         if rows:
