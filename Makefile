@@ -17,8 +17,9 @@ test: $(VENV)/.dev ## nine of ten tests, those that take least: it works here; o
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-m 'not slow' --numprocesses=auto --dist=worksteal)
 
 test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip ## every test, and the coverage; REQUIRE_TOOLS=1 turns a missing tool into a failure
-	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal --cov=exporter
-# The slow tests mostly wait, so more run at once than there are cores.
+	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal --cov=exporter --ignore=tests/campaigns
+	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal tests/campaigns
+# The slow tests mostly wait, so more run at once than there are cores. The campaigns would take twice as long with coverage.
 
 lint: $(VENV)/.dev ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
