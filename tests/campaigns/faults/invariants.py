@@ -218,7 +218,9 @@ def _allowed(evidence: Evidence) -> set[str]:
     if not fault.refuses or (fault.counted and fault.counted[1] == "not_ready"):
         return {"success"}
     others_answered = evidence.case.moment in (*OF_A_PAGE, Moment.RELOAD) or evidence.good
-    return {"failure", "partial"} if others_answered else {"failure"}
+    # A poll that failed before the reload came has paused the account for the next one.
+    skipped: set[str] = {"skipped"} if evidence.cut and evidence.case.moment is Moment.RELOAD else set()
+    return {"failure", *(["partial"] if others_answered else []), *skipped}
 
 
 def recovers(evidence: Evidence) -> Iterator[str | None]:
