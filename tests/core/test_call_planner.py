@@ -347,7 +347,7 @@ def test_what_is_under_way_is_not_needed_any_more_when_a_page_says_that_nothing_
     search.on_page(first, Service.of(900).answer(first))
     second, third, *_ = under_way(search)
 
-    search.on_error(third, failure(), ends=True)
+    search.on_error(third, failure(), aborts_slice=True)
 
     assert not search.still_needed(second)
     assert (search.in_flight, search.aborted, under_way(search)) == (0, True, [])

@@ -15,7 +15,7 @@ def page(*media_ids: str, total: int | None = None) -> Page:
 def told(sweep: PageReader, *pages: Page) -> PageReader:
     """The sweep after these answers to its next pages."""
     for each in pages:
-        asked = sweep.ask(0, 1)
+        asked = sweep.request_next(0, 1)
         assert asked is not None
         assert list(sweep.on_page(asked.number, each)) == [each]
     return sweep
@@ -78,6 +78,6 @@ def test_a_result_set_has_no_end_when_it_goes_on_after_so_many_pages() -> None:
 def test_no_page_is_asked_for_ahead_beyond_the_last_there_may_be() -> None:
     sweep = told(PageReader(PLAYS, 1, None), *(page(f"m{n}") for n in range(MAX_PAGES - 2)))
 
-    asked = [sweep.ask(2 * MAX_PAGES, 8) for _ in range(3)]
+    asked = [sweep.request_next(2 * MAX_PAGES, 8) for _ in range(3)]
 
     assert asked == [PageRequest(PLAYS, MAX_PAGES - 1, 1), PageRequest(PLAYS, MAX_PAGES, 1), None]
