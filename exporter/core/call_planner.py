@@ -81,10 +81,9 @@ class CallPlanner:
     @property
     def in_flight(self) -> int:
         """The number of calls in flight whose response is still needed."""
-        over = self.aborted or self.stopped
-        return (
-            0 if over else len(self._media_in_flight) + sum(len(reader.in_flight) for reader in self._readers.values())
-        )
+        if self.aborted or self.stopped:
+            return 0
+        return len(self._media_in_flight) + sum(len(reader.in_flight) for reader in self._readers.values())
 
     def still_needed(self, request: MediaRequest | PageRequest) -> bool:
         """Whether the response to a call in flight is still needed."""
@@ -123,15 +122,13 @@ class CallPlanner:
             self._rows[request.media_id] = self._single_row(page)
             return
         reader = self._readers[request.by]
-        for read in reader.on_page(request.number, page):
+        for read in reader.add(request.number, page, self._unresolved):
             if self._unresolved:
                 before = len(self._unresolved)
                 self._unresolved.difference_update([row.media_id for row in read.rows])
                 self._page_was_useful = len(self._unresolved) < before
-            if reader.complete and not reader.skipped:
-                self._unresolved.clear()
-            if reader.done and not self._unresolved:
-                reader.cancel_ahead()
+        if reader.complete and not reader.skipped:
+            self._unresolved.clear()
         self._handle_failure(reader)
 
     def on_error(
@@ -143,7 +140,7 @@ class CallPlanner:
         """
         if isinstance(request, PageRequest):
             reader = self._readers[request.by]
-            reader.on_error(request.number, error)
+            reader.add_error(request.number, error)
             if aborts_slice:
                 self.discarded = True
                 self._abort(reader, error)
@@ -169,8 +166,7 @@ class CallPlanner:
             # With `everything`, one order was read for all tops.
             self._readers.setdefault(by, PageReader(by, self._page_size(n), n, self._earlier))
         for by, reader in self._readers.items():
-            reader.n = plan.tops.get(by, 0)
-            reader.cancel_ahead()
+            reader.restrict_to(plan.tops.get(by, 0))
         self.aborted = plan.everything or any(reader.failed and not reader.done for reader in self._readers.values())
         if not self.aborted:
             self.errors = []
@@ -276,7 +272,7 @@ class CallPlanner:
             self._abort(reader, reader.failure)
 
     def _abort(self, reader: PageReader, error: UpstreamError) -> None:
-        reader.failed = True
+        reader.mark_failed()
         page_rejected = error.kind in _REJECTIONS and reader.number > 0 and not self.discarded
         if page_rejected and reader.done:
             # All tops are read; the remaining media can still be requested by ID.

@@ -85,10 +85,9 @@ class _CallRunner:
             self._planner.on_error(request, response, aborts_slice=aborts_slice(response))
         else:
             self._planner.on_page(request, response)
-        if self._planner.in_flight < len(self._in_flight):
-            for task in [task for task, pending in self._in_flight.items() if not self._planner.still_needed(pending)]:
-                del self._in_flight[task]
-                task.cancel()
+        for task in [task for task, pending in self._in_flight.items() if not self._planner.still_needed(pending)]:
+            del self._in_flight[task]
+            task.cancel()
 
     async def _request(self, request: MediaRequest | PageRequest) -> Page | UpstreamError:
         try:

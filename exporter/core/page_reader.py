@@ -12,7 +12,7 @@ from exporter.core.row_comparison import preferred_row, same_row
 from exporter.errors import ErrorKind, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from exporter.core.model import Measure, Page, PlayRow
 
@@ -77,20 +77,36 @@ class PageReader:
         self.in_flight.add(self._last_requested)
         return PageRequest(self.by, self._last_requested, self.size)
 
-    def on_page(self, number: int, page: Page) -> Iterator[Page]:
-        """Store a response and yield each page that can be read now, after reading it."""
+    def add(self, number: int, page: Page, missing: AbstractSet[str] = frozenset()) -> list[Page]:
+        """Store a response and read all pages whose turn it is; returns the pages read, in order.
+
+        Reading stops at the end, and after `n` rows when these pages contain all `missing` media. Pages ahead are
+        dropped then.
+        """
         self.in_flight.discard(number)
         self._unread[number] = page
-        while (read := self._unread.pop(self.number + 1, None)) is not None:
-            self._read(read)
-            if self.ended:
+        pages: list[Page] = []
+        while (page_in_turn := self._unread.pop(self.number + 1, None)) is not None:
+            self._read(page_in_turn)
+            pages.append(page_in_turn)
+            missing = missing - {row.media_id for row in page_in_turn.rows}
+            if self.ended or (self.done and not missing):
                 self.cancel_ahead()
-            yield read
+        return pages
 
-    def on_error(self, number: int, error: UpstreamError) -> None:
+    def add_error(self, number: int, error: UpstreamError) -> None:
         """Record the error of a page; it counts once all pages before it are read."""
         self.in_flight.discard(number)
         self._failures[number] = error
+
+    def mark_failed(self) -> None:
+        """Note that a page that is needed cannot be read."""
+        self.failed = True
+
+    def restrict_to(self, n: int) -> None:
+        """Want only `n` rows from now on, and drop all pages ahead."""
+        self.n = n
+        self.cancel_ahead()
 
     def cancel_ahead(self) -> None:
         """Drop all pages requested and not read yet, in flight or not."""

@@ -17,7 +17,7 @@ def told(sweep: PageReader, *pages: Page) -> PageReader:
     for each in pages:
         asked = sweep.request_next(0, 1)
         assert asked is not None
-        assert list(sweep.on_page(asked.number, each)) == [each]
+        assert sweep.add(asked.number, each) == [each]
     return sweep
 
 
