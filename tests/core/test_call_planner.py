@@ -90,7 +90,7 @@ def test_the_calls_for_k_media_in_p_pages_are_bounded(k: int, media: int, *, lea
     wanted=st.sets(st.integers(0, 500), min_size=1, max_size=120),
     likely=st.none() | st.integers(0, 600),
 )
-def test_every_media_is_its_row_or_a_zero_and_no_call_is_made_twice(
+def test_every_media_has_its_row_or_a_zero_and_no_call_is_repeated(
     media: int, wanted: set[int], likely: int | None
 ) -> None:
     service = Service.of(media)
@@ -113,7 +113,7 @@ def test_every_media_is_its_row_or_a_zero_and_no_call_is_made_twice(
     tops=st.dictionaries(st.sampled_from([Measure.PLAYS, Measure.PLAY_DURATION]), st.integers(1, 350)),
     everything=st.booleans(),
 )
-def test_tops_and_everything_and_media_are_found_in_one_search(
+def test_one_planner_finds_tops_everything_and_media_by_id(
     media: int, wanted: set[int], tops: dict[Measure, int], *, everything: bool
 ) -> None:
     service = Service.of(media)
@@ -142,7 +142,7 @@ def test_tops_and_everything_and_media_are_found_in_one_search(
     hidden=st.sets(st.integers(0, 449), min_size=1, max_size=30),
     wanted=st.sets(st.integers(0, 500), min_size=5, max_size=60),
 )
-def test_a_row_that_moved_between_pages_is_asked_for_and_never_called_a_zero(
+def test_a_row_that_moved_between_pages_is_requested_by_id_and_never_a_zero(
     media: int, hidden: set[int], wanted: set[int]
 ) -> None:
     service = Service.of(media, hide=frozenset(MOST_PLAYED[i] for i in hidden))
@@ -155,7 +155,7 @@ def test_a_row_that_moved_between_pages_is_asked_for_and_never_called_a_zero(
     assert not observation.listed or not hidden & set(range(media))
 
 
-def test_a_sweep_stops_when_the_wanted_media_are_found() -> None:
+def test_a_listing_is_read_only_until_the_wanted_media_are_found() -> None:
     service = Service.of(10_000)
 
     service.search(FetchPlan(ids=frozenset(MOST_PLAYED[:250])), 10_000)
@@ -163,7 +163,7 @@ def test_a_sweep_stops_when_the_wanted_media_are_found() -> None:
     assert service.calls == [PageRequest(Measure.PLAYS, number, 100) for number in (1, 2, 3)]
 
 
-def test_popular_media_are_found_on_the_first_page_and_the_others_by_id() -> None:
+def test_popular_media_are_found_on_the_first_page_and_others_requested_by_id() -> None:
     service = Service.of(50_000)
 
     service.search(FetchPlan(ids=frozenset({*MOST_PLAYED[:20], "seldom", "never"})))
@@ -175,14 +175,14 @@ def test_popular_media_are_found_on_the_first_page_and_the_others_by_id() -> Non
     assert service.calls == [*pages, MediaRequest("never"), MediaRequest("seldom")]
 
 
-def test_other_media_of_a_search_by_id_are_not_kept() -> None:
+def test_rows_of_other_media_are_not_kept_when_media_are_wanted_by_id() -> None:
     observation = Service.of(150).search(FetchPlan(ids=frozenset(MOST_PLAYED[100:130])))
 
     assert observation.rows.keys() == set(MOST_PLAYED[100:130])
     assert (observation.listed, observation.total) == (False, 150)
 
 
-def test_a_count_that_is_too_low_does_not_make_the_search_run_on() -> None:
+def test_a_total_that_is_too_low_ends_the_pages_and_media_are_requested_by_id() -> None:
     service = Service.of(50_000)
     search = CallPlanner(FetchPlan(ids=frozenset({"a", "b", "c"})), None)
     while (asked := search.next()) is not None:
@@ -197,7 +197,7 @@ def test_a_count_that_is_too_low_does_not_make_the_search_run_on() -> None:
     ]
 
 
-def test_a_media_that_is_given_up_is_not_asked_for_again_and_the_lesson_is_not_whole() -> None:
+def test_a_failed_media_is_not_requested_again_and_the_observation_is_not_whole() -> None:
     search = CallPlanner(FetchPlan(ids=frozenset({"a"})), 1000)
     asked = search.next()
     assert asked == MediaRequest("a")
@@ -262,7 +262,7 @@ orders = st.lists(st.integers(0, 7), min_size=1, max_size=40)
 
 
 @given(st.integers(0, 1_300), some_needs, st.none() | st.integers(0, 1_300), st.integers(2, 8), orders)
-def test_calls_that_are_under_way_together_are_those_made_one_by_one(
+def test_concurrent_calls_are_the_same_as_sequential_ones(
     media: int, need: FetchPlan, likely: int | None, max_in_flight: int, order: list[int]
 ) -> None:
     one_by_one = played(Service.of(media), need, likely, 1)
@@ -284,7 +284,7 @@ def test_calls_that_are_under_way_together_are_those_made_one_by_one(
     | st.frozensets(st.builds(MediaRequest, st.sampled_from(MOST_PLAYED[:1_500])), max_size=2),
     st.sets(st.integers(0, 1_299), max_size=400),
 )
-def test_when_pages_fail_or_rows_are_missing_few_calls_are_in_vain_and_all_ends_alike(
+def test_with_failures_or_missing_rows_few_concurrent_calls_are_wasted_and_the_outcome_is_the_same(
     media: int, need: FetchPlan, max_in_flight: int, order: list[int], fails: frozenset[PageRequest], hidden: set[int]
 ) -> None:
     hide = frozenset(MOST_PLAYED[i] for i in hidden)
@@ -303,7 +303,7 @@ def under_way(search: CallPlanner) -> list[MediaRequest | PageRequest]:
     return list(iter(search.next, None))
 
 
-def test_the_first_call_goes_alone_and_the_pages_that_are_counted_follow_together() -> None:
+def test_the_first_call_runs_alone_and_the_remaining_pages_follow_concurrently() -> None:
     search = CallPlanner(FetchPlan(everything=True), 1_000, 8)
     (first,) = under_way(search)
 
@@ -312,7 +312,7 @@ def test_the_first_call_goes_alone_and_the_pages_that_are_counted_follow_togethe
     assert under_way(search) == [PageRequest(Measure.PLAYS, number, 100) for number in (2, 3, 4, 5)]
 
 
-def test_no_more_pages_are_read_ahead_than_may_be_under_way_though_one_takes_long() -> None:
+def test_a_slow_page_does_not_raise_the_number_of_pages_requested_ahead() -> None:
     service, search = Service.of(2_000), CallPlanner(FetchPlan(everything=True), None, 4)
     (first,) = under_way(search)
     search.on_page(first, service.answer(first))
@@ -326,7 +326,7 @@ def test_no_more_pages_are_read_ahead_than_may_be_under_way_though_one_takes_lon
     assert len(under_way(search)) == 4
 
 
-def test_media_are_asked_for_together_as_long_as_all_of_them_failing_is_reason_to_give_up() -> None:
+def test_no_more_media_are_in_flight_than_failures_that_stop_the_planner() -> None:
     search = CallPlanner(FetchPlan(ids=frozenset("abcdefgh")), 100_000, 8)
     (first,) = under_way(search)
     search.on_page(first, Page((), 0, "R"))
@@ -341,7 +341,7 @@ def test_media_are_asked_for_together_as_long_as_all_of_them_failing_is_reason_t
     assert search.stopped
 
 
-def test_what_is_under_way_is_not_needed_any_more_when_a_page_says_that_nothing_else_will_be_answered() -> None:
+def test_calls_in_flight_are_not_needed_after_an_error_that_aborts_the_slice() -> None:
     search = CallPlanner(FetchPlan(everything=True), None, 4)
     (first,) = under_way(search)
     search.on_page(first, Service.of(900).answer(first))
@@ -353,7 +353,7 @@ def test_what_is_under_way_is_not_needed_any_more_when_a_page_says_that_nothing_
     assert (search.in_flight, search.aborted, under_way(search)) == (0, True, [])
 
 
-def test_a_page_is_no_longer_than_what_is_wanted_of_it_unless_it_may_show_other_wanted_media() -> None:
+def test_a_page_is_as_long_as_the_top_unless_media_are_wanted_too() -> None:
     assert CallPlanner(FetchPlan(tops={Measure.PLAYS: 10}), None).next() == PageRequest(Measure.PLAYS, 1, 10)
     assert CallPlanner(FetchPlan(tops={Measure.PLAYS: 250}), None).next() == PageRequest(Measure.PLAYS, 1, PAGE_SIZE)
     with_media = FetchPlan(ids=frozenset({"a"}), tops={Measure.PLAYS: 10})
@@ -361,13 +361,13 @@ def test_a_page_is_no_longer_than_what_is_wanted_of_it_unless_it_may_show_other_
 
 
 @pytest.mark.parametrize("n", [50, 51, 100])
-def test_a_top_that_held_every_row_is_a_whole_sweep(n: int) -> None:
+def test_a_top_that_contains_every_row_is_a_complete_listing(n: int) -> None:
     observation = Service.of(50).search(FetchPlan(tops={Measure.PLAYS: n}))
 
     assert (observation.listed, observation.tops, len(observation.rows)) == (True, (), 50)
 
 
-def test_a_top_seen_on_a_page_that_shows_every_row_is_a_top_still() -> None:
+def test_a_top_stays_a_top_when_its_page_contains_every_row() -> None:
     last = MOST_PLAYED[49]
 
     observation = Service.of(50).search(FetchPlan(ids=frozenset({last}), tops={Measure.PLAYS: 10}))
@@ -376,7 +376,7 @@ def test_a_top_seen_on_a_page_that_shows_every_row_is_a_top_still() -> None:
     assert (observation.listed, observation.tops) == (False, ((Top(10, Measure.PLAYS), tuple(MOST_PLAYED[:10])),))
 
 
-def test_pages_of_a_top_are_asked_for_together_as_far_as_it_goes() -> None:
+def test_all_pages_of_a_top_are_requested_concurrently() -> None:
     search = CallPlanner(FetchPlan(tops={Measure.PLAYS: 250}), None, 8)
     (first,) = under_way(search)
 
@@ -385,7 +385,7 @@ def test_pages_of_a_top_are_asked_for_together_as_far_as_it_goes() -> None:
     assert under_way(search) == [PageRequest(Measure.PLAYS, number, 100) for number in (2, 3)]
 
 
-def test_the_best_by_another_measure_are_told_by_their_numbers_where_a_sweep_could_not_be_finished() -> None:
+def test_a_top_by_another_measure_is_sorted_from_an_incomplete_listing() -> None:
     media = [row("long", 1, play_duration=9), row("short", 2, play_duration=0.5), row("unknown", 3)]
     search = CallPlanner(FetchPlan(tops={Measure.PLAY_DURATION: 3}, everything=True), None)
 
@@ -398,7 +398,7 @@ def test_the_best_by_another_measure_are_told_by_their_numbers_where_a_sweep_cou
     assert observation.tops == ((Top(3, Measure.PLAY_DURATION), ("long", "short", "unknown")),)
 
 
-def test_an_answer_between_failures_starts_their_count_again() -> None:
+def test_a_response_between_failures_resets_their_count() -> None:
     media = "abcdef"
     search = CallPlanner(FetchPlan(ids=frozenset(media)), 100_000)
     fails = {"a": True, "b": True, "c": False, "d": True, "e": True, "f": True}
@@ -432,7 +432,7 @@ def broken_off(own: FetchPlan, others: FetchPlan, max_in_flight: int = 1) -> Cal
 LONG = FetchPlan(ids=frozenset("z"), tops={Measure.PLAY_DURATION: 150})
 
 
-def test_after_a_page_for_another_has_failed_only_what_is_needed_itself_is_asked_for() -> None:
+def test_after_a_page_for_another_query_failed_only_the_own_plan_is_requested() -> None:
     own = FetchPlan(ids=frozenset("abcdefgh"))
     search = broken_off(own, LONG, max_in_flight=8)
 
@@ -442,7 +442,7 @@ def test_after_a_page_for_another_has_failed_only_what_is_needed_itself_is_asked
     assert under_way(search) == [MediaRequest("a"), MediaRequest("b"), MediaRequest("c")]
 
 
-def test_what_was_read_before_a_page_for_another_failed_is_kept() -> None:
+def test_pages_read_before_a_page_for_another_query_failed_are_kept() -> None:
     own = FetchPlan(tops={Measure.PLAYS: 100})
     search = broken_off(own, LONG)
 
@@ -455,7 +455,7 @@ def test_what_was_read_before_a_page_for_another_failed_is_kept() -> None:
 
 
 @pytest.mark.parametrize("own", [FetchPlan(tops={Measure.PLAY_DURATION: 101}), FetchPlan(everything=True)])
-def test_there_is_no_going_on_without_the_page_that_failed(own: FetchPlan) -> None:
+def test_a_plan_that_needs_the_failed_page_cannot_continue(own: FetchPlan) -> None:
     search = broken_off(FetchPlan(tops={Measure.PLAY_DURATION: 101}), FetchPlan(tops={Measure.PLAYS: 100}))
 
     assert not search.restrict_to(own)
@@ -477,7 +477,7 @@ def test_there_is_no_going_on_without_the_page_that_failed(own: FetchPlan) -> No
         (30, 29, 1),
     ],
 )
-def test_pages_are_asked_for_together_that_are_worth_it_whatever_those_before_them_show(
+def test_only_pages_that_are_worth_a_call_in_any_case_are_requested_concurrently(
     missing: int, left: int, pages: int
 ) -> None:
     search = CallPlanner(FetchPlan(ids=frozenset(f"seldom{i}" for i in range(missing))), None, 50)
@@ -488,7 +488,7 @@ def test_pages_are_asked_for_together_that_are_worth_it_whatever_those_before_th
     assert under_way(search) == [PageRequest(Measure.PLAYS, 2 + i, PAGE_SIZE) for i in range(pages)]
 
 
-def test_calls_are_made_one_by_one_unless_more_may_be_under_way() -> None:
+def test_calls_are_sequential_by_default() -> None:
     search = CallPlanner(FetchPlan(everything=True), None)
     (first,) = under_way(search)
 
@@ -497,7 +497,7 @@ def test_calls_are_made_one_by_one_unless_more_may_be_under_way() -> None:
     assert len(under_way(search)) == 1
 
 
-def test_where_pages_repeat_themselves_media_are_asked_for_by_id() -> None:
+def test_media_are_requested_by_id_when_pages_repeat() -> None:
     search = CallPlanner(FetchPlan(ids=frozenset(f"seldom{i:02}" for i in range(30))), None)
     page = Page(tuple(row(media_id) for media_id in MOST_PLAYED[:100]), 1_000, "R")
     for number in (1, 2):
@@ -508,7 +508,7 @@ def test_where_pages_repeat_themselves_media_are_asked_for_by_id() -> None:
     assert search.next() == MediaRequest("seldom00")
 
 
-def test_after_a_page_has_failed_no_other_page_is_tried_though_it_might_be_fewer_calls() -> None:
+def test_no_other_page_is_requested_after_one_failed_even_if_it_saved_calls() -> None:
     own = FetchPlan(ids=frozenset(f"seldom{i:02}" for i in range(60)))
     search = broken_off(own, LONG)
 

@@ -63,7 +63,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_after_the_first_page_as_many_are_under_way_as_may_be() -> None:
+async def test_after_the_first_page_max_in_flight_calls_run() -> None:
     world = Slow()
     world.put(rows(1_000))
     asked, search = runner(world)
@@ -81,7 +81,7 @@ async def test_after_the_first_page_as_many_are_under_way_as_may_be() -> None:
     assert search.observation(1.0).rows.keys() == {r.media_id for r in rows(1_000)}
 
 
-async def test_what_is_under_way_is_cancelled_when_the_end_turns_out_to_be_nearer() -> None:
+async def test_calls_beyond_the_end_are_cancelled() -> None:
     world = Slow()
     slice_ = world.put(rows(1_000))
     asked, search = runner(world)
@@ -96,7 +96,7 @@ async def test_what_is_under_way_is_cancelled_when_the_end_turns_out_to_be_neare
     assert search.observation(1.0).listed
 
 
-async def test_a_page_that_fails_early_waits_for_those_before_it_and_then_ends_the_search() -> None:
+async def test_a_page_that_fails_early_ends_the_search_once_those_before_it_are_read() -> None:
     world = Slow(refuse=lambda _slice, _media, page: failure() if page == 3 else None)
     world.put(rows(1_000))
     asked, search = runner(world)
@@ -115,7 +115,7 @@ async def test_a_page_that_fails_early_waits_for_those_before_it_and_then_ends_t
 
 
 @pytest.mark.parametrize("error", [failure(ErrorKind.AUTH, "Meter.AuthError"), not_ready()])
-async def test_what_ends_the_slice_ends_it_at_once(error: Exception) -> None:
+async def test_an_error_that_aborts_the_slice_cancels_all_calls(error: Exception) -> None:
     world = Slow(refuse=lambda _slice, _media, page: error if page == 4 else None)  # type: ignore[arg-type,return-value]
     world.put(rows(1_000))
     asked, search = runner(world)
@@ -127,7 +127,7 @@ async def test_what_ends_the_slice_ends_it_at_once(error: Exception) -> None:
     assert search.errors == [error]
 
 
-async def test_a_poll_that_is_cancelled_leaves_no_call_behind() -> None:
+async def test_a_cancelled_poll_leaves_no_call_running() -> None:
     world = Slow()
     world.put(rows(1_000))
     asked, _ = runner(world)
@@ -142,7 +142,7 @@ async def test_a_poll_that_is_cancelled_leaves_no_call_behind() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_defect_is_not_taken_for_an_answer() -> None:
+async def test_an_unexpected_exception_is_raised() -> None:
     world = Slow()
     world.put(rows(1_000))
     asked, _ = runner(world)
@@ -158,7 +158,7 @@ async def test_a_defect_is_not_taken_for_an_answer() -> None:
 
 @pytest.mark.parametrize("max_in_flight", [1, 2, 8])
 @pytest.mark.parametrize("media", [0, 1, 100, 101, 950])
-async def test_however_many_are_under_way_each_page_is_asked_for_once(media: int, max_in_flight: int) -> None:
+async def test_each_page_is_requested_once_at_any_concurrency(media: int, max_in_flight: int) -> None:
     world = World(max_in_flight=max_in_flight)
     world.put(rows(media))
 

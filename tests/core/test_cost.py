@@ -49,14 +49,14 @@ def test_the_cost_of_media(media: Media, expected: Cost) -> None:
         (everything, Cost(2, Estimate(3 + 100, 3 + 100), Estimate(103, 103), Estimate(71_250, 71_250))),
     ],
 )
-def test_where_it_is_known_how_many_media_have_plays_the_cost_is_exact_or_closer(media: Media, expected: Cost) -> None:
+def test_known_totals_make_the_cost_exact_or_narrower(media: Media, expected: Cost) -> None:
     asked = query(media, dimensions=(ALL, NATIVE), days_ago=(1,), every=86_400.0)
 
     assert cost(asked, Settlement(after=0, unchanged=0), {ALL: 10_000, NATIVE: 250}) == expected
 
 
 @given(k=st.integers(1, 40), total=st.integers(0, 6000), known=st.booleans())
-def test_a_search_never_takes_more_calls_than_were_announced(k: int, total: int, *, known: bool) -> None:
+def test_a_poll_never_takes_more_calls_than_estimated(k: int, total: int, *, known: bool) -> None:
     asked = query(ids(*(f"m{i * 97:05}" for i in range(k))), days_ago=(1,))
     announced = cost(asked, Settlement(), {ALL: total} if known else None).first_poll
     service = Service.of(total)
@@ -88,7 +88,7 @@ async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tup
     assert abs(calls / measured - estimated.low) <= 1
 
 
-def test_a_query_asked_less_than_daily_costs_its_share() -> None:
+def test_a_query_polled_less_than_daily_costs_a_fraction_per_day() -> None:
     asked = query(ids("a"), days_ago=tuple(range(31)), every=7 * 86_400.0)
 
     assert cost(asked, Settlement()).steady_day.low == 3  # every date is met three times: then it is settled
@@ -98,7 +98,7 @@ def test_a_query_asked_less_than_daily_costs_its_share() -> None:
     ("estimate", "text"),
     [(Estimate(3, 3), "3"), (Estimate(1, 3), "1 to 3"), (Estimate(3, None), "at least 3")],
 )
-def test_estimates_read_well(estimate: Estimate, text: str) -> None:
+def test_estimates_as_text(estimate: Estimate, text: str) -> None:
     assert str(estimate) == text
 
 
@@ -125,7 +125,7 @@ def test_a_date_is_polled_until_it_settles(hours: int, unchanged: int, polls: fl
     assert steady == Estimate(ceil(8 * polls), ceil(8 * polls))
 
 
-def test_of_few_media_with_plays_there_is_one_page() -> None:
+def test_few_media_with_plays_take_one_page() -> None:
     asked = query(top(250), days_ago=(1,))
 
     assert [cost(asked, Settlement(), {ALL: total}).first_poll for total in (0, 1, 100, 101)] == [

@@ -48,7 +48,7 @@ def titles(found: MediaInfoIndex) -> dict[str, tuple[str | None, float | None]]:
     return {each.media_id: (each.title, each.duration) for each in found.media}
 
 
-def test_title_and_length_are_those_last_told_and_each_may_be_told_by_another_day() -> None:
+def test_title_and_length_are_the_newest_and_may_come_from_different_days() -> None:
     newer, older = shown({"a": said("new")}, 1), shown({"a": said("old", 60)}, 2)
 
     assert described([older, newer]).media == (PublishedMedia("main", "a", "new", 60),)
@@ -64,7 +64,7 @@ def test_a_length_of_an_earlier_day_does_not_replace_a_later_one() -> None:
 @pytest.mark.parametrize(
     ("first", "last"), [(WEB, NATIVE), (IOS, LINUX), (BEIJING, SHANGHAI), (WEB, ALL), (ANDROID, ALL), (BEIJING, ALL)]
 )
-def test_of_slices_told_at_one_time_the_filters_decide_whatever_their_order(
+def test_slices_of_the_same_time_are_ordered_by_their_filters(
     first: Dimensions, last: Dimensions
 ) -> None:
     found = [
@@ -79,13 +79,13 @@ def repr_of(dimensions: Dimensions) -> tuple[str, str, str]:
     return dimensions.terminal_type or "", dimensions.os or "", dimensions.region or ""
 
 
-def test_what_was_never_updated_is_older_than_anything() -> None:
+def test_a_slice_that_was_never_updated_counts_as_oldest() -> None:
     slices = [shown({"a": said("never", 1)}, 1, WEB, at=None), shown({"a": said("once", 2)}, 1, NATIVE, at=0.5)]
 
     assert titles(described(slices)) == {"a": ("once", 2)}
 
 
-def test_a_media_without_a_row_is_known_without_a_name() -> None:
+def test_a_media_without_a_row_has_no_title() -> None:
     found = described([shown({"zero": None, "untitled": said(media_id="untitled", duration=9)})])
 
     assert titles(found) == {"zero": (None, None), "untitled": (None, 9)}
@@ -109,7 +109,7 @@ def test_a_media_without_a_row_is_known_without_a_name() -> None:
         ({"a": said("t", 1)}, {}, {}),
     ],
 )
-def test_what_changes_in_a_slice_is_said_at_once(
+def test_changes_in_a_slice_appear_immediately(
     before: dict[str, PlayRow | None],
     after: dict[str, PlayRow | None],
     expected: dict[str, tuple[str | None, float | None]],
@@ -120,7 +120,7 @@ def test_what_changes_in_a_slice_is_said_at_once(
     assert found.series == sum(value is not None for pair in expected.values() for value in pair)
 
 
-def test_media_of_a_slice_that_is_shown_no_more_go_unless_another_shows_them() -> None:
+def test_media_of_a_removed_slice_disappear_unless_another_contains_them() -> None:
     stays, goes = shown({"a": said("old", 1)}, 2), shown({"a": said("new", 2), "b": said("b", 3, "b")}, 1)
 
     found = described([stays, goes], [stays])
@@ -129,7 +129,7 @@ def test_media_of_a_slice_that_is_shown_no_more_go_unless_another_shows_them() -
     assert found.series == 2
 
 
-def test_what_another_slice_said_counts_again_when_this_one_turns_out_to_be_older() -> None:
+def test_the_title_of_another_slice_is_used_when_this_one_becomes_older() -> None:
     other, newest = shown({"a": said("other", 1)}, 1, WEB, at=5.0), shown({"a": said("newest", 2)}, 1, NATIVE, at=9.0)
     assert titles(described([other, newest])) == {"a": ("newest", 2)}
 
@@ -139,7 +139,7 @@ def test_what_another_slice_said_counts_again_when_this_one_turns_out_to_be_olde
     assert titles(described([other, before], [other, set_back])) == {"0": ("its own", 3), "a": ("other", 1)}
 
 
-def test_a_replica_names_the_media_it_describes_and_shows_the_others_without() -> None:
+def test_a_replica_exports_titles_only_of_media_that_it_owns() -> None:
     slices = [shown({"a": said("t", 1), "b": said("u", 2, "b")})]
 
     assert titles(
@@ -161,7 +161,7 @@ def test_a_replica_names_the_media_it_describes_and_shows_the_others_without() -
     assert elsewhere.series == 0
 
 
-def test_nothing_is_made_anew_while_nothing_changes() -> None:
+def test_media_stay_the_same_objects_while_nothing_changes() -> None:
     slices = [shown({"a": said("t", 1)})]
     found = described(slices)
     before = found.media
@@ -172,7 +172,7 @@ def test_nothing_is_made_anew_while_nothing_changes() -> None:
     assert found.media is before
 
 
-def test_accounts_name_their_media_by_themselves() -> None:
+def test_accounts_have_independent_titles() -> None:
     mine = shown({"a": said("mine", 1)})
     theirs = replace(mine, slice=replace(mine.slice, account="other"), rows={"a": said("theirs", 2)})
 

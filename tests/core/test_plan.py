@@ -37,7 +37,7 @@ def known(*lessons: SliceObservation) -> SliceData:
     return data
 
 
-def test_a_query_looks_at_every_day_with_every_filter_newest_day_first() -> None:
+def test_a_query_covers_every_day_with_every_filter_newest_day_first() -> None:
     web = Dimensions(terminal_type="Web")
 
     found = slices(query(everything, dimensions=(ALL, web), days_ago=(9, 0)), NOON)
@@ -50,7 +50,7 @@ def test_a_query_looks_at_every_day_with_every_filter_newest_day_first() -> None
     )
 
 
-def test_a_query_looks_at_its_own_slices_and_no_other() -> None:
+def test_a_query_covers_its_own_slices_only() -> None:
     web = Dimensions(terminal_type="Web")
     asked = query(everything, dimensions=(ALL, web), days_ago=(9, 0))
 
@@ -60,7 +60,7 @@ def test_a_query_looks_at_its_own_slices_and_no_other() -> None:
     assert not covers(asked, Slice("main", ALL, YESTERDAY), NOON)
 
 
-def test_what_several_queries_want_of_a_slice_stands_together() -> None:
+def test_wants_of_several_queries_are_grouped_by_slice() -> None:
     queries = (query(ids("a"), "1"), query(everything, "2", days_ago=(1, 2)), query(top(5), "3", account="other"))
 
     assert requested_slices(queries, NOON) == {
@@ -78,7 +78,7 @@ def test_what_several_queries_want_of_a_slice_stands_together() -> None:
         (everything, FetchPlan(everything=True, naive_calls=1)),
     ],
 )
-def test_what_is_not_known_is_needed(want: Media, expected: FetchPlan) -> None:
+def test_unknown_data_is_needed(want: Media, expected: FetchPlan) -> None:
     assert plan_fetch(want, None, ANCIENT, LATER) == expected
     assert expected
 
@@ -105,14 +105,14 @@ RANKED = SliceObservation(NOON, {"a": row("a"), "b": row("b")}, tops=((top(2), (
         (everything, RANKED, FetchPlan(everything=True, naive_calls=2)),
     ],
 )
-def test_what_somebody_asked_lately_is_not_needed_again(
+def test_recently_observed_data_is_not_needed_again(
     want: Media, observation: SliceObservation, expected: FetchPlan
 ) -> None:
     assert plan_fetch(want, known(observation), ANCIENT, LATER) == expected
     assert not plan_fetch(want, known(observation), FRESH, LATER).saved_shared
 
 
-def test_what_was_told_before_the_clock_was_set_back_may_be_old() -> None:
+def test_data_observed_before_the_clock_was_set_back_is_needed_again() -> None:
     told = known(SliceObservation(NOON, {"a": None}))
 
     assert not plan_fetch(ids("a"), told, ANCIENT, NOON - CLOCK_CORRECTION)
@@ -121,7 +121,7 @@ def test_what_was_told_before_the_clock_was_set_back_may_be_old() -> None:
     )
 
 
-def test_what_is_settled_is_never_needed_again() -> None:
+def test_settled_data_is_never_needed_again() -> None:
     settled = known(*(SliceObservation(NOON + i, SWEPT.rows, listed=True, total=120) for i in range(3)))
 
     assert plan_fetch(everything, settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
@@ -129,7 +129,7 @@ def test_what_is_settled_is_never_needed_again() -> None:
     assert plan_fetch(ids("m1", "nobody played"), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
 
 
-def test_what_two_need_is_needed_once() -> None:
+def test_plans_are_combined() -> None:
     first = FetchPlan(ids=frozenset({"a"}), tops={Measure.PLAYS: 5}, naive_calls=2, saved_shared=1)
     second = FetchPlan(
         ids=frozenset({"b"}), tops={Measure.PLAYS: 9, Measure.PLAY_DURATION: 1}, everything=True, naive_calls=7

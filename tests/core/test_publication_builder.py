@@ -54,7 +54,7 @@ def plays(published: PublishedSlice) -> dict[str, float | None]:
     return {media_id: row.plays if row else None for media_id, row in published.rows.items()}
 
 
-def test_a_configured_media_without_a_row_is_a_zero_where_the_service_was_asked() -> None:
+def test_a_configured_media_without_a_row_is_a_zero_once_requested() -> None:
     data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
 
     (published,) = seen(data, queries=(query(ids("a", "b", "never asked")),)).slices
@@ -63,7 +63,7 @@ def test_a_configured_media_without_a_row_is_a_zero_where_the_service_was_asked(
     assert (published.days_ago, published.updated_at, published.ready, published.settled) == (1, NOON, True, False)
 
 
-def test_after_a_complete_sweep_every_configured_media_without_a_row_is_a_zero() -> None:
+def test_after_a_complete_listing_every_configured_media_without_a_row_is_a_zero() -> None:
     data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "x": row("x", 2)}, listed=True, total=2))
 
     (published,) = seen(data, queries=(query(ids("a", "b")),)).slices
@@ -72,7 +72,7 @@ def test_after_a_complete_sweep_every_configured_media_without_a_row_is_a_zero()
     assert published.total == 2
 
 
-def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
+def test_everything_publishes_all_rows_and_no_zeros() -> None:
     data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
 
     (published,) = seen(data, queries=(query(everything),)).slices
@@ -80,7 +80,7 @@ def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
     assert plays(published) == {"a": 3}
 
 
-def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
+def test_a_top_publishes_only_its_ranking() -> None:
     observation = SliceObservation(
         NOON, {"c": row("c", 9), "a": row("a", 8), "b": row("b", 7)}, tops=((top(2), ("c", "a")),), total=50
     )
@@ -90,7 +90,7 @@ def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
     assert plays(published) == {"c": 9, "a": 8}
 
 
-def test_the_top_of_a_complete_sweep_is_counted_out() -> None:
+def test_a_top_is_derived_from_a_complete_listing() -> None:
     found = {"a": row("a", 3), "b": row("b", 9), "c": row("c", None)}  # type: ignore[arg-type]
 
     (published,) = seen(learnt(slice_of(), SliceObservation(NOON, found, listed=True)), queries=(query(top(2)),)).slices
@@ -98,7 +98,7 @@ def test_the_top_of_a_complete_sweep_is_counted_out() -> None:
     assert plays(published) == {"b": 9, "a": 3}
 
 
-def test_several_queries_see_their_media_in_one_slice() -> None:
+def test_one_slice_publishes_the_media_of_several_queries() -> None:
     observation = SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3)})
 
     (published,) = seen(learnt(slice_of(), observation), queries=(query(ids("a"), "1"), query(ids("b"), "2"))).slices
@@ -119,7 +119,7 @@ def test_at_midnight_today_becomes_yesterday_without_a_poll() -> None:
     assert before.days == {0: play_dates.start(TODAY), 1: play_dates.start(YESTERDAY)}
 
 
-def test_a_day_that_leaves_the_window_is_kept_and_comes_back_when_a_later_window_looks_at_it() -> None:
+def test_a_day_outside_all_queries_is_published_again_when_a_query_covers_it() -> None:
     known = learnt(slice_of(YESTERDAY), SliceObservation(NOON, {"a": row("a", 3)}, listed=True))
     for polls in range(3):
         known = merge_observation(
@@ -131,7 +131,7 @@ def test_a_day_that_leaves_the_window_is_kept_and_comes_back_when_a_later_window
     assert [s.days_ago for s in seen(known, queries=(asked,), now=NOON + 7 * DAY).slices] == [8]
 
 
-def test_what_is_stale_has_no_series_at_all() -> None:
+def test_stale_data_has_no_series() -> None:
     data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3)}, total=1))
     asked = query(ids("a"), days_ago=(1, 2, 3))
 
@@ -143,7 +143,7 @@ def test_what_is_stale_has_no_series_at_all() -> None:
     assert (stale.slices, stale.media, stale.series) == ((), (), 0)
 
 
-def test_media_get_stale_one_by_one() -> None:
+def test_media_become_stale_one_by_one() -> None:
     data = learnt(
         slice_of(),
         SliceObservation(NOON - DAY, {"a": row("a", 3)}),
@@ -155,7 +155,7 @@ def test_media_get_stale_one_by_one() -> None:
     assert plays(published) == {"b": 4}
 
 
-def test_a_settled_slice_never_gets_stale() -> None:
+def test_a_settled_slice_never_becomes_stale() -> None:
     times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
     data = learnt(slice_of(), *(SliceObservation(at, {"a": row("a", 3)}) for at in times))
 
@@ -165,7 +165,7 @@ def test_a_settled_slice_never_gets_stale() -> None:
     assert plays(published) == {"a": 3}
 
 
-def test_a_slice_is_settled_when_all_that_is_wanted_of_it_is() -> None:
+def test_a_slice_is_settled_when_all_wanted_media_are() -> None:
     times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
     data = learnt(
         slice_of(),
@@ -192,13 +192,13 @@ def test_a_slice_that_is_not_ready_has_its_slice_series_even_without_rows() -> N
     assert not seen(data, queries=(query(ids("a"), days_ago=(1, 2, 3)),), now=NOON + 2 * DAY).slices
 
 
-def test_a_slice_that_no_query_looks_at_is_not_shown() -> None:
+def test_a_slice_that_no_query_covers_is_not_published() -> None:
     data = learnt(slice_of(dimensions=Dimensions(os="iOS")), SliceObservation(NOON, {"a": row("a")}))
 
     assert not seen(data, queries=(query(ids("a")),)).slices
 
 
-def test_title_and_length_are_the_newest_that_were_told() -> None:
+def test_title_and_length_are_the_newest_known() -> None:
     older = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", title="old", media_duration=60)}))
     newer = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", title="new")}))
 
@@ -207,7 +207,7 @@ def test_title_and_length_are_the_newest_that_were_told() -> None:
     assert (media.account, media.media_id, media.title, media.duration) == ("main", "a", "new", 60)
 
 
-def test_beyond_the_limit_the_most_played_media_stay_each_with_all_its_series() -> None:
+def test_beyond_the_limit_the_most_played_media_keep_all_their_series() -> None:
     today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 5), "c": row("c", 2)}))
     yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 9), "b": row("b", 5), "c": row("c", 2)}))
     queries = (query(everything, days_ago=(0, 1)),)
@@ -225,7 +225,7 @@ def test_beyond_the_limit_the_most_played_media_stay_each_with_all_its_series() 
     plays_of=st.dictionaries(st.text("abc", min_size=1, max_size=2), st.none() | st.integers(0, 5), max_size=6),
     limit=st.integers(0, 20),
 )
-def test_series_are_kept_or_dropped_but_never_lost(plays_of: dict[str, int | None], limit: int) -> None:
+def test_every_series_is_counted_as_kept_or_dropped(plays_of: dict[str, int | None], limit: int) -> None:
     data = learnt(
         slice_of(), SliceObservation(NOON, {m: row(m, p) if p is not None else None for m, p in plays_of.items()})
     )
@@ -241,7 +241,7 @@ def test_series_are_kept_or_dropped_but_never_lost(plays_of: dict[str, int | Non
 
 
 @pytest.mark.parametrize("hour", range(0, 24, 3))
-def test_a_publication_holds_from_midnight_to_midnight(hour: int) -> None:
+def test_a_publication_is_valid_from_midnight_to_midnight(hour: int) -> None:
     now = datetime.fromisoformat(f"2024-03-24T{hour:02}:30:00+08:00").timestamp()
 
     publication = seen(queries=(query(everything, days_ago=(0, 30)),), now=now)
@@ -251,7 +251,7 @@ def test_a_publication_holds_from_midnight_to_midnight(hour: int) -> None:
     assert publication.days == {0: play_dates.start(TODAY), 30: play_dates.start(date(2024, 2, 23))}
 
 
-def test_what_has_not_changed_is_the_very_same_object() -> None:
+def test_unchanged_parts_of_a_publication_are_the_same_objects() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(everything, days_ago=(0, 1)),), 2 * DAY, 1000)
     today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
     yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 2), "b": row("b", 3)}, listed=True))
@@ -282,7 +282,7 @@ def test_a_poll_that_finds_the_same_numbers_changes_no_rows() -> None:
     assert after.updated_at == NOON + 60
 
 
-def test_a_title_told_by_a_clock_that_was_set_back_is_older_than_another() -> None:
+def test_a_title_observed_after_the_clock_was_set_back_is_older() -> None:
     publishing, rules = (
         PublicationBuilder(),
         PublicationRules((query(everything, dimensions=(ALL, Dimensions(os="iOS"))),), 2 * DAY, 1000),
@@ -303,7 +303,7 @@ def settling(**observation: object) -> list[SliceObservation]:
     return [SliceObservation(NOON + polls * HOUR, **observation) for polls in range(3)]  # type: ignore[arg-type]
 
 
-def test_a_settled_day_without_any_plays_is_shown_for_ever() -> None:
+def test_a_settled_day_without_plays_is_always_published() -> None:
     data = learnt(slice_of(), *settling(listed=True, total=0))
 
     (published,) = seen(data, queries=(query(everything, days_ago=(20,)),), now=NOON + 19 * DAY).slices
@@ -311,7 +311,7 @@ def test_a_settled_day_without_any_plays_is_shown_for_ever() -> None:
     assert (dict(published.rows), published.total, published.settled) == ({}, 0, True)
 
 
-def test_what_is_settled_stays_when_the_rest_of_its_slice_is_stale() -> None:
+def test_settled_media_stay_when_the_rest_of_the_slice_is_stale() -> None:
     data = learnt(slice_of(), *settling(rows={"a": row("a", 3)}), SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}))
     asked = query(ids("a", "b"), days_ago=(20,))
 
@@ -322,7 +322,7 @@ def test_what_is_settled_stays_when_the_rest_of_its_slice_is_stale() -> None:
     assert publication.valid_until == play_dates.next_midnight(NOON + 19 * DAY)
 
 
-def test_the_number_of_media_gets_stale_on_its_own() -> None:
+def test_the_total_becomes_stale_independently() -> None:
     data = learnt(
         slice_of(), SliceObservation(NOON - DAY, listed=True, total=7), SliceObservation(NOON, {"a": row("a", 3)})
     )
@@ -334,7 +334,7 @@ def test_the_number_of_media_gets_stale_on_its_own() -> None:
     assert plays(before) == plays(after) == {"a": 3}
 
 
-def test_rows_of_everything_get_stale_one_by_one() -> None:
+def test_rows_of_everything_become_stale_one_by_one() -> None:
     data = learnt(
         slice_of(), SliceObservation(NOON - DAY, {"a": row("a", 3)}), SliceObservation(NOON, {"b": row("b", 4)})
     )
@@ -344,7 +344,7 @@ def test_rows_of_everything_get_stale_one_by_one() -> None:
     assert plays(published) == {"b": 4}
 
 
-def test_a_top_whose_ranking_is_stale_or_was_never_told_shows_no_media() -> None:
+def test_a_top_without_a_current_ranking_publishes_no_media() -> None:
     ranked = SliceObservation(NOON - DAY, {"a": row("a", 3)}, tops=((top(1), ("a",)),))
     asked = query(top(1), days_ago=(1, 2))
 
@@ -353,7 +353,7 @@ def test_a_top_whose_ranking_is_stale_or_was_never_told_shows_no_media() -> None
         assert (plays(published), published.settled) == ({}, False)
 
 
-def test_a_top_shows_no_zero_of_its_own() -> None:
+def test_a_top_publishes_no_zeros() -> None:
     ranked = SliceObservation(NOON, {"a": row("a", 3), "b": row("b", 2)}, tops=((top(2), ("a", "b")),))
     data = learnt(slice_of(), ranked, SliceObservation(NOON, {"b": None}))
 
@@ -385,7 +385,7 @@ def test_a_zero_is_three_series_and_has_no_plays() -> None:
     assert (limited.series, limited.dropped) == (3, 6)
 
 
-def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> None:
+def test_a_replica_publishes_only_its_own_days_and_titles() -> None:
     known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a"), "b": row("b")}))])
     queries = (query(ids("a", "b"), days_ago=(0, 1)),)
     rules = PublicationRules(
@@ -398,7 +398,7 @@ def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> N
     assert {media.media_id: media.title for media in publication.media} == {"a": None, "b": "title of b"}
 
 
-def test_other_rules_hold_at_once() -> None:
+def test_new_rules_apply_immediately() -> None:
     known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2)}))])
     publishing = PublicationBuilder()
 
@@ -410,7 +410,7 @@ def test_other_rules_hold_at_once() -> None:
     assert told(PublicationRules((query(ids("b")),), HOUR, 1000)) == []
 
 
-def test_what_gets_stale_is_gone_at_that_very_second() -> None:
+def test_stale_data_disappears_in_the_exact_second() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(ids("a")),), HOUR, 1000)
     known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
@@ -439,7 +439,7 @@ class CountedQueries(tuple[Query, ...]):  # noqa: SLOT001 - a tuple can have no 
         return super().__iter__()
 
 
-def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> None:
+def test_unchanged_slices_are_not_read_again_until_midnight() -> None:
     publishing, queries = PublicationBuilder(), CountedQueries((query(ids("a", "b")),))
     data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": None}))
     answers = Counted(data.answers)
@@ -457,7 +457,7 @@ def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> Non
     assert queries.read > once[1]
 
 
-def test_under_other_rules_what_shows_the_same_is_the_very_same_object() -> None:
+def test_slices_that_are_equal_under_new_rules_are_the_same_objects() -> None:
     publishing, asked = PublicationBuilder(), query(everything)
     known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
@@ -469,7 +469,7 @@ def test_under_other_rules_what_shows_the_same_is_the_very_same_object() -> None
     assert second.slices[0] is first.slices[0]
 
 
-def test_a_poll_without_an_end_that_finds_the_same_numbers_changes_nothing() -> None:
+def test_an_incomplete_poll_that_finds_the_same_numbers_changes_nothing() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 1000)
     data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))
     (before,) = publishing.publish(Snapshot().updated([data]), rules, NOON).slices
@@ -482,7 +482,7 @@ def test_a_poll_without_an_end_that_finds_the_same_numbers_changes_nothing() -> 
     assert after is before
 
 
-def test_as_many_series_as_the_limit_are_shown_as_they_are() -> None:
+def test_a_publication_at_the_series_limit_is_complete() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 3)
     known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
@@ -545,7 +545,7 @@ CHANGES = st.one_of(
 
 @settings(max_examples=100)
 @given(rules=RULES, changes=st.lists(CHANGES, max_size=20))
-def test_whatever_happens_in_between_it_is_as_if_published_for_the_first_time(
+def test_an_incremental_publication_equals_one_built_from_scratch(
     rules: PublicationRules, changes: list[tuple[str, Slice | None, object]]
 ) -> None:
     publishing, snapshot, now = PublicationBuilder(), Snapshot(), NOON

@@ -278,7 +278,7 @@ def short(service: Service, slice_: Slice) -> bool:
 
 @settings(max_examples=400)
 @given(some_queries(), any_rounds)
-async def test_whatever_the_service_does_what_is_published_was_said(
+async def test_every_published_number_was_returned_by_the_service(
     queries: tuple[Query, ...], rounds: list[Round]
 ) -> None:
     await play(queries, rounds)
@@ -286,7 +286,7 @@ async def test_whatever_the_service_does_what_is_published_was_said(
 
 @settings(max_examples=200)
 @given(some_queries(), calm_rounds)
-async def test_of_a_service_that_counts_rightly_all_is_known_and_a_zero_is_nobody(
+async def test_with_correct_totals_all_media_are_known_and_zeros_are_right(
     queries: tuple[Query, ...], rounds: list[Round]
 ) -> None:
     await play(queries, rounds, calm=True)

@@ -23,7 +23,7 @@ def data(answers: dict[str, bool], *, account: str = "main", days: int = 0, list
     return SliceData(slice_, answers=told, listed=HEARD if listed else None)
 
 
-def test_what_was_asked_for_and_never_named_is_unknown() -> None:
+def test_an_id_that_was_requested_and_never_had_a_row_is_unknown() -> None:
     asked, unknown = query(ids("played", "mistyped", "not asked yet")), UnknownMedia()
     unknown.follow([asked], [])
     assert unknown.of(asked) == set()
@@ -33,7 +33,7 @@ def test_what_was_asked_for_and_never_named_is_unknown() -> None:
     assert unknown.of(asked) == {"mistyped"}
 
 
-def test_one_answer_on_any_day_is_enough_for_good() -> None:
+def test_one_row_on_any_day_makes_an_id_known_for_good() -> None:
     asked, unknown = query(ids("a", "b")), UnknownMedia()
     unknown.follow([asked], [data({"a": False, "b": False})])
     assert unknown.of(asked) == {"a", "b"}
@@ -44,7 +44,7 @@ def test_one_answer_on_any_day_is_enough_for_good() -> None:
     assert unknown.of(asked) == {"b"}, "a reload forgets nothing"
 
 
-def test_a_sweep_that_lacks_it_counts_and_another_account_does_not() -> None:
+def test_a_listing_without_the_id_counts_and_another_account_does_not() -> None:
     asked, unknown = query(ids("a", "b")), UnknownMedia()
     unknown.follow([asked, query(everything, "all"), query(ids("a"), "other", account="other")], [])
     unknown.update([data({"b": True}, listed=True), data({"a": True}, account="other")])
@@ -52,7 +52,7 @@ def test_a_sweep_that_lacks_it_counts_and_another_account_does_not() -> None:
     assert unknown.of(query(everything, "all")) == set()
 
 
-def test_an_id_that_is_no_longer_listed_is_forgotten() -> None:
+def test_an_id_removed_from_the_configuration_is_forgotten() -> None:
     unknown = UnknownMedia()
     unknown.follow([query(ids("a", "b"))], [data({"a": False, "b": False})])
     unknown.follow([query(ids("b"))], [])
