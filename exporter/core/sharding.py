@@ -69,7 +69,9 @@ class Shard:
             own[query.account] += len(mine) * len(query.days_ago) / query.every
         return ShardAssignment(
             queries=tuple(shared),
-            media_info_ownership={account: self._ownership(account, asked) for account, asked in by_account.items()},
+            media_info_ownership={
+                account: self._ownership(account, configured) for account, configured in by_account.items()
+            },
             days_ago=frozenset(ago for query in queries for ago in query.days_ago if self._is_assigned(f"day {ago}")),
             parts={account: own[account] / whole[account] for account in whole},
         )
@@ -78,9 +80,9 @@ class Shard:
         """The replica with the fewest filters owns title and length: its slices are most likely to contain a media."""
         others = False
         named: dict[str, bool] = {}
-        asked = [(min(query.dimensions, key=_filter_order), query.media) for query in queries]
+        configured = [(min(query.dimensions, key=_filter_order), query.media) for query in queries]
         # The fewest filters last, because later entries override earlier ones.
-        for dimensions, media in sorted(asked, key=lambda each: _filter_order(each[0]), reverse=True):
+        for dimensions, media in sorted(configured, key=lambda each: _filter_order(each[0]), reverse=True):
             mine = self._owns(account, dimensions)
             if isinstance(media, ByIds):
                 named |= dict.fromkeys(media.ids, mine)

@@ -27,8 +27,8 @@ def test_a_listing_ranks_by_any_measure_with_missing_values_as_zero_and_ties_by_
 
 def test_the_newer_of_ranking_and_listing_is_used() -> None:
     listed = {"answers": {"a": MediaRecord(row("a"), EARLY)}}
-    told = Ranking(1, ("b",), LATE)
+    ranking = Ranking(1, ("b",), LATE)
 
-    assert SliceData(SLICE, **listed, listed=EARLY, rankings={PLAYS: told}).ranking(top(1)) == told  # type: ignore[arg-type]
-    older = SliceData(SLICE, **listed, listed=Freshness(3.0), rankings={PLAYS: told}).ranking(top(1))  # type: ignore[arg-type]
+    assert SliceData(SLICE, **listed, listed=EARLY, rankings={PLAYS: ranking}).ranking(top(1)) == ranking  # type: ignore[arg-type]
+    older = SliceData(SLICE, **listed, listed=Freshness(3.0), rankings={PLAYS: ranking}).ranking(top(1))  # type: ignore[arg-type]
     assert older == Ranking(1, ("a",), Freshness(3.0))

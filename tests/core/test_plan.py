@@ -29,9 +29,9 @@ SLICE = Slice("main", ALL, YESTERDAY)
 ANCIENT, FRESH, LATER = NOON - 1, NOON, NOON + 10**9
 
 
-def known(*lessons: SliceObservation) -> SliceData:
+def known(*observations: SliceObservation) -> SliceData:
     data = None
-    for observation in lessons:
+    for observation in observations:
         data = merge_observation(data, SLICE, observation, Settlement())
     assert data
     return data
@@ -52,12 +52,12 @@ def test_a_query_covers_every_day_with_every_filter_newest_day_first() -> None:
 
 def test_a_query_covers_its_own_slices_only() -> None:
     web = Dimensions(terminal_type="Web")
-    asked = query(everything, dimensions=(ALL, web), days_ago=(9, 0))
+    configured = query(everything, dimensions=(ALL, web), days_ago=(9, 0))
 
-    assert all(covers(asked, slice_, NOON) for slice_ in slices(asked, NOON))
-    assert not covers(asked, Slice("other", ALL, date(2024, 3, 24)), NOON)
-    assert not covers(asked, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
-    assert not covers(asked, Slice("main", ALL, YESTERDAY), NOON)
+    assert all(covers(configured, slice_, NOON) for slice_ in slices(configured, NOON))
+    assert not covers(configured, Slice("other", ALL, date(2024, 3, 24)), NOON)
+    assert not covers(configured, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
+    assert not covers(configured, Slice("main", ALL, YESTERDAY), NOON)
 
 
 def test_wants_of_several_queries_are_grouped_by_slice() -> None:
@@ -113,10 +113,10 @@ def test_recently_observed_data_is_not_needed_again(
 
 
 def test_data_observed_before_the_clock_was_set_back_is_needed_again() -> None:
-    told = known(SliceObservation(NOON, {"a": None}))
+    observed = known(SliceObservation(NOON, {"a": None}))
 
-    assert not plan_fetch(ids("a"), told, ANCIENT, NOON - CLOCK_CORRECTION)
-    assert plan_fetch(ids("a"), told, ANCIENT, NOON - CLOCK_CORRECTION - 1) == FetchPlan(
+    assert not plan_fetch(ids("a"), observed, ANCIENT, NOON - CLOCK_CORRECTION)
+    assert plan_fetch(ids("a"), observed, ANCIENT, NOON - CLOCK_CORRECTION - 1) == FetchPlan(
         ids=frozenset({"a"}), naive_calls=1
     )
 
@@ -126,7 +126,7 @@ def test_settled_data_is_never_needed_again() -> None:
 
     assert plan_fetch(everything, settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
     assert plan_fetch(top(7), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=1)
-    assert plan_fetch(ids("m1", "nobody played"), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
+    assert plan_fetch(ids("m1", "unplayed"), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
 
 
 def test_plans_are_combined() -> None:

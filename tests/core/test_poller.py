@@ -120,12 +120,12 @@ async def test_an_incomplete_listing_is_not_read_again_by_another_query_in_the_s
 
     for _ in range(2):
         calls = len(world.calls)
-        reports = [await poller.poll(asked) for asked in all_of_them]
+        reports = [await poller.poll(polled) for polled in all_of_them]
         assert [report.result for report in reports] == [PollResult.PARTIAL] * 3
         assert [outcome for report in reports for outcome in report.outcomes] == [
             SliceOutcome(Slice("main", ALL, TODAY), answered=True, short_by=2)
         ] * 3
-        assert len(world.calls) - calls == 2  # the second page is empty, and would be so again
+        assert len(world.calls) - calls == 2  # the second page is empty and would be again
         world.now += 900
 
 
@@ -148,16 +148,16 @@ async def test_an_incomplete_listing_does_not_prevent_the_refresh_of_a_top() -> 
     slice_ = world.put(rows(3), TODAY)
     world.totals[slice_] = 5
     poller = world.poller()
-    best = query(top(1), "best", days_ago=(0,))
-    await poller.poll(best)
+    top_query = query(top(1), "best", days_ago=(0,))
+    await poller.poll(top_query)
     world.now += 800
     await poller.poll(query(everything, "all", days_ago=(0,)))
     world.now += 100
     world.rows[slice_] = [replace(r, plays=7) for r in rows(3)]
 
-    await poller.poll(best)
+    await poller.poll(top_query)
 
-    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    ranking = poller.snapshot.slices[slice_].ranking(top_query.media)  # type: ignore[arg-type]
     assert ranking is not None
     assert ranking.freshness.at == world.now
 
@@ -165,13 +165,13 @@ async def test_an_incomplete_listing_does_not_prevent_the_refresh_of_a_top() -> 
 async def test_a_top_is_known_even_if_the_listing_fails_later() -> None:
     world = World()
     slice_ = world.put(rows(250))
-    best, all_of_them = query(top(5), "best"), query(everything, "all")
-    poller = world.poller(queries=(best, all_of_them))
+    top_query, all_of_them = query(top(5), "best"), query(everything, "all")
+    poller = world.poller(queries=(top_query, all_of_them))
     world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
-    assert (await poller.poll(best)).result is PollResult.SUCCESS
+    assert (await poller.poll(top_query)).result is PollResult.SUCCESS
 
-    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    ranking = poller.snapshot.slices[slice_].ranking(top_query.media)  # type: ignore[arg-type]
     assert ranking is not None
     assert ranking.media_ids == tuple(r.media_id for r in rows(5))
 
@@ -179,11 +179,11 @@ async def test_a_top_is_known_even_if_the_listing_fails_later() -> None:
 async def test_a_failed_media_is_requested_once_even_if_another_query_needs_more() -> None:
     world = World()
     world.put(rows(3))
-    mine, best = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
+    mine, top_query = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
     world.refuse = lambda _slice, media, _page: failure(ErrorKind.PARAMETER) if media else None
     world.totals[next(iter(world.rows))] = None
 
-    await world.poller(queries=(mine, best)).poll(mine)
+    await world.poller(queries=(mine, top_query)).poll(mine)
 
     assert [media_id for _, media_id, _, _ in world.calls].count("seldom") == 1
 
@@ -212,7 +212,7 @@ async def test_a_failed_listing_for_another_query_does_not_affect_this_one(plays
 
     assert (await poller.poll(mine)).result is PollResult.SUCCESS
     assert known_plays(poller, slice_) == {"mine": plays}
-    assert len(world.calls) == len(set(world.calls)), "what was read is not asked for again"
+    assert len(world.calls) == len(set(world.calls)), "no page is read twice"
     assert (await poller.poll(all_of_them)).result is PollResult.PARTIAL
 
     world.now += 900
@@ -333,7 +333,7 @@ async def test_rows_before_a_rejected_page_are_kept(media: Media, refusal: Upstr
         (shown,) = publish(poller.snapshot, rules, world.now).slices
         assert set(shown.rows) == {r.media_id for r in rows(500)}
         assert (shown.settled, shown.updated_at, shown.total) == (False, None, 1000)
-        assert poller.snapshot.slices[slice_].answer("m0700") is None, "nobody knows whether it was played"
+        assert poller.snapshot.slices[slice_].answer("m0700") is None, "unknown: it may have plays"
 
 
 @pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
@@ -375,12 +375,12 @@ async def test_a_top_with_a_failed_page_keeps_its_previous_media_of_that_page() 
     world = World()
     slice_ = world.put(rows(250))
     poller = world.poller()
-    best = query(top(150))
-    await poller.poll(best)
+    top_query = query(top(150))
+    await poller.poll(top_query)
     world.now += 900
     world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
-    assert (await poller.poll(best)).result is PollResult.PARTIAL
+    assert (await poller.poll(top_query)).result is PollResult.PARTIAL
 
     ranking = poller.snapshot.slices[slice_].ranking(top(150))
     assert ranking is not None
@@ -411,7 +411,7 @@ async def test_a_slice_whose_media_keep_failing_is_left_to_the_next_poll() -> No
     report = await poller.poll(query(ids(*(f"seldom{i}" for i in range(20)))))
 
     assert report.result is PollResult.FAILURE
-    assert len(world.calls) == 1 + GIVE_UP_AFTER  # a look at the first page, and then by ID
+    assert len(world.calls) == 1 + GIVE_UP_AFTER  # the first page, then media by ID
 
 
 async def test_an_authentication_error_ends_the_slice_at_once() -> None:
@@ -440,12 +440,12 @@ async def test_not_ready_is_no_failure_and_keeps_known_data(media: object) -> No
     world = World()
     slice_ = world.put([row("a", 7)])
     poller = world.poller()
-    asked = query(media)  # type: ignore[arg-type]
-    await poller.poll(asked)
+    polled = query(media)  # type: ignore[arg-type]
+    await poller.poll(polled)
     world.now += 900
     world.refuse = lambda *_: not_ready()
 
-    report = await poller.poll(asked)
+    report = await poller.poll(polled)
 
     assert report.result is PollResult.SUCCESS
     assert [error.code for error in report.outcomes[0].errors] == ["Meter.ReadyTsError"]
@@ -455,7 +455,7 @@ async def test_not_ready_is_no_failure_and_keeps_known_data(media: object) -> No
 
     world.refuse = lambda *_: None
     world.now += 900
-    await poller.poll(asked)
+    await poller.poll(polled)
     assert poller.snapshot.slices[slice_].ready
 
 
@@ -529,8 +529,8 @@ async def test_needs_of_several_queries_are_fetched_together_in_any_order() -> N
     some, all_of_them = query(ids("m0001", "seldom", "never"), "some"), query(everything, "all")
     poller = world.poller(queries=(some, all_of_them))
 
-    for asked in (some, all_of_them):
-        assert (await poller.poll(asked)).result is PollResult.SUCCESS
+    for polled in (some, all_of_them):
+        assert (await poller.poll(polled)).result is PollResult.SUCCESS
 
     assert [page for *_, page in world.calls] == [1, 2, 3]
 
@@ -548,15 +548,13 @@ async def test_only_what_another_query_needs_soon_is_fetched_along() -> None:
         calls.append(len(world.calls) - before)
         world.now += 890
 
-    assert calls == [3, 1, 1, 1, 3]  # with the sweep that is due within a minute
+    assert calls == [3, 1, 1, 1, 3]  # with the listing that is due within a minute
 
 
 @pytest.mark.parametrize(
     ("every", "ago", "along"), [(300.0, 269, False), (300.0, 270, True), (3600.0, 3539, False), (3600.0, 3540, True)]
 )
-async def test_soon_is_a_tenth_of_the_interval_and_at_most_a_minute(
-    every: float, ago: float, *, along: bool
-) -> None:
+async def test_soon_is_a_tenth_of_the_interval_and_at_most_a_minute(every: float, ago: float, *, along: bool) -> None:
     world = World()
     other = query(ids("b"), "other", every=every)
     poller = world.poller(queries=[other])
@@ -641,7 +639,7 @@ async def test_no_calls_are_saved_when_media_fail_or_each_is_requested() -> None
 async def test_media_that_moved_between_pages_are_requested_before_they_become_zeros() -> None:
     world = World()
     slice_ = world.put(rows(150))
-    world.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is never listed
+    world.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is on no page
     poller = world.poller()
 
     report = await poller.poll(query(ids("m0149", *(f"m{i:04}" for i in range(60, 120)), "never")))
@@ -722,7 +720,7 @@ async def test_a_settled_slice_is_requested_again_only_for_media_it_lacks() -> N
     world = World()
     slice_ = world.put([row("a", 1), row("b", 2)])
     poller = world.poller()
-    for _ in range(3):  # known, and twice found unchanged
+    for _ in range(3):  # observed, and twice confirmed
         await poller.poll(query(ids("a")))
         world.now += 900
     assert poller.snapshot.slices[slice_].answers["a"].freshness.settled
@@ -750,12 +748,12 @@ async def test_a_small_clock_correction_causes_no_new_reading(back: float, *, ag
 
 
 class OneDayWaits(World):
-    """What is asked of the day before yesterday is not answered before the gate is open."""
+    """Responses for the day before yesterday wait until the gate is open."""
 
-    async def page(self, slice_: Slice, **asked: Any) -> Page:
+    async def page(self, slice_: Slice, **request: Any) -> Page:
         if slice_.play_date < YESTERDAY and self.gate:
             await self.gate.wait()
-        return await World(now=self.now, rows=self.rows).page(slice_, **asked)
+        return await World(now=self.now, rows=self.rows).page(slice_, **request)
 
 
 async def test_a_poll_publishes_data_shared_with_a_poll_that_is_still_running() -> None:
@@ -830,29 +828,29 @@ QUERIES = st.builds(
 def test_every_known_row_was_returned_by_the_service_for_that_slice(
     polls: list[tuple[Query, list[PlayRow], int]],
 ) -> None:
-    said: dict[tuple[Slice, str], list[PlayRow | None]] = {}
+    returned: dict[tuple[Slice, str], list[PlayRow | None]] = {}
 
     async def story() -> None:
         world = World()
         poller = world.poller()
-        for asked, found, failing in polls:
+        for polled, found, failing in polls:
             for date_ in (TODAY, YESTERDAY):
                 for dimensions in (ALL, NATIVE):
                     slice_ = world.put(found[failing:] if dimensions == NATIVE else found, date_, dimensions)
                     given_rows: dict[str, PlayRow | None] = {r.media_id: r for r in world.rows[slice_]}
                     for media_id in [f"m{i}" for i in range(8)]:
-                        said.setdefault((slice_, media_id), []).append(given_rows.get(media_id))
+                        returned.setdefault((slice_, media_id), []).append(given_rows.get(media_id))
             refused = {NATIVE} if failing == 1 else {ALL} if failing == 2 else set()
             world.refuse = partial(_refuse_some, refused)
             before = len(world.calls)
-            await poller.poll(asked)
+            await poller.poll(polled)
             made = world.calls[before:]
             assert len(made) == len(set(made)), "a call made twice in a poll"
             world.now += 1000
             for slice_, data in poller.snapshot.slices.items():
                 for media_id in [f"m{i}" for i in range(8)]:
                     answer = data.answer(media_id)
-                    assert answer is None or answer.row in said[slice_, media_id]
+                    assert answer is None or answer.row in returned[slice_, media_id]
 
     asyncio.run(story())
 
@@ -860,22 +858,22 @@ def test_every_known_row_was_returned_by_the_service_for_that_slice(
 async def test_a_new_settlement_applies_to_later_observations() -> None:
     world = World()
     yesterday = world.put([row("a")])
-    asked = query(everything)
-    poller = world.poller(queries=[asked], settlement=Settlement(unchanged=5))
+    polled = query(everything)
+    poller = world.poller(queries=[polled], settlement=Settlement(unchanged=5))
     for _ in range(3):
-        await poller.poll(asked)
+        await poller.poll(polled)
         world.now += 900
     assert not settled(poller, yesterday)
 
-    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=3))
+    poller.reconfigure([polled], {"main": world}, Settlement(unchanged=3))
     assert not settled(poller, yesterday)
-    await poller.poll(asked)
+    await poller.poll(polled)
     assert settled(poller, yesterday)
 
-    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=9))
+    poller.reconfigure([polled], {"main": world}, Settlement(unchanged=9))
     calls = len(world.calls)
     world.now += 900
-    await poller.poll(asked)
+    await poller.poll(polled)
     assert len(world.calls) == calls, "what is final stays final"
 
 
@@ -886,26 +884,26 @@ def settled(poller: Poller, slice_: Slice) -> bool:
 
 async def test_a_report_contains_query_start_and_end() -> None:
     world = World()
-    asked = query(ids("a"))
+    polled = query(ids("a"))
 
     def five_seconds(*_: object) -> None:
         world.now += 5
 
     world.refuse = five_seconds
 
-    report = await world.poller().poll(asked)
+    report = await world.poller().poll(polled)
 
-    assert (report.query, report.started_at, report.ended_at) == (asked, NOON, NOON + 5)
+    assert (report.query, report.started_at, report.ended_at) == (polled, NOON, NOON + 5)
 
 
 async def test_a_query_with_a_new_interval_still_refreshes_its_own_data() -> None:
     world = World()
-    asked = query(ids("a"))
-    poller = world.poller(queries=[asked])
-    await poller.poll(asked)
+    polled = query(ids("a"))
+    poller = world.poller(queries=[polled])
+    await poller.poll(polled)
     world.now += 10
 
-    rarer = replace(asked, every=3600.0)
+    rarer = replace(polled, every=3600.0)
     poller.reconfigure([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": world}, Settlement())
     await poller.poll(rarer)
 
@@ -914,9 +912,9 @@ async def test_a_query_with_a_new_interval_still_refreshes_its_own_data() -> Non
 
 async def test_a_changed_query_fetches_what_is_not_known_yet() -> None:
     world = World()
-    asked = query(ids("a"))
-    poller = world.poller(queries=[asked])
-    await poller.poll(asked)
+    polled = query(ids("a"))
+    poller = world.poller(queries=[polled])
+    await poller.poll(polled)
     world.now += 10
 
     more = query(ids("a", "b"))
@@ -926,8 +924,8 @@ async def test_a_changed_query_fetches_what_is_not_known_yet() -> None:
     assert [media_id for _, media_id, _, _ in world.calls] == ["a", "b"]
 
 
-async def asked_for(poller: Poller, world: World, days_ago: int = 1) -> list[str | None]:
-    """How two seldom played media of a day are found: None is a page."""
+async def calls_for(poller: Poller, world: World, days_ago: int = 1) -> list[str | None]:
+    """The calls that find two rarely played media of a day; None is a page."""
     world.calls.clear()
     await poller.poll(query(ids("seldom", "never"), "two", days_ago=(days_ago,)))
     return [media_id for _, media_id, _, _ in world.calls]
@@ -939,7 +937,7 @@ async def test_totals_from_before_a_restart_are_used() -> None:
     before = world.poller()
     await before.poll(query(everything, days_ago=(2,)))
 
-    assert await asked_for(world.poller(snapshot=before.snapshot), world) == [None]
+    assert await calls_for(world.poller(snapshot=before.snapshot), world) == [None]
 
 
 async def test_the_total_of_today_is_not_used_for_other_days() -> None:
@@ -948,7 +946,7 @@ async def test_the_total_of_today_is_not_used_for_other_days() -> None:
     poller = world.poller()
     await poller.poll(query(everything, days_ago=(0,)))
 
-    assert await asked_for(poller, world) == ["never", "seldom"]
+    assert await calls_for(poller, world) == ["never", "seldom"]
 
 
 async def test_the_own_total_of_a_slice_is_used_first() -> None:
@@ -958,7 +956,7 @@ async def test_the_own_total_of_a_slice_is_used_first() -> None:
     await poller.poll(query(everything, days_ago=(0,)))
     world.now += 3600
 
-    assert await asked_for(poller, world, days_ago=0) == [None]
+    assert await calls_for(poller, world, days_ago=0) == [None]
 
 
 async def test_the_total_of_the_newest_finished_day_is_used() -> None:
@@ -969,11 +967,11 @@ async def test_the_total_of_the_newest_finished_day_is_used() -> None:
     for ago in (2, 3):
         await poller.poll(query(everything, f"ago {ago}", days_ago=(ago,)))
 
-    assert await asked_for(poller, world) == [None]
+    assert await calls_for(poller, world) == [None]
 
 
 class WatchedRow(PlayRow):
-    """Remembers in which threads it was compared."""
+    """Records the threads in which it was compared."""
 
     compared: ClassVar[set[int]] = set()
 
@@ -984,8 +982,8 @@ class WatchedRow(PlayRow):
     __hash__ = None  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("media", "aside"), [(INLINE_ROWS, False), (INLINE_ROWS + 1, True)])
-async def test_merging_many_rows_does_not_block_the_event_loop(media: int, aside: bool) -> None:  # noqa: FBT001 - parametrized
+@pytest.mark.parametrize(("media", "in_thread"), [(INLINE_ROWS, False), (INLINE_ROWS + 1, True)])
+async def test_merging_many_rows_does_not_block_the_event_loop(media: int, in_thread: bool) -> None:  # noqa: FBT001 - parametrized
     world = World()
     poller = world.poller()
     WatchedRow.compared.clear()
@@ -995,21 +993,21 @@ async def test_merging_many_rows_does_not_block_the_event_loop(media: int, aside
 
     assert len(known_plays(poller, Slice("main", ALL, YESTERDAY))) == media
     assert len(WatchedRow.compared) == 1
-    assert (get_ident() not in WatchedRow.compared) is aside
+    assert (get_ident() not in WatchedRow.compared) is in_thread
 
 
 class CountingWorld(World):
-    """Remembers how many calls were under way at most."""
+    """Records the maximum number of calls in flight."""
 
-    under_way = most = 0
+    in_flight = most = 0
 
-    async def page(self, slice_: Slice, **asked: Any) -> Page:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+    async def page(self, slice_: Slice, **request: Any) -> Page:
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         try:
-            return await super().page(slice_, **asked)
+            return await super().page(slice_, **request)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 3])

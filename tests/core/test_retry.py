@@ -60,7 +60,7 @@ def test_a_successful_poll_is_not_repeated(errors: tuple[NotReady, ...]) -> None
     [
         ((failure(ErrorKind.SERVER), failure(ErrorKind.PARAMETER)), Retry()),
         ((failure(ErrorKind.PARAMETER), not_ready()), None),
-        ((), None),  # rows missing: another look within minutes finds no more
+        ((), None),  # rows missing: another poll within minutes finds no more
     ],
 )
 def test_a_partial_poll_is_repeated_unless_the_rest_stays_missing(
@@ -122,11 +122,11 @@ async def test_a_repeated_poll_fetches_only_the_rest_and_the_next_regular_one_ev
     for day in (YESTERDAY, YESTERDAY.replace(day=22)):
         world.put([row("a")], day)
     world.refuse = lambda slice_, *_: failure() if slice_.play_date.day == 22 and broken[0] else None
-    asked = query(everything, days_ago=(1, 2))
+    polled = query(everything, days_ago=(1, 2))
 
     async def days() -> list[int]:
         before = len(world.calls)
-        await poller.poll(asked)
+        await poller.poll(polled)
         return sorted(slice_.play_date.day for slice_, *_ in world.calls[before:])
 
     assert await days() == [22, 23]

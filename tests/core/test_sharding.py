@@ -27,7 +27,7 @@ WIDE = query(everything, "wide", dimensions=EVERY_FILTER, days_ago=(0, 1, 2, 8, 
 
 
 def owners(total: int, *queries: Query) -> dict[tuple[str, Dimensions], list[int]]:
-    """Which shards have each combination of a query and its filters."""
+    """The shards that own each combination of a query and filters."""
     found: dict[tuple[str, Dimensions], list[int]] = {(q.name, d): [] for q in queries for d in q.dimensions}
     for number in range(total):
         for shared in Shard(number, total).share(queries).queries:
@@ -73,7 +73,7 @@ def test_queries_that_need_the_same_slice_are_on_the_same_shard() -> None:
 
 
 def test_the_hash_is_the_same_in_every_process_and_version() -> None:
-    # What a change of this would do: after an update every replica asks for what another one knows.
+    # If this changed, every replica would fetch what another one knows after an update.
     found = owners(3, query(everything, dimensions=EVERY_FILTER[:8]))
 
     assert [number for (number,) in found.values()] == [1, 0, 2, 0, 2, 0, 0, 0]
@@ -88,22 +88,42 @@ def test_each_day_is_exported_by_one_shard() -> None:
 IOS, LINUX, WEB_IOS = Dimensions(os="iOS"), Dimensions(os="Linux"), Dimensions(terminal_type="Web", os="iOS")
 
 
-def asked(media: Media, *dimensions: Dimensions) -> Query:
+def filtered_query(media: Media, *dimensions: Dimensions) -> Query:
     return query(media, dimensions=dimensions)
 
 
 @pytest.mark.parametrize(
     ("queries", "describing"),
     [
-        pytest.param([asked(everything, IOS, ALL)], {"a": ALL}, id="least filtered"),
-        pytest.param([asked(everything, IOS), asked(top(1), ALL)], {"a": ALL}, id="of all that list"),
-        pytest.param([asked(everything, IOS), asked(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="not by other names"),
-        pytest.param([asked(ids("a"), WEB_IOS), asked(ids("b"), LINUX)], {"a": WEB_IOS, "b": LINUX}, id="by name"),
-        pytest.param([asked(ids("a", "b"), IOS), asked(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="named twice"),
-        pytest.param([asked(ids("a"), LINUX, IOS)], {"a": LINUX}, id="by as many filters"),
-        pytest.param([asked(ids("a"), LINUX), asked(everything, ALL)], {"a": ALL, "b": ALL}, id="listed for sure"),
-        pytest.param([asked(ids("a"), LINUX), asked(top(1), ALL)], {"a": LINUX, "b": ALL}, id="top may not"),
-        pytest.param([asked(ids("a"), LINUX), asked(everything, IOS)], {"a": LINUX, "b": IOS}, id="nor all, filtered"),
+        pytest.param([filtered_query(everything, IOS, ALL)], {"a": ALL}, id="least filtered"),
+        pytest.param([filtered_query(everything, IOS), filtered_query(top(1), ALL)], {"a": ALL}, id="of all that list"),
+        pytest.param(
+            [filtered_query(everything, IOS), filtered_query(ids("b"), ALL)],
+            {"a": IOS, "b": ALL},
+            id="not by other names",
+        ),
+        pytest.param(
+            [filtered_query(ids("a"), WEB_IOS), filtered_query(ids("b"), LINUX)],
+            {"a": WEB_IOS, "b": LINUX},
+            id="by name",
+        ),
+        pytest.param(
+            [filtered_query(ids("a", "b"), IOS), filtered_query(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="named twice"
+        ),
+        pytest.param([filtered_query(ids("a"), LINUX, IOS)], {"a": LINUX}, id="by as many filters"),
+        pytest.param(
+            [filtered_query(ids("a"), LINUX), filtered_query(everything, ALL)],
+            {"a": ALL, "b": ALL},
+            id="listed for sure",
+        ),
+        pytest.param(
+            [filtered_query(ids("a"), LINUX), filtered_query(top(1), ALL)], {"a": LINUX, "b": ALL}, id="top may not"
+        ),
+        pytest.param(
+            [filtered_query(ids("a"), LINUX), filtered_query(everything, IOS)],
+            {"a": LINUX, "b": IOS},
+            id="nor all, filtered",
+        ),
     ],
 )
 @pytest.mark.parametrize("total", [1, 2, 3, 50])
@@ -111,7 +131,7 @@ def test_title_and_length_are_owned_by_one_shard_with_the_fewest_filters(
     total: int, queries: list[Query], describing: dict[str, Dimensions]
 ) -> None:
     for media_id, dimensions in describing.items():
-        (owner,) = owners(total, asked(everything, dimensions))["q", dimensions]
+        (owner,) = owners(total, filtered_query(everything, dimensions))["q", dimensions]
         for order in (queries, queries[::-1]):
             shares = [Shard(number, total).share(order) for number in range(total)]
             assert [n for n, share in enumerate(shares) if media_id in share.media_info_ownership["main"]] == [owner]
