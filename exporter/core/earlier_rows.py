@@ -61,7 +61,7 @@ def earlier_rows(known: SliceData | None, settlement: Settlement, since: float, 
         {
             media_id: answer.row
             for media_id, answer in known.answers.items()
-            if answer.row is not None and first <= answer.freshness.at
+            if answer.row is not None and first <= answer.freshness.observed_at
         },
         known.total,
         {by: frozenset(ranking.media_ids) for by, ranking in known.rankings.items()},

@@ -138,13 +138,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """When something was last observed (`at`, seconds since 1970), and whether it is final.
+    """When something was last observed (`observed_at`, seconds since 1970), and whether it is final.
 
     * `confirmations`: how many polls in a row, since the day could be final, found the numbers unchanged.
     * `settled`: there were enough confirmations; it is not requested again.
     """
 
-    at: float
+    observed_at: float
     confirmations: int = 0
     settled: bool = False
 
@@ -205,7 +205,7 @@ class SliceData:
         stored = self.rankings.get(top.by)
         if stored is not None and stored.n < top.n:
             stored = None
-        if self.listed is None or (stored is not None and stored.freshness.at > self.listed.at):
+        if self.listed is None or (stored is not None and stored.freshness.observed_at > self.listed.observed_at):
             return replace(stored, n=top.n, media_ids=stored.media_ids[: top.n]) if stored else None
         rows = [(record.row, media_id) for media_id, record in self.answers.items() if record.row is not None]
         rows.sort(key=lambda entry: (-(getattr(entry[0], top.by.value) or 0), entry[1]))

@@ -81,7 +81,9 @@ def plan_fetch(want: Media, known: SliceData | None, fresh_after: float, now: fl
     """
 
     def usable(freshness: Freshness | None) -> bool:
-        return freshness is not None and (freshness.settled or fresh_after < freshness.at <= now + CLOCK_CORRECTION)
+        return freshness is not None and (
+            freshness.settled or fresh_after < freshness.observed_at <= now + CLOCK_CORRECTION
+        )
 
     match want:
         case ByIds(ids):

@@ -179,7 +179,7 @@ class _SliceView:
 
     def _not_stale(self, freshness: Freshness) -> bool:
         """Whether something is settled or not stale yet; records when it becomes stale."""
-        stale_at = freshness.at + self._stale_after
+        stale_at = freshness.observed_at + self._stale_after
         if freshness.settled:
             return True
         if stale_at <= self._now:

@@ -44,7 +44,10 @@ def settled(data: SliceData, media_id: str = "a") -> bool:
 def test_media_that_were_not_observed_stay_unchanged() -> None:
     data = merged(SliceObservation(1, {"a": row("a", 1), "b": row("b", 2)}), SliceObservation(2, {"b": row("b", 3)}))
 
-    assert {m: (a.row.plays, a.freshness.at) for m, a in data.answers.items() if a.row} == {"a": (1, 1), "b": (3, 2)}
+    assert {m: (a.row.plays, a.freshness.observed_at) for m, a in data.answers.items() if a.row} == {
+        "a": (1, 1),
+        "b": (3, 2),
+    }
 
 
 def test_a_complete_listing_replaces_everything() -> None:
@@ -55,7 +58,7 @@ def test_a_complete_listing_replaces_everything() -> None:
 
     gone = data.answer("gone")
     assert gone is not None
-    assert (gone.row, gone.freshness.at) == (None, 2)
+    assert (gone.row, gone.freshness.observed_at) == (None, 2)
 
 
 def test_only_a_whole_observation_sets_updated_at() -> None:
@@ -241,7 +244,7 @@ def test_a_zero_has_the_time_of_its_request() -> None:
 
     zero = data.answer("unplayed")
     assert zero is not None
-    assert (zero.row, zero.freshness.at) == (None, 1)
+    assert (zero.row, zero.freshness.observed_at) == (None, 1)
 
 
 @pytest.mark.parametrize(("last", "confirmations"), [(5, 2), (6, 0)])

@@ -159,7 +159,7 @@ async def test_an_incomplete_listing_does_not_prevent_the_refresh_of_a_top() -> 
 
     ranking = poller.snapshot.slices[slice_].ranking(top_query.media)  # type: ignore[arg-type]
     assert ranking is not None
-    assert ranking.freshness.at == world.now
+    assert ranking.freshness.observed_at == world.now
 
 
 async def test_a_top_is_known_even_if_the_listing_fails_later() -> None:
