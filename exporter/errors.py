@@ -1,14 +1,14 @@
-"""Everything that can go wrong, as one tree; knows nobody.
+"""The exceptions of the exporter.
 
 ExporterError
-├── ConfigError          the configuration cannot be used; carries every problem at once    → exit status 2
-├── FlagError            flags of the command line that do not fit                           → exit status 2
-├── StartError           a valid configuration cannot be started: port taken, ...           → exit status 1
-└── UpstreamError        a question to the service was not answered
-    ├── NotReady         the service has not computed that day yet: an answer, in a way
-    └── NotAsked         nothing was sent, on purpose
+├── ConfigError          invalid configuration; carries all problems                  → exit status 2
+├── FlagError            invalid flags of the command line                            → exit status 2
+├── StartError           a valid configuration cannot be started: port in use, ...    → exit status 1
+└── UpstreamError        a call to the API failed
+    ├── NotReady         the service has not computed that day yet
+    └── RequestSkipped   no request was sent, on purpose
         ├── AccountPaused      after an authentication error
-        ├── BudgetSpent        `calls_per_day` is used up
+        ├── QuotaExceeded      `calls_per_day` is used up
         └── CredentialsError   there are no credentials to sign with
 """
 
@@ -19,7 +19,7 @@ from enum import StrEnum
 
 
 class ErrorKind(StrEnum):
-    """What a failed attempt means for us; the `kind` label of `aliyun_vod_api_errors_total`."""
+    """Classes of errors that are handled alike; the `kind` label of `aliyun_vod_api_errors_total`."""
 
     PARAMETER = "parameter"
     AUTH = "auth"
@@ -33,12 +33,12 @@ class ErrorKind(StrEnum):
 
 
 class ExporterError(Exception):
-    """Anything this program reports to its operator in one line."""
+    """An error that is reported to the operator by its message, without a traceback."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConfigProblem:
-    """One mistake in the configuration: where (from 1; line 0 when not known), which setting, what is allowed."""
+    """One mistake in the configuration: its position (from 1; line 0: unknown), the setting, and what is allowed."""
 
     file: str
     line: int
@@ -53,7 +53,7 @@ class ConfigProblem:
 
 
 class ConfigError(ExporterError):
-    """The configuration cannot be used; `problems` lists every mistake, in the order of the file."""
+    """The configuration is invalid; `problems` are all mistakes, in the order of the file."""
 
     def __init__(self, *problems: ConfigProblem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -61,7 +61,7 @@ class ConfigError(ExporterError):
 
 
 class FlagError(ExporterError):
-    """A flag of the command line does not fit; the message says what is allowed."""
+    """A flag of the command line is invalid; the message says what is allowed."""
 
 
 class StartError(ExporterError):
@@ -69,11 +69,12 @@ class StartError(ExporterError):
 
 
 class UpstreamError(ExporterError):
-    """A question to the service ended without an answer.
+    """A call to the API failed.
 
-    `code` is the service's own word (`Meter.AuthError`) or ours where it gave none: `timeout`, `connect`, `malformed`,
-    `http_<status>`. `advice` says what the operator can do. `wait` is how many seconds the service asked us to wait, or
-    the account stays paused.
+    * `code`: the service's error code (`Meter.AuthError`), or ours if it gave none: `timeout`, `connect`, `malformed`,
+      `http_<status>`.
+    * `advice`: what the operator can do.
+    * `wait`: seconds that the service asked to wait, or that the account stays paused; None: not given.
     """
 
     def __init__(
@@ -98,20 +99,20 @@ class UpstreamError(ExporterError):
 
 
 class NotReady(UpstreamError):
-    """`Meter.ReadyTsError`: that day is not computed yet. Ends the slice for this poll, is no failure of the query."""
+    """`Meter.ReadyTsError`: the day is not computed yet. Ends this poll of the slice; the query has not failed."""
 
 
 class RequestSkipped(UpstreamError):
-    """Nothing was sent, on purpose; not counted as a failed attempt."""
+    """No request was sent, on purpose; not counted as a failed attempt."""
 
 
 class AccountPaused(RequestSkipped):
-    """An authentication error paused the account until its credentials change or some minutes pass."""
+    """An authentication error paused the account for some minutes or until its credentials change."""
 
 
 class QuotaExceeded(RequestSkipped):
-    """The account's `calls_per_day` are used up; polling goes on at 00:00 UTC+8."""
+    """The account's `calls_per_day` are used up; polling continues at 00:00 UTC+8."""
 
 
 class CredentialsError(RequestSkipped):
-    """There are no credentials to sign with: a variable is not set, a file cannot be read."""
+    """There are no credentials to sign with: a variable is not set, a file cannot be read, ..."""

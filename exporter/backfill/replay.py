@@ -89,7 +89,11 @@ def _final(data: SliceData, settlement: Settlement) -> SliceData | None:
     play_date = data.slice.play_date
 
     def stands(freshness: Freshness | None) -> Freshness | None:
-        return replace(freshness, settled=True) if freshness and settlement.possible(play_date, freshness.at) else None
+        return (
+            replace(freshness, settled=True)
+            if freshness and settlement.possible(play_date, freshness.observed_at)
+            else None
+        )
 
     answers = {
         m: MediaRecord(was.row, freshness) for m, was in data.answers.items() if (freshness := stands(was.freshness))

@@ -1,1 +1,1 @@
-"""What the exporter does, in standard-library Python: no input or output, no clock."""
+"""The exporter's logic, in standard-library Python: no input or output, no clock."""

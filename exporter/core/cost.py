@@ -1,4 +1,4 @@
-"""What a query costs, before it is spent: slices, calls of a first poll and of a steady day, series."""
+"""Estimates what a query costs: slices, calls of its first poll and of a steady day, and series."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exporter.core.play_dates import Settlement
 
 _DAY: Final = 86_400.0
-# A query that is asked less than daily meets a play date at any time of its days: so many of them are averaged.
+# A query polled less than daily sees a play date at any time of day: the average over this many times is taken.
 _PHASES: Final = 24
 _SERIES_PER_ROW: Final = 5
 _SERIES_PER_MEDIA: Final = 2  # its title and its length
@@ -25,13 +25,13 @@ _SERIES_PER_MEDIA: Final = 2  # its title and its length
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """From `low` to `high`; None: nobody knows before the service is asked how many media have plays."""
+    """From `low` to `high`; `high` is None while the number of media with plays is unknown."""
 
     low: int
     high: int | None
 
     def __add__(self, other: Estimate) -> Estimate:
-        """What both cost together."""
+        """The sum of both."""
         return Estimate(
             self.low + other.low, None if self.high is None or other.high is None else self.high + other.high
         )
@@ -45,7 +45,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one query costs by itself; slices that it shares with other queries are cheaper."""
+    """What one query costs by itself; slices shared with other queries cost less."""
 
     slices: int
     first_poll: Estimate
@@ -54,22 +54,22 @@ class Cost:
 
 
 def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] | None = None) -> Cost:
-    """The cost of a query whose numbers stop changing when its days can be final.
+    """The cost of a query, assuming that numbers stop changing as soon as the day can be final.
 
-    `totals` says how many media have plays on a day, by filter, where that is known.
+    `totals`: how many media have plays on a day, by filters, as far as known.
     """
     polls = _polls_of_a_date(query, settlement)
-    nothing = Estimate(0, 0)
-    first = steady = series = nothing
+    zero = Estimate(0, 0)
+    first = steady = series = zero
     for dimensions in query.dimensions:
         calls, media = _per_slice(query.media, (totals or {}).get(dimensions))
         first += _times(calls, len(query.days_ago))
         steady += _times(calls, polls)
         series += _times(media, len(query.days_ago) * _SERIES_PER_ROW)
-    most = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
-    highs = [estimate.high for estimate in most]
+    per_slice = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
+    highs = [estimate.high for estimate in per_slice]
     known = [high for high in highs if high is not None]
-    distinct = Estimate(max(estimate.low for estimate in most), max(known) if len(known) == len(highs) else None)
+    distinct = Estimate(max(estimate.low for estimate in per_slice), max(known) if len(known) == len(highs) else None)
     return Cost(
         len(query.dimensions) * len(query.days_ago), first, steady, series + _times(distinct, _SERIES_PER_MEDIA)
     )
@@ -80,11 +80,11 @@ def _times(estimate: Estimate, factor: float) -> Estimate:
 
 
 def _per_slice(media: Media, total: int | None) -> tuple[Estimate, Estimate]:
-    """Calls for one slice of `total` media with plays (None: not known), and media with series in it."""
+    """Calls for one slice with `total` media with plays (None: unknown), and the media that get series."""
     pages = None if total is None else max(1, ceil(total / PAGE_SIZE))
     match media:
         case ByIds(ids):
-            return _by_ids(len(ids), pages), Estimate(len(ids), len(ids))
+            return _calls_by_ids(len(ids), pages), Estimate(len(ids), len(ids))
         case Top(n):
             if total is None or pages is None:
                 return Estimate(1, ceil(n / PAGE_SIZE)), Estimate(0, n)
@@ -94,26 +94,29 @@ def _per_slice(media: Media, total: int | None) -> tuple[Estimate, Estimate]:
             return Estimate(pages or 1, pages), Estimate(total or 0, total)
 
 
-def _by_ids(wanted: int, pages: int | None) -> Estimate:
-    """By ID, by page or first the one and then the other; see Search."""
+def _calls_by_ids(wanted: int, pages: int | None) -> Estimate:
+    """Calls for media requested by ID, by page or both; see `CallPlanner`."""
     if wanted <= (FEW_MEDIA if pages is None else min(MANY_MEDIA, pages)):
         return Estimate(wanted, wanted)
     return Estimate(1, wanted + 1 if pages is None else min(wanted + 1, pages))
 
 
 def _polls_of_a_date(query: Query, settlement: Settlement) -> float:
-    """How often one play date is asked for, by one filter, in all its life; on a steady day every age is met once."""
+    """How often one play date is polled, with one set of filters, until it settles or is too old.
+
+    On a steady day there is one play date of every age, so this is also the number of polls a day.
+    """
     phases = 1 if query.every < _DAY else _PHASES
     return sum(_polls(query, settlement, query.every * phase / phases) for phase in range(phases)) / phases
 
 
 def _polls(query: Query, settlement: Settlement, first: float) -> int:
-    """Walk through the life of a date, asking `first` seconds after its start and every interval, until it settles."""
-    looked_at = frozenset(query.days_ago)
+    """Simulate the polls of a date, from `first` seconds after its start at every interval, until it settles."""
+    polled_ages = frozenset(query.days_ago)
     polls = confirmations = 0
     at = first
-    while at < (max(looked_at) + 1) * _DAY:
-        if at // _DAY in looked_at:
+    while at < (max(polled_ages) + 1) * _DAY:
+        if at // _DAY in polled_ages:
             confirmations = confirmations + 1 if polls and at >= settlement.after else 0
             polls += 1
             if at >= settlement.after and confirmations >= settlement.unchanged:

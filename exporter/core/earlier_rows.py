@@ -1,8 +1,4 @@
-"""Rows that earlier polls of a final day have shown, and which of them a listing can have left out.
-
-A service that orders equal rows anew for each page shows some of them twice and others not at all. Only rows that are
-equal to the last one of a page can be left out in this way.
-"""
+"""Finds rows of earlier polls that a listing left out because they tie with the last row of a page."""
 
 from __future__ import annotations
 
@@ -22,7 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRows:
-    """Rows by media ID, how many there were in all then, and which media were the first by a measure."""
+    """Rows of earlier polls of a day that can be final: candidates for rows that a listing left out.
+
+    A service that sorts equal rows anew for each page returns some of them twice and others not at all. Only rows with
+    the same value as the last row of a page can be missing for this reason.
+
+    * `rows`: by media ID.
+    * `total`: the number of rows in the result set at that time.
+    * `ranked`: the media of the last ranking by each measure.
+    """
 
     rows: Mapping[str, PlayRow] = field(default_factory=dict)
     total: int | None = None
@@ -31,7 +35,10 @@ class EarlierRows:
     def left_out(
         self, by: Measure, read: Mapping[str, PlayRow], total: int | None, page_ends: Iterable[float]
     ) -> dict[str, PlayRow]:
-        """Rows that were not read this time though they are among the `total`: equal to the last row of a page."""
+        """Earlier rows missing from `read` that have the same value as one of `page_ends`, the last rows of the pages.
+
+        Empty unless `total` is the same as before.
+        """
         ends = sorted(set(page_ends))
         if total is None or total != self.total or not ends:
             return {}
@@ -46,7 +53,7 @@ NO_EARLIER_ROWS: Final = EarlierRows()
 
 
 def earlier_rows(known: SliceData | None, settlement: Settlement, since: float, now: float) -> EarlierRows:
-    """What polls have shown since the day could be final, and not before `since` (seconds since 1970)."""
+    """The rows observed since the day could be final, but not before `since` (seconds since 1970)."""
     if known is None or not settlement.possible(known.slice.play_date, now):
         return NO_EARLIER_ROWS
     first = max(since, play_dates.start(known.slice.play_date) + settlement.after)
@@ -54,7 +61,7 @@ def earlier_rows(known: SliceData | None, settlement: Settlement, since: float, 
         {
             media_id: answer.row
             for media_id, answer in known.answers.items()
-            if answer.row is not None and first <= answer.freshness.at
+            if answer.row is not None and first <= answer.freshness.observed_at
         },
         known.total,
         {by: frozenset(ranking.media_ids) for by, ranking in known.rankings.items()},
@@ -62,7 +69,7 @@ def earlier_rows(known: SliceData | None, settlement: Settlement, since: float, 
 
 
 def value(row: PlayRow, by: Measure) -> float:
-    """The number that rows are ordered by."""
+    """The number by which the service orders rows; 0 where it is not given."""
     number: float | None = getattr(row, by.value)
     return number or 0.0
 

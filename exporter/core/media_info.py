@@ -1,4 +1,4 @@
-"""Title and length of every media that is shown, as they were last told; only slices that have changed are read."""
+"""Keeps the newest title and length of every published media, reading only slices that have changed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NONE: Final = MediaInfoOwnership(all=False)
 
 
 class MediaInfoIndex:
-    """What is said of media whatever the day, and which slices say it.
+    """Title and length of media, independent of days, and the slices they come from.
 
-    `media`: every media that is shown, with title and length as they were last told where they are described here.
-    `series`: how many series that is.
+    * `media`: every published media; with its newest title and length if this replica exports them.
+    * `series`: the number of series of `media`.
     """
 
     def __init__(self, media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None) -> None:
@@ -34,89 +34,89 @@ class MediaInfoIndex:
         self.series = 0
 
     def follow(self, slices: tuple[PublishedSlice, ...]) -> None:
-        """These slices are shown now; only media of those that are not the very same as before are looked up."""
-        # By what they are and not by what they say: there may be thousands, and few that are not the very same.
+        """Take the slices published now; only media of slices that are not the same objects as before are looked up."""
+        # Compared by identity, not equality: there are thousands of slices, and nearly all are unchanged objects.
         known, staying = set(map(id, self._slices)), set(map(id, slices))
         before = {published.slice: published for published in self._slices if id(published) not in staying}
-        doubtful: defaultdict[str, list[str]] = defaultdict(list)
+        maybe_changed: defaultdict[str, list[str]] = defaultdict(list)
         for published in slices:
             if id(published) not in known:
-                was = before.pop(published.slice, None)
-                doubtful[published.slice.account].extend(self._doubtful(published, was))
-        for gone in before.values():
-            doubtful[gone.slice.account].extend(gone.rows)
-        if any(doubtful.values()):
-            self._look_up(doubtful, _newest_first(slices))
+                previous = before.pop(published.slice, None)
+                maybe_changed[published.slice.account].extend(self._maybe_changed(published, previous))
+        for removed in before.values():
+            maybe_changed[removed.slice.account].extend(removed.rows)
+        if any(maybe_changed.values()):
+            self._look_up(maybe_changed, _newest_first(slices))
         self._slices = slices
 
-    def _doubtful(self, published: PublishedSlice, was: PublishedSlice | None) -> Iterator[str]:
-        """The media of a slice that is new or has changed of which something else may be said now."""
+    def _maybe_changed(self, published: PublishedSlice, previous: PublishedSlice | None) -> Iterator[str]:
+        """The media of a new or changed slice whose title or length may be different now."""
         known = self._by_account.get(published.slice.account, {})
-        described = self._describing(published.slice.account)
-        # What another slice said before may count again when this one is taken for older than it was.
-        older = was is not None and _observed_at(published) < _observed_at(was)
+        owned = self._ownership(published.slice.account)
+        # If this slice ranks older than before, another slice may now have the newest title.
+        older = previous is not None and _newness(published) < _newness(previous)
         for media_id, row in published.rows.items():
-            said = known.get(media_id)
-            if said is None or (
-                (older or row is None or row.title != said.title or row.media_duration != said.duration)
-                and media_id in described
+            info = known.get(media_id)
+            if info is None or (
+                (older or row is None or row.title != info.title or row.media_duration != info.duration)
+                and media_id in owned
             ):
                 yield media_id
-        if was is not None and was.rows is not published.rows:
-            yield from (media_id for media_id in was.rows if media_id not in published.rows)
+        if previous is not None and previous.rows is not published.rows:
+            yield from (media_id for media_id in previous.rows if media_id not in published.rows)
 
     def _look_up(
         self, media_ids: Mapping[str, Iterable[str]], newest: Mapping[str, Iterable[Mapping[str, PlayRow | None]]]
     ) -> None:
-        """Find out what is said of some media of each account now."""
+        """Look up the title and length of some media of each account."""
         changed = False
-        for account, some in media_ids.items():
+        for account, ids in media_ids.items():
             known = self._by_account.setdefault(account, {})
-            described = self._describing(account)
-            for media_id in dict.fromkeys(some):
+            owned = self._ownership(account)
+            for media_id in dict.fromkeys(ids):
                 before = known.get(media_id)
-                said = _said(account, media_id, newest.get(account, ()), described=media_id in described)
-                if said == before:
+                info = _newest_info(account, media_id, newest.get(account, ()), owned=media_id in owned)
+                if info == before:
                     continue
                 changed = True
-                self.series += media_series(said) - media_series(before)
-                if said is None:
+                self.series += media_series(info) - media_series(before)
+                if info is None:
                     del known[media_id]
                 else:
-                    known[media_id] = said
+                    known[media_id] = info
         if changed:
             self.media = tuple(each for media in self._by_account.values() for each in media.values())
 
-    def _describing(self, account: str) -> MediaInfoOwnership:
+    def _ownership(self, account: str) -> MediaInfoOwnership:
         return _ALL if self.media_info_ownership is None else self.media_info_ownership.get(account, _NONE)
 
 
-def _observed_at(published: PublishedSlice) -> tuple[date, float, str, str, str]:
-    """Which of two slices knows better what a media is called: that of the later day, then the later told."""
+def _newness(published: PublishedSlice) -> tuple[date, float, str, str, str]:
+    """Sort key of slices by how new their titles are: by day, then by time of the last complete poll."""
     filters = published.slice.dimensions
     last = published.updated_at or 0.0
     return published.slice.play_date, last, filters.terminal_type or "", filters.os or "", filters.region or ""
 
 
 def _newest_first(slices: Iterable[PublishedSlice]) -> dict[str, list[Mapping[str, PlayRow | None]]]:
-    """The rows of slices by account."""
+    """The rows of slices by account, newest slice first."""
     newest: defaultdict[str, list[Mapping[str, PlayRow | None]]] = defaultdict(list)
-    for published in sorted(slices, key=_observed_at, reverse=True):
+    for published in sorted(slices, key=_newness, reverse=True):
         newest[published.slice.account].append(published.rows)
     return newest
 
 
-def _said(
-    account: str, media_id: str, newest: Iterable[Mapping[str, PlayRow | None]], *, described: bool
+def _newest_info(
+    account: str, media_id: str, newest: Iterable[Mapping[str, PlayRow | None]], *, owned: bool
 ) -> PublishedMedia | None:
-    """What is said of a media: its newest title and length that were told at all; None: it is not shown."""
+    """The newest title and length that are given for a media; None if no slice contains it."""
     shown = False
     title: str | None = None
     duration: int | float | None = None
     for rows in newest:
         if media_id in rows:
             shown = True
-            if not described:
+            if not owned:
                 break
             if (row := rows[media_id]) is not None:
                 title = title or row.title or None
@@ -127,5 +127,5 @@ def _said(
 
 
 def media_series(media: PublishedMedia | None) -> int:
-    """How many series are about a media whatever the day."""
+    """The number of title and length series of a media."""
     return 0 if media is None else (media.title is not None) + (media.duration is not None)

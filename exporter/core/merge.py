@@ -1,4 +1,4 @@
-"""What answers make of what was known of a slice: newer rows, zeros, rankings, and whether they are final."""
+"""Merges an observation into the known data of a slice: rows, zeros, rankings, and whether they are settled."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SliceObservation:
-    """What one poll heard of a slice at `at` (seconds since 1970).
+    """What one poll observed of a slice at `at` (seconds since 1970).
 
-    * `rows`: by media ID; None where it was asked for that media and has no row.
-    * `listed`: the rows are all there are.
-    * `tops`: the first media by a measure, best first.
-    * `total`: how many media have plays, where a sweep told.
-    * `is_whole`: everything that was wanted has been answered.
-    * `truncated`: it ended before its end, so that tops may be longer.
-    * `uncertain_rankings`: measures of tops in which one that belongs there may be missing.
-    * `unattributed_rows`: rows that nobody can tell whose they are.
+    * `rows`: by media ID; None if the media was requested and has no row.
+    * `listed`: the rows are all rows of the result set.
+    * `tops`: the top media by a measure, best first.
+    * `total`: how many media have plays; None if no listing was read.
+    * `is_whole`: everything planned was returned.
+    * `truncated`: a page failed, so tops may be shorter than requested.
+    * `uncertain_rankings`: measures of tops from which a media that belongs there may be missing.
+    * `unattributed_rows`: rows without a usable media ID.
     """
 
     at: float
@@ -44,36 +44,38 @@ class SliceObservation:
 def merge_observation(
     known: SliceData | None, slice_: Slice, observation: SliceObservation, settlement: Settlement
 ) -> SliceData:
-    """The slice after a poll: a complete sweep replaces every answer, anything else replaces what it answers."""
+    """The slice after a poll: a complete listing replaces all records, anything else those of the observed media."""
     before = known or SliceData(slice_)
     possible = settlement.possible(slice_.play_date, observation.at)
 
-    @cache  # a slice of 50,000 media has heard two or three different things, and keeps them for as long as it lives
-    def heard_again(confirmations: int) -> Freshness:
+    @cache  # a slice of 50,000 media needs two or three different objects, and keeps them in memory
+    def observed(confirmations: int) -> Freshness:
         return Freshness(observation.at, confirmations, settled=possible and confirmations >= settlement.unchanged)
 
-    def freshness(was: Freshness | None, *, same: bool) -> Freshness:
-        return heard_again(was.confirmations + 1 if was is not None and same and possible else 0)
+    def freshness(before: Freshness | None, *, same: bool) -> Freshness:
+        return observed(before.confirmations + 1 if before is not None and same and possible else 0)
 
-    told = {**_known_zeros(before), **observation.rows} if observation.listed else observation.rows
+    rows = {**_known_zeros(before), **observation.rows} if observation.listed else observation.rows
     changed: set[str] = set()
-    answers: dict[str, MediaRecord] = {}
-    for media_id, row in told.items():
-        was = before.answer(media_id)
-        if was is not None and same_row(was.row, row):
-            # As the object that it was, where it says the same: what is built on it need not be built again.
-            answers[media_id] = MediaRecord(was.row if was.row == row else row, freshness(was.freshness, same=True))
+    records: dict[str, MediaRecord] = {}
+    for media_id, row in rows.items():
+        previous = before.answer(media_id)
+        if previous is not None and same_row(previous.row, row):
+            # An equal row stays the same object, so that what was built from it need not be built again.
+            records[media_id] = MediaRecord(
+                previous.row if previous.row == row else row, freshness(previous.freshness, same=True)
+            )
         else:
             changed.add(media_id)
-            answers[media_id] = MediaRecord(row, heard_again(0))
+            records[media_id] = MediaRecord(row, observed(0))
     listed, rankings = before.listed, dict(before.rankings)
     if observation.listed:
-        nothing_new = not changed and not before.answers.keys() - answers.keys()
+        nothing_new = not changed and not before.answers.keys() - records.keys()
         listed = freshness(before.listed, same=nothing_new)
     for top, first in observation.tops:
         ranked = before.rankings.get(top.by)
         media_ids = _extend_ranking(first, ranked)[: top.n] if observation.truncated else first
-        # In which order media come that are as good as each other is no change.
+        # Another order of media with equal values is no change.
         same = (
             not observation.truncated
             and top.by not in observation.uncertain_rankings
@@ -84,7 +86,7 @@ def merge_observation(
         rankings[top.by] = Ranking(top.n, media_ids, freshness(ranked.freshness if ranked else None, same=same))
     return replace(
         before,
-        answers=answers if observation.listed else {**before.answers, **answers},
+        answers=records if observation.listed else {**before.answers, **records},
         listed=listed,
         rankings=rankings,
         total=before.total if observation.total is None else observation.total,
@@ -97,15 +99,15 @@ def merge_observation(
 
 
 def mark_not_ready(known: SliceData | None, slice_: Slice, at: float) -> SliceData:
-    """The slice after the service said that the day is not computed yet: nothing known is lost."""
+    """The slice after the service reported that the day is not computed yet; known data is kept."""
     return replace(known or SliceData(slice_), ready=False, last_response_at=at)
 
 
 def _extend_ranking(first: tuple[str, ...], ranked: Ranking | None) -> tuple[str, ...]:
-    """The first that were read, then those that were the first before: what was not read is not lost."""
+    """The media read, followed by the others of the previous ranking: what was not read is not lost."""
     return tuple(dict.fromkeys((*first, *(ranked.media_ids if ranked else ()))))
 
 
 def _known_zeros(before: SliceData) -> dict[str, PlayRow | None]:
-    """Media that were asked for by ID and had no row: a complete sweep without them says the same again."""
+    """Media without a row that were requested by ID: a complete listing without them confirms that."""
     return {media_id: None for media_id, answer in before.answers.items() if answer.row is None}

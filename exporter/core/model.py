@@ -1,4 +1,4 @@
-"""The nouns: what is asked for, what the service says, and what is known of one slice."""
+"""The core's data types: queries, the service's rows and pages, and what is known of each slice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-# The values the service knows for each filter (Alibaba Cloud's page of DescribeVodMediaPlayData).
+# The values that the service accepts for each filter (Alibaba Cloud's page of DescribeVodMediaPlayData).
 TERMINAL_TYPES: Final = ("Native", "Web")
 OPERATING_SYSTEMS: Final = ("Android", "iOS", "Windows", "macOS", "Linux")
 REGIONS: Final = (
@@ -27,7 +27,7 @@ REGIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """The filters of one question; None means no filter, the label value `all`."""
+    """The filters of a slice; None means no filter, the label value `all`."""
 
     terminal_type: str | None = None
     os: str | None = None
@@ -54,7 +54,7 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ByIds:
-    """These media, each one known by its ID; a media without plays is a zero."""
+    """These media, by their IDs; a media without plays is a zero."""
 
     ids: frozenset[str]
 
@@ -77,9 +77,9 @@ Media = ByIds | Top | Everything
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A configured question: which media of which account, by which dimensions, on which days, how often.
+    """An entry of `queries`: which media of which account, by which dimensions, on which days, how often.
 
-    `every` is in seconds; `days_ago` counts back from today in UTC+8, 0 is today.
+    `every` is in seconds; `days_ago` counts back from today in UTC+8; 0 is today.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class PlayRow:
-    """What the service says of one media in one slice. None is "not given", never 0.
+    """What the service returned for one media in one slice. None is "not given", never 0.
 
     `media_duration`, `play_duration` and `play_duration_per_viewer` are seconds.
     """
@@ -109,9 +109,9 @@ class PlayRow:
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """Why something in rows of an answer was not used as it stands, how often, and the first media that had it.
+    """Why a field of rows was not used or was corrected, how often, and the first media concerned.
 
-    `field` is the service's name.
+    `field` is the service's name of it.
     """
 
     field: str
@@ -122,9 +122,11 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of the service: rows in its order; `total_count` rows in the whole result set (None: not said).
+    """One response of the service: rows in its order.
 
-    `skipped` rows were left out because nobody can tell whose they are; `problems` are of all rows.
+    * `total_count`: rows in the whole result set; None if not given.
+    * `skipped`: rows left out because they have no usable media ID.
+    * `problems`: of all rows, those left out included.
     """
 
     rows: tuple[PlayRow, ...]
@@ -136,20 +138,20 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """When the service said something (seconds since 1970), and for how good it stands.
+    """When something was last observed (`observed_at`, seconds since 1970), and whether it is final.
 
-    `confirmations` polls since the day could be final found the numbers as they were; `settled` when those are enough:
-    it will not change any more.
+    * `confirmations`: how many polls in a row, since the day could be final, found the numbers unchanged.
+    * `settled`: there were enough confirmations; it is not requested again.
     """
 
-    at: float
+    observed_at: float
     confirmations: int = 0
     settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MediaRecord:
-    """What the service last said of one media in a slice; a `row` of None: asked, and nobody played that media."""
+    """What was last observed of one media in a slice; a `row` of None means that it was requested and has no plays."""
 
     row: PlayRow | None
     freshness: Freshness
@@ -157,7 +159,7 @@ class MediaRecord:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The first `n` media of a slice by some measure, best first, as the service ordered them."""
+    """The top `n` media of a slice by a measure, best first, as the service ordered them."""
 
     n: int
     media_ids: tuple[str, ...]
@@ -168,15 +170,16 @@ class Ranking:
 class SliceData:
     """Everything known of one slice. Times are seconds since 1970.
 
-    * `answers`: by media ID.
-    * `listed`: when a sweep last reached the end with as many rows as the service counted; media without an answer had
-      no plays then. None: never.
-    * `rankings`: by measure, where a `top` query asked.
-    * `total`: how many media have plays, where a sweep told, at `total_at`.
-    * `updated_at`: the last poll that got everything it wanted. None: never.
-    * `last_response_at`: the last answer of any sort, "not ready" included.
-    * `ready`: False while the service says that the day is not computed.
-    * `unattributed_rows`: rows of the last listing without a usable media ID; an unknown media may be one.
+    * `answers`: the records, by media ID.
+    * `listed`: when a listing was last read to the end, with as many rows as the service counted; media without a
+      record had no plays then. None: never.
+    * `rankings`: by measure, for `top` queries.
+    * `total`: how many media have plays, as observed at `total_at`; None until a listing was read.
+    * `updated_at`: the last poll that got everything it needed. None: never.
+    * `last_response_at`: the last response of any kind, "not ready" included.
+    * `ready`: False while the service reports that the day is not computed.
+    * `unattributed_rows`: rows of the last listing without a usable media ID; any media without a record may
+      be one of them.
     """
 
     slice: Slice
@@ -191,34 +194,34 @@ class SliceData:
     unattributed_rows: int = 0
 
     def answer(self, media_id: str) -> MediaRecord | None:
-        """What is known of a media: a row, a zero, or (None) nothing."""
+        """The record of a media: with a row, or a zero; None if nothing is known."""
         known = self.answers.get(media_id)
         if known is None and self.listed is not None and not self.unattributed_rows:
             return MediaRecord(None, self.listed)
         return known
 
     def ranking(self, top: Top) -> Ranking | None:
-        """The wanted number of media by a measure, best first, from whichever knew last: the whole or a ranking."""
-        told = self.rankings.get(top.by)
-        if told is not None and told.n < top.n:
-            told = None
-        if self.listed is None or (told is not None and told.freshness.at > self.listed.at):
-            return replace(told, n=top.n, media_ids=told.media_ids[: top.n]) if told else None
-        rows = [(answer.row, media_id) for media_id, answer in self.answers.items() if answer.row is not None]
-        rows.sort(key=lambda known: (-(getattr(known[0], top.by.value) or 0), known[1]))
+        """The top media by a measure: of the stored ranking or the last listing, whichever is newer; None: unknown."""
+        stored = self.rankings.get(top.by)
+        if stored is not None and stored.n < top.n:
+            stored = None
+        if self.listed is None or (stored is not None and stored.freshness.observed_at > self.listed.observed_at):
+            return replace(stored, n=top.n, media_ids=stored.media_ids[: top.n]) if stored else None
+        rows = [(record.row, media_id) for media_id, record in self.answers.items() if record.row is not None]
+        rows.sort(key=lambda entry: (-(getattr(entry[0], top.by.value) or 0), entry[1]))
         return Ranking(top.n, tuple(media_id for _, media_id in rows[: top.n]), self.listed)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known, by slice."""
+    """Everything known at one instant, by slice."""
 
     slices: Mapping[Slice, SliceData] = field(default_factory=lambda: MappingProxyType({}))
 
     def updated(self, changed: Iterable[SliceData]) -> Snapshot:
-        """This snapshot with some slices replaced; all of them at once."""
+        """This snapshot with some slices replaced."""
         return Snapshot(MappingProxyType({**self.slices, **{data.slice: data for data in changed}}))
 
     def since(self, oldest: date) -> Snapshot:
-        """This snapshot without the days before `oldest`, which nobody can ask for any more."""
+        """This snapshot without the days before `oldest`."""
         return Snapshot(MappingProxyType({s: data for s, data in self.slices.items() if s.play_date >= oldest}))

@@ -1,4 +1,4 @@
-"""Pages of one order of a slice, asked for several at once and read in order: what they hold, and where the end is."""
+"""Reads the listing of a slice in one order: requests pages concurrently, reads them in order and detects the end."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from exporter.core.row_comparison import preferred_row, same_row
 from exporter.errors import ErrorKind, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from exporter.core.model import Measure, Page, PlayRow
 
-# A result set of a million media; beyond it the service does not know where its end is.
+# A result set of a million media; a longer one is taken for a service that never ends its listing.
 MAX_PAGES: Final = 10_000
-_SWEEPS: Final = 2
+_READINGS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """One call: a page of the slice, from 1, most of `by` first."""
+    """One call: page `number` (from 1) of the slice, ordered by `by`, highest first."""
 
     by: Measure
     number: int
@@ -31,14 +31,15 @@ class PageRequest:
 
 
 class PageReader:
-    """Pages of one order as far as they were read; `n` rows are wanted of it, None: all there are.
+    """The pages of one order read so far; `n` is how many rows are wanted, None for all.
 
-    `number` pages were read; `in_flight` are those asked for and not answered. A page that arrives or fails before its
-    turn waits for it. `failed`: a page that was needed failed.
-
-    A media that has several rows in one page, or the same two in two readings, has them in the result set too; they
-    are `doubled`, and `conflicts` are the media whose rows differ. `skipped` rows are nobody's. `earlier` are rows that
-    may have been left out; `inconsistent`: there are more of them than the service counts.
+    * `number`: pages read. `in_flight`: the numbers of requested pages without a response. A page that arrives or fails
+      before its turn waits for it.
+    * `ended`: the end of the result set was reached. `failed`: a page that was needed failed.
+    * `doubled`: additional rows of media that have several rows in the result set, because they were on one page or
+      both readings returned the same two. `conflicts`: the media whose rows differ.
+    * `skipped`: rows without a usable media ID.
+    * `inconsistent`: the rows read and the `earlier` ones that may be missing are more than the service counts.
     """
 
     def __init__(self, by: Measure, size: int, n: int | None, earlier: EarlierRows = NO_EARLIER_ROWS) -> None:
@@ -51,11 +52,11 @@ class PageReader:
         self.failed = False
         self.number = 0
         self.in_flight: set[int] = set()
-        self._asked = 0  # the last page
-        self._early: dict[int, Page] = {}
+        self._last_requested = 0  # the last page requested
+        self._unread: dict[int, Page] = {}
         self._failures: dict[int, UpstreamError] = {}
-        self._seen = 0
-        self._again = _SWEEPS - 1
+        self._rows_seen = 0
+        self._readings_left = _READINGS - 1
         self._earlier = earlier
         self._first_reading: dict[str, PlayRow] = {}
         self._page_ends: list[float] = []
@@ -67,56 +68,72 @@ class PageReader:
         self.conflicts: set[str] = set()
         self.inconsistent = False
 
-    def ask(self, last: int, max_in_flight: int) -> PageRequest | None:
+    def request_next(self, last: int, max_in_flight: int) -> PageRequest | None:
         """The next page to request, up to `last` while fewer than `max_in_flight` are requested and not yet read."""
-        ahead = self._asked - self.number
-        if ahead and (self._failures or ahead >= max_in_flight or self._asked >= min(last, MAX_PAGES)):
+        ahead = self._last_requested - self.number
+        if ahead and (self._failures or ahead >= max_in_flight or self._last_requested >= min(last, MAX_PAGES)):
             return None
-        self._asked += 1
-        self.in_flight.add(self._asked)
-        return PageRequest(self.by, self._asked, self.size)
+        self._last_requested += 1
+        self.in_flight.add(self._last_requested)
+        return PageRequest(self.by, self._last_requested, self.size)
 
-    def on_page(self, number: int, page: Page) -> Iterator[Page]:
-        """A page has arrived; gives each page that can be read by that, when it was read."""
+    def add(self, number: int, page: Page, missing: AbstractSet[str] = frozenset()) -> list[Page]:
+        """Store a response and read all pages whose turn it is; returns the pages read, in order.
+
+        Reading stops at the end, and after `n` rows when these pages contain all `missing` media. Pages ahead are
+        dropped then.
+        """
         self.in_flight.discard(number)
-        self._early[number] = page
-        while (read := self._early.pop(self.number + 1, None)) is not None:
-            self._read(read)
-            if self.ended:
+        self._unread[number] = page
+        pages: list[Page] = []
+        while (page_in_turn := self._unread.pop(self.number + 1, None)) is not None:
+            self._read(page_in_turn)
+            pages.append(page_in_turn)
+            missing = missing - {row.media_id for row in page_in_turn.rows}
+            if self.ended or (self.done and not missing):
                 self.cancel_ahead()
-            yield read
+        return pages
 
-    def on_error(self, number: int, error: UpstreamError) -> None:
-        """A page has failed; that matters when reading comes to it."""
+    def add_error(self, number: int, error: UpstreamError) -> None:
+        """Record the error of a page; it counts once all pages before it are read."""
         self.in_flight.discard(number)
         self._failures[number] = error
 
+    def mark_failed(self) -> None:
+        """Note that a page that is needed cannot be read."""
+        self.failed = True
+
+    def restrict_to(self, n: int) -> None:
+        """Want only `n` rows from now on, and drop all pages ahead."""
+        self.n = n
+        self.cancel_ahead()
+
     def cancel_ahead(self) -> None:
-        """Ask for and read no more of it for now: what is under way is not needed."""
-        self._asked = self.number
-        for kept in (self.in_flight, self._early, self._failures):
+        """Drop all pages requested and not read yet, in flight or not."""
+        self._last_requested = self.number
+        for kept in (self.in_flight, self._unread, self._failures):
             kept.clear()
 
     def _read(self, page: Page) -> None:
-        """Keep each row once, and see whether this was the end."""
+        """Store the rows of the next page and check whether it is the last."""
         self.number += 1
         self.total = page.total_count if page.total_count is not None else self.total
         length = len(page.rows) + page.skipped
-        self._seen += length
+        self._rows_seen += length
         self.skipped += page.skipped
         known = len(self.rows)
         self._keep(page.rows)
         full = length >= self.size
-        # Smaller pages than asked for do not end it while rows are missing; full ones may go on beyond the count.
-        # A page of nothing new ends it: whoever sends the same one again would do so for ever.
+        # A page shorter than requested is not the end while rows are missing; full pages may continue beyond the total.
+        # A page without a new row is the end: a service that repeats a page would repeat it forever.
         total, nothing_new = self.total, len(self.rows) == known
-        self.ended = nothing_new or not (full if total is None or self._seen > total else self._seen < total)
+        self.ended = nothing_new or not (full if total is None or self._rows_seen > total else self._rows_seen < total)
         if not self.ended:
             return
         self._account()
-        # Rows that moved between two pages while they were read are usually there the second time; a page without any
-        # row will be no longer then.
-        if self.short_by and self._again and length:
+        # Rows that moved between pages during the first reading usually appear in a second one. After an empty page a
+        # second reading is pointless.
+        if self.short_by and self._readings_left and length:
             self._read_again()
 
     def _keep(self, rows: tuple[PlayRow, ...]) -> None:
@@ -133,7 +150,7 @@ class PageReader:
             self._page_ends.append(value(rows[-1], self.by))
 
     def _keep_one(self, known: PlayRow, row: PlayRow, *, same_page: bool) -> None:
-        """Another row of a media."""
+        """Store a further row of a media that has one: in the same page, or in an earlier one."""
         same = same_row(known, row)
         if same_page:
             self.doubled += 1
@@ -146,7 +163,7 @@ class PageReader:
         self.rows[row.media_id] = preferred_row(known, row)
 
     def _account(self) -> None:
-        """At the end of a reading: which rows were read twice rightly, and which were left out."""
+        """At the end of a reading: count media that really have two rows, and find the rows that were left out."""
         if self._first_reading or self._first_pairs:
             self.rows = {**self.rows, **{m: row for m, row in self._first_reading.items() if m not in self.rows}}
         for media_id, pair in self._pairs.items():
@@ -161,31 +178,31 @@ class PageReader:
                 self._left_out = {}
 
     def _read_again(self) -> None:
-        self._again -= 1
+        self._readings_left -= 1
         self._first_reading, self.rows = self.rows, {}
         self._first_pairs, self._pairs = self._pairs, {}
         self._left_out = {}
         self._repeats.clear()
         self.conflicts.clear()
-        self.number = self._seen = self.skipped = self.doubled = 0
+        self.number = self._rows_seen = self.skipped = self.doubled = 0
         self.ended = self.inconsistent = False
         self.cancel_ahead()
 
     @property
     def _accounted(self) -> int:
-        """How many of the rows that the service counts are known to be read."""
+        """How many of the rows in the service's total were read."""
         return len(self.rows) + self.doubled + self.skipped
 
     @property
     def listed(self) -> dict[str, PlayRow]:
-        """All rows, with those that were left out where that makes the listing complete."""
+        """The rows read, plus the ones left out if the listing is complete with them."""
         return {**self.rows, **self._left_out} if self._left_out and self.complete else self.rows
 
     def first(self, n: int) -> tuple[dict[str, PlayRow], bool]:
-        """The first `n` rows, best first, and whether none that belongs there can be missing.
+        """The top `n` rows, best first, and whether the top is certain: no row that belongs to it can be missing.
 
-        In the service's order; on a day that can be final, the rows before that were left out are put back, and of
-        rows as good as the last one those stay that were among the first before.
+        In the service's order. On a day that can be final, earlier rows that were left out are added, and of the rows
+        that tie with the last one, those of the previous top are preferred.
         """
         rows, edge = list(self.rows.values()), 0.0
         values = [round(value(row, self.by), 6) for row in rows]
@@ -208,7 +225,7 @@ class PageReader:
 
     @property
     def last_known_page(self) -> int:
-        """The last page that has to be read, if the service counts rightly and its pages are full."""
+        """The last page to read if the total is right and all pages are full; 0 while the total is unknown."""
         if self.total is None:
             return 0
         pages = ceil(self.total / self.size)
@@ -216,12 +233,12 @@ class PageReader:
 
     @property
     def failure(self) -> UpstreamError | None:
-        """Why the page that is to be read next was not answered."""
+        """The error of the next page to read, if it failed."""
         return self._failures.get(self.number + 1)
 
     @property
     def no_end_error(self) -> UpstreamError | None:
-        """What to say where the service goes on giving rows after MAX_PAGES pages."""
+        """The error to report when the service still returns rows after MAX_PAGES pages."""
         if self.number < MAX_PAGES:
             return None
         return UpstreamError(
@@ -233,18 +250,18 @@ class PageReader:
 
     @property
     def complete(self) -> bool:
-        """Whether these are all rows there are; never where the service did not say how many."""
+        """Whether every row of the result set was read; False if the service did not return a total."""
         if not self.ended or self.total is None:
             return False
         return self._accounted >= self.total or self._accounted + len(self._left_out) == self.total
 
     @property
     def done(self) -> bool:
-        """Whether as many rows as wanted were read, or the end was reached."""
+        """Whether `n` rows were read or the end was reached."""
         return self.ended or (self.n is not None and len(self.rows) >= self.n)
 
     @property
     def short_by(self) -> int:
-        """How many rows that the service counted did not turn up, in a sweep that wanted them."""
+        """How many wanted rows the service counted and did not return; 0 before the end."""
         wanted = self.total or 0 if self.n is None else min(self.n, self.total or 0)
         return max(0, wanted - self._accounted - len(self._left_out)) if self.ended else 0

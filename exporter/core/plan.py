@@ -1,4 +1,4 @@
-"""What is wanted + what is known → what is needed, per slice."""
+"""Works out what has to be fetched of a slice: what queries want of it, less what is known and fresh."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 # "每页显示的数据条数……最大值为 100" (Alibaba Cloud's page).
 PAGE_SIZE: Final = 100
-# Clocks are corrected by less than this all the time; by more, what was told before is of an unknown age.
+# Clocks are corrected by less than this all the time; after a larger step the age of older data is unknown.
 CLOCK_CORRECTION: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """What has to be asked of one slice, and what asking nobody again saves, in calls.
+    """What has to be fetched of one slice, and how many calls are saved by what is known already.
 
-    * `ids`: media to be known one by one. `tops`: how many media by each measure. `everything`: all of them.
-    * `naive_calls`: calls of a poller that asks once for each ID and each page.
+    * `ids`: media needed by ID. `tops`: how many media by each measure. `everything`: all media.
+    * `naive_calls`: the calls of a poller that makes one for each ID and each page.
+    * `saved_shared`, `saved_settled`: calls saved because another query fetched the data, or because it is settled.
     """
 
     ids: frozenset[str] = frozenset()
@@ -36,17 +37,17 @@ class FetchPlan:
     saved_settled: int = 0
 
     def __bool__(self) -> bool:
-        """Whether anything has to be asked."""
+        """Whether anything has to be fetched."""
         return bool(self.ids or self.tops or self.everything)
 
     def __or__(self, other: FetchPlan) -> FetchPlan:
-        """What is needed for both; the calls counted stay this one's."""
-        tops = {by: max(need.tops.get(by, 0) for need in (self, other)) for by in {**self.tops, **other.tops}}
+        """Everything that either plan needs; the numbers of calls are those of this one."""
+        tops = {by: max(plan.tops.get(by, 0) for plan in (self, other)) for by in {**self.tops, **other.tops}}
         return replace(self, ids=self.ids | other.ids, tops=tops, everything=self.everything or other.everything)
 
 
 def slices(query: Query, now: float) -> tuple[Slice, ...]:
-    """The slices a query looks at today, newest day first."""
+    """The slices that a query covers today, newest day first."""
     return tuple(
         Slice(query.account, dimensions, play_dates.play_date(now, ago))
         for ago in sorted(query.days_ago)
@@ -55,7 +56,7 @@ def slices(query: Query, now: float) -> tuple[Slice, ...]:
 
 
 def covers(query: Query, slice_: Slice, now: float) -> bool:
-    """Whether a slice is among those that a query looks at today."""
+    """Whether a slice is among those that a query covers today."""
     return (
         slice_.account == query.account
         and slice_.dimensions in query.dimensions
@@ -64,7 +65,7 @@ def covers(query: Query, slice_: Slice, now: float) -> bool:
 
 
 def requested_slices(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...]]:
-    """Every slice that any query looks at today, with all that is wanted of it."""
+    """Every slice that any query covers today, with the media that each of them wants."""
     wants: dict[Slice, tuple[Media, ...]] = {}
     for query in queries:
         for slice_ in slices(query, now):
@@ -73,14 +74,16 @@ def requested_slices(queries: Iterable[Query], now: float) -> dict[Slice, tuple[
 
 
 def plan_fetch(want: Media, known: SliceData | None, fresh_after: float, now: float) -> FetchPlan:
-    """What of a want is neither settled nor was told by anybody after `fresh_after` (seconds since 1970).
+    """The part of `want` that is neither settled nor was observed after `fresh_after` (seconds since 1970).
 
-    What was told later than `now`, by more than a clock is corrected by, was told before it was set back: nobody knows
-    how old that is.
+    A timestamp more than CLOCK_CORRECTION after `now` means that the clock was set back: the age of that data is
+    unknown, so it is fetched again.
     """
 
     def usable(freshness: Freshness | None) -> bool:
-        return freshness is not None and (freshness.settled or fresh_after < freshness.at <= now + CLOCK_CORRECTION)
+        return freshness is not None and (
+            freshness.settled or fresh_after < freshness.observed_at <= now + CLOCK_CORRECTION
+        )
 
     match want:
         case ByIds(ids):
@@ -92,13 +95,19 @@ def plan_fetch(want: Media, known: SliceData | None, fresh_after: float, now: fl
         case Top(n, by):
             ranking = known.ranking(want) if known else None
             pages = ceil(n / PAGE_SIZE)
-            return _or_saved(FetchPlan(tops={by: n}, naive_calls=pages), ranking.freshness if ranking else None, usable)
+            return _unless_usable(
+                FetchPlan(tops={by: n}, naive_calls=pages), ranking.freshness if ranking else None, usable
+            )
         case Everything():
             pages = max(1, ceil(((known.total if known else None) or 0) / PAGE_SIZE))
-            return _or_saved(FetchPlan(everything=True, naive_calls=pages), known.listed if known else None, usable)
+            return _unless_usable(
+                FetchPlan(everything=True, naive_calls=pages), known.listed if known else None, usable
+            )
 
 
-def _or_saved(missing: FetchPlan, freshness: Freshness | None, usable: Callable[[Freshness | None], bool]) -> FetchPlan:
+def _unless_usable(
+    missing: FetchPlan, freshness: Freshness | None, usable: Callable[[Freshness | None], bool]
+) -> FetchPlan:
     if not usable(freshness):
         return missing
     settled = freshness is not None and freshness.settled
@@ -106,5 +115,5 @@ def _or_saved(missing: FetchPlan, freshness: Freshness | None, usable: Callable[
 
 
 def _freshness(known: SliceData | None, media_id: str) -> Freshness | None:
-    answer = known.answer(media_id) if known else None
-    return answer.freshness if answer else None
+    record = known.answer(media_id) if known else None
+    return record.freshness if record else None

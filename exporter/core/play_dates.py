@@ -1,4 +1,4 @@
-"""Play dates: days of UTC+8, days_ago, and when a day can be final."""
+"""Converts between timestamps, play dates (days of UTC+8) and days_ago, and says when a day can be final."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
-# Everything around this API counts its days in UTC+8; China has no daylight saving time.
+# This API counts days in UTC+8; China has no daylight saving time.
 PLAY_TIME_ZONE: Final = timezone(timedelta(hours=8), "UTC+8")
-# "仅支持查询过去 30 天以内的数据" (Alibaba Cloud's page): the service answers for the last 30 days.
+# "仅支持查询过去 30 天以内的数据" (Alibaba Cloud's page): the service returns data of the last 30 days.
 OLDEST_DAYS_AGO: Final = 30
 
 
 def today(now: float) -> date:
-    """The play date that `now` (seconds since 1970) falls on."""
+    """The play date of `now` (seconds since 1970)."""
     return datetime.fromtimestamp(now, UTC).astimezone(PLAY_TIME_ZONE).date()
 
 
@@ -39,7 +39,7 @@ def days_ago(now: float, date_: date) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """When a play date is final: `after` seconds since its start, once `unchanged` further polls found it as it was."""
+    """When a play date is final: from `after` seconds after its start, once `unchanged` more polls find no change."""
 
     after: float = 33 * 3600.0
     unchanged: int = 2

@@ -1,4 +1,4 @@
-"""What Prometheus is to see at one instant, and the rules of that."""
+"""Data types of what `/metrics` shows at one instant, and the rules for it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PublishedSlice:
-    """One slice as it is exposed now.
+    """One slice as it is published.
 
-    * `rows`: by media ID; a row of None is a media known to have no plays: three zeros and no per-viewer series.
-    * `total`, `updated_at`: None where not known: no series.
+    * `rows`: by media ID; a row of None is a media known to have no plays: three zeros, no per-viewer series.
+    * `total`, `updated_at`: None if not known; then they have no series.
     """
 
     slice: Slice
@@ -31,7 +31,7 @@ class PublishedSlice:
 
 @dataclass(frozen=True, slots=True)
 class PublishedMedia:
-    """What is said of a media whatever the day: its newest title and length (seconds); None: no such series."""
+    """The newest title and length (seconds) of a media; those that are None have no series."""
 
     account: str
     media_id: str
@@ -41,10 +41,12 @@ class PublishedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """All play series of one instant, and until when (seconds since 1970) they are right if nothing new is learnt.
+    """All play series of one instant. Times are seconds since 1970.
 
-    `days` maps days_ago to 00:00 UTC+8 of that day. `series` counts the media series in it; `dropped` those beyond
-    `series_limit`. It is right from `valid_from` on: the start of the day that `days_ago` counts from.
+    * `days`: 00:00 UTC+8 of each day, by days_ago.
+    * `series`: the number of media series. `dropped`: those left out because of `series_limit`.
+    * `valid_from`: the start of the day that `days_ago` counts from.
+    * `valid_until`: when it has to be built again even if no poll changes the snapshot.
     """
 
     slices: tuple[PublishedSlice, ...]
@@ -58,10 +60,13 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class PublicationRules:
-    """What may be published: the configured queries, how old (seconds) what is not settled may be, how many series.
+    """What may be published.
 
-    One of several replicas exports title and length only of the media of its `media_info_ownership`, by account, and
-    the date only of its `days_ago`; None: all.
+    * `queries`: the configured ones.
+    * `stale_after`: how old (seconds) data that is not settled may be.
+    * `series_limit`: how many media series at most.
+    * `media_info_ownership`: by account, the media whose title and length this replica exports; None: all.
+    * `days_ago`: the days whose date this replica exports; None: all.
     """
 
     queries: tuple[Query, ...]

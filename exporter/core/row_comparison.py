@@ -1,4 +1,4 @@
-"""Two rows of one media: whether they say the same, and which of them counts."""
+"""Compares two rows of one media: whether they are equal, and which one to use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from exporter.core.model import PlayRow
 
-# The service rounds averages and sums of seconds to two digits; the last one depends on the order it adds them up in.
+# The service rounds averages and sums of seconds to two decimals; the last one depends on the order of its additions.
 _LAST_DIGIT: Final = 0.011
 
 
 def same_number(one: float | None, other: float | None) -> bool:
-    """Whether two numbers are equal, or fractions that differ in the last digit only."""
+    """Whether two numbers are equal, or are fractions that differ in the last decimal only."""
     if one == other:
         return True
     if one is None or other is None or (one % 1 == 0 and other % 1 == 0):
@@ -22,7 +22,7 @@ def same_number(one: float | None, other: float | None) -> bool:
 
 
 def same_row(one: PlayRow | None, other: PlayRow | None) -> bool:
-    """Whether the numbers of a media are the same; a new title is no change."""
+    """Whether two rows have the same numbers; title and length are not compared."""
     if one is None or other is None:
         return one is other
     return (
@@ -35,11 +35,11 @@ def same_row(one: PlayRow | None, other: PlayRow | None) -> bool:
 
 
 def preferred_row(one: PlayRow, other: PlayRow) -> PlayRow:
-    """Which of two rows of a media counts: the one with more plays, and never a sum, which the service did not give."""
-    return max(one, other, key=_weight)
+    """The row with more plays; never a sum of both, which is a number that the service did not return."""
+    return max(one, other, key=_sort_key)
 
 
-def _weight(row: PlayRow) -> tuple[float | str, ...]:
+def _sort_key(row: PlayRow) -> tuple[float | str, ...]:
     numbers = (
         row.plays,
         row.viewers,

@@ -1,4 +1,4 @@
-"""Which part of the queries one of several replicas polls: a stable hash; knows nothing of the others."""
+"""Divides the queries among replicas by a stable hash, without communication between them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfoOwnership:
-    """Of which media of an account a replica tells title and length: all or none, `but` for these."""
+    """The media of an account whose title and length a replica exports: all or none, except `but`."""
 
     all: bool
     but: frozenset[str] = frozenset()
 
     def __contains__(self, media_id: str) -> bool:
-        """Whether it tells those of a media."""
+        """Whether the replica exports title and length of a media."""
         return (media_id in self.but) != self.all
 
 
 @dataclass(frozen=True, slots=True)
 class ShardAssignment:
-    """What one replica does; all replicas together do everything, once.
+    """The part of one replica; all replicas together do everything exactly once.
 
-    * `queries`: all of them, each with the dimensions that are this replica's; one that is left with none asks nothing.
-    * `media_info_ownership`: by account, of which media it tells title and length.
-    * `days_ago`: the days of which it tells the date.
-    * `parts`: by account, how much of all that is asked for it asks for, from 0 to 1.
+    * `queries`: all of them, each with this replica's dimensions only; one without any makes no calls.
+    * `media_info_ownership`: by account, the media whose title and length it exports.
+    * `days_ago`: the days whose date it exports.
+    * `parts`: by account, its part of all polls of slices, from 0 to 1.
     """
 
     queries: tuple[Query, ...]
@@ -47,15 +47,15 @@ class ShardAssignment:
 class Shard:
     """One of `total` replicas with the same configuration, numbered from 0.
 
-    What is divided are combinations of account and filters, with all their days: a day and the same weekday a week
-    before, which alerts compare, come from the same replica, and stay there when midnight moves them on.
+    Combinations of account and filters are assigned, with all their days: a day and the same weekday a week earlier,
+    which alerts compare, come from the same replica, also after midnight.
     """
 
     number: int = 0
     total: int = 1
 
     def share(self, queries: Iterable[Query]) -> ShardAssignment:
-        """This replica's part of what is configured."""
+        """This replica's part of the configured queries."""
         queries = tuple(queries)
         by_account: defaultdict[str, list[Query]] = defaultdict(list)
         whole: defaultdict[str, float] = defaultdict(float)
@@ -69,33 +69,35 @@ class Shard:
             own[query.account] += len(mine) * len(query.days_ago) / query.every
         return ShardAssignment(
             queries=tuple(shared),
-            media_info_ownership={account: self._ownership(account, asked) for account, asked in by_account.items()},
-            days_ago=frozenset(ago for query in queries for ago in query.days_ago if self._is_chosen(f"day {ago}")),
+            media_info_ownership={
+                account: self._ownership(account, configured) for account, configured in by_account.items()
+            },
+            days_ago=frozenset(ago for query in queries for ago in query.days_ago if self._is_assigned(f"day {ago}")),
             parts={account: own[account] / whole[account] for account in whole},
         )
 
     def _ownership(self, account: str, queries: Iterable[Query]) -> MediaInfoOwnership:
-        """A media that is played at all is most likely in what is filtered least: whoever has that describes it."""
-        rest = False
+        """The replica with the fewest filters owns title and length: its slices are most likely to contain a media."""
+        others = False
         named: dict[str, bool] = {}
-        asked = [(min(query.dimensions, key=_width), query.media) for query in queries]
-        # The fewest filters last, as what comes last counts.
-        for dimensions, media in sorted(asked, key=lambda each: _width(each[0]), reverse=True):
+        configured = [(min(query.dimensions, key=_filter_order), query.media) for query in queries]
+        # The fewest filters last, because later entries override earlier ones.
+        for dimensions, media in sorted(configured, key=lambda each: _filter_order(each[0]), reverse=True):
             mine = self._owns(account, dimensions)
             if isinstance(media, ByIds):
                 named |= dict.fromkeys(media.ids, mine)
             else:
-                rest = mine
+                others = mine
                 if isinstance(media, Everything) and dimensions == _NO_FILTER:
-                    # Whatever is played, it lists: better than what is told of a name by some filters.
+                    # It lists every media with plays, so no other query is needed for them.
                     named.clear()
-        return MediaInfoOwnership(rest, frozenset(media_id for media_id, mine in named.items() if mine != rest))
+        return MediaInfoOwnership(others, frozenset(media_id for media_id, mine in named.items() if mine != others))
 
     def _owns(self, account: str, dimensions: Dimensions) -> bool:
-        return self._is_chosen("\0".join((account, *_values(dimensions))))
+        return self._is_assigned("\0".join((account, *_values(dimensions))))
 
-    def _is_chosen(self, key: str) -> bool:
-        """Rendezvous hashing: one replica more takes its part from all others, and they exchange nothing."""
+    def _is_assigned(self, key: str) -> bool:
+        """Rendezvous hashing: an additional replica takes its part from all others, which exchange nothing."""
         return max(range(self.total), key=lambda number: _weight(number, key)) == self.number
 
 
@@ -109,12 +111,12 @@ def _values(dimensions: Dimensions) -> tuple[str, ...]:
     return tuple(value or "" for value in (dimensions.terminal_type, dimensions.os, dimensions.region))
 
 
-def _width(dimensions: Dimensions) -> tuple[int, tuple[str, ...]]:
-    """Fewest filters first, then the same order in every replica."""
+def _filter_order(dimensions: Dimensions) -> tuple[int, tuple[str, ...]]:
+    """Sort key: fewest filters first, then an order that is the same in every replica."""
     values = _values(dimensions)
     return sum(map(bool, values)), values
 
 
 def _weight(number: int, key: str) -> bytes:
-    """Not Python's own hash, which is another one in every process."""
+    """The weight of a replica for a key; not Python's `hash`, which differs between processes."""
     return hashlib.blake2b(f"{number}\0{key}".encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""Which configured media IDs were asked for and never named by an answer: mistyped, or not played yet."""
+"""Finds configured media IDs that were requested and never returned with a row: mistyped, or not played yet."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ if TYPE_CHECKING:
 
 
 class UnknownMedia:
-    """Remembers the IDs that any answer has named, and those that an answer lacks; only IDs that queries list."""
+    """Tracks which of the IDs in `queries` ever had a row, and which were requested without."""
 
     def __init__(self) -> None:
-        self._named: dict[str, set[str]] = {}
-        self._missing: dict[str, set[str]] = {}  # listed and not named
-        self._unplayed: dict[str, set[str]] = {}  # of these, those that were asked for
+        self._played: dict[str, set[str]] = {}
+        self._missing: dict[str, set[str]] = {}  # in queries and never with a row
+        self._requested: dict[str, set[str]] = {}  # of these, those that were requested
 
     def follow(self, queries: Iterable[Query], known: Iterable[SliceData]) -> None:
-        """Look for the IDs of these queries from now on; `known` is all that was learnt so far."""
-        listed: defaultdict[str, set[str]] = defaultdict(set)
+        """Track the IDs of these queries from now on; `known` is all data so far."""
+        configured: defaultdict[str, set[str]] = defaultdict(set)
         for query in queries:
-            listed[query.account] |= listed_ids(query)
-        self._named = {account: self._named.get(account, set()) & ids for account, ids in listed.items()}
-        self._missing = {account: ids - self._named[account] for account, ids in listed.items()}
-        self._unplayed = {account: self._unplayed.get(account, set()) & ids for account, ids in listed.items()}
+            configured[query.account] |= listed_ids(query)
+        self._played = {account: self._played.get(account, set()) & ids for account, ids in configured.items()}
+        self._missing = {account: ids - self._played[account] for account, ids in configured.items()}
+        self._requested = {account: self._requested.get(account, set()) & ids for account, ids in configured.items()}
         self.update(known)
 
-    def update(self, learnt: Iterable[SliceData]) -> None:
-        """Take in slices that were learnt; an ID that was named once is looked for no more."""
-        for data in learnt:
+    def update(self, changed: Iterable[SliceData]) -> None:
+        """Take slices that have changed; an ID that once had a row is known for good."""
+        for data in changed:
             account = data.slice.account
             for media_id in tuple(self._missing.get(account, ())):
-                answer = data.answer(media_id)
-                if answer is None:
+                record = data.answer(media_id)
+                if record is None:
                     continue
-                if answer.row is None:
-                    self._unplayed[account].add(media_id)
+                if record.row is None:
+                    self._requested[account].add(media_id)
                 else:
-                    self._named[account].add(media_id)
+                    self._played[account].add(media_id)
                     self._missing[account].discard(media_id)
-                    self._unplayed[account].discard(media_id)
+                    self._requested[account].discard(media_id)
 
     def of(self, query: Query) -> frozenset[str]:
-        """The IDs of a query that were asked for and never named."""
-        return listed_ids(query) & self._unplayed.get(query.account, set())
+        """The IDs of a query that were requested and never had a row."""
+        return listed_ids(query) & self._requested.get(query.account, set())
 
 
 def listed_ids(query: Query) -> frozenset[str]:
-    """The IDs that a query lists."""
+    """The media IDs in the configuration of a query."""
     return query.media.ids if isinstance(query.media, ByIds) else frozenset()

@@ -90,7 +90,7 @@ def history(observed: StatusInput, view: MediaView) -> tuple[Plays, ...]:
     def on(days_ago: int) -> Plays:
         known = observed.snapshot.slices.get(Slice(view.account, dimensions, today - timedelta(days=days_ago)))
         answer = known.answer(view.media_id) if known else None
-        if answer is None or not (answer.freshness.settled or answer.freshness.at > oldest_heard):
+        if answer is None or not (answer.freshness.settled or answer.freshness.observed_at > oldest_heard):
             return None
         return _plays(answer.row)
 

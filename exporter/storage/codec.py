@@ -93,7 +93,7 @@ def facts(data: SliceData) -> SliceHeader:
     freshness.update(ranking.freshness for ranking in data.rankings.values())
     if data.listed is not None:
         freshness.add(data.listed)
-    ordered = sorted(freshness, key=lambda each: (each.at, each.confirmations, each.settled), reverse=True)
+    ordered = sorted(freshness, key=lambda each: (each.observed_at, each.confirmations, each.settled), reverse=True)
     # Twice as many parts, not one more: a media then moves seldom.
     parts = 1 << (max(len(data.answers) - 1, 0) // ROWS_PER_BLOCK).bit_length()
     return SliceHeader(data, tuple(ordered), parts)
@@ -104,7 +104,9 @@ def encode_header(given: SliceHeader) -> tuple[str, bytes]:
     data, place = given.data, {freshness: index for index, freshness in enumerate(given.freshness)}
     text = to_json(
         {
-            "heard": [[freshness.at, freshness.confirmations, freshness.settled] for freshness in given.freshness],
+            "heard": [
+                [freshness.observed_at, freshness.confirmations, freshness.settled] for freshness in given.freshness
+            ],
             "swept": None if data.listed is None else place[data.listed],
             "rankings": {
                 by.value: [ranking.n, place[ranking.freshness], ranking.media_ids]

@@ -1,4 +1,4 @@
-"""A made-up service for the core: its rows by slice, the calls it was asked, and what it refuses."""
+"""A fake service for tests: its rows by slice, the calls it received, and the errors it returns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def row(media_id: str, plays: float = 10, **fields: float | str) -> PlayRow:
 
 
 def rows(n: int, *, start: int = 0) -> list[PlayRow]:
-    """Media m0000, m0001, ... with fewer plays each."""
+    """Media m0000, m0001, ... in descending order of plays."""
     return [row(f"m{i:04}", plays=100_000 - i) for i in range(start, start + n)]
 
 
@@ -59,7 +59,7 @@ def not_ready() -> NotReady:
 
 @dataclass
 class World:
-    """Answers like the service does; `refuse` may give an error for a call, `pages` another page than the right one."""
+    """Responds like the service; `refuse` may return an error for a call, `pages` other rows for a page."""
 
     now: float = NOON
     rows: dict[Slice, list[PlayRow]] = field(default_factory=dict)
@@ -105,6 +105,6 @@ class World:
 
 
 def known_plays(poller: Poller, slice_: Slice) -> Mapping[str, float | None]:
-    """What the published snapshot says: plays by media, None for a zero."""
+    """Plays by media in the published snapshot; None for a zero."""
     data = poller.snapshot.slices[slice_]
     return {m: a.row.plays if a.row else None for m, a in data.answers.items()}

@@ -29,13 +29,13 @@ SLICE = Slice("main", ALL, YESTERDAY)
 
 @dataclass
 class Slow(World):
-    """Answers page by page when the test says so."""
+    """Responds page by page when the test says so."""
 
     max_in_flight: int = 4
     waiting: dict[int, asyncio.Future[None]] = field(default_factory=dict)
     cancelled: list[int] = field(default_factory=list)
 
-    async def page(self, slice_: Slice, *, page: int, **asked: object) -> Page:
+    async def page(self, slice_: Slice, *, page: int, **request: object) -> Page:
         self.waiting[page] = asyncio.get_running_loop().create_future()
         try:
             await self.waiting[page]
@@ -44,121 +44,121 @@ class Slow(World):
             raise
         finally:
             del self.waiting[page]
-        return await super().page(slice_, page=page, **asked)  # type: ignore[arg-type]
+        return await super().page(slice_, page=page, **request)  # type: ignore[arg-type]
 
-    async def answer(self, *pages: int) -> None:
+    async def respond(self, *pages: int) -> None:
         for page in pages:
             self.waiting[page].set_result(None)
             for _ in range(5):
                 await asyncio.sleep(0)
 
 
-def runner(world: Slow) -> tuple[asyncio.Task[int], CallPlanner]:
-    search = CallPlanner(FetchPlan(everything=True), None, world.max_in_flight)
-    return asyncio.ensure_future(run_calls(world, SLICE, search)), search
+def start(world: Slow) -> tuple[asyncio.Task[int], CallPlanner]:
+    planner = CallPlanner(FetchPlan(everything=True), None, world.max_in_flight)
+    return asyncio.ensure_future(run_calls(world, SLICE, planner)), planner
 
 
-async def settled() -> None:
+async def let_tasks_run() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-async def test_after_the_first_page_as_many_are_under_way_as_may_be() -> None:
+async def test_after_the_first_page_max_in_flight_calls_run() -> None:
     world = Slow()
     world.put(rows(1_000))
-    asked, search = runner(world)
-    await settled()
+    running, planner = start(world)
+    await let_tasks_run()
     assert list(world.waiting) == [1]
 
-    await world.answer(1)
+    await world.respond(1)
     assert list(world.waiting) == [2, 3, 4, 5]
 
-    await world.answer(3, 2)
+    await world.respond(3, 2)
     assert list(world.waiting) == [4, 5, 6, 7]
 
-    await world.answer(7, 5, 6, 4, 8, 9, 10)
-    assert await asked == 10
-    assert search.observation(1.0).rows.keys() == {r.media_id for r in rows(1_000)}
+    await world.respond(7, 5, 6, 4, 8, 9, 10)
+    assert await running == 10
+    assert planner.observation(1.0).rows.keys() == {r.media_id for r in rows(1_000)}
 
 
-async def test_what_is_under_way_is_cancelled_when_the_end_turns_out_to_be_nearer() -> None:
+async def test_calls_beyond_the_end_are_cancelled() -> None:
     world = Slow()
     slice_ = world.put(rows(1_000))
-    asked, search = runner(world)
-    await settled()
-    await world.answer(1)
+    running, planner = start(world)
+    await let_tasks_run()
+    await world.respond(1)
     world.rows[slice_] = rows(150)
 
-    await world.answer(2)
+    await world.respond(2)
 
-    assert await asked == 5
+    assert await running == 5
     assert (sorted(world.cancelled), world.waiting) == ([3, 4, 5], {})
-    assert search.observation(1.0).listed
+    assert planner.observation(1.0).listed
 
 
-async def test_a_page_that_fails_early_waits_for_those_before_it_and_then_ends_the_search() -> None:
+async def test_a_page_that_fails_early_ends_the_search_once_those_before_it_are_read() -> None:
     world = Slow(refuse=lambda _slice, _media, page: failure() if page == 3 else None)
     world.put(rows(1_000))
-    asked, search = runner(world)
-    await settled()
-    await world.answer(1)
+    running, planner = start(world)
+    await let_tasks_run()
+    await world.respond(1)
 
-    await world.answer(3)
-    assert list(world.waiting) == [2, 4, 5], "no other page is asked for"
-    assert search.in_flight == 3
+    await world.respond(3)
+    assert list(world.waiting) == [2, 4, 5], "no other page is requested"
+    assert planner.in_flight == 3
 
-    await world.answer(2)
-    assert await asked == 5
+    await world.respond(2)
+    assert await running == 5
     assert sorted(world.cancelled) == [4, 5]
-    assert search.aborted
-    assert len(search.errors) == 1
+    assert planner.aborted
+    assert len(planner.errors) == 1
 
 
 @pytest.mark.parametrize("error", [failure(ErrorKind.AUTH, "Meter.AuthError"), not_ready()])
-async def test_what_ends_the_slice_ends_it_at_once(error: Exception) -> None:
+async def test_an_error_that_aborts_the_slice_cancels_all_calls(error: Exception) -> None:
     world = Slow(refuse=lambda _slice, _media, page: error if page == 4 else None)  # type: ignore[arg-type,return-value]
     world.put(rows(1_000))
-    asked, search = runner(world)
-    await settled()
-    await world.answer(1, 4)
+    running, planner = start(world)
+    await let_tasks_run()
+    await world.respond(1, 4)
 
-    assert await asked == 5
+    assert await running == 5
     assert sorted(world.cancelled) == [2, 3, 5]
-    assert search.errors == [error]
+    assert planner.errors == [error]
 
 
-async def test_a_poll_that_is_cancelled_leaves_no_call_behind() -> None:
+async def test_a_cancelled_poll_leaves_no_call_running() -> None:
     world = Slow()
     world.put(rows(1_000))
-    asked, _ = runner(world)
-    await settled()
-    await world.answer(1)
+    running, _ = start(world)
+    await let_tasks_run()
+    await world.respond(1)
 
-    asked.cancel()
+    running.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asked
+        await running
 
     assert sorted(world.cancelled) == [2, 3, 4, 5]
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_defect_is_not_taken_for_an_answer() -> None:
+async def test_an_unexpected_exception_is_raised() -> None:
     world = Slow()
     world.put(rows(1_000))
-    asked, _ = runner(world)
-    await settled()
-    await world.answer(1)
+    running, _ = start(world)
+    await let_tasks_run()
+    await world.respond(1)
 
     world.waiting[3].set_exception(ZeroDivisionError())
     with pytest.raises(ExceptionGroup):
-        await asked
+        await running
 
     assert sorted(world.cancelled) == [2, 4, 5]
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 2, 8])
 @pytest.mark.parametrize("media", [0, 1, 100, 101, 950])
-async def test_however_many_are_under_way_each_page_is_asked_for_once(media: int, max_in_flight: int) -> None:
+async def test_each_page_is_requested_once_at_any_concurrency(media: int, max_in_flight: int) -> None:
     world = World(max_in_flight=max_in_flight)
     world.put(rows(media))
 

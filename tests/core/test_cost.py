@@ -35,9 +35,9 @@ NATIVE = Dimensions(terminal_type="Native")
     ],
 )
 def test_the_cost_of_media(media: Media, expected: Cost) -> None:
-    asked = query(media, dimensions=(ALL, NATIVE), days_ago=(1, 8), every=86_400.0)
+    polled_query = query(media, dimensions=(ALL, NATIVE), days_ago=(1, 8), every=86_400.0)
 
-    assert cost(asked, Settlement(after=0, unchanged=0)) == expected
+    assert cost(polled_query, Settlement(after=0, unchanged=0)) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,56 +49,56 @@ def test_the_cost_of_media(media: Media, expected: Cost) -> None:
         (everything, Cost(2, Estimate(3 + 100, 3 + 100), Estimate(103, 103), Estimate(71_250, 71_250))),
     ],
 )
-def test_where_it_is_known_how_many_media_have_plays_the_cost_is_exact_or_closer(media: Media, expected: Cost) -> None:
-    asked = query(media, dimensions=(ALL, NATIVE), days_ago=(1,), every=86_400.0)
+def test_known_totals_make_the_cost_exact_or_narrower(media: Media, expected: Cost) -> None:
+    polled_query = query(media, dimensions=(ALL, NATIVE), days_ago=(1,), every=86_400.0)
 
-    assert cost(asked, Settlement(after=0, unchanged=0), {ALL: 10_000, NATIVE: 250}) == expected
+    assert cost(polled_query, Settlement(after=0, unchanged=0), {ALL: 10_000, NATIVE: 250}) == expected
 
 
 @given(k=st.integers(1, 40), total=st.integers(0, 6000), known=st.booleans())
-def test_a_search_never_takes_more_calls_than_were_announced(k: int, total: int, *, known: bool) -> None:
-    asked = query(ids(*(f"m{i * 97:05}" for i in range(k))), days_ago=(1,))
-    announced = cost(asked, Settlement(), {ALL: total} if known else None).first_poll
+def test_a_poll_never_takes_more_calls_than_estimated(k: int, total: int, *, known: bool) -> None:
+    polled_query = query(ids(*(f"m{i * 97:05}" for i in range(k))), days_ago=(1,))
+    estimated = cost(polled_query, Settlement(), {ALL: total} if known else None).first_poll
     service = Service.of(total)
 
-    service.search(plan_fetch(asked.media, None, 0.0, 1.0), total if known else None)
+    service.observe(plan_fetch(polled_query.media, None, 0.0, 1.0), total if known else None)
 
-    assert announced.high is not None
-    assert announced.low <= len(service.calls) <= announced.high
+    assert estimated.high is not None
+    assert estimated.low <= len(service.calls) <= estimated.high
 
 
 @pytest.mark.parametrize("every", [900.0, 3600.0, 7200.0, 50_000.0])
 @pytest.mark.parametrize("days_ago", [(0,), (1,), (0, 1, 2), (1, 2, 8, 9), (5,), (0, 7)])
 async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tuple[int, ...]) -> None:
     world = World(now=play_dates.start(TODAY))
-    asked = query(ids("a"), days_ago=days_ago, every=every)
+    polled_query = query(ids("a"), days_ago=days_ago, every=every)
     poller = world.poller()
-    warm_up, measured = max(days_ago) + 1, 8  # days; polls stay in step with the days after so many
+    warm_up, measured = max(days_ago) + 1, 8  # days; after this many the polls repeat their times of day
     first = play_dates.start(TODAY) + warm_up * 86_400
     calls = 0
     while world.now < first + measured * 86_400:
         before = len(world.calls)
-        await poller.poll(asked)
+        await poller.poll(polled_query)
         calls += len(world.calls) - before if world.now >= first else 0
         world.now += every
 
-    estimated = cost(asked, Settlement()).steady_day
+    estimated = cost(polled_query, Settlement()).steady_day
 
     assert estimated.low == estimated.high
     assert abs(calls / measured - estimated.low) <= 1
 
 
-def test_a_query_asked_less_than_daily_costs_its_share() -> None:
-    asked = query(ids("a"), days_ago=tuple(range(31)), every=7 * 86_400.0)
+def test_a_query_polled_less_than_daily_costs_a_fraction_per_day() -> None:
+    polled_query = query(ids("a"), days_ago=tuple(range(31)), every=7 * 86_400.0)
 
-    assert cost(asked, Settlement()).steady_day.low == 3  # every date is met three times: then it is settled
+    assert cost(polled_query, Settlement()).steady_day.low == 3  # each date is polled three times until it settles
 
 
 @pytest.mark.parametrize(
     ("estimate", "text"),
     [(Estimate(3, 3), "3"), (Estimate(1, 3), "1 to 3"), (Estimate(3, None), "at least 3")],
 )
-def test_estimates_read_well(estimate: Estimate, text: str) -> None:
+def test_estimates_as_text(estimate: Estimate, text: str) -> None:
     assert str(estimate) == text
 
 
@@ -110,24 +110,28 @@ def test_estimates_add_up() -> None:
 @pytest.mark.parametrize(
     ("hours", "unchanged", "polls"),
     [
-        (10, 1, 5),  # at 0, 10, 20, 30 and 40 hours: the last one finds what the day was before it could be final
-        (6, 2, 8),  # seen unchanged at 36 and 42 hours; what was unchanged earlier does not count
-        (11, 1, 4),  # at 33 hours sharp a day can be final
-        (24, 1, (9 * 3 + 15 * 2) / 24),  # 3 polls where they are before 09:00, 2 after it: they come at any hour
-        (48, 0, (17 * 2 + 7 * 1) / 24),  # one is enough where it comes after 33 hours
+        (
+            10,
+            1,
+            5,
+        ),  # at 0, 10, 20, 30 and 40 hours: the last one confirms what was observed before the day could be final
+        (6, 2, 8),  # unchanged at 36 and 42 hours; earlier polls do not count
+        (11, 1, 4),  # at exactly 33 hours a day can be final
+        (24, 1, (9 * 3 + 15 * 2) / 24),  # 3 polls if they are before 09:00, otherwise 2; averaged over all hours
+        (48, 0, (17 * 2 + 7 * 1) / 24),  # one is enough if it is later than 33 hours
     ],
 )
 def test_a_date_is_polled_until_it_settles(hours: int, unchanged: int, polls: float) -> None:
-    asked = query(ids(*"abcdefgh"), days_ago=tuple(range(6)), every=hours * 3600.0)
+    polled_query = query(ids(*"abcdefgh"), days_ago=tuple(range(6)), every=hours * 3600.0)
 
-    steady = cost(asked, Settlement(unchanged=unchanged), {ALL: 10_000}).steady_day
+    steady = cost(polled_query, Settlement(unchanged=unchanged), {ALL: 10_000}).steady_day
 
     assert steady == Estimate(ceil(8 * polls), ceil(8 * polls))
 
 
-def test_of_few_media_with_plays_there_is_one_page() -> None:
-    asked = query(top(250), days_ago=(1,))
+def test_few_media_with_plays_take_one_page() -> None:
+    polled_query = query(top(250), days_ago=(1,))
 
-    assert [cost(asked, Settlement(), {ALL: total}).first_poll for total in (0, 1, 100, 101)] == [
+    assert [cost(polled_query, Settlement(), {ALL: total}).first_poll for total in (0, 1, 100, 101)] == [
         Estimate(pages, pages) for pages in (1, 1, 1, 2)
     ]

@@ -31,11 +31,11 @@ def shown(
     return PublishedSlice(slice_, ago, rows, len(rows), at, settled=False, ready=True)
 
 
-def said(title: str | None = None, duration: float | None = None, media_id: str = "a") -> PlayRow:
+def media_row(title: str | None = None, duration: float | None = None, media_id: str = "a") -> PlayRow:
     return PlayRow(media_id, title=title, media_duration=duration)
 
 
-def described(
+def index_of(
     *rounds: list[PublishedSlice], media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None
 ) -> MediaInfoIndex:
     found = MediaInfoIndex(media_info_ownership)
@@ -48,45 +48,50 @@ def titles(found: MediaInfoIndex) -> dict[str, tuple[str | None, float | None]]:
     return {each.media_id: (each.title, each.duration) for each in found.media}
 
 
-def test_title_and_length_are_those_last_told_and_each_may_be_told_by_another_day() -> None:
-    newer, older = shown({"a": said("new")}, 1), shown({"a": said("old", 60)}, 2)
+def test_title_and_length_are_the_newest_and_may_come_from_different_days() -> None:
+    newer, older = shown({"a": media_row("new")}, 1), shown({"a": media_row("old", 60)}, 2)
 
-    assert described([older, newer]).media == (PublishedMedia("main", "a", "new", 60),)
-    assert described([newer, older]).series == 2
+    assert index_of([older, newer]).media == (PublishedMedia("main", "a", "new", 60),)
+    assert index_of([newer, older]).series == 2
 
 
 def test_a_length_of_an_earlier_day_does_not_replace_a_later_one() -> None:
-    slices = [shown({"a": said(duration=1)}, 1), shown({"a": said("old", 2)}, 2), shown({"a": said("older", 3)}, 3)]
+    slices = [
+        shown({"a": media_row(duration=1)}, 1),
+        shown({"a": media_row("old", 2)}, 2),
+        shown({"a": media_row("older", 3)}, 3),
+    ]
 
-    assert titles(described(slices)) == {"a": ("old", 1)}
+    assert titles(index_of(slices)) == {"a": ("old", 1)}
 
 
 @pytest.mark.parametrize(
     ("first", "last"), [(WEB, NATIVE), (IOS, LINUX), (BEIJING, SHANGHAI), (WEB, ALL), (ANDROID, ALL), (BEIJING, ALL)]
 )
-def test_of_slices_told_at_one_time_the_filters_decide_whatever_their_order(
-    first: Dimensions, last: Dimensions
-) -> None:
+def test_slices_of_the_same_time_are_ordered_by_their_filters(first: Dimensions, last: Dimensions) -> None:
     found = [
-        shown({"a": said("by filters", 1)}, 1, max(first, last, key=repr_of)),
-        shown({"a": said("x", 2)}, 1, min(first, last, key=repr_of)),
+        shown({"a": media_row("by filters", 1)}, 1, max(first, last, key=repr_of)),
+        shown({"a": media_row("x", 2)}, 1, min(first, last, key=repr_of)),
     ]
 
-    assert titles(described(found)) == titles(described(found[::-1])) == {"a": ("by filters", 1)}
+    assert titles(index_of(found)) == titles(index_of(found[::-1])) == {"a": ("by filters", 1)}
 
 
 def repr_of(dimensions: Dimensions) -> tuple[str, str, str]:
     return dimensions.terminal_type or "", dimensions.os or "", dimensions.region or ""
 
 
-def test_what_was_never_updated_is_older_than_anything() -> None:
-    slices = [shown({"a": said("never", 1)}, 1, WEB, at=None), shown({"a": said("once", 2)}, 1, NATIVE, at=0.5)]
+def test_a_slice_that_was_never_updated_counts_as_oldest() -> None:
+    slices = [
+        shown({"a": media_row("never", 1)}, 1, WEB, at=None),
+        shown({"a": media_row("once", 2)}, 1, NATIVE, at=0.5),
+    ]
 
-    assert titles(described(slices)) == {"a": ("once", 2)}
+    assert titles(index_of(slices)) == {"a": ("once", 2)}
 
 
-def test_a_media_without_a_row_is_known_without_a_name() -> None:
-    found = described([shown({"zero": None, "untitled": said(media_id="untitled", duration=9)})])
+def test_a_media_without_a_row_has_no_title() -> None:
+    found = index_of([shown({"zero": None, "untitled": media_row(media_id="untitled", duration=9)})])
 
     assert titles(found) == {"zero": (None, None), "untitled": (None, 9)}
     assert found.series == 1
@@ -95,88 +100,94 @@ def test_a_media_without_a_row_is_known_without_a_name() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ({"a": said("t", 1)}, {"a": said("t", 2)}, {"a": ("t", 2)}),
-        ({"a": said("t", 1)}, {"a": said("u", 1)}, {"a": ("u", 1)}),
-        ({"a": said("t", 1)}, {"a": None}, {"a": (None, None)}),
-        ({"a": None}, {"a": said("t", 1)}, {"a": ("t", 1)}),
-        ({"a": said("t", 1)}, {"b": said("u", 2, "b")}, {"b": ("u", 2)}),
-        ({"a": said("t", 1)}, {"a": said("t", 1), "b": None}, {"a": ("t", 1), "b": (None, None)}),
+        ({"a": media_row("t", 1)}, {"a": media_row("t", 2)}, {"a": ("t", 2)}),
+        ({"a": media_row("t", 1)}, {"a": media_row("u", 1)}, {"a": ("u", 1)}),
+        ({"a": media_row("t", 1)}, {"a": None}, {"a": (None, None)}),
+        ({"a": None}, {"a": media_row("t", 1)}, {"a": ("t", 1)}),
+        ({"a": media_row("t", 1)}, {"b": media_row("u", 2, "b")}, {"b": ("u", 2)}),
+        ({"a": media_row("t", 1)}, {"a": media_row("t", 1), "b": None}, {"a": ("t", 1), "b": (None, None)}),
         (
-            {"a": said("t", 1), "b": said("u", 2, "b")},
-            {"a": said("t", 1), "b": said("v", 2, "b")},
+            {"a": media_row("t", 1), "b": media_row("u", 2, "b")},
+            {"a": media_row("t", 1), "b": media_row("v", 2, "b")},
             {"a": ("t", 1), "b": ("v", 2)},
         ),
-        ({"a": said("t", 1)}, {}, {}),
+        ({"a": media_row("t", 1)}, {}, {}),
     ],
 )
-def test_what_changes_in_a_slice_is_said_at_once(
+def test_changes_in_a_slice_appear_immediately(
     before: dict[str, PlayRow | None],
     after: dict[str, PlayRow | None],
     expected: dict[str, tuple[str | None, float | None]],
 ) -> None:
-    found = described([shown(before)], [shown(after)])
+    found = index_of([shown(before)], [shown(after)])
 
     assert titles(found) == expected
     assert found.series == sum(value is not None for pair in expected.values() for value in pair)
 
 
-def test_media_of_a_slice_that_is_shown_no_more_go_unless_another_shows_them() -> None:
-    stays, goes = shown({"a": said("old", 1)}, 2), shown({"a": said("new", 2), "b": said("b", 3, "b")}, 1)
+def test_media_of_a_removed_slice_disappear_unless_another_contains_them() -> None:
+    stays, goes = (
+        shown({"a": media_row("old", 1)}, 2),
+        shown({"a": media_row("new", 2), "b": media_row("b", 3, "b")}, 1),
+    )
 
-    found = described([stays, goes], [stays])
+    found = index_of([stays, goes], [stays])
 
     assert titles(found) == {"a": ("old", 1)}
     assert found.series == 2
 
 
-def test_what_another_slice_said_counts_again_when_this_one_turns_out_to_be_older() -> None:
-    other, newest = shown({"a": said("other", 1)}, 1, WEB, at=5.0), shown({"a": said("newest", 2)}, 1, NATIVE, at=9.0)
-    assert titles(described([other, newest])) == {"a": ("newest", 2)}
+def test_the_title_of_another_slice_is_used_when_this_one_becomes_older() -> None:
+    other, newest = (
+        shown({"a": media_row("other", 1)}, 1, WEB, at=5.0),
+        shown({"a": media_row("newest", 2)}, 1, NATIVE, at=9.0),
+    )
+    assert titles(index_of([other, newest])) == {"a": ("newest", 2)}
 
-    own = {"0": said("its own", 3, "0"), **newest.rows}
+    own = {"0": media_row("its own", 3, "0"), **newest.rows}
     before, set_back = shown(own, 1, NATIVE, at=9.0), shown(own, 1, NATIVE, at=3.0)
 
-    assert titles(described([other, before], [other, set_back])) == {"0": ("its own", 3), "a": ("other", 1)}
+    assert titles(index_of([other, before], [other, set_back])) == {"0": ("its own", 3), "a": ("other", 1)}
 
 
-def test_a_replica_names_the_media_it_describes_and_shows_the_others_without() -> None:
-    slices = [shown({"a": said("t", 1), "b": said("u", 2, "b")})]
+def test_a_replica_exports_titles_only_of_media_that_it_owns() -> None:
+    slices = [shown({"a": media_row("t", 1), "b": media_row("u", 2, "b")})]
 
     assert titles(
-        described(slices, media_info_ownership={"main": MediaInfoOwnership(all=False, but=frozenset("a"))})
+        index_of(slices, media_info_ownership={"main": MediaInfoOwnership(all=False, but=frozenset("a"))})
     ) == {
         "a": ("t", 1),
         "b": (None, None),
     }
-    assert titles(described(slices, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
+    assert titles(index_of(slices, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
         "a": ("t", 1),
         "b": ("u", 2),
     }
-    renamed = [shown({"a": said("new", 1)})]
-    assert titles(described(slices, renamed, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
+    renamed = [shown({"a": media_row("new", 1)})]
+    assert titles(index_of(slices, renamed, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
         "a": ("new", 1)
     }
-    elsewhere = described(slices, media_info_ownership={"other": MediaInfoOwnership(all=True)})
+    elsewhere = index_of(slices, media_info_ownership={"other": MediaInfoOwnership(all=True)})
     assert titles(elsewhere) == {"a": (None, None), "b": (None, None)}
     assert elsewhere.series == 0
 
 
-def test_nothing_is_made_anew_while_nothing_changes() -> None:
-    slices = [shown({"a": said("t", 1)})]
-    found = described(slices)
+def test_media_stay_the_same_objects_while_nothing_changes() -> None:
+    slices = [shown({"a": media_row("t", 1)})]
+    found = index_of(slices)
     before = found.media
 
     found.follow(tuple(slices))
     assert found.media is before
-    found.follow((shown({"a": said("t", 1)}, at=2.0),))
+    found.follow((shown({"a": media_row("t", 1)}, at=2.0),))
     assert found.media is before
 
 
-def test_accounts_name_their_media_by_themselves() -> None:
-    mine = shown({"a": said("mine", 1)})
-    theirs = replace(mine, slice=replace(mine.slice, account="other"), rows={"a": said("theirs", 2)})
+def test_accounts_have_independent_titles() -> None:
+    mine = shown({"a": media_row("mine", 1)})
+    theirs = replace(mine, slice=replace(mine.slice, account="other"), rows={"a": media_row("theirs", 2)})
 
-    found = described([mine, theirs])
+    found = index_of([mine, theirs])
 
     assert set(found.media) == {PublishedMedia("main", "a", "mine", 1), PublishedMedia("other", "a", "theirs", 2)}
     found.follow((mine,))

@@ -8,7 +8,7 @@ EARLY, LATE = Freshness(1.0), Freshness(2.0)
 PLAYS, RATIO = Measure.PLAYS, Measure.PLAYS_PER_VIEWER
 
 
-def test_a_ranking_gives_as_many_as_are_wanted_of_it() -> None:
+def test_a_ranking_is_cut_to_the_requested_length() -> None:
     data = SliceData(SLICE, rankings={PLAYS: Ranking(3, ("a", "b", "c"), EARLY)})
 
     assert data.ranking(top(2)) == Ranking(2, ("a", "b"), EARLY)
@@ -17,7 +17,7 @@ def test_a_ranking_gives_as_many_as_are_wanted_of_it() -> None:
     assert data.ranking(top(2, RATIO)) is None
 
 
-def test_a_sweep_ranks_by_any_measure_with_what_is_not_given_as_nothing_and_equals_by_their_names() -> None:
+def test_a_listing_ranks_by_any_measure_with_missing_values_as_zero_and_ties_by_id() -> None:
     rows = {"y": row("y", plays_per_viewer=0.5), "z": row("z"), "x": row("x", plays_per_viewer=0.5), "none": None}
     data = SliceData(SLICE, answers={m: MediaRecord(each, EARLY) for m, each in rows.items()}, listed=EARLY)
 
@@ -25,10 +25,10 @@ def test_a_sweep_ranks_by_any_measure_with_what_is_not_given_as_nothing_and_equa
     assert data.ranking(top(1, RATIO)) == Ranking(1, ("x",), EARLY)
 
 
-def test_whichever_was_told_last_ranks() -> None:
+def test_the_newer_of_ranking_and_listing_is_used() -> None:
     listed = {"answers": {"a": MediaRecord(row("a"), EARLY)}}
-    told = Ranking(1, ("b",), LATE)
+    ranking = Ranking(1, ("b",), LATE)
 
-    assert SliceData(SLICE, **listed, listed=EARLY, rankings={PLAYS: told}).ranking(top(1)) == told  # type: ignore[arg-type]
-    older = SliceData(SLICE, **listed, listed=Freshness(3.0), rankings={PLAYS: told}).ranking(top(1))  # type: ignore[arg-type]
+    assert SliceData(SLICE, **listed, listed=EARLY, rankings={PLAYS: ranking}).ranking(top(1)) == ranking  # type: ignore[arg-type]
+    older = SliceData(SLICE, **listed, listed=Freshness(3.0), rankings={PLAYS: ranking}).ranking(top(1))  # type: ignore[arg-type]
     assert older == Ranking(1, ("a",), Freshness(3.0))

@@ -12,61 +12,61 @@ def page(*media_ids: str, total: int | None = None) -> Page:
     return Page(tuple(row(media_id) for media_id in media_ids), total, "R")
 
 
-def told(sweep: PageReader, *pages: Page) -> PageReader:
-    """The sweep after these answers to its next pages."""
+def after(reader: PageReader, *pages: Page) -> PageReader:
+    """The reader after these responses to its next pages."""
     for each in pages:
-        asked = sweep.ask(0, 1)
-        assert asked is not None
-        assert list(sweep.on_page(asked.number, each)) == [each]
-    return sweep
+        request = reader.request_next(0, 1)
+        assert request is not None
+        assert reader.add(request.number, each) == [each]
+    return reader
 
 
-def test_a_count_holds_until_another_page_tells_another_one() -> None:
+def test_a_total_is_kept_while_later_pages_give_none() -> None:
     first = page("a", "b", total=4), page("c")
-    sweep = told(PageReader(PLAYS, 2, None), *first)
-    assert (sweep.total, sweep.ended, sweep.complete) == (4, False, False)
+    reader = after(PageReader(PLAYS, 2, None), *first)
+    assert (reader.total, reader.ended, reader.complete) == (4, False, False)
 
-    sweep = told(PageReader(PLAYS, 2, None), *first, page("d"))
-    assert (sweep.total, sweep.ended, sweep.complete) == (4, True, True)
+    reader = after(PageReader(PLAYS, 2, None), *first, page("d"))
+    assert (reader.total, reader.ended, reader.complete) == (4, True, True)
 
 
-def test_rows_of_both_readings_are_kept_and_the_newer_one_counts() -> None:
-    sweep = told(PageReader(PLAYS, 2, None), page("a", "b", total=4), page("b"))
-    assert (sweep.ended, sweep.number, sweep.rows) == (False, 0, {})
+def test_rows_of_both_readings_are_kept_and_the_second_one_overrides() -> None:
+    reader = after(PageReader(PLAYS, 2, None), page("a", "b", total=4), page("b"))
+    assert (reader.ended, reader.number, reader.rows) == (False, 0, {})
 
     again = Page((row("a", plays=11), row("c")), 4, "R")
-    told(sweep, again, page())
+    after(reader, again, page())
 
-    assert sweep.ended
-    assert {media_id: each.plays for media_id, each in sweep.rows.items()} == {"a": 11, "c": 10, "b": 10}
-    assert (sweep.complete, sweep.short_by) == (False, 1)
+    assert reader.ended
+    assert {media_id: each.plays for media_id, each in reader.rows.items()} == {"a": 11, "c": 10, "b": 10}
+    assert (reader.complete, reader.short_by) == (False, 1)
 
 
-def test_how_many_pages_have_to_be_read_is_what_was_counted_and_what_is_wanted() -> None:
+def test_the_last_known_page_follows_from_the_total_and_the_wanted_rows() -> None:
     assert PageReader(PLAYS, 2, None).last_known_page == 0
     ten = page("a", "b", total=19)
-    assert told(PageReader(PLAYS, 2, None), ten).last_known_page == 10
-    assert told(PageReader(PLAYS, 2, 5), ten).last_known_page == 3
-    assert told(PageReader(PLAYS, 2, 50), ten).last_known_page == 10
+    assert after(PageReader(PLAYS, 2, None), ten).last_known_page == 10
+    assert after(PageReader(PLAYS, 2, 5), ten).last_known_page == 3
+    assert after(PageReader(PLAYS, 2, 50), ten).last_known_page == 10
 
 
-def test_a_row_that_comes_twice_makes_no_page_of_a_top_needless() -> None:
-    sweep = told(PageReader(PLAYS, 2, 4), page("a", "b", total=19), page("b", "c", total=19))
+def test_a_repeated_row_does_not_count_towards_a_top() -> None:
+    reader = after(PageReader(PLAYS, 2, 4), page("a", "b", total=19), page("b", "c", total=19))
 
-    assert (sweep.done, sweep.last_known_page) == (False, 3)
-
-
-def test_nothing_is_missing_before_the_end() -> None:
-    sweep = told(PageReader(PLAYS, 2, None), page("a", "b", total=5))
-
-    assert (sweep.ended, sweep.short_by) == (False, 0)
+    assert (reader.done, reader.last_known_page) == (False, 3)
 
 
-def test_a_result_set_has_no_end_when_it_goes_on_after_so_many_pages() -> None:
+def test_no_rows_count_as_missing_before_the_end() -> None:
+    reader = after(PageReader(PLAYS, 2, None), page("a", "b", total=5))
+
+    assert (reader.ended, reader.short_by) == (False, 0)
+
+
+def test_a_result_set_with_rows_after_max_pages_is_an_error() -> None:
     pages = [page(f"m{n}") for n in range(MAX_PAGES)]
-    assert told(PageReader(PLAYS, 1, None), *pages[1:]).no_end_error is None
+    assert after(PageReader(PLAYS, 1, None), *pages[1:]).no_end_error is None
 
-    error = told(PageReader(PLAYS, 1, None), *pages).no_end_error
+    error = after(PageReader(PLAYS, 1, None), *pages).no_end_error
 
     assert error is not None
     assert (error.code, error.kind) == ("malformed", ErrorKind.MALFORMED)
@@ -75,9 +75,9 @@ def test_a_result_set_has_no_end_when_it_goes_on_after_so_many_pages() -> None:
     assert "by ID" in error.advice
 
 
-def test_no_page_is_asked_for_ahead_beyond_the_last_there_may_be() -> None:
-    sweep = told(PageReader(PLAYS, 1, None), *(page(f"m{n}") for n in range(MAX_PAGES - 2)))
+def test_no_page_beyond_max_pages_is_requested_ahead() -> None:
+    reader = after(PageReader(PLAYS, 1, None), *(page(f"m{n}") for n in range(MAX_PAGES - 2)))
 
-    asked = [sweep.ask(2 * MAX_PAGES, 8) for _ in range(3)]
+    request = [reader.request_next(2 * MAX_PAGES, 8) for _ in range(3)]
 
-    assert asked == [PageRequest(PLAYS, MAX_PAGES - 1, 1), PageRequest(PLAYS, MAX_PAGES, 1), None]
+    assert request == [PageRequest(PLAYS, MAX_PAGES - 1, 1), PageRequest(PLAYS, MAX_PAGES, 1), None]

@@ -29,15 +29,15 @@ SLICE = Slice("main", ALL, YESTERDAY)
 ANCIENT, FRESH, LATER = NOON - 1, NOON, NOON + 10**9
 
 
-def known(*lessons: SliceObservation) -> SliceData:
+def known(*observations: SliceObservation) -> SliceData:
     data = None
-    for observation in lessons:
+    for observation in observations:
         data = merge_observation(data, SLICE, observation, Settlement())
     assert data
     return data
 
 
-def test_a_query_looks_at_every_day_with_every_filter_newest_day_first() -> None:
+def test_a_query_covers_every_day_with_every_filter_newest_day_first() -> None:
     web = Dimensions(terminal_type="Web")
 
     found = slices(query(everything, dimensions=(ALL, web), days_ago=(9, 0)), NOON)
@@ -50,17 +50,17 @@ def test_a_query_looks_at_every_day_with_every_filter_newest_day_first() -> None
     )
 
 
-def test_a_query_looks_at_its_own_slices_and_no_other() -> None:
+def test_a_query_covers_its_own_slices_only() -> None:
     web = Dimensions(terminal_type="Web")
-    asked = query(everything, dimensions=(ALL, web), days_ago=(9, 0))
+    configured = query(everything, dimensions=(ALL, web), days_ago=(9, 0))
 
-    assert all(covers(asked, slice_, NOON) for slice_ in slices(asked, NOON))
-    assert not covers(asked, Slice("other", ALL, date(2024, 3, 24)), NOON)
-    assert not covers(asked, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
-    assert not covers(asked, Slice("main", ALL, YESTERDAY), NOON)
+    assert all(covers(configured, slice_, NOON) for slice_ in slices(configured, NOON))
+    assert not covers(configured, Slice("other", ALL, date(2024, 3, 24)), NOON)
+    assert not covers(configured, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
+    assert not covers(configured, Slice("main", ALL, YESTERDAY), NOON)
 
 
-def test_what_several_queries_want_of_a_slice_stands_together() -> None:
+def test_wants_of_several_queries_are_grouped_by_slice() -> None:
     queries = (query(ids("a"), "1"), query(everything, "2", days_ago=(1, 2)), query(top(5), "3", account="other"))
 
     assert requested_slices(queries, NOON) == {
@@ -78,7 +78,7 @@ def test_what_several_queries_want_of_a_slice_stands_together() -> None:
         (everything, FetchPlan(everything=True, naive_calls=1)),
     ],
 )
-def test_what_is_not_known_is_needed(want: Media, expected: FetchPlan) -> None:
+def test_unknown_data_is_needed(want: Media, expected: FetchPlan) -> None:
     assert plan_fetch(want, None, ANCIENT, LATER) == expected
     assert expected
 
@@ -105,31 +105,31 @@ RANKED = SliceObservation(NOON, {"a": row("a"), "b": row("b")}, tops=((top(2), (
         (everything, RANKED, FetchPlan(everything=True, naive_calls=2)),
     ],
 )
-def test_what_somebody_asked_lately_is_not_needed_again(
+def test_recently_observed_data_is_not_needed_again(
     want: Media, observation: SliceObservation, expected: FetchPlan
 ) -> None:
     assert plan_fetch(want, known(observation), ANCIENT, LATER) == expected
     assert not plan_fetch(want, known(observation), FRESH, LATER).saved_shared
 
 
-def test_what_was_told_before_the_clock_was_set_back_may_be_old() -> None:
-    told = known(SliceObservation(NOON, {"a": None}))
+def test_data_observed_before_the_clock_was_set_back_is_needed_again() -> None:
+    observed = known(SliceObservation(NOON, {"a": None}))
 
-    assert not plan_fetch(ids("a"), told, ANCIENT, NOON - CLOCK_CORRECTION)
-    assert plan_fetch(ids("a"), told, ANCIENT, NOON - CLOCK_CORRECTION - 1) == FetchPlan(
+    assert not plan_fetch(ids("a"), observed, ANCIENT, NOON - CLOCK_CORRECTION)
+    assert plan_fetch(ids("a"), observed, ANCIENT, NOON - CLOCK_CORRECTION - 1) == FetchPlan(
         ids=frozenset({"a"}), naive_calls=1
     )
 
 
-def test_what_is_settled_is_never_needed_again() -> None:
+def test_settled_data_is_never_needed_again() -> None:
     settled = known(*(SliceObservation(NOON + i, SWEPT.rows, listed=True, total=120) for i in range(3)))
 
     assert plan_fetch(everything, settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
     assert plan_fetch(top(7), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=1)
-    assert plan_fetch(ids("m1", "nobody played"), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
+    assert plan_fetch(ids("m1", "unplayed"), settled, NOON + 10**9, LATER) == FetchPlan(saved_settled=2)
 
 
-def test_what_two_need_is_needed_once() -> None:
+def test_plans_are_combined() -> None:
     first = FetchPlan(ids=frozenset({"a"}), tops={Measure.PLAYS: 5}, naive_calls=2, saved_shared=1)
     second = FetchPlan(
         ids=frozenset({"b"}), tops={Measure.PLAYS: 9, Measure.PLAY_DURATION: 1}, everything=True, naive_calls=7

@@ -25,7 +25,7 @@ def at(text: str) -> float:
         ("2024-02-29T00:00:00+08:00", date(2024, 2, 29)),
     ],
 )
-def test_a_play_date_begins_at_16_00_utc(instant: str, expected: date) -> None:
+def test_a_play_date_starts_at_16_00_utc(instant: str, expected: date) -> None:
     assert play_dates.today(at(instant)) == expected
 
 
@@ -34,13 +34,13 @@ def test_the_start_of_a_day_is_midnight_in_utc_plus_8() -> None:
 
 
 @given(INSTANTS)
-def test_an_instant_lies_in_its_day(now: float) -> None:
+def test_a_timestamp_is_within_its_play_date(now: float) -> None:
     assert play_dates.start(play_dates.today(now)) <= now < play_dates.next_midnight(now)
     assert play_dates.next_midnight(now) - play_dates.start(play_dates.today(now)) == 86_400
 
 
 @given(INSTANTS, st.integers(0, 30))
-def test_days_ago_and_play_date_are_each_others_inverse(now: float, ago: int) -> None:
+def test_days_ago_and_play_date_are_inverse_functions(now: float, ago: int) -> None:
     assert play_dates.days_ago(now, play_dates.play_date(now, ago)) == ago
 
 

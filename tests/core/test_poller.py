@@ -40,7 +40,7 @@ from tests.core.fake_service import (
 NATIVE = Dimensions(terminal_type="Native")
 
 
-async def test_media_are_asked_for_by_id_and_one_without_a_row_is_a_zero() -> None:
+async def test_media_are_requested_by_id_and_one_without_a_row_is_a_zero() -> None:
     world = World()
     slice_ = world.put([row("a", 7)])
     poller = world.poller()
@@ -53,7 +53,7 @@ async def test_media_are_asked_for_by_id_and_one_without_a_row_is_a_zero() -> No
 
 
 @pytest.mark.parametrize(("media", "calls"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
-async def test_a_sweep_reads_every_page_and_no_more(media: int, calls: int) -> None:
+async def test_a_listing_reads_every_page_and_no_more(media: int, calls: int) -> None:
     world = World()
     slice_ = world.put(rows(media))
     poller = world.poller()
@@ -68,7 +68,7 @@ async def test_a_sweep_reads_every_page_and_no_more(media: int, calls: int) -> N
 
 
 @pytest.mark.parametrize(("n", "calls"), [(10, 1), (100, 1), (150, 2), (1000, 3)])
-async def test_the_top_needs_only_the_pages_it_is_on(n: int, calls: int) -> None:
+async def test_a_top_requests_only_the_pages_it_is_on(n: int, calls: int) -> None:
     world = World()
     slice_ = world.put([row(f"m{i:03}", plays=i, play_duration=1000 - i) for i in range(250)])
     poller = world.poller()
@@ -81,7 +81,7 @@ async def test_the_top_needs_only_the_pages_it_is_on(n: int, calls: int) -> None
     assert ranking.media_ids == tuple(f"m{i:03}" for i in range(min(n, 250)))
 
 
-async def test_rows_repeated_over_pages_are_kept_once_and_the_sweep_that_falls_short_is_done_again() -> None:
+async def test_rows_repeated_over_pages_are_kept_once_and_an_incomplete_listing_is_read_again() -> None:
     world = World()
     slice_ = world.put(rows(150))
     drifting = {1: rows(100), 2: rows(50, start=99)}  # a row moved from page 2 to page 1 between the two calls
@@ -95,7 +95,7 @@ async def test_rows_repeated_over_pages_are_kept_once_and_the_sweep_that_falls_s
     assert set(known_plays(poller, slice_)) == {r.media_id for r in rows(150)}
 
 
-async def test_a_sweep_short_of_the_total_twice_is_not_complete_but_its_rows_count() -> None:
+async def test_a_listing_short_of_the_total_twice_is_incomplete_but_its_rows_are_kept() -> None:
     world = World()
     slice_ = world.put(rows(3))
     world.totals[slice_] = 5
@@ -112,7 +112,7 @@ async def test_a_sweep_short_of_the_total_twice_is_not_complete_but_its_rows_cou
     assert len(known_plays(poller, slice_)) == 3
 
 
-async def test_what_one_query_could_not_complete_another_does_not_read_again_in_that_round() -> None:
+async def test_an_incomplete_listing_is_not_read_again_by_another_query_in_the_same_round() -> None:
     world = World()
     world.totals[world.put(rows(3), TODAY)] = 5
     poller = world.poller()
@@ -120,16 +120,16 @@ async def test_what_one_query_could_not_complete_another_does_not_read_again_in_
 
     for _ in range(2):
         calls = len(world.calls)
-        reports = [await poller.poll(asked) for asked in all_of_them]
+        reports = [await poller.poll(polled) for polled in all_of_them]
         assert [report.result for report in reports] == [PollResult.PARTIAL] * 3
         assert [outcome for report in reports for outcome in report.outcomes] == [
             SliceOutcome(Slice("main", ALL, TODAY), answered=True, short_by=2)
         ] * 3
-        assert len(world.calls) - calls == 2  # the second page is empty, and would be so again
+        assert len(world.calls) - calls == 2  # the second page is empty and would be again
         world.now += 900
 
 
-async def test_what_was_short_before_the_clock_was_set_back_is_read_again() -> None:
+async def test_an_incomplete_listing_is_read_again_after_the_clock_was_set_back() -> None:
     world = World()
     world.totals[world.put(rows(3), TODAY)] = 5
     poller = world.poller()
@@ -143,52 +143,52 @@ async def test_what_was_short_before_the_clock_was_set_back_is_read_again() -> N
         world.now += 900
 
 
-async def test_a_sweep_that_fell_short_does_not_keep_a_top_from_being_renewed() -> None:
+async def test_an_incomplete_listing_does_not_prevent_the_refresh_of_a_top() -> None:
     world = World()
     slice_ = world.put(rows(3), TODAY)
     world.totals[slice_] = 5
     poller = world.poller()
-    best = query(top(1), "best", days_ago=(0,))
-    await poller.poll(best)
+    top_query = query(top(1), "best", days_ago=(0,))
+    await poller.poll(top_query)
     world.now += 800
     await poller.poll(query(everything, "all", days_ago=(0,)))
     world.now += 100
     world.rows[slice_] = [replace(r, plays=7) for r in rows(3)]
 
-    await poller.poll(best)
+    await poller.poll(top_query)
 
-    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    ranking = poller.snapshot.slices[slice_].ranking(top_query.media)  # type: ignore[arg-type]
     assert ranking is not None
-    assert ranking.freshness.at == world.now
+    assert ranking.freshness.observed_at == world.now
 
 
-async def test_a_top_is_told_though_the_sweep_to_the_end_fails() -> None:
+async def test_a_top_is_known_even_if_the_listing_fails_later() -> None:
     world = World()
     slice_ = world.put(rows(250))
-    best, all_of_them = query(top(5), "best"), query(everything, "all")
-    poller = world.poller(queries=(best, all_of_them))
+    top_query, all_of_them = query(top(5), "best"), query(everything, "all")
+    poller = world.poller(queries=(top_query, all_of_them))
     world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
-    assert (await poller.poll(best)).result is PollResult.SUCCESS
+    assert (await poller.poll(top_query)).result is PollResult.SUCCESS
 
-    ranking = poller.snapshot.slices[slice_].ranking(best.media)  # type: ignore[arg-type]
+    ranking = poller.snapshot.slices[slice_].ranking(top_query.media)  # type: ignore[arg-type]
     assert ranking is not None
     assert ranking.media_ids == tuple(r.media_id for r in rows(5))
 
 
-async def test_a_media_that_fails_is_asked_for_once_though_another_query_needs_more() -> None:
+async def test_a_failed_media_is_requested_once_even_if_another_query_needs_more() -> None:
     world = World()
     world.put(rows(3))
-    mine, best = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
+    mine, top_query = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
     world.refuse = lambda _slice, media, _page: failure(ErrorKind.PARAMETER) if media else None
     world.totals[next(iter(world.rows))] = None
 
-    await world.poller(queries=(mine, best)).poll(mine)
+    await world.poller(queries=(mine, top_query)).poll(mine)
 
     assert [media_id for _, media_id, _, _ in world.calls].count("seldom") == 1
 
 
-async def test_media_seen_on_a_page_before_one_that_failed_are_known_and_no_other_is_a_zero() -> None:
+async def test_media_on_pages_before_a_failed_one_are_known_and_no_other_is_a_zero() -> None:
     world = World()
     slice_ = world.put(rows(150))
     world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
@@ -203,7 +203,7 @@ async def test_media_seen_on_a_page_before_one_that_failed_are_known_and_no_othe
 
 
 @pytest.mark.parametrize("plays", [1, 10**6])  # on the last page, and on the first one, which was read
-async def test_a_sweep_for_another_query_that_fails_does_not_keep_this_one_from_its_answer(plays: int) -> None:
+async def test_a_failed_listing_for_another_query_does_not_affect_this_one(plays: int) -> None:
     world = World()
     slice_ = world.put([*rows(250), row("mine", plays)])
     mine, all_of_them = query(ids("mine"), "mine"), query(everything, "all", every=21_600.0)
@@ -212,7 +212,7 @@ async def test_a_sweep_for_another_query_that_fails_does_not_keep_this_one_from_
 
     assert (await poller.poll(mine)).result is PollResult.SUCCESS
     assert known_plays(poller, slice_) == {"mine": plays}
-    assert len(world.calls) == len(set(world.calls)), "what was read is not asked for again"
+    assert len(world.calls) == len(set(world.calls)), "no page is read twice"
     assert (await poller.poll(all_of_them)).result is PollResult.PARTIAL
 
     world.now += 900
@@ -221,7 +221,7 @@ async def test_a_sweep_for_another_query_that_fails_does_not_keep_this_one_from_
     assert [media_id for _, media_id, _, _ in world.calls[calls:]] == ["mine"], "the other has failed and is not due"
 
 
-async def test_without_a_total_the_rows_count_but_nothing_is_called_zero() -> None:
+async def test_without_a_total_rows_are_kept_but_nothing_is_a_zero() -> None:
     world = World()
     slice_ = world.put(rows(120))
     world.totals[slice_] = None
@@ -236,7 +236,7 @@ async def test_without_a_total_the_rows_count_but_nothing_is_called_zero() -> No
     assert data.total is None
 
 
-async def test_a_total_that_lies_too_low_does_not_end_the_sweep() -> None:
+async def test_a_total_that_is_too_low_does_not_end_the_listing() -> None:
     world = World()
     slice_ = world.put(rows(230))
     world.totals[slice_] = 1
@@ -247,7 +247,7 @@ async def test_a_total_that_lies_too_low_does_not_end_the_sweep() -> None:
     assert len(known_plays(poller, slice_)) == 230
 
 
-async def test_pages_smaller_than_asked_for_are_read_to_the_end() -> None:
+async def test_pages_shorter_than_requested_are_read_to_the_end() -> None:
     world = World()
     slice_ = world.put(rows(50))
     world.pages = lambda _slice, page: rows(50)[(page - 1) * 20 : page * 20]
@@ -259,7 +259,7 @@ async def test_pages_smaller_than_asked_for_are_read_to_the_end() -> None:
     assert len(known_plays(poller, slice_)) == 50
 
 
-async def test_a_result_set_without_end_is_given_up_as_malformed() -> None:
+async def test_a_result_set_without_end_is_malformed() -> None:
     world = World()
     slice_ = world.put([])
     world.totals[slice_] = 10**12
@@ -273,7 +273,7 @@ async def test_a_result_set_without_end_is_given_up_as_malformed() -> None:
     assert slice_ not in poller.snapshot.slices
 
 
-async def test_a_page_that_fails_leaves_the_rest_of_the_slice_as_it_was() -> None:
+async def test_a_failed_page_leaves_the_rest_of_the_slice_unchanged() -> None:
     world = World()
     slice_ = world.put(rows(250))
     poller = world.poller()
@@ -293,7 +293,7 @@ async def test_a_page_that_fails_leaves_the_rest_of_the_slice_as_it_was() -> Non
     assert (after.updated_at, after.listed) == (before.updated_at, before.listed)
 
 
-async def test_a_first_page_that_fails_leaves_the_slice_as_it_was() -> None:
+async def test_a_failed_first_page_leaves_the_slice_unchanged() -> None:
     world = World()
     slice_ = world.put(rows(250))
     poller = world.poller()
@@ -316,7 +316,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: error.code)
 @pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
-async def test_where_the_service_lists_no_more_what_it_listed_is_shown(media: Media, refusal: UpstreamError) -> None:
+async def test_rows_before_a_rejected_page_are_kept(media: Media, refusal: UpstreamError) -> None:
     world = World()
     slice_ = world.put(rows(1000))
     world.refuse = lambda _slice, _media, page: refusal if page > 5 else None
@@ -333,11 +333,11 @@ async def test_where_the_service_lists_no_more_what_it_listed_is_shown(media: Me
         (shown,) = publish(poller.snapshot, rules, world.now).slices
         assert set(shown.rows) == {r.media_id for r in rows(500)}
         assert (shown.settled, shown.updated_at, shown.total) == (False, None, 1000)
-        assert poller.snapshot.slices[slice_].answer("m0700") is None, "nobody knows whether it was played"
+        assert poller.snapshot.slices[slice_].answer("m0700") is None, "unknown: it may have plays"
 
 
 @pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
-async def test_where_the_service_lists_nothing_more_what_it_listed_is_shown_and_it_is_not_read_twice(
+async def test_rows_before_a_rejected_page_are_kept_and_not_read_twice(
     media: Media,
 ) -> None:
     world = World()
@@ -357,7 +357,7 @@ async def test_where_the_service_lists_nothing_more_what_it_listed_is_shown_and_
         assert (len(data.answers), data.listed, data.answer("m0700")) == (500, None, None)
 
 
-async def test_media_on_pages_that_are_refused_are_asked_for_by_id() -> None:
+async def test_media_on_rejected_pages_are_requested_by_id() -> None:
     world = World()
     slice_ = world.put(rows(1000))
     world.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > 5 else None
@@ -371,16 +371,16 @@ async def test_media_on_pages_that_are_refused_are_asked_for_by_id() -> None:
     assert known_plays(poller, slice_)["never"] is None
 
 
-async def test_a_top_of_which_a_page_fails_keeps_what_it_had_of_that_page() -> None:
+async def test_a_top_with_a_failed_page_keeps_its_previous_media_of_that_page() -> None:
     world = World()
     slice_ = world.put(rows(250))
     poller = world.poller()
-    best = query(top(150))
-    await poller.poll(best)
+    top_query = query(top(150))
+    await poller.poll(top_query)
     world.now += 900
     world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
-    assert (await poller.poll(best)).result is PollResult.PARTIAL
+    assert (await poller.poll(top_query)).result is PollResult.PARTIAL
 
     ranking = poller.snapshot.slices[slice_].ranking(top(150))
     assert ranking is not None
@@ -388,7 +388,7 @@ async def test_a_top_of_which_a_page_fails_keeps_what_it_had_of_that_page() -> N
     assert not ranking.freshness.settled
 
 
-async def test_one_media_that_fails_hides_no_other() -> None:
+async def test_a_failed_media_does_not_hide_others() -> None:
     world = World()
     slice_ = world.put([*rows(1000), row("a", 1), row("b", 2), row("c", 3)])
     world.refuse = lambda _slice, media, _page: (
@@ -403,7 +403,7 @@ async def test_one_media_that_fails_hides_no_other() -> None:
     assert poller.snapshot.slices[slice_].updated_at is None
 
 
-async def test_a_slice_where_media_after_media_fails_is_given_up_for_this_poll() -> None:
+async def test_a_slice_whose_media_keep_failing_is_left_to_the_next_poll() -> None:
     world = World(refuse=lambda _slice, media, _page: failure() if media else None)
     world.put(rows(5000))
     poller = world.poller()
@@ -411,7 +411,7 @@ async def test_a_slice_where_media_after_media_fails_is_given_up_for_this_poll()
     report = await poller.poll(query(ids(*(f"seldom{i}" for i in range(20)))))
 
     assert report.result is PollResult.FAILURE
-    assert len(world.calls) == 1 + GIVE_UP_AFTER  # a look at the first page, and then by ID
+    assert len(world.calls) == 1 + GIVE_UP_AFTER  # the first page, then media by ID
 
 
 async def test_an_authentication_error_ends_the_slice_at_once() -> None:
@@ -422,7 +422,7 @@ async def test_an_authentication_error_ends_the_slice_at_once() -> None:
     assert len(world.calls) == 1
 
 
-async def test_one_slice_that_fails_hides_no_other() -> None:
+async def test_a_failed_slice_does_not_hide_others() -> None:
     world = World()
     good = world.put([row("a")], dimensions=ALL)
     world.put([row("a")], dimensions=NATIVE)
@@ -436,16 +436,16 @@ async def test_one_slice_that_fails_hides_no_other() -> None:
 
 
 @pytest.mark.parametrize("media", [ids("a"), everything, top(5)])
-async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -> None:
+async def test_not_ready_is_no_failure_and_keeps_known_data(media: object) -> None:
     world = World()
     slice_ = world.put([row("a", 7)])
     poller = world.poller()
-    asked = query(media)  # type: ignore[arg-type]
-    await poller.poll(asked)
+    polled = query(media)  # type: ignore[arg-type]
+    await poller.poll(polled)
     world.now += 900
     world.refuse = lambda *_: not_ready()
 
-    report = await poller.poll(asked)
+    report = await poller.poll(polled)
 
     assert report.result is PollResult.SUCCESS
     assert [error.code for error in report.outcomes[0].errors] == ["Meter.ReadyTsError"]
@@ -455,7 +455,7 @@ async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -
 
     world.refuse = lambda *_: None
     world.now += 900
-    await poller.poll(asked)
+    await poller.poll(polled)
     assert poller.snapshot.slices[slice_].ready
 
 
@@ -468,7 +468,7 @@ async def test_not_ready_is_an_answer_that_keeps_what_was_known(media: object) -
         (failure(), PollResult.FAILURE),
     ],
 )
-async def test_a_poll_that_asked_nothing_on_purpose_was_skipped(error: UpstreamError, result: PollResult) -> None:
+async def test_a_poll_that_sent_nothing_on_purpose_is_skipped(error: UpstreamError, result: PollResult) -> None:
     world = World(refuse=lambda *_: error)
 
     assert (await world.poller().poll(query(ids("a", "b")))).result is result
@@ -489,7 +489,7 @@ async def test_two_queries_of_one_round_share_their_slices() -> None:
     assert world.saved["shared"] == 2 * 2
 
 
-async def test_the_answer_of_another_query_serves_while_it_is_younger_than_the_interval() -> None:
+async def test_data_of_another_query_is_used_while_younger_than_the_interval() -> None:
     world = World()
     slice_ = world.put([row("a", 1)])
     poller = world.poller()
@@ -510,7 +510,7 @@ async def test_the_answer_of_another_query_serves_while_it_is_younger_than_the_i
     assert len(world.calls) == 2
 
 
-async def test_media_of_a_complete_sweep_need_not_be_asked_for() -> None:
+async def test_media_of_a_complete_listing_are_not_requested() -> None:
     world = World()
     world.put(rows(5))
     poller = world.poller()
@@ -523,19 +523,19 @@ async def test_media_of_a_complete_sweep_need_not_be_asked_for() -> None:
     assert world.saved["shared"] == 3
 
 
-async def test_what_several_queries_need_of_a_slice_is_found_together_whoever_polls_first() -> None:
+async def test_needs_of_several_queries_are_fetched_together_in_any_order() -> None:
     world = World()
     world.put(rows(250))
     some, all_of_them = query(ids("m0001", "seldom", "never"), "some"), query(everything, "all")
     poller = world.poller(queries=(some, all_of_them))
 
-    for asked in (some, all_of_them):
-        assert (await poller.poll(asked)).result is PollResult.SUCCESS
+    for polled in (some, all_of_them):
+        assert (await poller.poll(polled)).result is PollResult.SUCCESS
 
     assert [page for *_, page in world.calls] == [1, 2, 3]
 
 
-async def test_what_another_query_needs_soon_is_asked_along_and_what_it_does_not_need_is_not() -> None:
+async def test_only_what_another_query_needs_soon_is_fetched_along() -> None:
     world = World()
     world.put(rows(250), TODAY)
     often = query(ids("seldom"), "often", every=900.0, days_ago=(0,))
@@ -548,15 +548,13 @@ async def test_what_another_query_needs_soon_is_asked_along_and_what_it_does_not
         calls.append(len(world.calls) - before)
         world.now += 890
 
-    assert calls == [3, 1, 1, 1, 3]  # with the sweep that is due within a minute
+    assert calls == [3, 1, 1, 1, 3]  # with the listing that is due within a minute
 
 
 @pytest.mark.parametrize(
     ("every", "ago", "along"), [(300.0, 269, False), (300.0, 270, True), (3600.0, 3539, False), (3600.0, 3540, True)]
 )
-async def test_soon_is_a_tenth_of_the_interval_and_a_minute_at_the_most(
-    every: float, ago: float, *, along: bool
-) -> None:
+async def test_soon_is_a_tenth_of_the_interval_and_at_most_a_minute(every: float, ago: float, *, along: bool) -> None:
     world = World()
     other = query(ids("b"), "other", every=every)
     poller = world.poller(queries=[other])
@@ -570,7 +568,7 @@ async def test_soon_is_a_tenth_of_the_interval_and_a_minute_at_the_most(
 
 
 @pytest.mark.parametrize(("later", "along"), [(10, False), (-CLOCK_CORRECTION, False), (-CLOCK_CORRECTION - 1, True)])
-async def test_what_another_query_has_just_failed_to_get_is_left_to_it(later: float, *, along: bool) -> None:
+async def test_needs_of_a_query_that_has_just_failed_are_left_to_it(later: float, *, along: bool) -> None:
     world = World(refuse=lambda _slice, media, _page: failure() if media == "b" else None)
     other = query(ids("b"), "other")
     poller = world.poller(queries=[other])
@@ -583,7 +581,7 @@ async def test_what_another_query_has_just_failed_to_get_is_left_to_it(later: fl
     assert ("b" in {media_id for _, media_id, _, _ in world.calls}) is along
 
 
-async def test_a_result_set_known_from_another_day_tells_which_way_is_shorter() -> None:
+async def test_the_total_of_another_day_decides_between_pages_and_ids() -> None:
     world = World()
     world.put(rows(50), YESTERDAY)
     world.put(rows(50), date(2024, 3, 22))
@@ -611,7 +609,7 @@ async def test_calls_that_pages_saved_are_counted() -> None:
     assert world.saved["sweep"] == 39
 
 
-async def test_calls_for_what_another_query_needs_count_against_what_was_saved() -> None:
+async def test_calls_for_another_query_reduce_the_saved_calls() -> None:
     world = World(refuse=lambda *_: failure() if world.calls[-1][2] is Measure.PLAY_DURATION else None)
     world.put(rows(250))
     others = [query(top(100), "most played"), query(top(100, Measure.PLAY_DURATION), "longest")]
@@ -627,7 +625,7 @@ async def test_calls_for_what_another_query_needs_count_against_what_was_saved()
     assert world.saved["sweep"] == len(media) + 1 - 3
 
 
-async def test_nothing_was_saved_where_media_failed_or_each_was_asked_for() -> None:
+async def test_no_calls_are_saved_when_media_fail_or_each_is_requested() -> None:
     world = World(refuse=lambda _slice, media, _page: failure() if media and "seldom" in media else None)
     world.put(rows(5_000))
     poller = world.poller()
@@ -638,10 +636,10 @@ async def test_nothing_was_saved_where_media_failed_or_each_was_asked_for() -> N
     assert world.saved["sweep"] == 0
 
 
-async def test_media_that_moved_between_pages_are_asked_for_before_any_zero() -> None:
+async def test_media_that_moved_between_pages_are_requested_before_they_become_zeros() -> None:
     world = World()
     slice_ = world.put(rows(150))
-    world.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is never listed
+    world.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is on no page
     poller = world.poller()
 
     report = await poller.poll(query(ids("m0149", *(f"m{i:04}" for i in range(60, 120)), "never")))
@@ -652,7 +650,7 @@ async def test_media_that_moved_between_pages_are_asked_for_before_any_zero() ->
     assert known_plays(poller, slice_)["never"] is None
 
 
-async def test_nothing_is_seen_of_a_poll_before_it_ends() -> None:
+async def test_a_poll_publishes_nothing_before_it_ends() -> None:
     world = World(gate=asyncio.Event())
     world.put(rows(3), YESTERDAY)
     world.put(rows(3), TODAY)
@@ -668,7 +666,7 @@ async def test_nothing_is_seen_of_a_poll_before_it_ends() -> None:
     assert {slice_.play_date for slice_ in poller.snapshot.slices} == {TODAY, YESTERDAY}
 
 
-async def test_a_poll_that_is_cancelled_publishes_nothing_and_the_next_one_works() -> None:
+async def test_a_cancelled_poll_publishes_nothing_and_the_next_one_works() -> None:
     world = World(gate=asyncio.Event())
     slice_ = world.put([row("a", 1)])
     assert world.gate
@@ -688,7 +686,7 @@ async def test_a_poll_that_is_cancelled_publishes_nothing_and_the_next_one_works
 
 
 @pytest.mark.parametrize("wrong", range(6))
-async def test_a_clock_that_is_once_read_years_ahead_forgets_nothing(wrong: int) -> None:
+async def test_one_clock_reading_years_ahead_deletes_nothing(wrong: int) -> None:
     world = World()
     slice_ = world.put([row("a", 1)])
     readings = count(-100)  # a poll reads its clock fewer times
@@ -702,7 +700,7 @@ async def test_a_clock_that_is_once_read_years_ahead_forgets_nothing(wrong: int)
     assert known_plays(poller, slice_) == {"a": 1}
 
 
-async def test_while_the_service_refuses_all_nothing_is_forgotten_and_afterwards_what_is_old_is() -> None:
+async def test_old_days_are_deleted_only_after_a_successful_response() -> None:
     world = World()
     slice_ = world.put([row("a", 1)])
     poller = world.poller()
@@ -718,11 +716,11 @@ async def test_while_the_service_refuses_all_nothing_is_forgotten_and_afterwards
     assert slice_ not in poller.snapshot.slices
 
 
-async def test_a_settled_slice_is_not_asked_for_again_except_for_media_it_does_not_hold() -> None:
+async def test_a_settled_slice_is_requested_again_only_for_media_it_lacks() -> None:
     world = World()
     slice_ = world.put([row("a", 1), row("b", 2)])
     poller = world.poller()
-    for _ in range(3):  # known, and twice found unchanged
+    for _ in range(3):  # observed, and twice confirmed
         await poller.poll(query(ids("a")))
         world.now += 900
     assert poller.snapshot.slices[slice_].answers["a"].freshness.settled
@@ -736,7 +734,7 @@ async def test_a_settled_slice_is_not_asked_for_again_except_for_media_it_does_n
 
 
 @pytest.mark.parametrize(("back", "again"), [(CLOCK_CORRECTION, False), (CLOCK_CORRECTION + 1, True)])
-async def test_a_clock_that_is_only_corrected_does_not_make_it_read_again(back: float, *, again: bool) -> None:
+async def test_a_small_clock_correction_causes_no_new_reading(back: float, *, again: bool) -> None:
     world = World()
     world.totals[world.put(rows(3), TODAY)] = 5
     poller = world.poller()
@@ -750,15 +748,15 @@ async def test_a_clock_that_is_only_corrected_does_not_make_it_read_again(back: 
 
 
 class OneDayWaits(World):
-    """What is asked of the day before yesterday is not answered before the gate is open."""
+    """Responses for the day before yesterday wait until the gate is open."""
 
-    async def page(self, slice_: Slice, **asked: Any) -> Page:
+    async def page(self, slice_: Slice, **request: Any) -> Page:
         if slice_.play_date < YESTERDAY and self.gate:
             await self.gate.wait()
-        return await World(now=self.now, rows=self.rows).page(slice_, **asked)
+        return await World(now=self.now, rows=self.rows).page(slice_, **request)
 
 
-async def test_a_poll_shows_what_it_took_from_another_that_goes_on_still() -> None:
+async def test_a_poll_publishes_data_shared_with_a_poll_that_is_still_running() -> None:
     world = OneDayWaits(gate=asyncio.Event())
     slice_ = world.put([row("a", 7)])
     poller = world.poller()
@@ -776,7 +774,7 @@ async def test_a_poll_shows_what_it_took_from_another_that_goes_on_still() -> No
     await long
 
 
-async def test_a_day_is_known_as_long_as_anybody_can_ask_for_it() -> None:
+async def test_a_day_is_kept_as_long_as_it_can_be_queried() -> None:
     world = World()
     slice_ = world.put(rows(1))
     poller = world.poller()
@@ -791,7 +789,7 @@ async def test_a_day_is_known_as_long_as_anybody_can_ask_for_it() -> None:
     assert len(world.calls) == calls
 
 
-async def test_days_that_nobody_can_ask_for_are_forgotten() -> None:
+async def test_days_too_old_to_be_queried_are_deleted() -> None:
     world = World()
     world.put(rows(1))
     poller = world.poller()
@@ -827,55 +825,55 @@ QUERIES = st.builds(
 @given(
     polls=st.lists(st.tuples(QUERIES, st.lists(ROWS, unique_by=lambda r: r.media_id), st.integers(0, 3)), max_size=6)
 )
-def test_whatever_happens_every_known_row_is_one_the_service_gave_for_that_slice(
+def test_every_known_row_was_returned_by_the_service_for_that_slice(
     polls: list[tuple[Query, list[PlayRow], int]],
 ) -> None:
-    said: dict[tuple[Slice, str], list[PlayRow | None]] = {}
+    returned: dict[tuple[Slice, str], list[PlayRow | None]] = {}
 
     async def story() -> None:
         world = World()
         poller = world.poller()
-        for asked, found, failing in polls:
+        for polled, found, failing in polls:
             for date_ in (TODAY, YESTERDAY):
                 for dimensions in (ALL, NATIVE):
                     slice_ = world.put(found[failing:] if dimensions == NATIVE else found, date_, dimensions)
                     given_rows: dict[str, PlayRow | None] = {r.media_id: r for r in world.rows[slice_]}
                     for media_id in [f"m{i}" for i in range(8)]:
-                        said.setdefault((slice_, media_id), []).append(given_rows.get(media_id))
+                        returned.setdefault((slice_, media_id), []).append(given_rows.get(media_id))
             refused = {NATIVE} if failing == 1 else {ALL} if failing == 2 else set()
             world.refuse = partial(_refuse_some, refused)
             before = len(world.calls)
-            await poller.poll(asked)
+            await poller.poll(polled)
             made = world.calls[before:]
             assert len(made) == len(set(made)), "a call made twice in a poll"
             world.now += 1000
             for slice_, data in poller.snapshot.slices.items():
                 for media_id in [f"m{i}" for i in range(8)]:
                     answer = data.answer(media_id)
-                    assert answer is None or answer.row in said[slice_, media_id]
+                    assert answer is None or answer.row in returned[slice_, media_id]
 
     asyncio.run(story())
 
 
-async def test_another_settlement_holds_for_what_is_heard_from_now_on() -> None:
+async def test_a_new_settlement_applies_to_later_observations() -> None:
     world = World()
     yesterday = world.put([row("a")])
-    asked = query(everything)
-    poller = world.poller(queries=[asked], settlement=Settlement(unchanged=5))
+    polled = query(everything)
+    poller = world.poller(queries=[polled], settlement=Settlement(unchanged=5))
     for _ in range(3):
-        await poller.poll(asked)
+        await poller.poll(polled)
         world.now += 900
     assert not settled(poller, yesterday)
 
-    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=3))
+    poller.reconfigure([polled], {"main": world}, Settlement(unchanged=3))
     assert not settled(poller, yesterday)
-    await poller.poll(asked)
+    await poller.poll(polled)
     assert settled(poller, yesterday)
 
-    poller.reconfigure([asked], {"main": world}, Settlement(unchanged=9))
+    poller.reconfigure([polled], {"main": world}, Settlement(unchanged=9))
     calls = len(world.calls)
     world.now += 900
-    await poller.poll(asked)
+    await poller.poll(polled)
     assert len(world.calls) == calls, "what is final stays final"
 
 
@@ -884,39 +882,39 @@ def settled(poller: Poller, slice_: Slice) -> bool:
     return listed is not None and listed.settled
 
 
-async def test_a_report_says_whose_poll_it_was_and_from_when_to_when() -> None:
+async def test_a_report_contains_query_start_and_end() -> None:
     world = World()
-    asked = query(ids("a"))
+    polled = query(ids("a"))
 
     def five_seconds(*_: object) -> None:
         world.now += 5
 
     world.refuse = five_seconds
 
-    report = await world.poller().poll(asked)
+    report = await world.poller().poll(polled)
 
-    assert (report.query, report.started_at, report.ended_at) == (asked, NOON, NOON + 5)
+    assert (report.query, report.started_at, report.ended_at) == (polled, NOON, NOON + 5)
 
 
-async def test_a_query_that_has_only_another_interval_renews_its_answers_still() -> None:
+async def test_a_query_with_a_new_interval_still_refreshes_its_own_data() -> None:
     world = World()
-    asked = query(ids("a"))
-    poller = world.poller(queries=[asked])
-    await poller.poll(asked)
+    polled = query(ids("a"))
+    poller = world.poller(queries=[polled])
+    await poller.poll(polled)
     world.now += 10
 
-    rarer = replace(asked, every=3600.0)
+    rarer = replace(polled, every=3600.0)
     poller.reconfigure([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": world}, Settlement())
     await poller.poll(rarer)
 
     assert len(world.calls) == 2
 
 
-async def test_a_query_that_asks_something_else_by_now_takes_what_it_does_not_know_yet() -> None:
+async def test_a_changed_query_fetches_what_is_not_known_yet() -> None:
     world = World()
-    asked = query(ids("a"))
-    poller = world.poller(queries=[asked])
-    await poller.poll(asked)
+    polled = query(ids("a"))
+    poller = world.poller(queries=[polled])
+    await poller.poll(polled)
     world.now += 10
 
     more = query(ids("a", "b"))
@@ -926,42 +924,42 @@ async def test_a_query_that_asks_something_else_by_now_takes_what_it_does_not_kn
     assert [media_id for _, media_id, _, _ in world.calls] == ["a", "b"]
 
 
-async def asked_for(poller: Poller, world: World, days_ago: int = 1) -> list[str | None]:
-    """How two seldom played media of a day are found: None is a page."""
+async def calls_for(poller: Poller, world: World, days_ago: int = 1) -> list[str | None]:
+    """The calls that find two rarely played media of a day; None is a page."""
     world.calls.clear()
     await poller.poll(query(ids("seldom", "never"), "two", days_ago=(days_ago,)))
     return [media_id for _, media_id, _, _ in world.calls]
 
 
-async def test_how_long_a_result_set_is_was_told_before_a_restart() -> None:
+async def test_totals_from_before_a_restart_are_used() -> None:
     world = World()
     world.put(rows(50), date(2024, 3, 22))
     before = world.poller()
     await before.poll(query(everything, days_ago=(2,)))
 
-    assert await asked_for(world.poller(snapshot=before.snapshot), world) == [None]
+    assert await calls_for(world.poller(snapshot=before.snapshot), world) == [None]
 
 
-async def test_a_day_that_is_not_over_does_not_tell_how_long_another_is() -> None:
+async def test_the_total_of_today_is_not_used_for_other_days() -> None:
     world = World()
     world.put(rows(50), TODAY)
     poller = world.poller()
     await poller.poll(query(everything, days_ago=(0,)))
 
-    assert await asked_for(poller, world) == ["never", "seldom"]
+    assert await calls_for(poller, world) == ["never", "seldom"]
 
 
-async def test_what_a_slice_itself_told_earlier_tells_how_long_it_is() -> None:
+async def test_the_own_total_of_a_slice_is_used_first() -> None:
     world = World()
     world.put(rows(50), TODAY)
     poller = world.poller()
     await poller.poll(query(everything, days_ago=(0,)))
     world.now += 3600
 
-    assert await asked_for(poller, world, days_ago=0) == [None]
+    assert await calls_for(poller, world, days_ago=0) == [None]
 
 
-async def test_of_several_days_the_newest_tells_how_long_another_is() -> None:
+async def test_the_total_of_the_newest_finished_day_is_used() -> None:
     world = World()
     world.put(rows(50), date(2024, 3, 22))
     world.put(rows(5_000), date(2024, 3, 21))
@@ -969,11 +967,11 @@ async def test_of_several_days_the_newest_tells_how_long_another_is() -> None:
     for ago in (2, 3):
         await poller.poll(query(everything, f"ago {ago}", days_ago=(ago,)))
 
-    assert await asked_for(poller, world) == [None]
+    assert await calls_for(poller, world) == [None]
 
 
 class WatchedRow(PlayRow):
-    """Remembers in which threads it was compared."""
+    """Records the threads in which it was compared."""
 
     compared: ClassVar[set[int]] = set()
 
@@ -984,8 +982,8 @@ class WatchedRow(PlayRow):
     __hash__ = None  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("media", "aside"), [(INLINE_ROWS, False), (INLINE_ROWS + 1, True)])
-async def test_to_learn_of_many_rows_does_not_hold_up_the_event_loop(media: int, aside: bool) -> None:  # noqa: FBT001 - parametrized
+@pytest.mark.parametrize(("media", "in_thread"), [(INLINE_ROWS, False), (INLINE_ROWS + 1, True)])
+async def test_merging_many_rows_does_not_block_the_event_loop(media: int, in_thread: bool) -> None:  # noqa: FBT001 - parametrized
     world = World()
     poller = world.poller()
     WatchedRow.compared.clear()
@@ -995,25 +993,25 @@ async def test_to_learn_of_many_rows_does_not_hold_up_the_event_loop(media: int,
 
     assert len(known_plays(poller, Slice("main", ALL, YESTERDAY))) == media
     assert len(WatchedRow.compared) == 1
-    assert (get_ident() not in WatchedRow.compared) is aside
+    assert (get_ident() not in WatchedRow.compared) is in_thread
 
 
 class CountingWorld(World):
-    """Remembers how many calls were under way at most."""
+    """Records the maximum number of calls in flight."""
 
-    under_way = most = 0
+    in_flight = most = 0
 
-    async def page(self, slice_: Slice, **asked: Any) -> Page:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+    async def page(self, slice_: Slice, **request: Any) -> Page:
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         try:
-            return await super().page(slice_, **asked)
+            return await super().page(slice_, **request)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 3])
-async def test_as_many_calls_are_under_way_as_the_account_may_have(max_in_flight: int) -> None:
+async def test_max_in_flight_calls_of_the_account_run_concurrently(max_in_flight: int) -> None:
     world = CountingWorld(max_in_flight=max_in_flight)
     world.put(rows(900))
 
@@ -1022,7 +1020,7 @@ async def test_as_many_calls_are_under_way_as_the_account_may_have(max_in_flight
     assert world.most == max_in_flight
 
 
-async def test_of_a_slice_that_was_never_ready_that_much_is_known() -> None:
+async def test_a_slice_that_was_never_ready_is_known_as_not_ready() -> None:
     world = World(refuse=lambda *_: not_ready())
     poller = world.poller()
 

@@ -38,15 +38,15 @@ def slice_of(play_date: date = YESTERDAY, dimensions: Dimensions = ALL) -> Slice
     return Slice("main", dimensions, play_date)
 
 
-def learnt(slice_: Slice, *lessons: SliceObservation) -> SliceData:
+def merged(slice_: Slice, *observations: SliceObservation) -> SliceData:
     data: SliceData | None = None
-    for observation in lessons:
+    for observation in observations:
         data = merge_observation(data, slice_, observation, Settlement())
     assert data
     return data
 
 
-def seen(*known: SliceData, queries: tuple[Query, ...], now: float = NOON, limit: int = 1000) -> Publication:
+def publication_of(*known: SliceData, queries: tuple[Query, ...], now: float = NOON, limit: int = 1000) -> Publication:
     return publish(Snapshot().updated(known), PublicationRules(queries, 2 * DAY, limit), now)
 
 
@@ -54,64 +54,71 @@ def plays(published: PublishedSlice) -> dict[str, float | None]:
     return {media_id: row.plays if row else None for media_id, row in published.rows.items()}
 
 
-def test_a_configured_media_without_a_row_is_a_zero_where_the_service_was_asked() -> None:
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
+def test_a_configured_media_without_a_row_is_a_zero_once_requested() -> None:
+    data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
 
-    (published,) = seen(data, queries=(query(ids("a", "b", "never asked")),)).slices
+    (published,) = publication_of(data, queries=(query(ids("a", "b", "never requested")),)).slices
 
     assert plays(published) == {"a": 3, "b": None}
     assert (published.days_ago, published.updated_at, published.ready, published.settled) == (1, NOON, True, False)
 
 
-def test_after_a_complete_sweep_every_configured_media_without_a_row_is_a_zero() -> None:
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "x": row("x", 2)}, listed=True, total=2))
+def test_after_a_complete_listing_every_configured_media_without_a_row_is_a_zero() -> None:
+    data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "x": row("x", 2)}, listed=True, total=2))
 
-    (published,) = seen(data, queries=(query(ids("a", "b")),)).slices
+    (published,) = publication_of(data, queries=(query(ids("a", "b")),)).slices
 
     assert plays(published) == {"a": 3, "b": None}
     assert published.total == 2
 
 
-def test_everything_shows_all_rows_and_no_zero_of_its_own() -> None:
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
+def test_everything_publishes_all_rows_and_no_zeros() -> None:
+    data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 3), "b": None}))
 
-    (published,) = seen(data, queries=(query(everything),)).slices
+    (published,) = publication_of(data, queries=(query(everything),)).slices
 
     assert plays(published) == {"a": 3}
 
 
-def test_the_top_shows_the_ranking_and_nothing_below_it() -> None:
+def test_a_top_publishes_only_its_ranking() -> None:
     observation = SliceObservation(
         NOON, {"c": row("c", 9), "a": row("a", 8), "b": row("b", 7)}, tops=((top(2), ("c", "a")),), total=50
     )
 
-    (published,) = seen(learnt(slice_of(), observation), queries=(query(top(2)),)).slices
+    (published,) = publication_of(merged(slice_of(), observation), queries=(query(top(2)),)).slices
 
     assert plays(published) == {"c": 9, "a": 8}
 
 
-def test_the_top_of_a_complete_sweep_is_counted_out() -> None:
+def test_a_top_is_derived_from_a_complete_listing() -> None:
     found = {"a": row("a", 3), "b": row("b", 9), "c": row("c", None)}  # type: ignore[arg-type]
 
-    (published,) = seen(learnt(slice_of(), SliceObservation(NOON, found, listed=True)), queries=(query(top(2)),)).slices
+    (published,) = publication_of(
+        merged(slice_of(), SliceObservation(NOON, found, listed=True)), queries=(query(top(2)),)
+    ).slices
 
     assert plays(published) == {"b": 9, "a": 3}
 
 
-def test_several_queries_see_their_media_in_one_slice() -> None:
+def test_one_slice_publishes_the_media_of_several_queries() -> None:
     observation = SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2), "c": row("c", 3)})
 
-    (published,) = seen(learnt(slice_of(), observation), queries=(query(ids("a"), "1"), query(ids("b"), "2"))).slices
+    (published,) = publication_of(
+        merged(slice_of(), observation), queries=(query(ids("a"), "1"), query(ids("b"), "2"))
+    ).slices
 
     assert plays(published) == {"a": 1, "b": 2}
 
 
 def test_at_midnight_today_becomes_yesterday_without_a_poll() -> None:
-    data = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 3)}))
-    asked = query(ids("a"), days_ago=(0, 1))
+    data = merged(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 3)}))
+    configured = query(ids("a"), days_ago=(0, 1))
     midnight = play_dates.start(TODAY + timedelta(days=1))
 
-    before, after = seen(data, queries=(asked,), now=midnight - 1), seen(data, queries=(asked,), now=midnight)
+    before, after = (
+        publication_of(data, queries=(configured,), now=midnight - 1),
+        publication_of(data, queries=(configured,), now=midnight),
+    )
 
     assert [(s.days_ago, plays(s)) for s in before.slices] == [(0, {"a": 3})]
     assert [(s.days_ago, plays(s)) for s in after.slices] == [(1, {"a": 3})]
@@ -119,55 +126,55 @@ def test_at_midnight_today_becomes_yesterday_without_a_poll() -> None:
     assert before.days == {0: play_dates.start(TODAY), 1: play_dates.start(YESTERDAY)}
 
 
-def test_a_day_that_leaves_the_window_is_kept_and_comes_back_when_a_later_window_looks_at_it() -> None:
-    known = learnt(slice_of(YESTERDAY), SliceObservation(NOON, {"a": row("a", 3)}, listed=True))
+def test_a_day_outside_all_queries_is_published_again_when_a_query_covers_it() -> None:
+    known = merged(slice_of(YESTERDAY), SliceObservation(NOON, {"a": row("a", 3)}, listed=True))
     for polls in range(3):
         known = merge_observation(
             known, known.slice, SliceObservation(NOON + polls, {"a": row("a", 3)}, listed=True), Settlement()
         )
-    asked = query(ids("a"), days_ago=(1, 8))
+    configured = query(ids("a"), days_ago=(1, 8))
 
-    assert not seen(known, queries=(asked,), now=NOON + 3 * DAY).slices
-    assert [s.days_ago for s in seen(known, queries=(asked,), now=NOON + 7 * DAY).slices] == [8]
+    assert not publication_of(known, queries=(configured,), now=NOON + 3 * DAY).slices
+    assert [s.days_ago for s in publication_of(known, queries=(configured,), now=NOON + 7 * DAY).slices] == [8]
 
 
-def test_what_is_stale_has_no_series_at_all() -> None:
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 3)}, total=1))
-    asked = query(ids("a"), days_ago=(1, 2, 3))
+def test_stale_data_has_no_series() -> None:
+    data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 3)}, total=1))
+    configured = query(ids("a"), days_ago=(1, 2, 3))
 
-    fresh = seen(data, queries=(asked,), now=NOON + 2 * DAY - 1)
-    stale = seen(data, queries=(asked,), now=NOON + 2 * DAY)
+    fresh = publication_of(data, queries=(configured,), now=NOON + 2 * DAY - 1)
+    stale = publication_of(data, queries=(configured,), now=NOON + 2 * DAY)
 
     assert [plays(s) for s in fresh.slices] == [{"a": 3}]
     assert fresh.valid_until == NOON + 2 * DAY
     assert (stale.slices, stale.media, stale.series) == ((), (), 0)
 
 
-def test_media_get_stale_one_by_one() -> None:
-    data = learnt(
+def test_media_become_stale_one_by_one() -> None:
+    data = merged(
         slice_of(),
         SliceObservation(NOON - DAY, {"a": row("a", 3)}),
         SliceObservation(NOON, {"b": row("b", 4)}, is_whole=False),
     )
 
-    (published,) = seen(data, queries=(query(ids("a", "b"), days_ago=(1, 2)),), now=NOON + DAY).slices
+    (published,) = publication_of(data, queries=(query(ids("a", "b"), days_ago=(1, 2)),), now=NOON + DAY).slices
 
     assert plays(published) == {"b": 4}
 
 
-def test_a_settled_slice_never_gets_stale() -> None:
+def test_a_settled_slice_never_becomes_stale() -> None:
     times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
-    data = learnt(slice_of(), *(SliceObservation(at, {"a": row("a", 3)}) for at in times))
+    data = merged(slice_of(), *(SliceObservation(at, {"a": row("a", 3)}) for at in times))
 
-    (published,) = seen(data, queries=(query(ids("a"), days_ago=(20,)),), now=NOON + 19 * DAY).slices
+    (published,) = publication_of(data, queries=(query(ids("a"), days_ago=(20,)),), now=NOON + 19 * DAY).slices
 
     assert published.settled
     assert plays(published) == {"a": 3}
 
 
-def test_a_slice_is_settled_when_all_that_is_wanted_of_it_is() -> None:
+def test_a_slice_is_settled_when_all_wanted_media_are() -> None:
     times = [NOON, NOON + HOUR, NOON + 2 * HOUR]
-    data = learnt(
+    data = merged(
         slice_of(),
         *(SliceObservation(at, {"a": row("a", 3)}) for at in times),
         SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}),
@@ -175,63 +182,66 @@ def test_a_slice_is_settled_when_all_that_is_wanted_of_it_is() -> None:
 
     def settled(*media: Media) -> bool:
         queries = tuple(query(wanted, str(i)) for i, wanted in enumerate(media))
-        return seen(data, queries=queries, now=NOON + 3 * HOUR).slices[0].settled
+        return publication_of(data, queries=queries, now=NOON + 3 * HOUR).slices[0].settled
 
     assert settled(ids("a"))
     assert not settled(ids("a", "b"))
     assert not settled(ids("a"), everything)
-    assert not settled(ids("a", "never asked"))
+    assert not settled(ids("a", "never requested"))
 
 
 def test_a_slice_that_is_not_ready_has_its_slice_series_even_without_rows() -> None:
     data = mark_not_ready(None, slice_of(), NOON)
 
-    (published,) = seen(data, queries=(query(ids("a")),)).slices
+    (published,) = publication_of(data, queries=(query(ids("a")),)).slices
 
     assert (dict(published.rows), published.ready, published.settled, published.updated_at) == ({}, False, False, None)
-    assert not seen(data, queries=(query(ids("a"), days_ago=(1, 2, 3)),), now=NOON + 2 * DAY).slices
+    assert not publication_of(data, queries=(query(ids("a"), days_ago=(1, 2, 3)),), now=NOON + 2 * DAY).slices
 
 
-def test_a_slice_that_no_query_looks_at_is_not_shown() -> None:
-    data = learnt(slice_of(dimensions=Dimensions(os="iOS")), SliceObservation(NOON, {"a": row("a")}))
+def test_a_slice_that_no_query_covers_is_not_published() -> None:
+    data = merged(slice_of(dimensions=Dimensions(os="iOS")), SliceObservation(NOON, {"a": row("a")}))
 
-    assert not seen(data, queries=(query(ids("a")),)).slices
+    assert not publication_of(data, queries=(query(ids("a")),)).slices
 
 
-def test_title_and_length_are_the_newest_that_were_told() -> None:
-    older = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", title="old", media_duration=60)}))
-    newer = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", title="new")}))
+def test_title_and_length_are_the_newest_known() -> None:
+    older = merged(slice_of(), SliceObservation(NOON, {"a": row("a", title="old", media_duration=60)}))
+    newer = merged(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", title="new")}))
 
-    (media,) = seen(newer, older, queries=(query(ids("a"), days_ago=(0, 1)),)).media
+    (media,) = publication_of(newer, older, queries=(query(ids("a"), days_ago=(0, 1)),)).media
 
     assert (media.account, media.media_id, media.title, media.duration) == ("main", "a", "new", 60)
 
 
-def test_beyond_the_limit_the_most_played_media_stay_each_with_all_its_series() -> None:
-    today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 5), "c": row("c", 2)}))
-    yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 9), "b": row("b", 5), "c": row("c", 2)}))
+def test_beyond_the_limit_the_most_played_media_keep_all_their_series() -> None:
+    today = merged(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 5), "c": row("c", 2)}))
+    yesterday = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 9), "b": row("b", 5), "c": row("c", 2)}))
     queries = (query(everything, days_ago=(0, 1)),)
 
-    publication = seen(today, yesterday, queries=queries, limit=11)
+    publication = publication_of(today, yesterday, queries=queries, limit=11)
 
     each = 2 * 2 + 1  # plays and viewers on two days, and a title
     assert [sorted(plays(s)) for s in publication.slices] == [["a", "b"], ["a", "b"]]
     assert (publication.series, publication.dropped) == (2 * each, each)
     assert [media.media_id for media in publication.media] == ["a", "b"]
-    assert seen(today, yesterday, queries=queries, limit=15).dropped == 0
+    assert publication_of(today, yesterday, queries=queries, limit=15).dropped == 0
 
 
 @given(
     plays_of=st.dictionaries(st.text("abc", min_size=1, max_size=2), st.none() | st.integers(0, 5), max_size=6),
     limit=st.integers(0, 20),
 )
-def test_series_are_kept_or_dropped_but_never_lost(plays_of: dict[str, int | None], limit: int) -> None:
-    data = learnt(
+def test_every_series_is_counted_as_kept_or_dropped(plays_of: dict[str, int | None], limit: int) -> None:
+    data = merged(
         slice_of(), SliceObservation(NOON, {m: row(m, p) if p is not None else None for m, p in plays_of.items()})
     )
     queries = (query(ids(*plays_of)),)
 
-    whole, limited = seen(data, queries=queries, limit=10**6), seen(data, queries=queries, limit=limit)
+    whole, limited = (
+        publication_of(data, queries=queries, limit=10**6),
+        publication_of(data, queries=queries, limit=limit),
+    )
 
     assert limited.series <= limit
     assert limited.series + limited.dropped == whole.series
@@ -241,20 +251,20 @@ def test_series_are_kept_or_dropped_but_never_lost(plays_of: dict[str, int | Non
 
 
 @pytest.mark.parametrize("hour", range(0, 24, 3))
-def test_a_publication_holds_from_midnight_to_midnight(hour: int) -> None:
+def test_a_publication_is_valid_from_midnight_to_midnight(hour: int) -> None:
     now = datetime.fromisoformat(f"2024-03-24T{hour:02}:30:00+08:00").timestamp()
 
-    publication = seen(queries=(query(everything, days_ago=(0, 30)),), now=now)
+    publication = publication_of(queries=(query(everything, days_ago=(0, 30)),), now=now)
 
     assert publication.valid_from == play_dates.start(TODAY)
     assert publication.valid_until == play_dates.start(TODAY) + DAY
     assert publication.days == {0: play_dates.start(TODAY), 30: play_dates.start(date(2024, 2, 23))}
 
 
-def test_what_has_not_changed_is_the_very_same_object() -> None:
+def test_unchanged_parts_of_a_publication_are_the_same_objects() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(everything, days_ago=(0, 1)),), 2 * DAY, 1000)
-    today = learnt(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
-    yesterday = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 2), "b": row("b", 3)}, listed=True))
+    today = merged(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
+    yesterday = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 2), "b": row("b", 3)}, listed=True))
     known = Snapshot().updated([today, yesterday])
     first = publishing.publish(known, rules, NOON)
 
@@ -270,7 +280,7 @@ def test_what_has_not_changed_is_the_very_same_object() -> None:
 
 def test_a_poll_that_finds_the_same_numbers_changes_no_rows() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 1000)
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
+    data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}, listed=True))
     (before,) = publishing.publish(Snapshot().updated([data]), rules, NOON).slices
 
     again = merge_observation(
@@ -282,91 +292,94 @@ def test_a_poll_that_finds_the_same_numbers_changes_no_rows() -> None:
     assert after.updated_at == NOON + 60
 
 
-def test_a_title_told_by_a_clock_that_was_set_back_is_older_than_another() -> None:
+def test_a_title_observed_after_the_clock_was_set_back_is_older() -> None:
     publishing, rules = (
         PublicationBuilder(),
         PublicationRules((query(everything, dimensions=(ALL, Dimensions(os="iOS"))),), 2 * DAY, 1000),
     )
 
-    def told(dimensions: Dimensions, at: float, title: str) -> SliceData:
-        return learnt(slice_of(dimensions=dimensions), SliceObservation(at, {"a": row("a", title=title)}, listed=True))
+    def view_of(dimensions: Dimensions, at: float, title: str) -> SliceData:
+        return merged(slice_of(dimensions=dimensions), SliceObservation(at, {"a": row("a", title=title)}, listed=True))
 
-    known = Snapshot().updated([told(ALL, NOON - 60, "one"), told(Dimensions(os="iOS"), NOON, "other")])
+    known = Snapshot().updated([view_of(ALL, NOON - 60, "one"), view_of(Dimensions(os="iOS"), NOON, "other")])
     assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["other"]
 
-    known = known.updated([told(Dimensions(os="iOS"), NOON - 120, "other")])
+    known = known.updated([view_of(Dimensions(os="iOS"), NOON - 120, "other")])
     assert [media.title for media in publishing.publish(known, rules, NOON).media] == ["one"]
 
 
 def settling(**observation: object) -> list[SliceObservation]:
-    """The same three times: settled after that, the first time at noon."""
+    """The same observation three times, from noon on: settled after that."""
     return [SliceObservation(NOON + polls * HOUR, **observation) for polls in range(3)]  # type: ignore[arg-type]
 
 
-def test_a_settled_day_without_any_plays_is_shown_for_ever() -> None:
-    data = learnt(slice_of(), *settling(listed=True, total=0))
+def test_a_settled_day_without_plays_is_always_published() -> None:
+    data = merged(slice_of(), *settling(listed=True, total=0))
 
-    (published,) = seen(data, queries=(query(everything, days_ago=(20,)),), now=NOON + 19 * DAY).slices
+    (published,) = publication_of(data, queries=(query(everything, days_ago=(20,)),), now=NOON + 19 * DAY).slices
 
     assert (dict(published.rows), published.total, published.settled) == ({}, 0, True)
 
 
-def test_what_is_settled_stays_when_the_rest_of_its_slice_is_stale() -> None:
-    data = learnt(slice_of(), *settling(rows={"a": row("a", 3)}), SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}))
-    asked = query(ids("a", "b"), days_ago=(20,))
+def test_settled_media_stay_when_the_rest_of_the_slice_is_stale() -> None:
+    data = merged(slice_of(), *settling(rows={"a": row("a", 3)}), SliceObservation(NOON + 3 * HOUR, {"b": row("b", 1)}))
+    configured = query(ids("a", "b"), days_ago=(20,))
 
-    publication = seen(data, queries=(asked,), now=NOON + 19 * DAY)
+    publication = publication_of(data, queries=(configured,), now=NOON + 19 * DAY)
 
     (published,) = publication.slices
     assert (plays(published), published.settled) == ({"a": 3}, False)
     assert publication.valid_until == play_dates.next_midnight(NOON + 19 * DAY)
 
 
-def test_the_number_of_media_gets_stale_on_its_own() -> None:
-    data = learnt(
+def test_the_total_becomes_stale_independently() -> None:
+    data = merged(
         slice_of(), SliceObservation(NOON - DAY, listed=True, total=7), SliceObservation(NOON, {"a": row("a", 3)})
     )
-    asked = query(ids("a"), days_ago=(1, 2))
+    configured = query(ids("a"), days_ago=(1, 2))
 
-    (before,), (after,) = (seen(data, queries=(asked,), now=NOON + DAY - ago).slices for ago in (1, 0))
+    (before,), (after,) = (publication_of(data, queries=(configured,), now=NOON + DAY - ago).slices for ago in (1, 0))
 
     assert (before.total, after.total) == (7, None)
     assert plays(before) == plays(after) == {"a": 3}
 
 
-def test_rows_of_everything_get_stale_one_by_one() -> None:
-    data = learnt(
+def test_rows_of_everything_become_stale_one_by_one() -> None:
+    data = merged(
         slice_of(), SliceObservation(NOON - DAY, {"a": row("a", 3)}), SliceObservation(NOON, {"b": row("b", 4)})
     )
 
-    (published,) = seen(data, queries=(query(everything, days_ago=(1, 2)),), now=NOON + DAY).slices
+    (published,) = publication_of(data, queries=(query(everything, days_ago=(1, 2)),), now=NOON + DAY).slices
 
     assert plays(published) == {"b": 4}
 
 
-def test_a_top_whose_ranking_is_stale_or_was_never_told_shows_no_media() -> None:
+def test_a_top_without_a_current_ranking_publishes_no_media() -> None:
     ranked = SliceObservation(NOON - DAY, {"a": row("a", 3)}, tops=((top(1), ("a",)),))
-    asked = query(top(1), days_ago=(1, 2))
+    configured = query(top(1), days_ago=(1, 2))
 
-    for lessons in ([ranked, SliceObservation(NOON, {"a": row("a", 3)})], [SliceObservation(NOON, {"a": row("a", 3)})]):
-        (published,) = seen(learnt(slice_of(), *lessons), queries=(asked,), now=NOON + DAY).slices
+    for observations in (
+        [ranked, SliceObservation(NOON, {"a": row("a", 3)})],
+        [SliceObservation(NOON, {"a": row("a", 3)})],
+    ):
+        (published,) = publication_of(merged(slice_of(), *observations), queries=(configured,), now=NOON + DAY).slices
         assert (plays(published), published.settled) == ({}, False)
 
 
-def test_a_top_shows_no_zero_of_its_own() -> None:
+def test_a_top_publishes_no_zeros() -> None:
     ranked = SliceObservation(NOON, {"a": row("a", 3), "b": row("b", 2)}, tops=((top(2), ("a", "b")),))
-    data = learnt(slice_of(), ranked, SliceObservation(NOON, {"b": None}))
+    data = merged(slice_of(), ranked, SliceObservation(NOON, {"b": None}))
 
-    assert plays(seen(data, queries=(query(top(2)),)).slices[0]) == {"a": 3}
-    assert plays(seen(data, queries=(query(top(2)), query(ids("b"), "2"))).slices[0]) == {"a": 3, "b": None}
+    assert plays(publication_of(data, queries=(query(top(2)),)).slices[0]) == {"a": 3}
+    assert plays(publication_of(data, queries=(query(top(2)), query(ids("b"), "2"))).slices[0]) == {"a": 3, "b": None}
 
 
 def test_a_top_is_settled_when_its_ranking_and_all_its_rows_are() -> None:
     ranked = {"rows": {"a": row("a", 3)}, "tops": ((top(1), ("a",)),)}
     late = NOON + 3 * HOUR
 
-    def settled(*lessons: SliceObservation) -> bool:
-        return seen(learnt(slice_of(), *lessons), queries=(query(top(1)),), now=late).slices[0].settled
+    def settled(*observations: SliceObservation) -> bool:
+        return publication_of(merged(slice_of(), *observations), queries=(query(top(1)),), now=late).slices[0].settled
 
     assert settled(*settling(**ranked))
     assert not settled(*settling(rows=ranked["rows"]), SliceObservation(late, **ranked))  # type: ignore[arg-type]
@@ -375,18 +388,18 @@ def test_a_top_is_settled_when_its_ranking_and_all_its_rows_are() -> None:
 
 
 def test_a_zero_is_three_series_and_has_no_plays() -> None:
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": None, "b": row("b", 0), "c": row("c", 1)}))
+    data = merged(slice_of(), SliceObservation(NOON, {"a": None, "b": row("b", 0), "c": row("c", 1)}))
     queries = (query(ids("a", "b", "c")),)
 
-    whole, limited = seen(data, queries=queries), seen(data, queries=queries, limit=3)
+    whole, limited = publication_of(data, queries=queries), publication_of(data, queries=queries, limit=3)
 
-    assert whole.series == 3 + 3 + 3  # of the others plays, viewers and a title
+    assert whole.series == 3 + 3 + 3  # the others: plays, viewers and a title
     assert [plays(published) for published in limited.slices] == [{"c": 1}]
     assert (limited.series, limited.dropped) == (3, 6)
 
 
-def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> None:
-    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a"), "b": row("b")}))])
+def test_a_replica_publishes_only_its_own_days_and_titles() -> None:
+    known = Snapshot().updated([merged(slice_of(), SliceObservation(NOON, {"a": row("a"), "b": row("b")}))])
     queries = (query(ids("a", "b"), days_ago=(0, 1)),)
     rules = PublicationRules(
         queries, 2 * DAY, 1000, {"main": MediaInfoOwnership(all=False, but=frozenset("b"))}, frozenset({0})
@@ -398,21 +411,21 @@ def test_of_one_of_several_replicas_only_its_days_and_its_titles_are_told() -> N
     assert {media.media_id: media.title for media in publication.media} == {"a": None, "b": "title of b"}
 
 
-def test_other_rules_hold_at_once() -> None:
-    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2)}))])
+def test_new_rules_apply_immediately() -> None:
+    known = Snapshot().updated([merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": row("b", 2)}))])
     publishing = PublicationBuilder()
 
-    def told(rules: PublicationRules) -> list[dict[str, float | None]]:
+    def view_of(rules: PublicationRules) -> list[dict[str, float | None]]:
         return [plays(published) for published in publishing.publish(known, rules, NOON + HOUR).slices]
 
-    assert told(PublicationRules((query(ids("a")),), 2 * DAY, 1000)) == [{"a": 1}]
-    assert told(PublicationRules((query(ids("b")),), 2 * DAY, 1000)) == [{"b": 2}]
-    assert told(PublicationRules((query(ids("b")),), HOUR, 1000)) == []
+    assert view_of(PublicationRules((query(ids("a")),), 2 * DAY, 1000)) == [{"a": 1}]
+    assert view_of(PublicationRules((query(ids("b")),), 2 * DAY, 1000)) == [{"b": 2}]
+    assert view_of(PublicationRules((query(ids("b")),), HOUR, 1000)) == []
 
 
-def test_what_gets_stale_is_gone_at_that_very_second() -> None:
+def test_stale_data_disappears_in_the_exact_second() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(ids("a")),), HOUR, 1000)
-    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
+    known = Snapshot().updated([merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
     shown = [len(publishing.publish(known, rules, NOON + after).slices) for after in (0, HOUR - 1, HOUR)]
 
@@ -420,7 +433,7 @@ def test_what_gets_stale_is_gone_at_that_very_second() -> None:
 
 
 class Counted(dict[str, MediaRecord]):
-    """Answers that count how often one is looked up."""
+    """Records that count how often one is read."""
 
     read = 0
 
@@ -430,7 +443,7 @@ class Counted(dict[str, MediaRecord]):
 
 
 class CountedQueries(tuple[Query, ...]):  # noqa: SLOT001 - a tuple can have no slot for the count
-    """Queries that count how often they are gone through."""
+    """Queries that count how often they are iterated."""
 
     read = 0
 
@@ -439,9 +452,9 @@ class CountedQueries(tuple[Query, ...]):  # noqa: SLOT001 - a tuple can have no 
         return super().__iter__()
 
 
-def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> None:
+def test_unchanged_slices_are_not_read_again_until_midnight() -> None:
     publishing, queries = PublicationBuilder(), CountedQueries((query(ids("a", "b")),))
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": None}))
+    data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": None}))
     answers = Counted(data.answers)
     known, rules = Snapshot().updated([replace(data, answers=answers)]), PublicationRules(queries, 2 * DAY, 1000)
 
@@ -453,25 +466,25 @@ def test_until_midnight_nothing_is_looked_at_again_that_has_not_changed() -> Non
         assert (answers.read, queries.read) == once
 
     publishing.publish(known, rules, NOON + 12 * HOUR)
-    assert answers.read == once[0]  # of another day now, which no query looks at
+    assert answers.read == once[0]  # yesterday became a day that no query covers
     assert queries.read > once[1]
 
 
-def test_under_other_rules_what_shows_the_same_is_the_very_same_object() -> None:
-    publishing, asked = PublicationBuilder(), query(everything)
-    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
+def test_slices_that_are_equal_under_new_rules_are_the_same_objects() -> None:
+    publishing, configured = PublicationBuilder(), query(everything)
+    known = Snapshot().updated([merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
-    first = publishing.publish(known, PublicationRules((asked,), 2 * DAY, 1000), NOON)
+    first = publishing.publish(known, PublicationRules((configured,), 2 * DAY, 1000), NOON)
     second = publishing.publish(
-        known, PublicationRules((asked, query(top(1), "2", days_ago=(0,))), 2 * DAY, 1000), NOON
+        known, PublicationRules((configured, query(top(1), "2", days_ago=(0,))), 2 * DAY, 1000), NOON
     )
 
     assert second.slices[0] is first.slices[0]
 
 
-def test_a_poll_without_an_end_that_finds_the_same_numbers_changes_nothing() -> None:
+def test_an_incomplete_poll_that_finds_the_same_numbers_changes_nothing() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 1000)
-    data = learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))
+    data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))
     (before,) = publishing.publish(Snapshot().updated([data]), rules, NOON).slices
 
     again = merge_observation(
@@ -482,9 +495,9 @@ def test_a_poll_without_an_end_that_finds_the_same_numbers_changes_nothing() -> 
     assert after is before
 
 
-def test_as_many_series_as_the_limit_are_shown_as_they_are() -> None:
+def test_a_publication_at_the_series_limit_is_complete() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(everything),), 2 * DAY, 3)
-    known = Snapshot().updated([learnt(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
+    known = Snapshot().updated([merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
     first, second = publishing.publish(known, rules, NOON), publishing.publish(known, rules, NOON + 60)
 
@@ -545,7 +558,7 @@ CHANGES = st.one_of(
 
 @settings(max_examples=100)
 @given(rules=RULES, changes=st.lists(CHANGES, max_size=20))
-def test_whatever_happens_in_between_it_is_as_if_published_for_the_first_time(
+def test_an_incremental_publication_equals_one_built_from_scratch(
     rules: PublicationRules, changes: list[tuple[str, Slice | None, object]]
 ) -> None:
     publishing, snapshot, now = PublicationBuilder(), Snapshot(), NOON
@@ -562,14 +575,14 @@ def test_whatever_happens_in_between_it_is_as_if_published_for_the_first_time(
                 rules = given_
             case "wait", _, float():
                 now += given_
-        told, afresh = publishing.publish(snapshot, rules, now), publish(snapshot, rules, now)
-        assert in_order(told) == in_order(afresh)
+        incremental, afresh = publishing.publish(snapshot, rules, now), publish(snapshot, rules, now)
+        assert in_order(incremental) == in_order(afresh)
 
 
 def in_order(publication: Publication) -> Publication:
-    """Nobody cares in which order media are told."""
+    """The publication with its media sorted: their order does not matter."""
 
-    def place(media: PublishedMedia) -> tuple[str, str]:
+    def sort_key(media: PublishedMedia) -> tuple[str, str]:
         return media.account, media.media_id
 
-    return replace(publication, media=tuple(sorted(publication.media, key=place)))
+    return replace(publication, media=tuple(sorted(publication.media, key=sort_key)))

@@ -42,16 +42,16 @@ def retry(ended: PollReport, *, calls_per_day: float = 0, queries: int = 1) -> R
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ErrorKind if kind not in {ErrorKind.AUTH, ErrorKind.NOT_READY}])
-def test_a_failure_of_any_kind_may_be_repeated_as_soon_as_the_back_off_says(kind: ErrorKind) -> None:
+def test_a_failure_of_any_kind_is_repeated_after_the_back_off(kind: ErrorKind) -> None:
     assert retry(report(PollResult.FAILURE, failure(kind))) == Retry()
 
 
-def test_a_poll_that_was_given_up_is_repeated() -> None:
+def test_a_poll_that_timed_out_is_repeated() -> None:
     assert retry(PollReport(query(everything), 0, 1, (), PollResult.FAILURE)) == Retry()
 
 
 @pytest.mark.parametrize("errors", [(), (not_ready(),)])
-def test_after_success_nothing_is_repeated(errors: tuple[NotReady, ...]) -> None:
+def test_a_successful_poll_is_not_repeated(errors: tuple[NotReady, ...]) -> None:
     assert retry(report(PollResult.SUCCESS, *errors)) is None
 
 
@@ -60,10 +60,10 @@ def test_after_success_nothing_is_repeated(errors: tuple[NotReady, ...]) -> None
     [
         ((failure(ErrorKind.SERVER), failure(ErrorKind.PARAMETER)), Retry()),
         ((failure(ErrorKind.PARAMETER), not_ready()), None),
-        ((), None),  # rows missing: another look within minutes finds no more
+        ((), None),  # rows missing: another poll within minutes finds no more
     ],
 )
-def test_what_is_missing_of_a_part_is_asked_for_again_unless_it_stays_missing(
+def test_a_partial_poll_is_repeated_unless_the_rest_stays_missing(
     errors: tuple[UpstreamError, ...], expected: Retry | None
 ) -> None:
     assert retry(report(PollResult.PARTIAL, *errors)) == expected
@@ -73,21 +73,21 @@ def test_what_is_missing_of_a_part_is_asked_for_again_unless_it_stays_missing(
     ("error", "wait"),
     [(refused, 300), (paused, 120), (AccountPaused("", code="", kind=ErrorKind.AUTH), 300)],
 )
-def test_a_paused_account_is_asked_again_when_its_pause_ends(error: UpstreamError, wait: float) -> None:
+def test_a_paused_account_is_polled_again_when_its_pause_ends(error: UpstreamError, wait: float) -> None:
     ended = report(PollResult.FAILURE, error)
     assert retry(ended) == Retry(ended.ended_at + wait)
 
 
-def test_missing_keys_pause_nothing() -> None:
+def test_missing_credentials_cause_no_pause() -> None:
     assert retry(report(PollResult.FAILURE, no_key)) == Retry()
 
 
 @pytest.mark.parametrize("result", [PollResult.SKIPPED, PollResult.PARTIAL])
-def test_a_spent_budget_is_there_again_at_midnight_in_china(result: PollResult) -> None:
+def test_an_exceeded_quota_is_available_again_at_midnight_in_china(result: PollResult) -> None:
     assert retry(report(result, failure(), spent), calls_per_day=10) == Retry(MIDNIGHT)
 
 
-def test_a_budget_that_was_spent_before_midnight_is_there_when_the_poll_ends_after_it() -> None:
+def test_a_quota_exceeded_before_midnight_is_available_when_the_poll_ends_after_it() -> None:
     ended = report(PollResult.PARTIAL, spent, started_at=MIDNIGHT - 1, seconds=3)
     found = retry(ended, calls_per_day=10)
     assert found is not None
@@ -96,7 +96,7 @@ def test_a_budget_that_was_spent_before_midnight_is_there_when_the_poll_ends_aft
 
 @pytest.mark.parametrize("queries", [1, 3])
 @pytest.mark.parametrize("failures", [1, 20])
-def test_repeats_of_a_query_that_always_fails_spend_a_tenth_of_the_budget_at_most(failures: int, queries: int) -> None:
+def test_repeats_of_a_query_that_always_fails_use_at_most_a_tenth_of_the_quota(failures: int, queries: int) -> None:
     ended = report(PollResult.FAILURE, *[failure()] * failures)
     found = retry(ended, calls_per_day=1_000, queries=queries)
     assert found is not None
@@ -104,7 +104,7 @@ def test_repeats_of_a_query_that_always_fails_spend_a_tenth_of_the_budget_at_mos
     assert queries * failures * RULES.attempts * DAY / wait == pytest.approx(1_000 * QUOTA_SHARE)
 
 
-def test_what_was_never_sent_or_is_sent_once_is_cheap() -> None:
+def test_skipped_and_single_attempt_calls_cost_little() -> None:
     cheap = retry(report(PollResult.FAILURE, failure(ErrorKind.PARAMETER), no_key), calls_per_day=1_000)
     assert cheap == Retry(NOON + 5 + DAY / 100)
 
@@ -115,18 +115,18 @@ async def moving(world: World) -> None:
         world.now += 0.001
 
 
-async def test_a_repeated_poll_asks_only_for_what_is_missing_and_the_next_regular_one_for_all() -> None:
+async def test_a_repeated_poll_fetches_only_the_rest_and_the_next_regular_one_everything() -> None:
     world, broken = World(), [True]
     clock = asyncio.ensure_future(moving(world))
     poller = world.poller(settlement=Settlement(after=90 * DAY))
     for day in (YESTERDAY, YESTERDAY.replace(day=22)):
         world.put([row("a")], day)
     world.refuse = lambda slice_, *_: failure() if slice_.play_date.day == 22 and broken[0] else None
-    asked = query(everything, days_ago=(1, 2))
+    polled = query(everything, days_ago=(1, 2))
 
     async def days() -> list[int]:
         before = len(world.calls)
-        await poller.poll(asked)
+        await poller.poll(polled)
         return sorted(slice_.play_date.day for slice_, *_ in world.calls[before:])
 
     assert await days() == [22, 23]

@@ -1,4 +1,4 @@
-"""Any queries, any result sets, any mishaps, several rounds: what is published was said, and nothing is asked twice."""
+"""Any queries, result sets and errors over several rounds: published data was returned, and no call is repeated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from exporter.core.poller import PollResult
 
 EVERY = 900.0
-# Of a whole page, less and more, of several pages; few of them, so that examples are quick.
+# Around a full page, and of several pages; few sizes, so that examples are fast.
 SIZES = (0, 1, 3, 99, 100, 101, 250, 350)
 MEASURES = (Measure.PLAYS, Measure.PLAY_DURATION)
 FILTERED = Dimensions(terminal_type="Web")
@@ -47,87 +47,88 @@ ERRORS: dict[str, Callable[[], UpstreamError]] = {
     "malformed": lambda: failure(ErrorKind.MALFORMED, "malformed"),
 }
 
-ASKING: ContextVar[str] = ContextVar("ASKING")
+POLLED_QUERY: ContextVar[str] = ContextVar("POLLED_QUERY")
 
 
 @dataclass(frozen=True)
 class Round:
-    """How the service is in one round: rows of each slice, what TotalCount is off by, calls that fail, what moves.
+    """How the service behaves in one round.
 
-    `sizes` and `offs` are by a number that the slice has; `errors` by the number of the call; every `drift`th media
-    has other numbers from call to call, and so another place in the order (0: none).
+    * `sizes`: rows of each slice. `total_errors`: of TotalCount; None: not given. Both by the number of the slice.
+    * `errors`: by the number of the call.
+    * `drift`: every `drift`th media has other numbers in each call, and so another position (0: none).
     """
 
     sizes: tuple[int, ...]
-    offs: tuple[int | None, ...]
+    total_errors: tuple[int | None, ...]
     errors: dict[int, str]
     drift: int
     shift: int
 
 
 @dataclass
-class Heard:
-    """What the service has told, and asked for, within a round."""
+class RoundLog:
+    """What the service returned and was requested within a round."""
 
     listed: defaultdict[tuple[Slice, Measure], set[str]] = field(default_factory=lambda: defaultdict(set))
     totals: dict[tuple[Slice, Measure], int | None] = field(default_factory=dict)
-    asked: Counter[tuple[str, Slice, str | None, Measure | None, int]] = field(default_factory=Counter)
+    requests: Counter[tuple[str, Slice, str | None, Measure | None, int]] = field(default_factory=Counter)
     failed: set[Slice] = field(default_factory=set)
 
 
 @dataclass
 class Service(World):
-    """Remembers what it said of which slice."""
+    """Records what it returned for each slice."""
 
     round: Round = Round((0,), (0,), {}, 0, 0)
-    freshness: Heard = field(default_factory=Heard)
-    said: defaultdict[Slice, set[PlayRow]] = field(default_factory=lambda: defaultdict(set))
-    none_of: set[tuple[Slice, str]] = field(default_factory=set)
+    log: RoundLog = field(default_factory=RoundLog)
+    returned: defaultdict[Slice, set[PlayRow]] = field(default_factory=lambda: defaultdict(set))
+    without_row: set[tuple[Slice, str]] = field(default_factory=set)
     listed: defaultdict[Slice, list[frozenset[str]]] = field(default_factory=lambda: defaultdict(list))
     history: list[tuple[float, dict[Slice, dict[str, PlayRow]]]] = field(default_factory=list)
-    lied: set[Slice] = field(default_factory=set)
+    wrong_totals: set[Slice] = field(default_factory=set)
 
     def begin(self, slices: set[Slice], round_: Round) -> None:
-        self.round, self.freshness = round_, Heard()
+        self.round, self.log = round_, RoundLog()
         self.history.append((self.now, {s: {each.media_id: each for each in self._rows(s)} for s in slices}))
-        self.lied |= {slice_ for slice_ in slices if self.off(slice_) != 0}
+        self.wrong_totals |= {slice_ for slice_ in slices if self.total_error(slice_) != 0}
 
     def end(self) -> None:
-        """Sweeps that listed as many media as the service counted, and so tell who was not played."""
-        for (slice_, by), listed in self.freshness.listed.items():
-            total = self.freshness.totals[slice_, by]
+        """Keep complete listings: a media that is not on them had no plays."""
+        for (slice_, by), listed in self.log.listed.items():
+            total = self.log.totals[slice_, by]
             if total is not None and len(listed) >= total:
                 self.listed[slice_].append(frozenset(listed))
 
-    def off(self, slice_: Slice) -> int | None:
-        """What TotalCount is off by; None: it is not told."""
-        return self.round.offs[_number(slice_) % len(self.round.offs)]
+    def total_error(self, slice_: Slice) -> int | None:
+        """The error of TotalCount; None: it is not given."""
+        return self.round.total_errors[_number(slice_) % len(self.round.total_errors)]
 
     async def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
     ) -> Page:
         number = len(self.calls)
-        self.freshness.asked[ASKING.get(), slice_, media_id, order_by, page] += 1
+        self.log.requests[POLLED_QUERY.get(), slice_, media_id, order_by, page] += 1
         self.rows[slice_] = self._rows(slice_, number)
-        off = self.off(slice_) if media_id is None else 0
+        total_error = self.total_error(slice_) if media_id is None else 0
         found = len(self.rows[slice_]) if media_id is None else sum(r.media_id == media_id for r in self.rows[slice_])
-        self.totals[slice_] = None if off is None else max(0, found + off)
+        self.totals[slice_] = None if total_error is None else max(0, found + total_error)
         self.refuse = lambda *_: ERRORS[self.round.errors[number % 50]]() if number % 50 in self.round.errors else None
         try:
             answer = await super().page(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
         except UpstreamError:
-            self.freshness.failed.add(slice_)
+            self.log.failed.add(slice_)
             raise
-        self.said[slice_] |= set(answer.rows)
+        self.returned[slice_] |= set(answer.rows)
         if media_id is not None and not answer.rows:
-            self.none_of.add((slice_, media_id))
+            self.without_row.add((slice_, media_id))
         if order_by is not None:
-            self.freshness.listed[slice_, order_by] |= {each.media_id for each in answer.rows}
-            self.freshness.totals[slice_, order_by] = answer.total_count
+            self.log.listed[slice_, order_by] |= {each.media_id for each in answer.rows}
+            self.log.totals[slice_, order_by] = answer.total_count
         return answer
 
     def _rows(self, slice_: Slice, call: int = 0) -> list[PlayRow]:
-        """Numbers that no other slice has: `viewers` is the number of the slice."""
+        """Rows that no other slice has: `viewers` is the number of the slice."""
         number, now = _number(slice_), self.round
         return [
             row(
@@ -146,7 +147,7 @@ def _number(slice_: Slice) -> int:
 
 
 some_media: st.SearchStrategy[Media] = st.one_of(
-    # Of the first page, of later ones, and some that nobody plays.
+    # On the first page, on later ones, and without plays.
     st.frozensets(
         st.sampled_from([f"m{i:03}" for i in (0, 1, 2, 50, 98, 99, 100, 240, 349)] + ["n1", "n2"]), min_size=1
     ).map(ByIds),
@@ -171,12 +172,19 @@ def some_queries(draw: st.DrawFn) -> tuple[Query, ...]:
 
 
 def some_rounds(
-    offs: st.SearchStrategy[int | None], errors: st.SearchStrategy[dict[int, str]], drift: st.SearchStrategy[int]
+    total_errors: st.SearchStrategy[int | None],
+    errors: st.SearchStrategy[dict[int, str]],
+    drift: st.SearchStrategy[int],
 ) -> st.SearchStrategy[list[Round]]:
     few = st.lists(st.sampled_from(SIZES), min_size=1, max_size=3).map(tuple)
     return st.lists(
         st.builds(
-            Round, few, st.lists(offs, min_size=1, max_size=3).map(tuple), errors, drift, shift=st.integers(0, 2)
+            Round,
+            few,
+            st.lists(total_errors, min_size=1, max_size=3).map(tuple),
+            errors,
+            drift,
+            shift=st.integers(0, 2),
         ),
         min_size=1,
         max_size=5,
@@ -188,18 +196,18 @@ any_rounds = some_rounds(
     st.dictionaries(st.integers(0, 49), st.sampled_from(sorted(ERRORS)), max_size=6),
     st.sampled_from([0, 0, 2, 7]),
 )
-# The service counts rightly, answers always and moves nothing while it is read; what it says changes between rounds.
-calm_rounds = some_rounds(st.just(0), st.just({}), st.just(0))
+# Totals are right, all calls succeed and no row moves during a reading; numbers change between rounds only.
+consistent_rounds = some_rounds(st.just(0), st.just({}), st.just(0))
 
 
-async def play(queries: tuple[Query, ...], rounds: list[Round], *, calm: bool = False) -> None:
-    """Poll what is due in each round, all queries at once, and hold what is published against what was said."""
+async def play(queries: tuple[Query, ...], rounds: list[Round], *, consistent: bool = False) -> None:
+    """Poll all due queries of each round concurrently, and compare what is published with what was returned."""
     service = Service(now=NOON)
     poller = service.poller(queries=queries)
     rules = PublicationRules(queries, stale_after=2 * 86_400.0, series_limit=1_000_000)
 
     async def ask(query: Query) -> PollResult:
-        ASKING.set(query.name)
+        POLLED_QUERY.set(query.name)
         return (await poller.poll(query)).result
 
     for number, round_ in enumerate(rounds):
@@ -212,41 +220,43 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, calm: bool = 
         check_calls(service)
         check(publication, queries, service)
         event(f"a poll ended as {results[0]}" if results else "no poll was due")
-        if calm:
+        if consistent:
             assert set(results) <= {"success"}
             for query in due:
                 check_known(publication, query, service)
 
 
 def check(publication: Publication, queries: tuple[Query, ...], service: Service) -> None:
-    """Every number is of its media, slice and day; every zero is a fact; nobody sees more than was asked for."""
+    """Every number belongs to its media, slice and day; every zero is right; nothing else is published."""
     wants = requested_slices(queries, service.now)
     for published in publication.slices:
         slice_ = published.slice
         assert slice_.play_date == TODAY - timedelta(days=published.days_ago)
         by_id = frozenset[str]().union(*(want.ids for want in wants[slice_] if isinstance(want, ByIds)))
-        for media_id, said in published.rows.items():
-            if said is not None:
-                assert said.media_id == media_id
-                assert said in service.said[slice_], f"never said of {slice_}: {said}"
+        for media_id, published_row in published.rows.items():
+            if published_row is not None:
+                assert published_row.media_id == media_id
+                assert published_row in service.returned[slice_], f"never returned for {slice_}: {published_row}"
             else:
-                assert media_id in by_id, "only who is asked for by ID can be a zero"
-                assert (slice_, media_id) in service.none_of or any(
+                assert media_id in by_id, "only a media requested by ID can be a zero"
+                assert (slice_, media_id) in service.without_row or any(
                     media_id not in listed for listed in service.listed[slice_]
-                ), f"{media_id} is a zero that nobody told"
-                assert slice_ in service.lied or any(media_id not in rows[slice_] for _, rows in service.history)
+                ), f"{media_id} is a zero without evidence"
+                assert slice_ in service.wrong_totals or any(
+                    media_id not in rows[slice_] for _, rows in service.history
+                )
         if not any(isinstance(want, Everything) for want in wants[slice_]):
             tops = sum(want.n for want in wants[slice_] if isinstance(want, Top))
             assert len(published.rows.keys() - by_id) <= tops
 
 
 def check_known(publication: Publication, query: Query, service: Service) -> None:
-    """All that a query wants of today is there, and no older than its interval."""
+    """All that a query wants of today is published, and no older than its interval."""
     recent = [rows for at, rows in service.history if at > service.now - query.every]
     published = {each.slice: each.rows for each in publication.slices}
     for slice_ in requested_slices([query], service.now):
         if slice_.play_date != TODAY:
-            continue  # another day may have settled: then it is not asked for again
+            continue  # another day may have settled: then it is not requested again
         rows, were = published[slice_], [each[slice_] for each in recent]
         match query.media:
             case ByIds(ids):
@@ -260,33 +270,33 @@ def check_known(publication: Publication, query: Query, service: Service) -> Non
 
 
 def check_calls(service: Service) -> None:
-    """No poll makes a call twice, but for one repeated sweep; nor do all polls of a round where all was answered."""
-    for (_, slice_, media_id, by, _), times in service.freshness.asked.items():
+    """No poll repeats a call, except in a second reading; nor do the polls of a round in which all calls succeeded."""
+    for (_, slice_, media_id, by, _), times in service.log.requests.items():
         assert times <= (1 if by is None or not short(service, slice_) else 2), (slice_, media_id, by)
     of_the_round: Counter[tuple[Slice, str | None, Measure | None, int]] = Counter()
-    for (_, *call), times in service.freshness.asked.items():
+    for (_, *call), times in service.log.requests.items():
         of_the_round[tuple(call)] += times  # type: ignore[index] # the query's name is left out
     for (slice_, media_id, by, page), times in of_the_round.items():
-        told_all = slice_ not in service.freshness.failed and service.off(slice_) == 0 and not service.round.drift
-        assert times == 1 or not told_all, (slice_, media_id, by, page)
+        no_repeats = slice_ not in service.log.failed and service.total_error(slice_) == 0 and not service.round.drift
+        assert times == 1 or not no_repeats, (slice_, media_id, by, page)
 
 
 def short(service: Service, slice_: Slice) -> bool:
-    """Whether a sweep of that slice can have ended with rows missing: only where the service is not calm."""
-    return bool(service.round.drift or service.off(slice_) not in {0, None})
+    """Whether a listing of that slice may have ended with rows missing: only if totals are wrong or rows move."""
+    return bool(service.round.drift or service.total_error(slice_) not in {0, None})
 
 
 @settings(max_examples=400)
 @given(some_queries(), any_rounds)
-async def test_whatever_the_service_does_what_is_published_was_said(
+async def test_every_published_number_was_returned_by_the_service(
     queries: tuple[Query, ...], rounds: list[Round]
 ) -> None:
     await play(queries, rounds)
 
 
 @settings(max_examples=200)
-@given(some_queries(), calm_rounds)
-async def test_of_a_service_that_counts_rightly_all_is_known_and_a_zero_is_nobody(
+@given(some_queries(), consistent_rounds)
+async def test_with_correct_totals_all_media_are_known_and_zeros_are_right(
     queries: tuple[Query, ...], rounds: list[Round]
 ) -> None:
-    await play(queries, rounds, calm=True)
+    await play(queries, rounds, consistent=True)

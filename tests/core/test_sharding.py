@@ -27,7 +27,7 @@ WIDE = query(everything, "wide", dimensions=EVERY_FILTER, days_ago=(0, 1, 2, 8, 
 
 
 def owners(total: int, *queries: Query) -> dict[tuple[str, Dimensions], list[int]]:
-    """Which shards have each combination of a query and its filters."""
+    """The shards that own each combination of a query and filters."""
     found: dict[tuple[str, Dimensions], list[int]] = {(q.name, d): [] for q in queries for d in q.dimensions}
     for number in range(total):
         for shared in Shard(number, total).share(queries).queries:
@@ -36,7 +36,7 @@ def owners(total: int, *queries: Query) -> dict[tuple[str, Dimensions], list[int
     return found
 
 
-def test_one_of_one_does_everything() -> None:
+def test_a_single_replica_does_everything() -> None:
     share = WHOLE.share([WIDE])
 
     assert share.queries == (WIDE,)
@@ -56,7 +56,7 @@ def test_every_combination_has_one_shard_and_no_shard_has_too_many(total: int) -
 
 
 @pytest.mark.parametrize("total", [1, 2, 5])
-def test_one_shard_more_takes_from_all_others_which_exchange_nothing(total: int) -> None:
+def test_an_additional_shard_takes_from_all_others_which_exchange_nothing(total: int) -> None:
     before, after = owners(total, WIDE), owners(total + 1, WIDE)
 
     moved = {key for key, numbers in after.items() if numbers != before[key]}
@@ -65,7 +65,7 @@ def test_one_shard_more_takes_from_all_others_which_exchange_nothing(total: int)
     assert len(moved) < 2 * len(EVERY_FILTER) / (total + 1)
 
 
-def test_queries_that_need_the_same_slice_find_each_other_on_one_shard() -> None:
+def test_queries_that_need_the_same_slice_are_on_the_same_shard() -> None:
     other = query(everything, "other", dimensions=EVERY_FILTER, days_ago=(5,), every=60.0)
     found = owners(4, WIDE, other)
 
@@ -73,13 +73,13 @@ def test_queries_that_need_the_same_slice_find_each_other_on_one_shard() -> None
 
 
 def test_the_hash_is_the_same_in_every_process_and_version() -> None:
-    # What a change of this would do: after an update every replica asks for what another one knows.
+    # If this changed, every replica would fetch what another one knows after an update.
     found = owners(3, query(everything, dimensions=EVERY_FILTER[:8]))
 
     assert [number for (number,) in found.values()] == [1, 0, 2, 0, 2, 0, 0, 0]
 
 
-def test_days_are_told_by_one_shard_each() -> None:
+def test_each_day_is_exported_by_one_shard() -> None:
     shares = [Shard(number, 5).share([WIDE]) for number in range(5)]
 
     assert Counter(ago for share in shares for ago in share.days_ago) == Counter((0, 1, 2, 8, 9))
@@ -88,36 +88,56 @@ def test_days_are_told_by_one_shard_each() -> None:
 IOS, LINUX, WEB_IOS = Dimensions(os="iOS"), Dimensions(os="Linux"), Dimensions(terminal_type="Web", os="iOS")
 
 
-def asked(media: Media, *dimensions: Dimensions) -> Query:
+def filtered_query(media: Media, *dimensions: Dimensions) -> Query:
     return query(media, dimensions=dimensions)
 
 
 @pytest.mark.parametrize(
     ("queries", "describing"),
     [
-        pytest.param([asked(everything, IOS, ALL)], {"a": ALL}, id="least filtered"),
-        pytest.param([asked(everything, IOS), asked(top(1), ALL)], {"a": ALL}, id="of all that list"),
-        pytest.param([asked(everything, IOS), asked(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="not by other names"),
-        pytest.param([asked(ids("a"), WEB_IOS), asked(ids("b"), LINUX)], {"a": WEB_IOS, "b": LINUX}, id="by name"),
-        pytest.param([asked(ids("a", "b"), IOS), asked(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="named twice"),
-        pytest.param([asked(ids("a"), LINUX, IOS)], {"a": LINUX}, id="by as many filters"),
-        pytest.param([asked(ids("a"), LINUX), asked(everything, ALL)], {"a": ALL, "b": ALL}, id="listed for sure"),
-        pytest.param([asked(ids("a"), LINUX), asked(top(1), ALL)], {"a": LINUX, "b": ALL}, id="top may not"),
-        pytest.param([asked(ids("a"), LINUX), asked(everything, IOS)], {"a": LINUX, "b": IOS}, id="nor all, filtered"),
+        pytest.param([filtered_query(everything, IOS, ALL)], {"a": ALL}, id="least filtered"),
+        pytest.param([filtered_query(everything, IOS), filtered_query(top(1), ALL)], {"a": ALL}, id="of all that list"),
+        pytest.param(
+            [filtered_query(everything, IOS), filtered_query(ids("b"), ALL)],
+            {"a": IOS, "b": ALL},
+            id="not by other names",
+        ),
+        pytest.param(
+            [filtered_query(ids("a"), WEB_IOS), filtered_query(ids("b"), LINUX)],
+            {"a": WEB_IOS, "b": LINUX},
+            id="by name",
+        ),
+        pytest.param(
+            [filtered_query(ids("a", "b"), IOS), filtered_query(ids("b"), ALL)], {"a": IOS, "b": ALL}, id="named twice"
+        ),
+        pytest.param([filtered_query(ids("a"), LINUX, IOS)], {"a": LINUX}, id="by as many filters"),
+        pytest.param(
+            [filtered_query(ids("a"), LINUX), filtered_query(everything, ALL)],
+            {"a": ALL, "b": ALL},
+            id="listed for sure",
+        ),
+        pytest.param(
+            [filtered_query(ids("a"), LINUX), filtered_query(top(1), ALL)], {"a": LINUX, "b": ALL}, id="top may not"
+        ),
+        pytest.param(
+            [filtered_query(ids("a"), LINUX), filtered_query(everything, IOS)],
+            {"a": LINUX, "b": IOS},
+            id="nor all, filtered",
+        ),
     ],
 )
 @pytest.mark.parametrize("total", [1, 2, 3, 50])
-def test_a_media_is_described_by_one_shard_which_sees_it_played_if_any_can_be_sure_to(
+def test_title_and_length_are_owned_by_one_shard_with_the_fewest_filters(
     total: int, queries: list[Query], describing: dict[str, Dimensions]
 ) -> None:
     for media_id, dimensions in describing.items():
-        (owner,) = owners(total, asked(everything, dimensions))["q", dimensions]
+        (owner,) = owners(total, filtered_query(everything, dimensions))["q", dimensions]
         for order in (queries, queries[::-1]):
             shares = [Shard(number, total).share(order) for number in range(total)]
             assert [n for n, share in enumerate(shares) if media_id in share.media_info_ownership["main"]] == [owner]
 
 
-def test_each_account_has_its_own_who_describes() -> None:
+def test_each_account_has_its_own_media_info_owner() -> None:
     shares = [Shard(n, 5).share([query(everything, a, account=a) for a in "abcdefgh"]) for n in range(5)]
 
     describing = [
@@ -127,7 +147,7 @@ def test_each_account_has_its_own_who_describes() -> None:
     assert len({number for (number,) in describing}) > 1
 
 
-def test_the_parts_of_an_account_follow_how_much_is_asked_and_add_up() -> None:
+def test_the_parts_of_an_account_follow_its_polls_and_add_up_to_one() -> None:
     often = query(everything, "often", dimensions=(ALL,), every=60.0)
     rarely = query(everything, "rarely", dimensions=EVERY_FILTER[1:], every=86_400.0)
     parts = {number: Shard(number, 3).share([often, rarely]).parts["main"] for number in range(3)}
@@ -137,13 +157,13 @@ def test_the_parts_of_an_account_follow_how_much_is_asked_and_add_up() -> None:
     assert parts[owner] > 0.9
 
 
-def test_the_days_are_dealt_out_and_not_left_to_one_shard() -> None:
+def test_days_are_distributed_over_the_shards() -> None:
     month = query(everything, days_ago=tuple(range(31)))
 
     assert all(Shard(number, 3).share([month]).days_ago for number in range(3))
 
 
-def test_where_all_media_are_named_no_shard_describes_another() -> None:
+def test_no_shard_owns_other_media_when_all_are_configured_by_id() -> None:
     share = WHOLE.share([query(ids("a"))])
 
     assert "a" in share.media_info_ownership["main"]

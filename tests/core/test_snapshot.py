@@ -21,6 +21,6 @@ def test_a_snapshot_never_changes() -> None:
         after.slices[OLD.slice] = OLD  # type: ignore[index]
 
 
-def test_days_before_the_oldest_are_left_out() -> None:
+def test_days_before_the_oldest_are_removed() -> None:
     assert set(Snapshot().updated([OLD, NEW]).since(TODAY).slices) == {NEW.slice}
     assert not Snapshot().updated([OLD, NEW]).since(date(2025, 1, 1)).slices

@@ -1,4 +1,4 @@
-"""A service that orders equal rows anew for each page: everything is found over some polls, settles, and is right."""
+"""A service that sorts equal rows anew for each page: after some polls all rows are known, correct and settled."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from exporter.core.publication import PublishedSlice
 
 EVERY = 900.0
-# Of 300 media of the same plays a reading shows about two in three.
+# One reading of 300 media with equal plays returns about two thirds of them.
 ENOUGH_POLLS = 40
 
 
 @dataclass
 class Shuffling(World):
-    """Equal rows come in another order at each request; `largest` is its own limit of a page, sums are never alike."""
+    """Sorts equal rows anew for each request; `largest` limits a page, `jitter` varies the last digit of sums."""
 
     random: Random = field(default_factory=lambda: Random(1))  # noqa: S311 - a test
     largest: int = 100
@@ -68,7 +68,7 @@ class Shuffling(World):
 
 
 def catalogue(*groups: tuple[int, int]) -> list[PlayRow]:
-    """So many media with so many plays each, for every group."""
+    """For each group (count, plays): `count` media with `plays` plays each."""
     plays = [plays for count, plays in groups for _ in range(count)]
     return [row(f"m{number:04}", each, play_duration=each * 1.7) for number, each in enumerate(plays)]
 
@@ -83,7 +83,7 @@ def shown(poller: Poller, media: Media, now: float) -> PublishedSlice:
 
 
 async def polls(world: World, media: Media, most: int = ENOUGH_POLLS) -> tuple[Poller, list[PollReport], list[int]]:
-    """Polls until it is settled; the calls of each."""
+    """Polls until the slice is settled; returns the poller, the reports and the calls of each poll."""
     poller = world.poller()
     reports: list[PollReport] = []
     calls: list[int] = []
@@ -109,9 +109,11 @@ async def test_three_hundred_media_of_which_most_are_equal_settle_in_some_polls(
     assert shown(poller, everything, world.now).settled
     assert len(reports) <= 10
     assert [report.result for report in reports[-3:]] == [PollResult.SUCCESS] * 3
-    assert calls[-2:] == [3, 3], "what is complete by what is known already is read once"
+    assert calls[-2:] == [3, 3], "a listing that earlier rows complete is read once"
     assert sum(calls) <= 6 * len(calls)
-    assert poller.snapshot.slices[slice_].answer("never") is not None, "who is not on a complete list is a zero"
+    assert poller.snapshot.slices[slice_].answer("never") is not None, (
+        "a media that is not on a complete listing is a zero"
+    )
 
 
 async def test_a_settled_listing_is_not_read_again() -> None:
@@ -306,7 +308,7 @@ async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_it_is_s
 
 
 async def test_two_rows_of_a_media_on_different_pages_are_told_from_one_that_moved() -> None:
-    """The same two in both readings: nothing moves back to where it was."""
+    """Both readings return the same two rows, so the media has not moved."""
     world = World()
     slice_ = world.put([*(row(f"m{n:03}", 1000 - n) for n in range(150)), row("m000", 3)])
     poller = world.poller()
@@ -323,7 +325,7 @@ async def test_two_rows_of_a_media_on_different_pages_are_told_from_one_that_mov
 
 
 async def test_a_media_that_moved_while_it_was_read_hides_no_other() -> None:
-    """It is on both pages with numbers that grew, and another is on none: that one is not a zero."""
+    """A media is on both pages with growing numbers, and another on none: that one is not a zero."""
     world = World()
     slice_ = world.put([row(f"m{n:03}", 1000 - n) for n in range(150)])
     reading = Counter[int]()
