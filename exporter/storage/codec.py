@@ -15,6 +15,7 @@ from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.core.fields import NUMBERS
 from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Slice, SliceData
 from exporter.storage.json_fields import (
     a_column,
@@ -40,15 +41,7 @@ _COMPRESSION: Final = 1
 _SEAL_BYTES: Final = 16
 # In the order of PlayRow's fields, after media_id and title.
 _NUMBERS: Final[Mapping[str, Callable[[PlayRow], int | float | None]]] = {
-    name: attrgetter(name)
-    for name in (
-        "media_duration",
-        "viewers",
-        "plays",
-        "plays_per_viewer",
-        "play_duration",
-        "play_duration_per_viewer",
-    )
+    field.attribute: attrgetter(field.attribute) for field in NUMBERS
 }
 _HALF_CHARACTERS: Final = "surrogatepass"
 
@@ -196,7 +189,9 @@ class Reader:
         try:
             told = from_json(payload.decode("utf-8", _HALF_CHARACTERS))
             titles = self._shared(told["title"], {str, NoneType})
-            numbers = [a_column(told[name], {int, float, NoneType}) for name in _NUMBERS]
+            # A file written before there was a field has no column for it.
+            absent = [None] * len(titles)
+            numbers = [a_column(told.get(name, absent), {int, float, NoneType}) for name in _NUMBERS]
             media_ids, zeros = self._shared(told["rows"], {str}), self._shared(told["zeros"], {str})
             rows_heard, zeros_heard = (_freshness(told[name], freshness) for name in ("rows_heard", "zeros_heard"))
             if {len(rows_heard), len(titles), *map(len, numbers)} != {len(media_ids)}:
