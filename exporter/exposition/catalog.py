@@ -1,4 +1,4 @@
-"""Every metric there is, one row each: name, type, help, labels and, for play metrics, where its value comes from."""
+"""The table of all metrics: name, type, help, labels and, for play metrics, the source of the value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Source = TypeVar("Source")
 
 
 class MetricType(StrEnum):
-    """The types in use, as all exposition formats spell them."""
+    """The metric types in use, as all exposition formats write them."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -28,7 +28,7 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What Prometheus is told of a metric; `help` is one sentence, free of what formats would escape differently."""
+    """A metric family; `help` is one sentence without characters that the formats escape differently."""
 
     name: str
     type: MetricType
@@ -38,7 +38,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[Source]):
-    """A play metric: a gauge and how to read its value from a source; None is no series."""
+    """A play metric: a gauge and the function that reads its value from a source; None means no series."""
 
     metric: Metric
     value: Callable[[Source], float | None]

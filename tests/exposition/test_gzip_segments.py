@@ -65,9 +65,9 @@ def test_what_is_as_it_was_is_neither_compressed_nor_copied_again() -> None:
 
     after = packer.assemble([*runs[:-1], compress_segment(b"another"), pieces])
 
-    assert after.runs[:399] == before.runs[:399]
-    assert after.runs[-1] is before.runs[-1]
-    assert [one is two for one, two in zip(before.bodies, after.bodies, strict=True)].count(False) == 1
+    assert after.segments[:399] == before.segments[:399]
+    assert after.segments[-1] is before.segments[-1]
+    assert [one is two for one, two in zip(before.chunks, after.chunks, strict=True)].count(False) == 1
 
 
 def test_every_client_gets_the_same_bytes_and_only_the_end_is_its_own() -> None:
