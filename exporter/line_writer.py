@@ -1,4 +1,4 @@
-"""Writes lines in a thread of its own: whoever has a line to write never waits for whoever reads them."""
+"""Writes lines in a separate thread, so that a slow reader of the stream never blocks the caller."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ MOST_BYTES: Final = 1024 * 1024
 
 
 class LineWriter:
-    """Lines for a stream, in order, at most `most_bytes` of them waiting; those that find no room are counted.
+    """Writes lines to a stream in order, with at most `most_bytes` pending; lines beyond that are dropped and counted.
 
-    Once a line is dropped, so are the next ones until all that wait are written; then `notice` makes a line that says
-    how many were. So a gap has one place, and a slow reader does not get a notice for every other line.
+    After a dropped line all further ones are dropped until the pending ones are written; then `notice(dropped)` is
+    written. So lines are missing in one place only, and a slow reader does not get a notice for every other line.
     """
 
     def __init__(self, stream: TextIO, notice: Callable[[int], str], most_bytes: int = MOST_BYTES) -> None:
         self._write = _raw(stream)
         self._notice = notice
         self._most_bytes = most_bytes
-        self._waiting: deque[bytes] = deque()
+        self._pending: deque[bytes] = deque()
         self._bytes = self._unreported = 0
-        self._full = self._closed = self._given_up = self._torn = False
+        self._full = self._closed = self._discarding = self._line_incomplete = False
         self.dropped = 0
-        # Its lock is reentrant: what the garbage collector frees in between may log as well.
+        # Its lock is reentrant: a finalizer that the garbage collector runs while it is locked may log as well.
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
     def put(self, text: str) -> None:
-        """Take one or more whole lines, or drop them."""
+        """Queue one or more whole lines, or drop them."""
         data = text.encode("utf-8", "backslashreplace")
         with self._changed:
             if self._closed or self._full or (self._bytes and self._bytes + len(data) > self._most_bytes):
                 self._full = not self._closed
                 self._drop(data)
                 return
-            self._waiting.append(data)
+            self._pending.append(data)
             self._bytes += len(data)
             self._changed.notify()
 
     def close(self, seconds: float) -> bool:
-        """Write what waits, but wait no longer than so many seconds for that; then the rest is given up.
+        """Wait up to so many seconds until pending lines are written, and discard the rest.
 
-        Whether there was no rest.
+        Returns whether all were written.
         """
         with self._changed:
             self._closed = True
@@ -59,23 +59,23 @@ class LineWriter:
         self._thread.join(seconds)
         drained = not self._thread.is_alive()
         with self._changed:
-            self._given_up = not drained
-            self._waiting.clear()
+            self._discarding = not drained
+            self._pending.clear()
         return drained
 
     def _run(self) -> None:
         ending = False
         while not ending:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._full or self._closed)
-                data = self._waiting.popleft() if self._waiting else None
+                self._changed.wait_for(lambda: self._pending or self._full or self._closed)
+                data = self._pending.popleft() if self._pending else None
                 ending = self._closed and data is None
                 unreported = 0
-                # While it is full, what was dropped comes after all that waits.
+                # While the queue is full, the notice of dropped lines follows all pending lines.
                 if data is None or not self._full:
                     unreported, self._unreported, self._full = self._unreported, 0, False
-            reported = not unreported or self._try(self._notice(unreported).encode("utf-8", "backslashreplace"))
-            whole = reported and (data is None or self._try(data))
+            reported = not unreported or self._write_all(self._notice(unreported).encode("utf-8", "backslashreplace"))
+            whole = reported and (data is None or self._write_all(data))
             with self._changed:
                 self._unreported += 0 if reported else unreported
                 if data is not None:
@@ -83,15 +83,15 @@ class LineWriter:
                     if not whole:
                         self._drop(data)
 
-    def _try(self, data: bytes) -> bool:
-        """Whether all of it could be written."""
-        view = memoryview(b"\n" + data if self._torn else data)
+    def _write_all(self, data: bytes) -> bool:
+        """Write data; returns whether all of it was written."""
+        view = memoryview(b"\n" + data if self._line_incomplete else data)
         try:
-            while view and not self._given_up:
+            while view and not self._discarding:
                 view = view[self._write(view) :]
-                self._torn = bool(view)
+                self._line_incomplete = bool(view)
         except (OSError, ValueError):
-            # Nobody reads any more, the terminal is gone, the disk is full: nothing that ends the program.
+            # A closed pipe, a closed terminal or a full disk must not end the program.
             return False
         return not view
 
@@ -102,7 +102,7 @@ class LineWriter:
 
 
 class LineStream(io.TextIOBase):
-    """What takes the place of `sys.stderr`: whole lines, or what is flushed, go to a function."""
+    """A replacement of `sys.stderr` that passes whole lines, and flushed text, to a function."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -113,19 +113,19 @@ class LineStream(io.TextIOBase):
         self._partial = threading.local()
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def isatty(self) -> bool:
-        """Whether its lines end at a terminal."""
+        """Whether the replaced stream is a terminal."""
         return self._instead_of.isatty()
 
     def fileno(self) -> int:
-        """Where its lines end."""
+        """The file descriptor of the replaced stream."""
         return self._instead_of.fileno()
 
     def write(self, text: str) -> int:
-        """Take text; each thread has lines of its own."""
+        """Buffer text until its line is complete; each thread has its own buffer."""
         whole, newline, rest = (getattr(self._partial, "text", "") + text).rpartition("\n")
         self._partial.text = rest
         if newline:
@@ -133,14 +133,17 @@ class LineStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Make a line of what has no end yet."""
+        """Pass on an incomplete line."""
         if text := getattr(self._partial, "text", ""):
             self._partial.text = ""
             self._put(f"{text}\n")
 
 
 def _raw(stream: TextIO) -> Callable[[memoryview], int]:
-    """Write to a stream, past all buffers where it has a descriptor; how many bytes it has taken. Raises OSError."""
+    """A function that writes to a stream, unbuffered where it has a descriptor, and returns the bytes written.
+
+    The function raises OSError.
+    """
     try:
         stream.flush()
         descriptor = stream.fileno()
@@ -158,7 +161,7 @@ def _raw(stream: TextIO) -> Callable[[memoryview], int]:
             try:
                 return os.write(descriptor, data)
             except BlockingIOError:
-                # Somebody who has it open as well does not want to wait for it; here a thread can.
+                # Another process has made the shared descriptor non-blocking; this thread may wait.
                 writable = select.poll()
                 writable.register(descriptor, select.POLLOUT)
                 writable.poll()

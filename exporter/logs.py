@@ -1,4 +1,4 @@
-"""Structured logging: one line per event, logfmt or JSON, whoever says it."""
+"""Structured logging of the exporter and its libraries: one line per event, logfmt or JSON."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-# As promslog names them, and what Python's logging calls them.
+# promslog's name → level of Python's logging.
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _NAMES: Final = {"warning": "warn", "critical": "error"}
-# What waits at the end of the process is written, as long as somebody reads it. A whole stop takes less than 5 s.
+# How long to wait at exit until pending lines are written; the whole exit takes less than 5 s.
 FLUSH_SECONDS: Final = 1.0
 _writers: Final[list[LineWriter]] = []
-# What libraries say at `info` is our `debug`: a request per line (httpx), a run per line (APScheduler).
+# Libraries whose `info` is our `debug`: one line per request (httpx) or per run (APScheduler).
 CHATTY: Final = ("httpx", "httpcore", "apscheduler", "uvicorn", "uvicorn.error", "asyncio")
 
 
 def configure(level: str = "info", format_: str = "logfmt", stream: TextIO | None = None) -> None:
-    """Send every log line of this process, ours and the libraries', to one stream (default: stderr) in one shape.
+    """Send all log lines of this process, libraries included, to one stream (default: stderr) in one format.
 
     `level` is one of LEVELS, `format_` logfmt or json.
     """
@@ -70,16 +70,17 @@ def configure(level: str = "info", format_: str = "logfmt", stream: TextIO | Non
         library.handlers = []
         library.propagate = True
         library.setLevel(threshold if threshold <= logging.DEBUG else max(threshold, logging.WARNING))
-    # Debugging ourselves never needs what httpcore says of every header: a signature and a token are among them.
+    # httpcore logs every header at `debug`, signatures and tokens included.
     logging.getLogger("httpcore").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
 
 
 @contextlib.contextmanager
 def never_blocking(stream: TextIO | None = None) -> Generator[None]:
-    """From here to the end of the block nothing that is logged, or printed to stderr, waits for its reader.
+    """Within the block, logging and printing to stderr never block, even if nothing reads stderr.
 
-    `configure` comes first. What finds no room is dropped and counted; at the end there are FLUSH_SECONDS for the rest.
+    Call `configure` first. Lines that exceed the buffer are dropped and counted; at the end of the block, pending lines
+    have FLUSH_SECONDS to be written.
     """
     root, stderr = logging.getLogger(), sys.stderr
     before = root.handlers
@@ -100,54 +101,54 @@ def never_blocking(stream: TextIO | None = None) -> Generator[None]:
         yield
     finally:
         sys.stderr.flush()
-        # Where nobody reads, whatever the interpreter has to say at its end is dropped too: it would wait for ever.
+        # Where stderr is not read, lines of the interpreter at exit are dropped too: they would block for ever.
         if writer.close(FLUSH_SECONDS):
             root.handlers, sys.stderr = before, stderr
             _writers.remove(writer)
 
 
 def lines_dropped() -> int:
-    """How many lines found no room since `never_blocking` was entered."""
+    """The number of lines dropped since `never_blocking` was entered."""
     return sum(writer.dropped for writer in _writers)
 
 
 class _ToWriter(logging.Handler):
-    """Formats where a line comes from, so that it says what was true then; writing is for the writer."""
+    """Formats lines in the calling thread, at the time of the event; the writer writes them."""
 
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand over a line."""
+        """Format a record and pass it to the writer."""
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001 - as every handler of the standard library: a bad line ends nothing
+        except Exception:  # noqa: BLE001 - like every handler of the standard library, a bad record must not raise
             self.handleError(record)
         else:
             self._writer.put(f"{line}\n")
 
 
 def _level_as_promslog(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Levels have the names that the logs of Prometheus and its exporters give them."""
+    """Use the level names of the logs of Prometheus and its exporters."""
     event["level"] = _NAMES.get(event["level"], event["level"])
     return event
 
 
 def _logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Lines that are not ours say whose they are."""
+    """Add the name of the logger to lines of libraries."""
     event["logger"] = event["_record"].name
     return event
 
 
 def _event_is_msg(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The field's name is `msg` in the logs of Prometheus and its exporters."""
+    """Name the message `msg`, as the logs of Prometheus and its exporters do."""
     event["msg"] = event.pop("event")
     return event
 
 
 def _exception_in_a_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """An exception is named, not drawn: a traceback over many lines is no log line."""
+    """Replace a traceback, which has many lines, by the exception and the place where it was raised."""
     exc_info = event.pop("exc_info", None)
     if exc_info is True:
         exc_info = sys.exc_info()
@@ -163,6 +164,6 @@ def _exception_in_a_line(_logger: WrappedLogger, _method: str, event: EventDict)
 
 
 def _in_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """When, how bad, what; then the rest as it was given."""
+    """Put time, level and message first; the other fields keep their order."""
     first = {key: event.pop(key) for key in ("ts", "level", "msg") if key in event}
     return {**first, **event}

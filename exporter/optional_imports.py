@@ -1,4 +1,4 @@
-"""Imports libraries without what they would like to have, and can do without."""
+"""Imports libraries without their optional dependencies."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# 75 modules for tracebacks in colour and the command lines of httpx and uvicorn (click): a daemon has none of these.
+# 75 modules for tracebacks in colour and the command lines of httpx and uvicorn (click): a daemon needs none of these.
 TERMINAL_LIBRARIES: Final = ("rich", "pygments", "httpx._main")
 COMMAND_LINES: Final = ("uvicorn.main",)
 
 
 @contextlib.contextmanager
 def without(*names: str, emptied: tuple[str, ...] = ()) -> Generator[None]:
-    """Inside the block these modules are not installed, as far as an import can tell, unless they are loaded already.
+    """Within the block, importing these modules fails as if they were not installed, unless they are already loaded.
 
-    Those in `emptied` can be imported, for a library that insists, but all that they hold is None.
+    Modules in `emptied` can be imported, for libraries that require them, but all their attributes are None.
     """
-    # An import of what is None in sys.modules raises ModuleNotFoundError; that is the language's own rule.
+    # Importing a module whose entry in sys.modules is None raises ModuleNotFoundError (the language reference).
     hidden = dict.fromkeys(names, cast("ModuleType", None)) | {name: _Empty(name) for name in emptied}
     hidden = {name: module for name, module in hidden.items() if name not in sys.modules}
     sys.modules.update(hidden)

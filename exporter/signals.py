@@ -1,12 +1,12 @@
-"""The signals of the process, owned from its first moment to its last; imports nothing that takes time."""
+"""The signal handlers of the process, from its first instruction to its last; imports nothing slow."""
 
 from __future__ import annotations
 
 import atexit
 import os
 
-# All that is imported here is loaded already: `typing` and `signal`, for its enumerations, take longer than the rest of
-# the start up to here, and in that time Ctrl-C would be a traceback.
+# These modules are already loaded. `typing` and `signal` (for its enumerations) take longer than the whole start so
+# far, and until the handlers are installed Ctrl-C prints a traceback.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
@@ -21,9 +21,9 @@ _KILLED_BY: Final = 128
 
 
 class ProcessSignals:
-    """What a signal means at this moment. There is one process, and so one of these: `PROCESS`.
+    """The current meaning of each signal. There is one instance, `PROCESS`.
 
-    * `on_stop`: called for SIGTERM and SIGINT; None: the process ends at once, there is nothing to finish.
+    * `on_stop`: called for SIGTERM and SIGINT; None: the process exits immediately, there is nothing to finish.
     * `on_hangup`: called for SIGHUP; None: the signal is remembered in `hung_up`.
     """
 
@@ -36,16 +36,16 @@ class ProcessSignals:
         self._terminated = False
 
     def take(self, *, daemon: bool, reloads: bool) -> None:
-        """Handle signals from now on. A daemon ends with status 0 by them; with `reloads` SIGHUP does not end it."""
+        """Install the handlers. A daemon exits with status 0 on a signal; with `reloads`, SIGHUP does not end it."""
         self._daemon = daemon
         for number in STOP:
-            # A shell without job control starts what runs beside it with SIGINT ignored; that is for a daemon to lift.
+            # A shell without job control starts background processes with SIGINT ignored; a daemon handles it anyway.
             if daemon or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self.stop)
         if reloads:
             signal.signal(signal.SIGHUP, self.hang_up)
-        # Registered first, it runs last: afterwards the interpreter restores the default of every handler, and would be
-        # killed while it cleans up. Ignored signals it leaves alone.
+        # Registered first, it runs last. Afterwards the interpreter restores the default of every handler, so that a
+        # signal would kill it during cleanup; ignored signals stay ignored.
         atexit.register(_ignore)
 
     def stop(self, number: int, _frame: FrameType | None = None) -> None:
@@ -53,7 +53,7 @@ class ProcessSignals:
         if self.on_stop is not None:
             self.on_stop()
         else:
-            # An exception could be lost: whatever is running at this moment, an import most likely, may catch it.
+            # No exception: the code that is running at this moment, most likely an import, might catch it.
             os._exit(self._exit_status(number))
 
     def hang_up(self, _number: int = signal.SIGHUP, _frame: FrameType | None = None) -> None:
@@ -63,18 +63,18 @@ class ProcessSignals:
             self.on_hangup()
 
     def interrupt(self) -> None:
-        """From now on signals raise KeyboardInterrupt, so that a command that runs once can clean up."""
+        """Make signals raise KeyboardInterrupt, so that a one-shot command can clean up."""
         if signal.getsignal(signal.SIGINT) == self.stop:
-            # Python's own handler, because asyncio.run replaces no other.
+            # Python's default handler, because asyncio.run replaces only that one.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, self._terminate)
 
     def interrupted(self) -> int:
-        """The exit status of a command that a signal has ended."""
+        """The exit status of a command that was ended by a signal."""
         return _KILLED_BY + (signal.SIGTERM if self._terminated else signal.SIGINT)
 
     def finish(self, status: int) -> None:
-        """The work is done: whatever comes now, the process ends with this status."""
+        """Mark the work as done: a later signal ends the process with this status."""
         self._status, self.on_stop = status, None
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             for number in STOP:

@@ -1,4 +1,4 @@
-"""Standard streams that take any text, whatever the locale can spell."""
+"""Standard streams that accept any text in any locale."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def escape_unencodable(*streams: TextIO | None) -> None:
-    """From now on, what a stream cannot spell is escaped, as in U+1F600, and never an error.
+    """Escape characters that the encoding of a stream lacks instead of raising an error.
 
-    A terminal's locale may be GBK or nothing but ASCII; a title may hold an emoji, and a path half a character.
+    A terminal's locale may be GBK or ASCII only; a title may contain an emoji, and a path a lone surrogate.
     """
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
@@ -20,18 +20,18 @@ def escape_unencodable(*streams: TextIO | None) -> None:
 
 
 def use_utf8(stream: TextIO | None) -> None:
-    """For formats that are UTF-8 in every locale, as JSON is."""
+    """Switch a stream to UTF-8, for formats that are UTF-8 in every locale, like JSON."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def write_utf8(stream: TextIO, data: bytes) -> None:
-    """Write what is UTF-8 in every locale."""
+    """Write UTF-8 data in any locale."""
     stream.flush()
     stream.buffer.write(data)
 
 
 def as_encoded(stream: TextIO, text: str) -> str:
-    """The text as the stream will show it."""
+    """The text as the stream will write it, with escapes."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

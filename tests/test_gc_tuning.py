@@ -47,7 +47,7 @@ class Clock:
     ("seconds", "generation", "frozen"),
     [(2 * SLOW_GC_SECONDS, FULL, True), (SLOW_GC_SECONDS / 2, FULL, False), (1.0, 1, False), (1.0, 0, False)],
 )
-def test_what_survives_a_long_full_collection_is_not_looked_at_again(
+def test_objects_that_survive_a_slow_full_collection_are_frozen(
     seconds: float, generation: int, *, frozen: bool
 ) -> None:
     clock = Clock()
@@ -57,7 +57,7 @@ def test_what_survives_a_long_full_collection_is_not_looked_at_again(
     assert (gc.get_freeze_count() > 0) is frozen
 
 
-def test_once_in_a_long_while_all_are_looked_at_and_then_it_goes_on() -> None:
+def test_after_many_freezes_all_objects_are_unfrozen_once() -> None:
     clock = Clock()
     told = FreezeAfterSlowGc(clock)
     for _ in range(MAX_FREEZES):
@@ -71,7 +71,7 @@ def test_once_in_a_long_while_all_are_looked_at_and_then_it_goes_on() -> None:
     assert gc.get_freeze_count() > 0
 
 
-def test_it_holds_while_it_is_entered_and_everything_is_as_before_after_it() -> None:
+def test_the_settings_apply_within_the_context_and_are_restored_after_it() -> None:
     turn, callbacks, thresholds = sys.getswitchinterval(), list(gc.callbacks), gc.get_threshold()
 
     with tune_interpreter():
@@ -84,7 +84,7 @@ def test_it_holds_while_it_is_entered_and_everything_is_as_before_after_it() -> 
     assert gc.get_freeze_count() == 0
 
 
-def test_cycles_that_are_let_go_of_are_still_collected() -> None:
+def test_garbage_cycles_are_still_collected() -> None:
     with tune_interpreter():
         gc.collect()
         lost: list[object] = []

@@ -68,7 +68,7 @@ def test_lines_arrive_whole_and_in_order_from_any_number_of_threads(pipe: tuple[
         assert [line for line in lines if line[0] == name] == [f"{name} {number}" for number in range(200)]
 
 
-def test_who_does_not_read_is_not_waited_for_and_told_how_much_is_missing(pipe: tuple[int, TextIO]) -> None:
+def test_a_reader_that_pauses_does_not_block_and_gets_the_number_of_dropped_lines(pipe: tuple[int, TextIO]) -> None:
     reading, stream = pipe
     writer = LineWriter(stream, notice, most_bytes=20_000)
     sent = 0
@@ -83,7 +83,7 @@ def test_who_does_not_read_is_not_waited_for_and_told_how_much_is_missing(pipe: 
     writer.close(PATIENCE)
 
 
-def test_a_second_gap_is_reported_by_itself(pipe: tuple[int, TextIO]) -> None:
+def test_a_second_gap_is_reported_separately(pipe: tuple[int, TextIO]) -> None:
     reading, stream = pipe
     writer = LineWriter(stream, notice, most_bytes=5_000)
     for gap in (10, 25):
@@ -95,7 +95,7 @@ def test_a_second_gap_is_reported_by_itself(pipe: tuple[int, TextIO]) -> None:
     writer.close(PATIENCE)
 
 
-def test_the_end_does_not_wait_for_who_does_not_read(pipe: tuple[int, TextIO]) -> None:
+def test_close_does_not_wait_for_a_stalled_reader(pipe: tuple[int, TextIO]) -> None:
     _, stream = pipe
     writer = LineWriter(stream, notice)
     for _ in range(10 * PIPE // 100):
@@ -105,7 +105,7 @@ def test_the_end_does_not_wait_for_who_does_not_read(pipe: tuple[int, TextIO]) -
     assert writer.dropped == 1
 
 
-def test_what_waits_at_the_end_is_written_to_who_reads(pipe: tuple[int, TextIO]) -> None:
+def test_close_writes_pending_lines(pipe: tuple[int, TextIO]) -> None:
     reading, stream = pipe
     writer = LineWriter(stream, notice)
     for number in range(1000):
@@ -116,7 +116,7 @@ def test_what_waits_at_the_end_is_written_to_who_reads(pipe: tuple[int, TextIO])
     closed.join()
 
 
-def test_a_reader_that_is_gone_ends_nothing() -> None:
+def test_a_closed_pipe_raises_nothing() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream:
@@ -128,7 +128,7 @@ def test_a_reader_that_is_gone_ends_nothing() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_ends_nothing() -> None:
+def test_a_full_disk_raises_nothing() -> None:
     with Path("/dev/full").open("w") as stream:
         writer = LineWriter(stream, notice)
         writer.put("one\n")
@@ -136,7 +136,7 @@ def test_a_full_disk_ends_nothing() -> None:
     assert writer.dropped == 1
 
 
-def test_what_could_not_be_written_is_reported_before_the_next_line_that_can() -> None:
+def test_lines_that_could_not_be_written_are_reported_before_the_next_one() -> None:
     class Disk(io.StringIO):
         full = True
 
@@ -158,7 +158,7 @@ def test_what_could_not_be_written_is_reported_before_the_next_line_that_can() -
     assert disk.getvalue() == "dropped 1\nfound\n"
 
 
-def test_a_descriptor_that_somebody_else_has_made_non_blocking_is_waited_for(pipe: tuple[int, TextIO]) -> None:
+def test_a_descriptor_made_non_blocking_by_another_process_is_waited_for(pipe: tuple[int, TextIO]) -> None:
     reading, stream = pipe
     os.set_blocking(stream.fileno(), False)
     writer = LineWriter(stream, notice)
@@ -169,7 +169,7 @@ def test_a_descriptor_that_somebody_else_has_made_non_blocking_is_waited_for(pip
     writer.close(PATIENCE)
 
 
-def test_what_utf_8_cannot_hold_is_escaped(pipe: tuple[int, TextIO]) -> None:
+def test_lone_surrogates_are_escaped(pipe: tuple[int, TextIO]) -> None:
     reading, stream = pipe
     writer = LineWriter(stream, notice)
     writer.put("标题 \ud800\n")
@@ -177,7 +177,7 @@ def test_what_utf_8_cannot_hold_is_escaped(pipe: tuple[int, TextIO]) -> None:
     writer.close(PATIENCE)
 
 
-def test_what_is_printed_becomes_whole_lines_of_each_thread() -> None:
+def test_printed_text_becomes_whole_lines_per_thread() -> None:
     taken: list[str] = []
     stream = LineStream(taken.append, sys.__stderr__ or io.StringIO())
     print("one", 1, file=stream)

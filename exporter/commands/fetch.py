@@ -18,8 +18,9 @@ from exporter import app, stdio
 from exporter.backfill.progress import NO_PROGRESS, Progress, shown
 from exporter.commands.slice_results import SliceResult, describe_results, results_by_slice
 from exporter.config.loader import load
-from exporter.core.model import PlayRow
+from exporter.core.fields import NUMBERS, zero_row
 from exporter.core.poller import PollResult
+from exporter.exposition.catalog import PLAY_BY_FIELD
 
 if TYPE_CHECKING:
     import argparse
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from exporter.exposition.telemetry import Telemetry
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
-_FIELDS: Final = ("plays", "viewers", "plays_per_viewer", "play_duration", "play_duration_per_viewer")
+_FIELDS: Final = tuple(PLAY_BY_FIELD)
 _NEVER_SEEN: Final = "never seen: no title known"
-_SECONDS: Final = ("play_duration", "play_duration_per_viewer")
+_SECONDS: Final = tuple(field.attribute for field in NUMBERS if field.seconds)
 # A table that is piped is as wide as it needs to be: nothing is cut off for a width that nobody has.
 _UNCUT: Final = 10_000
 
@@ -165,7 +166,7 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
     for published in publication.slices:
         slice_, filters = published.slice, published.slice.dimensions
         for media_id, row in published.rows.items():
-            said = row or PlayRow(media_id, viewers=0, plays=0, play_duration=0)
+            said = row or zero_row(media_id)
             yield {
                 "account": slice_.account,
                 "play_date": slice_.play_date.isoformat(),

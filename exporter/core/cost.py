@@ -7,6 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.call_planner import FEW_MEDIA, MANY_MEDIA
+from exporter.core.fields import MEDIA_NUMBERS, PLAY_NUMBERS
 from exporter.core.model import ByIds, Everything, Top
 from exporter.core.plan import PAGE_SIZE
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 _DAY: Final = 86_400.0
 # A query polled less than daily sees a play date at any time of day: the average over this many times is taken.
 _PHASES: Final = 24
-_SERIES_PER_ROW: Final = 5
-_SERIES_PER_MEDIA: Final = 2  # its title and its length
+_SERIES_PER_ROW: Final = len(PLAY_NUMBERS)
+_SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title is the other one
 
 
 @dataclass(frozen=True, slots=True)

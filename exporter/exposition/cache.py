@@ -1,4 +1,4 @@
-"""The exposition of this instant: rendered when something was learnt or a day began, not when it is scraped."""
+"""The exposition that is valid now: rendered when data changed or a day began, not on each scrape."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class PublicationRenderer(Protocol[T_co]):
-    """Turns a publication into what is served; called in a thread, one call at a time."""
+    """Renders a publication; called in a worker thread, never concurrently."""
 
     def render(self, publication: Publication) -> T_co:
-        """The exposition."""
+        """The exposition of the publication."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Rendered(Generic[T]):
-    """An exposition and what it was rendered from."""
+    """An exposition and the data it was rendered from."""
 
     snapshot: Snapshot
     rules: PublicationRules
@@ -37,10 +37,10 @@ class _Rendered(Generic[T]):
 
 
 class ExpositionCache(Generic[T]):
-    """Holds the last exposition and renders again when it is not right any more.
+    """Caches the last exposition and renders a new one when that is no longer valid.
 
-    A publication is right until something new is learnt, a day begins or something gets stale. Whoever asks first
-    after that waits for the new one; the old one, with its days gone by, is never given out again.
+    A publication is valid until data or rules change, a day begins or data gets stale. The first scrape after that
+    waits for the new exposition; an expired one is never served.
     """
 
     def __init__(
@@ -62,25 +62,25 @@ class ExpositionCache(Generic[T]):
         self._current: _Rendered[T] | None = None
 
     async def get(self) -> T:
-        """The exposition of this instant."""
-        return (await self._if_valid()).rendered
+        """The exposition that is valid now."""
+        return (await self._valid()).rendered
 
     async def source(self) -> tuple[Snapshot, PublicationRules, Publication]:
-        """What the exposition of this instant was rendered from."""
-        current = await self._if_valid()
+        """The snapshot, rules and publication behind the exposition that is valid now."""
+        current = await self._valid()
         return current.snapshot, current.rules, current.publication
 
-    async def _if_valid(self) -> _Rendered[T]:
-        if (current := self._current) is None or not self._right(current):
+    async def _valid(self) -> _Rendered[T]:
+        if (current := self._current) is None or not self._is_valid(current):
             async with self._rendering:
-                if (current := self._current) is None or not self._right(current):
+                if (current := self._current) is None or not self._is_valid(current):
                     current = await self._render()
-                    while not self._in_time(current):  # the day ended while it was rendered
+                    while not self._is_current(current):  # the day ended during rendering
                         current = await self._render()
         return current
 
     def reconfigure(self, rules: PublicationRules) -> None:
-        """Publish by these rules from now on."""
+        """Apply these rules from the next scrape on."""
         if rules != self._rules:
             self._rules = rules
 
@@ -93,16 +93,16 @@ class ExpositionCache(Generic[T]):
 
         rendering = asyncio.ensure_future(asyncio.to_thread(render))
         try:
-            shown = self._current = await asyncio.shield(rendering)
+            entry = self._current = await asyncio.shield(rendering)
         except asyncio.CancelledError:
-            # A thread cannot be stopped, and the renderer must not meet itself.
+            # A thread cannot be cancelled, and the renderer must not run twice at the same time.
             await asyncio.wait({rendering})
             raise
-        self._published(shown.publication.series, shown.publication.dropped)
-        return shown
+        self._published(entry.publication.series, entry.publication.dropped)
+        return entry
 
-    def _right(self, shown: _Rendered[T]) -> bool:
-        return shown.snapshot is self._snapshot() and shown.rules is self._rules and self._in_time(shown)
+    def _is_valid(self, entry: _Rendered[T]) -> bool:
+        return entry.snapshot is self._snapshot() and entry.rules is self._rules and self._is_current(entry)
 
-    def _in_time(self, shown: _Rendered[T]) -> bool:
-        return shown.publication.valid_from <= self._now() < shown.publication.valid_until
+    def _is_current(self, entry: _Rendered[T]) -> bool:
+        return entry.publication.valid_from <= self._now() < entry.publication.valid_until

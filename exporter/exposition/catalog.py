@@ -1,4 +1,4 @@
-"""Every metric there is, one row each: name, type, help, labels and, for play metrics, where its value comes from."""
+"""The table of all metrics: name, type, help, labels and, for play metrics, the source of the value."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from exporter.core.model import PlayRow
+from exporter.core.fields import WIRE_NAMES, zero_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.core.model import PlayRow
     from exporter.core.publication import PublishedMedia, PublishedSlice
 
 Source = TypeVar("Source")
 
 
 class MetricType(StrEnum):
-    """The types in use, as all exposition formats spell them."""
+    """The metric types in use, as all exposition formats write them."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -27,7 +28,7 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What Prometheus is told of a metric; `help` is one sentence, free of what formats would escape differently."""
+    """A metric family; `help` is one sentence without characters that the formats escape differently."""
 
     name: str
     type: MetricType
@@ -37,7 +38,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[Source]):
-    """A play metric: a gauge and how to read its value from a source; None is no series."""
+    """A play metric: a gauge and the function that reads its value from a source; None means no series."""
 
     metric: Metric
     value: Callable[[Source], float | None]
@@ -52,41 +53,46 @@ _SLICE: Final = ("account", "terminal_type", "os", "region", "days_ago")
 _MEDIA: Final = ("account", "media_id")
 _PLAY: Final = (*_MEDIA, *_SLICE[1:])
 
-# Zero is a fact: a media known to have no plays has three zeros, and nobody to divide them by.
-ZERO_ROW: Final = PlayRow(media_id="", viewers=0, plays=0, play_duration=0)
+ZERO_ROW: Final = zero_row("")
+"""The row to render for a media without plays; labels are not taken from it."""
 
-PLAY: Final[tuple[Family[PlayRow], ...]] = (
-    _family(
-        "aliyun_vod_media_plays",
-        "Number of plays of the media on the play date (PlaySuccessVv).",
-        _PLAY,
-        attrgetter("plays"),
-    ),
-    _family(
-        "aliyun_vod_media_viewers",
-        "Number of unique viewers of the media on the play date (DAU).",
-        _PLAY,
-        attrgetter("viewers"),
-    ),
-    _family(
-        "aliyun_vod_media_plays_per_viewer",
-        "Number of plays per viewer of the media on the play date (PlayPerVv).",
-        _PLAY,
-        attrgetter("plays_per_viewer"),
-    ),
-    _family(
-        "aliyun_vod_media_play_duration_seconds",
-        "Total time the media was played on the play date, in seconds (PlayDuration).",
-        _PLAY,
-        attrgetter("play_duration"),
-    ),
-    _family(
-        "aliyun_vod_media_play_duration_per_viewer_seconds",
-        "Time the media was played per viewer on the play date, in seconds (PlayDurationPerUv).",
-        _PLAY,
-        attrgetter("play_duration_per_viewer"),
-    ),
+
+def _play(attribute: str, name: str, help_: str) -> tuple[str, Family[PlayRow]]:
+    """The metric of a field; the help ends with the name of the field in the response."""
+    return attribute, _family(name, f"{help_} ({WIRE_NAMES[attribute]}).", _PLAY, attrgetter(attribute))
+
+
+PLAY_BY_FIELD: Final = dict(
+    (
+        _play(
+            "plays",
+            "aliyun_vod_media_plays",
+            "Number of plays of the media on the play date",
+        ),
+        _play(
+            "viewers",
+            "aliyun_vod_media_viewers",
+            "Number of unique viewers of the media on the play date",
+        ),
+        _play(
+            "plays_per_viewer",
+            "aliyun_vod_media_plays_per_viewer",
+            "Number of plays per viewer of the media on the play date",
+        ),
+        _play(
+            "play_duration",
+            "aliyun_vod_media_play_duration_seconds",
+            "Total time the media was played on the play date, in seconds",
+        ),
+        _play(
+            "play_duration_per_viewer",
+            "aliyun_vod_media_play_duration_per_viewer_seconds",
+            "Time the media was played per viewer on the play date, in seconds",
+        ),
+    )
 )
+"""The metrics of a media on a day, by attribute of PlayRow; `fetch` prints the same fields in the same order."""
+PLAY: Final = tuple(PLAY_BY_FIELD.values())
 
 MEDIA_DURATION: Final[Family[PublishedMedia]] = _family(
     "aliyun_vod_media_duration_seconds",

@@ -1,4 +1,4 @@
-"""Metrics about ourselves as bytes: a family is encoded again when it has changed, not when it is scraped."""
+"""The exporter's own metrics as bytes: a family is encoded again when it has changed, not on each scrape."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     Encode = Callable[[Collector], bytes]
 
-# What the kernel and the interpreter say of the process is read no more often; to read it takes as long as the rest.
+# Metrics of the process and the interpreter are collected at most this often: it takes as long as all the rest.
 SAMPLED_SECONDS: Final = 1.0
 _EOF: Final = b"# EOF\n"
 
 
 class EncodedCollectors:
-    """What collectors tell, spelt in each of the formats that is asked for.
+    """The output of collectors, encoded in each requested format.
 
-    * `ours`: tell something else only after `changed` was called for them.
-    * `sampled`: may tell something else at any time, and are asked once in SAMPLED_SECONDS.
+    * `ours`: their values change only together with a call of `invalidate`.
+    * `sampled`: their values may change at any time; they are collected once in SAMPLED_SECONDS.
     """
 
     def __init__(
@@ -34,34 +34,34 @@ class EncodedCollectors:
         self._ours = tuple(ours)
         self._sampled = tuple(sampled)
         self._monotonic = monotonic
-        # By content type; there are as many as we offer.
-        self._known: dict[str, _Known] = {}
+        # By content type; only those that are offered occur.
+        self._formats: dict[str, _CachedFormat] = {}
 
     def invalidate(self, collector: Collector) -> None:
-        """One of ours tells something else."""
-        for known in self._known.values():
-            known.families.pop(collector, None)
-            known.whole = None
+        """The values of one of `ours` have changed."""
+        for cached in self._formats.values():
+            cached.families.pop(collector, None)
+            cached.whole = None
 
     def encode(self, content_type: str, encode: Encode) -> DeflateSegment:
-        """Everything, as the encoder of a content type spells it; the same object as long as nothing has changed."""
+        """All metrics as the encoder of a content type writes them; the same object while nothing has changed."""
         now = self._monotonic()
-        known = self._known.setdefault(content_type, _Known())
-        if known.sampled_at is None or not known.sampled_at <= now < known.sampled_at + SAMPLED_SECONDS:
-            known.sampled_at, known.whole = now, None
-            known.sample = b"".join(map(_encoding(encode), self._sampled))
-        if known.whole is None:
+        cached = self._formats.setdefault(content_type, _CachedFormat())
+        if cached.sampled_at is None or not cached.sampled_at <= now < cached.sampled_at + SAMPLED_SECONDS:
+            cached.sampled_at, cached.whole = now, None
+            cached.sample = b"".join(map(_encoding(encode), self._sampled))
+        if cached.whole is None:
             for collector in self._ours:
-                if collector not in known.families:
-                    known.families[collector] = _encoding(encode)(collector)
-            end = _EOF if encode(_Nothing()) == _EOF else b""
-            ours = b"".join(known.families[collector] for collector in self._ours)
-            known.whole = compress_segment(ours + known.sample + end)
-        return known.whole
+                if collector not in cached.families:
+                    cached.families[collector] = _encoding(encode)(collector)
+            end = _EOF if encode(_NoMetrics()) == _EOF else b""
+            ours = b"".join(cached.families[collector] for collector in self._ours)
+            cached.whole = compress_segment(ours + cached.sample + end)
+        return cached.whole
 
 
-class _Known:
-    """What was encoded already in one format."""
+class _CachedFormat:
+    """The cached encoding in one format."""
 
     def __init__(self) -> None:
         self.families: dict[Collector, bytes] = {}
@@ -70,15 +70,15 @@ class _Known:
         self.whole: DeflateSegment | None = None
 
 
-class _Nothing:
-    """A collector that has nothing to tell: what is encoded of it is how a format ends."""
+class _NoMetrics:
+    """A collector without metrics: its encoding is the end marker of a format."""
 
     def collect(self) -> Iterable[Metric]:
         return ()
 
 
 class _WithoutCreated:
-    """A collector without the `_created` samples of the client library, which nobody reads."""
+    """A collector without the `_created` samples that the client library adds."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
@@ -88,7 +88,7 @@ class _WithoutCreated:
 
 
 def without_created(metrics: Iterable[Metric]) -> Iterator[Metric]:
-    """Leave out `_created` samples; the library itself leaves them out only for the whole process at once."""
+    """Leave out `_created` samples; the library itself can do so only for the whole process."""
     for metric in metrics:
         metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
         yield metric

@@ -1,4 +1,4 @@
-"""How the series of a slice and of a media are labelled, spelt and ordered; knows no values."""
+"""The label text and the order of the series of slices and media; independent of values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def slice_order(published: PublishedSlice) -> tuple[str, str, str, str, int]:
-    """The labels of a slice as values to sort by, so that expositions compress and compare well."""
+    """The sort key of a slice: its labels, so that expositions compress well and are easy to compare."""
     return (published.slice.account, *_filters(published), published.days_ago)
 
 
@@ -37,7 +37,7 @@ def row_labels(around: tuple[str, str], media_id: str) -> str:
 
 
 def media_labels(media: PublishedMedia) -> str:
-    """The label text of a media, whatever the day."""
+    """The label text of a media, without a day."""
     return f'{media_label_affixes(media.account)}{escaped(media.media_id)}"}}'
 
 

@@ -1,4 +1,4 @@
-"""A scrape is answered: in the format and the encoding the client prefers, play metrics first, then our own."""
+"""The response to a scrape: in the preferred format and encoding, play metrics first, then the exporter's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
 
-# What we serve, by the media type and version asked for, in words the client library understands whatever was sent.
+# The content types that are served, by requested media type and version, as the client library expects them.
 _PLAIN: Final = "text/plain;version=0.0.4"
 _OFFERED: Final = {
     ("application/openmetrics-text", ""): "application/openmetrics-text;version=1.0.0",
@@ -27,15 +27,15 @@ _OFFERED: Final = {
     ("text/*", ""): _PLAIN,
     ("*/*", ""): _PLAIN,
 }
-# Whoever scrapes says the same every time; a header is 16 KiB at the most.
+# A scraper sends the same headers every time; a header has 16 KiB at the most.
 _REMEMBERED: Final = 64
-# With these, names of letters, digits and underscores stay as they are; other schemes would rename our own metrics.
+# These escaping schemes leave names of letters, digits and underscores unchanged; others would rename our metrics.
 _ESCAPING: Final = ("allow-utf-8", "underscores")
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """What a client gets: the content type, how our own metrics are encoded for it, and whether the body is gzip."""
+    """The content type, the encoder of the exporter's own metrics, and whether the body is compressed."""
 
     content_type: str
     encode: Callable[[Collector], bytes]
@@ -44,10 +44,10 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a scrape: its body in `parts`, together `length` bytes.
+    """The response to a scrape: its body in `parts`, together `length` bytes.
 
-    `content_encoding` is `gzip` or None for none. It varies by both Accept headers. Compressed parts are there already
-    and the same objects for all who ask; of plain text each is made when it is its turn.
+    `content_encoding` is `gzip` or None. The response varies by both Accept headers. Compressed parts are shared by all
+    clients; parts of plain text are decompressed when they are sent.
     """
 
     content_type: str
@@ -57,13 +57,13 @@ class Response:
 
     @property
     def body(self) -> bytes:
-        """The parts in one."""
+        """The whole body."""
         return b"".join(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class _AcceptItem:
-    """One element of an Accept header; `weight` is its q, 0 (not acceptable) where that makes no sense."""
+    """One element of an Accept header; `weight` is its q, 0 (not acceptable) where it is invalid."""
 
     value: str
     parameters: Mapping[str, str]
@@ -72,15 +72,15 @@ class _AcceptItem:
 
 @lru_cache(_REMEMBERED)
 def negotiate(accept: str | None, accept_encoding: str | None) -> ResponseFormat:
-    """Choose by the client's `Accept` and `Accept-Encoding` headers (None: not sent); never raises, whatever they say.
+    """Choose by the client's `Accept` and `Accept-Encoding` headers (None: not sent); never raises.
 
     The highest q wins, then the more specific, then the first. A client that accepts nothing of ours, an unknown
     version included, gets text 0.0.4: a scrape that can be read beats a correct refusal.
     """
     offers = [
-        (wish.weight, "*" not in wish.value, offer, wish.parameters.get("escaping"))
-        for wish in _accept_items(accept)
-        if wish.weight and (offer := _OFFERED.get((wish.value, wish.parameters.get("version", ""))))
+        (item.weight, "*" not in item.value, offer, item.parameters.get("escaping"))
+        for item in _accept_items(accept)
+        if item.weight and (offer := _OFFERED.get((item.value, item.parameters.get("version", ""))))
     ]
     _, _, offer, escaping = max(offers, key=lambda offer: offer[:2], default=(0, False, _PLAIN, None))
     encode, content_type = choose_encoder(f"{offer};escaping={escaping}" if escaping in _ESCAPING else offer)
@@ -90,7 +90,7 @@ def negotiate(accept: str | None, accept_encoding: str | None) -> ResponseFormat
 def respond(
     rendered: GzipPayload, telemetry: Telemetry, *, accept: str | None = None, accept_encoding: str | None = None
 ) -> Response:
-    """Put a whole answer together; costs what has changed of our own metrics, and copies nothing."""
+    """Assemble a response; encodes only own metrics that have changed, and copies no play metrics."""
     chosen = negotiate(accept, accept_encoding)
     own = telemetry.expose(chosen.content_type, chosen.encode)
     if chosen.gzip:
@@ -100,7 +100,7 @@ def respond(
 
 
 def _wants_gzip(accept_encoding: str | None) -> bool:
-    weights = {wish.value: wish.weight for wish in _accept_items(accept_encoding)}
+    weights = {item.value: item.weight for item in _accept_items(accept_encoding)}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 

@@ -1,6 +1,6 @@
-"""A publication becomes exposition bytes, rendered when it changes and not when it is scraped.
+"""Publication → exposition bytes, slice by slice; unchanged slices are not rendered again.
 
-All play metrics are gauges, so the same bytes are text 0.0.4, text 1.0.0 and, before its `# EOF`, OpenMetrics 1.0.
+All play metrics are gauges, so the same bytes are valid text 0.0.4, text 1.0.0 and, before `# EOF`, OpenMetrics 1.0.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 Source = TypeVar("Source")
 T = TypeVar("T")
 
-# Text of so many rows compresses about as well by itself as in company: 22.5 bytes a row, where 21 are the least.
-_ALONE_ROWS: Final = 64
-# Making the bytes of so many rows holds the interpreter's lock for a millisecond; compressed they fill a body.
-_MOST_ROWS: Final = 4_096
+# From so many rows on, text compresses about as well alone as together with other text: 22.5 bytes a row instead of 21.
+_OWN_SEGMENT_ROWS: Final = 64
+# Formatting so many rows holds the GIL for a millisecond.
+_MAX_SEGMENT_ROWS: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """What was rendered of one slice.
+    """A rendered slice.
 
-    * `order`: where it stands among others.
-    * `plays`: for each family of `catalog.PLAY`, runs, or the text where it is too little for a run of its own.
+    * `order`: its sort key.
+    * `plays`: for each family of `catalog.PLAY` its segments, or the text where that is too short for its own segment.
     * `about`: the line of each family of `catalog.SLICE`.
     """
 
@@ -47,32 +47,34 @@ class _Chunk:
 
 
 class Renderer:
-    """Renders one publication after the other and keeps what did not change; one `render` at a time, in any thread."""
+    """Renders successive publications and reuses what did not change; `render` may not run concurrently."""
 
     def __init__(self) -> None:
         self._chunks: tuple[_Chunk, ...] = ()
-        self._media = _MediaRuns()
+        self._media = _MediaSegments()
         self._assembler = GzipAssembler()
 
     def render(self, publication: Publication) -> GzipPayload:
-        """Render a publication; only slices whose rows or `days_ago` are new are rendered and compressed again.
+        """Render a publication; only slices whose rows or `days_ago` have changed are rendered and compressed again.
 
-        Families are contiguous and without samples not mentioned; series are sorted, so that scrapes compress and
-        compare well. A lone surrogate in a label value becomes U+FFFD; every other character is kept.
+        Families are contiguous, and those without samples are omitted; series are sorted, so that scrapes compress well
+        and are easy to compare. A lone surrogate in a label value becomes U+FFFD; every other character is kept.
         """
         same = {id(chunk.published): chunk for chunk in self._chunks}
-        staying = set(map(id, publication.slices))
-        known = {chunk.published.slice: chunk for chunk in self._chunks if id(chunk.published) not in staying}
+        current = set(map(id, publication.slices))
+        known = {chunk.published.slice: chunk for chunk in self._chunks if id(chunk.published) not in current}
         chunks = (same.get(id(published)) or _chunk(published, known) for published in publication.slices)
         self._chunks = tuple(sorted(chunks, key=attrgetter("order")))
         self._media.follow(publication.media)
-        return self._assembler.assemble(self._runs(self._chunks, publication.days))
+        return self._assembler.assemble(self._segments(self._chunks, publication.days))
 
-    def _runs(self, chunks: Sequence[_Chunk], days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
-        """Everything in its order, in runs that are worth being compressed by themselves."""
-        together = list(_together(chunks))
+    def _segments(
+        self, chunks: Sequence[_Chunk], days: Mapping[int, float]
+    ) -> Iterator[DeflateSegment | Sequence[bytes]]:
+        """All families in order, in segments of a size that compresses well."""
+        groups = list(_sharing_segments(chunks))
         for position, play in enumerate(catalog.PLAY):
-            yield from _with_header(play.metric, _plays(together, position))
+            yield from _with_header(play.metric, _plays(groups, position))
         yield from _with_header(catalog.MEDIA_DURATION.metric, self._media.durations)
         yield from _with_header(catalog.MEDIA_INFO.metric, self._media.titles)
         for position, family in enumerate(catalog.SLICE):
@@ -85,41 +87,41 @@ class Renderer:
         yield from _with_header(catalog.PLAY_DATE.metric, [[starts]] if starts else [])
 
 
-class _MediaRuns:
-    """Title and length of all media, in runs of which only those are made again that have changed."""
+class _MediaSegments:
+    """Title and length of all media, in segments; only those that changed are compressed again."""
 
     def __init__(self) -> None:
         self._media: tuple[PublishedMedia, ...] = ()
-        self._runs: dict[PublishedMedia, tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]] = {}
+        self._segments: dict[PublishedMedia, tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]] = {}
 
     def follow(self, media: tuple[PublishedMedia, ...]) -> None:
-        """These are all media now."""
+        """Replace the media by these."""
         if media is self._media or media == self._media:
             return
-        known, self._runs = self._runs, {}
+        known, self._segments = self._segments, {}
         by_account: defaultdict[str, dict[str, PublishedMedia]] = defaultdict(dict)
         for each in media:
             by_account[each.account][each.media_id] = each
         for account in sorted(by_account):
-            ordered = [by_account[account][media_id] for media_id in _in_order(by_account[account])]
-            for some in _in_parts(ordered):
+            ordered = [by_account[account][media_id] for media_id in _sorted(by_account[account])]
+            for some in _in_pieces(ordered):
                 before = known.get(some[0])
-                self._runs[some[0]] = before if before is not None and before[0] == some else _described(some)
+                self._segments[some[0]] = before if before is not None and before[0] == some else _media_segments(some)
         self._media = media
 
     @property
     def durations(self) -> list[DeflateSegment]:
-        """How long they are."""
-        return [run for _, run, _ in self._runs.values() if run.length]
+        """The segments of their lengths."""
+        return [segment for _, segment, _ in self._segments.values() if segment.length]
 
     @property
     def titles(self) -> list[DeflateSegment]:
-        """What they are called."""
-        return [run for _, _, run in self._runs.values() if run.length]
+        """The segments of their titles."""
+        return [segment for _, _, segment in self._segments.values() if segment.length]
 
 
-def _described(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]:
-    """The runs of some media of one account."""
+def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]:
+    """The segments of some media of one account: lengths and titles."""
     around = labels.media_label_affixes(media[0].account), '"}'
     durations = _samples(catalog.MEDIA_DURATION, around, escaped_each([each.media_id for each in media]), media)
     titled = [each for each in media if each.title is not None]
@@ -132,27 +134,31 @@ def _described(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia
 
 
 def _chunk(published: PublishedSlice, known: Mapping[Slice, _Chunk]) -> _Chunk:
-    """Render a slice that was not the very same before; its rows may be."""
-    was = known.get(published.slice)
-    same = was is not None and was.published.days_ago == published.days_ago and was.published.rows == published.rows
-    plays = was.plays if was is not None and same else _rendered(published)
+    """Render a slice that is a new object; its rows may still be unchanged."""
+    before = known.get(published.slice)
+    same = (
+        before is not None
+        and before.published.days_ago == published.days_ago
+        and before.published.rows == published.rows
+    )
+    plays = before.plays if before is not None and same else _rendered(published)
     return _Chunk(published, labels.slice_order(published), plays, _about(published))
 
 
 def _rendered(published: PublishedSlice) -> tuple[bytes | tuple[DeflateSegment, ...], ...]:
     around = labels.row_label_affixes(published)
     rows = published.rows
-    runs: list[list[DeflateSegment]] = [[] for _ in catalog.PLAY]
-    for media_ids in _in_parts(list(_in_order(rows))):
+    segments: list[list[DeflateSegment]] = [[] for _ in catalog.PLAY]
+    for media_ids in _in_pieces(list(_sorted(rows))):
         some = [rows[media_id] or ZERO_ROW for media_id in media_ids]
-        spelt = escaped_each(media_ids)
-        texts = [_samples(family, around, spelt, some) for family in catalog.PLAY]
-        if len(rows) < _ALONE_ROWS:
+        escaped_ids = escaped_each(media_ids)
+        texts = [_samples(family, around, escaped_ids, some) for family in catalog.PLAY]
+        if len(rows) < _OWN_SEGMENT_ROWS:
             return tuple(texts)
-        for family, text in zip(runs, texts, strict=True):
+        for family, text in zip(segments, texts, strict=True):
             if text:
                 family.append(compress_segment(text))
-    return tuple(map(tuple, runs)) if rows else (b"",) * len(catalog.PLAY)
+    return tuple(map(tuple, segments)) if rows else (b"",) * len(catalog.PLAY)
 
 
 def _about(published: PublishedSlice) -> tuple[bytes, ...]:
@@ -166,19 +172,19 @@ def _samples(
     """The lines of a family, one for each source that has a value."""
     before, after = around
     values = list(map(family.value, sources))
-    told = [value for value in values if value is not None]
-    if len(told) < len(values):
+    present = [value for value in values if value is not None]
+    if len(present) < len(values):
         middles = [middle for middle, value in zip(middles, values, strict=True) if value is not None]
-    return lines(f"{family.metric.name}{before}", middles, after, told)
+    return lines(f"{family.metric.name}{before}", middles, after, present)
 
 
-def _together(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
-    """Chunks that share runs; by their rows, not their bytes, so that new numbers do not move the bounds of others."""
+def _sharing_segments(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
+    """Group the chunks that share segments by rows, not bytes, so that new numbers do not move the bounds of groups."""
     some: list[_Chunk] = []
     rows = 0
     for chunk in chunks:
-        alone = len(chunk.published.rows) >= _ALONE_ROWS
-        if some and (alone or rows >= _ALONE_ROWS):
+        alone = len(chunk.published.rows) >= _OWN_SEGMENT_ROWS
+        if some and (alone or rows >= _OWN_SEGMENT_ROWS):
             yield some
             some, rows = [], 0
         if alone:
@@ -190,37 +196,37 @@ def _together(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
         yield some
 
 
-def _plays(together: Iterable[Sequence[_Chunk]], position: int) -> list[DeflateSegment | Sequence[bytes]]:
-    """The runs of a family."""
-    runs: list[DeflateSegment | Sequence[bytes]] = []
-    for chunks in together:
+def _plays(groups: Iterable[Sequence[_Chunk]], position: int) -> list[DeflateSegment | Sequence[bytes]]:
+    """The segments of a family."""
+    segments: list[DeflateSegment | Sequence[bytes]] = []
+    for chunks in groups:
         rendered = chunks[0].plays[position]
         if isinstance(rendered, bytes):
             pieces = [text for chunk in chunks if isinstance(text := chunk.plays[position], bytes) and text]
-            runs += [pieces] if pieces else []
+            segments += [pieces] if pieces else []
         else:
-            runs += rendered
-    return runs
+            segments += rendered
+    return segments
 
 
-def _in_order(texts: Iterable[str]) -> Iterator[str]:
-    """As `sorted`, which would hold the interpreter's lock for 20 ms for 50,000 texts."""
-    alike: defaultdict[str, list[str]] = defaultdict(list)
+def _sorted(texts: Iterable[str]) -> Iterator[str]:
+    """Sort in pieces: `sorted` would hold the GIL for 20 ms for 50,000 texts."""
+    by_prefix: defaultdict[str, list[str]] = defaultdict(list)
     for text in texts:
-        alike[text[:2]].append(text)
-    return (text for first in sorted(alike) for text in sorted(alike[first]))
+        by_prefix[text[:2]].append(text)
+    return (text for first in sorted(by_prefix) for text in sorted(by_prefix[first]))
 
 
-def _in_parts(some: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (some[begin : begin + _MOST_ROWS] for begin in range(0, len(some), _MOST_ROWS))
+def _in_pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (some[begin : begin + _MAX_SEGMENT_ROWS] for begin in range(0, len(some), _MAX_SEGMENT_ROWS))
 
 
 def _with_header(
-    metric: catalog.Metric, runs: Sequence[DeflateSegment | Sequence[bytes]]
+    metric: catalog.Metric, segments: Sequence[DeflateSegment | Sequence[bytes]]
 ) -> Iterator[DeflateSegment | Sequence[bytes]]:
-    if runs:
+    if segments:
         yield [_HEADERS[metric]]
-        yield from runs
+        yield from segments
 
 
 _HEADERS: Final = {

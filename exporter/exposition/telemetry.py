@@ -1,4 +1,4 @@
-"""Metrics about ourselves: what the other parts report becomes counters and gauges; knows none of those parts."""
+"""The exporter's own metrics: counters and gauges that other modules report to through its methods."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from exporter.core.fields import WIRE_NAMES
 from exporter.exposition import catalog
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
 from exporter.exposition.text_format import replace_surrogates
@@ -30,32 +31,23 @@ if TYPE_CHECKING:
 
 RESULTS: Final = ("success", "partial", "failure", "skipped")
 SAVINGS: Final = ("shared", "sweep", "settled")
-FIELDS: Final = (
-    "MediaId",
-    "VideoTitle",
-    "VideoDuration",
-    "DAU",
-    "PlaySuccessVv",
-    "PlayPerVv",
-    "PlayDuration",
-    "PlayDurationPerUv",
-)
-# So many other error codes get a label value of their own; what the service invents must not grow without end.
+FIELDS: Final = tuple(WIRE_NAMES.values())
+# How many other error codes get their own label value, so that unknown codes cannot add series without limit.
 MOST_CODES: Final = 50
 _LONGEST_CODE: Final = 64
-# From an answer of the same city to one that ran into the timeout.
+# From a response within the same region to one that reached the timeout.
 _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Telemetry:
-    """Counts and remembers what it is told; every series that can be known before exists from the start.
+    """The exporter's own metrics; every series that is known in advance exists from the start.
 
     * `version`: of the exporter.
-    * `accounts`, `queries`: the names configured; `configured` replaces them.
-    * `meter_codes`: the error codes of the API itself and their kinds; they exist at 0 for each account.
-    * `registry`: where everything is registered, with `process_*`, `python_info` and `python_gc_*`.
-    * `monotonic`: seconds; by these the last three are at most one old.
-    * `log_lines_dropped`: how many log lines were dropped since the start; asked as often as those three.
+    * `accounts`, `queries`: the configured names; `configured` replaces them.
+    * `meter_codes`: the error codes of the API and their kinds; each starts at 0 for each account.
+    * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
+    * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
+    * `log_lines_dropped`: returns the log lines dropped since the start; called as often.
     """
 
     def __init__(
@@ -75,16 +67,16 @@ class Telemetry:
         self._accounts: frozenset[str] = frozenset()
         self._queries: frozenset[str] = frozenset()
 
-        self._requests = Counter(*_words("aliyun_vod_api_requests_total"), registry=registry)
-        self._errors = Counter(*_words("aliyun_vod_api_errors_total"), registry=registry)
+        self._requests = Counter(*_name_help_labels("aliyun_vod_api_requests_total"), registry=registry)
+        self._errors = Counter(*_name_help_labels("aliyun_vod_api_errors_total"), registry=registry)
         self._request_seconds = Histogram(
-            *_words("aliyun_vod_api_request_duration_seconds"), buckets=_REQUEST_SECONDS, registry=registry
+            *_name_help_labels("aliyun_vod_api_request_duration_seconds"), buckets=_REQUEST_SECONDS, registry=registry
         )
-        self._retries = Counter(*_words("aliyun_vod_api_retries_total"), registry=registry)
-        self._rate_limit = Gauge(*_words("aliyun_vod_api_rate_limit_requests_per_second"), registry=registry)
-        self._calls_remaining = Gauge(*_words("aliyun_vod_api_calls_remaining_today"), registry=registry)
-        self._calls_saved = Counter(*_words("aliyun_vod_api_calls_saved_total"), registry=registry)
-        self._invalid_values = Counter(*_words("aliyun_vod_api_invalid_values_total"), registry=registry)
+        self._retries = Counter(*_name_help_labels("aliyun_vod_api_retries_total"), registry=registry)
+        self._rate_limit = Gauge(*_name_help_labels("aliyun_vod_api_rate_limit_requests_per_second"), registry=registry)
+        self._calls_remaining = Gauge(*_name_help_labels("aliyun_vod_api_calls_remaining_today"), registry=registry)
+        self._calls_saved = Counter(*_name_help_labels("aliyun_vod_api_calls_saved_total"), registry=registry)
+        self._invalid_values = Counter(*_name_help_labels("aliyun_vod_api_invalid_values_total"), registry=registry)
 
         self._by_account: Final[tuple[MetricWrapperBase, ...]] = (
             self._requests,
@@ -97,13 +89,15 @@ class Telemetry:
             self._invalid_values,
         )
 
-        self._up = Gauge(*_words("aliyun_vod_query_up"), registry=registry)
-        self._polls = Counter(*_words("aliyun_vod_query_polls_total"), registry=registry)
-        self._poll_seconds = Gauge(*_words("aliyun_vod_query_poll_duration_seconds"), registry=registry)
-        self._last_success = Gauge(*_words("aliyun_vod_query_last_success_timestamp_seconds"), registry=registry)
-        self._next_poll = Gauge(*_words("aliyun_vod_query_next_poll_timestamp_seconds"), registry=registry)
+        self._up = Gauge(*_name_help_labels("aliyun_vod_query_up"), registry=registry)
+        self._polls = Counter(*_name_help_labels("aliyun_vod_query_polls_total"), registry=registry)
+        self._poll_seconds = Gauge(*_name_help_labels("aliyun_vod_query_poll_duration_seconds"), registry=registry)
+        self._last_success = Gauge(
+            *_name_help_labels("aliyun_vod_query_last_success_timestamp_seconds"), registry=registry
+        )
+        self._next_poll = Gauge(*_name_help_labels("aliyun_vod_query_next_poll_timestamp_seconds"), registry=registry)
 
-        self._unknown_media = Gauge(*_words("aliyun_vod_query_unknown_media"), registry=registry)
+        self._unknown_media = Gauge(*_name_help_labels("aliyun_vod_query_unknown_media"), registry=registry)
 
         self._by_query: Final[tuple[MetricWrapperBase, ...]] = (
             self._up,
@@ -114,14 +108,18 @@ class Telemetry:
             self._unknown_media,
         )
 
-        self._series = Gauge(*_words("aliyun_vod_exporter_series"), registry=registry)
-        self._series_dropped = Gauge(*_words("aliyun_vod_exporter_series_dropped"), registry=registry)
-        self._storage_errors = Counter(*_words("aliyun_vod_exporter_storage_errors_total"), registry=registry)
-        self._reload_successful = Gauge(*_words("aliyun_vod_exporter_config_last_reload_successful"), registry=registry)
-        self._reload_success = Gauge(
-            *_words("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds"), registry=registry
+        self._series = Gauge(*_name_help_labels("aliyun_vod_exporter_series"), registry=registry)
+        self._series_dropped = Gauge(*_name_help_labels("aliyun_vod_exporter_series_dropped"), registry=registry)
+        self._storage_errors = Counter(
+            *_name_help_labels("aliyun_vod_exporter_storage_errors_total"), registry=registry
         )
-        build = Gauge(*_words("aliyun_vod_exporter_build_info"), registry=registry)
+        self._reload_successful = Gauge(
+            *_name_help_labels("aliyun_vod_exporter_config_last_reload_successful"), registry=registry
+        )
+        self._reload_success = Gauge(
+            *_name_help_labels("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds"), registry=registry
+        )
+        build = Gauge(*_name_help_labels("aliyun_vod_exporter_build_info"), registry=registry)
         build.labels(replace_surrogates(version), platform.python_version()).set(1)
 
         self._collectors = EncodedCollectors(
@@ -146,9 +144,9 @@ class Telemetry:
         self.configured(accounts=accounts, queries=queries)
 
     def configured(self, *, accounts: Iterable[str], queries: Iterable[str]) -> None:
-        """Follow a changed configuration: new names start at 0, names that are gone lose their series, others go on.
+        """Apply changed names: new ones start at 0, removed ones lose their series, others keep their values.
 
-        Call it after the polls of what is gone have ended: a late report would bring its series back.
+        Call it after the polls of removed names have ended: a late report would create their series again.
         """
         accounts, queries = frozenset(accounts), frozenset(queries)
         for account in self._accounts - accounts:
@@ -170,23 +168,23 @@ class Telemetry:
         self._change(self._requests, account).inc()
 
     def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
-        """An attempt failed with an error code of the service, or a word of ours where it gave none."""
+        """An attempt failed with an error code of the API, or with one of ours where the API returned none."""
         self._change(self._errors, account, self._code(code), kind).inc()
 
     def request_took(self, account: str, seconds: float) -> None:
-        """An attempt took so long, whatever came of it."""
+        """An attempt ended after so many seconds, successful or not."""
         self._change(self._request_seconds, account).observe(seconds)
 
     def retried(self, account: str) -> None:
-        """A failed attempt is repeated."""
+        """A failed attempt is retried."""
         self._change(self._retries, account).inc()
 
     def rate_changed(self, account: str, per_second: float) -> None:
-        """This rate limit, in requests per second, is in force from now on."""
+        """The current rate limit has changed, in requests per second."""
         self._change(self._rate_limit, account).set(per_second)
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
-        """So many calls are left today; None: the account has no budget any more, and no series."""
+        """So many calls are left today; None: the account has no daily quota any more, and no series."""
         if calls is None:
             self._calls_remaining.remove(replace_surrogates(account))
             self._collectors.invalidate(self._calls_remaining)
@@ -194,11 +192,11 @@ class Telemetry:
             self._change(self._calls_remaining, account).set(calls)
 
     def calls_saved(self, account: str, reason: str, calls: int) -> None:
-        """So many calls were not needed, for a reason of `SAVINGS`."""
+        """So many calls were avoided, for a reason of `SAVINGS`."""
         self._change(self._calls_saved, account, reason).inc(calls)
 
     def invalid_values(self, account: str, field: str, times: int) -> None:
-        """So many values of a field of the service (`FIELDS`) could not be used."""
+        """So many values of a field of the response (`FIELDS`) were invalid."""
         self._change(self._invalid_values, account, field).inc(times)
 
     def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
@@ -210,7 +208,7 @@ class Telemetry:
             self._change(self._last_success, query).set(ended_at)
 
     def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
-        """A poll was due and did not take place; `up` says what that means for the query, None: nothing."""
+        """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
         self._change(self._polls, query, "skipped").inc()
         if up is not None:
             self._change(self._up, query).set(int(up))
@@ -220,16 +218,16 @@ class Telemetry:
         self._set_of_query(self._next_poll, query, at)
 
     def unknown_media(self, query: str, media: int | None) -> None:
-        """So many media IDs of the query were never named by an answer; None: it lists no IDs, and has no series."""
+        """So many media IDs of the query were in no response so far; None: it lists no IDs, and has no series."""
         self._set_of_query(self._unknown_media, query, media)
 
     def published(self, series: int, dropped: int) -> None:
-        """So many media series are exposed now, and so many were left out because of `series_limit`."""
+        """The number of media series that are exposed, and of those dropped because of `series_limit`."""
         self._change(self._series).set(series)
         self._change(self._series_dropped).set(dropped)
 
     def storage_failed(self) -> None:
-        """What was learnt could not be written to storage."""
+        """A write to storage failed."""
         self._change(self._storage_errors).inc()
 
     def config_loaded(self, at: float) -> None:
@@ -238,22 +236,22 @@ class Telemetry:
         self._change(self._reload_success).set(at)
 
     def config_rejected(self) -> None:
-        """A configuration was not accepted; the one before stays in use."""
+        """A configuration was rejected; the previous one stays in use."""
         self._change(self._reload_successful).set(0)
 
     def collect(self) -> Iterator[Metric]:
-        """Everything about ourselves, as the client library sees it, without its `_created` series."""
+        """All own metrics as families of the client library, without `_created` samples."""
         return without_created(self._registry.collect())
 
     def expose(self, content_type: str, encode: Callable[[Collector], bytes]) -> DeflateSegment:
-        """Give everything about ourselves as an encoder of the client library spells it for a content type.
+        """All own metrics, encoded for a content type by an encoder of the client library.
 
-        What we count ourselves is exact; `process_*` and `python_gc_*` are as they were within the last second.
+        Own counters are exact; `process_*` and `python_gc_*` are at most one second old.
         """
         return self._collectors.encode(content_type, encode)
 
     def _change(self, metric: Wrapper, *labels: str) -> Wrapper:
-        """The series of a metric with these label values, which is about to change; without labels its only one."""
+        """The series of a metric with these label values (without any, its only one), to be changed by the caller."""
         self._collectors.invalidate(metric)
         return metric.labels(*map(replace_surrogates, labels)) if labels else metric
 
@@ -291,20 +289,20 @@ class Telemetry:
 
 
 class _LogLinesDropped:
-    """A counter that is asked for: who drops a line is no part of the web server, nor waits for it."""
+    """A counter that is read when it is collected: the log writer runs in another thread and does not report."""
 
     def __init__(self, dropped: Callable[[], int], registry: CollectorRegistry) -> None:
         self._dropped = dropped
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        name, help_, _ = _words("aliyun_vod_exporter_log_lines_dropped_total")
+        name, help_, _ = _name_help_labels("aliyun_vod_exporter_log_lines_dropped_total")
         yield CounterMetricFamily(name, help_, value=self._dropped())
 
 
 _ROWS: Final = {row.name: row for row in catalog.SELF_METRICS}
 
 
-def _words(name: str) -> tuple[str, str, tuple[str, ...]]:
+def _name_help_labels(name: str) -> tuple[str, str, tuple[str, ...]]:
     row = _ROWS[name]
     return row.name, row.help, row.labels

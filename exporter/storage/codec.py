@@ -1,8 +1,9 @@
-"""Slices as JSON and back, exactly: an int stays an int of any size, a float keeps its sign of zero; knows no database.
+"""Slices as JSON and back, without loss: ints of any size, floats with the sign of zero; independent of the database.
 
-A slice is its facts and its answers. Answers lie in parts by a hash of their media ID, so that a media that comes or
-goes changes one part, and name what was heard by its place in a list among the facts: a poll that finds nothing new
-changes the facts alone. Each piece is sealed with a digest that covers which slice and part it belongs to.
+A slice is stored as a header and blocks of rows. Records are assigned to blocks by a hash of their media ID, so that an
+added or removed media changes one block, and refer to their freshness by its index in the header: a poll that finds the
+same numbers changes the header only. The header and each block have a digest (seal) that includes their slice and
+number.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.core.fields import NUMBERS
 from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Slice, SliceData
 from exporter.storage.json_fields import (
     a_column,
@@ -33,45 +35,37 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str | None, str | None, str | None, str]
 
-# Encoding holds the interpreter's lock; so many rows take less than a millisecond, and the event loop gets its turn.
+# Encoding holds the GIL; so many rows take less than a millisecond, then the event loop can run.
 ROWS_PER_BLOCK: Final = 512
-# A part is mostly digits: what more effort saves is little.
+# A block is mostly digits: higher levels save little.
 _COMPRESSION: Final = 1
 _SEAL_BYTES: Final = 16
 # In the order of PlayRow's fields, after media_id and title.
-_NUMBERS: Final[Mapping[str, Callable[[PlayRow], int | float | None]]] = {
-    name: attrgetter(name)
-    for name in (
-        "media_duration",
-        "viewers",
-        "plays",
-        "plays_per_viewer",
-        "play_duration",
-        "play_duration_per_viewer",
-    )
+_COLUMNS: Final[Mapping[str, Callable[[PlayRow], int | float | None]]] = {
+    field.attribute: attrgetter(field.attribute) for field in NUMBERS
 }
-_HALF_CHARACTERS: Final = "surrogatepass"
+_SURROGATES: Final = "surrogatepass"
 
 
 class CorruptStorage(ValueError):
-    """What was read is not what was written; the message says what."""
+    """The file does not contain what was written; the message names the part concerned."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Some of the answers of a slice: JSON, not yet compressed, and its seal."""
+    """Some of the records of a slice: uncompressed JSON and its seal."""
 
     seal: bytes
     answers: bytes
 
     def packed(self) -> bytes:
-        """The answers as they are stored."""
+        """The records as they are stored."""
         return zlib.compress(self.answers, _COMPRESSION)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """All of a slice but its answers, which lie in so many `parts` and refer to `freshness`."""
+    """A slice without its records, which are stored in `parts` blocks and refer to `freshness` by index."""
 
     data: SliceData
     freshness: tuple[Freshness, ...]
@@ -79,37 +73,37 @@ class SliceHeader:
 
 
 def key(slice_: Slice) -> Key:
-    """Account, terminal type, OS, region and play date as they stand in their columns."""
+    """Account, terminal type, OS, region and play date as they are stored in their columns."""
     filters = slice_.dimensions
     return slice_.account, filters.terminal_type, filters.os, filters.region, slice_.play_date.isoformat()
 
 
 def facts(data: SliceData) -> SliceHeader:
-    """The facts of a slice, whose answers go by the media ID of their rows.
+    """The header of a slice, owner records have the media ID of their rows as key.
 
-    What was heard last comes first, so that its place stays the same from poll to poll.
+    The newest freshness comes first, so that its index stays the same from poll to poll.
     """
     freshness = {answer.freshness for answer in data.answers.values()}
     freshness.update(ranking.freshness for ranking in data.rankings.values())
     if data.listed is not None:
         freshness.add(data.listed)
     ordered = sorted(freshness, key=lambda each: (each.observed_at, each.confirmations, each.settled), reverse=True)
-    # Twice as many parts, not one more: a media then moves seldom.
+    # The number of blocks doubles instead of growing by one, so that media seldom move to another block.
     parts = 1 << (max(len(data.answers) - 1, 0) // ROWS_PER_BLOCK).bit_length()
     return SliceHeader(data, tuple(ordered), parts)
 
 
-def encode_header(given: SliceHeader) -> tuple[str, bytes]:
-    """The facts as JSON, and their seal."""
-    data, place = given.data, {freshness: index for index, freshness in enumerate(given.freshness)}
+def encode_header(header: SliceHeader) -> tuple[str, bytes]:
+    """The header as JSON, and its seal."""
+    data, index = header.data, {freshness: position for position, freshness in enumerate(header.freshness)}
     text = to_json(
         {
             "heard": [
-                [freshness.observed_at, freshness.confirmations, freshness.settled] for freshness in given.freshness
+                [freshness.observed_at, freshness.confirmations, freshness.settled] for freshness in header.freshness
             ],
-            "swept": None if data.listed is None else place[data.listed],
+            "swept": None if data.listed is None else index[data.listed],
             "rankings": {
-                by.value: [ranking.n, place[ranking.freshness], ranking.media_ids]
+                by.value: [ranking.n, index[ranking.freshness], ranking.media_ids]
                 for by, ranking in data.rankings.items()
             },
             "total": data.total,
@@ -118,118 +112,122 @@ def encode_header(given: SliceHeader) -> tuple[str, bytes]:
             "asked_at": data.last_response_at,
             "ready": data.ready,
             "nobodys": data.unattributed_rows,
-            "parts": given.parts,
+            "parts": header.parts,
         }
     )
     return text, seal(key(data.slice), None, text.encode())
 
 
-def encode_blocks(given: SliceHeader) -> Iterator[RowBlock]:
-    """The answers, part by part, as columns: media IDs and where heard, of rows and of zeros, then what rows say."""
-    place = {freshness: index for index, freshness in enumerate(given.freshness)}
-    # Of IDs alone: a collection that keeps an object per answer alive would have the garbage collector stop the loop.
+def encode_blocks(header: SliceHeader) -> Iterator[RowBlock]:
+    """The blocks, each as columns: media IDs and freshness of rows and of zeros, then the fields of the rows."""
+    index = {freshness: position for position, freshness in enumerate(header.freshness)}
+    # IDs only: tuples of ID and record would be tracked by the garbage collector, owner runs stop the event loop.
     parts: defaultdict[int, list[str]] = defaultdict(list)
-    for media_id in given.data.answers:
-        parts[zlib.crc32(media_id.encode("utf-8", _HALF_CHARACTERS)) % given.parts].append(media_id)
-    whose = key(given.data.slice)
-    for number in range(given.parts):
-        # The service's order changes with every poll; the same answers are to be the same bytes.
-        known = [(media_id, given.data.answers[media_id]) for media_id in sorted(parts.pop(number, []))]
+    for media_id in header.data.answers:
+        parts[zlib.crc32(media_id.encode("utf-8", _SURROGATES)) % header.parts].append(media_id)
+    owner = key(header.data.slice)
+    for number in range(header.parts):
+        # The order of the API changes with every poll; the same records have to give the same bytes.
+        known = [(media_id, header.data.answers[media_id]) for media_id in sorted(parts.pop(number, []))]
         rows = [answer.row for _, answer in known if answer.row is not None]
         columns = {
             "rows": [media_id for media_id, answer in known if answer.row is not None],
-            "rows_heard": [place[answer.freshness] for _, answer in known if answer.row is not None],
+            "rows_heard": [index[answer.freshness] for _, answer in known if answer.row is not None],
             "zeros": [media_id for media_id, answer in known if answer.row is None],
-            "zeros_heard": [place[answer.freshness] for _, answer in known if answer.row is None],
+            "zeros_heard": [index[answer.freshness] for _, answer in known if answer.row is None],
             "title": [row.title for row in rows],
-            **{name: list(map(value, rows)) for name, value in _NUMBERS.items()},
+            **{name: list(map(value, rows)) for name, value in _COLUMNS.items()},
         }
-        answers = to_json(columns, ascii_only=False).encode("utf-8", _HALF_CHARACTERS)
-        yield RowBlock(seal(whose, number, answers), answers)
+        answers = to_json(columns, ascii_only=False).encode("utf-8", _SURROGATES)
+        yield RowBlock(seal(owner, number, answers), answers)
 
 
-def decode_header(columns: tuple[object, ...], sealed: object, text: object) -> SliceHeader:
-    """What `encode_header` made, of the columns of `key`. Raises Damaged."""
+def decode_header(columns: tuple[object, ...], stored_seal: object, text: object) -> SliceHeader:
+    """Decode the output of `encode_header`; `columns` are those of `key`. Raises CorruptStorage."""
     slice_ = _slice(columns)
-    if not isinstance(text, str) or sealed != seal(key(slice_), None, text.encode("utf-8", _HALF_CHARACTERS)):
-        raise CorruptStorage("a slice is not as it was sealed")
+    if not isinstance(text, str) or stored_seal != seal(key(slice_), None, text.encode("utf-8", _SURROGATES)):
+        raise CorruptStorage("the seal of a slice does not match")
     try:
-        told = from_json(text)
+        document = from_json(text)
         freshness = tuple(
             Freshness(a_time(at), a_whole(confirmations), settled=a_flag(settled))
-            for at, confirmations, settled in told["heard"]
+            for at, confirmations, settled in document["heard"]
         )
         rankings = {
-            Measure(by): Ranking(a_whole(n), tuple(map(a_text, media_ids)), freshness[a_whole(place)])
-            for by, (n, place, media_ids) in told["rankings"].items()
+            Measure(by): Ranking(a_whole(n), tuple(map(a_text, media_ids)), freshness[a_whole(index)])
+            for by, (n, index, media_ids) in document["rankings"].items()
         }
         data = SliceData(
             slice_,
-            listed=None if told["swept"] is None else freshness[a_whole(told["swept"])],
+            listed=None if document["swept"] is None else freshness[a_whole(document["swept"])],
             rankings=rankings,
-            total=None if told["total"] is None else a_whole(told["total"]),
-            total_at=a_time(told["total_at"]),
-            updated_at=None if told["updated_at"] is None else a_time(told["updated_at"]),
-            last_response_at=a_time(told["asked_at"]),
-            ready=a_flag(told["ready"]),
-            unattributed_rows=a_whole(told.get("nobodys", 0)),  # files of 0.1 do not have it
+            total=None if document["total"] is None else a_whole(document["total"]),
+            total_at=a_time(document["total_at"]),
+            updated_at=None if document["updated_at"] is None else a_time(document["updated_at"]),
+            last_response_at=a_time(document["asked_at"]),
+            ready=a_flag(document["ready"]),
+            unattributed_rows=a_whole(document.get("nobodys", 0)),  # files of 0.1 do not have it
         )
-        return SliceHeader(data, freshness, a_whole(told["parts"]))
+        return SliceHeader(data, freshness, a_whole(document["parts"]))
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        raise CorruptStorage("a slice has facts that make no sense") from error
+        raise CorruptStorage("a slice has invalid values") from error
 
 
 class Reader:
-    """Puts slices together again; media IDs and titles that many slices name are kept once."""
+    """Reassembles slices; media IDs and titles that several slices share are kept in memory once."""
 
     def __init__(self) -> None:
         self._texts: dict[str | None, str | None] = {}
 
-    def slice(self, given: SliceHeader, parts: Mapping[int, tuple[object, object]]) -> SliceData:
-        """The whole slice of its facts, and the seal and packed answers of each part. Raises Damaged."""
-        if len(parts) != given.parts or parts.keys() != set(range(len(parts))):
-            raise CorruptStorage("answers of a slice are missing")
+    def slice(self, header: SliceHeader, parts: Mapping[int, tuple[object, object]]) -> SliceData:
+        """The slice of a header and, by number, the seal and packed records of each block. Raises CorruptStorage."""
+        if len(parts) != header.parts or parts.keys() != set(range(len(parts))):
+            raise CorruptStorage("records of a slice are missing")
         answers: dict[str, MediaRecord] = {}
-        for number, (sealed, packed) in parts.items():
-            self._read(_unpacked(given, number, sealed, packed), given.freshness, answers)
-        return replace(given.data, answers=answers)
+        for number, (stored_seal, packed) in parts.items():
+            self._read(_unpacked(header, number, stored_seal, packed), header.freshness, answers)
+        return replace(header.data, answers=answers)
 
     def _read(self, payload: bytes, freshness: tuple[Freshness, ...], answers: dict[str, MediaRecord]) -> None:
         try:
-            told = from_json(payload.decode("utf-8", _HALF_CHARACTERS))
-            titles = self._shared(told["title"], {str, NoneType})
-            numbers = [a_column(told[name], {int, float, NoneType}) for name in _NUMBERS]
-            media_ids, zeros = self._shared(told["rows"], {str}), self._shared(told["zeros"], {str})
-            rows_heard, zeros_heard = (_freshness(told[name], freshness) for name in ("rows_heard", "zeros_heard"))
-            if {len(rows_heard), len(titles), *map(len, numbers)} != {len(media_ids)}:
+            document = from_json(payload.decode("utf-8", _SURROGATES))
+            titles = self._shared(document["title"], {str, NoneType})
+            # A file written before this field existed has no column for it.
+            absent = [None] * len(titles)
+            numbers = [a_column(document.get(name, absent), {int, float, NoneType}) for name in _COLUMNS]
+            media_ids, zeros = self._shared(document["rows"], {str}), self._shared(document["zeros"], {str})
+            row_freshness, zero_freshness = (
+                _freshness(document[name], freshness) for name in ("rows_heard", "zeros_heard")
+            )
+            if {len(row_freshness), len(titles), *map(len, numbers)} != {len(media_ids)}:
                 raise CorruptStorage("columns of unequal length")
-            zero = {each: MediaRecord(None, each) for each in zeros_heard}
-            answers.update(zip(zeros, map(zero.__getitem__, zeros_heard), strict=True))
+            zero = {each: MediaRecord(None, each) for each in zero_freshness}
+            answers.update(zip(zeros, map(zero.__getitem__, zero_freshness), strict=True))
             answers.update(
-                zip(media_ids, map(MediaRecord, map(PlayRow, media_ids, titles, *numbers), rows_heard), strict=True)
+                zip(media_ids, map(MediaRecord, map(PlayRow, media_ids, titles, *numbers), row_freshness), strict=True)
             )
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise CorruptStorage("answers of a slice make no sense") from error
+            raise CorruptStorage("records of a slice have invalid values") from error
 
     def _shared(self, texts: list[Any], types: set[type]) -> list[Any]:
         return list(map(self._texts.setdefault, a_column(texts, types), texts))
 
 
-def seal(whose: tuple[object, ...], number: int | None, payload: bytes) -> bytes:
-    """A digest of a piece and of where it belongs."""
-    # JSON has no NUL: where the place ends and the piece begins is never in doubt.
-    return hashlib.blake2b(to_json([whose, number]).encode() + b"\0" + payload, digest_size=_SEAL_BYTES).digest()
+def seal(owner: tuple[object, ...], number: int | None, payload: bytes) -> bytes:
+    """A digest of a header or block and of the slice and number it belongs to."""
+    # JSON contains no NUL, so the boundary between the two is unambiguous.
+    return hashlib.blake2b(to_json([owner, number]).encode() + b"\0" + payload, digest_size=_SEAL_BYTES).digest()
 
 
-def decode_calls(account: object, day: object, calls: object, sealed: object) -> tuple[str, date, int]:
-    """An account, a day and the calls it has spent, as `encode_calls` wrote them. Raises Damaged."""
+def decode_calls(account: object, day: object, calls: object, stored_seal: object) -> tuple[str, date, int]:
+    """The account, day and number of calls that `encode_calls` encoded. Raises CorruptStorage."""
     try:
-        told = a_text(account), a_date(day), a_whole(calls)
+        decoded = a_text(account), a_date(day), a_whole(calls)
     except (ValueError, TypeError) as error:
-        raise CorruptStorage("a count of calls makes no sense") from error
-    if encode_calls(*told)[-1] != sealed:
-        raise CorruptStorage("a count of calls is not as it was sealed")
-    return told
+        raise CorruptStorage("a count of calls is invalid") from error
+    if encode_calls(*decoded)[-1] != stored_seal:
+        raise CorruptStorage("the seal of a count of calls does not match")
+    return decoded
 
 
 def encode_calls(account: str, day: date, calls: int) -> tuple[str, str, int, bytes]:
@@ -238,13 +236,13 @@ def encode_calls(account: str, day: date, calls: int) -> tuple[str, str, int, by
     return account, text, calls, seal((account, text), None, str(calls).encode())
 
 
-def _unpacked(given: SliceHeader, number: int, sealed: object, packed: object) -> bytes:
+def _unpacked(header: SliceHeader, number: int, stored_seal: object, packed: object) -> bytes:
     try:
         payload = zlib.decompress(packed) if isinstance(packed, bytes) else b""
     except zlib.error as error:
-        raise CorruptStorage("answers of a slice cannot be unpacked") from error
-    if sealed != seal(key(given.data.slice), number, payload):
-        raise CorruptStorage("answers of a slice are not as they were sealed")
+        raise CorruptStorage("records of a slice cannot be unpacked") from error
+    if stored_seal != seal(key(header.data.slice), number, payload):
+        raise CorruptStorage("the seal of records of a slice does not match")
     return payload
 
 
@@ -259,5 +257,5 @@ def _slice(columns: tuple[object, ...]) -> Slice:
 
 def _freshness(places: list[Any], freshness: tuple[Freshness, ...]) -> list[Freshness]:
     if places and min(a_column(places, {int})) < 0:
-        raise ValueError("a place before the first")
+        raise ValueError("a negative index")
     return list(map(freshness.__getitem__, places))

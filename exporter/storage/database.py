@@ -1,4 +1,4 @@
-"""The open database: read, write, forget; every call in the one thread that opened it."""
+"""The open database: read, write, delete; all calls are made in the thread that opened it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from exporter.core.model import Slice, SliceData
     from exporter.storage.migrations import Migration
 
-# Another program that looks into the file may keep us waiting so long; stopping takes less than 5 s all the same.
+# How long to wait for another program that reads the file; the exporter still stops within 5 s.
 _BUSY_SECONDS: Final = 2.0
-_LARGEST_WAL_LEFT_BYTES: Final = 16 * 1024 * 1024
+_MAX_IDLE_WAL_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class WriteBatch:
-    """What is written at once or not at all: slices, and the calls that accounts have spent on a day."""
+    """The data of one transaction: slices, and by account a day and its number of calls."""
 
     slices: Mapping[Slice, SliceData] = field(default_factory=dict)
     calls: Mapping[str, tuple[date, int]] = field(default_factory=dict)
@@ -38,35 +38,35 @@ class WriteBatch:
         return bool(self.slices or self.calls)
 
     def merged(self, later: WriteBatch) -> WriteBatch:
-        """Both, the later one's word where both have one."""
+        """Both batches; where both have a value, the later one."""
         return WriteBatch({**self.slices, **later.slices}, {**self.calls, **later.calls})
 
 
 class SideFilesLost(OSError):
-    """Somebody has removed or replaced what SQLite keeps beside the file; it was made again, nothing is lost."""
+    """The -wal or -shm file was removed or replaced; it was created again, and nothing is lost."""
 
 
 class Database:
-    """The tables of a file that is claimed, checked and of our version."""
+    """The tables of a file that is locked, checked and migrated."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, real: Path) -> None:
         self._connection = connection
         self._path = path
         self._real = real
         self._opened = real.stat()
-        self._beside = self._look_beside()
+        self._opened_side_files = self._side_files()
 
     def calls(self) -> dict[str, tuple[date, int]]:
-        """By account, the last day it spent calls on, and how many. Raises StartError."""
+        """By account the last day with calls, and their number. Raises StartError."""
         try:
             return spent(self._connection)
         except SqliteTrouble as error:
             raise unusable(self._path, error) from error
 
     def load(self, oldest: date) -> tuple[SliceData, ...]:
-        """Every slice whose play date is `oldest` or later; where all are earlier, the last month kept.
+        """All slices from the play date `oldest` on; where all are earlier, those of the last stored month.
 
-        A clock that is ahead at the start hides nothing so, for when it is right again. Raises StartError.
+        So a clock that is ahead at the start hides no data from the time when it is correct again. Raises StartError.
         """
         try:
             return recent(self._connection, oldest)
@@ -74,11 +74,11 @@ class Database:
             raise unusable(self._path, error) from error
 
     def write(self, batch: WriteBatch, oldest: date | None = None) -> None:
-        """Write a batch, and forget days before `oldest`, if given. Raises sqlite3.Error, OSError, nothing written."""
-        # SQLite would go on writing into a file that nobody can open any more.
+        """Write a batch and delete days before `oldest`. Writes all or nothing; raises sqlite3.Error, OSError."""
+        # SQLite would keep writing to a file that was unlinked.
         if not os.path.samestat(self._real.stat(), self._opened):
             raise OSError(errno.ESTALE, "another file has taken its place", str(self._path))
-        self._check_beside()
+        self._check_side_files()
         with _transaction(self._connection) as connection:
             if oldest is not None:
                 connection.execute("DELETE FROM slice WHERE play_date < ?", [oldest.isoformat()])
@@ -90,21 +90,21 @@ class Database:
                 [codec.encode_calls(account, day, calls) for account, (day, calls) in batch.calls.items()],
             )
 
-    def _check_beside(self) -> None:
-        """Make the -wal and -shm again where they were removed or replaced. Raises SideFilesLost, sqlite3.Error.
+    def _check_side_files(self) -> None:
+        """Create the -wal and -shm again where they were removed or replaced. Raises SideFilesLost, sqlite3.Error.
 
-        SQLite still has those it opened, and would go on with them, but whoever opens the file after us would not.
+        SQLite would keep using the ones it has opened, but the next process that opens the file would not see them.
         """
-        if self._look_beside() == self._beside:
+        if self._side_files() == self._opened_side_files:
             return
-        # On leaving that mode, SQLite writes into the file what it has in its -wal.
+        # When it leaves WAL mode, SQLite writes the content of the -wal to the file.
         self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("SELECT 1 FROM slice").fetchone()
-        self._beside = self._look_beside()
+        self._opened_side_files = self._side_files()
         raise SideFilesLost(errno.ESTALE, "its -wal or -shm was removed or replaced", str(self._path))
 
-    def _look_beside(self) -> tuple[tuple[int, int] | None, ...]:
+    def _side_files(self) -> tuple[tuple[int, int] | None, ...]:
         return tuple(_identity(self._real.with_name(f"{self._real.name}{suffix}")) for suffix in ("-wal", "-shm"))
 
 
@@ -118,7 +118,7 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 @contextlib.contextmanager
 def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database]:
-    """Claim, check, and bring up to date a file, create it where there is none. Raises StartError."""
+    """Lock, check and migrate a file; create it where there is none. Raises StartError."""
     with claimed(path) as real, contextlib.ExitStack() as stack:
         try:
             connection = stack.enter_context(
@@ -129,8 +129,8 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
             _migrate(connection, path, migrations)
             _settings(connection, path)
             for _ in heads(connection):
-                pass  # nothing is written to a file, nor forgotten of it, that is not as we wrote it
-            connection.execute("SELECT 1 FROM slice").fetchone()  # makes what SQLite has beside the file
+                pass  # a corrupt file is neither written to nor are days deleted from it
+            connection.execute("SELECT 1 FROM slice").fetchone()  # creates the -wal and -shm
             database = Database(connection, path, real)
             database.calls()
             database.write(WriteBatch())
@@ -149,7 +149,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
         with _transaction(connection):
             for migration in migrations[version:]:
                 migration(connection)
-            # Together with the tables: a file that a kill leaves behind is empty or whole.
+            # In the same transaction as the tables: after a kill the file is empty or complete.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {newest}")
 
@@ -158,24 +158,24 @@ def _settings(connection: sqlite3.Connection, path: Path) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise refusal(path, "its file system cannot hold it", "Choose a local disk for --storage.path.")
-    # A killed process loses nothing that was committed: the system has it. A power cut may lose the last commits,
-    # whole ones and never the file; those days are polled again, which is cheaper than waiting for the disk each time.
+    # A killed process loses no committed data: the kernel has it. A power failure may lose the last commits, but never
+    # corrupts the file; those days are polled again, which is cheaper than waiting for the disk with each commit.
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL_LEFT_BYTES}")
+    connection.execute(f"PRAGMA journal_size_limit = {_MAX_IDLE_WAL_BYTES}")
 
 
 def _write_slice(connection: sqlite3.Connection, data: SliceData) -> None:
-    """Bring a slice up to date; a part that is as it was is not written again."""
+    """Insert or update a slice; blocks whose seal is unchanged are not written again."""
     given = codec.facts(data)
     text, sealed = codec.encode_header(given)
     columns = codec.key(data.slice)
-    known = connection.execute(
+    existing = connection.execute(
         "SELECT slice_id FROM slice"
         " WHERE account = ? AND terminal_type IS ? AND os IS ? AND region IS ? AND play_date = ?",
         columns,
     ).fetchone()
-    if known:
-        slice_id = known[0]
+    if existing:
+        slice_id = existing[0]
         connection.execute("UPDATE slice SET seal = ?, facts = ? WHERE slice_id = ?", (sealed, text, slice_id))
     else:
         slice_id = connection.execute(
@@ -200,7 +200,7 @@ def _transaction(connection: sqlite3.Connection) -> Generator[sqlite3.Connection
         yield connection
         connection.execute("COMMIT")
     except BaseException:
-        # Some failures have rolled back by themselves; what this says is not the news.
+        # After some errors SQLite has already rolled back; the original error is the one to raise.
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise

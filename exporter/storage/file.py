@@ -1,4 +1,4 @@
-"""The file itself: only ours is touched, by one process at a time, and nobody else may read it."""
+"""The file itself: only a file of ours is opened, by one process at a time, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
 _APPLICATION_ID_AT: Final = slice(68, 72)
 _OWNER_ONLY: Final = 0o600
-# What SQLite and we lay beside it.
-_BESIDE: Final = ("-wal", "-shm", "-journal", "-lock")
+# The suffixes of the files that SQLite and the exporter create beside it.
+_SIDE_FILES: Final = ("-wal", "-shm", "-journal", "-lock")
 
-# Opening a file takes a -wal and a -shm.
-_NEEDED_BYTES: Final = 128 * 1024
+# The size of a new -wal and -shm.
+_SIDE_FILE_BYTES: Final = 128 * 1024
 
-_CHOOSE: Final = "Choose another --storage.path"
+_CHOOSE_ANOTHER: Final = "Choose another --storage.path"
 MOVE_AWAY: Final = "Move the file away, its -wal and -shm too, and start again: recent days are polled anew."
 
 
 def refusal(path: Path, what: str, advice: str) -> StartError:
-    """Why a file cannot be used and what to do, in one line."""
+    """The error that a file cannot be used: the reason and the advice, in one line."""
     return StartError(f"storage {shown(path)}: {what}. {advice}")
 
 
 def shown(path: Path) -> str:
-    """A path as it can be written to any terminal or log."""
+    """A path in ASCII, for any terminal or log."""
     return ascii(str(path))[1:-1]
 
 
 def foreign(path: Path) -> StartError:
-    """The file holds something, but not from us."""
-    return refusal(path, "this is not a file of aliyun-vod-exporter; it was left as it is", f"{_CHOOSE}.")
+    """The file has content of another program."""
+    return refusal(path, "this is not a file of aliyun-vod-exporter; it was left as it is", f"{_CHOOSE_ANOTHER}.")
 
 
 def damaged(path: Path, detail: object) -> StartError:
-    """The file is ours, but not as we wrote it."""
+    """The file is ours, but corrupt."""
     return refusal(path, f"the file is damaged ({ascii(str(detail))[1:-1]})", MOVE_AWAY)
 
 
 def unusable(path: Path, error: Exception) -> StartError:
-    """What the operating system or SQLite said when the file was opened or read, as a sentence."""
+    """An error of the operating system or SQLite as the file was opened or read, as a sentence with advice."""
     code = getattr(error, "sqlite_errorname", "")
     if code.startswith("SQLITE_NOTADB"):
         return foreign(path)
@@ -73,18 +73,18 @@ def unusable(path: Path, error: Exception) -> StartError:
 
 def _refused_by_system(path: Path, number: int | None, reason: str) -> StartError:
     if number in {errno.ENOSPC, errno.EDQUOT}:
-        return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE.lower()}.")
+        return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE_ANOTHER.lower()}.")
     if number == errno.EROFS:
-        return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE}, or mount that file system writable.")
-    return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE}, or let the exporter's user write there.")
+        return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or mount that file system writable.")
+    return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or let the exporter's user write there.")
 
 
 def _obstacle(path: Path) -> StartError | None:
-    """What keeps SQLite from its files, for it does not say: found by looking, and by trying to write beside them."""
+    """Find out why SQLite cannot open its files, which it does not report: check each, and try to write beside them."""
     try:
         real = path.resolve()
         _try_to_write(real.parent)
-        for file in (real, *(real.with_name(f"{real.name}{suffix}") for suffix in _BESIDE)):
+        for file in (real, *(real.with_name(f"{real.name}{suffix}") for suffix in _SIDE_FILES)):
             with contextlib.suppress(FileNotFoundError):
                 name = ascii(file.name)[1:-1]
                 if not stat.S_ISREG(file.stat().st_mode):
@@ -97,56 +97,56 @@ def _obstacle(path: Path) -> StartError | None:
 
 
 def _try_to_write(folder: Path) -> None:
-    """Write a little there, in a file that nobody sees, and remove it. Raises OSError."""
+    """Write to an unnamed temporary file there. Raises OSError."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
-        probe.write(bytes(_NEEDED_BYTES))
+        probe.write(bytes(_SIDE_FILE_BYTES))
 
 
 def regular(path: Path) -> Path:
-    """The file behind `path`, symbolic links followed; it need not exist. Raises StartError where it never could."""
+    """The real path of the file, which need not exist. Raises StartError where it could not be a regular file."""
     try:
         real = path.resolve()
         if not real.parent.is_dir():
             raise refusal(path, f"there is no directory {ascii(str(real.parent))[1:-1]}", "Create it first.")
         mode = real.stat().st_mode if real.exists() else stat.S_IFREG
     except (ValueError, RuntimeError):  # a NUL in the path; symbolic links in a circle
-        raise refusal(path, "this is no usable path", f"{_CHOOSE}.") from None
+        raise refusal(path, "this is no usable path", f"{_CHOOSE_ANOTHER}.") from None
     except OSError as error:
         raise unusable(path, error) from None
     if stat.S_ISDIR(mode):
         raise refusal(path, "this is a directory", f"Name a file in it: --storage.path={path / 'state.db'}.")
     if not stat.S_ISREG(mode):
-        raise refusal(path, "this is not a regular file", f"{_CHOOSE}.")
+        raise refusal(path, "this is not a regular file", f"{_CHOOSE_ANOTHER}.")
     return real
 
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Generator[Path]:
-    """Give the real path of a file that is ours, or empty, and nobody else's while the context is entered.
+    """Lock a file that is ours or empty while the context is entered; yields its real path.
 
-    Raises StartError for everything else, with the file as it was.
+    Raises StartError for any other file, without changing it.
     """
     real = regular(path)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as locks:
         try:
             _check_place(path, real)
-            held.enter_context(name_locked(f"{real}-lock", _OWNER_ONLY))
-            header = os.pread(held.enter_context(file_locked(real, _OWNER_ONLY)), _HEADER_BYTES, 0)
+            locks.enter_context(name_locked(f"{real}-lock", _OWNER_ONLY))
+            header = os.pread(locks.enter_context(file_locked(real, _OWNER_ONLY)), _HEADER_BYTES, 0)
         except BlockingIOError:
-            advice = f"Stop the other exporter, or give each its own file. {_CHOOSE}."
+            advice = f"Stop the other exporter, or give each its own file. {_CHOOSE_ANOTHER}."
             raise refusal(path, "another exporter uses it", advice) from None
         except OSError as error:
             raise unusable(path, error) from None
-        if header and not _ours(header):
+        if header and not _is_ours(header):
             raise foreign(path)
         _check_other_names(path, real)
         yield real
 
 
 def looked_at(path: Path) -> Path | None:
-    """The real path of a file that is ours; None where there is none yet, or an empty one, and it could be made.
+    """The real path of a file that is ours; None where it is missing or empty, and could be created.
 
-    Takes no lock and changes nothing. Raises StartError where `claimed` would for more than a moment.
+    Takes no lock and changes nothing. Raises StartError for the same reasons as `claimed`, except a lock.
     """
     real = regular(path)
     try:
@@ -159,16 +159,16 @@ def looked_at(path: Path) -> Path | None:
             return None
     except OSError as error:
         raise unusable(path, error) from None
-    if not _ours(header):
+    if not _is_ours(header):
         raise foreign(path)
     _check_other_names(path, real)
     return real
 
 
 def is_copy(path: Path, real: Path) -> bool:
-    """Whether nothing can be written there, neither the file nor beside it: it is to be looked at and no more.
+    """Whether neither the file nor its directory is writable: a copy that can only be read.
 
-    Raises StartError where one of the two can be written, or both could if the disk were not full.
+    Raises StartError where only one of the two is writable, or where the disk is full.
     """
     try:
         _try_to_write(real.parent)
@@ -182,30 +182,30 @@ def is_copy(path: Path, real: Path) -> bool:
 
 
 def may_write(folder: Path) -> bool:
-    """Whether files can be made in a directory."""
+    """Whether files can be created in a directory."""
     return os.access(folder, os.W_OK, effective_ids=True)
 
 
 def _check_place(path: Path, real: Path) -> None:
-    """Refuse what another user has laid into a directory like /tmp: SQLite would take all of it for ours.
+    """Refuse files of other users in a shared directory like /tmp: SQLite would use them as its own.
 
-    By its sticky bit files there are their owners', as the kernel has it for links (protected_symlinks), which does not
-    see ours. Without that bit everyone may replace a file at any time, and volumes of containers are often so.
-    Raises StartError, OSError.
+    In a directory with the sticky bit files belong to their owners; the kernel protects links there in the same way
+    (protected_symlinks), but not these files. Without the bit everyone may replace files at any time anyway, as in many
+    container volumes. Raises StartError, OSError.
     """
-    for file in (path, real, *(real.with_name(f"{real.name}{suffix}") for suffix in _BESIDE)):
+    for file in (path, real, *(real.with_name(f"{real.name}{suffix}") for suffix in _SIDE_FILES)):
         with contextlib.suppress(FileNotFoundError):
             owner, folder = file.lstat().st_uid, file.parent.stat()
             is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
             if is_shared and owner not in {os.geteuid(), folder.st_uid}:
                 what = f"everyone may put files there, and {ascii(file.name)[1:-1]} belongs to another user"
-                raise refusal(path, what, f"Remove that file. {_CHOOSE}, in a directory of its own.")
+                raise refusal(path, what, f"Remove that file. {_CHOOSE_ANOTHER}, in a directory of its own.")
 
 
 def _check_other_names(path: Path, real: Path) -> None:
-    """Refuse a file that was used by another name in its directory and not closed: half of it is in that one's -wal.
+    """Refuse a file that was used by another name in its directory and not closed: its last data is in the other -wal.
 
-    Written to by this name, it would not fit that -wal any more, which SQLite cannot tell. Raises StartError.
+    Writing to it by this name would make that -wal inconsistent, which SQLite does not notice. Raises StartError.
     """
     if real.stat().st_nlink == 1:
         return
@@ -217,7 +217,7 @@ def _check_other_names(path: Path, real: Path) -> None:
 
 
 def _header(real: Path) -> bytes:
-    """The first bytes of a file; none where it is not there. Raises OSError."""
+    """The first bytes of a file; empty where it does not exist. Raises OSError."""
     try:
         file = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -228,9 +228,9 @@ def _header(real: Path) -> bytes:
         os.close(file)
 
 
-def _ours(header: bytes) -> bool:
+def _is_ours(header: bytes) -> bool:
     return header.startswith(_MAGIC) and header[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
 
 
 SqliteTrouble: Final = (sqlite3.Error, OSError, ValueError, OverflowError)
-"""What reading a damaged file can raise; ValueError where even SQLite's message is not UTF-8."""
+"""Exceptions that reading a corrupt file can raise; ValueError where SQLite's message is not UTF-8."""

@@ -1,4 +1,4 @@
-"""JSON as we write it, and read again with every value checked: what does not fit is a TypeError or ValueError."""
+"""JSON, written and read with a check of every value: an unexpected one raises TypeError or ValueError."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import date
 from typing import Any
 
 
-def to_json(what: object, *, ascii_only: bool = True) -> str:
-    """Compact JSON; ints of any size and floats come back as what they were. Refuses NaN and infinity."""
-    return json.dumps(what, ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"), check_circular=False)
+def to_json(value: object, *, ascii_only: bool = True) -> str:
+    """Compact JSON; ints of any size and floats round-trip. Raises ValueError for NaN and infinity."""
+    return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"), check_circular=False)
 
 
 def from_json(text: str) -> Any:
-    """What the JSON holds, every value of it still to be checked."""
+    """The decoded JSON, whose values are not checked yet."""
     return json.loads(text, parse_constant=_refused)
 
 
@@ -23,16 +23,16 @@ def _refused(constant: str) -> None:
 
 
 def a_column(values: Any, types: set[type]) -> list[Any]:
-    """Values of these very types (True is no int), finite."""
+    """A list of finite values of exactly these types (True is no int)."""
     if type(values) is not list or not types.issuperset(map(type, values)):
-        raise TypeError("a column holds something else")
+        raise TypeError("a column has a value of another type")
     if math.inf in values or -math.inf in values:  # JSON's 1e999
-        raise ValueError("a column holds an infinity")
+        raise ValueError("a column has an infinite value")
     return values
 
 
 def a_text(value: Any) -> str:
-    """A text, of any characters."""
+    """A text."""
     if type(value) is not str:
         raise TypeError("not a text")
     return value
@@ -54,15 +54,15 @@ def a_time(value: Any) -> float:
 
 
 def a_flag(value: Any) -> bool:
-    """Yes or no."""
+    """True or false."""
     if type(value) is not bool:
-        raise TypeError("not a yes or no")
+        raise TypeError("not a boolean")
     return value
 
 
 def a_date(value: Any) -> date:
-    """A day as `2024-03-23`, and no other of the ways that ISO 8601 knows."""
+    """A day as `2024-03-23`, in no other format of ISO 8601."""
     day = date.fromisoformat(value)
     if day.isoformat() != value:
-        raise ValueError("not a date as we write it")
+        raise ValueError("not a date of the form YYYY-MM-DD")
     return day

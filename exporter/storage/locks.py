@@ -1,4 +1,4 @@
-"""One process at a time: locks on the name of a file and on the file itself, given back when the process dies."""
+"""Locks on the name of a file and on the file itself; the kernel releases them when the process ends."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-# One byte that SQLite, which locks bytes from 1 GiB on, leaves alone, beyond the end of any file.
+# A byte beyond the end of any file; SQLite locks bytes just above 1 GiB and never this one.
 _LOCKED_BYTE: Final = 1 << 62
 
 
 @contextlib.contextmanager
 def name_locked(name: str, mode: int) -> Generator[None]:
-    """Hold a lock that the operating system takes back when the process dies. Raises BlockingIOError when taken.
+    """Hold a lock on a file of that name, which is removed at the end. Raises BlockingIOError where it is locked.
 
-    It is on a file of its own: closing any descriptor of the database would drop SQLite's own locks on it.
+    It is a separate file because closing any descriptor of the database would release SQLite's locks on it.
     """
     while True:
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
-                # Whoever held it before us may have removed it between our two calls; then it keeps nobody out.
+                # The previous owner may have removed the file between the two calls; then the lock excludes no one.
                 if os.path.samestat(os.fstat(file), os.stat(name)):  # noqa: PTH116 - a name beside a descriptor
                     break
         except BaseException:
@@ -38,7 +38,7 @@ def name_locked(name: str, mode: int) -> Generator[None]:
     try:
         yield
     finally:
-        if not os.fstat(file).st_size:  # somebody's own file of that name is not ours to remove
+        if not os.fstat(file).st_size:  # a file with content is not ours and stays
             with contextlib.suppress(OSError):
                 os.unlink(name)  # noqa: PTH108 - likewise
         os.close(file)
@@ -46,12 +46,12 @@ def name_locked(name: str, mode: int) -> Generator[None]:
 
 @contextlib.contextmanager
 def file_locked(real: Path, mode: int) -> Generator[int]:
-    """Lock the file itself, by whatever name it was opened, created where there is none; give its descriptor.
+    """Lock the file itself, independent of its name; create it where there is none. Yields its descriptor.
 
-    A hard link and a bind mount have other names and another lock file beside them. The descriptor stays open for as
-    long as SQLite uses the file: closing it would drop SQLite's own locks. Raises BlockingIOError when taken, OSError.
+    Hard links and bind mounts give a file other names, each with its own lock file. The descriptor stays open while
+    SQLite uses the file: closing it would release SQLite's locks. Raises BlockingIOError where it is locked, OSError.
     """
-    # SQLite gives its side files the mode of the file.
+    # SQLite creates its side files with the mode of the file.
     file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         _lock_inode(file)
@@ -61,12 +61,12 @@ def file_locked(real: Path, mode: int) -> Generator[int]:
 
 
 def _lock_inode(file: int) -> None:
-    """Lock a byte that SQLite does not use: what locks all of a file, as flock does on NFS, would keep SQLite out."""
+    """Lock a byte that SQLite does not use; a lock of the whole file, as flock on NFS, would block SQLite."""
     lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_BYTE, 1, 0)
     try:
-        # Unlike a lock of the process, one of the open file is not lost when another descriptor is closed.
+        # Unlike a lock of the process, one of the open file survives the closing of another descriptor.
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
     except OSError as error:
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # kernels and sandboxes that do not know the other
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # kernels and sandboxes without these locks

@@ -1,4 +1,4 @@
-"""The tables, and how each version of them becomes the next."""
+"""The tables, and the migration of each version of them to the next."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    """Version 1. No filter is NULL, which a UNIQUE would take for different each time: the index puts a blob there.
+    """Create version 1. No filter is stored as NULL; the index replaces it, because in UNIQUE two NULLs are not equal.
 
-    `seal`s are digests of the row's other columns (codec.py): SQLite itself does not notice a flipped bit in a value.
+    A `seal` is a digest of the other columns of its row (codec.py): SQLite does not notice a flipped bit in a value.
     """
     connection.execute(
         """CREATE TABLE slice (
@@ -48,4 +48,4 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (_create,)
-"""The migration at index n makes version n + 1 of version n; version 0 is an empty file."""
+"""The migration at index n turns version n into version n + 1; version 0 is an empty file."""

@@ -1,4 +1,4 @@
-"""Read a storage file, also while a daemon writes it: one instant of it, and nothing is changed."""
+"""Read a storage file without changing it, as of one instant, even while a daemon writes it."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ _MONTH: Final = timedelta(OLDEST_DAYS_AGO)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a file tells: by account and dimensions how many media have plays; and warnings for its operator."""
+    """The result of a check: media with plays by account and dimensions, and warnings for the operator."""
 
     totals: Mapping[tuple[str, Dimensions], int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
 def examine(path: Path, today: date) -> Examined:
-    """Read all that a daemon reads at its start, and say what it would say.
+    """Read everything that a daemon reads at its start, and report the same problems.
 
-    A copy where nothing can be written is read as it is, with a warning. Raises StartError where a daemon could not
-    use the file; that one uses it just now is no reason.
+    A copy in a place that is not writable is read with a warning. Raises StartError where a daemon could not use the
+    file; a daemon that is using it is no error.
     """
     real = looked_at(path)
     if real is None:
@@ -69,26 +69,25 @@ def examine(path: Path, today: date) -> Examined:
 
 
 def read_totals(path: Path, before: date) -> Mapping[tuple[str, Dimensions], int]:
-    """By account and dimensions, how many media have plays: what was told of the newest day before `before`.
+    """By account and dimensions the number of media with plays, as of the newest stored day before `before`.
 
-    A day that is not over has fewer media. A file that does not exist yet knows nothing. Raises StartError, as opening
-    it would.
+    A day that has not ended has fewer media. Empty where the file does not exist. Raises StartError as opening does.
     """
     with _reading(path) as connection:
         return {} if connection is None else _totals(connection, before)
 
 
 def read_slices(path: Path, oldest: date) -> tuple[SliceData, ...]:
-    """Every slice whose play date is `oldest` or later, as it was saved.
+    """All slices from the play date `oldest` on, as they were saved.
 
-    A file that does not exist yet knows nothing. Raises StartError, as opening it would.
+    Empty where the file does not exist yet. Raises StartError as opening does.
     """
     with _reading(path) as connection:
         return () if connection is None else load(connection, oldest)
 
 
 def check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file whose pages do not fit together, before anything trusts them. Raises StartError, sqlite3.Error."""
+    """Check the consistency of the pages before any is used. Raises StartError, sqlite3.Error."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -97,15 +96,16 @@ def check_pages(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def spent(connection: sqlite3.Connection) -> dict[str, tuple[date, int]]:
-    """By account, the last day it spent calls on, and how many. Raises sqlite3.Error, Damaged."""
-    told = connection.execute("SELECT account, day, calls, seal FROM calls")
-    return {account: (day, calls) for account, day, calls in (codec.decode_calls(*row) for row in told)}
+    """By account the last day with calls, and their number. Raises sqlite3.Error, CorruptStorage."""
+    rows = connection.execute("SELECT account, day, calls, seal FROM calls")
+    return {account: (day, calls) for account, day, calls in (codec.decode_calls(*row) for row in rows)}
 
 
 def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
-    """Every slice whose play date is `oldest` or later; where all are earlier, the last month kept.
+    """All slices from the play date `oldest` on; where all are earlier, those of the last stored month.
 
-    A clock that is ahead at the start hides nothing so, for when it is right again. Raises sqlite3.Error, Damaged.
+    So a clock that is ahead at the start hides no data from the time when it is correct again. Raises sqlite3.Error,
+    CorruptStorage.
     """
     (newest,) = connection.execute("SELECT max(play_date) FROM slice").fetchone()
     if newest is not None and newest < oldest.isoformat():
@@ -114,13 +114,13 @@ def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...
 
 
 def heads(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.SliceHeader]]:
-    """The facts of each slice from a play date on, with its ID. Raises sqlite3.Error, Damaged."""
+    """The ID and header of each slice from a play date on. Raises sqlite3.Error, CorruptStorage."""
     for slice_id, seal, facts, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
         yield slice_id, codec.decode_header(tuple(columns), seal, facts)
 
 
 def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
-    """Every slice from a play date on. Raises sqlite3.Error, Damaged."""
+    """All slices from a play date on. Raises sqlite3.Error, CorruptStorage."""
     reader = codec.Reader()
     loaded = []
     for slice_id, facts in heads(connection, oldest.isoformat()):
@@ -130,16 +130,16 @@ def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
 
 
 def _totals(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
-    known = sorted((facts.data for _, facts in heads(connection)), key=lambda data: data.slice.play_date)
-    over = (data for data in known if data.slice.play_date < before)
-    return {(data.slice.account, data.slice.dimensions): data.total for data in over if data.total is not None}
+    by_day = sorted((facts.data for _, facts in heads(connection)), key=lambda data: data.slice.play_date)
+    ended = (data for data in by_day if data.slice.play_date < before)
+    return {(data.slice.account, data.slice.dimensions): data.total for data in ended if data.total is not None}
 
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Generator[sqlite3.Connection | None]:
-    """Give a connection that cannot write and sees one instant; None where there is nothing yet. Raises StartError.
+    """Yield a read-only connection in one transaction; None where there is no content yet. Raises StartError.
 
-    SQLite may leave an empty -wal and a -shm, for it may not remove them; the next daemon does.
+    SQLite may leave an empty -wal and a -shm, which a read-only connection cannot remove; the next daemon does.
     """
     real = regular(path)
     try:
@@ -162,10 +162,10 @@ def _connected(uri: str) -> Generator[sqlite3.Connection]:
 
 @contextlib.contextmanager
 def _uri(real: Path) -> Generator[str]:
-    """How SQLite is to open a file. Raises OSError.
+    """The URI by which SQLite can open the file. Raises OSError.
 
-    To read one that is in use it needs a -shm beside it. Where that is not there and cannot be made, as in a snapshot
-    of a volume, nobody writes either: the file is whole by itself, or with its -wal in a place where one can be made.
+    SQLite needs a -shm to read a file in WAL mode. Where there is none and none can be created, as in a snapshot of a
+    volume, there is no writer either: the file is complete by itself, or is copied with its -wal to a writable place.
     """
     wal, shm = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
     if (wal.exists() and shm.exists()) or may_write(real.parent):

@@ -1,8 +1,8 @@
-"""Which days are old enough to be forgotten: what the service answers must make them so, never the clock alone.
+"""Which stored days may be deleted: judged by service data as well as the clock, so a wrong clock deletes nothing.
 
-A clock that is years ahead for a moment, or for the hours until NTP mends it, makes every day look old, and what is
-deleted cannot be asked for again after 30 days. The service tells of no play before it happens, so the days it tells of
-are a second clock, one that is never ahead. Files do not grow for that: what makes one longer is what forgets.
+A clock that is years ahead, even for the hours until NTP corrects it, makes every day look old, and deleted days cannot
+be requested again after 30 days. The service reports no plays of future days, so the days that it reports are a second
+clock, which is never ahead. The file stays bounded: the data that makes it grow is the data that moves this clock.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 _DAY_SECONDS: Final = 86_400.0
 
 
-def retention_cutoff(learnt: Iterable[SliceData], now: float, retention: float) -> date | None:
-    """The oldest play date to keep for `retention` seconds; None where nothing that was learnt says which day it is.
+def retention_cutoff(changed: Iterable[SliceData], now: float, retention: float) -> date | None:
+    """The oldest play date to keep for `retention` seconds; None where no slice proves which day it is.
 
-    Counted from `now` (seconds since 1970) or the end of the newest day that has certainly come, whichever is earlier.
+    Counted from `now` (seconds since 1970) or the end of the newest day that is confirmed, whichever is earlier.
     """
-    come = [data.slice.play_date for data in learnt if _confirmed_past(data)]
-    if not come:
+    confirmed = [data.slice.play_date for data in changed if _confirmed_past(data)]
+    if not confirmed:
         return None
-    latest = min(now, play_dates.start(max(come)) + _DAY_SECONDS)
+    latest = min(now, play_dates.start(max(confirmed)) + _DAY_SECONDS)
     return play_dates.today(max(latest - retention, 0.0))
 
 
 def _confirmed_past(data: SliceData) -> bool:
-    """Whether there are plays, or no plays so often that it is final; one "no plays" can be said of a day to come."""
+    """Whether the day has plays or is settled without; a single response without plays is possible for a future day."""
     if any(answer.row is not None for answer in data.answers.values()):
         return True
     freshness = [answer.freshness for answer in data.answers.values()]

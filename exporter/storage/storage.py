@@ -1,4 +1,4 @@
-"""Keep what was learnt in a file, beside the event loop; a disk that fails costs nothing but the restart."""
+"""Saves slices to a file outside the event loop; while the disk fails, data stays in memory."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _ADVICE: Final = {
 
 
 class StorageMeter(Protocol):
-    """Who is told of writes that failed."""
+    """Counts failed writes."""
 
     def storage_failed(self) -> None:
-        """One attempt to write was in vain."""
+        """An attempt to write failed."""
         ...
 
 
 class Storage:
-    """Saves slices and calls spent; what cannot be written stays in memory and goes along with the next write.
+    """Saves slices and counts of calls; data that cannot be written stays in memory and is part of the next write.
 
-    Made by `Storage.opened`. All its methods are for the event loop; SQLite runs in a thread of its own.
+    Created by `Storage.opened`. Its methods are called in the event loop; SQLite runs in a separate thread.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class Storage:
         now: Callable[[], float] = time.time,
         migrations: Sequence[Migration] = MIGRATIONS,
     ) -> AsyncGenerator[Storage]:
-        """Open the file, or create it, for this process alone; on leaving, what is unsaved is written.
+        """Open or create the file for this process alone; unsaved data is written at the end of the context.
 
-        `retention` in seconds: older play dates are forgotten as newer ones are saved. Raises StartError, the file as
-        it was, where it is a directory, not to be written, not ours, damaged, of a newer version, or in use.
+        `retention` in seconds: older play dates are deleted when newer ones are saved. Raises StartError, without
+        changing the file, where it is a directory, not writable, not ours, corrupt, of a newer version, or in use.
         """
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="storage") as thread:
-            held = contextlib.ExitStack()
+            resources = contextlib.ExitStack()
 
             def start() -> tuple[Database, dict[str, tuple[date, int]]]:
-                database = held.enter_context(opened(path, migrations=migrations))
+                database = resources.enter_context(opened(path, migrations=migrations))
                 return database, database.calls()
 
             try:
@@ -101,38 +101,38 @@ class Storage:
                 finally:
                     await storage._flush()
             finally:
-                # Also when told to stop while it was opened: the thread closes what it has opened by then.
-                await loop.run_in_executor(thread, held.close)
+                # Also when cancelled during opening: the thread closes what it has opened until then.
+                await loop.run_in_executor(thread, resources.close)
 
     async def load(self, oldest: date) -> tuple[SliceData, ...]:
-        """Everything kept of play dates from `oldest` on, equal to what was saved. Raises StartError.
+        """All slices from the play date `oldest` on, equal to those saved. Raises StartError.
 
-        Where all that is kept is older, the clock is ahead or the exporter was away for long: then the last month kept.
+        Where all are older (the clock is ahead, or the exporter was off for long), those of the last stored month.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._database.load, oldest)
 
-    async def save(self, learnt: Iterable[SliceData]) -> None:
-        """Write these slices, all or none; returns when they are written or that has failed, which is no exception.
+    async def save(self, slices: Iterable[SliceData]) -> None:
+        """Write these slices in one transaction, and wait for it. A failure is logged and counted, not raised.
 
-        Cancelled, it stops waiting; the slices are written all the same.
+        Cancelling it ends the waiting only; the slices are still written.
         """
-        self._unsaved = self._unsaved.merged(WriteBatch({data.slice: data for data in learnt}))
+        self._unsaved = self._unsaved.merged(WriteBatch({data.slice: data for data in slices}))
         await asyncio.shield(self._write_soon())
 
     def set_retention(self, retention: float) -> None:
-        """Forget play dates older than so many seconds with the next slices that are saved."""
+        """Set the retention in seconds; it applies from the next save on."""
         self._retention = retention
 
     def calls_spent(self, account: str, day: date) -> int:
-        """How many calls an account has made on a day of UTC+8; only the last day that was recorded is known."""
+        """The calls of an account on a day of UTC+8; 0 for any but the last recorded day."""
         last, calls = self._calls.get(account, (None, 0))
         return calls if last == day else 0
 
     def record_calls(self, account: str, day: date, calls: int) -> None:
-        """An account has made so many calls on a day of UTC+8; written in a moment, unless a newer number comes."""
+        """Record the calls of an account on a day of UTC+8; they are written soon, without waiting."""
         self._calls[account] = day, calls
         self._unsaved = self._unsaved.merged(WriteBatch(calls={account: (day, calls)}))
-        # What failed is tried again with the next poll, not with each of its calls.
+        # After a failure the next poll tries again, not each of its calls.
         if not self._failing:
             self._write_soon()
 
@@ -142,23 +142,23 @@ class Storage:
         return self._writing
 
     async def _write(self) -> None:
-        """Write until nothing is unsaved; one batch at a time, so that what comes meanwhile shares a transaction."""
+        """Write until nothing is unsaved, one batch at a time: data added meanwhile shares the next transaction."""
         loop = asyncio.get_running_loop()
         while self._unsaved:
             batch, self._unsaved = self._unsaved, WriteBatch()
             try:
-                await loop.run_in_executor(self._thread, self._put, batch, self._now(), self._retention)
+                await loop.run_in_executor(self._thread, self._write_batch, batch, self._now(), self._retention)
             except (sqlite3.Error, OSError) as error:
                 self._unsaved = batch.merged(self._unsaved)
-                is_made_again = isinstance(error, SideFilesLost) and not self._failing
+                side_files_restored = isinstance(error, SideFilesLost) and not self._failing
                 self._failed(error)
-                if is_made_again:
+                if side_files_restored:
                     continue
                 return
             self._succeeded()
 
-    def _put(self, batch: WriteBatch, now: float, retention: float) -> None:
-        """In the thread: to look through so many zeros takes its time."""
+    def _write_batch(self, batch: WriteBatch, now: float, retention: float) -> None:
+        """Write in the thread; computing the cutoff visits every record."""
         self._database.write(batch, retention_cutoff(batch.slices.values(), now, retention))
 
     async def _flush(self) -> None:
@@ -179,7 +179,7 @@ class Storage:
         if not self._failing:
             self._failing = True
             code = getattr(error, "sqlite_errorname", "")
-            advice = next((say for kind, say in _ADVICE.items() if code.startswith(kind)), "Look at its disk.")
+            advice = next((text for kind, text in _ADVICE.items() if code.startswith(kind)), "Look at its disk.")
             if isinstance(error, SideFilesLost):
                 advice = "Leave the -wal and -shm beside it alone while the exporter runs."
             elif isinstance(error, OSError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from exporter.core.fields import FIELDS, NUMBERS, WIRE_NAMES
 from exporter.core.model import Page, PlayRow, RowProblem
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_bodies, row_values
@@ -16,18 +17,8 @@ from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WIRE_NAMES: Final = {
-    "media_id": "MediaId",
-    "title": "VideoTitle",
-    "media_duration": "VideoDuration",
-    "viewers": "DAU",
-    "plays": "PlaySuccessVv",
-    "plays_per_viewer": "PlayPerVv",
-    "play_duration": "PlayDuration",
-    "play_duration_per_viewer": "PlayDurationPerUv",
-}
 # Every row has these; per-viewer values, titles and lengths may be left out without a word.
-_EXPECTED: Final = frozenset({"DAU", "PlaySuccessVv", "PlayDuration"})
+_EXPECTED: Final = frozenset(field.wire_name for field in NUMBERS if field.zero_when_unplayed)
 # "每页显示的数据条数……最大值为 100" (Alibaba Cloud's page).
 _PAGE_SIZE: Final = 100
 # A row of the longest values is no longer than this. Larger answers are looked at before they are decoded.
@@ -64,17 +55,8 @@ class _PlainBody(msgspec.Struct, gc=False):
 _NULL: Final = msgspec.Raw(b"null")
 
 
-class _Row(msgspec.Struct, gc=False):
-    """An element of QoeInfoList, each value as it stands in the body."""
-
-    MediaId: msgspec.Raw = _NULL
-    VideoTitle: msgspec.Raw = _NULL
-    VideoDuration: msgspec.Raw = _NULL
-    DAU: msgspec.Raw = _NULL
-    PlaySuccessVv: msgspec.Raw = _NULL
-    PlayPerVv: msgspec.Raw = _NULL
-    PlayDuration: msgspec.Raw = _NULL
-    PlayDurationPerUv: msgspec.Raw = _NULL
+# An element of QoeInfoList, each value as it stands in the body.
+_Row: Final = msgspec.defstruct("_Row", [(field.wire_name, msgspec.Raw, _NULL) for field in FIELDS], gc=False)
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -188,30 +170,23 @@ def _row(body: bytes, note: Callable[[str, str, str], None]) -> PlayRow | None:
         given = _ROW_DECODER.decode(body)
     except _NO_JSON:
         given = _Row()
-    media_id = row_values.media_id(bytes(given.MediaId))
+    raw_id, raw_title, *raw_numbers = map(bytes, msgspec.structs.astuple(given))
+    media_id = row_values.media_id(raw_id)
     if media_id is None:
         note("MediaId", "missing or damaged", "")
         return None
 
-    def read(name: str, value: msgspec.Raw) -> int | float | None:
-        number, reason = row_values.number(bytes(value))
+    def read(name: str, value: bytes) -> int | float | None:
+        number, reason = row_values.number(value)
         if reason or (number is None and name in _EXPECTED):
             note(name, reason or "missing", media_id)
         return number
 
-    title, reason = row_values.title(bytes(given.VideoTitle))
+    title, reason = row_values.title(raw_title)
     if reason:
         note("VideoTitle", reason, media_id)
-    return PlayRow(
-        media_id,
-        title,
-        read("VideoDuration", given.VideoDuration),
-        read("DAU", given.DAU),
-        read("PlaySuccessVv", given.PlaySuccessVv),
-        read("PlayPerVv", given.PlayPerVv),
-        read("PlayDuration", given.PlayDuration),
-        read("PlayDurationPerUv", given.PlayDurationPerUv),
-    )
+    numbers = (read(field.wire_name, value) for field, value in zip(NUMBERS, raw_numbers, strict=True))
+    return PlayRow(media_id, title, *numbers)
 
 
 def _parse(body: bytes) -> _Body:

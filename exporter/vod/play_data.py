@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from exporter.core.fields import NUMBERS
 from exporter.core.model import Measure
 from exporter.vod.page_decoder import decode
 
@@ -15,12 +16,7 @@ if TYPE_CHECKING:
 
 ACTION: Final = "DescribeVodMediaPlayData"
 VERSION: Final = "2017-03-21"
-ORDER_NAMES: Final = {
-    Measure.PLAYS: "PlaySuccessVv",
-    Measure.PLAYS_PER_VIEWER: "PlayPerVv",
-    Measure.PLAY_DURATION: "PlayDuration",
-    Measure.PLAY_DURATION_PER_VIEWER: "PlayDurationPerUv",
-}
+ORDER_NAMES: Final = {Measure(field.attribute): field.wire_name for field in NUMBERS if field.sortable}
 
 T = TypeVar("T")
 

@@ -78,8 +78,8 @@ def telemetry() -> Telemetry:
     return Telemetry(version="1.2.3", accounts=["main"], queries=["headline"], meter_codes=METER_CODES)
 
 
-def told_everything() -> Telemetry:
-    """Telemetry that has heard of everything there is."""
+def full_telemetry() -> Telemetry:
+    """Telemetry with every metric set."""
     told = telemetry()
     told.request_sent("main")
     told.request_failed("main", "Throttling.User", ErrorKind.THROTTLED)

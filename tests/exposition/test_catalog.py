@@ -10,7 +10,7 @@ import pytest
 from exporter.exposition import catalog
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
-from tests.exposition.examples import example, read_text, told_everything
+from tests.exposition.examples import example, full_telemetry, read_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 EVERYTHING = (*catalog.PLAY_METRICS, *catalog.SELF_METRICS)
@@ -34,7 +34,7 @@ def test_the_page_has_every_row_of_the_table_in_its_order() -> None:
     assert documented == [(metric.name, metric.type.value, metric.labels) for metric in EVERYTHING]
 
 
-def test_every_row_of_the_page_says_meaning_unit_and_stability() -> None:
+def test_every_row_of_the_page_has_meaning_unit_and_stability() -> None:
     assert [row[0] for row in table() if len(row) != 6 or not all(row[3:])] == []
 
 
@@ -43,13 +43,13 @@ def test_the_page_names_the_groups_of_the_library(group: str) -> None:
     assert f"| `{group}*` |" in PAGE.read_text("utf-8")
 
 
-def test_the_page_mentions_no_metric_that_is_not_there() -> None:
+def test_the_page_mentions_no_unknown_metric() -> None:
     mentioned = set(re.findall(r"\baliyun_vod_\w+\b", PAGE.read_text("utf-8"))) - {"aliyun_vod_"}
     assert mentioned == {metric.name for metric in EVERYTHING}
 
 
-def test_what_is_exposed_is_what_the_table_says() -> None:
-    exposition = respond(Renderer().render(example()), told_everything()).body
+def test_the_exposed_families_are_those_of_the_table() -> None:
+    exposition = respond(Renderer().render(example()), full_telemetry()).body
     exposed: dict[str, tuple[str, str, set[str]]] = {}
     for metric in read_text(exposition):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
@@ -60,7 +60,7 @@ def test_what_is_exposed_is_what_the_table_says() -> None:
 
 
 def test_the_groups_of_the_library_are_exposed() -> None:
-    names = {metric.name for metric in read_text(respond(Renderer().render(example()), told_everything()).body)}
+    names = {metric.name for metric in read_text(respond(Renderer().render(example()), full_telemetry()).body)}
     assert {"process_resident_memory_bytes", "python_info", "python_gc_collections"} <= names
 
 
@@ -72,6 +72,6 @@ def test_a_help_is_a_sentence_that_no_format_escapes(metric: catalog.Metric) -> 
 
 
 @pytest.mark.parametrize("metric", EVERYTHING, ids=lambda metric: metric.name)
-def test_a_unit_in_a_name_is_said_in_the_help(metric: catalog.Metric) -> None:
+def test_a_unit_in_a_name_is_in_the_help(metric: catalog.Metric) -> None:
     if metric.name.endswith("_seconds"):
         assert "in seconds" in metric.help

@@ -17,12 +17,12 @@ from exporter.exposition.render import Renderer
 from tests.exposition.examples import (
     OPENMETRICS,
     example,
+    full_telemetry,
     publication,
     published,
     read_openmetrics,
     read_text,
     series,
-    told_everything,
 )
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_a_lone_surrogate_in_a_title_becomes_the_replacement_character(read: Cal
 
 @pytest.mark.parametrize(("accept", "read"), [(None, read_text), (OPENMETRICS, read_openmetrics)])
 def test_a_whole_scrape_has_every_family_once(accept: str | None, read: Callable[[bytes], list[Metric]]) -> None:
-    answer = respond(Renderer().render(example()), told_everything(), accept=accept)
+    answer = respond(Renderer().render(example()), full_telemetry(), accept=accept)
     metrics = read(answer.body)
     names = [metric.name for metric in metrics]
     assert len(names) == len(set(names))
@@ -129,7 +129,7 @@ def test_a_whole_scrape_has_every_family_once(accept: str | None, read: Callable
 
 
 @pytest.mark.tool("promtool")
-def test_promtool_has_no_complaint() -> None:
+def test_promtool_accepts_the_exposition() -> None:
     odd = 'quote " backslash \\ newline \n return \r NUL \0 escape \x1b line \u2028 surrogate \ud800 emoji \U0001f3ac'
     given = publication(
         *example().slices,
@@ -137,6 +137,6 @@ def test_promtool_has_no_complaint() -> None:
         media=[*example().media, PublishedMedia("main", "m2", odd, 1.5)],
         days={0: 86400.0, 1: 0.0},
     )
-    answer = respond(Renderer().render(given), told_everything())
+    answer = respond(Renderer().render(given), full_telemetry())
     checked = subprocess.run(["promtool", "check", "metrics"], input=answer.body, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

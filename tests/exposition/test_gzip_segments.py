@@ -22,30 +22,28 @@ def one_member(packed: GzipPayload, more: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("pieces", [[], [b""], [b"a 1\n"], [b"0123456789 \n" * 100_000], [b"x\n"] * 1_000])
 @pytest.mark.parametrize("more", [b"", b"b 2\n", b"more\n" * 50_000])
-def test_it_is_one_member_with_everything_in_it(pieces: list[bytes], more: bytes) -> None:
+def test_the_payload_is_one_gzip_member_with_all_text(pieces: list[bytes], more: bytes) -> None:
     packed = GzipAssembler().assemble([pieces])
     for _scrape in range(2):
         assert one_member(packed, more) == b"".join(pieces) + more
 
 
 @given(generations=st.lists(st.lists(PIECES, max_size=5), min_size=1, max_size=4), more=st.binary(max_size=50))
-def test_whatever_changes_between_two_scrapes_the_second_is_right(
-    generations: list[list[list[bytes]]], more: bytes
-) -> None:
+def test_after_any_change_the_next_payload_is_correct(generations: list[list[list[bytes]]], more: bytes) -> None:
     packer = GzipAssembler()
     for runs in generations:
         text = b"".join(piece for run in runs for piece in run)
         assert one_member(packer.assemble(runs), more) == text + more
 
 
-def test_runs_that_stay_may_change_places() -> None:
+def test_unchanged_segments_may_be_reordered() -> None:
     packer = GzipAssembler()
     first, second, third = ([letter * 100] for letter in (b"a", b"b", b"c"))
     packer.assemble([first, second, third])
     assert one_member(packer.assemble([third, first])) == third[0] + first[0]
 
 
-def test_a_new_piece_at_the_address_of_one_that_is_gone_is_not_taken_for_it() -> None:
+def test_a_new_piece_with_the_id_of_a_freed_one_is_compressed() -> None:
     packer = GzipAssembler()
     for number in range(3_000):
         text = b"%032d" % number
@@ -53,11 +51,11 @@ def test_a_new_piece_at_the_address_of_one_that_is_gone_is_not_taken_for_it() ->
         del text
 
 
-def test_what_is_packed_does_not_fill_a_log() -> None:
+def test_the_repr_of_a_payload_is_short() -> None:
     assert len(repr(GzipAssembler().assemble([[bytes(100_000)]]))) < 200
 
 
-def test_what_is_as_it_was_is_neither_compressed_nor_copied_again() -> None:
+def test_unchanged_segments_are_neither_compressed_nor_copied_again() -> None:
     packer = GzipAssembler()
     runs = [compress_segment(b"%064d" % number * 1_000) for number in range(400)]
     pieces = [b"a 1\n", b"b 2\n"]
@@ -65,19 +63,19 @@ def test_what_is_as_it_was_is_neither_compressed_nor_copied_again() -> None:
 
     after = packer.assemble([*runs[:-1], compress_segment(b"another"), pieces])
 
-    assert after.runs[:399] == before.runs[:399]
-    assert after.runs[-1] is before.runs[-1]
-    assert [one is two for one, two in zip(before.bodies, after.bodies, strict=True)].count(False) == 1
+    assert after.segments[:399] == before.segments[:399]
+    assert after.segments[-1] is before.segments[-1]
+    assert [one is two for one, two in zip(before.chunks, after.chunks, strict=True)].count(False) == 1
 
 
-def test_every_client_gets_the_same_bytes_and_only_the_end_is_its_own() -> None:
+def test_clients_share_all_bytes_but_the_end() -> None:
     packed = GzipAssembler().assemble([[b"a 1\n" * 100_000], [b"b 2\n"]])
     first, second = packed.gzip_with(compress_segment(b"c 3\n")), packed.gzip_with(compress_segment(b"d 4\n"))
     assert all(one is two for one, two in zip(first[:-1], second[:-1], strict=True))
     assert first[-1] != second[-1]
 
 
-def test_the_text_can_be_had_again_any_number_of_times() -> None:
+def test_the_text_can_be_read_any_number_of_times() -> None:
     texts = GzipAssembler().assemble([[b"a 1\n"], compress_segment(b"b 2\n")]).plain_with(compress_segment(b"c 3\n"))
     assert list(texts) == list(texts) == [b"a 1\n", b"b 2\n", b"c 3\n"]
 
@@ -95,7 +93,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[DeflateSegment]:
     return unpacked
 
 
-def test_a_hundred_who_read_at_the_same_time_cost_one_unpacking_of_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_concurrent_readers_decompress_each_segment_once(monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked = counted(monkeypatch)
     packed = GzipAssembler().assemble([compress_segment(f"run {number}\n".encode()) for number in range(50)])
 
@@ -105,7 +103,7 @@ def test_a_hundred_who_read_at_the_same_time_cost_one_unpacking_of_each_run(monk
     assert len(unpacked) == 50
 
 
-def test_who_reads_behind_the_others_keeps_no_more_than_its_own_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_reader_keeps_only_its_own_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked = counted(monkeypatch)
     packed = GzipAssembler().assemble([compress_segment(f"run {number}\n".encode()) for number in range(50)])
 

@@ -100,14 +100,14 @@ headers = st.none() | st.text() | st.text(alphabet='textplain/*;,=q.01" versiona
 
 
 @given(headers, headers)
-def test_no_header_is_too_hostile(accept: str | None, accept_encoding: str | None) -> None:
+def test_any_header_gets_a_response(accept: str | None, accept_encoding: str | None) -> None:
     chosen = negotiate(accept, accept_encoding)
     assert chosen.content_type.startswith((PLAIN, PLAIN_1, OPEN))
     assert chosen.content_type.isprintable()
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "99", "1.0.0\r\nSet-Cookie: x", "", "1..0", "٣"])
-def test_the_content_type_repeats_nothing_a_client_says(version: str) -> None:
+def test_the_content_type_repeats_no_text_of_the_client(version: str) -> None:
     accept = f"application/openmetrics-text;version={version};escaping={version}"
     assert negotiate(accept, None).content_type in {PLAIN, OPEN + "; escaping=underscores"}
 
@@ -143,12 +143,12 @@ def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
 
 @pytest.mark.parametrize("accept_encoding", [None, "gzip"])
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
-def test_the_length_is_told_before_the_parts(accept: str | None, accept_encoding: str | None) -> None:
+def test_the_length_is_that_of_the_parts(accept: str | None, accept_encoding: str | None) -> None:
     answer = respond(Renderer().render(example()), telemetry(), accept=accept, accept_encoding=accept_encoding)
     assert answer.length == len(answer.body) == sum(map(len, answer.parts))
 
 
-def test_scrapes_at_once_are_given_the_same_bytes_and_a_count_in_between_changes_their_end_alone() -> None:
+def test_scrapes_share_bytes_and_a_count_between_them_changes_only_the_end() -> None:
     rendered, ours = Renderer().render(example()), telemetry()
     first, second = (respond(rendered, ours, accept_encoding="gzip") for _ in range(2))
     assert first.body == second.body

@@ -59,7 +59,7 @@ def test_the_example_of_the_page() -> None:
     assert Renderer().render(example()).plain.decode() == EXAMPLE
 
 
-def test_nothing_known_is_nothing_said() -> None:
+def test_an_empty_publication_is_an_empty_text() -> None:
     assert Renderer().render(publication()).plain == b""
 
 
@@ -72,7 +72,7 @@ def test_a_media_without_plays_has_three_zeros_and_no_series_per_viewer() -> Non
     ]
 
 
-def test_a_field_that_is_not_given_has_no_series() -> None:
+def test_a_missing_field_has_no_series() -> None:
     rendered = Renderer().render(publication(published({"m1": PlayRow("m1", plays=7)})))
     assert [line for line in samples(rendered) if "_media_" in line] == [
         'aliyun_vod_media_plays{account="main",media_id="m1",terminal_type="all",os="all",region="all",days_ago="1"} 7'
@@ -95,7 +95,9 @@ def test_a_slice_that_is_not_ready_has_its_slice_series() -> None:
         (None, 0, ['aliyun_vod_media_duration_seconds{account="main",media_id="m1"} 0']),
     ],
 )
-def test_title_and_duration_are_there_when_known(title: str | None, duration: int | None, expected: list[str]) -> None:
+def test_title_and_duration_are_exposed_when_known(
+    title: str | None, duration: int | None, expected: list[str]
+) -> None:
     media = [PublishedMedia("main", "m1", title, duration)]
     assert samples(Renderer().render(publication(media=media))) == expected
 
@@ -118,7 +120,7 @@ def test_filters_are_labels_and_series_are_sorted() -> None:
     ]
 
 
-def test_the_same_knowledge_in_another_order_is_the_same_text() -> None:
+def test_the_order_of_the_data_does_not_change_the_text() -> None:
     one, two = published({"a": ROW, "b": None}), published({"b": ROW}, days_ago=2)
     turned = published({"b": None, "a": ROW})
     media = [PublishedMedia("main", "a", "t", 1), PublishedMedia("main", "b", "u", 2)]
@@ -151,7 +153,7 @@ def test_only_slices_with_new_rows_are_rendered_again() -> None:
     assert rendered.plain == Renderer().render(publication(later, changed)).plain
 
 
-def test_a_day_that_has_gone_by_is_rendered_again() -> None:
+def test_a_slice_with_another_days_ago_is_rendered_again() -> None:
     renderer = Renderer()
     today = published({"a": ROW}, days_ago=0)
     renderer.render(publication(today))
@@ -171,14 +173,14 @@ def test_titles_are_rendered_again_when_they_change() -> None:
     assert b"old" not in changed.plain
 
 
-def test_a_slice_that_is_gone_is_forgotten() -> None:
+def test_a_removed_slice_is_not_exposed() -> None:
     renderer = Renderer()
     renderer.render(example())
     assert renderer.render(publication()).plain == b""
 
 
 @pytest.mark.parametrize("more", [b"", b"b 2\n"])
-def test_gzip_and_plain_hold_the_same(more: bytes) -> None:
+def test_gzip_and_plain_have_the_same_text(more: bytes) -> None:
     rendered = Renderer().render(example())
     member = b"".join(rendered.gzip_with(compress_segment(more)))
     assert gzip.decompress(member) == b"".join(rendered.plain_with(compress_segment(more))) == rendered.plain + more
@@ -195,18 +197,18 @@ def test_gzip_follows_every_change() -> None:
         assert gzip.decompress(member) == Renderer().render(shown).plain
 
 
-def test_what_is_rendered_does_not_fill_a_log() -> None:
+def test_the_repr_of_a_rendered_publication_is_short() -> None:
     assert len(repr(Renderer().render(example()))) < 200
 
 
-def test_a_slice_of_many_runs_is_whole_and_in_order() -> None:
+def test_a_slice_of_many_segments_is_complete_and_in_order() -> None:
     many = {f"{number * 7919 % 9000:04}": PlayRow("", plays=number) for number in range(9_000)}
     lines = samples(Renderer().render(publication(published(many))))
     shown = [line.split('"')[3] for line in lines if line.startswith("aliyun_vod_media_plays{")]
     assert shown == sorted(many)
 
 
-def test_media_of_many_runs_are_whole_and_in_order_and_only_what_changed_is_rendered_again() -> None:
+def test_media_of_many_segments_are_complete_and_in_order_and_only_changed_ones_are_rendered_again() -> None:
     renderer = Renderer()
     first, last = Watched(60), Watched(60)
     media = [PublishedMedia("main", f"{number:05}", "t", 60) for number in range(1, 9_000)]

@@ -18,12 +18,12 @@ from exporter.exposition.render import Renderer
 from exporter.vod.page_decoder import decode
 from tests.exposition.examples import (
     OPENMETRICS,
+    full_telemetry,
     publication,
     published,
     read_openmetrics,
     read_text,
     series,
-    told_everything,
 )
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def given_numbers(said: list[dict[str, Any]], field: str) -> dict[str, float]:
 @given(said=answers)
 @example(said=[{"MediaId": odd[:128] or "empty", "VideoTitle": odd} for odd in ODD if odd != "\ufffd"])
 @example(said=[{"MediaId": str(n), "PlaySuccessVv": n, "DAU": str(n), "VideoDuration": n} for n in NUMBERS])
-def test_what_the_service_says_is_what_is_read(
+def test_values_of_the_api_are_those_that_clients_read(
     read: Callable[[bytes], list[Metric]], said: list[dict[str, Any]]
 ) -> None:
     metrics = read(Renderer().render(shown(said)).plain)
@@ -186,13 +186,13 @@ def gathered(batches: int) -> list[dict[str, Any]]:
 def test_promtool_reads_them_all_in_one_scrape() -> None:
     said = gathered(50)
     assert len(said) > 100
-    answer = respond(Renderer().render(shown(said)), told_everything())
+    answer = respond(Renderer().render(shown(said)), full_telemetry())
     checked = subprocess.run(["promtool", "check", "metrics"], input=answer.body, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 def test_a_whole_openmetrics_scrape_of_them_all_is_read() -> None:
     said = gathered(50)
-    answer = respond(Renderer().render(shown(said)), told_everything(), accept=OPENMETRICS)
+    answer = respond(Renderer().render(shown(said)), full_telemetry(), accept=OPENMETRICS)
     plays = told(read_openmetrics(answer.body), "aliyun_vod_media_plays", "media_id")
     assert plays == given_numbers(said, "PlaySuccessVv")

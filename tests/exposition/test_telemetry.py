@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from exporter.errors import ErrorKind
 from exporter.exposition.telemetry import MOST_CODES, Telemetry
-from tests.exposition.examples import METER_CODES, read_openmetrics, read_text, series, telemetry, told_everything
+from tests.exposition.examples import METER_CODES, full_telemetry, read_openmetrics, read_text, series, telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ aliyun_vod_exporter_log_lines_dropped_total 0.0
 """
 
 
-def test_what_can_be_known_exists_from_the_start() -> None:
+def test_series_that_are_known_in_advance_exist_from_the_start() -> None:
     assert ours(telemetry()) == AT_THE_START.splitlines()
 
 
@@ -115,7 +115,7 @@ def test_what_can_be_known_exists_from_the_start() -> None:
         (lambda t: t.storage_failed(), "aliyun_vod_exporter_storage_errors_total 1.0"),
     ],
 )
-def test_what_is_told_is_exposed(tell: Callable[[Telemetry], None], line: str) -> None:
+def test_each_report_changes_its_series(tell: Callable[[Telemetry], None], line: str) -> None:
     told = telemetry()
     assert line not in ours(told)
     tell(told)
@@ -150,7 +150,7 @@ def test_a_poll_that_failed_keeps_the_time_of_the_last_success() -> None:
 
 
 @pytest.mark.parametrize(("up", "then"), [(None, "1.0"), (True, "1.0"), (False, "0.0")])
-def test_a_skipped_poll_changes_up_only_when_told(up: bool | None, then: str) -> None:  # noqa: FBT001
+def test_a_skipped_poll_changes_up_only_when_given(up: bool | None, then: str) -> None:  # noqa: FBT001
     told = telemetry()
     told.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
     told.poll_skipped("headline", up=up)
@@ -159,8 +159,8 @@ def test_a_skipped_poll_changes_up_only_when_told(up: bool | None, then: str) ->
     assert 'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5' in ours(told)
 
 
-def test_what_is_not_known_any_more_has_no_series() -> None:
-    told = told_everything()
+def test_a_value_that_becomes_unknown_loses_its_series() -> None:
+    told = full_telemetry()
     told.next_poll("headline", None)
     told.next_poll("headline", None)
     told.calls_remaining("main", None)
@@ -179,8 +179,8 @@ def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
     ]
 
 
-def test_a_reload_keeps_what_stays_starts_what_is_new_and_forgets_what_is_gone() -> None:
-    told = told_everything()
+def test_a_reload_keeps_starts_and_removes_series() -> None:
+    told = full_telemetry()
     told.configured(accounts=["main", "second"], queries=["headline", "all"])
     assert 'aliyun_vod_api_requests_total{account="main"} 1.0' in ours(told)
     assert 'aliyun_vod_api_errors_total{account="second",code="Meter.ReadyTsError",kind="not_ready"} 0.0' in ours(told)
@@ -192,7 +192,7 @@ def test_a_reload_keeps_what_stays_starts_what_is_new_and_forgets_what_is_gone()
     assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(told)
 
 
-def test_so_many_codes_and_then_other() -> None:
+def test_codes_beyond_the_limit_are_counted_as_other() -> None:
     told = telemetry()
     for n in range(MOST_CODES + 3):
         told.request_failed("main", f"Code{n}", ErrorKind.SERVER if n % 2 else ErrorKind.OTHER)
@@ -229,7 +229,7 @@ def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
         assert found == {None, *METER_CODES, label}
 
 
-def test_names_that_utf8_cannot_carry_do_not_fail_the_scrape() -> None:
+def test_names_with_lone_surrogates_do_not_fail_the_scrape() -> None:
     told = Telemetry(version="1", accounts=["a\ud800"], queries=["q\ud800"], meter_codes={})
     told.next_poll("q\ud800", 1.0)
     told.next_poll("q\ud800", None)
@@ -242,24 +242,24 @@ def test_names_that_utf8_cannot_carry_do_not_fail_the_scrape() -> None:
     assert ours(told, about="aliyun_vod_api") == []
 
 
-def test_no_series_says_when_another_was_created() -> None:
+def test_there_are_no_created_series() -> None:
     for exposition in (generate_latest, generate_openmetrics):
-        assert b"_created" not in told_everything().expose("any", exposition).text()
+        assert b"_created" not in full_telemetry().expose("any", exposition).text()
 
 
-def test_two_of_them_do_not_share_a_registry() -> None:
+def test_two_telemetries_do_not_share_a_registry() -> None:
     first, second = telemetry(), telemetry()
     first.request_sent("main")
     assert 'aliyun_vod_api_requests_total{account="main"} 0.0' in ours(second)
 
 
-def test_the_registry_can_be_handed_in() -> None:
+def test_the_registry_can_be_passed_in() -> None:
     registry = CollectorRegistry()
     told = Telemetry(version="1", accounts=["main"], queries=[], meter_codes={}, registry=registry)
     told.request_sent("main")
     assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main"}) == 1.0
 
 
-def test_dropped_log_lines_are_asked_for() -> None:
+def test_dropped_log_lines_are_read_when_collected() -> None:
     told = Telemetry(version="1.2.3", accounts=[], queries=[], meter_codes={}, log_lines_dropped=lambda: 7)
     assert "aliyun_vod_exporter_log_lines_dropped_total 7.0" in ours(told)

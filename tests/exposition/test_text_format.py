@@ -38,7 +38,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
 
 
 @given(st.text())
-def test_what_utf8_can_carry_is_kept(value: str) -> None:
+def test_text_without_surrogates_is_unchanged(value: str) -> None:
     assert replace_surrogates(value) == value
     assert utf8(value) == value.encode()
 
@@ -60,16 +60,16 @@ def test_what_utf8_can_carry_is_kept(value: str) -> None:
         (math.nan, "NaN"),
     ],
 )
-def test_numbers_are_spelled_as_prometheus_reads_them(value: float, spelled: str) -> None:
+def test_numbers_are_formatted_as_prometheus_reads_them(value: float, spelled: str) -> None:
     assert number(value) == spelled
 
 
-def test_an_integer_too_long_for_python_to_spell_is_infinite() -> None:
+def test_an_integer_too_long_for_python_to_format_is_infinite() -> None:
     assert number(10**5000) == "+Inf"
 
 
 @given(st.floats(allow_nan=False) | st.integers(-(2**53), 2**53))
-def test_a_number_reads_back_as_it_was(value: float) -> None:
+def test_a_number_round_trips(value: float) -> None:
     assert float(number(value)) == value
 
 
@@ -79,12 +79,12 @@ VALUES = st.integers() | st.floats() | st.sampled_from([10**400, -(10**400), 2**
 
 
 @given(st.lists(TEXTS))
-def test_many_are_escaped_as_each_is(values: list[str]) -> None:
+def test_many_values_are_escaped_like_each_one(values: list[str]) -> None:
     assert list(escaped_each(values)) == list(map(escaped, values))
 
 
 @given(before=TEXTS, after=TEXTS, samples=st.lists(st.tuples(TEXTS, VALUES), max_size=8))
-def test_many_lines_are_spelled_as_each_is(before: str, after: str, samples: list[tuple[str, float]]) -> None:
+def test_many_lines_are_formatted_like_each_one(before: str, after: str, samples: list[tuple[str, float]]) -> None:
     one_by_one = "".join(f"{before}{middle}{after} {number(value)}\n" for middle, value in samples)
     together = lines(before, [middle for middle, _ in samples], after, [value for _, value in samples])
     # What stands beside it may complete half of a character; here each half is alone, as between quotes.

@@ -21,7 +21,7 @@ SLICES = 5
 
 
 def poll(number: int) -> list[SliceData]:
-    """What poll `number` learns: several slices, every row of which says the number."""
+    """The slices of poll `number`; every row has the number as its plays."""
     return [some(number, day=TODAY - timedelta(days=ago), rows=40, at=float(number)) for ago in range(SLICES)]
 
 
@@ -33,7 +33,7 @@ async def hold(place: Place) -> None:
 
 
 async def polls(place: Place) -> None:
-    """Poll on and on from the number in the file, and print each one that is committed."""
+    """Poll endlessly from the number in the file on; print each number that is committed."""
     async with place.opened() as storage:
         number = storage.calls_spent("main", TODAY)
         while True:
@@ -44,7 +44,7 @@ async def polls(place: Place) -> None:
 
 
 async def full(place: Place) -> None:
-    """Save while no file may grow, and again when it may; print what was seen."""
+    """Save while no file may grow, and again afterwards; print failures and logs."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with capture_logs() as logs:
         async with place.opened() as storage:

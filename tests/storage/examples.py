@@ -48,7 +48,7 @@ class Clock:
 
 @dataclass
 class Place:
-    """A file and what a storage of it is made with."""
+    """A file, and the arguments with which storage opens it."""
 
     path: Path
     clock: Clock = field(default_factory=Clock)
@@ -89,7 +89,7 @@ def some(
 
 @contextlib.contextmanager
 def nobodys_folder() -> Generator[Path]:
-    """A folder of somebody who is not root, and being that somebody: root may write everywhere."""
+    """A folder of a user without root's permissions, whose identity is assumed meanwhile: root may write anywhere."""
     with tempfile.TemporaryDirectory() as folder:
         if os.getuid() != 0:
             yield Path(folder)
@@ -103,12 +103,12 @@ def nobodys_folder() -> Generator[Path]:
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    """What is in a directory."""
+    """The content of the files in a directory."""
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 def mounted(*argv: str | Path) -> None:
-    """Mount something; where that is not allowed, the test is skipped."""
+    """Mount, or skip the test where that is not allowed."""
     done = subprocess.run(["mount", *argv], check=False, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
@@ -159,7 +159,7 @@ any_slices = st.lists(any_slice, max_size=4, unique_by=lambda data: data.slice)
 
 
 def by_slice(slices: tuple[SliceData, ...] | list[SliceData]) -> dict[Slice, str]:
-    """For comparing with types and signs of zero, which == does not see: the text of each, in one order."""
+    """The repr of each slice in a fixed order, to compare types and signs of zero as well, which == ignores."""
     return {data.slice: repr(_ordered(data)) for data in slices}
 
 

@@ -28,33 +28,33 @@ def decoded(data: SliceData) -> SliceData:
 
 
 @given(any_slice)
-def test_a_slice_comes_back_with_its_types(data: SliceData) -> None:
+def test_a_slice_round_trips_with_its_types(data: SliceData) -> None:
     assert decoded(data) == data
     assert by_slice([decoded(data)]) == by_slice([data])
 
 
 @given(any_slice)
-def test_the_order_of_answers_makes_no_difference(data: SliceData) -> None:
+def test_blocks_do_not_depend_on_the_order_of_records(data: SliceData) -> None:
     turned = replace(data, answers=dict(reversed(list(data.answers.items()))))
 
     assert list(codec.encode_blocks(codec.facts(turned))) == list(codec.encode_blocks(codec.facts(data)))
 
 
-def test_a_poll_that_hears_the_same_later_makes_the_same_parts() -> None:
+def test_a_later_poll_with_the_same_numbers_gives_the_same_blocks() -> None:
     first, later = (codec.facts(some(rows=2_000, at=at)) for at in (1.0, 2.0))
 
     assert list(codec.encode_blocks(first)) == list(codec.encode_blocks(later))
     assert codec.encode_header(first) != codec.encode_header(later)
 
 
-def test_a_new_media_changes_one_part() -> None:
+def test_a_new_media_changes_one_block() -> None:
     few, more = (list(codec.encode_blocks(codec.facts(some(rows=rows)))) for rows in (3_000, 3_001))
 
     assert len(few) == len(more) == 8
     assert sum(one != other for one, other in zip(few, more, strict=True)) == 1
 
 
-def test_half_characters_are_kept() -> None:
+def test_lone_surrogates_round_trip() -> None:
     assert decoded(SliceData(DATA.slice, {"\ud800": DATA.answers["none"]})).answers.keys() == {"\ud800"}
 
 
@@ -92,17 +92,17 @@ def with_(name: str, value: object) -> Callable[[dict[str, Any]], object]:
         with_("ready", "yes"),
     ],
 )
-def test_facts_that_make_no_sense_are_damage_though_sealed(forge: Callable[[dict[str, Any]], object]) -> None:
+def test_a_header_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable[[dict[str, Any]], object]) -> None:
     told = json.loads(codec.encode_header(codec.facts(DATA))[0])
     forge(told)
     text = json.dumps(told)
 
-    with pytest.raises(codec.CorruptStorage, match="make no sense"):
+    with pytest.raises(codec.CorruptStorage, match="invalid values"):
         codec.decode_header(KEY, codec.seal(KEY, None, text.encode()), text)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", "[" * 100_000])
-def test_facts_that_are_no_object_are_damage(text: str) -> None:
+def test_a_header_that_is_no_object_is_corrupt(text: str) -> None:
     with pytest.raises(codec.CorruptStorage):
         codec.decode_header(KEY, codec.seal(KEY, None, text.encode()), text)
 
@@ -110,7 +110,7 @@ def test_facts_that_are_no_object_are_damage(text: str) -> None:
 @pytest.mark.parametrize(
     "forge",
     [
-        *map(without, ["rows", "zeros", "title", "plays", "rows_heard"]),
+        *map(without, ["rows", "zeros", "title", "rows_heard"]),
         with_("rows", ["a"]),
         with_("rows", ["a", 5]),
         with_("rows", "ab"),
@@ -129,31 +129,31 @@ def test_facts_that_are_no_object_are_damage(text: str) -> None:
         with_("plays", None),
     ],
 )
-def test_answers_that_make_no_sense_are_damage_though_sealed(forge: Callable[[dict[str, Any]], object]) -> None:
+def test_a_block_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable[[dict[str, Any]], object]) -> None:
     given_ = codec.facts(DATA)
     told = json.loads(next(codec.encode_blocks(given_)).answers)
     forge(told)
     payload = json.dumps(told).encode()
 
-    with pytest.raises(codec.CorruptStorage, match="make no sense"):
+    with pytest.raises(codec.CorruptStorage, match="invalid values"):
         codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
 
 
-def test_a_number_beyond_floats_is_no_infinity() -> None:
+def test_a_number_beyond_the_range_of_floats_is_corrupt() -> None:
     given_ = codec.facts(DATA)
     payload = next(codec.encode_blocks(given_)).answers.replace(b'"plays":[1,1]', b'"plays":[1,1e999]')
 
-    with pytest.raises(codec.CorruptStorage, match="make no sense"):
+    with pytest.raises(codec.CorruptStorage, match="invalid values"):
         codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
 
 
 @pytest.mark.parametrize("columns", [("main",), (None, None, None, None, "2024-03-23"), (*KEY[:4], "20240323")])
-def test_a_slice_without_its_columns_is_damage(columns: tuple[object, ...]) -> None:
+def test_a_slice_without_its_columns_is_corrupt(columns: tuple[object, ...]) -> None:
     text, sealed = codec.encode_header(codec.facts(DATA))
 
     with pytest.raises(codec.CorruptStorage, match="no account, filters and play date"):
         codec.decode_header(columns, sealed, text)
 
 
-def test_a_count_of_calls_comes_back() -> None:
+def test_a_count_of_calls_round_trips() -> None:
     assert codec.decode_calls(*codec.encode_calls("main", TODAY, 5)) == ("main", TODAY, 5)

@@ -32,7 +32,7 @@ def child(what: str, place: Place) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-async def test_after_a_kill_it_holds_one_whole_poll_the_last_committed_or_newer(place: Place) -> None:
+async def test_after_a_kill_the_file_has_one_whole_poll_the_last_committed_or_newer(place: Place) -> None:
     moments = random.Random(1)  # noqa: S311 - nothing secret
     last = 0
     for _ in range(KILLS):
@@ -50,7 +50,7 @@ async def test_after_a_kill_it_holds_one_whole_poll_the_last_committed_or_newer(
             assert by_slice(await storage.load(date.min)) == by_slice(poll(number))
 
 
-async def test_a_full_disk_is_counted_said_once_and_survived(place: Place) -> None:
+async def test_a_full_disk_is_counted_logged_once_and_survived(place: Place) -> None:
     with child("full", place) as process:
         assert process.stdout
         seen = json.loads(process.stdout.read())
@@ -96,7 +96,7 @@ WHOLE = by_slice(STORED), 77
 
 @settings(max_examples=300)
 @given(st.data())
-def test_a_flipped_bit_is_noticed_or_changes_nothing(data: st.DataObject) -> None:
+def test_a_flipped_bit_is_detected_or_changes_nothing(data: st.DataObject) -> None:
     content = bytearray(FILE)
     position = data.draw(st.integers(0, 99) | st.integers(0, len(content) - 1))
     content[position] ^= 1 << data.draw(st.integers(0, 7))
@@ -109,7 +109,7 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(data: st.DataObject) -> Non
 
 @settings(max_examples=100)
 @given(st.integers(1, 1 << 20), st.binary(min_size=1, max_size=600))
-def test_overwritten_bytes_are_noticed_or_change_nothing(position: int, garbage: bytes) -> None:
+def test_overwritten_bytes_are_detected_or_change_nothing(position: int, garbage: bytes) -> None:
     content = bytearray(FILE)
     position %= len(content)
     content[position : position + len(garbage)] = garbage
@@ -121,7 +121,7 @@ def test_overwritten_bytes_are_noticed_or_change_nothing(position: int, garbage:
 
 
 @pytest.mark.parametrize("cut", [100, 4096, 5000, 8192, -4096, -1])
-async def test_a_cut_file_is_refused(place: Place, cut: int) -> None:
+async def test_a_truncated_file_is_refused(place: Place, cut: int) -> None:
     content = await put(place)
     place.path.write_bytes(content[:cut])
 
@@ -171,7 +171,7 @@ async def test_a_cut_file_is_refused(place: Place, cut: int) -> None:
         "PRAGMA application_id = 1",
     ],
 )
-async def test_what_somebody_changed_is_refused_by_name(place: Place, change: str) -> None:
+async def test_a_modified_file_is_refused_with_its_path(place: Place, change: str) -> None:
     await put(place)
     with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
         connection.execute(change)
@@ -183,7 +183,7 @@ async def test_what_somebody_changed_is_refused_by_name(place: Place, change: st
 
 
 @pytest.mark.parametrize("oldest", [date.min, YESTERDAY])
-async def test_reading_refuses_what_somebody_changed_too(place: Place, oldest: date) -> None:
+async def test_read_only_access_refuses_a_modified_file_too(place: Place, oldest: date) -> None:
     await put(place)
     with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
         connection.execute("UPDATE part SET answers = 5")

@@ -31,7 +31,7 @@ async def refused(place: Place) -> str:
     return str(caught.value)
 
 
-async def test_nobody_else_may_read_it(place: Place) -> None:
+async def test_only_the_owner_may_read_the_file(place: Place) -> None:
     before = os.umask(0)
     try:
         async with place.opened() as storage:
@@ -43,7 +43,7 @@ async def test_nobody_else_may_read_it(place: Place) -> None:
     assert modes == dict.fromkeys(["state.db", "state.db-lock", "state.db-shm", "state.db-wal"], 0o600)
 
 
-async def test_one_file_is_left_when_it_is_closed(place: Place) -> None:
+async def test_one_file_is_left_after_closing(place: Place) -> None:
     await place.put(some())
 
     assert list(files(place.path.parent)) == ["state.db"]
@@ -72,7 +72,7 @@ async def test_an_empty_file_is_new(place: Place) -> None:
     [b"a text file\n" * 20, b"x", b"SQLite format 3\0", b"SQLite format 3\0" + bytes(84), bytes(4096)],
     ids=["text", "byte", "cut", "header", "zeros"],
 )
-async def test_what_is_not_ours_is_refused_and_left_alone(place: Place, content: bytes) -> None:
+async def test_a_file_of_another_program_is_refused_unchanged(place: Place, content: bytes) -> None:
     place.path.write_bytes(content)
 
     assert "is not a file of aliyun-vod-exporter; it was left as it is. Choose another" in await refused(place)
@@ -80,7 +80,7 @@ async def test_what_is_not_ours_is_refused_and_left_alone(place: Place, content:
 
 
 @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
-async def test_another_programs_database_is_refused_and_left_alone(place: Place, journal: str) -> None:
+async def test_a_database_of_another_program_is_refused_unchanged(place: Place, journal: str) -> None:
     with closing(sqlite3.connect(place.path)) as connection:
         connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
@@ -93,7 +93,7 @@ async def test_another_programs_database_is_refused_and_left_alone(place: Place,
         assert files(place.path.parent) == before
 
 
-async def test_a_directory_is_refused_with_a_file_to_name(place: Place) -> None:
+async def test_a_directory_is_refused_with_a_proposed_file(place: Place) -> None:
     message = await refused(Place(place.path.parent))
 
     assert "this is a directory. Name a file in it: --storage.path=" in message
@@ -121,7 +121,7 @@ async def test_a_pipe_is_refused_without_waiting_for_its_other_end(place: Place)
     ],
     ids=["directory", "file", "long", "nul"],
 )
-async def test_a_path_that_cannot_be_used_is_said_so(path: str, reason: str) -> None:
+async def test_an_unusable_path_is_refused_with_the_reason(path: str, reason: str) -> None:
     message = await refused(Place(Path(path)))
 
     assert reason in message
@@ -129,7 +129,7 @@ async def test_a_path_that_cannot_be_used_is_said_so(path: str, reason: str) -> 
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o000])
-async def test_a_file_that_may_not_be_written_is_refused(place: Place, mode: int) -> None:
+async def test_a_file_that_is_not_writable_is_refused(place: Place, mode: int) -> None:
     await place.put(some())  # whatever has to be imported may not be readable for everybody
     await refused(Place(place.path.parent / "nothing" / "there"))
     with nobodys_folder() as folder:
@@ -146,7 +146,7 @@ async def test_symbolic_links_in_a_circle_are_refused(place: Place) -> None:
     assert await refused(place)
 
 
-async def test_somebodys_own_file_of_the_locks_name_is_kept(place: Place) -> None:
+async def test_a_foreign_file_with_the_name_of_the_lock_is_kept(place: Place) -> None:
     lock = place.path.with_name("state.db-lock")
     lock.write_text("mine")
     await place.put(some())
@@ -154,7 +154,7 @@ async def test_somebodys_own_file_of_the_locks_name_is_kept(place: Place) -> Non
     assert lock.read_text() == "mine"
 
 
-async def test_the_second_in_one_process_is_refused_and_the_first_goes_on(place: Place) -> None:
+async def test_a_second_storage_in_one_process_is_refused_and_the_first_keeps_working(place: Place) -> None:
     async with place.opened() as storage:
         assert "another exporter uses it. Stop the other exporter" in await refused(place)
         await storage.save([some()])
@@ -162,7 +162,7 @@ async def test_the_second_in_one_process_is_refused_and_the_first_goes_on(place:
     assert await place.everything() == (some(),)
 
 
-async def test_of_many_that_come_and_go_one_holds_it_at_a_time(place: Place) -> None:
+async def test_of_many_concurrent_openers_one_has_the_file_at_a_time(place: Place) -> None:
     holding = 0
     held = 0
 
@@ -190,7 +190,7 @@ async def test_a_file_that_another_program_has_locked_is_refused(place: Place) -
         assert "another program has locked it. Stop what uses it." in await refused(place)
 
 
-async def test_a_side_file_that_cannot_be_made_is_said_so(place: Place) -> None:
+async def test_a_side_file_that_cannot_be_created_is_named(place: Place) -> None:
     await place.put(some())
     place.path.with_name("state.db-wal").mkdir()
 
@@ -225,7 +225,7 @@ def bound(file: Path, name: Path) -> None:
 
 
 @pytest.mark.parametrize("again", [linked, bound])
-async def test_another_process_is_refused_by_every_name_of_the_file(
+async def test_another_process_is_refused_by_any_name_of_the_file(
     place: Place, again: Callable[[Path, Path], None]
 ) -> None:
     await place.put(some())
@@ -244,7 +244,7 @@ async def test_another_process_is_refused_by_every_name_of_the_file(
             subprocess.run(["umount", other.path], check=True)  # noqa: ASYNC221 - a test waits for nothing else
 
 
-async def test_a_file_that_takes_its_place_is_not_used_beside_the_first(place: Place) -> None:
+async def test_a_file_that_replaces_the_first_is_not_opened_beside_it(place: Place) -> None:
     await place.put(some(1))
     copy = Place(place.path.with_name("copy.db"))
     await copy.put(some(2))
@@ -254,7 +254,7 @@ async def test_a_file_that_takes_its_place_is_not_used_beside_the_first(place: P
         first.terminate()
 
 
-async def test_a_file_that_was_not_closed_is_used_by_the_same_name_only(place: Place) -> None:
+async def test_a_file_that_was_not_closed_opens_by_the_same_name_only(place: Place) -> None:
     await place.put(some(5))
     other = Place(place.path.with_name("other.db"))
     other.path.hardlink_to(place.path)
@@ -267,7 +267,7 @@ async def test_a_file_that_was_not_closed_is_used_by_the_same_name_only(place: P
     assert await other.everything() == (some(),)
 
 
-async def test_the_lock_of_the_file_is_none_of_sqlites(place: Place) -> None:
+async def test_the_lock_of_the_file_does_not_overlap_those_of_sqlite(place: Place) -> None:
     async with place.opened() as storage:
         with closing(sqlite3.connect(place.path)) as reader:
             assert reader.execute("SELECT count(*) FROM slice").fetchone() == (0,)
@@ -301,7 +301,7 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
 
 
 @pytest.mark.parametrize("free", [0, 4096, 36_864])
-async def test_a_disk_that_is_full_at_the_start_is_said_to_be(small_disk: Path, free: int) -> None:
+async def test_a_disk_that_is_full_at_the_start_is_reported(small_disk: Path, free: int) -> None:
     filler = small_disk / "filler"
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
@@ -313,7 +313,7 @@ async def test_a_disk_that_is_full_at_the_start_is_said_to_be(small_disk: Path, 
     assert "No space left on device. Free space on its disk, or choose another --storage.path." in message
 
 
-async def test_a_read_only_disk_is_said_to_be(small_disk: Path) -> None:
+async def test_a_read_only_disk_is_reported(small_disk: Path) -> None:
     await Place(small_disk / "state.db").put(some())
     mounted("-o", "remount,ro", small_disk)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WEB = Dimensions("Web")
 
 
-async def test_the_newest_days_total_that_is_known_counts(place: Place) -> None:
+async def test_the_total_of_the_newest_day_that_has_one_is_read(place: Place) -> None:
     await place.put(
         some(rows=2, day=YESTERDAY),
         some(rows=9, day=date(2024, 3, 1)),
@@ -38,7 +38,7 @@ async def test_the_newest_days_total_that_is_known_counts(place: Place) -> None:
     assert read_totals(place.path, YESTERDAY) == {("main", Dimensions()): 9}
 
 
-async def test_it_is_read_while_it_is_written_and_afterwards(place: Place) -> None:
+async def test_a_file_is_read_while_a_daemon_writes_it_and_afterwards(place: Place) -> None:
     async with place.opened() as storage:
         await storage.save([some(1), some(1, day=TODAY)])
         assert read_totals(place.path, date.max) == {("main", Dimensions()): 3}
@@ -49,7 +49,7 @@ async def test_it_is_read_while_it_is_written_and_afterwards(place: Place) -> No
     assert read_slices(place.path, date.min) == (some(2), some(1, day=TODAY))
 
 
-async def test_reading_changes_nothing_and_what_sqlite_leaves_goes_with_the_next_daemon(place: Place) -> None:
+async def test_reading_changes_nothing_and_the_next_daemon_removes_side_files(place: Place) -> None:
     await place.put(some())
     before = place.path.read_bytes()
     read_slices(place.path, date.min)
@@ -60,7 +60,7 @@ async def test_reading_changes_nothing_and_what_sqlite_leaves_goes_with_the_next
     assert {path.name for path in place.path.parent.iterdir()} == {"state.db"}
 
 
-async def test_names_that_mean_something_in_a_uri_are_names(tmp_path: Path) -> None:
+async def test_file_names_may_contain_characters_with_a_meaning_in_uris(tmp_path: Path) -> None:
     place = Place(tmp_path / "a?mode=rwc&x#y %20.db")
     await place.put(some())
 
@@ -68,7 +68,7 @@ async def test_names_that_mean_something_in_a_uri_are_names(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_a_file_that_is_not_there_yet_knows_nothing(tmp_path: Path, *, empty: bool) -> None:
+def test_a_missing_or_empty_file_has_no_data(tmp_path: Path, *, empty: bool) -> None:
     path = tmp_path / "state.db"
     if empty:
         path.touch()
@@ -126,7 +126,7 @@ def frozen(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("beside", [(), ("-wal",), ("-wal", "-shm"), ("-shm",)])
-async def test_a_snapshot_of_a_volume_is_read_as_it_is(place: Place, snapshot: Path, beside: tuple[str, ...]) -> None:
+async def test_a_snapshot_of_a_volume_is_read_unchanged(place: Place, snapshot: Path, beside: tuple[str, ...]) -> None:
     await place.put(some())
     async with place.opened() as storage:
         if "-wal" in beside:
@@ -149,7 +149,7 @@ async def test_a_snapshot_of_a_volume_is_read_as_it_is(place: Place, snapshot: P
     assert files(snapshot) == before
 
 
-async def test_a_copy_whose_modes_forbid_to_write_is_read_too(place: Place) -> None:
+async def test_a_copy_without_write_permission_is_read_too(place: Place) -> None:
     await place.put(some())  # whatever has to be imported may not be readable for everybody
     with nobodys_folder() as folder:
         theirs = folder / "state.db"
@@ -168,7 +168,7 @@ async def test_a_copy_whose_modes_forbid_to_write_is_read_too(place: Place) -> N
         folder.chmod(0o700)
 
 
-async def test_an_empty_file_that_may_not_be_written_is_refused(place: Place) -> None:
+async def test_an_empty_file_that_is_not_writable_is_refused(place: Place) -> None:
     await place.put(some())  # whatever has to be imported may not be readable for everybody
     examine(place.path, TODAY)
     with nobodys_folder() as folder:
@@ -179,7 +179,7 @@ async def test_an_empty_file_that_may_not_be_written_is_refused(place: Place) ->
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_of_a_file_that_is_not_there_it_is_said_that_it_will_be(tmp_path: Path, *, empty: bool) -> None:
+def test_a_missing_file_is_announced_as_to_be_created(tmp_path: Path, *, empty: bool) -> None:
     path = tmp_path / "nope.db"
     if empty:
         path.touch()
@@ -197,7 +197,7 @@ async def test_a_file_in_use_is_examined_beside_its_exporter(place: Place) -> No
 
 
 @pytest.mark.parametrize("what", ["UPDATE part SET answers = x'00'", "UPDATE calls SET calls = 7"])
-async def test_what_a_daemon_would_find_damaged_is(place: Place, what: str) -> None:
+async def test_a_check_finds_the_corruption_that_a_daemon_would_find(place: Place, what: str) -> None:
     async with place.opened() as storage:
         await storage.save([some()])
         storage.record_calls("main", TODAY, 1)
@@ -208,7 +208,7 @@ async def test_what_a_daemon_would_find_damaged_is(place: Place, what: str) -> N
         examine(place.path, TODAY)
 
 
-async def test_pages_that_do_not_fit_together_are_found(place: Place) -> None:
+async def test_inconsistent_pages_are_found(place: Place) -> None:
     await place.put(*(some(plays, rows=400) for plays in range(3)))
     with place.path.open("r+b") as file:
         file.seek(-4096, os.SEEK_END)

@@ -35,21 +35,21 @@ def without_plays(freshness: Freshness) -> list[SliceData]:
         (TODAY + timedelta(4000), NOON, TODAY - timedelta(10)),
     ],
 )
-def test_it_is_counted_from_the_newest_day_with_plays_or_from_now(newest: date, now: float, kept: date) -> None:
+def test_retention_counts_from_the_newest_day_with_plays_or_from_now(newest: date, now: float, kept: date) -> None:
     learnt = [some(day=YESTERDAY - timedelta(3)), some(day=newest), some(day=YESTERDAY - timedelta(5))]
 
     assert retention_cutoff(learnt, now, 10 * DAY_SECONDS) == kept
 
 
 @pytest.mark.parametrize("data", without_plays(SETTLED))
-def test_a_day_on_which_finally_nothing_was_played_has_come_too(data: SliceData) -> None:
+def test_a_settled_day_without_plays_is_confirmed_too(data: SliceData) -> None:
     assert retention_cutoff([data], NOON + YEARS, DAY_SECONDS) == YESTERDAY
 
 
 @pytest.mark.parametrize("data", [*without_plays(HEARD), replace(without_plays(HEARD)[0], answers={}, ready=False)])
-def test_no_plays_as_yet_say_nothing_of_what_day_it_is(data: SliceData) -> None:
+def test_an_unsettled_day_without_plays_proves_no_date(data: SliceData) -> None:
     assert retention_cutoff([data], NOON, DAY_SECONDS) is None
 
 
-def test_nothing_learnt_forgets_nothing() -> None:
+def test_without_data_nothing_is_deleted() -> None:
     assert retention_cutoff([], NOON + YEARS, DAY_SECONDS) is None

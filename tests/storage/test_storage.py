@@ -38,7 +38,7 @@ def test_what_was_saved_is_loaded_exactly(first: list[SliceData], second: list[S
     assert by_slice(loaded) == by_slice(list(expected.values()))
 
 
-async def test_slices_of_many_parts_grow_and_shrink(place: Place) -> None:
+async def test_slices_of_many_blocks_grow_and_shrink(place: Place) -> None:
     for rows in (0, 1, 5_000, 513, 2_000, 3):
         await place.put(some(rows, rows=rows))
 
@@ -53,7 +53,7 @@ async def test_a_number_that_only_changes_its_type_is_written(place: Place) -> N
     assert by_slice(await place.everything()) == by_slice([some(1.0)])
 
 
-async def test_a_poll_that_finds_nothing_new_writes_little(place: Place) -> None:
+async def test_a_poll_without_changes_writes_little(place: Place) -> None:
     async with place.opened() as storage:
         await storage.save([some(rows=5_000)])
         wal = place.path.with_name("state.db-wal")
@@ -73,7 +73,7 @@ async def test_only_days_from_the_oldest_on_are_loaded(place: Place) -> None:
         assert await storage.load(TODAY) == (some(day=TODAY),)
 
 
-async def test_the_last_month_kept_is_loaded_where_the_clock_is_ahead(place: Place) -> None:
+async def test_the_last_stored_month_is_loaded_where_the_clock_is_ahead(place: Place) -> None:
     month = [some(day=TODAY - timedelta(ago)) for ago in (30, 8, 0)]
     await place.put(some(day=TODAY - timedelta(31)), *month)
 
@@ -81,7 +81,7 @@ async def test_the_last_month_kept_is_loaded_where_the_clock_is_ahead(place: Pla
         assert by_slice(await storage.load(TODAY + timedelta(4000))) == by_slice(month)
 
 
-async def test_a_new_file_holds_nothing_from_any_day_on(place: Place) -> None:
+async def test_a_new_file_has_no_data(place: Place) -> None:
     async with place.opened() as storage:
         assert await storage.load(TODAY) == ()
 
@@ -99,7 +99,7 @@ async def test_slices_that_differ_in_one_filter_are_not_mixed_up(place: Place) -
     assert by_slice(await place.everything()) == by_slice(slices)
 
 
-async def test_equal_texts_are_kept_once(place: Place) -> None:
+async def test_equal_texts_share_memory(place: Place) -> None:
     await place.put(some(day=YESTERDAY), some(day=TODAY))
 
     first, second = (data.answers["m1"].row for data in await place.everything())
@@ -109,7 +109,7 @@ async def test_equal_texts_are_kept_once(place: Place) -> None:
     assert first.title is second.title
 
 
-async def test_days_beyond_retention_are_forgotten_with_the_first_that_are_saved_after_the_start(place: Place) -> None:
+async def test_days_beyond_retention_are_deleted_with_the_first_save_after_the_start(place: Place) -> None:
     await place.put(some(day=YESTERDAY), some(day=TODAY))
 
     async with place.opened(retention=DAY_SECONDS / 2) as storage:
@@ -119,7 +119,7 @@ async def test_days_beyond_retention_are_forgotten_with_the_first_that_are_saved
     assert await place.everything() == (some(day=TODAY),)
 
 
-async def test_a_process_that_never_lives_long_keeps_no_more_than_retention(place: Place) -> None:
+async def test_retention_holds_for_a_process_that_restarts_often(place: Place) -> None:
     """Three processes a day for twenty days, each of which polls once."""
     kept = []
     for _ in range(60):
@@ -132,7 +132,7 @@ async def test_a_process_that_never_lives_long_keeps_no_more_than_retention(plac
 
 
 @pytest.mark.parametrize("kept", [(), (some(day=TODAY),)])
-async def test_a_clock_that_is_years_ahead_forgets_nothing(place: Place, kept: tuple[SliceData, ...]) -> None:
+async def test_a_clock_that_is_years_ahead_deletes_nothing(place: Place, kept: tuple[SliceData, ...]) -> None:
     """At the start, while calls are counted, while what is known is saved, and over a restart."""
     known = [some(day=TODAY - timedelta(ago)) for ago in (399, 200, 31, 1, 0)]
     await place.put(*known)
@@ -151,7 +151,7 @@ async def test_a_clock_that_is_years_ahead_forgets_nothing(place: Place, kept: t
     assert by_slice(await place.everything()) == by_slice([*known[:-1], some(2, day=TODAY), unheard])
 
 
-async def test_days_beyond_retention_are_forgotten_while_it_runs(place: Place) -> None:
+async def test_days_beyond_retention_are_deleted_while_it_runs(place: Place) -> None:
     async with place.opened(retention=3 * DAY_SECONDS) as storage:
         await storage.save([some(day=YESTERDAY)])
         place.clock.now += 5 * DAY_SECONDS
@@ -160,7 +160,7 @@ async def test_days_beyond_retention_are_forgotten_while_it_runs(place: Place) -
         assert [data.slice.play_date for data in await storage.load(date.min)] == [TODAY + timedelta(days=5)]
 
 
-async def test_another_retention_holds_with_the_next_write(place: Place) -> None:
+async def test_a_changed_retention_applies_with_the_next_write(place: Place) -> None:
     async with place.opened(retention=30 * DAY_SECONDS) as storage:
         await storage.save([some(day=YESTERDAY)])
         storage.set_retention(DAY_SECONDS / 2)
@@ -169,14 +169,14 @@ async def test_another_retention_holds_with_the_next_write(place: Place) -> None
         assert await storage.load(date.min) == (some(day=TODAY),)
 
 
-async def test_any_retention_will_do(place: Place) -> None:
+async def test_any_retention_is_accepted(place: Place) -> None:
     async with place.opened(retention=1e18) as storage:
         await storage.save([some()])
 
         assert await storage.load(date.min) == (some(),)
 
 
-async def test_calls_survive_and_belong_to_their_day(place: Place) -> None:
+async def test_calls_survive_a_restart_and_belong_to_their_day(place: Place) -> None:
     async with place.opened() as storage:
         assert storage.calls_spent("main", TODAY) == 0
         for calls in range(1, 1_001):
@@ -191,7 +191,7 @@ async def test_calls_survive_and_belong_to_their_day(place: Place) -> None:
         assert storage.calls_spent("nobody", TODAY) == 0
 
 
-async def test_calls_are_written_without_being_waited_for(place: Place) -> None:
+async def test_calls_are_written_without_waiting(place: Place) -> None:
     async with place.opened() as storage:
         storage.record_calls("main", TODAY, 3)
         await storage.save([])  # which waits for what is under way
@@ -201,7 +201,7 @@ async def test_calls_are_written_without_being_waited_for(place: Place) -> None:
         connection.close()
 
 
-async def test_a_save_that_is_not_waited_for_is_written_all_the_same(place: Place) -> None:
+async def test_a_cancelled_save_is_still_written(place: Place) -> None:
     async with place.opened() as storage:
         saving = asyncio.create_task(storage.save([some(rows=5_000)]))
         await asyncio.sleep(0)
@@ -212,7 +212,7 @@ async def test_a_save_that_is_not_waited_for_is_written_all_the_same(place: Plac
     assert await place.everything() == (some(rows=5_000),)
 
 
-async def test_the_database_lives_in_a_thread_of_its_own(place: Place) -> None:
+async def test_the_database_runs_in_a_separate_thread(place: Place) -> None:
     seen: list[threading.Thread] = []
 
     async with place.opened(migrations=[*MIGRATIONS, lambda _: seen.append(threading.current_thread())]):
@@ -221,7 +221,7 @@ async def test_the_database_lives_in_a_thread_of_its_own(place: Place) -> None:
     assert not any(thread.is_alive() for thread in seen)
 
 
-async def test_what_cannot_be_written_is_written_later(place: Place) -> None:
+async def test_data_of_a_failed_write_is_written_later(place: Place) -> None:
     away = place.path.with_name("away")
     with capture_logs() as logs:
         async with place.opened() as storage:
@@ -243,7 +243,7 @@ async def test_what_cannot_be_written_is_written_later(place: Place) -> None:
         assert storage.calls_spent("main", TODAY) == 5
 
 
-async def test_a_file_that_takes_its_place_is_left_alone(place: Place) -> None:
+async def test_a_file_that_replaces_the_open_one_is_not_changed(place: Place) -> None:
     async with place.opened() as storage:
         place.path.rename(place.path.with_name("away"))
         place.path.write_text("somebody else's")
@@ -256,7 +256,7 @@ async def test_a_file_that_takes_its_place_is_left_alone(place: Place) -> None:
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
-async def test_side_files_that_somebody_removes_are_counted_and_made_again(
+async def test_removed_side_files_are_counted_and_created_again(
     place: Place, suffix: str, *, is_replaced: bool
 ) -> None:
     beside = place.path.with_name(place.path.name + suffix)
@@ -280,7 +280,7 @@ async def test_side_files_that_somebody_removes_are_counted_and_made_again(
     assert by_slice(await place.everything()) == by_slice([some(1, day=YESTERDAY), some(3, day=TODAY)])
 
 
-async def test_what_could_not_be_written_to_the_end_is_said(place: Place) -> None:
+async def test_unsaved_data_at_exit_is_logged(place: Place) -> None:
     with capture_logs() as logs:
         async with place.opened() as storage:
             place.path.unlink()
@@ -290,7 +290,7 @@ async def test_what_could_not_be_written_to_the_end_is_said(place: Place) -> Non
     assert logs[1]["slices"] == 1
 
 
-async def test_a_reader_elsewhere_does_not_keep_it_from_writing(place: Place) -> None:
+async def test_another_reader_does_not_block_writes(place: Place) -> None:
     async with place.opened() as storage:
         await storage.save([some(1)])
         reader = sqlite3.connect(place.path, isolation_level=None)
@@ -303,7 +303,7 @@ async def test_a_reader_elsewhere_does_not_keep_it_from_writing(place: Place) ->
     assert place.meter.failures == 0
 
 
-async def test_an_older_file_is_brought_up_to_date(place: Place) -> None:
+async def test_an_older_file_is_migrated(place: Place) -> None:
     await place.put(some())
 
     def count(connection: sqlite3.Connection) -> None:
@@ -319,7 +319,7 @@ async def test_an_older_file_is_brought_up_to_date(place: Place) -> None:
     connection.close()
 
 
-async def test_a_migration_that_fails_leaves_the_file_as_it_was(place: Place) -> None:
+async def test_a_failed_migration_leaves_the_file_unchanged(place: Place) -> None:
     await place.put(some())
 
     def fail(connection: sqlite3.Connection) -> None:
@@ -332,7 +332,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(place: Place) ->
     assert await place.everything() == (some(),)
 
 
-async def test_a_newer_file_is_refused_and_left_alone(place: Place) -> None:
+async def test_a_newer_file_is_refused_unchanged(place: Place) -> None:
     await place.put(some())
     async with place.opened(migrations=[*MIGRATIONS, lambda _: None]):
         pass
@@ -345,7 +345,7 @@ async def test_a_newer_file_is_refused_and_left_alone(place: Place) -> None:
     assert os.listdir(place.path.parent) == ["state.db"]  # noqa: PTH208 - names alone
 
 
-async def test_settled_and_unready_slices_come_back_as_such(place: Place) -> None:
+async def test_settled_and_unready_slices_round_trip(place: Place) -> None:
     unready = replace(some(), ready=False, total=None, listed=None, updated_at=None)
     await place.put(unready)
 

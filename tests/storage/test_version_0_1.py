@@ -44,7 +44,7 @@ SLICES: Final = (
 CALLS: Final = 17
 
 
-async def test_a_file_of_0_1_0_opens_with_all_that_was_known(place: Place) -> None:
+async def test_a_file_of_0_1_0_opens_with_all_its_data(place: Place) -> None:
     copyfile(WRITTEN, place.path)
     place.path.chmod(0o600)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.errors import ExporterError
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
-from tests.exposition.examples import example, told_everything
+from tests.exposition.examples import example, full_telemetry
 from tests.status.examples import EVERYTHING, known, observed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Shown:
 
     def __init__(self) -> None:
         self._rendered = Renderer().render(example())
-        self._telemetry = told_everything()
+        self._telemetry = full_telemetry()
 
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> Response:
         return self.answer(accept, accept_encoding)

@@ -1,0 +1,102 @@
+"""The response gets one more field: files of before open, and files of after open in the version of before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zlib
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from shutil import copyfile
+from sqlite3 import connect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.core.fields import NUMBERS
+from exporter.storage import codec
+from exporter.storage.read_only import read_slices
+from tests.storage.examples import by_slice, some
+from tests.storage.test_version_0_1 import SLICES, WRITTEN
+
+if TYPE_CHECKING:
+    from tests.storage.examples import Place
+
+# An exporter whose rows have one more field: it prints what it reads of that field, then saves `likes` for every row.
+LATER_VERSION = """
+import asyncio, dataclasses, json, sys
+from datetime import date
+from pathlib import Path
+from exporter.core import fields, model
+
+model.PlayRow = dataclasses.make_dataclass(
+    "PlayRow", [("likes", "int | float | None", None)], bases=(model.PlayRow,), frozen=True, slots=True
+)
+fields.NUMBERS = (*fields.NUMBERS, fields.Field("likes", "Likes"))
+
+from tests.storage.examples import Place
+
+async def main():
+    async with Place(Path(sys.argv[1])).opened() as storage:
+        slices = await storage.load(date.min)
+        rows = {key: record.row for data in slices for key, record in data.answers.items() if record.row}
+        print(json.dumps({key: [row.plays, row.likes] for key, row in rows.items()}))
+        await storage.save(
+            dataclasses.replace(data, answers={
+                key: dataclasses.replace(record, row=record.row and dataclasses.replace(record.row, likes=7))
+                for key, record in data.answers.items()
+            })
+            for data in slices
+        )
+
+asyncio.run(main())
+"""
+
+
+def run_later_version(place: Place) -> Any:
+    """What the later version reads: by media ID, plays and likes."""
+    done = subprocess.run([sys.executable, "-c", LATER_VERSION, place.path], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def file_of_0_1(place: Place) -> Place:
+    copyfile(WRITTEN, place.path)
+    place.path.chmod(0o600)
+    return place
+
+
+def test_a_field_that_an_older_file_lacks_is_none(file_of_0_1: Place) -> None:
+    assert run_later_version(file_of_0_1) == {"m1": [3, None], "m2": [0, None]}
+
+
+async def test_an_older_version_opens_a_file_with_one_more_field(file_of_0_1: Place) -> None:
+    run_later_version(file_of_0_1)
+
+    assert run_later_version(file_of_0_1) == {"m1": [3, 7], "m2": [0, 7]}
+    assert by_slice(read_slices(file_of_0_1.path, date.min)) == by_slice(SLICES)
+    assert by_slice(await file_of_0_1.everything()) == by_slice(SLICES)
+
+
+@pytest.mark.parametrize("name", [field.attribute for field in NUMBERS])
+async def test_a_file_without_a_field_opens_and_gets_it_with_the_next_poll(name: str, place: Place) -> None:
+    data = some(rows=2)
+    await place.put(data)
+    with closing(connect(place.path)) as connection, connection:
+        ((packed,),) = connection.execute("SELECT answers FROM part").fetchall()
+        columns = json.loads(zlib.decompress(packed))
+        del columns[name]
+        payload = json.dumps(columns).encode()
+        sealed = codec.seal(codec.key(data.slice), 0, payload)
+        connection.execute("UPDATE part SET answers = ?, seal = ?", [zlib.compress(payload), sealed])
+
+    absent: dict[str, Any] = {name: None}
+    without = {
+        media_id: replace(record, row=record.row and replace(record.row, **absent))
+        for media_id, record in data.answers.items()
+    }
+    assert by_slice(await place.everything()) == by_slice([replace(data, answers=without)])
+    await place.put(data)
+    assert by_slice(await place.everything()) == by_slice([data])
