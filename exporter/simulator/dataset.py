@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Dimensions, Measure, PlayRow
-from exporter.core.play_dates import start
+from exporter.simulator.calendar import start_of_day
 from exporter.simulator.generated_media import (
     COLLAPSED_AUDIENCE,
     COLLAPSED_TO,
@@ -94,7 +94,7 @@ class Counts:
 
 def progress(play_date: date, now: float) -> float:
     """How much of a play date's final numbers the service knows at `now` (seconds since 1970), from 0.0 to 1.0."""
-    elapsed = now - start(play_date)
+    elapsed = now - start_of_day(play_date)
     if elapsed >= _SETTLED:
         return 1.0
     elapsed = elapsed // _STEP * _STEP

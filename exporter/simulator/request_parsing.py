@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions, Measure
-from exporter.core.play_dates import OLDEST_DAYS_AGO, PLAY_TIME_ZONE, days_ago, play_date
+from exporter.simulator.calendar import OLDEST_DAYS_AGO, day_at
 from exporter.simulator.dataset import Order
 from exporter.simulator.error_responses import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
 LARGEST_PAGE: Final = 100
 # DAU is not among them (Alibaba Cloud's page).
@@ -70,16 +69,16 @@ def parse_query(parameters: Mapping[str, str], now: float) -> PageQuery:
 
 def _play_date(text: str | None, now: float) -> date:
     if text is None:
-        return play_date(now, 1)
+        return day_at(now, 1)
     if not _DATE.fullmatch(text):
         raise _wrong("PlayDate must be yyyyMMdd")
     try:
-        date_ = datetime.strptime(text, "%Y%m%d").replace(tzinfo=PLAY_TIME_ZONE).date()
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
         raise _wrong("PlayDate is not a day of the calendar") from None
-    if not 0 <= days_ago(now, date_) <= OLDEST_DAYS_AGO:
+    if not day_at(now, OLDEST_DAYS_AGO) <= day <= day_at(now):
         raise _wrong(f"PlayDate must be within the last {OLDEST_DAYS_AGO} days")
-    return date_
+    return day
 
 
 def _one_of(name: str, given: Mapping[str, str], allowed: Sequence[str]) -> str | None:

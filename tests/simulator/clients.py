@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from exporter.core.play_dates import start
 from exporter.simulator.access_keys import Credentials
+from exporter.simulator.calendar import start_of_day
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 TODAY = datetime(2026, 3, 18, tzinfo=UTC).date()
-NOON = start(TODAY) + 12 * 3600
+NOON = start_of_day(TODAY) + 12 * 3600
 HOST = "vod.example"
 PAGE = {"PageNo": "1", "PageSize": "100", "PlayDate": "20260316"}
 

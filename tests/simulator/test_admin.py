@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from exporter.core import play_dates
 from exporter.simulator.access_keys import Credentials
+from exporter.simulator.calendar import day_at
 from tests.simulator.clients import (
     PAGE,
     Client,
@@ -58,10 +58,10 @@ async def test_credentials_are_exchanged_and_tokens_expire(clock: Clock) -> None
 
 
 async def test_the_media_that_collapsed_recovers_on_the_day_that_is_named(clock: Clock) -> None:
-    service = simulator(clock, admin=True, collapse_on=play_dates.play_date(clock.now, 3))
+    service = simulator(clock, admin=True, collapse_on=day_at(clock.now, 3))
 
     async def plays(client: Client, days_ago: int) -> int:
-        asked = {**PAGE, "PlayDate": f"{play_dates.play_date(clock.now, days_ago):%Y%m%d}"}
+        asked = {**PAGE, "PlayDate": f"{day_at(clock.now, days_ago):%Y%m%d}"}
         rows = (await client.ask(asked)).json()["QoeInfoList"]
         (found,) = (int(row["PlaySuccessVv"]) for row in rows if row["MediaId"] == service.catalogue.collapsing)
         return found
@@ -69,8 +69,8 @@ async def test_the_media_that_collapsed_recovers_on_the_day_that_is_named(clock:
     async with asking(service, clock) as client:
         before, first, last = [await plays(client, days_ago) for days_ago in (4, 3, 2)]
         assert before > 5 * first
-        said = await client.http.patch(CONDITIONS, json={"recover_on": str(play_dates.play_date(clock.now, 2))})
-        assert said.json()["recover_on"] == str(play_dates.play_date(clock.now, 2))
+        said = await client.http.patch(CONDITIONS, json={"recover_on": str(day_at(clock.now, 2))})
+        assert said.json()["recover_on"] == str(day_at(clock.now, 2))
         assert [await plays(client, days_ago) for days_ago in (4, 3)] == [before, first], "the past stays as it was"
         assert await plays(client, 2) > 5 * last
         await client.http.patch(CONDITIONS, json={"recover_on": None})

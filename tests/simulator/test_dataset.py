@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions, Measure
-from exporter.core.play_dates import start
+from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset, Order, progress
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
 
@@ -50,7 +50,7 @@ def _splits(what: Dimensions) -> list[list[Dimensions]]:
 def test_plays_and_play_duration_add_up_and_viewers_stay_between_the_largest_part_and_all_parts(
     media_id: str, day: date, what: Dimensions, after: float
 ) -> None:
-    now = start(day) + after
+    now = start_of_day(day) + after
     plays, viewers, duration = _numbers(media_id, day, what, now)
     for split in _splits(what):
         parts = [_numbers(media_id, day, part, now) for part in split]
@@ -64,15 +64,15 @@ def test_plays_and_play_duration_add_up_and_viewers_stay_between_the_largest_par
 def test_numbers_only_grow_until_they_are_final(
     media_id: str, day: date, what: Dimensions, after: float, later: float
 ) -> None:
-    first = _numbers(media_id, day, what, start(day) + after)
-    second = _numbers(media_id, day, what, start(day) + after + later)
+    first = _numbers(media_id, day, what, start_of_day(day) + after)
+    second = _numbers(media_id, day, what, start_of_day(day) + after + later)
     assert all(before <= after_ for before, after_ in zip(first, second, strict=True))
 
 
 @given(ids, dates, dimensions, st.floats(33 * HOUR, 40 * 24 * HOUR))
 def test_from_nine_the_next_day_on_nothing_changes(media_id: str, day: date, what: Dimensions, after: float) -> None:
-    final = CATALOGUE.row(media_id, day, what, now=start(day) + 33 * HOUR)
-    assert CATALOGUE.row(media_id, day, what, now=start(day) + after) == final
+    final = CATALOGUE.row(media_id, day, what, now=start_of_day(day) + 33 * HOUR)
+    assert CATALOGUE.row(media_id, day, what, now=start_of_day(day) + after) == final
 
 
 @given(dates, dimensions, elapsed)
@@ -80,7 +80,7 @@ def test_from_nine_the_next_day_on_nothing_changes(media_id: str, day: date, wha
 def test_the_same_seed_is_the_same_account_and_asking_changes_nothing(
     day: date, what: Dimensions, after: float
 ) -> None:
-    now = start(day) + after
+    now = start_of_day(day) + after
     again = Dataset(seed=7, media=60)
     rows = [counts.row() for counts in CATALOGUE.result_set(day, what, now=now)]
     assert rows == [row for id_ in again.media_ids if (row := again.row(id_, day, what, now=now))]
@@ -89,7 +89,7 @@ def test_the_same_seed_is_the_same_account_and_asking_changes_nothing(
 
 @given(ids, dates, dimensions)
 def test_a_row_agrees_with_itself(media_id: str, day: date, what: Dimensions) -> None:
-    counts = CATALOGUE.counts(media_id, day, what, now=start(day) + 33 * HOUR)
+    counts = CATALOGUE.counts(media_id, day, what, now=start_of_day(day) + 33 * HOUR)
     if counts is not None:
         row = counts.row()
         assert 0 < counts.viewers <= counts.plays
@@ -101,7 +101,7 @@ def test_a_row_agrees_with_itself(media_id: str, day: date, what: Dimensions) ->
 @given(dates, dimensions, st.sampled_from(Measure), st.booleans())
 @settings(max_examples=50)
 def test_an_order_is_that_order_of_the_same_rows(day: date, what: Dimensions, by: Measure, descending: bool) -> None:  # noqa: FBT001 - drawn
-    now = start(day) + 20 * HOUR
+    now = start_of_day(day) + 20 * HOUR
     ordered = CATALOGUE.result_set(day, what, Order(by, descending), now=now)
     assert {row.media.media_id for row in ordered} == {
         row.media.media_id for row in CATALOGUE.result_set(day, what, now=now)
@@ -116,30 +116,30 @@ def test_an_order_is_that_order_of_the_same_rows(day: date, what: Dimensions, by
 )
 def test_a_day_grows_to_96_percent_and_settles_at_nine(hours: float, known: float) -> None:
     day = date(2026, 3, 16)
-    assert progress(day, start(day) + hours * HOUR) == pytest.approx(known, abs=2e-3)
+    assert progress(day, start_of_day(day) + hours * HOUR) == pytest.approx(known, abs=2e-3)
 
 
 def test_numbers_stand_still_for_five_minutes() -> None:
     day = date(2026, 3, 16)
-    assert progress(day, start(day) + 36_000) == progress(day, start(day) + 36_299)
-    assert progress(day, start(day) + 36_299) < progress(day, start(day) + 36_300)
+    assert progress(day, start_of_day(day) + 36_000) == progress(day, start_of_day(day) + 36_299)
+    assert progress(day, start_of_day(day) + 36_299) < progress(day, start_of_day(day) + 36_300)
 
 
 def test_a_day_without_numbers_yet_has_no_rows() -> None:
     day = date(2026, 3, 16)
-    assert CATALOGUE.result_set(day, now=start(day) + 29 * 60) == []
-    assert CATALOGUE.result_set(day, now=start(day) + 12 * HOUR)
+    assert CATALOGUE.result_set(day, now=start_of_day(day) + 29 * 60) == []
+    assert CATALOGUE.result_set(day, now=start_of_day(day) + 12 * HOUR)
 
 
 @pytest.mark.parametrize("os", ["Windows", "macOS", "Linux"])
 def test_a_native_player_has_no_desktop(os: str) -> None:
     day = date(2026, 3, 16)
-    assert CATALOGUE.result_set(day, Dimensions("Native", os), now=start(day) + 33 * HOUR) == []
+    assert CATALOGUE.result_set(day, Dimensions("Native", os), now=start_of_day(day) + 33 * HOUR) == []
 
 
 def test_an_unknown_media_has_no_row() -> None:
     day = date(2026, 3, 16)
-    assert CATALOGUE.row("0" * 32, day, now=start(day) + 33 * HOUR) is None
+    assert CATALOGUE.row("0" * 32, day, now=start_of_day(day) + 33 * HOUR) is None
 
 
 def test_media_ids_are_as_many_as_asked_and_hexadecimal() -> None:
@@ -152,14 +152,16 @@ def test_media_ids_are_as_many_as_asked_and_hexadecimal() -> None:
 
 def test_the_example_of_the_help_page_is_there() -> None:
     day = date(2026, 3, 16)
-    row = CATALOGUE.row(EXAMPLE_MEDIA_ID, day, now=start(day) + 33 * HOUR)
+    row = CATALOGUE.row(EXAMPLE_MEDIA_ID, day, now=start_of_day(day) + 33 * HOUR)
     assert row is not None
     assert (row.title, row.media_duration) == ("阿里云VOD视频标题", 246)
 
 
 def test_titles_need_every_kind_of_escaping() -> None:
     day = date(2026, 3, 16)
-    everything = [Dataset(media=40).row(id_, day, now=start(day) + 33 * HOUR) for id_ in Dataset(media=40).media_ids]
+    everything = [
+        Dataset(media=40).row(id_, day, now=start_of_day(day) + 33 * HOUR) for id_ in Dataset(media=40).media_ids
+    ]
     titles = "".join(row.title for row in everything if row and row.title)
     for delicate in ('"', "\\", "\n", "<", "🎬", "𠮷", "م", "ש"):
         assert delicate in titles
@@ -169,12 +171,12 @@ def test_titles_need_every_kind_of_escaping() -> None:
 def test_an_account_may_be_nearly_empty(media: int) -> None:
     catalogue = Dataset(media=media, collapse_on=date(2026, 3, 16))
     day = date(2026, 3, 16)
-    assert len(catalogue.result_set(day, now=start(day) + 33 * HOUR)) == media
+    assert len(catalogue.result_set(day, now=start_of_day(day) + 33 * HOUR)) == media
     assert catalogue.collapsing is None
 
 
 def _plays(catalogue: Dataset, media_id: str, day: date, what: Dimensions | None = None) -> int:
-    row = catalogue.row(media_id, day, what or Dimensions(), now=start(day) + 33 * HOUR)
+    row = catalogue.row(media_id, day, what or Dimensions(), now=start_of_day(day) + 33 * HOUR)
     return int(row.plays or 0) if row else 0
 
 
@@ -219,13 +221,13 @@ def test_on_any_date_some_media_are_new_some_fade_and_some_days_have_no_plays(da
 
 def test_a_result_set_is_made_once_however_many_pages_are_read() -> None:
     day = date(2026, 3, 16)
-    now = start(day) + 33 * HOUR
+    now = start_of_day(day) + 33 * HOUR
     assert CATALOGUE.result_set(day, now=now) is CATALOGUE.result_set(day, now=now + HOUR)
 
 
 def test_of_many_result_sets_the_latest_are_kept() -> None:
     catalogue = Dataset(media=60, kept_rows=100)
-    now = start(date(2026, 4, 1))
+    now = start_of_day(date(2026, 4, 1))
     first, second, third = (catalogue.result_set(date(2026, 3, day), now=now) for day in (16, 17, 18))
     assert catalogue.result_set(date(2026, 3, 18), now=now) is third
     again = catalogue.result_set(date(2026, 3, 16), now=now)
@@ -236,6 +238,6 @@ def test_of_many_result_sets_the_latest_are_kept() -> None:
 
 def test_every_question_has_an_answer_of_its_own() -> None:
     day = date(2026, 3, 16)
-    now = start(day) + 33 * HOUR
+    now = start_of_day(day) + 33 * HOUR
     questions = [Dimensions(*each) for each in product([None, "Web"], [None, "iOS"], [None, "cn-beijing"])]
     assert len({sum(counts.plays for counts in CATALOGUE.result_set(day, what, now=now)) for what in questions}) == 8

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.core.model import Dimensions
-from exporter.core.play_dates import play_date
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, Credentials
+from exporter.simulator.calendar import day_at
 from exporter.simulator.faults import Fault
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
 from exporter.simulator.service import Simulator
@@ -86,7 +86,7 @@ WAYS = pytest.mark.parametrize("way", ["sync", "async"])
 
 @WAYS
 async def test_a_page(simulator: Simulator, endpoint: str, way: str) -> None:
-    day = play_date(simulator.now(), 3)
+    day = day_at(simulator.now(), 3)
     response = await _ask(_client(endpoint), way, play_date=day.strftime("%Y%m%d"))
     oracle = [counts.row() for counts in simulator.catalogue.result_set(day, now=simulator.now())]
     body = response.body
@@ -100,7 +100,7 @@ async def test_a_page(simulator: Simulator, endpoint: str, way: str) -> None:
 
 @WAYS
 async def test_every_parameter(simulator: Simulator, endpoint: str, way: str) -> None:
-    day = play_date(simulator.now(), 3)
+    day = day_at(simulator.now(), 3)
     response = await _ask(
         _client(endpoint),
         way,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.model import Dimensions, PlayRow
-from exporter.core.play_dates import start
 from exporter.simulator.access_keys import Credentials
+from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
 from exporter.simulator.request_parsing import NAMES
@@ -183,7 +183,7 @@ async def test_today_and_thirty_days_ago_are_answered(clock: Clock, play_date: s
 async def test_the_day_changes_at_midnight_of_utc_8(clock: Clock) -> None:
     tomorrow = {**PAGE, "PlayDate": "20260319"}
     async with asking(simulator(clock), clock) as client:
-        clock.now = start(TODAY + timedelta(days=1)) - 1
+        clock.now = start_of_day(TODAY + timedelta(days=1)) - 1
         assert (await client.ask(tomorrow)).status_code == 400
         clock.now += 1
         assert (await client.ask(tomorrow)).json()["QoeInfoList"] == []
