@@ -111,7 +111,7 @@ class Stage:
 
     def truth(self, days_ago: int = 1) -> dict[str, float]:
         """The simulator's own numbers: plays by media, of those that have any."""
-        catalogue, now = self.simulator.catalogue, self.clock.at
+        catalogue, now = self.simulator.dataset, self.clock.at
         rows = {m: catalogue.row(m, play_dates.play_date(now, days_ago), now=now) for m in catalogue.media_ids}
         return {m: row.plays for m, row in rows.items() if row is not None and row.plays is not None}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.core import play_dates
-from exporter.simulator.generated_media import made_up
+from exporter.simulator.generated_media import generate_media
 from tests.e2e.processes import alertmanager, exporter, patch, prometheus_with, until, webhook
 from tests.e2e.shipped import alertmanager_of, prometheus_of
 from tests.e2e.test_clock import CHINA, wall_clock
@@ -37,7 +37,7 @@ queries:
 settle: {{unchanged: 1}}
 """
 MEDIA = 120
-_EVERY = list(made_up(0, MEDIA))
+_EVERY = list(generate_media(0, MEDIA))
 COLLAPSING = _EVERY[1]
 # Popular ones without ups and downs of their own: the account as a whole loses less than it is told for.
 STEADY = sorted(

@@ -56,7 +56,7 @@ async def test_the_week_over_week_ratio_of_each_of_the_last_20_days_is_the_truth
             30,
             ProgressLines(lambda _: None),
         )
-        truth = expected(simulator.catalogue)
+        truth = expected(simulator.dataset)
     views, file = known.views(STEP), tmp_path / "past days.txt"
     with file.open("wb") as written:
         samples = backfill.write(written, views, {"job": "vod"}, ProgressLines(lambda _: None))

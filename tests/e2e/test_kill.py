@@ -57,7 +57,7 @@ class Account:
     def __init__(self, running: Running, seed: int, now: Callable[[], float]) -> None:
         self.running = running
         self.url = running.url()
-        self.catalogue = Dataset(seed, MEDIA)
+        self.dataset = Dataset(seed, MEDIA)
         self.now = now
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ class Account:
         """Whether all of it is what this account says, and nothing is missing."""
         return len(committed) == 5 and all(
             {m: answer.row for m, answer in data.answers.items()}
-            == {c.media.media_id: c.row() for c in self.catalogue.result_set(data.slice.play_date, now=self.now())}
+            == {c.media.media_id: c.row() for c in self.dataset.result_set(data.slice.play_date, now=self.now())}
             for data in committed
         )
 

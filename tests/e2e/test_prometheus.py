@@ -32,7 +32,7 @@ async def test_prometheus_holds_the_service_s_own_numbers_right_after_the_first_
             )
         )
         (place,) = await places.get()
-        await asyncio.to_thread(_compare, tmp_path, place, _truth(simulator.catalogue, clock.at))
+        await asyncio.to_thread(_compare, tmp_path, place, _truth(simulator.dataset, clock.at))
         stop.set()
         await served
 

@@ -60,7 +60,7 @@ async def rows(wanted: Iterable[int], result_sets: Iterable[int]) -> AsyncIterat
         clock = Clock()
         async with simulated(SimulatorOptions(media=_account_of(size)), clock) as (simulator, url):
             order = Order(Measure.PLAYS, descending=True)
-            played = simulator.catalogue.result_set(play_dates.play_date(NOON, 1), order=order, now=NOON)
+            played = simulator.dataset.result_set(play_dates.play_date(NOON, 1), order=order, now=NOON)
             ranked = [counts.media.media_id for counts in played]
             for k in wanted:
                 spread = range(size) if k >= size else [(2 * i + 1) * size // (2 * k) for i in range(k)]
@@ -108,7 +108,7 @@ async def _asked(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str
         query, earlier = exporter.queries
         if known:
             await exporter.poll(earlier)
-        simulator.request_log.forget()
+        simulator.request_log.clear()
         await exporter.poll(query)
         calls = len(simulator.request_log.calls)
         assert exporter.reports()[0].result == "success"
@@ -134,7 +134,7 @@ async def steady_day() -> Day:
             stage = Stage(exporter, simulator, clock)
             due = [(clock.at, place) for place in range(len(exporter.queries))]
             await _poll_until(stage, due, last_day)
-            simulator.request_log.forget()
+            simulator.request_log.clear()
             before = await _saved(stage)
             await _poll_until(stage, due, last_day + DAY)
             after = await _saved(stage)

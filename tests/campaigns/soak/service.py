@@ -42,8 +42,8 @@ class Service:
         self._stop = asyncio.Event()
 
     @property
-    def catalogue(self) -> Dataset:
-        return self._simulator.catalogue
+    def dataset(self) -> Dataset:
+        return self._simulator.dataset
 
     @property
     def outcomes(self) -> dict[str, int]:

@@ -87,7 +87,7 @@ class Soak:
         self.truth = Truth(Dataset(seed, MEDIA))
         self._clock = clock
         self._chance = Random(seed)  # noqa: S311 - what happens, not secrets
-        self.operator = Operator(folder, self._chance, self.service.catalogue.media_ids)
+        self.operator = Operator(folder, self._chance, self.service.dataset.media_ids)
         self._start = clock.now()
         self._end = self._start + simulated_days * 24 * HOUR
         self._numbers = count()
