@@ -69,8 +69,8 @@ async def test_the_collapsed_media_recovers_on_the_given_day(clock: Clock) -> No
     async with client_of(service, clock) as client:
         before, first, last = [await plays(client, days_ago) for days_ago in (4, 3, 2)]
         assert before > 5 * first
-        document = await client.http.patch(CONDITIONS, json={"recover_on": str(day_at(clock.now, 2))})
-        assert document.json()["recover_on"] == str(day_at(clock.now, 2))
+        response = await client.http.patch(CONDITIONS, json={"recover_on": str(day_at(clock.now, 2))})
+        assert response.json()["recover_on"] == str(day_at(clock.now, 2))
         assert [await plays(client, days_ago) for days_ago in (4, 3)] == [before, first], "earlier days are unchanged"
         assert await plays(client, 2) > 5 * last
         await client.http.patch(CONDITIONS, json={"recover_on": None})
@@ -105,7 +105,7 @@ async def test_a_patch_changes_only_the_given_conditions(clock: Clock) -> None:
         ('{"credentials": {"access_key": "x"}}', "credentials.access_key is not one of"),
     ],
 )
-async def test_an_invalid_patch_changes_nothing(clock: Clock, patch: str, document: str) -> None:
+async def test_an_invalid_patch_changes_nothing(clock: Clock, patch: str, message: str) -> None:
     service = simulator(clock, admin=True)
     before = service.conditions
     async with client_of(service, clock) as client:

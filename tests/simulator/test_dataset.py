@@ -98,9 +98,7 @@ def test_the_fields_of_a_row_are_consistent(media_id: str, day: date, what: Dime
 
 @given(dates, dimensions, st.sampled_from(Measure), st.booleans())
 @settings(max_examples=50)
-def test_an_ordered_result_set_has_the_same_rows_in_that_order(
-    day: date, what: Dimensions, by: Measure, descending: bool
-) -> None:
+def test_an_order_changes_only_the_order_of_rows(day: date, what: Dimensions, by: Measure, descending: bool) -> None:  # noqa: FBT001 - drawn
     now = start_of_day(day) + 20 * HOUR
     ordered = DATASET.result_set(day, what, Order(by, descending), now=now)
     assert {row.media.media_id for row in ordered} == {
