@@ -46,7 +46,6 @@ SLOW: Final = (
     "campaigns/faults/test_all.py",
     "campaigns/faults/test_ids.py",
     "campaigns/faults/test_environments.py::test_every_invariant",
-    "campaigns/faults/test_environments.py::test_whatever",
     "campaigns/faults/test_top.py",
     "campaigns/fuzz/test_targets.py::test_seeds",
     "security/test_audit.py",
