@@ -58,7 +58,7 @@ def test_a_line_that_is_taken_away_is_listed_without_a_space_at_its_end() -> Non
 
 
 def test_the_page_accepts_only_the_survivors_that_it_lists() -> None:
-    page = "Survivors, such as core/x y: a → b, are\n\n```text\ncore/page_reader PageReader.ask: return 1 → return 2\n```\n"
+    page = "Survivors (as core/x y: a → b) are\n\n```text\ncore/page_reader PageReader.ask: return 1 → return 2\n```\n"
 
     assert accepted_on(page) == {str(change(MUTANT, DIFF))}
 
@@ -99,7 +99,7 @@ def test_the_table_counts_by_module_and_accepted_survivors_do_not_lower_the_shar
 
 
 def test_parts_are_packages_or_modules_of_them() -> None:
-    assert modules_of(["core/plan", "core/play_dates"]) == ["exporter/core/play_dates.py", "exporter/core/plan.py"]
+    assert modules_of(["core/plan", "core/play_dates"]) == ["exporter/core/plan.py", "exporter/core/play_dates.py"]
     assert "exporter/vod/client.py" in modules_of(["vod"])
     assert not [module for module in modules_of(["core", "vod"]) if not (ROOT / module).is_file()]
     with pytest.raises(LookupError, match=r"web: not among core, vod"):
