@@ -1,4 +1,4 @@
-# Everything starts from here: `make demo` and `make test` need Python 3.11+, its venv module and make, nothing else.
+# The entry point: `make demo` and `make test` need only Python 3.11+, its venv module and make.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -13,10 +13,10 @@ help: ## this list
 demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 	$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/.dev ## nine of ten tests, those that take least: it works here; or those of ARGS
+test: $(VENV)/.dev ## the fast tests, nine of ten; or those of ARGS
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-m 'not slow' --numprocesses=auto --dist=worksteal)
 
-test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip ## every test, and the coverage; REQUIRE_TOOLS=1 turns a missing tool into a failure
+test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip ## every test, with coverage; with REQUIRE_TOOLS=1 a missing tool is a failure
 	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal --cov=exporter --ignore=tests/campaigns
 	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal tests/campaigns
 # The slow tests mostly wait, so more run at once than there are cores. The campaigns would take twice as long with coverage.
@@ -27,17 +27,17 @@ lint: $(VENV)/.dev ## ruff, mypy strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: $(VENV)/.dev ## what ruff can mend by itself
+format: $(VENV)/.dev ## what ruff can fix by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## how fast, as ratios within one run; no test depends on it
+bench: $(VENV)/.dev ## benchmarks, as ratios within one run; no test depends on them
 	$(BIN)/python -m tests.campaigns.bench $(ARGS)
 
-faults: $(VENV)/.dev ## every fault at every moment, and the surroundings of the process, as tables
+faults: $(VENV)/.dev ## every fault at every moment, and environments of the process, as tables
 	$(BIN)/python -m tests.campaigns.faults $(ARGS)
 
-fuzz: $(VENV)/.dev ## search for inputs nobody thought of; --seconds=N for each target
+fuzz: $(VENV)/.dev ## search for failing inputs; --seconds=N for each target
 	$(BIN)/python -m tests.campaigns.fuzz $(ARGS)
 	$(BIN)/python -m tests.campaigns.stateful
 
@@ -47,10 +47,10 @@ soak: $(VENV)/.dev ## ninety simulated days under faults, reloads and kill -9, a
 mutants: $(VENV)/.dev ## every small change of core and vod, and whether a test notices; or those of ARGS
 	$(BIN)/python -m tests.campaigns.mutation $(ARGS)
 
-audit: $(VENV)/.dev ## known vulnerabilities of what is locked; without a network it says that nothing was audited
+audit: $(VENV)/.dev ## known vulnerabilities of the locked packages; needs a network
 	$(BIN)/python -m tests.security.audit $(ARGS)
 
-sbom: $(VENV)/.dev ## what the image holds, as CycloneDX, into dist/sbom.cdx.json
+sbom: $(VENV)/.dev ## the content of the image, as CycloneDX, into dist/sbom.cdx.json
 	rm -rf $(VENV)/image && mkdir -p dist
 	$(PYTHON) -m venv --without-pip $(VENV)/image
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir=$(VENV)/image/dist .
@@ -61,7 +61,7 @@ sbom: $(VENV)/.dev ## what the image holds, as CycloneDX, into dist/sbom.cdx.jso
 chart: $(VENV)/.dev ## the chart's values.yaml and README table from its schema
 	$(BIN)/python -m tests.deploy.chart_values
 
-dashboards: $(VENV)/.dev ## write the dashboards that deploy/grafana/builder describes
+dashboards: $(VENV)/.dev ## the dashboards from deploy/grafana/builder
 	$(BIN)/python -m deploy.grafana.builder
 
 calls: $(VENV)/.dev ## count calls on the simulator into docs/design/calls.md
@@ -70,7 +70,7 @@ calls: $(VENV)/.dev ## count calls on the simulator into docs/design/calls.md
 docs: $(VENV)/.dev ## the tables of settings and flags in docs/ and docs/zh-CN/ from the code
 	$(BIN)/python -m tests.docs_pages
 
-# A virtual environment is made once, then follows its lock.
+# A virtual environment is created once, then updated when its lock changes.
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -100,5 +100,5 @@ lock: | $(VENV)/bin/python ## resolve the dependencies again, for every Python a
 	printf 'cyclonedx-bom\nhatchling\nsetuptools\n' | $(UV) pip compile $(LOCK_FLAGS) --constraint requirements/dev.txt --output-file requirements/build.txt -
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras
 
-clean: ## back to what git knows
+clean: ## remove everything that was built
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,4 +1,4 @@
-"""What every test may need: the markers `slow` and `tool`, where a hanging one waits, hypothesis without a deadline."""
+"""Settings of all tests: the markers `slow` and `tool`, tracebacks of hanging tasks, hypothesis without a deadline."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-# A loaded machine is slow, not wrong: no property is decided by a clock.
+# A loaded machine is slow, not wrong: no property depends on real time.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 
 
-# Seconds of the processor each, or a machine to itself; by how their names begin.
+# Tests that take seconds of CPU or need an idle machine, by the start of their names.
 SLOW: Final = (
     "campaigns/bench/test_calls.py::test_the_cheap_rows",
     "commands/test_command_line.py::test_bash_completes",
@@ -46,7 +46,6 @@ SLOW: Final = (
     "campaigns/faults/test_all.py",
     "campaigns/faults/test_ids.py",
     "campaigns/faults/test_environments.py::test_every_invariant",
-    "campaigns/faults/test_environments.py::test_whatever",
     "campaigns/faults/test_top.py",
     "campaigns/fuzz/test_targets.py::test_seeds",
     "security/test_audit.py",
@@ -75,13 +74,13 @@ SLOW: Final = (
     "web/test_http_connection.py::test_who_does_not_come_to_the_point",
     "web/test_http_connection.py::test_who_is_slow_between",
 )
-# But one test of the real program is among those that say that it works here.
+# One test of the real program is among the fast ones.
 NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll[table",)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow. Skip what needs a program that is not here; with REQUIRE_TOOLS=1 let it fail instead."""
+    """Mark slow tests. Skip tests whose tool is not installed; with REQUIRE_TOOLS=1 they fail instead."""
     required = os.environ.get("REQUIRE_TOOLS") == "1"
     for item in items:
         name = item.nodeid.removeprefix("tests/")
@@ -99,7 +98,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: many tests wait for a moment."""
+    """One more than the cores: many tests wait."""
     return len(os.sched_getaffinity(0)) + 1
 
 
@@ -108,7 +107,7 @@ def pytest_runtest_makereport(
     item: pytest.Item,  # noqa: ARG001 - pluggy goes by the names
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Of a test that hangs in an event loop, the traceback ends in the loop: add where each task waits."""
+    """The traceback of a test that hangs in an event loop ends in the loop: add where each task waits."""
     report = yield
     if call.excinfo and "from pytest-timeout" in str(call.excinfo.value):
         tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and not each.done()]
@@ -117,7 +116,7 @@ def pytest_runtest_makereport(
 
 
 def _awaiting(task: asyncio.Task[object]) -> Iterator[str]:
-    """The places in the code, from the outermost coroutine to what it waits for."""
+    """The lines of code, from the outermost coroutine to the one that waits."""
     coroutine: object = task.get_coro()
     while frame := getattr(coroutine, "cr_frame", None):
         yield f"{frame.f_code.co_filename}:{frame.f_lineno}: in {frame.f_code.co_qualname}"
@@ -126,7 +125,7 @@ def _awaiting(task: asyncio.Task[object]) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def pristine_logs() -> Iterator[None]:
-    """Whatever a test does to the logs of the process is undone: any test may come after it."""
+    """Restore the logging of the process after each test."""
     root = logging.getLogger()
     before = root.handlers, root.level
     yield

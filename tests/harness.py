@@ -1,4 +1,4 @@
-"""The real program on a stage: exporter and simulator on loopback, with a clock that the test moves."""
+"""The real program under test: exporter and simulator on loopback, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ queries:
 
 @dataclass
 class Clock:
-    """Time that passes only when somebody waits, or the test says so."""
+    """A clock that advances only when the exporter sleeps or the test moves it."""
 
     at: float = NOON
     waits: list[float] = field(default_factory=list)
@@ -76,14 +76,14 @@ def configuration(
 
 @dataclass
 class Stage:
-    """The exporter, what it polls, and their clock."""
+    """The exporter, the simulator that it polls, and their clock."""
 
     exporter: Daemon
     simulator: Simulator
     clock: Clock
 
     async def poll(self, *, later: float = 0.0) -> str:
-        """Every query polled once, `later` seconds later; the results."""
+        """Poll every query once, `later` seconds later; returns the results."""
         self.clock.at += later
         for query in self.exporter.queries:
             await self.exporter.poll(query)
@@ -93,7 +93,7 @@ class Stage:
         return (await self.exporter.scrape(None, None)).body.decode()
 
     async def series(self, pattern: str) -> dict[str, float]:
-        """Series whose text matches, with their values."""
+        """The series whose text matches, with their values."""
         lines = [line.rpartition(" ") for line in (await self.metrics()).splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in lines if re.search(pattern, name)}
 
@@ -103,16 +103,16 @@ class Stage:
         return {re.findall(r'media_id="([^"]*)"', name)[0]: value for name, value in found.items()}
 
     async def errors(self) -> dict[tuple[str, str], float]:
-        """Failed attempts by code and kind, where there are any."""
+        """The failed attempts by code and kind, without zeros."""
         found = await self.series(r"^aliyun_vod_api_errors_total")
         return {
             re.findall(r'code="([^"]*)",kind="([^"]*)"', name)[0]: value for name, value in found.items() if value > 0
         }
 
     def truth(self, days_ago: int = 1) -> dict[str, float]:
-        """The simulator's own numbers: plays by media, of those that have any."""
-        catalogue, now = self.simulator.catalogue, self.clock.at
-        rows = {m: catalogue.row(m, play_dates.play_date(now, days_ago), now=now) for m in catalogue.media_ids}
+        """The simulator's numbers: plays by media, for media with plays."""
+        dataset, now = self.simulator.dataset, self.clock.at
+        rows = {m: dataset.row(m, play_dates.play_date(now, days_ago), now=now) for m in dataset.media_ids}
         return {m: row.plays for m, row in rows.items() if row is not None and row.plays is not None}
 
 
@@ -139,11 +139,11 @@ async def staged(
     storage: Path | None = None,
     **configured: str,
 ) -> AsyncGenerator[Stage]:
-    """Exporter and simulator, nothing polled yet; other keywords as in `configuration`."""
+    """Exporter and simulator before the first poll; other keywords as in `configuration`."""
     clock = clock or Clock()
-    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+    runtime = Runtime({}, clock.now, clock.now, clock.sleep)
     async with (
         simulated(settings, clock) as (simulator, url),
-        assemble_daemon(configuration(url, **configured), surroundings, storage) as exporter,
+        assemble_daemon(configuration(url, **configured), runtime, storage) as exporter,
     ):
         yield Stage(exporter, simulator, clock)

@@ -1,4 +1,4 @@
-"""The project's Markdown pages: which there are, and their headings, links, tables and blocks of code."""
+"""The project's Markdown pages, and their headings, links, tables and code blocks."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _CELLS: Final = re.compile(r"(?<!\\)\|")
 
 
 def read(page: str) -> str:
-    """The text of a page, named by its path in the project."""
+    """The text of a page, by its path in the project."""
     return (ROOT / page).read_text(encoding="utf-8")
 
 
 def prose(page: str) -> str:
-    """The page without its blocks of code."""
+    """The page without its code blocks."""
     return _FENCED.sub("", read(page))
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """The blocks of code, each with its language."""
+    """The code blocks, each with its language."""
     return _FENCED.findall(read(page))
 
 
@@ -51,7 +51,7 @@ def headings(page: str) -> list[tuple[int, str]]:
 
 
 def anchors(page: str) -> set[str]:
-    """The anchors that GitHub makes of the headings: of equal ones, the second gets -1, the third -2."""
+    """The anchors that GitHub derives from headings: of equal ones the second gets -1, the third -2."""
     found: list[str] = []
     for _, text in headings(page):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
@@ -65,7 +65,7 @@ def links(page: str) -> list[str]:
 
 
 def names(text: str) -> list[str]:
-    """What is written as code: `like this`."""
+    """The inline code: `like this`."""
     return _CODE.findall(text)
 
 
@@ -88,5 +88,5 @@ def rows(page: str) -> list[list[str]]:
 
 
 def named(page: str) -> set[str]:
-    """What the tables define: names in the first cell of a row."""
+    """The names that the tables define: in the first cell of a row."""
     return {name for row in rows(page) for name in names(row[0])}

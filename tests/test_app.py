@@ -86,7 +86,7 @@ async def test_the_example_of_the_help_page_goes_in_and_its_eight_fields_come_ou
 
 async def test_media_by_id_the_top_and_all_show_the_service_s_own_numbers() -> None:
     async with staged(media="all") as stage:
-        ids = stage.simulator.catalogue.media_ids
+        ids = stage.simulator.dataset.media_ids
         await stage.poll()
         truth = stage.truth()
         assert await stage.plays() == truth

@@ -123,7 +123,7 @@ class Night:
     def truth(self, stage: Stage, day: date, service: float) -> Numbers:
         """What the service says of a day at an instant; by ID, a media without a row is a zero."""
         if (day, service) not in self._known:
-            catalogue = stage.simulator.catalogue
+            catalogue = stage.simulator.dataset
             rows = {m: catalogue.row(m, day, now=service) for m in self.media or catalogue.media_ids}
             numbers = {m: (row.plays or 0.0, row.viewers or 0.0) for m, row in rows.items() if row is not None}
             zeros = dict.fromkeys(self.media or (), (0.0, 0.0))

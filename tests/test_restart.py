@@ -96,7 +96,7 @@ async def test_a_clock_that_is_far_ahead_at_the_start_costs_nothing_that_is_know
         clock.at -= ahead
         stage.simulator.change(clock_offset=0.0)
         assert await exposed(stage) == before
-        stage.simulator.request_log.forget()
+        stage.simulator.request_log.clear()
         assert await stage.poll(later=900) == "success"
         assert not stage.simulator.request_log.calls, "all of it is settled"
 

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when everybody waits, and a clock beside it that a test may set."""
+"""An event loop whose time advances only when all tasks wait, and a wall clock that a test may set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
 
 
 class _Selector(selectors.DefaultSelector):
-    """Never waits: what would be waited for is over at once."""
+    """Never waits: timers are due immediately."""
 
     passed = 0.0
 
@@ -41,13 +41,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.passed
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        """Wait for its threads as long as they take: a limit would be over at once."""
+        """Wait for the threads without a limit: it would expire immediately."""
         await super().shutdown_default_executor()
 
 
 @dataclass
 class SettableClock:
-    """Seconds since 1970 as the machine believes; `set` by so many seconds."""
+    """A wall clock in seconds since 1970; `set` moves it by seconds."""
 
     loop: VirtualLoop
     at_start: float = START
@@ -62,7 +62,7 @@ class SettableClock:
 def in_virtual_time(
     monkeypatch: pytest.MonkeyPatch, test: Callable[[SettableClock], Coroutine[Any, Any, T]], at: float = START
 ) -> T:
-    """The result of a test that is given the clock; APScheduler goes by it too."""
+    """Run a test with the clock, which APScheduler uses too; returns its result."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)

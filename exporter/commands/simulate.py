@@ -58,7 +58,7 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorOptions:
 async def _serve(simulator: Simulator, listen: list[str]) -> None:
     with bound(listen) as sockets:
         async with stop_on_signal() as stop, serving(simulator.app, sockets, date_header=False):
-            _log.info("simulating", urls=",".join(urls(sockets)), media=len(simulator.catalogue.media_ids))
+            _log.info("simulating", urls=",".join(urls(sockets)), media=len(simulator.dataset.media_ids))
             await stop.wait()
             simulator.close()
 

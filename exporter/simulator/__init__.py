@@ -1,1 +1,1 @@
-"""The service, simulated: the numbers of a made-up account behind the real protocol."""
+"""A simulated VOD service: generated play data of one account behind the real protocol."""

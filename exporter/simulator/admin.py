@@ -1,9 +1,9 @@
-"""The back door for tests: change the conditions of a running simulator, see what it was asked; JSON over HTTP.
+"""The admin API for tests, JSON over HTTP: changes the conditions of a running simulator, lists its calls.
 
 GET    /_admin/conditions   the conditions, without secrets
-PATCH  /_admin/conditions   change those named: {"latency": 0.03, "faults": [{"code": "html", "times": 1}]}
+PATCH  /_admin/conditions   change the given ones: {"latency": 0.03, "faults": [{"code": "html", "times": 1}]}
 GET    /_admin/calls        {"counts": {action: {outcome: n}}, "calls": [latest calls, oldest first]}
-DELETE /_admin/calls        forget them
+DELETE /_admin/calls        clear both
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ _SECRETS: Final = ("access_key_secret", "security_token")
 
 
 class AdminTarget(Protocol):
-    """What there is to administer."""
+    """The simulator, as far as the admin API needs it."""
 
     conditions: Conditions
 
     @property
     def request_log(self) -> RequestLog:
-        """What was asked."""
+        """The calls and their counts."""
         ...
 
 
 def admin_routes(simulator: AdminTarget) -> list[Route]:
-    """The routes below `/_admin/`, for that simulator."""
+    """The routes below `/_admin/` for one simulator."""
 
     async def conditions(request: Request) -> Response:
         if request.method == "PATCH":
             try:
-                simulator.conditions = changed(simulator.conditions, await request.body())
-            except (msgspec.MsgspecError, ValueError) as problem:
-                return _json({"error": str(problem)}, 400)
+                simulator.conditions = patched(simulator.conditions, await request.body())
+            except (msgspec.MsgspecError, ValueError) as error:
+                return _json({"error": str(error)}, 400)
         return _json(_without_secrets(simulator.conditions))
 
     async def calls(request: Request) -> Response:
         if request.method == "DELETE":
-            simulator.request_log.forget()
+            simulator.request_log.clear()
             return Response(status_code=204)
         return _json({"counts": simulator.request_log.counts, "calls": simulator.request_log.calls})
 
@@ -61,32 +61,32 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
     ]
 
 
-def changed(conditions: Conditions, patch: bytes) -> Conditions:
-    """The conditions with what a JSON object names replaced; raises ValueError or MsgspecError saying what is wrong."""
+def patched(conditions: Conditions, patch: bytes) -> Conditions:
+    """The conditions with the fields of a JSON object replaced; raises ValueError or MsgspecError for a bad one."""
     changes = msgspec.json.decode(patch, type=dict[str, Any])
     _check_names("", changes, Conditions)
-    for index, fault in enumerate(_sequence(changes.get("faults"))):
+    for index, fault in enumerate(_list_or_empty(changes.get("faults"))):
         _check_names(f"faults[{index}].", fault, Fault)
     _check_names("credentials.", changes.get("credentials"), Credentials)
     return msgspec.convert({**msgspec.to_builtins(conditions), **changes}, Conditions)
 
 
-def _check_names(where: str, given: object, type_: type) -> None:
+def _check_names(prefix: str, value: object, type_: type) -> None:
     known = [field.name for field in fields(type_)]
-    for name in given if isinstance(given, dict) else ():
+    for name in value if isinstance(value, dict) else ():
         if name not in known:
-            raise ValueError(f"{where}{name} is not one of {', '.join(known)}")
+            raise ValueError(f"{prefix}{name} is not one of {', '.join(known)}")
 
 
-def _sequence(given: object) -> list[Any]:
-    return given if isinstance(given, list) else []
+def _list_or_empty(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _without_secrets(conditions: Conditions) -> dict[str, Any]:
-    seen: dict[str, Any] = msgspec.to_builtins(conditions)
+    document: dict[str, Any] = msgspec.to_builtins(conditions)
     for name in _SECRETS:
-        seen["credentials"].pop(name, None)
-    return seen
+        document["credentials"].pop(name, None)
+    return document
 
 
 def _json(content: object, status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""Answers no error code describes: not JSON, not whole, not in time, or with other types than documented."""
+"""Responses that no error code describes: not JSON, truncated, late, or with undocumented types."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _STATUSES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FaultContext:
-    """What a misbehaviour starts from: the right answer, the headers of any answer, and how to wait.
+    """What a broken response is made from: the correct payload and headers, and how to wait.
 
-    `closing` is set when the simulator shuts down: whoever waits must stop. `wait`: seconds, for `slow`.
+    `closing` is set when the simulator shuts down: every wait must end then. `wait`: seconds, for `slow`.
     """
 
     payload: Mapping[str, Any]
@@ -45,7 +45,7 @@ class FaultContext:
 
     @property
     def body(self) -> bytes:
-        """The right answer's bytes."""
+        """The correct response's body."""
         return to_json(self.payload)
 
 
@@ -55,80 +55,80 @@ def to_json(payload: Mapping[str, Any]) -> bytes:
 
 
 async def pause(seconds: float, sleep: Callable[[float], Awaitable[None]], closing: asyncio.Event) -> None:
-    """Sleep, but no longer than the simulator lives."""
-    with _told(sleep(seconds)) as slept, _told(closing.wait()) as closed:
+    """Sleep, but not past the shutdown of the simulator."""
+    with _background(sleep(seconds)) as slept, _background(closing.wait()) as closed:
         await asyncio.wait({slept, closed}, return_when=asyncio.FIRST_COMPLETED)
 
 
 class Reset(Response):
-    """Half of the body, then the connection is closed though more was announced."""
+    """Half of the announced body, then the connection is closed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """The server closes a connection whose response was begun and not completed."""
+        """Sends an incomplete response; the server closes such a connection."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         half = bytes(self.body[: len(self.body) // 2])
         await send({"type": "http.response.body", "body": half, "more_body": True})
 
 
 class Stall(Response):
-    """Says nothing until the client gives up or the simulator shuts down; then ServiceUnavailable."""
+    """No response until the client disconnects; ServiceUnavailable when the simulator shuts down."""
 
-    def __init__(self, setting: FaultContext) -> None:
-        refusal = ApiError("ServiceUnavailable")
-        said = refusal.body(setting.headers["x-acs-request-id"], "simulator")
-        super().__init__(to_json(said), refusal.status, setting.headers)
-        self._closing = setting.closing
+    def __init__(self, context: FaultContext) -> None:
+        error = ApiError("ServiceUnavailable")
+        body = error.body(context.headers["x-acs-request-id"], "simulator")
+        super().__init__(to_json(body), error.status, context.headers)
+        self._closing = context.closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Waits for either."""
-        with _told(_gone(receive)) as gone, _told(self._closing.wait()) as closing:
+        """Waits for the disconnect or the shutdown."""
+        with _background(_disconnected(receive)) as gone, _background(self._closing.wait()) as closing:
             await asyncio.wait({gone, closing}, return_when=asyncio.FIRST_COMPLETED)
-            given_up = gone.done()
-        if not given_up:
+            disconnected = gone.done()
+        if not disconnected:
             await super().__call__(scope, receive, send)
 
 
 class Trickle(Response):
-    """The right answer a byte at a time: each read succeeds, all of them together take too long."""
+    """The correct response one byte at a time: every read succeeds, all of them together take too long."""
 
-    def __init__(self, setting: FaultContext) -> None:
-        super().__init__(setting.body, headers=setting.headers)
-        self._setting = setting
+    def __init__(self, context: FaultContext) -> None:
+        super().__init__(context.body, headers=context.headers)
+        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Goes on until all is said, the client gives up, or the simulator shuts down."""
+        """Sends until the body is complete, the client disconnects, or the simulator shuts down."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        with _told(_gone(receive)) as gone:
+        with _background(_disconnected(receive)) as gone:
             for byte in bytes(self.body):
-                if gone.done() or self._setting.closing.is_set():
+                if gone.done() or self._context.closing.is_set():
                     return
                 await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
-                await pause(_TRICKLE_PAUSE, self._setting.sleep, self._setting.closing)
+                await pause(_TRICKLE_PAUSE, self._context.sleep, self._context.closing)
         await send({"type": "http.response.body", "body": b""})
 
 
 class Slow(Response):
-    """The right answer, late."""
+    """The correct response, late."""
 
-    def __init__(self, setting: FaultContext) -> None:
-        super().__init__(setting.body, headers=setting.headers)
-        self._setting = setting
+    def __init__(self, context: FaultContext) -> None:
+        super().__init__(context.body, headers=context.headers)
+        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Waits, and answers."""
-        wait = SLOW if self._setting.wait is None else self._setting.wait
-        await pause(wait, self._setting.sleep, self._setting.closing)
+        """Waits, then responds."""
+        wait = SLOW if self._context.wait is None else self._context.wait
+        await pause(wait, self._context.sleep, self._context.closing)
         await super().__call__(scope, receive, send)
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 @contextlib.contextmanager
-def _told(awaited: Awaitable[Any]) -> Iterator[asyncio.Future[Any]]:
-    """Something to hear of while in this block, and not a moment longer."""
+def _background(awaited: Awaitable[Any]) -> Iterator[asyncio.Future[Any]]:
+    """Awaits something while the block runs; cancels it at its end."""
     future = asyncio.ensure_future(awaited)
     try:
         yield future
@@ -136,54 +136,54 @@ def _told(awaited: Awaitable[Any]) -> Iterator[asyncio.Future[Any]]:
         future.cancel()
 
 
-def _with_rows(setting: FaultContext, change: Callable[[str, Any], Any]) -> Response:
-    """The right answer, each value of its rows changed; what is changed to Ellipsis is left out."""
+def _with_rows(context: FaultContext, change: Callable[[str, Any], Any]) -> Response:
+    """The correct response with `change` applied to each value of its rows; Ellipsis removes the field."""
     rows = [
         {name: new for name, value in row.items() if (new := change(name, value)) is not ...}
-        for row in setting.payload["QoeInfoList"]
+        for row in context.payload["QoeInfoList"]
     ]
-    return _json({**setting.payload, "QoeInfoList": rows}, setting)
+    return _json({**context.payload, "QoeInfoList": rows}, context)
 
 
-def _json(payload: Mapping[str, Any], setting: FaultContext, status: int = 200) -> Response:
-    return Response(to_json(payload), status, setting.headers)
+def _json(payload: Mapping[str, Any], context: FaultContext, status: int = 200) -> Response:
+    return Response(to_json(payload), status, context.headers)
 
 
-def _text(body: str, setting: FaultContext, status: int = 200) -> Response:
-    return Response(body, status, {**setting.headers, "content-type": "text/html; charset=utf-8"})
+def _text(body: str, context: FaultContext, status: int = 200) -> Response:
+    return Response(body, status, {**context.headers, "content-type": "text/html; charset=utf-8"})
 
 
-def _lower_case(setting: FaultContext) -> Response:
-    refusal = ApiError("InternalError")
-    said = refusal.body(setting.headers["x-acs-request-id"], "simulator")
-    return _json({name[0].lower() + name[1:]: value for name, value in said.items()}, setting, refusal.status)
+def _lower_case(context: FaultContext) -> Response:
+    error = ApiError("InternalError")
+    body = error.body(context.headers["x-acs-request-id"], "simulator")
+    return _json({name[0].lower() + name[1:]: value for name, value in body.items()}, context, error.status)
 
 
-def _a_number(name: str) -> bool:
+def _is_number(name: str) -> bool:
     return name not in ("MediaId", "VideoTitle")
 
 
 def _status(status: int, title: str) -> Callable[[FaultContext], Response]:
-    return lambda setting: _text(_HTML.format(title=f"{status} {title}"), setting, status)
+    return lambda context: _text(_HTML.format(title=f"{status} {title}"), context, status)
 
 
-# Names of our own; none of them is a code of the service.
+# The names are the simulator's own; none of them is an error code of the service.
 BROKEN_RESPONSES: Final[dict[str, Callable[[FaultContext], Response]]] = {
-    # Bodies that are no answer.
-    "html": lambda setting: _text(_HTML.format(title="Welcome"), setting),
-    "empty": lambda setting: Response(b"", headers=setting.headers),
-    "truncated": lambda setting: Response(setting.body[: len(setting.body) // 2], headers=setting.headers),
+    # Bodies that are not JSON.
+    "html": lambda context: _text(_HTML.format(title="Welcome"), context),
+    "empty": lambda context: Response(b"", headers=context.headers),
+    "truncated": lambda context: Response(context.body[: len(context.body) // 2], headers=context.headers),
     **{f"http_{status}": _status(status, title) for status, title in _STATUSES.items()},
     # Connections that break or take too long.
-    "reset": lambda setting: Reset(setting.body, headers=setting.headers),
+    "reset": lambda context: Reset(context.body, headers=context.headers),
     "stall": Stall,
     "trickle": Trickle,
     "slow": Slow,
-    # Answers that are right, in types and spellings other generations of the service use.
+    # Correct responses in the types and key formats of other generations of the service.
     "lower_case": _lower_case,
-    "strings": lambda setting: _with_rows(setting, lambda name, value: str(value) if _a_number(name) else value),
-    "nulls": lambda setting: _with_rows(setting, lambda name, value: value if name == "MediaId" else None),
-    "missing": lambda setting: _with_rows(setting, lambda name, value: value if name == "MediaId" else ...),
-    "null_list": lambda setting: _json({**setting.payload, "TotalCount": 0, "QoeInfoList": None}, setting),
-    "no_list": lambda setting: _json({"RequestId": setting.payload["RequestId"], "TotalCount": 0}, setting),
+    "strings": lambda context: _with_rows(context, lambda name, value: str(value) if _is_number(name) else value),
+    "nulls": lambda context: _with_rows(context, lambda name, value: value if name == "MediaId" else None),
+    "missing": lambda context: _with_rows(context, lambda name, value: value if name == "MediaId" else ...),
+    "null_list": lambda context: _json({**context.payload, "TotalCount": 0, "QoeInfoList": None}, context),
+    "no_list": lambda context: _json({"RequestId": context.payload["RequestId"], "TotalCount": 0}, context),
 }

@@ -1,10 +1,10 @@
-"""Every way the service and the gateway in front of it say no: code, HTTP status, message."""
+"""The error responses of the service and of the gateway in front of it: code, HTTP status, message."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# Alibaba Cloud's page of DescribeVodMediaPlayData, in its own words.
+# Quoted from Alibaba Cloud's page on DescribeVodMediaPlayData.
 METER: Final = {
     "Meter.ParamError": (400, "Param Error:{detail},Please Check Again."),
     "Meter.ServerInternalError": (500, "The Request Processing Has Failed Due To Some Unknown Error."),
@@ -12,7 +12,7 @@ METER: Final = {
     "Meter.AuthError": (403, "Authentication Failed,Please Try Again."),
     "Meter.ReadyTsError": (502, "Get ReadyTs Failed,Please Try Again."),
 }
-# The gateway's (official SDK and Alibaba Cloud's pages on common errors).
+# Of the gateway (official SDK, Alibaba Cloud's pages on common errors).
 GATEWAY: Final = {
     "Throttling": (400, "Request was denied due to request throttling."),
     "Throttling.User": (400, "Request was denied due to user flow control."),
@@ -59,12 +59,12 @@ GATEWAY: Final = {
 }
 API_ERRORS: Final = {**METER, **GATEWAY}
 
-# Codes whose answer says which policy refused (the gateway's AccessDeniedDetail).
+# Codes whose response names the policy that denied the request (the gateway's AccessDeniedDetail).
 _DENIED: Final = frozenset({"Forbidden.RAM", "NoPermission"})
 
 
 class ApiError(Exception):
-    """The answer is no, with a code of the table; `detail` fills the message's gap."""
+    """An error response with a code of API_ERRORS; `detail` is inserted into its message."""
 
     def __init__(self, code: str, detail: str = "", *, headers: dict[str, str] | None = None) -> None:
         self.code = code
@@ -74,8 +74,8 @@ class ApiError(Exception):
         super().__init__(f"{code}: {self.message}")
 
     def body(self, request_id: str, host: str) -> dict[str, object]:
-        """The gateway's JSON object."""
-        said: dict[str, object] = {
+        """The JSON object that the gateway sends."""
+        document: dict[str, object] = {
             "RequestId": request_id,
             "HostId": host,
             "Code": self.code,
@@ -83,10 +83,10 @@ class ApiError(Exception):
             "Recommend": f"https://api.aliyun.com/troubleshoot?q={self.code}&product=vod&requestId={request_id}",
         }
         if self.code in _DENIED:
-            said["AccessDeniedDetail"] = {
+            document["AccessDeniedDetail"] = {
                 "AuthAction": "vod:DescribeVodMediaPlayData",
                 "AuthPrincipalType": "SubUser",
                 "NoPermissionType": "ImplicitDeny",
                 "PolicyType": "AccountLevelIdentityBasedPolicy",
             }
-        return said
+        return document

@@ -1,4 +1,4 @@
-"""Failures on demand: which request fails how, decided by the seed and the request's number."""
+"""Injected faults: the seed and the number of a request decide whether it fails, and how."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to fail, and for which requests.
+    """One kind of failure, and the requests it applies to.
 
-    * `code`: an error code of the service or its gateway, or the name of a misbehaviour (`html`, `reset`, ...).
+    * `code`: an error code of the service or its gateway, or the name of a broken response (`html`, `reset`, ...).
     * `rate`: the share of requests that fail, 0 to 1.
-    * `when`: parameters a request must have, as sent; none: any request.
-    * `times`: so many failures and then no more; None: without end.
-    * `wait`: seconds; what a throttling answer tells the client to wait (None: nothing), or how late
-      `slow` is (None: 3 s).
+    * `when`: parameters that a request must have; empty: any request.
+    * `times`: the number of failures, after which the fault has no effect; None: no limit.
+    * `wait`: seconds; the wait that a throttling response names (None: none), or the delay of `slow`
+      (None: 3 s).
     """
 
     code: str
@@ -33,7 +33,7 @@ class Fault:
     wait: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError saying what is allowed."""
+        """Raises ValueError naming the allowed values."""
         if self.code not in API_ERRORS and self.code not in BROKEN_RESPONSES:
             raise ValueError(f"{self.code!r} is not one of {', '.join([*API_ERRORS, *BROKEN_RESPONSES])}")
         if not 0 <= self.rate <= 1:
@@ -45,7 +45,7 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """`Meter.ServerInternalError:0.1` as a Fault; raises ValueError saying what was expected."""
+    """`Meter.ServerInternalError:0.1` as a Fault; raises ValueError naming the expected form."""
     code, colon, rate = text.rpartition(":")
     if not colon:
         raise ValueError(f"{text!r} is not CODE:RATE, such as Meter.ServerInternalError:0.1")
@@ -61,19 +61,19 @@ class FaultPlan:
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
         self._faults = tuple(faults)
-        self._left = [fault.times for fault in faults]
+        self._remaining = [fault.times for fault in faults]
         self._seed = seed
         self._requests = 0
 
     def choose(self, parameters: Mapping[str, str]) -> Fault | None:
-        """The first fault that meets the next request, which has those parameters; None: it is answered."""
+        """The first fault that applies to the next request, given its parameters; None: it succeeds."""
         self._requests += 1
         for index, fault in enumerate(self._faults):
-            meant = all(parameters.get(name) == value for name, value in fault.when.items())
-            left = self._left[index]
-            if meant and left != 0 and self._chance(index) < fault.rate:
-                if left is not None:
-                    self._left[index] = left - 1
+            applies = all(parameters.get(name) == value for name, value in fault.when.items())
+            remaining = self._remaining[index]
+            if applies and remaining != 0 and self._chance(index) < fault.rate:
+                if remaining is not None:
+                    self._remaining[index] = remaining - 1
                 return fault
         return None
 

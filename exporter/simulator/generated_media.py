@@ -1,4 +1,4 @@
-"""The media of a made-up account: who they are, how popular, and where their plays come from; knows no dates."""
+"""The generated media of an account: titles, popularity and audience; independent of dates."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 EXAMPLE_MEDIA_ID: Final = "9ae2af636ca6c10412f44891fc000000"
-"""The media of the example of Alibaba Cloud's page, its masked digits filled with zeros."""
+"""The media of the example on Alibaba Cloud's page, with zeros for its masked digits."""
 
-# The player SDKs there are: what is not listed (Native on Windows) never plays anything.
+# Combinations of terminal type and OS with a player SDK; others (Native on Windows) never have plays.
 SEGMENTS: Final = (
     ("Native", "Android"),
     ("Native", "iOS"),
@@ -28,14 +28,14 @@ SEGMENTS: Final = (
 
 
 def _cumulative(weights: Sequence[int]) -> tuple[float, ...]:
-    """Weights as boundaries from 0.0 to exactly 1.0."""
+    """Weights as cumulative shares from 0.0 to exactly 1.0."""
     whole = sum(weights)
     return tuple(part / whole for part in accumulate(weights, initial=0))
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Shares of the plays as boundaries from 0 to 1: by segment, and within each segment by region."""
+    """Cumulative shares of the plays, from 0 to 1: by segment, and within each segment by region."""
 
     segments: tuple[float, ...]
     regions: tuple[float, ...]
@@ -62,11 +62,11 @@ AUDIENCES: Final = tuple(
     for regions in _REGION_WEIGHTS
 )
 APP_AUDIENCE: Final = AUDIENCES[0]
-# What is left of the app's audience, in parts of the same hundred, when its native players stop working: the web stays.
+# The app's audience after its native players stopped working, in weights of the same hundred: the web remains.
 COLLAPSED_AUDIENCE: Final = Audience(_cumulative((3, 2, 2, 1, 1, 1, 0)), APP_AUDIENCE.regions)
-COLLAPSED_TO: Final = 0.10
+COLLAPSED_POPULARITY: Final = 0.10
 
-# Titles that break whoever does not escape them: quotes, backslashes, line ends, four-byte characters, right to left.
+# Titles that need escaping: quotes, backslashes, line ends, four-byte characters, right to left.
 _DELICATE_TITLES: Final = (
     'He said "play it again"',
     "C:\\videos\\new\\intro.mp4",
@@ -97,12 +97,12 @@ _SUBJECTS: Final = (
 class Media:
     """One media of the account.
 
-    * `duration`: seconds. `watched`: the mean share of it that a play lasts.
-    * `popularity`: plays expected on a working day.
-    * `loyalty`: viewers are plays to this power, below 1: some viewers play more than once.
-    * `cycle`, `offset`: days; a media with a cycle is released, fades, rests, and is released again. 0: evergreen.
-    * `quiet`: of 256 days, how many have no plays at all.
-    * `key`: 64 bits to derive each day's chance from.
+    * `duration`: seconds. `watched`: the mean share of it that is played.
+    * `popularity`: expected plays on a working day.
+    * `loyalty`: viewers = plays ** loyalty, below 1: some viewers play more than once.
+    * `cycle`, `offset`: days; a media with a cycle is released, fades, has no plays, and is released again. 0: none.
+    * `quiet`: the number of days in 256 without any plays.
+    * `key`: 64 bits from which the random numbers of each day are derived.
     """
 
     media_id: str
@@ -118,10 +118,10 @@ class Media:
     quiet: int = 0
 
 
-def made_up(seed: int, count: int) -> Iterator[Media]:
-    """The first `count` media of the account that `seed` stands for; the same ones for ever.
+def generate_media(seed: int, count: int) -> Iterator[Media]:
+    """The first `count` media of the account of `seed`; always the same ones.
 
-    The first is the example of Alibaba Cloud's page, the second a popular one that only has app viewers.
+    The first is the example on Alibaba Cloud's page, the second a popular one with app viewers only.
     """
     for index in range(count):
         digest = blake2b(f"{seed}:{index}".encode(), digest_size=40).digest()
@@ -138,7 +138,7 @@ def made_up(seed: int, count: int) -> Iterator[Media]:
         else:
             # Most media have tens to hundreds of plays a day, few have tens of thousands.
             popularity = 2 * 10 ** (4.2 * share[2] ** 1.6)
-            # Three in ten are releases, but none with a title that is there to be seen.
+            # Three in ten are releases; not those with a delicate title, which must always have plays.
             release = share[4] < 0.3 and index >= 2 + len(_DELICATE_TITLES)  # noqa: PLR2004 - a share
             yield Media(
                 media_id=digest[:16].hex(),
@@ -155,23 +155,23 @@ def made_up(seed: int, count: int) -> Iterator[Media]:
             )
 
 
-def _title(index: int, chance: int) -> str:
+def _title(index: int, random_bits: int) -> str:
     if index - 2 < len(_DELICATE_TITLES):
         return _DELICATE_TITLES[index - 2]
-    chinese, english = _SUBJECTS[chance % len(_SUBJECTS)]
+    chinese, english = _SUBJECTS[random_bits % len(_SUBJECTS)]
     forms = (f"{chinese} 第{index}集", f"{english}, episode {index}", f"{chinese} / {english} #{index}")
-    return forms[chance // len(_SUBJECTS) % len(forms)]
+    return forms[random_bits // len(_SUBJECTS) % len(forms)]
 
 
 def segments_of(terminal_type: str | None, os: str | None) -> tuple[int, ...]:
-    """The segments two filters leave, as indices into SEGMENTS; None is no filter."""
+    """The segments that match both filters, as indices into SEGMENTS; None: no filter."""
     return tuple(
         index
-        for index, (its_terminal_type, its_os) in enumerate(SEGMENTS)
-        if terminal_type in (None, its_terminal_type) and os in (None, its_os)
+        for index, (segment_terminal_type, segment_os) in enumerate(SEGMENTS)
+        if terminal_type in (None, segment_terminal_type) and os in (None, segment_os)
     )
 
 
 def regions_of(region: str | None) -> tuple[int, ...]:
-    """The regions a filter leaves, as indices into REGIONS; None is no filter."""
-    return tuple(index for index, its_region in enumerate(REGIONS) if region in (None, its_region))
+    """The regions that match a filter, as indices into REGIONS; None: no filter."""
+    return tuple(index for index, name in enumerate(REGIONS) if region in (None, name))

@@ -1,14 +1,14 @@
-"""Everything a simulator can be told: what it is, and the conditions it works under, which may change as it runs."""
+"""The options of a simulator: those fixed at its start, and the conditions that may change while it runs."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import date  # noqa: TC003 - msgspec reads it when the admin endpoint takes conditions
+from datetime import date  # noqa: TC003 - msgspec reads it when the admin API decodes conditions
 from typing import get_args
 
 from exporter.simulator.access_keys import Credentials
-from exporter.simulator.faults import Fault  # noqa: TC001 - msgspec reads it when the admin endpoint takes conditions
+from exporter.simulator.faults import Fault  # noqa: TC001 - msgspec reads it when the admin API decodes conditions
 from exporter.simulator.throttle import WaitHeader
 
 
@@ -16,12 +16,12 @@ from exporter.simulator.throttle import WaitHeader
 class Conditions:
     """What may change while the simulator runs.
 
-    * `credentials`: whom it answers. `token_expired`: their security token is refused as expired.
-    * `clock_offset`: seconds its clock is ahead (negative: behind): dates, signatures, which day is today.
-    * `latency`: seconds before every answer.
-    * `rate`: requests per second above which it throttles, 0 is off; `wait_header`: how it then names the wait.
-    * `faults`: what fails on demand, the first that meets a request.
-    * `recover_on`: the play date from which the media that collapsed has its plays back; None: never.
+    * `credentials`: the accepted pair. `token_expired`: its security token is rejected as expired.
+    * `clock_offset`: seconds by which its clock is ahead (negative: behind): Date header, signatures, play dates.
+    * `latency`: seconds before every response.
+    * `rate`: requests per second above which it throttles, 0: never; `wait_header`: the header that names the wait.
+    * `faults`: injected failures; the first one that applies to a request is used.
+    * `recover_on`: the play date from which the collapsed media has its usual plays again; None: never.
     """
 
     credentials: Credentials = field(default_factory=Credentials)
@@ -34,11 +34,11 @@ class Conditions:
     recover_on: date | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError saying what is allowed."""
+        """Raises ValueError naming the allowed values."""
         for name, value in (("latency", self.latency), ("rate", self.rate)):
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be a number from 0, not {value}")
-        # A year, so that dates stay dates.
+        # Within a year, so that every date remains representable.
         if not abs(self.clock_offset) <= 366 * 86_400:
             raise ValueError(f"clock_offset must be seconds within a year, not {self.clock_offset}")
         if self.wait_header not in get_args(WaitHeader):
@@ -47,11 +47,11 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """What a simulator is.
+    """What is fixed when a simulator starts.
 
-    * `seed`, `media`: which account, with how many media.
+    * `seed`, `media`: the generated account and its number of media.
     * `collapse_on`: the play date from which one media loses nearly all its Native plays; None: never.
-    * `admin`: whether `/_admin/` is served; without a password, so only where nobody else can reach it.
+    * `admin`: whether `/_admin/` is served; it has no authentication: only for loopback.
     """
 
     seed: int = 0
@@ -61,6 +61,6 @@ class SimulatorOptions:
     conditions: Conditions = field(default_factory=Conditions)
 
     def __post_init__(self) -> None:
-        """Raises ValueError saying what is allowed."""
+        """Raises ValueError naming the allowed values."""
         if self.media < 0:
             raise ValueError(f"media must be a number from 0, not {self.media}")

@@ -1,4 +1,4 @@
-"""What was asked and how it ended: counts of everything, the latest calls in full, never anything secret."""
+"""The requests and their outcomes: counts of all, details of the latest, no secrets."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANSWERED: Final = "OK"
-_CALLS_KEPT: Final = 10_000
+_MAX_CALLS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request. `at`: seconds since 1970. `outcome`: ANSWERED, an error code, or the name of a fault.
 
-    `parameters` holds those of the action only: neither credentials nor what somebody else may have sent.
+    `parameters` holds only those that the action defines: no credentials and nothing unknown.
     """
 
     at: float
@@ -28,19 +28,19 @@ class Call:
 
 
 class RequestLog:
-    """Every call is counted; the last ten thousand are kept."""
+    """Counts every call and stores the last ten thousand."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._calls: deque[Call] = deque(maxlen=_CALLS_KEPT)
+        self._calls: deque[Call] = deque(maxlen=_MAX_CALLS)
 
-    def note(self, call: Call) -> None:
-        """A call has ended."""
+    def add(self, call: Call) -> None:
+        """Record a finished call."""
         self._counts[call.action, call.outcome] += 1
         self._calls.append(call)
 
-    def forget(self) -> None:
-        """Start over."""
+    def clear(self) -> None:
+        """Remove all calls and counts."""
         self._counts.clear()
         self._calls.clear()
 
@@ -51,7 +51,7 @@ class RequestLog:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many calls: by action, then by outcome."""
+        """The number of calls by action and outcome."""
         by_action: dict[str, dict[str, int]] = {}
         for (action, outcome), count in self._counts.items():
             by_action.setdefault(action, {})[outcome] = count

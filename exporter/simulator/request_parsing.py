@@ -1,23 +1,22 @@
-"""The parameters of DescribeVodMediaPlayData: what a request asks, or Meter.ParamError."""
+"""Parses the parameters of DescribeVodMediaPlayData, or raises Meter.ParamError."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions, Measure
-from exporter.core.play_dates import OLDEST_DAYS_AGO, PLAY_TIME_ZONE, days_ago, play_date
+from exporter.simulator.calendar import OLDEST_DAYS_AGO, day_at
 from exporter.simulator.dataset import Order
 from exporter.simulator.error_responses import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
 LARGEST_PAGE: Final = 100
-# DAU is not among them (Alibaba Cloud's page).
+# Without DAU (Alibaba Cloud's page).
 ORDER_NAMES: Final = {
     "PlaySuccessVv": Measure.PLAYS,
     "PlayPerVv": Measure.PLAYS_PER_VIEWER,
@@ -41,7 +40,7 @@ _DATE: Final = re.compile(r"[0-9]{8}")
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """One page of one slice. `media_id` None: every media with plays."""
+    """The requested page of a slice. `media_id` None: every media with plays."""
 
     play_date: date
     dimensions: Dimensions
@@ -52,7 +51,7 @@ class PageQuery:
 
 
 def parse_query(parameters: Mapping[str, str], now: float) -> PageQuery:
-    """What the parameters ask at `now` (seconds since 1970); an empty value is one not given. Raises Refusal."""
+    """The query of a request at `now` (seconds since 1970); an empty value counts as absent. Raises ApiError."""
     given = {name: value for name, value in parameters.items() if value}
     return PageQuery(
         play_date=_play_date(given.get("PlayDate"), now),
@@ -70,22 +69,22 @@ def parse_query(parameters: Mapping[str, str], now: float) -> PageQuery:
 
 def _play_date(text: str | None, now: float) -> date:
     if text is None:
-        return play_date(now, 1)
+        return day_at(now, 1)
     if not _DATE.fullmatch(text):
-        raise _wrong("PlayDate must be yyyyMMdd")
+        raise _invalid("PlayDate must be yyyyMMdd")
     try:
-        date_ = datetime.strptime(text, "%Y%m%d").replace(tzinfo=PLAY_TIME_ZONE).date()
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
-        raise _wrong("PlayDate is not a day of the calendar") from None
-    if not 0 <= days_ago(now, date_) <= OLDEST_DAYS_AGO:
-        raise _wrong(f"PlayDate must be within the last {OLDEST_DAYS_AGO} days")
-    return date_
+        raise _invalid("PlayDate is not a day of the calendar") from None
+    if not day_at(now, OLDEST_DAYS_AGO) <= day <= day_at(now):
+        raise _invalid(f"PlayDate must be within the last {OLDEST_DAYS_AGO} days")
+    return day
 
 
 def _one_of(name: str, given: Mapping[str, str], allowed: Sequence[str]) -> str | None:
     value = given.get(name)
     if value is not None and value not in allowed:
-        raise _wrong(f"{name} must be one of {' '.join(allowed)}")
+        raise _invalid(f"{name} must be one of {' '.join(allowed)}")
     return value
 
 
@@ -93,16 +92,16 @@ def _number(name: str, given: Mapping[str, str], largest: int | None = None) -> 
     text = given.get(name, "")
     value = int(text) if _NUMBER.fullmatch(text) else 0
     if value < 1 or (largest is not None and value > largest):
-        raise _wrong(f"{name} must be an integer from 1" + (f" to {largest}" if largest else ""))
+        raise _invalid(f"{name} must be an integer from 1" + (f" to {largest}" if largest else ""))
     return value
 
 
 def _order(given: Mapping[str, str]) -> Order | None:
     name, type_ = _one_of("OrderName", given, tuple(ORDER_NAMES)), _one_of("OrderType", given, ("ASC", "DESC"))
     if (name is None) != (type_ is None):
-        raise _wrong("OrderName and OrderType must be given together")
+        raise _invalid("OrderName and OrderType must be given together")
     return None if name is None else Order(ORDER_NAMES[name], descending=type_ == "DESC")
 
 
-def _wrong(what: str) -> ApiError:
-    return ApiError("Meter.ParamError", what)
+def _invalid(message: str) -> ApiError:
+    return ApiError("Meter.ParamError", message)

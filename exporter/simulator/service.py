@@ -1,4 +1,4 @@
-"""The protocol: one signed request in, one page or one refusal out, as the real endpoint does it."""
+"""The HTTP endpoint: a signed request in, a page or an error response out."""
 
 from __future__ import annotations
 
@@ -40,64 +40,64 @@ if TYPE_CHECKING:
 
 ACTION: Final = "DescribeVodMediaPlayData"
 VERSION: Final = "2017-03-21"
-_LARGEST_BODY: Final = 64 * 1024
-_MOST_PARAMETERS: Final = 100
+_MAX_BODY: Final = 64 * 1024
+_MAX_PARAMETERS: Final = 100
 _METHODS: Final = ("GET", "POST")
 
 
 class Simulator:
-    """The service with its state: what it knows, the conditions it works under, and what it was asked.
+    """The service with its state: `dataset`, `conditions` and `request_log`.
 
-    `app` is the ASGI application. The server that runs it should send no Date header of its own: the service's clock
-    is what the header is about. `clock` gives seconds since 1970.
+    `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
+    the simulated clock. `clock` returns seconds since 1970.
     """
 
     def __init__(
         self,
-        settings: SimulatorOptions | None = None,
+        options: SimulatorOptions | None = None,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._settings = settings or SimulatorOptions()
+        self._options = options or SimulatorOptions()
         self._clock = clock
         self._sleep = sleep
-        self._request_ids = Random(self._settings.seed)
+        self._request_ids = Random(self._options.seed)
         self._verifier = Verifier()
         self._closing = asyncio.Event()
-        self.catalogue = Dataset(self._settings.seed, self._settings.media, self._settings.collapse_on)
+        self.dataset = Dataset(self._options.seed, self._options.media, self._options.collapse_on)
         self.request_log = RequestLog()
-        self.conditions = self._settings.conditions
+        self.conditions = self._options.conditions
         self.app = Starlette(
             routes=[
                 Route("/", self._endpoint, methods=_METHODS),
-                *(admin_routes(self) if self._settings.admin else []),
+                *(admin_routes(self) if self._options.admin else []),
             ],
             exception_handlers={HTTPException: self._no_such_route},
         )
 
     @property
     def conditions(self) -> Conditions:
-        """What it works under now; setting them starts faults and throttling afresh."""
+        """The current conditions; setting them restarts faults and throttling."""
         return self._conditions
 
     @conditions.setter
     def conditions(self, conditions: Conditions) -> None:
         self._conditions = conditions
-        self._plan = FaultPlan(conditions.faults, self._settings.seed)
+        self._plan = FaultPlan(conditions.faults, self._options.seed)
         self._throttle = Throttle(conditions.rate, self._clock())
-        self.catalogue.recover(conditions.recover_on)
+        self.dataset.recover(conditions.recover_on)
 
     def change(self, **changes: Any) -> None:
-        """Some of the conditions, by name."""
+        """Replace some of the conditions, by name."""
         self.conditions = replace(self.conditions, **changes)
 
     def now(self) -> float:
-        """The service's clock, in seconds since 1970: ours and the offset it was told."""
+        """The service's clock in seconds since 1970, with `clock_offset`."""
         return self._clock() + self.conditions.clock_offset
 
     def close(self) -> None:
-        """Let whoever is kept waiting go; to be called in the loop that serves, before the server stops."""
+        """End all pending responses; call it in the serving loop before the server stops."""
         self._closing.set()
 
     async def _endpoint(self, request: Request) -> Response:
@@ -110,7 +110,7 @@ class Simulator:
             if request.method not in _METHODS:
                 raise _wrong_method()
             body = await _read(request)
-            query = _decoded(request.scope["query_string"])
+            query = _parse_form(request.scope["query_string"])
             received = SignedRequest(request.method, query, _headers(request), body)
             parameters = _parameters(received)
             action = received.headers.get("x-acs-action") or parameters.get("Action", "")
@@ -118,67 +118,67 @@ class Simulator:
             self._admit(received)
             fault = self._plan.choose(parameters)
             if fault and fault.code in API_ERRORS:
-                raise self._demanded(fault)
-            payload = self._answer(parameters, request_id)
+                raise self._injected_error(fault)
+            payload = self._page(parameters, request_id)
             headers = self._headers(request_id)
             if fault is None:
                 return Response(to_json(payload), headers=headers)
             outcome = fault.code
             return BROKEN_RESPONSES[outcome](FaultContext(payload, headers, self._sleep, self._closing, fault.wait))
-        except ApiError as refusal:
-            outcome = refusal.code
-            return self._refused(refusal, request_id, request)
+        except ApiError as error:
+            outcome = error.code
+            return self._error_response(error, request_id, request)
         except ClientDisconnect:
             outcome = "disconnect"
             return Response()
         finally:
             known = {name: parameters[name] for name in NAMES if name in parameters}
-            self.request_log.note(Call(self.now(), request_id, action if action == ACTION else "other", known, outcome))
+            self.request_log.add(Call(self.now(), request_id, action if action == ACTION else "other", known, outcome))
 
     def _admit(self, received: SignedRequest) -> None:
         conditions = self.conditions
         self._verifier.verify(received, conditions.credentials, now=self.now(), token_expired=conditions.token_expired)
         if wait := self._throttle.admit(self._clock()):
-            named = wait_headers(conditions.wait_header, wait, conditions.rate)
-            raise ApiError("Throttling.User", headers=named)
+            headers = wait_headers(conditions.wait_header, wait, conditions.rate)
+            raise ApiError("Throttling.User", headers=headers)
 
-    def _demanded(self, fault: Fault) -> ApiError:
-        named = (
+    def _injected_error(self, fault: Fault) -> ApiError:
+        headers = (
             {} if fault.wait is None else wait_headers(self.conditions.wait_header, fault.wait, self.conditions.rate)
         )
-        return ApiError(fault.code, "on demand", headers=named)
+        return ApiError(fault.code, "on demand", headers=headers)
 
-    def _answer(self, parameters: Mapping[str, str], request_id: str) -> dict[str, Any]:
+    def _page(self, parameters: Mapping[str, str], request_id: str) -> dict[str, Any]:
         now = self.now()
-        page = parse_query(parameters, now)
-        if page.media_id is None:
-            result = self.catalogue.result_set(page.play_date, page.dimensions, page.order, now=now)
+        query = parse_query(parameters, now)
+        if query.media_id is None:
+            result = self.dataset.result_set(query.play_date, query.dimensions, query.order, now=now)
         else:
-            one = self.catalogue.counts(page.media_id, page.play_date, page.dimensions, now=now)
-            result = [one] if one else []
-        first = (page.page_no - 1) * page.page_size
+            counts = self.dataset.counts(query.media_id, query.play_date, query.dimensions, now=now)
+            result = [counts] if counts else []
+        first = (query.page_no - 1) * query.page_size
         return {
             "RequestId": request_id,
             "TotalCount": len(result),
-            "PageNo": page.page_no,
-            "PageSize": page.page_size,
-            "QoeInfoList": [_on_the_wire(counts) for counts in result[first : first + page.page_size]],
+            "PageNo": query.page_no,
+            "PageSize": query.page_size,
+            "QoeInfoList": [_to_json_row(counts) for counts in result[first : first + query.page_size]],
         }
 
-    def _refused(self, refusal: ApiError, request_id: str, request: Request) -> Response:
-        body = refusal.body(request_id, request.headers.get("host", ""))
-        return Response(to_json(body), refusal.status, {**self._headers(request_id), **refusal.headers})
+    def _error_response(self, error: ApiError, request_id: str, request: Request) -> Response:
+        body = error.body(request_id, request.headers.get("host", ""))
+        return Response(to_json(body), error.status, {**self._headers(request_id), **error.headers})
 
     async def _no_such_route(self, request: Request, exception: Exception) -> Response:
-        """Another path or method than there is; Starlette calls this with its HTTPException."""
+        """The response to an unknown path or method; Starlette calls this with its HTTPException."""
         allowed = (getattr(exception, "headers", None) or {}).get("Allow")
         if allowed is None:
-            refusal = ApiError("InvalidApi.NotFound")
+            error = ApiError("InvalidApi.NotFound")
         elif request.url.path == "/":
-            refusal = _wrong_method()
+            error = _wrong_method()
         else:
-            refusal = ApiError("UnsupportedHTTPMethod", headers={"allow": ", ".join(sorted(allowed.split(", ")))})
-        return self._refused(refusal, self._request_id(), request)
+            error = ApiError("UnsupportedHTTPMethod", headers={"allow": ", ".join(sorted(allowed.split(", ")))})
+        return self._error_response(error, self._request_id(), request)
 
     def _headers(self, request_id: str) -> dict[str, str]:
         return {
@@ -191,7 +191,7 @@ class Simulator:
         return str(UUID(int=self._request_ids.getrandbits(128))).upper()
 
 
-def _on_the_wire(counts: Counts) -> dict[str, Any]:
+def _to_json_row(counts: Counts) -> dict[str, Any]:
     row: PlayRow = counts.row()
     return {
         "MediaId": row.media_id,
@@ -209,15 +209,15 @@ async def _read(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LARGEST_BODY:
+        if len(body) > _MAX_BODY:
             raise ApiError("RequestEntityTooLarge")
     return body
 
 
-def _decoded(text: bytes) -> list[tuple[str, str]]:
-    """A query string or form as the service understands it: `+` and `%20` are both a space."""
+def _parse_form(text: bytes) -> list[tuple[str, str]]:
+    """The pairs of a query string or form; both `+` and `%20` are a space, as in the service."""
     try:
-        return parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+        return parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         raise ApiError("InvalidParameter", "The query or form is not percent-encoded UTF-8 or has too many.") from None
 
@@ -234,7 +234,7 @@ def _headers(request: Request) -> dict[str, str]:
 def _parameters(received: SignedRequest) -> dict[str, str]:
     pairs = list(received.query)
     if received.headers.get("content-type", "").partition(";")[0].strip() == "application/x-www-form-urlencoded":
-        pairs += _decoded(received.body)
+        pairs += _parse_form(received.body)
     parameters = dict(pairs)
     if len(parameters) < len(pairs):
         raise ApiError("InvalidParameter", "A parameter is given more than once.")

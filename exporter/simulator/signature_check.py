@@ -1,6 +1,6 @@
-"""Is this request signed by whom it says, now, for the first time? ACS3-HMAC-SHA256 as a server checks it.
+"""Checks a request's ACS3-HMAC-SHA256 signature, date and nonce as the server does.
 
-Written from the description of the signature, apart from the exporter's signer on purpose: each tests the other.
+Written from the description of the signature and not from the exporter's signer, so that each tests the other.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _MANDATORY: Final = {
     "x-acs-signature-nonce": "MissingSignatureNonce",
     "x-acs-content-sha256": "MissingContentSha256",
 }
-_NONCES_KEPT: Final = 200_000
+_MAX_NONCES: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request as it arrived: query decoded, header names in lower case, a repeated header's values joined by ','."""
+    """A received request: query decoded, header names in lower case, values of a repeated header joined by ','."""
 
     method: str
     query: Sequence[tuple[str, str]]
@@ -48,7 +48,7 @@ class SignedRequest:
 
 
 def string_to_sign(request: SignedRequest, signed_headers: str) -> str:
-    """What the two sides must agree on, for a list of header names joined by ';' that all arrived."""
+    """The string that client and server sign; `signed_headers` are names joined by ';', all in the request."""
     query = "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(request.query))
     headers = "".join(f"{name}:{request.headers[name].strip()}\n" for name in sorted(signed_headers.split(";")))
     body = request.headers["x-acs-content-sha256"]
@@ -57,7 +57,7 @@ def string_to_sign(request: SignedRequest, signed_headers: str) -> str:
 
 
 class Verifier:
-    """Checks requests one by one; remembers nonces as long as they could be used again."""
+    """Checks requests; stores their nonces for as long as their dates are valid, against replay."""
 
     def __init__(self) -> None:
         self._nonces: OrderedDict[str, float] = OrderedDict()
@@ -65,9 +65,9 @@ class Verifier:
     def verify(
         self, request: SignedRequest, credentials: Credentials, *, now: float, token_expired: bool = False
     ) -> None:
-        """Return for a request to be answered; raises Refusal for every other.
+        """Return for a valid request, raise ApiError for any other.
 
-        `now` is the service's clock in seconds since 1970; with `token_expired` the right token is refused as expired.
+        `now` is the service's clock in seconds since 1970; with `token_expired` a valid token is rejected as expired.
         """
         for name, code in _MANDATORY.items():
             if not request.headers.get(name):
@@ -82,15 +82,15 @@ class Verifier:
         _check_token(request, credentials.security_token, expired=token_expired)
         expected = string_to_sign(request, authorization["headers"])
         signature = hmac.digest(credentials.access_key_secret.encode(), expected.encode(), "sha256").hex()
-        unaltered = hashlib.sha256(request.body).hexdigest() == request.headers["x-acs-content-sha256"]
-        if not (unaltered and hmac.compare_digest(signature, authorization["signature"])):
+        body_matches = hashlib.sha256(request.body).hexdigest() == request.headers["x-acs-content-sha256"]
+        if not (body_matches and hmac.compare_digest(signature, authorization["signature"])):
             raise ApiError("SignatureDoesNotMatch", expected)
         self._check_nonce(request.headers["x-acs-signature-nonce"], now)
 
     def _check_nonce(self, nonce: str, now: float) -> None:
         while self._nonces:
             oldest = next(iter(self._nonces))
-            if len(self._nonces) < _NONCES_KEPT and abs(now - self._nonces[oldest]) <= 2 * CLOCK_TOLERANCE:
+            if len(self._nonces) < _MAX_NONCES and abs(now - self._nonces[oldest]) <= 2 * CLOCK_TOLERANCE:
                 break
             del self._nonces[oldest]
         if nonce in self._nonces:
@@ -100,8 +100,8 @@ class Verifier:
 
 def _check_signed_headers(request: SignedRequest, signed_headers: str) -> None:
     signed = set(signed_headers.split(";"))
-    due = {"host"} | {name for name in request.headers if name.startswith("x-acs-")}
-    if unsigned := due - signed:
+    required = {"host"} | {name for name in request.headers if name.startswith("x-acs-")}
+    if unsigned := required - signed:
         raise ApiError("IncompleteSignature", f"Not signed: {', '.join(sorted(unsigned))}.")
     if absent := signed - set(request.headers):
         raise ApiError("IncompleteSignature", f"Signed but not sent: {', '.join(sorted(absent))}.")
@@ -116,13 +116,13 @@ def _check_date(date: str, now: float) -> None:
         raise ApiError("InvalidTimeStamp.Expired")
 
 
-def _check_token(request: SignedRequest, due: str | None, *, expired: bool) -> None:
+def _check_token(request: SignedRequest, expected: str | None, *, expired: bool) -> None:
     sent = request.headers.get("x-acs-security-token")
-    if sent is None and due is not None:
+    if sent is None and expected is not None:
         raise ApiError("MissingSecurityToken")
     if sent is not None and not sent.strip():
         raise ApiError("InvalidSecurityToken.Malformed")
-    if sent != due:
+    if sent != expected:
         raise ApiError("InvalidSecurityToken.MismatchWithAccessKey")
     if sent is not None and expired:
         raise ApiError("InvalidSecurityToken.Expired")

@@ -79,9 +79,7 @@ def plays(known: BackfillData) -> dict[str, float]:
 
 def truth(simulator: Simulator, *missing: int) -> dict[str, float]:
     dates = [play_dates.play_date(NOON, ago) for ago in range(1, 31) if ago not in missing]
-    rows = {
-        f"{m} {day}": simulator.catalogue.row(m, day, now=NOON) for m in simulator.catalogue.media_ids for day in dates
-    }
+    rows = {f"{m} {day}": simulator.dataset.row(m, day, now=NOON) for m in simulator.dataset.media_ids for day in dates}
     return {key: row.plays for key, row in rows.items() if row is not None and row.plays is not None}
 
 
@@ -149,7 +147,7 @@ async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
         play_dates.play_date(NOON, 3)
     ]
     simulator.change(faults=())
-    simulator.request_log.forget()
+    simulator.request_log.clear()
 
     known = await fetched(url, storage=tmp_path / "db")
 
@@ -167,7 +165,7 @@ async def test_what_storage_heard_before_a_day_was_final_is_asked_for_again(
     async with assemble_daemon(config, surroundings, tmp_path / "db") as exporter:
         await exporter.poll(exporter.queries[0])
     assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
-    simulator.request_log.forget()
+    simulator.request_log.clear()
 
     known = await fetched(url, 1, storage=tmp_path / "db")
 

@@ -1,1 +1,1 @@
-"""What is shipped beside the program, checked by the tools that will read it."""
+"""The files of deploy/, checked by the tools that read them."""

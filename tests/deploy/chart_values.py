@@ -1,6 +1,6 @@
 """The chart's values.yaml and the table of its README, from values.schema.json: `python -m tests.deploy.chart_values`.
 
-The schema is the one place where a value, its default and its sentence stand; a test holds the two to it.
+The schema is the only source of values, defaults and descriptions; a test compares both files with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images and containers without an engine or a registry: buildah, podman and a base made of this machine's Python."""
+"""Images and containers without a daemon or registry: buildah, podman and a base image of this machine's Python."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent.parent
 TAG: Final = "aliyun-vod-exporter:test"
 BASE: Final = "localhost/python-stand-in"
-# Nothing is decided by it: it only ends what hangs.
+# It only ends a test that hangs.
 PATIENCE: Final = 300.0
-# As an operator is told to run it; the limits are what a machine without systemd grants, and none is needed.
+# As documented for operators; the limits are those of a machine without systemd.
 _HARDENED: Final = (
     *("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
     *("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"),
 )
-# What the real base does not hold either, or what nothing here asks for.
+# Not in the real base image either, or not needed here.
 _LEFT_OUT: Final = {
     *("__pycache__", "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip"),
     *("site-packages", "dist-packages", "EXTERNALLY-MANAGED"),
@@ -37,7 +37,7 @@ _WAY_TO_THE_INDEX: Final = {"index-url", "trusted-host", "cert", "proxy", "timeo
 
 
 class CannotRunError(Exception):
-    """A command of the engine failed; the message is what it said."""
+    """A command of the engine failed; the message is its output."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Engine:
         return done.returncode, done.stdout, done.stderr
 
     def start(self, *argv: str, network: str = "none") -> str:
-        """The ID of a container that goes on running, hardened, with a loopback of its own or that of another."""
+        """Start a hardened container with its own loopback or that of another; returns its ID."""
         return self.podman("run", "--detach", "--no-healthcheck", f"--network={network}", *_HARDENED, *argv).strip()
 
     def run(self, *argv: str) -> str:
-        """What a container says that is run to its end."""
+        """Run a container to its end; returns its output."""
         return self.podman("run", "--rm", "--no-healthcheck", "--network=none", *_HARDENED, *argv)
 
     def inspect(self, what: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What Grafana makes of a question before Prometheus is asked."""
+"""How Grafana interpolates a query before it is sent to Prometheus."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ FOLDER: Final = ROOT / ".venv" / "kubetools"
 
 
 def helm() -> str | None:
-    """Where helm is: in `.venv/kubetools`, else on the path; None: nowhere."""
+    """The path of helm: in `.venv/kubetools`, else on the PATH; None if not installed."""
     return shutil.which("helm", path=FOLDER) or shutil.which("helm")
 
 

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration: who is told what, asked of amtool and of a real Alertmanager."""
+"""Alertmanager's configuration: routing and inhibition, checked with amtool and a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def test_amtool_accepts_it() -> None:
         (["alertname=WithoutSeverity"], "warning"),
     ],
 )
-def test_the_severity_decides_who_is_told(labels: list[str], receiver: str) -> None:
+def test_the_severity_decides_the_receiver(labels: list[str], receiver: str) -> None:
     assert amtool("config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels).split() == [receiver]
 
 
-def test_what_is_critical_comes_by_mail_too_and_everything_says_when_it_is_over() -> None:
+def test_critical_alerts_are_mailed_too_and_every_receiver_gets_resolved_ones() -> None:
     receivers = {receiver["name"]: receiver for receiver in read(ALERTMANAGER)["receivers"]}
     assert [len(receivers[name].get("email_configs", [])) for name in ("critical", "warning")] == [1, 0]
     mails = [mail for receiver in receivers.values() for mail in receiver.get("email_configs", [])]
@@ -94,14 +94,14 @@ def test_one_cause_is_waited_for_longer_than_an_evaluation_takes() -> None:
     assert all("group_wait" not in child for child in route["routes"])
 
 
-def test_no_secret_stands_in_the_configuration() -> None:
+def test_the_configuration_contains_no_secret() -> None:
     secrets = re.findall(
         r"^\s*(?!#)\S*(?:password|secret|token|credentials)\w*:.*", ALERTMANAGER.read_text(), re.MULTILINE
     )
     assert [secret.split(":")[0].strip() for secret in secrets] == ["smtp_auth_password_file"]
 
 
-def test_every_alert_that_is_named_is_one_that_is_shipped() -> None:
+def test_every_named_alert_is_shipped() -> None:
     alerts = shipped_alerts()
     assert alerts
     for rule in read(ALERTMANAGER)["inhibit_rules"]:
@@ -111,7 +111,7 @@ def test_every_alert_that_is_named_is_one_that_is_shipped() -> None:
 
 
 def test_causes_and_what_follows_from_them_have_the_labels_they_are_compared_by() -> None:
-    """Where both lack one, Alertmanager takes them for equal, and every account is silenced at once."""
+    """If both lack a label, Alertmanager treats it as equal, and all accounts are inhibited."""
     labels: dict[str, set[str]] = {}
     for file in (DEPLOY / "prometheus" / "tests").glob("*.yml"):
         for test in read(file)["tests"]:
@@ -130,7 +130,7 @@ def test_every_alert_about_plays_is_silenced_while_the_exporter_is_down_and_no_a
     silenced = {name for name in shipped_alerts() if named(down["target_matchers"][0]).fullmatch(name)}
     about_plays = {rule["alert"] for rule in alert_rules() if "_media_" in str(rule) or "Plays" in rule["alert"]}
     assert silenced == about_plays
-    # No exporter answers any more is an alert of its own, or drops would never be silenced.
+    # That no exporter responds is an alert of its own; otherwise drops would not be inhibited.
     assert down["source_matchers"] == ['alertname="AliyunVodExporterDown"', 'scope="all"']
     (none,) = (rule for rule in alert_rules() if rule["labels"].get("scope") == "all")
     assert none["alert"] == "AliyunVodExporterDown"
@@ -175,7 +175,7 @@ def key(name: str, labels: Labels) -> tuple[str, ...]:
 
 
 def inhibited(server: Alertmanager, account: str) -> dict[tuple[str, ...], bool]:
-    """Whether each alert of an account tells nobody."""
+    """Whether each alert of an account is inhibited."""
     return {
         key(alert["labels"]["alertname"], alert["labels"]): bool(alert["status"]["inhibitedBy"])
         for alert in server.alerts(f'account="{account}"')
@@ -187,7 +187,7 @@ Alert = tuple[str, Labels]
 
 @dataclass(frozen=True)
 class Inhibition:
-    """Alerts of one account: causes, what nobody is told because of them, and what is told all the same."""
+    """Alerts of one account: causes, the alerts that they inhibit, and those that they do not."""
 
     cause: Alert
     silenced: list[Alert]
@@ -240,7 +240,7 @@ def test_a_cause_silences_what_follows_from_it_in_its_own_account(server: Alertm
     fire(server, *of(case, *inhibition.heard, *inhibition.silenced, inhibition.cause))
     elsewhere = {f"{case} {number}": of(f"{case} {number}", one) for number, one in enumerate(inhibition.silenced)}
     fire(server, *(alert for alerts in elsewhere.values() for alert in alerts))
-    # The cause is heard of a moment later than what it silences.
+    # The cause arrives slightly later than the alerts that it inhibits.
     until(lambda: any(inhibited(server, case).values()), "the cause to be heard of")
 
     told = {account: inhibited(server, account) for account in (case, *elsewhere)}
@@ -252,7 +252,7 @@ def test_a_cause_silences_what_follows_from_it_in_its_own_account(server: Alertm
 
 
 @pytest.mark.tool("prometheus-alertmanager")
-def test_while_the_exporter_is_down_no_account_hears_of_plays_and_then_again(server: Alertmanager) -> None:
+def test_alerts_about_plays_are_inhibited_while_the_exporter_is_down(server: Alertmanager) -> None:
     down = {"alertname": "AliyunVodExporterDown", "severity": "critical", "scope": "all"}
     plays = [f"AliyunVod{what}" for what in ("PlaysDropped", "PlaysGone", "ViewersDropped", "WatchTimeDropped")]
     medias = [
@@ -278,7 +278,7 @@ def test_one_exporter_of_several_that_is_down_silences_no_account_and_none_left_
     one = {"alertname": "AliyunVodExporterDown", "instance": "e:9985", "job": "aliyun-vod"}
     missing = {"alertname": "AliyunVodExporterDown"}
     drop = {"alertname": "AliyunVodPlaysGone", "account": "of several", **OVERALL}
-    # Silenced by something else: what the other two are to be compared with, and proof that they were heard of.
+    # Inhibited by another alert: for comparison, and as proof that the alerts arrived.
     sign = {"alertname": "AliyunVodDayNotReady", "account": "sign"}
     silenced = {"alertname": "AliyunVodPlaysGone", "account": "sign", **OVERALL}
     fire(server, one, missing, drop, sign, silenced)
@@ -298,9 +298,7 @@ def test_one_exporter_of_several_that_is_down_silences_no_account_and_none_left_
 
 
 @pytest.mark.tool("prometheus-alertmanager")
-def test_a_drop_that_ends_because_the_exporter_is_down_is_not_told_to_be_over(
-    server: Alertmanager, hook: Webhook
-) -> None:
+def test_a_drop_without_data_is_not_notified_as_resolved(server: Alertmanager, hook: Webhook) -> None:
     account = {"account": "down"}
     drop = {"alertname": "AliyunVodPlaysDropped", **account, **OVERALL}
     down = {"alertname": "AliyunVodExporterDown", "scope": "all"}

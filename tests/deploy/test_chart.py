@@ -1,4 +1,4 @@
-"""The Helm chart, rendered by helm: what Kubernetes is told, and that bad values are refused."""
+"""The Helm chart, rendered by helm: the manifests, and that invalid values are rejected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VALUES: Final = Path(__file__).parent / "testdata" / "values"
 CASES: Final = sorted(file.stem for file in VALUES.glob("*.yaml"))
 RULES: Final = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 DASHBOARDS: Final = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
-# The oldest the chart is for, and the newest the validator knows.
+# The oldest supported version, and the newest one of the validator.
 KUBERNETES: Final = ("1.29", "latest")
 OPERATORS: Final = "monitoring.coreos.com/v1"
 Document = dict[str, Any]
@@ -55,7 +55,7 @@ def manifests(case: str, *more: str, chart: Path = CHART) -> tuple[Document, ...
 
 
 def refused(*sets: str, chart: Path = CHART) -> str:
-    """Why helm does not render the chart with these `--set` arguments."""
+    """The error of helm with these `--set` arguments."""
     ran = helm("template", "vod", str(chart), *(word for value in sets for word in ("--set-json", value)))
     assert ran.returncode != 0, ran.stdout
     return ran.stderr
@@ -122,7 +122,7 @@ def test_lint_finds_nothing(case: str) -> None:
 @pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("case", CASES)
 def test_every_document_is_what_kubernetes_knows(case: str, version: str) -> None:
-    # To import it takes seconds, which every other test would wait for; and it ships no types.
+    # Importing it takes seconds that the other tests need not wait; it ships no types.
     import kubernetes_validate  # type: ignore[import-untyped]  # noqa: PLC0415
 
     known = kubernetes_validate.latest_version() if version == "latest" else version
@@ -208,7 +208,7 @@ def test_the_exporter_takes_every_configuration(case: str) -> None:
     assert loads(configuration(documents), file="config.yaml", environ={}).queries
 
 
-def test_what_the_values_say_arrives_as_it_was_said() -> None:
+def test_the_configuration_is_passed_on_unchanged() -> None:
     given = yaml.safe_load((VALUES / "key.yaml").read_text())["config"]
     rendered = yaml.safe_load(configuration(manifests("key")))
     folder = "/run/secrets/aliyun-vod-exporter"
@@ -327,7 +327,7 @@ def test_a_long_name_leaves_room_for_the_hash_that_pods_of_a_stateful_set_are_la
     assert len(workload(documents)["metadata"]["name"]) == 52
 
 
-def test_a_claim_that_is_there_is_used() -> None:
+def test_an_existing_claim_is_used() -> None:
     documents = manifests("existing")
     assert "volumeClaimTemplates" not in workload(documents)["spec"]
     source, path = volume(documents, "data")
@@ -335,7 +335,7 @@ def test_a_claim_that_is_there_is_used() -> None:
     assert path == "/data"
 
 
-def test_shards_are_told_which_one_they_are() -> None:
+def test_each_shard_gets_its_number() -> None:
     documents = manifests("shards")
     assert workload(documents)["kind"] == "StatefulSet"
     assert workload(documents)["spec"]["replicas"] == 3
@@ -374,7 +374,7 @@ def test_a_handler_of_one_s_own_keeps_the_chart_s_patience() -> None:
     assert exporter(manifests("mutual"))["livenessProbe"].items() >= {"periodSeconds": 30, "timeoutSeconds": 5}.items()
 
 
-def test_where_nobody_gets_in_without_a_certificate_no_test_without_one_is_offered() -> None:
+def test_with_required_client_certificates_there_is_no_helm_test() -> None:
     assert not kinds(manifests("mutual"), "Pod")
     assert kinds(manifests("probes"), "Pod")
 
@@ -389,7 +389,7 @@ def test_the_readme_shows_the_probes_of_a_server_that_demands_certificates() -> 
     assert yaml.safe_load(shown).items() <= given.items()
 
 
-def test_of_labels_said_twice_the_more_particular_one_counts() -> None:
+def test_of_duplicate_labels_the_more_specific_one_counts() -> None:
     documents = manifests("mutual")
     labels = {each["kind"]: each["metadata"]["labels"]["tier"] for each in documents}
     assert labels.pop("Service") == "service"
@@ -407,7 +407,7 @@ LABELS: Final = (
 
 @pytest.mark.parametrize("where", LABELS)
 @pytest.mark.parametrize("key", ["helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/component"])
-def test_the_chart_s_own_labels_cannot_be_said_again(where: str, key: str) -> None:
+def test_the_chart_s_own_labels_cannot_be_overridden(where: str, key: str) -> None:
     assert f"{where}: the label {key} is the chart's own" in refused(f'{where}={{"{key}": "a"}}')
 
 
@@ -497,7 +497,7 @@ def test_a_key_of_the_values_becomes_files() -> None:
     assert secret["stringData"] == {"id": "LTAI-of-the-values", "secret": 'se"cret: of the values'}
 
 
-def test_a_key_that_is_there_becomes_files() -> None:
+def test_an_existing_secret_becomes_files() -> None:
     documents = manifests("storage")
     assert not kinds(documents, "Secret")
     assert volume(documents, "credentials")[0]["secret"]["secretName"] == "vod-key"
@@ -661,7 +661,7 @@ def test_dashboards_are_the_files() -> None:
         assert each["metadata"]["annotations"]["k8s-sidecar-target-directory"] == "Video on demand"
 
 
-def test_nobody_but_prometheus_comes_in_and_nothing_but_dns_and_https_goes_out() -> None:
+def test_the_network_policy_allows_only_prometheus_in_and_dns_and_https_out() -> None:
     spec = one(manifests("rrsa"), "NetworkPolicy")["spec"]
     given = yaml.safe_load((VALUES / "rrsa.yaml").read_text())["networkPolicy"]
     (ingress,) = spec["ingress"]
@@ -687,7 +687,7 @@ def test_with_nobody_named_only_the_test_comes_in() -> None:
 def test_links_that_were_not_followed_are_not_rules_and_dashboards_that_are_not_there(
     sets: str, what: str, *, as_text: bool, tmp_path: Path
 ) -> None:
-    """Flux's source archive drops them; Git on Windows writes them as text."""
+    """Flux's source archive drops links; Git on Windows writes them as text."""
     chart = tmp_path / "aliyun-vod-exporter"
     shutil.copytree(CHART, chart, symlinks=True)
     for link in (chart / "files").iterdir():
@@ -772,7 +772,7 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
         (["prometheusRule.enabled=true", 'prometheusRule.thresholds={"a:b": 1}'], "no threshold is called a:b"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_reason(sets: list[str], told: str) -> None:
+def test_invalid_values_are_rejected_with_the_reason(sets: list[str], told: str) -> None:
     assert told in refused(*sets)
 
 

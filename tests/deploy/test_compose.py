@@ -1,4 +1,4 @@
-"""The Compose file, as Compose itself understands it: what starts in which order, from what, and what it may do."""
+"""The Compose file as Compose itself resolves it: services, order, images and rights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROFILES: Final = ("simulator", "account")
 
 
 def composed(folder: Path = DEPLOY, **environ: str) -> dict[str, Any]:
-    """The whole of what Compose would start. It says nothing on stderr: neither warnings nor unset variables."""
+    """The resolved Compose file; without warnings or unset variables on stderr."""
     kept = {name: value for name, value in os.environ.items() if name != "COMPOSE_PROFILES"}
     done = subprocess.run(
         [COMPOSE, "-f", DEPLOY / "docker-compose.yml", "config", "--format=json"],
@@ -55,7 +55,7 @@ def test_one_variable_asks_the_real_account_instead() -> None:
 
 
 def configuration(services: dict[str, Any]) -> Path:
-    """The folder that the exporter finds its configuration in."""
+    """The folder of the exporter's configuration."""
     (mount,) = (m for m in services["exporter"]["volumes"] if m["target"] == "/etc/aliyun-vod-exporter")
     return Path(mount["source"])
 

@@ -1,4 +1,4 @@
-"""The dashboards as files: as the builder writes them, as Grafana reads them, and each panel says what it is about."""
+"""The dashboards as files: as the builder writes them and Grafana reads them, with a description in each panel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GRID_WIDTH: Final = 24
 
 
 def different(ours: Any, theirs: Any, where: str = "") -> Iterator[str]:
-    """What the SDK's models did not give back as it was."""
+    """Differences after a round trip through the SDK's models."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key, value in ours.items():
             if key not in theirs:
@@ -77,7 +77,7 @@ def test_a_dashboard_has_a_stable_uid_and_no_version_of_its_own(name: str) -> No
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_no_panel_lies_on_another_or_beside_the_grid(name: str) -> None:
+def test_panels_do_not_overlap_and_are_inside_the_grid(name: str) -> None:
     places = [panel["gridPos"] for panel in WRITTEN[name]["panels"]]
 
     assert all(place["x"] + place["w"] <= GRID_WIDTH for place in places)
@@ -95,7 +95,7 @@ def test_every_panel_has_a_number_of_its_own(name: str) -> None:
 
 
 @every_panel
-def test_a_panel_says_what_it_shows_in_which_unit_and_why_it_may_be_empty(panel: dict[str, Any]) -> None:
+def test_every_panel_has_a_description_a_unit_and_a_text_for_no_data(panel: dict[str, Any]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
 
     assert len(panel["description"]) > len(panel["title"])
@@ -107,7 +107,7 @@ def test_a_panel_says_what_it_shows_in_which_unit_and_why_it_may_be_empty(panel:
 
 
 @every_panel
-def test_nothing_to_judge_is_neither_good_nor_bad(panel: dict[str, Any]) -> None:
+def test_a_panel_without_data_has_no_threshold_colour(panel: dict[str, Any]) -> None:
     if panel["options"].get("colorMode") == "background":
         (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
         assert mapping["options"]["match"] == "null+nan"
@@ -115,14 +115,14 @@ def test_nothing_to_judge_is_neither_good_nor_bad(panel: dict[str, Any]) -> None
 
 
 @every_panel
-def test_what_does_not_add_up_is_not_added_up(panel: dict[str, Any]) -> None:
+def test_viewers_and_averages_are_not_summed(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         if re.search(r"viewer", target["expr"]):
             assert not re.search(r"\b(sum|avg)\b", target["expr"])
 
 
 @every_panel
-def test_only_metrics_there_are(panel: dict[str, Any]) -> None:
+def test_panels_use_only_existing_metrics(panel: dict[str, Any]) -> None:
     ours = {metric.name for metric in catalog.PLAY_METRICS + catalog.SELF_METRICS}
     for target in panel["targets"]:
         named = re.findall(r"\baliyun_vod_\w+", target["expr"])
@@ -131,21 +131,21 @@ def test_only_metrics_there_are(panel: dict[str, Any]) -> None:
 
 @every_panel
 def test_rates_are_of_stretches_that_have_two_scrapes(panel: dict[str, Any]) -> None:
-    """Where the data source says nothing, and Prometheus scrapes as seldom as we ever say: four times as long."""
+    """With a default data source and the longest documented scrape interval."""
     for target in panel["targets"]:
         if "$__rate_interval" in target["expr"]:
-            assert rate_interval(target) >= 4 * max(said_scrape_intervals())
+            assert rate_interval(target) >= 4 * max(documented_scrape_intervals())
 
 
 def test_some_rates_are_drawn_and_some_scrape_interval_is_said() -> None:
     exprs = [target["expr"] for panel in PANELS.values() for target in panel["targets"]]
 
     assert sum("$__rate_interval" in expr for expr in exprs) >= 3
-    assert len(said_scrape_intervals()) >= 4
+    assert len(documented_scrape_intervals()) >= 4
 
 
-def said_scrape_intervals() -> list[float]:
-    """How often to scrape, in seconds, wherever the project says it to its users."""
+def documented_scrape_intervals() -> list[float]:
+    """The documented scrape intervals, in seconds."""
     root = FOLDER.parents[2]
     texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")]
     said = [found for text in texts for found in re.findall(r"scrape_interval: (\w+)", text)]

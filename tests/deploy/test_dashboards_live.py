@@ -1,4 +1,4 @@
-"""Every question that the dashboards ask, asked of a real Prometheus that scrapes two exporters on the simulator."""
+"""Every query of the dashboards, run on a real Prometheus that scrapes two exporters with the simulator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.tool("prometheus"), pytest.mark.tool("promtool"), pytest.mark.tool("faketime")]
 
 WRITTEN: Final = [json.loads(text) for text in texts().values()]
-# A Sunday after 09:00 UTC+8, for simulator and exporters; Prometheus knows no other time than the true one.
+# A Sunday after 09:00 UTC+8, for simulator and exporters; Prometheus uses the real time.
 NOON: Final = "24T12:00:00"
 AT_NOON: Final = datetime.fromisoformat(f"2024-03-{NOON}+08:00").timestamp()
 MEDIA: Final = 20
@@ -57,26 +57,26 @@ queries:
 
 
 @dataclass
-class Asked:
-    """A Prometheus, and the values that variables have: each its first, or all where the dashboard begins with all."""
+class DashboardQueries:
+    """A Prometheus, and the values of the variables: the first one each, or all if that is the default."""
 
     server: Prometheus
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
-        """As `Prometheus.query`, for questions longer than a URL may be."""
+        """As `Prometheus.query`, for queries longer than a URL may be."""
         answer = httpx.post(f"{self.server.url}/api/v1/query", data={"query": promql}, timeout=PATIENCE).json()
         assert answer["status"] == "success", (answer, promql)
         return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
 
     def expr(self, dashboard: dict[str, Any], target: dict[str, Any]) -> str:
-        """A question with variables replaced as Grafana does it; what is scraped every minute is every second here."""
+        """A query with variables interpolated as by Grafana; the scrape interval is a second instead of a minute."""
         rates_over = f"{rate_interval(target) * SCRAPED / 60:.0f}s"
         text = target["expr"].replace("$__rate_interval", rates_over).replace("$__interval", "1m")
         return substituted(text, self.values(dashboard))
 
     def values(self, dashboard: dict[str, Any]) -> dict[str, str]:
-        """What each variable of a dashboard stands for; every variable has something to choose."""
+        """The value of each variable of a dashboard; every variable has an option."""
         if dashboard["uid"] not in self.variables:
             known: dict[str, str] = {}
             self.variables[dashboard["uid"]] = known
@@ -95,7 +95,7 @@ class Asked:
         return self.variables[dashboard["uid"]]
 
     def options(self, query: str, regex: str) -> list[str]:
-        """The answers to a variable's query, as Grafana's Prometheus data source gives them."""
+        """The options of a variable's query, as from Grafana's Prometheus data source."""
         if found := re.fullmatch(r"label_values\((.+), (\w+)\)", query):
             return list(dict.fromkeys(labels.get(found[2], "") for labels, _ in self.query(found[1])))
         found = re.fullmatch(r"query_result\((.+)\)", query)
@@ -140,8 +140,8 @@ def week_ago(now: float, labels: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Generator[Asked]:
-    """Two exporters of the same configuration, which fail now and then, have been polled and scraped for a while."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Generator[DashboardQueries]:
+    """Two exporters of the same configuration after some polls, with faults, and scrapes."""
     folder = tmp_path_factory.mktemp("dashboards")
     for name in ("one", "other"):
         (folder / name).mkdir()
@@ -171,7 +171,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Generator[Asked]:
             exporter(folder / "one", *serve, f"--web.listen-address=127.0.0.1:{ports['one']}", **clock.fixed),
             exporter(folder / "other", *serve, f"--web.listen-address=127.0.0.1:{ports['other']}", **clock.fixed),
         ):
-            asked = Asked(server)
+            asked = DashboardQueries(server)
             settled = 'count(aliyun_vod_slice_settled{days_ago=~"1|8",os="all",region="all"} == 1) == 12'
             until(lambda: asked.query(settled), "yesterday to be settled")
             yield asked
@@ -187,19 +187,19 @@ TARGETS: Final = [
 
 
 @pytest.mark.parametrize("dashboard", [pytest.param(each, id=each["uid"]) for each in WRITTEN])
-def test_every_variable_has_something_to_choose(asked: Asked, dashboard: dict[str, Any]) -> None:
+def test_every_variable_has_something_to_choose(asked: DashboardQueries, dashboard: dict[str, Any]) -> None:
     assert asked.values(dashboard)
 
 
 @pytest.mark.parametrize(("dashboard", "target"), TARGETS)
-def test_every_question_is_answered(asked: Asked, dashboard: dict[str, Any], target: dict[str, Any]) -> None:
+def test_every_query_has_a_result(asked: DashboardQueries, dashboard: dict[str, Any], target: dict[str, Any]) -> None:
     expr = asked.expr(dashboard, target)
 
     assert until(lambda: asked.query(expr), expr)
 
 
 def plays(days_ago: int, media: Dataset) -> dict[str, int]:
-    """The simulator's own numbers."""
+    """The plays of the simulator's dataset."""
     counts = {
         media_id: media.counts(media_id, play_dates.play_date(AT_NOON, days_ago), Dimensions(), now=AT_NOON)
         for media_id in media.media_ids
@@ -207,14 +207,14 @@ def plays(days_ago: int, media: Dataset) -> dict[str, int]:
     return {media_id: each.plays for media_id, each in counts.items() if each}
 
 
-def shown(asked: Asked, title: str) -> list[tuple[dict[str, str], float]]:
-    """The answer to the first target of the overview's panel of that title."""
+def shown(asked: DashboardQueries, title: str) -> list[tuple[dict[str, str], float]]:
+    """The result of the first target of that panel of the overview."""
     (overview,) = (dashboard for dashboard in WRITTEN if dashboard["uid"] == "aliyun-vod-overview")
     (target,) = (panel["targets"][0] for panel in overview["panels"] if panel["title"] == title)
     return asked.query(asked.expr(overview, target))
 
 
-def test_two_exporters_do_not_double_the_totals(asked: Asked) -> None:
+def test_two_exporters_do_not_double_the_totals(asked: DashboardQueries) -> None:
     now, before = plays(1, catalogue()), plays(8, catalogue())
 
     assert shown(asked, "Plays") == [({}, sum(now.values()))]
@@ -224,7 +224,7 @@ def test_two_exporters_do_not_double_the_totals(asked: Asked) -> None:
     assert shown(asked, "Last settled day") == [({}, 1000 * play_dates.start(play_dates.play_date(AT_NOON, 1)))]
 
 
-def test_the_collapse_is_seen_at_a_glance(asked: Asked) -> None:
+def test_the_collapse_is_seen_at_a_glance(asked: DashboardQueries) -> None:
     now, before = plays(1, catalogue()), plays(8, catalogue())
     halved = [media_id for media_id, was in before.items() if was >= 100 and now.get(media_id, 0) < 0.5 * was]
     (worst, loss), *_ = shown(asked, "Worst drops")
@@ -238,7 +238,7 @@ def test_the_collapse_is_seen_at_a_glance(asked: Asked) -> None:
     assert losers[asked.collapsing] == now[asked.collapsing] - before[asked.collapsing]
 
 
-def test_shares_are_of_one_whole(asked: Asked) -> None:
+def test_shares_are_of_one_whole(asked: DashboardQueries) -> None:
     shares = {labels["terminal_type"]: share for labels, share in shown(asked, "Plays by terminal")}
 
     assert shares.keys() == {"Native", "Web"}

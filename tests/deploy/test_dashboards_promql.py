@@ -1,4 +1,4 @@
-"""What the dashboards call the last settled day, a zero and a title, on made-up series in promtool."""
+"""The dashboards' expressions for the last settled day, zeros and titles, on given series in promtool."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def series(name: str, value: int) -> dict[str, str]:
 
 
 def answers(folder: Path, given: list[dict[str, str]], expr: str, expected: dict[str, float]) -> None:
-    """Raises AssertionError with what promtool says, where the answer is another."""
+    """Raises AssertionError with promtool's output if the result differs."""
     case: dict[str, Any] = {
         "input_series": given,
         "promql_expr_test": [
@@ -135,7 +135,7 @@ def test_two_exporters_are_one(tmp_path: Path) -> None:
     answers(tmp_path, given, share("media_id", ALL.last_settled()), {'{media_id="m"}': 0.25, '{media_id="n"}': 0.75})
 
 
-def test_what_was_nothing_has_no_change(tmp_path: Path) -> None:
+def test_without_plays_a_week_before_there_is_no_change(tmp_path: Path) -> None:
     given = [settled(1, 1), play("m", 1, 10), play("m", 8, 0)]
 
     answers(tmp_path, given, change(ALL.last_settled(), ALL.week_before()), {})

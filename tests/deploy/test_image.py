@@ -1,4 +1,4 @@
-"""The image, built from the Dockerfile and run as it is meant to be: what is in it, what it may do, how it ends."""
+"""The image, built from the Dockerfile and run as documented: its content, rights and exit."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def facts(engine: Engine, *flags: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """A store with the base in it, on a machine that runs containers; else the tests are skipped and say so."""
+    """A store with the base image; without container support the tests are skipped with the reason."""
     # podman takes no longer path than 50 characters, and pytest's own are as long as they get.
     engine = Engine(Path(tempfile.mkdtemp(prefix="vod-")))
     try:
@@ -97,7 +97,7 @@ def image(engine: Engine) -> Engine:
 
 @pytest.fixture
 def mounted(image: Engine) -> Path:
-    """What an operator mounts at /etc/aliyun-vod-exporter, readable for the uid of the image."""
+    """The folder mounted at /etc/aliyun-vod-exporter, readable for the uid of the image."""
     folder = image.folder / "mounted"
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(CONFIGURATION)
@@ -114,12 +114,12 @@ def simulator(image: Engine) -> str:
 
 
 def scraped(engine: Engine, container: str, path: str) -> str:
-    """The answer of the exporter in a container, empty while there is none but errors."""
+    """A response of the exporter in a container; empty while requests fail."""
     status, out, _ = engine.tried("exec", container, "python", "-c", GET, f"http://127.0.0.1:9985{path}")
     return "" if status else out
 
 
-def test_the_linter_has_nothing_to_say() -> None:
+def test_the_linter_finds_nothing() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([hadolint, "--no-color", ROOT / "Dockerfile"], check=False, capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("", 0)
@@ -171,7 +171,7 @@ def test_nothing_reaches_the_builder_but_what_is_built(engine: Engine, tmp_path:
 
 
 @in_containers
-def test_it_says_what_it_is_and_how_it_is_used(image: Engine) -> None:
+def test_its_labels_describe_it_and_its_use(image: Engine) -> None:
     config = image.inspect(TAG)["Config"]
     assert config["User"] == f"{UID}:{UID}"
     assert config["Entrypoint"] == ["aliyun-vod-exporter"]
@@ -213,7 +213,7 @@ def test_its_bill_of_materials_is_valid_and_names_what_is_in_it(image: Engine) -
     # All of it locked, in these versions.
     allowed = {**locked("roles"), "aliyun-vod-exporter": __version__}
     assert [[name, version] for name, version in named if allowed.get(name) != version] == []
-    # Nothing that the next build would have otherwise: no time, no number of its own, no place where it was built.
+    # Nothing that differs between builds: no time, random number or path of the build.
     assert "timestamp" not in told["metadata"]
     assert "serialNumber" not in told
     assert "file:" not in bill
@@ -232,7 +232,7 @@ def test_it_runs_without_privileges_on_a_root_that_it_cannot_write(image: Engine
 
 
 @in_containers
-def test_it_serves_what_the_simulator_says_tells_its_health_and_ends_when_told_to(
+def test_it_serves_the_simulator_s_numbers_reports_its_health_and_ends_on_sigterm(
     image: Engine, simulator: str, mounted: Path
 ) -> None:
     mount = f"--volume={mounted}:/etc/aliyun-vod-exporter:ro"
@@ -251,7 +251,7 @@ def test_it_serves_what_the_simulator_says_tells_its_health_and_ends_when_told_t
     image.podman("stop", "--time=60", container)
     assert image.inspect(container)["State"]["ExitCode"] == 0
     assert "msg=stopped" in "".join(image.tried("logs", container)[1:])
-    # The simulator has the same loopback: nothing listens there any more.
+    # On the shared loopback nothing listens any more.
     assert image.tried("exec", simulator, *check)[0] == 1
 
 

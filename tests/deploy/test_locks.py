@@ -1,4 +1,4 @@
-"""The locks install with the oldest pip that is supported, also when newer releases of what they lock are out."""
+"""The locks install with the oldest supported pip, also when newer releases exist."""
 
 from __future__ import annotations
 

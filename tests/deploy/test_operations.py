@@ -1,4 +1,4 @@
-"""docs/operations.md says what there is: log lines, metrics, alerts, and copies of the storage file that are whole."""
+"""docs/operations.md agrees with the program: log lines, metrics, alerts, and complete copies of the storage file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus' configuration: valid with the shipped rules, and made for the exporter it scrapes."""
+"""Prometheus' configuration: valid with the shipped rules, and suited to the exporter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alert and recording rules: promtool accepts them; every alert is tried out, explained, and has no number inside."""
+"""Alert and recording rules: accepted by promtool; every alert is tested, explained, and has no literal threshold."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORDED: Final = {rule["record"]: rule["expr"] for rule in ALL if "record" in r
 THRESHOLDS: Final = {name: expr for name, expr in RECORDED.items() if name.endswith(":threshold")}
 DROPS: Final = {name for name in ALERTS if re.search(r"(Plays|Viewers|WatchTime)(Dropped|Gone)$", name)}
 
-# What users were promised; the rest is ours to name.
+# The alerts of the contract.
 PROMISED: Final = {
     "AliyunVodPlaysDropped",
     "AliyunVodPlaysGone",
@@ -86,7 +86,7 @@ def metrics(text: str) -> set[str]:
 
 
 @pytest.mark.tool("promtool")
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
 
 
@@ -96,11 +96,11 @@ def test_the_rules_do_what_their_tests_say(file: Path) -> None:
     promtool("test", "rules", file)
 
 
-def test_there_is_every_alert_that_was_promised() -> None:
+def test_every_alert_of_the_contract_exists() -> None:
     assert set(ALERTS) == PROMISED
 
 
-def test_every_alert_is_tried_not_firing_firing_and_resolving() -> None:
+def test_every_alert_is_tested_not_firing_firing_and_resolving() -> None:
     # in one scenario, so that what makes the difference is what changes there
     untried = {name for name, seen in scenarios().items() if not any(re.search("nY+n", pattern) for pattern in seen)}
     assert untried == set()
@@ -209,6 +209,6 @@ def test_what_the_runbooks_ask_prometheus_is_promql(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [metrics(RUNBOOKS), set(_RECORD.findall(RUNBOOKS))], ids=["metrics", "records"])
-def test_what_the_runbooks_speak_of_is_there(names: set[str]) -> None:
+def test_everything_named_in_the_runbooks_exists(names: set[str]) -> None:
     assert names
     assert {name for name in names if f"| `{name}` |" not in METRICS and name not in RECORDED} == set()

@@ -1,4 +1,4 @@
-"""The source archive: everything that git knows, so that what is unpacked from it builds and passes its tests."""
+"""The source archive: all files of git, so that it builds and passes its tests after unpacking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unit: systemd has nothing to say of it, it exposes little, and starts the program as that wants to be started."""
+"""The unit: accepted by systemd, with low exposure, and with a valid command line."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def analyzed(*argv: str | Path) -> tuple[int, str, str]:
 
 
 def verified(text: str, folder: Path) -> str:
-    """What systemd has to say of a unit whose programs are there."""
+    """The findings of systemd for a unit whose programs exist."""
     unit = folder / UNIT.name
     unit.write_text(re.sub(r"^(ExecStart)=\S+", r"\1=/bin/true", text, flags=re.MULTILINE))
     return "".join(analyzed("verify", "--man=no", unit)[1:])
 
 
 @pytest.mark.tool("systemd-analyze")
-def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert verified(TEXT, tmp_path) == ""
     assert "ProtectHoem" in verified(TEXT.replace("ProtectHome", "ProtectHoem"), tmp_path)
 

@@ -1,4 +1,4 @@
-"""Real processes on loopback: our own commands, Prometheus and Alertmanager, started, watched and ended."""
+"""Real processes on loopback: the exporter's commands, Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-# Nothing is decided by these: they only end a test that hangs.
+# These only end a test that hangs.
 PATIENCE = 300.0
 GLANCE = 0.1
 # A loaded machine is slow, not wrong.
@@ -34,7 +34,7 @@ patch = partial(httpx.patch, timeout=PATIENCE)
 
 
 def until(ready: Callable[[], Any], what: str) -> Any:
-    """Wait for something that comes true, and give it."""
+    """Wait until a condition is true, and return its value."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         with contextlib.suppress(httpx.TransportError):
@@ -46,7 +46,7 @@ def until(ready: Callable[[], Any], what: str) -> Any:
 
 @dataclass
 class Running:
-    """A process and what it has said so far."""
+    """A process and its output so far."""
 
     process: subprocess.Popen[bytes]
     out: Path
@@ -56,18 +56,18 @@ class Running:
         return self.err.read_text()
 
     def url(self, pattern: str = r"urls=(\S+)") -> str:
-        """Where it listens, once it says so."""
+        """The URL that it listens on, once it is logged."""
         return str(until(lambda: (found := re.search(pattern, self.said())) and found[1], f"{pattern} in {self.err}"))
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Its exit status after a signal."""
+        """Send a signal; returns the exit status."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
 
 @contextlib.contextmanager
 def running(folder: Path, name: str, *argv: str, **environ: str) -> Generator[Running]:
-    """A program, ended at the end if it still runs."""
+    """Run a program; it is killed at the end if it still runs."""
     out, err = folder / f"{name}.out", folder / f"{name}.err"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(argv, cwd=folder, stdout=stdout, stderr=stderr, env={**os.environ, **environ})
@@ -81,13 +81,13 @@ def running(folder: Path, name: str, *argv: str, **environ: str) -> Generator[Ru
 
 @contextlib.contextmanager
 def exporter(folder: Path, *argv: str, **environ: str) -> Generator[Running]:
-    """One of our commands; PYTHONWARNINGS makes what nobody awaited or closed visible."""
+    """Run one of our commands; PYTHONWARNINGS reveals resources that are not awaited or closed."""
     with running(folder, argv[0], sys.executable, "-X", "dev", "-m", "exporter", *argv, **environ) as process:
         yield process
 
 
 def free_port() -> int:
-    """One that nothing listens on, and none of those that the kernel gives to connections before it is taken."""
+    """A port that nothing listens on, outside the range of ephemeral ports."""
     while True:
         port = 10_000 + secrets.randbelow(20_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -95,7 +95,7 @@ def free_port() -> int:
 
 
 def _until_ready(process: Running, url: str) -> None:
-    """Until a server serves; one that ended instead has said why."""
+    """Wait until a server is ready; raises with its output if it ended."""
 
     def ready() -> bool:
         assert process.process.poll() is None, process.said()
@@ -130,7 +130,7 @@ def prometheus(folder: Path, target: str) -> Generator[Prometheus]:
 
 @contextlib.contextmanager
 def prometheus_with(folder: Path, configuration: str) -> Generator[Prometheus]:
-    """Does what a configuration says."""
+    """Run Prometheus with a configuration."""
     port = free_port()
     (folder / "prometheus.yml").write_text(configuration)
     with running(
@@ -153,18 +153,18 @@ class Alertmanager:
     url: str
 
     def tell(self, alerts: list[dict[str, Any]]) -> None:
-        """Alerts as Prometheus sends them: labels, annotations, startsAt, endsAt."""
+        """Send alerts as Prometheus does: labels, annotations, startsAt, endsAt."""
         httpx.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=PATIENCE).raise_for_status()
 
     def alerts(self, *matchers: str) -> list[dict[str, Any]]:
-        """What it knows, with `status.state` (active or suppressed) and `status.inhibitedBy`."""
+        """Its alerts, with `status.state` (active or suppressed) and `status.inhibitedBy`."""
         answer: list[dict[str, Any]] = get(f"{self.url}/api/v2/alerts", params={"filter": list(matchers)}).json()
         return answer
 
 
 @contextlib.contextmanager
 def alertmanager(folder: Path, configuration: str) -> Generator[Alertmanager]:
-    """Alone, without the cluster it would otherwise look for."""
+    """Run a single Alertmanager, without a cluster."""
     port = free_port()
     (folder / "alertmanager.yml").write_text(configuration)
     with running(
@@ -183,7 +183,7 @@ def alertmanager(folder: Path, configuration: str) -> Generator[Alertmanager]:
 
 @dataclass
 class Webhook:
-    """Where notifications arrive."""
+    """A receiver of notifications."""
 
     url: str
     received: list[dict[str, Any]] = field(default_factory=list)
@@ -192,7 +192,7 @@ class Webhook:
 
 @contextlib.contextmanager
 def webhook() -> Generator[Webhook]:
-    """Takes every notification that is posted, to whatever path."""
+    """Accept notifications on any path."""
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -203,7 +203,7 @@ def webhook() -> Generator[Webhook]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing: what arrived is in `received`."""
+            """Do not log: the notifications are in `received`."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         hook = Webhook(f"http://127.0.0.1:{server.server_address[1]}")

@@ -1,4 +1,4 @@
-"""The configurations in deploy/ at the places and with the times of a test; what they decide stays as it is shipped."""
+"""The configurations of deploy/ with the paths and intervals of a test; their rules are unchanged."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _DINGTALK: Final = "http://dingtalk:8060"
 
 
 def read(file: Path) -> Any:
-    """What a YAML file says."""
+    """The content of a YAML file."""
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def prometheus_of(target: str, alertmanager: str, *, folder: Path) -> str:
     """Prometheus' configuration, scraping and evaluating all the time; the rules are copied to `folder`.
 
-    Their expressions and `for` stay; what keeps firing over missed scrapes does so over a few here.
+    Their expressions and `for` are unchanged; `keep_firing_for` is shortened.
     """
     configuration = read(PROMETHEUS)
     configuration["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
@@ -34,7 +34,7 @@ def prometheus_of(target: str, alertmanager: str, *, folder: Path) -> str:
         (folder / file.name).write_text(yaml.safe_dump(rules, allow_unicode=True), encoding="utf-8")
     configuration["rule_files"] = [str(folder / file.name) for file in RULES.glob("*.yml")]
     (scraped,) = configuration["scrape_configs"]
-    # Labels that service discoveries give to targets, and that the metrics have too.
+    # Labels that service discovery adds to targets, and that the metrics have too.
     labels = {"account": "ops", "region": "cn-hangzhou", "os": "linux", "query": "q"}
     scraped["static_configs"] = [{"targets": [_place(target)], "labels": labels}]
     (told,) = configuration["alerting"]["alertmanagers"]

@@ -1,4 +1,4 @@
-"""Two accounts in one real exporter, one of them with a key that the service refuses."""
+"""Two accounts in one real exporter, one of them with a key that the service rejects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ queries:
 """
 
 
-def test_a_refused_key_is_its_own_account_s_business_until_it_is_corrected(tmp_path: Path) -> None:
+def test_a_rejected_key_affects_only_its_account_until_it_is_corrected(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with (
@@ -45,7 +45,7 @@ def test_a_refused_key_is_its_own_account_s_business_until_it_is_corrected(tmp_p
             shows('aliyun_vod_query_polls_total{query="theirs",result="failure"} 1.0')
             shows('aliyun_vod_query_polls_total{query="ours",result="success"} 1.0')
             refused = re.findall(REQUESTS, get(f"{url}/metrics").text)
-            # It goes on in its time while the other account is paused.
+            # It is polled on schedule while the other account is paused.
             shows('aliyun_vod_query_polls_total{query="theirs",result="skipped"} 1.0')
             shows('aliyun_vod_query_polls_total{query="ours",result="success"} 2.0')
             metrics = get(f"{url}/metrics").text

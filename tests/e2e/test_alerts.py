@@ -1,8 +1,9 @@
-"""A video loses its plays, somebody is told once, and told again when it is over: every program on the way is real.
+"""A video loses its plays: one notification at the start and one at the end, with every program on the way real.
 
 The simulator, the exporter, Prometheus with the shipped rules and Alertmanager with the shipped configuration run as
-processes. Short are only intervals and waiting times, by configuration; and the wall clock of the first two is set, for
-a day settles at 09:00 and a recovery is known a day later. That clock is ahead of Prometheus', so that no data is old.
+processes. Only intervals and waiting times are shortened, by configuration. The wall clock of the first two is set, as
+a day
+settles at 09:00 and a recovery is known a day later. That clock is ahead of Prometheus', so that no data is stale.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.core import play_dates
-from exporter.simulator.generated_media import made_up
+from exporter.simulator.generated_media import generate_media
 from tests.e2e.processes import alertmanager, exporter, patch, prometheus_with, until, webhook
 from tests.e2e.shipped import alertmanager_of, prometheus_of
 from tests.e2e.test_clock import CHINA, wall_clock
@@ -37,9 +38,9 @@ queries:
 settle: {{unchanged: 1}}
 """
 MEDIA = 120
-_EVERY = list(made_up(0, MEDIA))
+_EVERY = list(generate_media(0, MEDIA))
 COLLAPSING = _EVERY[1]
-# Popular ones without ups and downs of their own: the account as a whole loses less than it is told for.
+# Popular media without variation of their own: the drop of the whole account is below its alert threshold.
 STEADY = sorted(
     (m for m in _EVERY if m is not COLLAPSING and not m.cycle and not m.quiet), key=lambda m: -m.popularity
 )[:9]
@@ -57,19 +58,19 @@ def settled(server: Prometheus, days_ago: int) -> set[float]:
 
 
 def never_dropped(server: Prometheus) -> bool:
-    """Not now, and not for a moment since Prometheus started; pending counts."""
+    """Whether no alert was pending or firing since Prometheus started."""
     return server.query(f"count_over_time(ALERTS{DROPS}[10m])") == []
 
 
 def began(notification: dict[str, Any]) -> dict[tuple[str, str, str], str]:
-    """When each alert of a notification began to fire, by name, media and terminal type."""
+    """When each alert of a notification started to fire, by name, media and terminal type."""
     return {
         (alert["labels"]["alertname"], alert["labels"]["media_id"], alert["labels"]["terminal_type"]): alert["startsAt"]
         for alert in notification["alerts"]
     }
 
 
-def test_a_collapse_is_told_once_with_the_title_and_its_end_once_more_and_nothing_else_is_told(tmp_path: Path) -> None:
+def test_a_collapse_is_notified_once_with_its_title_and_resolved_once(tmp_path: Path) -> None:
     (rules := tmp_path / "rules").mkdir()
     tomorrow = (datetime.now(CHINA) + timedelta(days=1)).replace(hour=8, minute=0, second=0)
     with (
@@ -126,7 +127,8 @@ def test_a_collapse_is_told_once_with_the_title_and_its_end_once_more_and_nothin
                 # Prometheus tells of several alerts one after the other: one may end a notification before the others.
                 after = hook.received[1:]
                 assert all("resolved" in {alert["status"] for alert in one["alerts"]} for one in after)
-                # Same beginnings: each fired through the night. What was silenced is over, too, and then said to be.
+                # The same start times: each alert fired through the night. Inhibited ones are resolved too, and
+                # notified as such.
                 assert began(told).items() <= {key: at for one in after for key, at in began(one).items()}.items()
                 assert server.query(f"ALERTS{DROPS}") == []
                 assert daemon.stop() == 0

@@ -1,4 +1,4 @@
-"""Past days through promtool into a real Prometheus: the week-over-week rules work over them."""
+"""Backfilled days, imported by promtool into a real Prometheus: the week-over-week rules work with them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_the_week_over_week_ratio_of_each_of_the_last_20_days_is_the_truth
             30,
             ProgressLines(lambda _: None),
         )
-        truth = expected(simulator.catalogue)
+        truth = expected(simulator.dataset)
     views, file = known.views(STEP), tmp_path / "past days.txt"
     with file.open("wb") as written:
         samples = backfill.write(written, views, {"job": "vod"}, ProgressLines(lambda _: None))
@@ -95,7 +95,7 @@ def expected(catalogue: Dataset) -> Ratios:
 
 
 def ratios(url: str, promql: str) -> Ratios:
-    """What each of the last 20 days showed at 09:00 UTC+8 of the day after, and, where the day was over, 18 h later."""
+    """The values for each of the last 20 days at 09:00 UTC+8 of the next day, and 18 h later if that is past."""
     found: list[Ratios] = []
     for later, until_ago in ((0, 1), (18 * HOUR, 2)):
         at = {
@@ -119,7 +119,7 @@ def ratios(url: str, promql: str) -> Ratios:
 
 @contextlib.contextmanager
 def serving_blocks(folder: Path, store: Path) -> Generator[str]:
-    """A Prometheus that scrapes nothing and keeps what is old."""
+    """A Prometheus that scrapes nothing and retains old data."""
     url = f"http://127.0.0.1:{free_port()}"
     (folder / "prometheus.yml").write_text("scrape_configs: []\n")
     with running(
@@ -136,7 +136,7 @@ def serving_blocks(folder: Path, store: Path) -> Generator[str]:
 
 
 @pytest.mark.tool("promtool")
-async def test_promtool_takes_the_blocks_of_two_hours_too(tmp_path: Path) -> None:
+async def test_promtool_accepts_blocks_of_two_hours(tmp_path: Path) -> None:
     clock = Clock()
     async with simulated(SimulatorOptions(media=2), clock) as (_, url):
         surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
@@ -159,7 +159,7 @@ async def test_promtool_takes_the_blocks_of_two_hours_too(tmp_path: Path) -> Non
 
 
 @pytest.mark.tool("promtool")
-def test_the_command_writes_what_promtool_takes_and_is_quiet_on_standard_output(tmp_path: Path) -> None:
+def test_the_command_writes_what_promtool_accepts_and_nothing_to_stdout(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", "--web.listen-address=127.0.0.1:0", "--media=3") as service:
         (tmp_path / "config.yaml").write_text(
             f"{{accounts: [{{name: a, endpoint: '{service.url()}'}}], queries: {QUERY}}}"

@@ -1,4 +1,4 @@
-"""The daemon over midnight and over 09:00 UTC+8, as processes whose wall clock the test sets; it goes on by itself."""
+"""The daemon over midnight and over 09:00 UTC+8, as a process whose wall clock the test sets; it runs on from there."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ START_OF_24TH = datetime(2024, 3, 24, tzinfo=CHINA).timestamp()
 
 @dataclass
 class WallClock:
-    """The wall clock of processes that are started with its `environ`; their monotonic clock is the true one."""
+    """The wall clock of processes started with its `environ`; their monotonic clock is real."""
 
     file: Path
     ahead: float = 0.0
 
     def set(self, text: str) -> None:
-        """`23T23:59:57` in March 2024, UTC+8, is now."""
+        """Set it to a time in March 2024, UTC+8, such as `23T23:59:57`."""
         self.jump(datetime.fromisoformat(f"2024-03-{text}+08:00").timestamp() - self.now())
 
     def jump(self, seconds: float) -> None:
-        """Set it forward, or back."""
+        """Move it forward, or back."""
         self.ahead += seconds
         new = self.file.with_suffix(".new")
         new.write_text(f"{self.ahead:+.6f}\n")
@@ -53,18 +53,18 @@ class WallClock:
 
     @property
     def fixed(self) -> dict[str, str]:
-        """`environ` of a process whose clock is this one as it stands now, and is not set any more: that is cheaper."""
+        """`environ` for a process that uses this clock but is not affected when it is set later: that is cheaper."""
         return {**self.environ, "FAKETIME": f"{self.ahead:+.6f}", "FAKETIME_NO_CACHE": "0"}
 
     @property
     def environ(self) -> dict[str, str]:
-        """A time zone far from UTC+8 comes along: play dates must not depend on it."""
+        """With a time zone far from UTC+8: play dates must not depend on it."""
         told = subprocess.run(["faketime", "-m", "-f", "+0", "env"], check=True, capture_output=True, text=True).stdout
         return {
             "LD_PRELOAD": re.findall(r"^LD_PRELOAD=(.+)$", told, re.MULTILINE)[0],
             "FAKETIME_TIMESTAMP_FILE": str(self.file),
             "FAKETIME_NO_CACHE": "1",
-            # asyncio waits by it, and a wall clock that is set does not change it.
+            # asyncio uses it, and setting the wall clock does not change it.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
             "TZ": "America/Los_Angeles",
@@ -73,7 +73,7 @@ class WallClock:
 
 @contextlib.contextmanager
 def wall_clock(folder: Path, text: str) -> Generator[WallClock]:
-    """A wall clock that is set; processes that use it must have ended before it does."""
+    """A wall clock that can be set; its processes must end before this context does."""
     clock = WallClock(folder / "clock")
     clock.set(text)
     yield clock
@@ -112,7 +112,7 @@ class Scrape:
         return datetime.fromtimestamp(start, CHINA).date()
 
 
-def test_what_was_today_is_yesterday_after_midnight_without_a_poll(tmp_path: Path) -> None:
+def test_today_becomes_yesterday_at_midnight_without_a_poll(tmp_path: Path) -> None:
     with (
         wall_clock(tmp_path, "23T23:58:00") as clock,
         exporter(tmp_path, "simulate", LISTEN, **clock.environ) as simulator,
@@ -165,12 +165,12 @@ def test_yesterday_settles_at_the_second_further_poll_after_nine(tmp_path: Path)
                 scrape = Scrape.of(url)
                 updated = scrape.value("slice_updated_timestamp_seconds", 1)
                 assert updated is not None
-                # Settled or not is told by the same scrape as the poll that found it so.
+                # The scrape after the poll already shows it as settled.
                 assert seen.setdefault(updated, scrape).value("slice_settled", 1) == scrape.value("slice_settled", 1)
                 return scrape.value("slice_settled", 1) == 1
 
             until(settled, "yesterday to settle")
-            # Two numbers have changed since; two further polls found them as they were.
+            # Numbers changed since then; two further polls found no change.
             after_nine = [seen[at] for at in sorted(seen) if at >= nine]
             assert [s.value("slice_settled", 1) for s in after_nine] == [0, 0, 1]
             assert [s.plays(1) == after_nine[0].plays(1) != provisional.plays(1) for s in after_nine] == [True] * 3
@@ -180,7 +180,7 @@ def test_yesterday_settles_at_the_second_further_poll_after_nine(tmp_path: Path)
             assert "Traceback" not in daemon.said() + simulator.said()
 
 
-def test_polling_goes_on_after_the_clock_was_set_back(tmp_path: Path) -> None:
+def test_polling_continues_after_the_clock_was_set_back(tmp_path: Path) -> None:
     """By an hour, and the interval is ten seconds: the next poll is not an hour away."""
     with (
         wall_clock(tmp_path, "24T12:00:00") as clock,
@@ -196,7 +196,7 @@ def test_polling_goes_on_after_the_clock_was_set_back(tmp_path: Path) -> None:
             assert "Traceback" not in daemon.said() + simulator.said()
 
 
-def test_after_a_clock_leapt_ahead_by_twenty_years_it_polls_once_and_serves(tmp_path: Path) -> None:
+def test_after_a_leap_of_twenty_years_it_polls_once_and_serves(tmp_path: Path) -> None:
     with (
         wall_clock(tmp_path, "24T12:00:00") as clock,
         exporter(tmp_path, "simulate", LISTEN, **clock.environ) as simulator,

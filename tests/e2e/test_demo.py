@@ -48,7 +48,7 @@ def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal
 
 @pytest.mark.tool("promtool")
 @pytest.mark.parametrize("accept", ["text/plain;version=0.0.4", "text/plain;version=1.0.0"])
-def test_promtool_has_nothing_to_complain_of(demo: str, accept: str) -> None:
+def test_promtool_finds_nothing_wrong(demo: str, accept: str) -> None:
     body = get(f"{demo}/metrics", headers={"Accept": accept}).content
 
     checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
@@ -56,7 +56,7 @@ def test_promtool_has_nothing_to_complain_of(demo: str, accept: str) -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
-def test_every_format_tells_the_same(demo: str) -> None:
+def test_every_format_has_the_same_samples(demo: str) -> None:
     def plays(accept: str) -> set[tuple[str, float]]:
         answer = get(f"{demo}/metrics", headers={"Accept": accept})
         assert answer.headers["content-type"].startswith(accept.partition(";")[0])
@@ -71,7 +71,7 @@ def test_every_format_tells_the_same(demo: str) -> None:
     assert all(other == first for other in others)
 
 
-def test_gzip_is_for_those_who_ask(demo: str) -> None:
+def test_gzip_is_used_only_if_requested(demo: str) -> None:
     with httpx.stream("GET", f"{demo}/metrics", headers={"Accept-Encoding": "gzip"}, timeout=PATIENCE) as answer:
         packed = b"".join(answer.iter_raw())
         assert answer.headers["content-encoding"] == "gzip"

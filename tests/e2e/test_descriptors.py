@@ -1,4 +1,4 @@
-"""With hardly any file descriptors and a hundred idle clients, scrapes are answered and the log can be read."""
+"""With very few file descriptors and a hundred idle clients, scrapes succeed and the log remains readable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("descriptors", [14, 24, 40])
-def test_scrapes_go_on(tmp_path: Path, descriptors: int) -> None:
+def test_scrapes_succeed(tmp_path: Path, descriptors: int) -> None:
     with contextlib.ExitStack() as stack:
         simulator = stack.enter_context(exporter(tmp_path, "simulate", LISTEN, "--media=10"))
         configuration = tmp_path / "exporter.yml"

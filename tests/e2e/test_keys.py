@@ -1,4 +1,4 @@
-"""The key of an account is exchanged under a running scraper: no failed scrape, no restart."""
+"""The key of an account is replaced under a running scraper: no failed scrape, no restart."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def successes(url: str) -> float:
     return float(line.removeprefix(SUCCESSES))
 
 
-def test_a_key_is_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
+def test_a_key_is_replaced_under_a_running_scraper(tmp_path: Path) -> None:
     write_key(tmp_path, "simulator", "simulator-secret")
     statuses: list[int] = []
     stop = threading.Event()
@@ -56,7 +56,7 @@ def test_a_key_is_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
                 exchanged = {"credentials": {"access_key_id": "second", "access_key_secret": "another-secret"}}
                 patch(f"{simulator.url()}/_admin/conditions", json=exchanged).raise_for_status()
                 write_key(tmp_path, "second", "another-secret")
-                # One that was under way when the key changed may have had the old one.
+                # A request in flight while the key changed may have used the old one.
                 until(lambda: successes(url) >= before + 2, "polls with the new key")
             finally:
                 stop.set()
@@ -68,7 +68,7 @@ def test_a_key_is_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
         assert secret not in said
 
 
-def test_a_mended_key_is_used_at_once_however_seldom_it_is_polled(tmp_path: Path) -> None:
+def test_a_corrected_key_is_used_immediately_whatever_the_interval(tmp_path: Path) -> None:
     write_key(tmp_path, "simulator", "mistyped")
     with exporter(tmp_path, "simulate", LISTEN, "--media=5") as simulator:
         seldom = CONFIGURATION.format(endpoint=simulator.url()).replace("every: 10s", "every: 12h")

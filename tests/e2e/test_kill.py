@@ -1,8 +1,8 @@
-"""The daemon killed at any moment: what it serves after the start is what was committed, whole, and no older.
+"""The daemon is killed at any moment: after a restart it serves exactly the data that was committed last.
 
-Two simulated accounts take turns, so that each life of the daemon learns other numbers for every media of every day.
-Only days that are final are asked for: what each account says of them is known without asking it. The wall clock jumps
-by some seconds between two lives, so that what the one has learnt is not fresh for the next, which would not ask again.
+Two simulated accounts alternate, so that each process of the daemon observes other numbers for every row.
+Only final days are polled: their numbers are known without requests. The wall clock is moved between two processes, so
+that the next one does not take the data for fresh and polls again.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ Committed = tuple["SliceData", ...]
 
 
 class Account:
-    """A simulated account, and what it says of days that are final."""
+    """A simulated account and its numbers of final days."""
 
     def __init__(self, running: Running, seed: int, now: Callable[[], float]) -> None:
         self.running = running
         self.url = running.url()
-        self.catalogue = Dataset(seed, MEDIA)
+        self.dataset = Dataset(seed, MEDIA)
         self.now = now
 
     def stop(self) -> None:
-        """Until it continues, whatever is asked waits for its answer: connections are the kernel's."""
+        """Suspend the account: requests wait for their response until it continues."""
         self.running.process.send_signal(signal.SIGSTOP)
 
     def continue_(self) -> None:
@@ -75,16 +75,16 @@ class Account:
         httpx.delete(f"{self.url}/_admin/calls").raise_for_status()
 
     def said(self, committed: Committed) -> bool:
-        """Whether all of it is what this account says, and nothing is missing."""
+        """Whether the committed slices are complete and have this account's numbers."""
         return len(committed) == 5 and all(
             {m: answer.row for m, answer in data.answers.items()}
-            == {c.media.media_id: c.row() for c in self.catalogue.result_set(data.slice.play_date, now=self.now())}
+            == {c.media.media_id: c.row() for c in self.dataset.result_set(data.slice.play_date, now=self.now())}
             for data in committed
         )
 
 
-class Place:
-    """Where the lives of the daemon follow each other: its folder and wall clock, and the accounts."""
+class CrashEnvironment:
+    """The folder, wall clock and accounts of the consecutive processes of the daemon."""
 
     def __init__(self, folder: Path, clock: WallClock) -> None:
         self.folder = folder
@@ -95,7 +95,7 @@ class Place:
         return read_slices(self.storage, play_dates.play_date(self.clock.now(), play_dates.OLDEST_DAYS_AGO))
 
     def published(self, slices: Committed) -> set[str]:
-        """The series of what was committed."""
+        """The series of committed slices."""
         config = loads(CONFIGURATION.format(endpoint="http://127.0.0.1:1"), file="config.yaml", environ={})
         rules = PublicationRules(config.core_queries(), config.stale_after, config.series_limit)
         publication = publish(Snapshot().updated(slices), rules, self.clock.now())
@@ -116,7 +116,7 @@ class Place:
 
     @contextlib.contextmanager
     def life(self, account: Account) -> Generator[Daemon]:
-        """The daemon, polling that account as soon as it runs."""
+        """Start the daemon, which polls that account."""
         self.clock.jump(20)
         (self.folder / "config.yaml").write_text(CONFIGURATION.format(endpoint=account.url))
         argv = ["serve", LISTEN, f"--storage.path={self.storage}"]
@@ -125,7 +125,7 @@ class Place:
 
 
 class Daemon:
-    """One life of the daemon."""
+    """One process of the daemon."""
 
     def __init__(self, running: Running) -> None:
         self.running = running
@@ -145,22 +145,22 @@ def play_series(text: str) -> set[str]:
 
 
 @pytest.mark.tool("faketime")
-def test_killed_again_and_again_it_serves_exactly_what_was_committed(tmp_path: Path) -> None:
+def test_after_every_kill_it_serves_exactly_what_was_committed(tmp_path: Path) -> None:
     chance = random.Random(20240324)  # noqa: S311 - moments, not secrets
-    with wall_clock(tmp_path, "24T12:00:00") as clock, Place(tmp_path, clock).accounts() as (first, second):
-        place = Place(tmp_path, clock)
+    with wall_clock(tmp_path, "24T12:00:00") as clock, CrashEnvironment(tmp_path, clock).accounts() as (first, second):
+        place = CrashEnvironment(tmp_path, clock)
         with place.life(first) as daemon:
             until(lambda: first.said(place.committed()), "the first poll to be written")
             daemon.kill()
         last = first
-        # While pages are asked for; when the numbers are published and being written; when they were written.
+        # During requests; after publishing, while data is being written; after the write.
         for moment in ("asked", "published", "written", "published") * 2:
             account = first if last is second else second
             account.forget()
             account.stop()
             before = place.committed()
             with place.life(account) as daemon:
-                # Nobody answers this life yet: all that it can serve is what the lives before it wrote.
+                # The account is suspended: the daemon can only serve the stored data.
                 assert get(f"{daemon.url}/-/ready").status_code == httpx.codes.OK
                 restored = daemon.exposed()
                 assert restored == place.published(before)
@@ -175,8 +175,7 @@ def test_killed_again_and_again_it_serves_exactly_what_was_committed(tmp_path: P
                 daemon.kill()
 
             after = place.committed()
-            # A write is a whole poll or nothing: what was published last may be lost, but nothing of it is torn, and
-            # nothing that was published before it is lost with it.
+            # A write is atomic per poll: the last published poll may be lost, but never partly, and no earlier one.
             if account.said(after):
                 last = account
             else:

@@ -1,4 +1,4 @@
-"""Whatever the locale can spell: no command ends for a title, a name or a path; what is UTF-8 stays UTF-8."""
+"""In any locale: no command fails because of a title, a name or a path; UTF-8 output stays UTF-8."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_is_fetched_is_printed_in_any_locale(tmp_path: Path, service: str, 
         assert len(rows) == 12
         assert r"\U0001f" in "".join(rows)
         assert ("主账号" in rows[0]) is (encoding == "gbk")
-        # Escaped before it is laid out: the columns after a title still stand under their names.
+        # Escaped before the layout: the columns after a title are still aligned.
         at = heading.index("plays") + len("plays")
         assert encoding == "gbk" or all(row[at - 1].isdigit() and row[at] == " " for row in rows)
 
@@ -70,7 +70,7 @@ def test_logs_as_json_are_utf_8_in_any_locale(tmp_path: Path, service: str) -> N
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "ascii"])
-def test_check_config_tells_its_costs_and_mistakes_in_any_locale(tmp_path: Path, encoding: str) -> None:
+def test_check_config_prints_costs_and_errors_in_any_locale(tmp_path: Path, encoding: str) -> None:
     configure(tmp_path, "http://127.0.0.1:1")
     environ = {**KEYS, **PLAIN, "PYTHONIOENCODING": encoding}
     with exporter(tmp_path, "check-config", **environ) as check:
@@ -86,7 +86,7 @@ def test_check_config_tells_its_costs_and_mistakes_in_any_locale(tmp_path: Path,
 
 
 @pytest.mark.parametrize("command", ["check-config", "backfill"])
-def test_a_path_and_a_variable_that_are_no_text_are_told(tmp_path: Path, command: str) -> None:
+def test_a_path_and_a_variable_that_are_not_text_are_reported(tmp_path: Path, command: str) -> None:
     half = os.fsdecode(b"\xff")
     (tmp_path / f"{half}.yaml").write_text("queries: [{name: '${NAME}', media: all}]\n")
     argv = (f"--config.file={half}.yaml", *(["--output=-"] if command == "backfill" else []))
@@ -98,14 +98,14 @@ def test_a_path_and_a_variable_that_are_no_text_are_told(tmp_path: Path, command
         assert process.said().count("\n") == 1
 
 
-def test_a_label_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_label_that_is_not_text_is_rejected(tmp_path: Path) -> None:
     label = f"--label=job={os.fsdecode(bytes([0xFF]))}"
     with exporter(tmp_path, "backfill", "--output=-", label, **KEYS) as backfill:
         assert backfill.process.wait(60) == 2
         assert "the value is not text in this locale" in backfill.said()
 
 
-def test_the_demo_is_told_in_any_locale(tmp_path: Path) -> None:
+def test_the_demo_prints_in_any_locale(tmp_path: Path) -> None:
     with exporter(tmp_path, "demo", LISTEN, "--web.telemetry-path=/指标", PYTHONIOENCODING="ascii") as demo:
         until(demo.out.read_bytes, "what to open")
         assert demo.stop() == 0

@@ -1,4 +1,4 @@
-"""The page in a real browser: that it looks as meant, works for everybody, and asks nobody but us for anything."""
+"""The page in a real browser: layout, accessibility, and no requests to other hosts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Where the pictures of the documentation go, for whoever wants new ones.
+# The folder for new screenshots of the documentation.
 PICTURES = os.environ.get("PAGE_PICTURES")
 
 CONFIGURED = (
@@ -69,7 +69,7 @@ DIMENSIONS = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS, Windows, 
 
 @contextlib.asynccontextmanager
 async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
-    """Where the page of an exporter on a stage is."""
+    """The URL of the page of an exporter."""
     with bound(["127.0.0.1:0"]) as sockets:
         async with serving(routes(stage.exporter, prefix=prefix), sockets, prefix=prefix):
             yield urls(sockets)[0]
@@ -77,7 +77,7 @@ async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
 
 @contextlib.asynccontextmanager
 async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
-    """An exporter that has polled for a while, then met faults; one media collapses on the day that is compared."""
+    """An exporter with some polls, then faults; one media collapses on the compared day."""
     collapsed = SimulatorOptions(collapse_on=play_dates.play_date(NOON, 1))
     async with staged(collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]") as stage:
         for _ in range(polls):
@@ -102,7 +102,7 @@ async def browser() -> AsyncGenerator[Browser]:
 
 
 class Tab:
-    """A page that is open, what it said on the console, and whom it asked."""
+    """An open page, its console messages and its requests."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -136,7 +136,7 @@ LOOKS = {
 
 
 async def inspected(chromium: Browser, url: str, look: str, picture: str) -> None:
-    """Nothing that axe finds wrong, nothing that does not fit, nothing from elsewhere, nothing the browser refused."""
+    """Check a page: no finding of axe, no overflow, no request to another host, nothing blocked by the browser."""
     async with tab(chromium, url, **LOOKS[look]) as opened:
         found = await Axe().run(opened.page)
         fits = await opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -148,14 +148,14 @@ async def inspected(chromium: Browser, url: str, look: str, picture: str) -> Non
     assert {request.startswith((url.partition("?")[0], "data:")) for request in opened.requests} == {True}
 
 
-async def test_everybody_can_use_it_on_every_screen_in_both_languages() -> None:
+async def test_it_is_accessible_on_every_screen_in_both_languages() -> None:
     async with exporter() as url, browser() as chromium:
         for look in LOOKS:
             await inspected(chromium, f"{url}/?per_page=8", look, look)
 
 
 async def overflowing(chromium: Browser, url: str, language: str) -> dict[int, int]:
-    """Widths of screens that a page does not fit, and how wide it is there."""
+    """The screen widths that a page overflows, with its width."""
     found = {}
     async with tab(chromium, f"{url}&lang={language}") as opened:
         for width in (320, 360, 414, 736, 800, 1008, 1009, 1024, 1280, 1920):
@@ -177,7 +177,7 @@ async def test_it_fits_every_width_and_is_a_few_screens_of_a_phone(language: str
     assert height < 12 * 780
 
 
-async def test_everybody_can_use_it_when_much_is_wrong() -> None:
+async def test_it_is_accessible_when_much_is_wrong() -> None:
     faults = (
         Fault("Meter.ReadyTsError", when={"Os": "iOS"}),
         Fault("Meter.ServerInternalError", when={"TerminalType": "Web"}),
@@ -275,7 +275,7 @@ async def test_behind_a_reverse_proxy_every_link_works(below: str, tmp_path: Pat
                 await page.get_by_role("link", name="Next").first.click()
                 assert "media_page=2" in page.url
                 await page.get_by_role("link", name="中文").click()
-                # Where there is no page, a browser asks for an icon at the root, which is not ours.
+                # Without a page, a browser requests an icon at the root, which is not the exporter's.
                 assert opened.console == []
                 await page.get_by_role("link", name="/metrics").first.click()
                 assert page.url == f"{url}metrics"
@@ -294,7 +294,7 @@ async def test_the_first_stop_of_the_keyboard_skips_to_the_content() -> None:
         assert await opened.page.evaluate("document.activeElement.id") == "content"
 
 
-async def test_a_hostile_title_is_read_and_nothing_more() -> None:
+async def test_a_hostile_title_is_only_displayed() -> None:
     title = "<script>alert(1)</script><img src=//evil.example onerror=alert(2)><b>\u202egnol yrev</b> " + "W" * 250
     slices = [known(ago, {"m": 10, title: 5}) for ago in (1, 2, 8, 9)]
 

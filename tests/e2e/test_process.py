@@ -1,4 +1,4 @@
-"""The daemon as its operator meets it: signals, a stalled service, a taken port, logs."""
+"""The daemon as operators see it: signals, a stalled service, a port in use, logs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_it_starts_without_the_service_and_recovers_when_it_comes(tmp_path: Path
             assert "Traceback" not in daemon.said()
 
 
-def test_a_taken_port_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
+def test_a_port_in_use_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", LISTEN) as simulator:
         endpoint = simulator.url()
         write(tmp_path, endpoint)
@@ -77,7 +77,7 @@ def test_a_taken_port_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
             )
 
 
-def test_json_logs_are_json_from_the_first_line_to_the_last_and_tell_no_secret(tmp_path: Path) -> None:
+def test_json_logs_are_json_from_the_first_line_to_the_last_without_secrets(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", LISTEN, "--access-key-secret=another") as simulator:
         write(tmp_path, simulator.url())
         with exporter(tmp_path, "serve", LISTEN, "--log.format=json", "--log.level=debug", **KEYS) as daemon:

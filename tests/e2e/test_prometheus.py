@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.tool("prometheus")
-async def test_prometheus_holds_the_service_s_own_numbers_right_after_the_first_poll(tmp_path: Path) -> None:
+async def test_prometheus_has_the_service_s_numbers_right_after_the_first_poll(tmp_path: Path) -> None:
     clock, stop = Clock(), asyncio.Event()
     places: asyncio.Queue[list[str]] = asyncio.Queue()
     async with simulated(clock=clock) as (simulator, url):
@@ -32,7 +32,7 @@ async def test_prometheus_holds_the_service_s_own_numbers_right_after_the_first_
             )
         )
         (place,) = await places.get()
-        await asyncio.to_thread(_compare, tmp_path, place, _truth(simulator.catalogue, clock.at))
+        await asyncio.to_thread(_compare, tmp_path, place, _truth(simulator.dataset, clock.at))
         stop.set()
         await served
 

@@ -1,4 +1,4 @@
-"""Reloading as an operator does it: SIGHUP and POST to a real process, at the wrong time too."""
+"""Reloads by operators: SIGHUP and POST to a real process, also at the wrong time."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def shows(url: str, line: str) -> None:
     until(lambda: line in get(f"{url}/metrics").text, line)
 
 
-def hang_up(daemon: Running) -> None:
+def send_sighup(daemon: Running) -> None:
     daemon.process.send_signal(signal.SIGHUP)
 
 
-def test_a_hangup_reloads_a_good_file_and_keeps_the_exporter_from_a_bad_one(tmp_path: Path) -> None:
+def test_sighup_reloads_a_valid_file_and_rejects_an_invalid_one(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", LISTEN, "--media=5") as simulator:
         write(tmp_path, simulator.url())
         with exporter(tmp_path, "serve", LISTEN) as daemon:
@@ -46,11 +46,11 @@ def test_a_hangup_reloads_a_good_file_and_keeps_the_exporter_from_a_bad_one(tmp_
             shows(url, 'aliyun_vod_query_polls_total{query="first",result="success"} 1.0')
 
             write(tmp_path, simulator.url(), SECOND)
-            hang_up(daemon)
+            send_sighup(daemon)
             shows(url, 'aliyun_vod_query_polls_total{query="second",result="success"} 1.0')
 
             write(tmp_path, simulator.url(), "  - {name: third, media: al, evry: 1m}\n")
-            hang_up(daemon)
+            send_sighup(daemon)
             shows(url, "aliyun_vod_exporter_config_last_reload_successful 0.0")
             (line,) = re.findall(".*configuration not reloaded.*", daemon.said())
             for problem in ("config.yaml:8:26: queries[1].media:", "queries[1].evry: is not a setting here"):
@@ -81,30 +81,30 @@ def test_a_post_reloads_where_it_is_allowed(tmp_path: Path) -> None:
             assert daemon.stop() == 0
 
 
-def test_hangups_while_it_starts_and_stops_do_not_end_it(tmp_path: Path) -> None:
+def test_sighup_during_start_and_stop_does_not_end_it(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", LISTEN, "--media=5") as simulator:
-        # A configuration of many lines keeps the start busy for a while.
+        # A long configuration slows the start down.
         write(tmp_path, simulator.url(), "#\n" * 100_000)
         later = tmp_path / "later"
         later.mkdir()
         write(later, simulator.url(), SECOND)
         with exporter(tmp_path, "serve", LISTEN) as daemon:
             until(lambda: _handles_hangup(daemon), "the handler of SIGHUP")
-            hang_up(daemon)
+            send_sighup(daemon)
             (later / "config.yaml").replace(tmp_path / "config.yaml")
-            hang_up(daemon)
+            send_sighup(daemon)
             until(lambda: "configuration reloaded" in daemon.said(), "a reload after the start")
             shows(daemon.url(), 'aliyun_vod_query_polls_total{query="second",result="success"} 1.0')
 
             daemon.process.send_signal(signal.SIGTERM)
             while daemon.process.poll() is None:
-                hang_up(daemon)
+                send_sighup(daemon)
             assert daemon.process.returncode == 0
             assert "Traceback" not in daemon.said()
 
 
 def _handles_hangup(daemon: Running) -> bool:
-    """Whether the process catches SIGHUP by now, as the kernel sees it."""
+    """Whether the process handles SIGHUP, as reported by the kernel."""
     status = Path(f"/proc/{daemon.process.pid}/status").read_text(encoding="ascii")
     (caught,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)

@@ -1,4 +1,4 @@
-"""A name server that does not answer: scrapes are answered all the same, and the daemon ends when it is told to."""
+"""A name server that does not respond: scrapes succeed, and the daemon ends on a signal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACCOUNTS = 20
-# Looked up as the interpreter starts; a thread that waits in the system cannot be ended.
+# Replaces the resolver when the interpreter starts; a thread that waits in a system call cannot be stopped.
 HANGING = """
 import socket, threading
 _known = socket.getaddrinfo
@@ -28,7 +28,7 @@ socket.getaddrinfo = getaddrinfo
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_names_that_are_not_resolved_hold_up_neither_scrapes_nor_the_end(tmp_path: Path, number: int) -> None:
+def test_unresolved_names_delay_neither_scrapes_nor_the_end(tmp_path: Path, number: int) -> None:
     (tmp_path / "sitecustomize.py").write_text(HANGING)
     accounts = "\n".join(
         f"  - {{name: a{n}, endpoint: 'https://vod{n}.example.invalid', timeout: 1m}}" for n in range(ACCOUNTS)

@@ -1,4 +1,4 @@
-"""Keys of a role on their way: from STS (a stand-in) over the exporter to the service (simulated) that checks them."""
+"""Keys of a role: from a fake STS through the exporter to the simulated service, which checks them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def as_role(keys: Keys) -> Credentials:
     return Credentials(keys.access_key_id, keys.access_key_secret, keys.security_token)
 
 
-async def test_a_role_signs_and_a_token_refused_is_replaced(
+async def test_a_role_signs_and_a_rejected_token_is_replaced(
     sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -68,7 +68,7 @@ async def test_a_role_signs_and_a_token_refused_is_replaced(
             assert await stage.poll(later=900) == "success"
 
 
-def test_a_pod_with_rrsa_says_no_secret_even_when_everything_is_debugged(sts: Sts, tmp_path: Path) -> None:
+def test_a_pod_with_rrsa_logs_no_secret_even_at_debug_level(sts: Sts, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(sts.oidc_token)
     simulator = exporter(
         tmp_path,

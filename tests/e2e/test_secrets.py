@@ -1,4 +1,4 @@
-"""Secrets are planted wherever one can be, and everything the process says to anybody is searched for them."""
+"""Secrets in every possible setting; all output of the process is searched for them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-# Each of them is searched for; the names of keys are no secrets, and are not among them.
+# Every one is searched for; key IDs are not secret.
 PLANTED: Final = {
     "configuration, secret": "planted-configuration-secret-0001",
     "configuration, token": "planted-configuration-token-0002",
@@ -50,8 +50,8 @@ REFUSAL: Final = {
 
 
 @dataclass
-class Echo:
-    """A service that repeats everything it was sent, and what it may know besides, in every field of its refusals."""
+class EchoService:
+    """A service that repeats the whole request, and further secrets, in every field of its error responses."""
 
     url: str = ""
     signatures: set[str] = field(default_factory=set)
@@ -88,8 +88,8 @@ KEY_IDS: Final = {
 
 
 @pytest.fixture
-def echo() -> Generator[Echo]:
-    service = Echo()
+def echo() -> Generator[EchoService]:
+    service = EchoService()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -151,7 +151,7 @@ queries:
 
 
 def everything(url: str, password: str) -> str:
-    """Every answer the process gives, headers and all: to whoever may ask, and to whoever may not."""
+    """Every response with its headers, with and without authentication."""
     said = []
     asked = [
         ("GET", path, "*/*")
@@ -181,7 +181,7 @@ def everything(url: str, password: str) -> str:
     return "\n".join(said)
 
 
-def test_nothing_that_is_secret_is_said_to_anybody(echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_output_contains_a_secret(echo: EchoService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     sts = Sts(
@@ -234,7 +234,7 @@ def test_nothing_that_is_secret_is_said_to_anybody(echo: Echo, tmp_path: Path, m
         said += process.said() + process.out.read_text()
         said += "".join(path.read_bytes().decode("latin-1") for path in sorted(tmp_path.glob("state.db*")))
 
-    # That everybody was asked, refused, and told of, is what makes the silence mean something.
+    # Every account was polled, rejected and logged; otherwise the check would prove nothing.
     for code in ("Forbidden.RAM", "InvalidAccessKeyId.NotFound", "SignatureDoesNotMatch", "Meter.ServerInternalError"):
         assert code in said
     assert len(echo.signatures) >= 4

@@ -25,7 +25,7 @@ queries:
     dimensions: [{{}}, {{terminal_type: [Native, Web]}}, {{os: [Android, iOS, Windows]}}]
 """
 PLAY = '{__name__=~"aliyun_vod_(media|slice|play_date)_.*"}'
-# As the README has them: neither names the instance.
+# As in the README: without the label `instance`.
 RATIO = 'aliyun_vod_media_plays{days_ago="1"} / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"}'
 TITLED = "aliyun_vod_media_plays * on (account, media_id) group_left (title) aliyun_vod_media_info"
 

@@ -1,4 +1,4 @@
-"""Signals from the first import to the last moment of the interpreter, at places where the process is made to wait."""
+"""Signals from the first import to the end of the interpreter, at points where the process is made to wait."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ accounts:
     credentials: {access_key_id: simulator, access_key_secret: simulator-secret}
 queries: [{name: q, media: all}]
 """
-# Python imports it by itself before anything of ours. It waits where WAIT_AT says: at the import of a module, in a
-# thread that the end of the process waits for, or behind every other thing that is done at the end.
+# Imported by Python before our code. It waits at WAIT_AT: the import of a module, a thread that delays the exit, or
+# after all exit handlers.
 WAITS: Final = """
 import os, sys
 
@@ -61,13 +61,13 @@ else:
     sys.meta_path.insert(0, Imports())
 """
 SERVE: Final = ("serve", "--web.listen-address=127.0.0.1:0")
-# From the first thing that is imported after the handlers are in place to the last before the work begins.
+# From the first import after the handlers are installed to the last before the work starts.
 IMPORTS: Final = ("exporter.cli", "structlog", "exporter.config.loader", "exporter.app")
 
 
 @dataclass
 class Waiting:
-    """A process that waits at a place."""
+    """A process that waits at a point."""
 
     process: subprocess.Popen[str]
     folder: Path
@@ -80,14 +80,14 @@ class Waiting:
         (self.folder / "go").write_text("")
 
     def ended(self) -> tuple[int, str]:
-        """Its status and all it has said on stderr."""
+        """Its exit status and its stderr."""
         _, said = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, said
 
 
 @contextmanager
 def waiting(folder: Path, where: str, *argv: str, program: tuple[str, ...] = ()) -> Generator[Waiting]:
-    """One of our commands, which waits somewhere."""
+    """Run one of our commands with a waiting point."""
     (folder / "config.yaml").write_text(CONFIGURATION)
     (folder / "sitecustomize.py").write_text(WAITS)
     os.mkfifo(folder / "go")
@@ -127,7 +127,7 @@ def test_a_command_that_runs_once_ends_with_the_status_of_the_signal(
 
 @pytest.mark.skipif(not SCRIPT.exists(), reason="not installed as a script")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_script_is_no_different(tmp_path: Path, number: int) -> None:
+def test_the_console_script_behaves_the_same(tmp_path: Path, number: int) -> None:
     with waiting(tmp_path, "exporter.cli", *SERVE, program=(str(SCRIPT),)) as process:
         process.reached()
         process.process.send_signal(number)
@@ -141,7 +141,7 @@ def test_the_first_process_of_a_container_ends_too(tmp_path: Path) -> None:
         tmp_path, "exporter.app", *SERVE, program=("unshare", "--pid", "--fork", sys.executable, "-m", "exporter")
     ) as process:
         process.reached()
-        # As PID 1 it has no default: what it does not handle it does not get.
+        # As PID 1 it has no default actions: unhandled signals are ignored.
         (child,) = map(
             int, Path(f"/proc/{process.process.pid}/task/{process.process.pid}/children").read_text().split()
         )
@@ -150,7 +150,7 @@ def test_the_first_process_of_a_container_ends_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", IMPORTS)
-def test_a_hangup_is_remembered_until_there_is_something_to_reload(tmp_path: Path, where: str) -> None:
+def test_sighup_is_deferred_until_a_reload_is_possible(tmp_path: Path, where: str) -> None:
     with waiting(tmp_path, where, *SERVE) as process:
         process.reached()
         process.process.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""A thousand clients that say nothing, drip, do not read or sit idle: scrapes beside them are answered, all of them."""
+"""A thousand clients that are silent, slow, do not read or are idle: every scrape succeeds."""
 
 from __future__ import annotations
 

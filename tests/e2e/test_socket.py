@@ -1,4 +1,4 @@
-"""Listening sockets that are passed on, as systemd passes them, and a configuration that is watched."""
+"""Listening sockets passed as by systemd, and a watched configuration file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
-# Nothing listens there: what is polled does not matter here.
+# Nothing listens there: polls do not matter here.
 CONFIGURATION = """
 accounts: [{name: main, endpoint: 'http://127.0.0.1:1'}]
 queries: [{name: NAME, media: all}]
@@ -33,7 +33,7 @@ def configure(folder: Path, name: str = "q") -> None:
     (folder / "config.yaml").write_text(CONFIGURATION.replace("NAME", name))
 
 
-# Puts the socket where systemd does, and becomes the daemon.
+# Duplicates the socket to the descriptor that systemd uses, then executes the daemon.
 HAND_OVER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -69,7 +69,7 @@ def test_it_serves_on_the_socket_it_was_given_and_leaves_it_open(tmp_path: Path)
             assert get(f"{url}/-/healthy").status_code == 200
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.said()
-        # Between two daemons a scrape waits and is not refused.
+        # Between two daemons a scrape waits instead of failing.
         waiting = socket.create_connection(listening.getsockname(), timeout=60)
         waiting.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         with activated(tmp_path, listening) as daemon:
@@ -115,7 +115,7 @@ def test_without_systemd_it_says_what_is_missing(tmp_path: Path) -> None:
         )
 
 
-def test_a_configuration_that_changes_is_read_again_by_itself_and_a_bad_one_is_told_once(tmp_path: Path) -> None:
+def test_a_changed_configuration_is_reloaded_and_an_invalid_one_is_logged_once(tmp_path: Path) -> None:
     configure(tmp_path, "before")
     watched = ("--config.enable-auto-reload", "--config.auto-reload-interval=1s")
     with running(tmp_path, "serve", *SERVE, "--web.listen-address=127.0.0.1:0", *watched, **KEYS) as daemon:

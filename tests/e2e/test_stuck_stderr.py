@@ -1,4 +1,4 @@
-"""The daemon whose standard error nobody reads, as a log driver that is stuck or a terminal after Ctrl-S."""
+"""The daemon with an unread standard error, as with a stuck log driver or a terminal after Ctrl-S."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ accounts:
     credentials: {{access_key_id: simulator, access_key_secret: simulator-secret}}
 queries: [{{name: q, media: {{top: 10, by: plays}}}}]
 """
-# Each of these is a mistake, and a reload lists all mistakes in its line.
+# Each is an error, and a reload logs all errors in one line.
 MISTAKES: Final = "".join(f"mistake_{number}: 1\n" for number in range(1000))
 
 
@@ -80,7 +80,7 @@ def test_it_serves_counts_what_is_lost_and_ends(tmp_path: Path, reader_comes_bac
 
 
 def test_a_start_that_fails_says_so_and_ends(tmp_path: Path) -> None:
-    """Where there is room, at least; where there is none, it ends all the same and is started again."""
+    """If the pipe has room; otherwise it ends all the same and is restarted."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     (tmp_path / "config.yaml").write_text(MISTAKES)
@@ -91,7 +91,7 @@ def test_a_start_that_fails_says_so_and_ends(tmp_path: Path) -> None:
     os.close(reading)
 
 
-def test_a_reader_that_has_gone_is_no_reason_to_end(tmp_path: Path) -> None:
+def test_a_closed_reader_does_not_end_the_daemon(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", "--web.listen-address=127.0.0.1:0") as simulator:
         (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint=simulator.url()))
         reading, writing = os.pipe()

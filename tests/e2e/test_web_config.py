@@ -50,13 +50,13 @@ def users(**passwords: str) -> str:
 
 
 def replace(folder: Path, target: str, content: bytes | str) -> None:
-    """All at once, as tools that renew certificates do it."""
+    """Replace a file atomically, as certificate tools do."""
     (folder / "new").write_bytes(content.encode() if isinstance(content, str) else content)
     (folder / "new").rename(folder / target)
 
 
 class Scraper:
-    """Scrapes without a pause in a thread of its own, each time on a new connection."""
+    """Scrapes continuously in a thread, each time on a new connection."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.user = ("first", "one")
@@ -77,7 +77,7 @@ class Scraper:
         self._thread.join()
 
     def several(self) -> None:
-        """Wait for scrapes that began after now."""
+        """Wait for scrapes that start after now."""
         there = len(self.statuses) + len(self.failed)
         until(lambda: len(self.statuses) + len(self.failed) >= there + 3, "scrapes")
 
@@ -91,7 +91,7 @@ class Scraper:
 
 
 @pytest.mark.tool("prometheus")
-def test_certificates_and_passwords_are_exchanged_under_a_running_scraper(tmp_path: Path) -> None:
+def test_certificates_and_passwords_are_replaced_under_a_running_scraper(tmp_path: Path) -> None:
     pki.write(tmp_path)
     constant = users(prometheus="constant")
     replace(tmp_path, "web.yml", TLS + constant + users(first="one"))
@@ -107,7 +107,7 @@ def test_certificates_and_passwords_are_exchanged_under_a_running_scraper(tmp_pa
             ):
                 until(lambda: server.query("up == 1"), "the first scrape by Prometheus")
                 scraper.several()
-                # A certificate, in two steps as files are: in between they do not fit.
+                # A certificate, replaced as two files: between the two steps they do not match.
                 other = pki.issued()["other"]
                 replace(tmp_path, "server.key", other.key_pem())
                 scraper.several()
@@ -126,7 +126,7 @@ def test_certificates_and_passwords_are_exchanged_under_a_running_scraper(tmp_pa
                 scraper.several()
                 before = server.query("count_over_time(up[10m])")[0][1]
                 until(lambda: server.query("count_over_time(up[10m])")[0][1] >= before + 4, "scrapes by Prometheus")
-                # It may have been too slow for Prometheus once, as a loaded machine is; it refuses nothing now.
+                # A scrape may have timed out once on a loaded machine; none is rejected now.
                 until(lambda: server.query("up == 1"), "the last scrape by Prometheus")
             assert scraper.failed == []
             assert set(scraper.statuses) == {200}
@@ -141,7 +141,7 @@ def test_certificates_and_passwords_are_exchanged_under_a_running_scraper(tmp_pa
         assert secret not in said
 
 
-def test_a_file_that_is_emptied_or_gives_way_to_a_pipe_opens_nothing_and_holds_nothing_up(tmp_path: Path) -> None:
+def test_an_emptied_file_or_a_pipe_neither_opens_access_nor_blocks(tmp_path: Path) -> None:
     web = tmp_path / "web.yml"
     web.write_text(f"basic_auth_users:\n{users(first='one')}")
     (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint="http://127.0.0.1:1"))
@@ -165,7 +165,7 @@ def test_a_file_that_is_emptied_or_gives_way_to_a_pipe_opens_nothing_and_holds_n
 
 
 @pytest.mark.parametrize("command", ["serve", "check-config"])
-def test_a_file_that_cannot_be_used_is_refused_at_the_start_with_every_reason(tmp_path: Path, command: str) -> None:
+def test_an_unusable_file_is_rejected_at_the_start_with_every_reason(tmp_path: Path, command: str) -> None:
     (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint="http://127.0.0.1:1"))
     (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: a.crt}\nrate_limits: {}\n")
     listen = [LISTEN] if command == "serve" else []

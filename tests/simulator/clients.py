@@ -1,4 +1,4 @@
-"""What the tests ask with: a signer of their own and a client that speaks to the application without a socket."""
+"""A client for the tests with a signer of its own; calls the application without a socket."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from exporter.core.play_dates import start
 from exporter.simulator.access_keys import Credentials
+from exporter.simulator.calendar import start_of_day
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 TODAY = datetime(2026, 3, 18, tzinfo=UTC).date()
-NOON = start(TODAY) + 12 * 3600
+NOON = start_of_day(TODAY) + 12 * 3600
 HOST = "vod.example"
 PAGE = {"PageNo": "1", "PageSize": "100", "PlayDate": "20260316"}
 
@@ -29,7 +29,7 @@ _nonces = itertools.count()
 
 
 class Clock:
-    """A clock that stands still until told."""
+    """A clock that stands still until it is set."""
 
     def __init__(self, now: float = NOON) -> None:
         self.now = now
@@ -75,15 +75,15 @@ def signed(
 
 
 class Client:
-    """Asks a simulator as the exporter would, one signed request at a time."""
+    """Sends signed requests to a simulator as the exporter does."""
 
     def __init__(self, http: httpx.AsyncClient, clock: Clock, host: str = HOST) -> None:
         self.http = http
         self._clock = clock
         self._host = host
 
-    async def ask(self, parameters: Mapping[str, str] | None = None, **signing: Any) -> httpx.Response:
-        """One call; PAGE where no parameters are given."""
+    async def request(self, parameters: Mapping[str, str] | None = None, **signing: Any) -> httpx.Response:
+        """One request; with PAGE by default."""
         query = dict(PAGE if parameters is None else parameters)
         headers = signed(query, **{"now": self._clock.now, "host": self._host, **signing})
         url = f"/?{urlencode(query)}" if query else "/"
@@ -93,18 +93,18 @@ class Client:
 
 
 @asynccontextmanager
-async def asking(simulator: Simulator, clock: Clock) -> AsyncIterator[Client]:
+async def client_of(simulator: Simulator, clock: Clock) -> AsyncIterator[Client]:
     transport = httpx.ASGITransport(simulator.app)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:
         yield Client(http, clock)
 
 
 async def no_sleep(_: float) -> None:
-    """Time that passes at once."""
+    """A sleep that returns immediately."""
 
 
 def simulator(clock: Clock, **settings: Any) -> Simulator:
-    """A simulator of 30 media at noon; keywords that Settings does not know are conditions."""
+    """A simulator of 30 media at noon; keywords that SimulatorOptions does not have are conditions."""
     own = {name: settings.pop(name) for name in ("seed", "media", "collapse_on", "admin") if name in settings}
     return Simulator(
         SimulatorOptions(**{"media": 30, **own}, conditions=Conditions(**settings)), clock=clock, sleep=no_sleep

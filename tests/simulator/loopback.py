@@ -1,4 +1,4 @@
-"""A simulator on a loopback port, as the commands put it there."""
+"""Serves a simulator on a loopback port, as the commands do."""
 
 from __future__ import annotations
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from exporter.core import play_dates
 from exporter.simulator.access_keys import Credentials
+from exporter.simulator.calendar import day_at
 from tests.simulator.clients import (
     PAGE,
     Client,
     Clock,
-    asking,
+    client_of,
     simulator,
 )
 
@@ -18,9 +18,9 @@ CONDITIONS = "/_admin/conditions"
 CALLS = "/_admin/calls"
 
 
-async def test_conditions_are_seen_without_secrets(clock: Clock) -> None:
+async def test_conditions_are_listed_without_secrets(clock: Clock) -> None:
     service = simulator(clock, admin=True, credentials=Credentials("key", "hush", "hush"))
-    async with asking(service, clock) as client:
+    async with client_of(service, clock) as client:
         response = await client.http.get(CONDITIONS)
     assert response.json() == {
         "credentials": {"access_key_id": "key"},
@@ -34,60 +34,60 @@ async def test_conditions_are_seen_without_secrets(clock: Clock) -> None:
     }
 
 
-async def test_faults_come_and_go_while_it_runs(clock: Clock) -> None:
-    async with asking(simulator(clock, admin=True), clock) as client:
+async def test_faults_can_be_changed_while_the_simulator_runs(clock: Clock) -> None:
+    async with client_of(simulator(clock, admin=True), clock) as client:
         changed = await client.http.patch(CONDITIONS, json={"faults": [{"code": "Meter.ReadyTsError", "times": 1}]})
         assert changed.json()["faults"] == [
             {"code": "Meter.ReadyTsError", "rate": 1.0, "when": {}, "times": 1, "wait": None}
         ]
-        assert [(await client.ask()).status_code for _ in range(2)] == [502, 200]
+        assert [(await client.request()).status_code for _ in range(2)] == [502, 200]
         await client.http.patch(CONDITIONS, json={"faults": [{"code": "html"}]})
         await client.http.patch(CONDITIONS, json={"faults": []})
-        assert (await client.ask()).status_code == 200
+        assert (await client.request()).status_code == 200
 
 
-async def test_credentials_are_exchanged_and_tokens_expire(clock: Clock) -> None:
+async def test_credentials_can_be_replaced_and_tokens_expire(clock: Clock) -> None:
     new = Credentials("new", "secret", "token")
-    async with asking(simulator(clock, admin=True), clock) as client:
+    async with client_of(simulator(clock, admin=True), clock) as client:
         given = {"access_key_id": "new", "access_key_secret": "secret", "security_token": "token"}
         assert (await client.http.patch(CONDITIONS, json={"credentials": given})).status_code == 200
-        assert (await client.ask()).json()["Code"] == "InvalidAccessKeyId.NotFound"
-        assert (await client.ask(credentials=new)).status_code == 200
+        assert (await client.request()).json()["Code"] == "InvalidAccessKeyId.NotFound"
+        assert (await client.request(credentials=new)).status_code == 200
         await client.http.patch(CONDITIONS, json={"token_expired": True})
-        assert (await client.ask(credentials=new)).json()["Code"] == "InvalidSecurityToken.Expired"
+        assert (await client.request(credentials=new)).json()["Code"] == "InvalidSecurityToken.Expired"
 
 
-async def test_the_media_that_collapsed_recovers_on_the_day_that_is_named(clock: Clock) -> None:
-    service = simulator(clock, admin=True, collapse_on=play_dates.play_date(clock.now, 3))
+async def test_the_collapsed_media_recovers_on_the_given_day(clock: Clock) -> None:
+    service = simulator(clock, admin=True, collapse_on=day_at(clock.now, 3))
 
     async def plays(client: Client, days_ago: int) -> int:
-        asked = {**PAGE, "PlayDate": f"{play_dates.play_date(clock.now, days_ago):%Y%m%d}"}
-        rows = (await client.ask(asked)).json()["QoeInfoList"]
-        (found,) = (int(row["PlaySuccessVv"]) for row in rows if row["MediaId"] == service.catalogue.collapsing)
+        parameters = {**PAGE, "PlayDate": f"{day_at(clock.now, days_ago):%Y%m%d}"}
+        rows = (await client.request(parameters)).json()["QoeInfoList"]
+        (found,) = (int(row["PlaySuccessVv"]) for row in rows if row["MediaId"] == service.dataset.collapsing)
         return found
 
-    async with asking(service, clock) as client:
+    async with client_of(service, clock) as client:
         before, first, last = [await plays(client, days_ago) for days_ago in (4, 3, 2)]
         assert before > 5 * first
-        said = await client.http.patch(CONDITIONS, json={"recover_on": str(play_dates.play_date(clock.now, 2))})
-        assert said.json()["recover_on"] == str(play_dates.play_date(clock.now, 2))
-        assert [await plays(client, days_ago) for days_ago in (4, 3)] == [before, first], "the past stays as it was"
+        response = await client.http.patch(CONDITIONS, json={"recover_on": str(day_at(clock.now, 2))})
+        assert response.json()["recover_on"] == str(day_at(clock.now, 2))
+        assert [await plays(client, days_ago) for days_ago in (4, 3)] == [before, first], "earlier days are unchanged"
         assert await plays(client, 2) > 5 * last
         await client.http.patch(CONDITIONS, json={"recover_on": None})
         assert await plays(client, 2) == last
 
 
-async def test_the_clock_is_moved_and_what_is_not_named_stays(clock: Clock) -> None:
+async def test_a_patch_changes_only_the_given_conditions(clock: Clock) -> None:
     service = simulator(clock, admin=True, wait_header="none")
-    async with asking(service, clock) as client:
+    async with client_of(service, clock) as client:
         await client.http.patch(CONDITIONS, json={"clock_offset": -1000, "rate": 5})
-        assert (await client.ask()).json()["Code"] == "InvalidTimeStamp.Expired"
+        assert (await client.request()).json()["Code"] == "InvalidTimeStamp.Expired"
     assert service.conditions.wait_header == "none"
     assert service.conditions.rate == 5
 
 
 @pytest.mark.parametrize(
-    ("patch", "said"),
+    ("patch", "message"),
     [
         ("{", "truncated"),
         ("[]", "Expected `object`"),
@@ -105,36 +105,36 @@ async def test_the_clock_is_moved_and_what_is_not_named_stays(clock: Clock) -> N
         ('{"credentials": {"access_key": "x"}}', "credentials.access_key is not one of"),
     ],
 )
-async def test_a_wrong_change_changes_nothing_and_says_why(clock: Clock, patch: str, said: str) -> None:
+async def test_an_invalid_patch_changes_nothing(clock: Clock, patch: str, message: str) -> None:
     service = simulator(clock, admin=True)
     before = service.conditions
-    async with asking(service, clock) as client:
+    async with client_of(service, clock) as client:
         response = await client.http.patch(CONDITIONS, content=patch)
     assert response.status_code == 400
-    assert said in response.json()["error"]
+    assert message in response.json()["error"]
     assert service.conditions is before
 
 
-async def test_calls_are_counted_listed_and_forgotten(clock: Clock) -> None:
-    async with asking(simulator(clock, admin=True), clock) as client:
-        request_id = (await client.ask()).json()["RequestId"]
-        await client.ask({"PageSize": "5"})
-        said: dict[str, Any] = (await client.http.get(CALLS)).json()
-        assert said["counts"] == {"DescribeVodMediaPlayData": {"OK": 1, "Meter.ParamError": 1}}
-        assert said["calls"][0] == {
+async def test_calls_are_counted_listed_and_cleared(clock: Clock) -> None:
+    async with client_of(simulator(clock, admin=True), clock) as client:
+        request_id = (await client.request()).json()["RequestId"]
+        await client.request({"PageSize": "5"})
+        document: dict[str, Any] = (await client.http.get(CALLS)).json()
+        assert document["counts"] == {"DescribeVodMediaPlayData": {"OK": 1, "Meter.ParamError": 1}}
+        assert document["calls"][0] == {
             "at": clock.now,
             "request_id": request_id,
             "action": "DescribeVodMediaPlayData",
             "parameters": PAGE,
             "outcome": "OK",
         }
-        assert said["calls"][1]["parameters"] == {"PageSize": "5"}
+        assert document["calls"][1]["parameters"] == {"PageSize": "5"}
         assert (await client.http.delete(CALLS)).status_code == 204
         assert (await client.http.get(CALLS)).json() == {"counts": {}, "calls": []}
 
 
-async def test_a_wrong_method_is_refused_with_the_right_ones(clock: Clock) -> None:
-    async with asking(simulator(clock, admin=True), clock) as client:
+async def test_a_wrong_method_is_rejected_with_the_allowed_ones(clock: Clock) -> None:
+    async with client_of(simulator(clock, admin=True), clock) as client:
         response = await client.http.post(CONDITIONS)
     assert response.status_code == 405
     assert response.headers["allow"] == "GET, HEAD, PATCH"

@@ -15,16 +15,16 @@ def _client(http: httpx.AsyncClient, clock: Clock) -> Client:
     return Client(http, clock, http.base_url.netloc.decode())
 
 
-async def test_it_answers_on_a_free_port_with_one_date(clock: Clock) -> None:
+async def test_a_response_over_tcp_has_a_single_date_header(clock: Clock) -> None:
     async with listening(simulator(clock)) as url, httpx.AsyncClient(base_url=url) as http:
-        response = await _client(http, clock).ask()
+        response = await _client(http, clock).request()
     assert response.status_code == 200
     assert response.headers.get_list("date") == ["Wed, 18 Mar 2026 04:00:00 GMT"]
     assert "server" not in response.headers
 
 
 @pytest.mark.parametrize("fault", ["reset", "stall", "trickle"])
-async def test_faults_of_the_connection_break_the_read_and_not_the_server(clock: Clock, fault: str) -> None:
+async def test_a_connection_fault_breaks_the_response_but_not_the_server(clock: Clock, fault: str) -> None:
     service = Simulator(clock=clock)
     service.change(faults=(Fault(fault, times=1),))
     expected: dict[str, type[Exception]] = {
@@ -35,54 +35,54 @@ async def test_faults_of_the_connection_break_the_read_and_not_the_server(clock:
     async with listening(service) as url, httpx.AsyncClient(base_url=url, timeout=None) as http:  # noqa: S113 - it hangs
         client = _client(http, clock)
         with pytest.raises(expected[fault]):
-            # Only what never ends is met by a time limit; what ends at once has for ever.
+            # Only faults that never end need a time limit.
             async with asyncio.timeout(None if fault == "reset" else 0.5):
-                await client.ask()
+                await client.request()
         service.change(faults=())
-        assert (await client.ask()).status_code == 200
+        assert (await client.request()).status_code == 200
 
 
-async def _left_waiting(service: Simulator, clock: Clock) -> httpx.Response:
-    """Ask, stop the server while the answer is due, and see what comes of it.
+async def _response_at_shutdown(service: Simulator, clock: Clock) -> httpx.Response:
+    """The response to a request that is pending when the server stops.
 
-    The server cuts short what is not answered in its grace: an answer shows that it did not come to that.
+    The server aborts requests that outlast its grace period: a response shows that this one did not.
     """
     async with httpx.AsyncClient(timeout=None) as http:  # noqa: S113 - it ends with the server
         async with listening(service) as url:
             http.base_url = httpx.URL(url)
-            asked = asyncio.create_task(_client(http, clock).ask())
+            pending = asyncio.create_task(_client(http, clock).request())
             while not service.request_log.calls:
                 await asyncio.sleep(0)
-        return await asked
+        return await pending
 
 
-async def test_who_is_stalled_does_not_keep_the_server_from_stopping(clock: Clock) -> None:
-    response = await _left_waiting(simulator(clock, faults=(Fault("stall"),)), clock)
+async def test_a_stalled_response_does_not_delay_the_shutdown(clock: Clock) -> None:
+    response = await _response_at_shutdown(simulator(clock, faults=(Fault("stall"),)), clock)
     assert (response.status_code, response.json()["Code"]) == (503, "ServiceUnavailable")
 
 
-async def test_who_is_slow_answers_at_once_when_the_server_stops(clock: Clock) -> None:
+async def test_a_slow_response_is_sent_at_shutdown(clock: Clock) -> None:
     service = Simulator(clock=clock)
     service.change(faults=(Fault("slow", wait=60.0),))
-    assert (await _left_waiting(service, clock)).status_code == 200
+    assert (await _response_at_shutdown(service, clock)).status_code == 200
 
 
-async def test_what_trickles_ends_when_the_server_stops(clock: Clock) -> None:
+async def test_a_trickling_response_ends_at_shutdown(clock: Clock) -> None:
     service = Simulator(clock=clock)
     service.change(faults=(Fault("trickle"),))
     with pytest.raises(httpx.RemoteProtocolError):
-        await _left_waiting(service, clock)
+        await _response_at_shutdown(service, clock)
 
 
 @pytest.mark.parametrize("fault", ["trickle", "slow"])
-async def test_a_late_answer_is_the_right_one(clock: Clock, fault: str) -> None:
+async def test_a_late_response_is_correct(clock: Clock, fault: str) -> None:
     service = Simulator(clock=clock, sleep=no_sleep)
     small = {"PageNo": "1", "PageSize": "1"}
     async with listening(service) as url, httpx.AsyncClient(base_url=url) as http:
         client = _client(http, clock)
-        right = (await client.ask(small)).json()["QoeInfoList"]
+        right = (await client.request(small)).json()["QoeInfoList"]
         service.change(faults=(Fault(fault),))
-        assert (await client.ask(small)).json()["QoeInfoList"] == right
+        assert (await client.request(small)).json()["QoeInfoList"] == right
 
 
 async def test_slow_is_as_late_as_it_was_told(clock: Clock) -> None:
@@ -95,8 +95,8 @@ async def test_slow_is_as_late_as_it_was_told(clock: Clock) -> None:
     service.change(faults=(Fault("slow", times=1), Fault("slow", wait=0.25)))
     async with listening(service) as url, httpx.AsyncClient(base_url=url) as http:
         client = _client(http, clock)
-        await client.ask()
-        await client.ask()
+        await client.request()
+        await client.request()
     assert slept == [3.0, 0.25]
 
 
@@ -107,4 +107,4 @@ async def test_what_is_not_http_gets_400_and_the_server_lives_on(clock: Clock) -
         assert (await reader.readline()).startswith(b"HTTP/1.1 400")
         writer.close()
         await writer.wait_closed()
-        assert (await _client(http, clock).ask()).status_code == 200
+        assert (await _client(http, clock).request()).status_code == 200

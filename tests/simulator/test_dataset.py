@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions, Measure
-from exporter.core.play_dates import start
+from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset, Order, progress
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
 
-CATALOGUE = Dataset(seed=7, media=60)
+DATASET = Dataset(seed=7, media=60)
 HOUR = 3600.0
 
 dates = st.dates(date(2020, 1, 1), date(2060, 12, 31))
-ids = st.sampled_from(CATALOGUE.media_ids)
+ids = st.sampled_from(DATASET.media_ids)
 elapsed = st.floats(-HOUR, 40 * HOUR)
 dimensions = st.builds(
     Dimensions,
@@ -29,7 +29,7 @@ dimensions = st.builds(
 
 def _numbers(media_id: str, day: date, what: Dimensions, now: float) -> tuple[int, int, int]:
     """Plays, viewers, play duration; zeros where there is no row."""
-    counts = CATALOGUE.counts(media_id, day, what, now=now)
+    counts = DATASET.counts(media_id, day, what, now=now)
     return (counts.plays, counts.viewers, counts.play_duration) if counts else (0, 0, 0)
 
 
@@ -50,7 +50,7 @@ def _splits(what: Dimensions) -> list[list[Dimensions]]:
 def test_plays_and_play_duration_add_up_and_viewers_stay_between_the_largest_part_and_all_parts(
     media_id: str, day: date, what: Dimensions, after: float
 ) -> None:
-    now = start(day) + after
+    now = start_of_day(day) + after
     plays, viewers, duration = _numbers(media_id, day, what, now)
     for split in _splits(what):
         parts = [_numbers(media_id, day, part, now) for part in split]
@@ -64,32 +64,30 @@ def test_plays_and_play_duration_add_up_and_viewers_stay_between_the_largest_par
 def test_numbers_only_grow_until_they_are_final(
     media_id: str, day: date, what: Dimensions, after: float, later: float
 ) -> None:
-    first = _numbers(media_id, day, what, start(day) + after)
-    second = _numbers(media_id, day, what, start(day) + after + later)
+    first = _numbers(media_id, day, what, start_of_day(day) + after)
+    second = _numbers(media_id, day, what, start_of_day(day) + after + later)
     assert all(before <= after_ for before, after_ in zip(first, second, strict=True))
 
 
 @given(ids, dates, dimensions, st.floats(33 * HOUR, 40 * 24 * HOUR))
 def test_from_nine_the_next_day_on_nothing_changes(media_id: str, day: date, what: Dimensions, after: float) -> None:
-    final = CATALOGUE.row(media_id, day, what, now=start(day) + 33 * HOUR)
-    assert CATALOGUE.row(media_id, day, what, now=start(day) + after) == final
+    final = DATASET.row(media_id, day, what, now=start_of_day(day) + 33 * HOUR)
+    assert DATASET.row(media_id, day, what, now=start_of_day(day) + after) == final
 
 
 @given(dates, dimensions, elapsed)
 @settings(max_examples=25)
-def test_the_same_seed_is_the_same_account_and_asking_changes_nothing(
-    day: date, what: Dimensions, after: float
-) -> None:
-    now = start(day) + after
+def test_the_same_seed_gives_the_same_rows_every_time(day: date, what: Dimensions, after: float) -> None:
+    now = start_of_day(day) + after
     again = Dataset(seed=7, media=60)
-    rows = [counts.row() for counts in CATALOGUE.result_set(day, what, now=now)]
+    rows = [counts.row() for counts in DATASET.result_set(day, what, now=now)]
     assert rows == [row for id_ in again.media_ids if (row := again.row(id_, day, what, now=now))]
-    assert rows == [counts.row() for counts in CATALOGUE.result_set(day, what, now=now)]
+    assert rows == [counts.row() for counts in DATASET.result_set(day, what, now=now)]
 
 
 @given(ids, dates, dimensions)
-def test_a_row_agrees_with_itself(media_id: str, day: date, what: Dimensions) -> None:
-    counts = CATALOGUE.counts(media_id, day, what, now=start(day) + 33 * HOUR)
+def test_the_fields_of_a_row_are_consistent(media_id: str, day: date, what: Dimensions) -> None:
+    counts = DATASET.counts(media_id, day, what, now=start_of_day(day) + 33 * HOUR)
     if counts is not None:
         row = counts.row()
         assert 0 < counts.viewers <= counts.plays
@@ -100,11 +98,11 @@ def test_a_row_agrees_with_itself(media_id: str, day: date, what: Dimensions) ->
 
 @given(dates, dimensions, st.sampled_from(Measure), st.booleans())
 @settings(max_examples=50)
-def test_an_order_is_that_order_of_the_same_rows(day: date, what: Dimensions, by: Measure, descending: bool) -> None:  # noqa: FBT001 - drawn
-    now = start(day) + 20 * HOUR
-    ordered = CATALOGUE.result_set(day, what, Order(by, descending), now=now)
+def test_an_order_changes_only_the_order_of_rows(day: date, what: Dimensions, by: Measure, descending: bool) -> None:  # noqa: FBT001 - drawn
+    now = start_of_day(day) + 20 * HOUR
+    ordered = DATASET.result_set(day, what, Order(by, descending), now=now)
     assert {row.media.media_id for row in ordered} == {
-        row.media.media_id for row in CATALOGUE.result_set(day, what, now=now)
+        row.media.media_id for row in DATASET.result_set(day, what, now=now)
     }
     values = [getattr(counts.row(), by.value) for counts in ordered]
     assert values == sorted(values, reverse=descending)
@@ -116,50 +114,52 @@ def test_an_order_is_that_order_of_the_same_rows(day: date, what: Dimensions, by
 )
 def test_a_day_grows_to_96_percent_and_settles_at_nine(hours: float, known: float) -> None:
     day = date(2026, 3, 16)
-    assert progress(day, start(day) + hours * HOUR) == pytest.approx(known, abs=2e-3)
+    assert progress(day, start_of_day(day) + hours * HOUR) == pytest.approx(known, abs=2e-3)
 
 
-def test_numbers_stand_still_for_five_minutes() -> None:
+def test_numbers_change_in_steps_of_five_minutes() -> None:
     day = date(2026, 3, 16)
-    assert progress(day, start(day) + 36_000) == progress(day, start(day) + 36_299)
-    assert progress(day, start(day) + 36_299) < progress(day, start(day) + 36_300)
+    assert progress(day, start_of_day(day) + 36_000) == progress(day, start_of_day(day) + 36_299)
+    assert progress(day, start_of_day(day) + 36_299) < progress(day, start_of_day(day) + 36_300)
 
 
 def test_a_day_without_numbers_yet_has_no_rows() -> None:
     day = date(2026, 3, 16)
-    assert CATALOGUE.result_set(day, now=start(day) + 29 * 60) == []
-    assert CATALOGUE.result_set(day, now=start(day) + 12 * HOUR)
+    assert DATASET.result_set(day, now=start_of_day(day) + 29 * 60) == []
+    assert DATASET.result_set(day, now=start_of_day(day) + 12 * HOUR)
 
 
 @pytest.mark.parametrize("os", ["Windows", "macOS", "Linux"])
-def test_a_native_player_has_no_desktop(os: str) -> None:
+def test_desktop_systems_have_no_native_plays(os: str) -> None:
     day = date(2026, 3, 16)
-    assert CATALOGUE.result_set(day, Dimensions("Native", os), now=start(day) + 33 * HOUR) == []
+    assert DATASET.result_set(day, Dimensions("Native", os), now=start_of_day(day) + 33 * HOUR) == []
 
 
 def test_an_unknown_media_has_no_row() -> None:
     day = date(2026, 3, 16)
-    assert CATALOGUE.row("0" * 32, day, now=start(day) + 33 * HOUR) is None
+    assert DATASET.row("0" * 32, day, now=start_of_day(day) + 33 * HOUR) is None
 
 
-def test_media_ids_are_as_many_as_asked_and_hexadecimal() -> None:
-    catalogue = Dataset(media=500)
-    assert len(set(catalogue.media_ids)) == 500
-    assert all(re.fullmatch("[0-9a-f]{32}", media_id) for media_id in catalogue.media_ids)
-    assert catalogue.media_ids[:120] == Dataset(media=120).media_ids
-    assert catalogue.media_ids != Dataset(seed=1, media=500).media_ids
+def test_media_ids_are_unique_hexadecimal_and_as_many_as_configured() -> None:
+    dataset = Dataset(media=500)
+    assert len(set(dataset.media_ids)) == 500
+    assert all(re.fullmatch("[0-9a-f]{32}", media_id) for media_id in dataset.media_ids)
+    assert dataset.media_ids[:120] == Dataset(media=120).media_ids
+    assert dataset.media_ids != Dataset(seed=1, media=500).media_ids
 
 
 def test_the_example_of_the_help_page_is_there() -> None:
     day = date(2026, 3, 16)
-    row = CATALOGUE.row(EXAMPLE_MEDIA_ID, day, now=start(day) + 33 * HOUR)
+    row = DATASET.row(EXAMPLE_MEDIA_ID, day, now=start_of_day(day) + 33 * HOUR)
     assert row is not None
     assert (row.title, row.media_duration) == ("阿里云VOD视频标题", 246)
 
 
 def test_titles_need_every_kind_of_escaping() -> None:
     day = date(2026, 3, 16)
-    everything = [Dataset(media=40).row(id_, day, now=start(day) + 33 * HOUR) for id_ in Dataset(media=40).media_ids]
+    everything = [
+        Dataset(media=40).row(id_, day, now=start_of_day(day) + 33 * HOUR) for id_ in Dataset(media=40).media_ids
+    ]
     titles = "".join(row.title for row in everything if row and row.title)
     for delicate in ('"', "\\", "\n", "<", "🎬", "𠮷", "م", "ש"):
         assert delicate in titles
@@ -167,48 +167,48 @@ def test_titles_need_every_kind_of_escaping() -> None:
 
 @pytest.mark.parametrize("media", [0, 1])
 def test_an_account_may_be_nearly_empty(media: int) -> None:
-    catalogue = Dataset(media=media, collapse_on=date(2026, 3, 16))
+    dataset = Dataset(media=media, collapse_on=date(2026, 3, 16))
     day = date(2026, 3, 16)
-    assert len(catalogue.result_set(day, now=start(day) + 33 * HOUR)) == media
-    assert catalogue.collapsing is None
+    assert len(dataset.result_set(day, now=start_of_day(day) + 33 * HOUR)) == media
+    assert dataset.collapsing is None
 
 
-def _plays(catalogue: Dataset, media_id: str, day: date, what: Dimensions | None = None) -> int:
-    row = catalogue.row(media_id, day, what or Dimensions(), now=start(day) + 33 * HOUR)
+def _plays(dataset: Dataset, media_id: str, day: date, what: Dimensions | None = None) -> int:
+    row = dataset.row(media_id, day, what or Dimensions(), now=start_of_day(day) + 33 * HOUR)
     return int(row.plays or 0) if row else 0
 
 
 @pytest.mark.parametrize("day", [date(2026, 3, 16), date(2031, 8, 2)])
 @pytest.mark.parametrize("seed", [0, 1, 99])
 def test_one_media_collapses_to_a_tenth_because_its_native_plays_are_gone(seed: int, day: date) -> None:
-    catalogue = Dataset(seed=seed, collapse_on=day)
-    media_id = catalogue.collapsing
+    dataset = Dataset(seed=seed, collapse_on=day)
+    media_id = dataset.collapsing
     assert media_id is not None
     week_before = day - timedelta(days=7)
 
     def ratio(what: Dimensions) -> float:
-        return _plays(catalogue, media_id, day, what) / _plays(catalogue, media_id, week_before, what)
+        return _plays(dataset, media_id, day, what) / _plays(dataset, media_id, week_before, what)
 
     assert ratio(Dimensions()) == pytest.approx(0.10, rel=0.15)
     assert ratio(Dimensions("Native", "Android")) < 0.07
     assert ratio(Dimensions("Native", "iOS")) < 0.08
     assert ratio(Dimensions("Web")) == pytest.approx(1, rel=0.15)
-    assert _plays(Dataset(seed=seed), media_id, day) > 5 * _plays(catalogue, media_id, day)
-    others = [id_ for id_ in catalogue.media_ids if id_ != media_id]
-    assert [_plays(catalogue, id_, day) for id_ in others] == [_plays(Dataset(seed=seed), id_, day) for id_ in others]
+    assert _plays(Dataset(seed=seed), media_id, day) > 5 * _plays(dataset, media_id, day)
+    others = [id_ for id_ in dataset.media_ids if id_ != media_id]
+    assert [_plays(dataset, id_, day) for id_ in others] == [_plays(Dataset(seed=seed), id_, day) for id_ in others]
 
 
-def test_a_week_has_its_rhythm_and_a_weekend_most_plays() -> None:
+def test_weekends_have_more_plays_than_working_days() -> None:
     monday = date(2026, 3, 16)
-    week = [_plays(CATALOGUE, EXAMPLE_MEDIA_ID, monday + timedelta(days=n)) for n in range(7)]
+    week = [_plays(DATASET, EXAMPLE_MEDIA_ID, monday + timedelta(days=n)) for n in range(7)]
     assert min(week[5:]) > max(week[:4])
 
 
 @pytest.mark.parametrize("day", [date(2021, 2, 3), date(2026, 11, 22), date(2055, 6, 7)])
 def test_on_any_date_some_media_are_new_some_fade_and_some_days_have_no_plays(day: date) -> None:
-    catalogue = Dataset()
+    dataset = Dataset()
     days = [day - timedelta(days=n) for n in range(30, -1, -1)]
-    lines = [[_plays(catalogue, id_, one) for one in days] for id_ in catalogue.media_ids]
+    lines = [[_plays(dataset, id_, one) for one in days] for id_ in dataset.media_ids]
     new = [line for line in lines if not any(line[:3]) and line[-1]]
     fading = [line for line in lines if line[0] > 4 * line[-1] > 0]
     interrupted = [line for line in lines if any(not b and a and c for (a, b), (_, c) in pairwise(pairwise(line)))]
@@ -217,25 +217,25 @@ def test_on_any_date_some_media_are_new_some_fade_and_some_days_have_no_plays(da
     assert interrupted
 
 
-def test_a_result_set_is_made_once_however_many_pages_are_read() -> None:
+def test_a_result_set_is_computed_once_for_all_its_pages() -> None:
     day = date(2026, 3, 16)
-    now = start(day) + 33 * HOUR
-    assert CATALOGUE.result_set(day, now=now) is CATALOGUE.result_set(day, now=now + HOUR)
+    now = start_of_day(day) + 33 * HOUR
+    assert DATASET.result_set(day, now=now) is DATASET.result_set(day, now=now + HOUR)
 
 
-def test_of_many_result_sets_the_latest_are_kept() -> None:
-    catalogue = Dataset(media=60, kept_rows=100)
-    now = start(date(2026, 4, 1))
-    first, second, third = (catalogue.result_set(date(2026, 3, day), now=now) for day in (16, 17, 18))
-    assert catalogue.result_set(date(2026, 3, 18), now=now) is third
-    again = catalogue.result_set(date(2026, 3, 16), now=now)
+def test_the_latest_result_sets_are_cached() -> None:
+    dataset = Dataset(media=60, cached_rows=100)
+    now = start_of_day(date(2026, 4, 1))
+    first, second, third = (dataset.result_set(date(2026, 3, day), now=now) for day in (16, 17, 18))
+    assert dataset.result_set(date(2026, 3, 18), now=now) is third
+    again = dataset.result_set(date(2026, 3, 16), now=now)
     assert again == first
     assert again is not first
     assert second != first
 
 
-def test_every_question_has_an_answer_of_its_own() -> None:
+def test_different_filters_select_different_plays() -> None:
     day = date(2026, 3, 16)
-    now = start(day) + 33 * HOUR
-    questions = [Dimensions(*each) for each in product([None, "Web"], [None, "iOS"], [None, "cn-beijing"])]
-    assert len({sum(counts.plays for counts in CATALOGUE.result_set(day, what, now=now)) for what in questions}) == 8
+    now = start_of_day(day) + 33 * HOUR
+    selections = [Dimensions(*each) for each in product([None, "Web"], [None, "iOS"], [None, "cn-beijing"])]
+    assert len({sum(counts.plays for counts in DATASET.result_set(day, what, now=now)) for what in selections}) == 8

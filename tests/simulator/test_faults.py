@@ -7,7 +7,7 @@ import pytest
 
 from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault, FaultPlan, parse_fault
-from tests.simulator.clients import PAGE, Clock, asking, simulator
+from tests.simulator.clients import PAGE, Clock, client_of, simulator
 
 if TYPE_CHECKING:
     import httpx
@@ -21,27 +21,27 @@ METER = {
 }
 
 
-async def _answer(clock: Clock, *faults: Fault, **conditions: Any) -> httpx.Response:
-    async with asking(simulator(clock, faults=faults, **conditions), clock) as client:
-        return await client.ask()
+async def _response(clock: Clock, *faults: Fault, **conditions: Any) -> httpx.Response:
+    async with client_of(simulator(clock, faults=faults, **conditions), clock) as client:
+        return await client.request()
 
 
 @pytest.mark.parametrize("code", METER)
-async def test_the_five_codes_of_the_page_in_its_own_words(clock: Clock, code: str) -> None:
-    response = await _answer(clock, Fault(code))
+async def test_the_documented_errors_have_their_documented_messages(clock: Clock, code: str) -> None:
+    response = await _response(clock, Fault(code))
     assert (response.status_code, response.json()["Message"]) == METER[code]
     assert response.json()["Code"] == code
 
 
 @pytest.mark.parametrize("code", sorted(API_ERRORS))
-async def test_every_code_can_be_had_on_demand(clock: Clock, code: str) -> None:
-    response = await _answer(clock, Fault(code))
+async def test_every_error_code_can_be_injected(clock: Clock, code: str) -> None:
+    response = await _response(clock, Fault(code))
     assert response.json()["Code"] == code
     assert response.status_code >= 400
 
 
-async def test_a_denied_permission_says_which_policy(clock: Clock) -> None:
-    response = await _answer(clock, Fault("NoPermission"))
+async def test_a_denied_permission_names_the_policy(clock: Clock) -> None:
+    response = await _response(clock, Fault("NoPermission"))
     assert response.json()["AccessDeniedDetail"]["AuthAction"] == "vod:DescribeVodMediaPlayData"
 
 
@@ -54,12 +54,10 @@ async def test_a_denied_permission_says_which_policy(clock: Clock) -> None:
         ("none", None),
     ],
 )
-async def test_throttling_on_demand_names_the_wait_it_was_told(
-    clock: Clock, wait_header: str, value: str | None
-) -> None:
-    named = await _answer(clock, Fault("Throttling.User", wait=1.5), wait_header=wait_header)
+async def test_injected_throttling_names_the_given_wait(clock: Clock, wait_header: str, value: str | None) -> None:
+    named = await _response(clock, Fault("Throttling.User", wait=1.5), wait_header=wait_header)
     assert named.headers.get(wait_header) == value
-    silent = await _answer(clock, Fault("Throttling.User"), wait_header=wait_header)
+    silent = await _response(clock, Fault("Throttling.User"), wait_header=wait_header)
     assert wait_header not in silent.headers
 
 
@@ -77,8 +75,8 @@ async def test_throttling_on_demand_names_the_wait_it_was_told(
         ("truncated", 200, b'{"RequestId":'),
     ],
 )
-async def test_bodies_that_are_no_answer(clock: Clock, fault: str, status: int, start: bytes) -> None:
-    response = await _answer(clock, Fault(fault))
+async def test_bodies_that_are_not_json(clock: Clock, fault: str, status: int, start: bytes) -> None:
+    response = await _response(clock, Fault(fault))
     assert response.status_code == status
     assert response.content.startswith(start)
     assert "date" in response.headers
@@ -87,44 +85,44 @@ async def test_bodies_that_are_no_answer(clock: Clock, fault: str, status: int, 
 
 
 async def test_lower_case_keys(clock: Clock) -> None:
-    response = await _answer(clock, Fault("lower_case"))
+    response = await _response(clock, Fault("lower_case"))
     assert response.status_code == 500
     assert response.json()["code"] == "InternalError"
     assert response.json()["requestId"] == response.headers["x-acs-request-id"]
 
 
 async def test_other_types_than_documented(clock: Clock) -> None:
-    right = (await _answer(clock)).json()["QoeInfoList"][0]
-    strings = (await _answer(clock, Fault("strings"))).json()["QoeInfoList"][0]
+    right = (await _response(clock)).json()["QoeInfoList"][0]
+    strings = (await _response(clock, Fault("strings"))).json()["QoeInfoList"][0]
     assert strings == {name: str(value) for name, value in right.items()}
-    nulls = (await _answer(clock, Fault("nulls"))).json()["QoeInfoList"][0]
+    nulls = (await _response(clock, Fault("nulls"))).json()["QoeInfoList"][0]
     assert nulls == {name: value if name == "MediaId" else None for name, value in right.items()}
-    missing = (await _answer(clock, Fault("missing"))).json()["QoeInfoList"][0]
+    missing = (await _response(clock, Fault("missing"))).json()["QoeInfoList"][0]
     assert missing == {"MediaId": right["MediaId"]}
-    assert (await _answer(clock, Fault("null_list"))).json()["QoeInfoList"] is None
-    assert "QoeInfoList" not in (await _answer(clock, Fault("no_list"))).json()
+    assert (await _response(clock, Fault("null_list"))).json()["QoeInfoList"] is None
+    assert "QoeInfoList" not in (await _response(clock, Fault("no_list"))).json()
 
 
-async def test_a_fault_counts_by_its_name(clock: Clock) -> None:
+async def test_faults_are_counted_by_name(clock: Clock) -> None:
     service = simulator(clock, faults=(Fault("html", times=1), Fault("Meter.ReadyTsError", times=2)))
-    async with asking(service, clock) as client:
+    async with client_of(service, clock) as client:
         for _ in range(4):
-            await client.ask()
+            await client.request()
     assert service.request_log.counts == {"DescribeVodMediaPlayData": {"html": 1, "Meter.ReadyTsError": 2, "OK": 1}}
 
 
-async def test_a_fault_may_be_meant_for_some_requests_only(clock: Clock) -> None:
+async def test_a_fault_can_be_limited_to_requests_with_given_parameters(clock: Clock) -> None:
     fault = Fault("Meter.ReadyTsError", when={"PlayDate": "20260318", "Os": "iOS"})
-    async with asking(simulator(clock, faults=(fault,)), clock) as client:
-        assert (await client.ask({**PAGE, "PlayDate": "20260318"})).status_code == 200
-        assert (await client.ask({**PAGE, "PlayDate": "20260318", "Os": "iOS"})).status_code == 502
+    async with client_of(simulator(clock, faults=(fault,)), clock) as client:
+        assert (await client.request({**PAGE, "PlayDate": "20260318"})).status_code == 200
+        assert (await client.request({**PAGE, "PlayDate": "20260318", "Os": "iOS"})).status_code == 502
 
 
-async def test_a_request_that_is_not_signed_right_meets_no_fault(clock: Clock) -> None:
+async def test_a_request_without_a_valid_signature_uses_up_no_fault(clock: Clock) -> None:
     service = simulator(clock, faults=(Fault("html", times=1),))
-    async with asking(service, clock) as client:
+    async with client_of(service, clock) as client:
         assert (await client.http.get("/")).json()["Code"] == "MissingAction"
-        assert (await client.ask()).content.startswith(b"<!DOCTYPE")
+        assert (await client.request()).content.startswith(b"<!DOCTYPE")
 
 
 def _chosen(seed: int, *faults: Fault, requests: int = 1000) -> list[str]:
@@ -133,14 +131,14 @@ def _chosen(seed: int, *faults: Fault, requests: int = 1000) -> list[str]:
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
-def test_a_rate_is_met_and_the_seed_decides_when(rate: float) -> None:
+def test_faults_occur_at_their_rate_as_the_seed_determines(rate: float) -> None:
     chosen = _chosen(3, Fault("html", rate))
     assert chosen.count("html") / 1000 == pytest.approx(rate, abs=0.05 if 0 < rate < 1 else 0)
     assert chosen == _chosen(3, Fault("html", rate))
     assert (chosen == _chosen(4, Fault("html", rate))) is (rate in (0, 1))
 
 
-def test_several_faults_happen_side_by_side() -> None:
+def test_several_faults_occur_at_their_own_rates() -> None:
     chosen = _chosen(1, Fault("html", 0.2), Fault("empty", 0.25))
     assert chosen.count("html") == pytest.approx(200, abs=50)
     assert chosen.count("empty") == pytest.approx(200, abs=50)
@@ -152,7 +150,7 @@ def test_a_fault_is_written_as_code_and_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("html", "is not CODE:RATE"),
         ("html:often", "the rate must be a number from 0 to 1, not 'often'"),
@@ -162,12 +160,12 @@ def test_a_fault_is_written_as_code_and_rate() -> None:
         (":0.5", "'' is not one of"),
     ],
 )
-def test_a_fault_written_wrong_says_what_is_right(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_invalid_fault_is_rejected_with_the_expected_form(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_fault(text)
 
 
 @pytest.mark.parametrize("wrong", [{"times": -1}, {"wait": -1.0}, {"wait": float("inf")}])
-def test_a_fault_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_fault_out_of_range_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Fault("html", **wrong)

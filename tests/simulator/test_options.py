@@ -8,7 +8,7 @@ from exporter.simulator.options import Conditions, SimulatorOptions
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"latency": float("inf")}, "latency must be a number from 0, not inf"),
         ({"rate": float("nan")}, "rate must be a number from 0, not nan"),
@@ -16,15 +16,15 @@ from exporter.simulator.options import Conditions, SimulatorOptions
         ({"wait_header": "soon"}, "wait_header must be one of x-acs-retry-after, .*, not 'soon'"),
     ],
 )
-def test_conditions_that_cannot_be_say_what_can(wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_conditions_are_rejected_with_the_allowed_values(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Conditions(**wrong)
 
 
-def test_an_account_cannot_have_fewer_media_than_none() -> None:
+def test_a_negative_number_of_media_is_rejected() -> None:
     with pytest.raises(ValueError, match="media must be a number from 0, not -1"):
         SimulatorOptions(media=-1)
 
 
-def test_settings_do_not_show_secrets() -> None:
+def test_the_repr_of_options_shows_no_secret() -> None:
     assert "simulator-secret" not in repr(SimulatorOptions())

@@ -1,4 +1,4 @@
-"""The official SDK, unchanged, against the simulator: what it accepts as an answer is one."""
+"""The official SDK, unmodified, against the simulator: it must accept the responses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.core.model import Dimensions
-from exporter.core.play_dates import play_date
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, Credentials
+from exporter.simulator.calendar import day_at
 from exporter.simulator.faults import Fault
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
 from exporter.simulator.service import Simulator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _in_a_thread(simulator: Simulator) -> Iterator[str]:
-    """The simulator in a loop of its own, so that a client that blocks does not block it; gives host:port."""
+def _serving_in_thread(simulator: Simulator) -> Iterator[str]:
+    """The simulator in a loop of its own, so that a blocking client does not block it; yields host:port."""
     up, loop, stop, where = threading.Event(), asyncio.new_event_loop(), asyncio.Event(), []
 
     async def serve() -> None:
@@ -50,7 +50,7 @@ def simulator() -> Simulator:
 
 @pytest.fixture
 def endpoint(simulator: Simulator) -> Iterator[str]:
-    with _in_a_thread(simulator) as host:
+    with _serving_in_thread(simulator) as host:
         yield host
 
 
@@ -75,7 +75,7 @@ def _request(**parameters: Any) -> Any:
     return DescribeVodMediaPlayDataRequest(**{"page_no": 1, "page_size": 100, **parameters})
 
 
-async def _ask(client: Any, way: str, **parameters: Any) -> Any:
+async def _request_page(client: Any, way: str, **parameters: Any) -> Any:
     if way == "async":
         return await client.describe_vod_media_play_data_async(_request(**parameters))
     return await asyncio.to_thread(client.describe_vod_media_play_data, _request(**parameters))
@@ -86,9 +86,9 @@ WAYS = pytest.mark.parametrize("way", ["sync", "async"])
 
 @WAYS
 async def test_a_page(simulator: Simulator, endpoint: str, way: str) -> None:
-    day = play_date(simulator.now(), 3)
-    response = await _ask(_client(endpoint), way, play_date=day.strftime("%Y%m%d"))
-    oracle = [counts.row() for counts in simulator.catalogue.result_set(day, now=simulator.now())]
+    day = day_at(simulator.now(), 3)
+    response = await _request_page(_client(endpoint), way, play_date=day.strftime("%Y%m%d"))
+    oracle = [counts.row() for counts in simulator.dataset.result_set(day, now=simulator.now())]
     body = response.body
     assert response.status_code == 200
     assert (body.total_count, body.page_no, body.page_size) == (len(oracle), 1, 100)
@@ -100,8 +100,8 @@ async def test_a_page(simulator: Simulator, endpoint: str, way: str) -> None:
 
 @WAYS
 async def test_every_parameter(simulator: Simulator, endpoint: str, way: str) -> None:
-    day = play_date(simulator.now(), 3)
-    response = await _ask(
+    day = day_at(simulator.now(), 3)
+    response = await _request_page(
         _client(endpoint),
         way,
         play_date=day.strftime("%Y%m%d"),
@@ -115,7 +115,7 @@ async def test_every_parameter(simulator: Simulator, endpoint: str, way: str) ->
     )
     (row,) = response.body.qoe_info_list
     what = Dimensions("Web", "Windows", "cn-shanghai")
-    expected = simulator.catalogue.row(EXAMPLE_MEDIA_ID, day, what, now=simulator.now())
+    expected = simulator.dataset.row(EXAMPLE_MEDIA_ID, day, what, now=simulator.now())
     assert expected is not None
     assert (row.play_duration, row.play_per_vv, row.play_duration_per_uv, row.video_duration) == (
         expected.play_duration,
@@ -129,7 +129,7 @@ async def _error(client: Any, way: str, **parameters: Any) -> Any:
     from alibabacloud_tea_openapi.exceptions import AlibabaCloudException  # noqa: PLC0415 - as above
 
     with pytest.raises(AlibabaCloudException) as raised:
-        await _ask(client, way, **parameters)
+        await _request_page(client, way, **parameters)
     return raised.value
 
 
@@ -165,7 +165,7 @@ async def test_wrong_parameters(endpoint: str, way: str) -> None:
         (Credentials("nobody", SIMULATOR_ACCESS_KEY_SECRET), "InvalidAccessKeyId.NotFound"),
         (Credentials(SIMULATOR_ACCESS_KEY_ID, "guess"), "SignatureDoesNotMatch"),
         (
-            Credentials(SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, "unasked"),
+            Credentials(SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, "unexpected"),
             "InvalidSecurityToken.MismatchWithAccessKey",
         ),
     ],
@@ -178,7 +178,7 @@ async def test_a_wrong_key(endpoint: str, way: str, key: Credentials, code: str)
 async def test_a_temporary_key(simulator: Simulator, endpoint: str, way: str) -> None:
     key = Credentials("sts", "secret", "token")
     simulator.change(credentials=key)
-    assert (await _ask(_client(endpoint, key), way)).status_code == 200
+    assert (await _request_page(_client(endpoint, key), way)).status_code == 200
     simulator.change(token_expired=True)
     assert (await _error(_client(endpoint, key), way)).code == "InvalidSecurityToken.Expired"
 

@@ -15,7 +15,7 @@ TEMPORARY = Credentials("key", "secret", "token")
 QUERY = {"PageNo": "1", "Title": "a b*~", "PageSize": ""}
 
 
-def _received(**signing: Any) -> SignedRequest:
+def _signed_request(**signing: Any) -> SignedRequest:
     headers = signed(QUERY, **{"credentials": KEY, **signing})
     return SignedRequest("POST", list(QUERY.items()), headers, signing.get("body", b""))
 
@@ -26,12 +26,12 @@ def _with(request: SignedRequest, **headers: str | None) -> SignedRequest:
 
 
 def _code(request: SignedRequest, **verifying: Any) -> str:
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as raised:
         Verifier().verify(request, **{"credentials": KEY, "now": NOON, **verifying})
-    return refusal.value.code
+    return raised.value.code
 
 
-def test_the_published_vector_is_reproduced() -> None:
+def test_the_documented_example_of_a_signature_is_reproduced() -> None:
     headers = {
         "host": "ecs.cn-shanghai.aliyuncs.com",
         "x-acs-action": "RunInstances",
@@ -71,12 +71,12 @@ def test_the_published_vector_is_reproduced() -> None:
         {"now": NOON + 899},
     ],
 )
-def test_a_right_request_passes_whatever_else_it_signs(signing: dict[str, Any]) -> None:
-    Verifier().verify(_received(**signing), KEY, now=NOON)
+def test_a_valid_request_may_sign_further_headers(signing: dict[str, Any]) -> None:
+    Verifier().verify(_signed_request(**signing), KEY, now=NOON)
 
 
-def test_a_header_that_is_no_business_of_the_signature_may_be_unsigned() -> None:
-    Verifier().verify(_with(_received(), content_type="application/octet-stream"), KEY, now=NOON)
+def test_a_header_outside_x_acs_may_be_unsigned() -> None:
+    Verifier().verify(_with(_signed_request(), content_type="application/octet-stream"), KEY, now=NOON)
 
 
 @pytest.mark.parametrize(
@@ -94,69 +94,71 @@ def test_a_header_that_is_no_business_of_the_signature_may_be_unsigned() -> None
         ({"x_acs_security_token": " "}, "IncompleteSignature"),
     ],
 )
-def test_a_request_changed_on_its_way_is_refused(headers: dict[str, str | None], code: str) -> None:
-    assert _code(_with(_received(), **headers)) == code
+def test_a_request_changed_after_signing_is_rejected(headers: dict[str, str | None], code: str) -> None:
+    assert _code(_with(_signed_request(), **headers)) == code
 
 
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        (_received(credentials=Credentials("other", "secret")), "InvalidAccessKeyId.NotFound"),
-        (_received(credentials=Credentials("key", "guess")), "SignatureDoesNotMatch"),
-        (replace(_received(), method="GET"), "SignatureDoesNotMatch"),
-        (replace(_received(), query=[("PageNo", "2")]), "SignatureDoesNotMatch"),
-        (replace(_received(), body=b"more"), "SignatureDoesNotMatch"),
-        (_received(now=NOON - 901), "InvalidTimeStamp.Expired"),
-        (_received(now=NOON + 901), "InvalidTimeStamp.Expired"),
-        (_received(extra={"x-acs-date": "2026-03-18 12:00:00"}), "InvalidTimeStamp.Format"),
-        (_received(credentials=TEMPORARY), "InvalidSecurityToken.MismatchWithAccessKey"),
-        (_received(extra={"x-acs-security-token": ""}), "InvalidSecurityToken.Malformed"),
+        (_signed_request(credentials=Credentials("other", "secret")), "InvalidAccessKeyId.NotFound"),
+        (_signed_request(credentials=Credentials("key", "guess")), "SignatureDoesNotMatch"),
+        (replace(_signed_request(), method="GET"), "SignatureDoesNotMatch"),
+        (replace(_signed_request(), query=[("PageNo", "2")]), "SignatureDoesNotMatch"),
+        (replace(_signed_request(), body=b"more"), "SignatureDoesNotMatch"),
+        (_signed_request(now=NOON - 901), "InvalidTimeStamp.Expired"),
+        (_signed_request(now=NOON + 901), "InvalidTimeStamp.Expired"),
+        (_signed_request(extra={"x-acs-date": "2026-03-18 12:00:00"}), "InvalidTimeStamp.Format"),
+        (_signed_request(credentials=TEMPORARY), "InvalidSecurityToken.MismatchWithAccessKey"),
+        (_signed_request(extra={"x-acs-security-token": ""}), "InvalidSecurityToken.Malformed"),
     ],
 )
-def test_a_wrong_request_is_refused(request_: SignedRequest, code: str) -> None:
+def test_an_invalid_request_is_rejected(request_: SignedRequest, code: str) -> None:
     assert _code(request_) == code
 
 
 def test_a_temporary_key_needs_its_token() -> None:
-    Verifier().verify(_received(credentials=TEMPORARY), TEMPORARY, now=NOON)
-    assert _code(_received(), credentials=TEMPORARY) == "MissingSecurityToken"
+    Verifier().verify(_signed_request(credentials=TEMPORARY), TEMPORARY, now=NOON)
+    assert _code(_signed_request(), credentials=TEMPORARY) == "MissingSecurityToken"
     other = replace(TEMPORARY, security_token="another")
-    assert _code(_received(credentials=other), credentials=TEMPORARY) == "InvalidSecurityToken.MismatchWithAccessKey"
-    expired = _received(credentials=TEMPORARY)
+    assert (
+        _code(_signed_request(credentials=other), credentials=TEMPORARY) == "InvalidSecurityToken.MismatchWithAccessKey"
+    )
+    expired = _signed_request(credentials=TEMPORARY)
     assert _code(expired, credentials=TEMPORARY, token_expired=True) == "InvalidSecurityToken.Expired"
 
 
-def test_a_nonce_serves_once_and_is_forgotten_when_its_date_is_too_old_anyway() -> None:
+def test_a_nonce_is_accepted_once_while_its_date_is_valid() -> None:
     verifier = Verifier()
-    verifier.verify(_received(nonce="once"), KEY, now=NOON)
+    verifier.verify(_signed_request(nonce="once"), KEY, now=NOON)
     with pytest.raises(ApiError, match="SignatureNonceUsed"):
-        verifier.verify(_received(nonce="once", now=NOON + 900), KEY, now=NOON + 900)
+        verifier.verify(_signed_request(nonce="once", now=NOON + 900), KEY, now=NOON + 900)
     later = NOON + 1801
-    verifier.verify(_received(nonce="once", now=later), KEY, now=later)
+    verifier.verify(_signed_request(nonce="once", now=later), KEY, now=later)
 
 
-def test_a_refused_request_does_not_use_up_its_nonce() -> None:
+def test_a_rejected_request_does_not_use_up_its_nonce() -> None:
     verifier = Verifier()
     with pytest.raises(ApiError, match="SignatureDoesNotMatch"):
-        verifier.verify(_received(nonce="kept", credentials=Credentials("key", "guess")), KEY, now=NOON)
-    verifier.verify(_received(nonce="kept"), KEY, now=NOON)
+        verifier.verify(_signed_request(nonce="kept", credentials=Credentials("key", "guess")), KEY, now=NOON)
+    verifier.verify(_signed_request(nonce="kept"), KEY, now=NOON)
 
 
-def test_a_wrong_signature_is_told_what_should_have_been_signed_and_no_secret() -> None:
-    request = _received(credentials=Credentials("key", "guess"))
-    with pytest.raises(ApiError) as refusal:
+def test_a_signature_error_has_the_string_to_sign_and_no_secret() -> None:
+    request = _signed_request(credentials=Credentials("key", "guess"))
+    with pytest.raises(ApiError) as raised:
         Verifier().verify(request, KEY, now=NOON)
     names = request.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
-    assert refusal.value.message.endswith("server string to sign is:" + string_to_sign(request, names))
-    assert "secret" not in str(refusal.value)
+    assert raised.value.message.endswith("server string to sign is:" + string_to_sign(request, names))
+    assert "secret" not in str(raised.value)
 
 
-def test_credentials_do_not_show_their_secrets() -> None:
+def test_the_repr_of_credentials_shows_no_secret() -> None:
     assert "secret'" not in repr(TEMPORARY)
     assert "token'" not in repr(TEMPORARY)
 
 
 @pytest.mark.parametrize("wrong", [("", "s", None), ("k", "", None), ("k", "s", "")])
-def test_credentials_that_cannot_sign_are_refused(wrong: tuple[str, str, str | None]) -> None:
+def test_empty_credentials_are_rejected(wrong: tuple[str, str, str | None]) -> None:
     with pytest.raises(ValueError, match="must not be empty"):
         Credentials(*wrong)

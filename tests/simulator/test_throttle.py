@@ -6,7 +6,7 @@ from exporter.simulator.throttle import Throttle
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(0.5, 1), (1, 1), (3, 3), (50, 50)])
-def test_a_second_of_requests_may_come_at_once_and_then_the_rate_holds(rate: float, burst: int) -> None:
+def test_a_burst_of_one_second_passes_and_then_the_rate_applies(rate: float, burst: int) -> None:
     throttle = Throttle(rate, 100.0)
     assert [throttle.admit(100.0) for _ in range(burst)] == [0.0] * burst
     wait = throttle.admit(100.0)
@@ -15,13 +15,13 @@ def test_a_second_of_requests_may_come_at_once_and_then_the_rate_holds(rate: flo
     assert throttle.admit(100.001 + wait) == 0.0
 
 
-def test_over_time_no_more_than_the_rate_passes() -> None:
+def test_over_time_only_the_rate_passes() -> None:
     throttle = Throttle(10, 0.0)
     passed = sum(throttle.admit(n / 100) == 0 for n in range(1000))
     assert passed == pytest.approx(10 + 100, abs=2)
 
 
-def test_a_clock_that_goes_back_gives_nothing_away() -> None:
+def test_a_clock_set_back_adds_no_tokens() -> None:
     throttle = Throttle(1, 100.0)
     assert throttle.admit(100.0) == 0.0
     assert throttle.admit(50.0) > 0

@@ -1,4 +1,4 @@
-"""What the dashboards have in common: variables, links to each other, time zone; and the numbering of their panels."""
+"""The common parts of the dashboards: variables, links, time zone, and the numbering of panels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def label_variable(name: str, label: str, selector: str, description: str, *, of
 
 
 def asked_variable(name: str, label: str, query: str, description: str) -> board.QueryVariable:
-    """Whatever a variable query gives."""
+    """The results of a variable query."""
     return (
         board.QueryVariable(name)
         .label(label)

@@ -182,7 +182,7 @@ def _per_day(
     ):
         panel.with_transformation(DataTransformerConfig(id_val=transformation, options=options))
     return (
-        # All days there can be, whatever range is chosen.
+        # All possible days, whatever range is selected.
         panel.time_from("31d")
         .draw_style(GraphDrawStyle.BARS)
         .bar_width_factor(0.8)

@@ -45,7 +45,7 @@ _SETTLED: Final = (
     "while neither is, as in the first hours or with polls more than 2 h apart, there is none."
 )
 _ROWS: Final = 15
-# All media together move less than one of them.
+# All media together vary less than a single one.
 _OF_ALL: Final = (Threshold(color="red"), Threshold(-0.3, "orange"), Threshold(-0.1, "green"))
 _TITLE: Final = Column("title", "Title", links=(("Open this media", frame.media_link()),))
 _MEDIA_ID: Final = Column("media_id", "Media ID", width=300)
@@ -75,7 +75,7 @@ def build() -> Dashboard:
     built.with_panel(_top().span(24).height(12))
     for shares in (_shares("terminal_type", "terminal"), _shares("os", "OS"), _shares("region", "region")):
         built.with_panel(shares.span(8).height(8))
-    # Closed: a month of every media is read only for whom it interests.
+    # Collapsed: a month of every media is only queried when it is opened.
     built.with_row(board.Row("History").collapsed(collapsed=True).with_panel(_history().span(24).height(9)))
     return frame.numbered(built.build())
 

@@ -1,4 +1,4 @@
-"""Panels as this project wants them: each says what it shows, in which unit, and why it may be empty."""
+"""Panels of this project: each has a description, a unit, and a text for why it may be empty."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SLOWEST_SCRAPE: Final = "1m"
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What every panel has to say: `empty` is shown in place of data, and says why there is none."""
+    """The texts of a panel: `empty` is displayed in place of data, with the reason."""
 
     title: str
     description: str
@@ -71,30 +71,30 @@ class About:
 
 
 class Describable(Protocol):
-    """What the SDK's builders of panels have in common."""
+    """The common interface of the SDK's panel builders."""
 
     def title(self, title: str) -> Self:
-        """What stands above it."""
+        """The title."""
         ...
 
     def description(self, description: str) -> Self:
-        """What the (i) in its corner says."""
+        """The text of the (i) in its corner."""
         ...
 
     def unit(self, unit: str) -> Self:
-        """Of its numbers, as Grafana calls it."""
+        """The unit, by Grafana's name."""
         ...
 
     def no_value(self, no_value: str) -> Self:
-        """What it shows in place of data."""
+        """The text in place of data."""
         ...
 
     def datasource(self, datasource: DataSourceRef) -> Self:
-        """Whom it asks."""
+        """The data source."""
         ...
 
     def with_target(self, target: Builder[Dataquery]) -> Self:
-        """What it asks."""
+        """A query."""
         ...
 
 
@@ -102,7 +102,7 @@ P = TypeVar("P", bound=Describable)
 
 
 def described(panel: P, about: About, *targets: prometheus.Dataquery) -> P:
-    """A panel with what all of them have; its targets are called A, B, C."""
+    """A panel with the common settings; its targets are called A, B, C."""
     panel.title(about.title).description(about.description).unit(about.unit).no_value(about.empty).datasource(SOURCE)
     for ref_id, target in zip("ABCDEFGH", targets, strict=False):
         panel.with_target(target.ref_id(ref_id).datasource(SOURCE))
@@ -110,17 +110,17 @@ def described(panel: P, about: About, *targets: prometheus.Dataquery) -> P:
 
 
 def now(expr: str, legend: str = "") -> prometheus.Dataquery:
-    """Asked once, at the end of the time range."""
+    """An instant query at the end of the time range."""
     return prometheus.Dataquery().expr(expr).instant().legend_format(legend or "__auto")
 
 
 def rows(expr: str) -> prometheus.Dataquery:
-    """Asked once; each series is a row whose cells are its labels and its value."""
+    """An instant query; each series is a row with its labels and value as cells."""
     return prometheus.Dataquery().expr(expr).instant().format(PromQueryFormat.TABLE)
 
 
 def over_time(expr: str, legend: str) -> prometheus.Dataquery:
-    """Asked all along the time range."""
+    """A range query."""
     return prometheus.Dataquery().expr(expr).range().legend_format(legend)
 
 
@@ -166,7 +166,7 @@ def single(about: About, target: prometheus.Dataquery, *steps: Threshold) -> sta
 
 
 def named(about: About, target: prometheus.Dataquery, *steps: Threshold) -> stat.Panel:
-    """One number, and the name of what it belongs to."""
+    """One number with the name of its series."""
     text = common.VizTextDisplayOptions().title_size(15).value_size(34)
     return single(about, target, *steps).text_mode(BigValueTextMode.VALUE_AND_NAME).text(text)
 

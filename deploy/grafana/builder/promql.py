@@ -1,4 +1,4 @@
-"""The questions that panels ask of Prometheus: the last settled day, the week before, titles; nothing about looks.
+"""The PromQL of the panels: the last settled day, the week before, titles; nothing about layout.
 
 Two exporters may be scraped, so every selector is brought to one series per media and slice by `max` before
 anything is added up.
@@ -18,7 +18,7 @@ MEDIA: Final = "account, media_id, terminal_type, os, region"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The slices and media that a panel looks at, as label matchers.
+    """The slices and media of a panel, as label matchers.
 
     `slices` are matchers of slice labels, `media` of media_id (empty: every media).
     """
@@ -79,7 +79,7 @@ def last_settled_date(view: View) -> str:
 
 
 def share(by: str, expr: str) -> str:
-    """What part of the whole each value of a label has, largest first."""
+    """The share of each value of a label, largest first."""
     return f"sort_desc({total(by, expr)} / scalar({total('', expr)}))"
 
 

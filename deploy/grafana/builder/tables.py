@@ -1,4 +1,4 @@
-"""Tables out of several questions: answers joined by a label, columns in order, each with its looks."""
+"""Tables from several queries: results joined by a label, columns in order, each with its display options."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """A column out of two others: `left operator right`; what is only used for others is not shown."""
+    """A column computed from two others: `left operator right`."""
 
     name: str
     left: str
@@ -78,10 +78,10 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """How the answers become one table.
+    """How the results become one table.
 
     * `by`: the label whose value is in each row once; empty: rows with the same labels are one.
-    * `only`: rows that are in every answer. `sort_by`: a field, largest first where `descending`.
+    * `only`: rows that are in every result. `sort_by`: a field, largest first where `descending`.
     * `numbers`: labels that are numbers, to be sorted as such.
     """
 

@@ -1,4 +1,4 @@
-"""The dashboards as the text of their files."""
+"""The dashboards as file contents."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How fast, as ratios within one run: peers and ourselves in turns, medians; `make bench`, or `make bench ARGS="PART"`.
+"""Benchmarks as ratios within one run, medians of alternating rounds; `make bench`, or `make bench ARGS="PART"`.
 
-Every part prints its tables as it goes; all of them together write docs/benchmarks.md.
+Every part prints its tables; all parts together write docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PARTS: Final[dict[str, Callable[[], Sequence[Section]]]] = {
 
 
 def main(argv: list[str]) -> int:
-    """Measure the parts that are asked for, or all of them; 1 when one of them could not be measured."""
+    """Measure the given parts or all of them; 1 if one could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"one or more of {', '.join(PARTS)}")
     parts = parser.parse_args(argv).parts or list(PARTS)

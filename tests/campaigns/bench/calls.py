@@ -1,6 +1,6 @@
-"""How many calls, never how long: asks the simulator over HTTP and writes docs/design/calls.md.
+"""Counts API calls on the simulator over HTTP and writes docs/design/calls.md.
 
-`python -m tests.campaigns.bench.calls`; the same numbers on every machine, because the simulator and the clock are.
+`python -m tests.campaigns.bench.calls`; the numbers are the same on every machine, as simulator and clock are.
 """
 
 from __future__ import annotations
@@ -48,19 +48,22 @@ WANTED: Final = (1, 3, 30, 300, 3_000)
 RESULT_SETS: Final = (0, 50, 1_000, 50_000)
 HOURS: Final = 3_600.0
 DAY: Final = 24 * HOURS
-# Another day, so that the exporter knows about how many media have plays on a finished one.
+# A further day, so that the exporter knows roughly how many media have plays on a finished day.
 _AND_EARLIER: Final = "  - {name: earlier, media: {top: 1}, days_ago: 2, every: 15m}\n"
 _DAYS_BEFORE: Final = 11
 _WINDOW: Final = range(9)
 
 
 async def rows(wanted: Iterable[int], result_sets: Iterable[int]) -> AsyncIterator[tuple[Row, Row]]:
-    """For so many wanted media in so many with plays: spread evenly over the result set, and the most played."""
+    """The rows for each number of wanted media and of played ones.
+
+    Spread evenly over the result set, and the most played.
+    """
     for size in result_sets:
         clock = Clock()
         async with simulated(SimulatorOptions(media=_account_of(size)), clock) as (simulator, url):
             order = Order(Measure.PLAYS, descending=True)
-            played = simulator.catalogue.result_set(play_dates.play_date(NOON, 1), order=order, now=NOON)
+            played = simulator.dataset.result_set(play_dates.play_date(NOON, 1), order=order, now=NOON)
             ranked = [counts.media.media_id for counts in played]
             for k in wanted:
                 spread = range(size) if k >= size else [(2 * i + 1) * size // (2 * k) for i in range(k)]
@@ -71,7 +74,7 @@ async def rows(wanted: Iterable[int], result_sets: Iterable[int]) -> AsyncIterat
 
 
 def _account_of(size: int) -> int:
-    """How many media an account must have for exactly so many of them to have plays yesterday."""
+    """The number of media of an account in which exactly `size` have plays yesterday."""
     if not size:
         return 0
     catalogue = Dataset(media=2 * size)
@@ -82,11 +85,11 @@ def _account_of(size: int) -> int:
 async def _row(
     simulator: Simulator, url: str, clock: Clock, ranked: Sequence[str], k: int, ranks: Sequence[int]
 ) -> Row:
-    """Both counts for the media at these ranks and, up to `k`, media that nobody played."""
+    """The counts for the media at these ranks, filled up to `k` with media without plays."""
     unplayed = [f"unplayed{i:024x}" for i in range(k - len(ranks))]
     ids = [*(ranked[rank] for rank in ranks), *unplayed]
     pages = ceil(len(ranked) / PAGE_SIZE)
-    # Whoever knew where each media stands would ask for just these pages, and for each media without plays.
+    # A client that knew the position of each media would request just these pages, and each media without plays.
     clairvoyant = len({rank // PAGE_SIZE for rank in ranks}) + len(unplayed)
     row = Row(
         wanted=k,
@@ -101,14 +104,14 @@ async def _row(
 
 
 async def _asked(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str], *, known: bool) -> int:
-    """How many calls an exporter makes that has just started, or (`known`) has seen another finished day."""
+    """The calls of an exporter that has just started, or (`known`) has polled another finished day."""
     config = configuration(url, media=f"{{ids: [{', '.join(ids)}]}}", text=CONFIGURATION + _AND_EARLIER)
     async with assemble_daemon(config, Runtime({}, clock.now, clock.now, clock.sleep)) as exporter:
         stage = Stage(exporter, simulator, clock)
         query, earlier = exporter.queries
         if known:
             await exporter.poll(earlier)
-        simulator.request_log.forget()
+        simulator.request_log.clear()
         await exporter.poll(query)
         calls = len(simulator.request_log.calls)
         assert exporter.reports()[0].result == "success"
@@ -134,7 +137,7 @@ async def steady_day() -> Day:
             stage = Stage(exporter, simulator, clock)
             due = [(clock.at, place) for place in range(len(exporter.queries))]
             await _poll_until(stage, due, last_day)
-            simulator.request_log.forget()
+            simulator.request_log.clear()
             before = await _saved(stage)
             await _poll_until(stage, due, last_day + DAY)
             after = await _saved(stage)
@@ -149,7 +152,7 @@ async def steady_day() -> Day:
 
 
 async def _poll_until(stage: Stage, due: list[tuple[float, int]], until: float) -> None:
-    """Poll every query when it is due (a heap of time and place in the configuration), as the scheduler does."""
+    """Poll every query when it is due, as the scheduler does (a heap of time and position in the configuration)."""
     while due[0][0] < until:
         at, place = due[0]
         stage.clock.at = max(stage.clock.at, at)
@@ -158,7 +161,7 @@ async def _poll_until(stage: Stage, due: list[tuple[float, int]], until: float) 
 
 
 def _naive(query: Query) -> int:
-    """Calls a day of who asks at every poll once for each ID or page, dimension and day."""
+    """The calls per day of a client that requests each ID or page, dimension and day at every poll."""
     match query.media:
         case ByIds(ids):
             each = len(ids)

@@ -1,4 +1,4 @@
-"""How docs/design/calls.md says what was counted; counts nothing."""
+"""Formats the counts as docs/design/calls.md."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ those made, and 0 where looking at a page first cost a call more than it saved.
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Calls for `wanted` media by ID in a result set of `played` media, `pages` pages: the fewest, and those made."""
+    """Calls for `wanted` media by ID in a result set of `played` media, `pages` pages.
+
+    The fewest possible and the actual calls.
+    """
 
     wanted: int
     played: int
@@ -57,7 +60,7 @@ class Row:
 
     @property
     def bounded(self) -> bool:
-        """Whether no more calls were made than was promised, and no fewer than there can be."""
+        """Whether the calls are within the documented bounds."""
         most = min(self.wanted, self.pages)
         return self.fewest <= self.first <= most + 2 and self.fewest <= self.known <= most + 1
 
@@ -71,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Calls of one steady day: made, announced by check-config, made by a naive poller, and saved, by reason."""
+    """Calls of one steady day: actual, estimated by check-config, of a naive poller, and saved by reason."""
 
     made: int
     announced: str
@@ -81,7 +84,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """The first poll after a restart at a time of day: which `days_ago` were asked in how many calls, and saved."""
+    """The first poll after a restart at a time of day: the requested `days_ago`, calls, and saved calls."""
 
     at: str
     days_without: Sequence[int]

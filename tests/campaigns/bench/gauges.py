@@ -1,6 +1,6 @@
-"""What a user of prometheus-client would write: Gauges behind its own server, with the series of a file of text.
+"""An exporter as written with prometheus-client: gauges behind its own server, with the series of a text file.
 
-`python -m tests.campaigns.bench.gauges FILE PORT`; it says `urls=...` on stderr once it serves.
+`python -m tests.campaigns.bench.gauges FILE PORT`; it writes `urls=...` to stderr once it serves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Our own commands in an event loop whose heart beats every 5 ms: when it was late, and by how much.
+"""Runs our commands in an event loop with a heartbeat every 5 ms, and records late beats.
 
 `python -m tests.campaigns.bench.heartbeat FILE COMMAND...`: the program is unchanged.
-On a machine that others use, a beat is also late because no processor was free; the kernel says for how long; that is
-told apart.
+On a shared machine a beat is also late because no processor was free; the kernel reports that time, and it is
+subtracted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _THREADS: Final = Path("/proc/self/task")
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A beat `at` an instant (monotonic, seconds) that was late by `seconds`, `waited` of them for a processor."""
+    """A beat `at` an instant (monotonic, seconds), late by `seconds`, `waited` of them for a processor."""
 
     at: float
     seconds: float
@@ -33,12 +33,12 @@ class Late:
 
     @property
     def own(self) -> float:
-        """What the program itself did to it, in seconds."""
+        """The delay caused by the program itself, in seconds."""
         return max(self.seconds - self.waited, 0.0)
 
 
 class BeatingLoop(asyncio.SelectorEventLoop):
-    """Writes a line of JSON, the fields of `Late`, for every beat that came late."""
+    """Writes a line of JSON, the fields of `Late`, for every late beat."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class BeatingLoop(asyncio.SelectorEventLoop):
         now = time.monotonic()
         before, self._waits = self._waits, waits()
         if now - due > TOLD_FROM_SECONDS:
-            # Whoever of our threads waited longest kept the others waiting, who take turns.
+            # The threads take turns, so the one that waited longest delayed the others.
             waited = max(wait - before.get(thread, wait) for thread, wait in self._waits.items())
             os.write(self._file, json.dumps([now, now - due, waited]).encode() + b"\n")
         now = time.monotonic()
@@ -61,7 +61,7 @@ class BeatingLoop(asyncio.SelectorEventLoop):
 
 
 class Policy(asyncio.DefaultEventLoopPolicy):
-    """Whoever asks for a loop gets one that beats."""
+    """A policy that creates loops with a heartbeat."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()

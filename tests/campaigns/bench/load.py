@@ -1,8 +1,8 @@
-"""Scrapes one server over and over and tells how long it took: a process of its own, of the standard library only.
+"""Load generator: scrapes one server repeatedly and reports durations; standard library only.
 
-`python load.py PORT VERSION CONNECTIONS REQUESTS PAUSE`: each of so many connections sends its share of the requests,
-one after the other, `PAUSE` seconds between an answer and the next request. It prints one JSON object (`Load`), or ends
-with a sentence on an answer that is not whole.
+`python load.py PORT VERSION CONNECTIONS REQUESTS PAUSE`: each connection sends its share of the requests one after the
+other, with `PAUSE` seconds after each response. It prints one JSON object (`Load`), or an error message on an
+incomplete response.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Final
 _REQUEST: Final = "GET /metrics HTTP/{version}\r\nHost: 127.0.0.1:{port}\r\nAccept-Encoding: gzip\r\n\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 _HEAD_BYTES: Final = 16_384
-# All connections read into the same few bytes, which stay in the processor's cache: nobody looks at them.
+# All connections read into the same buffer, which stays in the processor's cache: the data is not used.
 _BUFFER: Final = memoryview(bytearray(1 << 18))
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a load met with.
+    """The result of a load.
 
-    * `took`, `begun`: seconds of each scrape, and when it began (seconds since 1970), in the same order.
-    * `seconds`, `cpu_seconds`: of all of it; the second is what the client itself used.
+    * `took`, `begun`: seconds of each scrape, and its start (seconds since 1970), in the same order.
+    * `seconds`, `cpu_seconds`: of the whole load; `cpu_seconds` is the client's own.
     * `least_bytes`, `most_bytes`: of the bodies.
     """
 
@@ -42,11 +42,11 @@ class Load:
 
 
 class NotWholeError(Exception):
-    """An answer that is none, or not all of one."""
+    """An invalid or incomplete response."""
 
 
 class Connection:
-    """One client that asks again and again; it connects again where the server ends connections."""
+    """One client that scrapes repeatedly and reconnects if the server closes the connection."""
 
     def __init__(self, port: int, version: str) -> None:
         self._port = port
@@ -54,7 +54,7 @@ class Connection:
         self._socket: socket.socket | None = None
 
     def scrape(self) -> int:
-        """One scrape, read to its end; how many bytes its body has."""
+        """One complete scrape; the bytes of its body."""
         if self._socket is None:
             self._socket = socket.create_connection(("127.0.0.1", self._port))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -83,7 +83,7 @@ class Connection:
 
     @staticmethod
     def _exactly(connected: socket.socket, missing: int) -> None:
-        """Read so many bytes; the kernel waits for them, so that the client costs next to nothing."""
+        """Read that many bytes; the kernel waits for them, so that the client needs little CPU."""
         while missing:
             read = connected.recv_into(_BUFFER, min(missing, len(_BUFFER)), socket.MSG_WAITALL)
             if not read:
@@ -98,14 +98,14 @@ class Connection:
         return total
 
     def close(self) -> None:
-        """End the connection; the next scrape makes another."""
+        """Close the connection; the next scrape opens another."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
 
 def load(port: int, version: str, connections: int, requests: int, pause: float) -> Load:
-    """Scrape with so many connections at once. Raises NotWholeError when one answer was none."""
+    """Scrape over concurrent connections. Raises NotWholeError for an incomplete response."""
     took: list[float] = []
     begun: list[float] = []
     sizes: set[int] = set()
@@ -140,7 +140,7 @@ def load(port: int, version: str, connections: int, requests: int, pause: float)
 
 
 def main(argv: list[str]) -> str | None:
-    """Print what was met with, or give the reason why not."""
+    """Print the result, or return the reason of a failure."""
     port, version, connections, requests, pause = argv
     try:
         met = load(int(port), version, int(connections), int(requests), float(pause))

@@ -1,4 +1,4 @@
-"""What a bench ran on: the machine, and the versions of what took part."""
+"""The environment of a benchmark: the machine and the versions of the programs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PROGRAMS: Final = {"nginx": "-v", "prometheus-pushgateway": "--version"}
 
 
 def program(name: str) -> str | None:
-    """Where an installed program is; Debian puts servers where only root looks."""
+    """The path of an installed program; Debian installs servers into root's PATH."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 def described() -> dict[str, str]:
-    """Machine and versions, by what they are."""
+    """The machine and versions, by name."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
@@ -38,7 +38,7 @@ def described() -> dict[str, str]:
 
 
 def _required() -> list[str]:
-    """What the exporter cannot run without."""
+    """The required dependencies of the exporter."""
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in project["dependencies"]]
 

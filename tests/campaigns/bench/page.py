@@ -1,4 +1,4 @@
-"""Sections of rows → what a terminal shows, and the page docs/benchmarks.md; measures nothing."""
+"""Formats sections of rows for a terminal and as docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def goals(sections: Iterable[Section]) -> Section:
-    """The rows that have a goal, each with the title it stands under."""
+    """The rows that have a goal, each with the title of its section."""
     return Section(
         "Goals",
         "The goals for every change; the sections below say how each figure was measured.",
@@ -76,14 +76,14 @@ def tables(sections: Iterable[Section]) -> str:
 
 
 def document(sections: Sequence[Section], *, parts: Iterable[str], machine: Mapping[str, str]) -> str:
-    """The page, the goals first; `machine` says what it ran on, by name."""
+    """The page, the goals first; `machine`: the environment, by name."""
     told = "\n".join(_filled(f"{name}: {what}", "* ") for name, what in machine.items())
     bodies = "\n".join(_markdown(section) for section in (goals(sections), *sections))
     return f"{_MARK}\n\n{_INTRODUCTION.format(parts=', '.join(parts))}\n{bodies}\n## Measured on\n\n{told}\n\n{_MORE}"
 
 
 def _number(value: float) -> str:
-    """Three significant digits, and no more than there are before the point: 0.0123, 1.23, 12.3, 1,234."""
+    """Three significant digits, or all digits before the point: 0.0123, 1.23, 12.3, 1,234."""
     if value == 0:
         return "0"
     digits = next((2 - power for power in range(-6, 2) if abs(value) < 10 ** (power + 1)), 0)

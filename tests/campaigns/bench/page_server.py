@@ -1,6 +1,6 @@
-"""Pages made beforehand, over TLS on loopback, from a process of its own: a service that costs its clients nothing.
+"""Serves prepared pages over TLS on loopback from a process of its own, so that they cost the clients no CPU.
 
-It reads of a request which page is asked for, and nothing else; who signs, and how, is none of its business.
+It reads only the page number of a request and does not check signatures.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ _NUMBERS: Final = itertools.count()
 
 @contextlib.contextmanager
 def serving(pages: int, latency: float, directory: Path) -> Generator[tuple[str, Path]]:
-    """A result set of so many full pages: `host:port`, and the certificate authority to trust (a PEM file).
+    """Serve a result set of that many full pages; yields `host:port` and the certificate authority to trust (a PEM
+    file).
 
-    A page that is asked for again has other numbers than the last time.
-    `latency` is the seconds before each answer; the directory gets the certificate.
+    A page has other numbers at every request. `latency`: seconds before each response; the certificate is
+    written to the directory.
     """
     authority, certificate, chain = trustme.CA(), directory / "server.pem", directory / "authority.pem"
     authority.cert_pem.write_to_path(str(chain))
@@ -56,9 +57,9 @@ def serving(pages: int, latency: float, directory: Path) -> Generator[tuple[str,
 
 
 def page(number: int, pages: int, more: int = 0) -> bytes:
-    """One full page as the service writes it, about 25 kB; none of the media on it is on another page.
+    """One full page as the service writes it, about 25 kB; its media are on no other page.
 
-    The numbers of plays are higher by as many as `more`.
+    `more` is added to the plays.
     """
     first = (number - 1) * PAGE_SIZE
     rows = [
@@ -85,7 +86,7 @@ def page(number: int, pages: int, more: int = 0) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """One request after the other; each answer so much later."""
+    """One request after the other; each response is delayed by the latency."""
 
     def __init__(self, replies: Sequence[Iterator[bytes]], latency: float) -> None:
         self._replies = replies
@@ -109,7 +110,7 @@ class _Connection(asyncio.Protocol):
                 return
             asked = _PAGE_NO.search(self._read, 0, head)
             self._read = self._read[end:]
-            # As the service, it gives each request a name of its own.
+            # Each request gets its own ID, as from the service.
             reply = next(self._replies[int(asked[1]) - 1 if asked else 0]).replace(_SAME, b"%08X" % next(_NUMBERS), 1)
             if self._latency:
                 asyncio.get_running_loop().call_later(self._latency, self._write, reply)

@@ -71,11 +71,11 @@ series_limit: 10000000
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Something that answers scrapes at `/metrics` on a port of loopback."""
+    """A server with `/metrics` on a loopback port."""
 
     name: str
     port: int
-    # What prometheus-client and pushgateway say in HTTP/1.1 has no length beforehand.
+    # In HTTP/1.1 prometheus-client and pushgateway send no Content-Length.
     http_version: str = "1.1"
 
     @property
@@ -83,16 +83,16 @@ class Server:
         return f"http://127.0.0.1:{self.port}/metrics"
 
     def text(self) -> str:
-        """One answer, uncompressed."""
+        """One response, uncompressed."""
         return get(self.url, headers=_GZIP).raise_for_status().text
 
     def packed(self) -> bytes:
-        """One answer, as it is on the wire."""
+        """One response, compressed as on the wire."""
         with httpx.stream("GET", self.url, headers=_GZIP, timeout=PATIENCE) as answer:
             return b"".join(answer.raise_for_status().iter_raw())
 
     def load(self, *, connections: int, requests: int, pause: float = 0.0) -> Load:
-        """Scrape it from a process of its own. Raises RuntimeError for an answer that is not whole."""
+        """Scrape it from a process of its own. Raises RuntimeError for an incomplete response."""
         argv = (sys.executable, _LOAD, self.port, self.http_version, connections, requests, pause)
         ended = subprocess.run(tuple(map(str, argv)), capture_output=True, text=True, check=False)
         if ended.returncode:
@@ -109,7 +109,7 @@ def simulator(folder: Path, *argv: str) -> Generator[str]:
 
 @contextlib.contextmanager
 def ours(folder: Path, endpoint: str, query: str) -> Generator[tuple[Server, Running]]:
-    """The daemon without storage, polled once; `query` is what else a query says, as YAML."""
+    """The daemon without storage, after one poll; `query`: further settings of the query, as YAML."""
     (folder / "config.yaml").write_text(_CONFIGURATION.format(endpoint=endpoint, query=query), encoding="utf-8")
     with _running(folder, "serve", *_PROGRAM, "serve", _ANYWHERE) as process:
         url = httpx.URL(_url(process))
@@ -120,11 +120,11 @@ def ours(folder: Path, endpoint: str, query: str) -> Generator[tuple[Server, Run
 
 @contextlib.contextmanager
 def nginx(folder: Path, packed: bytes) -> Generator[Server]:
-    """Serves some bytes that are compressed already from a file: the limit."""
+    """nginx serving compressed bytes from a file: the upper limit."""
     files, port = folder / "nginx", free_port()
     files.mkdir()
     (files / "metrics.gz").write_bytes(packed)
-    # Root's worker would become somebody who may not look into the folder.
+    # Started by root, the worker would run as a user that may not read the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     (files / "nginx.conf").write_text(_NGINX.format(folder=files, port=port, user=user), encoding="utf-8")
     with _running(folder, "nginx", str(machine.program("nginx")), "-p", str(files), "-c", str(files / "nginx.conf")):
@@ -133,7 +133,7 @@ def nginx(folder: Path, packed: bytes) -> Generator[Server]:
 
 @contextlib.contextmanager
 def gauges(folder: Path, text: str) -> Generator[Server]:
-    """What a user of prometheus-client would write."""
+    """An exporter as written with prometheus-client."""
     port, file = free_port(), folder / "gauges.prom"
     file.write_text(text, encoding="utf-8")
     with _running(
@@ -145,7 +145,7 @@ def gauges(folder: Path, text: str) -> Generator[Server]:
 
 @contextlib.contextmanager
 def pushgateway(folder: Path, text: str) -> Generator[Server]:
-    """The Go client library, with some series that were pushed; it adds the labels `job` and `instance` to each."""
+    """The Go client library with pushed series; it adds the labels `job` and `instance` to each."""
     port = free_port()
     address = f"127.0.0.1:{port}"
     with _running(
@@ -159,13 +159,13 @@ def pushgateway(folder: Path, text: str) -> Generator[Server]:
 
 @contextlib.contextmanager
 def _running(folder: Path, name: str, *argv: str) -> Generator[Running]:
-    """A program that finds our code wherever it runs."""
+    """Run a program that can import our code from any folder."""
     with processes.running(folder, name, *argv, PYTHONPATH=str(ROOT)) as process:
         yield process
 
 
 def _url(process: Running) -> str:
-    """Where a process listens. Raises RuntimeError with what it said when it ends instead."""
+    """The URL of a process. Raises RuntimeError with its output if it ends instead."""
     until(lambda: "urls=" in process.said() or process.process.poll() is not None, "a server to listen")
     if process.process.poll() is not None:
         raise RuntimeError(process.said())
@@ -178,11 +178,11 @@ def _serving(server: Server) -> Server:
 
 
 def play_series(text: str) -> str:
-    """The lines of an exposition that peers are to hold as well: the series of media, and what is said of them."""
+    """The lines of an exposition that peers serve too: the series of media, with HELP and TYPE."""
     wanted = re.compile(r"(# (HELP|TYPE) )?aliyun_vod_media_")
     return "".join(line for line in text.splitlines(keepends=True) if wanted.match(line))
 
 
 def count(text: str) -> int:
-    """How many series of media an exposition has."""
+    """The number of media series of an exposition."""
     return len(re.findall(r"^aliyun_vod_media_\w+\{", text, re.MULTILINE))

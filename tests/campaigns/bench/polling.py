@@ -1,7 +1,7 @@
-"""Polls at speed: the official SDK and ourselves, in turns, against the same pages over TLS.
+"""Polling speed of the official SDK and of the exporter, in turns, with the same pages over TLS.
 
-CPU is this process's own; the pages come from another one. Ours is counted from the first request to published bytes,
-connections included; the SDK's ends with its decoded models.
+CPU is this process's own; the pages come from another one. The exporter's is counted from the first request to
+published bytes, connections included; the SDK's ends with decoded models.
 `python -m tests.campaigns.bench.polling` prints the tables.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 5
 PAGES: Final = 500
-# Its asynchronous client makes a TLS context for every call: it is measured with fewer pages, per page all the same.
+# The SDK's asynchronous client creates a TLS context for every call: measured with fewer pages, per page.
 FEW_PAGES: Final = 40
 LATENCY: Final = 0.03
 CONCURRENCY: Final = 8
@@ -46,11 +46,11 @@ FAST, SLOW = 100_000, 200  # requests a second
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What one round took, in seconds.
+    """The durations of one round, in seconds.
 
-    * `wall`: until everything was answered and, where it is ours, learnt.
+    * `wall`: until the last response; with the exporter until it is merged.
     * `published`: until there were bytes to scrape.
-    * `lag`: the longest that the event loop kept something waiting.
+    * `lag`: the longest delay in the event loop.
     """
 
     wall: float
@@ -64,12 +64,12 @@ Way = tuple["Callable[[], Took]", int]
 
 
 def sections(rounds: int = ROUNDS) -> tuple[Section, ...]:
-    """All tables of this file."""
+    """All tables of this part."""
     return cpu(rounds), wall(rounds)
 
 
 def cpu(rounds: int = ROUNDS) -> Section:
-    """CPU for each page, without latency: whoever waits for nobody shows what each costs."""
+    """CPU per page, without latency."""
     with _pages(PAGES, 0.0) as (at, authority):
         sdk = _Sdk(at, authority)
         ways: dict[str, Way] = {
@@ -100,7 +100,7 @@ def cpu(rounds: int = ROUNDS) -> Section:
 
 
 def wall(rounds: int = ROUNDS) -> Section:
-    """Seconds for a long poll of one slice with latency, and how long the loop was blocked meanwhile."""
+    """Seconds for a long poll of one slice with latency, and how long the loop was blocked."""
     with _pages(PAGES, LATENCY) as (at, authority):
         sdk = _Sdk(at, authority)
         slots = f"{CONCURRENCY} at once"
@@ -133,18 +133,18 @@ def wall(rounds: int = ROUNDS) -> Section:
 
 
 def ours(at: str, *, concurrency: int = CONCURRENCY, rate: float = FAST, watched: bool = False, polls: int = 1) -> Took:
-    """The last of some polls of everything by an exporter that has just started; to watch its loop costs some CPU."""
+    """The last of some complete polls by a new exporter; watching its loop costs some CPU."""
 
     async def poll() -> Took:
         text = CONFIGURATION.replace(
             "requests_per_second: 1000, concurrency: 8", f"requests_per_second: {rate:g}, concurrency: {concurrency}"
         )
-        # Everything that is asked for is also published.
+        # Everything that is requested is also published.
         config = configuration(f"https://{at}", text=f"{text}\nseries_limit: 1000000\n", days_ago="[0]")
         async with assemble_daemon(config, Runtime({})) as exporter, _watched(watched=watched) as lags:
             for _ in range(polls - 1):
                 await exporter.poll(exporter.queries[0])
-            took = _clocked()
+            took = _stopwatch()
             await exporter.poll(exporter.queries[0])
             published, cpu = took()
             report = exporter.reports()[-1]
@@ -153,7 +153,7 @@ def ours(at: str, *, concurrency: int = CONCURRENCY, rate: float = FAST, watched
             return Took(report.ended_at - report.started_at, cpu, published, max(lags))
 
     with tune_interpreter():  # as the daemon does
-        # What the SDK has loaded into this process is not for our garbage collections to look at.
+        # Keep the SDK's modules out of the garbage collections.
         gc.collect()
         gc.freeze()
         return asyncio.run(poll())
@@ -167,13 +167,13 @@ class _Sdk:
         self._date = f"{play_dates.play_date(time.time(), 0):%Y%m%d}"
 
     def one_by_one(self, pages: int) -> Took:
-        took = _clocked()
+        took = _stopwatch()
         for number in range(1, pages + 1):
             self._page(number)
         return Took(*took())
 
     def in_threads(self, pages: int) -> Took:
-        took = _clocked()
+        took = _stopwatch()
         with ThreadPoolExecutor(CONCURRENCY) as threads:
             list(threads.map(self._page, range(1, pages + 1)))
         return Took(*took())
@@ -187,7 +187,7 @@ class _Sdk:
                     answer = await self._client.describe_vod_media_play_data_async(self._asked(number))
                     _check(len(answer.body.qoe_info_list))
 
-            took = _clocked()
+            took = _stopwatch()
             await asyncio.gather(*(one_by_one() for _ in range(CONCURRENCY)))
             return Took(*took())
 
@@ -212,7 +212,7 @@ def _ideal(rate: float) -> float:
 
 
 def _in_turns(ways: Mapping[str, Way], rounds: int) -> dict[str, list[Took]]:
-    """Every way once a round, after one that does not count."""
+    """Every client once per round, after a warm-up round."""
     for fetch, _ in ways.values():
         fetch()
     told: dict[str, list[Took]] = {name: [] for name in ways}
@@ -222,15 +222,15 @@ def _in_turns(ways: Mapping[str, Way], rounds: int) -> dict[str, list[Took]]:
     return told
 
 
-def _clocked() -> Callable[[], tuple[float, float]]:
-    """Begin to count; gives seconds by the clock and of CPU since then."""
+def _stopwatch() -> Callable[[], tuple[float, float]]:
+    """Start counting; returns a function for the wall and CPU seconds since then."""
     wall, cpu = time.perf_counter(), time.process_time()
     return lambda: (time.perf_counter() - wall, time.process_time() - cpu)
 
 
 @contextlib.asynccontextmanager
 async def _watched(*, watched: bool) -> AsyncGenerator[list[float]]:
-    """How late each heartbeat was, but for the time that no processor was free; 0 before there was one."""
+    """The delay of each heartbeat without the wait for a processor; 0 before the first."""
     lags = [0.0]
 
     async def beat() -> None:
@@ -253,7 +253,7 @@ async def _watched(*, watched: bool) -> AsyncGenerator[list[float]]:
 
 @contextlib.contextmanager
 def _pages(pages: int, latency: float) -> Generator[tuple[str, Path]]:
-    """The server of pages; its certificate authority is the one we trust meanwhile."""
+    """The server of pages; its certificate authority is trusted while it runs."""
     with tempfile.TemporaryDirectory() as directory, serving(pages, latency, Path(directory)) as (at, authority):
         before = os.environ.get("SSL_CERT_FILE")
         os.environ["SSL_CERT_FILE"] = str(authority)

@@ -1,4 +1,4 @@
-"""What was measured: a median with its spread, its ratio to another, whether a goal is reached; measures nothing."""
+"""Measurements: a median with its spread, its ratio to another, and whether a goal is reached."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a row's ratio has to be, or its figure where it has no ratio."""
+    """The goal for a row's ratio, or for its figure if it has no ratio."""
 
     bound: float
     at_least: bool = False
 
     def reached(self, value: float) -> bool:
-        """Whether a ratio or figure is as good as that."""
+        """Whether a ratio or figure reaches the goal."""
         return value >= self.bound if self.at_least else value <= self.bound
 
     def __str__(self) -> str:
@@ -30,8 +30,8 @@ class Goal:
 class Row:
     """A line of a table.
 
-    * `figure`: the median of the rounds, in `unit`; None where there is none, and `note` says why.
-    * `spread`: the least and the most of the rounds; None for what was measured once.
+    * `figure`: the median of the rounds, in `unit`; None if not measured, with the reason in `note`.
+    * `spread`: the least and the most of the rounds; None if measured once.
     * `ratio`: `figure` as a multiple of the figure of the row called `against`.
     """
 
@@ -46,14 +46,14 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal is reached; None without a goal, or where nothing was measured."""
+        """Whether the goal is reached; None without a goal or measurement."""
         value = self.figure if self.ratio is None else self.ratio
         return None if self.goal is None or value is None else self.goal.reached(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table: its title, a paragraph on what was measured and how (markdown), its rows."""
+    """A table: its title, a paragraph on the method (markdown), its rows."""
 
     title: str
     how: str
@@ -69,9 +69,9 @@ def row(
     goal: Goal | None = None,
     note: str = "",
 ) -> Row:
-    """A row of what each round measured (in `unit`), with its ratio to the row it is measured `against`.
+    """A row of the measurements of all rounds (in `unit`), with the ratio to the row `against`.
 
-    Where there is nothing to measure it against, the goal is gone as well.
+    Without that row there is no goal either.
     """
     values = list(rounds)
     figure, spread = statistics.median(values), (min(values), max(values))
@@ -83,5 +83,5 @@ def row(
 
 
 def missing(name: str, unit: str, why: str) -> Row:
-    """A row of what could not be measured."""
+    """A row that could not be measured."""
     return Row(name, None, unit, note=why)

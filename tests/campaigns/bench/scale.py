@@ -1,8 +1,8 @@
-"""The real daemon at 1,000,000 series: memory, and how long its event loop is held up.
+"""The real daemon at 1,000,000 series: memory, and delays of its event loop.
 
 `python -m tests.campaigns.bench.scale`. Simulator and exporter are processes of their own;
-50,000 media over dimensions and days. The exporter polls everything
-from nothing, polls today again and again, is scraped, reloads, and starts once more from what it has stored.
+50,000 media over dimensions and days. The exporter polls everything, polls today repeatedly, is scraped, reloads, and
+restarts from its storage.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 MEDIA: Final = 50_000
 POLLS: Final = 3
 SCRAPES: Final = 5
-# At this size the simulator, which shares the machine, is what takes longest.
+# At this size the simulator on the same machine takes the most time.
 PATIENCE_SECONDS: Final = 900.0
 BLOCKED: Final = Goal(50)
 BYTES_PER_SERIES: Final = Goal(700)
-# The processes run elsewhere, and find their code here.
+# The processes run in other folders and import the code from here.
 _OURS: Final = {"PYTHONPATH": str(Path.cwd())}
 _CONFIGURATION: Final = """
 accounts:
@@ -51,7 +51,7 @@ stale_after: {stale_after}
 
 @dataclass
 class Daemon:
-    """A running exporter, what it is doing, and how late its heart was meanwhile."""
+    """A running exporter, its current step, and the heartbeat delays during it."""
 
     process: Running
     beats: Path
@@ -59,7 +59,7 @@ class Daemon:
     rows: list[Row] = field(default_factory=list)
 
     def does(self, what: str, until: Callable[[], object]) -> None:
-        """Wait for the end of something, and note how it went."""
+        """Wait for the end of a step, and record its results."""
         since, used = time.monotonic(), cpu_seconds(self.process)
         waited(until, what)
         late = beats(self.beats, since, time.monotonic())
@@ -77,7 +77,7 @@ class Daemon:
         return int(float(found[1]))
 
     def memory(self, what: str, series: int) -> None:
-        """Note what it has of memory now, and has had at most."""
+        """Record the current and the peak memory."""
         for name, field_ in ((what, "VmRSS"), (f"{what}, at its peak", "VmHWM")):
             mib = memory_mib(self.process, field_)
             self.rows.append(
@@ -92,7 +92,7 @@ class Daemon:
 
 
 def waited(ready: Callable[[], object], what: str) -> None:
-    """Wait for something that comes true."""
+    """Wait until a condition is true."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         if ready():
@@ -124,7 +124,7 @@ def measured(folder: Path, media: int) -> list[Row]:
             exporter.does("polling everything", lambda: exporter.process.said().count(" msg=polled ") == 2)
             series = exporter.series()
             exporter.does("answering scrapes", lambda: scraped(exporter.url))
-            # By another rule all there is has to be looked at again.
+            # Another `stale_after` requires that everything is checked again.
             configure(folder, simulator.url(), every="10s", stale_after="3d")
             exporter.does("reloading", lambda: reloaded(exporter.url) and scraped(exporter.url))
             exporter.does("polling today", lambda: exporter.process.said().count(" msg=polled query=today ") > POLLS)
@@ -139,14 +139,14 @@ def measured(folder: Path, media: int) -> list[Row]:
 
 
 def configure(folder: Path, endpoint: str, *, every: str, stale_after: str = "2d") -> None:
-    """Write what the exporter is to do."""
+    """Write the configuration."""
     text = _CONFIGURATION.format(endpoint=endpoint, every=every, stale_after=stale_after)
     (folder / "config.yaml").write_text(text)
 
 
 @contextlib.contextmanager
 def daemon(folder: Path, name: str, *flags: str) -> Generator[Daemon]:
-    """The exporter, its heart beating, over the storage file of this folder."""
+    """The exporter with a heartbeat and the storage file of this folder."""
     beats = folder / f"{name}.beats"
     serve = ("serve", *flags, "--storage.path=state.db", "--web.enable-lifecycle")
     with running(
@@ -163,12 +163,12 @@ def scraped(url: str) -> bool:
 
 
 def reloaded(url: str) -> bool:
-    """Have the configuration read again."""
+    """Reload the configuration."""
     return httpx.post(f"{url}/-/reload", timeout=PATIENCE_SECONDS).raise_for_status().is_success
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table, of so many media."""
+    """Print the table for the given number of media."""
     told = section(*map(int, arguments))
     sys.stdout.write(f"{told.title}\n{told.how}\n\n")
     for row in told.rows:

@@ -1,4 +1,4 @@
-"""How long a scrape takes, beside nginx, prometheus-client and pushgateway with the same series."""
+"""The duration of a scrape, compared with nginx, prometheus-client and pushgateway with the same series."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MEDIA: Final = 5_540  # over four days: 100,000 series
 QUERY: Final = "every: 1d, days_ago: [0, 1, 2, 8]"
 CONNECTIONS: Final = 16
 SCRAPES: Final = 200
-FEW_SCRAPES: Final = 2  # of those that take a second
+FEW_SCRAPES: Final = 2  # of the servers that take a second
 MANY_SCRAPES: Final = 480
 
 _ONE: Final = """\
@@ -43,7 +43,7 @@ _SAME_SIZE: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Contest:
-    """Servers of the same series: those that answer in milliseconds, and those that take a second."""
+    """Servers of the same series: those that respond in milliseconds, and those that take a second."""
 
     fast: list[Server]
     slow: list[Server]
@@ -52,7 +52,7 @@ class _Contest:
 
 
 def sections() -> list[Section]:
-    """The tables: one connection, and many at once. Raises RuntimeError when answers are not what they should be."""
+    """The tables: one connection, and many at once. Raises RuntimeError for wrong responses."""
     with _serving() as contest:
         servers = (*contest.fast, *contest.slow)
         one: dict[str, list[Load]] = {server.name: [] for server in servers}
@@ -72,7 +72,7 @@ def sections() -> list[Section]:
 
 @contextlib.contextmanager
 def _serving() -> Generator[_Contest]:
-    """All servers there are, with what ours has polled once."""
+    """All installed servers, with the series of one poll of ours."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         with peers.simulator(folder, f"--media={MEDIA}") as endpoint:
@@ -113,7 +113,7 @@ def _many_connections(loads: Mapping[str, Sequence[Load]]) -> Section:
 
 
 def _limit(measured: Mapping[str, Sequence[float]], unit: str) -> Row:
-    """What nginx did, or why it did nothing."""
+    """The row of nginx, or why there is none."""
     if peers.NGINX in measured:
         return row(peers.NGINX, unit, measured[peers.NGINX])
     return missing(peers.NGINX, unit, "nginx is not installed")

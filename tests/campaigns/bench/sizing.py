@@ -1,7 +1,7 @@
 """Memory, CPU time and disk of the real daemon by the number of its series: the table of docs/operations.md.
 
-`python -m tests.campaigns.bench.sizing [MEDIA...]`: simulator and exporter are processes of their own, the figures
-the kernel's.
+`python -m tests.campaigns.bench.sizing [MEDIA...]`: simulator and exporter are processes of their own, the figures are
+from the kernel.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ series_limit: 10000000
 
 
 def main(sizes: tuple[int, ...]) -> None:
-    """Print a row of the table for each number of media."""
+    """Print a table row for each number of media."""
     sys.stdout.write(_HEAD)
     for media in sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +66,7 @@ def row(folder: Path, media: int) -> str:
                 scraped(url, "gzip")
             plain, compressed = (scraped(url, encoding) / 1e6 for encoding in ("identity", "gzip"))
             memory, peak = (memory_mib(exporter, name) for name in ("VmRSS", "VmHWM"))
-            # Closing writes what is still in the log into the file.
+            # Closing writes the rest of the write-ahead log into the file.
             exporter.stop()
         # Without polls in between.
         (folder / "config.yaml").write_text(configured(every="1d"))
@@ -93,17 +93,17 @@ def row(folder: Path, media: int) -> str:
 
 
 def more_polls(exporter: Running, *, than: int) -> bool:
-    """Whether more polls have ended."""
+    """Whether further polls have finished."""
     return polled(exporter) > than
 
 
 def polled(exporter: Running) -> int:
-    """How many polls have ended well; from the log, because asking for a large page is work of its own."""
+    """The number of successful polls; from the log, because a scrape of this size costs CPU."""
     return exporter.said().count(" msg=polled query=everything result=success ")
 
 
 def scraped(url: str, encoding: str) -> int:
-    """How many bytes a scrape is on the wire."""
+    """The bytes of a scrape on the wire."""
     return int(get(f"{url}/metrics", headers={"Accept-Encoding": encoding}).headers["content-length"])
 
 
@@ -114,7 +114,7 @@ def cpu_seconds(process: Running) -> float:
 
 
 def memory_mib(process: Running, name: str) -> float:
-    """`VmRSS` or `VmHWM`, the most of it so far, of a process in MiB."""
+    """`VmRSS`, or `VmHWM` for its peak, of a process in MiB."""
     status = Path(f"/proc/{process.process.pid}/status").read_text()
     found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
     assert found is not None, status

@@ -1,4 +1,4 @@
-"""What one changed slice costs, as a share of rendering everything."""
+"""The cost of one changed slice, as a share of rendering everything."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ finished response, in {rounds} rounds: for everything, as if nothing had been re
 numbers in one slice."""
 
 
-def learnt(slice_: Slice, at: float, more_plays: int = 0) -> SliceData:
-    """All of a slice, heard just now; its numbers may be others."""
+def complete_slice(slice_: Slice, at: float, more_plays: int = 0) -> SliceData:
+    """A complete slice observed at `at`, with changed numbers."""
     freshness = Freshness(at)
     answers = {
         media_id: MediaRecord(PlayRow(media_id, "A title", 60, n, n + more_plays, 1.5, n * 60, 90.5), freshness)
@@ -50,7 +50,7 @@ def learnt(slice_: Slice, at: float, more_plays: int = 0) -> SliceData:
 
 
 class Exposition:
-    """A publisher whose snapshot is handed to it."""
+    """An exposition cache with a given snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -60,7 +60,7 @@ class Exposition:
         )
 
     async def seconds(self) -> float:
-        """How long it takes until scrapes see the snapshot."""
+        """The seconds until scrapes see the snapshot."""
         gc.collect()
         begun = time.perf_counter()
         await self._publisher.get()
@@ -71,11 +71,11 @@ class Exposition:
 
 
 def snapshot() -> Snapshot:
-    """Everything known, all of it heard a minute ago."""
+    """A snapshot of everything, observed a minute ago."""
     slices = (
         Slice("main", dimensions, play_dates.play_date(NOW, ago)) for dimensions in DIMENSIONS for ago in DAYS_AGO
     )
-    return Snapshot({slice_: learnt(slice_, NOW - 60) for slice_ in slices})
+    return Snapshot({slice_: complete_slice(slice_, NOW - 60) for slice_ in slices})
 
 
 async def measured() -> Section:
@@ -87,7 +87,7 @@ async def measured() -> Section:
     one: list[float] = []
     for number, slice_ in zip(range(ROUNDS), known.slices, strict=False):
         everything.append(await Exposition(known).seconds() * 1e3)
-        warm.snapshot = warm.snapshot.updated([learnt(slice_, NOW - 30, more_plays=number + 1)])
+        warm.snapshot = warm.snapshot.updated([complete_slice(slice_, NOW - 30, more_plays=number + 1)])
         one.append(await warm.seconds() * 1e3)
     whole = row("everything", "ms", everything)
     how = _HOW.format(slices=len(known.slices), media=len(MEDIA), series=warm.series, rounds=ROUNDS)

@@ -1,4 +1,4 @@
-"""A thousand clients that are slow, each in its way, and come again when they are sent away: `... URL [CAFILE]`."""
+"""A thousand slow clients of several kinds that reconnect when they are disconnected: `... URL [CAFILE]`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _COME_AGAIN_SECONDS: Final = 3.0
 
 
 async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Connects, and says nothing."""
+    """Connects and sends nothing."""
     await reader.read()
 
 
 async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Says one byte of its request a second."""
+    """Sends one byte of its request per second."""
     for byte in b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nX-Slow: " + b"x" * 1_000:
         writer.write(bytes([byte]))
         await writer.drain()
@@ -34,7 +34,7 @@ async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def unread(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Asks for everything, uncompressed, and reads nothing of it."""
+    """Requests everything, uncompressed, and reads nothing."""
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n" * 4)
     await writer.drain()
     while not writer.transport.is_closing():
@@ -43,7 +43,7 @@ async def unread(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def idle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Asks once, and keeps the connection."""
+    """Sends one request and keeps the connection."""
     writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n")
     while await reader.read(65_536):
         pass
@@ -57,7 +57,7 @@ async def again(
     *,
     after: float,
 ) -> None:
-    """One slow client, which comes again when it is sent away."""
+    """One slow client, which reconnects when it is disconnected."""
     name = "localhost" if context else None
     await asyncio.sleep(after)
     while True:
@@ -74,7 +74,7 @@ async def again(
 
 
 async def tracker(url: str, cafile: str) -> None:
-    """All of them, until the process is told to stop; then who was sent away how often."""
+    """Run all clients until a signal; then print the disconnects by kind."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     context = ssl.create_default_context(cafile=cafile) if cafile else None
@@ -84,7 +84,7 @@ async def tracker(url: str, cafile: str) -> None:
     clients = []
     for number in range(SLOW):
         kind = kinds[number % len(kinds)]
-        # Half of those that say nothing leave even TLS half-open.
+        # Half of the silent ones do not even finish the TLS handshake.
         half_open = kind is silent and number % 8 == 0
         coming = again(kind, port, None if half_open else context, ended, after=number * _COME_WITHIN_SECONDS / SLOW)
         clients.append(asyncio.create_task(coming))

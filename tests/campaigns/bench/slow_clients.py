@@ -1,6 +1,6 @@
 """A thousand slow clients and twenty scrapes a second beside them: `python -m tests.campaigns.bench.slow_clients`.
 
-Reports how long scrapes take without and with them, and how much memory the exporter has; that none fails is a test.
+Reports scrape durations without and with them, and the exporter's memory; a test checks that no scrape fails.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WEB_CONFIGURATION: Final = "tls_server_config: {cert_file: server.crt, key_file:
 
 @dataclass
 class Measured:
-    """What scrapes met with; seconds."""
+    """The results of scrapes, in seconds."""
 
     took: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Measured:
 
 
 async def scrape(client: httpx.AsyncClient, url: str, measured: Measured) -> None:
-    """One scrape. One that takes too long for Prometheus is not ended: a loaded machine is slow, not wrong."""
+    """One scrape, without Prometheus' timeout: a loaded machine is slow, not wrong."""
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -71,7 +71,7 @@ async def scrape(client: httpx.AsyncClient, url: str, measured: Measured) -> Non
 
 
 async def scraping(url: str, context: ssl.SSLContext | None, seconds: float, measured: Measured) -> None:
-    """Twenty a second, evenly, whatever becomes of them; every other one on a new connection."""
+    """Twenty scrapes per second, evenly, regardless of failures; every other one on a new connection."""
     async with (
         httpx.AsyncClient(verify=context or False, timeout=PATIENCE) as kept,
         asyncio.TaskGroup() as group,
@@ -87,7 +87,7 @@ async def scraping(url: str, context: ssl.SSLContext | None, seconds: float, mea
 
 
 def measure(daemon: Running, url: str, context: ssl.SSLContext | None, seconds: float, measured: Measured) -> None:
-    """Scrape, and watch what that takes of memory and processor."""
+    """Scrape, and measure memory and CPU meanwhile."""
     process = Path(f"/proc/{daemon.process.pid}")
 
     def cpu_seconds() -> float:
@@ -102,7 +102,7 @@ def measure(daemon: Running, url: str, context: ssl.SSLContext | None, seconds: 
 
 @contextlib.contextmanager
 def room_for_sockets() -> Generator[None]:
-    """Both ends of a thousand connections, as far as the machine lets us."""
+    """Raise the limit of descriptors for both ends of a thousand connections, as far as the machine allows."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     try:
@@ -112,7 +112,7 @@ def room_for_sockets() -> Generator[None]:
 
 
 def run(folder: Path, *, tls: bool, seconds: float, media: int = 400, alone: bool = True) -> tuple[Measured, Measured]:
-    """Without and with slow clients."""
+    """Measure without and with slow clients."""
     pki.write(folder)
     (folder / "web.yml").write_text(WEB_CONFIGURATION)
     web = ["--web.config.file=web.yml"] if tls else []
@@ -138,7 +138,7 @@ def run(folder: Path, *, tls: bool, seconds: float, media: int = 400, alone: boo
 
 
 def main() -> int:
-    """Print what was measured."""
+    """Print the measurements."""
     for tls in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             without, beside = run(Path(folder), tls=tls, seconds=20.0)

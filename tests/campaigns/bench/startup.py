@@ -1,4 +1,4 @@
-"""What starting costs and what a daemon takes that has little to do: CPU of a command line, memory at rest."""
+"""The cost of starting and of an idle daemon: CPU of a command line, memory at rest."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def sections() -> Sequence[Section]:
 
 @contextlib.contextmanager
 def _bytecode() -> Generator[None]:
-    """Programs started here have bytecode, as pip and the image write it: to compile takes time, and 6 MiB."""
+    """Programs started here have bytecode, as installed by pip and in the image: compiling takes time and 6 MiB."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
-        # No value is as good as none.
+        # An empty value counts as unset.
         os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
         try:
             yield
@@ -93,7 +93,7 @@ def _rest() -> Section:
 
 
 def _daemon(mebibytes: list[float], peer: Row) -> tuple[Row, Row]:
-    """Held against a bound, and beside the peer."""
+    """Rows with the bound and with the peer."""
     return (
         row("ours, one query", "MiB", mebibytes, goal=Goal(50)),
         row("ours, as a multiple", "MiB", mebibytes, against=peer),
@@ -108,7 +108,7 @@ def _bare(folder: Path) -> Generator[Running]:
 
 
 def _cpu_seconds(argv: Sequence[str]) -> float:
-    """Of a process from its start to its end, whatever its status."""
+    """The CPU seconds of a process until its end, with any status."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(argv, cwd=peers.ROOT, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,4 +1,4 @@
-"""The page about calls says what the program counts; its dear rows are held to the bounds only."""
+"""The page about calls has the counted numbers; its expensive rows are only checked against the bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHEAP_RESULT_SETS: Final = (0, 50, 1_000)
 
 
 def written() -> tuple[list[Row], list[Row]]:
-    """The rows of both tables as they stand on the page."""
+    """The rows of both tables of the page."""
     spread, _, most_played = calls.PAGE.read_text(encoding="utf-8").partition("### The most played")
     lines = re.compile(r"^\| [\d,]+ \|.*\|$", re.MULTILINE)
     tables = ([_row(line) for line in lines.findall(part)] for part in (spread, most_played))

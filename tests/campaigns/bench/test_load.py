@@ -1,4 +1,4 @@
-"""The client of the bench, against a server whose answers are written here."""
+"""The load generator against a server with given responses."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ WHOLE = GZIP + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 
 @contextlib.contextmanager
 def answering(answer: bytes, *, closes: bool = False) -> Iterator[tuple[int, list[bytes]]]:
-    """A server that answers everything with the same bytes: its port, and the requests of each connection."""
+    """A server that sends the same bytes to every request: its port, and the requests of each connection."""
     freshness: list[bytes] = []
 
     def serve(client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError):  # a client that has seen enough goes
+        with client, contextlib.suppress(OSError):  # the client disconnected
             while request := client.recv(65_536):
                 freshness.append(request)
                 client.sendall(answer)
@@ -56,7 +56,7 @@ def answering(answer: bytes, *, closes: bool = False) -> Iterator[tuple[int, lis
                 client.join()
 
 
-def test_every_scrape_is_read_to_its_end_over_as_many_connections_as_asked_for() -> None:
+def test_every_scrape_is_read_completely_over_the_given_connections() -> None:
     with answering(WHOLE) as (port, freshness):
         met = load.load(port, "1.1", connections=3, requests=12, pause=0.0)
     assert (len(met.took), len(met.begun), len(freshness)) == (12, 12, 12)
@@ -70,7 +70,7 @@ def test_every_scrape_is_read_to_its_end_over_as_many_connections_as_asked_for()
     [GZIP.replace(b"1.1", b"1.0") + b"\r\n" + BODY, WHOLE.replace(b"1.1", b"1.0", 1)],
     ids=["without length", "with length"],
 )
-def test_a_server_that_closes_is_connected_to_again(answer: bytes) -> None:
+def test_the_client_reconnects_after_the_server_closes(answer: bytes) -> None:
     with answering(answer, closes=True) as (port, freshness):
         met = load.load(port, "1.0", connections=1, requests=3, pause=0.0)
     assert (met.least_bytes, met.most_bytes, len(freshness)) == (len(BODY), len(BODY), 3)
@@ -85,12 +85,12 @@ def test_a_server_that_closes_is_connected_to_again(answer: bytes) -> None:
         (b"HTTP/1.1 200 OK\r\n", "closed the connection instead of answering"),
     ],
 )
-def test_an_answer_that_is_not_whole_is_no_measurement(answer: bytes, reason: str) -> None:
+def test_an_incomplete_response_is_no_measurement(answer: bytes, reason: str) -> None:
     with answering(answer, closes=True) as (port, _), pytest.raises(NotWholeError, match=reason):
         load.load(port, "1.1", connections=2, requests=2, pause=0.0)
 
 
-def test_as_a_process_it_says_what_is_wrong_in_a_sentence() -> None:
+def test_the_process_reports_an_error_in_one_sentence() -> None:
     with answering(WHOLE[:-7], closes=True) as (port, _):
         argv = (sys.executable, str(Path(load.__file__)), str(port), "1.1", "1", "1", "0")
         ended = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -16,7 +16,9 @@ OURS = row("ours", "ms", [2.0, 1.5, 2.5], against=NGINX, goal=Goal(1.5))
 GAUGES = row("gauges", "ms", [1234.4], against=OURS, goal=Goal(300, at_least=True))
 GONE = missing("pushgateway", "ms", "pushgateway is not installed")
 SECTION = Section(
-    "A scrape", "Of 100,000 series, " + "one after the other, " * 10 + "that is all.", (NGINX, OURS, GAUGES, GONE)
+    "A scrape",
+    "Of 100,000 series, " + "one after the other, " * 10 + "that is all.",
+    (NGINX, OURS, GAUGES, GONE),
 )
 
 
@@ -31,7 +33,7 @@ def test_a_terminal_gets_aligned_columns() -> None:
     ]
 
 
-def test_the_page_has_each_section_as_a_table_and_says_what_it_was_measured_on() -> None:
+def test_the_page_has_each_section_as_a_table_and_names_the_machine() -> None:
     lines = page.document([SECTION], parts=["scrape", "poll"], machine={"processor": "A1, 2 cores"}).splitlines()
     assert "| ours | 2.00 ms | 1.50 to 2.50 | 1.60 x nginx | at most 1.5 | missed |" in lines
     assert "| pushgateway | – |  |  |  | pushgateway is not installed |" in lines
@@ -72,7 +74,7 @@ def test_figures_have_three_digits_at_least(figure: float, shown: str) -> None:
     assert page.cells(Row("a", figure, "ms"))[1] == f"{shown} ms"
 
 
-def test_a_note_stands_beside_what_became_of_the_goal() -> None:
+def test_a_note_is_beside_the_result_of_the_goal() -> None:
     noted = row("memory", "bytes a series", [600.0], goal=Goal(700), note="572 MiB")
     assert page.cells(noted)[-2:] == ("at most 700", "reached; 572 MiB")
 

@@ -24,12 +24,12 @@ process_cpu_seconds_total 1.0
 """
 
 
-def test_peers_hold_what_is_said_of_media_and_nothing_else() -> None:
+def test_peers_serve_only_the_series_of_media() -> None:
     assert peers.play_series(TEXT + SELF_METRICS) == TEXT
     assert peers.count(TEXT + SELF_METRICS) == 3
 
 
-def test_gauges_hold_the_very_series_they_are_made_of() -> None:
+def test_gauges_serve_exactly_the_given_series() -> None:
     families = list(text_string_to_metric_families(TEXT))
     served = generate_latest(gauges.registry(families)).decode()
     assert list(text_string_to_metric_families(served)) == families

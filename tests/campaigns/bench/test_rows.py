@@ -11,7 +11,7 @@ def test_the_figure_is_the_median_and_the_spread_the_least_and_the_most() -> Non
     assert row("ours", "ms", iter([3.0, 1.0, 8.0])) == Row("ours", 3.0, "ms", (1.0, 8.0))
 
 
-def test_the_ratio_is_that_of_the_medians_and_names_what_it_is_a_multiple_of() -> None:
+def test_the_ratio_is_that_of_the_medians_and_names_its_base() -> None:
     ours = row("ours", "ms", [3.0, 1.0, 8.0], against=NGINX, goal=Goal(1.5))
     assert (ours.ratio, ours.against, ours.reached) == (1.5, "nginx", True)
 
@@ -38,11 +38,11 @@ def test_without_a_goal_nothing_is_reached_or_missed() -> None:
     assert row("ours", "ms", [3.0], against=NGINX).reached is None
 
 
-def test_what_has_nothing_to_be_measured_against_has_neither_ratio_nor_goal() -> None:
+def test_a_row_without_its_base_has_neither_ratio_nor_goal() -> None:
     ours = row("ours", "ms", [3.0], against=missing("nginx", "ms", "nginx is not installed"), goal=Goal(1.5))
     assert (ours.figure, ours.ratio, ours.goal, ours.reached) == (3.0, None, None, None)
 
 
-def test_what_could_not_be_measured_says_why_and_misses_no_goal() -> None:
+def test_a_missing_row_has_the_reason_and_misses_no_goal() -> None:
     gone = missing("nginx", "ms", "nginx is not installed")
     assert (gone.figure, gone.note, gone.reached) == (None, "nginx is not installed", None)

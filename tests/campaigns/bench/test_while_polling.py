@@ -18,11 +18,11 @@ def at(text: str) -> float:
     return datetime.fromisoformat(f"2026-11-22T{text}+00:00").timestamp()
 
 
-def test_the_log_tells_when_polls_ran() -> None:
+def test_spans_of_polls_are_read_from_the_log() -> None:
     assert polls(LOG) == [Span(at("20:02:39"), at("20:02:40.5")), Span(at("20:02:48"), at("20:02:50"))]
 
 
-def test_a_scrape_belongs_to_the_poll_it_began_in_or_to_the_pause_after_it() -> None:
+def test_a_scrape_belongs_to_the_poll_or_pause_in_which_it_started() -> None:
     spans = [Span(10.0, 13.0), Span(20.0, 24.0), Span(30.0, 33.0)]
     scrapes = [(9.9, 0.1), (10.0, 0.2), (12.9, 0.3), (13.0, 0.4), (19.9, 0.5), (21.0, 0.6), (29.0, 0.7), (31.0, 0.8)]
     assert divided(scrapes, spans) == [([0.2, 0.3], [0.4, 0.5]), ([0.6], [0.7])]

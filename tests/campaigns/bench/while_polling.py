@@ -1,4 +1,4 @@
-"""How long a scrape takes while a poll runs, and while none does."""
+"""The duration of a scrape while a poll runs, and while none does."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ pause: scrapes wait while new data is rendered."""
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when to when a poll ran, in seconds since 1970."""
+    """Start and end of a poll, in seconds since 1970."""
 
     begun: float
     ended: float
 
 
 def polls(said: str) -> list[Span]:
-    """When polls ran, by the exporter's log."""
+    """The spans of polls, from the exporter's log."""
     found = [(datetime.fromisoformat(at).timestamp(), float(seconds)) for at, seconds in _POLLED.findall(said)]
     return [Span(at - seconds, at) for at, seconds in found]
 
 
 def divided(scrapes: Sequence[tuple[float, float]], spans: Sequence[Span]) -> list[tuple[list[float], list[float]]]:
-    """What scrapes took, by when they began: for each span, in it and in the pause before the next one.
+    """The durations of scrapes by their start: for each span, in it and in the pause before the next one.
 
-    `scrapes` are pairs of when one began and what it took; the last span only ends a pause.
+    `scrapes` are pairs of start and duration; the last span only ends a pause.
     """
     return [
         (
@@ -77,7 +77,7 @@ def sections() -> list[Section]:
             peers.ours(folder, endpoint, QUERY) as (server, process),
         ):
             text = server.text()
-            # The first poll is none of those that are looked at, and the next has to be one from its beginning.
+            # The first poll does not count, and the next one must be observed from its start.
             until(lambda: len(polls(process.said())) > 1, "the second poll")
             load = server.load(connections=1, requests=SCRAPES, pause=PAUSE_SECONDS)
             spans = polls(process.said())[2:]

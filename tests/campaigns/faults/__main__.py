@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         for cell in cells:
             found += cell.result()
         between = time.monotonic()
-        judged = environment_runner.Judged()
+        judged = environment_runner.CellResults()
         in_surroundings = environments.brief() if given.brief else environments.possible()
         for one in pool.map(environment_runner.verdict, [cell for cell in in_surroundings if given.only in str(cell)]):
             judged += one

@@ -1,4 +1,4 @@
-"""Answers that can be read, or cannot: what is no JSON, no answer, no number, no text."""
+"""Responses with bad bodies: invalid JSON, wrong documents, values that are not numbers or not text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from tests.campaigns.faults.fault import Exchange, Payload
 
 _MALFORMED: Final = ("malformed", "malformed")
-# A number that no media has: where it is seen, somebody believed what he should not.
+# A number that no media has: if it is exported, an invalid response was accepted.
 POISON: Final = 66_600_666
 _MARK: Final = "MARK"
-# Python's own JSON gives up long before.
+# Far deeper than Python's own JSON parser accepts.
 _DEEP: Final = 100_000
 
 
@@ -27,7 +27,7 @@ async def _body(exchange: Exchange, *, spoil: Callable[[bytes], bytes]) -> None:
 
 
 async def _literal(exchange: Exchange, *, name: str, literal: str, means: Any = None, believed: bool) -> Payload | None:
-    """The right answer, another literal for the value of one field: of the last row where it is a field of rows."""
+    """The correct response with another literal as the value of one field; of the last row for a field of rows."""
     payload = {**exchange.payload} if believed else _poisoned(exchange.payload)
     if name in payload:
         payload[name] = _MARK
@@ -46,8 +46,8 @@ async def _literal(exchange: Exchange, *, name: str, literal: str, means: Any = 
     return {**payload, "QoeInfoList": [*payload["QoeInfoList"][:-1], {**payload["QoeInfoList"][-1], name: means}]}
 
 
-async def _nobodys(exchange: Exchange, *, literal: str) -> Payload | None:
-    """The right answer, but nobody can tell whose its last row is: that one says nothing, the others stand."""
+async def _without_media_id(exchange: Exchange, *, literal: str) -> Payload | None:
+    """The correct response, but the last row has no usable media ID: it is ignored, the others count."""
     rows = exchange.payload["QoeInfoList"]
     if not rows:
         raise NotMet
@@ -58,7 +58,7 @@ async def _nobodys(exchange: Exchange, *, literal: str) -> Payload | None:
 
 
 async def _rows(exchange: Exchange, *, change: Callable[[Payload], Payload]) -> Payload:
-    """The right answer in other types, which say the same or nothing."""
+    """The correct response in other types, which mean the same or nothing."""
     payload = {**exchange.payload, "QoeInfoList": [change(row) for row in exchange.payload["QoeInfoList"]]}
     await exchange.send("200 OK", {}, to_json(payload))
     return payload
@@ -71,7 +71,7 @@ async def _list(exchange: Exchange, *, empty: dict[str, Any]) -> Payload:
 
 
 async def _twice(exchange: Exchange) -> Payload:
-    """Every number twice, as JSON allows: the last is the value, says everybody who reads JSON."""
+    """Every number twice, as JSON allows: parsers take the last one."""
     body = to_json(exchange.payload)
     for name in ("PlaySuccessVv", "DAU", "TotalCount"):
         body = body.replace(f'"{name}":'.encode(), f'"{name}":{POISON},"{name}":'.encode())
@@ -109,7 +109,7 @@ def _believed(name: str, act: Callable[[Exchange], Any]) -> Fault:
     return Fault(name, Family.ANSWER, None, 1, act)
 
 
-# What stands for a number and is none, or none that a media can have: the field is not given, the rest stands.
+# Literals that are not numbers a media can have: the field is absent, the rest of the row counts.
 NO_NUMBERS: Final = {
     "NaN": "NaN",
     "Infinity": "Infinity",
@@ -138,7 +138,7 @@ NO_NUMBERS: Final = {
     "an integer of 30 digits": "9" * 30,
     "the largest float": "1.7976931348623157e308",
 }
-# Numbers that nobody would expect; the service says them, so they are what is published.
+# Unexpected numbers; they are published because the service returned them.
 NUMBERS: Final[dict[str, tuple[str, float]]] = {
     "a fraction": ("0.1", 0.1),
     "2^53": ("9007199254740992", 2.0**53),
@@ -201,7 +201,9 @@ def faults() -> tuple[Fault, ...]:
             for name, (text, means) in NO_TITLES_BUT_ROWS.items()
         ),
         *(
-            Fault(f"MediaId: {name}", Family.ANSWER, _MALFORMED, 4, partial(_nobodys, literal=text), sure=False)
+            Fault(
+                f"MediaId: {name}", Family.ANSWER, _MALFORMED, 4, partial(_without_media_id, literal=text), sure=False
+            )
             for name, text in (
                 ("null", "null"),
                 ("empty", '""'),

@@ -1,4 +1,4 @@
-"""A case on its way: what all moments have in common."""
+"""The run of one case: what all moments have in common."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.campaigns.faults.case_queries import (
     wanted_ids,
 )
 from tests.campaigns.faults.cases import Case, Selection
-from tests.campaigns.faults.fault import Trouble
+from tests.campaigns.faults.fault import ConnectionFault
 from tests.campaigns.faults.scrapes import Scrape
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Clock:
-    """Time that passes only when somebody waits, or the case says so."""
+    """A clock that advances only when the exporter sleeps or the case moves it."""
 
     at: float = NOON
     waits: list[float] = field(default_factory=list)
@@ -48,8 +48,8 @@ class Clock:
 
 
 @dataclass
-class Course:
-    """A case on its way: what all moments have in common."""
+class CaseRun:
+    """The run of one case: what all moments have in common."""
 
     case: Case
     service: Service
@@ -57,25 +57,25 @@ class Course:
     exporters: list[weakref.ref[Daemon]] = field(default_factory=list)
 
     @property
-    def surroundings(self) -> Runtime:
+    def environment(self) -> Runtime:
         return Runtime({}, self.clock.now, self.clock.now, self.clock.sleep)
 
     def config(self, *, turned: bool = False, rate: int = 1000, broken: bool = False) -> Config:
-        """`broken`: with an endpoint whose name does not resolve, where that is the fault."""
-        unknown = broken and self.case.fault.trouble is Trouble.UNKNOWN_NAME
-        # Too long for any name server to be asked for it.
+        """`broken`: with an endpoint whose name does not resolve, if that is the fault."""
+        unknown = broken and self.case.fault.connection_fault is ConnectionFault.UNKNOWN_NAME
+        # Too long for a DNS query.
         endpoint = self.service.endpoint_at(".".join(["a" * 60] * 5)) if unknown else self.service.endpoint
         return configuration(self.case.selection, endpoint, turned=turned, rate=rate)
 
     async def scraped(self, exporter: Daemon) -> Scrape:
-        """What Prometheus would get now."""
+        """A scrape, as Prometheus would get it now."""
         return Scrape(self.clock.at, (await exporter.scrape(None, None)).body.decode())
 
     async def break_(self) -> None:
         await self.service.break_(self.case.fault, meeting(self.case))
 
     def wanted(self) -> frozenset[tuple[str, str]]:
-        """The places that must be known once everything has been told again."""
+        """The places that must be known after everything has been polled again."""
         dates = [f"{play_dates.play_date(self.clock.at, ago):%Y%m%d}" for ago in (0, 1)]
         if self.case.selection is Selection.IDS:
             return frozenset((date, media_id) for date in dates for media_id in wanted_ids())
@@ -84,14 +84,14 @@ class Course:
 
     @contextlib.asynccontextmanager
     async def exporting(self, storage: Path | None = None, *, broken: bool = False) -> AsyncGenerator[Daemon]:
-        async with assemble_daemon(self.config(broken=broken), self.surroundings, storage) as exporter:
+        async with assemble_daemon(self.config(broken=broken), self.environment, storage) as exporter:
             self.exporters.append(weakref.ref(exporter))
             yield exporter
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a moment gives: see Evidence."""
+    """The results of a moment: see Evidence."""
 
     before: Scrape
     after: Scrape
@@ -106,7 +106,7 @@ class Passed:
 
 
 class Mark:
-    """From here on."""
+    """A point in the service's log."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -114,7 +114,7 @@ class Mark:
         self._met, self._asked, self._good = len(service.met), len(service.calls), service.good
 
     def seen(self) -> dict[str, Any]:
-        """What the service has seen since."""
+        """The requests that the service received since."""
         return {
             "said_before": self._said,
             "met": tuple(self._service.met[self._met :]),

@@ -1,4 +1,4 @@
-"""What the exporter is asked to poll in a case, and which of its requests meet the fault."""
+"""The configured queries of a case, and which of their requests get the fault."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ queries:
 
 @cache
 def wanted_ids() -> tuple[str, ...]:
-    """Three media of which none is on the first page, and one between them that nobody knows; sorted."""
+    """Three media that are not on the first page, and an unknown one between them; sorted."""
     service = Service(MANY_MEDIA, lambda: NOON)
     played = sorted(service.listed("20240324")[rank]["MediaId"] for rank in (150, 420, 700))
     return (*played[:2], f"{int(played[1], 16) + 1:032x}", played[2])
 
 
 def media_count(selection: Selection) -> int:
-    """How many media the account has, so that what is asked for takes several calls of the right sort."""
+    """The number of media of the account, so that the selection takes several calls of the right kind."""
     return MANY_MEDIA if selection is Selection.IDS else FEW_MEDIA
 
 
 def media(selection: Selection) -> str:
-    """What is configured."""
+    """The media setting of the query."""
     match selection:
         case Selection.IDS:
             return "{ids: [" + ", ".join(f'"{media_id}"' for media_id in wanted_ids()) + "]}"
@@ -58,16 +58,16 @@ def media(selection: Selection) -> str:
 
 
 def meeting(case: Case) -> Callable[[Call], bool]:
-    """Which requests meet the fault."""
+    """Whether a request gets the fault."""
     ids = wanted_ids()
     match case.moment:
         case Moment.PAGE_1:
             return lambda call: call.media_id == ids[0] or (call.media_id is None and call.page == 1)
         case Moment.LAST_PAGE:
-            # A list that moves has its end elsewhere: whatever comes after the first page.
+            # A listing that changes while it is read: every page after the first.
             return lambda call: call.media_id == ids[3] or call.page >= 2
         case Moment.SWEEP:
-            # In one slice only: what the other is told must not suffer.
+            # In one slice only: the other must not be affected.
             return lambda call: call.date == "20240323" and (call.media_id == ids[1] or call.page >= 2)
         case _:
             return lambda _: True
@@ -82,7 +82,7 @@ def _configured(selection: Selection, *, turned: bool, rate: int) -> Config:
 
 
 def configuration(selection: Selection, endpoint: str, *, turned: bool = False, rate: int = 1000) -> Config:
-    """What the exporter is told; `turned` says the same in another order, which makes it another query."""
+    """The configuration; `turned` lists the same in another order, which makes it another query."""
     config = _configured(selection, turned=turned, rate=rate)
     accounts = [account.model_copy(update={"endpoint": endpoint}) for account in config.accounts]
     return config.model_copy(update={"accounts": accounts})

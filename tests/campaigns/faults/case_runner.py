@@ -1,4 +1,4 @@
-"""Carries cases out: the real exporter in this process, the service on loopback, a clock that the case moves."""
+"""Runs cases: the real exporter in this process, the service on loopback, a clock that the case moves."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tests.campaigns.faults import certificates
-from tests.campaigns.faults.case_context import Clock, Course, Passed
+from tests.campaigns.faults.case_context import CaseRun, Clock, Passed
 from tests.campaigns.faults.case_queries import SECRET, media_count
 from tests.campaigns.faults.cases import Case, Moment, Selection
 from tests.campaigns.faults.evidence import Evidence
 from tests.campaigns.faults.leak_watch import Watch, watched, weighed
-from tests.campaigns.faults.loop import Hurried
+from tests.campaigns.faults.loop import SkippingLoop
 from tests.campaigns.faults.moments import while_polling, while_shutting_down
 from tests.campaigns.faults.reloading import serving, while_reloading
 from tests.campaigns.faults.service import Service
@@ -24,42 +24,42 @@ if TYPE_CHECKING:
 
     from exporter.daemon import Daemon
 
-# Nothing in here takes so long, even as time passes here: it ends what would hang.
+# Nothing takes this long, not even in skipped time: it only ends a test that hangs.
 SAFETY_SECONDS: Final = 600.0
 
 
-def carry_out(cases: Iterable[Case], judge: Callable[[Evidence], None]) -> int:
-    """Carry every case out, and show what is left of each to `judge`; how many exporters are still in memory."""
+def run_cases(cases: Iterable[Case], check: Callable[[Evidence], None]) -> int:
+    """Run every case and pass its evidence to `check`; returns how many exporters are still in memory."""
     given = list(cases)
     silent: list[Service] = []
     exporters: list[weakref.ref[Daemon]] = []
     with (
         certificates.trusting(),
-        asyncio.Runner(loop_factory=lambda: Hurried(lambda: any(service.silent for service in silent))) as runner,
+        asyncio.Runner(loop_factory=lambda: SkippingLoop(lambda: any(service.silent for service in silent))) as runner,
     ):
-        runner.run(_all(given, judge, silent, exporters))
+        runner.run(_all(given, check, silent, exporters))
     gc.collect()
     return sum(exporter() is not None for exporter in exporters)
 
 
 async def _all(
     cases: list[Case],
-    judge: Callable[[Evidence], None],
+    check: Callable[[Evidence], None],
     silent: list[Service],
     exporters: list[weakref.ref[Daemon]],
 ) -> None:
     for case in cases:
         if case.moment is not Moment.RELOAD:
-            exporters += await _alone(case, judge, silent)
+            exporters += await _run_alone(case, check, silent)
     for tls in (False, True):
         for selection in Selection:
             reloaded = [c for c in cases if (c.moment, c.selection, c.fault.tls) == (Moment.RELOAD, selection, tls)]
             if reloaded:
-                await _together(reloaded, judge)
+                await _run_together(reloaded, check)
 
 
-async def _alone(case: Case, judge: Callable[[Evidence], None], silent: list[Service]) -> list[weakref.ref[Daemon]]:
-    """A case with an exporter of its own, or one after the other; gives what tells whether they are gone."""
+async def _run_alone(case: Case, check: Callable[[Evidence], None], silent: list[Service]) -> list[weakref.ref[Daemon]]:
+    """A case with its own exporters; returns weak references to them."""
     clock = Clock()
     with watched() as watch:
         async with (
@@ -67,59 +67,59 @@ async def _alone(case: Case, judge: Callable[[Evidence], None], silent: list[Ser
             Service(media_count(case.selection), clock.now, tls=case.fault.tls) as service,
         ):
             silent[:] = [service]
-            course = Course(case, service, clock)
+            run = CaseRun(case, service, clock)
             with weighed(large=case.fault.large) as weight:
                 walk = while_shutting_down if case.moment is Moment.SHUTDOWN else while_polling
-                passed = await walk(course)
+                passed = await walk(run)
         await watch.settle()
-    judge(_evidence(course, passed, watch, weight.peak, watch.left()))
-    return course.exporters
+    check(_evidence(run, passed, watch, weight.peak, watch.left()))
+    return run.exporters
 
 
-async def _together(cases: list[Case], judge: Callable[[Evidence], None]) -> None:
-    """Cases one after the other with the same daemon, which is reloaded; what is left of it is found with the last."""
+async def _run_together(cases: list[Case], check: Callable[[Evidence], None]) -> None:
+    """Cases one after the other with the same daemon, which is reloaded; its leaks are reported with the last."""
     clock = Clock()
     held: Evidence | None = None
     first = cases[0]
     with watched() as whole:
         async with (
             Service(media_count(first.selection), clock.now, tls=first.fault.tls) as service,
-            serving(Course(first, service, clock), whole) as daemon,
+            serving(CaseRun(first, service, clock), whole) as daemon,
         ):
             await daemon.polled()
             for case in cases:
                 if held is not None:
-                    judge(held)
-                course = daemon.course = Course(case, service, clock)
+                    check(held)
+                run = daemon.run = CaseRun(case, service, clock)
                 whole.events.clear()
                 clock.waits.clear()
                 with weighed(large=case.fault.large) as weight:
                     async with asyncio.timeout(SAFETY_SECONDS):
-                        passed = await while_reloading(course, daemon)
-                held = _evidence(course, passed, whole, weight.peak, ((), ()))
+                        passed = await while_reloading(run, daemon)
+                held = _evidence(run, passed, whole, weight.peak, ((), ()))
         await whole.settle()
     if held is not None:
         tasks, descriptors = whole.left()
-        judge(replace(held, breaks=tuple(whole.breaks), tasks=tasks, descriptors=descriptors))
+        check(replace(held, breaks=tuple(whole.breaks), tasks=tasks, descriptors=descriptors))
 
 
 def _evidence(
-    course: Course, passed: Passed, watch: Watch, peak: int, left: tuple[tuple[str, ...], tuple[str, ...]]
+    run: CaseRun, passed: Passed, watch: Watch, peak: int, left: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> Evidence:
     return Evidence(
-        case=course.case,
+        case=run.case,
         before=passed.before,
         after=passed.after,
         recovered=passed.recovered,
         counters=passed.counters,
-        said=course.service.said,
+        said=run.service.said,
         said_before=passed.said_before,
         met=passed.met,
         asked=passed.asked,
         good=passed.good,
         cut=passed.cut,
         wanted=passed.wanted,
-        waits=tuple(course.clock.waits),
+        waits=tuple(run.clock.waits),
         events=tuple(watch.events),
         breaks=tuple(watch.breaks),
         tasks=left[0],

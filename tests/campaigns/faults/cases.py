@@ -1,4 +1,4 @@
-"""The matrix: every fault at every moment for every selection of media, and what cannot be, with the reason."""
+"""The matrix: every fault at every moment for every selection of media, and the impossible cases with reasons."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from exporter.simulator.error_responses import API_ERRORS
 from tests.campaigns.faults import broken_responses, codes, false_responses, network
-from tests.campaigns.faults.fault import Family, Fault, Trouble
+from tests.campaigns.faults.fault import ConnectionFault, Family, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class Moment(StrEnum):
-    """When the fault is met."""
+    """When the fault occurs."""
 
     FIRST_POLL = "first poll"
     LATER_POLL = "later poll"
@@ -30,7 +30,7 @@ class Moment(StrEnum):
 
 
 class Selection(StrEnum):
-    """Which media are asked for."""
+    """Which media are requested."""
 
     IDS = "ids"
     TOP = "top"
@@ -65,11 +65,11 @@ def every() -> Iterator[Case]:
 
 
 def impossible(case: Case) -> str:
-    """Why a combination cannot be; empty where it can."""
+    """Why a combination is impossible; empty if it is possible."""
     fault = case.fault
-    if fault.trouble is Trouble.UNKNOWN_NAME and case.moment not in (Moment.RELOAD, Moment.SHUTDOWN):
+    if fault.connection_fault is ConnectionFault.UNKNOWN_NAME and case.moment not in (Moment.RELOAD, Moment.SHUTDOWN):
         return "an endpoint gets another name by a reload or a restart only"
-    if fault.trouble is not Trouble.NONE and case.moment in OF_A_PAGE:
+    if fault.connection_fault is not ConnectionFault.NONE and case.moment in OF_A_PAGE:
         return "a connection is not one of a page"
     if fault.name == "the whole list for one media" and (
         case.selection is not Selection.IDS or case.moment is Moment.FIRST_POLL
@@ -86,15 +86,15 @@ _OF_LISTS = ("page ", "least first", "a list without end")
 
 
 def possible() -> Iterator[Case]:
-    """Every combination that can be."""
+    """Every possible combination."""
     return (case for case in every() if not impossible(case))
 
 
 def brief() -> Iterator[Case]:
-    """Every code and every lie at every moment for every selection; any other fault at every moment for one in turn.
+    """Every code and every false response at every moment for every selection; other faults at every moment for one.
 
-    What a connection or a literal does wrong is noticed before anybody knows which media were asked for. Megabytes
-    take seconds: those only in a first poll and in one that is ended.
+    Bad connections and literals are detected before the selection of media matters. Faults with megabytes take seconds:
+    only in a first poll and in one that is cancelled.
     """
     turns = {fault: turn for turn, fault in enumerate(faults())}
     selections = list(Selection)

@@ -1,4 +1,4 @@
-"""Certificates of the matrix: one authority that the client trusts, one that it does not."""
+"""Certificates of the matrix: one authority that clients trust and one that they do not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trustme
 
-from tests.campaigns.faults.fault import Trouble
+from tests.campaigns.faults.fault import ConnectionFault
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,14 +25,14 @@ def _trusted() -> trustme.CA:
 
 
 @cache
-def leaf(trouble: Trouble) -> trustme.LeafCert:
-    """What the service shows while it has that trouble."""
-    match trouble:
-        case Trouble.UNTRUSTED:
+def leaf(connection_fault: ConnectionFault) -> trustme.LeafCert:
+    """The certificate that the service presents during that connection fault."""
+    match connection_fault:
+        case ConnectionFault.UNTRUSTED:
             return trustme.CA().issue_cert(_HOST)
-        case Trouble.EXPIRED:
+        case ConnectionFault.EXPIRED:
             return _trusted().issue_cert(_HOST, not_after=datetime(2024, 1, 1, tzinfo=UTC))
-        case Trouble.MISNAMED:
+        case ConnectionFault.MISNAMED:
             return _trusted().issue_cert("vod.example")
         case _:
             return _trusted().issue_cert(_HOST)
@@ -45,7 +45,7 @@ def context() -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def trusting() -> Generator[None]:
-    """While this is entered, clients trust the one authority and no other: loading all the world's takes longer."""
+    """Within this context clients trust the one authority only: loading the system's authorities takes longer."""
     before = os.environ.get("SSL_CERT_FILE")
     with _trusted().cert_pem.tempfile() as file:
         os.environ["SSL_CERT_FILE"] = file

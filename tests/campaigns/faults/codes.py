@@ -1,6 +1,6 @@
-"""Every error code of the API page, of the gateway in front of it, and answers without one: what each has to count as.
+"""Every error code of the API page and of its gateway, and responses without one, with their expected kinds.
 
-What is expected stands here once more, from the tables of the API page and not from the exporter's.
+The expectations are taken from the tables of the API page and not from the exporter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.campaigns.faults.service import to_json
 if TYPE_CHECKING:
     from tests.campaigns.faults.fault import Exchange
 
-# Code → kind, and how often one call is tried: 4 where repeating helps, 2 where once more does. The first that fits.
+# Code → kind, and the attempts of a call: 4 if retries help, 2 if one retry does. The first match counts.
 EXPECTED: Final = (
     ("Meter.ParamError", "parameter", 1),
     ("Meter.ServerInternalError", "server", 4),
@@ -40,13 +40,13 @@ EXPECTED: Final = (
     ("MissingSignature*", "auth", 1),
     ("Missing*", "parameter", 1),
     ("Invalid*", "parameter", 1),
-    # Without a word about it on any page: by their status, 405 and 413.
+    # Undocumented: by their status, 405 and 413.
     ("UnsupportedHTTPMethod", "other", 1),
     ("RequestEntityTooLarge", "other", 1),
 )
-# Codes that no page says a word about: their status tells.
+# Undocumented codes: the status decides.
 _BY_STATUS_ALONE: Final = ("UnsupportedHTTPMethod", "RequestEntityTooLarge")
-# Answers without a code, by HTTP status.
+# Responses without a code, by HTTP status.
 STATUSES: Final = {
     400: ("parameter", 1),
     401: ("auth", 1),
@@ -61,7 +61,7 @@ STATUSES: Final = {
     504: ("server", 4),
     599: ("server", 4),
 }
-# Headers that name a wait, some of them beyond all reason: nobody waits for more than five minutes.
+# Headers that name a wait, some of them unreasonable: the exporter waits five minutes at most.
 WAITS: Final = {
     "x-acs-retry-after": ("x-acs-retry-after", "1500"),
     "x-acs-retry-after of centuries": ("x-acs-retry-after", "999999999999999"),
@@ -76,7 +76,7 @@ WAITS: Final = {
 
 
 def expected(code: str) -> tuple[str, int]:
-    """The kind of a code, and how often a call is tried. Raises StopIteration for one that is on no page."""
+    """The kind of a code and the attempts of a call. Raises StopIteration for an undocumented code."""
     return next((kind, attempts) for pattern, kind, attempts in EXPECTED if fnmatchcase(code, pattern))
 
 

@@ -1,4 +1,4 @@
-"""The real daemon as a process in surroundings, beside the service on loopback; and what must hold of it."""
+"""The real daemon as a process in an environment, with the service on loopback; and its invariants."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 MEDIA: Final = 140
 SECRETS: Final = ("a-secret-of-the-matrix", "another-secret-of-the-matrix", PROXY_PASSWORD)
-# What was said longer ago than a query's interval is asked for again.
+# Data older than a query's interval is requested again.
 LATER: Final = 7200.0
 REFUSAL: Final = "Meter.ParamError"
 PROMISED_SECONDS: Final = 5.0
@@ -113,7 +113,7 @@ runpy.run_module("exporter", run_name="__main__", alter_sys=True)
 
 
 class Clock:
-    """A wall clock that another process goes by as well."""
+    """A wall clock that another process uses as well."""
 
     def __init__(self, file: Path, at: float) -> None:
         file.write_bytes(bytes(8))
@@ -128,8 +128,8 @@ class Clock:
         self._ahead[0] += seconds
 
 
-class Surrounded(Service):
-    """The service with a habit; `keys`: the key of each request."""
+class ServiceWithHabit(Service):
+    """The service with a connection habit; `keys`: the key of each request."""
 
     def __init__(self, now: Callable[[], float], habit: Habit) -> None:
         super().__init__(MEDIA, now)
@@ -151,7 +151,7 @@ class Surrounded(Service):
 
 
 async def _answer_late(_: Exchange) -> None:
-    """Rightly, once the gate is open."""
+    """Correctly, after the gate opens."""
     raise NotMet
 
 
@@ -160,10 +160,10 @@ HELD: Final = Fault("held", Family.ANSWER, None, act=_answer_late)
 
 @dataclass
 class Outcome:
-    """What is left of a cell: the scrapes, the answers to every request, how it ended, and what it wrote."""
+    """The outcome of a cell: the scrapes, the responses to every request, the exit status, and the output."""
 
     cell: Cell
-    service: Surrounded
+    service: ServiceWithHabit
     before: Scrape
     after: Scrape
     recovered: Scrape | None
@@ -182,7 +182,7 @@ class Daemon:
 
     cell: Cell
     folder: Path
-    service: Surrounded
+    service: ServiceWithHabit
     clock: Clock
     url: str
     http: httpx.AsyncClient
@@ -192,7 +192,7 @@ class Daemon:
     turns: Iterator[int] = field(default_factory=count)
 
     async def get(self, path: str) -> str:
-        # As a new client: one that is kept would not notice that others find no room.
+        # On a new connection: a kept one would not notice that new ones are rejected.
         async with _client(self.url) as http:
             answer = await http.get(path)
         self.requests.append((path, answer.status_code))
@@ -215,7 +215,7 @@ class Daemon:
         raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
 
     async def reload(self) -> None:
-        """The query in other words, which is polled now."""
+        """Reload an equivalent query, which is polled now."""
         configure(self.folder, endpoint_of(self.cell, self.service), turned=next(self.turns) % 2 == 0)
         answer = await self.http.post("/-/reload")
         self.requests.append(("/-/reload", answer.status_code))
@@ -229,22 +229,22 @@ class Daemon:
 
 
 def _client(url: str) -> httpx.AsyncClient:
-    """Without the certificates of the system, which take longer to read than all answers."""
+    """Without the system's certificates, which take longer to load than all responses."""
     return httpx.AsyncClient(
         base_url=url, timeout=PATIENCE, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )
 
 
-async def carried_out(cell: Cell) -> Outcome:
-    """Carry out a cell in a folder of its own."""
+async def run_cell(cell: Cell) -> Outcome:
+    """Run a cell in a folder of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clock = Clock(folder / "clock", cell.surrounding.clock)
-        async with asyncio.timeout(PATIENCE), Surrounded(clock.now, cell.surrounding.habit) as service:
-            return await _in_surroundings(cell, folder, clock, service)
+        async with asyncio.timeout(PATIENCE), ServiceWithHabit(clock.now, cell.surrounding.habit) as service:
+            return await _in_environment(cell, folder, clock, service)
 
 
-async def _in_surroundings(cell: Cell, folder: Path, clock: Clock, service: Surrounded) -> Outcome:
+async def _in_environment(cell: Cell, folder: Path, clock: Clock, service: ServiceWithHabit) -> Outcome:
     surrounding, event = cell.surrounding, cell.event
     async with _running(cell, folder, clock, service) as (daemon, written):
         if surrounding.reached:
@@ -257,7 +257,7 @@ async def _in_surroundings(cell: Cell, folder: Path, clock: Clock, service: Surr
             await daemon.get(path)
         recovered = None
         if event is not Event.SIGTERM:
-            await service.mend()
+            await service.repair()
             daemon.resolve(Resolver.ANSWERS)
             if surrounding.reached:
                 good = polls(await daemon.scraped(), "success")
@@ -281,7 +281,7 @@ async def _in_surroundings(cell: Cell, folder: Path, clock: Clock, service: Surr
 
 
 async def _event(daemon: Daemon, before: Scrape) -> Scrape:
-    """Let it happen; the scrape while it lasts."""
+    """Cause the event; returns the scrape during it."""
     surrounding, event, service = daemon.cell.surrounding, daemon.cell.event, daemon.service
     held = event in (Event.SIGTERM, Event.RELOAD) and surrounding.answers
     if held:
@@ -305,7 +305,7 @@ async def _event(daemon: Daemon, before: Scrape) -> Scrape:
 
 
 async def _change(daemon: Daemon, before: Scrape) -> None:
-    """From now on the surroundings are what they are; a poll begins."""
+    """Put the environment into effect; a poll starts."""
     surrounding, service = daemon.cell.surrounding, daemon.service
     looks_up_in_vain = surrounding.resolver is not Resolver.ANSWERS
     if looks_up_in_vain:
@@ -322,7 +322,7 @@ async def _change(daemon: Daemon, before: Scrape) -> None:
 
 
 def _is_fresh(scrape: Scrape, since: float) -> bool:
-    """Whether every day was asked for since then, but for what is settled: a poll from before may have ended now."""
+    """Whether every unsettled day was requested since then: a poll from before may have ended now."""
     updated, settled = "aliyun_vod_slice_updated_timestamp_seconds", "aliyun_vod_slice_settled"
     return all(
         (scrape.one(updated, days_ago=ago) or 0) >= since or scrape.one(settled, days_ago=ago) for ago in ("0", "1")
@@ -333,20 +333,20 @@ _SENT: Final = "aliyun_vod_api_requests_total"
 
 
 def polls(scrape: Scrape, result: str = "") -> float:
-    """How many polls have ended."""
+    """The number of finished polls."""
     ended = scrape.of("aliyun_vod_query_polls_total", **({"result": result} if result else {}))
     return sum(ended.values())
 
 
 def endpoint_of(cell: Cell, service: Service) -> str:
-    """What the exporter is told to ask."""
+    """The endpoint that the exporter is configured with."""
     if cell.surrounding.by_proxy:
         return f"http://{NAME}"
     return service.endpoint_at(cell.surrounding.host)
 
 
 def configure(folder: Path, endpoint: str, *, turned: bool) -> None:
-    """Write the configuration."""
+    """Write the configuration file."""
     _replace(
         folder / "config.yaml",
         _CONFIGURATION.format(endpoint=endpoint, days_ago="[1, 0]" if turned else "[0, 1]"),
@@ -354,7 +354,7 @@ def configure(folder: Path, endpoint: str, *, turned: bool) -> None:
 
 
 def write_key(folder: Path, number: int) -> None:
-    """The first key, or another."""
+    """Write the key with that number."""
     _replace(folder / "key_secret", SECRETS[number])
     _replace(folder / "key_id", f"key-{number}")
 
@@ -367,7 +367,7 @@ def _replace(file: Path, text: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _running(
-    cell: Cell, folder: Path, clock: Clock, service: Surrounded
+    cell: Cell, folder: Path, clock: Clock, service: ServiceWithHabit
 ) -> AsyncGenerator[tuple[Daemon, Callable[[], str]]]:
     surrounding = cell.surrounding
     configure(folder, endpoint_of(cell, service), turned=False)
@@ -405,7 +405,7 @@ async def _running(
                 daemon = Daemon(cell, folder, service, clock, url, http, process)
                 await daemon.until(lambda _: True, "the first scrape")
                 for _ in range(surrounding.idle):
-                    await _say_nothing(port, idle)
+                    await _connect_silently(port, idle)
                 yield daemon, written
         finally:
             if process.returncode is None:
@@ -417,8 +417,8 @@ async def _running(
 _ROOT: Final = Path(__file__).parents[3]
 
 
-async def _say_nothing(port: int, idle: contextlib.AsyncExitStack) -> None:
-    """Connect and say nothing until the cell is over, or until the other side closes."""
+async def _connect_silently(port: int, idle: contextlib.AsyncExitStack) -> None:
+    """Connect and send nothing until the cell is over or the server closes."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     idle.callback(writer.close)
 
@@ -430,7 +430,7 @@ _Reader = Callable[[], Coroutine[Any, Any, None]]
 def _stderr(
     kind: Stderr, folder: Path
 ) -> Generator[tuple[int, Callable[[], Coroutine[Any, Any, None]], Callable[[], str]]]:
-    """What to write to, a reader that ends when nobody writes any more, and what it has read."""
+    """A descriptor to write to, its reader, and the lines that it has read."""
     if kind in (Stderr.FILE, Stderr.CLOSED):
         file = folder / "stderr"
         yield os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), _read_nothing, file.read_text
@@ -472,22 +472,22 @@ async def _read_nothing() -> None:
 
 
 def answers(outcome: Outcome) -> Iterator[str | None]:
-    """Every scrape, health check, page and reload is answered."""
+    """Every scrape, health check, page and reload gets a response."""
     for path, status in outcome.requests:
         yield None if status == httpx.codes.OK else f"{path} was answered with {status}"
 
 
-def no_wrong_number(outcome: Outcome) -> Iterator[str | None]:
-    """No number is shown that was not said of that media and that date, and none is mixed from two answers."""
+def only_returned_numbers(outcome: Outcome) -> Iterator[str | None]:
+    """Every number was returned for that media and that date, and no row is mixed from two responses."""
     evidence = _evidence(outcome)
-    yield from invariants.no_number_that_was_not_said(evidence)
+    yield from invariants.only_returned_numbers(evidence)
     yield from invariants.no_number_on_another_day(evidence)
     yield from invariants.no_half_poll(evidence)
     yield from invariants.no_broken_text(evidence)
 
 
-def good_values_stay(outcome: Outcome) -> Iterator[str | None]:
-    """What was known of a day that is still shown stays until something else is said of it."""
+def known_values_stay(outcome: Outcome) -> Iterator[str | None]:
+    """Known data of a day that is still published stays until the service returns other data."""
     after = outcome.after
     shown = {after.date(ago) for (ago,) in after.of("aliyun_vod_play_date_timestamp_seconds")}
     for place, numbers in outcome.before.plays.items():
@@ -499,13 +499,13 @@ def good_values_stay(outcome: Outcome) -> Iterator[str | None]:
 
 
 def recovers(outcome: Outcome) -> Iterator[str | None]:
-    """The next good poll shows what is wanted as it was said last."""
+    """The next successful poll publishes the wanted rows as last returned."""
     if outcome.recovered is not None:
         yield from invariants.recovers(_evidence(outcome))
 
 
-def counters_say_so(outcome: Outcome) -> Iterator[str | None]:
-    """What failed is counted under its kind and nothing else is; lost lines are counted; the key in use is the new."""
+def failures_are_counted(outcome: Outcome) -> Iterator[str | None]:
+    """Failures are counted by kind and nothing else is; lost log lines are counted; the new key is used."""
     cell, last = outcome.cell, outcome.recovered or outcome.after
     surrounding = cell.surrounding
     expected: Counter[tuple[str, str]] = Counter()
@@ -529,8 +529,8 @@ def counters_say_so(outcome: Outcome) -> Iterator[str | None]:
         yield None if keys[0] == "key-0" and keys[-1] == "key-1" else f"the keys were {keys[0]}, {keys[-1]}"
 
 
-def ends_as_promised(outcome: Outcome) -> Iterator[str | None]:
-    """SIGTERM ends it with status 0 within five seconds."""
+def ends_on_sigterm(outcome: Outcome) -> Iterator[str | None]:
+    """SIGTERM ends the daemon with status 0 within five seconds."""
     yield None if outcome.status == 0 else f"the status is {outcome.status}"
     yield None if outcome.seconds < PROMISED_SECONDS else f"it took {outcome.seconds:.1f} s to end"
 
@@ -548,18 +548,18 @@ def nothing_breaks(outcome: Outcome) -> Iterator[str | None]:
 
 INVARIANTS: Final[tuple[Callable[[Outcome], Iterator[str | None]], ...]] = (
     answers,
-    no_wrong_number,
-    good_values_stay,
+    only_returned_numbers,
+    known_values_stay,
     recovers,
-    counters_say_so,
-    ends_as_promised,
+    failures_are_counted,
+    ends_on_sigterm,
     nothing_breaks,
 )
 
 
 @dataclass
-class Judged:
-    """What became of some cells."""
+class CellResults:
+    """The results of some cells."""
 
     cells: list[Cell] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
@@ -567,7 +567,7 @@ class Judged:
     violated: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def __iadd__(self, other: Judged) -> Self:
+    def __iadd__(self, other: CellResults) -> Self:
         """Both together."""
         self.cells += other.cells
         self.failed |= other.failed
@@ -577,9 +577,9 @@ class Judged:
         return self
 
 
-def judge(outcome: Outcome) -> Judged:
-    """Hold a cell against every invariant."""
-    judged = Judged([outcome.cell])
+def check(outcome: Outcome) -> CellResults:
+    """Check a cell against every invariant."""
+    judged = CellResults([outcome.cell])
     for invariant in INVARIANTS:
         looked_at = list(invariant(outcome))
         wrong = [finding for finding in looked_at if finding is not None]
@@ -591,18 +591,18 @@ def judge(outcome: Outcome) -> Judged:
     return judged
 
 
-def verdict(cell: Cell) -> Judged:
-    """Carry a cell out and judge it; one that does not come to its end has failed."""
+def verdict(cell: Cell) -> CellResults:
+    """Run a cell and check it; one that does not finish has failed."""
     try:
-        outcome = asyncio.run(carried_out(cell))
+        outcome = asyncio.run(run_cell(cell))
     except (AssertionError, TimeoutError, httpx.HTTPError) as error:
-        return Judged([cell], {str(cell)}, wrong=[f"{cell}: {error!r}"])
-    return judge(outcome)
+        return CellResults([cell], {str(cell)}, wrong=[f"{cell}: {error!r}"])
+    return check(outcome)
 
 
-def table(judged: Judged, *, seconds: float) -> str:
-    """Cells and how many passed, by area and event; what each invariant checked; what was wrong."""
-    lines = [f"{'surroundings':46}{'cells':>8}{'passed':>8}{'failed':>8}"]
+def table(judged: CellResults, *, seconds: float) -> str:
+    """Passed cells by area and event; the number of checks of each invariant; the violations."""
+    lines = [f"{'environment':46}{'cells':>8}{'passed':>8}{'failed':>8}"]
     for kinds in (Area, Event):
         for kind in kinds:
             cells = [str(cell) for cell in judged.cells if kind in (cell.surrounding.area, cell.event)]
@@ -621,7 +621,7 @@ def table(judged: Judged, *, seconds: float) -> str:
 
 
 def _evidence(outcome: Outcome) -> Evidence:
-    """The same as the matrix's own invariants take it."""
+    """The outcome as evidence for the invariants of the matrix."""
     return Evidence(
         Case(HELD, Moment.LATER_POLL, Selection.ALL),
         outcome.before,

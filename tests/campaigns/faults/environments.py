@@ -1,4 +1,4 @@
-"""The surroundings of the process, and what happens in them: each of these with each of those, or why it cannot be."""
+"""Environments of the process and events in them: every combination, or why it is impossible."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 DAY: Final = 86_400.0
 NAME: Final = "vod.example.invalid"
 PROXY_PASSWORD: Final = "proxy/pass#word?of@the%matrix"
-# Nothing listens on it, nor may anybody but the administrator.
+# Nothing listens on it, and only root may.
 DEAD: Final = "http://proxy-user:" + PROXY_PASSWORD + "@127.0.0.1:1"
 # What LANG=zh_CN.GBK or POSIX makes of the streams, on machines without those locales too.
 _NOT_UTF8: Final = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 class Area(StrEnum):
-    """What of the surroundings."""
+    """The part of the environment that differs."""
 
     STDERR = "stderr"
     LOCALE = "locale"
@@ -34,7 +34,7 @@ class Area(StrEnum):
 
 
 class Stderr(StrEnum):
-    """Who reads standard error."""
+    """How standard error is read."""
 
     FILE = "a file"
     CLOSED = "closed"
@@ -44,7 +44,7 @@ class Stderr(StrEnum):
 
 
 class Resolver(StrEnum):
-    """What a look-up gets from the event on."""
+    """The result of DNS look-ups from the event on."""
 
     ANSWERS = "answers"
     SILENT = "silent"
@@ -53,7 +53,7 @@ class Resolver(StrEnum):
 
 
 class Habit(StrEnum):
-    """What the service does with a connection that could be kept."""
+    """What the service does with a kept connection."""
 
     KEEPS = "kept"
     CLOSES_LATER = "closed while it is kept"
@@ -63,7 +63,7 @@ class Habit(StrEnum):
 
 
 class Event(StrEnum):
-    """What happens in them."""
+    """What happens in the environment."""
 
     HEALTHY = "all healthy"
     REFUSAL = "an error of the API"
@@ -73,10 +73,10 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Surrounding:
-    """What is there from the start; the resolver, the clock and what it does to kept connections from the event on.
+class Environment:
+    """An environment; the resolver, the clock leap and the connection habit take effect with the event.
 
-    * `clock`: where the wall clock starts; `leap`: seconds that it leaps by. `idle`: clients that say nothing.
+    * `clock`: the start of the wall clock; `leap`: seconds that it leaps by. `idle`: the number of silent clients.
     * `reached`: False where no request can ever reach the service.
     """
 
@@ -100,69 +100,69 @@ class Surrounding:
         return self.reached and self.resolver not in (Resolver.SILENT, Resolver.UNKNOWN)
 
 
-def _locale(name: str, **environ: str) -> Surrounding:
-    return Surrounding(Area.LOCALE, name, environ)
+def _locale(name: str, **environ: str) -> Environment:
+    return Environment(Area.LOCALE, name, environ)
 
 
 SURROUNDINGS: Final = (
-    *(Surrounding(Area.STDERR, kind, stderr=kind) for kind in Stderr),
+    *(Environment(Area.STDERR, kind, stderr=kind) for kind in Stderr),
     _locale("LANG=C", LANG="C", LC_ALL="C"),
     _locale("POSIX without UTF-8", **_NOT_UTF8),
     _locale("zh_CN.GBK", **_NOT_UTF8, LANG="zh_CN.GBK", PYTHONIOENCODING="gbk"),
     _locale("UTF-8", LC_ALL="C.UTF-8"),
-    *(Surrounding(Area.DESCRIPTORS, f"{most} and 100 idle clients", descriptors=most, idle=100) for most in (40, 64)),
-    Surrounding(Area.DESCRIPTORS, "1024 and 100 idle clients", descriptors=1024, idle=100),
+    *(Environment(Area.DESCRIPTORS, f"{most} and 100 idle clients", descriptors=most, idle=100) for most in (40, 64)),
+    Environment(Area.DESCRIPTORS, "1024 and 100 idle clients", descriptors=1024, idle=100),
     *(
-        Surrounding(Area.RESOLVER, kind, resolver=kind, host=NAME)
+        Environment(Area.RESOLVER, kind, resolver=kind, host=NAME)
         for kind in (Resolver.SILENT, Resolver.UNKNOWN, Resolver.SLOW)
     ),
-    Surrounding(Area.PROXY, "good", by_proxy=True),
-    Surrounding(Area.PROXY, "dead", {"HTTP_PROXY": DEAD}, host=NAME, reached=False),
-    Surrounding(Area.PROXY, "wrong ones of other schemes", {"HTTPS_PROXY": f"ftp://u:{PROXY_PASSWORD}@[::"}, host=NAME),
-    # No address of the loopback network: those need no proxy anyway. It leads to this machine all the same.
-    Surrounding(
+    Environment(Area.PROXY, "good", by_proxy=True),
+    Environment(Area.PROXY, "dead", {"HTTP_PROXY": DEAD}, host=NAME, reached=False),
+    Environment(Area.PROXY, "wrong ones of other schemes", {"HTTPS_PROXY": f"ftp://u:{PROXY_PASSWORD}@[::"}, host=NAME),
+    # Not a loopback address, which would bypass the proxy; it leads to this machine as well.
+    Environment(
         Area.PROXY,
         "a range that needs none",
         {"HTTP_PROXY": DEAD, "NO_PROXY": "localhost,fd00::/8,0.0.0.0/8"},
         host="0.0.0.0",  # noqa: S104 - to connect to
     ),
-    Surrounding(Area.CLOCK, "31 days ahead", leap=31 * DAY),
-    Surrounding(Area.CLOCK, "20 years ahead", leap=20 * 365 * DAY),
-    Surrounding(Area.CLOCK, "an hour back", leap=-3600.0),
-    Surrounding(Area.CLOCK, "from 1970 to now", clock=DAY, leap=NOON - DAY),
-    *(Surrounding(Area.CONNECTIONS, habit, habit=habit) for habit in Habit if habit is not Habit.KEEPS),
+    Environment(Area.CLOCK, "31 days ahead", leap=31 * DAY),
+    Environment(Area.CLOCK, "20 years ahead", leap=20 * 365 * DAY),
+    Environment(Area.CLOCK, "an hour back", leap=-3600.0),
+    Environment(Area.CLOCK, "from 1970 to now", clock=DAY, leap=NOON - DAY),
+    *(Environment(Area.CONNECTIONS, habit, habit=habit) for habit in Habit if habit is not Habit.KEEPS),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One event in one of the surroundings."""
+    """One event in one environment."""
 
-    surrounding: Surrounding
+    surrounding: Environment
     event: Event
 
     def __str__(self) -> str:
-        """`surroundings · stderr · closed · all healthy`."""
-        return f"surroundings · {self.surrounding.area} · {self.surrounding.name} · {self.event}"
+        """`environment · stderr · closed · all healthy`."""
+        return f"environment · {self.surrounding.area} · {self.surrounding.name} · {self.event}"
 
 
 def every() -> Iterator[Cell]:
-    """Each event in each of the surroundings."""
+    """Each event in each environment."""
     return (Cell(*pair) for pair in product(SURROUNDINGS, Event))
 
 
 def impossible(cell: Cell) -> str:
-    """Why a cell cannot be; empty where it can."""
+    """Why a cell is impossible; empty if it is possible."""
     if cell.event is Event.REFUSAL and not cell.surrounding.answers:
         return "no error of the API where no request reaches it"
     return ""
 
 
 def possible() -> list[Cell]:
-    """Every cell that can be."""
+    """Every possible cell."""
     return [cell for cell in every() if not impossible(cell)]
 
 
 def brief() -> list[Cell]:
-    """A dozen: the steps are no multiple of the number of events, so every area and every event is among them."""
+    """A dozen: the step is no multiple of the number of events, so every area and every event is included."""
     return possible()[::11]

@@ -1,4 +1,4 @@
-"""What is left of a case when it is over: all that the invariants look at."""
+"""The evidence of a case: everything that the invariants check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.campaigns.faults.cases import Case
-    from tests.campaigns.faults.oracle import Call, Place, Said
+    from tests.campaigns.faults.oracle import Call, Place, Returned
     from tests.campaigns.faults.scrapes import Scrape
 
 
@@ -18,13 +18,13 @@ class Evidence:
     """One case, from the last good poll before the fault to the first good one after it.
 
     * `before`, `after`, `recovered`: scrapes. `counters`: the two between which the fault was counted.
-    * `said_before`: how many rows of each place had been said before the fault.
-    * `met`: requests (or connections) that met the fault, `asked`: all that came while it lasted, `good`: those of
-      them that were answered. `cut`: polls were cancelled while it lasted.
-    * `wanted`: the places that are to be known after recovery, with a zero where nobody played.
-    * `waits`: seconds, what the exporter slept. `polls`: how many polls of its query met the fault.
-    * `events`: what was logged, `breaks`: what asyncio and the standard library complained of.
-    * `tasks`, `descriptors`: what was left of it. `peak`: bytes of memory at most, where that was watched.
+    * `said_before`: how many rows of each place had been returned before the fault.
+    * `met`: requests (or connections) that got the fault, `asked`: all requests during it, `good`: those of
+      them with a correct response. `cut`: polls were cancelled during it.
+    * `wanted`: the places that must be known after recovery, with a zero for media without plays.
+    * `waits`: the sleeps of the exporter in seconds. `polls`: how many polls of its query got the fault.
+    * `events`: log events, `breaks`: errors logged by asyncio and the standard library.
+    * `tasks`, `descriptors`: leaked ones. `peak`: the peak of memory in bytes, if measured.
     """
 
     case: Case
@@ -32,7 +32,7 @@ class Evidence:
     after: Scrape
     recovered: Scrape
     counters: tuple[Scrape, Scrape]
-    said: Said
+    said: Returned
     said_before: Mapping[Place, int]
     met: tuple[Call, ...]
     asked: tuple[Call, ...]

@@ -1,4 +1,4 @@
-"""Answers that are well-formed and not true: counts that move, pages that are others, rows that are not theirs."""
+"""Well-formed but false responses: changing totals, wrong pages, rows of other media."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tests.campaigns.faults.fault import Exchange, Payload
 
 
-async def _tell(exchange: Exchange, *, lie: Callable[[Exchange], Payload]) -> Payload:
-    payload = lie(exchange)
+async def _with_change(exchange: Exchange, *, change: Callable[[Exchange], Payload]) -> Payload:
+    payload = change(exchange)
     await exchange.send("200 OK", {}, to_json(payload))
     return payload
 
@@ -26,7 +26,7 @@ def _total(exchange: Exchange, *, change: Callable[[int, int], Any]) -> Payload:
 
 
 def _page(exchange: Exchange, *, first: Callable[[int], int], size: int = 100) -> Payload:
-    """Other rows of the same list, from `first` of the page number on."""
+    """Other rows of the same listing, starting at `first` of the page number."""
     if exchange.call.media_id is not None:
         raise NotMet
     begin = first(exchange.call.page)
@@ -39,13 +39,13 @@ def _repeated(exchange: Exchange) -> Payload:
 
 
 def _contradicted(exchange: Exchange) -> Payload:
-    """Every row twice, with other numbers the second time."""
+    """Every row twice, the second time with other numbers."""
     rows = exchange.payload["QoeInfoList"]
     return {**exchange.payload, "QoeInfoList": [*rows, *({**row, "PlaySuccessVv": row["DAU"]} for row in rows)]}
 
 
-def _strangers(exchange: Exchange) -> Payload:
-    """Rows of media that were not asked for: of somebody else's where one was asked for, besides where all were."""
+def _other_media(exchange: Exchange) -> Payload:
+    """Rows of media that were not requested: instead of a single media, in addition to a listing."""
     stranger = {"MediaId": "stranger", "VideoTitle": "not ours", "DAU": 3, "PlaySuccessVv": 4}
     if exchange.call.media_id is not None:
         return {**exchange.payload, "TotalCount": 1, "QoeInfoList": [stranger]}
@@ -53,25 +53,25 @@ def _strangers(exchange: Exchange) -> Payload:
 
 
 def _unfiltered(exchange: Exchange) -> Payload:
-    """The whole list where one media was asked for."""
+    """The whole listing for a request for one media."""
     if exchange.call.media_id is None:
         raise NotMet
     return {**exchange.payload, "TotalCount": len(exchange.listed()), "QoeInfoList": exchange.listed()[:100]}
 
 
-def _emptied(exchange: Exchange) -> Payload:
+def _empty_page(exchange: Exchange) -> Payload:
     return {**exchange.payload, "QoeInfoList": []}
 
 
-def _backwards(exchange: Exchange) -> Payload:
+def _reversed_order(exchange: Exchange) -> Payload:
     if exchange.call.media_id is not None:
         raise NotMet
     begin = (exchange.call.page - 1) * exchange.call.size
     return {**exchange.payload, "QoeInfoList": exchange.listed()[::-1][begin : begin + exchange.call.size]}
 
 
-def _endless(exchange: Exchange) -> Payload:
-    """One row on each page, each of another media, and a million more to come."""
+def _endless_listing(exchange: Exchange) -> Payload:
+    """One row per page, each of another media, with a total of a million."""
     call = exchange.call
     if call.media_id is not None:
         raise NotMet
@@ -79,10 +79,10 @@ def _endless(exchange: Exchange) -> Payload:
     return {**exchange.payload, "TotalCount": 1_000_000, "QoeInfoList": [row]}
 
 
-def _lie(name: str, lie: Callable[[Exchange], Payload], *, endless: bool = False) -> Fault:
-    # Believed or refused, either will do; refused, it counts as malformed.
+def _false_response(name: str, change: Callable[[Exchange], Payload], *, endless: bool = False) -> Fault:
+    # May be accepted or rejected; if rejected, it counts as malformed.
     counted = ("malformed", "malformed")
-    return Fault(name, Family.LIE, counted, 4, partial(_tell, lie=lie), sure=False, endless=endless)
+    return Fault(name, Family.LIE, counted, 4, partial(_with_change, change=change), sure=False, endless=endless)
 
 
 def faults() -> tuple[Fault, ...]:
@@ -109,13 +109,16 @@ def faults() -> tuple[Fault, ...]:
         "is the whole list": (lambda _: 0, 1_000_000),
     }
     return (
-        *(_lie(f"TotalCount {name}", partial(_total, change=change)) for name, change in totals.items()),
-        *(_lie(f"page {name}", partial(_page, first=first, size=size)) for name, (first, size) in pages.items()),
-        _lie("every row twice", _repeated),
-        _lie("every row twice, with other numbers", _contradicted),
-        _lie("rows of a stranger", _strangers),
-        _lie("the whole list for one media", _unfiltered),
-        _lie("no rows of those counted", _emptied),
-        _lie("least first", _backwards),
-        _lie("a list without end", _endless, endless=True),
+        *(_false_response(f"TotalCount {name}", partial(_total, change=change)) for name, change in totals.items()),
+        *(
+            _false_response(f"page {name}", partial(_page, first=first, size=size))
+            for name, (first, size) in pages.items()
+        ),
+        _false_response("every row twice", _repeated),
+        _false_response("every row twice, with other numbers", _contradicted),
+        _false_response("rows of a stranger", _other_media),
+        _false_response("the whole list for one media", _unfiltered),
+        _false_response("no rows of those counted", _empty_page),
+        _false_response("least first", _reversed_order),
+        _false_response("a list without end", _endless_listing, endless=True),
     )

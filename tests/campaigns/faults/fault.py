@@ -1,4 +1,4 @@
-"""What a fault is: what the service does instead of answering, and what the exporter is to make of it."""
+"""A fault: what the service does instead of responding, and what the exporter must make of it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Family(StrEnum):
     CODE = "code"
     NETWORK = "network"
     ANSWER = "answer"
-    LIE = "lie"
+    LIE = "change"
 
 
-class Trouble(StrEnum):
-    """What becomes of connections as long as a fault of connections lasts."""
+class ConnectionFault(StrEnum):
+    """What happens to connections during a connection fault."""
 
     NONE = ""
     REFUSED = "refused"
@@ -42,7 +42,7 @@ class Trouble(StrEnum):
 
 
 class Exchange(Protocol):
-    """One request that the service has in hand, and the ways to treat it."""
+    """One request to the service, and the ways to respond to it."""
 
     call: Call
     payload: Payload
@@ -59,43 +59,43 @@ class Exchange(Protocol):
         ...
 
     async def drip(self, data: bytes, seconds: float) -> None:
-        """The same every so many seconds until the client hangs up."""
+        """Send `data` every `seconds` until the client disconnects."""
         ...
 
     def listed(self) -> list[Payload]:
-        """Every row of that date, most played first."""
+        """Every row of the requested date, most played first."""
         ...
 
     async def stall(self) -> None:
-        """Say no more until the client hangs up."""
+        """Send nothing more until the client disconnects."""
         ...
 
     def reset(self) -> None:
-        """End the connection at once and not in order."""
+        """Reset the connection."""
         ...
 
     def close(self) -> None:
-        """End the connection in order."""
+        """Close the connection in order."""
         ...
 
 
 class NotMet(Exception):
-    """This fault has nothing to spoil in this answer: the service answers as it should."""
+    """This fault changes nothing in this response: the service sends the correct one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One way to fail.
 
-    * `counted`: code and kind that each failed attempt is counted under; none: it is an answer.
-    * `attempts`: how often one call is tried.
-    * `sure`: False where it may as well be believed (a lie) as be refused.
-    * `trouble`: what becomes of connections; `act` is what becomes of requests.
-    * `stalls`: somebody is kept waiting until it times out.
-    * `large`: it makes for megabytes, so memory is watched. `endless`: it makes for thousands of calls.
-    * `tls`: it is one of an endpoint that speaks TLS.
-    * `unanswered`: the connection ends before a byte of the answer. What was kept is then replaced, once in a call and
-      without being counted, so one request more may arrive.
+    * `counted`: code and kind that each failed attempt is counted under; none: it is a valid response.
+    * `attempts`: attempts of one call.
+    * `sure`: False if it may be accepted (a false response) as well as rejected.
+    * `connection_fault`: what happens to connections; `act`: what happens to requests.
+    * `stalls`: the client waits until it times out.
+    * `large`: it sends megabytes, so memory is measured. `endless`: it causes thousands of calls.
+    * `tls`: it needs an endpoint with TLS.
+    * `unanswered`: the connection ends before the first byte of the response. A kept connection is then replaced,
+      once per call and uncounted, so one more request may arrive.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Fault:
     counted: tuple[str, str] | None
     attempts: int = 1
     act: Callable[[Exchange], Awaitable[Payload | None]] | None = None
-    trouble: Trouble = Trouble.NONE
+    connection_fault: ConnectionFault = ConnectionFault.NONE
     sure: bool = True
     stalls: bool = False
     large: bool = False
@@ -113,5 +113,5 @@ class Fault:
 
     @property
     def refuses(self) -> bool:
-        """Whether nothing of it may be believed."""
+        """Whether nothing of it may be accepted."""
         return self.counted is not None and self.sure

@@ -1,4 +1,4 @@
-"""What must hold whatever the service does; each a function of what is left of a case."""
+"""The invariants that hold whatever the service does; each is a function of the evidence of a case."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
 from tests.campaigns.faults.cases import OF_A_PAGE, Moment, Selection
-from tests.campaigns.faults.fault import Trouble
+from tests.campaigns.faults.fault import ConnectionFault
 from tests.campaigns.faults.oracle import ZEROS
 
 if TYPE_CHECKING:
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT: Final = 300.0
 METER_CODES: Final = 5
-# Beyond so many a code of its own is too much.
+# The limit of distinct codes.
 MOST_CODES: Final = 50
 MOST_CALLS: Final = 400
 MOST_ENDLESS_CALLS: Final = 4 * 10_100
-# Two slices of the largest answer that is read (16 MiB), each while its buffer grows, and what lies in sockets.
+# Two slices with the largest accepted response (16 MiB), each in a growing buffer, and the socket buffers.
 MOST_MEMORY: Final = 96 * 1024 * 1024
 _SIGNATURE: Final = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many things were looked at, and what was wrong with some."""
+    """The number of checks, and the violations."""
 
     checked: int
     wrong: tuple[str, ...] = ()
 
 
 def _finding(found: Iterator[str | None]) -> Finding:
-    """Of what an invariant has looked at, each None is right."""
+    """The finding of an invariant; a check without violation is None."""
     looked_at = list(found)
     return Finding(len(looked_at), tuple(wrong for wrong in looked_at if wrong is not None))
 
 
-def no_number_that_was_not_said(evidence: Evidence) -> Iterator[str | None]:
-    """Every number of a media was given by the service in an answer, or is the zero of a media nobody played."""
+def only_returned_numbers(evidence: Evidence) -> Iterator[str | None]:
+    """Every number of a media was returned by the service, or is the zero of a media without plays."""
     for name, scrape in _scrapes(evidence):
         for sample in scrape.samples:
             if sample.name == "aliyun_vod_slice_media":
@@ -70,7 +70,7 @@ def no_number_that_was_not_said(evidence: Evidence) -> Iterator[str | None]:
 
 
 def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
-    """What is shown for a day was said of that date; days are those configured, with their dates."""
+    """Numbers of a day were returned for that date; days are those configured, with their dates."""
     for name, scrape in _scrapes(evidence):
         for (ago,), start in scrape.of("aliyun_vod_play_date_timestamp_seconds").items():
             right = start == play_dates.start(play_dates.play_date(scrape.at, int(ago)))
@@ -83,7 +83,7 @@ def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
 
 
 def no_half_poll(evidence: Evidence) -> Iterator[str | None]:
-    """All numbers of a media on a date come from one row; where nobody played it, they are three zeros."""
+    """All numbers of a media on a date are from one row; without plays they are three zeros."""
     for name, scrape in _scrapes(evidence):
         for place, numbers in scrape.plays.items():
             rows = evidence.said.rows[place]
@@ -92,7 +92,7 @@ def no_half_poll(evidence: Evidence) -> Iterator[str | None]:
 
 
 def no_broken_text(evidence: Evidence) -> Iterator[str | None]:
-    """Every line is a sample, no series is there twice, and no number is NaN or infinite."""
+    """Every line is a sample, every series is unique, and no number is NaN or infinite."""
     for name, scrape in _scrapes(evidence):
         yield from (f"{name}: {mistake}" for mistake in scrape.mistakes)
         for sample in scrape.samples:
@@ -102,7 +102,7 @@ def no_broken_text(evidence: Evidence) -> Iterator[str | None]:
 
 
 def nothing_lost(evidence: Evidence) -> Iterator[str | None]:
-    """What was known stays until something else is said: a refusal changes no number of any media it was about."""
+    """Known data stays until the service returns other data: an error changes no number of its media."""
     if not evidence.case.fault.refuses or _cut_and_good(evidence):
         return
     before, after = evidence.before.plays, evidence.after.plays
@@ -112,7 +112,7 @@ def nothing_lost(evidence: Evidence) -> Iterator[str | None]:
             continue  # that day is not shown any more
         news = evidence.said.rows[place][evidence.said_before.get(place, 0) :]
         now = after.get(place)
-        # What the list had, it may have no more; a page that was read shows who is better than who was in a top.
+        # A media of the listing may be gone; a page of a top may show media with more plays.
         overtaken = evidence.case.selection is Selection.TOP and evidence.good > 0
         renewed = overtaken or updated[0].get(place[0]) != updated[1][place[0]]
         right = now == numbers or now in news or (now == ZEROS and evidence.said.zero(place)) or (renewed and not now)
@@ -125,14 +125,14 @@ def nothing_lost(evidence: Evidence) -> Iterator[str | None]:
 
 
 def _updated(scrape: Scrape) -> dict[str, float | None]:
-    """When the slice of each date that is configured was last updated; None: never."""
+    """When the slice of each configured date was last updated; None: never."""
     name = "aliyun_vod_slice_updated_timestamp_seconds"
     agos = [ago for (ago,) in scrape.of("aliyun_vod_play_date_timestamp_seconds")]
     return {scrape.date(ago): scrape.one(name, days_ago=ago) for ago in agos}
 
 
 def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
-    """Every failed attempt is counted once, under the code and kind of the fault; no other is counted at all."""
+    """Every failed attempt is counted once, under the code and kind of the fault; nothing else is counted."""
     fault = evidence.case.fault
     first, last = evidence.counters
     errors = Counter(last.errors())
@@ -146,11 +146,11 @@ def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
     took = "aliyun_vod_api_request_duration_seconds_count"
     ended = last.total(took) - first.total(took)
     failed = sum(errors.values())
-    met = bool(evidence.met) or (fault.trouble is not Trouble.NONE and sent > 0)
+    met = bool(evidence.met) or (fault.connection_fault is not ConnectionFault.NONE and sent > 0)
     yield None if met else "the fault was never met, so nothing is proved"
     most = sent + (len(set(evidence.met)) if fault.unanswered else 0)
     yield None if most >= len(evidence.asked) or evidence.cut else f"{sent} sent, {len(evidence.asked)} arrived"
-    if fault.trouble is Trouble.NONE:
+    if fault.connection_fault is ConnectionFault.NONE:
         yield None if failed <= len(evidence.met) else f"{failed} counted, {len(evidence.met)} met the fault"
     if fault.sure and not evidence.cut:
         yield (
@@ -164,8 +164,8 @@ def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
     yield None if len(meter) == METER_CODES else f"only {meter} of the codes of the API exist"
 
 
-def asked_no_more_than_allowed(evidence: Evidence) -> Iterator[str | None]:
-    """No call is tried more often than its code allows, no wait is longer than five minutes, calls are bounded."""
+def calls_are_bounded(evidence: Evidence) -> Iterator[str | None]:
+    """Attempts are limited by the code, waits to five minutes, and the number of calls is bounded."""
     fault = evidence.case.fault
     tried = Counter(call for call in evidence.met if call.date)
     once_more = 1 if fault.unanswered else 0
@@ -184,8 +184,8 @@ def asked_no_more_than_allowed(evidence: Evidence) -> Iterator[str | None]:
     yield None if len(evidence.asked) <= most else f"{len(evidence.asked)} calls"
 
 
-def ends_as_it_should(evidence: Evidence) -> Iterator[str | None]:
-    """A query is up when every slice was answered ("not ready" is an answer), and polls are counted as they ended."""
+def query_state_is_right(evidence: Evidence) -> Iterator[str | None]:
+    """A query is up if every slice got a response ("not ready" is one), and polls are counted by result."""
     fault, after = evidence.case.fault, evidence.after
     if evidence.case.moment is Moment.SHUTDOWN:
         return
@@ -224,11 +224,11 @@ def _allowed(evidence: Evidence) -> set[str]:
 
 
 def recovers(evidence: Evidence) -> Iterator[str | None]:
-    """The next good answer makes everything new: the query is up and shows what was wanted, as it was said last."""
+    """The next good responses renew everything: the query is up and publishes the wanted rows as last returned."""
     recovered = evidence.recovered
     yield None if recovered.one("aliyun_vod_query_up", query="q") == 1 else "the query is not up again"
     shown = recovered.plays
-    # What is settled is not asked for again.
+    # Settled data is not requested again.
     settled = {recovered.date(ago) for (*_, ago), is_ in recovered.of("aliyun_vod_slice_settled").items() if is_}
     as_good = _as_good(evidence)
     for place in evidence.wanted - as_good.keys():
@@ -245,7 +245,7 @@ def recovers(evidence: Evidence) -> Iterator[str | None]:
 
 
 def _as_good(evidence: Evidence) -> dict[Place, Place]:
-    """Places of a top at whose edge another media with the same plays is shown: which of them is in it is open."""
+    """Places at the end of a top that a media with equally many plays may take."""
     if evidence.case.selection is not Selection.TOP:
         return {}
     shown, plays = evidence.recovered.plays, "aliyun_vod_media_plays"
@@ -262,14 +262,14 @@ def _as_good(evidence: Evidence) -> dict[Place, Place]:
 
 
 def nothing_left_behind(evidence: Evidence) -> Iterator[str | None]:
-    """No task and no socket or file stays open, and megabytes are not kept."""
+    """No task, socket or file is leaked, and no megabytes are kept."""
     yield None if not evidence.tasks else f"tasks are left: {evidence.tasks}"
     yield None if not evidence.descriptors else f"descriptors are left: {evidence.descriptors}"
     yield None if evidence.peak <= MOST_MEMORY else f"{evidence.peak / 2**20:.0f} MiB were in use"
 
 
 def nothing_breaks(evidence: Evidence) -> Iterator[str | None]:
-    """No exception reaches anybody, every failure is told with its code and what to do, and no secret is told."""
+    """No exception escapes, every failure is logged with its code and advice, and no secret is logged."""
     yield None if not evidence.breaks else f"something broke: {evidence.breaks[0]}"
     for event in evidence.events:
         if event["event"] in ("API request failed", "not ready yet"):
@@ -281,14 +281,14 @@ def nothing_breaks(evidence: Evidence) -> Iterator[str | None]:
 
 
 INVARIANTS: Final[tuple[Callable[[Evidence], Iterator[str | None]], ...]] = (
-    no_number_that_was_not_said,
+    only_returned_numbers,
     no_number_on_another_day,
     no_half_poll,
     no_broken_text,
     nothing_lost,
     counted_under_its_code,
-    asked_no_more_than_allowed,
-    ends_as_it_should,
+    calls_are_bounded,
+    query_state_is_right,
     recovers,
     nothing_left_behind,
     nothing_breaks,
@@ -296,12 +296,12 @@ INVARIANTS: Final[tuple[Callable[[Evidence], Iterator[str | None]], ...]] = (
 
 
 def findings(evidence: Evidence) -> dict[str, Finding]:
-    """What every invariant says of a case, by its name."""
+    """The finding of every invariant for a case, by name."""
     return {invariant.__name__: _finding(invariant(evidence)) for invariant in INVARIANTS}
 
 
 def _cut_and_good(evidence: Evidence) -> bool:
-    """Whether the poll that met the fault was cut by a reload, and the next was a good one."""
+    """Whether a reload cancelled the poll with the fault, and the next one succeeded."""
     return evidence.case.fault.stalls and evidence.case.moment is Moment.RELOAD
 
 

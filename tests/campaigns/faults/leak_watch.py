@@ -1,4 +1,4 @@
-"""What is logged, complained of, opened, begun and kept while something is watched."""
+"""Records logs, errors, descriptors, tasks and memory while a block runs, to find leaks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Watch(logging.Handler):
-    """What is logged and complained of, and what there was at the beginning."""
+    """The logs and errors, and the tasks and descriptors at the start."""
 
     events: list[MutableMapping[str, Any]] = field(default_factory=list)
     breaks: list[str] = field(default_factory=list)
@@ -32,11 +32,11 @@ class Watch(logging.Handler):
     __hash__ = logging.Handler.__hash__
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Whatever a library has to complain of."""
+        """Record an error that a library logs."""
         self.breaks.append(f"{record.name}: {record.getMessage()} {record.exc_info or ''}")
 
     def note(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Whatever the exporter says."""
+        """Record a log event of the exporter."""
         self.events.append(dict(event))
         self.polls += event["event"] == "polled"
         if "exc_info" in event:
@@ -44,14 +44,14 @@ class Watch(logging.Handler):
         raise structlog.DropEvent
 
     async def settle(self) -> None:
-        """Let everything end that is about to."""
+        """Wait for everything that is about to end."""
         for _ in range(1000):
             if not any(self.left()):
                 return
             await asyncio.sleep(0)
 
     def left(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Tasks and descriptors there were not at the beginning."""
+        """Tasks and descriptors that did not exist at the start."""
         return (
             tuple(str(task) for task in asyncio.all_tasks() - self.tasks),
             tuple(sorted(_descriptors() - self.descriptors)),
@@ -60,7 +60,7 @@ class Watch(logging.Handler):
 
 @contextlib.contextmanager
 def watched() -> Generator[Watch]:
-    """Watch this loop and its process while this is entered."""
+    """Watch this loop and its process while the block runs."""
     watch = Watch()
     loop, root = asyncio.get_running_loop(), logging.getLogger()
     handler, before = loop.get_exception_handler(), structlog.get_config()
@@ -76,24 +76,24 @@ def watched() -> Generator[Watch]:
 
 
 def _descriptors() -> frozenset[str]:
-    """What every descriptor of this process is, by its number."""
+    """The descriptors of this process and their targets."""
     found = set()
     for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # the one that lists them is gone by now
+        with contextlib.suppress(OSError):  # the descriptor that listed them is closed by now
             found.add(f"{descriptor.name} {descriptor.readlink()}")
     return frozenset(found)
 
 
 @dataclass
 class Weight:
-    """The most memory that was in use beyond what was before."""
+    """The peak of memory above its level at the start."""
 
     peak: int = 0
 
 
 @contextlib.contextmanager
 def weighed(*, large: bool) -> Generator[Weight]:
-    """Watch memory while this is entered, where it may get large: that makes everything slow."""
+    """Measure memory while the block runs, if `large`: it makes everything slow."""
     weight = Weight()
     if not large:
         yield weight

@@ -1,4 +1,4 @@
-"""An event loop that does not wait for what is known not to come."""
+"""An event loop that skips waits for a silent peer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# So long nothing may happen before time is taken to be passing; both ends of every connection are in this process.
+# After this much real time without events time is skipped; both ends of every connection are in this process.
 PATIENCE: Final = 0.02
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits for sockets; what would be waited in vain is added up in `skipped`."""
+    """Waits for sockets; waits without effect are skipped and added to `skipped`."""
 
     def __init__(self, stalled: Callable[[], bool]) -> None:
         super().__init__()
@@ -30,10 +30,10 @@ class _Selector(selectors.DefaultSelector):
         return ready
 
 
-class Hurried(asyncio.SelectorEventLoop):
-    """Its time jumps to the next thing that is due while `stalled` says that a peer keeps silent, and nothing happens.
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """Its time jumps to the next timer while `stalled` reports a silent peer and nothing happens.
 
-    A timeout of ten seconds takes twenty milliseconds, and is still what ends the wait.
+    A timeout of ten seconds takes twenty milliseconds and still ends the wait.
     """
 
     def __init__(self, stalled: Callable[[], bool]) -> None:
@@ -41,5 +41,5 @@ class Hurried(asyncio.SelectorEventLoop):
         super().__init__(self._hurry)
 
     def time(self) -> float:
-        """Seconds; those that were skipped have passed."""
+        """Seconds, including the skipped ones."""
         return super().time() + self._hurry.skipped

@@ -1,4 +1,4 @@
-"""What connections and HTTP do wrong before there is an answer to be read."""
+"""Faults of connections and of HTTP, before a response can be read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zlib
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
-from tests.campaigns.faults.fault import Family, Fault, Trouble
+from tests.campaigns.faults.fault import ConnectionFault, Family, Fault
 from tests.campaigns.faults.service import to_json
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _DRIP_SECONDS: Final = 4.0
 
 
 async def _break(exchange: Exchange, *, head: bytes = b"", share: float | None = None, reset: bool) -> None:
-    """The beginning of an answer, then an end."""
+    """The start of a response, then the connection ends."""
     await exchange.raw(head if share is None else _begun(exchange, share))
     if reset:
         exchange.reset()
@@ -33,19 +33,19 @@ async def _break(exchange: Exchange, *, head: bytes = b"", share: float | None =
 
 
 async def _stall(exchange: Exchange, *, head: bytes = b"", share: float | None = None) -> None:
-    """The beginning of an answer, then silence."""
+    """The start of a response, then nothing."""
     await exchange.raw(head if share is None else _begun(exchange, share))
     await exchange.stall()
 
 
 def _begun(exchange: Exchange, share: float) -> bytes:
-    """The headers of the right answer and a share of its body."""
+    """The headers of the correct response and a share of its body."""
     body = to_json(exchange.payload)
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[: int(len(body) * share)]
 
 
 async def _drip(exchange: Exchange) -> None:
-    """A byte every few seconds, none of them late."""
+    """A byte every few seconds, each within the read timeout."""
     await exchange.raw(_begun(exchange, 0))
     await exchange.drip(b" ", _DRIP_SECONDS)
 
@@ -56,7 +56,7 @@ async def _raw(exchange: Exchange, *, data: bytes) -> None:
 
 
 async def _wrapped(exchange: Exchange, *, head: str) -> None:
-    """The right answer after a head that is not to be believed."""
+    """The correct body after invalid headers."""
     body = to_json(exchange.payload)
     await exchange.raw(head.format(len(body)).encode() + body)
     exchange.close()
@@ -71,7 +71,7 @@ async def _redirect(exchange: Exchange, *, status: int) -> None:
 
 
 async def _pour(exchange: Exchange, *, status: str, announced: bool) -> None:
-    """Megabytes, as long as somebody takes them."""
+    """Megabytes, as long as the client reads them."""
     length = b"Content-Length: %d" % _LARGE if announced else b"Connection: close"
     await exchange.raw(b"HTTP/1.1 %b\r\n%b\r\n\r\n" % (status.encode(), length))
     for _ in range(_LARGE // len(_CHUNK)):
@@ -81,7 +81,7 @@ async def _pour(exchange: Exchange, *, status: str, announced: bool) -> None:
 
 @cache
 def _bomb() -> bytes:
-    """Blanks before the end of which there is nothing to read, a thousandth of their size."""
+    """Blanks that compress to a thousandth of their size."""
     deflate = zlib.compressobj(9, wbits=31)
     return b"".join([*(deflate.compress(_CHUNK) for _ in range(_LARGE // len(_CHUNK))), deflate.flush()])
 
@@ -91,7 +91,7 @@ async def _zipped(exchange: Exchange, *, spoil: Callable[[bytes], bytes], status
 
 
 async def _right(exchange: Exchange, *, headers: dict[str, str], zipped: bool = False) -> Payload:
-    """The right answer in another wrapping."""
+    """The correct response with other framing or encoding."""
     body = to_json(exchange.payload)
     await exchange.send("200 OK", headers, gzip.compress(body, 1) if zipped else body)
     return exchange.payload
@@ -127,12 +127,12 @@ def _fault(
     return Fault(name, Family.NETWORK, counted, attempts, act, stalls=stalls, large=large, unanswered=unanswered)
 
 
-def _trouble(trouble: Trouble, *, tls: bool = False, name: str = "") -> Fault:
-    silent = trouble is Trouble.SILENT
+def _connection_fault(connection_fault: ConnectionFault, *, tls: bool = False, name: str = "") -> Fault:
+    silent = connection_fault is ConnectionFault.SILENT
     counted = _TIMEOUT if silent else _CONNECT
-    called = name or trouble.value
+    called = name or connection_fault.value
     called = f"TLS: {called}" if tls else f"connection: {called}"
-    return Fault(called, Family.NETWORK, counted, 4, trouble=trouble, stalls=silent, tls=tls)
+    return Fault(called, Family.NETWORK, counted, 4, connection_fault=connection_fault, stalls=silent, tls=tls)
 
 
 def faults() -> tuple[Fault, ...]:
@@ -159,7 +159,7 @@ def faults() -> tuple[Fault, ...]:
         _fault("a length below zero", _MALFORMED, partial(_raw, data=head.replace(b"900", b"-9"))),
         _fault("headers without end", _MALFORMED, partial(_raw, data=head[:-2] + b"X: " + b"x" * 1_000_000)),
         _fault(
-            "chunks that lie",
+            "chunks that change",
             _MALFORMED,
             partial(_raw, data=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
         ),
@@ -200,13 +200,28 @@ def faults() -> tuple[Fault, ...]:
         _fault("right until closed", None, _until_closed, attempts=1),
     ]
     connections = [
-        *(_trouble(t) for t in (Trouble.REFUSED, Trouble.CLOSED, Trouble.RESET, Trouble.SILENT, Trouble.UNKNOWN_NAME)),
         *(
-            _trouble(t, tls=True)
-            for t in (Trouble.UNTRUSTED, Trouble.EXPIRED, Trouble.MISNAMED, Trouble.PLAIN, Trouble.GARBAGE)
+            _connection_fault(t)
+            for t in (
+                ConnectionFault.REFUSED,
+                ConnectionFault.CLOSED,
+                ConnectionFault.RESET,
+                ConnectionFault.SILENT,
+                ConnectionFault.UNKNOWN_NAME,
+            )
         ),
-        _trouble(Trouble.CLOSED, tls=True, name="closed in the handshake"),
-        _trouble(Trouble.RESET, tls=True, name="reset in the handshake"),
-        _trouble(Trouble.SILENT, tls=True, name="stalled in the handshake"),
+        *(
+            _connection_fault(t, tls=True)
+            for t in (
+                ConnectionFault.UNTRUSTED,
+                ConnectionFault.EXPIRED,
+                ConnectionFault.MISNAMED,
+                ConnectionFault.PLAIN,
+                ConnectionFault.GARBAGE,
+            )
+        ),
+        _connection_fault(ConnectionFault.CLOSED, tls=True, name="closed in the handshake"),
+        _connection_fault(ConnectionFault.RESET, tls=True, name="reset in the handshake"),
+        _connection_fault(ConnectionFault.SILENT, tls=True, name="stalled in the handshake"),
     ]
     return (*stages, *http, *bodies, *connections)

@@ -1,4 +1,4 @@
-"""What the service has truly said up to now, in its own words; knows nothing of the exporter's types."""
+"""What the service has returned so far, in the fields of the API; independent of the exporter's types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The metrics of one media in one slice, and the field of the API page that each is.
+# The metrics of one media in one slice, and the API field of each.
 FIELDS: Final = {
     "aliyun_vod_media_plays": "PlaySuccessVv",
     "aliyun_vod_media_viewers": "DAU",
@@ -32,7 +32,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one request asks; `page` and `size` 0 where it asks for something else than play data."""
+    """The parameters of one request; `page` and `size` are 0 if it is not for play data."""
 
     path: str
     date: str = ""
@@ -42,12 +42,12 @@ class Call:
 
 
 @dataclass
-class Said:
-    """Everything the service said in answers; a refusal says nothing, whatever stands in it.
+class Returned:
+    """Everything that the service returned; error responses do not count.
 
-    `rows`: every row, in order. `values`: every number, by media. `absent`: media that nobody played, by an answer for
-    that media. `totals`: every TotalCount by date. `described`: titles and lengths by media. `whole`: lists of media
-    that were said to their end, by date.
+    `rows`: every row, in order. `values`: every number, by media. `absent`: media without plays, by a response for that
+    media. `totals`: every TotalCount by date. `described`: titles and lengths by media. `whole`: complete listings by
+    date.
     """
 
     rows: defaultdict[Place, list[Numbers]] = field(default_factory=lambda: defaultdict(list))
@@ -58,8 +58,8 @@ class Said:
     whole: defaultdict[str, list[frozenset[str]]] = field(default_factory=lambda: defaultdict(list))
     _listed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    def hear(self, call: Call, payload: Mapping[str, Any]) -> None:
-        """An answer was sent whole."""
+    def record(self, call: Call, payload: Mapping[str, Any]) -> None:
+        """Record a response that was sent completely."""
         rows = payload.get("QoeInfoList") or ()
         total = number(payload.get("TotalCount"))
         if total is not None:
@@ -80,9 +80,9 @@ class Said:
         if total is not None and len(self._listed[call.date]) >= total:
             self.whole[call.date].append(frozenset(self._listed[call.date]))
 
-    def shown(self, plays: Mapping[Place, Numbers]) -> Said:
-        """The same with no rows but those that are shown, and the last of what is not."""
-        said = Said(absent=self.absent, totals=self.totals, described=self.described, whole=self.whole)
+    def shown(self, plays: Mapping[Place, Numbers]) -> Returned:
+        """The same with only the published rows, and the last one that is not."""
+        said = Returned(absent=self.absent, totals=self.totals, described=self.described, whole=self.whole)
         for place, rows in self.rows.items():
             for row in [row for row in rows if row == plays.get(place)][:1] or rows[-1:]:
                 said.rows[place].append(row)
@@ -90,7 +90,7 @@ class Said:
         return said
 
     def zero(self, place: Place) -> bool:
-        """Whether the service said, in any of its answers, that nobody played that media on that date."""
+        """Whether any response showed that the media had no plays on that date."""
         date, media_id = place
         return place in self.absent or any(media_id not in whole for whole in self.whole[date])
 
@@ -102,5 +102,5 @@ def numbers(row: Mapping[str, Any]) -> Numbers:
 
 
 def number(value: Any) -> float | None:
-    """A number of the service, which may be spelt as a string."""
+    """A number of the service, which may be written as a string."""
     return None if value is None else float(value)

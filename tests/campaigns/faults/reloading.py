@@ -1,4 +1,4 @@
-"""The moment that needs the whole program: a reload, over HTTP, while the fault is met."""
+"""The moment that needs the whole program: a reload over HTTP during the fault."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import httpx
 
 from exporter import app
 from exporter.app import ReloadOptions
-from tests.campaigns.faults.case_context import Course, Mark, Passed
+from tests.campaigns.faults.case_context import CaseRun, Mark, Passed
 from tests.campaigns.faults.case_queries import NOON
-from tests.campaigns.faults.fault import Trouble
+from tests.campaigns.faults.fault import ConnectionFault
 from tests.campaigns.faults.scrapes import Scrape
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from tests.campaigns.faults.leak_watch import Watch
 
 _DAY: Final = 86_400.0
-# An answer comes at once; this ends what would hang.
+# Responses are immediate; this only ends a test that hangs.
 _TIMEOUT: Final = 300.0
 
 
 @dataclass
 class Daemon:
-    """The whole program behind HTTP, whose configuration changes."""
+    """The whole program behind HTTP with a changing configuration."""
 
-    course: Course
+    run: CaseRun
     watch: Watch
     http: httpx.AsyncClient
     config: Config
@@ -39,18 +39,18 @@ class Daemon:
     turned: bool = False
 
     async def scraped(self) -> Scrape:
-        at = self.course.clock.at
+        at = self.run.clock.at
         return Scrape(at, (await self.http.get("/metrics")).text)
 
     async def reload(self, *, rate: int = 1000, broken: bool = False) -> None:
-        """Another configuration, which makes the query another one: it is polled now."""
+        """Reload with a changed query, which is polled now."""
         self.turned = not self.turned
-        self.config = self.course.config(turned=self.turned, rate=rate, broken=broken)
+        self.config = self.run.config(turned=self.turned, rate=rate, broken=broken)
         answer = await self.http.post("/-/reload")
         assert answer.status_code == 200, answer.text
 
     async def polled(self) -> Scrape:
-        """Wait until the next poll has ended, however it did."""
+        """Wait until the next poll has ended with any result."""
         self.polls += 1
         while self.watch.polls < self.polls:
             await asyncio.sleep(0.001)
@@ -58,16 +58,16 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def serving(course: Course, watch: Watch) -> AsyncGenerator[Daemon]:
+async def serving(run: CaseRun, watch: Watch) -> AsyncGenerator[Daemon]:
     places: asyncio.Queue[list[str]] = asyncio.Queue()
     stop = asyncio.Event()
-    config = course.config()
+    config = run.config()
     async with httpx.AsyncClient(timeout=_TIMEOUT) as http:
-        daemon = Daemon(course, watch, http, config)
+        daemon = Daemon(run, watch, http, config)
         running = asyncio.create_task(
             app.serve(
                 config,
-                course.surroundings,
+                run.environment,
                 listen=["127.0.0.1:0"],
                 telemetry_path="/metrics",
                 stop=stop,
@@ -84,35 +84,35 @@ async def serving(course: Course, watch: Watch) -> AsyncGenerator[Daemon]:
             await running
 
 
-async def while_reloading(course: Course, daemon: Daemon) -> Passed:
-    """A reload begins a poll that meets the fault; another one cuts that and begins the next; a good one after that."""
-    case, service, clock = course.case, course.service, course.clock
-    # The daemon goes on from case to case; no case begins in the evening, for in the first hour of a day nobody plays.
+async def while_reloading(run: CaseRun, daemon: Daemon) -> Passed:
+    """A reload starts a poll with the fault; another cancels it and starts the next; then a good one."""
+    case, service, clock = run.case, run.service, run.clock
+    # The daemon serves one case after the other; none starts in the evening, as the first hour of a day has no plays.
     if (clock.at - NOON) % _DAY > _DAY / 4:
         clock.at += _DAY - (clock.at - NOON) % _DAY
     before = await daemon.scraped()
     service.said = service.said.shown(before.plays)
     mark = Mark(service)
-    clock.at += 1800  # what was told longer ago than a query's interval is asked for again
-    holds = case.fault.trouble in (Trouble.NONE, Trouble.SILENT)
+    clock.at += 1800  # data older than a query's interval is requested again
+    holds = case.fault.connection_fault in (ConnectionFault.NONE, ConnectionFault.SILENT)
     if case.fault.act is not None:
         service.gate.clear()
     service.first_met.clear()
-    await course.break_()
+    await run.break_()
     await daemon.reload(broken=True)
     if holds:
         await service.first_met.wait()
     else:
         await daemon.polled()
     if case.fault.stalls:
-        await service.mend(hang_up=False)
+        await service.repair(hang_up=False)
     clock.at += 1800
     await daemon.reload(rate=999, broken=True)
     service.gate.set()
     after = await daemon.polled()
-    await service.mend()
+    await service.repair()
     seen = mark.seen()
     clock.at += 3600
     await daemon.reload()
     recovered = await daemon.polled()
-    return Passed(before, after, recovered, (before, after), **seen, wanted=course.wanted(), cut=True)
+    return Passed(before, after, recovered, (before, after), **seen, wanted=run.wanted(), cut=True)

@@ -1,4 +1,4 @@
-"""The text of one scrape → samples, and what is wrong with the text itself."""
+"""Parses the text of one scrape into samples and format errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Scrape:
-    """What Prometheus got at `at` (seconds since 1970); `plays`: the numbers of each media on each date."""
+    """A scrape at `at` (seconds since 1970); `plays`: the numbers of each media on each date."""
 
     at: float
     text: str
@@ -66,12 +66,12 @@ class Scrape:
         }
 
     def one(self, name: str, **labels: str) -> float | None:
-        """The value of the only series of a metric with those labels, if there is any."""
+        """The value of the only series of a metric with those labels, if it exists."""
         found = list(self.of(name, **labels).values())
         return found[0] if found else None
 
     def date(self, days_ago: str) -> str:
-        """The play date that a `days_ago` stands for now, as the service spells it."""
+        """The play date of a `days_ago` now, in the service's format."""
         return f"{play_dates.play_date(self.at, int(days_ago)):%Y%m%d}"
 
     def _plays(self) -> dict[Place, Numbers]:
@@ -98,10 +98,10 @@ class Scrape:
         }
 
 
-# The same lines come thousands of times.
+# The same lines recur thousands of times.
 @lru_cache(maxsize=200_000)
 def _read(line: str) -> tuple[str, Sample] | None:
-    """The series of a line and its sample; None: it is none."""
+    """The series of a line and its sample; None if it is not a sample."""
     series, _, value = line.rpartition(" ")
     match = _SERIES.fullmatch(series)
     try:

@@ -1,4 +1,4 @@
-"""The service on a loopback port, byte by byte: answers from the simulator's catalogue until a fault is met."""
+"""The service on a loopback port, byte by byte: responses from the simulator's dataset until a fault occurs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from uuid import uuid4
 from exporter.core.model import Measure
 from exporter.simulator.dataset import Dataset, Order, progress
 from tests.campaigns.faults import certificates
-from tests.campaigns.faults.fault import Fault, NotMet, Trouble
-from tests.campaigns.faults.oracle import Call, Said
+from tests.campaigns.faults.fault import ConnectionFault, Fault, NotMet
+from tests.campaigns.faults.oracle import Call, Returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from tests.campaigns.faults.fault import Payload
 
-# Whoever falls for a fault more often than that has been seen to: it need not go on for minutes.
+# A client that repeats a fault more often has failed already: no need to continue for minutes.
 ENOUGH_CALLS: Final = 600
 ENDLESS_CALLS: Final = 25_000
-# A connection that lingers for no time is reset when it is closed.
+# With SO_LINGER 0 a connection is reset when it is closed.
 _AT_ONCE: Final = b"\x01\0\0\0\0\0\0\0"
 
 
@@ -54,7 +54,7 @@ def _catalogue(media: int) -> Dataset:
 
 
 class Exchange:
-    """One request in hand."""
+    """One request being handled."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class Exchange:
         await self.writer.drain()
 
     async def stall(self) -> None:
-        with self._service.silence():
+        with self._service.mark_waiting():
             await self.reader.read()
 
     async def drip(self, data: bytes, seconds: float) -> None:
         hung_up = asyncio.ensure_future(self.reader.read())
         try:
-            with self._service.silence():
+            with self._service.mark_waiting():
                 while not (await asyncio.wait({hung_up}, timeout=seconds))[0]:
                     await self.raw(data)
         finally:
@@ -105,10 +105,10 @@ class Exchange:
 
 
 class Service:
-    """What it does, and what it has seen; an asynchronous context manager.
+    """The service and its log of requests; an asynchronous context manager.
 
-    `media` is how many the account has. `calls` are the requests it got, `met` those that met the fault, `good` those
-    that were answered. `now` gives seconds since 1970.
+    `media`: how many the account has. `calls`: all requests, `met`: those that got the fault, `good`: those
+    with a correct response. `now` gives seconds since 1970.
     """
 
     def __init__(self, media: int, now: Callable[[], float], *, tls: bool = False) -> None:
@@ -118,22 +118,22 @@ class Service:
         self._server: asyncio.Server | None = None
         self._held: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._trouble = Trouble.NONE
+        self._connection_fault = ConnectionFault.NONE
         self.fault: Fault | None = None
         self.meets: Callable[[Call], bool] = lambda _: True
         self.on_meeting: Callable[[], None] = lambda: None
         self.gate = asyncio.Event()
         self.gate.set()
         self.first_met = asyncio.Event()
-        self.said = Said()
+        self.said = Returned()
         self.calls: list[Call] = []
         self.met: list[Call] = []
         self.good = 0
         self.silent = 0
-        self._patience = 0  # so many more requests may meet the fault
+        self._patience = 0  # requests that may still get the fault
 
     async def __aenter__(self) -> Self:
-        # Bound and never listening, it keeps the port while nobody listens.
+        # Bound but never listening: reserves the port while the service does not listen.
         self._port = socket.socket()
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._port.bind(("127.0.0.1", 0))
@@ -141,7 +141,7 @@ class Service:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._leave()
+        await self._stop_listening()
         self._port.close()
 
     @property
@@ -152,8 +152,8 @@ class Service:
         return f"{'https' if self._context else 'http'}://{host}:{self._port.getsockname()[1]}"
 
     @contextlib.contextmanager
-    def silence(self) -> Generator[None]:
-        """Somebody is kept waiting."""
+    def mark_waiting(self) -> Generator[None]:
+        """Mark a client as waiting for a response."""
         self.silent += 1
         try:
             yield
@@ -161,42 +161,48 @@ class Service:
             self.silent -= 1
 
     async def break_(self, fault: Fault, meets: Callable[[Call], bool]) -> None:
-        """From now on what `meets` says meets the fault; faults of connections end those there are."""
+        """Requests for which `meets` is true get the fault from now on; connection faults end open connections."""
         self.fault, self.meets = fault, meets
         self._patience = ENDLESS_CALLS if fault.endless else ENOUGH_CALLS
-        if fault.trouble is not Trouble.NONE:
-            await self._become(fault.trouble)
+        if fault.connection_fault is not ConnectionFault.NONE:
+            await self._apply_connection_fault(fault.connection_fault)
 
-    async def mend(self, *, hang_up: bool = True) -> None:
-        """Answer again as it should be; whoever is kept waiting goes on waiting unless it hangs up."""
+    async def repair(self, *, hang_up: bool = True) -> None:
+        """Send correct responses again; waiting clients keep waiting unless connections are closed."""
         self.fault = None
-        if self._trouble is not Trouble.NONE:
-            await self._become(Trouble.NONE, hang_up=hang_up)
+        if self._connection_fault is not ConnectionFault.NONE:
+            await self._apply_connection_fault(ConnectionFault.NONE, hang_up=hang_up)
 
     async def after_an_answer(self, exchange: Exchange, answer: bytes) -> None:
-        """What becomes of a connection after a whole answer: it is kept."""
+        """What happens to a connection after a complete response: it is kept."""
 
     async def hang_up(self) -> None:
-        """End the connections there are, and take new ones."""
-        await self._become(self._trouble)
+        """Close the open connections and accept new ones."""
+        await self._apply_connection_fault(self._connection_fault)
 
-    async def _become(self, trouble: Trouble, *, hang_up: bool = True) -> None:
-        self._trouble = trouble
-        await self._leave(hang_up=hang_up)
-        if trouble not in (Trouble.REFUSED, Trouble.UNKNOWN_NAME):
+    async def _apply_connection_fault(self, connection_fault: ConnectionFault, *, hang_up: bool = True) -> None:
+        self._connection_fault = connection_fault
+        await self._stop_listening(hang_up=hang_up)
+        if connection_fault not in (ConnectionFault.REFUSED, ConnectionFault.UNKNOWN_NAME):
             await self._listen()
-        for _ in range(20):  # what has ended arrives at its other end
+        for _ in range(20):  # the end of a connection reaches its other end
             await asyncio.sleep(0)
 
     async def _listen(self) -> None:
-        plainly = (Trouble.CLOSED, Trouble.RESET, Trouble.SILENT, Trouble.GARBAGE, Trouble.PLAIN)
-        context = None if self._trouble in plainly else self._context
+        plainly = (
+            ConnectionFault.CLOSED,
+            ConnectionFault.RESET,
+            ConnectionFault.SILENT,
+            ConnectionFault.GARBAGE,
+            ConnectionFault.PLAIN,
+        )
+        context = None if self._connection_fault in plainly else self._context
         if context is not None:
-            certificates.leaf(self._trouble).configure_cert(context)
+            certificates.leaf(self._connection_fault).configure_cert(context)
         port = self._port.getsockname()[1]
-        self._server = await asyncio.start_server(self._greet, "127.0.0.1", port, ssl=context, reuse_port=True)
+        self._server = await asyncio.start_server(self._on_connection, "127.0.0.1", port, ssl=context, reuse_port=True)
 
-    async def _leave(self, *, hang_up: bool = True) -> None:
+    async def _stop_listening(self, *, hang_up: bool = True) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -206,40 +212,40 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._held, return_exceptions=True)
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._held.add(task)
         try:
-            await self._treat(reader, writer)
+            await self._handle_connection(reader, writer)
         except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has hung up, or we have
+            pass  # the client or the service closed the connection
         finally:
             self._held.discard(task)
             writer.close()
 
-    async def _treat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        match self._trouble:
-            case Trouble.NONE | Trouble.UNTRUSTED | Trouble.EXPIRED | Trouble.MISNAMED:
-                while await self._converse(reader, writer):
+    async def _handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        match self._connection_fault:
+            case ConnectionFault.NONE | ConnectionFault.UNTRUSTED | ConnectionFault.EXPIRED | ConnectionFault.MISNAMED:
+                while await self._handle_request(reader, writer):
                     pass
-            case Trouble.CLOSED:
-                self._meet(Call("connection"))
-            case Trouble.RESET:
-                self._meet(Call("connection"))
+            case ConnectionFault.CLOSED:
+                self._matches_fault(Call("connection"))
+            case ConnectionFault.RESET:
+                self._matches_fault(Call("connection"))
                 _reset(writer)
-            case Trouble.SILENT:
-                self._meet(Call("connection"))
-                with self.silence():
+            case ConnectionFault.SILENT:
+                self._matches_fault(Call("connection"))
+                with self.mark_waiting():
                     await reader.read()
-            case Trouble.GARBAGE | Trouble.PLAIN:
-                self._meet(Call("connection"))
+            case ConnectionFault.GARBAGE | ConnectionFault.PLAIN:
+                self._matches_fault(Call("connection"))
                 plain = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-                writer.write(plain if self._trouble is Trouble.PLAIN else bytes(range(256)))
+                writer.write(plain if self._connection_fault is ConnectionFault.PLAIN else bytes(range(256)))
                 await writer.drain()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request; whether the connection can have another."""
+    async def _handle_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Handle one request; returns whether the connection can be kept."""
         head = await reader.readuntil(b"\r\n\r\n")
         call = _asked(head)
         self.calls.append(call)
@@ -249,22 +255,22 @@ class Service:
         if fault is not None and fault.act is not None and self._patience and self.meets(call):
             self._patience -= 1
             try:
-                self._meet(call)
+                self._matches_fault(call)
                 await self.gate.wait()
                 said = await fault.act(exchange)
             except NotMet:
                 self.met.pop()
             else:
                 if said is not None:
-                    self.said.hear(call, said)
+                    self.said.record(call, said)
                     self.good += 1
                 return not writer.is_closing()
         await exchange.send("200 OK", {"Content-Type": "application/json"}, to_json(payload))
-        self.said.hear(call, payload)
+        self.said.record(call, payload)
         self.good += 1
         return True
 
-    def _meet(self, call: Call) -> None:
+    def _matches_fault(self, call: Call) -> None:
         self.met.append(call)
         self.first_met.set()
         self.on_meeting()
@@ -290,12 +296,12 @@ class Service:
         }
 
     def listed(self, date: str) -> list[Payload]:
-        """Every row of a date as it is said now, most played first."""
+        """Every row of a date as returned now, most played first."""
         return list(_listed(self._media, _day(date), Order(Measure.PLAYS, descending=True), self._now()))
 
 
 def request_id() -> str:
-    """A name for a request that none before it has had, as the service gives them."""
+    """A unique request ID, as the service assigns."""
     return str(uuid4())
 
 
@@ -303,7 +309,7 @@ def _day(date: str) -> date_:
     return datetime.strptime(date, "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
 
 
-# What is said of a day changes in steps; thousands of cases ask for the same.
+# The data of a day changes in steps, and thousands of cases request the same.
 _LISTS: dict[tuple[object, ...], tuple[Payload, ...]] = {}
 
 
@@ -316,7 +322,7 @@ def _listed(media: int, day: date_, order: Order | None, now: float) -> tuple[Pa
 
 
 def to_json(payload: Mapping[str, object]) -> bytes:
-    """An answer as the service writes it."""
+    """A response body as the service writes it."""
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 

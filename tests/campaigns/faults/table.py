@@ -1,4 +1,4 @@
-"""The matrix as a table for people."""
+"""The matrix as a text table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOLD = 40
 
 
 def table(found: Verdict, *, seconds: float) -> str:
-    """Cases and how many passed, by family, moment and selection; what each invariant checked; what was wrong."""
+    """Passed cases by family, moment and selection; the number of checks of each invariant; the violations."""
     lines = [f"{'':24}{'cases':>8}{'passed':>8}{'failed':>8}"]
     for heading, kinds in (("faults", Family), ("moments", Moment), ("media", Selection)):
         lines.append(heading)

@@ -11,7 +11,7 @@ from tests.campaigns.faults.verdict import verdict_of
 
 @pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("moment", Moment)
-def test_whatever_the_service_does_every_invariant_holds(moment: Moment, family: Family) -> None:
+def test_every_invariant_holds(moment: Moment, family: Family) -> None:
     found = verdict_of(family, moment, Selection.ALL)
 
     assert found.cases[""]

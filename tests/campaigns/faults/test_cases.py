@@ -1,4 +1,4 @@
-"""The matrix is what it says it is: generated, whole, and left out only what cannot be."""
+"""The matrix is generated, complete, and leaves out only impossible cases."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.campaigns.faults.cases import (
 from tests.campaigns.faults.fault import Family
 
 
-def test_every_code_of_the_api_page_meets_every_moment_and_every_selection() -> None:
+def test_every_code_of_the_api_page_occurs_at_every_moment_for_every_selection() -> None:
     met = {(case.fault.name, case.moment, case.selection) for case in brief()}
 
     assert set(METER_CODES) <= set(API_ERRORS)
     assert met >= set(product(API_ERRORS, Moment, Selection))
 
 
-def test_every_fault_meets_every_moment_that_can_be() -> None:
+def test_every_fault_occurs_at_every_possible_moment() -> None:
     met, can_be = (
         {(case.fault, case.moment) for case in cases if not case.fault.large} for cases in (brief(), possible())
     )
@@ -40,7 +40,7 @@ def test_every_fault_meets_every_moment_that_can_be() -> None:
     assert {case.fault for case in brief()} == set(faults())
 
 
-def test_there_are_thousands_of_cases_and_each_is_another() -> None:
+def test_there_are_thousands_of_distinct_cases() -> None:
     names = Counter(map(str, possible()))
 
     assert names.most_common(1)[0][1] == 1
@@ -48,7 +48,7 @@ def test_there_are_thousands_of_cases_and_each_is_another() -> None:
     assert {str(case) for case in brief()} <= names.keys()
 
 
-def test_what_cannot_be_is_little_and_has_a_reason() -> None:
+def test_few_cases_are_impossible_and_each_has_a_reason() -> None:
     cases = list(every())
     left_out = [case for case in cases if impossible(case)]
 
@@ -58,7 +58,7 @@ def test_what_cannot_be_is_little_and_has_a_reason() -> None:
     assert {case.fault.family for case in possible()} == set(Family)
 
 
-def test_what_a_code_counts_as_is_taken_from_the_page_and_not_from_the_exporter() -> None:
+def test_expected_kinds_are_independent_of_the_exporter() -> None:
     assert {code: codes.expected(code)[0] for code in METER_CODES} == {
         "Meter.ParamError": "parameter",
         "Meter.ServerInternalError": "server",

@@ -1,4 +1,4 @@
-"""The real daemon in its surroundings: what the campaign consists of, a dozen of its cells, and that they can fail."""
+"""The environments campaign: its cells, a dozen of them run, and checks that every invariant can fail."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from tests.campaigns.faults import environment_runner
 from tests.campaigns.faults.environment_runner import (
-    Judged,
+    CellResults,
     Outcome,
-    judge,
+    check,
     table,
     verdict,
 )
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_it_is_every_event_in_all_surroundings_but_those_that_cannot_be() -> None:
+def test_cells_are_every_event_in_every_possible_environment() -> None:
     left_out = [cell for cell in every() if impossible(cell)]
-    printed = table(Judged(possible()), seconds=1).splitlines()[-1]
+    printed = table(CellResults(possible()), seconds=1).splitlines()[-1]
 
     assert len(SURROUNDINGS) * len(Event) == len(possible()) + len(left_out)
     assert printed == f"{len(SURROUNDINGS) * len(Event) - len(left_out)} cells, 0 failed, 1 s"
@@ -44,21 +44,21 @@ def test_it_is_every_event_in_all_surroundings_but_those_that_cannot_be() -> Non
     assert {surrounding.area for surrounding in SURROUNDINGS} == set(Area)
 
 
-def test_a_dozen_of_them_are_of_every_area_and_every_event() -> None:
+def test_the_brief_cells_cover_every_area_and_every_event() -> None:
     assert len(brief()) == 12
     assert {cell.surrounding.area for cell in brief()} == set(Area)
     assert {cell.event for cell in brief()} == set(Event)
 
 
 @pytest.mark.parametrize("cell", brief(), ids=str)
-def test_whatever_surrounds_it_every_invariant_holds(cell: Cell) -> None:
+def test_every_invariant_holds(cell: Cell) -> None:
     assert verdict(cell).wrong == []
 
 
 @pytest.fixture(scope="module")
 def refused() -> Outcome:
-    """What is left of an error of the API in ordinary surroundings."""
-    return asyncio.run(environment_runner.carried_out(Cell(SURROUNDINGS[0], Event.REFUSAL)))
+    """The outcome of an API error in an ordinary environment."""
+    return asyncio.run(environment_runner.run_cell(Cell(SURROUNDINGS[0], Event.REFUSAL)))
 
 
 def _after(outcome: Outcome, change: Callable[[str], str]) -> Outcome:
@@ -92,12 +92,12 @@ def _uncounted(outcome: Outcome) -> Outcome:
     [
         (lambda o: o, set()),
         (lambda o: replace(o, requests=[*o.requests, ("/metrics", 503)]), {"answers"}),
-        (lambda o: _after(o, _another_number), {"no_wrong_number", "good_values_stay"}),
-        (lambda o: _after(o, _without_a_media), {"good_values_stay"}),
-        (lambda o: replace(o, recovered=o.before), {"recovers", "counters_say_so"}),
-        (_uncounted, {"counters_say_so"}),
-        (lambda o: replace(o, status=-15), {"ends_as_promised"}),
-        (lambda o: replace(o, seconds=5.1), {"ends_as_promised"}),
+        (lambda o: _after(o, _another_number), {"only_returned_numbers", "known_values_stay"}),
+        (lambda o: _after(o, _without_a_media), {"known_values_stay"}),
+        (lambda o: replace(o, recovered=o.before), {"recovers", "failures_are_counted"}),
+        (_uncounted, {"failures_are_counted"}),
+        (lambda o: replace(o, status=-15), {"ends_on_sigterm"}),
+        (lambda o: replace(o, seconds=5.1), {"ends_on_sigterm"}),
         (lambda o: replace(o, written=o.written + "Traceback (most recent call last):\n"), {"nothing_breaks"}),
         (lambda o: replace(o, written=o.written + environment_runner.SECRETS[1]), {"nothing_breaks"}),
         (lambda o: replace(o, written=""), {"nothing_breaks"}),
@@ -105,18 +105,18 @@ def _uncounted(outcome: Outcome) -> Outcome:
     ],
 )
 def test_every_invariant_can_fail(refused: Outcome, planted: Callable[[Outcome], Outcome], violated: set[str]) -> None:
-    judged = judge(planted(refused))
+    judged = check(planted(refused))
 
     assert {name for name, times in judged.violated.items() if times} == violated
     assert bool(judged.failed) == bool(violated)
     assert len(judged.cells) == 1
 
 
-def test_a_cell_that_does_not_come_to_its_end_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_that_does_not_finish_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hangs(_: Cell) -> Outcome:
         raise TimeoutError
 
-    monkeypatch.setattr(environment_runner, "carried_out", hangs)
+    monkeypatch.setattr(environment_runner, "run_cell", hangs)
     cell = possible()[0]
 
     assert verdict(cell).failed == {str(cell)}

@@ -1,4 +1,4 @@
-"""Every invariant can fail: what a wrong exporter would leave behind is planted, and found."""
+"""Every invariant can fail: planted violations are found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.campaigns.faults.case_runner import carry_out
+from tests.campaigns.faults.case_runner import run_cases
 from tests.campaigns.faults.cases import Case, Moment, Selection, faults
 from tests.campaigns.faults.invariants import INVARIANTS, MOST_MEMORY, findings
 from tests.campaigns.faults.leak_watch import watched
@@ -28,15 +28,15 @@ _FAULTS = {fault.name: fault for fault in faults()}
 
 
 def _left_by(name: str, selection: Selection = Selection.TOP, moment: Moment = Moment.LATER_POLL) -> Evidence:
-    """What the exporter leaves behind, as it is."""
+    """The unmodified evidence of a case."""
     found: list[Evidence] = []
-    assert carry_out([Case(_FAULTS[name], moment, selection)], found.append) == 0
+    assert run_cases([Case(_FAULTS[name], moment, selection)], found.append) == 0
     return found[0]
 
 
 @pytest.fixture(scope="module")
 def refused() -> Evidence:
-    """After a refusal that changes nothing."""
+    """The evidence of an error response."""
     return _left_by("Meter.ServerInternalError")
 
 
@@ -45,7 +45,7 @@ def _violated(evidence: Evidence) -> set[str]:
 
 
 def _after(change: Callable[[str], str]) -> Planted:
-    """Another text of the scrape after the fault."""
+    """Changes the text of the scrape after the fault."""
 
     def planted(evidence: Evidence) -> Evidence:
         text = change(evidence.after.text)
@@ -79,20 +79,20 @@ YESTERDAY = r'^aliyun_vod_media_\w+\{.*days_ago="1".*\n'
 PLANTED: dict[str, tuple[Planted, set[str]]] = {
     "a number nobody gave": (
         _after(_sub(PLAYS, r"\1 66600666")),
-        {"no_number_that_was_not_said", "no_number_on_another_day", "no_half_poll", "nothing_lost"},
+        {"only_returned_numbers", "no_number_on_another_day", "no_half_poll", "nothing_lost"},
     ),
     "a total nobody gave": (
         _recovered(_sub(r"^(aliyun_vod_slice_media\{.*\}) .*$", r"\1 7777")),
-        {"no_number_that_was_not_said"},
+        {"only_returned_numbers"},
     ),
-    "a title nobody gave": (_recovered(_sub(r'title="', 'title="not ')), {"no_number_that_was_not_said"}),
+    "a title nobody gave": (_recovered(_sub(r'title="', 'title="not ')), {"only_returned_numbers"}),
     "a zero nobody gave": (
         _recovered(_sub(PLAYS, r"\1 0")),
-        {"no_number_that_was_not_said", "no_number_on_another_day", "no_half_poll", "recovers"},
+        {"only_returned_numbers", "no_number_on_another_day", "no_half_poll", "recovers"},
     ),
     "today's numbers for yesterday's": (
         _recovered(_swap_days),
-        {"no_number_on_another_day", "no_half_poll", "recovers", "no_number_that_was_not_said"},
+        {"no_number_on_another_day", "no_half_poll", "recovers", "only_returned_numbers"},
     ),
     "a date that is not that of its day": (
         _after(_sub(r'^(aliyun_vod_play_date_timestamp_seconds\{days_ago="1"\}) .*$', r"\1 86400")),
@@ -133,25 +133,25 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
     "a fault that never was": (lambda evidence: replace(evidence, met=()), {"counted_under_its_code"}),
     "a call too often": (
         lambda evidence: replace(evidence, met=(*evidence.met, evidence.met[0])),
-        {"asked_no_more_than_allowed"},
+        {"calls_are_bounded"},
     ),
     "a redirect followed": (
         lambda evidence: replace(evidence, asked=(*evidence.asked[1:], Call("/elsewhere"))),
-        {"asked_no_more_than_allowed"},
+        {"calls_are_bounded"},
     ),
-    "a wait of an hour": (lambda evidence: replace(evidence, waits=(3600.0,)), {"asked_no_more_than_allowed"}),
+    "a wait of an hour": (lambda evidence: replace(evidence, waits=(3600.0,)), {"calls_are_bounded"}),
     "calls without end": (
         lambda evidence: replace(evidence, asked=evidence.asked * 1000),
-        {"asked_no_more_than_allowed", "counted_under_its_code"},
+        {"calls_are_bounded", "counted_under_its_code"},
     ),
-    "up all the same": (_after(_sub(r'^(aliyun_vod_query_up\{query="q"\}) .*$', r"\1 1")), {"ends_as_it_should"}),
+    "up all the same": (_after(_sub(r'^(aliyun_vod_query_up\{query="q"\}) .*$', r"\1 1")), {"query_state_is_right"}),
     "a poll that counts as a success": (
         _after(
             lambda text: _sub(r'^(aliyun_vod_query_polls_total\{.*"failure"\}) .*$', r"\1 0")(
                 _sub(r'^(aliyun_vod_query_polls_total\{.*"success"\}) .*$', r"\1 2")(text)
             )
         ),
-        {"ends_as_it_should"},
+        {"query_state_is_right"},
     ),
     "not up again": (_recovered(_sub(r'^(aliyun_vod_query_up\{query="q"\}) .*$', r"\1 0")), {"recovers"}),
     "a media nobody asked for": (
@@ -177,36 +177,36 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
 }
 
 
-def test_the_exporter_as_it_is_violates_nothing(refused: Evidence) -> None:
+def test_the_real_exporter_violates_nothing(refused: Evidence) -> None:
     assert _violated(refused) == set()
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_what_is_wrong_is_found(name: str, refused: Evidence) -> None:
+def test_a_planted_violation_is_found(name: str, refused: Evidence) -> None:
     planted, violated = PLANTED[name]
 
     assert _violated(planted(refused)) == violated
 
 
-def test_every_invariant_has_been_seen_to_fail() -> None:
+def test_every_invariant_has_a_planted_violation() -> None:
     assert set().union(*(violated for _, violated in PLANTED.values())) == {each.__name__ for each in INVARIANTS}
 
 
-def test_a_day_that_is_ready_though_the_service_said_it_is_not() -> None:
+def test_a_day_that_is_ready_against_the_response_is_found() -> None:
     evidence = _left_by("Meter.ReadyTsError")
 
     assert _violated(evidence) == set()
-    assert _violated(_after(_sub(r"^(aliyun_vod_slice_ready\{.*\}) 0", r"\1 1"))(evidence)) == {"ends_as_it_should"}
+    assert _violated(_after(_sub(r"^(aliyun_vod_slice_ready\{.*\}) 0", r"\1 1"))(evidence)) == {"query_state_is_right"}
 
 
-def test_a_code_that_is_given_up_too_early() -> None:
+def test_too_few_attempts_are_found() -> None:
     evidence = _left_by("Throttling.User")
 
     half = replace(evidence, met=tuple(dict.fromkeys(evidence.met)))
-    assert _violated(half) >= {"asked_no_more_than_allowed"}
+    assert _violated(half) >= {"calls_are_bounded"}
 
 
-async def test_a_task_and_a_socket_that_are_left_are_seen() -> None:
+async def test_a_leaked_task_and_socket_are_found() -> None:
     with watched() as watch:
         assert watch.left() == ((), ())
         task = asyncio.create_task(asyncio.Event().wait(), name="leaked")
@@ -220,7 +220,7 @@ async def test_a_task_and_a_socket_that_are_left_are_seen() -> None:
     assert watch.left() == ((), ())
 
 
-async def test_what_asyncio_complains_of_is_heard() -> None:
+async def test_errors_of_asyncio_are_recorded() -> None:
     with watched() as watch:
         asyncio.get_running_loop().call_exception_handler({"message": "Task exception was never retrieved"})
 

@@ -1,4 +1,4 @@
-"""What became of many cases: how many passed, what each invariant looked at, and what was wrong."""
+"""The result of many cases: how many passed, the checks of each invariant, and the violations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from tests.campaigns.faults.case_runner import carry_out
+from tests.campaigns.faults.case_runner import run_cases
 from tests.campaigns.faults.cases import brief, possible
 from tests.campaigns.faults.invariants import findings
 
@@ -22,7 +22,7 @@ _TOLD = 2
 
 @dataclass
 class Verdict:
-    """Counts by what a case is (family, moment, selection) and by invariant; `wrong` has a line for each violation."""
+    """Counts by family, moment and selection and by invariant; `wrong` has a line for each violation."""
 
     cases: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
@@ -31,8 +31,8 @@ class Verdict:
     violated: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def judge(self, evidence: Evidence) -> None:
-        """Hold a case against every invariant."""
+    def check(self, evidence: Evidence) -> None:
+        """Check a case against every invariant."""
         passed = True
         for name, finding in findings(evidence).items():
             self.judged[name] += finding.checked > 0
@@ -57,9 +57,9 @@ class Verdict:
 
 
 def verdict(cases: Iterable[Case]) -> Verdict:
-    """Carry cases out and judge them."""
+    """Run cases and check them."""
     found = Verdict()
-    if kept := carry_out(cases, found.judge):
+    if kept := run_cases(cases, found.check):
         found.wrong.append(f"{kept} exporters that were closed are still in memory")
     return found
 
@@ -67,7 +67,7 @@ def verdict(cases: Iterable[Case]) -> Verdict:
 def verdict_of(
     family: Family, moment: Moment, selection: Selection, *, briefly: bool = True, only: str = ""
 ) -> Verdict:
-    """Carry out all cases of one cell, briefly or not, whose names have `only` in them."""
+    """Run all cases of one cell, briefly or not, whose names contain `only`."""
     cell = family, moment, selection
     cases = brief() if briefly else possible()
     return verdict(c for c in cases if (c.fault.family, c.moment, c.selection) == cell and only in str(c))

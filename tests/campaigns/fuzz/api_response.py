@@ -1,4 +1,4 @@
-r"""A reply of the service: `STATUS\nheader: value\n...\n\nbody`, decoded as DescribeVodMediaPlayData."""
+r"""A response of the service: `STATUS\nheader: value\n...\n\nbody`, decoded as DescribeVodMediaPlayData."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.exposition.render import Renderer
 from exporter.vod.page_decoder import decode
 from exporter.vod.responses import RawResponse, answer
 from exporter.vod.row_values import LARGEST_NUMBER
-from tests.campaigns.fuzz.message_rules import check_sentence, check_untold
+from tests.campaigns.fuzz.message_rules import check_no_secrets, check_sentence
 from tests.campaigns.fuzz.target import SEEDS, Target
 from tests.exposition.examples import publication, published, read_text, series
 
@@ -51,7 +51,7 @@ def reply_of(given: bytes) -> RawResponse:
 
 
 def try_one(given: bytes) -> None:
-    """An answer means what its JSON says and can be shown; whatever is no answer is an UpstreamError."""
+    """A valid response has the rows of its JSON and can be published; any other is an UpstreamError."""
     reply = reply_of(given)
     for page, media_id in ((None, None), (1, None), (1, MEDIA_ID)):
         try:
@@ -64,16 +64,16 @@ def try_one(given: bytes) -> None:
 
 
 def check_refusal(error: UpstreamError) -> None:
-    """What the operator reads of it, and what becomes a label."""
+    """The error message and the labels are valid."""
     check_sentence(error.message, longest=_LONGEST_MESSAGE)
     check_sentence(error.code, longest=_LONGEST_LABEL)
     check_sentence(f"request ID: {error.request_id}", longest=_LONGEST_LABEL)
     assert error.wait is None or 0 <= error.wait <= _LONGEST_WAIT, f"waits {error.wait} s"
-    check_untold(SECRETS, str(error), repr(error), error.code, error.request_id, error.advice)
+    check_no_secrets(SECRETS, str(error), repr(error), error.code, error.request_id, error.advice)
 
 
 def check_answer(told: Page, body: bytes, media_id: str | None) -> None:
-    """The rows are those of the JSON, one by one, and every number of theirs has a place in a sample."""
+    """The rows are those of the JSON, and every number can be a sample."""
     assert told.total_count is None or told.total_count >= 0
     if media_id is not None:
         assert {row.media_id for row in told.rows} <= {media_id}
@@ -87,7 +87,7 @@ def check_answer(told: Page, body: bytes, media_id: str | None) -> None:
 
 
 def _strictly(body: bytes) -> dict[str, Any] | None:
-    """The body, where the standard library reads it too and no name is there twice."""
+    """The body, if the standard library parses it and no name is repeated."""
     try:
         told = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refused)
     except (ValueError, RecursionError):
@@ -111,7 +111,7 @@ def _meant(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _number(given: Any) -> float | None:
-    """A number from 0 that a sample holds exactly, also as text; everything else is not given."""
+    """A number from 0 that a float represents exactly, also as text; anything else counts as absent."""
     if isinstance(given, str):
         given = float(given) if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", given) else None
     return float(given) if isinstance(given, int | float) and 0 <= given <= LARGEST_NUMBER else None

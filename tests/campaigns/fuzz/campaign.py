@@ -1,4 +1,4 @@
-"""A target is fuzzed for some time in a process of its own, from its seeds and what earlier campaigns have kept."""
+"""Fuzzes a target for some time in a process of its own, from its seeds and the corpus of earlier campaigns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXECUTED: Final = re.compile(rb"^stat::number_of_executed_units:\s*(\d+)", re.M
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: inputs tried, inputs kept, files with inputs that must not be, and a log of everything said."""
+    """The result: inputs tried, inputs kept, files with findings, and the log."""
 
     name: str
     seconds: int
@@ -59,7 +59,7 @@ def campaign(target: Target, *, seconds: int, folder: Path) -> Outcome:
             [sys.executable, "-m", "tests.campaigns.fuzz.guided", target.name, str(found), *flags],
             stdout=said,
             stderr=subprocess.STDOUT,
-            # libFuzzer ends the process without leaving any context: what it leaves behind goes with the scratch.
+            # libFuzzer ends the process without leaving contexts: its leftovers are removed with the scratch folder.
             env={**os.environ, "TMPDIR": scratch},
             check=False,
         )

@@ -11,7 +11,7 @@ from exporter.config.loader import load
 from exporter.core import plan
 from exporter.core.play_dates import OLDEST_DAYS_AGO
 from exporter.errors import ConfigError
-from tests.campaigns.fuzz.message_rules import check_refusal, check_untold
+from tests.campaigns.fuzz.message_rules import check_no_secrets, check_refusal
 from tests.campaigns.fuzz.secret_positions import is_only_below
 from tests.campaigns.fuzz.target import SEEDS, Target
 from tests.config.corpus import ENVIRON, TESTDATA
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from tests.campaigns.fuzz.target import Try
 
-# As the seeds have it; what stands in a variable is as secret as what stands in the file.
+# As in the seeds; a value of a variable is as secret as one of the file.
 SECRET: Final = "hunter2"
 IN_VARIABLE: Final = "c4naryOfTheEnvironment"
 _ENVIRON: Final = {**ENVIRON, "KEY": IN_VARIABLE, "TOKEN": IN_VARIABLE}
-# No mistake below the first is told with its value, and no secret below the others ever.
+# Errors below the first never quote the value, and errors below the others never quote a secret.
 _CREDENTIALS: Final = ("accounts", "credentials")
 _SECRET_SETTINGS: Final = tuple((*_CREDENTIALS, name) for name in ("access_key_secret", "security_token"))
 _NOW: Final = 1_700_000_000.0
-# A product of lists may be large, and what it costs is what `check-config` warns of.
+# A product of lists may be large; `check-config` warns of its cost.
 _MOST_COUNTED: Final = 1_000
 
 
 def try_one(given: bytes, path: Path) -> None:
-    """Whatever stands in the file at `path`."""
+    """Try a file with that content at `path`."""
     path.write_bytes(given)
     try:
         config = load(path, _ENVIRON)
@@ -47,7 +47,7 @@ def try_one(given: bytes, path: Path) -> None:
 
 
 def check_accepted(config: Config, text: str) -> None:
-    """What was accepted can be polled, and does not show its secrets."""
+    """An accepted configuration can be polled, and its repr shows no secret."""
     queries = config.core_queries()
     accounts = {account.name for account in config.accounts}
     assert queries
@@ -60,11 +60,11 @@ def check_accepted(config: Config, text: str) -> None:
         assert all(0 <= ago <= OLDEST_DAYS_AGO for ago in query.days_ago)
         if len(query.dimensions) <= _MOST_COUNTED:
             assert len(plan.slices(query, _NOW)) == len(query.dimensions) * len(query.days_ago)
-    check_untold(_in_place(text, *_SECRET_SETTINGS), repr(config))
+    check_no_secrets(_in_place(text, *_SECRET_SETTINGS), repr(config))
 
 
 def _in_place(text: str, *places: tuple[str, ...]) -> list[str]:
-    """The secrets that stand where secrets belong; only there we promise not to repeat them."""
+    """The secrets in settings for secrets; only those must not be quoted."""
     secrets = [SECRET] if is_only_below(text, SECRET, *places) else []
     in_variables = all(is_only_below(text, variable, *places) for variable in ("KEY", "TOKEN"))
     return [*secrets, IN_VARIABLE] if in_variables else secrets

@@ -1,4 +1,4 @@
-"""One target, driven by atheris: inputs that reach new lines are kept and built upon. A process of its own.
+"""Fuzzes one target with atheris, guided by coverage, in a process of its own.
 
 `python -m tests.campaigns.fuzz.guided TARGET FOLDER FLAG...`, the flags being libFuzzer's; libFuzzer ends
 the process when it is done.
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.campaigns.fuzz.target import Try
 
-# What is written in Python and reads the input: only there new lines can be seen.
+# The Python code that reads the input: only there coverage is measured.
 INSTRUMENTED = ("exporter", "yaml", "h11", "uvicorn.protocols", "starlette")
 
 
 def main(argv: list[str]) -> None:
-    """Fuzz until a time is over or something is found; what is found goes into the folder named."""
+    """Fuzz for a time or until a finding, which is written to the folder."""
     # It is not there for every platform.
     atheris: Any = importlib.import_module("atheris")
 
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
 
 
 def watched(try_one: Try, findings: Path) -> Try:
-    """Keep the input that must not be, and end: libFuzzer would wait for threads of ours, and may lose it."""
+    """Save a failing input and end the process: libFuzzer would wait for our threads, and may lose it."""
     executions = 0
 
     def watch(given: bytes) -> None:
@@ -46,7 +46,7 @@ def watched(try_one: Try, findings: Path) -> Try:
         executions += 1
         try:
             try_one(given)
-        except Exception:  # noqa: BLE001  # whatever it is, it is found
+        except Exception:  # noqa: BLE001  # any exception is a finding
             traceback.print_exc()
             (findings / f"crash-{sha256(given).hexdigest()[:16]}").write_bytes(given)
             sys.stderr.write(f"stat::number_of_executed_units: {executions}\n")

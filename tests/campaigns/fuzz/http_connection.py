@@ -1,4 +1,4 @@
-"""What a client sends, over a connection that is all in memory: answers of HTTP/1.1, or none."""
+"""The bytes of a client over an in-memory connection: responses of HTTP/1.1, or none."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 USER: Final = "prometheus"
 PASSWORD: Final = b"correct horse"
-# What a request can be answered with; 500 only where a reload is asked for, which is always refused here.
+# The possible status codes; 500 only for a reload, which always fails here.
 STATUSES: Final = frozenset({200, 400, 401, 404, 405, 500, 503, 505})
 _REFUSED: Final = b"Failed to reload; the configuration before is still in use.\n"
-# Turns of the event loop until everything that can be answered is answered; some wait for a thread.
+# Turns of the event loop until every response is written; some wait for a thread.
 _MOST_TURNS: Final = 100_000
 _PIECE: Final = 7
 
@@ -54,7 +54,7 @@ class Wire(asyncio.Transport):
         return {"peername": ("127.0.0.1", 50_000), "sockname": ("127.0.0.1", 9985)}.get(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """The client takes everything at once."""
+        """The client reads everything immediately."""
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -75,14 +75,14 @@ class Wire(asyncio.Transport):
         self.close()
 
     def pause_reading(self) -> None:
-        """Nothing more comes anyway."""
+        """No further data arrives."""
 
     def resume_reading(self) -> None:
-        """Nothing more comes anyway."""
+        """No further data arrives."""
 
 
-class Complaints(logging.Handler):
-    """What uvicorn and asyncio log: an error of theirs is one of ours. That a client is wrong is a warning."""
+class LoggedErrors(logging.Handler):
+    """Records the errors that uvicorn and asyncio log; a client's error is only a warning."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -97,7 +97,7 @@ class Door:
     """The application with and without a password, and the loop it runs in."""
 
     loop: asyncio.AbstractEventLoop
-    complaints: Complaints = field(default_factory=Complaints)
+    complaints: LoggedErrors = field(default_factory=LoggedErrors)
     shown: Shown = field(default_factory=Shown)
 
     def __post_init__(self) -> None:
@@ -125,7 +125,7 @@ class Door:
         return config
 
     def say(self, config: uvicorn.Config, pieces: Iterable[bytes]) -> bytes:
-        """Send pieces, each after whatever the ones before led to; what came back."""
+        """Send pieces, each after the effects of the ones before; returns the response bytes."""
         return self.loop.run_until_complete(self._say(config, pieces))
 
     async def _say(self, config: uvicorn.Config, pieces: Iterable[bytes]) -> bytes:
@@ -162,7 +162,7 @@ class Door:
 
 
 def try_one(given: bytes, door: Door) -> None:
-    """Every answer can be read, is one that we give, and is the same however the bytes arrive."""
+    """Every response is valid, expected, and independent of how the bytes are divided."""
     secured = b"secured" in given
     config = door.secured if secured else door.open
     said = door.say(config, [given])
@@ -171,13 +171,13 @@ def try_one(given: bytes, door: Door) -> None:
     in_pieces = answers(door.say(config, pieces), given)
     complaints, door.complaints.said = door.complaints.said, []
     assert not complaints, complaints[0]
-    # A body that breaks off as no HTTP may do so before or after its request is answered.
+    # An invalid body may end the connection before or after the response to its request.
     same = _until_refused(told, in_pieces) if b"chunked" in given.lower() else told == in_pieces
     assert same, f"whole: {told}, in pieces: {in_pieces}"
 
 
 def _until_refused(some: list[int], others: list[int]) -> bool:
-    """Whether both are the same up to the first 400 of either."""
+    """Whether both are equal up to the first 400 of either."""
     for one, other in zip(some, others, strict=False):
         if 400 in {one, other}:
             return True
@@ -187,7 +187,7 @@ def _until_refused(some: list[int], others: list[int]) -> bool:
 
 
 def answers(said: bytes, given: bytes) -> list[int]:
-    """The status of each answer, read by h11 as a client, which objects to what is no HTTP."""
+    """The status of each response, parsed by h11 as a client, which rejects invalid HTTP."""
     found = []
     rest = said
     for method in (*_methods(given), b"GET"):
@@ -222,7 +222,7 @@ def _read(client: h11.Connection) -> tuple[h11.Response, bytes]:
 
 
 def check_answer(head: h11.Response, body: bytes, method: bytes) -> None:
-    """One that we give, and nothing of our inside in it."""
+    """An expected response without internals such as a traceback."""
     headers = dict(head.headers)
     assert head.status_code in STATUSES, head.status_code
     assert head.status_code != 500 or body.startswith(_REFUSED) or method == b"HEAD", body[:500]
@@ -234,7 +234,7 @@ def check_answer(head: h11.Response, body: bytes, method: bytes) -> None:
 
 
 def _methods(given: bytes) -> list[bytes]:
-    """The methods of the requests as h11 reads them as a server."""
+    """The methods of the requests as h11 parses them as a server."""
     server = h11.Connection(h11.SERVER, max_incomplete_event_size=ConnectionLimits().header_bytes)
     server.receive_data(given)
     found: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What must hold for every sentence that is said of bad input: it can be printed, it is short, it tells no secret."""
+"""The rules for every message about bad input: printable, short, without secrets."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def check_sentence(text: str, *, longest: int = LONGEST_SENTENCE) -> None:
     assert len(text) <= longest, f"{len(text)} characters: {text:.200}"
 
 
-def check_untold(secrets: Iterable[str], *said: str) -> None:
-    """None of the secrets is in what is said."""
+def check_no_secrets(secrets: Iterable[str], *said: str) -> None:
+    """No message contains a secret."""
     for secret in secrets:
         for text in said:
             assert secret not in text, f"{secret!r} is told: {text[:500]!r}"
 
 
 def check_refusal(error: ConfigError, *, lines: int, secrets: Iterable[str]) -> None:
-    """A configuration of so many lines is refused: every problem has a place in it, and nothing leads to a secret."""
+    """The errors of a rejected configuration have valid positions, and reveal no secret."""
     assert error.problems, "refused without a reason"
     for problem in error.problems:
         assert 0 <= problem.line <= lines + 1, f"line {problem.line} of {lines}"
         assert (problem.column >= 1) == (problem.line >= 1), f"column {problem.column} of line {problem.line}"
         check_sentence(str(problem))
-    check_untold(secrets, "".join(traceback.format_exception(error)), repr(error), repr(error.problems))
+    check_no_secrets(secrets, "".join(traceback.format_exception(error)), repr(error), repr(error.problems))

@@ -1,4 +1,4 @@
-"""Inputs that are like the seeds and yet not the same: a fixed number, the same ones every time."""
+"""Inputs similar to the seeds: a fixed number, the same ones every time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ODD_BYTES: Final = b"\x00\x1b\n\r\t \"'\\{}[]:,;%$&*!|>-#=0919\x7f\x80\xc3\xed\
 
 
 def mutations(target: Target, count: int, seed: int = 1) -> Iterator[bytes]:
-    """So many inputs, each made of a seed by up to four changes."""
+    """`count` inputs, each made of a seed by up to four changes."""
     chance = random.Random(f"{target.name} {seed}")  # noqa: S311  # repeatable is what is wanted
     corpus = target.corpus()
     for _ in range(count):
@@ -26,7 +26,7 @@ def mutations(target: Target, count: int, seed: int = 1) -> Iterator[bytes]:
 
 
 def _change(given: bytearray, target: Target, corpus: list[bytes], chance: random.Random) -> None:
-    """Change something in place: put a word in, drop, repeat, swap or overwrite a part, or splice in another seed's."""
+    """Change the input in place: insert a word; drop, repeat, swap or overwrite a part; or splice in another seed."""
     begin, end = sorted(chance.randrange(len(given) + 1) for _ in range(2))
     match chance.randrange(6):
         case 0:

@@ -1,4 +1,5 @@
-r"""Two headers of a scrape, `Accept\nAccept-Encoding`: always an answer, in a format that its name belongs to."""
+r"""Two headers of a scrape, `Accept\
+Accept-Encoding`: always a response, in the format of its content type."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ _TYPES: Final = re.compile(
 
 
 def try_one(given: bytes, shown: Shown, known: dict[str, set[str]]) -> None:
-    """By both headers as they may come over the wire."""
+    """Try both headers as they may arrive over the wire."""
     accept, _, encoding = given.decode("latin-1").replace("\r", "").partition("\n")
     encoding = encoding.partition("\n")[0]
     negotiate.cache_clear()
@@ -40,7 +41,7 @@ def try_one(given: bytes, shown: Shown, known: dict[str, set[str]]) -> None:
     body = answer.body
     assert len(body) == answer.length
     text = gzip.decompress(body) if answer.content_encoding else body
-    # To read it takes long; it has to be read once for each format.
+    # Parsing is slow and needed only once for each format.
     if answer.content_type not in known:
         read = read_openmetrics if "openmetrics" in answer.content_type else read_text
         known[answer.content_type] = _names(read(text))

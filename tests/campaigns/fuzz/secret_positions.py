@@ -1,4 +1,4 @@
-"""Where a secret stands in a YAML text, read by PyYAML alone: what is written elsewhere by mistake may be quoted."""
+"""The positions of a secret in a YAML text, by PyYAML alone: a secret in any other setting may be quoted."""
 
 from __future__ import annotations
 

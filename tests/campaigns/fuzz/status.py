@@ -42,7 +42,7 @@ class Tags(HTMLParser):
 
 
 def try_one(given: bytes, pages: Pages, tags: set[tuple[str, str]]) -> None:
-    """As they may come over the wire."""
+    """Try the input as it may arrive over the wire."""
     query, _, languages = given.decode("latin-1").partition("\n")
     language = preferred(languages)
     assert language in LANGUAGES
@@ -61,14 +61,14 @@ def try_one(given: bytes, pages: Pages, tags: set[tuple[str, str]]) -> None:
 
 
 def check_refusal(error: FilterError) -> None:
-    """A few sentences, however long the query string."""
+    """A short message, however long the query string."""
     assert 1 <= len(error.problems) <= _MOST_PROBLEMS
     for problem in error.problems:
         check_sentence(problem, longest=LONGEST_SENTENCE)
 
 
 def check_choice(choice: Filters) -> None:
-    """Nothing that would make the page endless."""
+    """No value that makes the page endless."""
     assert 1 <= choice.per_page <= MOST_PER_PAGE
     assert choice.page >= 1
     assert choice.media_page >= 1

@@ -1,4 +1,4 @@
-"""An exporter to ask: what it knows is made by hand and never changes."""
+"""A metrics source with fixed data."""
 
 from __future__ import annotations
 

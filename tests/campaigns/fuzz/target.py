@@ -1,4 +1,4 @@
-"""What is fuzzed: a name, the seeds it begins with, and a way to be tried with any bytes; knows no fuzzer."""
+"""A fuzz target: a name, seeds, and a function to try any bytes; independent of the fuzzer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Try = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One way in from outside.
+    """One input of the program.
 
-    * `about`: what the bytes are.
-    * `seeds`: where files with good and bad examples are, as glob patterns by folder.
-    * `opened`: a context with what tries one input; a file, an event loop or the like is held while it is entered.
-    * `words`: what inputs are made of, for mutations that would be unlikely letter by letter.
+    * `about`: the meaning of the bytes.
+    * `seeds`: files with valid and invalid examples, as glob patterns by folder.
+    * `opened`: a context that yields the function to try one input; it owns files, event loops and the like.
+    * `words`: tokens of the input format, for mutations that are unlikely byte by byte.
     * `longest`: bytes of an input.
     """
 

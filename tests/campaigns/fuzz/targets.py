@@ -1,4 +1,4 @@
-"""Every way in from outside that is fuzzed."""
+"""All fuzz targets."""
 
 from __future__ import annotations
 

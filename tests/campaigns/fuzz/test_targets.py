@@ -1,4 +1,4 @@
-"""Every seed and a fixed number of inputs that are like them; `python -m tests.campaigns.fuzz` goes on from here."""
+"""Every seed and a fixed number of similar inputs; `python -m tests.campaigns.fuzz` tries more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MUTATIONS = 300
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_seeds_and_what_is_like_them(name: str) -> None:
+def test_seeds_and_similar_inputs(name: str) -> None:
     target = TARGETS[name]
     assert target.corpus()
     with target.opened() as try_one:
@@ -42,7 +42,7 @@ def test_mutations_are_the_same_every_time_and_are_not_the_seeds() -> None:
 
 
 @pytest.mark.parametrize("sentence", ["", "a\nb", "\x1b[31m", "x" * 2_001, "half \ud800"])
-def test_a_sentence_that_cannot_be_shown_is_objected_to(sentence: str) -> None:
+def test_a_message_that_is_not_printable_is_rejected(sentence: str) -> None:
     with pytest.raises(AssertionError):
         check_sentence(sentence)
 
@@ -56,7 +56,7 @@ def test_a_sentence_that_cannot_be_shown_is_objected_to(sentence: str) -> None:
         ConfigProblem("f", 1, 1, "hunter2", "m"),
     ],
 )
-def test_a_refusal_with_a_wrong_place_or_a_secret_is_objected_to(problem: ConfigProblem) -> None:
+def test_an_error_with_a_wrong_position_or_a_secret_is_rejected(problem: ConfigProblem) -> None:
     check_refusal(ConfigError(ConfigProblem("f", 1, 1, "s", "m")), lines=1, secrets=["hunter2"])
     with pytest.raises(AssertionError):
         check_refusal(ConfigError(problem), lines=1, secrets=["hunter2"])
@@ -74,22 +74,22 @@ def test_a_refusal_with_a_wrong_place_or_a_secret_is_objected_to(problem: Config
         ("# hunter2", True),
     ],
 )
-def test_where_a_secret_stands(text: str, *, expected: bool) -> None:
+def test_positions_of_a_secret(text: str, *, expected: bool) -> None:
     assert is_only_below(text, "hunter2", ("users", ANY)) == expected
 
 
-def test_without_the_fuzzer_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_fuzzer_the_message_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reply"], find=lambda _: None) == 2
     assert capsys.readouterr().err == NO_FUZZER
 
 
-def test_a_target_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_target_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["nonsense"])
     assert "there is no target nonsense; there are reply, configuration" in capsys.readouterr().err
 
 
-def test_the_table_says_where_findings_lie(tmp_path: Path) -> None:
+def test_the_table_has_the_paths_of_findings(tmp_path: Path) -> None:
     good = Outcome("reply", 60, 12_345, 80, (), tmp_path / "reply.log", ended_well=True)
     bad = Outcome("status", 60, 7, 6, (tmp_path / "crash-1",), tmp_path / "status.log", ended_well=False)
     assert table([good, bad]).splitlines() == [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError
 from exporter.web.access.live_config import load
-from tests.campaigns.fuzz.message_rules import check_refusal, check_untold
+from tests.campaigns.fuzz.message_rules import check_no_secrets, check_refusal
 from tests.campaigns.fuzz.secret_positions import ANY, is_only_below
 from tests.campaigns.fuzz.target import SEEDS, Target
 from tests.web.harness import TESTDATA
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from tests.campaigns.fuzz.target import Try
 
 SECRET: Final = "hunter2"
-# Names of users are no secret, their hashes are.
+# User names are not secret, their hashes are.
 _SECRET_PLACES: Final = (("basic_auth_users", ANY), ("tls_server_config", "key"))
 # Go's durations are nanoseconds in 64 bits.
 _LONGEST_SECONDS: Final = 2**63 / 1e9
 
 
 def try_one(given: bytes, path: Path) -> None:
-    """Whatever stands in the file at `path`."""
+    """Try a file with that content at `path`."""
     path.write_bytes(given)
     text = given.decode("utf-8", "replace")
     secrets = [SECRET] if is_only_below(text, SECRET, *_SECRET_PLACES) else []
@@ -38,12 +38,12 @@ def try_one(given: bytes, path: Path) -> None:
     except ConfigError as error:
         check_refusal(error, lines=len(text.splitlines()), secrets=secrets)
         return
-    check_untold(secrets, repr(settings))
+    check_no_secrets(secrets, repr(settings))
     check_accepted(settings)
 
 
 def check_accepted(settings: WebSettings) -> None:
-    """What was accepted can be answered with."""
+    """Accepted settings can be used to serve."""
     for value in settings.headers.values():
         value.encode("ascii")
     for name, hashed in settings.users.items():

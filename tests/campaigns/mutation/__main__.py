@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.campaigns.mutation.accepted import is_wording, judged_on
+from tests.campaigns.mutation.accepted import accepted_on, is_wording
 from tests.campaigns.mutation.verdicts import (
     Change,
     Mutant,
@@ -27,7 +27,7 @@ PAGE = ROOT / "docs" / "design" / "mutation.md"
 
 
 def main(argv: list[str]) -> int:
-    """Run mutmut in a working copy and print a table; 1 when a mutant survived that the page does not judge."""
+    """Run mutmut in a working copy and print a table; 1 if a mutant survived that the page does not accept."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.mutation", description=__doc__)
     parser.add_argument("parts", nargs="*", default=["core", "vod"], metavar="PART", help="core, vod, core/plan, ...")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
             return run.returncode
         found = list(mutants(work))
         changes = {mutant: _change(work, mutant) for mutant in found if mutant.verdict in {"survived", "no test"}}
-    known = judged_on(PAGE.read_text(encoding="utf-8"))
+    known = accepted_on(PAGE.read_text(encoding="utf-8"))
     stays = {mutant for mutant, each in changes.items() if is_wording(each) or str(each) in known}
     sys.stdout.write(f"\n{table(found, stays)}\n\n")
     unjudged = [f"{each}\n" for mutant, each in changes.items() if mutant not in stays]

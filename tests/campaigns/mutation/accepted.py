@@ -1,4 +1,4 @@
-"""Which survivors stay: those that change wording only, and those that docs/design/mutation.md lists with a reason."""
+"""Accepted survivors: changes of wording, and those that docs/design/mutation.md lists with a reason."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.campaigns.mutation.verdicts import Change
 
-# A survivor as the page lists it, alone on its line: `core/page_reader Sweep.__init__: before → after`.
+# A survivor as the page lists it, alone on its line: `core/page_reader PageReader.__init__: before → after`.
 _LISTED = re.compile(r"^(?:core|vod)/\w+ \S+: .*→.*$", re.MULTILINE)
 _STRING = re.compile(r'"([^"]*)"')
 
 
-def judged_on(page: str) -> frozenset[str]:
+def accepted_on(page: str) -> frozenset[str]:
     """The survivors that a page lists."""
     return frozenset(match.group().strip() for match in _LISTED.finditer(page))
 

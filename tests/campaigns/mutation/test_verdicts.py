@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.campaigns.mutation.accepted import is_wording, judged_on
+from tests.campaigns.mutation.accepted import accepted_on, is_wording
 from tests.campaigns.mutation.verdicts import (
     Change,
     Mutant,
@@ -18,8 +18,8 @@ from tests.campaigns.mutation.working_copy import ROOT, modules_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-MUTANT = Mutant("core/page_reader", "exporter.core.page_reader.xǁSweepǁask__mutmut_12", "survived")
-DIFF = """# exporter.core.page_reader.xǁSweepǁask__mutmut_12: survived
+MUTANT = Mutant("core/page_reader", "exporter.core.page_reader.xǁPageReaderǁask__mutmut_12", "survived")
+DIFF = """# exporter.core.page_reader.xǁPageReaderǁask__mutmut_12: survived
 --- exporter/core/page_reader.py
 +++ exporter/core/page_reader.py
 @@ -1,3 +1,3 @@
@@ -30,11 +30,11 @@ DIFF = """# exporter.core.page_reader.xǁSweepǁask__mutmut_12: survived
 
 
 def changed(before: str, after: str) -> Change:
-    return Change("core/page_reader", "Sweep.ask", before, after)
+    return Change("core/page_reader", "PageReader.ask", before, after)
 
 
 def test_verdicts_are_read_from_what_mutmut_wrote(tmp_path: Path) -> None:
-    meta = tmp_path / "mutants" / "exporter" / "core" / "sweep.py.meta"
+    meta = tmp_path / "mutants" / "exporter" / "core" / "page_reader.py.meta"
     meta.parent.mkdir(parents=True)
     statuses = {"a": 1, "b": 0, "c": -24, "d": 33, "e": None, "f": 77}
     meta.write_text(json.dumps({"exit_code_by_key": statuses}), "utf-8")
@@ -46,7 +46,7 @@ def test_verdicts_are_read_from_what_mutmut_wrote(tmp_path: Path) -> None:
 
 
 def test_a_change_is_its_place_and_the_lines_that_differ() -> None:
-    assert str(change(MUTANT, DIFF)) == "core/page_reader Sweep.ask: return 1 → return 2"
+    assert str(change(MUTANT, DIFF)) == "core/page_reader PageReader.ask: return 1 → return 2"
     assert (
         change(Mutant("core/play_dates", "exporter.core.play_dates.x_today__mutmut_3", "survived"), DIFF).function
         == "today"
@@ -54,13 +54,13 @@ def test_a_change_is_its_place_and_the_lines_that_differ() -> None:
 
 
 def test_a_line_that_is_taken_away_is_listed_without_a_space_at_its_end() -> None:
-    assert str(changed("return 1", "")) == "core/page_reader Sweep.ask: return 1 →"
+    assert str(changed("return 1", "")) == "core/page_reader PageReader.ask: return 1 →"
 
 
-def test_the_page_judges_the_survivors_it_lists_and_no_others() -> None:
-    page = "Survivors, such as core/x y: a → b, are\n\n```text\ncore/sweep Sweep.ask: return 1 → return 2\n```\n"
+def test_the_page_accepts_only_the_survivors_that_it_lists() -> None:
+    page = "Survivors (as core/x y: a → b) are\n\n```text\ncore/page_reader PageReader.ask: return 1 → return 2\n```\n"
 
-    assert judged_on(page) == {str(change(MUTANT, DIFF))}
+    assert accepted_on(page) == {str(change(MUTANT, DIFF))}
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_the_page_judges_the_survivors_it_lists_and_no_others() -> None:
         ('fail("no end of it", n=1)', 'fail("no end of it", )', False),
     ],
 )
-def test_a_sentence_may_be_worded_otherwise_and_nothing_else(before: str, after: str, wording: bool) -> None:  # noqa: FBT001 - parametrized
+def test_only_changes_of_wording_are_accepted(before: str, after: str, wording: bool) -> None:  # noqa: FBT001 - parametrized
     assert is_wording(changed(before, after)) is wording
 
 
-def test_the_table_counts_by_module_and_what_was_judged_does_not_lower_the_share() -> None:
+def test_the_table_counts_by_module_and_accepted_survivors_do_not_lower_the_share() -> None:
     stays = Mutant("core/page_reader", "b", "survived")
     found = [
         Mutant("core/page_reader", "a", "killed"),
@@ -99,7 +99,7 @@ def test_the_table_counts_by_module_and_what_was_judged_does_not_lower_the_share
 
 
 def test_parts_are_packages_or_modules_of_them() -> None:
-    assert modules_of(["core/plan", "core/play_dates"]) == ["exporter/core/play_dates.py", "exporter/core/plan.py"]
+    assert modules_of(["core/plan", "core/play_dates"]) == ["exporter/core/plan.py", "exporter/core/play_dates.py"]
     assert "exporter/vod/client.py" in modules_of(["vod"])
     assert not [module for module in modules_of(["core", "vod"]) if not (ROOT / module).is_file()]
     with pytest.raises(LookupError, match=r"web: not among core, vod"):

@@ -1,4 +1,4 @@
-"""What mutmut found, read from what it wrote: a table per module, and the survivors nobody has judged yet."""
+"""Reads mutmut's results: a table per module, and the survivors without a verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_TEST = {5, 33}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of the code and what the tests said: `killed`, `survived`, `no test`, `timed out` or `unclear`."""
+    """One change of the code and the result of the tests: `killed`, `survived`, `no test`, `timed out` or `unclear`."""
 
     module: str  # core/plan
     name: str  # mutmut's, for `mutmut show`
@@ -50,7 +50,7 @@ def mutants(work: Path) -> Iterator[Mutant]:
 
 
 def verdict_of(status: int | None) -> str:
-    """What an exit status of the tests means for the mutant."""
+    """The verdict on a mutant by the exit status of the tests."""
     for verdict, statuses in (
         ("killed", KILLED),
         ("timed out", TIMED_OUT),
@@ -74,7 +74,7 @@ def change(mutant: Mutant, diff: str) -> Change:
 
 
 def table(found: Iterable[Mutant], stays: Container[Mutant]) -> str:
-    """Per module and in all: how many mutants, how they ended, and the share killed of those not judged to stay."""
+    """Per module and in total: mutants by verdict, and the share killed of those not accepted."""
     counts: dict[str, Counter[str]] = {}
     for mutant in found:
         verdict = "judged" if mutant.verdict in {"survived", "no test"} and mutant in stays else mutant.verdict

@@ -59,7 +59,7 @@ def prepare(work: Path, modules: list[str]) -> None:
     with (work / "tests" / "conftest.py").open("a", encoding="utf-8") as conftest:
         conftest.write(PROFILE)
     settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    # Each package is held to its own tests: what only others would notice is not tested where it is written.
+    # Each package is tested by its own tests only: a mutant that only others detect counts as untested.
     suites = sorted({f"tests/{Path(module).parts[1]}" for module in modules})
     settings += SETTINGS.format(modules=modules, suites=suites)
     (work / "pyproject.toml").write_text(settings, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Months of the daemon in minutes: `python -m tests.campaigns.soak`; 1 if anything is lost or wrong or leaks."""
+"""Runs months of the daemon in minutes: `python -m tests.campaigns.soak`; 1 if data is lost or wrong, or on a leak."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.campaigns.soak.clock import Clock
 from tests.campaigns.soak.report import Report
 from tests.campaigns.soak.soak import Soak
 
-# With a 29th of February in it, and the start of summer time where the daemon thinks it is.
+# Contains a 29th of February and the start of summer time in the daemon's time zone.
 START: Final = datetime.fromisoformat("2024-02-01T00:00:00+08:00").timestamp()
 _TOLD: Final = 100
 
@@ -27,9 +27,9 @@ def main(argv: list[str]) -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.soak", description=__doc__)
     parser.add_argument("--days", type=int, default=90, help="simulated days (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="which course it takes (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="which schedule it takes (%(default)s)")
     given = parser.parse_args(argv)
-    # Answers that are cut off on purpose are no news.
+    # Responses that are cut off on purpose are expected.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="soak"))
     console = Console(width=120)
@@ -45,11 +45,11 @@ def main(argv: list[str]) -> int:
         report = Report.of(running.run(), [life.sizes for life in running.daemon.lives], START)
     for table in report.tables():
         console.print(table)
-    complaints = report.complaints()
-    for line in complaints[:_TOLD]:
+    violations = report.violations()
+    for line in violations[:_TOLD]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if len(complaints) > _TOLD:
-        console.print(f"... and {len(complaints) - _TOLD} more")
+    if len(violations) > _TOLD:
+        console.print(f"... and {len(violations) - _TOLD} more")
     if report.good:
         shutil.rmtree(folder)
     else:

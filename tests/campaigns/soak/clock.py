@@ -1,4 +1,4 @@
-"""The time of all that takes part: it passes as it does, and seconds in which nothing would happen are skipped."""
+"""The time of all processes: real time, with idle seconds skipped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _PRELOAD: Final = Path(__file__).parent / "preload"
 class Clock:
     """The wall clock, in seconds since 1970, of the harness and of every process that is started with `environ`.
 
-    Such a process reads from `file` how far its clocks are ahead, the wall clock and the monotonic one, which are
-    skipped together. What it waits for in its event loop is due when something wakes it, as a scrape does.
+    Such a process reads the offset of its wall and monotonic clocks from `file`. Timers of its event loop that became
+    due run when something wakes it, such as a scrape.
     """
 
     def __init__(self, file: Path, at: float) -> None:
@@ -38,9 +38,9 @@ class Clock:
         return time.time() + self._ahead
 
     def skip(self, seconds: float) -> None:
-        """So much time has passed for everybody."""
+        """Advance the clocks of all processes."""
         self._ahead += seconds
         self._skipped += seconds
-        # Not pack_into, which clears the place first: a process that looks then is years ahead, and forgets all days.
+        # Not pack_into, which writes zeros first: a process reading them would have a wrong date and delete all days.
         self._shared[0:8] = struct.pack("d", self._ahead)
         self._shared[8:16] = struct.pack("d", self._skipped)

@@ -1,4 +1,4 @@
-"""The daemon, one life after the other: started, killed, hung up, scraped and measured."""
+"""Starts, kills, reloads, scrapes and measures the daemon."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAGE: Final = resource.getpagesize()
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What the process holds, at `at` (seconds since 1970): resident bytes and open descriptors."""
+    """The process at `at` (seconds since 1970): resident bytes and open descriptors."""
 
     at: float
     resident: int
@@ -42,8 +42,8 @@ class Stored:
 
 
 @dataclass
-class Life:
-    """From a start to an end; `sizes` are taken while nothing is polled."""
+class ProcessRun:
+    """One process of the daemon; `sizes` are measured while nothing is polled."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -56,29 +56,29 @@ class Life:
 
 
 class Daemon:
-    """At most one life at a time, always at the same address, with the same storage, in the same folder."""
+    """At most one process at a time, always with the same address, storage and folder."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.folder = folder
         self.storage = folder / "vod.db"
-        self.lives: list[Life] = []
+        self.lives: list[ProcessRun] = []
         self._environ = {**os.environ, **environ}
         self._port = free_port()
 
     @property
-    def life(self) -> Life:
-        """The last one."""
+    def life(self) -> ProcessRun:
+        """The last process."""
         return self.lives[-1]
 
     @property
-    def lives_now(self) -> bool:
+    def is_running(self) -> bool:
         return bool(self.lives) and self.life.process.poll() is None
 
     def start(self) -> None:
-        """A new life; returns once it can be scraped. Raises AssertionError with what it said when it ended instead."""
+        """Start the daemon; returns once it can be scraped. Raises AssertionError with its output if it ended."""
         log = self.folder / f"life{len(self.lives):03}.log"
         process = self._started(log)
-        self.lives.append(Life(process, log))
+        self.lives.append(ProcessRun(process, log))
         end = time.monotonic() + _PATIENCE
         while b"listening" not in log.read_bytes():
             assert process.poll() is None, f"it did not start:\n{log.read_text()}"
@@ -86,7 +86,7 @@ class Daemon:
             time.sleep(_GLANCE)
 
     def fails_to_start(self) -> int:
-        """The exit status of a start that is expected to come to nothing, which is no life."""
+        """The exit status of a start that is expected to fail."""
         return self._started(self.folder / "refused.log").wait(_PATIENCE)
 
     def _started(self, log: Path) -> subprocess.Popen[bytes]:
@@ -96,7 +96,7 @@ class Daemon:
             return subprocess.Popen(argv, cwd=self.folder, stderr=stderr, env=self._environ)
 
     def scrape(self) -> str | None:
-        """As Prometheus does; None where nobody is there."""
+        """A scrape as by Prometheus; None if the daemon does not run."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
         with contextlib.closing(connection):
             try:
@@ -108,15 +108,15 @@ class Daemon:
         assert answer.status == http.client.OK, f"a scrape was answered with {answer.status}: {text}"
         return text
 
-    def hang_up(self) -> None:
+    def send_sighup(self) -> None:
         self.life.process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
-        """By nobody's leave; may be called from any thread."""
+        """Send SIGKILL; may be called from any thread."""
         self.life.process.send_signal(signal.SIGKILL)
 
     def ended(self) -> int:
-        """The exit status of the life that was told to end, or killed."""
+        """The exit status of a process that was stopped or killed."""
         return self.life.process.wait(_PATIENCE)
 
     def stop(self) -> int:
@@ -125,12 +125,12 @@ class Daemon:
         return self.ended()
 
     def stored(self) -> Stored:
-        """How large the storage is now."""
+        """The current size of the storage."""
         log = Path(f"{self.storage}-wal")
         return Stored(self.storage.stat().st_size, log.stat().st_size if log.exists() else 0)
 
-    def blemishes(self, secrets: Collection[str]) -> list[str]:
-        """What no log may hold."""
+    def log_violations(self, secrets: Collection[str]) -> list[str]:
+        """Tracebacks, warnings and secrets in the logs."""
         logs = {life.log.name: life.log.read_text() for life in self.lives}
         return [
             *(f"{name}: {line}" for name, log in logs.items() for line in log.splitlines() if "Traceback" in line),
@@ -138,8 +138,8 @@ class Daemon:
         ]
 
     def close(self) -> None:
-        """Leave nothing behind."""
-        if self.lives_now:
+        """Kill the process if it still runs."""
+        if self.is_running:
             self.life.process.kill()
         for life in self.lives:
             life.process.wait()

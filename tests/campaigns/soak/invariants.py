@@ -1,4 +1,4 @@
-"""What was seen → what is wrong with it: pure functions, one for each promise, none of which knows how it was seen."""
+"""The invariants as pure functions from observations to violations."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from exporter.core.model import Media, MediaRecord, Query, SliceData
     from exporter.simulator.dataset import Dataset
     from tests.campaigns.faults.scrapes import Labels, Scrape
-    from tests.campaigns.soak.service_history import Cut, Row, Said
+    from tests.campaigns.soak.service_history import Cut, Returned, Row
 
-# A day can be final 33 hours after it began, and is asked about until it is no longer two days ago.
+# A day can be final 33 hours after its start, and is polled until it is no longer two days ago.
 FINAL_HOURS: Final = 33
 OWED_DAYS: Final = 3
 PLAYS: Final = "aliyun_vod_media_plays"
@@ -33,7 +33,7 @@ PLAYS: Final = "aliyun_vod_media_plays"
 
 @dataclass
 class Findings:
-    """What judges have looked at, in play rows, and what was wrong; `owed`: wants that had to be settled."""
+    """The number of checked play rows, and the violations; `owed`: wants that had to be settled."""
 
     looked_at: int = 0
     owed: int = 0
@@ -51,8 +51,8 @@ class Findings:
 # Scrapes.
 
 
-def scraped(scrape: Scrape, said: Said, truth: Truth) -> Findings:
-    """Every row that a scrape shows was said, whole; of a slice that it calls settled, the final one."""
+def scraped(scrape: Scrape, said: Returned, truth: Truth) -> Findings:
+    """Every row of a scrape was returned by the service; a row of a settled slice is the final one."""
     found = Findings(wrong=list(scrape.mistakes))
     today = play_dates.today(scrape.at)
     for labels, value in _samples(scrape, "aliyun_vod_play_date_timestamp_seconds"):
@@ -75,7 +75,7 @@ def scraped(scrape: Scrape, said: Said, truth: Truth) -> Findings:
 
 
 def down(scrape: Scrape) -> list[str]:
-    """The queries whose last poll did not get everything."""
+    """The queries whose last poll was incomplete."""
     return [labels["query"] for labels, value in _samples(scrape, "aliyun_vod_query_up") if value != 1]
 
 
@@ -87,7 +87,7 @@ def _cut(labels: Mapping[str, str], today: date) -> Cut:
     return _cut_of(labels["terminal_type"], labels["os"], labels["region"], labels["days_ago"], today)
 
 
-# The same few come in every line.
+# The same few recur in every line.
 @lru_cache(maxsize=1000)
 def _cut_of(terminal_type: str, os: str, region: str, days_ago: str, today: date) -> Cut:
     filters = (None if value == "all" else value for value in (terminal_type, os, region))
@@ -98,7 +98,7 @@ def _cut_of(terminal_type: str, os: str, region: str, days_ago: str, today: date
 
 
 class Truth:
-    """What the service says for good."""
+    """The service's final numbers."""
 
     def __init__(self, catalogue: Dataset) -> None:
         self._catalogue = catalogue
@@ -108,7 +108,7 @@ class Truth:
         return self._of(cut).get(media_id, NOBODY)
 
     def plays(self, cut: Cut) -> dict[str, float]:
-        """Of every media that was played."""
+        """The plays of every media that has any."""
         return {media_id: dict(row)[PLAYS] for media_id, row in self._of(cut).items()}
 
     def _of(self, cut: Cut) -> dict[str, Row]:
@@ -134,7 +134,7 @@ Asking = tuple[float, "tuple[Query, ...]"]
 
 
 def owed(history: Sequence[Asking], day: date) -> dict[Slice, set[Media]]:
-    """What must be settled of a day that is three days ago: what was asked all the time since it could be final."""
+    """What must be settled of a day three days ago: what was queried throughout the time since it could be final."""
     begins = play_dates.start(day) + FINAL_HOURS * 3600.0
     ends = play_dates.start(day + timedelta(days=OWED_DAYS))
     until = [since for since, _ in history[1:]] + [math.inf]
@@ -153,7 +153,7 @@ def owed(history: Sequence[Asking], day: date) -> dict[Slice, set[Media]]:
 
 
 def _wants(queries: Iterable[Query], day: date) -> set[tuple[Slice, Media]]:
-    """By media, where it is named: another list of IDs may still have it."""
+    """The wants by media if named: another list of IDs may still contain it."""
     found: set[tuple[Slice, Media]] = set()
     for query in queries:
         if {1, 2} <= set(query.days_ago):
@@ -168,7 +168,7 @@ def _each(media: Media) -> list[Media]:
 
 
 def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], truth: Truth, now: float) -> Findings:
-    """What is owed is there, settled; whatever is settled is final."""
+    """What must be settled is stored as settled; every settled row is final."""
     found = Findings()
     known = {data.slice: data for data in slices}
     for data in known.values():
@@ -182,7 +182,7 @@ def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], 
     for slice_, media in ((slice_, media) for slice_, every in wants.items() for media in every):
         data_or_none = known.get(slice_)
         found.owed += 1
-        # Nothing that is merely new is good enough, however new.
+        # A fresh row is not enough: it must be settled.
         if data_or_none is None or plan_fetch(media, data_or_none, math.inf, now):
             found.lost.append(f"not settled: {_named(slice_, str(media))}")
             continue
@@ -196,13 +196,13 @@ def _rows(answers: Mapping[str, MediaRecord]) -> set[str]:
 
 
 def _final_media(media: Media, slice_: Slice, truth: Truth) -> set[str]:
-    """Those that have plays in the end, of what is wanted."""
+    """The wanted media with plays in the final numbers."""
     played = truth.plays((slice_.dimensions, slice_.play_date))
     match media:
         case ByIds(ids):
             return {*ids} & played.keys()
         case Top(n, _):
-            # Whoever stands at the edge with as many plays as somebody beyond it need not be there.
+            # A media at the end of the top may be missing if another has equally many plays.
             least = sorted(played.values(), reverse=True)[:n][-1] if played else 0
             return {media_id for media_id, plays in played.items() if plays > least}
         case Everything():
@@ -217,9 +217,9 @@ def _named(slice_: Slice, what: str = "") -> str:
 
 
 def growth(values: Sequence[float]) -> float:
-    """By how much a thing has grown, robustly: the lesser of two opinions, neither of which a few outliers can sway.
+    """The growth of a value, robust against outliers: the lesser of two estimates.
 
-    The medians of the first and last third; and the median slope between any two of thirty values, over all of them.
+    The difference of the medians of the first and last third; and the median slope between any two of thirty values.
     """
     if len(values) < 6:
         return 0.0

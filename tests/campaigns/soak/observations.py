@@ -1,4 +1,4 @@
-"""What a run has seen: nouns only."""
+"""What a run has observed: nouns only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Seen:
-    """Counts, and what judges have found.
+class Observations:
+    """Counts and violations.
 
-    `stored`: the storage at each day's end. `outcomes`: requests by how they ended. `defects`: whatever else
-    must not be. `seconds`: of true time.
+    `stored`: the storage at each day's end. `outcomes`: requests by outcome. `defects`: other violations. `seconds`: of
+    real time.
     """
 
     days: int

@@ -1,4 +1,4 @@
-"""What the operator does to files: configurations, right and broken ones, and keys."""
+"""The files that the operator writes: valid and invalid configurations, and keys."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class Operator:
-    """Writes into the daemon's folder; `history` is what was asked since when, `secrets` every secret there was.
+    """Writes into the daemon's folder; `history`: the queries and since when, `secrets`: all secrets so far.
 
-    `broken`: what stands in the configuration file now must be refused.
+    `broken`: the configuration file is invalid now.
     """
 
     def __init__(self, folder: Path, chance: Random, media_ids: Sequence[str]) -> None:
@@ -40,26 +40,26 @@ class Operator:
         self._key = Credentials()
 
     def change(self) -> None:
-        """Want something else from now on; `configure` says so."""
+        """Change the queries; `configure` writes them."""
         self._asked = self._asked.changed(self._chance, self._media_ids)
 
     def configure(self, endpoint: str, now: float) -> None:
-        """Write down what is wanted."""
+        """Write a valid configuration."""
         self.broken = False
         self._put("config.yaml", self._asked.text(endpoint))
         self.history.append((now, self._asked.queries()))
-        # What was asked before any day that is kept could be final is of no interest.
+        # Queries from before any stored day could be final are not needed.
         needed = play_dates.start(play_dates.play_date(now, RETENTION_DAYS)) + FINAL_HOURS * 3600.0
         while len(self.history) > 1 and self.history[1][0] < needed:
             del self.history[0]
 
-    def break_(self) -> None:
-        """Write down what nobody can want."""
+    def configure_invalid(self) -> None:
+        """Write an invalid configuration."""
         self.broken = True
         self._put("config.yaml", self._chance.choice(BROKEN))
 
     def new_key(self) -> Credentials:
-        """Another key; its files are not written yet."""
+        """Create another key; its files are not written yet."""
         self._key = Credentials(f"key{len(self.secrets) + 1}", f"soak-secret-{self._chance.getrandbits(64):x}")
         self.secrets.append(self._key.access_key_secret)
         return self._key
@@ -71,7 +71,7 @@ class Operator:
         self._put(SECRET_FILE, f"{self._key.access_key_secret}\n")
 
     def _put(self, name: str, text: str) -> None:
-        """Whole, as tools do it."""
+        """Replace a file atomically, as tools do."""
         new = self._folder / f"{name}.new"
         new.write_text(text)
         new.replace(self._folder / name)

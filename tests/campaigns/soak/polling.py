@@ -1,4 +1,4 @@
-"""Whether anything is polled just now, or was reloaded, as scrapes tell it; time is skipped only while nothing is."""
+"""Detects polls and reloads from scrapes; time is skipped only while nothing is polled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Polling:
-    """How polling goes in one life of the daemon."""
+    """The state of polling in one process of the daemon."""
 
     def __init__(self) -> None:
         self.next_at: float = 0.0
@@ -20,14 +20,14 @@ class Polling:
         self._pending: set[str] = set()
 
     def __bool__(self) -> bool:
-        """Whether a poll is due or under way."""
+        """Whether a poll is due or running."""
         return bool(self._pending)
 
     def see(self, scrape: Scrape) -> None:
-        """Learn from a scrape."""
+        """Update the state from a scrape."""
         ended: dict[str, float] = {}
         for sample in scrape.samples:
-            # One that was skipped says that the one before goes on.
+            # A skipped poll means that the previous one still runs.
             if sample.name == "aliyun_vod_query_polls_total" and sample.labels["result"] != "skipped":
                 query = sample.labels["query"]
                 ended[query] = ended.get(query, 0.0) + sample.value
@@ -43,21 +43,21 @@ class Polling:
         self.passed(scrape.at)
 
     def passed(self, now: float) -> None:
-        """It is that late now: what is due will be polled, whoever notices it."""
+        """The time is `now`: queries that are due will be polled."""
         self._pending |= {query for query, at in self._next.items() if at <= now}
         self.next_at = min(self._next.values(), default=0.0)
 
     def interrupted(self) -> None:
-        """Another configuration: any query may be polled again."""
+        """The configuration changed: any query may be polled again."""
         self._pending |= self._ended.keys()
 
     def waited_enough(self) -> None:
-        """Nothing was asked for so long that nobody can be waiting for an answer."""
+        """No request for so long that none can be pending."""
         self._pending.clear()
 
 
 def reloaded(scrape: Scrape, since: float) -> bool | None:
-    """Whether the configuration was read again since then; None: neither taken nor refused so far."""
+    """Whether the configuration was reloaded since then; None: neither accepted nor rejected so far."""
     if not scrape.one("aliyun_vod_exporter_config_last_reload_successful"):
         return False
     at = scrape.one("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds") or 0.0

@@ -1,4 +1,4 @@
-"""What the operator asks, as a configuration file and as wants of the core; how it is changed at random."""
+"""The operator's queries, as a configuration file and as core queries; and random changes of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BROKEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One configuration. Three queries, so that slices are shared, by ID, by sweep and by order.
+    """One configuration with three queries that share slices: by ID, by listing and by order.
 
     `ids`, `dimensions`: of the query by ID. `top`: of the ordered one. `minutes`: how often the first one polls.
     """
@@ -73,11 +73,11 @@ storage: {{retention: {RETENTION_DAYS}d}}
 """
 
     def queries(self) -> tuple[Query, ...]:
-        """What the file means."""
+        """The queries of the file."""
         return loads(self.text("http://127.0.0.1:1"), file="config.yaml", environ={}).core_queries()
 
     def changed(self, chance: Random, media_ids: Sequence[str]) -> Asked:
-        """Another configuration: one thing about it is new."""
+        """A configuration with one random change."""
         match chance.randrange(5):
             case 0:
                 return replace(self, ids=tuple(chance.sample(media_ids, chance.randint(3, 12))))

@@ -1,4 +1,4 @@
-"""What a soak has seen → a verdict and a table."""
+"""The verdict on a soak, and its tables."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.campaigns.soak.daemon import Size, Stored
-    from tests.campaigns.soak.observations import Seen
+    from tests.campaigns.soak.observations import Observations
 
-# From then on as many days are forgotten as are new: nothing may grow any more.
+# From then on as many days are deleted as are added: nothing may grow.
 FULL_DAYS: Final = RETENTION_DAYS + 2
 _LEAST_SIZES: Final = 48
 _LEAST_DAYS: Final = 10
@@ -26,8 +26,8 @@ _MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
-    """How a thing went on once it should be flat: from and to (medians of thirds), what it may grow by, how long."""
+class SteadyValue:
+    """A value that should be constant: from and to (medians of thirds), the allowed growth, the duration."""
 
     name: str
     first: float
@@ -41,12 +41,12 @@ class Flat:
         return self.grown > self.allowed
 
 
-def flats(lives: Sequence[Sequence[Size]], stored: Sequence[Stored], full_at: float) -> list[Flat]:
-    """Memory and descriptors of every life that is long enough, from `full_at` on; the storage at the ends of days."""
+def steady_values(lives: Sequence[Sequence[Size]], stored: Sequence[Stored], full_at: float) -> list[SteadyValue]:
+    """Memory and descriptors of every long process from `full_at` on; the storage at the ends of days."""
     found = []
     for number, sizes in enumerate(lives, 1):
         held = [size for size in sizes if size.at >= full_at]
-        # What a process grows by at first, and does not again: its pools, its caches.
+        # The initial growth of a process: its pools and caches.
         held = held[len(held) // 5 :]
         if len(held) >= _LEAST_SIZES:
             found += [_flat(held, number, *row) for row in _OF_LIVES]
@@ -66,29 +66,29 @@ _OF_LIVES: Final[tuple[tuple[str, Callable[[Size], float], float], ...]] = (
 )
 
 
-def _flat(sizes: Sequence[Size], number: int, name: str, value: Callable[[Size], float], part: float) -> Flat:
+def _flat(sizes: Sequence[Size], number: int, name: str, value: Callable[[Size], float], part: float) -> SteadyValue:
     lasted = (sizes[-1].at - sizes[0].at) / 86_400
     return _of(name, [value(size) for size in sizes], part, f"{lasted:.1f} days of life {number}")
 
 
-def _of(name: str, values: Sequence[float], part: float, over: str) -> Flat:
+def _of(name: str, values: Sequence[float], part: float, over: str) -> SteadyValue:
     third = max(1, len(values) // 3)
     first, last = median(values[:third]), median(values[-third:])
-    return Flat(name, first, last, growth(values), part * first, over)
+    return SteadyValue(name, first, last, growth(values), part * first, over)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on what was seen; `lives`: the sizes of the daemon in each of its lives."""
+    """The verdict on the observations; `lives`: the sizes of each process of the daemon."""
 
-    seen: Seen
+    seen: Observations
     lives: Sequence[Sequence[Size]]
-    flats: Sequence[Flat]
+    steady_values: Sequence[SteadyValue]
 
     @classmethod
-    def of(cls, seen: Seen, lives: Sequence[Sequence[Size]], start: float) -> Report:
-        """Of a run that began at `start` (seconds since 1970)."""
-        return cls(seen, lives, flats(lives, seen.stored, start + FULL_DAYS * 86_400))
+    def of(cls, seen: Observations, lives: Sequence[Sequence[Size]], start: float) -> Report:
+        """The report of a run that started at `start` (seconds since 1970)."""
+        return cls(seen, lives, steady_values(lives, seen.stored, start + FULL_DAYS * 86_400))
 
     @property
     def lost(self) -> list[str]:
@@ -100,14 +100,18 @@ class Report:
 
     @property
     def leaks(self) -> list[str]:
-        return [f"{flat.name}: {flat.first:.1f} to {flat.last:.1f} in {flat.over}" for flat in self.flats if flat.leaks]
+        return [
+            f"{flat.name}: {flat.first:.1f} to {flat.last:.1f} in {flat.over}"
+            for flat in self.steady_values
+            if flat.leaks
+        ]
 
     @property
     def good(self) -> bool:
         return not (self.lost or self.wrong or self.leaks or self.seen.defects)
 
     def tables(self) -> list[Table]:
-        """For people."""
+        """The text tables."""
         seen = self.seen
         total = _table("", f"{seen.days} simulated days, seed {seen.seed}")
         total.add_row("took", f"{seen.seconds / 60:.1f} min")
@@ -136,13 +140,13 @@ class Report:
         for name, times in sorted(seen.outcomes.items(), key=lambda one: -one[1]):
             outcomes.add_row(name, f"{times:,}")
         flat = Table("flat", "first third", "last third", "grown", "allowed", "over", box=box.MARKDOWN)
-        for one in self.flats:
+        for one in self.steady_values:
             numbers = (f"{number:.2f}" for number in (one.first, one.last, one.grown, one.allowed))
             flat.add_row(one.name, *numbers, one.over)
         return [total, events, outcomes, flat]
 
-    def complaints(self) -> list[str]:
-        """Everything that is wrong, one line each."""
+    def violations(self) -> list[str]:
+        """All violations, one line each."""
         return [
             *(f"lost: {each}" for each in self.lost),
             *(f"wrong: {each}" for each in self.wrong),
@@ -159,5 +163,5 @@ def _table(left: str, right: str) -> Table:
 
 
 def _once(told: list[str]) -> list[str]:
-    """Each complaint once, however often it was seen."""
+    """Each violation once, however often it occurred."""
     return list(dict.fromkeys(told))

@@ -1,4 +1,4 @@
-"""What happens on which simulated day, chosen by a seed: pure, so that a seed is a course that can be run again."""
+"""The events of each simulated day, chosen by a seed: pure, so that a schedule can be repeated."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from datetime import date
 
 HOUR: Final = 3600.0
-# From then on nothing happens until midnight: the day is looked at, and whatever was wrong must have mended.
+# From then on there are no events until midnight: the day is checked, and every failure must have recovered.
 CALM_HOUR: Final = 21.0
 AUDIT_HOUR: Final = 23.5
 
-# Wrong without being refused: rows without numbers, no rows. Nobody can tell a lie that is repeated from the truth, so
-# of a day that can be final each is told once.
+# False responses with status 200: rows without numbers, no rows. A repeated one cannot be told from the truth, so each
+# occurs once for a day that can be final.
 LIES: Final = ("nulls", "missing", "null_list", "no_list")
 _HONEST: Final = tuple(code for code in (*API_ERRORS, *BROKEN_RESPONSES) if code not in LIES)
 _SILENT: Final = ("stall", "trickle")
@@ -29,8 +29,8 @@ _SILENT: Final = ("stall", "trickle")
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
-    """The service works under these conditions until then; `name` is what is counted."""
+class ServiceConditions:
+    """The service's conditions until then; counted under `name`."""
 
     at: float
     until: float
@@ -46,8 +46,8 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
-class Breakage:
-    """A configuration that must be refused, and SIGHUP; the good one stands again before `until`."""
+class InvalidReload:
+    """An invalid configuration and SIGHUP; the valid one is restored before `until`."""
 
     at: float
     until: float
@@ -68,7 +68,7 @@ _HOWS: Final[tuple[How, ...]] = get_args(How)
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The daemon ends, killed or told to, and starts again after `down` seconds.
+    """The daemon is killed or stopped, and starts again after `down` seconds.
 
     Moments of being killed: `idle`, `asking` (in the middle of a request), `published` (numbers may be being written).
     """
@@ -78,21 +78,21 @@ class End:
     down: float
 
 
-Event = Weather | Reload | Breakage | Rotation | End
+Event = ServiceConditions | Reload | InvalidReload | Rotation | End
 
 
-def course(seed: int, start: float, simulated_days: int) -> tuple[Event, ...]:
-    """Everything that happens, in order, from `start` (00:00 UTC+8) on; the first six hours are calm.
+def schedule(seed: int, start: float, simulated_days: int) -> tuple[Event, ...]:
+    """All events in order, from `start` (00:00 UTC+8) on; the first six hours are calm.
 
-    In the middle of the course the daemon is left alive for a third of it, for a leak to show; everything else goes on.
+    The daemon is not ended during the middle third, so that a leak shows; other events go on.
     """
-    chance = Random(seed)  # noqa: S311 - what happens, not secrets
+    chance = Random(seed)  # noqa: S311 - events, not secrets
     spared = range(int(simulated_days * 0.4), int(simulated_days * 0.4 + simulated_days / 3))
     events: list[Event] = []
     for number in range(simulated_days):
         midnight = start + number * 24 * HOUR
         first = 6.0 if number == 0 else 0.2
-        events += _weather(chance, midnight, first)
+        events += _service_conditions(chance, midnight, first)
         events += _operator(chance, midnight, first)
         if number not in spared:
             events += _ends(chance, midnight, first)
@@ -103,16 +103,16 @@ def _moment(chance: Random, midnight: float, first: float) -> float:
     return midnight + chance.uniform(first, CALM_HOUR - 1) * HOUR
 
 
-def _weather(chance: Random, midnight: float, first: float) -> Iterator[Weather]:
-    """Three to six spells, one after the other."""
+def _service_conditions(chance: Random, midnight: float, first: float) -> Iterator[ServiceConditions]:
+    """Three to six periods, one after the other."""
     spells = chance.randint(3, 6)
     at = midnight + first * HOUR
     room = (CALM_HOUR - first) * HOUR / spells
     for number in range(spells):
         begins = at + number * room + chance.uniform(0, room / 3)
-        name, conditions, longest = _spell(chance, midnight)
+        name, conditions, longest = _period(chance, midnight)
         lasts = chance.uniform(0.1, 0.6) * room
-        yield Weather(begins, begins + min(lasts, longest), name, conditions)
+        yield ServiceConditions(begins, begins + min(lasts, longest), name, conditions)
 
 
 _KINDS: Final = {
@@ -127,15 +127,16 @@ _KINDS: Final = {
 """By how often they come, relative to each other."""
 
 
-def _spell(chance: Random, midnight: float) -> tuple[str, dict[str, Any], float]:
-    """What it is, the conditions, and how long it may last at most, in seconds."""
+def _period(chance: Random, midnight: float) -> tuple[str, dict[str, Any], float]:
+    """Its name, conditions and longest duration in seconds."""
     (kind,) = chance.choices(tuple(_KINDS), tuple(_KINDS.values()))
     match kind:
         case "throttling":
             header = chance.choice(["x-acs-retry-after", "x-ratelimit-user-api", "retry-after", "none"])
             conditions: dict[str, Any] = {"rate": chance.choice([0.5, 2.0]), "wait_header": header}
         case "skewed clock":
-            # More than 15 minutes off it refuses every signature; less, and its days end at other times than ours.
+            # More than 15 minutes off, it rejects every signature; below, its days start at another time than the
+            # exporter's.
             conditions = {"clock_offset": chance.choice([-1200.0, -240.0, 240.0, 1200.0])}
         case "latency":
             conditions = {"latency": chance.choice([0.5, 4.0])}
@@ -174,7 +175,7 @@ def _operator(chance: Random, midnight: float, first: float) -> Iterator[Event]:
         yield Reload(_moment(chance, midnight, first))
     if chance.random() < 0.3:
         at = _moment(chance, midnight, first)
-        yield Breakage(at, at + chance.uniform(0.05, 1.0) * HOUR)
+        yield InvalidReload(at, at + chance.uniform(0.05, 1.0) * HOUR)
     if chance.random() < 0.4:
         delays: Sequence[float] = [chance.choice([0.0, chance.uniform(0, 0.5 * HOUR)]) for _ in range(2)]
         yield Rotation(_moment(chance, midnight, first), *delays)

@@ -1,4 +1,4 @@
-"""The simulated service on a socket, in a thread of the harness, with what it has said."""
+"""The simulated service on a socket, in a thread, with a record of what it returned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.service import Simulator
 from exporter.web.server import bound, serving, urls
-from tests.campaigns.soak.service_history import Said
+from tests.campaigns.soak.service_history import Returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -28,10 +28,10 @@ _OK: Final = 200
 
 
 class Service:
-    """The service; `asked` requests so far, `under_way` not answered yet. All of it is for the harness's thread."""
+    """The service; `asked`: requests so far, `under_way`: pending ones. All methods are for the main thread."""
 
     def __init__(self, seed: int, now: Callable[[], float]) -> None:
-        self.said = Said()
+        self.said = Returned()
         self.asked = 0
         self.under_way = 0
         self.url = ""
@@ -42,16 +42,16 @@ class Service:
         self._stop = asyncio.Event()
 
     @property
-    def catalogue(self) -> Dataset:
-        return self._simulator.catalogue
+    def dataset(self) -> Dataset:
+        return self._simulator.dataset
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many requests ended how: OK, an error code, or the name of a misbehaviour."""
+        """The number of requests by outcome: OK, an error code, or the name of a fault."""
         return dict(self._simulator.request_log.counts.get("DescribeVodMediaPlayData", {}))
 
     def change(self, **conditions: Any) -> None:
-        """Other conditions from now on; returns when they are in force."""
+        """Change the conditions; returns when they are in effect."""
         done = Event()
 
         def change() -> None:
@@ -62,7 +62,7 @@ class Service:
         done.wait()
 
     def at_request(self, number: int, then: Callable[[], object]) -> None:
-        """Do something in the middle of the request that is so many from now, once."""
+        """Call `then` during the request that is `number` from now, once."""
         self._at = self.asked + number, then
 
     def disarm(self) -> None:
@@ -93,7 +93,7 @@ class Service:
             self._loop.close()
 
     async def _sleep(self, seconds: float) -> None:
-        """By the clock that is skipped."""
+        """Sleeps by the clock that is skipped."""
         end = self._now() + seconds
         while self._now() < end:
             await asyncio.sleep(_GLANCE)
@@ -111,8 +111,8 @@ class Service:
             status = message.get("status", status)
             body += message.get("body", b"")
             if status == _OK and message["type"] == "http.response.body" and not message.get("more_body"):
-                # Before it is sent: whoever shows it has it from us.
-                self._hear(dict(parse_qsl(scope["query_string"].decode())), body)
+                # Before it is sent: the exporter may publish it at once.
+                self._record(dict(parse_qsl(scope["query_string"].decode())), body)
             await send(message)
 
         try:
@@ -120,8 +120,8 @@ class Service:
         finally:
             self.under_way -= 1
 
-    def _hear(self, asked: dict[str, str], body: bytes) -> None:
-        with contextlib.suppress(ValueError):  # half an answer, or none
+    def _record(self, asked: dict[str, str], body: bytes) -> None:
+        with contextlib.suppress(ValueError):  # half a response, or none
             payload = json.loads(body)
             if isinstance(payload, dict) and "RequestId" in payload:
-                self.said.hear(asked, payload)
+                self.said.record(asked, payload)

@@ -1,4 +1,4 @@
-"""What the service has truly said, row by row, in metrics of ours; knows nothing of how the exporter keeps it."""
+"""What the service has returned, row by row, by metric; independent of the exporter's storage."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NOBODY: Row = frozenset(ZEROS.items())
 
 
 @dataclass
-class Said:
-    """Every row of every answer, and which media were said to have none, by slice and media.
+class Returned:
+    """Every row of every response, and media without plays, by slice and media.
 
-    A refusal says nothing, and neither does an answer that was cut off.
+    Error responses and truncated ones do not count.
     """
 
     answers: int = 0
@@ -38,8 +38,8 @@ class Said:
     _lists: defaultdict[Cut, set[frozenset[str]]] = field(default_factory=lambda: defaultdict(set))
     _pages: dict[tuple[Cut, str, str], set[str]] = field(default_factory=dict)
 
-    def hear(self, asked: Mapping[str, str], payload: Mapping[str, Any]) -> None:
-        """A request was answered."""
+    def record(self, asked: Mapping[str, str], payload: Mapping[str, Any]) -> None:
+        """Record a response."""
         self.answers += 1
         cut = _cut(asked)
         listed = set()
@@ -58,7 +58,7 @@ class Said:
             self._lists[cut].add(frozenset(seen))
 
     def ever(self, cut: Cut, media_id: str, row: Row) -> bool:
-        """Whether this is a row that was said, whole, or none was and this says that nobody played it."""
+        """Whether this row was returned as a whole, or it is zero and the media was returned without plays."""
         if cut in self._rows and row in self._rows[cut].get(media_id, ()):
             return True
         return row == NOBODY and (
@@ -66,7 +66,7 @@ class Said:
         )
 
     def forget(self, before: date) -> None:
-        """Days that nobody can ask for any more."""
+        """Remove days that can no longer be published."""
         for known in (self._rows, self._unplayed, self._lists):
             for cut in [cut for cut in known if cut[1] < before]:
                 del known[cut]

@@ -1,4 +1,4 @@
-"""The daemon on the simulator through weeks of a course, watched all the time."""
+"""Runs the daemon against the simulator through the events of a schedule, and checks it all the time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exporter.core import play_dates
 from exporter.simulator.dataset import Dataset
 from exporter.storage.read_only import read_slices
 from tests.campaigns.faults.scrapes import Scrape
-from tests.campaigns.soak import schedule as courses
+from tests.campaigns.soak import schedule as schedules
 from tests.campaigns.soak.daemon import Daemon
 from tests.campaigns.soak.invariants import (
     OWED_DAYS,
@@ -25,7 +25,7 @@ from tests.campaigns.soak.invariants import (
     scraped,
     stored,
 )
-from tests.campaigns.soak.observations import Seen
+from tests.campaigns.soak.observations import Observations
 from tests.campaigns.soak.operator import Operator
 from tests.campaigns.soak.polling import Polling, reloaded
 from tests.campaigns.soak.queries import RETENTION_DAYS
@@ -33,12 +33,12 @@ from tests.campaigns.soak.schedule import (
     AUDIT_HOUR,
     CALM_HOUR,
     HOUR,
-    Breakage,
     End,
     Event,
+    InvalidReload,
     Reload,
     Rotation,
-    Weather,
+    ServiceConditions,
 )
 from tests.campaigns.soak.service import MEDIA, Service
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 _SCRAPED_EVERY: Final = 1800.0
 _FIRST_SKIP: Final = 0.25
 _LONGEST_SKIP: Final = 8.0
-# The service names no longer wait in this course, and no pause between attempts is longer.
+# The longest wait that the service names in a schedule, and the longest pause between attempts.
 _SILENCE: Final = 60.0
 _PATIENCE: Final = 300.0
 _BAD_CONFIGURATION: Final = 2
@@ -69,7 +69,7 @@ _OWN: Final = "# HELP aliyun_vod_api_requests_total"
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """Something that follows from what happened."""
+    """A consequence of an event."""
 
     what: Callable[[], None]
 
@@ -81,13 +81,13 @@ class Soak:
         self, folder: Path, clock: Clock, *, seed: int, simulated_days: int, told: Callable[[int], object]
     ) -> None:
         self._told = told
-        self.seen = Seen(simulated_days, seed)
+        self.seen = Observations(simulated_days, seed)
         self.service = Service(seed, clock.now)
         self.daemon = Daemon(folder, clock.environ)
         self.truth = Truth(Dataset(seed, MEDIA))
         self._clock = clock
-        self._chance = Random(seed)  # noqa: S311 - what happens, not secrets
-        self.operator = Operator(folder, self._chance, self.service.catalogue.media_ids)
+        self._chance = Random(seed)  # noqa: S311 - events, not secrets
+        self.operator = Operator(folder, self._chance, self.service.dataset.media_ids)
         self._start = clock.now()
         self._end = self._start + simulated_days * 24 * HOUR
         self._numbers = count()
@@ -102,22 +102,22 @@ class Soak:
         self._skip = _FIRST_SKIP
         self._starting = False
 
-    def run(self) -> Seen:
-        """From the first day to the end of the last."""
+    def run(self) -> Observations:
+        """Run from the first day to the end of the last."""
         began = time.monotonic()
         with self.service.serving():
             try:
-                for event in courses.course(self.seen.seed, self._start, self.seen.days):
+                for event in schedules.schedule(self.seen.seed, self._start, self.seen.days):
                     self._at(event.at, event)
                 for number in range(self.seen.days):
-                    self._at(self._start + (24 * number + AUDIT_HOUR) * HOUR, Then(self._audit))
+                    self._at(self._start + (24 * number + AUDIT_HOUR) * HOUR, Then(self._check_day))
                 self.service.change(credentials=self.operator.new_key())
                 self.operator.write_key_id()
                 self.operator.write_secret()
                 self._configure()
-                self._begin_life()
+                self._start_daemon()
                 while self._clock.now() < self._end:
-                    self._go_on()
+                    self._continue()
                 self._finish()
             finally:
                 self.daemon.close()
@@ -130,17 +130,17 @@ class Soak:
     def _at(self, at: float, what: Event | Then) -> None:
         heapq.heappush(self._ahead, (at, next(self._numbers), what))
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         while self._ahead and self._ahead[0][0] <= self._clock.now():
-            self._happen(heapq.heappop(self._ahead)[2])
-        self._look()
+            self._handle(heapq.heappop(self._ahead)[2])
+        self._check_scrape()
         until = min(self._ahead[0][0] if self._ahead else math.inf, self._end)
-        self._pass_time(until)
+        self._advance_to(until)
 
-    def _pass_time(self, until: float) -> None:
-        """As much as nobody would notice: while something is polled, what it waits for and no more."""
+    def _advance_to(self, until: float) -> None:
+        """Skip idle time: while something is polled, only its waits."""
         now = self._clock.now()
-        if self.daemon.lives_now and self._polling:
+        if self.daemon.is_running and self._polling:
             progress = self.service.asked
             if progress != self._asked_before:
                 self._asked_before, self._asked_at, self._skip = progress, now, _FIRST_SKIP
@@ -150,8 +150,8 @@ class Soak:
             self._skip_by(min(self._skip, until - now))
             self._skip = min(2 * self._skip, _LONGEST_SKIP)
             return
-        next_poll = self._polling.next_at if self.daemon.lives_now else math.inf
-        # A moment later than it is due, so that it is.
+        next_poll = self._polling.next_at if self.daemon.is_running else math.inf
+        # Slightly later than it is due, to be safe.
         self._skip_by(min(until, next_poll + 0.01, now + _SCRAPED_EVERY) - now)
         self._asked_at, self._skip = self._clock.now(), _FIRST_SKIP
 
@@ -161,13 +161,13 @@ class Soak:
 
     # Looking.
 
-    def _look(self) -> None:
-        """One scrape, judged where it shows something new."""
+    def _check_scrape(self) -> None:
+        """One scrape, checked if it differs."""
         before = self._clock.now()
-        text = self.daemon.scrape() if self.daemon.lives_now else None
+        text = self.daemon.scrape() if self.daemon.is_running else None
         if text is None:
-            if not self.daemon.lives_now and not self._starting:
-                self._died()
+            if not self.daemon.is_running and not self._starting:
+                self._restart_after_exit()
             return
         self.seen.scrapes += 1
         plays, own = _parted(text)
@@ -186,8 +186,8 @@ class Soak:
         if not self._polling and not (life.sizes and before - life.sizes[-1].at < HOUR):
             life.measure(before)
 
-    def _audit(self) -> None:
-        """The end of a day: it has been calm for hours."""
+    def _check_day(self) -> None:
+        """The check at the end of a day, after calm hours."""
         now = self._clock.now()
         self.seen.settled += self.judged(self.daemon.storage, now)
         self.seen.stored.append(self.daemon.stored())
@@ -196,14 +196,14 @@ class Soak:
         self._told(len(self.seen.stored))
 
     def judged(self, storage: Path, now: float) -> Findings:
-        """What is in a storage file, against what must be at `now` and what is true."""
+        """Check a storage file against what must be settled at `now` and the final numbers."""
         kept = [play_dates.play_date(now, ago) for ago in range(OWED_DAYS, RETENTION_DAYS)]
         wants = {slice_: media for day in kept for slice_, media in owed(self.operator.history, day).items()}
         return stored(read_slices(storage, kept[-1]), wants, self.truth, now)
 
     def _recovered(self) -> None:
         scrape = self._scrape
-        if not self.daemon.lives_now or scrape is None:
+        if not self.daemon.is_running or scrape is None:
             self.seen.defects.append(f"{self._when()}: it is not running at the end of a calm evening")
             return
         self.seen.defects += [f"{self._when()}: {query} is not up after a calm evening" for query in down(scrape)]
@@ -215,11 +215,11 @@ class Soak:
 
     # What happens.
 
-    def _happen(self, event: Event | Then) -> None:
+    def _handle(self, event: Event | Then) -> None:
         match event:
             case Then(what):
                 what()
-            case Weather(until=until, name=name, conditions=conditions):
+            case ServiceConditions(until=until, name=name, conditions=conditions):
                 self.seen.events[name] += 1
                 self.service.change(**conditions)
                 self._at(until, Then(lambda: self.service.change(**_FAIR)))
@@ -227,50 +227,50 @@ class Soak:
                 self.operator.change()
                 self._configure()
                 self._reload("reload", works=True)
-            case Breakage(until=until) if self.daemon.lives_now and not self.operator.broken:
-                self.operator.break_()
+            case InvalidReload(until=until) if self.daemon.is_running and not self.operator.broken:
+                self.operator.configure_invalid()
                 self._reload("refused reload", works=False)
-                self._at(until, Then(self._mend))
+                self._at(until, Then(self._restore_configuration))
             case Rotation(at=at, id_after=id_after, secret_after=secret_after):
                 self.seen.events["key rotation"] += 1
                 self.service.change(credentials=self.operator.new_key())
                 self._at(at + id_after, Then(self.operator.write_key_id))
                 self._at(at + secret_after, Then(self.operator.write_secret))
-            case End() if self.daemon.lives_now and self._doom is None:
-                self._end_life(event)
+            case End() if self.daemon.is_running and self._doom is None:
+                self._end_daemon(event)
             case _:
                 self.seen.events["not possible then"] += 1
 
     def _configure(self) -> None:
         self.operator.configure(self.service.url, self._clock.now())
 
-    def _mend(self) -> None:
+    def _restore_configuration(self) -> None:
         if self.operator.broken:
             self._configure()
             self._reload("reload", works=True)
 
     def _reload(self, name: str, *, works: bool) -> None:
-        """Hang up, and wait until it says what came of it."""
-        if not self.daemon.lives_now:
+        """Send SIGHUP, and wait for its result."""
+        if not self.daemon.is_running:
             return
         at = self._clock.now()
-        self.daemon.hang_up()
+        self.daemon.send_sighup()
         end = time.monotonic() + _PATIENCE
-        while self.daemon.lives_now:
-            self._look()
+        while self.daemon.is_running:
+            self._check_scrape()
             if self._scrape and reloaded(self._scrape, at) is works:
                 self.seen.events[name] += 1
                 break
             if time.monotonic() > end:
                 self.seen.defects.append(f"{self._when()}: {name} did not come about")
                 break
-            # A poll that is interrupted may wait for what it will not get.
+            # An interrupted poll may wait for a response that never arrives.
             self._skip_by(_FIRST_SKIP)
         self._polling.interrupted()
 
     # Lives.
 
-    def _begin_life(self) -> None:
+    def _start_daemon(self) -> None:
         if self.operator.broken:
             status = self.daemon.fails_to_start()
             if status != _BAD_CONFIGURATION:
@@ -283,7 +283,7 @@ class Soak:
         self._shown = ""
         self._doom, self._at_publication, self._starting = None, False, False
 
-    def _end_life(self, end: End) -> None:
+    def _end_daemon(self, end: End) -> None:
         self._doom = end
         match end.how:
             case "idle":
@@ -297,10 +297,10 @@ class Soak:
                 status = self.daemon.stop()
                 if status:
                     self.seen.defects.append(f"{self._when()}: told to stop, it ended with {status}")
-                self._died()
+                self._restart_after_exit()
 
-    def _died(self) -> None:
-        """It has ended, as it should or not; it starts again."""
+    def _restart_after_exit(self) -> None:
+        """The process has ended; start it again."""
         status = self.daemon.ended()
         doom, self._doom = self._doom, None
         self.service.disarm()
@@ -311,18 +311,18 @@ class Soak:
         down = doom.down if doom else 0.0
         calm = play_dates.next_midnight(self._clock.now()) - (24 - CALM_HOUR) * HOUR
         self._starting = True
-        self._at(min(self._clock.now() + down, max(calm, self._clock.now())), Then(self._begin_life))
+        self._at(min(self._clock.now() + down, max(calm, self._clock.now())), Then(self._start_daemon))
 
     def _finish(self) -> None:
-        """The last life ends as it should, and no log holds what none may."""
-        if self.daemon.lives_now and self.daemon.stop():
+        """Stop the last process, and check its logs."""
+        if self.daemon.is_running and self.daemon.stop():
             self.seen.defects.append("told to stop at the end, it ended otherwise")
-        self.seen.defects += self.daemon.blemishes(self.operator.secrets)
+        self.seen.defects += self.daemon.log_violations(self.operator.secrets)
         if not self.seen.shown.looked_at:
             self.seen.defects.append("no scrape has shown anything")
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """What is about play data, and then about the exporter."""
+    """The text about play data, and the text about the exporter."""
     at = max(text.find(_OWN), 0)
     return text[:at], text[at:]

@@ -1,4 +1,4 @@
-"""Every judge of the soak objects to what it is there to find, and to nothing else."""
+"""Every invariant of the soak finds its violations and nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.campaigns.soak.invariants import (
     scraped,
     stored,
 )
-from tests.campaigns.soak.service_history import Said
+from tests.campaigns.soak.service_history import Returned
 
 if TYPE_CHECKING:
     from exporter.core.model import Media
@@ -50,7 +50,7 @@ SLICE = Slice("main", EVERYTHING, DAY)
 
 
 def media() -> list[str]:
-    """Those with plays, most first."""
+    """The media with plays, most first."""
     plays = TRUTH.plays((EVERYTHING, DAY))
     return sorted(plays, key=lambda media_id: -plays[media_id])
 
@@ -82,15 +82,15 @@ def viewers(media_id: str, number: float) -> str:
 
 
 def played(media_id: str) -> list[str]:
-    """The final row, as the exporter shows it."""
+    """The final row, as the exporter publishes it."""
     numbers = TRUTH.row((EVERYTHING, DAY), media_id)
     return [f'{metric}{{SLICE,media_id="{media_id}"}} {value}' for metric, value in numbers]
 
 
-def freshness(*pages: dict[str, object], **asked: str) -> Said:
-    said = Said()
+def freshness(*pages: dict[str, object], **asked: str) -> Returned:
+    said = Returned()
     for number, payload in enumerate(pages, 1):
-        said.hear({**ASKED, "PageNo": str(number), **asked}, payload)
+        said.record({**ASKED, "PageNo": str(number), **asked}, payload)
     return said
 
 
@@ -103,13 +103,13 @@ def freshness(*pages: dict[str, object], **asked: str) -> Said:
         [],
     ],
 )
-def test_what_was_said_may_be_shown(shown: list[str]) -> None:
+def test_returned_rows_may_be_published(shown: list[str]) -> None:
     said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
     assert scraped(scrape(*shown), said, TRUTH).wrong == []
 
 
 @pytest.mark.parametrize(
-    ("shown", "complaint"),
+    ("shown", "violation"),
     [
         ([plays("a", 7), viewers("a", 3)], "never said"),
         ([plays("a", 5), viewers("a", 3)], "never said"),
@@ -120,13 +120,13 @@ def test_what_was_said_may_be_shown(shown: list[str]) -> None:
         ([plays("a", 5), viewers("a", 2), "nonsense"], "not a sample"),
     ],
 )
-def test_what_was_never_said_is_wrong(shown: list[str], complaint: str) -> None:
+def test_a_row_that_was_not_returned_is_wrong(shown: list[str], violation: str) -> None:
     said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
     (found,) = scraped(scrape(*shown), said, TRUTH).wrong
-    assert complaint in found
+    assert violation in found
 
 
-def test_a_zero_needs_a_list_that_came_to_its_end_or_an_answer_for_that_media() -> None:
+def test_a_zero_needs_a_complete_listing_or_a_response_for_that_media() -> None:
     zeros = ["aliyun_vod_media_play_duration_seconds" + plays("b", 0)[len(PLAYS) :], plays("b", 0), viewers("b", 0)]
     half = freshness(page(row("a", 5), total=2))
     assert scraped(scrape(*zeros), half, TRUTH).wrong
@@ -135,7 +135,7 @@ def test_a_zero_needs_a_list_that_came_to_its_end_or_an_answer_for_that_media() 
     assert not scraped(scrape(*zeros), freshness(page(), MediaId="b"), TRUTH).wrong
 
 
-def test_a_lie_that_is_shown_as_settled_is_wrong() -> None:
+def test_a_false_row_published_as_settled_is_wrong() -> None:
     top = media()[0]
     said = freshness(page(row(top, 5, 2)))
     assert not scraped(scrape(plays(top, 5), viewers(top, 2)), said, TRUTH).wrong
@@ -143,12 +143,12 @@ def test_a_lie_that_is_shown_as_settled_is_wrong() -> None:
     assert "settled" in found
 
 
-def test_a_day_of_another_date_is_wrong() -> None:
-    (found,) = scraped(scrape(start=play_dates.start(DAY) + 86_400), Said(), TRUTH).wrong
+def test_a_row_of_another_date_is_wrong() -> None:
+    (found,) = scraped(scrape(start=play_dates.start(DAY) + 86_400), Returned(), TRUTH).wrong
     assert "1 days ago began at" in found
 
 
-def test_forgotten_days_are_unsaid() -> None:
+def test_rows_of_removed_days_do_not_count() -> None:
     said = freshness(page(row("a", 5, 2)))
     said.forget(DAY)
     assert not scraped(scrape(plays("a", 5), viewers("a", 2)), said, TRUTH).wrong
@@ -156,12 +156,12 @@ def test_forgotten_days_are_unsaid() -> None:
     assert scraped(scrape(plays("a", 5), viewers("a", 2)), said, TRUTH).wrong
 
 
-def test_a_query_that_is_not_up_is_named() -> None:
+def test_a_query_that_is_down_is_named() -> None:
     assert down(Scrape(NOON, 'aliyun_vod_query_up{query="a"} 1.0\naliyun_vod_query_up{query="b"} 0.0\n')) == ["b"]
 
 
 def settled() -> SliceData:
-    """All of the day, final."""
+    """The complete day, settled."""
     rows = {counts.media.media_id: counts.row() for counts in CATALOGUE.result_set(DAY, now=math.inf)}
     return SliceData(
         SLICE, {media_id: MediaRecord(row, FINAL) for media_id, row in rows.items()}, FINAL, total=len(rows)
@@ -173,7 +173,7 @@ EVERY_WANT: dict[Slice, set[Media]] = {
 }
 
 
-def test_a_day_that_is_whole_and_final_is_neither_lost_nor_wrong() -> None:
+def test_a_complete_settled_day_has_no_violation() -> None:
     found = stored([settled()], EVERY_WANT, TRUTH, NOON)
     assert (found.lost, found.wrong, found.owed) == ([], [], 4)
     assert found.looked_at == len(media())
@@ -194,12 +194,12 @@ def test_a_planted_value_is_wrong() -> None:
         assert not stored([held], {}, TRUTH, NOON).wrong, "what is not settled may be anything"
 
 
-def test_a_media_that_a_settled_list_lacks_is_wrong_and_lost() -> None:
+def test_a_media_missing_from_a_settled_listing_is_wrong_and_lost() -> None:
     known = settled()
     answers = {media_id: answer for media_id, answer in known.answers.items() if media_id != media()[0]}
     found = stored([replace(known, answers=answers)], EVERY_WANT, TRUTH, NOON)
     assert "other media" in found.wrong[0]
-    assert [complaint for complaint in found.lost if media()[0] in complaint and "without a row" in complaint]
+    assert [violation for violation in found.lost if media()[0] in violation and "without a row" in violation]
 
 
 @pytest.mark.parametrize(
@@ -211,9 +211,9 @@ def test_a_media_that_a_settled_list_lacks_is_wrong_and_lost() -> None:
         [replace(settled(), answers={}, listed=replace(FINAL, settled=False))],
     ],
 )
-def test_a_day_that_is_not_there_or_not_settled_is_lost(known: list[SliceData]) -> None:
+def test_a_missing_or_unsettled_day_is_lost(known: list[SliceData]) -> None:
     found = stored(known, {SLICE: {Everything()}}, TRUTH, NOON)
-    assert [complaint for complaint in found.lost if "not settled" in complaint]
+    assert [violation for violation in found.lost if "not settled" in violation]
 
 
 WINDOW = play_dates.start(DAY) + 33 * 3600.0, play_dates.start(date(2024, 3, 25))
@@ -239,14 +239,14 @@ def one(media_id: str) -> ByIds:
         ([(0.0, query("a")), (WINDOW[0] + 1, query("a", dimensions=Dimensions(os="iOS")))], set()),
     ],
 )
-def test_owed_is_what_was_asked_for_all_the_time(
+def test_a_want_is_owed_if_it_was_queried_all_the_time(
     history: list[tuple[float, tuple[Query, ...]]], expected: set[str]
 ) -> None:
     assert owed(history, DAY) == ({SLICE: {one(media_id) for media_id in expected}} if expected else {})
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0, 10.0])
-def test_a_leak_is_found_in_noise_and_noise_is_no_leak(noise: float) -> None:
+def test_a_leak_is_found_in_noise_and_noise_alone_is_no_leak(noise: float) -> None:
     chance = Random(1)  # noqa: S311 - noise, not secrets
     flat = [100 + chance.uniform(-noise, noise) for _ in range(500)]
     assert abs(growth(flat)) < 2

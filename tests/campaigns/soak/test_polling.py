@@ -7,7 +7,7 @@ from tests.campaigns.soak.polling import Polling, reloaded
 
 
 def scrape(at: float, **queries: tuple[int, float]) -> Scrape:
-    """By query: polls that ended, and when the next one begins."""
+    """By query: finished polls, and the start of the next."""
     lines = []
     for query, (polls, next_at) in queries.items():
         lines.append(f'aliyun_vod_query_polls_total{{query="{query}",result="success"}} {polls}')
@@ -27,7 +27,7 @@ def test_the_first_poll_of_every_query_is_awaited() -> None:
     assert (polling.next_at, polling.ended) == (200, 2)
 
 
-def test_a_poll_that_is_due_is_awaited_also_when_its_beginning_was_not_seen() -> None:
+def test_a_due_poll_is_awaited_even_if_its_start_was_not_observed() -> None:
     polling = Polling()
     polling.see(scrape(100, a=(1, 200)))
     polling.passed(200)
@@ -38,7 +38,7 @@ def test_a_poll_that_is_due_is_awaited_also_when_its_beginning_was_not_seen() ->
     assert not polling
 
 
-def test_a_poll_that_is_skipped_is_no_end() -> None:
+def test_a_skipped_poll_does_not_end_the_running_one() -> None:
     polling = Polling()
     polling.see(scrape(100, a=(1, 200)))
     polling.passed(200)
@@ -48,7 +48,7 @@ def test_a_poll_that_is_skipped_is_no_end() -> None:
     assert polling
 
 
-def test_after_a_reload_any_query_may_be_polled_until_nobody_asks_anything() -> None:
+def test_after_a_reload_any_query_may_be_polled_until_requests_cease() -> None:
     polling = Polling()
     polling.see(scrape(100, a=(1, 200), b=(1, 300)))
     polling.interrupted()
@@ -58,7 +58,7 @@ def test_after_a_reload_any_query_may_be_polled_until_nobody_asks_anything() -> 
     assert not polling
 
 
-def test_a_reload_is_taken_refused_or_still_awaited() -> None:
+def test_a_reload_is_accepted_rejected_or_pending() -> None:
     def said(works: int, at: float) -> Scrape:
         name = "aliyun_vod_exporter_config_last_reload_success"
         return Scrape(200, f"{name}ful {works}\n{name}_timestamp_seconds {at}\n")

@@ -1,4 +1,4 @@
-"""The verdict of a soak: whatever a judge objects to makes it a bad one, and is told."""
+"""The verdict of a soak: any violation makes it fail and is reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.campaigns.soak.daemon import Size, Stored
 from tests.campaigns.soak.invariants import Findings
-from tests.campaigns.soak.observations import Seen
+from tests.campaigns.soak.observations import Observations
 from tests.campaigns.soak.report import FULL_DAYS, Report
 
 START = 1_700_000_000.0
@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 
 
 def life(*, leak: float = 0.0, descriptors: float = 0.0) -> list[Size]:
-    """Ninety days; growing by so many bytes and descriptors an hour, and breathing."""
+    """Ninety days; growing by that many bytes and descriptors per hour, with noise."""
     chance = Random(1)  # noqa: S311 - noise, not secrets
     return [
         Size(
@@ -30,8 +30,8 @@ def life(*, leak: float = 0.0, descriptors: float = 0.0) -> list[Size]:
     ]
 
 
-def seen(file_growth: int = 0) -> Seen:
-    return Seen(90, 1, stored=[Stored(400_000 + day * file_growth, 2_000_000 * (day % 2)) for day in range(90)])
+def seen(file_growth: int = 0) -> Observations:
+    return Observations(90, 1, stored=[Stored(400_000 + day * file_growth, 2_000_000 * (day % 2)) for day in range(90)])
 
 
 def told(report: Report) -> str:
@@ -42,11 +42,11 @@ def told(report: Report) -> str:
     return captured.get()
 
 
-def test_what_breathes_is_flat() -> None:
+def test_noise_is_no_growth() -> None:
     report = Report.of(seen(), [life()], START)
     assert report.good
-    assert report.complaints() == []
-    assert len(report.flats) == 4
+    assert report.violations() == []
+    assert len(report.steady_values) == 4
     assert "values lost" in told(report)
 
 
@@ -58,24 +58,24 @@ def test_what_breathes_is_flat() -> None:
         (life(), 1_000, "storage file"),
     ],
 )
-def test_what_grows_all_the_time_is_a_leak(sizes: list[Size], file_growth: int, what: str) -> None:
+def test_steady_growth_is_a_leak(sizes: list[Size], file_growth: int, what: str) -> None:
     report = Report.of(seen(file_growth), [life()[:24], sizes], START)
-    (complaint,) = report.complaints()
-    assert complaint.startswith(f"leak: {what}")
+    (violation,) = report.violations()
+    assert violation.startswith(f"leak: {what}")
     assert not report.good
 
 
-def test_while_storage_is_filled_growth_is_expected() -> None:
+def test_growth_is_expected_until_the_storage_is_full() -> None:
     assert Report.of(seen(), [life(leak=8_000.0)[: FULL_DAYS * 24]], START).good
 
 
-def test_what_is_lost_wrong_or_a_defect_is_told_once() -> None:
+def test_each_violation_is_reported_once() -> None:
     bad = seen()
     bad.settled += Findings(lost=["a day", "a day"], wrong=["a number"])
     bad.shown += Findings(wrong=["a number", "another"])
     bad.defects.append("it fell over")
     report = Report.of(bad, [], START)
-    assert report.complaints() == [
+    assert report.violations() == [
         "lost: a day",
         "wrong: a number",
         "wrong: another",

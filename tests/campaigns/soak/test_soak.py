@@ -1,4 +1,4 @@
-"""Four days of a soak: the harness runs, finds nothing, and finds what is planted in the storage it has left."""
+"""Four days of a soak find no violation, and planted ones in the storage are found."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.core.model import MediaRecord, SliceData
-    from tests.campaigns.soak.observations import Seen
+    from tests.campaigns.soak.observations import Observations
 
-# A course with a bit of everything: killed while it asks and while it writes, told to stop, reloads right and wrong.
+# A schedule with every event: killed during requests and writes, stopped, reloaded with valid and invalid files.
 SEED, DAYS = 278, 4
 END = START + (DAYS * 24 - 0.5) * 3600.0
 NO_DAY_IS_FORGOTTEN = 400 * 86_400.0
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Soak, Seen]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Soak, Observations]:
     folder = tmp_path_factory.mktemp("soak")
     told: list[int] = []
     soak = Soak(folder, Clock(folder / "clock", START), seed=SEED, simulated_days=DAYS, told=told.append)
@@ -44,14 +44,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Soak, Seen]:
     return soak, seen
 
 
-def test_nothing_is_lost_or_wrong(ran: tuple[Soak, Seen]) -> None:
+def test_no_data_is_lost_or_wrong(ran: tuple[Soak, Observations]) -> None:
     soak, seen = ran
     report = Report.of(seen, [life.sizes for life in soak.daemon.lives], START)
-    assert report.complaints() == []
+    assert report.violations() == []
     for happened in ("kill -9, asking", "stop", "reload", "refused reload", "key rotation", "errors", "lies"):
         assert seen.events[happened], happened
     assert len(soak.daemon.lives) > 2
-    # Time that is skipped while something is polled would make a poll last for hours.
+    # Time skipped during a poll would make the poll last for hours.
     assert [life.log.name for life in soak.daemon.lives if "poll skipped" in life.log.read_text()] == []
     assert len(seen.outcomes) > 5
     assert seen.outcomes["OK"] > 200
@@ -59,21 +59,21 @@ def test_nothing_is_lost_or_wrong(ran: tuple[Soak, Seen]) -> None:
     assert seen.settled.owed > 10
 
 
-class Unheard:
+class IgnoredEvents:
     def storage_failed(self) -> None:
         raise AssertionError("the planted value was not written")
 
 
 @pytest.fixture
-def storage(ran: tuple[Soak, Seen], tmp_path: Path) -> Path:
-    """A copy of what the daemon has left."""
+def storage(ran: tuple[Soak, Observations], tmp_path: Path) -> Path:
+    """A copy of the storage that the daemon left."""
     copy = tmp_path / "vod.db"
     shutil.copy(ran[0].daemon.storage, copy)
     return copy
 
 
 def _settled(slices: Iterable[SliceData]) -> tuple[SliceData, str, MediaRecord]:
-    """Some media of some day that is settled, and has plays."""
+    """A media with plays on a settled day."""
     return next(
         (data, media_id, answer)
         for data in slices
@@ -82,27 +82,27 @@ def _settled(slices: Iterable[SliceData]) -> tuple[SliceData, str, MediaRecord]:
     )
 
 
-async def test_a_wrong_value_in_storage_is_found(ran: tuple[Soak, Seen], storage: Path) -> None:
+async def test_a_wrong_value_in_storage_is_found(ran: tuple[Soak, Observations], storage: Path) -> None:
     data, media_id, answer = _settled(read_slices(storage, play_dates.play_date(END, 9)))
     assert answer.row is not None
     assert answer.row.plays is not None
     planted = replace(answer, row=replace(answer.row, plays=answer.row.plays + 1))
-    async with Storage.opened(storage, retention=NO_DAY_IS_FORGOTTEN, meter=Unheard(), now=lambda: END) as opened:
+    async with Storage.opened(storage, retention=NO_DAY_IS_FORGOTTEN, meter=IgnoredEvents(), now=lambda: END) as opened:
         await opened.save([replace(data, answers={**data.answers, media_id: planted})])
     found = ran[0].judged(storage, END)
-    assert [media_id in complaint for complaint in found.wrong] == [True]
+    assert [media_id in violation for violation in found.wrong] == [True]
 
 
-def test_a_lost_day_is_found(ran: tuple[Soak, Seen], storage: Path) -> None:
+def test_a_lost_day_is_found(ran: tuple[Soak, Observations], storage: Path) -> None:
     assert ran[0].judged(storage, END).lost == []
     with closing(sqlite3.connect(storage)) as connection, connection:
         connection.execute("DELETE FROM slice WHERE play_date = ?", [play_dates.play_date(START, 0).isoformat()])
     lost = ran[0].judged(storage, END).lost
     assert lost
-    assert all("not settled: 2024-02-01" in complaint for complaint in lost)
+    assert all("not settled: 2024-02-01" in violation for violation in lost)
 
 
-def test_a_process_goes_by_the_clock(tmp_path: Path) -> None:
+def test_a_process_uses_the_skipped_clock(tmp_path: Path) -> None:
     clock = Clock(tmp_path / "clock", START)
     says = (
         "import sys, time\n"

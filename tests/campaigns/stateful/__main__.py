@@ -1,4 +1,4 @@
-"""More histories than a test has time for: `python -m tests.campaigns.stateful [--histories N] [--steps N]`."""
+"""Runs more histories than the test suite: `python -m tests.campaigns.stateful [--histories N] [--steps N]`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.campaigns.stateful.history import History
 
 
 def main(argv: list[str]) -> int:
-    """Make up histories until one goes wrong, which is told with its steps, or all have gone well."""
+    """Generate histories until one fails, which is printed with its steps, or all have passed."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.stateful", description=__doc__)
     parser.add_argument("--histories", type=int, default=2_000, metavar="N", help="%(default)s")
     parser.add_argument("--steps", type=int, default=40, metavar="N", help="of each, at the most (%(default)s)")

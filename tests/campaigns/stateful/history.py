@@ -20,7 +20,7 @@ from exporter.core.publication_builder import PublicationBuilder, publish
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.exposition.render import Renderer
 from exporter.storage.storage import Storage
-from tests.campaigns.stateful.invariants import judge, judge_limited
+from tests.campaigns.stateful.invariants import check_publication, check_series_limit
 from tests.campaigns.stateful.model import (
     HOUR,
     SETTLES_AFTER,
@@ -75,7 +75,7 @@ _rows = st.builds(
 _listings: st.SearchStrategy[list[PlayRow]] = st.just([]) | st.lists(
     _rows, min_size=1, max_size=6, unique_by=lambda row: row.media_id
 )
-# Which of the slices that are looked at now.
+# An index into the published slices.
 _places = st.integers(0, 11)
 # Which call fails: one media, one page (1 or 2), or every call.
 _where = st.sampled_from([1, 2]) | st.sampled_from(MEDIA) | st.none()
@@ -91,7 +91,7 @@ _errors = st.sampled_from(
 
 
 class History(RuleBasedStateMachine):
-    """The real poller, publishing, renderer and storage; after every step what is shown is judged."""
+    """The real poller, publication builder, renderer and storage; the publication is checked after every step."""
 
     @initialize(queries=_queries, largest_page=st.sampled_from([2, 100]))
     def begin(self, queries: tuple[Query, ...], largest_page: int) -> None:
@@ -182,13 +182,13 @@ class History(RuleBasedStateMachine):
     @rule()
     def it_is_killed(self) -> None:
         before = self._publication()
-        self._die()
+        self._kill()
         assert _ordered(self._publication()) == _ordered(before), "a kill has changed what is shown"
 
     @rule(number=st.integers(0, 2))
     def it_is_killed_before_a_poll_is_written(self, number: int) -> None:
         self._poll(number)
-        self._die()
+        self._kill()
         self.model.restore()
 
     # What is shown.
@@ -197,10 +197,10 @@ class History(RuleBasedStateMachine):
     def what_is_shown_is_what_was_said(self) -> None:
         shown, now = self._publication(), self.service.now
         whole = self._unlimited()
-        judge(whole, self.model, stale_after=self.shown_by.stale_after, now=now)
+        check_publication(whole, self.model, stale_after=self.shown_by.stale_after, now=now)
         if self.shown_by.series_limit == NO_LIMIT:
             assert _ordered(shown) == _ordered(whole)
-        judge_limited(shown, whole, self.shown_by.series_limit)
+        check_series_limit(shown, whole, self.shown_by.series_limit)
         for published in whole.slices:
             self.model.settle(published, now)
         afresh = publish(self.poller.snapshot, self.shown_by, now)
@@ -221,7 +221,7 @@ class History(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _slice(self, place: int) -> Slice:
-        """A slice that somebody looks at: histories are short, and numbers that nobody asks for make no difference."""
+        """A slice that is polled: histories are short, and other slices make no difference."""
         slices = sorted(self.model.wanted(self.service.now), key=repr)
         return slices[place % len(slices)]
 
@@ -233,7 +233,7 @@ class History(RuleBasedStateMachine):
         return publish(self.poller.snapshot, rules, self.service.now)
 
     def _poll(self, number: int) -> PollReport:
-        """Poll a query, and let the model hear what the service said to it."""
+        """Poll a query, and pass the service's responses to the model."""
         query = self.shown_by.queries[number % len(self.shown_by.queries)]
         final = {published.slice for published in self._unlimited().slices if published.settled}
         self.service.said.clear()
@@ -262,8 +262,8 @@ class History(RuleBasedStateMachine):
             self.model.settle(published, self.service.now)
         self.model.save(polled)
 
-    def _die(self) -> None:
-        """What a killed process leaves is what the kernel has of its files; then a new one begins."""
+    def _kill(self) -> None:
+        """Copy the files as a killed process leaves them; then start a new one."""
         self.opened += 1
         left = self.folder / f"{self.opened}.db"
         for suffix in ("", "-wal"):
@@ -294,5 +294,5 @@ def _media_of(publication: Publication) -> frozenset[PublishedMedia]:
 
 
 def _ordered(publication: Publication) -> Publication:
-    """In what order media were heard of makes no difference."""
+    """The order of media makes no difference."""
     return replace(publication, media=tuple(sorted(publication.media, key=lambda each: (each.account, each.media_id))))

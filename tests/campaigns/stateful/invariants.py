@@ -1,4 +1,4 @@
-"""What is shown at one instant, compared with the model; each rule is a sentence of the contract."""
+"""Compares the publication at one instant with the model; each rule is a sentence of the contract."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from tests.campaigns.stateful.model import Model
 
 
-def judge(shown: Publication, model: Model, *, stale_after: float, now: float) -> None:
-    """Everything is shown, for which nothing was left out on purpose."""
+def check_publication(shown: Publication, model: Model, *, stale_after: float, now: float) -> None:
+    """Check a publication without series limit."""
     slices = {published.slice: published for published in shown.slices}
     assert len(slices) == len(shown.slices), "a slice is shown twice"
     assert shown.valid_from <= now < shown.valid_until, "what is shown does not hold now"
@@ -22,17 +22,17 @@ def judge(shown: Publication, model: Model, *, stale_after: float, now: float) -
     wanted = model.wanted(now)
     assert slices.keys() <= wanted, "a slice is shown that nobody asks for"
     for published in shown.slices:
-        judge_slice(published, model, stale_after=stale_after, now=now)
+        check_slice(published, model, stale_after=stale_after, now=now)
     for slice_ in wanted:
         of = model.of(slice_)
         fresh = of.heard_at is not None and now < of.heard_at + stale_after
         stays = of.settled is not None and of.settled[0] == model.wants(slice_, now)
         assert slice_ in slices or not (fresh or stays), f"a slice that was answered is not shown: {slice_}"
-    judge_media(shown)
+    check_media_info(shown)
 
 
-def judge_slice(published: PublishedSlice, model: Model, *, stale_after: float, now: float) -> None:
-    """The series of one slice."""
+def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, now: float) -> None:
+    """Check the series of one slice."""
     slice_ = published.slice
     of, wants = model.of(slice_), model.wants(slice_, now)
     assert published.days_ago == (today(now) - slice_.play_date).days, "it is shown on another day"
@@ -66,8 +66,8 @@ def judge_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
         assert published.rows == of.settled[1], "what is final has changed"
 
 
-def judge_media(shown: Publication) -> None:
-    """Title and length are told once of every media that is shown, and of no other."""
+def check_media_info(shown: Publication) -> None:
+    """Title and duration are published once for every published media, and for no other."""
     told = [(each.account, each.media_id) for each in shown.media]
     assert len(told) == len(set(told)), "a media is described twice"
     rows = {(each.slice.account, media_id) for each in shown.slices for media_id in each.rows}
@@ -78,8 +78,8 @@ def judge_media(shown: Publication) -> None:
         assert each.title in given or (each.title is None and given <= {None, ""}), f"{each} was never told"
 
 
-def judge_limited(shown: Publication, whole: Publication, series_limit: int) -> None:
-    """With too many series whole media are left out, those with the fewest plays."""
+def check_series_limit(shown: Publication, whole: Publication, series_limit: int) -> None:
+    """Above the series limit whole media are dropped, those with the fewest plays."""
     assert shown.series <= series_limit, "there are more series than the limit"
     assert shown.series + shown.dropped == whole.series, "series are not counted rightly"
     kept = {(each.account, each.media_id) for each in shown.media}

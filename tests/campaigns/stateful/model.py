@@ -1,6 +1,6 @@
-"""What must and what may be shown, told by what the service has said; shares no rule with the exporter.
+"""What must and what may be published, derived from the service's responses; shares no code with the exporter.
 
-Where a poll failed in part, the contract leaves open how much of it is taken: then more than one row may be shown.
+Where a poll failed partly, the contract leaves open how much of it counts: several rows are allowed then.
 Everywhere else it is exactly one.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.core.model import Media, PlayRow, Query
     from exporter.core.poller import SliceOutcome
     from exporter.core.publication import PublishedSlice
-    from tests.campaigns.stateful.service import Said
+    from tests.campaigns.stateful.service import SuccessfulCall
 
 HOUR: Final = 3600.0
 # 00:00 UTC+8 is 16:00 UTC of the day before.
@@ -40,8 +40,8 @@ def start(day: date) -> float:
 
 
 @dataclass
-class Told:
-    """What may be shown of a media in a slice: `rows`, one of them; `at`: when it was certainly told last.
+class AllowedRows:
+    """The allowed rows of a media in a slice: one of `rows`; `at`: when it was certainly observed last.
 
     `same`: how many times in a row, since the day could be final, its numbers were as before; None: not certain.
     """
@@ -50,8 +50,8 @@ class Told:
     at: float | None = None
     same: int | None = 0
 
-    def surely(self, row: PlayRow | None, at: float, *, can_be_final: bool) -> None:
-        """Nothing but this may be shown."""
+    def allow_only(self, row: PlayRow | None, at: float, *, can_be_final: bool) -> None:
+        """Only this row is allowed from now on."""
         before = [_numbers(each) for each in self.rows]
         if _numbers(row) not in before or not can_be_final:
             self.same = 0
@@ -59,56 +59,56 @@ class Told:
             self.same += 1
         self.rows, self.at = [row], at
 
-    def perhaps(self, row: PlayRow | None) -> None:
-        """This may be shown too."""
+    def allow_also(self, row: PlayRow | None) -> None:
+        """This row is allowed too."""
         self.same = None
         if row not in self.rows:
             self.rows.append(row)
 
 
 def _numbers(row: PlayRow | None) -> tuple[float | None, ...] | None:
-    """A new title is no other number."""
+    """A changed title does not change the numbers."""
     if row is None:
         return None
     return row.viewers, row.plays, row.plays_per_viewer, row.play_duration, row.play_duration_per_viewer
 
 
 @dataclass
-class Of:
+class SliceModel:
     """Everything about one slice; `ready` and `updated_at` are None while they are not certain."""
 
-    media: dict[str, Told] = field(default_factory=dict)
+    media: dict[str, AllowedRows] = field(default_factory=dict)
     heard_at: float | None = None
     ready: bool | None = True
     updated_at: float | None = None
     totals: set[int] = field(default_factory=set)
     settled: tuple[frozenset[Media], dict[str, PlayRow | None]] | None = None
 
-    def told(self, media_id: str) -> Told:
-        """What was told of a media."""
-        return self.media.setdefault(media_id, Told())
+    def told(self, media_id: str) -> AllowedRows:
+        """The allowed rows of a media."""
+        return self.media.setdefault(media_id, AllowedRows())
 
 
 @dataclass
 class Model:
-    """What is known, by slice, of every media there is; `saved` is what a restart brings back."""
+    """The expected data of every media by slice; `saved`: what a restart restores."""
 
     queries: tuple[Query, ...]
     universe: frozenset[str]
-    slices: dict[Slice, Of] = field(default_factory=dict)
-    saved: dict[Slice, Of] = field(default_factory=dict)
+    slices: dict[Slice, SliceModel] = field(default_factory=dict)
+    saved: dict[Slice, SliceModel] = field(default_factory=dict)
 
-    def of(self, slice_: Slice) -> Of:
+    def of(self, slice_: Slice) -> SliceModel:
         """A slice."""
-        return self.slices.setdefault(slice_, Of())
+        return self.slices.setdefault(slice_, SliceModel())
 
     def wants(self, slice_: Slice, now: float) -> frozenset[Media]:
-        """What queries want of a slice now."""
+        """The wants of all queries for a slice now."""
         ago = (today(now) - slice_.play_date).days
         return frozenset(q.media for q in self.queries if ago in q.days_ago and slice_.dimensions in q.dimensions)
 
     def wanted(self, now: float) -> set[Slice]:
-        """Every slice that a query looks at now."""
+        """Every slice that a query covers now."""
         return {
             Slice(query.account, dimensions, today(now) - timedelta(days=ago))
             for query in self.queries
@@ -116,8 +116,8 @@ class Model:
             for ago in query.days_ago
         }
 
-    def polled(self, query: Query, outcome: SliceOutcome, said: Iterable[Said], now: float) -> None:
-        """A poll of a slice has ended, and these calls of it were answered."""
+    def polled(self, query: Query, outcome: SliceOutcome, said: Iterable[SuccessfulCall], now: float) -> None:
+        """Record the finished poll of a slice with its successful calls."""
         said = tuple(said)
         of = self.of(outcome.slice)
         refused = [error for error in outcome.errors if error.code != "Meter.ReadyTsError"]
@@ -140,12 +140,12 @@ class Model:
         can_be_final = now >= start(outcome.slice.play_date) + SETTLES_AFTER
         for media_id in rows.keys() | certain:
             if media_id in certain:
-                of.told(media_id).surely(rows.get(media_id), now, can_be_final=can_be_final)
+                of.told(media_id).allow_only(rows.get(media_id), now, can_be_final=can_be_final)
             else:
-                of.told(media_id).perhaps(rows[media_id])
+                of.told(media_id).allow_also(rows[media_id])
 
-    def _certain(self, query: Query, outcome: SliceOutcome, said: tuple[Said, ...], now: float) -> set[str]:
-        """The media of which the poll has certainly taken what was said."""
+    def _certain(self, query: Query, outcome: SliceOutcome, said: tuple[SuccessfulCall, ...], now: float) -> set[str]:
+        """The media whose responses the poll has certainly used."""
         by_id = {call.media_id for call in said if call.media_id is not None}
         if outcome.errors or not said:
             return by_id
@@ -164,24 +164,24 @@ class Model:
                 return set(ids) if pages and never_settled and all_needed and sole else by_id
 
     def settle(self, published: PublishedSlice, now: float) -> None:
-        """It was shown as final: it has to stay so."""
+        """The slice was published as settled: it must remain so."""
         wants = self.wants(published.slice, now)
         of = self.of(published.slice)
         if of.settled is None or of.settled[0] != wants:
             of.settled = (wants, dict(published.rows)) if published.settled else None
 
     def save(self, slices: Iterable[Slice]) -> None:
-        """These are on the disk now."""
+        """These slices are stored now."""
         for slice_ in slices:
             self.saved[slice_] = deepcopy(self.of(slice_))
 
     def restore(self) -> None:
-        """A new process knows what was on the disk."""
+        """A new process knows the stored data."""
         self.slices = deepcopy(self.saved)
 
 
-def listed_whole(said: Iterable[Said]) -> bool:
-    """Whether pages of one order show as many media as the service counts: all others had no plays."""
+def listed_whole(said: Iterable[SuccessfulCall]) -> bool:
+    """Whether the pages of one order contain as many media as the total: all others had no plays."""
     listed: dict[object, set[str]] = {}
     counted: dict[object, int | None] = {}
     for call in said:
@@ -191,8 +191,8 @@ def listed_whole(said: Iterable[Said]) -> bool:
     return any(len(listed[by]) >= (counted[by] or 0) for by in listed)
 
 
-def rows_of(said: Iterable[Said]) -> Mapping[str, PlayRow | None]:
-    """By media, the last row that was said; None: asked for, and nobody played it."""
+def rows_of(said: Iterable[SuccessfulCall]) -> Mapping[str, PlayRow | None]:
+    """The last returned row by media; None: requested, without plays."""
     rows: dict[str, PlayRow | None] = {}
     for call in said:
         if call.media_id is not None:

@@ -1,4 +1,4 @@
-"""The service of the histories: what it would say now, and everything it has said, call by call."""
+"""The service of the histories: its current data, and everything that it returned, call by call."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Said:
-    """One call that was answered."""
+class SuccessfulCall:
+    """One successful call."""
 
     at: float
     slice: Slice
@@ -24,15 +24,15 @@ class Said:
 
 @dataclass
 class Service(World):
-    """Answers from its numbers, `largest_page` rows at the most whatever is asked for, and writes down what it said."""
+    """Responds from its numbers with at most `largest_page` rows, and records the responses."""
 
     largest_page: int = 100
-    said: list[Said] = field(default_factory=list)
+    said: list[SuccessfulCall] = field(default_factory=list)
 
     async def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
     ) -> Page:
         size = min(page_size, self.largest_page)
         answer = await super().page(slice_, page=page, page_size=size, media_id=media_id, order_by=order_by)
-        self.said.append(Said(self.now, slice_, media_id, order_by, answer))
+        self.said.append(SuccessfulCall(self.now, slice_, media_id, order_by, answer))
         return answer

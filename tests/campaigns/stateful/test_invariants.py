@@ -1,4 +1,4 @@
-"""The judge objects: what a wrong exporter would show, one wrong thing at a time."""
+"""Every invariant finds its violation, one at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from exporter.core.model import ByIds, Everything, PlayRow, Query
 from tests.campaigns.stateful.history import History
-from tests.campaigns.stateful.invariants import judge, judge_limited
+from tests.campaigns.stateful.invariants import check_publication, check_series_limit
 from tests.core.fake_service import ALL, NOON
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ QUERY = Query("q", "main", 900.0, ByIds(frozenset("ab")), (ALL,), (0, 1))
 
 @pytest.fixture
 def history() -> Iterator[History]:
-    """Yesterday, a was played and b was not, and that is final; today is not ready."""
+    """Yesterday a has plays and b has none, both settled; today is not ready."""
     history = History()
     history.begin(queries=(QUERY,), largest_page=100)
     yesterday, today = range(2)
@@ -38,7 +38,7 @@ def history() -> Iterator[History]:
     history.teardown()
 
 
-def test_what_was_said_is_shown(history: History) -> None:
+def test_returned_data_is_published(history: History) -> None:
     today, yesterday = history._publication().slices  # noqa: SLF001  # the history is a test itself
     assert yesterday.rows == {"a": PlayRow("a", "title", plays=7), "b": None}
     assert (yesterday.settled, yesterday.ready) == (True, True)
@@ -82,46 +82,46 @@ PLAYED = PlayRow("a", "title", plays=7)
         (lambda shown: replace(shown, valid_until=NOON), "does not hold now"),
     ],
 )
-def test_one_lie_is_objected_to(history: History, lie: Callable[[Publication], Publication], objection: str) -> None:
+def test_a_false_row_is_found(history: History, lie: Callable[[Publication], Publication], objection: str) -> None:
     shown = lie(history._publication())  # noqa: SLF001  # as above
     with pytest.raises(AssertionError, match=objection):
-        judge(shown, history.model, stale_after=48 * HOUR, now=history.service.now)
+        check_publication(shown, history.model, stale_after=48 * HOUR, now=history.service.now)
 
 
-def test_a_number_of_another_day_is_objected_to(history: History) -> None:
+def test_a_number_of_another_day_is_found(history: History) -> None:
     def mixed(today: PublishedSlice, yesterday: PublishedSlice) -> tuple[PublishedSlice, ...]:
         return replace(today, rows=yesterday.rows), yesterday
 
     shown = history._publication()  # noqa: SLF001  # as above
     with pytest.raises(AssertionError, match="which was not said"):
-        judge(
+        check_publication(
             replace(shown, slices=mixed(*shown.slices)), history.model, stale_after=48 * HOUR, now=history.service.now
         )
 
 
-def test_what_is_stale_and_still_shown_is_objected_to(history: History) -> None:
+def test_stale_data_is_found(history: History) -> None:
     shown = history._publication()  # noqa: SLF001  # as above
     with pytest.raises(AssertionError, match="it is stale"):
-        judge(shown, history.model, stale_after=0.0, now=history.service.now)
+        check_publication(shown, history.model, stale_after=0.0, now=history.service.now)
 
 
-def test_leaving_out_the_most_played_is_objected_to(history: History) -> None:
+def test_a_dropped_most_played_media_is_found(history: History) -> None:
     whole = history._publication()  # noqa: SLF001  # as above
     kept = tuple(each for each in whole.media if each.media_id == "b")
     rows = tuple(replace(p, rows={m: row for m, row in p.rows.items() if m == "b"}) for p in whole.slices)
     shown = replace(whole, slices=rows, media=kept, series=3, dropped=whole.series - 3)
     with pytest.raises(AssertionError, match="more plays"):
-        judge_limited(shown, whole, 3)
+        check_series_limit(shown, whole, 3)
 
 
-def test_a_restart_that_forgets_is_objected_to(history: History) -> None:
+def test_lost_data_after_a_restart_is_found(history: History) -> None:
     history.path = history.folder / "empty.db"
     with pytest.raises(AssertionError, match="a restart has changed"):
         history.it_is_restarted()
 
 
-class Forgetful:
-    """Shows what it knows, and asks as if it knew nothing."""
+class ForgetfulPoller:
+    """Publishes its data, but polls as if it had none."""
 
     def __init__(self, history: History) -> None:
         self.snapshot = history.poller.snapshot
@@ -131,16 +131,16 @@ class Forgetful:
         return await self._asking.poll(query)
 
 
-def test_asking_again_for_what_is_final_is_objected_to(history: History) -> None:
-    history.poller = Forgetful(history)  # type: ignore[assignment]  # as far as a history needs it
+def test_a_request_for_settled_data_is_found(history: History) -> None:
+    history.poller = ForgetfulPoller(history)  # type: ignore[assignment]  # as far as a history needs it
     with pytest.raises(AssertionError, match="asked for again"):
         history.a_poll_succeeds(0)
 
 
-def test_a_zero_that_nobody_asks_for_is_objected_to(history: History) -> None:
+def test_a_zero_of_a_media_that_is_not_queried_is_found(history: History) -> None:
     history.it_is_reloaded((replace(QUERY, media=Everything()),), 48, 200_000)
     history.a_poll_succeeds(0)
     shown = history._publication()  # noqa: SLF001  # as above
     history.what_is_shown_is_what_was_said()
     with pytest.raises(AssertionError, match="b is a zero and nobody asks"):
-        judge(_rows(a=PLAYED, b=None)(shown), history.model, stale_after=48 * HOUR, now=history.service.now)
+        check_publication(_rows(a=PLAYED, b=None)(shown), history.model, stale_after=48 * HOUR, now=history.service.now)

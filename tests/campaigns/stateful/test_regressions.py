@@ -1,4 +1,4 @@
-"""Histories that once went wrong."""
+"""Histories that failed once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.core.fake_service import ALL, failure
 
 
 def test_a_failed_page_of_everything_does_not_empty_a_ranking_by_another_measure() -> None:
-    """The sweep of everything was to tell of both; when its first page failed, the ranking was taken for empty."""
+    """The listing was to serve both; when its first page failed, the ranking was taken for empty."""
     every, days_ago = 900.0, (1,)
     ranked = Query("ranked", "main", every, Top(1, Measure.PLAY_DURATION), (ALL,), days_ago)
     whole = Query("whole", "main", every, Everything(), (ALL,), days_ago)
