@@ -159,7 +159,7 @@ def test_a_file_that_is_emptied_or_gives_way_to_a_pipe_opens_nothing_and_holds_n
         assert statuses() == [401, 200]
         assert daemon.stop() == 0
     said = daemon.said()
-    assert said.count("passwords and client certificates can go only with a restart") == 1
+    assert said.count("passwords and client certificates can be dropped only by a restart") == 1
     assert said.count("it is not a regular file") == 1
     assert "Traceback" not in said
 
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_used_is_refused_at_the_start_with_every_reason(tm
         assert process.process.wait(PATIENCE) == 2
         first, second = process.said().splitlines()
         assert first == "web.yml:1:20: tls_server_config: needs key_file, or key with the PEM text itself"
-        assert second.startswith("web.yml:2:1: 'rate_limits' is no setting here (allowed: tls_server_config, ")
+        assert second.startswith("web.yml:2:1: 'rate_limits' is not a setting here (allowed: tls_server_config, ")
 
 
 def test_check_config_says_that_a_file_is_valid(tmp_path: Path) -> None:

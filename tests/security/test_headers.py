@@ -105,7 +105,7 @@ class Broken(FakeExporter):
 async def test_a_defect_of_ours_is_answered_like_the_rest_and_tells_nothing() -> None:
     async with front_door(None, routes(Broken())) as (port, _):
         answer = parsed(await said(port, Case(500, "/metrics").request()))
-    assert (answer.status, answer.body) == (500, b"Internal error; the log says more.\n")
+    assert (answer.status, answer.body) == (500, b"Internal error; see the log of the exporter.\n")
     assert answer.headers.keys() >= WANTED
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from exporter.core.model import Dimensions
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.status.filters import Filters
-from exporter.status.slices import chosen, days_of, slices
+from exporter.status.slices import days_of, filtered, slices
 from exporter.status.views import State
 from tests.status.examples import (
     EVERYTHING,
@@ -80,7 +80,7 @@ def test_filters_leave_only_what_fits_all_of_them() -> None:
     views = slices(observed(known(1, {"a": 1}), queries=(EVERYTHING, wide)))
 
     def count(choice: Filters) -> int:
-        return len(chosen(views, choice))
+        return len(filtered(views, choice))
 
     assert count(Filters()) == 15
     assert count(Filters(account="main")) == 5
@@ -103,7 +103,7 @@ def test_the_order_is_the_one_that_was_asked_for() -> None:
     )
 
     def order(sort: str) -> list[int]:
-        return [view.days_ago for view in chosen(views, Filters(sort=sort))]
+        return [view.days_ago for view in filtered(views, Filters(sort=sort))]
 
     assert order("days_ago") == [0, 1, 2, 8, 9]
     assert order("rows") == [2, 1, 0, 8, 9]

@@ -83,7 +83,7 @@ async def test_anything_else_is_not_found(path: str) -> None:
 
     assert (answer.status_code, answer.text) == (
         404,
-        "Not found. There is /, /metrics, /api/v1/status, /-/healthy, /-/ready, /-/reload.\n",
+        "Not found. The paths are /, /metrics, /api/v1/status, /-/healthy, /-/ready, /-/reload.\n",
     )
 
 
@@ -93,7 +93,7 @@ async def test_below_a_prefix_everything_is_where_it_was(prefix: str) -> None:
         assert (await request(FakeExporter(), f"{prefix}{path}", prefix=prefix)).status_code == 200
         if path != "/":
             missing = await request(FakeExporter(), path, prefix=prefix)
-            assert (missing.status_code, missing.text.partition(",")[0]) == (404, f"Not found. There is {prefix}/")
+            assert (missing.status_code, missing.text.partition(",")[0]) == (404, f"Not found. The paths are {prefix}/")
     assert (await request(FakeExporter(), f"{prefix}/-/reload", "POST", prefix=prefix)).status_code == 403
 
 

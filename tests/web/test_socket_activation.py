@@ -37,9 +37,9 @@ def test_a_socket_that_was_passed_is_listened_on_and_stays_systemds(monkeypatch:
     [
         ({}, "systemd has passed no sockets"),
         ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, "the sockets are for process 1, and this is "),
-        ({"LISTEN_FDS": "1"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
-        ({**MINE, "LISTEN_FDS": "x"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
-        ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
+        ({"LISTEN_FDS": "1"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
+        ({**MINE, "LISTEN_FDS": "x"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
+        ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
     ],
 )
 def test_what_systemd_would_not_say_is_refused(environ: dict[str, str], told: str) -> None:
@@ -53,14 +53,14 @@ def test_what_systemd_would_not_say_is_refused(environ: dict[str, str], told: st
 def test_what_cannot_be_listened_on_is_refused(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if what == "file":
         monkeypatch.setattr(module, "FIRST_DESCRIPTOR", os.open("/dev/null", os.O_RDONLY))
-        with pytest.raises(StartError, match="is no socket"):
+        with pytest.raises(StartError, match="is not a socket"):
             inherited(MINE).__enter__()
         os.close(module.FIRST_DESCRIPTOR)
         return
     family = socket.AF_UNIX if what == "unix" else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_DGRAM if what == "udp" else socket.SOCK_STREAM)) as systemds:
         number = passed_on(systemds, monkeypatch)
-        with pytest.raises(StartError, match="is none that listens for TCP connections: write ListenStream="):
+        with pytest.raises(StartError, match="does not listen for TCP connections: write ListenStream="):
             inherited(MINE).__enter__()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)

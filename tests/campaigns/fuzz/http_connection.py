@@ -35,7 +35,7 @@ USER: Final = "prometheus"
 PASSWORD: Final = b"correct horse"
 # What a request can be answered with; 500 only where a reload is asked for, which is always refused here.
 STATUSES: Final = frozenset({200, 400, 401, 404, 405, 500, 503, 505})
-_REFUSED: Final = b"Failed to reload; the configuration before is still in use.\n"
+_REFUSED: Final = b"Failed to reload; the previous configuration is still in use.\n"
 # Turns of the event loop until everything that can be answered is answered; some wait for a thread.
 _MOST_TURNS: Final = 100_000
 _PIECE: Final = 7

@@ -93,7 +93,8 @@ async def test_a_file_that_is_rewritten_in_place_never_switches_the_password_off
         assert (await user.ask(port, tmp_path)).status == 401, "and it is still looked at"
     (told,) = logs
     assert told["error"] == (
-        f"{path}: passwords and client certificates can go only with a restart; clients would no longer need a password"
+        f"{path}: passwords and client certificates can be dropped only by a restart;"
+        " clients would no longer need a password"
     )
 
 
@@ -123,7 +124,7 @@ async def test_a_file_never_switches_client_certificates_off(
         with capture_logs() as logs, pytest.raises(Refused):
             await kept_out.ask(port, tmp_path)
         assert (await Client(cert="client").ask(port, tmp_path)).status == 200
-    assert "client certificates can go only with a restart; clients would no longer need a certificate" in next(
+    assert "client certificates can be dropped only by a restart; clients would no longer need a certificate" in next(
         entry["error"] for entry in logs if "error" in entry
     )
 
@@ -141,7 +142,7 @@ async def test_a_broken_file_changes_nothing_and_is_told_once(tmp_path: Path) ->
             assert (await Client().ask(port, tmp_path)).status == 200
     told = [(entry["event"], entry.get("error", "").partition(": ")[2]) for entry in logs]
     assert [event for event, _ in told] == [*["web configuration rejected"] * 2, "web configuration read again"]
-    assert told[0][1].startswith("'surprise' is no setting here")
+    assert told[0][1].startswith("'surprise' is not a setting here")
     assert told[1][1] == "cannot be read: No such file or directory"
 
 
@@ -166,7 +167,7 @@ async def test_tls_is_neither_begun_nor_given_up_under_way(
         path.write_text(after)
         with capture_logs() as logs:
             assert (await client.ask(port, tmp_path)).status == 200
-    assert "tls_server_config: can come and go only with a restart" in logs[0]["error"]
+    assert "tls_server_config: can be added or removed only by a restart" in logs[0]["error"]
 
 
 async def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ async def test_who_asks_at_the_same_time_gets_the_same(tmp_path: Path) -> None:
 # A file system that does not answer any more, as far as a program can tell.
 DEAD = """
 import asyncio, pathlib, sys, threading
-from exporter.web.access.live_config import InForce
+from exporter.web.access.live_config import LiveWebConfig
 
 class Path(type(pathlib.Path())):
     is_dead = False
@@ -200,7 +201,7 @@ class Path(type(pathlib.Path())):
         return super().stat(**how)
 
 async def main():
-    in_force = InForce(Path(sys.argv[1]))
+    in_force = LiveWebConfig(Path(sys.argv[1]))
     Path.is_dead = True
     for _ in range(3):
         print(*(await in_force.rules()).settings.users)
@@ -240,7 +241,7 @@ def test_what_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     ("named", "said"),
     [
         (r"a\0b", r"a\x00b' cannot be read: it is not a usable path"),
-        (r"\ud800", "holds half of a character"),
+        (r"\ud800", "contains half of a character"),
         ("pipe", "pipe cannot be read: it is not a regular file"),
         ("sub", "sub cannot be read: it is not a regular file"),
     ],
