@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +16,6 @@ from exporter.web.access.tls_transport import TlsTransport
 from exporter.web.request_head import check_head
 
 if TYPE_CHECKING:
-    import asyncio
-
     from starlette.types import Message, Receive, Scope, Send
     from uvicorn.config import Config
     from uvicorn.server import ServerState
@@ -319,5 +317,10 @@ class HttpConnection(H11Protocol):
         self.idle_since = None
         self._tracker.update(self)
         rejection = check_head(scope)
-        with contextlib.suppress(_ClientDisconnected):
+        try:
             await (rejection or self._inner)(scope, receive, paced)
+        except _ClientDisconnected:
+            pass
+        except asyncio.CancelledError:
+            # uvicorn cancels responses that are still in flight when stopping takes too long; it would log a traceback.
+            self.end()

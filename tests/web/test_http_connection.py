@@ -442,6 +442,32 @@ async def test_it_stops_at_once_though_somebody_is_half_way(tmp_path: Path) -> N
         assert await rest(reader) == b""
 
 
+@pytest.mark.parametrize("path", ["/large", "/shared", "/parts", "/waiting"])
+async def test_a_response_that_is_cut_off_by_stopping_logs_no_traceback(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("exporter.web.server.GRACE_SECONDS", 0)
+    requested = asyncio.Event()
+
+    async def waiting(_request: Request) -> Response:
+        requested.set()
+        await asyncio.Event().wait()
+        return Response()
+
+    app = Starlette(routes=[*APP.routes, Route("/waiting", waiting)])
+    async with contextlib.AsyncExitStack() as clients:
+        async with front_door(None, app, ConnectionLimits(few_connections=0)) as (port, _):
+            reader, writer = await clients.enter_async_context(connected(port))
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            if path == "/waiting":
+                await requested.wait()
+            else:
+                await reader.readexactly(1)
+        assert len(await rest(reader)) < len(BODY)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) <= 1
+
+
 async def test_a_session_ends_with_tls_own_goodbye(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
         context = Client().context(tmp_path)
