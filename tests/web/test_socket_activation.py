@@ -21,7 +21,7 @@ def passed_on(opened: socket.socket, monkeypatch: pytest.MonkeyPatch) -> int:
     return number
 
 
-def test_a_socket_that_was_passed_is_listened_on_and_stays_systemds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_passed_socket_is_used_and_remains_open_in_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as systemds:
         number = passed_on(systemds, monkeypatch)
         with inherited(MINE) as (ours,):
@@ -42,7 +42,7 @@ def test_a_socket_that_was_passed_is_listened_on_and_stays_systemds(monkeypatch:
         ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
     ],
 )
-def test_what_systemd_would_not_say_is_refused(environ: dict[str, str], told: str) -> None:
+def test_variables_that_systemd_would_not_set_are_rejected(environ: dict[str, str], told: str) -> None:
     with pytest.raises(StartError) as caught:
         inherited(environ).__enter__()
     assert str(caught.value).startswith(f"--web.systemd-socket: {told}")
@@ -50,7 +50,7 @@ def test_what_systemd_would_not_say_is_refused(environ: dict[str, str], told: st
 
 
 @pytest.mark.parametrize("what", ["file", "unix", "udp", "not listening"])
-def test_what_cannot_be_listened_on_is_refused(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_descriptor_that_does_not_listen_is_rejected(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if what == "file":
         monkeypatch.setattr(module, "FIRST_DESCRIPTOR", os.open("/dev/null", os.O_RDONLY))
         with pytest.raises(StartError, match="is not a socket"):

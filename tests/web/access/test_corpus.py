@@ -229,11 +229,11 @@ def text(name: str, kind: str) -> str:
 
 
 @pytest.mark.parametrize(("kind", "names"), [("good", GOOD.keys()), ("bad", BAD.keys())])
-def test_every_file_has_its_expectation(kind: str, names: set[str]) -> None:
+def test_every_file_of_the_corpus_has_an_expected_result(kind: str, names: set[str]) -> None:
     assert {path.name.removesuffix(f".{kind}.yml") for path in TESTDATA.glob(f"*.{kind}.yml")} == names
 
 
-def test_good_files_use_every_key_and_every_name_there_is() -> None:
+def test_good_files_use_every_setting_and_every_value() -> None:
     whole = "".join(text(name, "good") for name in GOOD)
     names = [*SECTIONS, *TLS_SETTINGS, *HEADERS, *CURVES, *SUITES_TLS12, *SUITES_TLS13, *VERSIONS, *ClientAuth]
     assert [name for name in names if name not in whole] == []
@@ -269,7 +269,7 @@ def test_bad(name: str, tmp_path: Path) -> None:
     assert "PRIVATE KEY-----" not in said
 
 
-def test_a_secret_that_is_the_name_of_a_setting_is_not_shown(tmp_path: Path) -> None:
+def test_a_secret_used_as_a_setting_name_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
     file.write_text("LTAI5tSecretSecret123456: x\n")
     with pytest.raises(ConfigError) as caught:
@@ -280,9 +280,7 @@ def test_a_secret_that_is_the_name_of_a_setting_is_not_shown(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("version", ["TLS12", "TLS13"])
 @pytest.mark.parametrize("cert", ["nameless", "stranger", "server"])
-async def test_a_client_that_is_refused_is_told_what_is_wrong_with_its_certificate(
-    cert: str, version: str, tmp_path: Path
-) -> None:
+async def test_a_rejected_client_certificate_gets_a_matching_alert(cert: str, version: str, tmp_path: Path) -> None:
     words = {"nameless": "bad certificate", "stranger": "unknown ca", "server": "unsupported certificate"}
     async with front_door(prepared(tmp_path, text("client_san_dns", "good"))) as (port, _):
         with pytest.raises(Refused) as caught:
