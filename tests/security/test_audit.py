@@ -1,4 +1,4 @@
-"""The audit of the locks: asks about every package, tells what it hears, and never calls silence a good answer."""
+"""The audit of the locks: queries every package, reports vulnerabilities, and fails without a response."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VULNERABLE = {
 
 @contextlib.contextmanager
 def osv(status: int = 200, **known: Any) -> Generator[tuple[str, list[dict[str, Any]]]]:
-    """A service that speaks OSV's API and knows vulnerabilities by package; and what it was asked."""
+    """A fake OSV service with vulnerabilities by package; records the requests."""
     asked: list[dict[str, Any]] = []
 
     def answer(question: bytes) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""Every file with a secret that the exporter is given: which modes it takes, doubts aloud, refuses."""
+"""Files with secrets: which modes are accepted, warned of, or rejected."""
 
 from __future__ import annotations
 

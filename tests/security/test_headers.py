@@ -1,4 +1,4 @@
-"""Every kind of answer forbids the browser what it does not need, and says nothing of what answers."""
+"""Every kind of response has the security headers, and does not reveal the server software."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hostile service says stays data: it controls no terminal, adds no series and no log line, runs on no page."""
+"""Hostile text of the service stays data: it controls no terminal, adds no series or log line, and runs on no page."""
 
 from __future__ import annotations
 

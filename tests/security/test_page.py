@@ -1,4 +1,4 @@
-"""The page on security names, for what it claims, tests and modules that exist."""
+"""The tests and modules that docs/security.md names exist."""
 
 from __future__ import annotations
 

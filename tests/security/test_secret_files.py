@@ -1,4 +1,4 @@
-"""Secret files: what is read, refused and doubted, as careful daemons do and as Kubernetes mounts them."""
+"""Secret files: which are read, rejected or warned of, including the mounts of Kubernetes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def private(tmp_path: Path) -> Path:
-    """A directory that nobody else can change, whatever the umask."""
+    """A directory that no other user can change, whatever the umask."""
     tmp_path.chmod(0o700)
     return tmp_path
 
@@ -147,7 +147,7 @@ def test_a_world_writable_directory_causes_a_warning(mode: int, is_doubted: bool
     shared.chmod(mode)
     said = [f"everyone may put another file in its place, because of the directory {shared}"]
     assert whats(path) == (said if is_doubted else [])
-    # Whoever may replace the link, or what it leads to, replaces the secret.
+    # A user who can replace the link or its target can replace the secret.
     link = tmp_path / "link"
     link.symlink_to(path)
     assert whats(link) == (said if is_doubted else [])

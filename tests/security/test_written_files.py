@@ -1,4 +1,4 @@
-"""Files that the exporter writes: for their owner alone under any umask, and never where somebody else leads them."""
+"""Files that the exporter writes: only their owner has access under any umask, and links of others are not followed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ queries:
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
-    """The umask of a careless parent, which children inherit."""
+    """A permissive umask, which children inherit."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -88,7 +88,7 @@ def shared() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def them() -> Iterator[None]:
-    """What is done in the block, another user does."""
+    """Run the block as another user."""
     os.seteuid(0)
     os.seteuid(THEM)
     try:

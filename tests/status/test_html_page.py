@@ -1,4 +1,4 @@
-"""What the HTML says; how it looks, and whether everybody can use it, is for a browser to tell."""
+"""The content of the HTML; browser tests cover its look and accessibility."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_dropped_media_link_to_their_list() -> None:
 
 
 def test_the_chinese_page_is_chinese() -> None:
-    """But for names, codes, paths and units, which are the same in every language."""
+    """Except for names, codes, paths and units, which are the same in every language."""
     failures = [
         UpstreamError(
             "no answer in time",
@@ -209,7 +209,7 @@ def test_titles_names_and_codes_are_escaped() -> None:
             assert re.match(r"\./|#|\?|data:,", attributes.get(name) or "#"), attributes
 
 
-def test_the_page_loads_nothing_external_and_has_no_animation() -> None:
+def test_the_page_loads_only_its_stylesheet_and_never_refreshes() -> None:
     tags = page().tags
 
     assert [attributes["href"] for tag, attributes in tags if tag == "link"] == [
@@ -244,7 +244,7 @@ def test_the_form_shows_the_filters() -> None:
     assert [attributes["value"] for tag, attributes in tags if tag == "input"] == ['a"b']
 
 
-def test_instants_are_available_in_full_precision() -> None:
+def test_instants_have_a_machine_readable_form() -> None:
     times = [attributes for tag, attributes in page().tags if tag == "time"]
 
     assert {"datetime": "2024-03-24T04:10:00Z", "title": "2024-03-24 04:10:00 UTC"} in times

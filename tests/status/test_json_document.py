@@ -38,7 +38,7 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def named(section: str) -> set[str]:
-    """What the tables between a heading and the next of its rank name in their first cells."""
+    """The first cells of the tables between a heading and the next of its level."""
     text = PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}

@@ -23,7 +23,7 @@ SEEN = observed(known(1, {"a\ud800": 10**5000, "b": 5e-324, "c": float("inf")}),
 
 @dataclass
 class Watched:
-    """Counts how many look at it at a time."""
+    """Counts concurrent calls."""
 
     observed: StatusInput = field(default_factory=lambda: SEEN)
     looking: int = 0
@@ -136,7 +136,7 @@ async def test_too_many_concurrent_requests_for_the_page_get_503_and_retry_after
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
         asked = [asyncio.create_task(client.get(path)) for _ in range(40)]
-        # Which of them come first is not certain: threads load what answers.
+        # Their order is not deterministic, because threads import the implementation.
         answers = asyncio.as_completed(asked)
         busy = [await next(answers) for _ in range(8)]
         go.set()
@@ -157,7 +157,7 @@ async def test_no_page_is_built_for_a_client_that_has_disconnected() -> None:
         return {"type": "http.disconnect"}
 
     async def send(_message: Message) -> None:
-        """Nobody is there to be told."""
+        """A disconnected client: sending does nothing."""
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
     await app(scope, receive, send)

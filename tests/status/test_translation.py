@@ -38,7 +38,7 @@ NO_ADVICE = {"No cached value was found."}
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
-    """Every text that a module holds, `{}` for what is filled in, without its docstrings."""
+    """Every text of a module except docstrings, with `{}` for values."""
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     plain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -49,7 +49,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 
 def sentences() -> list[str]:
-    """Every advice, as it stands in the code."""
+    """Every advice in the source code."""
     folder = Path(exporter.__file__).parent
     found = [text for file in ADVISING for text in texts(ast.parse((folder / file).read_text(encoding="utf-8")))]
     whole = {text for text in found if re.fullmatch(r"[A-Z][^\n]* [^\n]*\.", text)}

@@ -158,7 +158,7 @@ def test_a_single_response_above_the_buffer_limit_is_still_sent() -> None:
 
 
 class Looked(FakeClient):
-    """Counts how often its times are looked at."""
+    """Counts how often its times are read."""
 
     times = 0
 
@@ -247,7 +247,7 @@ def test_a_token_bucket_allows_a_burst_and_then_one_request_per_interval() -> No
 
 @pytest.fixture
 def descriptors() -> Iterator[int]:
-    """The hard limit; whatever a test does to the soft one is undone."""
+    """The hard limit; the soft limit is restored after the test."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield before[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, before)

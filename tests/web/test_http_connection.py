@@ -1,4 +1,4 @@
-"""Limits as clients meet them, over real sockets; time passes where a test lets it."""
+"""Connection limits over real sockets; tests control the time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def echo(request: Request) -> Response:
 
 
 class Shared(Response):
-    """An answer that is the same object for all who ask."""
+    """A response whose body is the same object for all clients."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         await send(
@@ -52,7 +52,7 @@ async def shared(_request: Request) -> Response:
 
 
 class Parts(Response):
-    """An answer in many parts, as plain text is."""
+    """A response in many parts, like a plain-text exposition."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         length = str(len(BODY)).encode()
@@ -74,12 +74,12 @@ APP = Starlette(
         Route("/echo", echo, methods=["POST"]),
     ],
 )
-# Where all who are connected are to be ended by it; who is to be answered is on a `Clock`.
+# For tests in which every connection shall time out; the others use a `Clock`.
 QUICK = ConnectionLimits(request_seconds=0.2)
 
 
 class Clock:
-    """Stands still until it flies: then so fast that whoever has a limit meets it."""
+    """Stands still, except within `flies`, where every time limit is reached soon."""
 
     def __init__(self) -> None:
         self.at = 1_000.0
@@ -117,9 +117,9 @@ async def connected(
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the connection ends, also when it ends badly."""
+    """Read until the connection ends, even if it ends with an error."""
     whole = bytearray()
-    with contextlib.suppress(OSError):  # TLS has its own names for a connection that is cut off
+    with contextlib.suppress(OSError):  # TLS raises errors of its own for a connection that is cut off
         while piece := await reader.read(65_536):
             whole += piece
     return bytes(whole)
@@ -140,7 +140,7 @@ async def test_a_response_arrives_complete_however_slowly_it_is_read(few_connect
         front_door(None, APP, ConnectionLimits(few_connections=few_connections)) as (port, _),
         connected(port) as (reader, writer),
     ):
-        for _ in range(2):  # and the connection is good for the next
+        for _ in range(2):  # the connection can be used for the next request
             writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
             got = bytearray()
@@ -177,7 +177,7 @@ async def test_the_time_limit_applies_to_a_second_request_too() -> None:
 
 
 async def test_the_time_limit_applies_to_a_pipelined_request_too() -> None:
-    """Its body goes on and on, a byte now and then, which is no reason to keep the connection."""
+    """Its body arrives byte by byte, which does not extend the time limit."""
     clock = Clock()
     async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(
@@ -236,7 +236,7 @@ async def test_clients_that_reset_the_connection_are_not_logged(
             async with connected(port, context) as (reader, writer):
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
                 await reader.read(1)
-                # Not closed but reset, while the answer is being written.
+                # Reset the connection, instead of closing it, while the response is being written.
                 linger = struct.pack("ii", 1, 0)
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     assert caplog.records == []
@@ -337,7 +337,7 @@ async def test_a_head_that_is_too_large_is_rejected(tmp_path: Path, *, tls: bool
     path = prepared(tmp_path, TLS) if tls else None
     prepared(tmp_path, TLS)
     async with front_door(path, APP) as (port, _):
-        with contextlib.suppress(Refused):  # the refusal may be lost when the rest of the head is still under way
+        with contextlib.suppress(Refused):  # the response may be lost if the rest of the head is still in flight
             answer = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 100_000}).ask(port, tmp_path)
             assert answer.status == 400
         fitting = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 12_000}).ask(port, tmp_path)
@@ -472,7 +472,7 @@ async def test_a_tls_session_ends_with_close_notify(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
         context = Client().context(tmp_path)
         assert context
-        # Without the goodbye, Python's ssl takes the end of the connection for an attack.
+        # Without close_notify, Python's ssl reports a truncation attack.
         context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         async with connected(port, context) as (reader, writer):
             writer.write(Client(path="/large").request())
@@ -480,7 +480,7 @@ async def test_a_tls_session_ends_with_close_notify(tmp_path: Path) -> None:
 
 
 async def test_tls_sessions_are_not_resumed(tmp_path: Path) -> None:
-    """Or a certificate that was let in once would be let in although it no longer is."""
+    """Otherwise a client certificate would stay accepted after it was revoked by the configuration."""
     async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
 
         def reused(version: ssl.TLSVersion) -> bool:

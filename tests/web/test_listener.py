@@ -1,4 +1,4 @@
-"""Connections are taken also when there are no file descriptors; the socket is one that says so."""
+"""Connections are accepted even without free file descriptors, which a fake socket simulates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Accepted:
 
 @dataclass
 class FakeSocket:
-    """Gives one connection after the other, or fails as it is told."""
+    """Returns the given connections or raises the given errors, in order."""
 
     outcomes: deque[int | Accepted] = field(default_factory=deque)
     is_closed: bool = False
@@ -76,11 +76,11 @@ def test_if_nothing_can_be_evicted_asyncio_waits_before_it_tries_again() -> None
     scraper = Accepted()
     door = listening(ConnectionTracker(ConnectionLimits()), *[errno.ENFILE] * 15, scraper)
     for _ in range(2):
-        with pytest.raises(BlockingIOError):  # perhaps who was let in just now can be sent away in the next turn
+        with pytest.raises(BlockingIOError):  # a connection accepted just now may be evictable in the next iteration
             door.accept()
         with pytest.raises(OSError, match="Too many open files in system"):
             door.accept()
-    with pytest.raises(BlockingIOError):  # asyncio tries on before it waits
+    with pytest.raises(BlockingIOError):  # asyncio tries again before it waits
         door.accept()
     assert door.accept()[0] is cast("Any", scraper)
     door.close()

@@ -1,4 +1,4 @@
-"""What arrives before a TLS session exists, as it does on every connection with Python before 3.11.4."""
+"""Data that arrives before the TLS engine exists, as on every connection with Python before 3.11.4."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = ConnectionLimits()
 
 @dataclass
 class Reading(Wire):
-    """A wire that remembers when it was read from and when not; its client sends all the same."""
+    """A wire that records when reading is paused and resumed; its client sends regardless."""
 
     turns: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""The forms of a request target, over real sockets; what is answered is what the routes say."""
+"""The forms of a request target, over real sockets, with the real routes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USERS = "basic_auth_users: {ann: $2y$04$kGR5fLdZTDwVEfpwZAGvuuzKfyzjGrBWXW9qTHoX
 
 
 async def asked(port: int, line: str, *, host: str = "Host: exporter") -> tuple[int, dict[str, str], str]:
-    """Status, headers and text of the answer to a request line."""
+    """Send a request line; return status, headers and text of the response."""
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:

@@ -111,7 +111,7 @@ async def test_the_root_and_the_bare_prefix_redirect_to_the_page(prefix: str, pa
     answer = await request(FakeExporter(), path, prefix=prefix)
 
     assert answer.status_code == 302
-    assert answer.headers["location"].startswith("./")  # a proxy may have taken more away
+    assert answer.headers["location"].startswith("./")  # a proxy may have stripped another prefix
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert str(answer.url.join(answer.headers["location"])) == f"http://exporter{place}"
 
@@ -168,7 +168,7 @@ async def test_every_response_has_the_security_headers() -> None:
 
 @dataclass(frozen=True)
 class Lazy:
-    """Parts that remember which of them were asked for."""
+    """Parts that record which of them were created."""
 
     asked: list[int] = field(default_factory=list)
 

@@ -128,7 +128,7 @@ async def test_requests_with_the_same_password_share_a_check_and_a_flood_of_othe
     ]
     await asyncio.sleep(0)
 
-    same[0].cancel()  # one who goes away does not take the answer from the others
+    same[0].cancel()  # cancelling one request does not cancel the others
     await asyncio.sleep(0)
     assert check.go
     check.go.set()
@@ -167,7 +167,7 @@ async def test_a_scraper_that_shares_its_address_with_wrong_passwords_waits_for_
     let_in = asyncio.Event()
 
     async def guesses(client: int) -> None:
-        """Tries another password as soon as the one before was refused."""
+        """Tries the next password as soon as the one before is refused."""
         number = 0
         while not let_in.is_set():
             await passwords.check(USERS, basic(f"ann:{client}-{number}"), "192.0.2.1")

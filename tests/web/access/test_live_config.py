@@ -28,7 +28,7 @@ def certificate(name: str) -> bytes:
 
 
 def replace(folder: Path, target: str, source: str) -> None:
-    """As tools that renew certificates do it: all at once."""
+    """Replace a file atomically, as tools that renew certificates do."""
     (folder / "new").write_bytes((folder / source).read_bytes())
     (folder / "new").rename(folder / target)
 
@@ -187,7 +187,7 @@ async def test_concurrent_requests_share_one_check_of_the_files(tmp_path: Path) 
     web_access.close()
 
 
-# A file system that does not answer any more, as far as a program can tell.
+# A network file system that has stopped responding.
 DEAD = """
 import asyncio, pathlib, sys, threading
 from exporter.web.access.live_config import LiveWebConfig

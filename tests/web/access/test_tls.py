@@ -1,4 +1,4 @@
-"""TLS without a network: our session on one side, OpenSSL as a client on the other."""
+"""TLS without a network: a TlsEngine as the server, OpenSSL as the client."""
 
 from __future__ import annotations
 
