@@ -50,7 +50,7 @@ SLOW: Final = (
     "campaigns/fuzz/test_targets.py::test_seeds",
     "security/test_audit.py",
     "security/test_hostile_service.py",
-    "security/test_written_files.py::test_everything_that_is_written",
+    "security/test_written_files.py::test_every_written_file",
     "campaigns/soak/test_soak.py",
     "campaigns/stateful/test_history.py",
     "storage/test_codec.py::test_a_slice_round_trips_with_its_types",
@@ -71,8 +71,8 @@ SLOW: Final = (
     "test_retries.py::test_after_years",
     "vod/test_redaction.py::test_a_secret_is_hidden",
     "vod/test_responses.py::test_any_body",
-    "web/test_http_connection.py::test_who_does_not_come_to_the_point",
-    "web/test_http_connection.py::test_who_is_slow_between",
+    "web/test_http_connection.py::test_a_client_that_does_not_complete_its_request",
+    "web/test_http_connection.py::test_a_client_that_is_idle_between",
 )
 # One test of the real program is among the fast ones.
 NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll[table",)

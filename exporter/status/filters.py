@@ -1,4 +1,4 @@
-"""A query string → which slices and media are shown, or every mistake in it."""
+"""Parse a query string into the filters of the status page, or report every error in it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SORTS: Final = ("days_ago", "age", "rows", "state")
 MEDIA_SORTS: Final = ("plays", "fall", "rise", "title")
 MEDIA_CHANGES: Final = ("dropped",)
 MOST_PER_PAGE: Final = 1000
-# Of the page, where people read; scripts get more.
+# The default of the page; the default of the JSON is higher.
 ROWS_ON_PAGE: Final = 20
-# Each is a long sentence; a short query string must not get a long answer.
+# An error is a long sentence; a short query string must not cause a long response.
 _MOST_PROBLEMS: Final = 10
 _MOST_PAGES: Final = 1_000_000
 _LONGEST_TEXT: Final = 200
@@ -44,7 +44,7 @@ _NUMBERS: Final = {
 
 
 class FilterError(ExporterError):
-    """A query string that cannot be used; `problems` are sentences, all of them up to ten."""
+    """A query string with errors; `problems` are one sentence each, at most ten."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -53,10 +53,10 @@ class FilterError(ExporterError):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What is looked at; empty and None are no filter.
+    """What the page shows; empty and None do not filter.
 
-    `media` is an ID or part of a title. `sort` and `page` are of slices, `media_sort` and `media_page` of media,
-    and `media_change` is `dropped` for media that lost many plays.
+    `media` is a part of an ID or title. `sort` and `page` apply to slices, `media_sort` and `media_page` to media.
+    `media_change` is `dropped` for media that lost many plays.
     """
 
     account: str = ""
@@ -76,30 +76,30 @@ class Filters:
     media_change: str = ""
 
     def query_string(self, **changes: str | int | None) -> str:
-        """This choice with changes, as the query string of the page: `?` and what is not its default."""
+        """Return these filters with changes as a query string: `?` and every value that is not the page's default."""
         default = Filters(per_page=ROWS_ON_PAGE)
-        chosen = replace(self, **changes)  # type: ignore[arg-type]  # templates have no types
-        given = {field.name: getattr(chosen, field.name) for field in fields(Filters)}
-        return "?" + urlencode({name: value for name, value in given.items() if value != getattr(default, name)})
+        filters = replace(self, **changes)  # type: ignore[arg-type]  # templates have no types
+        values = {field.name: getattr(filters, field.name) for field in fields(Filters)}
+        return "?" + urlencode({name: value for name, value in values.items() if value != getattr(default, name)})
 
     def reset(self, **changes: str | int | None) -> str:
-        """The query string of the page for nothing but changes, in the same language."""
+        """Return a query string of only the changes, with the language and page size of these filters."""
         return Filters(lang=self.lang, per_page=self.per_page).query_string(**changes)
 
     @property
     def is_filtered(self) -> bool:
-        """Whether anything is left out."""
+        """Whether any filter is set."""
         texts = (self.account, self.query, self.terminal_type, self.os, self.region, self.media, self.media_change)
         return any(texts) or self.filters_slices
 
     @property
     def filters_slices(self) -> bool:
-        """Whether somebody looks for certain slices, or for another page or order of them."""
+        """Whether a filter, page or order of slices is set."""
         return bool(self.state) or self.days_ago is not None or self.page > 1 or self.sort != SORTS[0]
 
 
 def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Filters:
-    """Names and values of a query string; a value that is empty is as if it were not there. Raises ChoiceError."""
+    """Parse the names and values of a query string; an empty value counts as not given. Raises FilterError."""
     problems: list[str] = []
     chosen: dict[str, str | int] = {}
     known = [field.name for field in fields(Filters)]
@@ -117,18 +117,18 @@ def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Filters:
                 problems.append(f"{name}: {error}")
     if problems:
         raise FilterError(*problems)
-    return Filters(**{**defaults, **chosen})  # type: ignore[arg-type]  # _value gives what the field takes
+    return Filters(**{**defaults, **chosen})  # type: ignore[arg-type]  # _value returns the field's type
 
 
-def check(choice: Filters, *, accounts: Collection[str], queries: Collection[str]) -> None:
-    """Whether what is chosen exists. Raises ChoiceError."""
-    wrong = [
+def check(filters: Filters, *, accounts: Collection[str], queries: Collection[str]) -> None:
+    """Check that the account and query are configured. Raises FilterError."""
+    problems = [
         f"{name}: {_quoted(value)} is not configured"
-        for name, value, known in (("account", choice.account, accounts), ("query", choice.query, queries))
+        for name, value, known in (("account", filters.account, accounts), ("query", filters.query, queries))
         if value and value not in known
     ]
-    if wrong:
-        raise FilterError(*wrong)
+    if problems:
+        raise FilterError(*problems)
 
 
 def _value(name: str, text: str) -> str | int:

@@ -1,4 +1,4 @@
-"""The view as HTML: rendered at the server, with nothing in it that a browser might run."""
+"""Render the status page as HTML without scripts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from exporter.status.views import DayView, StatusView
 
-# A sign for each, so that colour is never all that tells them apart.
+# Each state has a sign, so that colour is not the only difference.
 SIGNS: Final[Mapping[str, str]] = {
     State.SETTLED: "\N{CHECK MARK}",
     State.UNSETTLED: "\N{MIDLINE HORIZONTAL ELLIPSIS}",
@@ -47,17 +47,17 @@ class Pages:
         )
 
     def render(self, view: StatusView, language: str) -> bytes:
-        """The whole page, in a language of `words.LANGUAGES`."""
-        said = words(language)
+        """Render the page as UTF-8, in one of `languages.LANGUAGES`."""
+        texts = words(language)
         html = _template().render(
             view=view,
-            t=said,
-            ago=partial(formatting.ago, now=view.now, words=said),
-            clock=partial(formatting.clock, words=said),
-            duration=partial(formatting.duration, words=said),
-            spans=partial(formatting.spans, words=said),
+            t=texts,
+            ago=partial(formatting.ago, now=view.now, words=texts),
+            clock=partial(formatting.clock, words=texts),
+            duration=partial(formatting.duration, words=texts),
+            spans=partial(formatting.spans, words=texts),
             translated=partial(translated, language=language),
-            selects=tuple(_selects(view, said)),
+            selects=tuple(_selects(view, texts)),
             links=self._links,
             stylesheet_path=self.stylesheet_path,
         )
@@ -66,8 +66,8 @@ class Pages:
 
 @cache
 def _template() -> Template:
-    """Compiled for the first page: most exporters are never looked at, and it takes 5 MB."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - as said
+    """Return the template, compiled for the first page: jinja2 takes 5 MB, and many exporters never show a page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - see the docstring
 
     environment = Environment(
         loader=PackageLoader("exporter.status"),
@@ -97,41 +97,41 @@ def _template() -> Template:
 
 
 def _selects(
-    view: StatusView, said: Mapping[str, str]
+    view: StatusView, texts: Mapping[str, str]
 ) -> Iterator[tuple[str, str, list[tuple[str | int | None, str]]]]:
-    """What can be chosen from: parameter, label, and each value with what is shown for it."""
+    """Yield each select element: parameter, label, and its values with their texts."""
 
     def named(names: Iterable[str]) -> list[tuple[str | int | None, str]]:
-        return [("", said["any"]), *((name, formatting.visible(name)) for name in names)]
+        return [("", texts["any"]), *((name, formatting.visible(name)) for name in names)]
 
     def filtered(values: Iterable[str]) -> list[tuple[str | int | None, str]]:
-        return [("", said["any"]), ("all", said["unfiltered"]), *((value, value) for value in values)]
+        return [("", texts["any"]), ("all", texts["unfiltered"]), *((value, value) for value in values)]
 
-    def spelt(values: Iterable[str], prefix: str) -> list[tuple[str | int | None, str]]:
-        return [(value, said[f"{prefix}_{value}"]) for value in values]
+    def labelled(values: Iterable[str], prefix: str) -> list[tuple[str | int | None, str]]:
+        return [(value, texts[f"{prefix}_{value}"]) for value in values]
 
     def named_day(day: DayView) -> str:
-        ago = said[f"days_ago_{day.days_ago}"] if day.days_ago < 2 else said["days_ago_n"].format(day.days_ago)  # noqa: PLR2004 - the others have no name
-        return said["with_detail"].format(day.play_date, ago)
+        ago = texts[f"days_ago_{day.days_ago}"] if day.days_ago < 2 else texts["days_ago_n"].format(day.days_ago)  # noqa: PLR2004 - only today and yesterday have names
+        return texts["with_detail"].format(day.play_date, ago)
 
-    asked = [(day.days_ago, named_day(day)) for day in reversed(view.days) if day.slices]
-    yield "account", said["account"], named(account.name for account in view.accounts)
-    yield "query", said["query"], named(query.name for query in view.queries)
-    yield "days_ago", said["day"], [("", said["any"]), *asked]
-    yield "state", said["state"], [("", said["any"]), *spelt(State, "state")]
-    yield "terminal_type", said["terminal_type"], filtered(TERMINAL_TYPES)
-    yield "os", said["os"], filtered(OPERATING_SYSTEMS)
-    yield "region", said["region"], filtered(REGIONS)
-    yield "media_change", said["media_change"], [("", said["any"]), *spelt(MEDIA_CHANGES, "media_change")]
-    yield "media_sort", said["sort_media"], spelt(MEDIA_SORTS, "media_sort")
-    yield "sort", said["sort_slices"], spelt(SORTS, "sort")
+    days = [(day.days_ago, named_day(day)) for day in reversed(view.days) if day.slices]
+    yield "account", texts["account"], named(account.name for account in view.accounts)
+    yield "query", texts["query"], named(query.name for query in view.queries)
+    yield "days_ago", texts["day"], [("", texts["any"]), *days]
+    yield "state", texts["state"], [("", texts["any"]), *labelled(State, "state")]
+    yield "terminal_type", texts["terminal_type"], filtered(TERMINAL_TYPES)
+    yield "os", texts["os"], filtered(OPERATING_SYSTEMS)
+    yield "region", texts["region"], filtered(REGIONS)
+    yield "media_change", texts["media_change"], [("", texts["any"]), *labelled(MEDIA_CHANGES, "media_change")]
+    yield "media_sort", texts["sort_media"], labelled(MEDIA_SORTS, "media_sort")
+    yield "sort", texts["sort_slices"], labelled(SORTS, "sort")
 
 
 def _shade(day: DayView) -> int:
-    """How much of a day is settled: from 0, nothing, to 4, all of it."""
+    """Return how much of a day is settled, from 0 (nothing) to 4 (everything)."""
     return day.states.get(State.SETTLED, 0) * _SHADES // day.slices
 
 
 def _worst(day: DayView) -> State:
-    """The worst state that any slice of a day is in."""
+    """Return the worst state of the slices of a day."""
     return next(state for state in State if state in day.states)

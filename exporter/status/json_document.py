@@ -1,4 +1,4 @@
-"""The view as the JSON of `/api/v1/status`; its fields are described in docs/status.md."""
+"""Encode the status as the JSON of `/api/v1/status`; docs/status.md describes its fields."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from exporter.status.views import StatusView
 
 
-# Beyond that, readers of JSON keep no digits; with thousands of them Python writes none.
+# JSON readers lose digits of larger integers, and Python refuses to format integers of thousands of digits.
 _LARGEST: Final = 2**53
 
 
 def document(view: StatusView) -> bytes:
-    """UTF-8 JSON: dates as `2026-11-22`, nothing that JSON cannot say."""
+    """Encode a view as UTF-8 JSON, with dates as `2026-11-22` and only finite numbers."""
     return json.dumps(_plain(asdict(view)), ensure_ascii=False, allow_nan=False).encode()
 
 

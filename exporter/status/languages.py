@@ -1,4 +1,4 @@
-"""What the page says, in English and in Chinese, and which of the two somebody reads."""
+"""The texts of the page in English and Chinese, and which language a browser prefers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ LANGUAGES: Final = ("en", "zh")
 
 @cache
 def words(language: str) -> Mapping[str, str]:
-    """Everything that is said, by its key, in one of `LANGUAGES`."""
-    told = files("exporter.status").joinpath("templates", f"{language}.toml").read_text(encoding="utf-8")
-    return MappingProxyType(tomllib.loads(told))
+    """Return all texts by key, in one of `LANGUAGES`."""
+    content = files("exporter.status").joinpath("templates", f"{language}.toml").read_text(encoding="utf-8")
+    return MappingProxyType(tomllib.loads(content))
 
 
 def preferred(accept_language: str | None) -> str:
-    """`zh` for whoever wants Chinese rather than English by the header Accept-Language, else `en`."""
-    wants = dict.fromkeys(LANGUAGES, 0.0)
+    """Return `zh` if the header Accept-Language prefers Chinese to English, else `en`."""
+    qualities = dict.fromkeys(LANGUAGES, 0.0)
     for part in (accept_language or "").split(",")[:50]:
         tag, _, parameter = part.partition(";")
         language = tag.strip().lower().partition("-")[0]
-        if language in wants:
-            wants[language] = max(wants[language], _quality(parameter))
-    return "zh" if wants["zh"] > wants["en"] else "en"
+        if language in qualities:
+            qualities[language] = max(qualities[language], _quality(parameter))
+    return "zh" if qualities["zh"] > qualities["en"] else "en"
 
 
 def _quality(parameter: str) -> float:
-    """`q=0.8` → 0.8; nothing is 1, nonsense is 0."""
+    """Parse `q=0.8` as 0.8; an empty parameter is 1, an invalid one 0."""
     name, _, value = parameter.strip().partition("=")
     if not name:
         return 1.0

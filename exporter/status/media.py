@@ -1,4 +1,4 @@
-"""The media that are published: plays, the change within a week as the alerts see it, and the last 30 days."""
+"""The published media: plays, the change within a week as in the alert rules, and the last 30 days."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
     Plays = int | float | None
 
-# As deploy/prometheus/rules has it: yesterday and a week before it where both are settled, else the day before; and
-# what is less than half of at least so many plays is a drop.
+# As in deploy/prometheus/rules: compare yesterday with a week before if both are settled, else the day before
+# yesterday. Media that lost more than half of at least LEAST_PLAYS plays have dropped.
 COMPARED: Final = ((1, 8), (2, 9))
 LARGE_DROP: Final = -0.5
 LEAST_PLAYS: Final = 100
 HISTORY_DAYS: Final = 30
 
 
-def media(observed: StatusInput, choice: Filters) -> list[MediaView]:
-    """The media that fit the filters, in the order wanted, without their history."""
-    part = choice.media.casefold()
-    views = _views(observed, _comparisons(observed, choice))
-    wanted = [
+def media(observed: StatusInput, filters: Filters) -> list[MediaView]:
+    """Return the media that match the filters, in their order, without history."""
+    part = filters.media.casefold()
+    views = _views(observed, _comparisons(observed, filters))
+    matching = [
         view
         for view in views
         if (part in view.media_id.casefold() or part in (view.title or "").casefold())
-        and (not choice.media_change or is_dropped(view))
+        and (not filters.media_change or is_dropped(view))
     ]
-    return sorted(wanted, key=_ORDERS[choice.media_sort])
+    return sorted(matching, key=_ORDERS[filters.media_sort])
 
 
 def comparisons(observed: StatusInput) -> tuple[ComparisonView, ...]:
-    """How many media of each account lost many plays within a week, as far as final days tell."""
+    """Return how many media of each account lost many plays within a week, by settled days only."""
     compared = _comparisons(observed, Filters())
     views = list(_views(observed, compared))
 
@@ -65,7 +65,7 @@ def comparisons(observed: StatusInput) -> tuple[ComparisonView, ...]:
 
 
 def is_dropped(view: MediaView) -> bool:
-    """Whether a media lost more than half of at least 100 plays."""
+    """Return whether a media lost more than half of at least 100 plays."""
     return view.change is not None and view.change < LARGE_DROP and finite(view.plays_week_before or 0) >= LEAST_PLAYS
 
 
@@ -78,47 +78,48 @@ def _views(observed: StatusInput, compared: Mapping[str, _Comparison]) -> Iterat
 
 
 def history(observed: StatusInput, view: MediaView) -> tuple[Plays, ...]:
-    """The plays of the 30 days before today, the oldest first; today is not over yet.
+    """Return the plays of the 30 days before today, the oldest first; None: not known.
 
-    What got stale before it was final is not known: it would look like a day with few plays.
+    A row that became stale before it was settled counts as not known: it would look like a day with few plays.
     """
     today = play_dates.today(observed.publication.valid_from)
-    oldest_heard = observed.now - observed.settings.stale_after
-    filters = (None if value == "all" else value for value in (view.terminal_type, view.os, view.region))
-    dimensions = Dimensions(*filters)
+    stale_before = observed.now - observed.settings.stale_after
+    values = (None if value == "all" else value for value in (view.terminal_type, view.os, view.region))
+    dimensions = Dimensions(*values)
 
     def on(days_ago: int) -> Plays:
-        known = observed.snapshot.slices.get(Slice(view.account, dimensions, today - timedelta(days=days_ago)))
-        answer = known.answer(view.media_id) if known else None
-        if answer is None or not (answer.freshness.settled or answer.freshness.observed_at > oldest_heard):
+        data = observed.snapshot.slices.get(Slice(view.account, dimensions, today - timedelta(days=days_ago)))
+        record = data.answer(view.media_id) if data else None
+        if record is None or not (record.freshness.settled or record.freshness.observed_at > stale_before):
             return None
-        return _plays(answer.row)
+        return _plays(record.row)
 
     return tuple(on(days_ago) for days_ago in range(HISTORY_DAYS, 0, -1))
 
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """What is shown of an account: one combination of filters, one day, and a week before where both are settled.
+    """What is shown of an account: one combination of filters, one day, and a week before if both are settled.
 
-    `asked` are the media that the chosen query asks for, None: any. `is_whole`: a media without a row was not played.
+    `requested` are the media that the selected query requests, None: any. `is_complete`: media without a row were not
+    played.
     """
 
     dimensions: Dimensions
     day: PublishedSlice
     week_before: PublishedSlice | None
-    asked: Collection[str] | None
-    is_whole: bool
+    requested: Collection[str] | None
+    is_complete: bool
 
     def view(self, known: PublishedMedia, *, unknown: bool) -> MediaView | None:
-        """What is said of a media; None: it is not part of this."""
+        """Return the view of a media, or None if it has no plays here or is not requested."""
         media_id = known.media_id
         now = _plays(self.day.rows[media_id]) if media_id in self.day.rows else None
-        then = self.week_before.rows if self.week_before else {}
-        before = _plays(then[media_id]) if media_id in then else None
-        if now is None and before is not None and self.is_whole:
+        earlier_rows = self.week_before.rows if self.week_before else {}
+        before = _plays(earlier_rows[media_id]) if media_id in earlier_rows else None
+        if now is None and before is not None and self.is_complete:
             now = 0
-        if (now is None and before is None) or (self.asked is not None and media_id not in self.asked):
+        if (now is None and before is None) or (self.requested is not None and media_id not in self.requested):
             return None
         terminal_type, os, region = labels(self.dimensions)
         return MediaView(
@@ -138,44 +139,44 @@ class _Comparison:
         )
 
 
-def _comparisons(observed: StatusInput, choice: Filters) -> Mapping[str, _Comparison]:
-    """What is shown, by account."""
-    queries = [query for query in observed.queries if choice.query in {"", query.name}]
+def _comparisons(observed: StatusInput, filters: Filters) -> Mapping[str, _Comparison]:
+    """Return the comparison to show of each account."""
+    queries = [query for query in observed.queries if filters.query in {"", query.name}]
     published = {shown.slice: shown for shown in observed.publication.slices}
     today = play_dates.today(observed.publication.valid_from)
     found: dict[str, _Comparison] = {}
-    for account in dict.fromkeys(query.account for query in queries if choice.account in {"", query.account}):
-        asking = [query for query in queries if query.account == account]
-        fitting = {each for query in asking for each in query.dimensions if _fits(each, choice)}
-        if not fitting:
+    for account in dict.fromkeys(query.account for query in queries if filters.account in {"", query.account}):
+        selected = [query for query in queries if query.account == account]
+        matching = {each for query in selected for each in query.dimensions if _matches(each, filters)}
+        if not matching:
             continue
-        dimensions = min(fitting, key=_width)
+        dimensions = min(matching, key=_specificity)
         shown = {
-            ago: there
+            ago: slice_
             for ago in range(play_dates.OLDEST_DAYS_AGO + 1)
-            if (there := published.get(Slice(account, dimensions, today - timedelta(days=ago)))) is not None
+            if (slice_ := published.get(Slice(account, dimensions, today - timedelta(days=ago)))) is not None
         }
-        day, week_before = _compared(shown, choice.days_ago)
+        day, week_before = _compared(shown, filters.days_ago)
         if day is None:
             continue
-        asked = None
-        if choice.query:
-            known = observed.snapshot.slices[day.slice]
-            match asking[0].media:
+        requested = None
+        if filters.query:
+            data = observed.snapshot.slices[day.slice]
+            match selected[0].media:
                 case ByIds(ids):
-                    asked = ids
+                    requested = ids
                 case Top() as top:
-                    ranking = known.ranking(top)
-                    asked = frozenset(ranking.media_ids if ranking else ())
+                    ranking = data.ranking(top)
+                    requested = frozenset(ranking.media_ids if ranking else ())
         played = sum(1 for row in day.rows.values() if _plays(row))
-        found[account] = _Comparison(dimensions, day, week_before, asked, day.settled and day.total == played)
+        found[account] = _Comparison(dimensions, day, week_before, requested, day.settled and day.total == played)
     return found
 
 
 def _compared(
     shown: Mapping[int, PublishedSlice], days_ago: int | None
 ) -> tuple[PublishedSlice | None, PublishedSlice | None]:
-    """The day to show and the one to compare it with, by how many days ago they are."""
+    """Return the day to show and the day to compare it with; `shown` are the published slices by days ago."""
     for day, week_before in COMPARED if days_ago is None else ((days_ago, days_ago + 7),):
         pair = shown.get(day), shown.get(week_before)
         if all(each is not None and each.settled for each in pair):
@@ -186,24 +187,24 @@ def _compared(
     return (finished[0] if finished else shown.get(0)), None
 
 
-def _fits(dimensions: Dimensions, choice: Filters) -> bool:
-    wanted = (choice.terminal_type, choice.os, choice.region)
-    return all(want in {"", has} for want, has in zip(wanted, labels(dimensions), strict=True))
+def _matches(dimensions: Dimensions, filters: Filters) -> bool:
+    wanted = (filters.terminal_type, filters.os, filters.region)
+    return all(want in {"", actual} for want, actual in zip(wanted, labels(dimensions), strict=True))
 
 
-def _width(dimensions: Dimensions) -> tuple[int, tuple[str, ...]]:
-    """The total before its parts."""
+def _specificity(dimensions: Dimensions) -> tuple[int, tuple[str, ...]]:
+    """Sort key that puts the dimensions with the fewest filters first."""
     values = labels(dimensions)
     return sum(value != "all" for value in values), values
 
 
 def _plays(row: PlayRow | None) -> Plays:
-    """None is a row that says nothing of plays; no row is a media without plays."""
+    """Return the plays of a row, None if it has no such field; 0 without a row, since the media was not played."""
     return row.plays if row else 0
 
 
 def _difference(now: Plays, before: Plays) -> Plays:
-    """Whole numbers are of any size, and floats hold no more than they do."""
+    """Subtract exactly if both are integers, which may exceed the range of floats."""
     if now is None or before is None:
         return None
     if isinstance(now, int) and isinstance(before, int):

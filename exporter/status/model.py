@@ -1,4 +1,4 @@
-"""What the page is told: everything it shows was taken down at one instant, and nothing of it changes any more."""
+"""The input of the status page: immutable, and taken at one instant."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class MetricSample(Protocol):
-    """One series of the metrics about the exporter: the page says what Prometheus is told."""
+    """One series of the exporter's own metrics: the page shows the same values as `/metrics`."""
 
     @property
     def name(self) -> str:
-        """Of the series, such as `aliyun_vod_api_requests_total`."""
+        """The name of the series, such as `aliyun_vod_api_requests_total`."""
         ...
 
     @property
@@ -34,9 +34,9 @@ class MetricSample(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """What is configured of an account, without anything secret.
+    """The configuration of an account, without secrets.
 
-    `credentials` is `key` where a key was given in the configuration or in files, else the provider.
+    `credentials` is `key` for a key in the configuration or in files, else the provider.
     `requests_per_second`, `concurrency` and `calls_per_day` (0: unlimited) are those of all replicas together.
     """
 
@@ -51,7 +51,7 @@ class AccountInfo:
 
 @dataclass(frozen=True, slots=True)
 class StatusSettings:
-    """What is configured for all queries; durations in seconds.
+    """The settings that apply to all queries; durations in seconds.
 
     `storage_retention` is None without storage. `shard` counts from 0.
     """
@@ -69,12 +69,12 @@ class StatusSettings:
 class StatusInput:
     """The exporter at `now`; times are seconds since 1970.
 
-    * `pending_queries`: queries that were not yet polled to their end.
-    * `reports`: how the last poll of each query ended, where one has.
-    * `next_polls`: by query.
-    * `publication`: what Prometheus sees, made of `snapshot`.
-    * `unknown_media`: account and ID of the media that were asked for and never named by an answer.
-    * `numbers`: the metrics about the exporter.
+    * `pending_queries`: the queries whose first poll has not ended.
+    * `reports`: the last poll of each query that was polled.
+    * `next_polls`: the time of the next poll, by query.
+    * `publication`: what `/metrics` shows, made from `snapshot`.
+    * `unknown_media`: account and ID of the requested media that no response has ever contained.
+    * `numbers`: the exporter's own metrics.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""How polling goes: each query with its last and next poll, each account with what it may ask and what failed."""
+"""The state of polling: each query with its last and next poll, each account with its limits and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Numbers:
-    """The metrics about the exporter, by name."""
+    """The exporter's own metrics, by name."""
 
     def __init__(self, numbers: Iterable[MetricSample]) -> None:
         self._by_name: defaultdict[str, list[MetricSample]] = defaultdict(list)
@@ -27,22 +27,22 @@ class Numbers:
             self._by_name[number.name].append(number)
 
     def of(self, name: str, **labels: str) -> Iterator[MetricSample]:
-        """The series of a metric that have these labels."""
+        """Yield the series of a metric that have these labels."""
         for number in self._by_name[name]:
             if labels.items() <= dict(number.labels).items():
                 yield number
 
     def one(self, name: str, **labels: str) -> float | None:
-        """The value of the only such series; None: there is none."""
+        """Return the value of the only such series, or None if there is none."""
         return next((number.value for number in self.of(name, **labels)), None)
 
     def sum(self, name: str, **labels: str) -> int:
-        """All such series of a counter together."""
+        """Return the sum of all such series of a counter."""
         return round(sum(number.value for number in self.of(name, **labels)))
 
 
 def queries(observed: StatusInput, numbers: Numbers) -> tuple[QueryView, ...]:
-    """Every query, in the order of the configuration."""
+    """Return every query, in the order of the configuration."""
     reports = {report.query.name: report for report in observed.reports}
     return tuple(
         _query(query, reports.get(query.name), observed.next_polls.get(query.name), numbers)
@@ -51,7 +51,7 @@ def queries(observed: StatusInput, numbers: Numbers) -> tuple[QueryView, ...]:
 
 
 def accounts(observed: StatusInput, numbers: Numbers) -> tuple[AccountView, ...]:
-    """Every account, in the order of the configuration."""
+    """Return every account, in the order of the configuration."""
     return tuple(_account(account, observed.reports, numbers) for account in observed.accounts)
 
 
@@ -125,14 +125,14 @@ def _account(account: AccountInfo, reports: Iterable[PollReport], numbers: Numbe
 
 
 def _state(reports: Iterable[PollReport]) -> str:
-    """What the last poll of the account met."""
+    """Return the state of an account by the errors of its last poll."""
     last = max(reports, key=lambda report: report.ended_at, default=None)
-    met = [error for outcome in last.outcomes for error in outcome.errors] if last else []
+    errors = [error for outcome in last.outcomes for error in outcome.errors] if last else []
     for state, kind in (
         ("no_credentials", CredentialsError),
         ("paused", AccountPaused),
         ("budget_spent", QuotaExceeded),
     ):
-        if any(isinstance(error, kind) for error in met):
+        if any(isinstance(error, kind) for error in errors):
             return state
-    return "refused" if any(error.kind is ErrorKind.AUTH for error in met) else "ok"
+    return "refused" if any(error.kind is ErrorKind.AUTH for error in errors) else "ok"

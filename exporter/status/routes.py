@@ -1,4 +1,4 @@
-"""The paths of the page, its stylesheet and the same as JSON; what answers is imported when somebody looks."""
+"""The routes of the status page, its stylesheet and its JSON; their implementation is imported at the first request."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ STATUS_PATH: Final = "/api/v1/status"
 
 
 def status_routes(
-    watched: StatusSource, telemetry_path: str, headers: Mapping[str, str], prefix: str = ""
+    source: StatusSource, telemetry_path: str, headers: Mapping[str, str], prefix: str = ""
 ) -> list[Route]:
-    """`/`, `/api/v1/status` and the stylesheet, below `prefix`, with headers that every answer carries."""
-    known: list[StatusResponses] = []
+    """Return the routes `/`, `/api/v1/status` and the stylesheet below `prefix`; every response gets `headers`."""
+    loaded: list[StatusResponses] = []
     path, css = stylesheet()
 
-    async def answers() -> StatusResponses:
-        if not known:
-            # In a thread: imports take as long as many scrapes.
-            made = await asyncio.to_thread(_answers, watched, telemetry_path, headers)
-            # Others may have looked meanwhile; all take their turns at the same.
-            known.append(made)
-        return known[0]
+    async def responses() -> StatusResponses:
+        if not loaded:
+            # In a thread: the imports take as long as many scrapes.
+            created = await asyncio.to_thread(_responses, source, telemetry_path, headers)
+            # A concurrent request may have created one, too; all requests use the first, and its lock.
+            loaded.append(created)
+        return loaded[0]
 
     async def page(request: Request) -> Response:
-        return await (await answers()).page(request)
+        return await (await responses()).page(request)
 
     async def status(request: Request) -> Response:
-        return await (await answers()).status(request)
+        return await (await responses()).status(request)
 
     async def styles(_request: Request) -> Response:
-        said = {**headers, "Cache-Control": "public, max-age=31536000, immutable"}
-        return Response(css, media_type="text/css", headers=said)
+        cached = {**headers, "Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(css, media_type="text/css", headers=cached)
 
     return [
         Route(f"{prefix}/", page, methods=["GET"]),
@@ -52,8 +52,8 @@ def status_routes(
     ]
 
 
-def _answers(watched: StatusSource, telemetry_path: str, headers: Mapping[str, str]) -> StatusResponses:
-    """Most exporters are never looked at, and this takes 1 MiB."""
-    from exporter.status.responses import StatusResponses  # noqa: PLC0415 - as said
+def _responses(source: StatusSource, telemetry_path: str, headers: Mapping[str, str]) -> StatusResponses:
+    """Import and create the responses: that takes 1 MiB, and many exporters never show a page."""
+    from exporter.status.responses import StatusResponses  # noqa: PLC0415 - see the docstring
 
-    return StatusResponses(watched, telemetry_path, headers)
+    return StatusResponses(source, telemetry_path, headers)

@@ -1,4 +1,4 @@
-"""What is known of each slice that is asked for, and of each day."""
+"""The state of each requested slice and of each play date."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _STATES: Final = tuple(State)
 
 
 def slices(observed: StatusInput) -> list[SliceView]:
-    """Every slice that a query looks at today, newest day first."""
-    # What the publication counts from, so that both mean the same day by days_ago also around midnight.
+    """Return every slice that a query covers today, newest play date first."""
+    # The publication's time, so that days_ago means the same day in both, even around midnight.
     now = observed.publication.valid_from
     queries: defaultdict[Slice, list[str]] = defaultdict(list)
     for query in observed.queries:
@@ -38,7 +38,7 @@ def slices(observed: StatusInput) -> list[SliceView]:
 
 
 def days_of(views: Iterable[SliceView], now: float) -> tuple[DayView, ...]:
-    """The days that can be asked for, the oldest first; `now` is seconds since 1970."""
+    """Return every play date that queries can request, the oldest first; `now` is in seconds since 1970."""
     counts: defaultdict[int, Counter[State]] = defaultdict(Counter)
     for view in views:
         counts[view.days_ago][view.state] += 1
@@ -48,13 +48,13 @@ def days_of(views: Iterable[SliceView], now: float) -> tuple[DayView, ...]:
     )
 
 
-def chosen(views: Iterable[SliceView], choice: Filters) -> list[SliceView]:
-    """Those that fit the filters, in the order wanted."""
-    return sorted((view for view in views if _fits(view, choice)), key=_ORDERS[choice.sort])
+def filtered(views: Iterable[SliceView], filters: Filters) -> list[SliceView]:
+    """Return the slices that match the filters, in their order."""
+    return sorted((view for view in views if _matches(view, filters)), key=_ORDERS[filters.sort])
 
 
 def labels(dimensions: Dimensions) -> tuple[str, str, str]:
-    """Terminal type, OS and region as labels have them."""
+    """Return terminal type, OS and region as label values."""
     return dimensions.terminal_type or "all", dimensions.os or "all", dimensions.region or "all"
 
 
@@ -94,7 +94,7 @@ def _state(shown: PublishedSlice | None, known: SliceData | None) -> State:
 
 
 def _errors(observed: StatusInput) -> Mapping[Slice, str]:
-    """The code that the last poll of each slice met, where it met one."""
+    """Return the first error code of the last poll of each slice that had an error."""
     codes: dict[Slice, str] = {}
     for report in sorted(observed.reports, key=lambda report: report.ended_at):
         for outcome in report.outcomes:
@@ -104,27 +104,27 @@ def _errors(observed: StatusInput) -> Mapping[Slice, str]:
     return codes
 
 
-def _fits(view: SliceView, choice: Filters) -> bool:
+def _matches(view: SliceView, filters: Filters) -> bool:
     return (
         all(
-            not wanted or wanted == has
-            for wanted, has in (
-                (choice.account, view.account),
-                (choice.state, view.state),
-                (choice.terminal_type, view.terminal_type),
-                (choice.os, view.os),
-                (choice.region, view.region),
+            not wanted or wanted == actual
+            for wanted, actual in (
+                (filters.account, view.account),
+                (filters.state, view.state),
+                (filters.terminal_type, view.terminal_type),
+                (filters.os, view.os),
+                (filters.region, view.region),
             )
         )
-        and (not choice.query or choice.query in view.queries)
-        and choice.days_ago in {None, view.days_ago}
+        and (not filters.query or filters.query in view.queries)
+        and filters.days_ago in {None, view.days_ago}
     )
 
 
 def _by_day(view: SliceView) -> tuple[Any, ...]:
-    # "all" before its parts: the filters with fewer letters in the alphabet would mix them.
-    filters = (view.terminal_type, view.os, view.region)
-    return view.days_ago, view.account, sum(value != "all" for value in filters), *filters
+    # Slices with fewer filters first: alphabetical order alone would mix "all" with its parts.
+    values = (view.terminal_type, view.os, view.region)
+    return view.days_ago, view.account, sum(value != "all" for value in values), *values
 
 
 _ORDERS: Final[Mapping[str, Callable[[SliceView], tuple[Any, ...]]]] = {

@@ -1,4 +1,4 @@
-"""Thirty numbers → the lines of a small chart; a day that is not known is a gap, never a zero."""
+"""Draw thirty numbers as a small line chart; an unknown day is a gap, never a zero."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MARGIN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """The chart, in units of WIDTH and HEIGHT.
+    """A chart, WIDTH by HEIGHT units.
 
-    * `path`: a line for each run of days that are known, as SVG writes them; a single day is a point.
-    * `last`: where the newest day is, None: it is not known.
-    * `least`, `most`: of the days known, None: there are none. `unknown`: how many days are gaps.
+    * `path`: SVG path data with a line for each run of known days; a single day is a point.
+    * `last`: the position (x, y) of the newest day, None: it is not known.
+    * `least`, `most`: the extremes of the known days, None: there are none. `unknown`: the number of unknown days.
     """
 
     path: str
@@ -32,12 +32,11 @@ class Sparkline:
 
 
 def sparkline(values: Sequence[float | None]) -> Sparkline:
-    """The chart of values at equal distances, from zero up to the largest."""
+    """Return the chart of equidistant values, from zero to the largest; None: not known."""
     known = [finite(value) for value in values if value is not None]
     top = max([0.0, *known])
     points = [
-        None if value is None else (_across(at, len(values)), _up(finite(value), top))
-        for at, value in enumerate(values)
+        None if value is None else (_x(at, len(values)), _y(finite(value), top)) for at, value in enumerate(values)
     ]
     commands = []
     for at, point in enumerate(points):
@@ -46,7 +45,7 @@ def sparkline(values: Sequence[float | None]) -> Sparkline:
         begins = at == 0 or points[at - 1] is None
         commands.append(f"{'M' if begins else 'L'}{point[0]:g} {point[1]:g}")
         if begins and (at + 1 == len(points) or points[at + 1] is None):
-            commands.append("h0")  # with round ends, a line without length is a point
+            commands.append("h0")  # with round line caps, a line of no length is a point
     return Sparkline(
         path="".join(commands),
         last=points[-1] if points else None,
@@ -56,10 +55,10 @@ def sparkline(values: Sequence[float | None]) -> Sparkline:
     )
 
 
-def _across(at: int, count: int) -> float:
+def _x(at: int, count: int) -> float:
     return round(_MARGIN + at * (WIDTH - 2 * _MARGIN) / max(1, count - 1), 1)
 
 
-def _up(value: float, top: float) -> float:
+def _y(value: float, top: float) -> float:
     share = max(0.0, value / top) if top else 0.0
     return round(HEIGHT - _MARGIN - share * (HEIGHT - 2 * _MARGIN), 1)

@@ -1,4 +1,4 @@
-"""The page's stylesheet, and the path that names what is in it."""
+"""The page's stylesheet and its path, which contains a hash of the content."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from importlib.resources import files
 
 @cache
 def stylesheet() -> tuple[str, bytes]:
-    """Its path, which changes with it so that a browser may keep it for ever, and itself."""
+    """Return path and content; the path changes with the content, so that browsers may cache it forever."""
     css = files("exporter.status").joinpath("templates", "page.css").read_bytes()
     return f"/static/page-{hashlib.sha256(css).hexdigest()[:16]}.css", css

@@ -1,4 +1,4 @@
-"""Everything that the page says, made of what was observed; pure, and slow enough to belong into a thread."""
+"""Build the whole status view from the input; pure, and slow enough to run in a thread."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-def summarize(observed: StatusInput, choice: Filters) -> StatusView:
-    """What is said to somebody who chose to see this. Raises ChoiceError for what is not configured."""
+def summarize(observed: StatusInput, filters: Filters) -> StatusView:
+    """Return the status view with these filters. Raises FilterError if they name what is not configured."""
     check(
-        choice,
+        filters,
         accounts={account.name for account in observed.accounts},
         queries={query.name for query in observed.queries},
     )
@@ -42,7 +42,7 @@ def summarize(observed: StatusInput, choice: Filters) -> StatusView:
     queries, accounts = queries_.queries(observed, numbers), queries_.accounts(observed, numbers)
     slices = slices_.slices(observed)
     comparisons = media_.comparisons(observed)
-    media = _page(media_.media(observed, choice), choice.media_page, choice.per_page)
+    media = _page(media_.media(observed, filters), filters.media_page, filters.per_page)
     return StatusView(
         version=observed.version,
         now=observed.now,
@@ -52,14 +52,14 @@ def summarize(observed: StatusInput, choice: Filters) -> StatusView:
         series_dropped=observed.publication.dropped,
         storage_errors=numbers.sum("aliyun_vod_exporter_storage_errors_total"),
         settings=observed.settings,
-        filters=choice,
+        filters=filters,
         attention=tuple(_attention(observed, numbers, queries, accounts, slices, comparisons)),
         queries=queries,
         accounts=accounts,
         comparisons=comparisons,
         days=slices_.days_of(slices, observed.publication.valid_from),
         media=replace(media, rows=tuple(replace(row, history=media_.history(observed, row)) for row in media.rows)),
-        slices=_page(slices_.chosen(slices, choice), choice.page, choice.per_page),
+        slices=_page(slices_.filtered(slices, filters), filters.page, filters.per_page),
     )
 
 
@@ -71,7 +71,7 @@ def _attention(
     slices: Iterable[SliceView],
     comparisons: Iterable[ComparisonView],
 ) -> Iterator[Attention]:
-    """What somebody should look at, the most urgent first."""
+    """Yield what needs the operator's attention, the most urgent first."""
     yield from _polling(queries, accounts)
     for compared in comparisons:
         if compared.dropped:
@@ -83,15 +83,15 @@ def _attention(
     states = Counter(
         view.state for view in slices if any(name not in observed.pending_queries for name in view.queries)
     )
-    for state, trouble in ((State.STALE, Problem.STALE), (State.UNANSWERED, Problem.UNANSWERED)):
+    for state, problem in ((State.STALE, Problem.STALE), (State.UNANSWERED, Problem.UNANSWERED)):
         if states[state]:
-            yield Attention(trouble, count=states[state])
+            yield Attention(problem, count=states[state])
     for name in observed.pending_queries:
         yield Attention(Problem.WAITING, name)
 
 
 def _polling(queries: Iterable[QueryView], accounts: Iterable[AccountView]) -> Iterator[Attention]:
-    """What the last polls met."""
+    """Yield the problems of the last polls."""
     for account in accounts:
         if account.state != "ok":
             yield Attention(Problem(account.state), account.name)
@@ -102,7 +102,7 @@ def _polling(queries: Iterable[QueryView], accounts: Iterable[AccountView]) -> I
 
 
 def _page(rows: Sequence[T], number: int, size: int) -> Page[T]:
-    """A page of the rows; the last one where there are fewer."""
+    """Return page `number` of the rows, or the last page if there are fewer."""
     pages = max(1, ceil(len(rows) / size))
     number = min(number, pages)
     return Page(tuple(rows[(number - 1) * size : number * size]), number, pages, len(rows))

@@ -1,4 +1,4 @@
-"""What other modules write in English, in the reader's language; what only the service says stays as it is."""
+"""Translate messages of other modules, which are in English; messages of the service are not translated."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
     from exporter.status.views import Failure
 
-# Codes of errors that the service never gave; their messages are all ours.
+# Error codes that the exporter assigns, not the service; the messages of these errors are the exporter's, too.
 OWN_CODES: Final = frozenset({"timeout", "connect", "malformed", "credentials", "calls_per_day", "parameter"})
 
 
 def translated(section: str, text: str, language: str) -> str | None:
-    """A text of a section (`advice`, `message` or `problem`) in one of `words.LANGUAGES`; None: it is not ours."""
+    """Translate a text of a section (`advice`, `message` or `problem`) into one of `languages.LANGUAGES`.
+
+    Returns None if the text is not one of the exporter's.
+    """
     for pattern, chinese in _texts(section):
         if found := pattern.fullmatch(text):
             return text if language == "en" else chinese.format(*found.groups())
@@ -26,15 +29,15 @@ def translated(section: str, text: str, language: str) -> str | None:
 
 
 def is_own(failure: Failure) -> bool:
-    """Whether the message of a failure is ours, not the service's."""
+    """Return whether the message of a failure is the exporter's, not the service's."""
     return failure.code in OWN_CODES or translated("message", failure.message, "en") is not None
 
 
 @cache
 def _texts(section: str) -> Sequence[tuple[re.Pattern[str], str]]:
-    """Each English text, `{}` standing for what is filled in, and the Chinese one; the longest first."""
-    told = files("exporter.status").joinpath("templates", "translations.toml").read_text(encoding="utf-8")
-    pairs: Mapping[str, str] = tomllib.loads(told)[section]
+    """Return patterns of the English texts, in which `{}` matches anything, with the Chinese ones; longest first."""
+    content = files("exporter.status").joinpath("templates", "translations.toml").read_text(encoding="utf-8")
+    pairs: Mapping[str, str] = tomllib.loads(content)[section]
     return [
         (re.compile("(.*?)".join(map(re.escape, english.split("{}"))), re.DOTALL), chinese)
         for english, chinese in sorted(pairs.items(), key=lambda pair: -len(pair[0]))

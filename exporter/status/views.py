@@ -1,4 +1,4 @@
-"""What the page and `/api/v1/status` say; the field names are those of the JSON, see docs/status.md."""
+"""The types of what the page and `/api/v1/status` show; the fields are those of the JSON, see docs/status.md."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ T = TypeVar("T")
 
 
 class State(StrEnum):
-    """How it stands with a slice, the worst first."""
+    """The state of a slice, the worst first."""
 
-    STALE = "stale"  # was known, and is not published any more
-    UNANSWERED = "unanswered"  # nothing was ever heard of it
+    STALE = "stale"  # observed once, and no longer published
+    UNANSWERED = "unanswered"  # never observed
     NOT_READY = "not_ready"  # the service has not computed that day
     UNSETTLED = "unsettled"  # may change
     SETTLED = "settled"  # final
 
 
 class Problem(StrEnum):
-    """What somebody should look at."""
+    """The kinds of problems that the page reports."""
 
     NO_CREDENTIALS = "no_credentials"
     REFUSED = "refused"
@@ -44,7 +44,7 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Something to look at: `subject` is a query or an account, or empty; `count` is how many of what it tells of."""
+    """A reported problem: `subject` is a query, an account or empty; `count` is the number of affected objects."""
 
     trouble: Problem
     subject: str = ""
@@ -54,7 +54,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What failed in the last poll of a query, by code; `request_id`, `message` and `advice` are of the first."""
+    """The errors of one code in the last poll of a query; `message`, `advice` and `request_id` are of the first."""
 
     code: str
     kind: str
@@ -66,9 +66,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class QueryView:
-    """One query. Times are seconds since 1970, durations seconds; None: not yet.
+    """One query. Times are in seconds since 1970, durations in seconds; None: not yet.
 
-    `media` is `ids`, `top` or `all`; `media_count` how many are named or the most wanted, None for `all`.
+    `media` is `ids`, `top` or `all`; `media_count` is the number of IDs or the limit of `top`, None for `all`.
     `result` is that of the last poll.
     """
 
@@ -92,7 +92,7 @@ class QueryView:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """How many attempts failed with a code since the start."""
+    """The number of attempts that failed with a code since the start."""
 
     code: str
     kind: str
@@ -101,9 +101,9 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """One account. Counts are since the start; `rate_limit` is in force now, in requests per second.
+    """One account. Counts are since the start; `rate_limit` is the current limit in requests per second.
 
-    `state` is `ok`, `refused`, `paused`, `budget_spent` or `no_credentials`, as its last poll met it.
+    `state` is `ok`, `refused`, `paused`, `budget_spent` or `no_credentials`, by the errors of its last poll.
     `calls_remaining` is None without `calls_per_day` (0).
     """
 
@@ -125,10 +125,10 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class SliceView:
-    """One slice; filters that do not filter are `all`. Times are seconds since 1970.
+    """One slice; a filter that is not set is `all`. Times are in seconds since 1970.
 
-    `rows` is how many media are published of it, `total` how many have plays, where a sweep told. `error` is the code
-    that the last poll met there.
+    `rows` is the number of published media, `total` the number of media with plays, None until a listing was read.
+    `error` is the error code of the last poll.
     """
 
     account: str
@@ -147,7 +147,7 @@ class SliceView:
 
 @dataclass(frozen=True, slots=True)
 class DayView:
-    """One play date: how many slices are asked for, and how it stands with them."""
+    """One play date: the number of its requested slices, in total and by state."""
 
     days_ago: int
     play_date: date
@@ -157,10 +157,10 @@ class DayView:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
-    """The media of an account, compared with a week before in the combination that filters least.
+    """The media of an account, compared with a week before in the combination with the fewest filters.
 
-    `play_date` is None where no two final days a week apart are known. Of `media` that can be compared, `dropped` lost
-    more than half of at least 100 plays.
+    `play_date` is None if no two settled days a week apart are known. `media` is the number of media that can be
+    compared; of these, `dropped` lost more than half of at least 100 plays.
     """
 
     account: str
@@ -177,10 +177,10 @@ class ComparisonView:
 class MediaView:
     """One media of an account in one combination of filters.
 
-    `plays` are those of `play_date`; `difference` is how many more than `plays_week_before`, and `change` the share:
-    -0.5 is half as many. None: one of the two is not known, or not settled, or, for the share, there were none.
-    `history` is the plays of the 30 days before today, the oldest first, None: not known. `unknown`: it was asked for
-    by ID, and no answer has ever named it.
+    `plays` are those of `play_date`; `difference` is their difference to `plays_week_before`, and `change` the relative
+    one: -0.5 is half as many. Both are None if one of the two days is not known or not settled; `change` also if there
+    were no plays a week before. `history` is the plays of the 30 days before today, the oldest first, None: not known.
+    `unknown`: the media was requested by ID, and no response has ever contained it.
     """
 
     account: str
@@ -200,7 +200,7 @@ class MediaView:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some of `total` rows that fit the filters: page `number` of `pages`, both from 1."""
+    """Page `number` of `pages`, both from 1, of the `total` rows that match the filters."""
 
     rows: tuple[T, ...]
     number: int
@@ -210,7 +210,7 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything that is said; times are seconds since 1970."""
+    """Everything that the page shows; times are in seconds since 1970."""
 
     version: str
     now: float

@@ -1,1 +1,1 @@
-"""The front door: the HTTP endpoints."""
+"""The HTTP server: its endpoints, the limits of connections, and access control."""

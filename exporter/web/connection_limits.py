@@ -1,4 +1,4 @@
-"""What clients may take: how many at once, how long, how much; who has to go when it is too much. Knows no protocol."""
+"""Limit connections by number, time and buffered bytes, and decide which is closed first; knows no protocol."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 _SWEEP_SECONDS: Final = 1.0
 _LOG_SECONDS: Final = 60.0
-# Descriptors that are not for clients: connections to the service, and files that are open for a moment.
+# Descriptors reserved for connections to the API and for files that are open for a moment.
 _OTHER_DESCRIPTORS: Final = 8
 _FEWEST_CONNECTIONS: Final = 2
-# When too much is kept, so much of it goes at once: who has to go is then not looked for at every piece.
+# Once too much is buffered, drop responses until this share of the limit is left, so that the clients need not be
+# sorted again at every chunk.
 _FREED_TO: Final = 7 / 8
 
 _log = structlog.get_logger()
@@ -28,39 +29,40 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How much clients may take."""
+    """Limits of all client connections together and of each."""
 
     connections: int = 1_536
     header_bytes: int = 16_384
-    """The head of a request; as much may follow it before it is answered."""
+    """Largest head of a request; up to as many bytes may follow it before it is answered."""
     request_seconds: float = 10.0
-    """From the connection, or a request's first byte, to its last; the TLS handshake included."""
+    """Longest time from the connection, or the first byte of a request, to its last; includes the TLS handshake."""
     response_seconds: float = 30.0
-    """From the first byte of an answer until the client has taken in the last."""
+    """Longest time from the first byte of a response until the client has received the last."""
     idle_seconds: int = 75
-    """Between two requests of a connection."""
+    """Longest time between two requests of a connection."""
     chunk_bytes: int = 16_384
-    """An answer is given to the kernel in such pieces, and the kernel keeps up to twice as much; one piece is what is
-    buffered for a client."""
+    """Responses are written in chunks of this size. One chunk is buffered for a client; the kernel buffers up to twice
+    as much."""
     several: int = 64
     some_connections_chunk_bytes: int = 131_072
-    """The pieces of connections that are made while there are no more than `several`."""
+    """The chunk size of connections that are opened while there are at most `several`."""
     fast_reader_bytes: int = 524_288
-    """Who has got so much of an answer does read, and gets these pieces too: it is more than kernels buffer."""
+    """A client that was sent so much of a response reads it, since no kernel buffers as much; it then gets chunks of
+    `some_connections_chunk_bytes`."""
     few_connections: int = 16
     few_connections_chunk_bytes: int = 1_048_576
-    """The pieces of connections that are made while there are no more than `few_connections`, with the kernel's default
-    buffers: most exporters are only ever asked by two or three, who wait for every piece."""
+    """The chunk size of connections that are opened while there are at most `few_connections`, with the kernel's
+    default buffers: most exporters have two or three clients, and those wait for every chunk."""
     max_buffered_bytes: int = 134_217_728
-    """What is kept of all answers that clients have not taken in yet, the kernel's buffers included; what several share
-    counts once."""
+    """Most bytes buffered of all responses that clients have not received yet, including the kernel's buffers; bytes
+    that several responses share count once."""
 
 
 def limits_for_process() -> ConnectionLimits:
-    """Limits for this process: as many connections as by default, or as the file descriptors it can have allow.
+    """Return the default limits, with fewer connections if the process may not open enough file descriptors.
 
-    What it may have is raised to what it needs where that is allowed, as Go's runtime does for Prometheus: the usual
-    1,024 are meant for programs that cannot count further. Half of them are for connections, or what others leave.
+    Raises the soft limit of file descriptors as far as needed and allowed, as Go's runtime does for Prometheus: the
+    usual 1,024 exist for programs that use select(). Connections get half of the descriptors, or what is left of them.
     """
     default = ConnectionLimits()
     wanted = 2 * default.connections
@@ -75,47 +77,47 @@ def limits_for_process() -> ConnectionLimits:
 
 def _open_descriptors() -> int:
     try:
-        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names are counted, no more
-    except OSError:  # not mounted, or there is not even one left to look with
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - the names are only counted
+    except OSError:  # not mounted, or no descriptor is left to open it
         return 0
 
 
 class TrackedConnection(Protocol):
-    """One connection. Times are of the monotonic clock; None: it is not doing that."""
+    """One connection. Times are of the monotonic clock; None: it is not in that state."""
 
     @property
     def request_started_at(self) -> float | None:
-        """Since when it has been saying what it wants."""
+        """When the request that is not complete yet started."""
         ...
 
     @property
     def response_started_at(self) -> float | None:
-        """Since when it has been taking in the answer."""
+        """When the response that is not received yet started."""
         ...
 
     @property
     def last_progress_at(self) -> float:
-        """When it last took something in, or began to."""
+        """When the kernel last took all written bytes, or the response started."""
         ...
 
     @property
     def idle_since(self) -> float | None:
-        """Since when it has been silent between two requests."""
+        """When its last response ended, if no request has started since."""
         ...
 
     def drop_response(self) -> int:
-        """Keep no more of the answer than the piece that is being sent, then close; give the size of what is left."""
+        """Drop the response except for the chunk being sent, then close; return the bytes that stay buffered."""
         ...
 
     def end(self) -> None:
-        """End it now, whatever it is doing."""
+        """Abort the connection, whatever its state."""
         ...
 
 
 class ConnectionTracker:
-    """Every connection there is, and the rule who has to go: who has kept us waiting longest without even asking.
+    """All open connections, and which of them is closed first: the one whose request has been incomplete for longest.
 
-    What an event costs does not depend on how many connections there are.
+    The cost of an event does not depend on the number of connections.
     """
 
     def __init__(self, limits: ConnectionLimits, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -123,24 +125,25 @@ class ConnectionTracker:
         self.monotonic = monotonic
         self.buffered_bytes = 0
         self._connections_open: set[TrackedConnection] = set()
-        # Who asks, reads, is idle; in each, who does so for longest is first.
+        # Connections by state; each dictionary begins with the one that has been in this state for longest.
         self._requesting: dict[TrackedConnection, float] = {}
         self._responding: dict[TrackedConnection, float] = {}
         self._idle: dict[TrackedConnection, float] = {}
         self._buffered: dict[TrackedConnection, tuple[int, bytes]] = {}
-        self._shared_counts: Counter[int] = Counter()  # by `id`, how many clients a part of an answer is kept for
+        self._shared_counts: Counter[int] = Counter()  # by `id`, how many clients a part is buffered for
         self._dropped: set[TrackedConnection] = set()
         self._closed_counts: Counter[str] = Counter()
         self._logged_at = -_LOG_SECONDS
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of open connections."""
         return len(self._connections_open)
 
     def add(self, client: TrackedConnection) -> None:
-        """One more; when there are too many, another goes for it, or itself where everybody is being answered.
+        """Add a connection; above the limit, close another for it, or itself if no other can be closed.
 
-        Who has not asked yet loses nothing that it had, a reader loses its answer; who is idle may be about to scrape.
+        Incomplete requests are closed first, since their clients lose nothing yet; then responses; idle connections
+        last, since their clients may be about to scrape.
         """
         self._connections_open.add(client)
         self.update(client)
@@ -148,7 +151,7 @@ class ConnectionTracker:
             self._evict(next(self._eviction_order(client), client), "crowded")
 
     def update(self, client: TrackedConnection) -> None:
-        """It has begun to ask, to read or to be idle just now, or no longer does."""
+        """Note that the state of a connection has changed just now."""
         if client not in self._connections_open:
             return
         for queue, since in (
@@ -162,7 +165,7 @@ class ConnectionTracker:
                     queue[client] = since
 
     def remove(self, client: TrackedConnection) -> None:
-        """One less."""
+        """Forget a connection, which is closed."""
         self._connections_open.discard(client)
         for queue in (self._requesting, self._responding, self._idle):
             queue.pop(client, None)
@@ -170,19 +173,20 @@ class ConnectionTracker:
         self._set_buffered(client, 0)
 
     def evict_one(self) -> bool:
-        """End one connection, because there is no descriptor for the next; whether there was any."""
+        """Close one connection to free its descriptor for the next; return whether there was one to close."""
         self._closed_counts["descriptors"] += 1
-        leaving = next(self._eviction_order(), None)
-        if leaving is not None:
-            self.remove(leaving)
-            leaving.end()
-        return leaving is not None
+        victim = next(self._eviction_order(), None)
+        if victim is not None:
+            self.remove(victim)
+            victim.end()
+        return victim is not None
 
     def set_buffered(self, client: TrackedConnection, own: int, shared: bytes = b"") -> None:
-        """So many bytes are kept for it alone from now on, and a part of an answer that may be kept for others too.
+        """Set what is buffered for a connection: bytes of its `own`, and a part that others may share.
 
-        When that is too much of all, others get no more: first who has most kept for longest without moving. They are
-        not sent away at once: who reads nothing would connect and ask again.
+        Above the limit, the responses of other connections are dropped, first those with the most bytes and the
+        longest time without progress. Their connections are not closed yet: a client that reads nothing would connect
+        and send its request again.
         """
         if client in self._connections_open:
             self._set_buffered(client, own, shared)
@@ -190,43 +194,43 @@ class ConnectionTracker:
             return
         now = self.monotonic()
         others = [
-            ((its_own + len(part)) * (each.last_progress_at - now), number, each)
-            for number, (each, (its_own, part)) in enumerate(self._buffered.items())
+            ((other_own + len(part)) * (each.last_progress_at - now), number, each)
+            for number, (each, (other_own, part)) in enumerate(self._buffered.items())
             if each is not client
         ]
         for _, _, each in sorted(others):
             if self.buffered_bytes <= self.limits.max_buffered_bytes * _FREED_TO:
                 break
             if each in self._dropped:
-                self._evict(each, "held")
+                self._evict(each, "unread")
             else:
-                self._closed_counts["held"] += 1
+                self._closed_counts["unread"] += 1
                 self._dropped.add(each)
                 self._set_buffered(each, each.drop_response())
 
     def evict_oversized(self, client: TrackedConnection) -> None:
-        """It has sent more than is kept for anybody, and goes."""
-        self._evict(client, "sent")
+        """Close a connection that has sent more than is buffered for one."""
+        self._evict(client, "oversized")
 
     def sweep(self) -> None:
-        """End who takes too long, and tell of all that were ended, once a minute at most."""
+        """Close connections that take too long, and log all that were closed, at most once a minute."""
         now = self.monotonic()
         for client in tuple(self._connections_open):
             if client.request_started_at is not None and now - client.request_started_at > self.limits.request_seconds:
-                self._evict(client, "asking")
+                self._evict(client, "slow request")
             elif (
                 client.response_started_at is not None
                 and now - client.response_started_at > self.limits.response_seconds
             ):
-                self._evict(client, "reading")
+                self._evict(client, "slow reader")
         if self._closed_counts and now - self._logged_at >= _LOG_SECONDS:
             _log.warning(
                 "connections closed",
-                slow_requests=self._closed_counts["asking"],
-                slow_readers=self._closed_counts["reading"],
+                slow_requests=self._closed_counts["slow request"],
+                slow_readers=self._closed_counts["slow reader"],
                 too_many_connections=self._closed_counts["crowded"],
-                too_much_unread=self._closed_counts["held"],
-                too_much_sent=self._closed_counts["sent"],
+                too_much_unread=self._closed_counts["unread"],
+                too_much_sent=self._closed_counts["oversized"],
                 too_few_descriptors=self._closed_counts["descriptors"],
                 connections=len(self._connections_open),
             )
@@ -234,7 +238,7 @@ class ConnectionTracker:
             self._logged_at = now
 
     def abort_pending(self) -> None:
-        """End who has not asked anything yet: the program stops."""
+        """Close connections without a complete request, because the program stops."""
         for client in tuple(self._connections_open):
             if client.request_started_at is not None:
                 client.end()
@@ -246,7 +250,7 @@ class ConnectionTracker:
             self.sweep()
 
     def _eviction_order(self, newcomer: TrackedConnection | None = None) -> Iterator[TrackedConnection]:
-        """Who can be sent away, who should be first."""
+        """Yield the connections that can be closed, in the order in which to close them."""
         return (
             each for queue in (self._requesting, self._responding, self._idle) for each in queue if each is not newcomer
         )
@@ -272,20 +276,20 @@ class ConnectionTracker:
 
 
 class TokenBucket:
-    """So many requests at once, and one more every so many seconds."""
+    """Allows `burst` requests, and one more every `interval` seconds."""
 
     def __init__(self, interval: float, burst: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval
         self._burst = burst
         self._monotonic = monotonic
         self._tokens = float(burst)
-        self._at = monotonic()
+        self._refilled_at = monotonic()
 
     def take(self) -> bool:
-        """Whether there is one left, which is then gone."""
+        """Take a token; return whether there was one."""
         now = self._monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) / self._interval)
-        self._at = now
+        self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) / self._interval)
+        self._refilled_at = now
         if self._tokens < 1:
             return False
         self._tokens -= 1

@@ -1,4 +1,4 @@
-"""Addresses to listen on, as flags give them; imports nothing that takes time."""
+"""Parse the addresses of `--web.listen-address`; imports only what loads fast."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _MAX_PORT: Final = 65535
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `:PORT` (every address of the machine) or `[IPv6]:PORT` → host ("" is every) and port.
+    """Parse `HOST:PORT`, `:PORT` (every address of the machine) or `[IPv6]:PORT` into host ("" for every) and port.
 
-    Raises ValueError with a sentence for the operator.
+    Raises ValueError with a message for the operator.
     """
     match = _ADDRESS.fullmatch(text)
     if not match or int(match["port"]) > _MAX_PORT:

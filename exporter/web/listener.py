@@ -1,4 +1,4 @@
-"""Take connections also when file descriptors run out: some are kept for them, and who only waits has to go."""
+"""Accept connections even when file descriptors run out: reserve some, and evict clients that only wait."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ if TYPE_CHECKING:
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RESERVED: Final = 2
-# How asyncio begins what it says of an accept() for which there was no descriptor.
+# The message of asyncio for an accept() that failed for want of a descriptor.
 _OUT_OF_RESOURCES: Final = "socket.accept() out of system resource"
 
 
 class Listener:
-    """A listening socket as asyncio needs it, which by itself would write a traceback for each attempt."""
+    """A listening socket for asyncio that frees descriptors when none is left.
+
+    With a plain socket, asyncio would log a traceback for every failed accept().
+    """
 
     def __init__(self, listening: socket.socket, tracker: ConnectionTracker) -> None:
         self._listening = listening
         self._tracker = tracker
         self._reserve: list[int] = []
-        self._in_vain = 0
+        self._failed_accepts = 0
         self._fill_reserve()
 
     def __getattr__(self, name: str) -> Any:
-        """In everything else it is the socket."""
+        """Delegate everything else to the socket."""
         return getattr(self._listening, name)
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Give the next connection. Raises BlockingIOError where there is none, or not in this turn of the loop.
+        """Return the next connection and its address.
 
-        Raises another OSError where nothing helps but waiting, which asyncio does for a second then.
+        Raises BlockingIOError if none is waiting, or if none can be accepted in this iteration of the event loop.
+        Raises another OSError if only waiting helps; asyncio then tries again after a second.
         """
         self._fill_reserve()
         while True:
@@ -49,16 +53,17 @@ class Listener:
                 if self._reserve:
                     os.close(self._reserve.pop())
                     continue
-                # In the next turn its descriptor is free; and who was let in just now can be sent away then.
-                self._in_vain = 0 if self._tracker.evict_one() else self._in_vain + 1
-                if self._in_vain and self._in_vain % 2 == 0:
-                    raise  # and once more before it waits, asyncio asks
+                # The descriptor is free in the next iteration of the loop; a connection that was accepted just now
+                # can be evicted then, too.
+                self._failed_accepts = 0 if self._tracker.evict_one() else self._failed_accepts + 1
+                if self._failed_accepts and self._failed_accepts % 2 == 0:
+                    raise  # asyncio calls accept() once more before it waits
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-            self._in_vain = 0
+            self._failed_accepts = 0
             return accepted
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening and free the reserved descriptors."""
         while self._reserve:
             os.close(self._reserve.pop())
         self._listening.close()
@@ -71,7 +76,7 @@ class Listener:
 
 @contextlib.contextmanager
 def count_exhaustion(loop: asyncio.AbstractEventLoop) -> Generator[None]:
-    """Keep the loop from a traceback each second for what the crowd counts and tells once a minute."""
+    """Suppress the traceback that asyncio logs each second; ConnectionTracker logs a summary once a minute."""
     before = loop.get_exception_handler()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

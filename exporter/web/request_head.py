@@ -1,4 +1,4 @@
-"""Heads of requests that HTTP says to refuse and h11 lets through: where it is not certain what the client meant."""
+"""Reject ambiguous request heads that HTTP tells servers to reject and h11 accepts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from exporter.web.access.middleware import HEADERS
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-# What a host and a port consist of (RFC 3986), as Go's servers have it.
+# The characters of a host and a port (RFC 3986), as Go's net/http checks them.
 _HOST: Final = re.compile(rb"[A-Za-z0-9!$%&'()*+,\-.:;=@\[\]_~]*")
 
 
 def check_head(scope: Scope) -> PlainTextResponse | None:
-    """The answer to a request whose head is refused, after which the connection is closed; None: it is fine."""
+    """Return the response that rejects a request and closes its connection, or None if the head is valid."""
     headers = dict(scope["headers"])
     if not scope["http_version"].startswith("1."):
-        return _refusal(505, "This server speaks HTTP/1.1.")
+        return _rejection(505, "This server speaks HTTP/1.1.")
     if b"content-length" in headers and b"transfer-encoding" in headers:
-        # Whoever stands between the client and us may have gone by the other one (RFC 9112, 6.1).
-        return _refusal(400, "Bad request: Content-Length together with Transfer-Encoding.")
+        # A proxy in front of us may have used the other of the two headers (RFC 9112, 6.1).
+        return _rejection(400, "Bad request: Content-Length together with Transfer-Encoding.")
     if not _HOST.fullmatch(headers.get(b"host", b"")):
-        return _refusal(400, "Bad request: malformed Host.")
+        return _rejection(400, "Bad request: malformed Host.")
     return None
 
 
-def _refusal(status: int, text: str) -> PlainTextResponse:
+def _rejection(status: int, text: str) -> PlainTextResponse:
     return PlainTextResponse(f"{text}\n", status_code=status, headers={**HEADERS, "Connection": "close"})

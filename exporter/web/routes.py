@@ -1,4 +1,4 @@
-"""Paths → answers; what they say comes from the Protocol it is given."""
+"""The routes of the HTTP server; their content comes from a MetricsSource."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ if TYPE_CHECKING:
 
     from exporter.status.model import StatusInput
 
-# After so much of an answer it is somebody else's turn.
+# After sending this much of a response, yield to the other tasks of the event loop.
 YIELD_AFTER_BYTES: Final = 1_048_576
 
 
 class ScrapeResponse(Protocol):
-    """The answer to a scrape."""
+    """The response to a scrape."""
 
     @property
     def parts(self) -> Iterable[bytes]:
-        """The exposition, compressed where `content_encoding` says so; parts may be made as they are asked for."""
+        """The exposition, compressed according to `content_encoding`; parts may be created while iterating."""
         ...
 
     @property
     def length(self) -> int:
-        """How many bytes the parts have together."""
+        """The total size of the parts in bytes."""
         ...
 
     @property
     def content_type(self) -> str:
-        """The format, for the header of that name."""
+        """The format, as the value of the Content-Type header."""
         ...
 
     @property
     def content_encoding(self) -> str | None:
-        """`gzip`, or None for plain."""
+        """`gzip`, or None if the parts are not compressed."""
         ...
 
 
 class MetricsSource(Protocol):
-    """What the front door shows."""
+    """What the routes need of the exporter."""
 
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> ScrapeResponse:
-        """Everything that is known now, in the format that was asked for."""
+        """Return the current exposition in the format and encoding that the request headers prefer."""
         ...
 
     def pending_queries(self) -> Sequence[str]:
-        """The queries that were not yet polled to their end."""
+        """Return the queries whose first poll has not ended."""
         ...
 
     async def status(self) -> StatusInput:
-        """How it stands at this instant."""
+        """Return the input of the status page at this instant."""
         ...
 
 
@@ -72,10 +72,10 @@ def routes(
     reload: Callable[[], Awaitable[None]] | None = None,
     prefix: str = "",
 ) -> Starlette:
-    """The application: `/`, `/api/v1/status`, the telemetry path, `/-/healthy`, `/-/ready` and `/-/reload`.
+    """Return the application with `/`, `/api/v1/status`, the telemetry path, `/-/healthy`, `/-/ready` and `/-/reload`.
 
-    `reload` raises ExporterError when it changed nothing; None: nobody may ask for it over HTTP. All paths begin with
-    `prefix`, such as `/vod`, and whoever asks for `/` is sent there.
+    `reload` raises ExporterError if the configuration is unchanged; None disables it over HTTP. All paths begin with
+    `prefix`, such as `/vod`, to which `/` redirects.
     """
 
     async def metrics(request: Request) -> Response:
@@ -95,19 +95,19 @@ def routes(
             return PlainTextResponse(waiting, status_code=503, headers=HEADERS)
         return PlainTextResponse("aliyun-vod-exporter is ready.\n", headers=HEADERS)
 
-    async def refused(_request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):  # pragma: no cover - starlette hands over what is registered below
+    async def rejected(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):  # pragma: no cover - starlette passes only what is registered below
             raise error
         paths = ("/", telemetry_path, STATUS_PATH, "/-/healthy", "/-/ready", "/-/reload")
         known = ", ".join(f"{prefix}{path}" for path in paths)
-        text = {404: f"Not found. There is {known}.\n", 405: "Method not allowed.\n"}.get(
+        text = {404: f"Not found. The paths are {known}.\n", 405: "Method not allowed.\n"}.get(
             error.status_code, f"{error.detail}\n"
         )
         headers = {**HEADERS, **(error.headers or {})}
         return PlainTextResponse(text, status_code=error.status_code, headers=headers)
 
     async def failed(_request: Request, _error: Exception) -> Response:
-        return PlainTextResponse("Internal error; the log says more.\n", status_code=500, headers=HEADERS)
+        return PlainTextResponse("Internal error; see the log of the exporter.\n", status_code=500, headers=HEADERS)
 
     app = Starlette(
         routes=[
@@ -118,32 +118,32 @@ def routes(
             *status_routes(exporter, telemetry_path, HEADERS, prefix),
             *_redirects(prefix),
         ],
-        exception_handlers={HTTPException: refused, Exception: failed},
+        exception_handlers={HTTPException: rejected, Exception: failed},
     )
     app.router.redirect_slashes = False
     return app
 
 
 def _redirects(prefix: str) -> list[Route]:
-    """From `/` and from the prefix alone to the page; relative, because a proxy may know it all by another prefix."""
+    """Redirect `/` and the bare prefix to the page; relative, because a proxy may add another prefix."""
     if not prefix:
         return []
 
-    def to(place: str) -> Callable[[Request], Awaitable[Response]]:
+    def redirect_to(location: str) -> Callable[[Request], Awaitable[Response]]:
         async def redirect(request: Request) -> Response:
             query = f"?{request.url.query}" if request.url.query else ""
-            return RedirectResponse(f"{place}{query}", status_code=302, headers=HEADERS)
+            return RedirectResponse(f"{location}{query}", status_code=302, headers=HEADERS)
 
         return redirect
 
     return [
-        Route("/", to(f".{prefix}/"), methods=["GET"]),
-        Route(prefix, to(f"./{prefix.rpartition('/')[2]}/"), methods=["GET"]),
+        Route("/", redirect_to(f".{prefix}/"), methods=["GET"]),
+        Route(prefix, redirect_to(f"./{prefix.rpartition('/')[2]}/"), methods=["GET"]),
     ]
 
 
 class _Exposition(Response):
-    """An answer in parts that many share: never joined, never copied, and each taken when the one before has gone."""
+    """A response in parts that many responses share: never joined or copied, each sent after the one before."""
 
     def __init__(self, scraped: ScrapeResponse, headers: Mapping[str, str]) -> None:
         super().__init__(headers={**headers, "Content-Length": str(scraped.length)})
@@ -155,15 +155,15 @@ class _Exposition(Response):
         if scope["method"] == "HEAD" or not self._length:
             await send({"type": "http.response.body", "body": b""})
             return
-        sent = turn = 0
+        sent = since_yield = 0
         for part in self._parts:
             sent += len(part)
-            turn += len(part)
+            since_yield += len(part)
             more = sent < self._length
             await send({"type": "http.response.body", "body": part, "more_body": more, "shared": True})
-            if turn >= YIELD_AFTER_BYTES:
-                # Others have their turn, also where the client has gone and nothing is sent any more.
-                turn = 0
+            if since_yield >= YIELD_AFTER_BYTES:
+                # `send` does not wait if the client is gone or fast; other tasks must run all the same.
+                since_yield = 0
                 await asyncio.sleep(0)
 
 
@@ -175,7 +175,7 @@ def _reloading(reload: Callable[[], Awaitable[None]] | None) -> Callable[[Reques
         try:
             await reload()
         except ExporterError as error:
-            text = f"Failed to reload; the configuration before is still in use.\n{error}\n"
+            text = f"Failed to reload; the previous configuration is still in use.\n{error}\n"
             return PlainTextResponse(text, status_code=500, headers=HEADERS)
         return PlainTextResponse("The configuration is reloaded.\n", headers=HEADERS)
 

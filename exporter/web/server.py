@@ -1,4 +1,4 @@
-"""Listen and serve: addresses → sockets → uvicorn in this event loop; knows no route."""
+"""Open listening sockets and serve an application on them by uvicorn in this event loop; knows no routes."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ if TYPE_CHECKING:
 
     _AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
-# Answers under way when the process ends get so long; a whole stop takes less than 5 s.
+# The time for responses in flight when the process stops; the whole stop takes less than 5 s.
 GRACE_SECONDS: Final = 2
 BACKLOG: Final = 1024
-# Of those that wait, so many are let in before anybody else is served; more could need more descriptors than there are.
+# How many waiting connections asyncio accepts in one iteration; more could need more descriptors than there are.
 ACCEPTED_AT_ONCE: Final = 64
-# What a machine says that has no IPv6, or no IPv4.
+# The errors of a machine without IPv6, or without IPv4.
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 
 @contextlib.contextmanager
 def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
-    """Give listening sockets for `--web.listen-address` values, closed at the end. Raises StartError.
+    """Yield listening sockets for `--web.listen-address` values and close them at the end. Raises StartError.
 
-    `:PORT` and `[::]:PORT` listen on every IPv4 and IPv6 address, a host name on each address that it has.
+    `:PORT` and `[::]:PORT` listen on every IPv4 and IPv6 address, a host name on each of its addresses.
     """
     with contextlib.ExitStack() as opened:
         yield prepared([opened.enter_context(listening) for address in addresses for listening in _listen(address)])
 
 
 def prepared(sockets: list[socket.socket]) -> list[socket.socket]:
-    """The sockets, as `serving` needs them."""
+    """Set the options that `serving` needs on listening sockets, and return them."""
     for listening in sockets:
-        # Connections inherit it. asyncio sees to it only on sockets that name their protocol, which these do not;
-        # without it every answer sent in two pieces waits 40 ms for an acknowledgement.
+        # Accepted connections inherit the option. asyncio sets it only on sockets with an explicit protocol number,
+        # which these lack; without it, a response sent in two writes waits 40 ms for an acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sockets
 
@@ -74,7 +74,7 @@ def _listen(address: str) -> list[socket.socket]:
         except OSError as error:
             if port or error.errno != errno.EADDRINUSE:
                 raise
-            return _listen_on_each(found, port)  # a port that was free for the first address only: take another
+            return _listen_on_each(found, port)  # the chosen port was free for the first address only: try another
     except (OSError, UnicodeError) as error:
         code = getattr(error, "errno", None)
         reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or str(error)
@@ -88,44 +88,44 @@ def _listen_everywhere(port: int) -> socket.socket:
         try:
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
         except OSError as error:
-            if error.errno not in _NO_SUCH_FAMILY:  # IPv6 may be switched off in the kernel all the same
+            if error.errno not in _NO_SUCH_FAMILY:  # the kernel may have IPv6 disabled nevertheless
                 raise
     return socket.create_server(("", port), backlog=BACKLOG)
 
 
 def _listen_on_each(found: Iterable[_AddressInfo], port: int) -> list[socket.socket]:
-    """Listen on every address of a host; of families that the machine lacks, on the others. Raises OSError."""
+    """Listen on every address of a host, except for address families that the machine lacks. Raises OSError."""
     opened: list[socket.socket] = []
-    lacking: OSError | None = None
+    missing_family: OSError | None = None
     with contextlib.ExitStack() as on_error:
-        for family, where in dict.fromkeys((family, where) for family, _, _, _, where in found):
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
             try:
-                listening = socket.create_server((where[0], port, *where[2:]), family=family, backlog=BACKLOG)
+                listening = socket.create_server((address[0], port, *address[2:]), family=family, backlog=BACKLOG)
             except OSError as error:
                 if error.errno not in _NO_SUCH_FAMILY:
                     raise
-                lacking = error
+                missing_family = error
             else:
                 opened.append(on_error.enter_context(listening))
-                port = listening.getsockname()[1]  # for port 0, one that all of them share
-        if lacking and not opened:
-            raise lacking
+                port = listening.getsockname()[1]  # for port 0, all addresses share the chosen port
+        if missing_family and not opened:
+            raise missing_family
         on_error.pop_all()
     return opened
 
 
 def urls(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
-    """Where the sockets can be reached from this machine, as `http://host:port`."""
-    places = []
+    """Return the URL of each socket for clients on this machine, as `http://host:port`."""
+    found = []
     for listening in sockets:
         host, port = listening.getsockname()[:2]
-        takes_ipv4 = listening.family == socket.AF_INET or not listening.getsockopt(
+        accepts_ipv4 = listening.family == socket.AF_INET or not listening.getsockopt(
             socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
         )
-        any_address = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1" if takes_ipv4 else "::1"}  # noqa: S104 - naming it, not binding it
+        any_address = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1" if accepts_ipv4 else "::1"}  # noqa: S104 - naming it, not binding it
         shown = any_address.get(host, host)
-        places.append(f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}")
-    return places
+        found.append(f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}")
+    return found
 
 
 @contextlib.asynccontextmanager
@@ -139,15 +139,15 @@ async def serving(
     monotonic: Callable[[], float] = time.monotonic,
     prefix: str = "",
 ) -> AsyncGenerator[None]:
-    """Answer requests on the sockets while the context is entered; answers under way are finished on leaving it.
+    """Serve requests on the sockets within the context; on exit, responses in flight are finished.
 
-    `prefix` is what all paths of the application begin with.
+    `prefix` is the common prefix of all paths of the application.
     """
     tracker = ConnectionTracker(limits or limits_for_process(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
     config = Config(
         origin_form_only(with_access_control(app, web_access.rules, prefix=prefix) if web_access else app),
-        http=partial(HttpConnection, tracker=tracker, web_access=web_access),  # type: ignore[arg-type]  # it is called, no more
+        http=partial(HttpConnection, tracker=tracker, web_access=web_access),  # type: ignore[arg-type]  # uvicorn only calls it
         ws="none",
         interface="asgi3",
         proxy_headers=False,
@@ -157,7 +157,7 @@ async def serving(
         server_header=False,
         date_header=date_header,
         backlog=ACCEPTED_AT_ONCE,
-        # A head of the full size is complete when it is all there.
+        # A head of exactly `header_bytes` is allowed, and no longer incomplete at that size.
         h11_max_incomplete_event_size=tracker.limits.header_bytes - 1,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=tracker.limits.idle_seconds,
@@ -179,7 +179,7 @@ async def serving(
 
 
 class _Server(Server):
-    """uvicorn without its signal handlers: what a signal means is decided by the program, not by its web server."""
+    """uvicorn without its signal handlers: the program handles signals, not its web server."""
 
     def __init__(self, config: Config, tracker: ConnectionTracker) -> None:
         super().__init__(config)
@@ -191,7 +191,7 @@ class _Server(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # uvicorn's backlog is both: what asyncio accepts in one go, and what the kernel keeps waiting.
+        # uvicorn uses one setting for how many connections asyncio accepts at a time and how many the kernel queues.
         for listening in sockets or ():
             listening.listen(BACKLOG)
 

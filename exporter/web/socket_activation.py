@@ -1,4 +1,4 @@
-"""Listening sockets that systemd has opened and passed on, as sd_listen_fds(3) has it."""
+"""Use listening sockets that systemd has opened and passed to this process (protocol: sd_listen_fds(3))."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ADVICE: Final = (
 
 @contextlib.contextmanager
 def inherited(environ: Mapping[str, str]) -> Generator[list[socket.socket]]:
-    """Give the sockets that were passed to this process, closed here at the end; systemd keeps its own.
+    """Yield the sockets that systemd passed to this process and close them at the end; systemd keeps its own copies.
 
-    Raises StartError where there are none, or one cannot be listened on.
+    Raises StartError if there are none, or if one of them is not a listening TCP socket.
     """
     with contextlib.ExitStack() as opened:
         yield [opened.enter_context(_socket(number)) for number in _descriptors(environ)]
@@ -33,7 +33,7 @@ def _descriptors(environ: Mapping[str, str]) -> range:
     if not count:
         raise _refused("systemd has passed no sockets (LISTEN_FDS is not set)")
     if not (pid.isdecimal() and count.isdecimal() and int(count)):
-        raise _refused("LISTEN_PID and LISTEN_FDS are not what systemd sets")
+        raise _refused("LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them")
     if int(pid) != os.getpid():
         raise _refused(
             f"the sockets are for process {int(pid)}, and this is {os.getpid()}: start the exporter without a shell or"
@@ -46,21 +46,21 @@ def _socket(number: int) -> socket.socket:
     try:
         found = socket.socket(fileno=number)
     except OSError:
-        raise _refused(f"descriptor {number} is no socket") from None
-    if not _takes_connections(found):
+        raise _refused(f"descriptor {number} is not a socket") from None
+    if not _listens_for_tcp(found):
         found.close()
         raise _refused(
-            f"socket {number} is none that listens for TCP connections: write ListenStream= with a port or an address"
+            f"socket {number} does not listen for TCP connections: write ListenStream= with a port or an address"
             " in the .socket unit, and leave Accept= out"
         )
     found.set_inheritable(False)
     return found
 
 
-def _takes_connections(found: socket.socket) -> bool:
-    of_tcp = found.family in {socket.AF_INET, socket.AF_INET6} and found.type == socket.SOCK_STREAM
-    return of_tcp and bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+def _listens_for_tcp(found: socket.socket) -> bool:
+    is_tcp = found.family in {socket.AF_INET, socket.AF_INET6} and found.type == socket.SOCK_STREAM
+    return is_tcp and bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
-def _refused(what: str) -> StartError:
-    return StartError(f"--web.systemd-socket: {what}. {_ADVICE}")
+def _refused(reason: str) -> StartError:
+    return StartError(f"--web.systemd-socket: {reason}. {_ADVICE}")

@@ -159,7 +159,7 @@ def test_an_emptied_file_or_a_pipe_neither_opens_access_nor_blocks(tmp_path: Pat
         assert statuses() == [401, 200]
         assert daemon.stop() == 0
     said = daemon.said()
-    assert said.count("passwords and client certificates can go only with a restart") == 1
+    assert said.count("passwords and client certificates can be dropped only by a restart") == 1
     assert said.count("it is not a regular file") == 1
     assert "Traceback" not in said
 
@@ -173,7 +173,7 @@ def test_an_unusable_file_is_rejected_at_the_start_with_every_reason(tmp_path: P
         assert process.process.wait(PATIENCE) == 2
         first, second = process.said().splitlines()
         assert first == "web.yml:1:20: tls_server_config: needs key_file, or key with the PEM text itself"
-        assert second.startswith("web.yml:2:1: 'rate_limits' is no setting here (allowed: tls_server_config, ")
+        assert second.startswith("web.yml:2:1: 'rate_limits' is not a setting here (allowed: tls_server_config, ")
 
 
 def test_check_config_says_that_a_file_is_valid(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ _PIP_AUDIT: Final = ("-m", "pip_audit", "--require-hashes", "--disable-pip", "--
 
 
 class NotAudited(Exception):
-    """The service cannot be asked; the message says why."""
+    """The vulnerability service cannot be reached; the message says why."""
 
 
 class BadLock(Exception):

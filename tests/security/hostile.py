@@ -1,4 +1,4 @@
-"""A service, or whoever stands between it and us, that says what it should not."""
+"""A service, or an attacker in between, that returns hostile text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TEXT: Final = (
     "\x1b]0;owned\x07\x1b[31m\x9b31m\u202e</td><script>alert(1)</script>&quot;"
     '"} 1\n# TYPE owned gauge\nowned 1\r\nlevel=error msg=owned\ud800\\'
 )
-# What must not reach a terminal, a page or a log as it is.
+# Must not reach a terminal, a page or a log unescaped.
 CONTROLS: Final = ("\x1b", "\x07", "\x9b", "\u202e", "\r", "\ud800")
 
 
 def rows(*media_ids: str) -> bytes:
-    """An answer with one row for each."""
+    """A response with one row for each."""
     told = [
         {"MediaId": media_id, "VideoTitle": TEXT, "VideoDuration": 60, "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
         for media_id in media_ids
@@ -29,12 +29,12 @@ def rows(*media_ids: str) -> bytes:
 
 
 def refusal() -> bytes:
-    """An error every word of which is hostile."""
+    """An error response whose every text is hostile."""
     return said({"RequestId": TEXT, "HostId": TEXT, "Code": TEXT, "Message": TEXT, "Recommend": TEXT})
 
 
 def said(answer: dict[str, Any]) -> bytes:
-    """JSON, in which half a character can be written too."""
+    """JSON, which may also contain a lone surrogate."""
     return json.dumps(answer).encode()
 
 

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that answers every POST in a way of one's own."""
+"""An HTTP server on loopback that answers every POST by a given function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit of the locks: asks about every package, tells what it hears, and never calls silence a good answer."""
+"""The audit of the locks: queries every package, reports vulnerabilities, and fails without a response."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VULNERABLE = {
 
 @contextlib.contextmanager
 def osv(status: int = 200, **known: Any) -> Generator[tuple[str, list[dict[str, Any]]]]:
-    """A service that speaks OSV's API and knows vulnerabilities by package; and what it was asked."""
+    """A fake OSV service with vulnerabilities by package; records the requests."""
     asked: list[dict[str, Any]] = []
 
     def answer(question: bytes) -> tuple[int, bytes]:
@@ -51,7 +51,7 @@ def lock(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_known_vulnerability_fails_and_is_named(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_known_vulnerability_fails_the_audit_and_is_named(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with osv(second=[VULNERABLE]) as (url, asked):
         assert main([f"--osv-url={url}", str(lock)], {}) == 1
     assert capsys.readouterr().err.splitlines() == [
@@ -61,7 +61,7 @@ def test_a_known_vulnerability_fails_and_is_named(lock: Path, capsys: pytest.Cap
     assert [(each["package"]["name"], each["version"]) for each in asked] == [("first", "1.0"), ("second", "2.0")]
 
 
-def test_every_package_of_every_lock_is_asked_about(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_package_of_every_lock_is_queried(capsys: pytest.CaptureFixture[str]) -> None:
     with osv() as (url, asked):
         assert main([f"--osv-url={url}"], {}) == 0
     names = {each["package"]["name"] for each in asked}
@@ -74,7 +74,7 @@ def test_every_package_of_every_lock_is_asked_about(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("environ", [{}, {"REQUIRE_AUDIT": "1"}])
-def test_without_the_service_nothing_was_audited_and_that_is_said(
+def test_without_the_vulnerability_service_the_audit_reports_that_it_did_not_run(
     environ: dict[str, str], lock: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([f"--osv-url=http://127.0.0.1:{free_port()}/", str(lock)], environ) == len(environ)
@@ -85,7 +85,7 @@ def test_without_the_service_nothing_was_audited_and_that_is_said(
     assert line.count("\n") == 1
 
 
-def test_a_service_that_fails_has_audited_nothing(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_vulnerability_service_counts_as_no_audit(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with osv(status=500, second=[VULNERABLE]) as (url, _):
         assert main([f"--osv-url={url}", str(lock)], {"REQUIRE_AUDIT": "1"}) == 1
     assert "nothing was audited" in capsys.readouterr().err
@@ -95,7 +95,7 @@ def test_a_service_that_fails_has_audited_nothing(lock: Path, capsys: pytest.Cap
     ("line", "said"),
     [("first==1.0", "first==1.0 does not contain a hash"), (f"first>=1.0 {HASH}", "not pinned to an exact version")],
 )
-def test_a_lock_that_locks_nothing_fails_with_a_network_or_without(
+def test_an_empty_lock_fails_with_and_without_a_network(
     line: str, said: str, lock: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock.write_text(f"second==2.0 {HASH}\n{line}\n")

@@ -1,4 +1,4 @@
-"""Every file with a secret that the exporter is given: which modes it takes, doubts aloud, refuses."""
+"""Files with secrets: which modes are accepted, warned of, or rejected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def secret(folder: Path, mode: int, name: str = "secret") -> Path:
     return path
 
 
-async def test_a_key_that_everyone_may_have_written_is_not_used_until_it_is_mended(tmp_path: Path) -> None:
+async def test_a_world_writable_key_file_is_not_used_until_its_mode_is_fixed(tmp_path: Path) -> None:
     file = SecretFile(secret(tmp_path, 0o644))
     assert await file.read() == "hush-hush"
     (tmp_path / "secret").chmod(0o646)
@@ -55,7 +55,7 @@ async def test_a_key_that_everyone_may_have_written_is_not_used_until_it_is_mend
 
 
 @pytest.mark.parametrize("kind", ["token", "profile"])
-def test_what_the_library_reads_is_looked_at_first(kind: str, tmp_path: Path) -> None:
+def test_files_that_the_library_reads_are_checked_first(kind: str, tmp_path: Path) -> None:
     """A profile may name a program to run."""
     file = secret(tmp_path, 0o666)
     profile = CliProfile(file, None, EcsRole())
@@ -75,7 +75,7 @@ def test_what_the_library_reads_is_looked_at_first(kind: str, tmp_path: Path) ->
         ("{access_key_id: a, access_key_secret_file: secret}", False),
     ],
 )
-def test_a_configuration_that_everyone_may_write_must_hold_no_secret(
+def test_a_world_writable_configuration_must_not_contain_a_secret(
     credentials: str,
     is_refused: bool,  # noqa: FBT001 - a parameter of the table
     tmp_path: Path,
@@ -92,7 +92,7 @@ def test_a_configuration_that_everyone_may_write_must_hold_no_secret(
     assert load(path, environ).accounts
 
 
-def test_a_configuration_larger_than_any_is_not_read(tmp_path: Path) -> None:
+def test_a_configuration_above_the_size_limit_is_not_read(tmp_path: Path) -> None:
     path = configuration(tmp_path, INLINE)
     with path.open("r+b") as file:
         file.truncate(10 * 1024**3)
@@ -101,7 +101,7 @@ def test_a_configuration_larger_than_any_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])
-def test_a_web_configuration_that_everyone_may_have_written_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_world_writable_web_configuration_is_rejected(name: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, WEB)
     assert live_config.load(path).context is not None
     (tmp_path / name).chmod(0o606)
@@ -126,7 +126,7 @@ def told(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
         ("{provider: profile, profile_file: secret}", ["secret"]),
     ],
 )
-def test_check_config_warns_of_secrets_that_everyone_may_read(
+def test_check_config_warns_of_world_readable_secrets(
     credentials: str, warned_of: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     secret(tmp_path, 0o644)
@@ -136,7 +136,7 @@ def test_check_config_warns_of_secrets_that_everyone_may_read(
     assert all("everyone may read it (mode 0644). Run chmod 600 on it" in line for line in said)
 
 
-def test_a_file_that_is_given_twice_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_given_twice_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = configuration(tmp_path, "{access_key_id: a, access_key_secret_file: secret}")
     again = "{name: again, credentials: {access_key_id: b, access_key_secret_file: secret}}"
     path.write_text(
@@ -148,7 +148,7 @@ def test_a_file_that_is_given_twice_is_told_once(tmp_path: Path, capsys: pytest.
     assert second.startswith(f"{tmp_path}/secret: ")
 
 
-def test_check_config_says_which_files_will_not_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_config_reports_files_that_will_not_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secret(tmp_path, 0o666, "id")
     secret(tmp_path, 0o660)
     path = configuration(tmp_path, "{access_key_id_file: id, access_key_secret_file: secret}", 0o666)
@@ -182,7 +182,7 @@ def test_check_config_warns_of_the_secrets_of_the_web_configuration_too(
     assert [Path(line.split(": ")[0]).name for line in said] == warned_of
 
 
-def test_the_daemon_warns_of_each_once_and_starts_all_the_same(tmp_path: Path) -> None:
+def test_the_daemon_warns_of_each_file_once_and_starts(tmp_path: Path) -> None:
     credentials = "{access_key_id: a, access_key_secret_file: secret}"
     text = configuration(tmp_path, credentials).read_text()
     # Nothing listens there: what is polled does not matter here.

@@ -1,4 +1,4 @@
-"""Every kind of answer forbids the browser what it does not need, and says nothing of what answers."""
+"""Every kind of response has the security headers, and does not reveal the server software."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def said(port: int, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_the_browser_may_do_nothing_with_it_but_show_it(case: Case, tmp_path: Path) -> None:
+async def test_responses_restrict_what_a_browser_may_do(case: Case, tmp_path: Path) -> None:
     answer = await answered(case, tmp_path)
     assert answer.status == case.status
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -90,7 +90,7 @@ async def test_the_browser_may_do_nothing_with_it_but_show_it(case: Case, tmp_pa
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_nothing_is_said_of_what_answers(case: Case, tmp_path: Path) -> None:
+async def test_responses_do_not_reveal_the_server_software(case: Case, tmp_path: Path) -> None:
     answer = await answered(case, tmp_path)
     assert answer.status == case.status
     assert answer.headers.keys() >= WANTED
@@ -102,10 +102,10 @@ class Broken(FakeExporter):
         raise RuntimeError("inside")
 
 
-async def test_a_defect_of_ours_is_answered_like_the_rest_and_tells_nothing() -> None:
+async def test_an_internal_error_has_the_same_headers_and_reveals_nothing() -> None:
     async with front_door(None, routes(Broken())) as (port, _):
         answer = parsed(await said(port, Case(500, "/metrics").request()))
-    assert (answer.status, answer.body) == (500, b"Internal error; the log says more.\n")
+    assert (answer.status, answer.body) == (500, b"Internal error; see the log of the exporter.\n")
     assert answer.headers.keys() >= WANTED
 
 
@@ -119,7 +119,7 @@ async def test_a_defect_of_ours_is_answered_like_the_rest_and_tells_nothing() ->
     ],
     ids=["nonsense", "no host", "a head without end", "http on the port of https"],
 )
-async def test_who_speaks_no_http_is_told_so_and_no_more(sent: bytes, web: str, tmp_path: Path) -> None:
+async def test_bytes_that_are_not_http_get_a_plain_400(sent: bytes, web: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, web) if web else None
     async with front_door(path, routes(FakeExporter())) as (port, _):
         answer = parsed(await said(port, sent))

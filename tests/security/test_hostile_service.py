@@ -1,4 +1,4 @@
-"""What a hostile service says stays data: it controls no terminal, adds no series and no log line, runs on no page."""
+"""Hostile text of the service stays data: it controls no terminal, adds no series or log line, and runs on no page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def controls(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_a_title_says_nothing_to_the_terminal(output: str, tmp_path: Path) -> None:
+def test_a_title_cannot_control_the_terminal(output: str, tmp_path: Path) -> None:
     with hostile.service(200, hostile.rows("a")) as url:
         status, out, err = fetched(tmp_path, url, f"--output={output}")
     assert status == 0
@@ -45,7 +45,7 @@ def test_a_title_says_nothing_to_the_terminal(output: str, tmp_path: Path) -> No
         assert json.loads(out)["rows"][0]["title"] == text
 
 
-def test_a_title_adds_no_series_and_is_exact_in_a_pipe_and_harmless_on_a_terminal(tmp_path: Path) -> None:
+def test_a_title_adds_no_series_and_is_exact_in_a_pipe_and_escaped_on_a_terminal(tmp_path: Path) -> None:
     with hostile.service(200, hostile.rows("a")) as url:
         _, piped, _ = fetched(tmp_path, url, "--output=prom")
         master, slave = pty.openpty()
@@ -88,7 +88,7 @@ def test_an_error_adds_no_log_line_and_no_field(format_: str, tmp_path: Path) ->
         assert "owned" not in outside_quotes
 
 
-def test_pages_and_metrics_hold_it_as_text(tmp_path: Path) -> None:
+def test_page_and_metrics_contain_hostile_text_escaped(tmp_path: Path) -> None:
     with hostile.service(200, hostile.rows("a")) as url:
         (tmp_path / "config.yaml").write_text(hostile.configuration(url, "{ids: [a]}"))
         with exporter(tmp_path, "serve", "--web.listen-address=127.0.0.1:0") as daemon:

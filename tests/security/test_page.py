@@ -1,4 +1,4 @@
-"""The page on security names, for what it claims, tests and modules that exist."""
+"""The tests and modules that docs/security.md names exist."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NAMED = sorted(
 )
 
 
-def test_it_names_some() -> None:
+def test_the_page_names_modules_and_tests() -> None:
     assert len(NAMED) > 20
     assert sum("::" in name for name in NAMED) > 8
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_what_it_names_is_there(name: str) -> None:
+def test_every_name_on_the_page_exists(name: str) -> None:
     path, _, test = name.partition("::")
     assert (ROOT / path).exists()
     if test:

@@ -1,4 +1,4 @@
-"""Secret files: what is read, refused and doubted, as careful daemons do and as Kubernetes mounts them."""
+"""Secret files: which are read, rejected or warned of, including the mounts of Kubernetes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def private(tmp_path: Path) -> Path:
-    """A directory that nobody else can change, whatever the umask."""
+    """A directory that no other user can change, whatever the umask."""
     tmp_path.chmod(0o700)
     return tmp_path
 
@@ -56,7 +56,7 @@ def _endless(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_pipe, _socket, _directory, _endless])
-def test_what_is_no_regular_file_is_refused_and_not_waited_for(
+def test_a_special_file_is_rejected_without_blocking(
     make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the names of sockets are short
@@ -65,7 +65,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
         read(Path("secret"), most=MOST)
 
 
-def test_a_file_without_end_takes_no_memory(tmp_path: Path) -> None:
+def test_an_endless_file_takes_no_memory(tmp_path: Path) -> None:
     path = made(tmp_path / "secret")
     os.truncate(path, 10 * 1024**3)
     tracemalloc.start()
@@ -78,19 +78,19 @@ def test_a_file_without_end_takes_no_memory(tmp_path: Path) -> None:
     assert peak < 1024**2
 
 
-def test_as_much_as_may_be_is_read_whole(tmp_path: Path) -> None:
+def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
     content = os.urandom(MOST)
     assert read_secret(made(tmp_path / "secret", content=content), most=MOST) == content
 
 
-def test_a_name_that_no_file_can_have_is_an_error_of_the_same_kind() -> None:
+def test_an_impossible_file_name_raises_the_same_error() -> None:
     with pytest.raises(OSError, match="it is not a usable path"):
         read(Path("a\0b"), most=MOST)
     assert whats(Path("a\0b")) == []
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o606, 0o646, 0o666, 0o777])
-def test_what_everyone_may_write_is_refused_as_a_secret(mode: int, tmp_path: Path) -> None:
+def test_a_world_writable_file_is_rejected_as_a_secret(mode: int, tmp_path: Path) -> None:
     path = made(tmp_path / "secret", mode)
     assert read(path, most=MOST).world_writable
     with pytest.raises(OSError, match="everyone may write to it, and so anyone may have; run chmod 600 on it"):
@@ -98,7 +98,7 @@ def test_what_everyone_may_write_is_refused_as_a_secret(mode: int, tmp_path: Pat
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o644, 0o660, 0o664])
-def test_what_only_some_may_write_is_read(mode: int, tmp_path: Path) -> None:
+def test_a_file_that_is_not_world_writable_is_read(mode: int, tmp_path: Path) -> None:
     path = made(tmp_path / "secret", mode)
     assert read_secret(path, most=MOST) == b"hush"
     assert not read(path, most=MOST).world_writable
@@ -117,13 +117,15 @@ def test_what_only_some_may_write_is_read(mode: int, tmp_path: Path) -> None:
         (0o666, "everyone may read it (mode 0666)", "everyone may write to it (mode 0666)"),
     ],
 )
-def test_who_else_may_read_or_write_is_doubted(mode: int, readers: str, writers: str, tmp_path: Path) -> None:
+def test_files_that_others_may_read_or_write_cause_a_warning(
+    mode: int, readers: str, writers: str, tmp_path: Path
+) -> None:
     path = made(tmp_path / "secret", mode)
     assert whats(path) == [*([writers] if writers else []), *([f"it holds a secret, and {readers}"] if readers else [])]
     assert whats(path, is_secret=False) == ([writers] if writers else [])
 
 
-def test_a_doubt_says_of_which_file_and_what_to_do(tmp_path: Path) -> None:
+def test_a_warning_names_the_file_and_the_fix(tmp_path: Path) -> None:
     path = made(tmp_path / "access_key_secret", 0o644)
     (doubt,) = permission_warnings(path)
     assert str(doubt) == (
@@ -132,20 +134,20 @@ def test_a_doubt_says_of_which_file_and_what_to_do(tmp_path: Path) -> None:
     )
 
 
-def test_a_name_with_controls_is_shown_without(tmp_path: Path) -> None:
+def test_control_characters_in_a_file_name_are_not_shown(tmp_path: Path) -> None:
     (doubt,) = permission_warnings(made(tmp_path / "\x1b[31m", 0o644))
     assert "\x1b" not in str(doubt)
 
 
 @pytest.mark.parametrize(("mode", "is_doubted"), [(0o700, False), (0o775, False), (0o1777, False), (0o777, True)])
-def test_a_directory_in_which_everyone_may_replace_it_is_doubted(mode: int, is_doubted: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the table
+def test_a_world_writable_directory_causes_a_warning(mode: int, is_doubted: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the table
     shared, below = tmp_path / "shared", tmp_path / "shared" / "below"
     below.mkdir(parents=True)
     path = made(below / "secret")
     shared.chmod(mode)
     said = [f"everyone may put another file in its place, because of the directory {shared}"]
     assert whats(path) == (said if is_doubted else [])
-    # Whoever may replace the link, or what it leads to, replaces the secret.
+    # A user who can replace the link or its target can replace the secret.
     link = tmp_path / "link"
     link.symlink_to(path)
     assert whats(link) == (said if is_doubted else [])
@@ -154,7 +156,7 @@ def test_a_directory_in_which_everyone_may_replace_it_is_doubted(mode: int, is_d
     assert whats(elsewhere) == (said if is_doubted else [])
 
 
-def test_a_file_that_is_not_there_is_not_doubted(tmp_path: Path) -> None:
+def test_a_missing_file_causes_no_warning(tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to("circle")
     assert whats(tmp_path / "none") == []
     assert whats(tmp_path / "circle") == []
@@ -175,7 +177,7 @@ def kubernetes(volume: Path, mode: int, generation: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o440, 0o644])
-def test_a_secret_of_kubernetes_is_read_over_its_links_and_again_when_it_is_replaced(mode: int, tmp_path: Path) -> None:
+def test_a_kubernetes_secret_is_read_through_its_links_and_again_when_it_is_replaced(mode: int, tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     for generation in ("2024_01", "2024_02"):
         kubernetes(volume, mode, generation)
@@ -184,7 +186,7 @@ def test_a_secret_of_kubernetes_is_read_over_its_links_and_again_when_it_is_repl
 
 
 @pytest.mark.parametrize("mode", [0o440, 0o644, 0o777])
-def test_what_is_mounted_read_only_is_neither_refused_nor_doubted(mode: int, tmp_path: Path) -> None:
+def test_a_read_only_mount_is_neither_rejected_nor_warned_of(mode: int, tmp_path: Path) -> None:
     """Docker Desktop shows files of Windows as 0777; and a ConfigMap's directory is 0777 without the sticky bit."""
     volume, program = tmp_path / "volume", tmp_path / "program.py"
     volume.mkdir()

@@ -1,4 +1,4 @@
-"""Files that the exporter writes: for their owner alone under any umask, and never where somebody else leads them."""
+"""Files that the exporter writes: only their owner has access under any umask, and links of others are not followed."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ queries:
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
-    """The umask of a careless parent, which children inherit."""
+    """A permissive umask, which children inherit."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 @pytest.mark.usefixtures("open_umask")
-def test_everything_that_is_written_is_its_owners_alone(tmp_path: Path) -> None:
+def test_every_written_file_is_accessible_to_its_owner_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     work = tmp_path / "work"
     work.mkdir(mode=0o700)
@@ -88,7 +88,7 @@ def shared() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def them() -> Iterator[None]:
-    """What is done in the block, another user does."""
+    """Run the block as another user."""
     os.seteuid(0)
     os.seteuid(THEM)
     try:
@@ -99,7 +99,7 @@ def them() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm", "state.db-journal", "state.db-lock"])
-def test_what_another_user_has_laid_there_is_not_taken_for_ours(name: str, shared: Path) -> None:
+def test_a_file_that_another_user_has_created_is_not_used(name: str, shared: Path) -> None:
     with them():
         (shared / name).touch(0o666)
         (shared / name).chmod(0o666)
@@ -109,7 +109,7 @@ def test_what_another_user_has_laid_there_is_not_taken_for_ours(name: str, share
     assert {path.name for path in shared.iterdir()} == {name}
 
 
-def test_a_link_that_another_user_has_laid_there_is_not_followed(shared: Path) -> None:
+def test_a_link_that_another_user_has_created_is_not_followed(shared: Path) -> None:
     ours = shared / "ours"
     ours.mkdir(mode=0o700)
     with them():
@@ -119,7 +119,7 @@ def test_a_link_that_another_user_has_laid_there_is_not_followed(shared: Path) -
     assert list(ours.iterdir()) == []
 
 
-def test_our_own_file_and_link_are_taken_there(shared: Path) -> None:
+def test_own_files_and_links_are_used(shared: Path) -> None:
     (shared / "link").symlink_to("state.db")
     for _ in range(2):
         with claimed(shared / "link") as real:
@@ -128,7 +128,7 @@ def test_our_own_file_and_link_are_taken_there(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o660, 0o666])
-def test_a_mode_that_it_was_given_is_kept(mode: int, tmp_path: Path) -> None:
+def test_an_existing_mode_is_kept(mode: int, tmp_path: Path) -> None:
     """As fsGroup of Kubernetes gives it, or a file system that knows no other."""
     path = tmp_path / "state.db"
     path.touch()
@@ -137,7 +137,7 @@ def test_a_mode_that_it_was_given_is_kept(mode: int, tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_a_volume_that_everyone_may_write_is_no_shared_directory(shared: Path) -> None:
+def test_a_world_writable_volume_is_not_a_shared_directory(shared: Path) -> None:
     """Volumes are, and the user of a container may change while its group may still write."""
     os.seteuid(0)
     shared.chmod(0o777)

@@ -1,4 +1,4 @@
-"""An exporter as it might stand at some instant, made by hand."""
+"""Example inputs of the status page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EVERYTHING = Query("q", "main", 900.0, Everything(), (ALL,), (0, 1, 2, 8, 9))
 
 @dataclass(frozen=True)
 class Number:
-    """One series of the metrics about the exporter."""
+    """One series of the exporter's own metrics."""
 
     name: str
     value: float
@@ -64,7 +64,7 @@ def known(
     ready: bool = True,
     account: str = "main",
 ) -> SliceData:
-    """A slice that a sweep read to its end; titles are `title of ID`."""
+    """A slice whose listing was read to the end; titles are `title of ID`."""
     freshness = Freshness(at, settled=settled)
     return SliceData(
         Slice(account, dimensions, day(days_ago)),
@@ -109,6 +109,6 @@ def observed(
 
 
 def report(query: Query, *errors: UpstreamError, days_ago: int = 1, at: float = NOW) -> PollReport:
-    """A poll that ended at a time, and met these errors in one slice."""
+    """A poll that ended at a time with these errors in one slice."""
     outcome = SliceOutcome(Slice(query.account, query.dimensions[0], day(days_ago)), answered=not errors, errors=errors)
     return PollReport(query, at - 2, at, (outcome,), PollResult.FAILURE if errors else PollResult.SUCCESS)

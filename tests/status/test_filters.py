@@ -14,16 +14,16 @@ def problems(text: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_nothing_chosen_is_everything() -> None:
+def test_without_filters_everything_is_shown() -> None:
     assert parse([]) == Filters()
     assert not Filters().is_filtered
 
 
-def test_what_a_form_sends_empty_is_not_chosen() -> None:
+def test_an_empty_form_field_does_not_filter() -> None:
     assert parse(parse_qsl("account=&days_ago=&media=+&sort=", keep_blank_values=True)) == Filters()
 
 
-def test_every_parameter_is_understood() -> None:
+def test_every_parameter_is_parsed() -> None:
     text = (
         "account=main&query=q&days_ago=0&state=not_ready&terminal_type=Web&os=all&region=cn-beijing&media=a%20b"
         "&sort=age&media_sort=fall&page=2&media_page=3&per_page=10&lang=zh"
@@ -37,7 +37,7 @@ def test_every_parameter_is_understood() -> None:
     assert parse(parse_qsl(choice.query_string().removeprefix("?"))) == choice
 
 
-def test_a_link_changes_what_it_says_and_keeps_the_rest() -> None:
+def test_a_link_changes_some_filters_and_keeps_the_others() -> None:
     choice = Filters(account="a&b", page=4, per_page=20)
 
     assert choice.query_string(page=5) == "?account=a%26b&page=5"
@@ -48,12 +48,12 @@ def test_a_link_changes_what_it_says_and_keeps_the_rest() -> None:
 @pytest.mark.parametrize(
     "name", ["account", "query", "state", "terminal_type", "os", "region", "media", "media_change"]
 )
-def test_a_filter_is_one(name: str) -> None:
+def test_every_filter_counts_as_filtered(name: str) -> None:
     assert Filters(**{name: "x"}).is_filtered  # type: ignore[arg-type]
     assert Filters(days_ago=0).is_filtered
 
 
-def test_slices_are_asked_for_by_what_is_theirs_alone() -> None:
+def test_only_filters_of_slices_count_as_filters_of_slices() -> None:
     for choice in (Filters(state="stale"), Filters(days_ago=0), Filters(page=2), Filters(sort="age")):
         assert choice.filters_slices
     assert not Filters(account="a", media_page=2, media_sort="fall").filters_slices
@@ -74,11 +74,11 @@ def test_slices_are_asked_for_by_what_is_theirs_alone() -> None:
         ("page=1&page=2", "page is given twice"),
     ],
 )
-def test_a_mistake_is_told_with_what_is_allowed(text: str, problem: str) -> None:
+def test_an_error_lists_what_is_allowed(text: str, problem: str) -> None:
     assert problems(text) == (problem,)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     assert problems("day=1&page=x&sort=y") == (
         f"'day' is not a parameter; there are {', '.join(field.name for field in fields(Filters))}",
         "page: 'x' is not a number from 1 to 1000000",
@@ -86,13 +86,13 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
 
 
-def test_a_long_query_string_gets_a_short_refusal() -> None:
+def test_a_long_query_string_gets_a_short_error() -> None:
     many = "&".join(f"{number:x}=1" for number in range(900))
     assert len(problems(many)) == 10
     assert sum(map(len, problems(many))) < len(many)
 
 
-def test_what_is_not_configured_cannot_be_chosen() -> None:
+def test_filters_must_name_a_configured_account_and_query() -> None:
     check(Filters(account="a", query="q"), accounts={"a"}, queries={"q"})
 
     with pytest.raises(FilterError) as caught:

@@ -82,7 +82,7 @@ def test_runs_of_numbers(numbers: tuple[int, ...], spelt: str) -> None:
     assert formatting.spans(numbers, words("zh")) == spelt.replace(", ", "、")
 
 
-def test_the_clock_is_that_of_the_reader() -> None:
+def test_instants_use_the_time_zone_of_the_language() -> None:
     assert formatting.clock(1_711_000_000.9, words("en")) == "2024-03-21 05:46:40 UTC"
     assert formatting.clock(1_711_000_000.9, words("zh")) == "2024-03-21 13:46:40（UTC+8）"
 
@@ -109,9 +109,9 @@ def test_instants_are_utc() -> None:
         ("x" * 1000, "x" * 299 + "…"),
     ],
 )
-def test_texts_show_what_they_are(text: str, seen: str) -> None:
+def test_invisible_characters_are_replaced(text: str, seen: str) -> None:
     assert formatting.visible(text) == seen
 
 
-def test_json_can_carry_any_text() -> None:
+def test_surrogates_are_replaced_for_json() -> None:
     assert formatting.encodable("a\ud800b\u202e").encode() == "a\ufffdb\u202e".encode()

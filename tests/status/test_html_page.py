@@ -1,4 +1,4 @@
-"""What the HTML says; how it looks, and whether everybody can use it, is for a browser to tell."""
+"""The content of the HTML; browser tests cover its look and accessibility."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def page(choice: Filters | None = None, language: str = "en", **seen: object) ->
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_element_is_closed_and_nothing_is_left_to_fill_in(language: str) -> None:
+def test_every_element_is_closed_and_no_placeholder_is_left(language: str) -> None:
     told = page(language=language, reports=[report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))])
 
     assert told.open == []
@@ -72,7 +72,7 @@ def test_every_element_is_closed_and_nothing_is_left_to_fill_in(language: str) -
     assert ("html", {"lang": {"en": "en", "zh": "zh-CN"}[language]}) in told.tags
 
 
-def test_what_is_there_to_see() -> None:
+def test_the_page_shows_everything_of_the_view() -> None:
     told = " ".join(page().text.split())
 
     for expected in (
@@ -89,7 +89,7 @@ def test_what_is_there_to_see() -> None:
         assert expected in told
 
 
-def test_the_box_is_green_only_for_what_is_known() -> None:
+def test_the_status_box_is_green_only_if_nothing_is_wrong_or_unknown() -> None:
     polled = [report(EVERYTHING)]
     final = [known(ago, {"a": 500}) for ago in EVERYTHING.days_ago]
     open_days = [known(ago, {"a": 500}, settled=False) for ago in EVERYTHING.days_ago]
@@ -107,14 +107,14 @@ def test_the_box_is_green_only_for_what_is_known() -> None:
     assert "✓" not in bad.partition("Queries")[0]
 
 
-def test_what_dropped_is_linked_to_the_list_of_it() -> None:
+def test_dropped_media_link_to_their_list() -> None:
     tags = page(slices=[known(1, {"a": 1}), known(8, {"a": 200})]).tags
 
     assert ("a", {"href": "?media_sort=fall&per_page=50&media_change=dropped#media"}) in tags
 
 
 def test_the_chinese_page_is_chinese() -> None:
-    """But for names, codes, paths and units, which are the same in every language."""
+    """Except for names, codes, paths and units, which are the same in every language."""
     failures = [
         UpstreamError(
             "no answer in time",
@@ -149,7 +149,7 @@ def test_the_chinese_page_is_chinese() -> None:
     assert "2024-03-24 12:00:00（UTC+8）" in said
 
 
-def test_slices_are_folded_away_until_somebody_looks_for_some() -> None:
+def test_the_list_of_slices_is_collapsed_until_slices_are_filtered() -> None:
     def folded(choice: Filters) -> bool:
         return ("details", {}) in page(choice).tags
 
@@ -159,7 +159,7 @@ def test_slices_are_folded_away_until_somebody_looks_for_some() -> None:
     assert not folded(Filters(page=2))
 
 
-def test_a_failed_poll_is_told_with_what_to_do() -> None:
+def test_a_failed_poll_is_shown_with_advice() -> None:
     refused = UpstreamError(
         "not authorized", code="Forbidden.RAM", kind=ErrorKind.AUTH, advice="Allow it.", request_id="R9"
     )
@@ -169,7 +169,7 @@ def test_a_failed_poll_is_told_with_what_to_do() -> None:
     assert "Forbidden.RAM ×1 (permission): Message of the service: not authorizedAllow it. Request ID R9" in told
 
 
-def test_settings_that_matter_only_sometimes() -> None:
+def test_settings_are_shown_only_where_they_apply() -> None:
     plain = page().text
     special = page(
         settings=replace(SETTINGS, storage_retention=86_400.0, shard=1, total_shards=3),
@@ -184,7 +184,7 @@ def test_settings_that_matter_only_sometimes() -> None:
     assert "credentials: ram_role_arn" in special
 
 
-def test_titles_names_and_codes_are_text_and_nothing_else() -> None:
+def test_titles_names_and_codes_are_escaped() -> None:
     query = replace(EVERYTHING, name=HOSTILE, account=HOSTILE)
     slices = [known(1, {HOSTILE: 1}, account=HOSTILE), known(8, {HOSTILE: 1}, account=HOSTILE)]
     errors = [
@@ -209,7 +209,7 @@ def test_titles_names_and_codes_are_text_and_nothing_else() -> None:
             assert re.match(r"\./|#|\?|data:,", attributes.get(name) or "#"), attributes
 
 
-def test_everything_is_ours_and_nothing_moves_by_itself() -> None:
+def test_the_page_loads_only_its_stylesheet_and_never_refreshes() -> None:
     tags = page().tags
 
     assert [attributes["href"] for tag, attributes in tags if tag == "link"] == [
@@ -219,7 +219,7 @@ def test_everything_is_ours_and_nothing_moves_by_itself() -> None:
     assert not [attributes for tag, attributes in tags if tag == "meta" and "http-equiv" in attributes]
 
 
-def test_links_keep_what_was_chosen() -> None:
+def test_links_keep_the_filters() -> None:
     many: dict[str, float | None] = {f"m{number}": number for number in range(5)}
     chosen = Filters(account="main", per_page=2, media_page=2, lang="en")
     links = {
@@ -236,7 +236,7 @@ def test_links_keep_what_was_chosen() -> None:
     assert {"./metrics", "./api/v1/status", "./-/healthy", "./-/ready"} <= links
 
 
-def test_the_form_shows_what_was_chosen() -> None:
+def test_the_form_shows_the_filters() -> None:
     tags = page(Filters(query="ids", days_ago=1, media='a"b', sort="age"), queries=(EVERYTHING, by_ids("a"))).tags
 
     selected = [attributes["value"] for tag, attributes in tags if tag == "option" and "selected" in attributes]
@@ -244,14 +244,14 @@ def test_the_form_shows_what_was_chosen() -> None:
     assert [attributes["value"] for tag, attributes in tags if tag == "input"] == ['a"b']
 
 
-def test_instants_are_exact_for_whoever_asks() -> None:
+def test_instants_have_a_machine_readable_form() -> None:
     times = [attributes for tag, attributes in page().tags if tag == "time"]
 
     assert {"datetime": "2024-03-24T04:10:00Z", "title": "2024-03-24 04:10:00 UTC"} in times
     assert NOW == 1_711_252_800
 
 
-def test_the_name_of_the_stylesheet_says_what_is_in_it() -> None:
+def test_the_path_of_the_stylesheet_contains_its_hash() -> None:
     path, css = stylesheet()
     assert re.fullmatch(r"/static/page-[0-9a-f]{16}\.css", path)
     assert Pages("").stylesheet_path == path

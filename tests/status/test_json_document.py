@@ -38,13 +38,13 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def named(section: str) -> set[str]:
-    """What the tables between a heading and the next of its rank name in their first cells."""
+    """The first cells of the tables between a heading and the next of its level."""
     text = PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
-def test_every_field_is_described_and_every_description_is_of_a_field() -> None:
+def test_the_documentation_describes_exactly_the_fields_of_the_json() -> None:
     failed = report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))
     error = Number("aliyun_vod_api_errors_total", 1, {"account": "main", "code": "X", "kind": "other"})
     view = summarize(observed(known(1, {"a": 1}), reports=[failed], numbers=[error]), Filters())
@@ -52,5 +52,5 @@ def test_every_field_is_described_and_every_description_is_of_a_field() -> None:
     assert set(paths(json.loads(document(view)))) == named("Fields")
 
 
-def test_every_parameter_is_described() -> None:
+def test_the_documentation_describes_every_parameter() -> None:
     assert {field.name for field in fields(Filters)} == named("Parameters")

@@ -9,7 +9,7 @@ from exporter.status import languages as module
 from exporter.status.languages import LANGUAGES, preferred, words
 
 
-def test_both_languages_say_the_same_things_about_the_same_values() -> None:
+def test_both_languages_have_the_same_keys_and_placeholders() -> None:
     english, chinese = map(words, LANGUAGES)
 
     assert english.keys() == chinese.keys()
@@ -17,7 +17,7 @@ def test_both_languages_say_the_same_things_about_the_same_values() -> None:
         assert text.count("{}") == chinese[key].count("{}"), key
 
 
-def test_nothing_is_written_down_that_is_never_said() -> None:
+def test_every_text_is_used() -> None:
     folder = Path(module.__file__).parent
     used = " ".join(path.read_text() for path in [*folder.glob("*.py"), folder / "templates" / "page.html"])
     for key in words("en"):
@@ -43,5 +43,5 @@ def test_nothing_is_written_down_that_is_never_said() -> None:
         ("," * 100_000, "en"),
     ],
 )
-def test_the_language_is_the_one_preferred(header: str | None, language: str) -> None:
+def test_the_preferred_language_is_chosen(header: str | None, language: str) -> None:
     assert preferred(header) == language

@@ -28,7 +28,7 @@ def test_yesterday_is_compared_with_the_week_before_when_both_are_settled() -> N
 
 
 @pytest.mark.parametrize("unsettled", [1, 8])
-def test_while_one_of_them_is_not_settled_it_is_the_day_before(unsettled: int) -> None:
+def test_while_one_of_them_is_not_settled_the_day_before_is_compared(unsettled: int) -> None:
     days = {1: 1.0, 2: 20.0, 8: 2.0, 9: 10.0}
     slices = [known(ago, {"a": plays}, settled=ago != unsettled) for ago, plays in days.items()]
 
@@ -37,20 +37,20 @@ def test_while_one_of_them_is_not_settled_it_is_the_day_before(unsettled: int) -
     assert (view.play_date, view.plays, view.plays_week_before, view.change) == (day(2), 20, 10, 1.0)
 
 
-def test_nothing_is_compared_that_is_not_settled() -> None:
+def test_unsettled_days_are_not_compared() -> None:
     (view,) = media(observed(known(1, {"a": 1}, settled=False), known(8, {"a": 100})), Filters())
 
     assert (view.play_date, view.plays, view.plays_week_before, view.change) == (day(1), 1, None, None)
 
 
-def test_today_is_shown_only_while_nothing_else_is_known() -> None:
+def test_today_is_shown_only_if_no_other_day_is_known() -> None:
     today = known(0, {"a": 7}, settled=False)
 
     assert [view.plays for view in media(observed(today), Filters())] == [7]
     assert [view.plays for view in media(observed(today, known(2, {"a": 9})), Filters())] == [9]
 
 
-def test_a_media_that_is_gone_has_no_plays_where_all_media_are_shown_and_else_nobody_knows() -> None:
+def test_a_missing_media_has_zero_plays_only_if_the_day_is_complete() -> None:
     before = known(8, {"a": 100, "gone": 40})
 
     whole = {view.media_id: view for view in media(observed(known(1, {"a": 90}), before), Filters())}
@@ -60,13 +60,13 @@ def test_a_media_that_is_gone_has_no_plays_where_all_media_are_shown_and_else_no
     assert (first_only["gone"].plays, first_only["gone"].change) == (None, None)
 
 
-def test_nothing_grows_out_of_nothing() -> None:
+def test_there_is_no_relative_change_from_zero() -> None:
     one = media(observed(known(1, {"a": 5}), known(8, {"a": 0})), Filters())[0]
 
     assert (one.plays_week_before, one.change) == (0, None)
 
 
-def test_the_total_is_shown_unless_a_part_is_chosen() -> None:
+def test_the_total_is_shown_unless_dimensions_are_filtered() -> None:
     ios = Dimensions(os="iOS")
     query = replace(EVERYTHING, dimensions=(ios, Dimensions()))
     parts = observed(known(1, {"a": 100}), known(1, {"a": 30}, dimensions=ios), queries=(query,))
@@ -76,7 +76,7 @@ def test_the_total_is_shown_unless_a_part_is_chosen() -> None:
     assert media(parts, Filters(region="cn-beijing")) == []
 
 
-def test_filters_leave_only_what_fits() -> None:
+def test_filters_keep_only_matching_media() -> None:
     ids = by_ids("a", "c")
     both = observed(*WEEK, queries=(EVERYTHING, ids))
 
@@ -92,7 +92,7 @@ def test_filters_leave_only_what_fits() -> None:
     assert shown(Filters(days_ago=2)) == set()
 
 
-def test_a_query_for_the_most_played_shows_those_it_ranks() -> None:
+def test_a_top_query_shows_the_media_of_its_ranking() -> None:
     top = replace(EVERYTHING, name="top", media=Top(1, Measure.PLAYS))
     yesterday = replace(WEEK[0], rankings={Measure.PLAYS: Ranking(1, ("b",), Freshness(NOW, settled=True))})
 
@@ -101,7 +101,7 @@ def test_a_query_for_the_most_played_shows_those_it_ranks() -> None:
     assert [view.media_id for view in views] == ["b"]
 
 
-def test_the_order_is_the_one_that_was_asked_for() -> None:
+def test_the_sort_parameter_sets_the_order() -> None:
     days = observed(known(1, {"z": 100, "b": 50, "c": 10, "d": 1}), known(8, {"z": 100, "b": 100, "c": 1}))
 
     def order(media_sort: str) -> str:
@@ -141,14 +141,14 @@ def test_more_than_half_of_at_least_a_hundred_plays_is_a_drop(before: int, now: 
     assert (compared.play_date, compared.week_before, compared.media, compared.dropped) == (day(1), day(8), 2, dropped)
 
 
-def test_what_is_not_final_is_not_compared() -> None:
+def test_rows_that_are_not_settled_are_not_compared() -> None:
     (compared,) = comparisons(observed(known(1, {"a": 1}, settled=False), known(8, {"a": 1000})))
 
     assert (compared.play_date, compared.week_before, compared.media, compared.dropped) == (None, None, 0, 0)
     assert comparisons(observed()) == ()
 
 
-def test_history_is_the_thirty_days_before_today_with_gaps_where_nothing_is_known() -> None:
+def test_history_covers_the_thirty_days_before_today_with_gaps_for_unknown_days() -> None:
     stale = known(3, {"a": 2}, settled=False, at=NOW - 3 * 86_400)
     unplayed = known(4, {"b": 1})
     silent = known(5, {"a": None})
@@ -162,14 +162,14 @@ def test_history_is_the_thirty_days_before_today_with_gaps_where_nothing_is_know
 
 
 @pytest.mark.parametrize("plays", [10**400, 1e308, float("inf")])
-def test_a_number_that_no_float_holds_is_shown_all_the_same(plays: float) -> None:
+def test_a_number_too_large_for_a_float_is_shown(plays: float) -> None:
     (view,) = media(observed(known(1, {"a": plays}), known(8, {"a": 1})), Filters())
 
     assert view.change is not None
     assert view.change > 1e300
 
 
-def test_a_media_of_an_account_that_is_not_chosen_is_not_shown() -> None:
+def test_media_of_other_accounts_are_filtered_out() -> None:
     other = replace(EVERYTHING, name="other", account="other")
     two = observed(known(1, {"a": 1}), known(1, {"x": 1}, account="other"), queries=(EVERYTHING, other))
 
@@ -177,7 +177,7 @@ def test_a_media_of_an_account_that_is_not_chosen_is_not_shown() -> None:
     assert {view.account for view in media(two, Filters())} == {"main", "other"}
 
 
-def test_a_row_that_says_nothing_of_plays_is_no_zero() -> None:
+def test_a_row_without_plays_is_not_a_zero() -> None:
     data = known(1, {})
     data = replace(data, answers={**data.answers, **known(1, {"a": None}).answers}, total=1)
 

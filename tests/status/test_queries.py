@@ -23,7 +23,7 @@ def error(code: str, *, of: type[UpstreamError] = UpstreamError) -> UpstreamErro
     return of("said no", code=code, kind=ErrorKind.AUTH, advice="ask", request_id="R1")
 
 
-def test_a_query_that_was_not_polled_yet() -> None:
+def test_a_query_before_its_first_poll() -> None:
     (view,) = queries.queries(observed(), queries.Numbers(()))
 
     assert (view.name, view.account, view.every, view.slices, view.days_ago) == ("q", "main", 900, 5, (0, 1, 2, 8, 9))
@@ -31,7 +31,7 @@ def test_a_query_that_was_not_polled_yet() -> None:
     assert view.next_poll_at == NOW + 600
 
 
-def test_what_a_query_asks_for() -> None:
+def test_the_settings_of_a_query() -> None:
     top = replace(EVERYTHING, name="top", media=Top(10, Measure.PLAY_DURATION))
     views = queries.queries(observed(queries=(EVERYTHING, top, by_ids("a", "b"))), queries.Numbers(()))
 
@@ -42,7 +42,7 @@ def test_what_a_query_asks_for() -> None:
     ]
 
 
-def test_how_a_query_fared() -> None:
+def test_the_result_of_a_query() -> None:
     numbers = queries.Numbers(
         (
             Number("aliyun_vod_query_polls_total", 3, {"query": "q", "result": "success"}),
@@ -63,7 +63,7 @@ def test_how_a_query_fared() -> None:
     )
 
 
-def test_an_account_says_what_prometheus_is_told() -> None:
+def test_an_account_shows_the_values_of_its_metrics() -> None:
     label = {"account": "main"}
     numbers = queries.Numbers(
         (
@@ -93,7 +93,7 @@ def test_an_account_says_what_prometheus_is_told() -> None:
     ("kind", "state"),
     [(AccountPaused, "paused"), (QuotaExceeded, "budget_spent"), (CredentialsError, "no_credentials")],
 )
-def test_an_account_is_as_its_last_poll_met_it(kind: type[UpstreamError], state: str) -> None:
+def test_the_state_of_an_account_is_that_of_its_last_poll(kind: type[UpstreamError], state: str) -> None:
     other = replace(EVERYTHING, name="other")
     bad, good = report(EVERYTHING, error("x", of=kind), at=NOW), report(other, at=NOW - 60)
 
@@ -106,7 +106,7 @@ def test_an_account_is_as_its_last_poll_met_it(kind: type[UpstreamError], state:
     assert met() == "ok"
 
 
-def test_an_account_that_the_service_does_not_admit_is_refused_until_it_is_paused() -> None:
+def test_an_account_with_an_authentication_error_is_refused_until_it_is_paused() -> None:
     (view,) = queries.accounts(observed(reports=[report(EVERYTHING, error("Forbidden.RAM"))]), queries.Numbers(()))
 
     assert view.state == "refused"

@@ -23,7 +23,7 @@ SEEN = observed(known(1, {"a\ud800": 10**5000, "b": 5e-324, "c": float("inf")}),
 
 @dataclass
 class Watched:
-    """Counts how many look at it at a time."""
+    """Counts concurrent calls."""
 
     observed: StatusInput = field(default_factory=lambda: SEEN)
     looking: int = 0
@@ -48,7 +48,7 @@ def refused(text: str) -> Any:
     raise AssertionError(f"{text} is not JSON")
 
 
-async def test_the_page_is_html_in_the_language_asked_for_and_nobody_keeps_it() -> None:
+async def test_the_page_is_html_in_the_requested_language_and_is_not_cached() -> None:
     english = await get("/")
     chinese = await get("/", **{"Accept-Language": "zh-CN,zh;q=0.9"})
     told = await get("/?lang=en", **{"Accept-Language": "zh-CN,zh;q=0.9"})
@@ -60,7 +60,7 @@ async def test_the_page_is_html_in_the_language_asked_for_and_nobody_keeps_it() 
     assert 'href="./scrape"' in english.text
 
 
-async def test_the_stylesheet_is_the_one_the_page_names_and_is_kept_for_ever() -> None:
+async def test_the_stylesheet_is_served_at_the_path_in_the_page_and_cached_forever() -> None:
     (path,) = re.findall(r'rel="stylesheet" href="([^"]+)"', (await get("/")).text)
 
     answer = await get(f"/{path}")
@@ -70,7 +70,7 @@ async def test_the_stylesheet_is_the_one_the_page_names_and_is_kept_for_ever() -
     assert (await get("/static/page-0000000000000000.css")).status_code == 404
 
 
-async def test_the_same_as_json_whatever_the_service_says() -> None:
+async def test_the_json_is_valid_whatever_the_service_returns() -> None:
     answer = await get("/api/v1/status?media_sort=title")
     told = json.loads(answer.content, parse_constant=refused)
 
@@ -81,7 +81,7 @@ async def test_the_same_as_json_whatever_the_service_says() -> None:
     assert (told["slices"]["rows"][1]["play_date"], told["slices"]["rows"][1]["state"]) == ("2024-03-23", "settled")
 
 
-async def test_filters_hold_for_both() -> None:
+async def test_filters_apply_to_page_and_json() -> None:
     told = json.loads((await get("/api/v1/status?state=settled&per_page=1")).content)
 
     assert (told["slices"]["total"], told["slices"]["pages"], len(told["slices"]["rows"])) == (2, 2, 1)
@@ -89,7 +89,7 @@ async def test_filters_hold_for_both() -> None:
 
 
 @pytest.mark.parametrize("text", ["page=x&nonsense=1", "account=%00%3Cb%3E"])
-async def test_a_query_string_that_makes_no_sense_is_refused_in_text_and_in_json(text: str) -> None:
+async def test_an_invalid_query_string_is_rejected_as_text_and_as_json(text: str) -> None:
     page, status = await get(f"/?{text}"), await get(f"/api/v1/status?{text}")
 
     assert (page.status_code, status.status_code) == (400, 400)
@@ -98,7 +98,7 @@ async def test_a_query_string_that_makes_no_sense_is_refused_in_text_and_in_json
     assert page.text.isprintable() or page.text.replace("\n", "").isprintable()
 
 
-async def test_a_mistake_is_told_in_the_language_of_who_made_it() -> None:
+async def test_an_error_is_in_the_language_of_the_reader() -> None:
     chinese = await get("/?page=0&lang=zh")
     english = await get("/?page=0&lang=nonsense", **{"Accept-Language": "en"})
 
@@ -112,7 +112,7 @@ async def test_the_page_has_fewer_rows_than_the_json() -> None:
     assert "per_page" not in (await get("/")).text
 
 
-async def test_every_answer_carries_the_headers_given() -> None:
+async def test_every_response_has_the_given_headers() -> None:
     for path in ("/", "/?page=0", "/api/v1/status", "/api/v1/status?page=0"):
         assert (await get(path)).headers["x-every"] == "answer"
 
@@ -129,14 +129,14 @@ async def test_pages_are_built_one_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/status"])
-async def test_a_crowd_that_asks_for_the_page_is_told_to_come_again(path: str) -> None:
+async def test_too_many_concurrent_requests_for_the_page_get_503_and_retry_after(path: str) -> None:
     go = asyncio.Event()
     watched = Watched(go=go)
     app = Starlette(routes=status_routes(watched, "/metrics", {"X-Every": "answer"}))
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
         asked = [asyncio.create_task(client.get(path)) for _ in range(40)]
-        # Which of them come first is not certain: threads load what answers.
+        # Their order is not deterministic, because threads import the implementation.
         answers = asyncio.as_completed(asked)
         busy = [await next(answers) for _ in range(8)]
         go.set()
@@ -149,7 +149,7 @@ async def test_a_crowd_that_asks_for_the_page_is_told_to_come_again(path: str) -
         assert (answer.headers["retry-after"], answer.headers["x-every"]) == ("1", "answer")
 
 
-async def test_nothing_is_built_for_who_has_gone() -> None:
+async def test_no_page_is_built_for_a_client_that_has_disconnected() -> None:
     watched = Watched()
     app = Starlette(routes=status_routes(watched, "/metrics", {}))
 
@@ -157,7 +157,7 @@ async def test_nothing_is_built_for_who_has_gone() -> None:
         return {"type": "http.disconnect"}
 
     async def send(_message: Message) -> None:
-        """Nobody is there to be told."""
+        """A disconnected client: sending does nothing."""
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
     await app(scope, receive, send)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from exporter.core.model import Dimensions
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.status.filters import Filters
-from exporter.status.slices import chosen, days_of, slices
+from exporter.status.slices import days_of, filtered, slices
 from exporter.status.views import State
 from tests.status.examples import (
     EVERYTHING,
@@ -17,7 +17,7 @@ from tests.status.examples import (
 )
 
 
-def test_every_slice_that_is_asked_for_is_there_in_the_state_it_is_in() -> None:
+def test_every_requested_slice_is_listed_with_its_state() -> None:
     views = slices(
         observed(
             known(0, {"a": 1}, settled=False),
@@ -38,7 +38,7 @@ def test_every_slice_that_is_asked_for_is_there_in_the_state_it_is_in() -> None:
     assert [view.play_date for view in views] == [day(0), day(1), day(2), day(8), day(9)]
 
 
-def test_days_are_counted_from_the_instant_of_what_is_published() -> None:
+def test_days_ago_is_counted_from_the_time_of_the_publication() -> None:
     before_midnight = observed(known(0, {"a": 1}, settled=False))
 
     views = slices(replace(before_midnight, now=NOW + 86_400))
@@ -46,7 +46,7 @@ def test_days_are_counted_from_the_instant_of_what_is_published() -> None:
     assert next(view.days_ago for view in views if view.rows) == 0
 
 
-def test_a_slice_names_every_query_that_wants_it_and_the_last_error_it_met() -> None:
+def test_a_slice_lists_its_queries_and_its_last_error() -> None:
     other = replace(EVERYTHING, name="other", days_ago=(1,))
     refused = UpstreamError("no", code="Forbidden", kind=ErrorKind.AUTH)
 
@@ -61,7 +61,7 @@ def test_a_slice_names_every_query_that_wants_it_and_the_last_error_it_met() -> 
     assert last(report(EVERYTHING, at=NOW - 60), report(other, refused, at=NOW)) == "Forbidden"
 
 
-def test_every_day_that_can_be_asked_for_is_there_the_oldest_first() -> None:
+def test_every_day_that_can_be_requested_is_listed_oldest_first() -> None:
     days = days_of(slices(observed(known(1, {}), known(8, {}, settled=False))), NOW)
 
     assert [view.days_ago for view in days] == list(range(30, -1, -1))
@@ -75,12 +75,12 @@ def test_every_day_that_can_be_asked_for_is_there_the_oldest_first() -> None:
     assert days[-2].play_date == day(1)
 
 
-def test_filters_leave_only_what_fits_all_of_them() -> None:
+def test_filters_keep_only_slices_that_match_all_of_them() -> None:
     wide = replace(EVERYTHING, name="wide", account="other", dimensions=(Dimensions(os="iOS"), Dimensions("Web")))
     views = slices(observed(known(1, {"a": 1}), queries=(EVERYTHING, wide)))
 
     def count(choice: Filters) -> int:
-        return len(chosen(views, choice))
+        return len(filtered(views, choice))
 
     assert count(Filters()) == 15
     assert count(Filters(account="main")) == 5
@@ -93,7 +93,7 @@ def test_filters_leave_only_what_fits_all_of_them() -> None:
     assert count(Filters(region="cn-beijing")) == 0
 
 
-def test_the_order_is_the_one_that_was_asked_for() -> None:
+def test_the_sort_parameter_sets_the_order() -> None:
     views = slices(
         observed(
             known(0, {"a": 1}, settled=False, at=NOW - 10),
@@ -103,7 +103,7 @@ def test_the_order_is_the_one_that_was_asked_for() -> None:
     )
 
     def order(sort: str) -> list[int]:
-        return [view.days_ago for view in chosen(views, Filters(sort=sort))]
+        return [view.days_ago for view in filtered(views, Filters(sort=sort))]
 
     assert order("days_ago") == [0, 1, 2, 8, 9]
     assert order("rows") == [2, 1, 0, 8, 9]

@@ -24,7 +24,7 @@ from tests.status.examples import (
 SETTLED = [known(ago, {"a": 1}) for ago in EVERYTHING.days_ago]
 
 
-def test_nothing_to_look_at_when_all_is_well() -> None:
+def test_no_problem_is_reported_if_all_is_well() -> None:
     view = summarize(observed(*SETTLED, reports=[report(EVERYTHING)]), Filters())
 
     assert view.attention == ()
@@ -32,7 +32,7 @@ def test_nothing_to_look_at_when_all_is_well() -> None:
     assert (view.version, view.now, view.started_at, view.series) == ("1.2.3", NOW, NOW - 3600, 6)
 
 
-def test_whatever_is_wrong_is_said_first() -> None:
+def test_problems_are_reported_most_urgent_first() -> None:
     not_ready = NotReady("not yet", code="Meter.ReadyTsError", kind=ErrorKind.NOT_READY)
     refused = UpstreamError("no", code="Forbidden", kind=ErrorKind.AUTH)
     paused = AccountPaused("paused", code="Forbidden", kind=ErrorKind.AUTH)
@@ -67,7 +67,7 @@ def test_whatever_is_wrong_is_said_first() -> None:
     assert (view.storage_errors, view.series_dropped) == (2, 2)
 
 
-def test_media_that_lost_many_plays_are_something_to_look_at() -> None:
+def test_media_that_lost_many_plays_are_a_problem() -> None:
     slices = [known(1, {"a": 10, "b": 0, "c": 900}), known(8, {"a": 100, "b": 25, "c": 1000})]
     (attention,) = (
         each for each in summarize(observed(*slices), Filters(media="c")).attention if each.trouble == "plays_dropped"
@@ -76,7 +76,7 @@ def test_media_that_lost_many_plays_are_something_to_look_at() -> None:
     assert attention == Attention(Problem.PLAYS_DROPPED, "main", "2024-03-23", 1)
 
 
-def test_slices_that_wait_for_the_first_poll_are_not_told_one_by_one() -> None:
+def test_slices_that_wait_for_the_first_poll_are_not_reported_one_by_one() -> None:
     view = summarize(observed(pending_queries=("q",)), Filters())
 
     assert view.attention == (Attention(Problem.WAITING, "q"),)
@@ -89,7 +89,7 @@ def test_media_of_the_page_have_their_history() -> None:
 
 
 @pytest.mark.parametrize(("page", "shown"), [(1, "abc"), (3, "g"), (999_999, "g")])
-def test_a_page_has_so_many_rows_and_the_last_one_the_rest(page: int, shown: str) -> None:
+def test_a_page_has_the_requested_number_of_rows_and_the_last_one_the_rest(page: int, shown: str) -> None:
     plays: dict[str, float | None] = {media_id: 100 - place for place, media_id in enumerate("abcdefg")}
 
     media = summarize(observed(known(1, plays)), Filters(media_page=page, per_page=3)).media
@@ -104,7 +104,7 @@ def test_no_rows_are_one_empty_page() -> None:
     assert (slices.rows, slices.number, slices.pages, slices.total) == ((), 1, 1, 0)
 
 
-def test_who_is_not_configured_cannot_be_chosen() -> None:
+def test_an_account_that_is_not_configured_cannot_be_selected() -> None:
     with pytest.raises(FilterError):
         summarize(observed(), Filters(query="nobody"))
 

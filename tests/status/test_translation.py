@@ -38,7 +38,7 @@ NO_ADVICE = {"No cached value was found."}
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
-    """Every text that a module holds, `{}` for what is filled in, without its docstrings."""
+    """Every text of a module except docstrings, with `{}` for values."""
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     plain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -49,14 +49,14 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 
 def sentences() -> list[str]:
-    """Every advice, as it stands in the code."""
+    """Every advice in the source code."""
     folder = Path(exporter.__file__).parent
     found = [text for file in ADVISING for text in texts(ast.parse((folder / file).read_text(encoding="utf-8")))]
     whole = {text for text in found if re.fullmatch(r"[A-Z][^\n]* [^\n]*\.", text)}
     return sorted(whole - NO_ADVICE)
 
 
-def test_every_advice_has_its_chinese_text() -> None:
+def test_every_advice_has_a_chinese_translation() -> None:
     assert len(sentences()) > 30
     assert [advice for advice in sentences() if not chinese("advice", advice)] == []
 
@@ -70,7 +70,7 @@ def chinese(section: str, text: str) -> bool:
     "code", ["", "timeout", "connect", "Forbidden.RAM", "Throttling.User", "Missing.X", "Nonsense"]
 )
 @pytest.mark.parametrize("status", [0, 200, 400, 401, 403, 404, 408, 429, 500, 503])
-def test_whatever_fails_its_advice_can_be_read_in_chinese(code: str, status: int) -> None:
+def test_the_advice_of_every_error_has_a_chinese_translation(code: str, status: int) -> None:
     assert chinese("advice", error_codes.classify(status, code).advice)
 
 
@@ -121,21 +121,21 @@ def failure(error: UpstreamError) -> Failure:
     return Failure(error.code, error.kind.value, 1, error.message, error.advice, error.request_id)
 
 
-def test_what_is_said_by_us_is_known_to_be_ours_and_has_its_chinese_text() -> None:
+def test_messages_of_the_exporter_are_recognized_and_translated() -> None:
     for error in ours():
         assert is_own(failure(error)), error.message
         assert chinese("message", error.message), error.message
         assert chinese("advice", error.advice), error.advice
 
 
-def test_what_the_service_says_stays_and_is_known_to_be_its_own() -> None:
+def test_messages_of_the_service_are_not_translated() -> None:
     said = UpstreamError("User not authorized to operate.", code="Forbidden.RAM", kind=ErrorKind.AUTH)
 
     assert not is_own(failure(said))
     assert translated("message", said.message, "zh") is None
 
 
-def test_what_is_filled_in_stays_as_it_was() -> None:
+def test_values_in_a_message_are_kept_in_its_translation() -> None:
     paused = "account main is paused until 2024-03-24T04:05:00Z or until its credentials change, after X.{0}: no: {}"
 
     assert translated("message", paused, "zh") == (
@@ -144,7 +144,7 @@ def test_what_is_filled_in_stays_as_it_was() -> None:
     assert translated("message", paused, "en") == paused
 
 
-def test_a_library_that_says_something_about_the_network_says_it_for_us() -> None:
+def test_network_errors_of_libraries_are_translated_like_the_exporters_own() -> None:
     silent = responses.no_response("connect", "no answer from vod.cn-shanghai.aliyuncs.com: Connection refused")
 
     assert is_own(failure(silent))
@@ -162,14 +162,14 @@ def test_a_library_that_says_something_about_the_network_says_it_for_us() -> Non
         {"query": "nobody"},
     ],
 )
-def test_every_mistake_in_a_query_string_has_its_chinese_text(given: dict[str, str]) -> None:
+def test_every_query_string_error_has_a_chinese_translation(given: dict[str, str]) -> None:
     with pytest.raises(FilterError) as refused:
         check(parse(given.items()), accounts=(), queries=())
 
     assert all(chinese("problem", problem) for problem in refused.value.problems)
 
 
-def test_a_parameter_given_twice_is_a_mistake_in_chinese_too() -> None:
+def test_a_duplicate_parameter_error_has_a_chinese_translation() -> None:
     with pytest.raises(FilterError) as refused:
         parse([("page", "1"), ("page", "2")])
 

@@ -1,4 +1,4 @@
-"""A client that says what it is told to, over real sockets, and reports what came of it."""
+"""A test client over real sockets that sends a configured request and returns the response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# Nothing is decided by it: it only ends a test that hangs.
+# Only ends a test that hangs; no result depends on it.
 PATIENCE = 300.0
 VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -25,7 +25,7 @@ VERSIONS = {
 
 
 class Refused(Exception):
-    """No answer came."""
+    """The connection ended without a response."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Client:
-    """How to ask: over TLS or not, as whom, with what."""
+    """A request and its TLS settings; `only` and `curve` restrict what the client offers."""
 
     tls: bool = True
     cert: str | None = None

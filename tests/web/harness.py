@@ -1,4 +1,4 @@
-"""A front door on loopback with a web configuration, and an application behind it that is always the same."""
+"""A server on loopback with a web configuration and a fixed application."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ APP = Starlette(routes=[Route("/{anything:path}", hello)])
 
 
 def prepared(folder: Path, text: str) -> Path:
-    """A web configuration among certificates; INLINE(file) stands for the text of one."""
+    """Write a web configuration beside test certificates; INLINE(file) is replaced by the text of a file."""
     for place in (folder, folder / "sub"):
         place.mkdir(exist_ok=True)
         pki.write(place)
@@ -54,7 +54,7 @@ async def front_door(
     monotonic: Callable[[], float] = time.monotonic,
     prefix: str = "",
 ) -> AsyncGenerator[tuple[int, LiveWebConfig | None]]:
-    """The port it listens on, and the rules in force."""
+    """Serve an application; yield the port and the live web configuration."""
     web_access = LiveWebConfig(path) if path else None
     with bound(["127.0.0.1:0"]) as sockets:
         async with serving(app, sockets, web_access=web_access, limits=limits, monotonic=monotonic, prefix=prefix):

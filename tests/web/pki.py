@@ -1,4 +1,4 @@
-"""Certificates for tests, made when they run: a CA, servers and clients of it, and strangers."""
+"""Certificates that are created for tests: a CA, its servers and clients, and certificates of others."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def issue(
     strict: bool = True,
     odd: Iterable[x509.ExtensionType] = (),
 ) -> Issued:
-    """A certificate signed by another, or by itself; not `strict`: as many private CAs make them, with less in it."""
+    """A certificate signed by another or by itself; not `strict`: without the extensions that many CAs omit."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -91,7 +91,7 @@ def issue(
 
 
 def _usage(*, ca: bool) -> x509.KeyUsage:
-    """What a CA, or else a server or client, may use its key for."""
+    """The key usage of a CA, or of a server or client."""
     return x509.KeyUsage(
         digital_signature=not ca,
         key_cert_sign=ca,
@@ -145,7 +145,7 @@ def issued() -> dict[str, Issued]:
 
 
 def write(folder: Path) -> None:
-    """All of them as NAME.crt and NAME.key, and some files that are none."""
+    """Write all of them as NAME.crt and NAME.key, and some invalid files."""
     for name, each in issued().items():
         (folder / f"{name}.crt").write_bytes(each.cert_pem)
         (folder / f"{name}.key").write_bytes(each.key_pem())

@@ -56,7 +56,7 @@ def tracker(clock: Clock, *clients: FakeClient, **limits: float) -> ConnectionTr
         (FakeClient(), 1_000, False),
     ],
 )
-def test_who_takes_too_long_is_ended(client: FakeClient, seconds: float, *, ended: bool) -> None:
+def test_a_connection_that_takes_too_long_is_closed(client: FakeClient, seconds: float, *, ended: bool) -> None:
     clock = Clock()
     everybody = tracker(clock, client)
     clock.at += seconds
@@ -67,7 +67,7 @@ def test_who_takes_too_long_is_ended(client: FakeClient, seconds: float, *, ende
     assert len(everybody) == 1 - ended
 
 
-def test_when_there_are_too_many_who_has_not_asked_goes_before_who_is_reading_and_who_is_idle() -> None:
+def test_above_the_limit_incomplete_requests_are_closed_before_responses_and_idle_connections() -> None:
     asking, earlier, reading, idle, busy = (
         FakeClient(request_started_at=20),
         FakeClient(request_started_at=15),
@@ -87,7 +87,7 @@ def test_when_there_are_too_many_who_has_not_asked_goes_before_who_is_reading_an
     assert len(everybody) == 5
 
 
-def test_however_many_strangers_come_a_reader_keeps_its_answer() -> None:
+def test_a_response_survives_any_number_of_new_connections() -> None:
     reading = FakeClient(response_started_at=1)
     everybody = tracker(Clock(), reading, connections=8)
     for second in range(100):
@@ -95,7 +95,7 @@ def test_however_many_strangers_come_a_reader_keeps_its_answer() -> None:
     assert reading.happened == []
 
 
-def test_idle_ones_go_when_nobody_waits_and_the_newcomer_when_all_are_being_answered() -> None:
+def test_idle_connections_are_closed_next_and_the_new_one_if_all_others_are_being_answered() -> None:
     idle, busy, newcomer = FakeClient(idle_since=1), FakeClient(), FakeClient(request_started_at=30)
     everybody = tracker(Clock(), idle, busy, connections=2)
 
@@ -108,7 +108,7 @@ def test_idle_ones_go_when_nobody_waits_and_the_newcomer_when_all_are_being_answ
     assert (idle.happened, another.happened, newcomer.happened, busy.happened) == (["ended"], ["ended"], [], [])
 
 
-def test_when_too_much_is_kept_those_get_no_more_who_have_most_for_longest() -> None:
+def test_above_the_buffer_limit_the_largest_and_slowest_responses_are_dropped_first() -> None:
     small, stuck, moving, newcomer = (FakeClient(last_progress_at=at) for at in (900, 980, 999, 1_000))
     everybody = tracker(Clock(), small, stuck, moving, newcomer, max_buffered_bytes=1_000)
 
@@ -119,7 +119,7 @@ def test_when_too_much_is_kept_those_get_no_more_who_have_most_for_longest() -> 
     assert everybody.buffered_bytes == 810
 
 
-def test_what_is_left_of_an_answer_counts_until_the_client_is_gone() -> None:
+def test_what_stays_buffered_of_a_dropped_response_counts_until_the_connection_is_closed() -> None:
     stuck, newcomer = FakeClient(buffered=300), FakeClient(last_progress_at=1_000)
     everybody = tracker(Clock(), stuck, newcomer, max_buffered_bytes=1_000)
     everybody.set_buffered(stuck, 900)
@@ -133,7 +133,7 @@ def test_what_is_left_of_an_answer_counts_until_the_client_is_gone() -> None:
     assert everybody.buffered_bytes == 800, "who has gone keeps nothing, whatever its answer is still about to do"
 
 
-def test_what_several_share_counts_once() -> None:
+def test_bytes_that_several_responses_share_count_once() -> None:
     part, other = bytes(500), bytes(200)
     clients = [FakeClient() for _ in range(100)]
     everybody = tracker(Clock(), *clients)
@@ -151,14 +151,14 @@ def test_what_several_share_counts_once() -> None:
     assert everybody.buffered_bytes == 0
 
 
-def test_one_answer_larger_than_all_may_be_is_still_given() -> None:
+def test_a_single_response_above_the_buffer_limit_is_still_sent() -> None:
     client = FakeClient()
     tracker(Clock(), client, max_buffered_bytes=1_000).set_buffered(client, 5_000)
     assert client.happened == []
 
 
 class Looked(FakeClient):
-    """Counts how often its times are looked at."""
+    """Counts how often its times are read."""
 
     times = 0
 
@@ -169,7 +169,7 @@ class Looked(FakeClient):
 
 
 @pytest.mark.parametrize("begins", ["request_started_at", "response_started_at", "idle_since"])
-def test_however_many_there_are_the_next_one_costs_the_same(begins: str) -> None:
+def test_the_cost_of_a_connection_does_not_depend_on_their_number(begins: str) -> None:
     costs = []
     for size in (10, 1_000):
         waiting = [Looked() for _ in range(size)]
@@ -183,7 +183,7 @@ def test_however_many_there_are_the_next_one_costs_the_same(begins: str) -> None
     assert costs[0] == costs[1]
 
 
-def test_who_has_to_go_is_not_looked_for_at_every_piece() -> None:
+def test_connections_are_not_sorted_at_every_chunk() -> None:
     clients = [Looked(buffered=0) for _ in range(1_000)]
     everybody = tracker(Clock(), *clients, max_buffered_bytes=100_000)
     Looked.times = 0
@@ -193,7 +193,7 @@ def test_who_has_to_go_is_not_looked_for_at_every_piece() -> None:
     assert everybody.buffered_bytes <= 100_000
 
 
-def test_for_a_descriptor_who_only_waits_goes_and_then_nobody_is_left() -> None:
+def test_waiting_connections_are_evicted_for_a_descriptor_until_none_is_left() -> None:
     idle, asking = FakeClient(idle_since=1), FakeClient(request_started_at=2)
     everybody = tracker(Clock(), idle, asking, FakeClient())
     assert [everybody.evict_one() for _ in range(3)] == [True, True, False]
@@ -203,7 +203,7 @@ def test_for_a_descriptor_who_only_waits_goes_and_then_nobody_is_left() -> None:
     assert logs[0]["too_few_descriptors"] == 3
 
 
-def test_what_was_ended_is_told_once_a_minute_with_how_many() -> None:
+def test_closed_connections_are_logged_once_a_minute_with_their_number() -> None:
     clock = Clock()
     everybody = tracker(clock)
     told = []
@@ -216,7 +216,7 @@ def test_what_was_ended_is_told_once_a_minute_with_how_many() -> None:
     assert told == [1, 60, 60]
 
 
-def test_who_sends_too_much_goes_and_is_counted() -> None:
+def test_a_connection_that_sends_too_much_is_closed_and_counted() -> None:
     client = FakeClient()
     everybody = tracker(Clock(), client)
     everybody.evict_oversized(client)
@@ -226,13 +226,13 @@ def test_who_sends_too_much_goes_and_is_counted() -> None:
     assert (len(everybody), logs[0]["too_much_sent"]) == (0, 1)
 
 
-def test_at_the_end_those_go_that_have_not_asked_yet() -> None:
+def test_abort_pending_closes_only_connections_without_a_complete_request() -> None:
     asking, idle, busy = FakeClient(request_started_at=1), FakeClient(idle_since=1), FakeClient()
     tracker(Clock(), asking, idle, busy).abort_pending()
     assert (asking.happened, idle.happened, busy.happened) == (["ended"], [], [])
 
 
-def test_a_bucket_gives_a_burst_and_then_one_each_interval() -> None:
+def test_a_token_bucket_allows_a_burst_and_then_one_request_per_interval() -> None:
     clock = Clock()
     bucket = TokenBucket(2.0, 3, clock)
 
@@ -247,13 +247,13 @@ def test_a_bucket_gives_a_burst_and_then_one_each_interval() -> None:
 
 @pytest.fixture
 def descriptors() -> Iterator[int]:
-    """The hard limit; whatever a test does to the soft one is undone."""
+    """The hard limit; the soft limit is restored after the test."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield before[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_descriptors_are_made_to_suffice_for_connections(descriptors: int) -> None:
+def test_the_descriptor_limit_is_raised_to_what_connections_need(descriptors: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, descriptors))
 
     limits = limits_for_process()

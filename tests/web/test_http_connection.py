@@ -1,4 +1,4 @@
-"""Limits as clients meet them, over real sockets; time passes where a test lets it."""
+"""Connection limits over real sockets; tests control the time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def echo(request: Request) -> Response:
 
 
 class Shared(Response):
-    """An answer that is the same object for all who ask."""
+    """A response whose body is the same object for all clients."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         await send(
@@ -52,7 +52,7 @@ async def shared(_request: Request) -> Response:
 
 
 class Parts(Response):
-    """An answer in many parts, as plain text is."""
+    """A response in many parts, like a plain-text exposition."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         length = str(len(BODY)).encode()
@@ -74,12 +74,12 @@ APP = Starlette(
         Route("/echo", echo, methods=["POST"]),
     ],
 )
-# Where all who are connected are to be ended by it; who is to be answered is on a `Clock`.
+# For tests in which every connection shall time out; the others use a `Clock`.
 QUICK = ConnectionLimits(request_seconds=0.2)
 
 
 class Clock:
-    """Stands still until it flies: then so fast that whoever has a limit meets it."""
+    """Stands still, except within `flies`, where every time limit is reached soon."""
 
     def __init__(self) -> None:
         self.at = 1_000.0
@@ -117,16 +117,16 @@ async def connected(
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the connection ends, also when it ends badly."""
+    """Read until the connection ends, even if it ends with an error."""
     whole = bytearray()
-    with contextlib.suppress(OSError):  # TLS has its own names for a connection that is cut off
+    with contextlib.suppress(OSError):  # TLS raises errors of its own for a connection that is cut off
         while piece := await reader.read(65_536):
             whole += piece
     return bytes(whole)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_an_answer_of_many_pieces_arrives_whole(tmp_path: Path, *, tls: bool) -> None:
+async def test_a_response_of_many_chunks_arrives_complete(tmp_path: Path, *, tls: bool) -> None:
     path = prepared(tmp_path, TLS) if tls else None
     prepared(tmp_path, TLS)
     async with front_door(path, APP) as (port, _):
@@ -135,12 +135,12 @@ async def test_an_answer_of_many_pieces_arrives_whole(tmp_path: Path, *, tls: bo
 
 
 @pytest.mark.parametrize("few_connections", [0, 16], ids=["small pieces", "large pieces"])
-async def test_an_answer_arrives_whole_however_slowly_it_is_read(few_connections: int) -> None:
+async def test_a_response_arrives_complete_however_slowly_it_is_read(few_connections: int) -> None:
     async with (
         front_door(None, APP, ConnectionLimits(few_connections=few_connections)) as (port, _),
         connected(port) as (reader, writer),
     ):
-        for _ in range(2):  # and the connection is good for the next
+        for _ in range(2):  # the connection can be used for the next request
             writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
             got = bytearray()
@@ -160,13 +160,13 @@ async def test_an_answer_arrives_whole_however_slowly_it_is_read(few_connections
     ],
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
-async def test_who_does_not_come_to_the_point_is_sent_away(said: bytes) -> None:
+async def test_a_client_that_does_not_complete_its_request_is_disconnected(said: bytes) -> None:
     async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
         writer.write(said)
         assert await rest(reader) == b""
 
 
-async def test_a_second_request_has_to_come_to_the_point_too() -> None:
+async def test_the_time_limit_applies_to_a_second_request_too() -> None:
     clock = Clock()
     async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /lar")
@@ -176,8 +176,8 @@ async def test_a_second_request_has_to_come_to_the_point_too() -> None:
         assert parsed(answer).status == 200
 
 
-async def test_a_request_behind_another_has_to_come_to_the_point_too() -> None:
-    """Its body goes on and on, a byte now and then, which is no reason to keep the connection."""
+async def test_the_time_limit_applies_to_a_pipelined_request_too() -> None:
+    """Its body arrives byte by byte, which does not extend the time limit."""
     clock = Clock()
     async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(
@@ -199,7 +199,7 @@ async def test_a_request_behind_another_has_to_come_to_the_point_too() -> None:
     ids=["requests", "a body"],
 )
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_who_sends_more_than_can_be_kept_before_the_answer_is_sent_away(
+async def test_a_client_that_sends_more_than_is_buffered_before_its_response_is_disconnected(
     head: bytes, behind: bytes, tmp_path: Path, *, tls: bool
 ) -> None:
     prepared(tmp_path, TLS)
@@ -215,7 +215,9 @@ async def test_who_sends_more_than_can_be_kept_before_the_answer_is_sent_away(
         assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
 
 
-async def test_who_is_sent_away_before_the_answer_begins_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_is_disconnected_before_its_response_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
         writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 7_000)
         assert len(await rest(reader)) < len(BODY)
@@ -224,7 +226,7 @@ async def test_who_is_sent_away_before_the_answer_begins_is_no_news(caplog: pyte
 
 @pytest.mark.parametrize("path", ["/large", "/shared", "/parts"])
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_clients_that_hang_up_write_no_log(
+async def test_clients_that_reset_the_connection_are_not_logged(
     path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, tls: bool
 ) -> None:
     path_of_tls = prepared(tmp_path, TLS)
@@ -234,26 +236,26 @@ async def test_clients_that_hang_up_write_no_log(
             async with connected(port, context) as (reader, writer):
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
                 await reader.read(1)
-                # Not closed but reset, while the answer is being written.
+                # Reset the connection, instead of closing it, while the response is being written.
                 linger = struct.pack("ii", 1, 0)
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     assert caplog.records == []
 
 
-async def test_a_few_requests_behind_one_another_are_answered_all() -> None:
+async def test_pipelined_requests_are_all_answered() -> None:
     async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
         request = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
         writer.write(request * 50 + request.replace(b"Host", b"Connection: close\r\nHost"))
         assert (await rest(reader)).count(b"\r\n\r\n3") == 51
 
 
-async def test_half_a_handshake_is_sent_away(tmp_path: Path) -> None:
+async def test_a_client_that_does_not_complete_its_handshake_is_disconnected(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, TLS), APP, QUICK) as (port, _), connected(port) as (reader, writer):
         writer.write(b"\x16\x03\x01\x02\x00")
         assert await rest(reader) == b""
 
 
-async def test_who_is_slow_between_requests_is_not_sent_away() -> None:
+async def test_a_client_that_is_idle_between_requests_stays_connected() -> None:
     clock = Clock()
     async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         for _ in range(2):
@@ -264,7 +266,7 @@ async def test_who_is_slow_between_requests_is_not_sent_away() -> None:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *, tls: bool) -> None:
+async def test_only_the_client_that_does_not_read_is_disconnected(tmp_path: Path, *, tls: bool) -> None:
     path = prepared(tmp_path, TLS) if tls else None
     prepared(tmp_path, TLS)
     client, clock = Client(tls=tls, path="/large"), Clock()
@@ -283,7 +285,7 @@ async def test_who_does_not_read_is_sent_away_and_nobody_else(tmp_path: Path, *,
         assert len(await rest(reader)) < len(BODY)
 
 
-async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Path) -> None:
+async def test_above_the_buffer_limit_clients_that_do_not_read_lose_their_response(tmp_path: Path) -> None:
     limits = ConnectionLimits(max_buffered_bytes=len(BODY) * 2, few_connections=0)
     client = Client(tls=False, path="/large")
     async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
@@ -297,7 +299,7 @@ async def test_when_too_much_is_held_who_does_not_read_gets_no_more(tmp_path: Pa
         assert sum(size < len(BODY) for size in got) >= 4
 
 
-async def test_of_what_everybody_gets_no_more_is_held_for_each_than_a_piece() -> None:
+async def test_of_a_shared_response_only_one_chunk_is_buffered_per_client() -> None:
     client = Client(tls=False, path="/shared")
     limits = ConnectionLimits(max_buffered_bytes=len(BODY) + 6 * 3 * 131_072, few_connections=0)
     async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
@@ -310,7 +312,7 @@ async def test_of_what_everybody_gets_no_more_is_held_for_each_than_a_piece() ->
             assert parsed(head + await rest(reader)).body == BODY
 
 
-async def test_a_crowd_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
+async def test_many_connections_do_not_keep_a_new_client_out(tmp_path: Path) -> None:
     async with (
         front_door(None, APP, ConnectionLimits(connections=8)) as (port, _),
         contextlib.AsyncExitStack() as stack,
@@ -320,7 +322,7 @@ async def test_a_crowd_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
         assert [await rest(reader) for reader, _ in tracker[:32]] == [b""] * 32
 
 
-async def test_a_crowd_of_strangers_does_not_cut_off_a_reader() -> None:
+async def test_many_new_connections_do_not_cut_off_a_response() -> None:
     async with front_door(None, APP, ConnectionLimits(connections=8)) as (port, _), connected(port) as (reader, writer):
         writer.write(Client(tls=False, path="/large").request())
         begun = await reader.readuntil(b"\r\n\r\n")
@@ -331,11 +333,11 @@ async def test_a_crowd_of_strangers_does_not_cut_off_a_reader() -> None:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_a_head_that_is_too_large_is_refused(tmp_path: Path, *, tls: bool) -> None:
+async def test_a_head_that_is_too_large_is_rejected(tmp_path: Path, *, tls: bool) -> None:
     path = prepared(tmp_path, TLS) if tls else None
     prepared(tmp_path, TLS)
     async with front_door(path, APP) as (port, _):
-        with contextlib.suppress(Refused):  # the refusal may be lost when the rest of the head is still under way
+        with contextlib.suppress(Refused):  # the response may be lost if the rest of the head is still in flight
             answer = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 100_000}).ask(port, tmp_path)
             assert answer.status == 400
         fitting = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 12_000}).ask(port, tmp_path)
@@ -344,7 +346,7 @@ async def test_a_head_that_is_too_large_is_refused(tmp_path: Path, *, tls: bool)
 
 @pytest.mark.parametrize("ends_with", [b"", b"POST /echo HTTP/1.1\r\n"], ids=["nothing", "another request"])
 @pytest.mark.parametrize(("size", "status"), [(16_384, 200), (16_385, 400), (30_000, 400)])
-async def test_the_size_of_a_head_counts_also_when_it_is_all_there_at_once(
+async def test_the_size_of_a_head_is_limited_even_if_it_arrives_in_one_piece(
     size: int, status: int, ends_with: bytes
 ) -> None:
     async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
@@ -378,9 +380,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
         (b"GET /shared HTTP/2.0\r\nHost: a\r\n", 505),
     ],
 )
-async def test_a_request_of_which_it_is_uncertain_what_it_means_is_refused_and_the_connection_ends(
-    head: bytes, status: int
-) -> None:
+async def test_an_ambiguous_request_is_rejected_and_the_connection_closed(head: bytes, status: int) -> None:
     async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
         writer.write(head + b"\r\n")
         answer = parsed(await rest(reader))
@@ -398,14 +398,14 @@ async def test_a_request_of_which_it_is_uncertain_what_it_means_is_refused_and_t
     ],
     ids=["IPv6", "empty", "folded", "twice the same length"],
 )
-async def test_what_is_certain_is_answered(head: bytes) -> None:
+async def test_an_unambiguous_request_is_answered(head: bytes) -> None:
     async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
         writer.write(b"GET /large HTTP/1.1\r\n" + head + b"Connection: close\r\n\r\n")
         assert parsed(await rest(reader)).body == BODY
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_an_answer_is_made_no_further_when_its_client_has_gone(tmp_path: Path, *, tls: bool) -> None:
+async def test_a_response_stops_when_its_client_disconnects(tmp_path: Path, *, tls: bool) -> None:
     given = 0
     gone, ended = asyncio.Event(), asyncio.Event()
 
@@ -435,26 +435,52 @@ async def test_an_answer_is_made_no_further_when_its_client_has_gone(tmp_path: P
     assert given <= 100, "or it would never end"
 
 
-async def test_it_stops_at_once_though_somebody_is_half_way(tmp_path: Path) -> None:
+async def test_the_server_stops_immediately_despite_an_incomplete_request(tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
             reader, _ = await stack.enter_async_context(connected(port))
         assert await rest(reader) == b""
 
 
-async def test_a_session_ends_with_tls_own_goodbye(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/large", "/shared", "/parts", "/waiting"])
+async def test_a_response_that_is_cut_off_by_stopping_logs_no_traceback(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("exporter.web.server.GRACE_SECONDS", 0)
+    requested = asyncio.Event()
+
+    async def waiting(_request: Request) -> Response:
+        requested.set()
+        await asyncio.Event().wait()
+        return Response()
+
+    app = Starlette(routes=[*APP.routes, Route("/waiting", waiting)])
+    async with contextlib.AsyncExitStack() as clients:
+        async with front_door(None, app, ConnectionLimits(few_connections=0)) as (port, _):
+            reader, writer = await clients.enter_async_context(connected(port))
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            if path == "/waiting":
+                await requested.wait()
+            else:
+                await reader.readexactly(1)
+        assert len(await rest(reader)) < len(BODY)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) <= 1
+
+
+async def test_a_tls_session_ends_with_close_notify(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
         context = Client().context(tmp_path)
         assert context
-        # Without the goodbye, Python's ssl takes the end of the connection for an attack.
+        # Without close_notify, Python's ssl reports a truncation attack.
         context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         async with connected(port, context) as (reader, writer):
             writer.write(Client(path="/large").request())
             assert (await reader.read(-1)).endswith(BODY)
 
 
-async def test_no_session_is_resumed(tmp_path: Path) -> None:
-    """Or a certificate that was let in once would be let in although it no longer is."""
+async def test_tls_sessions_are_not_resumed(tmp_path: Path) -> None:
+    """Otherwise a client certificate would stay accepted after it was revoked by the configuration."""
     async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
 
         def reused(version: ssl.TLSVersion) -> bool:

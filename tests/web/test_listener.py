@@ -1,4 +1,4 @@
-"""Connections are taken also when there are no file descriptors; the socket is one that says so."""
+"""Connections are accepted even without free file descriptors, which a fake socket simulates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Accepted:
 
 @dataclass
 class FakeSocket:
-    """Gives one connection after the other, or fails as it is told."""
+    """Returns the given connections or raises the given errors, in order."""
 
     outcomes: deque[int | Accepted] = field(default_factory=deque)
     is_closed: bool = False
@@ -50,7 +50,7 @@ EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 
 
 @pytest.mark.parametrize("number", EXHAUSTED)
-def test_some_descriptors_are_kept_for_who_comes(number: int) -> None:
+def test_reserved_descriptors_are_used_for_new_connections(number: int) -> None:
     tracker, idle, scraper = ConnectionTracker(ConnectionLimits()), FakeClient(idle_since=1), Accepted()
     tracker.add(idle)
     door = listening(tracker, number, number, scraper)
@@ -60,7 +60,7 @@ def test_some_descriptors_are_kept_for_who_comes(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", EXHAUSTED)
-def test_who_only_waits_goes_for_who_comes_and_it_is_taken_in_the_next_turn(number: int) -> None:
+def test_a_waiting_connection_is_evicted_and_the_new_one_accepted_in_the_next_iteration(number: int) -> None:
     tracker, idle, scraper = ConnectionTracker(ConnectionLimits()), FakeClient(idle_since=1), Accepted()
     tracker.add(idle)
     door = listening(tracker, number, number, number, scraper)
@@ -72,21 +72,21 @@ def test_who_only_waits_goes_for_who_comes_and_it_is_taken_in_the_next_turn(numb
     door.close()
 
 
-def test_where_nothing_helps_asyncio_is_to_wait_and_to_say_nothing() -> None:
+def test_if_nothing_can_be_evicted_asyncio_waits_before_it_tries_again() -> None:
     scraper = Accepted()
     door = listening(ConnectionTracker(ConnectionLimits()), *[errno.ENFILE] * 15, scraper)
     for _ in range(2):
-        with pytest.raises(BlockingIOError):  # perhaps who was let in just now can be sent away in the next turn
+        with pytest.raises(BlockingIOError):  # a connection accepted just now may be evictable in the next iteration
             door.accept()
         with pytest.raises(OSError, match="Too many open files in system"):
             door.accept()
-    with pytest.raises(BlockingIOError):  # asyncio tries on before it waits
+    with pytest.raises(BlockingIOError):  # asyncio tries again before it waits
         door.accept()
     assert door.accept()[0] is cast("Any", scraper)
     door.close()
 
 
-async def test_what_asyncio_would_say_each_second_is_not_said_and_all_else_is() -> None:
+async def test_only_the_message_that_asyncio_repeats_each_second_is_suppressed() -> None:
     loop, said = asyncio.get_running_loop(), []
     loop.set_exception_handler(lambda _, context: said.append(context["message"]))
     with count_exhaustion(loop):
@@ -96,7 +96,7 @@ async def test_what_asyncio_would_say_each_second_is_not_said_and_all_else_is() 
     assert said == ["else"]
 
 
-def test_what_else_goes_wrong_is_not_its_business_and_all_is_closed_at_the_end() -> None:
+def test_other_errors_are_raised_and_all_descriptors_are_closed() -> None:
     before = len(list(Path("/dev/fd").iterdir()))
     door = listening(ConnectionTracker(ConnectionLimits()), errno.EAGAIN)
     with pytest.raises(BlockingIOError):

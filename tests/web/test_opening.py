@@ -1,4 +1,4 @@
-"""What arrives before a TLS session exists, as it does on every connection with Python before 3.11.4."""
+"""Data that arrives before the TLS engine exists, as on every connection with Python before 3.11.4."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = ConnectionLimits()
 
 @dataclass
 class Reading(Wire):
-    """A wire that remembers when it was read from and when not; its client sends all the same."""
+    """A wire that records when reading is paused and resumed; its client sends regardless."""
 
     turns: list[str] = field(default_factory=list)
 
@@ -70,7 +70,7 @@ async def until_written(wire: Wire) -> bytes:
     return said
 
 
-async def test_a_handshake_that_begins_before_the_certificate_is_known_goes_on(web_access: LiveWebConfig) -> None:
+async def test_a_handshake_that_starts_before_the_certificate_is_read_continues(web_access: LiveWebConfig) -> None:
     connection, wire = await made(web_access)
     client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
     client.set_connect_state()
@@ -93,7 +93,9 @@ async def test_a_handshake_that_begins_before_the_certificate_is_known_goes_on(w
 
 
 @pytest.mark.parametrize("piece", [1, 7, len(REQUEST)])
-async def test_a_request_without_tls_in_pieces_is_told_so(web_access: LiveWebConfig, piece: int) -> None:
+async def test_a_plain_request_in_pieces_to_a_tls_port_gets_an_explanation(
+    web_access: LiveWebConfig, piece: int
+) -> None:
     connection, wire = await made(web_access)
     for begin in range(0, len(REQUEST), piece):
         connection.data_received(REQUEST[begin : begin + piece])
@@ -104,7 +106,7 @@ async def test_a_request_without_tls_in_pieces_is_told_so(web_access: LiveWebCon
 @pytest.mark.parametrize(
     ("data", "said"), [(REQUEST, b"Client sent an HTTP request to an HTTPS server."), (b"\x16\x03\x01", b"")]
 )
-async def test_who_sends_more_than_a_handshake_begins_with_is_sent_away(
+async def test_a_client_that_sends_too_much_before_the_handshake_is_disconnected(
     web_access: LiveWebConfig, data: bytes, said: bytes
 ) -> None:
     connection, wire = await made(web_access)
@@ -117,7 +119,9 @@ async def test_who_sends_more_than_a_handshake_begins_with_is_sent_away(
     assert wire.written.count(b"HTTP/1.0 400") == bool(said)
 
 
-async def test_who_goes_before_the_certificate_is_known_leaves_nothing(web_access: LiveWebConfig) -> None:
+async def test_a_client_that_disconnects_before_the_certificate_is_read_leaves_nothing(
+    web_access: LiveWebConfig,
+) -> None:
     connection, wire = await made(web_access)
     connection.data_received(b"\x16\x03\x01")
     wire.close()

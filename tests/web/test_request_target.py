@@ -1,4 +1,4 @@
-"""The forms of a request target, over real sockets; what is answered is what the routes say."""
+"""The forms of a request target, over real sockets, with the real routes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USERS = "basic_auth_users: {ann: $2y$04$kGR5fLdZTDwVEfpwZAGvuuzKfyzjGrBWXW9qTHoX
 
 
 async def asked(port: int, line: str, *, host: str = "Host: exporter") -> tuple[int, dict[str, str], str]:
-    """Status, headers and text of the answer to a request line."""
+    """Send a request line; return status, headers and text of the response."""
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
@@ -86,14 +86,14 @@ async def test_every_form_of_a_target_is_answered(line: str, status: int) -> Non
         assert body == "aliyun_vod_media_plays 1\n"
 
 
-async def test_the_host_of_the_target_is_the_one_that_counts() -> None:
+async def test_the_host_of_the_target_overrides_the_host_header() -> None:
     async with front_door(None) as (port, _):
         status, _, body = await asked(port, "GET http://exporter.example/some/path HTTP/1.1", host="Host: other")
 
     assert (status, body) == (200, "http /some/path\n")
 
 
-async def test_no_form_of_a_target_goes_round_the_password(tmp_path: Path) -> None:
+async def test_no_form_of_a_target_bypasses_the_password(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, USERS), APP) as (port, _):
         statuses = {
             target: (await asked(port, f"GET {target} HTTP/1.1"))[0]
@@ -109,7 +109,7 @@ async def test_no_form_of_a_target_goes_round_the_password(tmp_path: Path) -> No
     assert list(statuses.values()) == [401, 200, 401, 401, 401]
 
 
-async def test_below_a_prefix_health_needs_no_password_and_nothing_else_is_open(tmp_path: Path) -> None:
+async def test_below_a_prefix_only_the_health_endpoints_need_no_password(tmp_path: Path) -> None:
     app = routes(FakeExporter(), prefix="/vod")
     async with front_door(prepared(tmp_path, USERS), app, prefix="/vod") as (port, _):
         statuses = {

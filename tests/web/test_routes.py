@@ -51,7 +51,7 @@ async def request(
         return await client.request(method, path, headers=headers)
 
 
-async def test_a_scrape_is_answered_in_the_format_it_asks_for() -> None:
+async def test_a_scrape_gets_the_requested_format() -> None:
     exporter = FakeExporter()
 
     answer = await request(exporter, "/metrics", **{"Accept": "text/plain", "Accept-Encoding": "identity"})
@@ -63,14 +63,14 @@ async def test_a_scrape_is_answered_in_the_format_it_asks_for() -> None:
     assert exporter.asked == [("text/plain", "identity")]
 
 
-async def test_head_tells_the_length_without_the_body() -> None:
+async def test_head_returns_the_length_without_the_body() -> None:
     answer = await request(FakeExporter(), "/metrics", "HEAD")
 
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "25")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/", "/api/v1/status"])
-async def test_another_method_is_refused_with_those_allowed(path: str) -> None:
+async def test_another_method_is_rejected_with_the_allowed_ones(path: str) -> None:
     answer = await request(FakeExporter(), path, "POST")
 
     assert answer.status_code == 405
@@ -83,17 +83,17 @@ async def test_anything_else_is_not_found(path: str) -> None:
 
     assert (answer.status_code, answer.text) == (
         404,
-        "Not found. There is /, /metrics, /api/v1/status, /-/healthy, /-/ready, /-/reload.\n",
+        "Not found. The paths are /, /metrics, /api/v1/status, /-/healthy, /-/ready, /-/reload.\n",
     )
 
 
 @pytest.mark.parametrize("prefix", ["/vod", "/monitoring/vod"])
-async def test_below_a_prefix_everything_is_where_it_was(prefix: str) -> None:
+async def test_below_a_prefix_every_path_works_as_without_one(prefix: str) -> None:
     for path in ("/", "/metrics", "/api/v1/status", "/-/healthy", "/-/ready"):
         assert (await request(FakeExporter(), f"{prefix}{path}", prefix=prefix)).status_code == 200
         if path != "/":
             missing = await request(FakeExporter(), path, prefix=prefix)
-            assert (missing.status_code, missing.text.partition(",")[0]) == (404, f"Not found. There is {prefix}/")
+            assert (missing.status_code, missing.text.partition(",")[0]) == (404, f"Not found. The paths are {prefix}/")
     assert (await request(FakeExporter(), f"{prefix}/-/reload", "POST", prefix=prefix)).status_code == 403
 
 
@@ -107,16 +107,16 @@ async def test_below_a_prefix_everything_is_where_it_was(prefix: str) -> None:
         ("/vod", "/?lang=zh&state=stale", "/vod/?lang=zh&state=stale"),
     ],
 )
-async def test_the_root_and_the_prefix_lead_to_the_page(prefix: str, path: str, place: str) -> None:
+async def test_the_root_and_the_bare_prefix_redirect_to_the_page(prefix: str, path: str, place: str) -> None:
     answer = await request(FakeExporter(), path, prefix=prefix)
 
     assert answer.status_code == 302
-    assert answer.headers["location"].startswith("./")  # a proxy may have taken more away
+    assert answer.headers["location"].startswith("./")  # a proxy may have stripped another prefix
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert str(answer.url.join(answer.headers["location"])) == f"http://exporter{place}"
 
 
-async def test_everything_the_page_names_is_there_below_any_prefix_that_a_proxy_takes_away() -> None:
+async def test_every_link_of_the_page_works_behind_a_proxy_that_strips_a_prefix() -> None:
     for prefix in ("", "/vod", "/monitoring/vod"):
         page = await request(FakeExporter(), f"{prefix}/", prefix=prefix)
         places = re.findall(r' (?:href|action)="([^"#]+)', page.text.replace("&amp;", "&"))
@@ -144,7 +144,7 @@ async def test_a_reload_needs_the_lifecycle_flag() -> None:
     assert answer.text.startswith("Lifecycle API is not enabled.")
 
 
-async def test_healthy_while_it_lives() -> None:
+async def test_healthy_always_answers() -> None:
     assert (await request(FakeExporter(waiting=("a",)), "/-/healthy")).status_code == 200
 
 
@@ -159,7 +159,7 @@ async def test_ready_once_every_query_was_polled() -> None:
     assert (ready.status_code, ready.text) == (200, "aliyun-vod-exporter is ready.\n")
 
 
-async def test_every_answer_carries_the_headers_that_browsers_should_obey() -> None:
+async def test_every_response_has_the_security_headers() -> None:
     for path in ("/", "/?page=0", "/api/v1/status", "/metrics", "/-/ready", "/nothing"):
         answer = await request(FakeExporter(), path)
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -168,7 +168,7 @@ async def test_every_answer_carries_the_headers_that_browsers_should_obey() -> N
 
 @dataclass(frozen=True)
 class Lazy:
-    """Parts that remember which of them were asked for."""
+    """Parts that record which of them were created."""
 
     asked: list[int] = field(default_factory=list)
 
@@ -178,7 +178,7 @@ class Lazy:
             yield b"%d\n" % number
 
 
-async def test_parts_are_made_when_it_is_their_turn_and_for_head_not_at_all() -> None:
+async def test_parts_are_created_one_at_a_time_and_for_head_not_at_all() -> None:
     parts = Lazy()
     exporter = FakeExporter(Answered(parts, length=6))
 

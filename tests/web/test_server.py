@@ -33,12 +33,12 @@ def test_addresses(text: str, expected: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "9985", ":", ":99999", "::1:9985", "host:port", "http://x:1", "a b:1", ":-1"])
-def test_what_is_no_address_is_said_to_be_none(text: str) -> None:
+def test_an_invalid_address_is_a_clear_error(text: str) -> None:
     with pytest.raises(StartError, match="is not an address: write HOST:PORT"):
         bound([text]).__enter__()
 
 
-def test_a_taken_port_is_a_clear_error_and_leaves_nothing_open() -> None:
+def test_a_port_in_use_is_a_clear_error_and_leaves_nothing_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
         port, spare = taken.getsockname()[1], free.getsockname()[1]
         free.close()
@@ -50,12 +50,12 @@ def test_a_taken_port_is_a_clear_error_and_leaves_nothing_open() -> None:
             assert len(sockets) == 1
 
 
-def test_a_host_that_is_none_is_a_clear_error() -> None:
+def test_an_unknown_host_is_a_clear_error() -> None:
     with pytest.raises(StartError, match=r"cannot listen on 203\.0\.113\.7:1: "):
         bound(["203.0.113.7:1"]).__enter__()
 
 
-def test_a_bare_port_listens_on_every_address_and_port_0_is_told() -> None:
+def test_a_bare_port_listens_on_every_address_and_port_0_is_resolved() -> None:
     with bound([":0"]) as sockets:
         port = sockets[0].getsockname()[1]
         assert urls(sockets) == [f"http://127.0.0.1:{port}"]
@@ -75,7 +75,7 @@ def both_families(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("address", [":0", "[::]:0", "[]:0", "localhost:0"])
-def test_every_address_takes_both_families_under_one_port(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_address_families_share_one_port(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     both_families(monkeypatch)
     with bound([address]) as sockets:
         (port,) = {listening.getsockname()[1] for listening in sockets}
@@ -98,7 +98,9 @@ def no_ipv6(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 
 @pytest.mark.parametrize("code", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
 @pytest.mark.parametrize("address", [":0", "[::]:0", "localhost:0"])
-def test_without_ipv6_the_same_addresses_take_ipv4(address: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ipv6_the_same_addresses_listen_on_ipv4(
+    address: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     both_families(monkeypatch)
     no_ipv6(monkeypatch, code)
     with bound([address]) as sockets:
@@ -112,7 +114,7 @@ def test_without_ipv6_an_ipv6_address_is_a_clear_error(monkeypatch: pytest.Monke
         bound(["[::1]:0"]).__enter__()
 
 
-def test_a_port_that_is_taken_for_one_family_is_a_clear_error() -> None:
+def test_a_port_in_use_for_one_address_family_is_a_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for address in (f":{port}", f"[::]:{port}", f"localhost:{port}"):
@@ -120,7 +122,7 @@ def test_a_port_that_is_taken_for_one_family_is_a_clear_error() -> None:
                 bound([address]).__enter__()
 
 
-def test_a_socket_for_ipv6_alone_is_told_by_an_ipv6_address() -> None:
+def test_the_url_of_an_ipv6_only_socket_has_an_ipv6_address() -> None:
     with socket.socket(socket.AF_INET6) as listening:
         listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind(("::", 0))
@@ -133,7 +135,7 @@ def test_ipv6_is_written_in_brackets() -> None:
         assert urls([listening]) == [f"http://[::1]:{listening.getsockname()[1]}"]
 
 
-async def test_answers_under_way_are_finished_before_it_ends() -> None:
+async def test_responses_in_flight_are_finished_before_the_server_stops() -> None:
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def slow(_request: object) -> PlainTextResponse:
@@ -153,7 +155,7 @@ async def test_answers_under_way_are_finished_before_it_ends() -> None:
         socket.create_connection(address)
 
 
-def test_answers_in_two_pieces_do_not_wait_for_each_other() -> None:
+def test_a_response_in_two_writes_is_not_delayed() -> None:
     with bound(["127.0.0.1:0"]) as (listening,), socket.create_connection(listening.getsockname()):
         accepted, _ = listening.accept()
         with accepted:

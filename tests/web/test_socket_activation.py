@@ -21,7 +21,7 @@ def passed_on(opened: socket.socket, monkeypatch: pytest.MonkeyPatch) -> int:
     return number
 
 
-def test_a_socket_that_was_passed_is_listened_on_and_stays_systemds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_passed_socket_is_used_and_remains_open_in_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as systemds:
         number = passed_on(systemds, monkeypatch)
         with inherited(MINE) as (ours,):
@@ -37,12 +37,12 @@ def test_a_socket_that_was_passed_is_listened_on_and_stays_systemds(monkeypatch:
     [
         ({}, "systemd has passed no sockets"),
         ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, "the sockets are for process 1, and this is "),
-        ({"LISTEN_FDS": "1"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
-        ({**MINE, "LISTEN_FDS": "x"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
-        ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS are not what systemd sets"),
+        ({"LISTEN_FDS": "1"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
+        ({**MINE, "LISTEN_FDS": "x"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
+        ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
     ],
 )
-def test_what_systemd_would_not_say_is_refused(environ: dict[str, str], told: str) -> None:
+def test_variables_that_systemd_would_not_set_are_rejected(environ: dict[str, str], told: str) -> None:
     with pytest.raises(StartError) as caught:
         inherited(environ).__enter__()
     assert str(caught.value).startswith(f"--web.systemd-socket: {told}")
@@ -50,17 +50,17 @@ def test_what_systemd_would_not_say_is_refused(environ: dict[str, str], told: st
 
 
 @pytest.mark.parametrize("what", ["file", "unix", "udp", "not listening"])
-def test_what_cannot_be_listened_on_is_refused(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_descriptor_that_does_not_listen_is_rejected(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if what == "file":
         monkeypatch.setattr(module, "FIRST_DESCRIPTOR", os.open("/dev/null", os.O_RDONLY))
-        with pytest.raises(StartError, match="is no socket"):
+        with pytest.raises(StartError, match="is not a socket"):
             inherited(MINE).__enter__()
         os.close(module.FIRST_DESCRIPTOR)
         return
     family = socket.AF_UNIX if what == "unix" else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_DGRAM if what == "udp" else socket.SOCK_STREAM)) as systemds:
         number = passed_on(systemds, monkeypatch)
-        with pytest.raises(StartError, match="is none that listens for TCP connections: write ListenStream="):
+        with pytest.raises(StartError, match="does not listen for TCP connections: write ListenStream="):
             inherited(MINE).__enter__()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)

@@ -1,4 +1,4 @@
-"""HTTP basic authentication: bcrypt off the event loop, once per password and not once per scrape."""
+"""HTTP basic authentication: bcrypt in a thread, once per password instead of once per scrape."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# bcrypt looks at no more of a password; its Python binding refuses more, Go's does not.
+# bcrypt ignores the rest of a password; its Python binding rejects longer ones, Go's cuts them.
 _BCRYPT_BYTES: Final = 72
-_MOST_REMEMBERED: Final = 256
-# So many different passwords may wait to be checked, one at a time. Enough that who guesses waits, instead of being
-# refused and coming back at once; few enough that most connections are left for others.
-_MOST_WAITING: Final = 256
+_MAX_CACHED: Final = 256
+# How many different passwords may wait for their check; they are checked one at a time. Enough that a client that
+# guesses passwords waits instead of retrying immediately; few enough that most connections are left for others.
+_MAX_WAITING: Final = 256
 
 
 def _checkpw(password: bytes, hashed: bytes) -> bool:
-    import bcrypt  # noqa: PLC0415 - for those who have passwords
+    import bcrypt  # noqa: PLC0415 - loaded only if passwords are configured
 
     return bcrypt.checkpw(password, hashed)
 
 
 class AuthResult(Enum):
-    """Whether somebody may come in; BUSY: too many others are being checked."""
+    """The result of a check; BUSY: too many other passwords wait for theirs."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -39,69 +39,69 @@ class AuthResult(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Check:
-    """A password to be checked, and whoever waits for the verdict."""
+    """A password to check, and the future result that its requests wait for."""
 
-    mark: bytes
+    digest: bytes
     password: bytes
     hashed: bytes
     is_known: bool
-    verdict: asyncio.Future[AuthResult]
+    result: asyncio.Future[AuthResult]
 
 
 class BasicAuth:
-    """Remembers verdicts by a keyed digest, never a password itself."""
+    """Checks passwords and caches the results by a keyed digest, never by the password itself."""
 
     def __init__(self, check: Callable[[bytes, bytes], bool] = _checkpw, key: bytes | None = None) -> None:
         self._check = check
         self._key = key or secrets.token_bytes(32)
-        # Apart, so that a flood of wrong passwords makes nobody forgotten who was let in.
-        self._allowed = _Remembered()
-        self._refused = _Remembered()
+        # Separate caches, so that a flood of wrong passwords does not evict right ones.
+        self._allowed = _DigestCache()
+        self._refused = _DigestCache()
         self._checks: dict[bytes, _Check] = {}
         self._waiting = _FairQueue()
         self._worker: asyncio.Task[None] | None = None
 
     async def check(self, users: Mapping[str, bytes], authorization: str | None, address: str = "") -> AuthResult:
-        """Judge an Authorization header (None: not sent) from an address by the users' names and bcrypt hashes.
+        """Check an Authorization header (None: not sent) of a client address against the users' bcrypt hashes.
 
-        A name that is none takes as long as one that is: it is checked against the hash of somebody, always the same.
+        An unknown name takes as long as a known one: it is checked against a user's hash, always the same one.
         """
-        given = _parse_basic(authorization)
-        if given is None:
+        parsed = _parse_basic(authorization)
+        if parsed is None:
             return AuthResult.REFUSED
-        name, password = given
+        name, password = parsed
         is_known = name in users
-        hashed = users[name] if is_known else self._stand_in(users, name)
-        mark = self._digest(name.encode(), hashed, password)
-        if is_known and mark in self._allowed:
+        hashed = users[name] if is_known else self._substitute_hash(users, name)
+        digest = self._digest(name.encode(), hashed, password)
+        if is_known and digest in self._allowed:
             return AuthResult.ALLOWED
-        if mark in self._refused:
+        if digest in self._refused:
             return AuthResult.REFUSED
-        check = self._checks.get(mark)
+        check = self._checks.get(digest)
         if check is None:
-            check = _Check(mark, password, hashed, is_known, asyncio.get_running_loop().create_future())
-            self._checks[mark] = check
-            # Known names get no room of their own: whoever met a 503 beside a 401 would know which they are.
+            check = _Check(digest, password, hashed, is_known, asyncio.get_running_loop().create_future())
+            self._checks[digest] = check
+            # Known and unknown names share the queue: 503 for one and 401 for the other would tell which names exist.
             if (displaced := self._waiting.add(address, check)) is not None:
                 self._end(displaced, AuthResult.BUSY)
             if self._worker is None:
                 self._worker = asyncio.create_task(self._work())
-        # Others may wait for the same verdict: who goes away does not take it from them.
-        return await asyncio.shield(check.verdict)
+        # Several requests may wait for the same result: cancelling one must not cancel the others.
+        return await asyncio.shield(check.result)
 
     async def _work(self) -> None:
         while (check := self._waiting.next()) is not None:
             is_right = await asyncio.to_thread(self._check, check.password, check.hashed)
             is_allowed = is_right and check.is_known
-            (self._allowed if is_allowed else self._refused).add(check.mark)
+            (self._allowed if is_allowed else self._refused).add(check.digest)
             self._end(check, AuthResult.ALLOWED if is_allowed else AuthResult.REFUSED)
         self._worker = None
 
-    def _end(self, check: _Check, verdict: AuthResult) -> None:
-        del self._checks[check.mark]
-        check.verdict.set_result(verdict)
+    def _end(self, check: _Check, result: AuthResult) -> None:
+        del self._checks[check.digest]
+        check.result.set_result(result)
 
-    def _stand_in(self, users: Mapping[str, bytes], name: str) -> bytes:
+    def _substitute_hash(self, users: Mapping[str, bytes], name: str) -> bytes:
         hashes = list(users.values())
         return hashes[int.from_bytes(self._digest(name.encode())) % len(hashes)]
 
@@ -112,63 +112,63 @@ class BasicAuth:
         return digest.digest()
 
 
-class _Remembered:
-    """Marks, of which those are forgotten first that were used longest ago."""
+class _DigestCache:
+    """A set of digests that evicts the least recently used."""
 
     def __init__(self) -> None:
-        self._marks: OrderedDict[bytes, None] = OrderedDict()
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
 
-    def __contains__(self, mark: bytes) -> bool:
-        if mark not in self._marks:
+    def __contains__(self, digest: bytes) -> bool:
+        if digest not in self._digests:
             return False
-        self._marks.move_to_end(mark)
+        self._digests.move_to_end(digest)
         return True
 
-    def add(self, mark: bytes) -> None:
-        self._marks[mark] = None
-        if len(self._marks) > _MOST_REMEMBERED:
-            self._marks.popitem(last=False)
+    def add(self, digest: bytes) -> None:
+        self._digests[digest] = None
+        if len(self._digests) > _MAX_CACHED:
+            self._digests.popitem(last=False)
 
 
 class _FairQueue:
-    """Checks that wait: addresses take turns, and of one address the newest goes first.
+    """Waiting checks: client addresses take turns, and the newest check of an address is next.
 
-    A scraper may share its address with a flood (NAT, a sidecar, a proxy). At the end of the line it would wait for all
-    of them, at its head for one check. Those of the flood, who come back as soon as they are refused, wait instead.
+    A scraper may share its address with a flood of requests (NAT, a sidecar, a proxy). Were the oldest check next, the
+    scraper would wait for all of them; so it waits for one, and the flood, which retries after every refusal, waits.
     """
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, list[_Check]] = OrderedDict()
+        self._by_address: OrderedDict[str, list[_Check]] = OrderedDict()
 
     def add(self, address: str, check: _Check) -> _Check | None:
-        """Let one more wait; where too many do, the oldest of the address with most of them is given back.
+        """Add a check; if too many wait, remove and return the oldest of the address with most waiting checks.
 
-        Where no address has more than this one has, it is this one's oldest.
+        If no address has more of them than this one, that is the oldest of this address.
         """
-        self._lines.setdefault(address, []).append(check)
-        if sum(map(len, self._lines.values())) <= _MOST_WAITING:
+        self._by_address.setdefault(address, []).append(check)
+        if sum(map(len, self._by_address.values())) <= _MAX_WAITING:
             return None
-        crowded = max(self._lines, key=lambda each: (len(self._lines[each]), each == address))
-        return self._take(crowded, oldest=True)
+        busiest = max(self._by_address, key=lambda each: (len(self._by_address[each]), each == address))
+        return self._take(busiest, oldest=True)
 
     def next(self) -> _Check | None:
-        """Whose turn it is; None: nobody waits."""
-        if not self._lines:
+        """Remove and return the next check, or None if none waits."""
+        if not self._by_address:
             return None
-        address = next(iter(self._lines))
-        self._lines.move_to_end(address)
+        address = next(iter(self._by_address))
+        self._by_address.move_to_end(address)
         return self._take(address, oldest=False)
 
     def _take(self, address: str, *, oldest: bool) -> _Check:
-        line = self._lines[address]
-        check = line.pop(0 if oldest else -1)
-        if not line:
-            del self._lines[address]
+        checks = self._by_address[address]
+        check = checks.pop(0 if oldest else -1)
+        if not checks:
+            del self._by_address[address]
         return check
 
 
 def _parse_basic(authorization: str | None) -> tuple[str, bytes] | None:
-    """Name and password of a Basic header, as far as bcrypt looks at it; None for anything else."""
+    """Return the name and the bytes of the password that bcrypt uses, or None if this is no valid Basic header."""
     scheme, _, encoded = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -1,4 +1,4 @@
-"""The web configuration in force: looked at anew for every connection and request; a broken one changes nothing."""
+"""The live web configuration: checked for changes at every connection and request; an invalid one changes nothing."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ if TYPE_CHECKING:
     from exporter.secret_files import PermissionWarning
     from exporter.web.access.tls import PemFiles
 
-# A file changed so lately may change again without its time showing it.
-_LATELY_SECONDS: Final = 2.0
-# Files on a network may take for ever; a scrape does not wait for them.
-_PATIENCE_SECONDS: Final = 1.0
-# All certificates of the world take a quarter of a megabyte.
+# A file that changed so recently may change again with the same modification time.
+_RECENT_SECONDS: Final = 2.0
+# Reading from a network file system may block for ever; requests wait no longer than this.
+_READ_TIMEOUT_SECONDS: Final = 1.0
+# The public certificate authorities together take a quarter of a megabyte.
 _LARGEST_FILE: Final = 4 * 1024 * 1024
 
 _log = structlog.get_logger()
 
 _Signature = tuple[int, int, int, int]
-_Looks = SimpleQueue[Future[None] | None]
+_Checks = SimpleQueue[Future[None] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class WebPolicy:
-    """What a connection and a request are held to; `context` is what TLS begins with, None: no TLS."""
+    """The settings that apply to connections and requests; `context` is the TLS context, None: no TLS."""
 
     settings: WebSettings = field(default_factory=WebSettings)
     context: SSL.Context | None = field(default=None, repr=False)
     _pem_files: PemFiles | None = field(default=None, repr=False)
 
-    def is_made_of(self, settings: WebSettings, material: PemFiles | None) -> bool:
-        """Whether these would come of it again."""
-        return (self.settings, self._pem_files) == (settings, material)
+    def is_made_of(self, settings: WebSettings, pem_files: PemFiles | None) -> bool:
+        """Return whether these settings and PEM data would produce the same policy."""
+        return (self.settings, self._pem_files) == (settings, pem_files)
 
 
 def load(path: Path) -> WebPolicy:
-    """Read the file and all it names. Raises ConfigError."""
+    """Read the web configuration and the files it refers to. Raises ConfigError."""
     settings = _settings(path)
     return _policy(path, settings, _pem_files(path, settings))
 
 
 def permission_warnings(path: Path) -> Iterator[PermissionWarning]:
-    """Who may read or change the file and those it names, as far as that is too many people. Raises ConfigError."""
+    """Yield a warning for each of these files that too many users may read or change. Raises ConfigError."""
     settings = _settings(path)
     tls = settings.tls
     yield from secret_files.permission_warnings(path, is_secret=bool(settings.users or (tls and tls.key.text)))
@@ -70,10 +70,10 @@ def permission_warnings(path: Path) -> Iterator[PermissionWarning]:
 
 
 class LiveWebConfig:
-    """The rules in force. `now` is seconds since 1970, to compare with the times of files."""
+    """The current web policy. `now` is in seconds since 1970, to compare with the times of files."""
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        """Read it for the first time. Raises ConfigError."""
+        """Read the web configuration. Raises ConfigError."""
         self._path = path
         self._now = now
         self._files: frozenset[Path] = frozenset({path})
@@ -83,17 +83,18 @@ class LiveWebConfig:
         self._watch(settings)
         self._seen = self._signatures()
         self._policy = _policy(path, settings, _pem_files(path, settings))
-        self._arrived = 0
-        self._looked = 0
-        self._turn = asyncio.Lock()
-        self._looks: _Looks = SimpleQueue()
-        # A daemon: a file that can never be read must not keep the program from ending, as an executor's thread would.
+        # Callers of rules() so far, and how many of them the last check covers.
+        self._callers = 0
+        self._checked_callers = 0
+        self._lock = asyncio.Lock()
+        self._checks: _Checks = SimpleQueue()
+        # A daemon thread: unlike an executor's, it does not block the end of the program if a file can never be read.
         threading.Thread(target=self._work, name="web-config", daemon=True).start()
-        self._looking: asyncio.Future[None] | None = None
+        self._checking: asyncio.Future[None] | None = None
 
     @property
     def has_tls(self) -> bool:
-        """Whether connections speak TLS; that stays so until a restart."""
+        """Whether connections use TLS; does not change until a restart."""
         return self._policy.context is not None
 
     @property
@@ -102,43 +103,46 @@ class LiveWebConfig:
         return "https" if self.has_tls else "http"
 
     async def rules(self) -> WebPolicy:
-        """Give the rules as the files have them now; who asks together shares a look that began after all had asked."""
-        self._arrived += 1
-        mine = self._arrived
-        async with self._turn:
-            if self._looked < mine and (self._looking is None or self._looking.done()):
-                self._looked = self._arrived
-                look: Future[None] = Future()
-                self._looks.put(look)
-                self._looking = asyncio.wrap_future(look)
-                await asyncio.wait({self._looking}, timeout=_PATIENCE_SECONDS)
+        """Return the policy of the current files; concurrent callers share a check that began after all their calls.
+
+        If the files cannot be read in time, the policy stays and is replaced when they are read.
+        """
+        self._callers += 1
+        caller = self._callers
+        async with self._lock:
+            if self._checked_callers < caller and (self._checking is None or self._checking.done()):
+                self._checked_callers = self._callers
+                check: Future[None] = Future()
+                self._checks.put(check)
+                self._checking = asyncio.wrap_future(check)
+                await asyncio.wait({self._checking}, timeout=_READ_TIMEOUT_SECONDS)
         return self._policy
 
     def close(self) -> None:
-        """Let the thread go."""
-        self._looks.put(None)
+        """Stop the thread."""
+        self._checks.put(None)
 
     def _work(self) -> None:
-        while (look := self._looks.get()) is not None:
+        while (check := self._checks.get()) is not None:
             try:
-                self._look()
-            except Exception as error:  # noqa: BLE001 - told by the event loop, and the next look is due all the same
-                look.set_exception(error)
+                self._check()
+            except Exception as error:  # noqa: BLE001 - the event loop logs it, and later checks must still run
+                check.set_exception(error)
             else:
-                look.set_result(None)
+                check.set_result(None)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         seen = self._signatures()
-        if seen == self._seen and not self._is_late(seen.values()):
+        if seen == self._seen and not self._changed_recently(seen.values()):
             return
         try:
             settings = _settings(self._path)
             self._watch(settings, self._policy.settings)
-            material = _pem_files(self._path, settings)
-            changed = not self._policy.is_made_of(settings, material)
+            pem_files = _pem_files(self._path, settings)
+            changed = not self._policy.is_made_of(settings, pem_files)
             self._reject_downgrade(settings)
             if changed:
-                self._policy = _policy(self._path, settings, material)
+                self._policy = _policy(self._path, settings, pem_files)
         except ConfigError as error:
             if str(error) != self._refused:
                 self._refused = str(error)
@@ -146,7 +150,7 @@ class LiveWebConfig:
                     "web configuration rejected",
                     file=str(self._path),
                     error="; ".join(str(problem) for problem in error.problems),
-                    advice="What was in force stays in force. Mend the file: it is read again by itself.",
+                    advice="The previous configuration stays in use. Fix the file: it is read again automatically.",
                 )
         else:
             if changed or self._refused:
@@ -155,17 +159,20 @@ class LiveWebConfig:
         self._seen = seen
 
     def _reject_downgrade(self, settings: WebSettings) -> None:
-        """Files rewritten in place are empty, then half there: neither opens the door. Raises ConfigError."""
+        """Reject settings that demand less of clients or switch TLS. Raises ConfigError.
+
+        A file that is rewritten in place is empty or incomplete for a moment, which must not disable access control.
+        """
         old = self._policy.settings
         problems = []
         if (settings.tls is None) != (old.tls is None):
             problems.append(
-                ConfigProblem(str(self._path), 0, 0, "tls_server_config", "can come and go only with a restart")
+                ConfigProblem(str(self._path), 0, 0, "tls_server_config", "can be added or removed only by a restart")
             )
-        if given_up := old.demands - settings.demands:
+        if dropped := old.demands - settings.demands:
             message = (
-                "passwords and client certificates can go only with a restart;"
-                f" clients would no longer need {' and '.join(sorted(given_up))}"
+                "passwords and client certificates can be dropped only by a restart;"
+                f" clients would no longer need {' and '.join(sorted(dropped))}"
             )
             problems.append(ConfigProblem(str(self._path), 0, 0, "", message))
         if problems:
@@ -178,9 +185,9 @@ class LiveWebConfig:
     def _signatures(self) -> dict[Path, _Signature | None]:
         return {file: _signature(file) for file in self._files}
 
-    def _is_late(self, seen: Iterable[_Signature | None]) -> bool:
+    def _changed_recently(self, seen: Iterable[_Signature | None]) -> bool:
         now = self._now()
-        return any(each is not None and abs(now - each[0] / 1e9) < _LATELY_SECONDS for each in seen)
+        return any(each is not None and abs(now - each[0] / 1e9) < _RECENT_SECONDS for each in seen)
 
 
 def _signature(file: Path) -> _Signature | None:
@@ -203,7 +210,7 @@ def _settings(path: Path) -> WebSettings:
 def _pem_files(path: Path, settings: WebSettings) -> PemFiles | None:
     if settings.tls is None:
         return None
-    from exporter.web.access.tls import PemFiles  # noqa: PLC0415 - OpenSSL takes 0.1 s to load: only who wants it pays
+    from exporter.web.access.tls import PemFiles  # noqa: PLC0415 - OpenSSL takes 0.1 s to load, which only TLS needs
 
     client_ca = settings.tls.client_ca
     return PemFiles(
@@ -223,13 +230,13 @@ def _bytes(path: Path, pem: Pem) -> bytes:
         raise ConfigError(ConfigProblem(str(path), pem.line, pem.column, pem.setting, message)) from None
 
 
-def _policy(path: Path, settings: WebSettings, material: PemFiles | None) -> WebPolicy:
-    if settings.tls is None or material is None:
+def _policy(path: Path, settings: WebSettings, pem_files: PemFiles | None) -> WebPolicy:
+    if settings.tls is None or pem_files is None:
         return WebPolicy(settings)
     from exporter.web.access import tls  # noqa: PLC0415 - as above
 
     try:
-        return WebPolicy(settings, tls.context(settings.tls, material), material)
+        return WebPolicy(settings, tls.context(settings.tls, pem_files), pem_files)
     except tls.BadPem as error:
         by_name = {"cert": settings.tls.cert, "key": settings.tls.key, "client_ca": settings.tls.client_ca}
         pem = by_name.get(error.setting) or Pem(f"tls_server_config.{error.setting}")

@@ -1,4 +1,4 @@
-"""What stands before every answer: the rate limit, the password, and the headers that the operator set."""
+"""ASGI middleware before every route: rate limit, password, and the response headers of the web configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.web.access.settings import RateLimit, WebSettings
 
     class Rules(Protocol):
-        """What a request is held to."""
+        """The web policy that applies to a request."""
 
         @property
         def settings(self) -> WebSettings:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
             ...
 
 
-# An orchestrator has no password, and must not take a crowd of others for an exporter that is ill.
+# Probes of an orchestrator have no password, and a rate limit that others exhaust must not make the exporter unhealthy.
 OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
-# Of every answer that is ours; what the operator sets in the web configuration goes before.
+# The default headers of every response; the web configuration overrides them.
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
@@ -51,10 +51,9 @@ def with_access_control(
     basic_auth: BasicAuth | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
-    """Put the guard before an application whose paths begin with `prefix`; it asks for the rules at every request."""
+    """Wrap an application whose paths begin with `prefix`; every request is checked against the current `rules`."""
     open_paths = frozenset(f"{prefix}{path}" for path in OPEN_PATHS)
-    guard = _AccessControl(app, rules, open_paths, basic_auth or BasicAuth(), monotonic)
-    return guard.answer
+    return _AccessControl(app, rules, open_paths, basic_auth or BasicAuth(), monotonic).answer
 
 
 class _AccessControl:
@@ -82,34 +81,34 @@ class _AccessControl:
                 _set(MutableHeaders(scope=message), settings.headers)
             await send(message)
 
-        app = self._app if scope["path"] in self._open_paths else (await self._refusal(scope, settings) or self._app)
+        app = self._app if scope["path"] in self._open_paths else (await self._check(scope, settings) or self._app)
         await app(scope, receive, with_headers)
 
-    async def _refusal(self, scope: Scope, settings: WebSettings) -> ASGIApp | None:
+    async def _check(self, scope: Scope, settings: WebSettings) -> ASGIApp | None:
         limit = settings.rate_limit
         if limit != self._limit:
             self._limit = limit
             self._bucket = TokenBucket(limit.interval, limit.burst, self._monotonic) if limit else None
         if limit and self._bucket and not self._bucket.take():
-            return _refused(429, "Too many requests.", {"Retry-After": str(math.ceil(limit.interval))})
+            return _reject(429, "Too many requests.", {"Retry-After": str(math.ceil(limit.interval))})
         if not settings.users:
             return None
         authorization = Headers(scope=scope).get("authorization")
         address, _ = scope.get("client") or ("", 0)
-        verdict = await self._basic_auth.check(settings.users, authorization, address)
-        if verdict is AuthResult.BUSY:
-            return _refused(503, "Too many passwords to check.", {"Retry-After": "1"})
-        if verdict is AuthResult.REFUSED:
-            return _refused(401, "Unauthorized: a user name and password are needed.", {"WWW-Authenticate": _CHALLENGE})
+        result = await self._basic_auth.check(settings.users, authorization, address)
+        if result is AuthResult.BUSY:
+            return _reject(503, "Too many passwords are being checked.", {"Retry-After": "1"})
+        if result is AuthResult.REFUSED:
+            return _reject(401, "Unauthorized: a user name and password are needed.", {"WWW-Authenticate": _CHALLENGE})
         return None
 
 
-def _refused(status: int, text: str, headers: Mapping[str, str]) -> ASGIApp:
+def _reject(status: int, text: str, headers: Mapping[str, str]) -> ASGIApp:
     return PlainTextResponse(f"{text}\n", status_code=status, headers={**HEADERS, **headers})
 
 
 def _set(headers: MutableHeaders, wanted: Mapping[str, str]) -> None:
-    """What the operator said goes before what we would say; nothing said is nothing sent."""
+    """Override headers by those of the web configuration; an empty value removes the header."""
     for name, value in wanted.items():
         if value:
             headers[name] = value

@@ -1,4 +1,4 @@
-"""The text of a web configuration → WebSettings, or every problem with its line; reads no other file."""
+"""Parse the text of a web configuration into WebSettings, or report every problem with its line; reads no files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TLS_SETTINGS: Final = (
     "prefer_server_cipher_suites",
     "curve_preferences",
 )
-# The allowed values, where the format names them.
+# The headers that may be set, with their allowed values; empty: any value.
 HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "Content-Security-Policy": (),
     "X-Frame-Options": ("deny", "sameorigin"),
@@ -46,23 +46,23 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _CLIENT_AUTH: Final = {
     **{kind.value: kind for kind in ClientAuth},
-    "RequireClientCert": ClientAuth.REQUIRE_ANY,  # how the toolkit spelt it once
+    "RequireClientCert": ClientAuth.REQUIRE_ANY,  # an older name of the toolkit
     "": ClientAuth.NO,
 }
-# A salt is 22 characters for 128 bits: the last one stands for two, and bcrypt raises on others at every check.
+# A salt is 22 characters for 128 bits: the last character encodes two bits, and bcrypt raises on all but four values.
 _HASH: Final = re.compile(r"\$2[abxy]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII)
 _LOWEST_COST: Final = 4
-# One check at 15 takes seconds already; above, no scrape could wait for it and stopping would take minutes.
+# A check at cost 15 takes seconds; above that, scrapes would time out and stopping would take minutes.
 _HIGHEST_COST: Final = 15
 
 
 def parse(text: str, *, file: str, folder: Path) -> WebSettings:
-    """Read the text of `file`; relative paths in it are relative to `folder`. Raises ConfigError."""
-    mistakes = ErrorCollector(file)
-    root = read(text, mistakes)
+    """Parse the text of `file`; relative paths in it are relative to `folder`. Raises ConfigError."""
+    errors = ErrorCollector(file)
+    root = read(text, errors)
     settings = _web(root, folder) if root else WebSettings()
-    if mistakes.problems:
-        raise ConfigError(*sorted(mistakes.problems))
+    if errors.problems:
+        raise ConfigError(*sorted(errors.problems))
     return settings
 
 
@@ -95,40 +95,40 @@ def _tls(section: Value, folder: Path) -> TlsSettings | None:
         key or Pem(""),
         client_ca,
         client_auth,
-        tuple(text for value in _listed(given, "client_allowed_sans") if (text := value.text())),
+        tuple(text for value in _list(given, "client_allowed_sans") if (text := value.text())),
         _choice(given, "min_version", VERSIONS) or default.min_version,
         _choice(given, "max_version", VERSIONS) or default.max_version,
         _choices(given, "cipher_suites", (*SUITES_TLS12, *SUITES_TLS13)),
         _boolean(given, "prefer_server_cipher_suites", default=default.prefer_server_cipher_suites),
         _choices(given, "curve_preferences", CURVES),
     )
-    _fit_clients(section, given, settings)
-    _fit_versions(given, settings)
+    _check_client_auth(section, given, settings)
+    _check_versions(given, settings)
     return settings
 
 
-def _fit_clients(section: Value, given: Mapping[str, Value], settings: TlsSettings) -> None:
-    """What is said of clients has to fit together."""
+def _check_client_auth(section: Value, given: Mapping[str, Value], settings: TlsSettings) -> None:
+    """Report settings for client certificates that contradict each other."""
     auth = settings.client_auth
     place = given.get("client_auth_type", section)
     if auth.verifies and settings.client_ca is None:
         place.wrong(
-            f"{auth} needs client_ca_file or client_ca: who may have signed the certificates; public authorities are"
-            " not taken for it"
+            f"{auth} needs client_ca_file or client_ca with the authorities that sign client certificates; public"
+            " authorities are not used"
         )
     if auth is ClientAuth.NO and settings.client_ca is not None:
         where = next(given[name] for name in ("client_ca", "client_ca_file") if name in given)
-        where.wrong("has no effect without client_auth_type: say RequireAndVerifyClientCert, or leave it out")
+        where.wrong("has no effect without client_auth_type: set RequireAndVerifyClientCert, or leave it out")
     sans = given.get("client_allowed_sans")
     if sans and not sans.is_empty:
         if not auth.requires:
             sans.wrong("needs client_auth_type RequireAndVerifyClientCert or RequireAnyClientCert")
         if not settings.client_allowed_sans:
-            sans.wrong("lets nobody in: name at least one, or leave it out")
+            sans.wrong("rejects every client: list at least one name, or leave it out")
 
 
-def _fit_versions(given: Mapping[str, Value], settings: TlsSettings) -> None:
-    """Versions and cipher suites have to fit together."""
+def _check_versions(given: Mapping[str, Value], settings: TlsSettings) -> None:
+    """Report TLS versions and cipher suites that contradict each other."""
     if VERSIONS[settings.min_version] > VERSIONS[settings.max_version]:
         place = given.get("min_version") or given["max_version"]
         place.wrong(f"min_version {settings.min_version} is above max_version {settings.max_version}")
@@ -136,10 +136,10 @@ def _fit_versions(given: Mapping[str, Value], settings: TlsSettings) -> None:
     if not settings.cipher_suites:
         return
     place = given["cipher_suites"]
-    speaks_tls12 = settings.min_version != "TLS13"
-    if speaks_tls12 and not settings.suites_tls12:
+    allows_tls12 = settings.min_version != "TLS13"
+    if allows_tls12 and not settings.suites_tls12:
         place.wrong("names no suite for TLS 1.2 and older: add one, or set min_version: TLS13")
-    if not speaks_tls12 and settings.suites_tls12:
+    if not allows_tls12 and settings.suites_tls12:
         place.wrong(f"{settings.suites_tls12[0]} is for TLS 1.2 and older, and min_version is TLS13")
     if settings.suites_tls13 and not settings.allows("TLS13"):
         place.wrong(f"{settings.suites_tls13[0]} is for TLS 1.3, and max_version is {settings.max_version}")
@@ -148,7 +148,7 @@ def _fit_versions(given: Mapping[str, Value], settings: TlsSettings) -> None:
 def _http(section: Value) -> Mapping[str, str]:
     given = section.members(("http2", "headers"))
     if "http2" in given:
-        given["http2"].boolean()  # true is the default and promises nothing; we speak HTTP/1.1 either way
+        given["http2"].boolean()  # checked only: true, the default, allows HTTP/2 and does not require it
     headers = given["headers"].members(HEADERS) if "headers" in given else {}
     found = {}
     for name, value in headers.items():
@@ -188,7 +188,7 @@ def _rate_limit(section: Value) -> RateLimit | None:
 
 
 def _pem(given: Mapping[str, Value], name: str, folder: Path) -> Pem | None:
-    """Inline or by file, never both; an empty one is none."""
+    """Return PEM data given inline or by file, never both; an empty value counts as not set."""
     inline, by_file = given.get(name), given.get(f"{name}_file")
     text = (inline.text() or None) if inline else None
     path = (by_file.text() or None) if by_file else None
@@ -201,7 +201,7 @@ def _pem(given: Mapping[str, Value], name: str, folder: Path) -> Pem | None:
     return None
 
 
-def _listed(given: Mapping[str, Value], name: str) -> tuple[Value, ...]:
+def _list(given: Mapping[str, Value], name: str) -> tuple[Value, ...]:
     return (given[name].texts() or ()) if name in given else ()
 
 
@@ -210,9 +210,9 @@ def _choice(given: Mapping[str, Value], name: str, allowed: Collection[str]) -> 
 
 
 def _choices(given: Mapping[str, Value], name: str, allowed: Collection[str]) -> tuple[str, ...]:
-    return tuple(chosen for value in _listed(given, name) if (chosen := value.choice(allowed)))
+    return tuple(chosen for value in _list(given, name) if (chosen := value.choice(allowed)))
 
 
 def _boolean(given: Mapping[str, Value], name: str, *, default: bool) -> bool:
-    told = given[name].boolean() if name in given else None
-    return default if told is None else told
+    value = given[name].boolean() if name in given else None
+    return default if value is None else value

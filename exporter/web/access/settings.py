@@ -1,4 +1,4 @@
-"""Every setting of the web configuration: its type and default; the format is that of Prometheus' exporter-toolkit.
+"""Types and defaults of the web configuration, whose format is that of Prometheus' exporter-toolkit.
 
 Source of names and defaults: docs/web-configuration.md and web/tls_config.go of prometheus/exporter-toolkit.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ClientAuth(StrEnum):
-    """What is asked of a client's certificate; names of Go's `tls.ClientAuthType`."""
+    """What is required of a client's certificate; the names are those of Go's `tls.ClientAuthType`."""
 
     NO = "NoClientCert"
     REQUEST = "RequestClientCert"
@@ -27,7 +27,7 @@ class ClientAuth(StrEnum):
 
     @property
     def requires(self) -> bool:
-        """Whether a client without a certificate is turned away."""
+        """Whether a client without a certificate is rejected."""
         return self in {ClientAuth.REQUIRE_ANY, ClientAuth.REQUIRE_AND_VERIFY}
 
     @property
@@ -38,7 +38,7 @@ class ClientAuth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """Certificates or a key: as text in the configuration, or in a file; and where that was said."""
+    """Certificates or a key, as text or in a file, with the position of the setting; line 0: not known."""
 
     setting: str
     text: str | None = field(default=None, repr=False)
@@ -64,7 +64,7 @@ class TlsSettings:
 
     @property
     def suites_tls12(self) -> tuple[str, ...]:
-        """The suites for TLS up to 1.2, in Go's names."""
+        """The suites for TLS up to 1.2, by Go's names."""
         return tuple(name for name in self.cipher_suites if name in SUITES_TLS12)
 
     @property
@@ -73,11 +73,11 @@ class TlsSettings:
         return tuple(name for name in self.cipher_suites if name in SUITES_TLS13)
 
     def allows(self, version: str) -> bool:
-        """Whether a TLS version, as in `TLS12`, may be spoken."""
+        """Return whether a TLS version, such as `TLS12`, is allowed."""
         return VERSIONS[self.min_version] <= VERSIONS[version] <= VERSIONS[self.max_version]
 
     def files(self) -> Iterator[Path]:
-        """What has to be read besides the configuration itself."""
+        """Yield the files that the configuration refers to."""
         for pem in (self.cert, self.key, self.client_ca):
             if pem is not None and pem.file is not None:
                 yield pem.file
@@ -85,7 +85,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A request every `interval` seconds, and `burst` at once."""
+    """One request per `interval` seconds, and bursts of `burst` requests."""
 
     interval: float
     burst: int
@@ -102,7 +102,7 @@ class WebSettings:
 
     @property
     def demands(self) -> frozenset[str]:
-        """What every client has to have before it is told anything."""
+        """What every client needs before it gets a response, as words for error messages."""
         tls = self.tls
         required = tls is not None and tls.client_auth.requires
         demanded = {

@@ -1,7 +1,7 @@
-"""TLS as it was asked for: settings and PEM data → a context; bytes of a client → what it said. No input or output.
+"""TLS without I/O: build a context from settings and PEM data, and convert between plaintext and TLS records.
 
-Over pyOpenSSL, because Python's own ssl can neither ask for a certificate without verifying it nor be told several
-curves or TLS 1.3 suites.
+Uses pyOpenSSL, because Python's own ssl module can neither request a certificate without verifying it nor configure
+several curves or the TLS 1.3 suites.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
-from exporter.web.access.client_certificates import ask_clients
+from exporter.web.access.client_certificates import request_certificates
 from exporter.web.access.settings import ClientAuth
 from exporter.web.access.tls_names import CURVES, SUITES_TLS12, VERSIONS
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from exporter.web.access.settings import TlsSettings
 
 _READ_BYTES: Final = 65_536
-# A TLS record holds no more.
+# The most plaintext in a TLS record.
 _RECORD_BYTES: Final = 16_384
-# OpenSSL speaks TLS 1.0 and 1.1 only when it is told not to mind their age.
-_ANY_AGE: Final = "@SECLEVEL=0"
+# OpenSSL supports TLS 1.0 and 1.1 only at its lowest security level.
+_LOWEST_LEVEL: Final = "@SECLEVEL=0"
 _DEFAULT_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
 _HTTP: Final = b"http/1.1"
 
 
 class BadPem(Exception):
-    """PEM data that cannot be used; `setting` is the field of Material, the message holds nothing of the data."""
+    """PEM data that cannot be used; `setting` is the setting to change, the message contains nothing of the data."""
 
     def __init__(self, setting: str, message: str) -> None:
         super().__init__(message)
@@ -44,23 +44,23 @@ class BadPem(Exception):
 
 
 class TlsError(ConnectionError):
-    """The client and we do not come together, or no longer; the message is OpenSSL's."""
+    """The handshake or the session has failed; the message is OpenSSL's."""
 
 
 @dataclass(frozen=True, slots=True)
 class PemFiles:
-    """PEM data, as it was read."""
+    """PEM data as read from the files or the web configuration."""
 
     cert: bytes = field(repr=False)
     key: bytes = field(repr=False)
     client_ca: bytes | None = field(default=None, repr=False)
 
 
-def context(settings: TlsSettings, material: PemFiles) -> SSL.Context:
-    """What a connection begins with. Raises Unusable."""
+def context(settings: TlsSettings, pem_files: PemFiles) -> SSL.Context:
+    """Build the context for new connections. Raises BadPem."""
     made = SSL.Context(SSL.TLS_SERVER_METHOD)
     made.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    # A resumed session would be let in by what its certificate was worth once.
+    # A resumed session would not have its client certificate checked again.
     made.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     made.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
     if settings.prefer_server_cipher_suites:
@@ -71,17 +71,17 @@ def context(settings: TlsSettings, material: PemFiles) -> SSL.Context:
         lambda _connection, offered: _HTTP if _HTTP in offered else SSL.NO_OVERLAPPING_PROTOCOLS
     )
     _use_suites(made, settings)
-    _use_certificate(made, settings, material)
+    _use_certificate(made, settings, pem_files)
     if settings.client_auth is not ClientAuth.NO:
-        authorities = _certificates(material.client_ca, "client_ca") if material.client_ca is not None else []
-        ask_clients(made, settings, authorities)
+        authorities = _certificates(pem_files.client_ca, "client_ca") if pem_files.client_ca is not None else []
+        request_certificates(made, settings, authorities)
     return made
 
 
 def _use_suites(made: SSL.Context, settings: TlsSettings) -> None:
     chosen = ":".join(SUITES_TLS12[name] for name in settings.suites_tls12) or _DEFAULT_SUITES
     if not settings.allows("TLS12") or VERSIONS[settings.min_version] < VERSIONS["TLS12"]:
-        chosen = f"{chosen}:{_ANY_AGE}"
+        chosen = f"{chosen}:{_LOWEST_LEVEL}"
     made.set_cipher_list(chosen.encode())
     if settings.suites_tls13:
         made.set_tls13_ciphersuites(":".join(settings.suites_tls13).encode())
@@ -90,17 +90,17 @@ def _use_suites(made: SSL.Context, settings: TlsSettings) -> None:
         # pyOpenSSL's own set_tmp_ecdh takes one curve, and not X25519.
         accepted = Binding().lib.SSL_CTX_set1_curves_list(made._context, curves)  # noqa: SLF001 - see above
         if not accepted:
-            raise BadPem("curve_preferences", "the OpenSSL that is installed does not know these curves")
+            raise BadPem("curve_preferences", "the installed OpenSSL does not support these curves")
 
 
-def _use_certificate(made: SSL.Context, settings: TlsSettings, material: PemFiles) -> None:
-    leaf, *chain = _certificates(material.cert, "cert")
+def _use_certificate(made: SSL.Context, settings: TlsSettings, pem_files: PemFiles) -> None:
+    leaf, *chain = _certificates(pem_files.cert, "cert")
     try:
-        key = load_pem_private_key(material.key, None)
+        key = load_pem_private_key(pem_files.key, None)
     except TypeError:
-        raise BadPem("key", "is protected by a passphrase, which there is no way to tell; store it without") from None
+        raise BadPem("key", "is protected by a passphrase, which is not supported; store the key without one") from None
     except ValueError:
-        raise BadPem("key", "holds no private key in PEM that can be read") from None
+        raise BadPem("key", "contains no readable private key in PEM format") from None
     try:
         made.use_certificate(leaf)
         for certificate in chain:
@@ -108,25 +108,25 @@ def _use_certificate(made: SSL.Context, settings: TlsSettings, material: PemFile
     except (SSL.Error, TypeError, ValueError) as error:
         raise BadPem("cert", f"is refused by OpenSSL: {_reason(error)}") from None
     try:
-        made.use_privatekey(key)  # type: ignore[arg-type]  # of whatever kind it is: OpenSSL says
+        made.use_privatekey(key)  # type: ignore[arg-type]  # OpenSSL rejects kinds that it does not support
         made.check_privatekey()
     except (SSL.Error, TypeError, ValueError):
         raise BadPem("key", "does not belong to the certificate") from None
     kind = "ECDHE-ECDSA" if isinstance(key, ec.EllipticCurvePrivateKey) else "ECDHE-RSA"
     usable = [name for name in settings.suites_tls12 if SUITES_TLS12[name].startswith(kind)]
     if settings.suites_tls12 and not usable and not settings.allows("TLS13"):
-        raise BadPem("cipher_suites", f"none of them fits the certificate, whose key needs one with {kind}")
+        raise BadPem("cipher_suites", f"none of them matches the certificate, whose key needs one with {kind}")
 
 
 def _certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise BadPem(setting, "holds no certificate in PEM that can be read") from None
+        raise BadPem(setting, "contains no readable certificate in PEM format") from None
 
 
 def _reason(error: Exception) -> str:
-    """OpenSSL's last word: its errors are lists of library, function and reason."""
+    """Return the reason of OpenSSL's last error; its errors are lists of (library, function, reason)."""
     first = error.args[0] if error.args else None
     if isinstance(first, list) and first:
         return str(first[-1][-1])
@@ -134,24 +134,24 @@ def _reason(error: Exception) -> str:
 
 
 class TlsEngine:
-    """One client's TLS: bytes from the network in, bytes for the network out; neither waits."""
+    """The TLS state of one connection, from bytes to bytes; never blocks. `is_over`: the session has ended."""
 
-    def __init__(self, chosen: SSL.Context) -> None:
-        self._connection = SSL.Connection(chosen, None)
+    def __init__(self, tls_context: SSL.Context) -> None:
+        self._connection = SSL.Connection(tls_context, None)
         self._connection.set_accept_state()
         self._handshake_done = False
         self.is_over = False
 
     def receive(self, data: bytes) -> bytes:
-        """Give what the client said in these bytes from the network. Raises TlsError; then `pending` says why."""
+        """Decrypt bytes from the network. Raises TlsError; `pending` then returns the alert for the client."""
         self._connection.bio_write(data)
-        said: list[bytes] = []
+        plaintext: list[bytes] = []
         try:
             if not self._handshake_done:
                 self._connection.do_handshake()
                 self._handshake_done = True
             while True:
-                said.append(self._connection.recv(_READ_BYTES))
+                plaintext.append(self._connection.recv(_READ_BYTES))
         except SSL.WantReadError:
             pass
         except SSL.ZeroReturnError:
@@ -159,10 +159,10 @@ class TlsEngine:
         except SSL.Error as error:
             self.is_over = True
             raise TlsError(_reason(error)) from None
-        return b"".join(said)
+        return b"".join(plaintext)
 
     def encrypt(self, data: bytes | bytearray | memoryview) -> bytes:
-        """Give the bytes for the network that tell the client this; nothing once the session has ended in an error."""
+        """Encrypt bytes for the client; returns nothing after the session has failed."""
         rest = memoryview(data)
         with contextlib.suppress(SSL.Error):
             while rest:
@@ -170,14 +170,14 @@ class TlsEngine:
         return self.pending()
 
     def close_notify(self) -> bytes:
-        """Give the bytes that end the conversation; the client need not answer."""
+        """Return the bytes that end the session; the client need not confirm them."""
         if self._handshake_done:
             with contextlib.suppress(SSL.Error):
                 self._connection.shutdown()
         return self.pending()
 
     def pending(self) -> bytes:
-        """Give what TLS itself has to say."""
+        """Return the bytes that TLS itself has to send: handshake messages and alerts."""
         return b"".join(self._pending())
 
     def _pending(self) -> Iterator[bytes]:

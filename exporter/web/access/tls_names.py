@@ -1,7 +1,6 @@
-"""What Go's crypto/tls calls TLS versions, cipher suites and curves → what OpenSSL calls them.
+"""Map the names of Go's crypto/tls for TLS versions, cipher suites and curves to those of OpenSSL.
 
-The names are those of `tls.CipherSuites()` and `tls.CurveID` in Go's documentation; what Go lists as insecure is not
-here.
+Source: `tls.CipherSuites()` and `tls.CurveID` in Go's documentation. Suites that Go lists as insecure are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# In order; the numbers are those of the protocol itself.
+# Oldest first, with the version numbers of the protocol.
 VERSIONS: Final[Mapping[str, int]] = {"TLS10": 0x0301, "TLS11": 0x0302, "TLS12": 0x0303, "TLS13": 0x0304}
 
 SUITES_TLS13: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")

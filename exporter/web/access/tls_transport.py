@@ -1,4 +1,4 @@
-"""What uvicorn writes to: a transport with TLS before it."""
+"""A transport for uvicorn that encrypts."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ if TYPE_CHECKING:
 
 
 class TlsTransport(asyncio.Transport):
-    """Encrypts what is written to it and hands it to the raw transport."""
+    """Encrypts what is written to it and writes that to the raw transport."""
 
-    def __init__(self, raw: asyncio.Transport, session: TlsEngine) -> None:
+    def __init__(self, raw: asyncio.Transport, tls: TlsEngine) -> None:
         super().__init__()
         self._raw = raw
-        self._tls = session
+        self._tls = tls
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What is known of the connection; by `sslcontext` uvicorn tells https from http."""
+        """Return information on the connection; uvicorn detects https by `sslcontext`."""
         return self._tls if name == "sslcontext" else self._raw.get_extra_info(name, default)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send some bytes, encrypted; nothing once the connection ends."""
+        """Send bytes, encrypted; does nothing once the connection is closing."""
         if data and not self._raw.is_closing():
             self._raw.write(self._tls.encrypt(data))
 
     def close(self) -> None:
-        """Say goodbye, then close when all is sent."""
+        """End the TLS session, and close the connection when everything is sent."""
         if not self._raw.is_closing():
             self._raw.write(self._tls.close_notify())
             self._raw.close()
 
     def is_closing(self) -> bool:
-        """Whether the connection ends."""
+        """Return whether the connection is closing."""
         return self._raw.is_closing()
 
     def pause_reading(self) -> None:
-        """Take nothing more from the network for now."""
+        """Stop reading from the network."""
         self._raw.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on with that."""
+        """Read from the network again."""
         self._raw.resume_reading()

@@ -1,4 +1,4 @@
-"""YAML text → typed values with the place of each; gathers every mistake; knows no setting."""
+"""Read YAML as typed values with their positions, and collect every error; knows no settings."""
 
 from __future__ import annotations
 
@@ -16,67 +16,67 @@ if TYPE_CHECKING:
 
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-# Go counts a duration in nanoseconds, in 64 bits.
+# Go stores a duration as nanoseconds in a signed 64-bit integer.
 _LONGEST_SECONDS: Final = (2**63 - 1) / 1e9
-_HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(slots=True)
 class ErrorCollector:
-    """What was found wrong in one file."""
+    """The errors found in one file."""
 
     file: str
     problems: list[ConfigProblem] = field(default_factory=list)
 
-    def tell(self, mark: yaml.Mark | None, setting: str, message: str) -> None:
-        """Note a mistake at a place; PyYAML counts from 0."""
+    def add(self, mark: yaml.Mark | None, setting: str, message: str) -> None:
+        """Add an error at a position of PyYAML, which counts from 0; None: not known."""
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         self.problems.append(ConfigProblem(self.file, line, column, setting, message))
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value, not yet typed. Each reader tells of what does not fit and then gives None, as for what is empty."""
+    """One value, not yet typed. Its methods report a value of another type and return None, as for an empty value."""
 
     node: yaml.Node = field(repr=False)
     setting: str
-    mistakes: ErrorCollector = field(repr=False)
+    errors: ErrorCollector = field(repr=False)
 
     @property
     def line(self) -> int:
-        """The line it begins in, from 1."""
+        """The line of its first character, from 1."""
         return int(self.node.start_mark.line) + 1
 
     @property
     def column(self) -> int:
-        """The column it begins in, from 1."""
+        """The column of its first character, from 1."""
         return int(self.node.start_mark.column) + 1
 
     def wrong(self, message: str) -> None:
-        """Tell of a mistake here."""
-        self.mistakes.tell(self.node.start_mark, self.setting, message)
+        """Report an error at this value."""
+        self.errors.add(self.node.start_mark, self.setting, message)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing stands here; nothing is what a setting left out is."""
+        """Whether the value is empty, which counts as not set."""
         return self.node.tag == "tag:yaml.org,2002:null"
 
     def text(self) -> str | None:
-        """Read text; numbers and the like are text too, as they are for Go."""
+        """Read text; numbers, booleans and dates count as text, as in Go."""
         if self.is_empty:
             return None
         if not isinstance(self.node, yaml.ScalarNode):
             self.wrong("must be text")
             return None
         text = str(self.node.value)
-        if _HALF_A_CHARACTER.search(text):
-            self.wrong("holds half of a character (an escape from \\uD800 to \\uDFFF)")
+        if _SURROGATE.search(text):
+            self.wrong("contains half of a character (an escape from \\uD800 to \\uDFFF)")
             return None
         return text
 
     def choice(self, allowed: Collection[str]) -> str | None:
-        """Read one of some words."""
+        """Read one of the allowed words."""
         text = self.text()
         if text is None or text in allowed:
             return text
@@ -94,7 +94,7 @@ class Value:
         return _BOOLEANS[text.lower()]
 
     def whole_number(self) -> int | None:
-        """Read a whole number from 0."""
+        """Read a whole number of at least 0."""
         text = self.text()
         if text is None:
             return None
@@ -104,7 +104,7 @@ class Value:
         return int(text)
 
     def duration(self) -> float | None:
-        """Read a duration as Go writes them, as in `1m30s`, in seconds."""
+        """Read a duration in Go's format, such as `1m30s`, as seconds."""
         text = self.text()
         if text is None:
             return None
@@ -119,18 +119,18 @@ class Value:
         return seconds
 
     def texts(self) -> tuple[Value, ...] | None:
-        """Read a list; its values are still to be read."""
+        """Read a list of values, not yet typed."""
         if self.is_empty:
             return None
         if not isinstance(self.node, yaml.SequenceNode):
             self.wrong("must be a list")
             return None
         return tuple(
-            Value(node, f"{self.setting}[{number}]", self.mistakes) for number, node in enumerate(self.node.value)
+            Value(node, f"{self.setting}[{number}]", self.errors) for number, node in enumerate(self.node.value)
         )
 
     def members(self, allowed: Collection[str] | None = None) -> Mapping[str, Value]:
-        """Read a mapping; another key than `allowed` is a mistake (None: any)."""
+        """Read a mapping; keys that are not `allowed` are errors (None: every key is allowed)."""
         if self.is_empty:
             return {}
         if not isinstance(self.node, yaml.MappingNode):
@@ -142,42 +142,42 @@ class Value:
             before, colon, _ = name.partition(":")
             setting = f"{self.setting}.{name}".lstrip(".")
             if not isinstance(key, yaml.ScalarNode) or not name.isprintable():
-                self.mistakes.tell(key.start_mark, self.setting, "a key must be plain text")
-            elif colon and Value(node, setting, self.mistakes).is_empty:
-                # `name:value` is one long key, and the value may be a hash.
+                self.errors.add(key.start_mark, self.setting, "a key must be plain text")
+            elif colon and Value(node, setting, self.errors).is_empty:
+                # YAML reads `name:value` as one key, and its value may be a secret.
                 setting = f"{self.setting}.{before}".lstrip(".")
-                self.mistakes.tell(key.start_mark, setting, "a colon needs a space after it")
+                self.errors.add(key.start_mark, setting, "a colon needs a space after it")
             elif name in found:
-                self.mistakes.tell(key.start_mark, setting, "is given twice")
+                self.errors.add(key.start_mark, setting, "is given twice")
             elif allowed is not None and name not in allowed:
-                said = "***" if may_be_secret(name) else repr(name[:60])
-                self.mistakes.tell(
-                    key.start_mark, self.setting, f"{said} is no setting here (allowed: {', '.join(allowed)})"
+                shown = "***" if may_be_secret(name) else repr(name[:60])
+                self.errors.add(
+                    key.start_mark, self.setting, f"{shown} is not a setting here (allowed: {', '.join(allowed)})"
                 )
             else:
-                found[name] = Value(node, setting, self.mistakes)
+                found[name] = Value(node, setting, self.errors)
         return found
 
     def _pairs(self, node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
         for key, value in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
-                self.mistakes.tell(key.start_mark, self.setting, "`<<` is not supported here: write the settings out")
+                self.errors.add(key.start_mark, self.setting, "`<<` is not supported here: write the settings out")
             else:
                 yield key, value
 
 
-def read(text: str, mistakes: ErrorCollector) -> Value | None:
-    """Read one YAML document; None when it is empty or is no YAML, which `mistakes` then has."""
+def read(text: str, errors: ErrorCollector) -> Value | None:
+    """Read one YAML document; None if it is empty or not valid, which is added to `errors`."""
     try:
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        # What it found comes from the file, where hashes and keys stand; what it expected does not.
-        said = re.sub(r"^(found .*?) '[^']*'", r"\1", str(error.problem))
-        mistakes.tell(error.problem_mark or error.context_mark, "", f"not valid YAML: {said}")
-    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML hands "\UFFFFFFFF" to Python as it is
-        mistakes.tell(None, "", "not valid YAML: a character or number is not allowed")
+        # The text that PyYAML found may be a secret of the file; the text that it expected is not from the file.
+        problem = re.sub(r"^(found .*?) '[^']*'", r"\1", str(error.problem))
+        errors.add(error.problem_mark or error.context_mark, "", f"not valid YAML: {problem}")
+    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML passes "\UFFFFFFFF" to chr()
+        errors.add(None, "", "not valid YAML: a character or number is not allowed")
     except RecursionError:
-        mistakes.tell(None, "", "lists and mappings are nested too deeply")
+        errors.add(None, "", "lists and mappings are nested too deeply")
     else:
-        return Value(root, "", mistakes) if root is not None else None
+        return Value(root, "", errors) if root is not None else None
     return None

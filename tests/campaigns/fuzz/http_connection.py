@@ -35,8 +35,8 @@ USER: Final = "prometheus"
 PASSWORD: Final = b"correct horse"
 # The possible status codes; 500 only for a reload, which always fails here.
 STATUSES: Final = frozenset({200, 400, 401, 404, 405, 500, 503, 505})
-_REFUSED: Final = b"Failed to reload; the configuration before is still in use.\n"
-# Turns of the event loop until every response is written; some wait for a thread.
+_REFUSED: Final = b"Failed to reload; the previous configuration is still in use.\n"
+# Turns of the event loop until everything that can be answered is answered; some wait for a thread.
 _MOST_TURNS: Final = 100_000
 _PIECE: Final = 7
 

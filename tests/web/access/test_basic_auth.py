@@ -34,7 +34,7 @@ class FakeBcrypt:
 USERS = {"ann": b"[secret]", "ben": b"[other]"}
 
 
-async def test_a_right_password_is_checked_once_and_off_the_loop() -> None:
+async def test_a_right_password_is_checked_once_and_in_a_thread() -> None:
     check = FakeBcrypt()
     passwords = BasicAuth(check)
 
@@ -45,7 +45,7 @@ async def test_a_right_password_is_checked_once_and_off_the_loop() -> None:
     assert threading.get_ident() not in check.threads
 
 
-async def test_a_wrong_password_is_checked_once_and_never_let_in() -> None:
+async def test_a_wrong_password_is_checked_once_and_always_refused() -> None:
     check = FakeBcrypt()
     passwords = BasicAuth(check)
     await passwords.check(USERS, basic("ann:secret"))
@@ -56,14 +56,14 @@ async def test_a_wrong_password_is_checked_once_and_never_let_in() -> None:
     assert len(check.asked) == 2
 
 
-async def test_a_password_that_was_wrong_is_right_once_the_hash_says_so() -> None:
+async def test_a_wrong_password_becomes_right_when_the_hash_changes() -> None:
     passwords = BasicAuth(FakeBcrypt())
 
     assert await passwords.check(USERS, basic("ann:new")) is AuthResult.REFUSED
     assert await passwords.check({"ann": b"[new]"}, basic("ann:new")) is AuthResult.ALLOWED
 
 
-async def test_a_changed_hash_ends_what_was_remembered() -> None:
+async def test_a_changed_hash_invalidates_cached_results() -> None:
     passwords = BasicAuth(FakeBcrypt())
     await passwords.check(USERS, basic("ann:secret"))
 
@@ -72,14 +72,14 @@ async def test_a_changed_hash_ends_what_was_remembered() -> None:
     assert await passwords.check({"ben": b"[other]"}, basic("ann:secret")) is AuthResult.REFUSED
 
 
-async def test_a_name_that_is_gone_is_refused_though_another_has_its_hash() -> None:
+async def test_a_removed_name_is_refused_even_if_another_user_has_its_hash() -> None:
     passwords = BasicAuth(FakeBcrypt())
     await passwords.check(USERS, basic("ann:secret"))
 
     assert await passwords.check({"bob": b"[secret]"}, basic("ann:secret")) is AuthResult.REFUSED
 
 
-async def test_an_unknown_name_costs_a_check_against_somebodys_hash_and_is_refused_even_when_that_fits() -> None:
+async def test_an_unknown_name_costs_a_check_against_a_users_hash_and_is_refused_even_if_it_matches() -> None:
     check = FakeBcrypt()
     passwords = BasicAuth(check)
 
@@ -106,7 +106,7 @@ async def test_an_unknown_name_costs_a_check_against_somebodys_hash_and_is_refus
         basic("ann:secret") + "!",
     ],
 )
-async def test_what_is_no_password_is_refused_unchecked(header: str | None) -> None:
+async def test_an_invalid_authorization_header_is_refused_without_a_check(header: str | None) -> None:
     check = FakeBcrypt()
 
     assert await BasicAuth(check).check(USERS, header) is AuthResult.REFUSED
@@ -114,11 +114,11 @@ async def test_what_is_no_password_is_refused_unchecked(header: str | None) -> N
 
 
 @pytest.mark.parametrize("header", [basic("ann:secret").replace("Basic", "basic"), basic("ann:secret") + " "])
-async def test_the_scheme_is_read_as_http_has_it(header: str) -> None:
+async def test_the_scheme_is_case_insensitive(header: str) -> None:
     assert await BasicAuth(FakeBcrypt()).check(USERS, header) is AuthResult.ALLOWED
 
 
-async def test_those_with_the_same_password_wait_for_one_check_and_a_flood_of_others_is_busy() -> None:
+async def test_requests_with_the_same_password_share_a_check_and_a_flood_of_others_is_busy() -> None:
     check = FakeBcrypt(go=threading.Event())
     passwords = BasicAuth(check)
     same = [asyncio.create_task(passwords.check(USERS, basic("ann:secret"))) for _ in range(50)]
@@ -128,7 +128,7 @@ async def test_those_with_the_same_password_wait_for_one_check_and_a_flood_of_ot
     ]
     await asyncio.sleep(0)
 
-    same[0].cancel()  # one who goes away does not take the answer from the others
+    same[0].cancel()  # cancelling one request does not cancel the others
     await asyncio.sleep(0)
     assert check.go
     check.go.set()
@@ -139,7 +139,7 @@ async def test_those_with_the_same_password_wait_for_one_check_and_a_flood_of_ot
     assert len(check.asked) == 256
 
 
-async def test_a_flood_from_one_address_leaves_room_for_others_whoever_they_say_they_are() -> None:
+async def test_a_flood_from_one_address_leaves_room_for_others_whatever_their_user_name() -> None:
     check = FakeBcrypt(go=threading.Event())
     passwords = BasicAuth(check)
     flood = [
@@ -167,7 +167,7 @@ async def test_a_scraper_that_shares_its_address_with_wrong_passwords_waits_for_
     let_in = asyncio.Event()
 
     async def guesses(client: int) -> None:
-        """Tries another password as soon as the one before was refused."""
+        """Tries the next password as soon as the one before is refused."""
         number = 0
         while not let_in.is_set():
             await passwords.check(USERS, basic(f"ann:{client}-{number}"), "192.0.2.1")
@@ -186,7 +186,7 @@ async def test_a_scraper_that_shares_its_address_with_wrong_passwords_waits_for_
     await asyncio.gather(*flood)
 
 
-async def test_who_was_remembered_longest_ago_is_forgotten_first() -> None:
+async def test_the_least_recently_used_result_is_evicted_first() -> None:
     check = FakeBcrypt()
     passwords = BasicAuth(check)
     users = {str(number): b"[x]" for number in range(257)}
@@ -202,7 +202,7 @@ async def test_who_was_remembered_longest_ago_is_forgotten_first() -> None:
 
 @pytest.mark.parametrize("password", ["correct horse", "x" * 100, "nul\0byte", "päßwörd", ""])
 @pytest.mark.parametrize("prefix", [b"$2a$", b"$2b$", b"$2y$"])
-async def test_real_hashes_of_every_kind(password: str, prefix: bytes) -> None:
+async def test_real_bcrypt_hashes_of_every_variant(password: str, prefix: bytes) -> None:
     hashed = prefix + bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4))[4:]
     passwords = BasicAuth()
 

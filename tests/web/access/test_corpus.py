@@ -171,8 +171,8 @@ GOOD: Final[Mapping[str, list[tuple[Client, Expected]]]] = {
 }
 
 BAD: Final[Mapping[str, str]] = {
-    "section_unknown": "1:1: 'tls_config' is no setting here (allowed: tls_server_config, ",
-    "key_unknown": "4:3: tls_server_config: 'cert_fil' is no setting here (allowed: cert, cert_file, ",
+    "section_unknown": "1:1: 'tls_config' is not a setting here (allowed: tls_server_config, ",
+    "key_unknown": "4:3: tls_server_config: 'cert_fil' is not a setting here (allowed: cert, cert_file, ",
     "key_twice": "4:3: tls_server_config.key_file: is given twice",
     "not_yaml": "2:1: not valid YAML: expected ',' or '}', but got '<stream end>'",
     "not_a_mapping": "1:1: must be a mapping of settings",
@@ -187,30 +187,30 @@ BAD: Final[Mapping[str, str]] = {
     "cert_no_file": "2:14: tls_server_config.cert_file: FOLDER/nowhere.crt cannot be read: No such file or directory",
     "key_no_file": "3:13: tls_server_config.key_file: FOLDER/nowhere.key cannot be read: No such file or directory",
     "client_ca_no_file": "5:19: tls_server_config.client_ca_file: FOLDER/nowhere.crt cannot be read: No such file",
-    "cert_junk": "2:14: tls_server_config.cert_file: FOLDER/junk.pem holds no certificate in PEM that can be read",
-    "key_junk": "3:13: tls_server_config.key_file: FOLDER/junk.pem holds no private key in PEM that can be read",
+    "cert_junk": "2:14: tls_server_config.cert_file: FOLDER/junk.pem contains no readable certificate in PEM format",
+    "key_junk": "3:13: tls_server_config.key_file: FOLDER/junk.pem contains no readable private key in PEM format",
     "key_locked": "3:13: tls_server_config.key_file: FOLDER/locked.key is protected by a passphrase",
     "key_of_another": "3:13: tls_server_config.key_file: FOLDER/other.key does not belong to the certificate",
     "key_of_another_kind": "3:13: tls_server_config.key_file: FOLDER/rsa.key does not belong to the certificate",
-    "client_ca_junk": "5:19: tls_server_config.client_ca_file: FOLDER/junk.pem holds no certificate in PEM",
+    "client_ca_junk": "5:19: tls_server_config.client_ca_file: FOLDER/junk.pem contains no readable certificate in PEM",
     "client_auth_unknown": "4:21: tls_server_config.client_auth_type: 'Always' is not one of NoClientCert, Request",
     "client_ca_without_auth": "4:19: tls_server_config.client_ca_file: has no effect without client_auth_type",
     "client_auth_without_ca": "4:21: tls_server_config.client_auth_type: RequireAndVerifyClientCert needs client_ca",
     "client_auth_given_without_ca": "4:21: tls_server_config.client_auth_type: VerifyClientCertIfGiven needs client_ca",
     "client_san_without_auth": "4:24: tls_server_config.client_allowed_sans: needs client_auth_type Require",
     "client_san_optional": "6:24: tls_server_config.client_allowed_sans: needs client_auth_type Require",
-    "client_san_nobody": "5:24: tls_server_config.client_allowed_sans: lets nobody in: name at least one",
+    "client_san_nobody": "5:24: tls_server_config.client_allowed_sans: rejects every client: list at least one name",
     "version_unknown": "5:16: tls_server_config.max_version: 'TLS14' is not one of TLS10, TLS11, TLS12, TLS13",
     "versions_crossed": "4:16: tls_server_config.min_version: min_version TLS13 is above max_version TLS12",
     "suite_unknown": "4:58: tls_server_config.cipher_suites[1]: 'TLS_RSA_WITH_RC4_128_SHA' is not one of TLS_ECDHE_",
     "suites_only_tls13": "4:18: tls_server_config.cipher_suites: names no suite for TLS 1.2 and older",
     "suites_tls12_for_tls13": "5:18: tls_server_config.cipher_suites: TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 is for",
     "suites_tls13_for_tls12": "5:18: tls_server_config.cipher_suites: TLS_AES_128_GCM_SHA256 is for TLS 1.3, and max",
-    "suites_for_another_key": "tls_server_config.cipher_suites: none of them fits the certificate, whose key needs one",
+    "suites_for_another_key": "tls_server_config.cipher_suites: none of them matches the certificate, whose key needs",
     "prefer_unclear": "4:32: tls_server_config.prefer_server_cipher_suites: must be true or false",
     "curve_unknown": "4:34: tls_server_config.curve_preferences[1]: 'CurveP224' is not one of CurveP256, CurveP384,",
     "curves_no_list": "4:22: tls_server_config.curve_preferences: must be a list",
-    "header_unknown": "3:5: http_server_config.headers: 'X-Powered-By' is no setting here (allowed: Content-Security",
+    "header_unknown": "3:5: http_server_config.headers: 'X-Powered-By' is not a setting here (allowed: Content-",
     "header_values": "5:32: http_server_config.headers.Strict-Transport-Security: must be one line of ASCII text",
     "user_plain_password": "2:15: basic_auth_users.prometheus: is not a bcrypt hash: make one with htpasswd",
     "user_other_hash": "3:9: basic_auth_users.other: is not a bcrypt hash: make one with htpasswd",
@@ -229,11 +229,11 @@ def text(name: str, kind: str) -> str:
 
 
 @pytest.mark.parametrize(("kind", "names"), [("good", GOOD.keys()), ("bad", BAD.keys())])
-def test_every_file_has_its_expectation(kind: str, names: set[str]) -> None:
+def test_every_file_of_the_corpus_has_an_expected_result(kind: str, names: set[str]) -> None:
     assert {path.name.removesuffix(f".{kind}.yml") for path in TESTDATA.glob(f"*.{kind}.yml")} == names
 
 
-def test_good_files_use_every_key_and_every_name_there_is() -> None:
+def test_good_files_use_every_setting_and_every_value() -> None:
     whole = "".join(text(name, "good") for name in GOOD)
     names = [*SECTIONS, *TLS_SETTINGS, *HEADERS, *CURVES, *SUITES_TLS12, *SUITES_TLS13, *VERSIONS, *ClientAuth]
     assert [name for name in names if name not in whole] == []
@@ -269,20 +269,18 @@ def test_bad(name: str, tmp_path: Path) -> None:
     assert "PRIVATE KEY-----" not in said
 
 
-def test_a_secret_that_is_the_name_of_a_setting_is_not_shown(tmp_path: Path) -> None:
+def test_a_secret_used_as_a_setting_name_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
     file.write_text("LTAI5tSecretSecret123456: x\n")
     with pytest.raises(ConfigError) as caught:
         load(file)
-    assert "*** is no setting here" in str(caught.value)
+    assert "*** is not a setting here" in str(caught.value)
     assert "LTAI" not in str(caught.value)
 
 
 @pytest.mark.parametrize("version", ["TLS12", "TLS13"])
 @pytest.mark.parametrize("cert", ["nameless", "stranger", "server"])
-async def test_a_client_that_is_refused_is_told_what_is_wrong_with_its_certificate(
-    cert: str, version: str, tmp_path: Path
-) -> None:
+async def test_a_rejected_client_certificate_gets_a_matching_alert(cert: str, version: str, tmp_path: Path) -> None:
     words = {"nameless": "bad certificate", "stranger": "unknown ca", "server": "unsupported certificate"}
     async with front_door(prepared(tmp_path, text("client_san_dns", "good"))) as (port, _):
         with pytest.raises(Refused) as caught:

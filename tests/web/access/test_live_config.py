@@ -28,12 +28,12 @@ def certificate(name: str) -> bytes:
 
 
 def replace(folder: Path, target: str, source: str) -> None:
-    """As tools that renew certificates do it: all at once."""
+    """Replace a file atomically, as tools that renew certificates do."""
     (folder / "new").write_bytes((folder / source).read_bytes())
     (folder / "new").rename(folder / target)
 
 
-async def test_a_new_certificate_is_shown_on_the_next_connection(tmp_path: Path) -> None:
+async def test_a_new_certificate_is_used_for_the_next_connection(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, TLS)) as (port, _):
         before = await Client().ask(port, tmp_path)
         with capture_logs() as logs:
@@ -47,7 +47,7 @@ async def test_a_new_certificate_is_shown_on_the_next_connection(tmp_path: Path)
     assert [entry["event"] for entry in logs] == ["web configuration rejected", "web configuration read again"]
 
 
-async def test_a_file_rewritten_in_place_at_once_with_the_same_size_is_noticed(tmp_path: Path) -> None:
+async def test_a_file_rewritten_immediately_with_the_same_size_is_noticed(tmp_path: Path) -> None:
     text = USERS.replace("prometheus", "user_a")
     path = prepared(tmp_path, text)
     async with front_door(path) as (port, _):
@@ -59,7 +59,7 @@ async def test_a_file_rewritten_in_place_at_once_with_the_same_size_is_noticed(t
             assert answer.status == 200
 
 
-async def test_users_come_and_go_with_the_next_request_of_an_open_connection(tmp_path: Path) -> None:
+async def test_added_and_removed_users_take_effect_on_the_next_request_of_an_open_connection(tmp_path: Path) -> None:
     path = prepared(tmp_path, USERS)
     async with front_door(path) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -81,7 +81,7 @@ async def test_users_come_and_go_with_the_next_request_of_an_open_connection(tmp
     ["", "# nothing\n", "http_server_config: {http2: true}\n", "basic_auth_users:\n", "basic_auth_users: {}\n"],
     ids=["empty", "a comment", "half of it", "no users yet", "no users"],
 )
-async def test_a_file_that_is_rewritten_in_place_never_switches_the_password_off(left: str, tmp_path: Path) -> None:
+async def test_rewriting_the_file_in_place_never_disables_passwords(left: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, USERS)
     stranger, user = Client(tls=False), Client(tls=False, user="prometheus:correct horse")
     async with front_door(path) as (port, _):
@@ -93,11 +93,12 @@ async def test_a_file_that_is_rewritten_in_place_never_switches_the_password_off
         assert (await user.ask(port, tmp_path)).status == 401, "and it is still looked at"
     (told,) = logs
     assert told["error"] == (
-        f"{path}: passwords and client certificates can go only with a restart; clients would no longer need a password"
+        f"{path}: passwords and client certificates can be dropped only by a restart;"
+        " clients would no longer need a password"
     )
 
 
-async def test_users_may_come_under_way(tmp_path: Path) -> None:
+async def test_users_can_be_added_while_serving(tmp_path: Path) -> None:
     path = prepared(tmp_path, "")
     async with front_door(path) as (port, _):
         path.write_text(USERS)
@@ -114,7 +115,7 @@ async def test_users_may_come_under_way(tmp_path: Path) -> None:
         ("client_require_any", "client_request", Client()),
     ],
 )
-async def test_a_file_never_switches_client_certificates_off(
+async def test_a_changed_file_never_disables_client_certificates(
     before: str, after: str, kept_out: Client, tmp_path: Path
 ) -> None:
     path = prepared(tmp_path, (TESTDATA / f"{before}.good.yml").read_text())
@@ -123,12 +124,12 @@ async def test_a_file_never_switches_client_certificates_off(
         with capture_logs() as logs, pytest.raises(Refused):
             await kept_out.ask(port, tmp_path)
         assert (await Client(cert="client").ask(port, tmp_path)).status == 200
-    assert "client certificates can go only with a restart; clients would no longer need a certificate" in next(
+    assert "client certificates can be dropped only by a restart; clients would no longer need a certificate" in next(
         entry["error"] for entry in logs if "error" in entry
     )
 
 
-async def test_a_broken_file_changes_nothing_and_is_told_once(tmp_path: Path) -> None:
+async def test_an_invalid_file_changes_nothing_and_is_logged_once(tmp_path: Path) -> None:
     path = prepared(tmp_path, TLS)
     async with front_door(path) as (port, _):
         with capture_logs() as logs:
@@ -141,11 +142,11 @@ async def test_a_broken_file_changes_nothing_and_is_told_once(tmp_path: Path) ->
             assert (await Client().ask(port, tmp_path)).status == 200
     told = [(entry["event"], entry.get("error", "").partition(": ")[2]) for entry in logs]
     assert [event for event, _ in told] == [*["web configuration rejected"] * 2, "web configuration read again"]
-    assert told[0][1].startswith("'surprise' is no setting here")
+    assert told[0][1].startswith("'surprise' is not a setting here")
     assert told[1][1] == "cannot be read: No such file or directory"
 
 
-async def test_a_client_ca_is_exchanged_too(tmp_path: Path) -> None:
+async def test_a_changed_client_ca_takes_effect(tmp_path: Path) -> None:
     text = (TESTDATA / "client_require_and_verify.good.yml").read_text().replace("ca.crt", "authorities.pem")
     prepared(tmp_path, text)
     (tmp_path / "authorities.pem").write_bytes((tmp_path / "ca.crt").read_bytes())
@@ -158,7 +159,7 @@ async def test_a_client_ca_is_exchanged_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("before", "after", "client"), [(TLS, "", Client()), ("", TLS, Client(tls=False))])
-async def test_tls_is_neither_begun_nor_given_up_under_way(
+async def test_tls_is_neither_enabled_nor_disabled_while_serving(
     before: str, after: str, client: Client, tmp_path: Path
 ) -> None:
     path = prepared(tmp_path, before)
@@ -166,17 +167,17 @@ async def test_tls_is_neither_begun_nor_given_up_under_way(
         path.write_text(after)
         with capture_logs() as logs:
             assert (await client.ask(port, tmp_path)).status == 200
-    assert "tls_server_config: can come and go only with a restart" in logs[0]["error"]
+    assert "tls_server_config: can be added or removed only by a restart" in logs[0]["error"]
 
 
-async def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> None:
+async def test_unchanged_files_are_not_read_again(tmp_path: Path) -> None:
     path = prepared(tmp_path, TLS)
     web_access = LiveWebConfig(path, now=lambda: path.stat().st_mtime + 60)
     assert await web_access.rules() is await web_access.rules()
     web_access.close()
 
 
-async def test_who_asks_at_the_same_time_gets_the_same(tmp_path: Path) -> None:
+async def test_concurrent_requests_share_one_check_of_the_files(tmp_path: Path) -> None:
     path = prepared(tmp_path, USERS)
     web_access = LiveWebConfig(path)
     path.write_text(USERS.replace("prometheus", "somebody"))
@@ -186,10 +187,10 @@ async def test_who_asks_at_the_same_time_gets_the_same(tmp_path: Path) -> None:
     web_access.close()
 
 
-# A file system that does not answer any more, as far as a program can tell.
+# A network file system that has stopped responding.
 DEAD = """
 import asyncio, pathlib, sys, threading
-from exporter.web.access.live_config import InForce
+from exporter.web.access.live_config import LiveWebConfig
 
 class Path(type(pathlib.Path())):
     is_dead = False
@@ -200,7 +201,7 @@ class Path(type(pathlib.Path())):
         return super().stat(**how)
 
 async def main():
-    in_force = InForce(Path(sys.argv[1]))
+    in_force = LiveWebConfig(Path(sys.argv[1]))
     Path.is_dead = True
     for _ in range(3):
         print(*(await in_force.rules()).settings.users)
@@ -210,7 +211,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_file_that_can_never_be_read_changes_nothing_and_does_not_keep_the_program_from_ending(
+async def test_a_file_whose_read_blocks_changes_nothing_and_does_not_block_the_exit(
     tmp_path: Path,
 ) -> None:
     path = prepared(tmp_path, "basic_auth_users:\n  a: $2b$04$" + "." * 53 + "\n")
@@ -226,7 +227,7 @@ async def test_a_file_that_can_never_be_read_changes_nothing_and_does_not_keep_t
     assert (process.returncode, said) == (0, b"a\na\na\n")
 
 
-def test_what_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yml: cannot be read: No such file or directory"):
         load(tmp_path / "nowhere.yml")
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
@@ -240,12 +241,12 @@ def test_what_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     ("named", "said"),
     [
         (r"a\0b", r"a\x00b' cannot be read: it is not a usable path"),
-        (r"\ud800", "holds half of a character"),
+        (r"\ud800", "contains half of a character"),
         ("pipe", "pipe cannot be read: it is not a regular file"),
         ("sub", "sub cannot be read: it is not a regular file"),
     ],
 )
-async def test_a_path_that_cannot_be_used_is_a_clear_error_at_start_and_under_way(
+async def test_an_unusable_path_is_a_clear_error_at_start_and_while_serving(
     named: str, said: str, tmp_path: Path
 ) -> None:
     text = f'tls_server_config: {{cert_file: "{named}", key_file: server.key}}\n'
@@ -266,7 +267,7 @@ async def test_a_path_that_cannot_be_used_is_a_clear_error_at_start_and_under_wa
     assert said in told["error"]
 
 
-def test_no_secret_is_in_what_is_shown_of_rules(tmp_path: Path) -> None:
+def test_the_repr_of_a_policy_contains_no_secret(tmp_path: Path) -> None:
     text = (TESTDATA / "cert_inline.good.yml").read_text() + USERS
     shown = repr(load(prepared(tmp_path, text)))
     assert "PRIVATE" not in shown

@@ -1,4 +1,4 @@
-"""TLS without a network: our session on one side, OpenSSL as a client on the other."""
+"""TLS without a network: a TlsEngine as the server, OpenSSL as the client."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def shake_hands(ours: TlsEngine, theirs: SSL.Connection) -> None:
         (("CurveP384", "X25519"), "P-384:X25519", "secp384r1"),
     ],
 )
-def test_a_curve_is_agreed_on_in_tls13(ours: tuple[str, ...], theirs: str, agreed: str) -> None:
+def test_tls13_negotiates_a_common_curve(ours: tuple[str, ...], theirs: str, agreed: str) -> None:
     connection = client(theirs)
     shake_hands(TlsEngine(made(curve_preferences=ours)), connection)
     assert str(connection.get_group_name()).lower() == agreed.lower()
@@ -69,7 +69,9 @@ def test_a_curve_is_agreed_on_in_tls13(ours: tuple[str, ...], theirs: str, agree
 @pytest.mark.tool("openssl")
 @pytest.mark.parametrize(("ours", "agreed"), [("CurveP384, X25519", "secp384r1"), ("X25519, CurveP384", "X25519")])
 @pytest.mark.parametrize("theirs", ["X25519:P-384", "P-384:X25519"])
-async def test_in_tls12_our_order_of_curves_holds(ours: str, agreed: str, theirs: str, tmp_path: Path) -> None:
+async def test_tls12_uses_the_order_of_curves_of_the_server(
+    ours: str, agreed: str, theirs: str, tmp_path: Path
+) -> None:
     text = f"tls_server_config: {{cert_file: rsa.crt, key_file: rsa.key, curve_preferences: [{ours}]}}\n"
     async with front_door(prepared(tmp_path, text)) as (port, _):
         asking = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-groups", theirs]
@@ -80,7 +82,7 @@ async def test_in_tls12_our_order_of_curves_holds(ours: str, agreed: str, theirs
     assert agreed in line
 
 
-def test_nonsense_is_answered_with_an_alert() -> None:
+def test_bytes_that_are_not_tls_get_an_alert() -> None:
     session = TlsEngine(made())
     with pytest.raises(TlsError):
         session.receive(b"\x16\x03\x01\x00\x05nonsense, and more of it")
@@ -88,7 +90,7 @@ def test_nonsense_is_answered_with_an_alert() -> None:
     assert session.pending().startswith(b"\x15"), "an alert, as TLS numbers its records"
 
 
-def test_after_the_end_nothing_is_said() -> None:
+def test_after_the_session_has_ended_nothing_is_sent() -> None:
     session = TlsEngine(made())
     with pytest.raises(TlsError):
         session.receive(b"GET / HTTP/1.1\r\n\r\n")
@@ -97,7 +99,7 @@ def test_after_the_end_nothing_is_said() -> None:
     assert session.close_notify() == b""
 
 
-def test_a_certificate_that_openssl_finds_too_weak_is_unusable() -> None:
+def test_a_certificate_that_openssl_rejects_as_weak_is_an_error() -> None:
     weak = pki.issue("weak", key=pki.weak_key())
     with pytest.raises(BadPem, match="is refused by OpenSSL: ") as caught:
         context(TlsSettings(Pem("cert"), Pem("key")), PemFiles(weak.cert_pem, weak.key_pem()))
@@ -115,7 +117,7 @@ def test_a_certificate_that_openssl_finds_too_weak_is_unusable() -> None:
     ],
     ids=["odd name", "odd name of the issuer", "unknown feature", "no DER"],
 )
-def test_a_certificate_whose_names_cannot_be_read_is_turned_away_like_any_other(
+def test_a_certificate_with_unreadable_names_is_rejected_like_any_other(
     extensions: list[tuple[str, str]],
 ) -> None:
     server, shown = pki.issued()["server"], pki.issue_odd(extensions)
@@ -133,7 +135,7 @@ def test_a_certificate_whose_names_cannot_be_read_is_turned_away_like_any_other(
         shake_hands(ours, connection)
 
 
-def test_what_is_shown_of_material_holds_no_key() -> None:
+def test_the_repr_of_pem_files_contains_no_key() -> None:
     server = pki.issued()["server"]
     assert "PRIVATE" not in repr(PemFiles(server.cert_pem, server.key_pem()))
     assert "PRIVATE" not in repr(Pem("key", text=server.key_pem().decode(), file=Path("a")))
