@@ -192,7 +192,7 @@ def test_a_read_only_mount_is_neither_rejected_nor_warned_of(mode: int, tmp_path
     volume.mkdir()
     program.write_text(
         "import sys; from pathlib import Path; from exporter.secret_files import *\n"
-        "path = Path(sys.argv[1]); print(read_secret(path, most=99).decode(), *doubts(path))\n"
+        "path = Path(sys.argv[1]); print(read_secret(path, most=99).decode(), *permission_warnings(path))\n"
     )
     script = (
         'set -e; mount -t tmpfs -o mode=777 none "$1"; echo hush >"$1/secret"; chmod "$2" "$1/secret"\n'
