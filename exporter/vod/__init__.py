@@ -1,1 +1,1 @@
-"""How to ask Alibaba Cloud's ApsaraVideo VOD."""
+"""The client of Alibaba Cloud's ApsaraVideo VOD API."""

@@ -1,4 +1,4 @@
-"""A pause after an authentication error: nothing is sent until credentials change or some minutes pass."""
+"""A circuit breaker for authentication errors: no requests until the credentials change or OPEN_SECONDS pass."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from exporter.vod.credentials.sources import Credentials
 
 OPEN_SECONDS: Final = 300.0
-"""Seconds; then one request probes whether the credentials are accepted by now."""
+"""Seconds that the breaker stays open; after that, one request probes whether the credentials are accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rejection:
-    """What was refused and why; `until` on the monotonic clock, `until_text` for people."""
+    """The rejected credentials and the error; `until` is monotonic, `until_text` is for messages."""
 
     credentials: Credentials
     error: UpstreamError
@@ -31,7 +31,7 @@ class _Rejection:
 
 @dataclass(slots=True)
 class AuthCircuitBreaker:
-    """The pause of one account; not paused at first."""
+    """The breaker of one account; closed at first."""
 
     account: str
     now: Callable[[], float]
@@ -39,33 +39,33 @@ class AuthCircuitBreaker:
     _rejection: _Rejection | None = field(default=None, init=False)
     _probing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
-    def begin(self, credentials: Credentials, error: UpstreamError) -> None:
-        """Pause because the service refused these credentials."""
+    def open(self, credentials: Credentials, error: UpstreamError) -> None:
+        """Open the breaker because the service rejected these credentials."""
         until_text = datetime.fromtimestamp(self.now() + OPEN_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._rejection = _Rejection(credentials, error, self.monotonic() + OPEN_SECONDS, until_text)
 
     def check(self, credentials: Credentials) -> None:
-        """Raise AccountPaused if a request with these credentials would not be admitted now."""
-        refused = self._rejection
-        if refused is not None and refused.credentials == credentials and self.monotonic() < refused.until:
-            error = refused.error
+        """Raise AccountPaused while the breaker is open for these credentials."""
+        rejection = self._rejection
+        if rejection is not None and rejection.credentials == credentials and self.monotonic() < rejection.until:
+            error = rejection.error
             raise AccountPaused(
-                f"account {self.account} is paused until {refused.until_text} or until its credentials change, "
+                f"account {self.account} is paused until {rejection.until_text} or until its credentials change, "
                 f"after {error.code}: {error.message}",
                 code=error.code,
                 kind=error.kind,
                 request_id=error.request_id,
                 http_status=error.http_status,
                 advice=error.advice,
-                wait=refused.until - self.monotonic(),
+                wait=rejection.until - self.monotonic(),
             )
 
     @asynccontextmanager
-    async def admitted(self, credentials: Credentials) -> AsyncIterator[None]:
-        """Let a request through, or raise AccountPaused.
+    async def admit(self, credentials: Credentials) -> AsyncIterator[None]:
+        """Admit one request, sent within the block, or raise AccountPaused.
 
-        After the time of a pause one request probes and the others wait for what becomes of it: any answer but an
-        authentication error ends the pause; without an answer the next request probes.
+        When OPEN_SECONDS have passed, one request probes and the others wait for its outcome. Any response except an
+        authentication error closes the breaker; without a response the next request probes.
         """
         self.check(credentials)
         if self._rejects(credentials):

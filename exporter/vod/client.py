@@ -175,7 +175,7 @@ class Client:
                 repeat = error_codes.classify(error.http_status, error.code, error.message).repeat
                 if attempt == ATTEMPTS or repeat is RetryPolicy.NEVER or repeat in used:
                     if error.kind is ErrorKind.AUTH:
-                        self._auth_breaker.begin(credentials, error)
+                        self._auth_breaker.open(credentials, error)
                     raise
                 wait = error.wait if error.wait is not None else self._backoff(attempt)
             if repeat is not RetryPolicy.BACK_OFF:
@@ -189,7 +189,7 @@ class Client:
     async def _attempt(self, request: httpx.Request, credentials: Credentials, decode: Callable[[bytes], T]) -> T:
         """One attempt in its turn, counted; refused without being counted while the account is paused."""
         self._auth_breaker.check(credentials)
-        async with self._limits.turn() as turn, self._auth_breaker.admitted(credentials):
+        async with self._limits.turn() as turn, self._auth_breaker.admit(credentials):
             self._limits.spend()
             self._meter.request_sent(self._account)
             began = self._monotonic()

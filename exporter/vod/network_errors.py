@@ -1,4 +1,4 @@
-"""What failed on the way to the service, as sentences of our own: no text of a library or of a server is in them."""
+"""Network failures, described in our own sentences: they contain no text of a library or a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHECK_TLS: Final = "Check that host and port are right and speak TLS 1.2 or lat
 _CHECK_PEER: Final = "Nothing to do if it passes. If it lasts, look at the endpoint, and at proxies on the way."
 _NO_HTTP: Final = "Check that the endpoint is Alibaba Cloud's and no proxy on the way answers for it."
 
-# By errno, whatever class it is of.
+# By errno, whatever the class of the OSError.
 _CONNECTING: Final = {
     errno.ECONNREFUSED: "the connection was refused",
     errno.ECONNRESET: "the connection was reset",
@@ -46,7 +46,7 @@ _HANDSHAKE: Final = {
 
 
 class NetworkError(httpx.TransportError):
-    """No answer came, or none that is HTTP: `code` is `connect` or `malformed`, `advice` what the operator can do."""
+    """No response, or one that is not HTTP: `code` is `connect` or `malformed`, `advice` is for the operator."""
 
     def __init__(self, message: str, *, advice: str, code: str = error_codes.CONNECT) -> None:
         super().__init__(message)
@@ -56,11 +56,11 @@ class NetworkError(httpx.TransportError):
 
 
 class ConnectionLost(NetworkError):
-    """A connection that was kept was closed before anything of the answer arrived: the request may be sent again."""
+    """A reused connection was closed before the response began: the request may be sent again."""
 
 
 def unresolved(name: str, error: Exception) -> NetworkError:
-    """A name that could not be looked up."""
+    """The error of a name that could not be resolved."""
     number = error.errno if isinstance(error, socket.gaierror) else None
     if number in _NO_SUCH_NAME:
         reason = "no such name is known"
@@ -72,13 +72,13 @@ def unresolved(name: str, error: Exception) -> NetworkError:
 
 
 def unconnected(peer: str, error: OSError) -> NetworkError:
-    """A connection that was not made; `peer` is who was to take it, as a sentence has it."""
+    """The error of a connection that was not established; `peer` is `the endpoint` or `the proxy`."""
     reason = _CONNECTING.get(error.errno or 0) or (os.strerror(error.errno) if error.errno else "it failed")
     return NetworkError(f"cannot connect to {peer}: {reason}", advice=_CHECK_WAY)
 
 
 def no_tls(peer: str, error: OSError) -> NetworkError:
-    """A TLS handshake that failed for another reason than the certificate."""
+    """The error of a TLS handshake that failed for another reason than the certificate."""
     if isinstance(error, ssl.SSLError):
         word = error.reason or ""
         reason = _HANDSHAKE.get(word) or (f"OpenSSL says {word}" if _OPENSSL_WORD.fullmatch(word) else "it failed")
@@ -88,32 +88,32 @@ def no_tls(peer: str, error: OSError) -> NetworkError:
 
 
 def untrusted(peer: str, reason: str, advice: str) -> NetworkError:
-    """A certificate that is not trusted."""
+    """The error of a certificate that is not trusted."""
     return NetworkError(f"TLS handshake with {peer}: {reason}", advice=advice)
 
 
 def closed(when: str) -> NetworkError:
-    """A connection that ended too early."""
+    """The error of a connection that was closed too early."""
     return NetworkError(f"the connection was closed {when}", advice=_CHECK_PEER)
 
 
 def lost() -> ConnectionLost:
-    """A kept connection that turned out to be closed."""
+    """The error of a reused connection that turned out to be closed."""
     return ConnectionLost("the connection was closed before the answer", advice=_CHECK_PEER)
 
 
 def no_http(reason: str) -> NetworkError:
-    """What arrived is not an HTTP answer that can be believed."""
+    """The error of a response that is not valid HTTP."""
     return NetworkError(f"what arrived is not an HTTP answer: {reason}", advice=_NO_HTTP, code=error_codes.MALFORMED)
 
 
 def unsendable() -> NetworkError:
-    """A request that HTTP has no form for; nothing was sent."""
+    """The error of a request that cannot be written as HTTP; nothing was sent."""
     return NetworkError("the request cannot be written as HTTP", advice=_CHECK_ENDPOINT)
 
 
 def proxy_refused(status: int) -> NetworkError:
-    """A proxy that did not connect; what it said is not shown, as it may repeat credentials."""
+    """The error of a proxy that did not connect; its own text is not shown, because it may repeat credentials."""
     reason, advice = {
         407: ("wants other credentials", "Put the right user and password into the variable that names the proxy."),
         403: ("does not allow this endpoint", "Have the endpoint allowed at the proxy, or add its host to NO_PROXY."),
@@ -122,7 +122,7 @@ def proxy_refused(status: int) -> NetworkError:
 
 
 def of_httpx(error: Exception) -> NetworkError:
-    """The failure of a transport that is not ours."""
+    """The error of a transport other than PooledTransport."""
     if isinstance(error, httpx.ConnectError):
         return NetworkError("cannot connect", advice=_CHECK_WAY)
     if isinstance(error, httpx.RemoteProtocolError):

@@ -1,4 +1,4 @@
-"""The head of an HTTP answer, believed only where it is HTTP/1.1 to the letter: others may read it differently."""
+"""Read the head of an HTTP response, strictly by HTTP/1.1: a proxy may parse an invalid one differently."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _HEADER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 
 
-async def received_head(stream: Stream) -> bytes | None:
-    """The next head, taken from the stream; None where it ends before the first byte. Raises NetworkError."""
-    received, looked_at = stream.received, 0
-    while (end := received.find(_END, looked_at)) < 0 and len(received) <= LARGEST_HEAD:
+async def read_head(stream: Stream) -> bytes | None:
+    """Take the next head from the stream; None if the stream ends before its first byte. Raises NetworkError."""
+    received, scanned = stream.received, 0
+    while (end := received.find(_END, scanned)) < 0 and len(received) <= LARGEST_HEAD:
         _check_line_ends(received)
-        looked_at = max(0, len(received) - len(_END))
+        scanned = max(0, len(received) - len(_END))
         if not await stream.more():
             if not received:
                 return None
@@ -38,7 +38,7 @@ async def received_head(stream: Stream) -> bytes | None:
 
 
 def status_of(head: bytes) -> int:
-    """The status of a head that was received."""
+    """The HTTP status in a head that `read_head` returned."""
     return int(head.split(b" ", 2)[1][:3])
 
 

@@ -1,4 +1,4 @@
-"""A connection as bytes: opened by address, encrypted where asked, and watched while nobody reads from it."""
+"""A TCP connection as a byte stream, optionally over TLS; it notices what happens while it is idle."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
-# Bytes that are received before they are asked for.
-_AHEAD: Final = 256 * 1024
-# Seconds that one address of several has before the next is tried beside it (RFC 8305).
+# Bytes that are buffered before reading is paused.
+_BUFFER_BYTES: Final = 256 * 1024
+# Seconds before the next address is tried in parallel (RFC 8305).
 _HEAD_START: Final = 0.25
 
 Address = tuple[socket.AddressFamily, Any]
 
 
 class Stream(asyncio.Protocol):
-    """What was received and not yet taken, and whether more can come."""
+    """The bytes received and not yet consumed, and whether the other side has ended."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -31,57 +31,57 @@ class Stream(asyncio.Protocol):
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what to write to."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's transport is one
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Keep what was received, and receive no more for now when that is much."""
+        """Buffer the data; pause reading when the buffer is full."""
         self.received += data
-        if len(self.received) > _AHEAD and self._transport is not None:
+        if len(self.received) > _BUFFER_BYTES and self._transport is not None:
             self._transport.pause_reading()
             self._paused = True
         self._wake()
 
     def eof_received(self) -> None:
-        """Nothing more can come."""
+        """No more data can arrive."""
         self.ended = True
         self._wake()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Nothing more can come, nor be sent."""
+        """No more data can arrive or be sent."""
         self.ended = True
         self._wake()
 
-    # What its owner calls.
+    # Called by the owner.
 
-    async def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Go on over TLS. Raises OSError: ssl.SSLError among others."""
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Switch to TLS. Raises OSError, of which ssl.SSLError is one."""
         loop = asyncio.get_running_loop()
-        assert self._transport is not None  # noqa: S101 - only what is connected can be secured
+        assert self._transport is not None  # noqa: S101 - only a connect stream can start TLS
         transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
-        if transport is None:  # asyncio's word for a connection that was closed meanwhile
+        if transport is None:  # asyncio returns None for a connection that was closed meanwhile
             raise ConnectionResetError
         self._transport = transport
 
     def certificate(self) -> bytes | None:
-        """What the other side has shown, in DER."""
+        """The certificate of the other side in DER; None without TLS."""
         shown = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
         certificate: bytes | None = shown.getpeercert(binary_form=True) if shown is not None else None
         return certificate
 
     def write(self, data: bytes) -> None:
-        """Send, without waiting for it."""
+        """Send the data without waiting."""
         if self._transport is not None:
             self._transport.write(data)
 
     async def more(self) -> bool:
-        """Wait until more was received than is there; False when nothing more can come."""
+        """Wait until more data has been received; False if no more can arrive."""
         before = len(self.received)
-        if self._paused and before <= _AHEAD and self._transport is not None:
+        if self._paused and before <= _BUFFER_BYTES and self._transport is not None:
             self._paused = False
             with suppress(RuntimeError):  # closed already
                 self._transport.resume_reading()
@@ -95,7 +95,7 @@ class Stream(asyncio.Protocol):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it is open and nothing was received that nobody has asked for, even unnoticed by the event loop."""
+        """Whether it is open and has received no unsolicited data; also looks at data that asyncio has not read yet."""
         transport = self._transport
         if transport is None or self.ended or self.received or transport.is_closing():
             return False
@@ -104,7 +104,7 @@ class Stream(asyncio.Protocol):
         return not poll.poll(0)
 
     def close(self) -> None:
-        """Close at once; what was not sent or received is lost."""
+        """Close immediately; data not yet sent or received is lost."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -113,20 +113,20 @@ class Stream(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-async def connected(addresses: Sequence[Address]) -> Stream:
-    """A stream to the first of these addresses that takes the connection. Raises the OSError of the first.
+async def connect(addresses: Sequence[Address]) -> Stream:
+    """Connect to the first of these addresses that accepts. Raises the OSError of the first address.
 
-    IPv6 and IPv4 in turns; each has a moment before the next is tried beside it, so that a family that leads nowhere
-    does not take all the time there is.
+    Alternates between IPv6 and IPv4 and starts the next address after _HEAD_START, so that an unreachable address
+    family does not use up the whole timeout.
     """
     errors: dict[int, OSError] = {}
     attempts: set[asyncio.Task[socket.socket]] = set()
     numbers: dict[asyncio.Task[socket.socket], int] = {}
-    left = _in_turns(addresses)
+    left = _interleaved(addresses)
     try:
         while left or attempts:
             if left:
-                task = asyncio.create_task(_connected(left.pop(0)))
+                task = asyncio.create_task(_open_socket(left.pop(0)))
                 numbers[task] = len(numbers)
                 attempts.add(task)
             done, attempts = await asyncio.wait(
@@ -136,29 +136,29 @@ async def connected(addresses: Sequence[Address]) -> Stream:
                 if (error := task.exception()) is None:
                     done.discard(task)
                     attempts |= done
-                    return await _streamed(task.result())
+                    return await _open_stream(task.result())
                 if not isinstance(error, OSError):
                     raise error
                 errors[numbers[task]] = error
     finally:
         for task in attempts:
-            task.add_done_callback(_discarded)
+            task.add_done_callback(_close_late)
             task.cancel()
     raise errors[min(errors)] if errors else OSError
 
 
-def _in_turns(addresses: Sequence[Address]) -> list[Address]:
-    """The family of the first address first, then one of each."""
+def _interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """The addresses with alternating families, beginning with that of the first."""
     first = [address for address in addresses if address[0] is addresses[0][0]]
     others = [address for address in addresses if address[0] is not addresses[0][0]]
     return [address for pair in zip_longest(first, others) for address in pair if address is not None]
 
 
-async def _connected(address: Address) -> socket.socket:
+async def _open_socket(address: Address) -> socket.socket:
     family, place = address
     connecting = socket.socket(family, socket.SOCK_STREAM)
     try:
-        connecting.setblocking(False)  # noqa: FBT003 - the name is the system's
+        connecting.setblocking(False)  # noqa: FBT003 - the signature is the standard library's
         await asyncio.get_running_loop().sock_connect(connecting, place)
     except BaseException:
         connecting.close()
@@ -166,7 +166,7 @@ async def _connected(address: Address) -> socket.socket:
     return connecting
 
 
-async def _streamed(connection: socket.socket) -> Stream:
+async def _open_stream(connection: socket.socket) -> Stream:
     try:
         _, stream = await asyncio.get_running_loop().create_connection(Stream, sock=connection)
     except BaseException:
@@ -175,7 +175,7 @@ async def _streamed(connection: socket.socket) -> Stream:
     return stream
 
 
-def _discarded(task: asyncio.Task[socket.socket]) -> None:
-    """Close what was connected too late."""
+def _close_late(task: asyncio.Task[socket.socket]) -> None:
+    """Close a connection that was established too late."""
     if not task.cancelled() and task.exception() is None:
         task.result().close()

@@ -1,4 +1,4 @@
-"""Which certificate authorities are trusted, and why a certificate is not, in sentences that name both."""
+"""The trusted certificate authorities, and why a certificate was rejected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLOCK: Final = "Check this machine's clock, and the certificate of the server o
 _WRONG_HOST: Final = "Check the endpoint; else somebody answers in its place, as a portal or a proxy may."
 _STRICT: Final = "Have the certificate, or that of the proxy's authority, issued again as RFC 5280 has it."
 
-# Numbers of OpenSSL (x509_vfy.h); from 80 on, the checks of its strict mode.
+# OpenSSL's error numbers (x509_vfy.h); those from 80 on are checks of its strict mode.
 _REASONS: Final[Mapping[int, tuple[str, str]]] = {
     7: ("its signature is wrong", _ADD_AUTHORITY),
     9: ("it is not yet valid", _CLOCK),
@@ -56,21 +56,21 @@ _FIRST_STRICT: Final = 80
 
 
 def tls_context(variables: Mapping[str, str]) -> ssl.SSLContext:
-    """Trusts the authorities of SSL_CERT_FILE, or of SSL_CERT_DIR, or else those that certifi ships.
+    """A context that trusts the authorities in SSL_CERT_FILE, else in SSL_CERT_DIR, else those that certifi ships.
 
     Raises StartError that names the variable and the file.
     """
     file, directory = variables.get(_FILE), variables.get(_DIRECTORY)
     if file:
-        return _of_file(file)
+        return _context_from_file(file)
     if directory:
-        if not os.path.isdir(directory):  # noqa: PTH112 - a path that pathlib refuses is to be told like any other
+        if not os.path.isdir(directory):  # noqa: PTH112 - pathlib raises for some paths, which should get the same error
             raise StartError(f"{_DIRECTORY} names {directory!a}, which is not a directory")
         return ssl.create_default_context(capath=directory)
     return ssl.create_default_context(cafile=certifi.where())
 
 
-def _of_file(file: str) -> ssl.SSLContext:
+def _context_from_file(file: str) -> ssl.SSLContext:
     try:
         with open(file, "rb"):  # noqa: PTH123 - as above
             pass
@@ -86,31 +86,31 @@ def _of_file(file: str) -> ssl.SSLContext:
     raise StartError(f"{_FILE} names {file!a}, which holds no certificates in PEM form")
 
 
-def refused(error: ssl.SSLCertVerificationError, certificate: bytes | None) -> tuple[str, str]:
-    """Why a certificate is not trusted, and what to do; `certificate` is the one that was shown, in DER."""
+def describe_rejection(error: ssl.SSLCertVerificationError, certificate: bytes | None) -> tuple[str, str]:
+    """The reason and advice for a rejected certificate; `certificate` is in DER, None if unknown."""
     reason, advice = _REASONS.get(error.verify_code) or (
         (_NOT_STRICT, _STRICT)
         if error.verify_code >= _FIRST_STRICT
         else (f"OpenSSL refuses it with number {error.verify_code}", _ADD_AUTHORITY)
     )
-    return f"its certificate is refused: {reason}{_described(certificate)}", advice
+    return f"its certificate is refused: {reason}{_certificate_summary(certificate)}", advice
 
 
-def _described(certificate: bytes | None) -> str:
-    """Subject, names, issuer and dates; nothing of one that cannot be read."""
+def _certificate_summary(certificate: bytes | None) -> str:
+    """Subject, names, issuer and dates of a certificate; empty if it cannot be parsed."""
     if certificate is None:
         return ""
-    from cryptography import x509  # noqa: PLC0415 - needed once in a while, and takes long to import
+    from cryptography import x509  # noqa: PLC0415 - rarely needed and slow to import
 
     try:
-        shown = x509.load_der_x509_certificate(certificate)
-        subject, issuer = _name(shown.subject), _name(shown.issuer)
+        parsed = x509.load_der_x509_certificate(certificate)
+        subject, issuer = _name(parsed.subject), _name(parsed.issuer)
         try:
-            extension = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            extension = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             names = [str(name.value) for name in extension.value][:_NAMES_SHOWN]
         except x509.ExtensionNotFound:
             names = []
-        dates = f"{shown.not_valid_before_utc:%Y-%m-%d} to {shown.not_valid_after_utc:%Y-%m-%d}"
+        dates = f"{parsed.not_valid_before_utc:%Y-%m-%d} to {parsed.not_valid_after_utc:%Y-%m-%d}"
     except (ValueError, TypeError):
         return ""
     for_names = f", for {', '.join(names)}" if names else ""
@@ -118,7 +118,7 @@ def _described(certificate: bytes | None) -> str:
 
 
 def _name(name: Name) -> str:
-    """Common name and organization, which is what people know an authority by."""
+    """Common name and organization, which identify an authority to people."""
     known = {attribute.rfc4514_attribute_name: str(attribute.value) for attribute in name}
     parts = [known[key] for key in ("CN", "O") if key in known]
     return f'"{", ".join(parts)}"' if parts else "without a name"

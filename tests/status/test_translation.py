@@ -84,7 +84,7 @@ def ours() -> Iterator[UpstreamError]:
 
     pause = AuthCircuitBreaker("main", lambda: NOW, lambda: 0.0)
     keys = Credentials("id", "secret")
-    pause.begin(
+    pause.open(
         keys,
         UpstreamError(
             "You are not allowed.",

@@ -24,7 +24,7 @@ def clock() -> Clock:
 @pytest.fixture
 def pause(clock: Clock) -> AuthCircuitBreaker:
     pause = AuthCircuitBreaker("main", clock.now, clock.monotonic)
-    pause.begin(KEY, REFUSED)
+    pause.open(KEY, REFUSED)
     return pause
 
 
@@ -46,7 +46,7 @@ def test_a_pause_ends_at_a_time_of_utc_wherever_this_machine_is(clock: Clock, mo
     time.tzset()
     try:
         pause = AuthCircuitBreaker("main", clock.now, clock.monotonic)
-        pause.begin(KEY, REFUSED)
+        pause.open(KEY, REFUSED)
         with pytest.raises(AccountPaused, match="until 2023-11-14T22:18:20Z or until") as caught:
             pause.check(KEY)
     finally:
@@ -57,15 +57,15 @@ def test_a_pause_ends_at_a_time_of_utc_wherever_this_machine_is(clock: Clock, mo
 
 
 async def ask(pause: AuthCircuitBreaker) -> None:
-    async with pause.admitted(KEY):
+    async with pause.admit(KEY):
         pass
 
 
 async def test_while_a_probe_is_under_way_a_new_pause_refuses_at_once(pause: AuthCircuitBreaker, clock: Clock) -> None:
     await clock.until(OPEN_SECONDS)
-    async with pause.admitted(KEY):
+    async with pause.admit(KEY):
         # A request that was sent before the pause is refused only now.
-        pause.begin(KEY, REFUSED)
+        pause.open(KEY, REFUSED)
         asked = asyncio.ensure_future(ask(pause))
         await clock.settle()
         is_told = asked.done()
@@ -77,11 +77,11 @@ async def test_while_a_probe_is_under_way_a_new_pause_refuses_at_once(pause: Aut
 async def test_who_waits_for_a_probe_is_refused_with_it(pause: AuthCircuitBreaker, clock: Clock) -> None:
     await clock.until(OPEN_SECONDS)
     with contextlib.suppress(UpstreamError):
-        async with pause.admitted(KEY):
+        async with pause.admit(KEY):
             waiting = asyncio.ensure_future(ask(pause))
             await clock.settle()
             assert not waiting.done()
-            pause.begin(KEY, REFUSED)
+            pause.open(KEY, REFUSED)
             raise REFUSED
     with pytest.raises(AccountPaused):
         await waiting

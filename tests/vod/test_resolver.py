@@ -12,7 +12,7 @@ from exporter.vod.client import Client
 from exporter.vod.network_errors import NetworkError
 from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.resolver import Resolver
-from exporter.vod.tcp_stream import connected
+from exporter.vod.tcp_stream import connect
 from tests.vod.fakes import FakeMeter, FakeSource
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -96,12 +96,12 @@ async def test_the_first_address_that_takes_the_connection_is_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closing:
         nobody = closing.getsockname()
     async with server, asyncio.timeout(10):
-        stream = await connected([(V4, nobody), (V4, server.sockets[0].getsockname())])
+        stream = await connect([(V4, nobody), (V4, server.sockets[0].getsockname())])
         stream.close()
         with pytest.raises(ConnectionRefusedError):
-            await connected([(V4, nobody)])
+            await connect([(V4, nobody)])
         with pytest.raises(OSError, match=r"^$"):
-            await connected([])
+            await connect([])
 
 
 async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
@@ -116,7 +116,7 @@ async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
             one.setblocking(False)  # noqa: FBT003 - the name is the system's
             one.connect_ex(place)
         async with server, asyncio.timeout(10):
-            stream = await connected([(V4, place), (V4, server.sockets[0].getsockname())])
+            stream = await connect([(V4, place), (V4, server.sockets[0].getsockname())])
             stream.close()
         for one in waiting:
             one.close()

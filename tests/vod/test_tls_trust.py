@@ -1,4 +1,4 @@
-"""Why a certificate is refused, by the numbers of OpenSSL; real handshakes are in test_client_network.py."""
+"""Why a certificate is rejected, by the numbers of OpenSSL; real handshakes are in test_client_network.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.vod.tls_trust import refused
+from exporter.vod.tls_trust import describe_rejection
 
 
 def error(number: int) -> ssl.SSLCertVerificationError:
@@ -37,7 +37,7 @@ def error(number: int) -> ssl.SSLCertVerificationError:
     ],
 )
 def test_each_reason_has_its_sentence(number: int, says: str, advises: str) -> None:
-    reason, advice = refused(error(number), None)
+    reason, advice = describe_rejection(error(number), None)
     assert reason.startswith("its certificate is refused: ")
     assert says in reason
     assert "raw text" not in reason
@@ -47,10 +47,10 @@ def test_each_reason_has_its_sentence(number: int, says: str, advises: str) -> N
 def test_the_certificate_is_described() -> None:
     leaf = trustme.CA(organization_name="Corporate CA").issue_cert("a.example", "b.example", common_name="a.example")
     certificate = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).public_bytes(Encoding.DER)
-    reason, _ = refused(error(20), certificate)
+    reason, _ = describe_rejection(error(20), certificate)
     assert '; issuer "Corporate CA", subject "a.example, ' in reason
     assert reason.endswith(", for a.example, b.example")
 
 
 def test_what_is_no_certificate_is_not_described() -> None:
-    assert refused(error(20), b"nothing of the kind") == refused(error(20), None)
+    assert describe_rejection(error(20), b"nothing of the kind") == describe_rejection(error(20), None)
