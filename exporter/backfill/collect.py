@@ -85,7 +85,7 @@ class _DayPoll:
 
 async def fetch(
     config: Config,
-    surroundings: app.Runtime,
+    runtime: app.Runtime,
     count: int,
     progress: Progress,
     storage_path: Path | None = None,
@@ -97,19 +97,19 @@ async def fetch(
     Raises StartError, and FlagError when none of the days can be written yet.
     """
     settlement = Settlement(config.settle.after, config.settle.unchanged)
-    at = surroundings.now()
+    at = runtime.now()
     dates = replay.past_dates(at, count, settlement)
     if not dates:
         yesterday = play_dates.play_date(at, 1)
         first = datetime.fromtimestamp(replay.writable_from(yesterday, settlement), play_dates.PLAY_TIME_ZONE)
         raise FlagError(f"--days={count}: {yesterday} can be written from {first:%F %H:%M} UTC+8 on; ask for more days")
     queries = replay.past_queries(config.core_queries())
-    async with app.assemble_daemon(_backfill_config(config, count), surroundings, storage_path) as exporter:
+    async with app.assemble_daemon(_backfill_config(config, count), runtime, storage_path) as exporter:
         turns = {account.name: asyncio.Semaphore(account.limits.concurrency) for account in config.accounts}
 
         async def ask(play_date: date, query: Query) -> _DayPoll:
             async with turns[query.account]:
-                now = surroundings.now()
+                now = runtime.now()
                 # What was heard since the day could be final is good enough, however long ago, and whichever day of
                 # the query was asked last.
                 alone = replace(
