@@ -1,4 +1,4 @@
-"""`python -m exporter` and `aliyun-vod-exporter`: signals and streams first, then everything that takes time."""
+"""`python -m exporter` and `aliyun-vod-exporter`: set up signals and streams before the slow imports."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from exporter.commands.command_names import DAEMONS, DEFAULT, split
 from exporter.signals import PROCESS
 
 _COMMAND = split(sys.argv[1:])[0] or DEFAULT
-# Here and not in main(), which the script calls after it has imported this: as PID 1 a process has no default handlers.
+# At import, not in main(), which the console script calls later: PID 1 in a container has no default signal handlers.
 PROCESS.take(daemon=_COMMAND in DAEMONS, reloads=_COMMAND == "serve")
 
 
 def main() -> int:
-    """Run the command line of this process; its exit status."""
+    """Run the command line of this process and return its exit status."""
     _reopen_closed_streams()
     try:
         status: int = import_module("exporter.cli").main()
@@ -26,12 +26,12 @@ def main() -> int:
 
 
 def _reopen_closed_streams() -> None:
-    """What is opened next must not become the standard error of whoever was started without one (`2>&-`)."""
+    """Open standard streams that are closed (`2>&-`), or the next file opened would become standard error."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number, which is this one.
+            # open() returns the lowest free descriptor, which is this one.
             os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 

@@ -1,4 +1,4 @@
-"""Put the pieces together, run until told to stop; the only module that knows all of them."""
+"""Assemble the daemon and run it until it is stopped; the only module that knows all parts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the process is given: environment variables, the time (seconds since 1970), and how to wait."""
+    """The process environment: variables, clocks (`now` in seconds since 1970, `monotonic`), and `sleep`."""
 
     variables: Mapping[str, str]
     now: Callable[[], float] = time.time
@@ -55,9 +55,12 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class ReloadOptions:
-    """How the configuration is read again (it may block, and raises ConfigError), and who may ask for that.
+    """How the configuration is reloaded, and what may trigger a reload.
 
-    `watch` sets `asked` when it sees a change, for as long as it runs.
+    * `read`: reads the configuration; may block, raises ConfigError.
+    * `asked`: set to request a reload.
+    * `via_http`: whether POST /-/reload is allowed.
+    * `watch`: runs beside the daemon and sets `asked` when the file has changed.
     """
 
     read: Callable[[], Config]
@@ -68,21 +71,21 @@ class ReloadOptions:
 
 @contextlib.asynccontextmanager
 async def assemble_daemon(
-    config: Config, surroundings: Runtime, storage_path: Path | None = None, shard: Shard = WHOLE
+    config: Config, runtime: Runtime, storage_path: Path | None = None, shard: Shard = WHOLE
 ) -> AsyncGenerator[Daemon]:
-    """The pieces, put together for a configuration and taken apart again; with what storage knows, where there is one.
+    """Assemble a daemon for a configuration, restore its data from storage if there is any, and close it at the end.
 
     Raises StartError.
     """
-    async with _assemble(config, surroundings, storage_path, shard) as (exporter, _):
-        yield exporter
+    async with _assemble(config, runtime, storage_path, shard) as (daemon, _):
+        yield daemon
 
 
 @contextlib.asynccontextmanager
 async def _assemble(
-    config: Config, surroundings: Runtime, storage_path: Path | None, shard: Shard
+    config: Config, runtime: Runtime, storage_path: Path | None, shard: Shard
 ) -> AsyncGenerator[tuple[Daemon, Accounts]]:
-    """As `assemble_daemon`, with the accounts that it polls over."""
+    """As `assemble_daemon`, and also yield the accounts it uses."""
     share = shard.share(config.core_queries())
     telemetry = Telemetry(
         version=__version__,
@@ -94,43 +97,41 @@ async def _assemble(
     async with contextlib.AsyncExitStack() as stack:
         storage = None
         if storage_path is not None:
-            from exporter.storage.storage import Storage  # noqa: PLC0415 - SQLite is for those who keep something
+            from exporter.storage.storage import Storage  # noqa: PLC0415 - SQLite is imported only with --storage.path
 
-            opened = Storage.opened(
-                storage_path, retention=config.storage.retention, meter=telemetry, now=surroundings.now
-            )
+            opened = Storage.opened(storage_path, retention=config.storage.retention, meter=telemetry, now=runtime.now)
             storage = await stack.enter_async_context(opened)
         accounts = Accounts(
             lambda account: credential_source(
                 account,
-                surroundings.variables,
+                runtime.variables,
                 not_yet=partial(_log_missing_credentials, account),
-                now=surroundings.now,
-                monotonic=surroundings.monotonic,
+                now=runtime.now,
+                monotonic=runtime.monotonic,
             ),
             meter=telemetry,
             ledger=storage,
-            now=surroundings.now,
-            monotonic=surroundings.monotonic,
-            sleep=surroundings.sleep,
+            now=runtime.now,
+            monotonic=runtime.monotonic,
+            sleep=runtime.sleep,
         )
         await stack.enter_async_context(accounts)
-        async with accounts.opened(scale_limits(config.accounts, share.parts)) as wanted:
-            accounts.adopt(wanted)
+        async with accounts.opened(scale_limits(config.accounts, share.parts)) as opened_accounts:
+            accounts.adopt(opened_accounts)
         poller = Poller(
             accounts.sources,
             settlement=Settlement(config.settle.after, config.settle.unchanged),
             savings=telemetry,
-            now=surroundings.now,
+            now=runtime.now,
             queries=share.queries,
-            snapshot=Snapshot().updated(await storage.load(_oldest_play_date(surroundings.now()))) if storage else None,
+            snapshot=Snapshot().updated(await storage.load(_oldest_play_date(runtime.now()))) if storage else None,
         )
-        yield Daemon(config, poller, telemetry, surroundings.now, store=storage, shard=shard), accounts
+        yield Daemon(config, poller, telemetry, runtime.now, store=storage, shard=shard), accounts
 
 
 async def serve(
     config: Config,
-    surroundings: Runtime,
+    runtime: Runtime,
     *,
     listen: Sequence[str] | None,
     telemetry_path: str,
@@ -140,32 +141,36 @@ async def serve(
     reloads: ReloadOptions | None = None,
     web_config: Path | None = None,
     prefix: str = "",
-    listening: Callable[[list[str]], None] = lambda _places: None,
+    listening: Callable[[list[str]], None] = lambda _urls: None,
 ) -> None:
-    """Poll and serve until `stop` is set, all paths below `prefix`; `listening` is told where.
+    """Poll and serve until `stop` is set.
 
-    `listen`: addresses; None: the sockets that systemd has passed on.
+    * `listen`: addresses to listen on; None: the sockets that systemd passed.
+    * `prefix`: prefix of all paths.
+    * `listening`: called with the URLs once the exporter listens.
 
-    Raises StartError when it cannot listen, ConfigError when the web configuration cannot be used.
+    Raises StartError when it cannot listen, ConfigError when the web configuration is invalid.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(tune_interpreter())
         web_access = stack.enter_context(contextlib.closing(_open_web_config(web_config))) if web_config else None
-        opened = inherited(surroundings.variables) if listen is None else bound(listen)
+        opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
-        exporter, accounts = await stack.enter_async_context(_assemble(config, surroundings, storage_path, shard))
-        scheduler = Scheduler(exporter.queries, exporter.poll, exporter)
-        key_watch = KeyFileWatch(exporter.failed, accounts.keys_changed, scheduler.poll_now)
+        daemon, accounts = await stack.enter_async_context(_assemble(config, runtime, storage_path, shard))
+        scheduler = Scheduler(daemon.queries, daemon.poll, daemon)
+        key_watch = KeyFileWatch(daemon.failed, accounts.keys_changed, scheduler.poll_now)
         reloads = reloads or ReloadOptions(lambda: config, asyncio.Event())
-        reloader = Reloader(reloads.read, exporter=exporter, accounts=accounts, polling=scheduler)
+        reloader = Reloader(reloads.read, daemon=daemon, accounts=accounts, polling=scheduler)
         reload = reloader.reload if reloads.via_http else None
-        app = routes(exporter, telemetry_path, reload, prefix)
+        app = routes(daemon, telemetry_path, reload, prefix)
         await stack.enter_async_context(serving(app, sockets, web_access=web_access, prefix=prefix))
-        places = urls(sockets, web_access.scheme if web_access else "http")
-        _log.info("listening", version=__version__, urls=",".join(places), telemetry_path=f"{prefix}{telemetry_path}")
+        listening_urls = urls(sockets, web_access.scheme if web_access else "http")
+        _log.info(
+            "listening", version=__version__, urls=",".join(listening_urls), telemetry_path=f"{prefix}{telemetry_path}"
+        )
         if shard.total > 1:
             _log.info("sharding enabled", shard=shard.number, total_shards=shard.total)
-        listening(places)
+        listening(listening_urls)
         async with scheduler, contextlib.AsyncExitStack() as beside:
             await beside.enter_async_context(_running(reloader.reload_on(reloads.asked)))
             await beside.enter_async_context(_running(key_watch.run()))
@@ -178,7 +183,7 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
-    """Do something beside the block, and no longer than that."""
+    """Run a coroutine in the background until the block ends."""
     beside = asyncio.create_task(work)
     try:
         yield
@@ -188,13 +193,13 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
 
 
 def _open_web_config(path: Path) -> LiveWebConfig:
-    from exporter.web.access.live_config import LiveWebConfig  # noqa: PLC0415 - most networks are trusted, and need none of it
+    from exporter.web.access.live_config import LiveWebConfig  # noqa: PLC0415 - TLS and bcrypt are imported only when configured
 
     return LiveWebConfig(path)
 
 
 def _oldest_play_date(now: float) -> date:
-    """The oldest day that any query can look at."""
+    """The oldest play date that a query may cover."""
     return play_dates.play_date(now, play_dates.OLDEST_DAYS_AGO)
 
 

@@ -1,4 +1,4 @@
-"""argv → a command → an exit status; imports what a command needs only to run it."""
+"""argv → a command → an exit status; imports the modules of a command only when that command runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _USAGE_ERROR: Final = 2
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Run one command line. Exit status: 0 done, 1 cannot start or not everything answered, 2 bad flags or settings."""
+    """Run one command line. Exit status: 0 success, 1 cannot start or incomplete result, 2 bad flags or settings."""
     stdio.escape_unencodable(sys.stdout, sys.stderr)
     given, environ = list(sys.argv[1:] if argv is None else argv), os.environ if environ is None else environ
     if "--version" in given or given == ["version"]:
@@ -47,7 +47,7 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
     )
     with contextlib.ExitStack() as stack:
         hidden = contextlib.nullcontext()
-        if not command.draws:
+        if not command.uses_terminal:
             hidden = optional.without(*optional.TERMINAL_LIBRARIES, emptied=optional.COMMAND_LINES)
         run: Callable[[argparse.Namespace, Mapping[str, str]], int]
         if command.logs:
@@ -66,7 +66,7 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
         try:
             return run(arguments, environ)
         except errors.ConfigError as error:
-            # file:line:column at the start of the line is what editors jump to
+            # No prefix: editors and CI jump to a file:line:column at the start of a line.
             return _print_error(str(error), _USAGE_ERROR)
         except errors.ExporterError as error:
             return _print_error(
@@ -83,7 +83,7 @@ def _module(name: str) -> Any:
 
 
 def _print_error(text: str, status: int) -> int:
-    with contextlib.suppress(OSError):  # nobody reads it; the status says it too
+    with contextlib.suppress(OSError):  # standard error is closed; the exit status still reports the failure
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     return status
@@ -99,6 +99,6 @@ def _print(text: str) -> int:
 
 
 def _stdout_closed() -> int:
-    """Whoever read our output has seen enough, as `head` has; the interpreter must not complain of it at its end."""
+    """The reader closed the pipe, as `head` does. Redirect stdout so that the final flush does not fail at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

@@ -1,4 +1,4 @@
-"""Poll queries, report how polls ended, and answer scrapes with what is known."""
+"""Poll queries, report the results, and answer scrapes from the data in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
 
-# Every call is bounded by itself; a poll that takes a day all the same hangs, and must not stop its query for good.
+# Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
 _NAMED_IN_LOG: Final = 5
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
@@ -45,19 +45,19 @@ _log = structlog.get_logger()
 
 
 class SliceStore(Protocol):
-    """Where what was learnt survives a restart."""
+    """Stores slices so that they survive a restart."""
 
-    async def save(self, learnt: Iterable[SliceData]) -> None:
-        """Keep these slices, all or none; a failure is its own business."""
+    async def save(self, slices: Iterable[SliceData], /) -> None:
+        """Store these slices, all or none. Handles its own failures and raises none."""
         ...
 
     def set_retention(self, retention: float) -> None:
-        """Forget play dates older than so many seconds."""
+        """Delete play dates older than `retention` seconds."""
         ...
 
 
 class Daemon:
-    """Polls queries, reports how polls ended, and answers scrapes with what is known."""
+    """Polls queries, reports the results, and answers scrapes from the data in memory."""
 
     def __init__(
         self,
@@ -94,8 +94,8 @@ class Daemon:
         telemetry.config_loaded(self._started_at)
 
     def reconfigure(self, config: Config, sources: Mapping[str, PageSource]) -> None:
-        """Go by another configuration from now on; what is known stays. Nothing that it ends may be polled now."""
-        self.pending_queries()  # whoever is ready stays ready, however many queries are new
+        """Apply a new configuration and keep the data. Polls of removed or changed queries must have ended."""
+        self.pending_queries()  # updates `_ready`: an exporter that is ready stays ready when queries are added
         self.queries, self.rules = _shard_part(config, self.shard)
         self._calls_per_day = _calls_per_day(config, self.shard)
         self._config = config
@@ -112,11 +112,11 @@ class Daemon:
         self.telemetry.config_loaded(self._now())
 
     def failed(self) -> tuple[Query, ...]:
-        """The queries whose last poll did not get everything."""
+        """The queries whose last poll did not fully succeed."""
         return tuple(report.query for report in self.reports() if report.result is not PollResult.SUCCESS)
 
     def auth_failed_queries(self) -> frozenset[str]:
-        """The queries whose last poll met an account that is not admitted, has no credentials or no calls left."""
+        """Names of the queries whose last poll failed authentication, or had no credentials or daily quota left."""
         return frozenset(
             report.query.name
             for report in self.reports()
@@ -128,7 +128,7 @@ class Daemon:
         )
 
     async def poll(self, query: Query) -> Retry | None:
-        """Poll a query to its end, whatever comes of it, and show what was learnt; whether and when to repeat it."""
+        """Poll a query, publish and store the result, and return when to retry; None after a success."""
         try:
             async with asyncio.timeout(self._poll_timeout):
                 report = await self.poller.poll(query)
@@ -149,7 +149,7 @@ class Daemon:
         _log_report(report)
         await self._exposition.get()
         self._reports[query.name] = report
-        self._learn_unknown_media(report)
+        self._update_unknown_media(report)
         await self.persist(report)
         return _RETRY_RULES.retry(
             report,
@@ -158,7 +158,7 @@ class Daemon:
         )
 
     async def persist(self, report: PollReport) -> None:
-        """Write what a poll has learnt to storage, where there is one."""
+        """Write the polled slices to storage, if there is storage."""
         if self._store is not None:
             await self._store.save(self._polled(report))
 
@@ -168,16 +168,16 @@ class Daemon:
         return [slices[slice_] for slice_ in polled if slice_ in slices]
 
     def unknown_media(self) -> frozenset[tuple[str, str]]:
-        """Account and ID of the media that were asked for by ID and that no answer has ever named."""
+        """Account and ID of the media that queries list by ID and that no response has ever contained."""
         return frozenset((query.account, each) for query in self.queries for each in self._unknown_media.of(query))
 
     def _find_unknown_media(self) -> None:
-        """Other queries, or more that is known: look through all of it."""
+        """Recompute unknown media from all slices, after the queries or the restored data have changed."""
         self._unknown_media.follow(self.queries, self.poller.snapshot.slices.values())
         for query in self.queries:
             self.telemetry.unknown_media(query.name, self._count_unknown_media(query))
 
-    def _learn_unknown_media(self, report: PollReport) -> None:
+    def _update_unknown_media(self, report: PollReport) -> None:
         self._unknown_media.update(self._polled(report))
         for query in self.queries:
             if query.account == report.query.account:
@@ -199,30 +199,30 @@ class Daemon:
         return len(self._unknown_media.of(query)) if listed_ids(query) else None
 
     def poll_skipped(self, query: str) -> None:
-        """It was time to poll, but the poll before is still under way."""
+        """Count and log a poll that was due while the previous one was still running."""
         self.telemetry.poll_skipped(query)
         _log.warning("poll skipped", query=query, reason="the poll before it has not ended")
 
     def next_poll(self, query: str, at: float) -> None:
-        """The next poll of a query begins at `at`."""
+        """Record that the next poll of a query starts at `at` (seconds since 1970)."""
         self._next_polls[query] = at
         self.telemetry.next_poll(query, at)
 
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> Response:
-        """Everything that is known now, in the format that was asked for."""
+        """The current metrics, in the format and encoding that the client accepts."""
         rendered = await self._exposition.get()
         return respond(rendered, self.telemetry, accept=accept, accept_encoding=accept_encoding)
 
     def publication(self) -> Publication:
-        """What Prometheus would see now, not rendered."""
+        """What `/metrics` shows now, before rendering."""
         return publish(self.poller.snapshot, self.rules, self._now())
 
     def reports(self) -> tuple[PollReport, ...]:
-        """How the last poll of each query ended, in the order of the configuration."""
+        """The report of each query's last poll, in the order of the configuration."""
         return tuple(self._reports[query.name] for query in self.queries if query.name in self._reports)
 
     def pending_queries(self) -> Sequence[str]:
-        """The queries that were neither polled to their end nor restored from storage; once none is, none ever is."""
+        """Names of queries that were neither polled nor restored yet; empty for good once it has been empty."""
         if self._ready:
             return []
         pending_queries = [q.name for q in self.queries if q.name not in self._reports and q.name not in self._restored]
@@ -230,9 +230,9 @@ class Daemon:
         return pending_queries
 
     async def status(self) -> StatusInput:
-        """How it stands at this instant, for the page."""
+        """The state at this instant, for the status page."""
         snapshot, rules, publication = await self._exposition.source()
-        # Some of the numbers are read from the kernel.
+        # In a thread: process metrics are read from /proc.
         metrics = await asyncio.to_thread(lambda: tuple(self.telemetry.collect()))
         return StatusInput(
             version=__version__,
@@ -251,7 +251,7 @@ class Daemon:
         )
 
     def _is_restored(self, query: Query) -> bool:
-        """Whether storage knew something of what a query looks at."""
+        """Whether data for any slice of the query was restored from storage."""
         known = (self.poller.snapshot.slices.get(slice_) for slice_ in plan.slices(query, self._now()))
         return any(data is not None and data.updated_at is not None for data in known)
 
@@ -268,7 +268,7 @@ class Daemon:
 
 
 def _shard_part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], PublicationRules]:
-    """What is to be polled and published of a configuration here."""
+    """The queries that this shard polls, and the rules by which it publishes."""
     share = shard.share(config.core_queries())
     return share.queries, PublicationRules(
         share.queries,
@@ -280,7 +280,7 @@ def _shard_part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], Public
 
 
 def _calls_per_day(config: Config, shard: Shard) -> dict[str, float]:
-    """The calls a day that each account may make here; 0: unlimited."""
+    """This shard's part of each account's daily quota; 0: unlimited."""
     parts = shard.share(config.core_queries()).parts
     return {each.name: each.limits.calls_per_day * parts.get(each.name, 1.0) for each in config.accounts}
 
@@ -312,15 +312,15 @@ def _settings(config: Config, shard: Shard, *, store: bool) -> StatusSettings:
 
 
 def _log_report(report: PollReport) -> None:
-    """One line for the poll, one for each error code in it."""
+    """Log one line for the poll and one for each error code in it."""
     by_code: dict[str, list[UpstreamError]] = defaultdict(list)
     for outcome in report.outcomes:
         for error in outcome.errors:
             by_code[error.code].append(error)
     for code, errors in by_code.items():
         first = errors[0]
-        say = _log.info if isinstance(first, NotReady) else _log.warning
-        say(
+        log = _log.info if isinstance(first, NotReady) else _log.warning
+        log(
             "not ready yet" if isinstance(first, NotReady) else "API request failed",
             query=report.query.name,
             account=report.query.account,
@@ -331,13 +331,13 @@ def _log_report(report: PollReport) -> None:
             error=first.message,
             advice=first.advice,
         )
-    short = sum(outcome.short_by for outcome in report.outcomes)
-    if short:
+    missing_rows = sum(outcome.short_by for outcome in report.outcomes)
+    if missing_rows:
         _log.warning(
             "incomplete listing",
             query=report.query.name,
             account=report.query.account,
-            rows=short,
+            rows=missing_rows,
             reason="the service counted more media than it listed; what it listed is shown, and no media is taken for"
             " unplayed",
             advice="Nothing to do if it passes: rows move while they are read. If it lasts, ask for {top: N, by: plays}"
@@ -354,7 +354,7 @@ def _log_report(report: PollReport) -> None:
 
 
 def _log_problems(report: PollReport) -> None:
-    """One line for all values that could not be used; never what stood there."""
+    """Log one line for all invalid values; never the values themselves."""
     times: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}
     for problem in (problem for outcome in report.outcomes for problem in outcome.problems):

@@ -1,4 +1,4 @@
-"""A configuration that is read again becomes the one in use, wholly or not at all."""
+"""Reload the configuration: apply all of it, or nothing when anything in it fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class PollScheduler(Protocol):
-    """What polls queries, each in its time."""
+    """Polls queries on their intervals."""
 
     async def reconfigure(
         self,
@@ -35,20 +35,20 @@ class PollScheduler(Protocol):
         due: Collection[str],
         swap: Callable[[], None],
     ) -> None:
-        """Poll these queries from now on; call `swap` while none of the interrupted is polled.
+        """Schedule these queries; call `swap` while none of the interrupted queries is being polled.
 
-        Raises StartError, before anything is changed, where nothing is polled yet or any more.
+        Raises StartError, with nothing changed, before polling starts and after it stops.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleChanges:
-    """What a new configuration means for queries, by name.
+    """The effect of a new configuration on queries, by name.
 
-    * `interrupted`: a poll under way must not go on: the query is gone, asks something else, or its account is
-      reached in another way. What it has learnt so far is kept.
-    * `due`: polled now: new, asks something else, or its account is known to the service in another way.
+    * `interrupted`: a running poll must be cancelled: the query was removed or requests something else, or its
+      account's connection changed. The data it has received so far is kept.
+    * `due`: to be polled now: the query is new or requests something else, or its account's identity changed.
     """
 
     interrupted: frozenset[str]
@@ -59,95 +59,95 @@ def schedule_changes(
     queries: tuple[Iterable[Query], Iterable[Query]],
     accounts: tuple[Iterable[AccountSettings], Iterable[AccountSettings]],
 ) -> ScheduleChanges:
-    """Compare the queries and accounts before with those after."""
-    before, after = ({query.name: query for query in given} for given in queries)
-    used, wanted = ({account.name: account for account in given} for given in accounts)
-    gone = before.keys() - after.keys()
-    staying = before.keys() & after.keys()
-    asks_else = {name for name in staying if replace(before[name], every=after[name].every) != after[name]}
+    """Compare queries and accounts; each pair is (before, after)."""
+    before, after = ({query.name: query for query in group} for group in queries)
+    old_accounts, new_accounts = ({account.name: account for account in group} for group in accounts)
+    removed = before.keys() - after.keys()
+    remaining = before.keys() & after.keys()
+    # Another interval alone changes no request.
+    changed = {name for name in remaining if replace(before[name], every=after[name].every) != after[name]}
 
-    def over(alike: Callable[[AccountSettings, AccountSettings], bool]) -> set[str]:
-        """The staying queries whose account is not what it was."""
-        names = {name for name in used.keys() & wanted.keys() if not alike(used[name], wanted[name])}
-        return {name for name in staying if after[name].account in names}
+    def account_differs(same: Callable[[AccountSettings, AccountSettings], bool]) -> set[str]:
+        """The remaining queries whose account changed in the respect that `same` compares."""
+        common = old_accounts.keys() & new_accounts.keys()
+        differing = {name for name in common if not same(old_accounts[name], new_accounts[name])}
+        return {name for name in remaining if after[name].account in differing}
 
     return ScheduleChanges(
-        interrupted=frozenset(gone | asks_else | over(same_connection)),
-        due=frozenset((after.keys() - before.keys()) | asks_else | over(same_identity)),
+        interrupted=frozenset(removed | changed | account_differs(same_connection)),
+        due=frozenset((after.keys() - before.keys()) | changed | account_differs(same_identity)),
     )
 
 
 class Reloader:
-    """Reads the configuration again when told to, one time after the other; a failure changes nothing.
+    """Reloads the configuration on request, one reload at a time; a failed reload changes nothing.
 
-    `read` gives the configuration as it is now and may block; it raises ConfigError.
+    `read` reads the current configuration; it may block and raises ConfigError.
     """
 
     def __init__(
-        self, read: Callable[[], Config], *, exporter: Daemon, accounts: Accounts, polling: PollScheduler
+        self, read: Callable[[], Config], *, daemon: Daemon, accounts: Accounts, polling: PollScheduler
     ) -> None:
         self._read = read
-        self._exporter = exporter
+        self._daemon = daemon
         self._accounts = accounts
         self._polling = polling
-        self._turn = asyncio.Lock()
-        self._arrived = 0
-        self._served = 0
-        self._failure: ExporterError | None = None
+        self._lock = asyncio.Lock()
+        self._requests = 0
+        self._completed_requests = 0
+        self._last_error: ExporterError | None = None
 
     async def reload(self) -> None:
-        """Use the configuration as it is now. Raises ConfigError and StartError; that is logged and counted already.
+        """Apply the current configuration. Raises ConfigError and StartError, which are already logged and counted.
 
-        Any number that wait here share one reload, which begins after all of them had asked, and what came of it.
+        All callers that wait share one reload, which starts after the last of them has called, and its result.
         """
-        self._arrived += 1
-        mine = self._arrived
-        async with self._turn:
-            if self._served < mine:
-                all_who_wait = self._arrived
-                # One that is cancelled has served nobody: the next in line begins anew.
-                self._failure = await self._tried()
-                self._served = all_who_wait
-            if self._failure is not None:
-                raise self._failure.with_traceback(None)
+        self._requests += 1
+        request = self._requests
+        async with self._lock:
+            if self._completed_requests < request:
+                waiting = self._requests
+                # If this is cancelled, nothing is completed: the next waiting caller starts another reload.
+                self._last_error = await self._try_reload()
+                self._completed_requests = waiting
+            if self._last_error is not None:
+                raise self._last_error.with_traceback(None)
 
     async def reload_on(self, asked: asyncio.Event) -> None:
-        """Reload each time that `asked` is set; told several times meanwhile, it reloads once more."""
+        """Reload each time `asked` is set; requests during a reload cause one more reload."""
         while True:
             await asked.wait()
             asked.clear()
-            with contextlib.suppress(ExporterError):  # logged
+            with contextlib.suppress(ExporterError):  # already logged
                 await self.reload()
 
-    async def _tried(self) -> ExporterError | None:
-        """Reload; what went wrong is logged and counted."""
+    async def _try_reload(self) -> ExporterError | None:
+        """Reload; log and count an error and return it."""
         try:
             await self._reload()
         except ExporterError as error:
-            self._exporter.telemetry.config_rejected()
+            self._daemon.telemetry.config_rejected()
             _log.error("configuration not reloaded", error="; ".join(str(error).splitlines()))
             return error
-        except Exception:  # noqa: BLE001 - a defect of ours must not end a daemon that polls and serves
-            self._exporter.telemetry.config_rejected()
+        except Exception:  # noqa: BLE001 - a defect in the reload must not end the daemon
+            self._daemon.telemetry.config_rejected()
             _log.exception("reload failed unexpectedly", advice="Restart the exporter, and report this.")
             return StartError("the reload failed unexpectedly: see the log, restart the exporter, and report this")
         return None
 
     async def _reload(self) -> None:
         config = await run_in_daemon_thread(self._read, "reading the configuration")
-        share = self._exporter.shard.share(config.core_queries())
-        wanted = scale_limits(config.accounts, share.parts)
-        async with self._accounts.opened(wanted) as accounts:
-            changed = schedule_changes((self._exporter.queries, share.queries), (self._accounts.settings, wanted))
+        share = self._daemon.shard.share(config.core_queries())
+        settings = scale_limits(config.accounts, share.parts)
+        async with self._accounts.opened(settings) as accounts:
+            changes = schedule_changes((self._daemon.queries, share.queries), (self._accounts.settings, settings))
 
             def swap() -> None:
                 self._accounts.adopt(accounts)
-                self._exporter.reconfigure(config, self._accounts.sources)
+                self._daemon.reconfigure(config, self._accounts.sources)
 
-            # The service may accept by now what it refused, or more calls be allowed; where neither is so, nothing is
-            # sent: a pause lets nothing through unless the keys changed.
-            due = (changed.due | self._exporter.auth_failed_queries()).intersection(
-                query.name for query in share.queries
-            )
-            await self._polling.reconfigure(share.queries, interrupted=changed.interrupted, due=due, swap=swap)
+            # Credentials or calls_per_day may have changed. If they have not, polling these sends nothing: the auth
+            # breaker stays open.
+            due = (changes.due | self._daemon.auth_failed_queries()).intersection(query.name for query in share.queries)
+            await self._polling.reconfigure(share.queries, interrupted=changes.interrupted, due=due, swap=swap)
         _log.info("configuration reloaded", queries=len(share.queries), polled_now=",".join(sorted(due)))

@@ -1,4 +1,4 @@
-"""Poll each query now and every interval, sooner after a failure; knows when, not what a poll is."""
+"""Schedule polls: every query at the start and at its interval, sooner after a failure."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
     from exporter.core.model import Query
 
-# Queries with the same interval drift apart by up to this part of it, so that they do not all ask at once.
+# Random deviation from the interval, as a fraction of it, so that queries with the same interval spread out.
 JITTER: Final = 0.05
 MAX_JITTER_SECONDS: Final = 30.0
-# A poll that failed is repeated after a random part of this, never less than 4/5 of it; it doubles up to the longest.
+# A failed poll is retried after 4/5 to all of this; the delay doubles with each failure up to the longest.
 FIRST_RETRY_SECONDS: Final = 75.0
 LONGEST_RETRY_SECONDS: Final = 300.0
 _DOUBLINGS: Final = 2
-# Queries that wait for the same instant (the end of a pause, midnight) begin within so many seconds after it.
+# Queries that wait for the same instant (the end of a pause, midnight) start within this many seconds after it.
 RETRY_JITTER_SECONDS: Final = 15.0
-# How often the clock is compared with one that cannot be set.
+# How often the wall clock is compared with the monotonic clock.
 WATCH_SECONDS: Final = 10.0
-# A clock that is adjusted gradually differs by less than this.
+# Gradual adjustments of the wall clock (NTP slewing) stay below this.
 CLOCK_TOLERANCE_SECONDS: Final = 60.0
 
 
 class ScheduleObserver(Protocol):
-    """Who is told how polling goes on."""
+    """Receives events of the schedule."""
 
     def poll_skipped(self, query: str) -> None:
-        """It was time to poll but the poll before has not ended."""
+        """A poll was due while the previous one was still running."""
         ...
 
     def next_poll(self, query: str, at: float) -> None:
-        """The next poll begins at `at` (seconds since 1970)."""
+        """The next poll starts at `at` (seconds since 1970)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run of APScheduler and the poll in it."""
+    """A run of an APScheduler job, and the poll it started."""
 
     task: asyncio.Task[None] | None
     poll: asyncio.Future[Retry | None]
@@ -58,11 +58,11 @@ class _Run:
 
 @dataclass(slots=True)
 class _Plan:
-    """When a query was polled last, and is polled next.
+    """When a query was last polled, and when it is polled next.
 
-    * `began`: by the clock, its last poll. `due`: by the event loop's clock, which is never set, the next one.
-    * `failures`: how many polls in a row are to be repeated.
-    * `again`: if the poll under way fails, it is repeated at once.
+    * `began`: start of its last poll, by the wall clock. `due`: the next one, by the event loop's monotonic clock.
+    * `failures`: number of consecutive polls that asked for a retry.
+    * `again`: if the running poll fails, retry it immediately.
     """
 
     began: float
@@ -72,37 +72,36 @@ class _Plan:
 
 
 class _Interval(IntervalTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """Every interval, but never in the past.
+    """An interval trigger that never returns a time in the past.
 
-    APScheduler lists every run missed between the last one and now before it drops all but one: millions after a clock
-    that started in 1970 is set.
+    APScheduler lists every missed run before it coalesces them: millions after a clock that started in 1970 is set.
     """
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The run after the previous one; where that is missed already, an interval from now."""
+        """The run after the previous one; if that is already past, one interval from now."""
         following: datetime | None = super().get_next_fire_time(previous_fire_time, now)
         return following if following is None or following > now else super().get_next_fire_time(now, now)
 
 
 class Scheduler:
-    """Runs `poll(query)` for every query while the context is entered; leaving it ends polls under way.
+    """Runs `poll(query)` for every query while the context is entered; leaving it cancels running polls.
 
-    `poll` handles its own failures and returns when to repeat it, None where all went well; a run ends when the poll
-    does, so that one query never polls twice at a time. `random` is uniform from 0 to 1.
+    `poll` handles its own failures and returns when to retry, or None after a success. A query is never polled twice
+    at the same time. `random` is uniform from 0 to 1.
     """
 
     def __init__(
         self,
         queries: Iterable[Query],
         poll: Callable[[Query], Awaitable[Retry | None]],
-        schedule: ScheduleObserver,
+        observer: ScheduleObserver,
         *,
         now: Callable[[], float] = time.time,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self._queries = {query.name: query for query in queries}
         self._poll = poll
-        self._schedule = schedule
+        self._observer = observer
         self._now = now
         self._random = random
         self._polling = False
@@ -110,13 +109,13 @@ class Scheduler:
         self._plans: dict[str, _Plan] = {}
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
-            # The default grace of a second drops every run that comes late, on a busy loop or after a laptop slept.
-            # One poll at a time is seen to in `_run`: APScheduler's own limit would warn of it beside what we say.
+            # The default grace time of 1 s drops every late run, on a busy loop or after the machine slept. `_run`
+            # prevents overlapping polls: APScheduler's own limit would log a second warning.
             job_defaults={"max_instances": sys.maxsize, "coalesce": True, "misfire_grace_time": None},
         )
 
     async def __aenter__(self) -> Self:
-        """Begin: every query is due at once."""
+        """Start polling; every query is due immediately."""
         self._loop = asyncio.get_running_loop()
         for query in self._queries.values():
             self._add(query)
@@ -126,7 +125,7 @@ class Scheduler:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """End: no further poll begins, those under way are cancelled and awaited."""
+        """Stop polling: start no further poll, cancel running ones and wait for them."""
         self._polling = False
         self._watch.cancel()
         self._scheduler.pause()
@@ -135,7 +134,7 @@ class Scheduler:
         self._scheduler.shutdown(wait=False)
 
     def poll_now(self, names: Collection[str]) -> None:
-        """Poll these queries at once; one that is being polled is polled again if that poll fails."""
+        """Poll these queries now; one that is being polled is polled again if that poll fails."""
         for name in names:
             if name in self._runs:
                 self._plans[name].again = True
@@ -146,22 +145,23 @@ class Scheduler:
     async def reconfigure(
         self, queries: Iterable[Query], *, interrupted: Collection[str], due: Collection[str], swap: Callable[[], None]
     ) -> None:
-        """Poll these queries from now on, and call `swap` while none of the interrupted is polled (both by name).
+        """Schedule these queries, and call `swap` while none of the interrupted queries is being polled.
 
-        Polls of the interrupted, and of what is gone, are cancelled, and begin again at once where the query stays; so
-        does what is due, unless it is being polled. Any other query goes on in its time. Raises StartError, with
-        nothing changed, while nothing is polled yet or any more.
+        `interrupted` and `due` are names. Running polls of interrupted and removed queries are cancelled. Queries that
+        remain of these, and those that are due and not being polled, are polled now. All others keep their schedule.
+
+        Raises StartError, with nothing changed, before polling starts and after it stops.
         """
         self._check_polling()
-        wanted = {query.name: query for query in queries}
+        new_queries = {query.name: query for query in queries}
         self._scheduler.pause()
         try:
-            # What APScheduler has just begun must get as far as to be interrupted.
+            # Let runs that APScheduler has just submitted start their polls, so that these can be cancelled.
             await asyncio.sleep(0)
-            cut = await self._interrupt({*interrupted, *(self._queries.keys() - wanted.keys())})
+            cancelled = await self._interrupt({*interrupted, *(self._queries.keys() - new_queries.keys())})
             self._check_polling()
             swap()
-            self._replan(wanted, cut.union(due))
+            self._replan(new_queries, cancelled.union(due))
         finally:
             if self._polling:
                 self._scheduler.resume()
@@ -171,13 +171,13 @@ class Scheduler:
             raise StartError("the exporter is starting or stopping; try again when it is up")
 
     async def _interrupt(self, names: Collection[str]) -> set[str]:
-        """Cancel polls and wait for their end; the names of those that were under way."""
+        """Cancel polls and wait until they have ended; returns the names of those that were running."""
         runs = {name: run for name, run in self._runs.items() if name in names}
         for run in runs.values():
             run.poll.cancel()
-        # Not gathered: whoever waits may be cancelled, and runs of APScheduler must not be.
-        if ending := [run.task for run in runs.values() if run.task]:
-            await asyncio.wait(ending)
+        # Not gather(): if the caller is cancelled, it would cancel the runs of APScheduler too.
+        if tasks := [run.task for run in runs.values() if run.task]:
+            await asyncio.wait(tasks)
         return set(runs)
 
     def _replan(self, queries: dict[str, Query], due: Collection[str]) -> None:
@@ -209,52 +209,52 @@ class Scheduler:
             next_run_time=datetime.fromtimestamp(self._now(), UTC),
         )
         self._plans[query.name] = _Plan(began=self._now(), due=self._loop.time())
-        self._tell_next(query.name)
+        self._report_next(query.name)
 
     async def _watch_clock(self) -> None:
-        """Keep to the time that has passed where the clock, to which APScheduler keeps, was set.
+        """Correct the schedule when the wall clock, which APScheduler uses, is set.
 
-        Set back, it must not put a poll off; set forward, or after the machine slept, what is due by it is polled now
-        and not when APScheduler's timer ends.
+        A clock that is set back must not delay polls. After one that is set forward, or after the machine slept, due
+        polls start now and not when APScheduler's timer expires.
         """
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             now, passed = self._now(), self._loop.time()
             for name, plan in self._plans.items():
                 planned = now + plan.due - passed
-                is_put_off = self._next_run(name) > planned + CLOCK_TOLERANCE_SECONDS
-                # Due by a clock that leapt while it is being polled: no poll is skipped for that.
+                is_delayed = self._next_run(name) > planned + CLOCK_TOLERANCE_SECONDS
+                # Due only because the clock was set forward during a poll: do not count the running poll as overlapped.
                 is_early = name in self._runs and self._next_run(name) <= now < planned
-                if is_put_off or is_early:
+                if is_delayed or is_early:
                     self._poll_at(name, planned)
             if any(self._next_run(name) <= now for name in self._plans):
                 self._scheduler.wakeup()
 
     async def _run(self, name: str) -> None:
-        """One run; the poll is a task of its own because APScheduler prints a traceback for a cancelled run."""
+        """Run one poll, in a task of its own: APScheduler logs a traceback for a job that is cancelled."""
         query = self._queries[name]
         if name in self._runs:
-            self._schedule.poll_skipped(name)
-            self._tell_next(name)
+            self._observer.poll_skipped(name)
+            self._report_next(name)
             return
         plan = self._plans[name]
         plan.began, plan.again = self._now(), False
         poll = asyncio.ensure_future(self._poll(query))
         self._runs[name] = _Run(asyncio.current_task(), poll)
         try:
-            self._tell_next(name)
+            self._report_next(name)
             await asyncio.wait({poll})
             if not poll.cancelled():
                 retry: Retry | None = Retry()
                 try:
-                    retry = poll.result()  # a defect: APScheduler logs it and goes on
+                    retry = poll.result()  # raises only for a defect, which APScheduler logs
                 finally:
-                    self._ended(name, retry)
+                    self._poll_ended(name, retry)
         finally:
             del self._runs[name]
 
-    def _ended(self, name: str, retry: Retry | None) -> None:
-        """A poll has ended: after a failure the next one comes sooner than the interval says, never later."""
+    def _poll_ended(self, name: str, retry: Retry | None) -> None:
+        """After a failure, move the next poll to before the regular one, never to after it."""
         plan = self._plans[name]
         plan.failures = 0 if retry is None or plan.again else plan.failures + 1
         if retry is None:
@@ -265,8 +265,8 @@ class Scheduler:
         elif retry.not_before > now:
             at = retry.not_before + RETRY_JITTER_SECONDS * self._random()
         else:
-            longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(plan.failures - 1, _DOUBLINGS))
-            at = now + longest * (1 - self._random() / 5)
+            delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(plan.failures - 1, _DOUBLINGS))
+            at = now + delay * (1 - self._random() / 5)
         if at < self._next_run(name):
             self._poll_at(name, at)
 
@@ -276,12 +276,12 @@ class Scheduler:
 
     def _poll_at(self, name: str, at: float) -> None:
         self._scheduler.modify_job(name, next_run_time=datetime.fromtimestamp(max(at, self._now()), UTC))
-        self._tell_next(name)
+        self._report_next(name)
 
-    def _tell_next(self, name: str) -> None:
+    def _report_next(self, name: str) -> None:
         at = self._next_run(name)
         self._plans[name].due = self._loop.time() + at - self._now()
-        self._schedule.next_poll(name, at)
+        self._observer.next_poll(name, at)
 
 
 def _trigger(query: Query) -> _Interval:

@@ -447,7 +447,7 @@ async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[
 
     async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(300):
         reading = Reading(configuration("http://127.0.0.1:9"), problem)
-        yield reading, Reloader(reading, exporter=stage.exporter, accounts=accounts, polling=AtOnce())
+        yield reading, Reloader(reading, daemon=stage.exporter, accounts=accounts, polling=AtOnce())
 
 
 @pytest.mark.parametrize(

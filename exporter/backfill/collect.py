@@ -1,4 +1,4 @@
-"""Ask for past days, newest first, and say what was not got; for the command that writes them down."""
+"""Request past days, newest first, and report what is missing."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from exporter.core.model import Query, Snapshot
     from exporter.core.poller import PollReport
 
-# Longer ago than anything was heard of the days the service answers for.
+# Longer than the age of any data of the days that the service provides.
 _LONG: Final = (play_dates.OLDEST_DAYS_AGO + 1) * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Slices of a day that a query did not get, or not all of, for one reason."""
+    """Slices of a day that are missing or incomplete in a query, for one reason.
+
+    `slices`: how many; `of`: how many slices of the day the query has.
+    """
 
     play_date: date
     query: str
@@ -49,7 +52,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class BackfillData:
-    """What is known after every day was asked for at `at` (seconds since 1970), and the rules by which it is seen."""
+    """The data after all days were requested, and the rules by which they are published.
+
+    * `dates`: newest first. `at`: when the backfill began (seconds since 1970).
+    """
 
     snapshot: Snapshot
     rules: PublicationRules
@@ -59,20 +65,20 @@ class BackfillData:
     at: float
 
     def views(self, step: int) -> tuple[HistoricalView, ...]:
-        """What was to be seen, every `step` seconds."""
+        """What `/metrics` would have shown, every `step` seconds; oldest first."""
         return replay.views(self.snapshot, self.rules, self.settlement, self.dates, step=step, now=self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class _DayPoll:
-    """What came of asking one query for one day."""
+    """The poll of one query for one day."""
 
     play_date: date
     query: Query
     report: PollReport
 
     def gaps(self) -> Iterator[Gap]:
-        """One for each reason."""
+        """The gaps of this poll, one for each reason."""
         slices: Counter[tuple[str, str]] = Counter()
         for outcome in self.report.outcomes:
             reasons = {(f"{error.code}: {error.message}", error.advice) for error in outcome.errors}
@@ -85,56 +91,53 @@ class _DayPoll:
 
 async def fetch(
     config: Config,
-    surroundings: app.Runtime,
+    runtime: app.Runtime,
     count: int,
     progress: Progress,
     storage_path: Path | None = None,
 ) -> BackfillData:
-    """Ask for the last `count` play dates except what storage heard when its day could be final already.
+    """Request the last `count` play dates, except data in storage that was observed once its day could be final.
 
-    What is heard is stored day by day: who is interrupted goes on where they were.
+    Each day is stored when it is complete, so that an interrupted backfill can be continued.
 
     Raises StartError, and FlagError when none of the days can be written yet.
     """
     settlement = Settlement(config.settle.after, config.settle.unchanged)
-    at = surroundings.now()
+    at = runtime.now()
     dates = replay.past_dates(at, count, settlement)
     if not dates:
         yesterday = play_dates.play_date(at, 1)
         first = datetime.fromtimestamp(replay.writable_from(yesterday, settlement), play_dates.PLAY_TIME_ZONE)
         raise FlagError(f"--days={count}: {yesterday} can be written from {first:%F %H:%M} UTC+8 on; ask for more days")
     queries = replay.past_queries(config.core_queries())
-    async with app.assemble_daemon(_backfill_config(config, count), surroundings, storage_path) as exporter:
-        turns = {account.name: asyncio.Semaphore(account.limits.concurrency) for account in config.accounts}
+    async with app.assemble_daemon(_backfill_config(config, count), runtime, storage_path) as daemon:
+        slots = {account.name: asyncio.Semaphore(account.limits.concurrency) for account in config.accounts}
 
-        async def ask(play_date: date, query: Query) -> _DayPoll:
-            async with turns[query.account]:
-                now = surroundings.now()
-                # What was heard since the day could be final is good enough, however long ago, and whichever day of
-                # the query was asked last.
-                alone = replace(
+        async def poll_day(play_date: date, query: Query) -> _DayPoll:
+            async with slots[query.account]:
+                now = runtime.now()
+                # As interval, the time since the day could be final: whatever was observed since then is fresh.
+                day_query = replace(
                     query,
                     name=f"{query.name} {play_date}",
                     every=now - play_dates.start(play_date) - settlement.after,
                     days_ago=(play_dates.days_ago(now, play_date),),
                 )
-                report = await exporter.poller.poll(alone)
-                await exporter.persist(report)
+                report = await daemon.poller.poll(day_query)
+                await daemon.persist(report)
                 return _DayPoll(play_date, query, report)
 
         progress.begin("fetching", len(dates) * sum(len(query.dimensions) for query in queries), "slices")
         async with asyncio.TaskGroup() as group:
-            # Their turns come in this order: when calls_per_day is spent, it is the oldest days that are missing.
-            asking = [group.create_task(ask(play_date, query)) for play_date in dates for query in queries]
-            under_way = set(asking)
-            while under_way:
-                ended, under_way = await asyncio.wait(
-                    under_way, timeout=NO_PROGRESS, return_when=asyncio.FIRST_COMPLETED
-                )
-                _report(progress, ended)
-        gaps = tuple(gap for each in asking for gap in each.result().gaps())
+            # Semaphores are fair, so days are polled in this order: if calls_per_day runs out, the oldest are missing.
+            tasks = [group.create_task(poll_day(play_date, query)) for play_date in dates for query in queries]
+            pending = set(tasks)
+            while pending:
+                done, pending = await asyncio.wait(pending, timeout=NO_PROGRESS, return_when=asyncio.FIRST_COMPLETED)
+                _report(progress, done)
+        gaps = tuple(gap for task in tasks for gap in task.result().gaps())
         return BackfillData(
-            exporter.poller.snapshot,
+            daemon.poller.snapshot,
             PublicationRules(queries, config.stale_after, config.series_limit),
             settlement,
             dates,
@@ -144,14 +147,14 @@ async def fetch(
 
 
 def _backfill_config(config: Config, count: int) -> Config:
-    """The configuration with queries that look at all these days: what several need of a day is asked for together."""
-    looks = {"days_ago": tuple(range(1, count + 1)), "every": _LONG}
-    return config.model_copy(update={"queries": tuple(query.model_copy(update=looks) for query in config.queries)})
+    """The configuration with every query covering all these days, so that queries share the requests for a day."""
+    days = {"days_ago": tuple(range(1, count + 1)), "every": _LONG}
+    return config.model_copy(update={"queries": tuple(query.model_copy(update=days) for query in config.queries)})
 
 
-def _report(progress: Progress, ended: set[asyncio.Task[_DayPoll]]) -> None:
-    if not ended:
+def _report(progress: Progress, done: set[asyncio.Task[_DayPoll]]) -> None:
+    if not done:
         progress.advance(0)
-    for asked in (each.result() for each in ended):
-        said = f"fetched {asked.query.name} {asked.play_date}, {asked.report.result.value}"
-        progress.advance(len(asked.report.outcomes), said)
+    for day in (task.result() for task in done):
+        text = f"fetched {day.query.name} {day.play_date}, {day.report.result.value}"
+        progress.advance(len(day.report.outcomes), text)

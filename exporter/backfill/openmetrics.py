@@ -1,4 +1,4 @@
-"""Views of the past become OpenMetrics with timestamps, a piece at a time, as promtool makes blocks of it."""
+"""Render historical views as OpenMetrics with timestamps, in chunks, for promtool."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 Source = TypeVar("Source")
 
-# One series: its label text, and its value at which instants, rising.
+# One series: its labels as text, and its values with the (ascending) instants at which it had each.
 _Series = tuple[str, "list[tuple[range, float]]"]
-# One slice as it was in each of the views that show it.
+# One slice in each of the views that show it, oldest first.
 _Timeline = list[tuple[range, "PublishedSlice"]]
 
 
 @dataclass(frozen=True, slots=True)
 class OutputChunk:
-    """Some of the exposition, and how many samples are in it."""
+    """A part of the exposition, and the number of samples in it."""
 
     text: bytes
     samples: int
 
 
 def samples(views: Iterable[HistoricalView]) -> int:
-    """How many samples the exposition of these views has."""
+    """The number of samples in the exposition of these views."""
     return sum(
         len(view.instants)
         * (
@@ -48,7 +48,7 @@ def samples(views: Iterable[HistoricalView]) -> int:
 
 
 def size(views: Sequence[HistoricalView], extra: Mapping[str, str]) -> int:
-    """About how many bytes the exposition of these views has: as if every sample took what one of plays takes."""
+    """The approximate size of the exposition in bytes, assuming that all samples are as long as the first ones."""
     first = next(exposition(views, extra))
     return len(first.text) * samples(views) // max(first.samples, 1)
 
@@ -56,18 +56,18 @@ def size(views: Sequence[HistoricalView], extra: Mapping[str, str]) -> int:
 def exposition(views: Sequence[HistoricalView], extra: Mapping[str, str]) -> Iterator[OutputChunk]:
     """OpenMetrics 1.0 of these views (oldest first), every series with the `extra` labels.
 
-    Families are contiguous and so are series, each in the order of time: promtool refuses what goes back. A piece is
-    a series on one day, at most; the whole is never in memory.
+    Families and series are contiguous and samples ascend in time, as promtool requires. A chunk holds at most one
+    series of one day, so memory use is bounded.
     """
     more = "".join(f'{name}="{escaped(value)}",' for name, value in extra.items())
     timelines = _timelines(views)
     for play in catalog.PLAY:
         yield from _family(play.metric, _plays(play, timelines), more)
-    for media, spell in ((catalog.MEDIA_DURATION, labels.media_labels), (catalog.MEDIA_INFO, labels.title_labels)):
-        told: Iterable[tuple[range, str, PublishedMedia]] = (
-            (view.instants, spell(each), each) for view in views for each in view.publication.media
+    for media, to_labels in ((catalog.MEDIA_DURATION, labels.media_labels), (catalog.MEDIA_INFO, labels.title_labels)):
+        labelled: Iterable[tuple[range, str, PublishedMedia]] = (
+            (view.instants, to_labels(each), each) for view in views for each in view.publication.media
         )
-        yield from _family(media.metric, _sorted(media, told), more)
+        yield from _family(media.metric, _sorted(media, labelled), more)
     for family in catalog.SLICE:
         yield from _family(family.metric, _slices(family, timelines), more)
     starts = (
@@ -78,7 +78,7 @@ def exposition(views: Sequence[HistoricalView], extra: Mapping[str, str]) -> Ite
 
 
 def _timelines(views: Iterable[HistoricalView]) -> list[_Timeline]:
-    """The slices by their labels, in order; the date of one moves on with the view."""
+    """The slices grouped and sorted by labels; with `days_ago` as label, each view has another play date."""
     found: defaultdict[tuple[str, str, str, str, int], _Timeline] = defaultdict(list)
     for view in views:
         for published in view.publication.slices:
@@ -103,10 +103,10 @@ def _slices(family: Family[PublishedSlice], timelines: Iterable[_Timeline]) -> I
         yield labels.slice_labels(timeline[0][1]), _values(family, timeline)
 
 
-def _sorted(family: Family[Source], told: Iterable[tuple[range, str, Source]]) -> Iterator[_Series]:
+def _sorted(family: Family[Source], labelled: Iterable[tuple[range, str, Source]]) -> Iterator[_Series]:
     by_labels: defaultdict[str, list[tuple[range, Source]]] = defaultdict(list)
-    for instants, text, source in told:
-        # Titles that differ in nothing UTF-8 can carry are one series.
+    for instants, text, source in labelled:
+        # Titles that are equal after replacing surrogates are one series.
         by_labels[replace_surrogates(text)].append((instants, source))
     for text in sorted(by_labels):
         yield text, _values(family, by_labels[text])

@@ -1,4 +1,4 @@
-"""How far something has come: a bar on a terminal, now and then a line elsewhere."""
+"""Progress reports: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,68 +13,68 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-# Who reads lines is not left alone for longer than so many seconds, as long as something is reported.
+# Longest time in seconds between two lines, as long as progress is reported.
 NO_PROGRESS: Final = 5.0
 
 
 class Progress(Protocol):
-    """Who is told how far it has come."""
+    """Receives progress."""
 
     def begin(self, what: str, total: int, unit: str) -> None:
-        """Something begins that has so many parts."""
+        """Start a task of `total` parts, such as `fetching` 60 `slices`."""
         ...
 
-    def advance(self, parts: int, said: str = "") -> None:
-        """So many more parts are done; 0: it goes on. `said` is for those who read lines."""
+    def advance(self, parts: int, text: str = "") -> None:
+        """Report that `parts` more are done (0: still running). `text` is shown where progress is lines."""
         ...
 
 
 class ProgressLines:
-    """A line for what is said, and for the rest when the last line is `NO_PROGRESS` ago."""
+    """Writes a line for each text, and for other progress when the last line is `NO_PROGRESS` ago."""
 
-    def __init__(self, say: Callable[[str], None], monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._say = say
+    def __init__(self, write: Callable[[str], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
         self._monotonic = monotonic
         self._what = self._unit = ""
         self._done = self._total = 0
-        self._said_at = 0.0
+        self._written_at = 0.0
 
     def begin(self, what: str, total: int, unit: str) -> None:
-        """Say what begins."""
+        """Write what starts."""
         self._what, self._total, self._unit, self._done = what, total, unit, 0
-        self._tell(f"{what} {total:,} {unit}")
+        self._write_line(f"{what} {total:,} {unit}")
 
-    def advance(self, parts: int, said: str = "") -> None:
-        """Say what is said, or how far it is when nothing was said for long."""
+    def advance(self, parts: int, text: str = "") -> None:
+        """Write the text with the progress; without a text, only when no line was written for `NO_PROGRESS`."""
         self._done += parts
-        if said or self._monotonic() - self._said_at >= NO_PROGRESS:
-            self._tell(f"{said or self._what}: {self._done:,} of {self._total:,} {self._unit}")
+        if text or self._monotonic() - self._written_at >= NO_PROGRESS:
+            self._write_line(f"{text or self._what}: {self._done:,} of {self._total:,} {self._unit}")
 
-    def _tell(self, line: str) -> None:
-        self._said_at = self._monotonic()
-        self._say(line)
+    def _write_line(self, line: str) -> None:
+        self._written_at = self._monotonic()
+        self._write(line)
 
 
 class ProgressBar:
-    """A bar for each thing that begins."""
+    """Draws a bar for each task."""
 
     def __init__(self, bars: rich.Progress) -> None:
         self._bars = bars
         self._task: rich.TaskID | None = None
 
     def begin(self, what: str, total: int, unit: str) -> None:
-        """Draw a bar under those before it."""
+        """Add a bar below the earlier ones."""
         self._task = self._bars.add_task(f"{what} {unit}", total=total)
 
-    def advance(self, parts: int, said: str = "") -> None:  # noqa: ARG002 - the bar says it all
-        """Draw it longer."""
+    def advance(self, parts: int, text: str = "") -> None:  # noqa: ARG002 - a bar shows no text
+        """Advance the bar."""
         if self._task is not None:
             self._bars.advance(self._task, parts)
 
 
 @contextlib.contextmanager
 def shown(console: Console) -> Generator[Progress]:
-    """Progress as this console can show it; lines go through it too."""
+    """Show progress on a console: bars on a terminal, else lines. Lines printed to it meanwhile appear above bars."""
     if not console.is_terminal:
         yield ProgressLines(lambda line: console.print(line, markup=False, soft_wrap=True))
         return

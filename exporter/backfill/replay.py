@@ -1,4 +1,4 @@
-"""What Prometheus would have seen of days gone by, had the exporter run then; knows no format."""
+"""What Prometheus would have scraped on past days, had the exporter run then; independent of the output format."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from exporter.core.model import Freshness, Query, SliceData
     from exporter.core.publication import Publication, PublicationRules
 
-# A day is seen from 09:00 UTC+8 of the next day on, when its numbers can be final, for 24 h.
+# A day becomes visible at 09:00 UTC+8 of the next day, when its numbers can be final.
 VISIBLE_AFTER: Final = Settlement().after
 _DAY: Final = 86_400
-# "It is not safe to backfill data from the last 3 hours (the current head block)" (Prometheus' page on storage): a
-# restart would drop what Prometheus scraped itself before the newest block ends.
+# "It is not safe to backfill data from the last 3 hours (the current head block)" (Prometheus' page on storage): at a
+# restart Prometheus drops its own samples that are older than the end of the newest block.
 _HEAD_BLOCK: Final = 3 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class HistoricalView:
-    """What there was to see, the same at all of these instants (seconds since 1970, rising)."""
+    """A publication, and the instants at which it was visible (seconds since 1970, ascending)."""
 
     publication: Publication
     instants: range
 
 
-def end(now: float) -> int:
+def newest_writable(now: float) -> int:
     """The last instant (seconds since 1970) that may be written at `now`."""
     return int(now) - _HEAD_BLOCK
 
 
 def visible_from(play_date: date) -> float:
-    """When a day gets its place as `days_ago="1"`, in seconds since 1970."""
+    """When a day becomes visible as `days_ago="1"`, in seconds since 1970."""
     return play_dates.start(play_date) + VISIBLE_AFTER
 
 
 def writable_from(play_date: date, settlement: Settlement) -> float:
-    """When a day is final and seen for long enough to be written, in seconds since 1970."""
+    """When a day is final and its first visible instant may be written, in seconds since 1970."""
     return max(visible_from(play_date) + _HEAD_BLOCK, play_dates.start(play_date) + settlement.after)
 
 
@@ -55,9 +55,9 @@ def past_dates(now: float, count: int, settlement: Settlement) -> tuple[date, ..
 
 
 def past_queries(queries: Iterable[Query]) -> tuple[Query, ...]:
-    """The queries as they can look back: yesterday is always looked at, today never.
+    """The queries with the days that can be backfilled: always yesterday, never today.
 
-    What the service said of a day while it lasted is gone; its final numbers were not known then.
+    The numbers that the service reported during a day are not available later, and its final ones did not exist then.
     """
     return tuple(replace(query, days_ago=tuple(sorted({1, *query.days_ago} - {0}))) for query in queries)
 
@@ -65,30 +65,31 @@ def past_queries(queries: Iterable[Query]) -> tuple[Query, ...]:
 def views(
     snapshot: Snapshot, rules: PublicationRules, settlement: Settlement, dates: Iterable[date], *, step: int, now: float
 ) -> tuple[HistoricalView, ...]:
-    """What was to be seen since the oldest of `dates`, day by day, every `step` seconds; oldest first.
+    """What was visible since the oldest of `dates`, one view a day, every `step` seconds; oldest first.
 
-    Days turn at 09:00 UTC+8, when the day before can be final, and not at 00:00: so every number that is shown is
-    final, and those of `days_ago` 1 and 8 are seven days apart at every instant. What was not heard, or heard
-    before its day could be final, is absent.
+    Days change at 09:00 UTC+8, when the day before can be final, and not at 00:00: so every number shown is final,
+    and `days_ago` 1 and 8 are always seven days apart. Data that is missing, or was observed before its day could be
+    final, is absent.
     """
     known = Snapshot().updated(final for data in snapshot.slices.values() if (final := _final(data, settlement)))
-    seen = []
+    found = []
     for play_date in sorted(dates):
         start = int(visible_from(play_date))
         publication = publish(known, rules, start)
         if publication.slices:
-            seen.append(HistoricalView(publication, range(start, min(start + _DAY, end(now) + 1), step)))
-    return tuple(seen)
+            instants = range(start, min(start + _DAY, newest_writable(now) + 1), step)
+            found.append(HistoricalView(publication, instants))
+    return tuple(found)
 
 
 def _final(data: SliceData, settlement: Settlement) -> SliceData | None:
-    """What was heard of a slice once its day could be final: it stands. None: nothing was.
+    """The part of a slice that was observed once its day could be final, marked as settled; None if there is none.
 
-    It is as old as if it had been heard when the day was first seen, as it was for who looked then.
+    Its timestamp is set to when the day first became visible, as a scraper would have seen it.
     """
     play_date = data.slice.play_date
 
-    def stands(freshness: Freshness | None) -> Freshness | None:
+    def finalized(freshness: Freshness | None) -> Freshness | None:
         return (
             replace(freshness, settled=True)
             if freshness and settlement.possible(play_date, freshness.observed_at)
@@ -96,22 +97,24 @@ def _final(data: SliceData, settlement: Settlement) -> SliceData | None:
         )
 
     answers = {
-        m: MediaRecord(was.row, freshness) for m, was in data.answers.items() if (freshness := stands(was.freshness))
+        media_id: MediaRecord(record.row, freshness)
+        for media_id, record in data.answers.items()
+        if (freshness := finalized(record.freshness))
     }
     rankings = {
-        by: replace(was, freshness=freshness)
-        for by, was in data.rankings.items()
-        if (freshness := stands(was.freshness))
+        order: replace(ranking, freshness=freshness)
+        for order, ranking in data.rankings.items()
+        if (freshness := finalized(ranking.freshness))
     }
-    listed = stands(data.listed)
+    listed = finalized(data.listed)
     if not (answers or rankings or listed):
         return None
-    whole = data.updated_at is not None and settlement.possible(play_date, data.updated_at)
+    is_final = data.updated_at is not None and settlement.possible(play_date, data.updated_at)
     return replace(
         data,
         answers=answers,
         listed=listed,
         rankings=rankings,
         total=data.total if settlement.possible(play_date, data.total_at) else None,
-        updated_at=visible_from(play_date) if whole else None,
+        updated_at=visible_from(play_date) if is_final else None,
     )

@@ -1,1 +1,1 @@
-"""What the command line can do: one file each, with its flags and what it runs."""
+"""The commands of the command line, one module each, and how command lines are parsed."""

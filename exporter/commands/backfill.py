@@ -1,4 +1,4 @@
-"""Write past days as an OpenMetrics file, of which promtool makes blocks that Prometheus serves."""
+"""Write past days as an OpenMetrics file, from which promtool creates blocks for Prometheus."""
 
 from __future__ import annotations
 
@@ -35,36 +35,36 @@ STANDARD_OUTPUT: Final = Path("-")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Write the file; 1 when a day is missing, said which. Raises ConfigError, FlagError and ExporterError."""
+    """Write the file; exit status 1 when a day is missing. Raises ConfigError, FlagError and ExporterError."""
     config = load(arguments.config_file, environ)
     console = Console(stderr=True, highlight=False)
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    _check_free(arguments.output, overwrite=arguments.overwrite)
+    _check_output(arguments.output, overwrite=arguments.overwrite)
     with shown(console) as progress:
-        surroundings = app.Runtime(environ)
-        fetched = asyncio.run(fetch(config, surroundings, arguments.days, progress, arguments.storage_path))
+        runtime = app.Runtime(environ)
+        fetched = asyncio.run(fetch(config, runtime, arguments.days, progress, arguments.storage_path))
     for line in gap_messages(fetched, arguments.days):
-        say(line)
+        print_line(line)
     views = fetched.views(arguments.step)
     if not views:
-        raise ExporterError("no day was answered, nothing is written; mend what is said above and try again")
+        raise ExporterError("no day was fetched, nothing is written; fix the problems above and try again")
     labels = dict(arguments.labels)
     if arguments.output != STANDARD_OUTPUT:
         check_free_space(
             arguments.output, openmetrics.size(views, labels), shutil.disk_usage(arguments.output.parent).free
         )
-    with _whole(arguments.output) as file, shown(console) as progress:
+    with _atomic_file(arguments.output) as file, shown(console) as progress:
         written = write(file, views, labels, progress)
     for line in report_gaps(arguments.output, views, written):
-        say(line)
+        print_line(line)
     return 1 if fetched.gaps else 0
 
 
 def check_free_space(output: Path, needed: int, free: int) -> None:
-    """Raises ExporterError where so many bytes do not fit: a disk that it shares with Prometheus must not be filled."""
+    """Raise ExporterError when fewer than `needed` bytes are free: Prometheus may use the same disk."""
     if needed > free:
         gigabytes = [f"{size / 1e9:.1f} GB" for size in (needed, free)]
         raise ExporterError(
@@ -74,7 +74,7 @@ def check_free_space(output: Path, needed: int, free: int) -> None:
 
 
 def write(file: BinaryIO, views: Sequence[HistoricalView], labels: Mapping[str, str], progress: Progress) -> int:
-    """Write the views (oldest first) as OpenMetrics; how many samples."""
+    """Write the views (oldest first) as OpenMetrics and return the number of samples."""
     total = openmetrics.samples(views)
     progress.begin("writing", total, "samples")
     for piece in openmetrics.exposition(views, labels):
@@ -84,7 +84,7 @@ def write(file: BinaryIO, views: Sequence[HistoricalView], labels: Mapping[str, 
 
 
 def gap_messages(fetched: BackfillData, count: int) -> Iterator[str]:
-    """Which of the last `count` days are not written, or not all of them, and why; then what can be done."""
+    """Lines about missing and incomplete days among the last `count` play dates, with reasons, then advice."""
     for play_date in (play_dates.play_date(fetched.at, ago) for ago in range(1, count + 1)):
         if play_date not in fetched.dates:
             yield f"{play_date} is left out: not final 3 h ago; the last 3 h are what Prometheus still holds in memory"
@@ -93,13 +93,13 @@ def gap_messages(fetched: BackfillData, count: int) -> Iterator[str]:
 
 
 def report_gaps(output: Path, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:
-    """What was written, and what to do with it."""
+    """Lines that print_line what was written and how to import it into Prometheus."""
     first, last = (
         datetime.fromtimestamp(at, play_dates.PLAY_TIME_ZONE).strftime("%F %H:%M")
         for at in (views[0].instants[0], views[-1].instants[-1])
     )
     file = "backfill.txt" if output == STANDARD_OUTPUT else str(output)
-    # One block of 2 h after the other, promtool would read the file hundreds of times.
+    # With its default blocks of 2 h promtool would read the file once per block, hundreds of times.
     hours = (views[-1].instants[-1] - views[0].instants[0]) // 3600 + 24
     yield f"written: {samples:,} samples from {first} to {last} UTC+8"
     yield "next, with the storage directory of your Prometheus in place of DATA:"
@@ -107,8 +107,8 @@ def report_gaps(output: Path, views: Sequence[HistoricalView], samples: int) -> 
     yield "and let Prometheus keep them: --storage.tsdb.retention.time is 15d unless you say otherwise, say 90d or more"
 
 
-def _check_free(output: Path, *, overwrite: bool) -> None:
-    """Raises FlagError where the file cannot go, before anything is asked."""
+def _check_output(output: Path, *, overwrite: bool) -> None:
+    """Raise FlagError, before any API request, when the output file cannot be written."""
     if output == STANDARD_OUTPUT:
         return
     if output.exists() and not output.is_file():
@@ -120,20 +120,20 @@ def _check_free(output: Path, *, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _whole(output: Path) -> Generator[BinaryIO]:
-    """A file that takes its place when all of it is written, and leaves nothing behind when it is not."""
+def _atomic_file(output: Path) -> Generator[BinaryIO]:
+    """Open a temporary file that replaces `output` once it is complete, and is removed on an error."""
     if output == STANDARD_OUTPUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with contextlib.ExitStack() as cleared:
+    with contextlib.ExitStack() as cleanup:
         try:
-            # For its owner alone, and under a name that nobody can have laid a link under.
-            number, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-            partial = Path(name)
-            cleared.callback(partial.unlink, missing_ok=True)
-            with os.fdopen(number, "wb") as file:
+            # mkstemp: readable by its owner only, and at a name where no one can have placed a link.
+            descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+            temporary = Path(name)
+            cleanup.callback(temporary.unlink, missing_ok=True)
+            with os.fdopen(descriptor, "wb") as file:
                 yield file
-            partial.replace(output)
+            temporary.replace(output)
         except OSError as error:
             raise ExporterError(f"cannot write {output}: {error.strerror}") from None

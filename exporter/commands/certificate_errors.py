@@ -1,4 +1,4 @@
-"""Why a certificate is not trusted and what to do about it: OpenSSL's number → one line."""
+"""OpenSSL's verification error number → one line: why the certificate is not trusted, and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OR_SKIP: Final = ", or --tls.insecure-skip-verify on loopback"
 _UNKNOWN: Final = f"its certificate comes from a CA that is not trusted; give --tls.ca-file{_OR_SKIP}"
 _OTHER_NAME: Final = f"its certificate is for another name; write one that it has in --url{_OR_SKIP}"
 
-# The numbers are those of x509_vfy.h.
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _REASONS: Final[Mapping[int, str]] = {
     **dict.fromkeys((2, 18, 19, 20, 21), _UNKNOWN),
     **dict.fromkeys((62, 64), _OTHER_NAME),
@@ -20,7 +20,7 @@ _REASONS: Final[Mapping[int, str]] = {
     26: "its certificate is not for servers; issue it with serverAuth",
     79: "who issued its certificate is no CA; issue it by one",
 }
-# What VERIFY_X509_STRICT adds; ssl sets it by default from Python 3.13 on.
+# Errors of VERIFY_X509_STRICT, which Python's ssl sets by default since 3.13.
 _STRICT: Final[Mapping[int, str]] = {
     **dict.fromkeys(range(80, 94), "breaks a rule of RFC 5280"),
     85: "has no authority key identifier",
@@ -31,7 +31,7 @@ _STRICT: Final[Mapping[int, str]] = {
 
 
 def reason(code: int) -> str:
-    """Give the line for a certificate that verification ended at with this number."""
+    """The line for a certificate whose verification failed with this error number."""
     if code in _STRICT:
         return (
             f"its certificate or CA {_STRICT[code]}, which Python 3.13 and newer refuse;"

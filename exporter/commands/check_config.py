@@ -1,4 +1,4 @@
-"""Validate the configuration, then print what it costs: slices, API calls and series per query."""
+"""Validate the configuration, then print its cost: slices, API calls and series per query."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Totals = Mapping[tuple[str, Dimensions], int]
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print the costs and what serve would say; 2 where it would not start. Raises ConfigError with every problem."""
+    """Print the costs and warnings; exit status 2 when serve would not start. Raises ConfigError with every problem."""
     if arguments.schema:
         sys.stdout.write(schema_json() + "\n")
         return 0
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     totals: Totals = {}
     stored: tuple[str, ...] = ()
     if arguments.storage_path:
-        from exporter.storage.read_only import examine  # noqa: PLC0415 - SQLite is for those who keep something
+        from exporter.storage.read_only import examine  # noqa: PLC0415 - SQLite is imported only with --storage.path
 
         try:
             examined = examine(arguments.storage_path, play_dates.today(time.time()))
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
-    """The configuration. Raises ConfigError with every problem of both files."""
+    """Read the configuration and the web configuration. Raises ConfigError with every problem of both files."""
     problems: list[ConfigProblem] = []
     config = None
     try:
@@ -84,7 +84,7 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
         problems += error.problems
     try:
         if arguments.web_config_file:
-            from exporter.web.access import live_config  # noqa: PLC0415 - for those who have one
+            from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
 
             live_config.load(arguments.web_config_file)
     except ConfigError as error:
@@ -95,9 +95,9 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
 
 
 def report(config: Config, totals: Totals) -> str:
-    """The costs as a table: a line for each query, and the totals of each account.
+    """The costs as a table: one line per query, and the total of each account.
 
-    `totals` says by account and filters how many media have plays on a day, where that is known.
+    `totals`: media with plays on one day, by account and filters, as far as storage knows them.
     """
     costs = _costs(config, totals)
     lines: list[tuple[str, ...]] = [_HEADINGS]
@@ -109,7 +109,7 @@ def report(config: Config, totals: Totals) -> str:
 
 
 def warnings(config: Config, totals: Totals) -> Iterator[str]:
-    """What is valid but will not go well."""
+    """Warnings about a valid configuration that will not work well: limits exceeded, endpoint unusual."""
     costs = _costs(config, totals)
     for account in config.accounts:
         if warning := endpoint_warning(account.endpoint):
@@ -137,12 +137,12 @@ def warnings(config: Config, totals: Totals) -> Iterator[str]:
 
 
 def _costs(config: Config, totals: Totals) -> dict[str, dict[str, Cost]]:
-    """By account and query, in the order of the file."""
+    """The cost of each query, by account and query name, in the order of the file."""
     settlement = Settlement(config.settle.after, config.settle.unchanged)
     queries = config.core_queries()
     return {
         account: {
-            query.name: cost(query, settlement, {dims: n for (whose, dims), n in totals.items() if whose == account})
+            query.name: cost(query, settlement, {dims: n for (owner, dims), n in totals.items() if owner == account})
             for query in queries
             if query.account == account
         }
@@ -151,13 +151,13 @@ def _costs(config: Config, totals: Totals) -> dict[str, dict[str, Cost]]:
 
 
 def _total(costs: Iterable[Cost]) -> Cost:
-    each = tuple(costs)
-    nothing = Estimate(0, 0)
+    summands = tuple(costs)
+    zero = Estimate(0, 0)
     return Cost(
-        sum(one.slices for one in each),
-        reduce(add, (one.first_poll for one in each), nothing),
-        reduce(add, (one.steady_day for one in each), nothing),
-        reduce(add, (one.series for one in each), nothing),
+        sum(each.slices for each in summands),
+        reduce(add, (each.first_poll for each in summands), zero),
+        reduce(add, (each.steady_day for each in summands), zero),
+        reduce(add, (each.series for each in summands), zero),
     )
 
 

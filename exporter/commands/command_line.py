@@ -1,4 +1,4 @@
-"""Command lines: parsing one, what is wrong with it in one line, help, completion and the manual page."""
+"""Command lines: parsing, one-line errors, help, shell completion and the manual page."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ STATUSES: Final = {
 
 
 class UsageError(Exception):
-    """A command line that means nothing; the message is one line that says why, and what to try."""
+    """An invalid command line; the message is one line with the reason and what to try."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises BadUsage, in place of printing all it knows and ending the process."""
+    """Raises UsageError, where argparse would print the usage and exit."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
@@ -57,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Flags:
-    """Takes flags for a parser or a group of one: knows their names, and shows defaults as they would be written."""
+    """Adds flags to a parser or an argument group; records their names and appends defaults to their help."""
 
     def __init__(self, parser: Parser) -> None:
         self.names = ["--help"]
@@ -75,26 +75,26 @@ class _Flags:
 
 
 def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namespace:
-    """What the words that follow a command say. `named`: the command was. Raises BadUsage."""
+    """Parse the words after a command. `named`: the command line names the command. Raises UsageError."""
     parser = _parser(command, named=named)
-    taken = _Flags(parser)
-    command.flags(taken)
+    flags = _Flags(parser)
+    command.flags(flags)
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
         word = unknown[0]
         if word.startswith("-"):
             flag = word.partition("=")[0]
             parser.error(
-                f"unknown flag {flag}{_did_you_mean(flag, taken.names if named else [*taken.names, *GENERAL_FLAGS])}"
+                f"unknown flag {flag}{_did_you_mean(flag, flags.names if named else [*flags.names, *GENERAL_FLAGS])}"
             )
         if named:
             parser.error(f"unexpected {word!r}, {command.name} takes flags only")
-        _refuse_command(word)
+        _reject_command(word)
     return arguments
 
 
 def requested_text(given: Sequence[str]) -> str:
-    """The text that a command line asks for instead of running a command; empty when it asks for none."""
+    """The help, completion script or manual page that a command line requests; empty if it requests none."""
     if given and given[0] in GENERAL_FLAGS and len(given) == 1:
         return {
             "--completion-script-bash": lambda: _completion_script("bash"),
@@ -106,19 +106,19 @@ def requested_text(given: Sequence[str]) -> str:
         return _help_of(DEFINITIONS[name]) if name else _help()
     if words[:1] == ["help"] and not (name and words[1:]):
         if words[1:]:
-            _refuse_command(words[1])
+            _reject_command(words[1])
         return _help_of(DEFINITIONS[name]) if name else _help()
     return ""
 
 
-def _refuse_command(word: str) -> NoReturn:
+def _reject_command(word: str) -> NoReturn:
     _Parser(prog=PROGRAM).error(f"unknown command {word!r}{_did_you_mean(word, [*command_names.COMMANDS, *_WORDS])}")
 
 
 def complete() -> None:
-    """Answer the shell that asks what may come next, then end the process."""
-    # Files complete anything that has a value; its choices where it has some.
-    import_module("argcomplete").autocomplete(_whole())
+    """Print the completions that the shell has requested, then exit."""
+    # A flag with choices completes to these, any other value to file names.
+    import_module("argcomplete").autocomplete(_full_parser())
 
 
 def _parser(command: Command, *, named: bool) -> _Parser:
@@ -134,7 +134,7 @@ def _help_of(command: Command) -> str:
 
 def _help() -> str:
     usage = "%(prog)s [COMMAND] [FLAGS]"
-    parser = _Parser(prog=PROGRAM, usage=usage, description=_top(), add_help=False, epilog=_sections())
+    parser = _Parser(prog=PROGRAM, usage=usage, description=_description(), add_help=False, epilog=_epilog())
     _general(parser.add_argument_group("flags without a command"))
     serve = DEFINITIONS[command_names.DEFAULT]
     serve.flags(_Flags(parser.add_argument_group(f"flags of {serve.name}")))
@@ -147,17 +147,17 @@ def _general(group: Parser) -> None:
         group.add_argument(flag, action="store_true", help=sentence)
 
 
-def _top() -> str:
+def _description() -> str:
     commands = {name: command.sentence for name, command in DEFINITIONS.items()}
     return f"{_ABOUT}\n\n{_list('commands', {**commands, **_WORDS})}"
 
 
-def _sections() -> str:
+def _epilog() -> str:
     return "\n\n".join((_list("environment variables", VARIABLES), _list("exit status", STATUSES)))
 
 
 def _list(title: str, entries: dict[str, str]) -> str:
-    """A section as argparse writes those of flags."""
+    """A section, formatted as argparse formats sections of flags."""
     width = 24
     lines = [f"{title}:"]
     for name, text in entries.items():
@@ -166,8 +166,8 @@ def _list(title: str, entries: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _whole() -> _Parser:
-    """One parser for everything; to be asked what there is, and not to parse with."""
+def _full_parser() -> _Parser:
+    """One parser with every command and flag, for completion and the manual page; not used to parse."""
     parser = _Parser(prog=PROGRAM, usage="%(prog)s [COMMAND] [FLAGS]", description=_ABOUT, add_help=False)
     _general(parser)
     DEFINITIONS[command_names.DEFAULT].flags(_Flags(parser))
@@ -187,13 +187,13 @@ def _completion_script(shell: str) -> str:
 
 def _manual_page() -> str:
     data = {"project_name": PROGRAM, "version": __version__, "description": _ABOUT.rstrip("."), "manual_title": PROGRAM}
-    page = import_module("argparse_manpage.manpage").Manpage(_whole(), data)
+    page = import_module("argparse_manpage.manpage").Manpage(_full_parser(), data)
     for title, entries in (("environment", VARIABLES), ("exit status", STATUSES)):
         page.add_section(title, ">", "\n".join(f".TP\n.B {name}\n{text}" for name, text in entries.items()))
     return str(page)
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`, did you mean --config.file?` where something is like it."""
+    """`, did you mean --config.file` when a known word is similar; else empty."""
     close = import_module("difflib").get_close_matches(word, list(known), n=1)
     return f", did you mean {close[0]}" if close else ""

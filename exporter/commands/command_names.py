@@ -1,15 +1,15 @@
-"""The names of the commands, and which of them a command line means; imports nothing."""
+"""The names of the commands, and which one a command line names; imports nothing."""
 
 from __future__ import annotations
 
 COMMANDS = ("serve", "check-config", "check-healthy", "fetch", "backfill", "simulate", "demo")
 DEFAULT = "serve"
-# They run until a signal ends them, which is how they are meant to end.
+# Commands that run until a signal stops them.
 DAEMONS = frozenset({"serve", "simulate", "demo"})
 
 
 def split(words: list[str]) -> tuple[str | None, list[str]]:
-    """The command that is named (None: none is) and the other words, wherever it stands among them."""
+    """The command in a command line (None: there is none), at any position, and the other words."""
     for position, word in enumerate(words):
         before = words[position - 1] if position else ""
         value_of_a_flag = before.startswith("--") and "=" not in before and before not in {"--help", "--version"}

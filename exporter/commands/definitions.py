@@ -1,4 +1,4 @@
-"""Every command: its sentence, its flags and the module that runs it, which is imported only to run it."""
+"""Every command: its description, its flags, and the module that runs it, imported only to run it."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command. `draws`: it uses a terminal beyond lines, with libraries for that; `logs`: it writes log lines."""
+    """A command. `uses_terminal`: needs the libraries for tables and progress bars; `logs`: writes log lines."""
 
     name: str
     sentence: str
     add_flags: Callable[[Parser], None]
     log_level: str = "info"
-    draws: bool = False
+    uses_terminal: bool = False
     logs: bool = True
 
     @property
     def module(self) -> str:
-        """Has `run(arguments, environ)`, which gives the exit status and may raise ExporterError."""
+        """The module with `run(arguments, environ)`, which returns the exit status and may raise ExporterError."""
         return f"exporter.commands.{self.name.replace('-', '_')}"
 
     def flags(self, parser: Parser) -> None:
-        """Add all its flags."""
+        """Add all flags of the command."""
         flags.log(parser, self.log_level)
         self.add_flags(parser)
 
@@ -205,7 +205,7 @@ def _demo(parser: Parser) -> None:
 
 
 def _url(text: str) -> SplitResult:
-    """A base address; its port is checked by reading it. Raises argparse's own error, without repeating a password."""
+    """Parse a base URL. Raises ArgumentTypeError whose message never repeats a password."""
     try:
         parts = urlsplit(text.rstrip("/"))
         port = parts.port
@@ -257,7 +257,7 @@ def _label(text: str) -> tuple[str, str]:
         value.encode()
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r}: the value is not text in this locale") from None
-    from exporter.exposition.catalog import PLAY_METRICS  # noqa: PLC0415 - a third of what all flags take to import
+    from exporter.exposition.catalog import PLAY_METRICS  # noqa: PLC0415 - takes a third of the import time of all flags
 
     if any(name in metric.labels for metric in PLAY_METRICS):
         raise argparse.ArgumentTypeError(f"{text!r}: the series have a label {name} already")
@@ -289,14 +289,14 @@ DEFINITIONS: Final = {
             "Poll every query once, now, and print the result as a table, JSON or Prometheus text.",
             _fetch,
             log_level="warn",
-            draws=True,
+            uses_terminal=True,
         ),
         Command(
             "backfill",
             "Write past days to an OpenMetrics file, from which promtool creates blocks for Prometheus.",
             _backfill,
             log_level="warn",
-            draws=True,
+            uses_terminal=True,
         ),
         Command(
             "simulate",

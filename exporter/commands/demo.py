@@ -1,4 +1,4 @@
-"""Simulator and exporter on loopback with a ready configuration; prints what to open."""
+"""Run simulator and exporter on loopback with a built-in configuration, and print the URLs to open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import Config
 
-# What a small team would write, with shorter intervals so that something happens while one looks.
+# A typical configuration of a small team, with shorter intervals so that a user sees changes soon.
 _CONFIGURATION: Final = Template("""
 accounts:
   - name: demo
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    # Alerts compare final days only, and yesterday is not final before 09:00 UTC+8: it fell the day before.
+    # Alerts compare final days only, and yesterday is not final before 09:00 UTC+8: plays drop the day before that.
     collapse_on = play_dates.play_date(time.time(), 2)
     simulator = Simulator(SimulatorOptions(media=arguments.media, collapse_on=collapse_on))
     with bound(["127.0.0.1:0"]) as sockets:
@@ -81,7 +81,7 @@ async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> N
                     listen=arguments.listen,
                     telemetry_path=arguments.telemetry_path,
                     stop=stop,
-                    listening=lambda places: _print_urls(endpoint, places[0], arguments.telemetry_path),
+                    listening=lambda urls: _print_urls(endpoint, urls[0], arguments.telemetry_path),
                 )
             finally:
                 simulator.close()
@@ -98,8 +98,8 @@ def _configuration(endpoint: str) -> Config:
 
 
 def _print_urls(simulator: str, exporter: str, telemetry_path: str) -> None:
-    told = _OPEN.substitute(
+    text = _OPEN.substitute(
         simulator=simulator, exporter=exporter, metrics=telemetry_path, access_key_id=SIMULATOR_ACCESS_KEY_ID
     )
-    sys.stdout.write(told)
+    sys.stdout.write(text)
     sys.stdout.flush()

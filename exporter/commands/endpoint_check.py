@@ -1,4 +1,4 @@
-"""An endpoint → why it may be the wrong one, as far as its host says so."""
+"""Warn about an endpoint whose host is probably wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".test")
 
 
 def endpoint_warning(endpoint: str) -> str:
-    """One sentence, empty for an endpoint that is documented or of one's own network."""
+    """One sentence; empty for a documented endpoint and for a private host."""
     host = (urlsplit(endpoint).hostname or "").rstrip(".")
     if host in DOCUMENTED or _is_private(host):
         return ""
@@ -30,7 +30,7 @@ def endpoint_warning(endpoint: str) -> str:
 
 
 def _is_private(host: str) -> bool:
-    """An address or a name that nobody outside can have."""
+    """Whether a host is a private address, or a name that does not exist on the internet."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

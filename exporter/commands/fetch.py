@@ -1,4 +1,4 @@
-"""One poll of every query now, printed as a table, as JSON or as Prometheus would see it."""
+"""Poll every query once and print the result as a table, JSON or the text that Prometheus would scrape."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
 _FIELDS: Final = tuple(PLAY_BY_FIELD)
 _NEVER_SEEN: Final = "never seen: no title known"
 _SECONDS: Final = tuple(field.attribute for field in NUMBERS if field.seconds)
-# A table that is piped is as wide as it needs to be: nothing is cut off for a width that nobody has.
-_UNCUT: Final = 10_000
+# Width of a table that is not written to a terminal: wide enough that nothing is cut off.
+_UNLIMITED_WIDTH: Final = 10_000
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print what is known after one poll; 1 when any query failed. Raises ConfigError and StartError."""
+    """Print the data after one poll; exit status 1 when a query failed. Raises ConfigError and StartError."""
     config = load(arguments.config_file, environ)
     console = Console(stderr=True, highlight=False)
     fetched = asyncio.run(_fetch(config, environ, console, arguments.output))
@@ -53,9 +53,11 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _FetchResult:
-    """What one poll has found: how each query ended, in words and by slice, the rows, and what Prometheus would see.
+    """The result of one poll.
 
-    `unknown` are the media, as account and ID, that no answer has ever named.
+    * `results`: by query; `results_by_slice`: by slice; `sentences`: the same for people.
+    * `rows`: the published rows, one mapping each; `exposition`: as Prometheus would scrape them.
+    * `unknown`: account and ID of media that no response has ever contained.
     """
 
     results: Mapping[str, PollResult]
@@ -83,7 +85,7 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
 
 
 async def poll_all(exporter: Daemon, progress: Progress, *, silence: float = NO_PROGRESS) -> None:
-    """Poll every query once, and tell of each that ends, or after `silence` seconds how many requests were made."""
+    """Poll every query once; report each that ends, and after `silence` seconds without one the number of requests."""
     progress.begin("polling", len(exporter.queries), "queries")
     async with asyncio.TaskGroup() as group:
         names = {group.create_task(exporter.poll(query)): query.name for query in exporter.queries}
@@ -100,7 +102,7 @@ async def poll_all(exporter: Daemon, progress: Progress, *, silence: float = NO_
 
 
 def _requests(telemetry: Telemetry) -> str:
-    """How many attempts were made and how they failed: `9 requests sent, 6 failed (connect 6), 5 sent again`."""
+    """Numbers of attempts and errors: `9 requests sent, 6 failed (connect 6), 5 to be sent again`."""
     sent = again = 0
     failed: Counter[str] = Counter()
     for sample in (sample for metric in telemetry.collect() for sample in metric.samples if sample.value):
@@ -111,15 +113,15 @@ def _requests(telemetry: Telemetry) -> str:
                 again += int(sample.value)
             case "aliyun_vod_api_errors_total":
                 failed[sample.labels["code"]] += int(sample.value)
-    said = f"{sent} requests sent"
+    text = f"{sent} requests sent"
     if failed:
         codes = ", ".join(f"{code} {times}" for code, times in sorted(failed.items()))
-        said += f", {failed.total()} failed ({codes}), {again} to be sent again"
-    return said
+        text += f", {failed.total()} failed ({codes}), {again} to be sent again"
+    return text
 
 
 def _write(fetched: _FetchResult, output: str) -> None:
-    """JSON and Prometheus' text are UTF-8 whatever the locale; a table is for who reads in that locale."""
+    """Write the result to stdout: JSON and Prometheus' text as UTF-8, a table in the locale's encoding."""
     match output:
         case "table":
             lines = "".join(f"{_cell(line)}\n" for line in fetched.sentences)
@@ -129,21 +131,21 @@ def _write(fetched: _FetchResult, output: str) -> None:
             document = {
                 "queries": fetched.results,
                 "rows": fetched.rows,
-                "slices": [ending.document() for ending in fetched.results_by_slice],
+                "slices": [result.document() for result in fetched.results_by_slice],
             }
             text = json.dumps(document, ensure_ascii=False, indent=2)
             stdio.write_utf8(sys.stdout, (_printable(text, _escaped) + "\n").encode())
         case _:
             exposition = fetched.exposition
             if sys.stdout.isatty():
-                # The format knows no way to spell them; what is piped is what Prometheus would see.
+                # The format cannot escape unprintable characters; output that is piped is left unchanged.
                 exposition = _printable(exposition.decode(), _replaced).encode()
             stdio.write_utf8(sys.stdout, exposition)
     sys.stdout.flush()
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows under their names, times in seconds; empty where nothing was given."""
+    """The rows under column headings, times in seconds; empty if there are no rows."""
     if not rows:
         return ""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
@@ -154,19 +156,19 @@ def table(rows: list[dict[str, Any]]) -> str:
         drawn.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
-        console.width = _UNCUT
+        console.width = _UNLIMITED_WIDTH
     with console.capture() as capture:
         console.print(drawn)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
 def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
-    """One row for each media of each slice; a media without plays has zeros, what was not given is None."""
+    """One row for each media of each slice; zeros for a media without plays, None for values that are not known."""
     titles = {(media.account, media.media_id): media.title for media in publication.media}
     for published in publication.slices:
         slice_, filters = published.slice, published.slice.dimensions
         for media_id, row in published.rows.items():
-            said = row or zero_row(media_id)
+            values = row or zero_row(media_id)
             yield {
                 "account": slice_.account,
                 "play_date": slice_.play_date.isoformat(),
@@ -176,23 +178,23 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
                 "region": filters.region or "all",
                 "media_id": media_id,
                 "title": titles.get((slice_.account, media_id)),
-                **{field: getattr(said, field) for field in _FIELDS},
+                **{field: getattr(values, field) for field in _FIELDS},
             }
 
 
 def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> object:
-    """The title, or that no answer has ever named the media: its ID may be mistyped."""
+    """The title, or a remark for a media that no response has ever contained: its ID may be mistyped."""
     return _NEVER_SEEN if (row["account"], row["media_id"]) in unknown else row["title"]
 
 
 def _cell(value: object) -> str:
-    """Nothing but one line, of what can be shown: escaped now, it is as wide as it will be."""
+    """The value as one printable line, escaped for stdout's encoding before rich measures its width."""
     return "" if value is None else stdio.as_encoded(sys.stdout, "".join(map(_replaced, str(value))))
 
 
-def _printable(text: str, spelt: Callable[[str], str]) -> str:
-    """A title may hold anything; of what is not printable only line breaks reach the terminal."""
-    return "\n".join("".join(map(spelt, line)) for line in text.split("\n"))
+def _printable(text: str, escape: Callable[[str], str]) -> str:
+    """The text with each character but line breaks passed to `escape`: titles may hold terminal escapes."""
+    return "\n".join("".join(map(escape, line)) for line in text.split("\n"))
 
 
 def _replaced(letter: str) -> str:

@@ -1,4 +1,4 @@
-"""The files that a command was given → those that more people may read or change than should."""
+"""Warn about files of a command line that too many users may read or change."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def permission_warnings(arguments: argparse.Namespace, config: Config) -> tuple[PermissionWarning, ...]:
-    """Each doubt once, of `--config.file`, `--web.config.file` and all they name. Raises ConfigError."""
+    """Warnings, without repetitions, about both configuration files and the files they name. Raises ConfigError."""
     found = [*loader.permission_warnings(arguments.config_file, config)]
     if arguments.web_config_file:
-        from exporter.web.access import live_config  # noqa: PLC0415 - for those who have one
+        from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
 
         found += live_config.permission_warnings(arguments.web_config_file)
     return tuple(dict.fromkeys(found))

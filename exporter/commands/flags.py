@@ -1,4 +1,4 @@
-"""Flags that several commands have, spelt once; imports nothing that takes time."""
+"""Flags that several commands share; imports nothing slow."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SEGMENT: Final = re.compile(r"[\w.~-]{1,200}", re.ASCII)
 
 
 class Parser(Protocol):
-    """What takes flags: a parser of argparse, or a group of one."""
+    """A parser or an argument group of argparse."""
 
     def add_argument(self, *flags: Any, **settings: Any) -> argparse.Action:
-        """Take one more."""
+        """Add a flag, as argparse does."""
         ...
 
 
 def log(parser: Parser, level: str) -> None:
-    """Add `--log.level`, which is `level` where it is not given, and `--log.format`."""
+    """Add `--log.level`, with `level` as default, and `--log.format`."""
     parser.add_argument(
         "--log.level",
         dest="log_level",
@@ -59,7 +59,7 @@ def config_file(parser: Parser) -> None:
 
 
 def listen_address(parser: Parser, default: str, flag: str = "--web.listen-address") -> None:
-    """Add `--web.listen-address`; given several times, it listens on each."""
+    """Add `--web.listen-address` (repeatable)."""
     parser.add_argument(
         flag,
         dest="listen",
@@ -100,7 +100,7 @@ def auto_reload(parser: Parser) -> None:
 
 
 def storage_path(parser: Parser) -> None:
-    """Add `--storage.path`; None for an empty one."""
+    """Add `--storage.path`; an empty value becomes None."""
     parser.add_argument(
         "--storage.path",
         dest="storage_path",
@@ -124,7 +124,7 @@ def telemetry_path(parser: Parser) -> None:
 
 
 def external_url(parser: Parser) -> None:
-    """Add `--web.external-url` and `--web.route-prefix`; `parse_prefix` makes one path of them."""
+    """Add `--web.external-url` and `--web.route-prefix`; `parse_prefix` combines them."""
     parser.add_argument(
         "--web.external-url",
         dest="external_url",
@@ -144,13 +144,13 @@ def external_url(parser: Parser) -> None:
 
 
 def parse_prefix(arguments: argparse.Namespace) -> str:
-    """What all paths begin with: empty, or as in `/vod`."""
+    """The prefix of all paths: empty, or such as `/vod`."""
     prefix: str = arguments.external_url if arguments.route_prefix is None else arguments.route_prefix
     return prefix
 
 
 def web_config_file(parser: Parser) -> None:
-    """Add `--web.config.file`; None for an empty one."""
+    """Add `--web.config.file`; an empty value becomes None."""
     parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
@@ -172,7 +172,7 @@ def enable_lifecycle(parser: Parser) -> None:
 
 
 def shard(parser: Parser) -> None:
-    """Add `--shard` and `--total-shards`; `the_shard` makes one of them."""
+    """Add `--shard` and `--total-shards`."""
     parser.add_argument(
         "--shard", type=non_negative_int, default=0, metavar="N", help="index of this replica, counted from 0"
     )
@@ -186,14 +186,14 @@ def shard(parser: Parser) -> None:
 
 
 def non_negative_int(text: str) -> int:
-    """A whole number from 0, for argparse."""
+    """Parse a whole number of at least 0, for argparse."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser that raises ValueError with a sentence, for argparse, which would hide the sentence."""
+    """Let argparse show the message of a ValueError that `parse` raises; argparse would hide it."""
 
     def parsed(text: str) -> T:
         try:
@@ -205,7 +205,7 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 
 class _Each(argparse.Action):
-    """Appends, but to an empty list: argparse's own `append` adds to the default."""
+    """Appends to an empty list; argparse's own `append` would append to the default."""
 
     def __call__(self, _parser: Parser, given: argparse.Namespace, value: object, _flag: str | None = None) -> None:
         before = getattr(given, self.dest)
@@ -228,15 +228,15 @@ def _address(text: str) -> str:
 
 
 def _external_url(text: str) -> str:
-    """The path of an external URL, which may stand alone; nothing else of it matters here."""
+    """The path of an external URL, or of a value that is only a path."""
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - it is checked by reading it
+        parts.port  # noqa: B018 - reading it raises ValueError for an invalid port
     except ValueError:
         parts = urlsplit("?")
     is_url = parts.scheme in {"http", "https"} and parts.hostname
     is_path = not parts.scheme and not parts.netloc and (not text or text.startswith("/"))
-    # What it holds is not repeated: it may be a password.
+    # The message does not repeat the value: it may hold a password.
     if not (is_url or is_path) or "@" in parts.netloc or set(text) & set("?#\\ ") or not text.isprintable():
         raise argparse.ArgumentTypeError(
             "not a URL to be found under: write http:// or https://, host and path,"
@@ -259,7 +259,7 @@ def _prefix(text: str) -> str:
 
 
 def _level(text: str) -> str:
-    """As promslog reads it; `warning` is what it was called in 0.1."""
+    """A level as promslog accepts it; `warning`, the name in 0.1, means `warn`."""
     level = text.lower()
     return "warn" if level == "warning" else level
 

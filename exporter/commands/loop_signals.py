@@ -1,4 +1,4 @@
-"""Signals for an event loop: SIGTERM and SIGINT set one event, SIGHUP another."""
+"""Signals in an event loop: SIGTERM and SIGINT set one event, SIGHUP another."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def stop_on_signal() -> AsyncGenerator[asyncio.Event]:
-    """Give an event that SIGTERM and SIGINT set, in place of ending the process at once.
+    """Yield an event that SIGTERM and SIGINT set instead of ending the process.
 
-    Not by `loop.add_signal_handler`: at its end it leaves the defaults behind, and a signal would kill what is ending.
+    Not `loop.add_signal_handler`: removing its handler restores the default, and a signal during shutdown would kill
+    the process.
     """
     stop = asyncio.Event()
     with _wakeup_fd(asyncio.get_running_loop()), contextlib.ExitStack() as restored:
@@ -33,14 +34,14 @@ async def stop_on_signal() -> AsyncGenerator[asyncio.Event]:
 
 @contextlib.contextmanager
 def reload_on_hangup() -> Generator[asyncio.Event]:
-    """Give an event that SIGHUP sets; set already if one came since the process began."""
-    asked = asyncio.Event()
+    """Yield an event that SIGHUP sets; already set if SIGHUP arrived since the process started."""
+    event = asyncio.Event()
     before = signal.signal(signal.SIGHUP, PROCESS.hang_up)
-    PROCESS.on_hangup = _threadsafe(asked)
+    PROCESS.on_hangup = _threadsafe(event)
     if PROCESS.hung_up:
-        asked.set()
+        event.set()
     try:
-        yield asked
+        yield event
     finally:
         PROCESS.on_hangup, PROCESS.hung_up = None, False
         signal.signal(signal.SIGHUP, before)
@@ -50,7 +51,7 @@ def _threadsafe(event: asyncio.Event) -> Callable[[], None]:
     loop = asyncio.get_running_loop()
 
     def set_() -> None:
-        # A loop that has ended has nothing to stop or to reload.
+        # A loop that is closed raises RuntimeError; there is nothing left to stop or reload.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(event.set)
 
@@ -59,13 +60,13 @@ def _threadsafe(event: asyncio.Event) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def _wakeup_fd(loop: asyncio.AbstractEventLoop) -> Generator[None]:
-    """Let a signal wake the loop even if it comes in the instant before the loop begins to wait."""
+    """Let a signal wake the loop even if it arrives just before the loop starts to wait."""
     reader, writer = socket.socketpair()
     with reader, writer:
         reader.setblocking(False)  # noqa: FBT003 - the standard library's signature
         writer.setblocking(False)  # noqa: FBT003
         loop.add_reader(reader, reader.recv, 4096)
-        # A full buffer is nothing to report: the loop is awake then.
+        # A full buffer needs no warning: the loop is about to wake up.
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
             yield

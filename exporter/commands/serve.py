@@ -1,4 +1,4 @@
-"""Runs the daemon: polls the configured queries and serves their numbers to Prometheus."""
+"""Run the daemon: poll the configured queries and serve the metrics to Prometheus."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _shard(number: int, total: int) -> Shard:
-    """What `--shard` and `--total-shards` say together. Raises FlagError."""
+    """The shard that `--shard` and `--total-shards` describe. Raises FlagError."""
     if not 1 <= total <= MOST_SHARDS:
         raise FlagError(f"--total-shards={total}: must be 1 to {MOST_SHARDS}")
     if number >= total:

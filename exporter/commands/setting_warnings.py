@@ -1,4 +1,4 @@
-"""Settings that are valid but look mistyped, or contradict each other; each warning names them and their values."""
+"""Warn about valid settings that look mistyped or contradict each other; warnings name settings and values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_IDS: Final = 5
 
 
 def setting_warnings(config: Config) -> Iterator[str]:
-    """One sentence or two for each."""
+    """Warnings, each one or two sentences."""
     for position, settings in enumerate(config.queries):
         yield from _media_ids(position, settings)
     settlement = Settlement(config.settle.after, config.settle.unchanged)

@@ -1,4 +1,4 @@
-"""Only the simulated API: a made-up account behind the real protocol, for demos and tests."""
+"""Run the simulated API alone: generated data behind the real protocol, for demos and tests."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _log = structlog.get_logger()
 def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT. Raises FlagError and StartError."""
     try:
-        settings = settings_of(arguments)
+        options = simulator_options(arguments)
     except ValueError as error:
         raise FlagError(str(error)) from None
-    asyncio.run(_serve(Simulator(settings), arguments.listen))
+    asyncio.run(_serve(Simulator(options), arguments.listen))
     return 0
 
 
-def settings_of(arguments: argparse.Namespace) -> SimulatorOptions:
-    """What the flags say. Raises ValueError saying what is allowed."""
+def simulator_options(arguments: argparse.Namespace) -> SimulatorOptions:
+    """The simulator's options from the flags. Raises ValueError that says what is allowed."""
     return SimulatorOptions(
         seed=arguments.seed,
         media=arguments.media,

@@ -1,4 +1,4 @@
-"""How each slice of a poll ended, in words: what failed and why, what is not computed yet, what nobody played."""
+"""The result of each slice of a poll, in words: failures and their causes, days not computed yet, no plays."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from exporter.core.publication import Publication
     from exporter.errors import UpstreamError
 
-# So many slices are named of those that ended alike.
+# How many slices are named for each cause.
 _NAMED: Final = 10
 
 
 class SliceState(StrEnum):
-    """What became of a slice; the `state` of `fetch --output=json`."""
+    """The result of a slice; `state` in `fetch --output=json`."""
 
     ROWS = "rows"
     NO_PLAYS = "no_plays"
@@ -36,7 +36,10 @@ class SliceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """How one slice ended over all queries that wanted it; `missing` rows were counted and not listed."""
+    """The result of one slice over all queries that cover it.
+
+    `missing`: rows that the service counted and did not list.
+    """
 
     slice: Slice
     days_ago: int
@@ -45,7 +48,7 @@ class SliceResult:
     missing: int = 0
 
     def document(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
+        """The result as plain data, for JSON."""
         filters = self.slice.dimensions
         return {
             "account": self.slice.account,
@@ -70,7 +73,7 @@ class SliceResult:
 
 
 def results_by_slice(reports: Iterable[PollReport], publication: Publication, now: float) -> tuple[SliceResult, ...]:
-    """One for each slice that was polled, in the order of the queries."""
+    """The result of each slice that was polled, in the order of the queries."""
     outcomes: defaultdict[Slice, list[SliceOutcome]] = defaultdict(list)
     for report in reports:
         for outcome in report.outcomes:
@@ -103,48 +106,48 @@ def _state(outcomes: Sequence[SliceOutcome], *, has_plays: bool) -> SliceState:
 
 
 def describe_results(
-    ended: Sequence[SliceResult], reports: Iterable[PollReport], *, final_after: float, now: float
+    results: Sequence[SliceResult], reports: Iterable[PollReport], *, final_after: float, now: float
 ) -> Iterator[str]:
-    """What a table of rows does not say, in lines: causes with advice, and the slices they hold for.
+    """Lines that complete a table of rows: causes with advice, and the slices concerned.
 
-    `final_after`: how many seconds after its start a day is computed.
+    `final_after`: seconds after its start until a day is computed.
     """
     for report in reports:
         if not report.outcomes and report.result is not PollResult.SUCCESS:
-            yield f"Failed: query {report.query.name} took too long and was given up."
+            yield f"Failed: query {report.query.name} timed out."
     by_cause: defaultdict[tuple[SliceState, str, str], list[SliceResult]] = defaultdict(list)
-    for ending in ended:
-        if ending.state is not SliceState.ROWS:
-            first = next(_relevant_errors(ending), None)
-            by_cause[ending.state, first.code if first else "", first.advice if first else ""].append(ending)
-    for (state, *_), alike in sorted(by_cause.items(), key=lambda group: list(SliceState).index(group[0][0])):
-        count, cause = f"{len(alike)} of {len(ended)} slices", _cause(alike)
+    for result in results:
+        if result.state is not SliceState.ROWS:
+            first = next(_relevant_errors(result), None)
+            by_cause[result.state, first.code if first else "", first.advice if first else ""].append(result)
+    for (state, *_), group in sorted(by_cause.items(), key=lambda item: list(SliceState).index(item[0][0])):
+        count, cause = f"{len(group)} of {len(results)} slices", _cause(group)
         match state:
             case SliceState.NO_PLAYS:
                 yield f"No plays, {count}: the service answered, and counted no play of the media asked for."
             case SliceState.NOT_READY:
-                latest = max(play_dates.start(ending.slice.play_date) + final_after for ending in alike)
+                latest = max(play_dates.start(result.slice.play_date) + final_after for result in group)
                 yield f"Not computed yet, {count}: {cause} {_retry_hint(latest, now)}"
             case SliceState.INCOMPLETE:
                 yield f"Incomplete, {count}: {cause}"
             case _:
                 yield f"Failed, {count}: {cause}"
-        yield from (f"  {_named(ending.slice)}" for ending in alike[:_NAMED])
-        if len(alike) > _NAMED:
-            yield f"  and {len(alike) - _NAMED} more"
+        yield from (f"  {_slice_name(result.slice)}" for result in group[:_NAMED])
+        if len(group) > _NAMED:
+            yield f"  and {len(group) - _NAMED} more"
 
 
-def _relevant_errors(ending: SliceResult) -> Iterator[UpstreamError]:
-    """The errors that its state is about."""
-    return (error for error in ending.errors if isinstance(error, NotReady) is (ending.state is SliceState.NOT_READY))
+def _relevant_errors(result: SliceResult) -> Iterator[UpstreamError]:
+    """The errors that explain the state."""
+    return (error for error in result.errors if isinstance(error, NotReady) is (result.state is SliceState.NOT_READY))
 
 
-def _cause(alike: Sequence[SliceResult]) -> str:
-    """What the service or the network said, rather than why it was not asked any more; and what to do."""
-    errors = [error for ending in alike for error in _relevant_errors(ending)]
+def _cause(group: Sequence[SliceResult]) -> str:
+    """The cause and advice: prefer an error of the service or network to the reason for a skipped request."""
+    errors = [error for result in group for error in _relevant_errors(result)]
     error = next((error for error in errors if not isinstance(error, RequestSkipped)), errors[0] if errors else None)
     if error is None:
-        return f"{sum(ending.missing for ending in alike)} media were counted and not listed. Ask again."
+        return f"{sum(result.missing for result in group)} media were counted and not listed. Ask again."
     request = f" (request ID {error.request_id})" if error.request_id else ""
     return f"{error.code}: {error.message.rstrip('.')}{request}. {error.advice}".rstrip()
 
@@ -156,7 +159,7 @@ def _retry_hint(latest: float, now: float) -> str:
     return f"Ask again in some minutes or hours; by {at} UTC+8 it should be."
 
 
-def _named(slice_: Slice) -> str:
+def _slice_name(slice_: Slice) -> str:
     filters = slice_.dimensions
-    given = (filters.terminal_type, filters.os, filters.region)
-    return " ".join((slice_.account, slice_.play_date.isoformat(), *(each for each in given if each)))
+    values = (filters.terminal_type, filters.os, filters.region)
+    return " ".join((slice_.account, slice_.play_date.isoformat(), *(value for value in values if value)))

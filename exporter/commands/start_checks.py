@@ -1,4 +1,4 @@
-"""What `serve` would say of a configuration before it listens: what keeps it from starting, and what it warns of."""
+"""Check what `serve` checks before it listens: errors that keep it from starting, and warnings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StartCheckResult:
 
 
 def check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
-    """Open each account as serve does, and close it again; nothing is sent."""
+    """Open each account as serve does, and close it again; sends no request."""
     return asyncio.run(_check_start(config, environ))
 
 
@@ -50,7 +50,7 @@ async def _check_start(config: Config, environ: Mapping[str, str]) -> StartCheck
 
 
 def _missing_files(account: AccountSettings) -> Iterator[str]:
-    """Files that a provider reads later, at the first poll."""
+    """Warnings about unreadable files that a credential provider reads only at the first poll."""
     for name in ("oidc_token_file", "profile_file"):
         file = getattr(account.credentials, name)
         if file is not None:
@@ -66,17 +66,17 @@ def _concerns_connections(variable: str) -> bool:
 
 
 async def _connect(account: AccountSettings, source: CredentialSource) -> None:
-    """Make the client of an account. Raises StartError for proxies and certificates that cannot be used.
+    """Create the client of an account. Raises StartError for proxies and certificates that cannot be used.
 
-    Nothing else in the environment can keep it from being made, and its libraries take half a second to load.
+    The client's libraries take half a second to import, so this runs only when a variable may affect it.
     """
     from exporter.accounts import Accounts  # noqa: PLC0415 - see above
     from exporter.exposition.telemetry import Telemetry  # noqa: PLC0415 - likewise
 
-    async def known(account: AccountSettings) -> CredentialSource:
+    async def opened_source(account: AccountSettings) -> CredentialSource:
         del account
         return source
 
     meter = Telemetry(version=__version__, accounts=[], queries=[], meter_codes={})
-    async with Accounts(known, meter=meter) as accounts, accounts.opened((account,)):
+    async with Accounts(opened_source, meter=meter) as accounts, accounts.opened((account,)):
         pass

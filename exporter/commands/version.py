@@ -1,4 +1,4 @@
-"""What `--version` prints: what this is, what it was built from, and what it runs on."""
+"""What `--version` prints: version, revision, build date, Python version and platform."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from exporter import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Set by the image. Both have the values that the image's labels have.
+# Set by the image, with the values of its labels.
 REVISION: Final = "ALIYUN_VOD_EXPORTER_REVISION"
 CREATED: Final = "ALIYUN_VOD_EXPORTER_CREATED"
 _NO_TIME: Final = "1970-01-01T00:00:00Z"
-# As Go names them, in the versions of every other exporter.
+# Go's names, which other exporters print.
 _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def version(environ: Mapping[str, str]) -> str:
-    """As `promu` has exporters print it; what is not known is `unknown`, or has no line."""
+    """In the format of exporters built with `promu`; an unknown revision is `unknown`, an unknown date has no line."""
     system = os.uname()
     created = environ.get(CREATED) or _NO_TIME
     lines = {

@@ -289,7 +289,7 @@ async def test_a_missing_day_is_status_1_and_the_others_are_written(
 async def test_no_day_at_all_is_an_error_and_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with command(tmp_path) as (simulator, _):
         simulator.change(faults=(Fault("Meter.ParamError"),))
-        with pytest.raises(ExporterError, match="no day was answered, nothing is written"):
+        with pytest.raises(ExporterError, match="no day was fetched, nothing is written"):
             await run(tmp_path)
 
     assert names(tmp_path) == ["config.yaml"]

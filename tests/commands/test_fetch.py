@@ -57,8 +57,8 @@ class Told:
     def begin(self, what: str, total: int, unit: str) -> None:
         self.lines.append(f"{what} {total} {unit}")
 
-    def advance(self, parts: int, said: str = "") -> None:
-        self.lines.append(f"{said} +{parts}")
+    def advance(self, parts: int, text: str = "") -> None:
+        self.lines.append(f"{text} +{parts}")
 
 
 async def test_while_nothing_ends_it_says_what_was_tried() -> None:

@@ -108,7 +108,7 @@ def test_a_long_list_is_cut_and_a_poll_without_an_outcome_is_told() -> None:
         report(query=replace(QUERY, name="slow"), result=PollResult.FAILURE),
     )
 
-    assert lines[0] == "Failed: query slow took too long and was given up."
+    assert lines[0] == "Failed: query slow timed out."
     assert lines[1].startswith("Failed, 23 of 23 slices: ")
     assert len(lines) == 13
     assert lines[-1] == "  and 13 more"
