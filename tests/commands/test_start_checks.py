@@ -281,7 +281,7 @@ def a_web_configuration_that_is_wrong(given: Situation) -> None:
         (a_web_configuration, ""),
         (no_certificate, "server.crt cannot be read: No such file or directory"),
         (a_key_of_another_certificate, "does not belong to the certificate"),
-        (a_web_configuration_that_is_wrong, "'rate_limits' is no setting here"),
+        (a_web_configuration_that_is_wrong, "'rate_limits' is not a setting here"),
     ],
 )
 def test_where_serve_would_not_start_check_config_says_why_and_exits_with_2(
