@@ -229,7 +229,7 @@ async def test_the_media_that_collapsed_is_the_largest_fall() -> None:
         assert await opened.page.get_by_label("Order of media").input_value() == "fall"
 
         spark = opened.page.get_by_role("img").first
-        assert "days not known: " in str(await spark.get_attribute("aria-label"))
+        assert "unknown days: " in str(await spark.get_attribute("aria-label"))
         box = await spark.bounding_box()
         assert box is not None
         assert box["width"] == 120
