@@ -1,4 +1,4 @@
-"""Settings that are each valid and not together; looks at what was given, so that every mistake is found at once."""
+"""Settings that are each valid but contradict each other; checks the raw input, so that all errors are reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def stale_between_polls(
 ) -> Iterator[FieldErrorDict]:
     """Queries whose days go stale before they are polled again, although these days cannot be final yet.
 
-    The keywords are the defaults of these settings. What cannot be read is complained of elsewhere.
+    The keyword arguments are the defaults of these settings. Values that cannot be read are reported elsewhere.
     """
     limit = _seconds(given.get("stale_after"), stale_after)
     final_after = _seconds(_setting(given.get("settle"), "after"), settle_after)
@@ -46,7 +46,7 @@ def _setting(settings: object, name: str) -> object:
 
 
 def _seconds(value: object, default: float) -> float | None:
-    """A duration; None where it is none, or shorter than any that is allowed."""
+    """A duration in seconds; None if it cannot be read or is zero."""
     if value is None:
         return default
     if isinstance(value, int | float):
@@ -58,7 +58,7 @@ def _seconds(value: object, default: float) -> float | None:
 
 
 def _days(value: object, default: Sequence[int]) -> Sequence[int]:
-    """The days of a query; none where one cannot be read."""
+    """The days of a query; empty if one cannot be read."""
     given = default if value is None else value if isinstance(value, list | tuple) else (value,)
     try:
         return [int(str(each)) for each in given]

@@ -1,4 +1,4 @@
-"""A configuration file that is looked at now and then: whether it still holds what was last read."""
+"""Watch the configuration file: detect when its content differs from what was last read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import Config
 
-# An editor that writes a file in place is done within so many seconds.
+# Content that is unchanged for this long is complete: an editor may write a file in several steps.
 _SETTLED_SECONDS: Final = 1.0
 
 
 class WatchedFile:
-    """Tells by its content, not by its times: a mounted ConfigMap changes by a link, and a copy may keep old times."""
+    """Compares content, not timestamps: a mounted ConfigMap changes by a link, and a copy may keep old timestamps."""
 
     def __init__(self, path: Path, load: Callable[[Path], Config]) -> None:
         self._path = path
@@ -28,8 +28,8 @@ class WatchedFile:
         self._last_read = b""
 
     def read(self) -> Config:
-        """Load the file as it is now. Raises ConfigError; what was refused is not read again before it changes."""
-        # Before it is loaded: what changes meanwhile is seen at the next look.
+        """Load the file. Raises ConfigError; a rejected file counts as read until it changes again."""
+        # Before loading, so that the next check finds a change made meanwhile.
         self._last_read = self._digest()
         return self._load(self._path)
 
@@ -39,7 +39,7 @@ class WatchedFile:
         every: float,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Look every so many seconds, and set the event where the file holds something else than was last read."""
+        """Check the file every `every` seconds, and set `changed` when its content differs from what was last read."""
         while True:
             await sleep(every)
             found = await asyncio.to_thread(self._digest)
@@ -52,7 +52,7 @@ class WatchedFile:
                     break
 
     def _digest(self) -> bytes:
-        """Of its content; of a file that cannot be read, of the reason."""
+        """The digest of the content; for a file that cannot be read, the error number."""
         try:
             return hashlib.sha256(secret_files.read(self._path, most=LARGEST_FILE).data).digest()
         except OSError as error:

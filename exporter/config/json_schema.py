@@ -1,4 +1,4 @@
-"""A JSON schema for editors: what pydantic makes of the settings, as they may stand in a file."""
+"""The JSON schema for editors: pydantic's schema of the settings, adapted to how they are written in a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
-# Whatever a setting wants, a variable may stand there.
+# Every setting accepts a variable.
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
 _REMARKS: Final = ("description", "default")
 
@@ -41,7 +41,7 @@ def _by_name(named: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_narrow(node: dict[str, Any]) -> bool:
-    """Whether a variable would not be valid here by itself."""
+    """Whether this schema does not accept a variable already."""
     return node.get("type") in {"integer", "number"} or bool({"enum", "const", "pattern"} & node.keys())
 
 

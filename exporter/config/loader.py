@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exporter.documents.error_messages import SettingPath
     from exporter.secret_files import Content, PermissionWarning
 
-# Longer than any that Document would take; what a terabyte is read into is memory.
+# More than any valid configuration needs; bounds the memory that reading a wrong file takes.
 LARGEST_FILE: Final = 16 * 1024 * 1024
 
 
@@ -42,9 +42,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def permission_warnings(path: Path, config: Config) -> Iterator[PermissionWarning]:
-    """Who may read or change the file and those its accounts name, as far as that is too many people.
+    """Warnings about the file, and files that its accounts name, that too many users may read or change.
 
-    A secret that comes from the environment is not in the file. Raises ConfigError for a file that is gone.
+    A secret from the environment is not in the file. Raises ConfigError when the file was removed.
     """
     yield from secret_files.permission_warnings(
         path, is_secret=_is_in(_text(path, _content(path).data), config), is_used=True
@@ -60,14 +60,14 @@ def permission_warnings(path: Path, config: Config) -> Iterator[PermissionWarnin
 
 
 def _is_in(text: str, config: Config) -> bool:
-    """Whether the text itself holds a secret, and not only the name of a variable."""
+    """Whether the text contains a secret itself, not only the variable that holds it."""
     credentials = [account.credentials for account in config.accounts]
     secrets = [each for given in credentials for each in (given.access_key_secret, given.security_token)]
     return any(secret is not None and secret.get_secret_value() in text for secret in secrets)
 
 
 def loads(text: str, *, file: str, environ: Mapping[str, str]) -> Config:
-    """Read a configuration; `file` names it in messages, and relative paths of secrets start in its directory.
+    """Parse a configuration. `file` names it in messages; relative paths of secrets start in its directory.
 
     Raises ConfigError with every problem, in the order of the file.
     """
@@ -80,9 +80,9 @@ def loads(text: str, *, file: str, environ: Mapping[str, str]) -> Config:
 
 
 def _validated(document: Document, directory: Path) -> Config | list[YamlError]:
-    """The configuration, or what the schema finds wrong that is not told already.
+    """The configuration, or the schema's errors that are not reported already.
 
-    The error itself is left behind here: pydantic's holds the values, a ConfigError must not lead back to it.
+    pydantic's exception holds the values, so it must not become the context of a ConfigError.
     """
     try:
         return Config.model_validate(document.data, context={"directory": directory})
@@ -99,12 +99,12 @@ def _yaml_errors(document: Document, found: Iterable[FieldError]) -> Iterator[Ya
 
 
 def _in_file(path: SettingPath, document: Document) -> SettingPath:
-    """The path as the file has it: `days_ago: 1` has no `days_ago[0]`."""
+    """The path as it exists in the file: `days_ago: 1` has no `days_ago[0]`."""
     return path[:-1] if path and isinstance(path[-1], int) and path not in document.values else path
 
 
 def _nearest_position(path: SettingPath, document: Document) -> Position:
-    """Where the value begins; for one that is missing, the mapping that lacks it."""
+    """The position of the value; for a missing one, that of the mapping that lacks it."""
     ancestors = (path[:length] for length in range(len(path), -1, -1))
     return next(document.values[ancestor] for ancestor in ancestors if ancestor in document.values)
 
@@ -115,7 +115,7 @@ def _problems(file: str, mistakes: Iterable[YamlError]) -> list[ConfigProblem]:
 
 
 def _content(path: Path) -> Content:
-    """What the file holds; every reason why there is nothing is a ConfigError that says what to do."""
+    """The content of the file. Raises ConfigError that says why it cannot be read and what to do."""
     try:
         return secret_files.read(path, most=LARGEST_FILE)
     except FileNotFoundError:
@@ -129,7 +129,7 @@ def _content(path: Path) -> Content:
 
 
 def _text(path: Path, content: bytes) -> str:
-    """The content as text. Raises ConfigError that tells where it is none, and has nothing of it behind it."""
+    """The content as text. Raises ConfigError with the position of the first invalid byte, and no content."""
     try:
         return content.decode()
     except UnicodeDecodeError as error:

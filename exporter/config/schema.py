@@ -80,7 +80,7 @@ class SettingsModel(BaseModel):
 
     @classmethod
     def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
-        """What is wrong between settings, found even where one of them is wrong by itself."""
+        """Errors between settings, found even if one of them is invalid by itself."""
         del given
         yield from ()
 
@@ -98,7 +98,7 @@ class SettingsModel(BaseModel):
 
 
 def _secret(value: object) -> object:
-    """Without the line break that files and variables often end with; never quoted."""
+    """Strip the line break that files and variables often end with; messages never quote the value."""
     if not isinstance(value, str):
         return value
     secret = value.strip()
@@ -110,7 +110,7 @@ def _secret(value: object) -> object:
 
 
 def _token(value: object) -> object:
-    """`${ALIBABA_CLOUD_SECURITY_TOKEN:-}` is how one writes "if there is one"."""
+    """An empty token is None: `${ALIBABA_CLOUD_SECURITY_TOKEN:-}` means "if there is one"."""
     return None if value == "" else _secret(value)
 
 
@@ -121,7 +121,7 @@ def _file(value: object) -> object:
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths start where the configuration file is; an absolute one stays as it is."""
+    """Resolve a relative path against the directory of the configuration file."""
     directory: Path | None = (info.context or {}).get("directory")
     return directory / path if directory else path
 
@@ -131,7 +131,7 @@ _SecretFile = Annotated[Path, BeforeValidator(_file), AfterValidator(_beside_the
 
 
 def _duration(default: str, description: str) -> Any:
-    """A field of seconds whose default an editor sees as it would be written."""
+    """A field of seconds whose default is shown to editors as a duration."""
     return Field(default=durations.parse(default), json_schema_extra={"default": default}, description=description)
 
 
@@ -235,7 +235,7 @@ class CredentialSettings(SettingsModel):
         provider = given.get("provider", "default")
         if parts and "provider" in there and provider != "ram_role_arn":
             yield ("provider",), field_error("cannot stand beside keys, only ram_role_arn can: give keys or a provider")
-        # Whose provider is spelt wrong may have all the rest right.
+        # If the provider is mistyped, the other settings may still be right.
         is_known = provider in {"default", "env", *itertools.chain.from_iterable(_PROVIDERS_OF.values())}
         for name in there:
             providers = _PROVIDERS_OF.get(name, (provider,))
@@ -294,7 +294,7 @@ class MediaTop(SettingsModel):
 
 
 def _media(given: object, info: ValidationInfo) -> object:
-    """Decide by its keys which form was meant, so that only that form's mistakes are told."""
+    """Choose the form by the keys, so that only errors of that form are reported."""
     match given:
         case {"ids": _, "top": _}:
             raise field_error("takes ids or top, not both")
@@ -350,7 +350,7 @@ class QuerySettings(SettingsModel):
     )
 
     def core_query(self, only_account: str) -> Query:
-        """The core's word for it; combinations of dimensions that come up twice are one."""
+        """The core's Query; repeated combinations of dimensions are merged."""
         combinations = itertools.chain.from_iterable(lists.product() for lists in self.dimensions)
         return Query(
             name=self.name,
@@ -417,14 +417,14 @@ class Config(SettingsModel):
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Retention of the storage file.")
 
     def core_queries(self) -> tuple[Query, ...]:
-        """What to ask, in the words of the core, in the order of the file."""
+        """The queries as core types, in the order of the file."""
         return tuple(query.core_query(self.accounts[0].name) for query in self.queries)
 
     @classmethod
     def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """Names are given once, and queries name accounts that exist."""
         account_names = _each_item(given.get("accounts", ({"name": DEFAULT_ACCOUNT},)), "name")
-        # An account whose own name is wrong might be the one that a query means.
+        # A query may mean an account whose own name is invalid.
         is_known = bool(account_names) and all(isinstance(name, str) for name in account_names)
         yield from _duplicates("accounts", account_names)
         yield from _duplicates("queries", _each_item(given.get("queries"), "name"))
@@ -454,7 +454,7 @@ def schema_json() -> str:
 
 
 def _each_item(parts: object, name: str) -> list[Any]:
-    """One setting of each entry of a list, as far as it is a list; None where it is not given."""
+    """One setting of each entry of a list (empty if it is not a list); None for entries without it."""
     if not isinstance(parts, list | tuple):
         return []
     return [part.get(name) if isinstance(part, Mapping) else getattr(part, name, None) for part in parts]

@@ -27,11 +27,11 @@ _PART: Final = re.compile(r"([0-9]+)([a-z]+)")
 
 
 def parse(text: str) -> float:
-    """Seconds of a duration such as `15m`; raises ValueError with a sentence that says what is allowed."""
+    """Parse a duration such as `15m` to seconds. Raises ValueError with a sentence that says what is allowed."""
     if not _PATTERN.fullmatch(text):
         raise ValueError("must be a duration such as 30s, 15m, 1h30m or 2d")
     digits = [(amount.lstrip("0"), unit) for amount, unit in _PART.findall(text)]
-    # Nothing that fits has more digits; Python refuses to read numbers of some thousand digits.
+    # Check the number of digits first: int() raises for numbers of some thousand digits.
     if any(len(amount) > len(str(_LONGEST)) for amount, _ in digits):
         raise ValueError("is longer than a duration can be (292 years)")
     milliseconds = sum(int(amount or "0") * _UNITS[unit] for amount, unit in digits)
@@ -41,7 +41,7 @@ def parse(text: str) -> float:
 
 
 def spell(seconds: float) -> str:
-    """The shortest way Prometheus writes so many seconds (to the millisecond, not negative): 5400 is `1h30m`."""
+    """Format seconds (not negative, rounded to milliseconds) as Prometheus does: 5400 is `1h30m`."""
     left = round(seconds * 1_000)
     parts = []
     for unit, size in _UNITS.items():

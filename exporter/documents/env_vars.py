@@ -1,4 +1,4 @@
-"""`${NAME}`, `${NAME:-default}` and `$$` in one value; knows nothing of YAML or of settings."""
+"""Expand `${NAME}`, `${NAME:-default}` and `$$` in one value; independent of YAML and of settings."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _NESTED: Final = "a default cannot hold another variable: write ${NAME:-default}
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """A value with its variables put in, and a sentence for each that could not be."""
+    """A value with its variables expanded, and a sentence for each one that could not be expanded."""
 
     text: str
     problems: tuple[str, ...]
 
 
 def expand(text: str, environ: Mapping[str, str]) -> Expansion:
-    """Put variables in. As in a shell, the default also stands in for a variable that is set but empty.
+    """Expand variables. As in a shell, the default also replaces a variable that is set but empty.
 
-    What a variable holds is not searched for further variables. The sentences name variables, never their values.
+    Values are not expanded again. Error sentences name variables, never their values.
     """
     problems: list[str] = []
 
@@ -54,5 +54,5 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
 
 
 def is_unicode(text: str) -> bool:
-    """False for what Python makes of bytes that are not UTF-8 (PEP 383)."""
+    """False for a text with surrogates, which Python uses for bytes that are not UTF-8 (PEP 383)."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

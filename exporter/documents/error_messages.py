@@ -1,6 +1,6 @@
 """What is wrong with a setting, as one sentence that never repeats a secret; knows only `credentials` by name.
 
-Validators say their own sentence with `field_error`; what pydantic finds by itself is translated by `findings`.
+Validators raise `field_error`; `field_errors` translates errors that pydantic finds itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-# Where a setting stands: the keys and positions that lead to it from the top of the file.
+# The path of a setting: keys and list positions from the top of the file.
 SettingPath = tuple[str | int, ...]
 FieldErrorDict = tuple[SettingPath, PydanticCustomError]
 
@@ -48,7 +48,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
 
 
 class FieldError(NamedTuple):
-    """One thing wrong with the settings; `of_key` when it is the key that is wrong and not its value."""
+    """One error in the settings; `of_key`: the key is wrong, not its value."""
 
     path: SettingPath
     sentence: str
@@ -56,12 +56,12 @@ class FieldError(NamedTuple):
 
 
 def field_error(sentence: str) -> PydanticCustomError:
-    """What a validator raises: the sentence goes to the operator as it is, so it must not hold a secret."""
+    """The error that a validator raises. The operator sees the sentence unchanged: it must not hold a secret."""
     return _error(_COMPLAINT, sentence)
 
 
 def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
-    """The complaint about a key that is no setting; names only allowed ones."""
+    """The error for an unknown key; the sentence lists the allowed keys."""
     from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
 
     close = get_close_matches(key.casefold().replace("-", "_"), allowed, n=1)
@@ -74,7 +74,7 @@ def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
 
 
 def merge_errors(validate: Callable[[Any], Any], given: object, complaints: Iterable[FieldErrorDict]) -> Any:
-    """Validate what was given, and raise what pydantic found together with further complaints: all or nothing."""
+    """Validate the input; raise pydantic's errors together with further ones, or return the valid result."""
     found = [_raisable(path, error) for path, error in complaints]
     result = None
     try:
@@ -87,13 +87,13 @@ def merge_errors(validate: Callable[[Any], Any], given: object, complaints: Iter
 
 
 def field_errors(error: ValidationError) -> Iterator[FieldError]:
-    """Everything pydantic and our validators found, as sentences."""
+    """All errors of pydantic and of our validators, as sentences."""
     for details in error.errors(include_url=False):
         yield FieldError(details["loc"], _sentence(details), of_key=details["type"] == _UNKNOWN_KEY)
 
 
 def kind(value: object) -> str:
-    """What YAML would call a value, with its article."""
+    """YAML's name for the type of a value, with its article."""
     match value:
         case dict():
             return "a mapping"
@@ -106,16 +106,16 @@ def kind(value: object) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value as it stands in a sentence: in quotes, on one line, not too long."""
+    """A value for use in a sentence: quoted, on one line, shortened."""
     text = str(value)
     return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
 
 
 def setting(path: SettingPath, credentials: Collection[str]) -> str:
-    """A path as the operator reads it: `queries[0].dimensions[1].os`.
+    """A path as shown to the operator: `queries[0].dimensions[1].os`.
 
-    A key that stands where the names in `credentials` are expected and is not like any of them is shown as `***`:
-    it may be a secret with a typing error. So is one anywhere that is made like a secret and not of words.
+    A key within `credentials` that resembles none of the expected names is shown as `***`, because it may be a
+    mistyped secret. So is a key anywhere that looks like a secret.
     """
     text = ""
     for position, part in enumerate(path):

@@ -1,6 +1,6 @@
-"""YAML text → plain data whose every scalar is text, with the place of each value; knows no settings.
+"""YAML text → plain data with the position of each value; independent of settings.
 
-YAML's own guesses are not used: `0123456789` and `1e5` may be media IDs, and the settings know their types better.
+Every scalar stays text: `0123456789` and `1e5` may be media IDs, and the settings define the types.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class YamlError:
-    """Something wrong with the text at a place; `path` leads to the value it belongs to."""
+    """An error at a position of the text; `path` is that of the value concerned."""
 
     path: ValuePath
     place: Position
@@ -82,10 +82,10 @@ class YamlError:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a text holds: str, None, UNKNOWN, and lists and dicts of them.
+    """The content of a text: str, None, UNKNOWN, and lists and dicts of them.
 
-    `values` and `keys` tell where the value at a path begins and where its key stands. `unknown` are the paths of the
-    UNKNOWN; each has its mistake.
+    `values` and `keys`: the position of the value at a path, and of its key. `unknown`: the paths of UNKNOWN values;
+    each has an entry in `mistakes`.
     """
 
     data: Any
@@ -96,7 +96,7 @@ class Document:
 
 
 def read(text: str, expand: Callable[[str], Expansion]) -> Document:
-    """Read one YAML document, `expand` each scalar, and gather every mistake; raises nothing."""
+    """Read one YAML document, `expand` each scalar, and collect every error; raises nothing."""
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
@@ -139,7 +139,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Reader:
-    """One walk over the nodes; what it gathers becomes a Document."""
+    """Walks the nodes once and builds a Document."""
 
     def __init__(self, expand: Callable[[str], Expansion]) -> None:
         self._expand = expand
@@ -153,16 +153,16 @@ class _Reader:
         self._members_of: dict[int, _Members] = {}
 
     def document(self, root: yaml.Node) -> Document:
-        """All there is below the root."""
+        """The document below this root node."""
         data = self._value(root, ())
         return Document(data, self._values, self._keys, frozenset(self._unknown), tuple(self._mistakes))
 
-    def _tell(self, node: yaml.Node, path: ValuePath, message: str) -> None:
+    def _add_error(self, node: yaml.Node, path: ValuePath, message: str) -> None:
         self._mistakes.append(YamlError(path, _place(node.start_mark), message))
 
     def _refuse(self, node: yaml.Node, path: ValuePath, *messages: str) -> Unknown:
         for message in messages:
-            self._tell(node, path, message)
+            self._add_error(node, path, message)
         self._unknown.add(path)
         return UNKNOWN
 
@@ -205,7 +205,7 @@ class _Reader:
         return data
 
     def _members(self, node: yaml.MappingNode, path: ValuePath) -> _Members:
-        """A mapping's own members, then those merged in under names that are still free. Read once, told once."""
+        """A mapping's own members, then merged ones whose names are free. Cached, so that errors are reported once."""
         if id(node) in self._members_of:
             return self._members_of[id(node)]
         members: _Members = {}
@@ -218,9 +218,9 @@ class _Reader:
                 or key.tag not in {_TEXT, _NULL, _MERGE}
                 or not is_unicode(key.value)
             ):
-                self._tell(key, path, "a key must be plain text")
+                self._add_error(key, path, "a key must be plain text")
             elif key.value in lines:
-                self._tell(key, (*path, key.value), f"is given twice, first in line {lines[key.value]}")
+                self._add_error(key, (*path, key.value), f"is given twice, first in line {lines[key.value]}")
             else:
                 lines[key.value] = _place(key.start_mark).line
                 if key.tag == _MERGE:
@@ -236,11 +236,11 @@ class _Reader:
 
     def _merged(self, source: yaml.Node, path: ValuePath) -> _Members:
         if not isinstance(source, yaml.MappingNode) or source.tag != _COLLECTION:
-            self._tell(source, path, "`<<` merges mappings: write `<<: *anchor` or `<<: [*anchor, *another]`")
+            self._add_error(source, path, "`<<` merges mappings: write `<<: *anchor` or `<<: [*anchor, *another]`")
         elif id(source) in self._merging:
-            self._tell(source, path, _CIRCLE)
+            self._add_error(source, path, _CIRCLE)
         elif len(self._merging) >= _DEEPEST:
-            self._tell(source, path, _TOO_DEEP)
+            self._add_error(source, path, _TOO_DEEP)
         else:
             return self._members(source, path)
         return {}
@@ -256,6 +256,6 @@ def _unreadable(place: Position, message: str) -> Document:
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
-    said = str(error.problem or "")
-    advice = next((advice for beginning, advice in _SYNTAX.items() if said.startswith(beginning)), None)
-    return advice or said
+    problem = str(error.problem or "")
+    advice = next((advice for beginning, advice in _SYNTAX.items() if problem.startswith(beginning)), None)
+    return advice or problem
