@@ -32,6 +32,15 @@ class ErrorKind(StrEnum):
     OTHER = "other"
 
 
+class RetryPolicy(StrEnum):
+    """Whether another attempt within the same call can help."""
+
+    NEVER = "never"
+    BACK_OFF = "back_off"
+    ONCE = "once"
+    ONCE_RENEWED = "once_renewed"  # after fetching credentials again
+
+
 class ExporterError(Exception):
     """An error that is reported to the operator by its message, without a traceback."""
 
@@ -75,6 +84,7 @@ class UpstreamError(ExporterError):
       `http_<status>`.
     * `advice`: what the operator can do.
     * `wait`: seconds that the service asked to wait, or that the account stays paused; None: not given.
+    * `retry`: whether another attempt within the same call can help.
     """
 
     def __init__(
@@ -87,6 +97,7 @@ class UpstreamError(ExporterError):
         http_status: int = 0,
         advice: str = "",
         wait: float | None = None,
+        retry: RetryPolicy = RetryPolicy.NEVER,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -96,6 +107,7 @@ class UpstreamError(ExporterError):
         self.http_status = http_status
         self.advice = advice
         self.wait = wait
+        self.retry = retry
 
 
 class NotReady(UpstreamError):

@@ -1,4 +1,4 @@
-"""One signed, limited, retried call of one account; knows no action of the API."""
+"""Signed, rate-limited and retried calls for one account; independent of the API action."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import random as randomness
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, Self, TypeVar
 
 import httpx
 
 from exporter import __version__
-from exporter.errors import ErrorKind, RequestSkipped, StartError, UpstreamError
+from exporter.errors import ErrorKind, RequestSkipped, RetryPolicy, StartError, UpstreamError
 from exporter.vod import error_codes, network_errors
 from exporter.vod.auth_breaker import AuthCircuitBreaker
-from exporter.vod.error_codes import RetryPolicy
 from exporter.vod.network_route import Progress, Route
 from exporter.vod.proxies import DEFAULT_PORTS, proxy_for
 from exporter.vod.rate_limits import LimitsMeter
@@ -27,7 +27,7 @@ from exporter.vod.responses import (
     LARGEST_ERROR,
     LARGEST_RESPONSE,
     RawResponse,
-    answer,
+    decode_response,
     no_response,
     replayed,
 )
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
+    from exporter.vod.actions import Action
     from exporter.vod.credentials.sources import Credentials, CredentialSource
     from exporter.vod.network_route import Resolve
     from exporter.vod.rate_limits import AccountLimits
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 4
 FIRST_BACK_OFF: Final = 0.5
 LONGEST_BACK_OFF: Final = 30.0
-"""Seconds; the first and the longest range that a back-off is drawn from."""
+"""Seconds; the upper limits of the first and the longest random back-off."""
 
 _URLS: Final = 1_024
 
@@ -59,32 +60,46 @@ _HEADERS: Final = {
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[T]):
+    """An action with its parameters; each attempt sends a request of its own."""
+
+    action: Action[T]
+    parameters: Mapping[str, str]
+    url: httpx.URL
+
+    def request(self, *, fresh: bool) -> httpx.Request:
+        """The unsigned request; `fresh` demands a new connection."""
+        headers = {**_HEADERS, "x-acs-action": self.action.name, "x-acs-version": self.action.version}
+        return httpx.Request("POST", self.url, headers=headers, extensions={FRESH: fresh})
+
+
 class Meter(LimitsMeter, Protocol):
-    """Who counts what is sent and what becomes of it."""
+    """Counts attempts and their outcomes."""
 
     def request_sent(self, account: str) -> None:
-        """One attempt is sent."""
+        """An attempt was sent."""
         ...
 
     def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
-        """One attempt failed."""
+        """An attempt failed."""
         ...
 
     def request_took(self, account: str, seconds: float) -> None:
-        """One attempt ended, well or not."""
+        """An attempt ended, successfully or not, after this many seconds."""
         ...
 
     def retried(self, account: str) -> None:
-        """One attempt is to be repeated."""
+        """An attempt will be retried."""
         ...
 
 
 class Client:
-    """Asks the service on behalf of one account, over connections of its own; an async context manager.
+    """Calls the API for one account, over its own connections; an async context manager that closes them.
 
-    Proxy and certificate authorities are those of `variables`. `secrets` are hidden in what a server says, `resolve`
-    looks up names, and `tls` gives the authorities; all accounts share these. Raises StartError for an endpoint that
-    is not `http(s)://host[:port]`, and for variables that cannot be used.
+    `variables` define the proxy and the certificate authorities. All accounts share `secrets`, which are hidden in
+    texts of servers, `resolve` for host names, and `tls` for the authorities. Raises StartError for an endpoint that
+    is not `http(s)://host[:port]` and for invalid variables.
     """
 
     def __init__(
@@ -123,13 +138,13 @@ class Client:
         self._replay_detector = ReplayDetector()
         if transport is None:
             route = _route(account, self._endpoint, resolve or Resolver(), variables, tls)
-            transport, self._place = PooledTransport(route), str(route)
+            transport, self._destination = PooledTransport(route), str(route)
             if route.proxy is not None:
                 self._secrets.add(*route.proxy.secrets)
         else:
-            self._place = self._endpoint.netloc.decode()
+            self._destination = self._endpoint.netloc.decode()
         self._http = TransportSender(transport)
-        # A day is asked about with the same words all day long; to parse a URL takes as long as to sign it.
+        # The same queries recur all day, and parsing a URL takes as long as signing it.
         self._url = lru_cache(_URLS)(lambda query: self._endpoint.copy_with(query=query))
 
     async def __aenter__(self) -> Self:
@@ -145,49 +160,45 @@ class Client:
         await self._http.aclose()
 
     async def keys_changed(self) -> bool:
-        """Whether a file with credentials has changed, so that what was refused may be accepted."""
+        """Whether a file with credentials has changed since it was last checked."""
         return await self._credentials.changed()
 
     @property
     def max_in_flight(self) -> int:
-        """How many calls may be under way at once; more wait for their turn."""
+        """How many calls may be in flight; further ones wait."""
         return self._limits.concurrency
 
-    async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
-        """Ask in RPC style (`POST /?parameters`, empty body), again where that helps, and decode the answer.
+    async def call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
+        """Call in RPC style (`POST /?parameters`, empty body), retry as the error says, and decode the response.
 
-        `decode` raises UpstreamError for a body it cannot read. Raises UpstreamError: NotReady, and NotAsked where
-        nothing was sent.
+        Raises UpstreamError: NotReady if the day is not computed yet, RequestSkipped if nothing was sent.
         """
-        url = self._url(_query(parameters))
-        headers = {**_HEADERS, "x-acs-action": action, "x-acs-version": version}
+        call = _Call(action, parameters, self._url(_query(parameters)))
         credentials = await self._credentials.get()
         used: set[RetryPolicy] = set()
         attempt = 1
         while True:
-            # Repeated over a new connection: what is wrong with one that is kept may be wrong with the others.
-            request = httpx.Request("POST", url, headers=headers, extensions={FRESH: attempt > 1})
             try:
-                return await self._attempt(request, credentials, decode)
+                return await self._attempt(call, credentials, attempt)
             except RequestSkipped:
                 raise
             except UpstreamError as error:
-                repeat = error_codes.classify(error.http_status, error.code, error.message).repeat
-                if attempt == ATTEMPTS or repeat is RetryPolicy.NEVER or repeat in used:
+                if attempt == ATTEMPTS or error.retry is RetryPolicy.NEVER or error.retry in used:
                     if error.kind is ErrorKind.AUTH:
                         self._auth_breaker.open(credentials, error)
                     raise
+                retry = error.retry
                 wait = error.wait if error.wait is not None else self._backoff(attempt)
-            if repeat is not RetryPolicy.BACK_OFF:
-                used.add(repeat)
+            if retry is not RetryPolicy.BACK_OFF:
+                used.add(retry)
             self._meter.retried(self._account)
             await self._sleep(wait)
             attempt += 1
-            renewed = repeat is RetryPolicy.ONCE_RENEWED
+            renewed = retry is RetryPolicy.ONCE_RENEWED
             credentials = await (self._credentials.renew() if renewed else self._credentials.get())
 
-    async def _attempt(self, request: httpx.Request, credentials: Credentials, decode: Callable[[bytes], T]) -> T:
-        """One attempt in its turn, counted; refused without being counted while the account is paused."""
+    async def _attempt(self, call: _Call[T], credentials: Credentials, attempt: int) -> T:
+        """Make one attempt when the limits permit it, and count it; raises RequestSkipped uncounted."""
         self._auth_breaker.check(credentials)
         async with self._limits.turn() as turn, self._auth_breaker.admit(credentials):
             self._limits.spend()
@@ -195,7 +206,7 @@ class Client:
             began = self._monotonic()
             self._secrets.add(credentials.access_key_secret, credentials.security_token)
             try:
-                decoded = await self._exchange(request, credentials, decode)
+                decoded = await self._exchange(call, credentials, attempt)
             except UpstreamError as error:
                 self._meter.request_took(self._account, self._monotonic() - began)
                 self._meter.request_failed(self._account, error.code, error.kind)
@@ -205,50 +216,48 @@ class Client:
             self._limits.on_success(turn)
             return decoded
 
-    async def _exchange(self, request: httpx.Request, credentials: Credentials, decode: Callable[[bytes], T]) -> T:
-        """Send, and receive the whole answer, within the timeout; every failure of the network as an UpstreamError."""
+    async def _exchange(self, call: _Call[T], credentials: Credentials, attempt: int) -> T:
+        """Send, receive and decode within the timeout; raises UpstreamError, also for failures of the network."""
+        # A retry uses a new connection: what is wrong with one in the pool may be wrong with the others.
+        request = call.request(fresh=attempt > 1)
         auth = Acs3Auth(credentials, now=self._now, nonce=self._nonce)
         progress = request.extensions["progress"] = Progress()
         try:
-            # One for all: limits of single steps would begin again with every byte that trickles in.
+            # One timeout for the whole exchange: timeouts of single steps would restart with every byte received.
             async with asyncio.timeout(self._timeout):
                 response = await self._http.send(request, auth=auth)
                 try:
-                    return self._decoded(request, response, await _receive(response), decode)
+                    return self._decode(call, await _receive(response), response.extensions.get("connection"))
                 except UpstreamError:
-                    # Only after a good answer is it certain that what comes next answers what is asked next.
+                    # After an error it is uncertain to which request the next response on this connection belongs.
                     response.extensions.get("discard", lambda: None)()
                     raise
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException):
-            message = (
-                f"no complete answer from {self._place} within {self._timeout:g} s: waited for {progress.waiting_for}"
-            )
+            limit = f"within {self._timeout:g} s"
+            message = f"no complete answer from {self._destination} {limit}: waited for {progress.waiting_for}"
             raise no_response(error_codes.TIMEOUT, message, self._secrets) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             failure = error if isinstance(error, network_errors.NetworkError) else network_errors.of_httpx(error)
-            message = f"no answer from {self._place}: {failure.message}"
-            # The chain would show what was about to be sent.
+            message = f"no answer from {self._destination}: {failure.message}"
+            # The exception chain could show the request with its secrets.
             raise no_response(failure.code, message, self._secrets, advice=failure.advice) from None
 
-    def _decoded(
-        self, request: httpx.Request, response: httpx.Response, reply: RawResponse, decode: Callable[[bytes], T]
-    ) -> T:
-        decoded = answer(reply, decode, now=self._now(), hide=self._secrets)
-        connection = response.extensions.get("connection")
-        if self._replay_detector.is_copy(reply.request_id, request.url.query, connection):
-            raise replayed(reply, self._secrets)
+    def _decode(self, call: _Call[T], response: RawResponse, connection: object | None) -> T:
+        decoded = decode_response(response, call.action, call.parameters, now=self._now(), hide=self._secrets)
+        if self._replay_detector.is_copy(response.request_id, call.url.query, connection):
+            raise replayed(response, self._secrets)
         return decoded
 
     def _backoff(self, attempt: int) -> float:
-        """Seconds: full jitter, so that callers that failed together do not come back together."""
+        """Seconds with full jitter, so that calls that failed together are not retried together."""
         return self._random() * min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** (attempt - 1))
 
 
 async def _receive(response: httpx.Response) -> RawResponse:
-    """The reply with its decoded body, unless that is too large or cannot be decompressed."""
-    if unreadable := _readable_encoding(response.headers):
+    """Receive the body, decompressed; without it if it is too large or cannot be decompressed."""
+    if unreadable := _normalize_encoding(response.headers):
         return RawResponse(response.status_code, response.headers, b"", unreadable)
     body = bytearray()
     largest = LARGEST_RESPONSE if response.is_success else LARGEST_ERROR
@@ -263,8 +272,8 @@ async def _receive(response: httpx.Response) -> RawResponse:
     return RawResponse(response.status_code, response.headers, b"" if unreadable else bytes(body), unreadable)
 
 
-def _readable_encoding(headers: httpx.Headers) -> str:
-    """Write the old names of an encoding as httpx knows them; says why the body cannot be read, or nothing."""
+def _normalize_encoding(headers: httpx.Headers) -> str:
+    """Replace old names of encodings by those that httpx knows; the reason why the body is unreadable, or empty."""
     given = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
     words = [word.removeprefix("x-") for word in given if word not in ("", "identity")]
     if any(word not in ("gzip", "deflate") for word in words):
@@ -275,7 +284,7 @@ def _readable_encoding(headers: httpx.Headers) -> str:
 
 
 def _query(parameters: Mapping[str, str]) -> bytes:
-    """Encoded here as it is signed, so that no server can read a `+` as anything else."""
+    """The query string exactly as it is signed, so that no server can interpret a `+` differently."""
     try:
         return canonical_query(parameters.items()).encode("ascii")
     except UnicodeEncodeError as error:
@@ -293,7 +302,7 @@ def _endpoint(account: str, text: str) -> httpx.URL:
         bare = not url.userinfo and url.raw_path == b"/" and "#" not in text
         if bare and url.scheme in ("http", "https") and url.host and (url.port is None or url.port in range(1, 65536)):
             return url.copy_with(path="/")
-    # The text is not shown: it may hold a password.
+    # The text is not shown: it may contain a password.
     raise StartError(f"account {account}: the endpoint is not a URL like https://vod.cn-shanghai.aliyuncs.com")
 
 

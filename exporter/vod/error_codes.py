@@ -1,13 +1,12 @@
-"""The error codes of the service as a table: code → kind → whether to repeat → what the operator can do."""
+"""The service's error codes as a table: code → kind, retry policy and advice for the operator."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import ErrorKind
+from exporter.errors import ErrorKind, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +19,10 @@ METER_CODES: Final = (
     "Meter.ReadyTsError",
 )
 """The error codes of DescribeVodMediaPlayData itself (Alibaba Cloud's page); all others are the gateway's."""
+PLAY_DATA_RAM_ACTION: Final = "vod:DescribeVodMediaPlayData"
+"""The permission that DescribeVodMediaPlayData needs (Alibaba Cloud's page)."""
 
-# Ours, where the service gave none.
+# The exporter's own codes, for failures without a code of the service.
 TIMEOUT: Final = "timeout"
 CONNECT: Final = "connect"
 MALFORMED: Final = "malformed"
@@ -29,30 +30,20 @@ MALFORMED: Final = "malformed"
 _LONGEST_CODE: Final = 64
 
 
-class RetryPolicy(StrEnum):
-    """Whether asking again within the same call can help."""
-
-    NEVER = "never"
-    BACK_OFF = "back_off"
-    ONCE = "once"
-    ONCE_RENEWED = "once_renewed"  # after fetching credentials again
-
-
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """What a failed attempt means; `code` as it is reported, `advice` a sentence for the operator."""
+    """The classification of a failed attempt: `code` as reported to users, `advice` a sentence for the operator."""
 
     code: str
     kind: ErrorKind
-    repeat: RetryPolicy
+    retry: RetryPolicy
     advice: str
 
 
-_REPEATED: Final = frozenset({ErrorKind.SERVER, ErrorKind.THROTTLED, ErrorKind.TRANSPORT, ErrorKind.MALFORMED})
+_RETRIED: Final = frozenset({ErrorKind.SERVER, ErrorKind.THROTTLED, ErrorKind.TRANSPORT, ErrorKind.MALFORMED})
 
-_PERMISSION: Final = (
-    "Allow the RAM action vod:DescribeVodMediaPlayData on resource * to the user or role of these credentials."
-)
+# `{}` is the RAM action of the call.
+_PERMISSION: Final = "Allow the RAM action {} on resource * to the user or role of these credentials."
 _KEY: Final = "Check the AccessKey in the RAM console: it must exist, be enabled and belong to this account."
 _SECRET: Final = "Check that the AccessKey secret belongs to the AccessKey ID and was copied whole."  # noqa: S105 - advice
 _TOKEN: Final = "Provide a fresh security token together with the AccessKey ID and secret it was issued with."  # noqa: S105 - advice
@@ -80,8 +71,8 @@ _NONCE: Final = "Look for a proxy that sends requests twice: every attempt is si
 
 _Row = tuple[ErrorKind, RetryPolicy | None, str]
 
-# By code in lower case; a `*` at the end stands for any rest, the longest one wins. From Alibaba Cloud's pages of this
-# API, of its gateway and of other products behind it, from the official SDKs, and from what their users report.
+# By code in lower case; `*` at the end matches any suffix, and the longest match wins. Sources: Alibaba Cloud's pages
+# of this API, of its gateway and of other products behind it, the official SDKs, and reports of their users.
 _TABLE: Final[dict[str, _Row]] = {
     "meter.paramerror": (
         ErrorKind.PARAMETER,
@@ -111,7 +102,7 @@ _TABLE: Final[dict[str, _Row]] = {
     "servicebusy*": (ErrorKind.SERVER, None, _LATER),
     "serviceunavailable*": (ErrorKind.SERVER, None, _LATER),
     "servicetimeout*": (ErrorKind.SERVER, None, _LATER),
-    # The request and its time.
+    # The nonce and time of the request.
     "signaturenonceused*": (ErrorKind.OTHER, RetryPolicy.ONCE, _NONCE),
     "invalidtimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
     "illegaltimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
@@ -125,7 +116,7 @@ _TABLE: Final[dict[str, _Row]] = {
     "expiredtoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
     "tokenexpired*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
     "missingsecuritytoken*": (ErrorKind.AUTH, None, _NEEDS_ALL_THREE),
-    # The key and what is signed with it.
+    # The AccessKey and the signature.
     "signaturedoesnotmatch*": (ErrorKind.AUTH, None, _SECRET),
     "incompletesignature*": (ErrorKind.AUTH, None, _SECRET),
     "invalidsignature*": (ErrorKind.AUTH, None, _SECRET),
@@ -175,10 +166,10 @@ _TABLE: Final[dict[str, _Row]] = {
     "forbidden.riskcontrol*": (ErrorKind.AUTH, None, _ACCOUNT),
     "forbidden.userverification*": (ErrorKind.AUTH, None, _ACCOUNT),
     "forbidden.account*": (ErrorKind.AUTH, None, _ACCOUNT),
-    # The rest of two large families.
+    # All other codes of two large families.
     "missing*": (ErrorKind.PARAMETER, None, _DEFECT),
     "invalid*": (ErrorKind.PARAMETER, None, _DEFECT),
-    # Ours.
+    # The exporter's own.
     TIMEOUT: (ErrorKind.TRANSPORT, None, "Check the way to the endpoint, or raise the timeout of the account."),
     CONNECT: (ErrorKind.TRANSPORT, None, "Check the endpoint, name resolution, proxy and firewall."),
     MALFORMED: (
@@ -187,7 +178,7 @@ _TABLE: Final[dict[str, _Row]] = {
         "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
     ),
 }
-# Products that check their parameters by themselves give the name of the one in the message, and one code for all:
+# Products that validate parameters themselves use one code for all and name the parameter in the message:
 # `The input parameter "SecurityToken" that is mandatory for processing this request is not supplied.`
 _PARAMETERS: Final[Mapping[str, str]] = {
     "securitytoken": "invalidsecuritytoken",
@@ -209,27 +200,27 @@ _PREFIXES: Final = sorted((code[:-1] for code in _TABLE if code.endswith("*")), 
 _CANONICAL: Final = {code.lower(): code for code in METER_CODES}
 
 
-def classify(http_status: int, code: str, message: str = "") -> ErrorInfo:
-    """What a failure means: by its code first, by its HTTP status second.
+def classify(http_status: int, code: str, message: str = "", *, ram_action: str = PLAY_DATA_RAM_ACTION) -> ErrorInfo:
+    """Classify a failure by its code, or by its HTTP status if the code is unknown.
 
-    `code` is the service's word, one of ours, or empty; it may hold anything. Throttling is normally HTTP 400 (official
-    SDK), so the status alone says little. `message` is looked at for the parameter that MissingParameter and
-    InvalidParameter are about.
+    `code` is the service's, one of the exporter's own, or empty; it may be any text. Throttling is normally HTTP 400
+    (official SDK), so the status alone says little. `message` is searched for the parameter that MissingParameter and
+    InvalidParameter refer to. `ram_action` is named in the advice for missing permissions.
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
-    kind, repeat, advice = _row(_about(known, message)) or _by_status(http_status)
-    if repeat is None:
-        repeat = RetryPolicy.BACK_OFF if kind in _REPEATED else RetryPolicy.NEVER
-    return ErrorInfo(_CANONICAL.get(known, code), kind, repeat, advice)
+    kind, retry, advice = _row(_specific_code(known, message)) or _by_status(http_status)
+    if retry is None:
+        retry = RetryPolicy.BACK_OFF if kind in _RETRIED else RetryPolicy.NEVER
+    return ErrorInfo(_CANONICAL.get(known, code), kind, retry, advice.replace("{}", ram_action))
 
 
 def _row(known: str) -> _Row | None:
     return _TABLE.get(known) or next((_TABLE[f"{prefix}*"] for prefix in _PREFIXES if known.startswith(prefix)), None)
 
 
-def _about(known: str, message: str) -> str:
-    """The code that says more, where one for all parameters is about credentials or time."""
+def _specific_code(known: str, message: str) -> str:
+    """The specific code if a general one, for any parameter, concerns credentials or time."""
     if known.startswith(("missingparameter", "invalidparameter")) and (named := _NAMED_PARAMETER.search(message)):
         parameter = named[1].lower()
         is_missing = known.startswith("missing") and parameter == "securitytoken"
@@ -238,7 +229,7 @@ def _about(known: str, message: str) -> str:
 
 
 def clean_code(code: str) -> str:
-    """A code as a label value and in a log: one word, printable, at most 64 characters, otherwise as it was spelt."""
+    """A code as a label value and in logs: one printable word of at most 64 characters; otherwise unchanged."""
     return "".join(c if c.isprintable() and not c.isspace() else "_" for c in code.strip()[:_LONGEST_CODE])
 
 

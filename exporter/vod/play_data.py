@@ -1,36 +1,47 @@
-"""DescribeVodMediaPlayData: slice → parameters; what it answers is read by `page_decoder`."""
+"""DescribeVodMediaPlayData: slice → request parameters; `page_decoder` reads the responses."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from exporter.core.fields import NUMBERS
 from exporter.core.model import Measure
-from exporter.vod.page_decoder import decode
+from exporter.vod import page_decoder
+from exporter.vod.actions import Action
+from exporter.vod.error_codes import PLAY_DATA_RAM_ACTION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from exporter.core.model import Page, Slice
 
-ACTION: Final = "DescribeVodMediaPlayData"
-VERSION: Final = "2017-03-21"
 ORDER_NAMES: Final = {Measure(field.attribute): field.wire_name for field in NUMBERS if field.sortable}
 
 T = TypeVar("T")
 
 
+def _decode(body: bytes, parameters: Mapping[str, str]) -> Page:
+    return page_decoder.decode(
+        body,
+        page=int(parameters["PageNo"]),
+        page_size=int(parameters["PageSize"]),
+        media_id=parameters.get("MediaId"),
+    )
+
+
+PLAY_DATA: Final = Action("DescribeVodMediaPlayData", "2017-03-21", PLAY_DATA_RAM_ACTION, _decode)
+
+
 class ApiClient(Protocol):
-    """Who asks the service."""
+    """Calls the API for one account."""
 
     @property
     def max_in_flight(self) -> int:
-        """How many calls may be under way at once."""
+        """How many calls may be in flight."""
         ...
 
-    async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
-        """The decoded answer; raises UpstreamError."""
+    async def call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
+        """The decoded response; raises UpstreamError."""
         ...
 
 
@@ -42,24 +53,26 @@ class PlayDataSource:
 
     @property
     def max_in_flight(self) -> int:
-        """How many calls of the account may be under way at once."""
+        """How many calls of the account may be in flight."""
         return self._client.max_in_flight
 
     async def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
     ) -> Page:
-        """One page, from 1, of a slice: of one media, or ordered by a measure, most first; raises UpstreamError."""
-        asked = parameters(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
+        """Fetch one page of a slice, counted from 1; raises UpstreamError.
+
+        `media_id` restricts it to one media; `order_by` sorts by a measure, largest first.
+        """
         return await self._client.call(
-            ACTION, VERSION, asked, partial(decode, page=page, page_size=page_size, media_id=media_id)
+            PLAY_DATA, parameters(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
         )
 
 
 def parameters(
     slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
 ) -> dict[str, str]:
-    """What is asked, in the service's words; the date always, because its default is not documented."""
-    wanted = {
+    """The request parameters; the date is always among them, because its default is not documented."""
+    optional = {
         "PlayDate": f"{slice_.play_date:%Y%m%d}",
         "PageNo": str(page),
         "PageSize": str(page_size),
@@ -70,4 +83,4 @@ def parameters(
         "OrderName": ORDER_NAMES[order_by] if order_by is not None else None,
         "OrderType": "DESC" if order_by is not None else None,
     }
-    return {name: value for name, value in wanted.items() if value is not None}
+    return {name: value for name, value in optional.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What a reply of the service means: an answer, or the UpstreamError it stands for; knows no network."""
+"""Interpret a response of the service: decode it, or raise the UpstreamError it stands for; no network access."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.errors import ErrorKind, NotReady, UpstreamError
+from exporter.errors import ErrorKind, NotReady, RetryPolicy, UpstreamError
 from exporter.vod import error_bodies, error_codes, wait_headers
 from exporter.vod.redaction import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
+
+    from exporter.vod.actions import Action
 
 LARGEST_RESPONSE: Final = 16 * 1024 * 1024
 LARGEST_ERROR: Final = error_bodies.LARGEST_ERROR
-"""Bytes of a decoded body; nothing true is longer."""
+"""Bytes of a decoded body; genuine ones are shorter."""
 
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_REQUEST_ID: Final = 64
-# The real service repeats what it signed, and with it our parameters and token: nothing after these words is shown.
+# The service repeats the text it signed, with our parameters and token: the message is cut off at these words.
 _ECHO: Final = re.compile(r"(server )?string[ _-]?to[ _-]?sign.*", re.IGNORECASE | re.DOTALL)
-# Signatures and hashes of requests, ours or any other.
+# Signatures and hashes of any request.
 _SIGNATURE: Final = re.compile(r"\b[0-9a-fA-F]{64}\b|(?<=signature=)[^\s,;&\"']+", re.IGNORECASE)
 
-# Within a text of JSON its quotes would be escaped.
+# Cannot match within a JSON string, where the quotes would be escaped.
 _REQUEST_ID: Final = re.compile(rb'"RequestId"\s*:\s*"([^"\\]{1,128})"')
 _OK: Final = 200
 
@@ -33,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """A response that arrived: `headers` by name in lower case; `unreadable` says why there is no body, or nothing."""
+    """A received response: `headers` by lower-case name; `unreadable` is why there is no body, or empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,101 +44,107 @@ class RawResponse:
 
     @property
     def is_success(self) -> bool:
-        """Whether the service says that this is an answer."""
+        """Whether the HTTP status is one of success."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
 
     @property
     def request_id(self) -> str:
-        """The service's name for the request that this is the reply to; empty where it has none."""
+        """The service's ID of the request; empty if the response has none."""
         found = _REQUEST_ID.search(self.body)
         return found[1].decode("utf-8", "replace") if found else self.headers.get("x-acs-request-id", "")
 
 
-def answer(reply: RawResponse, decode: Callable[[bytes], T], *, now: float, hide: Collection[str] = ()) -> T:
-    """What the reply says, decoded; raises UpstreamError for everything that is no answer.
+def decode_response(
+    response: RawResponse, action: Action[T], parameters: Mapping[str, str], *, now: float, hide: Collection[str] = ()
+) -> T:
+    """Decode the response to a request with these parameters; raises UpstreamError for every failure.
 
-    `decode` raises UpstreamError for a body it cannot read. `now` is seconds since 1970. `hide` are the texts that no
-    message may show.
+    `now` is seconds since 1970. `hide` are texts that no message may show.
     """
-    if not reply.is_success:
-        raise _refusal(reply, error_bodies.fields(reply.body), now, hide)
-    if reply.status != _OK:
-        told = error_bodies.find(reply.body)
-        if told is not None and told.code:
-            raise _refusal(reply, error_bodies.fields(reply.body), now, hide)
-        # A part of something, or what somebody on the way made of it.
-        text = f"HTTP {reply.status}, which no whole answer of the service has"
-        raise _malformed(reply, text, reply.request_id, hide)
-    if reply.unreadable:
-        raise _malformed(reply, reply.unreadable, "", hide)
+    if not response.is_success:
+        raise _service_error(response, action, now, hide)
+    if response.status != _OK:
+        if _has_error_code(response):
+            raise _service_error(response, action, now, hide)
+        # A part of a response, or one that a proxy has changed.
+        text = f"HTTP {response.status}, which no whole answer of the service has"
+        raise _malformed(response, text, response.request_id, hide)
+    if response.unreadable:
+        raise _malformed(response, response.unreadable, "", hide)
     try:
-        return decode(reply.body)
+        return action.decode(response.body, parameters)
     except UpstreamError as error:
-        # Only a body that is no answer is searched for an error: an answer is not parsed twice.
-        told = error_bodies.find(reply.body)
-        if told is not None and told.code:
-            raise _refusal(reply, error_bodies.fields(reply.body), now, hide) from error
-        raise _malformed(reply, clean_message(error.message, hide), error.request_id, hide) from error
+        # Only a body that cannot be decoded is searched for an error, so that valid ones are parsed once.
+        if _has_error_code(response):
+            raise _service_error(response, action, now, hide) from error
+        raise _malformed(response, clean_message(error.message, hide), error.request_id, hide) from error
 
 
 def no_response(code: str, message: str, hide: Collection[str] = (), *, advice: str = "") -> UpstreamError:
-    """The failure of an attempt without any response: code `timeout`, `connect` or `malformed`."""
-    meaning = error_codes.classify(0, code)
+    """The error of an attempt without a response: code `timeout`, `connect` or `malformed`."""
+    info = error_codes.classify(0, code)
     return UpstreamError(
-        clean_message(message, hide), code=meaning.code, kind=meaning.kind, advice=advice or meaning.advice
+        clean_message(message, hide),
+        code=info.code,
+        kind=info.kind,
+        advice=advice or info.advice,
+        retry=info.retry,
     )
 
 
-def replayed(reply: RawResponse, hide: Collection[str] = ()) -> UpstreamError:
-    """The failure of an attempt whose answer is the one to an earlier request, sent once more."""
-    return UpstreamError(
-        f"the answer to an earlier request arrived again (request ID {_request_id(reply, reply.request_id, hide)}); "
-        "it is not believed",
-        code=error_codes.MALFORMED,
-        kind=ErrorKind.MALFORMED,
-        request_id=_request_id(reply, reply.request_id, hide),
-        http_status=reply.status,
-        advice="Look for a proxy on the way, or a server in place of the endpoint, that sends answers twice.",
-    )
+def replayed(response: RawResponse, hide: Collection[str] = ()) -> UpstreamError:
+    """The error of an attempt that received the response to an earlier request again."""
+    request_id = _request_id(response, response.request_id, hide)
+    advice = "Look for a proxy on the way, or a server in place of the endpoint, that sends answers twice."
+    message = f"the answer to an earlier request arrived again (request ID {request_id}); it is not believed"
+    return _malformed(response, message, response.request_id, hide, advice=advice)
 
 
 def clean_message(text: str, hide: Collection[str] = ()) -> str:
-    """A text from outside in one printable line of at most 300 characters, without what must not be seen."""
+    """A text from outside as one printable line of at most 300 characters, without secrets and signatures."""
     text = _SIGNATURE.sub("***", _ECHO.sub("", redacted(text, hide)))
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _refusal(reply: RawResponse, told: Mapping[str, object], now: float, hide: Collection[str]) -> UpstreamError:
-    code, message = redacted(error_bodies.code(told), hide), clean_message(error_bodies.message(told), hide)
-    meaning = error_codes.classify(reply.status, code, message)
+def _has_error_code(response: RawResponse) -> bool:
+    found = error_bodies.find(response.body)
+    return found is not None and bool(found.code)
+
+
+def _service_error(response: RawResponse, action: Action[T], now: float, hide: Collection[str]) -> UpstreamError:
+    fields = error_bodies.fields(response.body)
+    code, message = redacted(error_bodies.code(fields), hide), clean_message(error_bodies.message(fields), hide)
+    info = error_codes.classify(response.status, code, message, ram_action=action.ram_action)
     if not message:
-        message = f"HTTP {reply.status} without a message" if code else f"HTTP {reply.status} without an error code"
-    if meaning.kind is ErrorKind.CLOCK:
-        message = f"{message} ({_clock(wait_headers.clock_offset(reply.headers, now))})"
-    error = NotReady if meaning.kind is ErrorKind.NOT_READY else UpstreamError
+        message = f"HTTP {response.status} without {'a message' if code else 'an error code'}"
+    if info.kind is ErrorKind.CLOCK:
+        message = f"{message} ({_clock(wait_headers.clock_offset(response.headers, now))})"
+    error = NotReady if info.kind is ErrorKind.NOT_READY else UpstreamError
     return error(
         message,
-        code=meaning.code,
-        kind=meaning.kind,
-        request_id=_request_id(reply, error_bodies.text(told, "requestid"), hide),
-        http_status=reply.status,
-        advice=meaning.advice,
-        wait=wait_headers.requested_wait(reply.headers, now)
-        if meaning.repeat is error_codes.RetryPolicy.BACK_OFF
-        else None,
+        code=info.code,
+        kind=info.kind,
+        request_id=_request_id(response, error_bodies.text(fields, "requestid"), hide),
+        http_status=response.status,
+        advice=info.advice,
+        wait=wait_headers.requested_wait(response.headers, now) if info.retry is RetryPolicy.BACK_OFF else None,
+        retry=info.retry,
     )
 
 
-def _malformed(reply: RawResponse, message: str, request_id: str, hide: Collection[str]) -> UpstreamError:
-    meaning = error_codes.classify(reply.status, error_codes.MALFORMED)
+def _malformed(
+    response: RawResponse, message: str, request_id: str, hide: Collection[str], *, advice: str = ""
+) -> UpstreamError:
+    info = error_codes.classify(response.status, error_codes.MALFORMED)
     return UpstreamError(
         message,
-        code=meaning.code,
-        kind=meaning.kind,
-        request_id=_request_id(reply, request_id, hide),
-        http_status=reply.status,
-        advice=meaning.advice,
+        code=info.code,
+        kind=info.kind,
+        request_id=_request_id(response, request_id, hide),
+        http_status=response.status,
+        advice=advice or info.advice,
+        retry=info.retry,
     )
 
 
@@ -146,7 +154,7 @@ def _clock(offset: float | None) -> str:
     return f"our clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the service's"
 
 
-def _request_id(reply: RawResponse, told: str, hide: Collection[str]) -> str:
-    text = redacted(told or reply.headers.get("x-acs-request-id", ""), hide)
-    # Once more: what is left out may have stood within a secret.
+def _request_id(response: RawResponse, given: str, hide: Collection[str]) -> str:
+    text = redacted(given or response.headers.get("x-acs-request-id", ""), hide)
+    # Redact again: removing characters may have completed a secret.
     return redacted("".join(c for c in text if c.isprintable() and not c.isspace()), hide)[:_LONGEST_REQUEST_ID]

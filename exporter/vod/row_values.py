@@ -1,4 +1,4 @@
-"""The values of a row: JSON → number, title or media ID, or the reason why there is none."""
+"""Decode the values of a row: JSON → number, title or media ID, or the reason why the value is unusable."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import msgspec
 from exporter.vod.json_repair import with_text_repaired
 
 LARGEST_NUMBER: Final = 2**53
-"""No count and no time is larger, and samples are exact up to here."""
+"""No genuine count or duration is larger, and floating-point samples are exact up to here."""
 LONGEST_ID: Final = 128
 LONGEST_TITLE: Final = 128
 """Characters; the service allows 128 bytes (Alibaba Cloud's page of upload limits)."""
 DAMAGE: Final = "\N{REPLACEMENT CHARACTER}"
-"""Stands where an ID was damaged; half an ID may be that of another media."""
+"""Marks a damaged ID, which is not used: a part of an ID may be the ID of another media."""
 
 _LONGEST_NUMBER: Final = 400
-# Digits as JSON writes numbers; a sign and leading zeros besides.
+# A number as in JSON, but also with a plus sign or leading zeros.
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,309}(\.[0-9]{1,309})?([eE][+-]?[0-9]{1,4})?")
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 _LITERAL: Final = b"-0123456789"
@@ -29,7 +29,7 @@ _ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def number(value: bytes) -> tuple[int | float | None, str]:
-    """A number from 0, also one written as text; None where it is not given, with the reason where it is unusable."""
+    """A number from 0, as JSON number or string; None if it is absent, and None with a reason if it is unusable."""
     if value == b"null":
         return None, ""
     found: int | float | None = None
@@ -37,14 +37,14 @@ def number(value: bytes) -> tuple[int | float | None, str]:
         given = _NUMBER_DECODER.decode(value) if len(value) <= _LONGEST_NUMBER else ""
         found = _decimal(given) if isinstance(given, str) else given
     if found is None:
-        # Of the literals that JSON knows, only those that no float can hold are refused.
+        # A JSON number that does not decode is one that no float can hold.
         return None, "too large" if value[:1] in _LITERAL else "not a number"
     reason = "negative" if found < 0 else "too large" if found > LARGEST_NUMBER else ""
     return (None, reason) if reason else (found, "")
 
 
 def count(value: float | str | None, field: str) -> int | None:
-    """How many rows or which page; None where it is not given. Raises ValueError."""
+    """A number of rows or of a page; None if it is absent. Raises ValueError."""
     if value is None:
         return None
     try:
@@ -60,13 +60,13 @@ def count(value: float | str | None, field: str) -> int | None:
 
 
 def media_id(value: bytes) -> str | None:
-    """A media ID; None where it is none, damaged, or longer than any."""
+    """A media ID; None if it is absent, damaged or too long."""
     found = text(value)
     return found if found and len(found) <= LONGEST_ID and DAMAGE not in found else None
 
 
 def title(value: bytes) -> tuple[str | None, str]:
-    """A title of at most 128 characters; None where there is none, with what was wrong with it."""
+    """A title of at most 128 characters, or None, with the reason if the given one is not used unchanged."""
     if value == b"null":
         return None, ""
     if value[:1] != b'"':
@@ -80,7 +80,7 @@ def title(value: bytes) -> tuple[str | None, str]:
 
 
 def text(value: bytes) -> str | None:
-    """A JSON text, half characters replaced; None where it is something else."""
+    """A JSON string with lone surrogates replaced; None for any other value."""
     if value[:1] != b'"':
         return None
     try:
@@ -90,7 +90,7 @@ def text(value: bytes) -> str | None:
 
 
 def is_clean(given: str | None) -> bool:
-    """Whether a title has no control characters but tabs and line breaks."""
+    """Whether a title has no control characters other than tabs and line breaks."""
     return given is None or given.isprintable() or _CONTROL.search(given) is None
 
 

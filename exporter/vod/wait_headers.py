@@ -1,4 +1,4 @@
-"""What the headers of a response say of time: how long to wait, and by how much our clock is off."""
+"""Read times from response headers: how long to wait, and the offset of the local clock."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_WAIT: Final = 300.0
-"""Seconds; a service that names more is asked again after this."""
+"""Seconds; longer requested waits are shortened to this."""
 
 _WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
 def requested_wait(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds the service asks us to wait, at most LONGEST_WAIT; None where it names no wait.
+    """The seconds that the service requests to wait, at most LONGEST_WAIT; None if it requests none.
 
     In order: `x-acs-retry-after` in milliseconds; `x-ratelimit-user-api` and `x-ratelimit-user`, whose TimeLeft is in
     milliseconds (official SDK); `Retry-After` in seconds or as a date. `headers` are looked up in lower case; `now` is
@@ -32,7 +32,7 @@ def requested_wait(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def clock_offset(headers: Mapping[str, str], now: float) -> float | None:
-    """How many seconds our clock is ahead of the service's, by its Date header; None where that says nothing."""
+    """How many seconds the local clock is ahead of the Date header; None if there is no valid one."""
     theirs = _http_date(headers.get("date", ""))
     return None if theirs is None else now - theirs
 
@@ -42,7 +42,7 @@ def _milliseconds(text: str) -> float:
 
 
 def _time_left(limit: str) -> float:
-    """TimeLeft of `Limit:1,Remain:0,TimeLeft:2000,Reset:1234` in seconds; 0.0 where some requests remain."""
+    """TimeLeft of `Limit:1,Remain:0,TimeLeft:2000,Reset:1234` in seconds; 0.0 while requests remain."""
     pairs = {name.strip(): value.strip() for name, _, value in (pair.partition(":") for pair in limit.split(","))}
     return _milliseconds(pairs.get("TimeLeft", "")) if pairs.get("Remain", "0") == "0" else 0.0
 
@@ -54,7 +54,7 @@ def _retry_after(headers: Mapping[str, str], now: float) -> float:
     until = _http_date(text)
     if until is None:
         return 0.0
-    # Both from the service's clock where it shows it: ours may be off.
+    # Compare with the service's own clock if possible: the local one may be wrong.
     return until - (_http_date(headers.get("date", "")) or now)
 
 

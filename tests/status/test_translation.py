@@ -16,6 +16,7 @@ from exporter.status.views import Failure
 from exporter.vod import error_codes, responses
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
+from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.rate_limits import DailyQuota
 from exporter.vod.responses import RawResponse
 from tests.status.examples import NOW
@@ -112,7 +113,7 @@ def ours() -> Iterator[UpstreamError]:
         RawResponse(400, {}, b'{"Code":"X"}'),
     ):
         with pytest.raises(UpstreamError) as malformed:
-            responses.answer(reply, lambda _: None, now=NOW)
+            responses.decode_response(reply, PLAY_DATA, {}, now=NOW)
         yield malformed.value
     yield responses.no_response("timeout", "no complete answer within 10 s")
 

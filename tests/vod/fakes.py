@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 
+from exporter.vod.actions import Action
 from exporter.vod.client import Client
 from exporter.vod.credentials.sources import Credentials
 from exporter.vod.rate_limits import AccountLimits
@@ -152,6 +153,11 @@ class Service:
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
+def action(decode: Callable[[bytes], T]) -> Action[T]:
+    """An action whose responses are decoded without regard to the parameters."""
+    return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body))
+
+
 class World:
     """A client with everything it needs, all of it fake."""
 
@@ -206,7 +212,7 @@ class World:
 
     def ask(self, **parameters: str) -> Coroutine[Any, Any, bytes]:
         """A call whose answer is the body."""
-        return self.client.call("Ask", "2017-03-21", parameters, bytes)
+        return self.client.call(action(bytes), parameters)
 
     async def run(self, **parameters: str) -> bytes:
         return await self.clock.run(self.ask(**parameters))

@@ -25,7 +25,7 @@ from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
 from exporter.vod.redaction import Secrets
 from exporter.vod.responses import LARGEST_ERROR, LARGEST_RESPONSE
-from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, ok, refusal
+from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, action, ok, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -428,10 +428,10 @@ async def test_missing_credentials_are_not_asked_and_do_not_pause() -> None:
             transport=httpx.MockTransport(service),
         ) as client:
             with pytest.raises(CredentialsError) as caught:
-                await client.call("Ask", "1", {}, bytes)
+                await client.call(action(bytes), {})
             assert isinstance(caught.value, RequestSkipped)
             environ.update(ALIBABA_CLOUD_ACCESS_KEY_ID="i", ALIBABA_CLOUD_ACCESS_KEY_SECRET="s")
-            assert await client.call("Ask", "1", {}, bytes) == b"fine"
+            assert await client.call(action(bytes), {}) == b"fine"
     assert world.meter.failed == []
 
 
@@ -443,7 +443,7 @@ async def test_answer_that_cannot_be_decoded_is_a_failed_attempt() -> None:
     service = Service(httpx.Response(200, content=b"{}", headers={"x-acs-request-id": "H"}))
     async with World(service) as world:
         with pytest.raises(UpstreamError) as caught:
-            await world.clock.run(world.client.call("Ask", "1", {}, cannot))
+            await world.clock.run(world.client.call(action(cannot), {}))
         error = caught.value
         assert (error.code, error.kind, error.message, error.request_id) == (
             "malformed",
@@ -457,7 +457,7 @@ async def test_answer_that_cannot_be_decoded_is_a_failed_attempt() -> None:
 async def test_success_that_holds_an_error_is_that_error() -> None:
     async with World(Service(refusal(200, "Meter.ParamError"))) as world:
         with pytest.raises(UpstreamError) as caught:
-            await world.clock.run(world.client.call("Ask", "1", {}, cannot))
+            await world.clock.run(world.client.call(action(cannot), {}))
         assert caught.value.code == "Meter.ParamError"
         assert world.meter.sent == 1
 
@@ -503,7 +503,7 @@ async def test_secrets_and_signatures_are_in_no_error(answer: httpx.Response | E
     service = Service(answer)
     async with World(service, source=FakeSource(Credentials("shown-id", "hush-hush", "quiet-quiet"))) as world:
         with pytest.raises(UpstreamError) as caught:
-            await world.clock.run(world.client.call("Ask", "1", {}, _tells_all))
+            await world.clock.run(world.client.call(action(_tells_all), {}))
         error = caught.value
         told = f"{error} {error!r} {vars(error)} {world.meter.failed} {error.__cause__!r}"
         assert "hush-hush" not in f"{error} {error!r} {vars(error)} {world.meter.failed}"

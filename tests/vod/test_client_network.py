@@ -18,7 +18,7 @@ from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
 from exporter.vod.page_decoder import decode
 from exporter.vod.rate_limits import AccountLimits
-from tests.vod.fakes import FakeMeter, FakeSource, World
+from tests.vod.fakes import FakeMeter, FakeSource, World, action
 from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ ZIPPED = gzip.compress(PAGE)
 )
 async def test_answers(conversation: Conversation) -> None:
     async with serving(conversation) as endpoint, asking(endpoint) as (client, meter):
-        page = await client.call("Ask", "1", {"a": "b"}, decode)
+        page = await client.call(action(decode), {"a": "b"})
         assert (page.total_count, page.request_id) == (0, "R")
         assert (meter.sent, meter.failed) == (1, [])
 
@@ -178,7 +178,7 @@ async def test_answers(conversation: Conversation) -> None:
 )
 async def test_one_failure_then_an_answer(conversation: Conversation, failed: tuple[str, str]) -> None:
     async with serving(conversation, GOOD) as endpoint, asking(endpoint) as (client, meter):
-        page = await client.call("Ask", "1", {}, decode)
+        page = await client.call(action(decode), {})
         assert page.request_id == "R"
         assert (meter.sent, meter.failed, meter.retries) == (2, [failed], 1)
 
@@ -195,7 +195,7 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
                 UpstreamError,
                 match=r"^no complete answer from [0-9.:]+ within 300 s: waited for the (end of the )?answer$",
             ) as caught:
-                await client.call("Ask", "1", {}, decode)
+                await client.call(action(decode), {})
             assert caught.value.code == "timeout"
             assert meter.failed == [("timeout", "transport")] * 4
 
@@ -208,7 +208,7 @@ async def test_nobody_listens() -> None:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
     async with asking(endpoint) as (client, meter):
         with pytest.raises(UpstreamError, match=r"^no answer from 127\.0\.0\.1:") as caught:
-            await client.call("Ask", "1", {}, decode)
+            await client.call(action(decode), {})
         assert caught.value.code == "connect"
         assert caught.value.advice
         assert meter.failed == [("connect", "transport")] * 4
@@ -218,7 +218,7 @@ async def test_tls_with_a_server_that_speaks_none() -> None:
     plain = raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     async with serving(plain) as http, asking(http.replace("http:", "https:")) as (client, meter):
         with pytest.raises(UpstreamError):
-            await client.call("Ask", "1", {}, decode)
+            await client.call(action(decode), {})
         assert meter.failed == [("connect", "transport")] * 4
 
 
@@ -229,7 +229,7 @@ async def test_redirect_is_not_followed() -> None:
         asking(endpoint) as (client, meter),
     ):
         with pytest.raises(UpstreamError):
-            await client.call("Ask", "1", {}, decode)
+            await client.call(action(decode), {})
         assert meter.failed == [("http_302", "other")]
 
 
@@ -241,20 +241,20 @@ async def test_cancelled_while_the_server_stalls() -> None:
         await stalls(reader, writer)
 
     async with serving(takes_and_stalls, GOOD) as endpoint, asking(endpoint) as (client, meter):
-        call = asyncio.create_task(client.call("Ask", "1", {}, decode))
+        call = asyncio.create_task(client.call(action(decode), {}))
         await asked.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
         assert meter.failed == []
-        assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+        assert (await client.call(action(decode), {})).request_id == "R"
 
 
 async def test_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     async with serving(GOOD) as endpoint, asking(endpoint) as (client, _):
-        assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+        assert (await client.call(action(decode), {})).request_id == "R"
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ async def test_variables_that_do_not_matter_are_not_read(
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         async with asking("http://vod.example.invalid") as (client, _):
-            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+            assert (await client.call(action(decode), {})).request_id == "R"
 
 
 def test_world_is_offline() -> None:
@@ -307,12 +307,12 @@ async def test_a_proxy_of_the_environment_is_asked_and_no_proxy_is_heeded(monkey
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         async with asking("http://vod.example.invalid") as (client, _):
-            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+            assert (await client.call(action(decode), {})).request_id == "R"
 
         monkeypatch.setenv("NO_PROXY", "example.invalid")
         async with asking("http://vod.example.invalid") as (client, meter):
             with pytest.raises(UpstreamError, match=r"^no answer from vod\.example\.invalid"):
-                await client.call("Ask", "1", {}, decode)
+                await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4
 
 
@@ -323,7 +323,7 @@ async def test_a_proxy_of_the_environment_is_asked_whatever_it_is_for(
     async with serving(GOOD) as proxy:
         monkeypatch.setenv(variable, proxy)
         async with asking("http://vod.example.invalid") as (client, _):
-            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+            assert (await client.call(action(decode), {})).request_id == "R"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
@@ -334,7 +334,7 @@ async def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("HTTP_PROXY", proxy)
         async with asking(f"http://{host}:{nobody}") as (client, meter):
             with pytest.raises(UpstreamError):
-                await client.call("Ask", "1", {}, decode)
+                await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4
 
 
@@ -353,7 +353,7 @@ async def test_by_a_proxy_the_same_failures_are_the_same(
         monkeypatch.setenv("HTTP_PROXY", proxy)
         async with asking("http://vod.example.invalid") as (client, meter):
             with pytest.raises(UpstreamError):
-                await client.call("Ask", "1", {}, decode)
+                await client.call(action(decode), {})
             assert set(meter.failed) == {failed}
 
 
@@ -437,7 +437,7 @@ async def test_an_encrypted_endpoint_is_asked_through_a_tunnel(monkeypatch: pyte
     async with over_tls(AUTHORITY.issue_cert(ENDPOINT_NAME)) as port, proxying(tunnels, context) as (proxy, heads):
         monkeypatch.setenv("https_proxy", f"{scheme}://user:p%40ss/#?w@127.0.0.1:{proxy}")
         async with asking(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
-            assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+            assert (await client.call(action(decode), {})).request_id == "R"
             assert meter.failed == []
     encoded = base64.b64encode(b"user:p@ss/#?w")
     place = b"%b:%d" % (ENDPOINT_NAME.encode(), port)
@@ -471,7 +471,7 @@ async def test_a_proxy_that_does_not_connect_is_named_and_shows_no_credentials(
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
         async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
             with pytest.raises(UpstreamError) as caught:
-                await client.call("Ask", "1", {}, decode)
+                await client.call(action(decode), {})
         place = f"{ENDPOINT_NAME}:443 through proxy 127.0.0.1:{port} (HTTPS_PROXY)"
         assert caught.value.message == f"no answer from {place}: {said}"
         assert caught.value.code == "connect"
@@ -485,7 +485,7 @@ async def test_what_a_proxy_repeats_of_its_credentials_is_hidden(
         monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
         async with asking(f"http://{ENDPOINT_NAME}") as (client, meter):
             with pytest.raises(UpstreamError) as caught:
-                await client.call("Ask", "1", {}, decode)
+                await client.call(action(decode), {})
         encoded = base64.b64encode(b"user:hunter22").decode()
         assert encoded.encode() in heads[0]
         told = f"{caught.value} {caught.value.code} {caught.value.request_id} {meter.failed}"
@@ -512,7 +512,7 @@ async def test_a_certificate_that_is_refused_is_described(names: list[str], opti
         asking(f"https://127.0.0.1:{port}") as (client, _),
     ):
         with pytest.raises(UpstreamError) as caught:
-            await client.call("Ask", "1", {}, decode)
+            await client.call(action(decode), {})
     begin = (
         f"no answer from 127.0.0.1:{port}: TLS handshake with the endpoint: its certificate is refused: {said}; issuer "
     )
@@ -523,7 +523,7 @@ async def test_a_certificate_that_is_refused_is_described(names: list[str], opti
 async def test_an_authority_that_is_not_trusted_is_named_and_so_is_the_variable() -> None:
     async with over_tls(AUTHORITY.issue_cert("127.0.0.1")) as port, asking(f"https://127.0.0.1:{port}") as (client, _):
         with pytest.raises(UpstreamError) as caught:
-            await client.call("Ask", "1", {}, decode)
+            await client.call(action(decode), {})
     assert 'by an authority that is not trusted here; issuer "Corporate Proxy CA"' in caught.value.message
     assert "SSL_CERT_FILE" in caught.value.advice
 
@@ -536,13 +536,13 @@ async def test_a_certificate_that_is_its_own_authority_is_said_to_be_so() -> Non
     server = await asyncio.start_server(GOOD, "127.0.0.1", 0, ssl=context)
     async with server, asking(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
         with pytest.raises(UpstreamError, match="signed by itself or by an authority that is not trusted"):
-            await client.call("Ask", "1", {}, decode)
+            await client.call(action(decode), {})
 
 
 async def test_a_name_that_is_not_known() -> None:
     async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
         with pytest.raises(UpstreamError) as caught:
-            await client.call("Ask", "1", {}, decode)
+            await client.call(action(decode), {})
     said = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
     assert caught.value.message.startswith(said)
 
@@ -560,7 +560,7 @@ async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
 
     async with serving(closes_when_asked_again) as endpoint, asking(endpoint) as (client, meter):
         for number in range(1, 4):
-            assert (await client.call("Ask", "1", {}, decode)).request_id == str(number)
+            assert (await client.call(action(decode), {})).request_id == str(number)
         assert (meter.sent, meter.failed, meter.retries) == (3, [], 0)
 
 
@@ -581,10 +581,10 @@ async def test_a_copy_that_arrives_after_the_next_question_is_not_its_answer() -
         await reader.read()
 
     async with serving(one_behind) as endpoint, asking(endpoint) as (client, meter):
-        totals = [(await client.call("Ask", "1", {"PlayDate": str(day)}, decode)).total_count for day in range(3)]
+        totals = [(await client.call(action(decode), {"PlayDate": str(day)})).total_count for day in range(3)]
         assert totals == [1, 2, 3]
         assert meter.failed == [("malformed", "malformed")] * 2
-        same = [(await client.call("Ask", "1", {"PlayDate": "2"}, decode)).total_count for _ in range(2)]
+        same = [(await client.call(action(decode), {"PlayDate": "2"})).total_count for _ in range(2)]
         assert same == [4, 5], "a copy is not taken for an answer even to the same question"
 
 
@@ -603,7 +603,7 @@ async def test_by_a_proxy_as_many_are_asked_at_once_as_the_account_allows(monkey
     async with serving(waits_for_all) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         async with asking("http://vod.example.invalid", concurrency=many) as (client, meter):
-            await asyncio.gather(*(client.call("Ask", "1", {"MediaId": str(n)}, decode) for n in range(many)))
+            await asyncio.gather(*(client.call(action(decode), {"MediaId": str(n)}) for n in range(many)))
             assert (meter.sent, meter.failed) == (many, [])
 
 
@@ -633,7 +633,7 @@ def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkey
         async with serving(takes_an_hour) as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy)
             async with asking("http://vod.example.invalid", timeout=7200) as (client, meter):
-                assert (await client.call("Ask", "1", {}, decode)).request_id == "R"
+                assert (await client.call(action(decode), {})).request_id == "R"
                 return meter.failed
 
     with asyncio.Runner(loop_factory=Hurried) as runner:

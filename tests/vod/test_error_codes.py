@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ErrorKind
-from exporter.vod.error_codes import METER_CODES, RetryPolicy, classify
+from exporter.errors import ErrorKind, RetryPolicy
+from exporter.vod.error_codes import METER_CODES, classify
 
 BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED
 
@@ -21,7 +21,7 @@ def test_the_five_codes_of_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "kind", "repeat"),
+    ("status", "code", "kind", "retry"),
     [
         (400, "Meter.ParamError", ErrorKind.PARAMETER, NEVER),
         (500, "Meter.ServerInternalError", ErrorKind.SERVER, BACK_OFF),
@@ -100,11 +100,11 @@ def test_the_five_codes_of_the_page() -> None:
         (200, "malformed", ErrorKind.MALFORMED, BACK_OFF),
     ],
 )
-def test_table(status: int, code: str, kind: ErrorKind, repeat: RetryPolicy) -> None:
+def test_table(status: int, code: str, kind: ErrorKind, retry: RetryPolicy) -> None:
     for spelling in (code, code.upper(), code.lower()):
-        meaning = classify(status, spelling)
-        assert (meaning.kind, meaning.repeat) == (kind, repeat)
-        assert meaning.advice.endswith(".")
+        info = classify(status, spelling)
+        assert (info.kind, info.retry) == (kind, retry)
+        assert info.advice.endswith(".")
     assert classify(status, code).code == code
 
 
@@ -164,7 +164,7 @@ def test_advice_names_the_cause(code: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "parameter", "kind", "repeat"),
+    ("code", "parameter", "kind", "retry"),
     [
         ("MissingParameter", "SecurityToken", ErrorKind.AUTH, NEVER),
         ("MissingParameter", "AccessKeyId", ErrorKind.AUTH, NEVER),
@@ -179,20 +179,20 @@ def test_advice_names_the_cause(code: str, says: str) -> None:
     ],
 )
 def test_one_code_for_all_parameters_is_read_with_its_message(
-    code: str, parameter: str, kind: ErrorKind, repeat: RetryPolicy
+    code: str, parameter: str, kind: ErrorKind, retry: RetryPolicy
 ) -> None:
     message = f'The input parameter "{parameter}" that is mandatory for processing this request is not supplied.'
-    meaning = classify(400, code, message)
-    assert (meaning.code, meaning.kind, meaning.repeat) == (code, kind, repeat)
+    info = classify(400, code, message)
+    assert (info.code, info.kind, info.retry) == (code, kind, retry)
 
 
 @given(st.integers(100, 599), st.text())
 def test_any_code_becomes_a_label(status: int, code: str) -> None:
-    meaning = classify(status, code)
-    assert 1 <= len(meaning.code) <= 64
-    assert meaning.code.isprintable()
-    assert not any(character.isspace() for character in meaning.code)
-    meaning.code.encode()
+    info = classify(status, code)
+    assert 1 <= len(info.code) <= 64
+    assert info.code.isprintable()
+    assert not any(character.isspace() for character in info.code)
+    info.code.encode()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ from exporter.vod.play_data import PlayDataSource, parameters
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from exporter.vod.actions import Action
+
 T = TypeVar("T")
 
 DAY = Slice("main", Dimensions(), date(2024, 3, 22))
@@ -537,9 +539,9 @@ class Recorder:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.max_in_flight = 4
 
-    async def call(self, action: str, version: str, parameters: Mapping[str, str], decode: Callable[[bytes], T]) -> T:
-        self.asked.append((action, version, dict(parameters)))
-        return decode(EXAMPLE)
+    async def call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
+        self.asked.append((action.name, action.version, dict(parameters)))
+        return action.decode(EXAMPLE, parameters)
 
 
 async def test_page_asks_and_decodes() -> None:

@@ -13,7 +13,7 @@ from exporter.vod.network_errors import NetworkError
 from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.resolver import Resolver
 from exporter.vod.tcp_stream import connect
-from tests.vod.fakes import FakeMeter, FakeSource
+from tests.vod.fakes import FakeMeter, FakeSource, action
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
@@ -76,7 +76,7 @@ async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> N
         for number in range(50)
     ]
     try:
-        results = await asyncio.gather(*(one.call("Ask", "1", {}, bytes) for one in clients), return_exceptions=True)
+        results = await asyncio.gather(*(one.call(action(bytes), {}) for one in clients), return_exceptions=True)
         assert begun == 1
         assert len(set(threading.enumerate()) - before) == 1
         # What the loop's own threads are for has its turn at once.

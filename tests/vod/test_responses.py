@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ErrorKind, NotReady, UpstreamError
+from exporter.errors import ErrorKind, NotReady, RetryPolicy, UpstreamError
 from exporter.vod.page_decoder import decode
-from exporter.vod.responses import LARGEST_ERROR, RawResponse, answer, clean_message
+from exporter.vod.responses import LARGEST_ERROR, RawResponse, clean_message, decode_response, no_response, replayed
+from tests.vod.fakes import action
 
 NOW = 1_700_000_000.0
 SECRET = "s3cr3t+/=key"
@@ -22,12 +23,12 @@ def cannot(body: bytes) -> NoReturn:
 def failure(status: int, body: object, headers: dict[str, str] | None = None) -> UpstreamError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(UpstreamError) as caught:
-        answer(RawResponse(status, headers or {}, content), cannot, now=NOW, hide=[SECRET])
+        decode_response(RawResponse(status, headers or {}, content), action(cannot), {}, now=NOW, hide=[SECRET])
     return caught.value
 
 
 def test_answer_is_decoded() -> None:
-    assert answer(RawResponse(200, {}, b"12"), int, now=NOW) == 12
+    assert decode_response(RawResponse(200, {}, b"12"), action(int), {}, now=NOW) == 12
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,36 @@ def test_clock_error_says_by_how_much(date: str, said: str) -> None:
     assert said in error.message
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "retry"),
+    [
+        (503, "ServiceUnavailable", RetryPolicy.BACK_OFF),
+        (400, "Throttling.User", RetryPolicy.BACK_OFF),
+        (400, "SignatureNonceUsed", RetryPolicy.ONCE),
+        (400, "InvalidSecurityToken.Expired", RetryPolicy.ONCE_RENEWED),
+        (403, "Meter.AuthError", RetryPolicy.NEVER),
+        (400, "Meter.ReadyTsError", RetryPolicy.NEVER),
+        (400, "Unheard.Of", RetryPolicy.NEVER),
+        (502, "", RetryPolicy.BACK_OFF),
+        (200, "Throttling.User", RetryPolicy.BACK_OFF),
+    ],
+)
+def test_an_error_carries_whether_to_retry(status: int, code: str, retry: RetryPolicy) -> None:
+    assert failure(status, {"Code": code, "Message": "m"}).retry is retry
+
+
+def test_what_cannot_be_read_and_what_did_not_arrive_are_retried() -> None:
+    assert failure(200, b"[]").retry is RetryPolicy.BACK_OFF
+    assert no_response("timeout", "no answer").retry is RetryPolicy.BACK_OFF
+    assert replayed(RawResponse(200, {}, b"")).retry is RetryPolicy.BACK_OFF
+
+
+def test_advice_names_the_permission_of_the_action() -> None:
+    advice = failure(403, {"Code": "Forbidden.RAM", "Message": "m"}).advice
+
+    assert advice == "Allow the RAM action vod:Ask on resource * to the user or role of these credentials."
+
+
 def test_success_that_holds_an_error_is_that_error() -> None:
     error = failure(200, {"Code": "Meter.AuthError", "Message": "m", "RequestId": "R"})
     assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "R")
@@ -115,7 +146,7 @@ def test_a_page_without_rows_that_holds_an_error_is_that_error(
 ) -> None:
     body = {"RequestId": "R-1", "Message": "x", "TotalCount": 0, "QoeInfoList": [], **fields}
     with pytest.raises(UpstreamError) as caught:
-        answer(RawResponse(status, {}, json.dumps(body).encode()), decode, now=NOW)
+        decode_response(RawResponse(status, {}, json.dumps(body).encode()), action(decode), {}, now=NOW)
     assert (caught.value.code, caught.value.kind, caught.value.request_id) == (code, kind, "R-1")
     assert isinstance(caught.value, NotReady) is (kind is ErrorKind.NOT_READY)
 
@@ -126,7 +157,7 @@ def test_a_code_of_success_beside_rows_that_cannot_be_read_is_no_error_of_the_se
 
 
 def test_success_with_code_and_data_is_an_answer() -> None:
-    assert answer(RawResponse(200, {}, b'{"Code":"Meter.AuthError"}'), len, now=NOW) == 26
+    assert decode_response(RawResponse(200, {}, b'{"Code":"Meter.AuthError"}'), action(len), {}, now=NOW) == 26
 
 
 @pytest.mark.parametrize(
@@ -134,7 +165,12 @@ def test_success_with_code_and_data_is_an_answer() -> None:
 )
 def test_unreadable_answer_is_malformed(reply: RawResponse) -> None:
     with pytest.raises(UpstreamError) as caught:
-        answer(RawResponse(reply.status, {"x-acs-request-id": "H"}, reply.body, reply.unreadable), cannot, now=NOW)
+        decode_response(
+            RawResponse(reply.status, {"x-acs-request-id": "H"}, reply.body, reply.unreadable),
+            action(cannot),
+            {},
+            now=NOW,
+        )
     error = caught.value
     assert (error.code, error.kind, error.request_id) == ("malformed", ErrorKind.MALFORMED, "H")
     assert error.http_status == reply.status
@@ -153,11 +189,15 @@ def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> Non
         raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=ErrorKind.MALFORMED, request_id="told")
 
     with pytest.raises(UpstreamError) as caught:
-        answer(RawResponse(200, {"x-acs-request-id": "header"}, b"{}"), odd, now=NOW, hide=[SECRET])
+        decode_response(
+            RawResponse(200, {"x-acs-request-id": "header"}, b"{}"), action(odd), {}, now=NOW, hide=[SECRET]
+        )
     assert (caught.value.message, caught.value.request_id) == ("*** is no number", "told")
 
     with pytest.raises(UpstreamError) as caught:
-        answer(RawResponse(200, {"x-acs-request-id": "header"}, b"", "the answer is too long"), odd, now=NOW)
+        decode_response(
+            RawResponse(200, {"x-acs-request-id": "header"}, b"", "the answer is too long"), action(odd), {}, now=NOW
+        )
     assert (caught.value.message, caught.value.request_id) == ("the answer is too long", "header")
 
 

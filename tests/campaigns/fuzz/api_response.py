@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.core.publication import PublishedMedia
 from exporter.errors import UpstreamError
 from exporter.exposition.render import Renderer
+from exporter.vod.actions import Action
 from exporter.vod.page_decoder import decode
-from exporter.vod.responses import RawResponse, answer
+from exporter.vod.responses import RawResponse, decode_response
 from exporter.vod.row_values import LARGEST_NUMBER
 from tests.campaigns.fuzz.message_rules import check_no_secrets, check_sentence
 from tests.campaigns.fuzz.target import SEEDS, Target
 from tests.exposition.examples import publication, published, read_text, series
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from exporter.core.model import Page, PlayRow
     from tests.campaigns.fuzz.target import Try
@@ -50,12 +51,17 @@ def reply_of(given: bytes) -> RawResponse:
     return RawResponse(int(status) if status.isascii() and status.isdigit() and len(status) < 4 else 200, known, body)
 
 
+def decode_any(body: bytes, _: Mapping[str, str], *, page: int | None, media_id: str | None) -> Page:
+    return decode(body, page=page, media_id=media_id)
+
+
 def try_one(given: bytes) -> None:
     """A valid response has the rows of its JSON and can be published; any other is an UpstreamError."""
     reply = reply_of(given)
     for page, media_id in ((None, None), (1, None), (1, MEDIA_ID)):
         try:
-            told = answer(reply, partial(decode, page=page, media_id=media_id), now=NOW, hide=SECRETS)
+            action = Action("Fuzz", "1", "vod:Fuzz", partial(decode_any, page=page, media_id=media_id))
+            told = decode_response(reply, action, {}, now=NOW, hide=SECRETS)
         except UpstreamError as error:
             check_refusal(error)
             continue

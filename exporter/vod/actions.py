@@ -1,0 +1,25 @@
+"""An action of the API: its name and version, the permission it needs, and how its responses are decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Action(Generic[T]):
+    """`ram_action` is the permission, such as `vod:DescribeVodMediaPlayData`.
+
+    `decode(body, parameters)` returns the decoded response to a request with these parameters. It raises UpstreamError
+    of kind malformed if the body cannot be read or does not match the parameters.
+    """
+
+    name: str
+    version: str
+    ram_action: str
+    decode: Callable[[bytes, Mapping[str, str]], T]
