@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 _SCRAPED_EVERY: Final = 1800.0
 _FIRST_SKIP: Final = 0.25
 _LONGEST_SKIP: Final = 8.0
+# Real seconds that the daemon has after each skip to do what is due: its threads and sockets go by the true clock.
+_REACTION: Final = 0.03
 # The longest wait that the service names in a schedule, and the longest pause between attempts.
 _SILENCE: Final = 60.0
 _PATIENCE: Final = 300.0
@@ -147,6 +149,7 @@ class Soak:
                 return
             if not self.service.under_way and now - self._asked_at > _SILENCE:
                 self._polling.waited_enough()
+            time.sleep(_REACTION)
             self._skip_by(min(self._skip, until - now))
             self._skip = min(2 * self._skip, _LONGEST_SKIP)
             return
