@@ -122,7 +122,15 @@ def test_a_collapse_is_notified_once_with_its_title_and_resolved_once(tmp_path: 
 
                 # Tomorrow after nine: what has recovered today is settled.
                 clock.jump((timedelta(days=1) + SOON).total_seconds())
-                until(lambda: hook.received[-1]["status"] == "resolved", "the end to be told")
+                until(
+                    lambda: (
+                        hook.received[-1]["status"] == "resolved"
+                        and settled(server, 1) == {1}
+                        and began(told).keys() <= {key for one in hook.received[1:] for key in began(one)}
+                        and server.query(f"ALERTS{DROPS}") == []
+                    ),
+                    "the end to be told",
+                )
                 assert (settled(server, 1), server.query(FALLEN)) == ({1}, []), "it has recovered, not only vanished"
                 # Prometheus tells of several alerts one after the other: one may end a notification before the others.
                 after = hook.received[1:]
