@@ -69,7 +69,7 @@ class Accounts:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        # What one account must not show, another may be told; and a name that hangs is looked up once for all.
+        # Shared: a server may repeat the secret of another account, and a name that hangs is looked up once for all.
         self._secrets = Secrets()
         self._resolve = Resolver()
         self._in_use: dict[str, Account] = {}

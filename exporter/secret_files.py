@@ -74,20 +74,22 @@ def read_secret(path: Path, *, most: int) -> bytes:
 
 
 def permission_warnings(path: Path, *, is_secret: bool = True, is_used: bool = False) -> Iterator[PermissionWarning]:
-    """Who may read or change a file, as far as that is more people than it should be.
+    """Yield a warning for each permission on a file that is too wide.
 
-    Nothing of a file that is not there, nor of one that was mounted read-only by itself or with its directory, as
-    Kubernetes does: who may do what is then decided elsewhere, and its modes only seem to say it. `is_secret`: it is to
-    be kept from readers too. `is_used`: it is used also when everyone may write to it.
+    None for a file that does not exist, or is on a read-only mount of its own or of its directory, as in Kubernetes:
+    access is then decided elsewhere, and the modes mean little. `is_secret`: it must not be readable by others either.
+    `is_used`: it is used even if everyone may write to it.
     """
     with contextlib.suppress(OSError, ValueError, RuntimeError):
         mode = stat.S_IMODE(path.stat().st_mode)
         if _is_mounted_read_only(path):
             return
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            who, until_then = ("everyone", "; until then it is not used") if mode & stat.S_IWOTH else ("its group", "")
+            writers, until_then = (
+                ("everyone", "; until then it is not used") if mode & stat.S_IWOTH else ("its group", "")
+            )
             advice = f"Run chmod go-w on it{'' if is_used else until_then}."
-            yield PermissionWarning(path, f"{who} may write to it (mode {mode:04o})", advice)
+            yield PermissionWarning(path, f"{writers} may write to it (mode {mode:04o})", advice)
         if is_secret and mode & stat.S_IROTH:
             what = f"it holds a secret, and everyone may read it (mode {mode:04o})"
             yield PermissionWarning(

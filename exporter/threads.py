@@ -45,9 +45,9 @@ async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
 
 
 class SharedThreads(Generic[T]):
-    """Runs blocking work under a key, each key once at a time: whoever comes meanwhile gets the same result.
+    """Runs blocking work under a key, each key once at a time: concurrent callers share the result.
 
-    So work that hangs takes one thread, however often it is asked for.
+    Work that hangs thus takes one thread, however many callers wait for it.
     """
 
     def __init__(self) -> None:
@@ -59,11 +59,11 @@ class SharedThreads(Generic[T]):
         if task is None:
             task = self._running[key] = asyncio.create_task(run_in_daemon_thread(work, name))
             task.add_done_callback(lambda ended: self._ended(key, ended))
-        # The others still wait for it when one of them gives up.
+        # If one caller is cancelled, the others go on waiting.
         return await asyncio.shield(task)
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
         if self._running.get(key) is task:
             del self._running[key]
         if not task.cancelled():
-            task.exception()  # nobody may be left to be told
+            task.exception()  # mark it as retrieved: every caller may have been cancelled

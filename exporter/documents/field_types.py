@@ -100,7 +100,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Text of one form; `sentence` says which. The text itself is never said: it may stand where a secret belongs."""
+    """Text that matches a pattern; `sentence` describes it. Errors do not repeat the text, maybe a misplaced secret."""
 
     pattern: str
     sentence: str

@@ -34,34 +34,33 @@ class QuotaStore(Protocol):
         ...
 
     def record_calls(self, account: str, day: date, calls: int) -> None:
-        """So many were made by now; returns at once."""
+        """Record the number of calls made on that day so far; must not block."""
         ...
 
 
 class LimitsMeter(Protocol):
-    """Who is told of the limits in force."""
+    """Observes the limits in force."""
 
     def rate_changed(self, account: str, per_second: float) -> None:
-        """The rate now; told once at the start too."""
+        """The rate is now `per_second`; also called once at the start."""
         ...
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
-        """What is left of today's calls; None: unlimited."""
+        """The calls left today; None: unlimited."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The right to send one request; `at` is when it was given, on the monotonic clock."""
+    """The right to send one request; `at` is when it was granted, on the monotonic clock."""
 
     at: float
 
 
 class AdaptiveRateLimiter:
-    """Lets requests pass one after the other, at a rate.
+    """Grants permits one after the other, at a rate that adapts to throttling.
 
-    In t seconds at most `rate * (t + 0.05) + 1` pass. Waiting is first come, first served, and a waiter that is
-    cancelled leaves nothing behind: only who passes moves the clock.
+    In t seconds it grants at most `rate * (t + 0.05) + 1`, first come, first served. A cancelled waiter uses none.
     """
 
     def __init__(
@@ -89,24 +88,24 @@ class AdaptiveRateLimiter:
             return Permit(now)
 
     def change(self, per_second: float) -> None:
-        """Let this be the rate that throttling leaves; while it has slowed down, it goes on from where it is."""
+        """Change the configured rate; a rate lowered by throttling recovers from where it is."""
         slowed = self.per_second < self._fastest
         self._fastest = per_second
         self.per_second = min(self.per_second, per_second) if slowed else per_second
 
     def block_for(self, seconds: float) -> None:
-        """Let nobody pass for so long."""
+        """Grant no permit for this many seconds."""
         self._held_until = max(self._held_until, self._monotonic() + seconds)
 
     def on_throttled(self, turn: Permit) -> None:
-        """Halve the rate, once for all requests that were under way when it was too fast."""
+        """Halve the rate, once for all requests that were in flight when it was too high."""
         if turn.at < self._slowed_at:
             return
         self._slowed_at = self._grown_at = self._monotonic()
         self.per_second = max(min(MIN_REQUESTS_PER_SECOND, self._fastest), self.per_second / 2)
 
     def on_success(self, turn: Permit) -> None:
-        """Let the rate climb for the time since it last changed; a request from before the halving proves nothing."""
+        """Raise the rate by the time since it last changed; requests permitted before the last halving do not count."""
         if self.per_second >= self._fastest or turn.at < self._slowed_at:
             return
         now = self._monotonic()
@@ -116,7 +115,7 @@ class AdaptiveRateLimiter:
 
 
 class DailyQuota:
-    """Calls of one day of UTC+8; 0 a day is unlimited. Without a ledger a restart begins a new count."""
+    """Limits the calls per day of UTC+8; 0 is unlimited. Without a ledger, a restart begins a new count."""
 
     def __init__(
         self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: QuotaStore | None = None
@@ -127,7 +126,7 @@ class DailyQuota:
         self._ledger = ledger
         self._day = play_dates.today(now())
         self._spent = ledger.calls_spent(account, self._day) if ledger else 0
-        # Those of the last few other days: a clock that was set to another day may be set back.
+        # The counts of a few other days: a clock that was set to another day may be set back.
         self._others: dict[date, int] = {}
 
     @property
@@ -143,7 +142,7 @@ class DailyQuota:
         self._calls_per_day = calls_per_day
 
     def check(self) -> None:
-        """Raise BudgetSpent when nothing is left."""
+        """Raise QuotaExceeded if no calls are left today."""
         if self.remaining == 0:
             tomorrow = play_dates.today(self._now()) + timedelta(days=1)
             raise QuotaExceeded(
@@ -163,7 +162,7 @@ class DailyQuota:
                 del self._others[next(iter(self._others))]
 
     def spend(self) -> None:
-        """Count one call, or raise BudgetSpent."""
+        """Count one call, or raise QuotaExceeded."""
         self.check()
         self._roll()
         self._spent += 1
@@ -208,9 +207,9 @@ class AccountLimits:
         return self._quota.remaining
 
     def change(self, *, requests_per_second: float, concurrency: int, calls_per_day: int) -> None:
-        """Keep to other limits from now on; what throttling has taught and what was spent stays.
+        """Apply other limits; a rate lowered by throttling and the calls made today stay.
 
-        Requests under way hold the places they have; whoever waits for one already, waits for one of those.
+        Requests in flight, and those that wait for a slot already, keep to the slots of before.
         """
         before = self._rate_limiter.per_second
         self._rate_limiter.change(requests_per_second)
@@ -222,9 +221,9 @@ class AccountLimits:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Permit]:
-        """A turn to send one request, and one of the places at once while the block runs; raises BudgetSpent.
+        """Wait for a permit and a concurrency slot, which is held while the block runs; raises QuotaExceeded.
 
-        What is sent must be counted with `spend`; a turn may be given back unused.
+        A request that is sent must be counted with `spend`; a permit may stay unused.
         """
         self._report_remaining()  # a day may have begun
         self._quota.check()
@@ -232,18 +231,18 @@ class AccountLimits:
             yield await self._rate_limiter.turn()
 
     def spend(self) -> None:
-        """Count a call that is about to be sent; raises BudgetSpent."""
+        """Count a call that is about to be sent; raises QuotaExceeded."""
         self._quota.spend()
         self._report_remaining()
 
     def on_success(self, turn: Permit) -> None:
-        """The request of that turn was answered."""
+        """The request with that permit succeeded."""
         before = self._rate_limiter.per_second
         self._rate_limiter.on_success(turn)
         self._report_rate(before)
 
     def on_error(self, turn: Permit, *, throttled: bool, wait: float | None) -> None:
-        """The request of that turn failed; `wait` seconds, where the service named them, hold everybody."""
+        """The request with that permit failed; `wait` is the seconds that the service asked to wait, if any."""
         before = self._rate_limiter.per_second
         if throttled:
             self._rate_limiter.on_throttled(turn)

@@ -1,4 +1,4 @@
-"""Keys that expire: kept as long as they are good, fetched again before they are not, beside the event loop."""
+"""Credentials that expire: cached while valid, and renewed in a thread before they expire."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TIME_LIMIT: Final = 30.0
 RETRY_SECONDS: Final = 30.0
 """Seconds after a failed fetch before the next one."""
 MARGIN: Final = 900.0
-"""Seconds before they expire that keys are fetched again; a third of their time where that is less."""
+"""Seconds before expiry at which credentials are renewed; a third of their lifetime if that is less."""
 UNKNOWN: Final = 300.0
-"""Seconds after which keys that nobody said the end of are fetched again."""
+"""Seconds after which credentials without an expiry are renewed."""
 JUST_NOW: Final = 10.0
-"""Seconds: whoever finds keys of that age refused was refused with those before them."""
+"""Seconds. If credentials younger than this are rejected, the request had used the previous ones."""
 
 _log = structlog.get_logger()
 
@@ -48,12 +48,12 @@ class FetchedCredentials(Protocol):
 
     @property
     def expires(self) -> float | None:
-        """Seconds since 1970; None where nobody said."""
+        """Seconds since 1970; None if not given."""
 
 
 @dataclass(frozen=True, slots=True)
 class _CachedCredentials:
-    """Keys and their times, all on the monotonic clock: setting the other one must not make them good or bad."""
+    """Credentials and their times on the monotonic clock: setting the wall clock must not change their validity."""
 
     credentials: Credentials
     since: float
@@ -63,7 +63,7 @@ class _CachedCredentials:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why the last fetch failed; nobody fetches again before `until` on the monotonic clock."""
+    """Why the last fetch failed; no other is made before `until` on the monotonic clock."""
 
     message: str
     advice: str
@@ -73,8 +73,8 @@ class _Failure:
 class CredentialCache:
     """The credentials of one account, from a function that blocks.
 
-    One caller fetches at a time, in a thread that ends with the fetch. When fetching fails, keys that are still good
-    are used until they end or the service refuses them.
+    One caller fetches at a time, in a thread that ends with the fetch. If it fails, credentials that are still valid
+    are used until they expire or the service rejects them.
     """
 
     def __init__(
@@ -105,15 +105,15 @@ class CredentialCache:
         self._place = ""
 
     async def get(self) -> Credentials:
-        """Good keys. Raises CredentialsError."""
-        # While one caller fetches, nobody waits who need not.
+        """Valid credentials. Raises CredentialsError."""
+        # While one caller fetches, the others use what is still valid instead of waiting.
         if (kept := self._is_usable(due=not self._lock.locked())) is not None:
             return kept
         async with self._lock:
             return self._is_usable(due=True) or await self._renewed(again=False)
 
     async def renew(self) -> Credentials:
-        """Other keys than those the service has just refused. Raises CredentialsError."""
+        """Other credentials than those the service has just rejected. Raises CredentialsError."""
         async with self._lock:
             if self._cached is not None and self._monotonic() - self._cached.since < JUST_NOW:
                 return self._cached.credentials
@@ -121,7 +121,7 @@ class CredentialCache:
             return await self._renewed(again=True)
 
     async def changed(self) -> bool:
-        """Whether a file that keys come from has changed; then they are fetched again, if that is possible."""
+        """Whether a file that the credentials come from has changed; if so, the next `get` fetches them again."""
         changed = self._start is not None and await self._start.changed()
         changed |= any([await asyncio.to_thread(file.changed) for file in self._files])
         if changed:
@@ -131,7 +131,7 @@ class CredentialCache:
         return changed
 
     def _is_usable(self, *, due: bool) -> Credentials | None:
-        """The keys kept, unless they ended or, where that matters, are `due` to be fetched again."""
+        """The cached credentials, unless they have expired; with `due`, unless they are to be renewed."""
         kept = self._cached
         if kept is None or self._monotonic() >= (kept.renewal if due else kept.end):
             return None
@@ -165,7 +165,7 @@ class CredentialCache:
             ) from None
 
     def _check_and_fetch(self, start: Credentials | None) -> FetchedCredentials:
-        """Looked at before they are read: a change in between is then noticed next time."""
+        """Note the state of the files before reading them, so that a change in between is noticed next time."""
         for file in self._files:
             with suppress(OSError, ValueError):
                 file.look()
@@ -190,7 +190,7 @@ class CredentialCache:
         return fetched.credentials
 
     def _tell(self, failure: _Failure) -> None:
-        """A warning only where nobody else says it: without good keys, every poll does."""
+        """Warn while cached credentials are still valid; without them every poll reports the failure."""
         kept = self._cached
         if kept is not None and (left := kept.end - self._monotonic()) > 0:
             _log.warning(

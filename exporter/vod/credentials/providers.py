@@ -94,7 +94,7 @@ CredentialProvider = EcsRole | AssumedRole | OidcRole | CliProfile | IniProfile 
 
 
 class CredentialOptions(Protocol):
-    """What the operator says of an account's keys; None where nothing was said."""
+    """The credential settings of an account; None if not set."""
 
     @property
     def provider(self) -> str:
@@ -106,15 +106,15 @@ class CredentialOptions(Protocol):
 
     @property
     def role_session_name(self) -> str | None:
-        """What audit logs call the session."""
+        """The name of the session in audit logs."""
 
     @property
     def session_duration(self) -> float:
-        """Seconds that a token of STS is asked for."""
+        """Requested lifetime of an STS token in seconds."""
 
     @property
     def external_id(self) -> str | None:
-        """What the role of another company may demand."""
+        """The external ID that a role of another company may require."""
 
     @property
     def sts_endpoint(self) -> str | None:
@@ -122,7 +122,7 @@ class CredentialOptions(Protocol):
 
     @property
     def oidc_provider_arn(self) -> str | None:
-        """Who vouches for the token in the file."""
+        """The OIDC provider that issued the token in the file."""
 
     @property
     def oidc_token_file(self) -> Path | None:

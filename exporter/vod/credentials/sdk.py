@@ -1,7 +1,7 @@
 """Keys of roles and profiles by Alibaba Cloud's credentials library; the only module that knows it.
 
-It blocks: a thread calls it. Nothing that the library keeps, refreshes in threads of its own or logs is of use here: a
-new provider fetches once, and whoever asked keeps the keys.
+It blocks, so call it in a thread. The library's cache, refresh threads and logs are not used: each fetch makes a new
+provider, and the caller keeps the credentials.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _PLACES: Final[Mapping[type[CredentialProvider], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FetchedCredentials:
-    """Keys from one place; `expires` in seconds since 1970, None where nobody said."""
+    """Credentials and the place they are from; `expires` in seconds since 1970, None if not given."""
 
     credentials: Credentials
     place: str
@@ -69,7 +69,7 @@ class _Provider(Protocol):
 
 
 class CredentialFetcher:
-    """Asks the first place that has keys, and from then on only that one: an account is not to change its identity."""
+    """Uses the first provider that has credentials, and then only that one: an account must keep its identity."""
 
     def __init__(self, specs: Sequence[CredentialProvider]) -> None:
         self._specs = tuple(specs)
@@ -105,7 +105,7 @@ def _outcome(spec: CredentialProvider, start: Credentials | None) -> FetchedCred
 
 
 def _server(spec: CredentialProvider) -> str:
-    """Who is asked, for sentences; a profile may name anybody, and a URI may hold secrets."""
+    """The server in error messages: neither the host of a profile nor the URI, which may hold secrets."""
     match spec:
         case EcsRole():
             return f"the metadata service ({METADATA_SERVICE})"
@@ -148,7 +148,7 @@ def _fetched(spec: CredentialProvider, start: Credentials | None, place: str) ->
             validate_secret(token, "the security token") if token else None,
         ),
         place,
-        # The library's word for "not told" is None, 0 or a number before 1970.
+        # If the expiry is unknown, the library returns None, 0 or a number before 1970.
         float(expires) if expires and expires > 0 else None,
     )
 
@@ -175,7 +175,7 @@ def _provider(library: Any, spec: CredentialProvider, start: Credentials | None)
                 async_update_enabled=False,
             )
         case AssumedRole():
-            assert start is not None  # noqa: S101 - whoever asks for this origin has a key to start from
+            assert start is not None  # noqa: S101 - for mypy: a role to assume comes with a key
             provider = library.RamRoleArnCredentialsProvider(
                 access_key_id=start.access_key_id,
                 access_key_secret=start.access_key_secret,

@@ -1,7 +1,7 @@
-"""What a failure of the credentials library means, as a sentence and advice that hold no secret; knows no library.
+"""A failure of the credentials library as a message and advice without secrets; does not import the library.
 
-Its exceptions repeat URLs, bodies and lines of files, and with them tokens, signatures and keys. So only what is known
-to be harmless is shown: who refused and with which code, what the network did, which file could not be read.
+Its exceptions repeat URLs, bodies and lines of files, and with them tokens, signatures and keys. Only harmless parts
+are shown: the server and its error code, the failure of the network, the file that could not be read.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ _ADVICE: Final[Mapping[str, str]] = {
 _REFUSED: Final = re.compile(r"http_code[:=] ?(?P<status>\d{3}), result: (?P<body>.*)", re.DOTALL)
 _METADATA_STATUS: Final = re.compile(r"ECS metadata service. HttpCode=(\d{3})")
 _NO_EXPIRED_KEYS: Final = "No cached value was found."
-# What comes after these words, or in braces, is what a server, a program or a file said.
+# The text after these words, or in braces, is from a server, a program or a file.
 _FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", re.DOTALL)
-# Nothing that long is a word; tokens are. What begins with a slash is the path of a file.
+# Tokens are this long, words are not. A leading slash begins the path of a file.
 _LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
-# Whose messages are sentences of the library.
+# Exceptions with messages written by the library.
 _SPOKEN: Final = ("CredentialException", "ValueError")
-# Never `pip install` by name: the package is on no index, so whoever takes the name there would run beside cloud keys.
+# Never `pip install` by name: the package is on no index, so a stranger who registers the name would get cloud keys.
 INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
 _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
 _NETWORK_ADVICE: Final = "Check the network on the way there, and HTTPS_PROXY; it is tried again."
 
 
 def describe_failure(error: BaseException, server: str, hide: Collection[str] = ()) -> tuple[str, str]:
-    """What went wrong when `server` was to be asked, and what to do; without the texts in `hide`."""
+    """The message and advice for a failed request to `server`, without the texts in `hide`."""
     message, advice = (
         _of_this_machine(error, server) or _of_the_network(error, server) or _of_the_library(error, server)
     )
@@ -100,17 +100,18 @@ def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:
 
 def _refusal(server: str, status: int, body: str) -> tuple[str, str]:
     try:
-        told = json.loads(body)
+        fields = json.loads(body)
     except ValueError:
-        told = None
-    if not isinstance(told, dict) or not isinstance(code := told.get("Code"), str):
+        fields = None
+    if not isinstance(fields, dict) or not isinstance(code := fields.get("Code"), str):
         return f"{server} answered with HTTP {status} and no error code", _NETWORK_ADVICE
-    said = f"{server} refused with {code} (HTTP {status}, request ID {told.get('RequestId')}): {told.get('Message')}"
-    return said, next((advice for prefix, advice in _ADVICE.items() if code.startswith(prefix)), "")
+    request_id, text = fields.get("RequestId"), fields.get("Message")
+    message = f"{server} refused with {code} (HTTP {status}, request ID {request_id}): {text}"
+    return message, next((advice for prefix, advice in _ADVICE.items() if code.startswith(prefix)), "")
 
 
 def _linked(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what it was raised for."""
+    """An exception and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
