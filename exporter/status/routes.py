@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Final
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -30,7 +32,11 @@ def status_routes(
     async def responses() -> StatusResponses:
         if not loaded:
             # In a thread: the imports take as long as many scrapes.
-            created = await asyncio.to_thread(_responses, source, telemetry_path, headers)
+            try:
+                created = await asyncio.to_thread(_responses, source, telemetry_path, headers)
+            except OSError as error:  # such as: no descriptor is left to open a module
+                reason = os.strerror(error.errno or 0)
+                raise HTTPException(503, f"The page cannot be loaded: {reason}.", dict(headers)) from None
             # A concurrent request may have created one, too; all requests use the first, and its lock.
             loaded.append(created)
         return loaded[0]

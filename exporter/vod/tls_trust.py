@@ -100,8 +100,10 @@ def _certificate_summary(certificate: bytes | None) -> str:
     """Subject, names, issuer and dates of a certificate; empty if it cannot be parsed."""
     if certificate is None:
         return ""
-    from cryptography import x509  # noqa: PLC0415 - rarely needed and slow to import
-
+    try:
+        from cryptography import x509  # noqa: PLC0415 - rarely needed and slow to import
+    except OSError:  # no descriptor is left to open its files
+        return ""
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         subject, issuer = _name(parsed.subject), _name(parsed.issuer)

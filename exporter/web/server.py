@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import time
+from concurrent.futures import thread as _thread_pools  # noqa: F401 - asyncio would import it at its first use, when no descriptor may be left to open the file
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 

@@ -23,8 +23,13 @@ _MAX_CACHED: Final = 256
 _MAX_WAITING: Final = 256
 
 
+def load() -> None:
+    """Import what checks passwords now, because no descriptor may be left to open its files at the first request."""
+    import bcrypt  # noqa: F401, PLC0415 - loaded only if passwords are configured
+
+
 def _checkpw(password: bytes, hashed: bytes) -> bool:
-    import bcrypt  # noqa: PLC0415 - loaded only if passwords are configured
+    import bcrypt  # noqa: PLC0415 - see load()
 
     return bcrypt.checkpw(password, hashed)
 

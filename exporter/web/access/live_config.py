@@ -15,6 +15,7 @@ import structlog
 
 from exporter import secret_files
 from exporter.errors import ConfigError, ConfigProblem
+from exporter.web.access import basic_auth
 from exporter.web.access.parser import parse
 from exporter.web.access.settings import Pem, WebSettings
 
@@ -231,6 +232,8 @@ def _bytes(path: Path, pem: Pem) -> bytes:
 
 
 def _policy(path: Path, settings: WebSettings, pem_files: PemFiles | None) -> WebPolicy:
+    if settings.users:
+        basic_auth.load()
     if settings.tls is None or pem_files is None:
         return WebPolicy(settings)
     from exporter.web.access import tls  # noqa: PLC0415 - as above
