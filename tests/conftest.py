@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 # A loaded machine is slow, not wrong: no property depends on real time.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+# Started in the background or by nohup, the tests would ignore these signals, and with them every process they start.
+for _number, _default in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
 
 
 # Tests that take seconds of CPU or need an idle machine, by the start of their names.
