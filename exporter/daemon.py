@@ -129,6 +129,7 @@ class Daemon:
 
     async def poll(self, query: Query) -> Retry | None:
         """Poll a query, publish and store the result, and return when to retry; None after a success."""
+        _log.debug("polling", query=query.name)
         try:
             async with asyncio.timeout(self._poll_timeout):
                 report = await self.poller.poll(query)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from apscheduler.events import EVENT_JOB_SUBMITTED
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -113,6 +114,9 @@ class Scheduler:
             # prevents overlapping polls: APScheduler's own limit would log a second warning.
             job_defaults={"max_instances": sys.maxsize, "coalesce": True, "misfire_grace_time": None},
         )
+        # Not first in `_run`, whose task starts later: `_watch_clock` would run in between, see the next regular run
+        # beside the old due time, and start a second poll.
+        self._scheduler.add_listener(lambda event: self._report_next(event.job_id), EVENT_JOB_SUBMITTED)
 
     async def __aenter__(self) -> Self:
         """Start polling; every query is due immediately."""
@@ -235,14 +239,12 @@ class Scheduler:
         query = self._queries[name]
         if name in self._runs:
             self._observer.poll_skipped(name)
-            self._report_next(name)
             return
         plan = self._plans[name]
         plan.began, plan.again = self._now(), False
         poll = asyncio.ensure_future(self._poll(query))
         self._runs[name] = _Run(asyncio.current_task(), poll)
         try:
-            self._report_next(name)
             await asyncio.wait({poll})
             if not poll.cancelled():
                 retry: Retry | None = Retry()

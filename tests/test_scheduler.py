@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.core.retry import Retry
 from exporter.errors import StartError
-from exporter.scheduler import MAX_JITTER_SECONDS, Scheduler
+from exporter.scheduler import MAX_JITTER_SECONDS, WATCH_SECONDS, Scheduler
 from tests.core.fake_service import everything, query
+from tests.virtual_time import SettableClock, in_virtual_time
 
 if TYPE_CHECKING:
     from exporter.core.model import Query
@@ -88,6 +90,29 @@ async def test_a_poll_under_way_is_never_joined_by_a_second_one_of_its_query(cap
         await polls.until(3)
     said = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == [], "who is told of it says so, and nobody else"
+
+
+def test_polls_that_become_due_while_the_loop_is_busy_are_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch of the clock and the start of polls are then due in the same turn of the loop."""
+
+    async def busy(clock: SettableClock) -> None:
+        polls, told = Polls(), Told()
+
+        async def poll(query: Query) -> Retry:
+            await polls(query)
+            return Retry(not_before=clock.now() + 2.5 * WATCH_SECONDS)
+
+        async with Scheduler([query(everything)], poll, told, now=clock.now, random=lambda: 0.0):
+            await polls.until(1)
+            for number in range(2, 10):
+                await asyncio.sleep(2 * WATCH_SECONDS + 1)
+                clock.loop.block(WATCH_SECONDS)
+                await polls.until(number)
+                await asyncio.sleep(1)
+        assert told.skipped == {}
+        assert len(polls.begun) == 9
+
+    in_virtual_time(monkeypatch, busy)
 
 
 async def test_leaving_cancels_polls_under_way_and_waits_for_them(caplog: pytest.LogCaptureFixture) -> None:

@@ -40,6 +40,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.passed
 
+    def block(self, seconds: float) -> None:
+        """As if a callback had taken so long: all timers of these seconds are due in the next turn."""
+        self._virtual.passed += seconds
+
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
         """Wait for the threads without a limit: it would expire immediately."""
         await super().shutdown_default_executor()

@@ -6,9 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import trustme
 
 Answer = tuple[int, Any]
+NAMES = ("sts.example.com", "sts.cn-hangzhou.aliyuncs.com")
+"""What the certificate of a stand-in is for, beside its address."""
 
 
 @dataclass
@@ -155,7 +158,7 @@ def listening(answer: Callable[[Asked], Answer], ca: trustme.CA | None = None) -
     server.daemon_threads = True
     if ca is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ca.issue_cert("127.0.0.1").configure_cert(context)
+        ca.issue_cert("127.0.0.1", *NAMES).configure_cert(context)
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -165,3 +168,46 @@ def listening(answer: Callable[[Asked], Answer], ca: trustme.CA | None = None) -
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def forwarding(port: int, heads: list[str]) -> Iterator[str]:
+    """As a proxy, to that port whatever CONNECT names; gives its host and port, and puts into `heads` what it got."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    threads.append(threading.Thread(target=forward, args=[client]))
+                    threads[-1].start()
+
+        def forward(client: socket.socket) -> None:
+            with client, socket.create_connection(("127.0.0.1", port)) as server:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += client.recv(1)
+                heads.append(head.decode("latin-1"))
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=copy, args=[server, client])
+                back.start()
+                copy(client, server)
+                back.join()
+
+        threads = [threading.Thread(target=accept)]
+        threads[0].start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Until either ends; the other is told."""
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from exporter.errors import CredentialsError
 
 LIBRARY: Final = "alibabacloud_credentials"
+_SESSION: Final = "exporter.vod.credentials.sdk_session"
 # Milliseconds; the metadata service is next door.
 _CONNECT_TIMEOUT: Final = 5_000
 _READ_TIMEOUT: Final = 10_000
@@ -156,6 +157,7 @@ def _fetched(spec: CredentialProvider, start: Credentials | None, place: str) ->
 def _library() -> Any:
     """Imported when first needed: it reads the environment, sets up logging and takes a good part of a second."""
     providers = importlib.import_module(f"{LIBRARY}.provider")
+    importlib.import_module("Tea.core").Session = importlib.import_module(_SESSION).ProxySession  # type: ignore[attr-defined]
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import CredentialsError
+from exporter.errors import CredentialsError, StartError
 from exporter.vod.responses import clean_message
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def _of_this_machine(error: BaseException, server: str) -> tuple[str, str] | Non
     match error:
         case CredentialsError():
             return f"{server} gave keys that cannot be used: {error.message}", error.advice
+        case StartError():
+            return f"{server}: {error}", ""
         case ImportError():
             return f"the library cannot be imported: {error}", f"Install it again: {INSTALL_ROLES}."
         case OSError(filename=str() as file, strerror=str() as reason):

@@ -48,6 +48,33 @@ class ProcessRun:
     process: subprocess.Popen[bytes]
     log: Path
     sizes: list[Size] = field(default_factory=list)
+    _log_read: int = 0
+
+    def new_log_lines(self) -> list[str]:
+        """The lines that were added to its log since this was last called."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_read)
+            lines, _, _ = log.read().rpartition(b"\n")
+        if not lines:
+            return []
+        self._log_read += len(lines) + 1
+        return lines.decode().split("\n")
+
+    def waits(self) -> dict[int, str] | None:
+        """How often the kernel has switched each thread, if all of them wait; None if one computes, or would like to.
+
+        If it is the same twice, nothing has been computed in between, whatever the load of the machine.
+        """
+        switches = {}
+        try:
+            for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+                status = (task / "status").read_text(encoding="ascii")
+                if "\nState:\tS" not in status:
+                    return None
+                switches[int(task.name)] = status[status.index("voluntary_ctxt_switches") :]
+        except (FileNotFoundError, ProcessLookupError):  # a thread has just ended
+            return None
+        return switches
 
     def measure(self, at: float) -> None:
         pid = self.process.pid
@@ -91,7 +118,7 @@ class Daemon:
 
     def _started(self, log: Path) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-m", "exporter", "serve"]
-        argv += [f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.path={self.storage}"]
+        argv += ["--log.level=debug", f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.path={self.storage}"]
         with log.open("wb") as stderr:
             return subprocess.Popen(argv, cwd=self.folder, stderr=stderr, env=self._environ)
 

@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 MEDIA: Final = 110
 """More than a page."""
 _GLANCE: Final = 0.002
+# Of the event loop: more than a new connection and its request take until the application is called.
+_TURNS: Final = 10
 _OK: Final = 200
 
 
 class Service:
-    """The service; `asked`: requests so far, `under_way`: pending ones. All methods are for the main thread."""
+    """The service; `asked`: requests so far. All methods are for the main thread."""
 
     def __init__(self, seed: int, now: Callable[[], float]) -> None:
         self.said = Returned()
         self.asked = 0
-        self.under_way = 0
         self.url = ""
         self._now = now
+        self._under_way = 0
+        self._sleep_ends: list[float] = []
         self._at: tuple[int, Callable[[], object]] | None = None
         self._simulator = Simulator(SimulatorOptions(seed=seed, media=MEDIA), clock=now, sleep=self._sleep)
         self._loop = asyncio.new_event_loop()
@@ -60,6 +63,15 @@ class Service:
 
         self._loop.call_soon_threadsafe(change)
         done.wait()
+
+    def is_waiting(self) -> bool:
+        """Whether all requests have been answered, except those whose answer is due later."""
+        return asyncio.run_coroutine_threadsafe(self._is_waiting(), self._loop).result()
+
+    async def _is_waiting(self) -> bool:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return self._under_way == len(self._sleep_ends) and all(end > self._now() for end in self._sleep_ends)
 
     def at_request(self, number: int, then: Callable[[], object]) -> None:
         """Call `then` during the request that is `number` from now, once."""
@@ -95,12 +107,16 @@ class Service:
     async def _sleep(self, seconds: float) -> None:
         """Sleeps by the clock that is skipped."""
         end = self._now() + seconds
-        while self._now() < end:
-            await asyncio.sleep(_GLANCE)
+        self._sleep_ends.append(end)
+        try:
+            while self._now() < end:
+                await asyncio.sleep(_GLANCE)
+        finally:
+            self._sleep_ends.remove(end)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
-        self.under_way += 1
+        self._under_way += 1
         if self._at and self.asked >= self._at[0]:
             then, self._at = self._at[1], None
             then()
@@ -118,7 +134,7 @@ class Service:
         try:
             await self._simulator.app(scope, receive, tapped)
         finally:
-            self.under_way -= 1
+            self._under_way -= 1
 
     def _record(self, asked: dict[str, str], body: bytes) -> None:
         with contextlib.suppress(ValueError):  # half a response, or none

@@ -51,10 +51,7 @@ if TYPE_CHECKING:
 _SCRAPED_EVERY: Final = 1800.0
 _FIRST_SKIP: Final = 0.25
 _LONGEST_SKIP: Final = 8.0
-# Real seconds that the daemon has after each skip to do what is due: its threads and sockets go by the true clock.
-_REACTION: Final = 0.03
-# The longest wait that the service names in a schedule, and the longest pause between attempts.
-_SILENCE: Final = 60.0
+_GLANCE: Final = 0.001
 _PATIENCE: Final = 300.0
 _BAD_CONFIGURATION: Final = 2
 _FAIR: Final[dict[str, Any]] = {
@@ -100,7 +97,6 @@ class Soak:
         self._shown = ""
         self._scrape: Scrape | None = None
         self._asked_before = 0
-        self._asked_at = self._start
         self._skip = _FIRST_SKIP
         self._starting = False
 
@@ -136,6 +132,7 @@ class Soak:
         while self._ahead and self._ahead[0][0] <= self._clock.now():
             self._handle(heapq.heappop(self._ahead)[2])
         self._check_scrape()
+        self._settle()
         until = min(self._ahead[0][0] if self._ahead else math.inf, self._end)
         self._advance_to(until)
 
@@ -143,24 +140,29 @@ class Soak:
         """Skip idle time: while something is polled, only its waits."""
         now = self._clock.now()
         if self.daemon.is_running and self._polling:
-            progress = self.service.asked
-            if progress != self._asked_before:
-                self._asked_before, self._asked_at, self._skip = progress, now, _FIRST_SKIP
-                return
-            if not self.service.under_way and now - self._asked_at > _SILENCE:
-                self._polling.waited_enough()
-            time.sleep(_REACTION)
+            if self.service.asked != self._asked_before:
+                self._asked_before, self._skip = self.service.asked, _FIRST_SKIP
             self._skip_by(min(self._skip, until - now))
             self._skip = min(2 * self._skip, _LONGEST_SKIP)
             return
         next_poll = self._polling.next_at if self.daemon.is_running else math.inf
         # Slightly later than it is due, to be safe.
         self._skip_by(min(until, next_poll + 0.01, now + _SCRAPED_EVERY) - now)
-        self._asked_at, self._skip = self._clock.now(), _FIRST_SKIP
+        self._skip = _FIRST_SKIP
 
     def _skip_by(self, seconds: float) -> None:
         self._clock.skip(max(0.0, seconds) + 0.001)
-        self._polling.passed(self._clock.now())
+
+    def _settle(self) -> None:
+        """Wait until nothing happens unless time passes, and read what the daemon has logged until then."""
+        end = time.monotonic() + _PATIENCE
+        while self.daemon.is_running:
+            before = self.daemon.life.waits()
+            if before and self.service.is_waiting() and self.daemon.life.waits() == before:
+                self._polling.read(self.daemon.life.new_log_lines())
+                break
+            assert time.monotonic() < end, "it computes without end"
+            time.sleep(_GLANCE)
 
     # Looking.
 
@@ -268,8 +270,8 @@ class Soak:
                 self.seen.defects.append(f"{self._when()}: {name} did not come about")
                 break
             # An interrupted poll may wait for a response that never arrives.
+            self._settle()
             self._skip_by(_FIRST_SKIP)
-        self._polling.interrupted()
 
     # Lives.
 

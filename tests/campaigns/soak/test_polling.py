@@ -1,61 +1,99 @@
-"""Time is skipped only while nothing is polled."""
+"""Much time is skipped only while nothing is polled."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
 from tests.campaigns.faults.scrapes import Scrape
+from tests.campaigns.soak.daemon import ProcessRun
 from tests.campaigns.soak.polling import Polling, reloaded
 
-
-def scrape(at: float, **queries: tuple[int, float]) -> Scrape:
-    """By query: finished polls, and the start of the next."""
-    lines = []
-    for query, (polls, next_at) in queries.items():
-        lines.append(f'aliyun_vod_query_polls_total{{query="{query}",result="success"}} {polls}')
-        lines.append(f'aliyun_vod_query_polls_total{{query="{query}",result="failure"}} 0')
-        lines.append(f'aliyun_vod_query_next_poll_timestamp_seconds{{query="{query}"}} {next_at}')
-    return Scrape(at, "\n".join(lines) + "\n")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def test_the_first_poll_of_every_query_is_awaited() -> None:
+def line(message: str, query: str, more: str = "") -> str:
+    return f"ts=2024-02-01T18:02:25.848019Z level=info msg={message} query={query}{more}"
+
+
+def test_a_poll_runs_from_its_first_line_to_its_last() -> None:
     polling = Polling()
-    polling.see(scrape(100, a=(0, 200), b=(0, 300)))
-    assert polling
-    polling.see(scrape(101, a=(1, 200), b=(0, 300)))
-    assert polling
-    polling.see(scrape(102, a=(1, 200), b=(1, 300)))
     assert not polling
-    assert (polling.next_at, polling.ended) == (200, 2)
-
-
-def test_a_due_poll_is_awaited_even_if_its_start_was_not_observed() -> None:
-    polling = Polling()
-    polling.see(scrape(100, a=(1, 200)))
-    polling.passed(200)
+    polling.read([line("polling", "a"), line("polling", "b")])
     assert polling
-    polling.see(scrape(201, a=(1, 300)))
-    assert polling, "it has begun, and not ended"
-    polling.see(scrape(202, a=(2, 300)))
+    polling.read([line("polled", "a", " result=skipped slices=9 seconds=8.599")])
+    assert polling
+    polling.read([line("polled", "b", " result=success slices=9 seconds=8.599")])
     assert not polling
 
 
-def test_a_skipped_poll_does_not_end_the_running_one() -> None:
+def test_a_poll_that_a_reload_interrupts_begins_again() -> None:
     polling = Polling()
-    polling.see(scrape(100, a=(1, 200)))
-    polling.passed(200)
-    polling.see(
-        Scrape(201, 'aliyun_vod_query_polls_total{query="a",result="skipped"} 1\n' + scrape(201, a=(1, 300)).text)
+    polling.read([line("polling", "a"), line("polling", "a"), line("polled", "a", " result=success")])
+    assert not polling
+
+
+def test_other_lines_are_passed_over() -> None:
+    polling = Polling()
+    polling.read(
+        [
+            line('"poll skipped"', "a"),
+            line('"API request failed"', "a", ' error="msg=polling query=a"'),
+            'ts=2024-02-01T18:02:25.848Z level=debug msg="polling query=a"',
+            "",
+        ]
     )
-    assert polling
-
-
-def test_after_a_reload_any_query_may_be_polled_until_requests_cease() -> None:
-    polling = Polling()
-    polling.see(scrape(100, a=(1, 200), b=(1, 300)))
-    polling.interrupted()
-    polling.see(scrape(101, a=(2, 200), b=(1, 300)))
-    assert polling
-    polling.waited_enough()
     assert not polling
+
+
+def test_a_scrape_tells_when_the_next_poll_starts_and_how_many_have_ended() -> None:
+    polling = Polling()
+    polls, next_poll = "aliyun_vod_query_polls_total", "aliyun_vod_query_next_poll_timestamp_seconds"
+    polling.see(
+        Scrape(
+            100,
+            f'{polls}{{query="a",result="success"}} 3\n{polls}{{query="a",result="skipped"}} 5\n'
+            f'{polls}{{query="b",result="failure"}} 1\n{next_poll}{{query="a"}} 300\n{next_poll}{{query="b"}} 200\n',
+        )
+    )
+    assert (polling.next_at, polling.ended) == (200, 4)
+
+
+def test_a_process_that_computes_does_not_wait(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = "import sys, threading\nfor task in iter(sys.stdin.readline, ''): exec(task)\n"
+    with (
+        log.open("wb") as stdout,
+        subprocess.Popen([sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=stdout) as process,
+    ):
+        assert process.stdin is not None
+        life = ProcessRun(process, log)
+
+        def does(what: str) -> None:
+            assert process.stdin is not None
+            process.stdin.write(f"{what}\n".encode())
+            process.stdin.flush()
+
+        does("print('one'); print('tw', end='')")
+        while not log.read_bytes().endswith(b"tw") or life.waits() is None:
+            time.sleep(0.001)
+        before = life.waits()
+        assert life.waits() == before
+        assert life.new_log_lines() == ["one"]
+        does("print('o'); print('three')")
+        while not log.read_bytes().endswith(b"three\n") or life.waits() is None:
+            time.sleep(0.001)
+        assert life.waits() != before, "it has computed in between"
+        assert life.new_log_lines() == ["two", "three"]
+        assert life.new_log_lines() == []
+        does("threading.Thread(target=exec, args=['while True: pass'], daemon=True).start(); print('!')")
+        while not log.read_bytes().endswith(b"!\n"):
+            time.sleep(0.001)
+        assert [life.waits() for _ in range(50)] == [None] * 50
+        process.kill()
 
 
 def test_a_reload_is_accepted_rejected_or_pending() -> None:

@@ -51,6 +51,8 @@ def test_no_data_is_lost_or_wrong(ran: tuple[Soak, Observations]) -> None:
     for happened in ("kill -9, asking", "stop", "reload", "refused reload", "key rotation", "errors", "lies"):
         assert seen.events[happened], happened
     assert len(soak.daemon.lives) > 2
+    # Time skipped during a poll would make the poll last for hours.
+    assert [life.log.name for life in soak.daemon.lives if "poll skipped" in life.log.read_text()] == []
     assert len(seen.outcomes) > 5
     assert seen.outcomes["OK"] > 200
     assert seen.shown.looked_at > 10_000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import socket
 import sys
 import threading
 from dataclasses import replace
@@ -26,9 +28,12 @@ from exporter.vod.credentials.providers import (
 from exporter.vod.credentials.sdk import CredentialFetcher, FetchedCredentials
 from exporter.vod.credentials.sources import Credentials
 from tests.vod.credential_servers import (
+    NAMES,
+    Asked,
     Keys,
     Metadata,
     Sts,
+    forwarding,
     listening,
     refusal,
 )
@@ -211,6 +216,128 @@ def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
     origin = oidc(sts, tmp_path)
     gone = OidcRole(ROLE, origin.oidc_provider_arn, origin.oidc_token_file, "s", 900, "127.0.0.1:1")
     assert fails(gone).message == "oidc_role_arn: no answer from 127.0.0.1:1: it refused the connection"
+
+
+@pytest.fixture
+def sts_by_name(sts: Sts, monkeypatch: pytest.MonkeyPatch) -> Sts:
+    """STS under a name, since no proxy is asked for this machine; no other name can be looked up."""
+    look_up = socket.getaddrinfo
+
+    def fake(host: str, *args: Any, **options: Any) -> Any:
+        if host not in {"127.0.0.1", NAMES[0]}:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fake)
+    for variable in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.lower(), raising=False)
+    sts.host = sts.host.replace("127.0.0.1", NAMES[0])
+    return sts
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_proxied"),
+    [
+        ({"HTTPS_PROXY": "http://{proxy}"}, True),
+        ({"https_proxy": "http://{proxy}", "HTTPS_PROXY": "http://127.0.0.1:1"}, True),
+        ({"HTTPS_PROXY": "{proxy}"}, True),
+        ({"ALL_PROXY": "http://{proxy}"}, True),
+        ({"HTTPS_PROXY": "http://{proxy}", "NO_PROXY": "example.org,10.0.0.0/8,.aliyuncs.com"}, True),
+        ({"HTTPS_PROXY": "http://{proxy}", "NO_PROXY": "sts.example.com:1"}, True),
+        ({"HTTP_PROXY": "http://127.0.0.1:1"}, False),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "*"}, False),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "example.org example.com"}, False),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "no_proxy": ".example.com"}, False),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "no_proxy": "{sts}"}, False),
+        ({"HTTPS_PROXY": "socks5://127.0.0.1:1", "NO_PROXY": "example.com"}, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["AssumeRole", "AssumeRoleWithOIDC"])
+def test_sts_is_reached_by_the_same_rules_as_the_api(
+    sts_by_name: Sts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    variables: dict[str, str],
+    *,
+    is_proxied: bool,
+) -> None:
+    origin = assumed(sts_by_name) if kind == "AssumeRole" else oidc(sts_by_name, tmp_path)
+    heads: list[str] = []
+    with forwarding(int(sts_by_name.host.rpartition(":")[2]), heads) as proxy:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(proxy=proxy, sts=sts_by_name.host))
+        assert CredentialFetcher([origin])(START).credentials == GIVEN
+    assert [head.split()[1] for head in heads] == [sts_by_name.host] * is_proxied
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("user:hunter2", "user:hunter2"),
+        ("user:", "user:"),
+        ("主账号:hunter2/#?@:%41", "主账号:hunter2/#?@:A"),
+        ("us%3Aer:hünter2%25", "us:er:hünter2%"),
+    ],
+)
+def test_a_proxy_is_sent_any_password(sts_by_name: Sts, monkeypatch: pytest.MonkeyPatch, given: str, sent: str) -> None:
+    heads: list[str] = []
+    with forwarding(int(sts_by_name.host.rpartition(":")[2]), heads) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{given}@{proxy}")
+        assert CredentialFetcher([assumed(sts_by_name)])(START).credentials == GIVEN
+    encoded = base64.b64encode(sent.encode()).decode()
+    assert f"\r\nProxy-Authorization: Basic {encoded}\r\n" in heads[0]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("socks5://user:hunter2@127.0.0.1:1", "HTTPS_PROXY names a SOCKS proxy, which is not supported"),
+        ("ftp://user:hunter2@127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy"),
+        ("http://user:hunter2@127.0.0.1:1", "no answer from {sts}: the proxy does not connect"),
+    ],
+)
+def test_a_proxy_that_leads_nowhere(sts_by_name: Sts, monkeypatch: pytest.MonkeyPatch, proxy: str, said: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    message = fails(assumed(sts_by_name), START).message
+    assert said.format(sts=sts_by_name.host) in message
+    assert sts_by_name.asked == []
+
+
+def test_the_sts_of_a_profile_is_reached_by_the_same_rules(
+    sts_by_name: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = {"mode": "RamRoleArn", "access_key_id": START.access_key_id, "access_key_secret": START.access_key_secret}
+    profile = cli(tmp_path, {**role, "ram_role_arn": ROLE, "ram_session_name": "s", "sts_region": "cn-hangzhou"})
+    heads: list[str] = []
+    with forwarding(int(sts_by_name.host.rpartition(":")[2]), heads) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
+        assert CredentialFetcher([profile])(None).credentials == GIVEN
+        assert [head.split()[1] for head in heads] == ["sts.cn-hangzhou.aliyuncs.com:443"]
+        monkeypatch.setenv("NO_PROXY", ".aliyuncs.com")
+        assert "its name cannot be resolved" in fails(profile).message
+    assert len(heads) == 1
+
+
+def test_a_uri_is_reached_by_the_same_rules(sts_by_name: Sts, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Asked] = []
+
+    def answer(request: Asked) -> tuple[int, Any]:
+        asked.append(request)
+        return 200, {"Code": "Success", **sts_by_name.keys.json()}
+
+    with listening(answer) as host:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{host}")
+        assert CredentialFetcher([UriProvider("http://keys.example.org/k")])(None).credentials == GIVEN
+        assert [request.target for request in asked] == ["http://keys.example.org/k"]
+        # No proxy is asked for this machine.
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        assert CredentialFetcher([UriProvider(f"http://{host}/k")])(None).credentials == GIVEN
+        assert asked[-1].target == "/k"
+        monkeypatch.setenv("HTTP_PROXY", f"http://{host}")
+        monkeypatch.setenv("NO_PROXY", "example.org")
+        assert "its name cannot be resolved" in fails(UriProvider("http://keys.example.org/k")).message
 
 
 def test_sts_is_told_whose_token_it_is_and_for_how_long(sts: Sts, tmp_path: Path) -> None:

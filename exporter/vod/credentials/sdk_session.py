@@ -1,0 +1,49 @@
+"""HTTP of the credentials library: proxies and trusted authorities by the rules for requests to the API."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from exporter.vod.credentials.providers import METADATA_SERVICE
+from exporter.vod.proxies import DEFAULT_PORTS, authority, proxy_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.vod.proxies import Proxy
+
+_METADATA_HOST: Final = urlsplit(METADATA_SERVICE).hostname
+
+
+class ProxySession(requests.Session):
+    """A session for which the variables mean what they mean for requests to the API.
+
+    The library itself reads neither NO_PROXY nor ALL_PROXY, and the upper-case names first.
+    """
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request. Raises StartError if the variable that counts is not the URL of a proxy."""
+        url = urlsplit(request.url or "")
+        if url.hostname and url.hostname != _METADATA_HOST:  # no proxy reaches that, so it has a way of its own
+            options["proxies"] = _proxies(url.scheme, url.hostname, url.port, os.environ)
+        # Behind a proxy, requests would trust the authorities of certifi only.
+        if authorities := os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+            options["verify"] = authorities
+        return super().send(request, **options)
+
+
+def _proxies(scheme: str, host: str, port: int | None, variables: Mapping[str, str]) -> dict[str, str]:
+    proxy = proxy_for(scheme, host, port or DEFAULT_PORTS[scheme], variables)
+    return {scheme: _url(proxy)} if proxy is not None else {}
+
+
+def _url(proxy: Proxy) -> str:
+    # The library encodes user and password as Latin-1, so these characters stand for the bytes that are to be sent.
+    user, colon, password = base64.b64decode(proxy.authorization[len("Basic ") :]).decode("latin-1").partition(":")
+    user_info = f"{quote(user, safe='')}:{quote(password, safe='')}@" if colon else ""
+    return f"{proxy.scheme}://{user_info}{authority(proxy.host, proxy.port)}"
