@@ -63,7 +63,7 @@ async def test_counts_a_success() -> None:
         assert (world.meter.sent, world.meter.failed, world.meter.retries) == (1, [], 0)
         assert world.meter.took == [0.0]
         assert world.meter.calls == [10, 9]
-        assert world.meter.accounts == {"main"}
+        assert (world.meter.accounts, world.meter.actions) == ({"main"}, {"Ask"})
 
 
 async def test_latency_is_measured_on_the_monotonic_clock() -> None:
@@ -240,7 +240,7 @@ async def test_auth_error_pauses_the_account_and_says_so() -> None:
         error = await failing(world)
         assert isinstance(error, AccountPaused)
         assert "main" in error.message
-        assert "is paused until 2023-11-14T22:18:20Z or until" in error.message
+        assert "is paused for Ask until 2023-11-14T22:18:20Z or until" in error.message
         assert "Meter.AuthError: Authentication Failed." in error.message
         assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "REQ-1")
         assert "RAM action" in error.advice
@@ -321,7 +321,7 @@ async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[Worl
 async def test_paused_account_refuses_at_once_and_not_after_waiting_for_a_turn() -> None:
     async with World(Service(refusal(403, "Meter.AuthError"))) as world:
         await failing(world)
-        world.limits.on_error(Permit(0.0), throttled=False, wait=60.0)
+        world.limits.on_error("Ask", Permit(0.0), UpstreamError("", code="x", kind=ErrorKind.SERVER, wait=60.0))
         assert isinstance(await failing(world), AccountPaused)
         assert world.clock.elapsed == 0
 
@@ -574,7 +574,7 @@ async def test_every_attempt_is_measured_and_counted_for_its_account() -> None:
         await world.run()
         assert world.meter.took == [1.5, 1.5]
         assert (world.meter.sent, world.meter.retries, len(world.meter.failed)) == (2, 1, 1)
-        assert world.meter.accounts == {"main"}
+        assert (world.meter.accounts, world.meter.actions) == ({"main"}, {"Ask"})
 
 
 async def test_only_a_refused_token_has_credentials_renewed() -> None:

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ErrorKind, RetryPolicy
-from exporter.vod.error_codes import METER_CODES, classify
+from exporter.vod.error_codes import classify
+from exporter.vod.play_data import PLAY_DATA
 
 BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED
 
 
 def test_the_five_codes_of_the_page() -> None:
-    assert METER_CODES == (
+    assert PLAY_DATA.error_codes == (
         "Meter.ParamError",
         "Meter.ServerInternalError",
         "Meter.DataSourceQueryError",
@@ -123,9 +124,9 @@ def test_no_code(status: int, code: str) -> None:
     assert classify(status, " ").code == code
 
 
-@pytest.mark.parametrize("code", METER_CODES)
+@pytest.mark.parametrize("code", PLAY_DATA.error_codes)
 def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
-    assert classify(500, code.swapcase()).code == code
+    assert classify(500, code.swapcase(), action=PLAY_DATA).code == code
 
 
 def test_other_codes_are_reported_as_spelt() -> None:
@@ -134,7 +135,7 @@ def test_other_codes_are_reported_as_spelt() -> None:
 
 
 def test_advice_says_what_to_do() -> None:
-    assert "vod:DescribeVodMediaPlayData" in classify(403, "Meter.AuthError").advice
+    assert "vod:DescribeVodMediaPlayData" in classify(403, "Meter.AuthError", action=PLAY_DATA).advice
     assert "30 days" in classify(400, "Meter.ParamError").advice
     assert "clock" in classify(400, "InvalidTimeStamp.Expired").advice
     assert "overdue" in classify(403, "OperationDenied.Suspended").advice

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.errors import ErrorKind, QuotaExceeded, RequestSkipped
+from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded, RequestSkipped, UpstreamError
 from exporter.vod.rate_limits import (
     MIN_REQUESTS_PER_SECOND,
     RECOVERY,
@@ -20,6 +20,17 @@ from exporter.vod.rate_limits import (
     Permit,
 )
 from tests.vod.fakes import Clock, FakeMeter
+
+ACTION = "Ask"
+THROTTLED = UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED)
+
+
+def asked_to_wait(seconds: float) -> UpstreamError:
+    return UpstreamError("", code="ServiceUnavailable", kind=ErrorKind.SERVER, wait=seconds)
+
+
+def throttled_alone(wait: float | None = None) -> UpstreamError:
+    return UpstreamError("", code="Throttling.Api", kind=ErrorKind.THROTTLED, wait=wait, scope=ErrorScope.ACTION)
 
 
 class Account:
@@ -44,8 +55,8 @@ class Account:
         self.max_in_flight = 0
         self.most_at_once = 0
 
-    async def caller(self, name: int = 0, takes: float = 0.0) -> Permit:
-        async with self.limits.turn() as turn:
+    async def caller(self, name: int = 0, takes: float = 0.0, action: str = ACTION) -> Permit:
+        async with self.limits.turn(action) as turn:
             self.limits.spend()
             self.passed.append((self.clock.monotonic(), name))
             self.max_in_flight += 1
@@ -97,9 +108,9 @@ def test_neither_rate_nor_concurrency_is_ever_exceeded(
         await clock.sleep(arrival)
         turn = await account.caller(number, takes[number])
         if number in throttled:
-            account.limits.on_error(turn, throttled=True, wait=None)
+            account.limits.on_error(ACTION, turn, THROTTLED)
         else:
-            account.limits.on_success(turn)
+            account.limits.on_success(ACTION, turn)
 
     async def cancel(task: asyncio.Task[None], at: float) -> None:
         await clock.sleep(at)
@@ -165,7 +176,7 @@ async def test_named_wait_holds_everybody() -> None:
     turn = await account.clock.run(account.caller())
     waiting = asyncio.create_task(account.caller())
     await account.clock.settle()  # asleep for its turn when the hold begins
-    account.limits.on_error(turn, throttled=False, wait=7.0)
+    account.limits.on_error(ACTION, turn, asked_to_wait(7.0))
     await account.clock.run(_all([account.caller()]))
     await waiting
     assert account.times[1:] == pytest.approx([7.0, 7.05], abs=0.06)
@@ -175,8 +186,8 @@ async def test_named_wait_holds_everybody() -> None:
 async def test_shorter_wait_does_not_end_a_longer_one() -> None:
     account = Account(rate=10)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=False, wait=60.0)
-    account.limits.on_error(turn, throttled=False, wait=1.0)
+    account.limits.on_error(ACTION, turn, asked_to_wait(60.0))
+    account.limits.on_error(ACTION, turn, asked_to_wait(1.0))
     await account.clock.run(account.caller())
     assert account.times[1] == 60.0
 
@@ -186,7 +197,7 @@ async def test_throttling_halves_the_rate_down_to_a_floor() -> None:
     assert account.meter.rates == [1.0]
     for _ in range(6):
         turn = await account.clock.run(account.caller())
-        account.limits.on_error(turn, throttled=True, wait=None)
+        account.limits.on_error(ACTION, turn, THROTTLED)
     assert account.meter.rates == [1.0, 0.5, 0.25, 0.125, MIN_REQUESTS_PER_SECOND]
     assert account.limits.requests_per_second == MIN_REQUESTS_PER_SECOND
 
@@ -194,7 +205,7 @@ async def test_throttling_halves_the_rate_down_to_a_floor() -> None:
 async def test_floor_is_not_above_the_configured_rate() -> None:
     account = Account(rate=0.05)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
     assert account.limits.requests_per_second == 0.05
     assert account.meter.rates == [0.05]
 
@@ -204,7 +215,7 @@ async def test_requests_under_way_together_halve_the_rate_once() -> None:
     turns = [await account.clock.run(account.caller()) for _ in range(4)]
     account.clock.elapsed += 1
     for turn in turns:
-        account.limits.on_error(turn, throttled=True, wait=None)
+        account.limits.on_error(ACTION, turn, THROTTLED)
     assert account.limits.requests_per_second == 4
 
 
@@ -212,14 +223,14 @@ async def test_success_lets_the_rate_recover_over_time() -> None:
     account = Account(rate=6)
     turn = await account.clock.run(account.caller())
     account.clock.elapsed += 1
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
     account.clock.elapsed += RECOVERY / 6
-    account.limits.on_success(turn)  # was sent before the halving: proves nothing
+    account.limits.on_success(ACTION, turn)  # was sent before the halving: proves nothing
     assert account.limits.requests_per_second == 3
     for number, expected in enumerate((4.0, 5.0, 6.0, 6.0)):
         account.clock.elapsed += RECOVERY / 6 if number else 0
         sent = Permit(account.clock.monotonic())
-        account.limits.on_success(sent)
+        account.limits.on_success(ACTION, sent)
         assert account.limits.requests_per_second == pytest.approx(expected)
     assert account.meter.rates == pytest.approx([6, 3, 4, 5, 6])
 
@@ -227,7 +238,7 @@ async def test_success_lets_the_rate_recover_over_time() -> None:
 async def test_halved_rate_is_the_one_in_force() -> None:
     account = Account(rate=4)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
     await account.clock.run(_all(account.caller() for _ in range(4)))
     assert [later - earlier for earlier, later in pairwise(account.times)][1:] == pytest.approx([0.5] * 3)
 
@@ -256,13 +267,13 @@ async def test_a_rate_that_stays_is_not_told_again() -> None:
 async def test_what_throttling_has_taught_outlives_another_rate(rate: float, in_force: float, at_most: float) -> None:
     account = Account(rate=8)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
 
     account.limits.change(requests_per_second=rate, concurrency=4, calls_per_day=0)
 
     assert account.limits.requests_per_second == in_force
     account.clock.elapsed += RECOVERY
-    account.limits.on_success(Permit(account.clock.monotonic()))
+    account.limits.on_success(ACTION, Permit(account.clock.monotonic()))
     assert account.limits.requests_per_second == at_most
 
 
@@ -324,7 +335,7 @@ async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
 async def test_spent_budget_is_said_at_once_and_not_after_waiting_for_a_turn() -> None:
     account = Account(rate=1, concurrency=1, calls_per_day=1)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=False, wait=60)
+    account.limits.on_error(ACTION, turn, asked_to_wait(60))
     with pytest.raises(QuotaExceeded):
         await account.clock.run(account.caller())
     assert account.clock.elapsed == 0
@@ -333,7 +344,7 @@ async def test_spent_budget_is_said_at_once_and_not_after_waiting_for_a_turn() -
 async def test_turn_given_back_unused_costs_no_call() -> None:
     account = Account(calls_per_day=1)
     with suppress(ZeroDivisionError):
-        async with account.limits.turn():
+        async with account.limits.turn(ACTION):
             raise ZeroDivisionError
     assert account.limits.calls_remaining == 1
 
