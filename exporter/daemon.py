@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -37,10 +37,13 @@ if TYPE_CHECKING:
     from exporter.core.retry import Retry
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
+    from exporter.vod.actions import Action
 
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
 _NAMED_IN_LOG: Final = 5
+ACTIONS: Final[tuple[Action[Any], ...]] = (PLAY_DATA,)
+"""The actions of the API that accounts call; their series exist from the start."""
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
 _log = structlog.get_logger()
@@ -272,8 +275,7 @@ class Daemon:
 def api_actions(config: Config) -> dict[str, dict[str, dict[str, ErrorKind]]]:
     """The actions that each account calls, with their error codes and the kinds of these."""
     actions = {
-        action.name: {code: classify(0, code, action=action).kind for code in action.error_codes}
-        for action in (PLAY_DATA,)
+        action.name: {code: classify(0, code, action=action).kind for code in action.error_codes} for action in ACTIONS
     }
     return {account.name: actions for account in config.accounts}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -215,16 +216,10 @@ def _with_header(
     metric: catalog.Metric, segments: Sequence[DeflateSegment | Sequence[bytes]]
 ) -> Iterator[DeflateSegment | Sequence[bytes]]:
     if segments:
-        yield [_HEADERS[metric]]
+        yield [_header(metric)]
         yield from segments
 
 
-_HEADERS: Final = {
-    metric: utf8(f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.type}\n")
-    for metric in (
-        *(play.metric for play in catalog.PLAY),
-        *(about.metric for about in catalog.MEDIA),
-        *(family.metric for family in catalog.SLICE),
-        catalog.PLAY_DATE.metric,
-    )
-}
+@cache
+def _header(metric: catalog.Metric) -> bytes:
+    return utf8(f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.type}\n")
