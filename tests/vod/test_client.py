@@ -20,6 +20,7 @@ from exporter.errors import (
     StartError,
     UpstreamError,
 )
+from exporter.vod.actions import Action
 from exporter.vod.client import Client
 from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
@@ -630,6 +631,15 @@ async def test_an_answer_that_always_comes_too_late_is_never_believed() -> None:
         error = await failing(world, PlayDate="20231113")
         assert error.message.startswith("the answer to an earlier request arrived again (request ID ID-1)")
         assert error.request_id == "ID-1"
+
+
+async def test_an_answer_to_another_action_with_the_same_parameters_is_not_believed() -> None:
+    other = Action("Other", "2017-03-21", "vod:Other", lambda body, _: body)
+    async with World(Service(page_of("ID-1"), page_of("ID-1"), page_of("ID-2"))) as world:
+        await world.run(PlayDate="20231114")
+        assert b"ID-2" in await world.clock.run(world.client.call(other, {"PlayDate": "20231114"}))
+        assert world.meter.failed == [("malformed", "malformed")]
+        assert world.meter.actions == {"Ask", "Other"}
 
 
 async def test_the_name_of_a_request_in_the_headers_counts_where_the_body_has_none() -> None:

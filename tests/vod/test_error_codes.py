@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ErrorKind, RetryPolicy
+from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
+from exporter.vod.actions import Action
 from exporter.vod.error_codes import classify
 from exporter.vod.play_data import PLAY_DATA
 
@@ -132,6 +133,54 @@ def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
 def test_other_codes_are_reported_as_spelt() -> None:
     assert classify(503, "ServiceUnAvailable").code == "ServiceUnAvailable"
     assert classify(400, " throttling.user\n").code == "throttling.user"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (403, "Forbidden"),
+        (403, "Forbidden.RAM"),
+        (403, "forbidden.ram"),
+        (403, "NoPermission"),
+        (403, "Meter.AuthError"),
+        (403, "AccessDenied"),
+        (401, ""),
+        (403, ""),
+        (403, "Brand.New"),
+        (400, "Throttling.Api"),
+        (429, "THROTTLING.API"),
+        (400, "FlowControl.Api"),
+    ],
+)
+def test_an_error_that_may_be_about_the_action_names_it_and_leaves_others_alone(status: int, code: str) -> None:
+    action = Action("DoThis", "1", "vod:DoThis", lambda body, _: body)
+    info = classify(status, code, action=action)
+    assert info.scope is ErrorScope.ACTION
+    assert " vod:DoThis " in info.advice
+    assert "DescribeVodMediaPlayData" not in info.advice
+    assert "{}" not in classify(status, code).advice
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (404, "InvalidAccessKeyId.NotFound"),
+        (403, "Forbidden.AccessKeyDisabled"),
+        (403, "Forbidden.Arrearage"),
+        (403, "Forbidden.AccountInDebt"),
+        (403, "Forbidden.RiskControl"),
+        (403, "AccessKeyNetworkPolicyDenied"),
+        (400, "SignatureDoesNotMatch"),
+        (400, "InvalidSecurityToken.Expired"),
+        (403, "OperationDenied"),
+        (403, "OperationDenied.Suspended"),
+        (400, "Throttling"),
+        (400, "Throttling.User"),
+        (429, ""),
+    ],
+)
+def test_an_error_that_is_about_the_account_or_its_key_holds_for_all_actions(status: int, code: str) -> None:
+    assert classify(status, code).scope is ErrorScope.ACCOUNT
 
 
 def test_advice_says_what_to_do() -> None:
