@@ -19,13 +19,12 @@ from exporter.core.model import Snapshot
 from exporter.core.play_dates import Settlement
 from exporter.core.poller import Poller
 from exporter.core.sharding import WHOLE
-from exporter.daemon import Daemon
+from exporter.daemon import Daemon, api_actions
 from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
 from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
-from exporter.vod.error_codes import METER_CODES, classify
 from exporter.web.routes import routes
 from exporter.web.server import bound, prepared, serving, urls
 from exporter.web.socket_activation import inherited
@@ -89,9 +88,8 @@ async def _assemble(
     share = shard.share(config.core_queries())
     telemetry = Telemetry(
         version=__version__,
-        accounts=[account.name for account in config.accounts],
+        accounts=api_actions(config),
         queries=[query.name for query in share.queries],
-        meter_codes={code: classify(0, code).kind for code in METER_CODES},
         log_lines_dropped=logs.lines_dropped,
     )
     async with contextlib.AsyncExitStack() as stack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -24,6 +24,8 @@ from exporter.exposition.render import Renderer
 from exporter.status.model import AccountInfo, StatusInput, StatusSettings
 from exporter.vod.auth_breaker import OPEN_SECONDS
 from exporter.vod.client import ATTEMPTS
+from exporter.vod.error_codes import classify
+from exporter.vod.play_data import PLAY_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,10 +37,13 @@ if TYPE_CHECKING:
     from exporter.core.retry import Retry
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
+    from exporter.vod.actions import Action
 
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
 _NAMED_IN_LOG: Final = 5
+ACTIONS: Final[tuple[Action[Any], ...]] = (PLAY_DATA,)
+"""The actions of the API that accounts call; their series exist from the start."""
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
 _log = structlog.get_logger()
@@ -107,7 +112,7 @@ class Daemon:
         self._exposition.reconfigure(self.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
-        self.telemetry.configured(accounts=[account.name for account in config.accounts], queries=names)
+        self.telemetry.configured(accounts=api_actions(config), queries=names)
         self._find_unknown_media()
         self.telemetry.config_loaded(self._now())
 
@@ -266,6 +271,14 @@ class Daemon:
                 advice="Raise series_limit, or ask for fewer media, dimensions or days.",
             )
         self._series_counts = series, dropped
+
+
+def api_actions(config: Config) -> dict[str, dict[str, dict[str, ErrorKind]]]:
+    """The actions that each account calls, with their error codes and the kinds of these."""
+    actions = {
+        action.name: {code: classify(0, code, action=action).kind for code in action.error_codes} for action in ACTIONS
+    }
+    return {account.name: actions for account in config.accounts}
 
 
 def _shard_part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], PublicationRules]:

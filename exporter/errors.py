@@ -41,6 +41,13 @@ class RetryPolicy(StrEnum):
     ONCE_RENEWED = "once_renewed"  # after fetching credentials again
 
 
+class ErrorScope(StrEnum):
+    """What an authentication or throttling error is about: the whole account, or the called action alone."""
+
+    ACCOUNT = "account"
+    ACTION = "action"
+
+
 class ExporterError(Exception):
     """An error that is reported to the operator by its message, without a traceback."""
 
@@ -83,8 +90,9 @@ class UpstreamError(ExporterError):
     * `code`: the service's error code (`Meter.AuthError`), or ours if it gave none: `timeout`, `connect`, `malformed`,
       `http_<status>`.
     * `advice`: what the operator can do.
-    * `wait`: seconds that the service asked to wait, or that the account stays paused; None: not given.
+    * `wait`: seconds that the service asked to wait, or that the pause lasts; None: not given.
     * `retry`: whether another attempt within the same call can help.
+    * `scope`: whether other actions of the account go on; only errors of kind auth and throttled can be of one action.
     """
 
     def __init__(
@@ -98,6 +106,7 @@ class UpstreamError(ExporterError):
         advice: str = "",
         wait: float | None = None,
         retry: RetryPolicy = RetryPolicy.NEVER,
+        scope: ErrorScope = ErrorScope.ACCOUNT,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -108,6 +117,7 @@ class UpstreamError(ExporterError):
         self.advice = advice
         self.wait = wait
         self.retry = retry
+        self.scope = scope
 
 
 class NotReady(UpstreamError):
@@ -119,7 +129,7 @@ class RequestSkipped(UpstreamError):
 
 
 class AccountPaused(RequestSkipped):
-    """An authentication error paused the account for some minutes or until its credentials change."""
+    """An authentication error paused the account or one action for some minutes or until its credentials change."""
 
 
 class QuotaExceeded(RequestSkipped):

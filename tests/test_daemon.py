@@ -31,7 +31,7 @@ CONFIG = loads(
 
 
 def exporter(world: World, poll_timeout: float = 60.0) -> Daemon:
-    telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
+    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
     poller: Poller = world.poller()
     return Daemon(CONFIG, poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
 
@@ -155,7 +155,7 @@ async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_th
     world = World(refuse=lambda *_: failure())
     text = "queries: [{name: q, media: all, days_ago: 1}]\n"
     text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
-    telemetry = Telemetry(version="1", accounts=["main"], queries=["q"], meter_codes={})
+    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
     config = loads(text, file="", environ={})
     asked = Daemon(config, world.poller(), telemetry, lambda: world.now)
 

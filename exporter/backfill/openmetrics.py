@@ -63,11 +63,13 @@ def exposition(views: Sequence[HistoricalView], extra: Mapping[str, str]) -> Ite
     timelines = _timelines(views)
     for play in catalog.PLAY:
         yield from _family(play.metric, _plays(play, timelines), more)
-    for media, to_labels in ((catalog.MEDIA_DURATION, labels.media_labels), (catalog.MEDIA_INFO, labels.title_labels)):
+    for about in catalog.MEDIA:
         labelled: Iterable[tuple[range, str, PublishedMedia]] = (
-            (view.instants, to_labels(each), each) for view in views for each in view.publication.media
+            (view.instants, labels.media_labels(about.metric, each), each)
+            for view in views
+            for each in view.publication.media
         )
-        yield from _family(media.metric, _sorted(media, labelled), more)
+        yield from _family(about.metric, _sorted(about, labelled), more)
     for family in catalog.SLICE:
         yield from _family(family.metric, _slices(family, timelines), more)
     starts = (

@@ -77,6 +77,6 @@ async def _connect(account: AccountSettings, source: CredentialSource) -> None:
         del account
         return source
 
-    meter = Telemetry(version=__version__, accounts=[], queries=[], meter_codes={})
+    meter = Telemetry(version=__version__, accounts={}, queries=[])
     async with Accounts(opened_source, meter=meter) as accounts, accounts.opened((account,)):
         pass

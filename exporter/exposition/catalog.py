@@ -50,8 +50,8 @@ def _family(name: str, help_: str, labels: tuple[str, ...], value: Callable[[Sou
 
 # The labels of a slice; the renderer writes `media_id` after `account`.
 _SLICE: Final = ("account", "terminal_type", "os", "region", "days_ago")
-_MEDIA: Final = ("account", "media_id")
-_PLAY: Final = (*_MEDIA, *_SLICE[1:])
+MEDIA_LABELS: Final = ("account", "media_id")
+_PLAY: Final = (*MEDIA_LABELS, *_SLICE[1:])
 
 ZERO_ROW: Final = zero_row("")
 """The row to render for a media without plays; labels are not taken from it."""
@@ -94,18 +94,21 @@ PLAY_BY_FIELD: Final = dict(
 """The metrics of a media on a day, by attribute of PlayRow; `fetch` prints the same fields in the same order."""
 PLAY: Final = tuple(PLAY_BY_FIELD.values())
 
-MEDIA_DURATION: Final[Family[PublishedMedia]] = _family(
-    "aliyun_vod_media_duration_seconds",
-    "Length of the media, in seconds (VideoDuration).",
-    _MEDIA,
-    attrgetter("duration"),
+MEDIA: Final[tuple[Family[PublishedMedia], ...]] = (
+    _family(
+        "aliyun_vod_media_duration_seconds",
+        "Length of the media, in seconds (VideoDuration).",
+        MEDIA_LABELS,
+        attrgetter("duration"),
+    ),
+    _family(
+        "aliyun_vod_media_info",
+        "Always 1; the newest title of the media is in its label (VideoTitle).",
+        (*MEDIA_LABELS, "title"),
+        lambda media: None if media.title is None else 1,
+    ),
 )
-MEDIA_INFO: Final[Family[PublishedMedia]] = _family(
-    "aliyun_vod_media_info",
-    "Always 1; the newest title of the media is in its label (VideoTitle).",
-    (*_MEDIA, "title"),
-    lambda media: None if media.title is None else 1,
-)
+"""The metrics of a media whatever the day; labels after `media_id` are attributes of PublishedMedia."""
 
 SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
     _family(
@@ -143,8 +146,7 @@ PLAY_DATE: Final[Family[float]] = _family(
 
 PLAY_METRICS: Final[tuple[Metric, ...]] = (
     *(family.metric for family in PLAY),
-    MEDIA_DURATION.metric,
-    MEDIA_INFO.metric,
+    *(family.metric for family in MEDIA),
     *(family.metric for family in SLICE),
     PLAY_DATE.metric,
 )
@@ -154,25 +156,25 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
         "aliyun_vod_api_requests_total",
         MetricType.COUNTER,
         "Number of requests sent to the API, retries included.",
-        ("account",),
+        ("account", "action"),
     ),
     Metric(
         "aliyun_vod_api_errors_total",
         MetricType.COUNTER,
         "Number of API requests that failed, by error code and kind of error.",
-        ("account", "code", "kind"),
+        ("account", "action", "code", "kind"),
     ),
     Metric(
         "aliyun_vod_api_request_duration_seconds",
         MetricType.HISTOGRAM,
         "Duration of API requests, in seconds.",
-        ("account",),
+        ("account", "action"),
     ),
     Metric(
         "aliyun_vod_api_retries_total",
         MetricType.COUNTER,
         "Number of API requests that repeated a failed one.",
-        ("account",),
+        ("account", "action"),
     ),
     Metric(
         "aliyun_vod_api_rate_limit_requests_per_second",

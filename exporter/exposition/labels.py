@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.exposition.text_format import escaped
+from exporter.exposition.catalog import MEDIA_LABELS
+from exporter.exposition.text_format import escaped, escaped_each
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exporter.core.publication import PublishedMedia, PublishedSlice
+    from exporter.exposition.catalog import Metric
 
 
 def slice_order(published: PublishedSlice) -> tuple[str, str, str, str, int]:
@@ -36,14 +40,19 @@ def row_labels(around: tuple[str, str], media_id: str) -> str:
     return f"{before}{escaped(media_id)}{after}"
 
 
-def media_labels(media: PublishedMedia) -> str:
-    """The label text of a media, without a day."""
-    return f'{media_label_affixes(media.account)}{escaped(media.media_id)}"}}'
+def media_labels(metric: Metric, media: PublishedMedia) -> str:
+    """The label text of a media in a metric of `catalog.MEDIA`."""
+    (middle,) = media_label_middles(metric, [media])
+    return f'{media_label_affixes(media.account)}{middle}"}}'
 
 
-def title_labels(media: PublishedMedia) -> str:
-    """The label text of a media with its title."""
-    return f'{media_label_affixes(media.account)}{escaped(media.media_id)}",title="{escaped(media.title or "")}"}}'
+def media_label_middles(metric: Metric, media: Sequence[PublishedMedia]) -> Sequence[str]:
+    """The label text of each media between `media_label_affixes` and the last quote: its ID, then its own labels."""
+    middles = escaped_each([each.media_id for each in media])
+    for name in metric.labels[len(MEDIA_LABELS) :]:
+        values = escaped_each([getattr(each, name) or "" for each in media])
+        middles = [f'{middle}",{name}="{value}' for middle, value in zip(middles, values, strict=True)]
+    return middles
 
 
 def day_labels(days_ago: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -75,8 +76,8 @@ class Renderer:
         groups = list(_sharing_segments(chunks))
         for position, play in enumerate(catalog.PLAY):
             yield from _with_header(play.metric, _plays(groups, position))
-        yield from _with_header(catalog.MEDIA_DURATION.metric, self._media.durations)
-        yield from _with_header(catalog.MEDIA_INFO.metric, self._media.titles)
+        for position, about in enumerate(catalog.MEDIA):
+            yield from _with_header(about.metric, self._media.of_family(position))
         for position, family in enumerate(catalog.SLICE):
             lines = [line for chunk in chunks if (line := chunk.about[position])]
             yield from _with_header(family.metric, [lines] if lines else [])
@@ -88,11 +89,11 @@ class Renderer:
 
 
 class _MediaSegments:
-    """Title and length of all media, in segments; only those that changed are compressed again."""
+    """The families of `catalog.MEDIA`, in segments; only those of media that changed are compressed again."""
 
     def __init__(self) -> None:
         self._media: tuple[PublishedMedia, ...] = ()
-        self._segments: dict[PublishedMedia, tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]] = {}
+        self._segments: dict[PublishedMedia, tuple[Sequence[PublishedMedia], tuple[DeflateSegment, ...]]] = {}
 
     def follow(self, media: tuple[PublishedMedia, ...]) -> None:
         """Replace the media by these."""
@@ -109,28 +110,18 @@ class _MediaSegments:
                 self._segments[some[0]] = before if before is not None and before[0] == some else _media_segments(some)
         self._media = media
 
-    @property
-    def durations(self) -> list[DeflateSegment]:
-        """The segments of their lengths."""
-        return [segment for _, segment, _ in self._segments.values() if segment.length]
-
-    @property
-    def titles(self) -> list[DeflateSegment]:
-        """The segments of their titles."""
-        return [segment for _, _, segment in self._segments.values() if segment.length]
+    def of_family(self, position: int) -> list[DeflateSegment]:
+        """The segments of a family."""
+        return [segments[position] for _, segments in self._segments.values() if segments[position].length]
 
 
-def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], DeflateSegment, DeflateSegment]:
-    """The segments of some media of one account: lengths and titles."""
+def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], tuple[DeflateSegment, ...]]:
+    """The segments of some media of one account, one for each family."""
     around = labels.media_label_affixes(media[0].account), '"}'
-    durations = _samples(catalog.MEDIA_DURATION, around, escaped_each([each.media_id for each in media]), media)
-    titled = [each for each in media if each.title is not None]
-    media_ids, titles = (
-        escaped_each([each.media_id for each in titled]),
-        escaped_each([each.title or "" for each in titled]),
+    texts = (
+        _samples(family, around, labels.media_label_middles(family.metric, media), media) for family in catalog.MEDIA
     )
-    called = [f'{media_id}",title="{title}' for media_id, title in zip(media_ids, titles, strict=True)]
-    return media, compress_segment(durations), compress_segment(_samples(catalog.MEDIA_INFO, around, called, titled))
+    return media, tuple(map(compress_segment, texts))
 
 
 def _chunk(published: PublishedSlice, known: Mapping[Slice, _Chunk]) -> _Chunk:
@@ -225,17 +216,10 @@ def _with_header(
     metric: catalog.Metric, segments: Sequence[DeflateSegment | Sequence[bytes]]
 ) -> Iterator[DeflateSegment | Sequence[bytes]]:
     if segments:
-        yield [_HEADERS[metric]]
+        yield [_header(metric)]
         yield from segments
 
 
-_HEADERS: Final = {
-    metric: utf8(f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.type}\n")
-    for metric in (
-        *(play.metric for play in catalog.PLAY),
-        catalog.MEDIA_DURATION.metric,
-        catalog.MEDIA_INFO.metric,
-        *(family.metric for family in catalog.SLICE),
-        catalog.PLAY_DATE.metric,
-    )
-}
+@cache
+def _header(metric: catalog.Metric) -> bytes:
+    return utf8(f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.type}\n")

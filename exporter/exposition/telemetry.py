@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 RESULTS: Final = ("success", "partial", "failure", "skipped")
 SAVINGS: Final = ("shared", "sweep", "settled")
 FIELDS: Final = tuple(WIRE_NAMES.values())
+# Actions of the API, each with its own error codes and their kinds.
+Actions: TypeAlias = "Mapping[str, Mapping[str, ErrorKind]]"
 # How many other error codes get their own label value, so that unknown codes cannot add series without limit.
 MOST_CODES: Final = 50
 _LONGEST_CODE: Final = 64
@@ -43,8 +45,8 @@ class Telemetry:
     """The exporter's own metrics; every series that is known in advance exists from the start.
 
     * `version`: of the exporter.
-    * `accounts`, `queries`: the configured names; `configured` replaces them.
-    * `meter_codes`: the error codes of the API and their kinds; each starts at 0 for each account.
+    * `accounts`: the actions that each configured account calls, with their error codes, which all start at 0.
+    * `queries`: the configured names. `configured` replaces both.
     * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
     * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called as often.
@@ -54,17 +56,17 @@ class Telemetry:
         self,
         *,
         version: str,
-        accounts: Iterable[str],
+        accounts: Mapping[str, Actions],
         queries: Iterable[str],
-        meter_codes: Mapping[str, ErrorKind],
         registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = registry = CollectorRegistry() if registry is None else registry
-        self._meter_codes = dict(meter_codes)
+        self._documented_codes: set[str] = set()
         self._other_codes: set[str] = set()
         self._accounts: frozenset[str] = frozenset()
+        self._actions: frozenset[tuple[str, str]] = frozenset()
         self._queries: frozenset[str] = frozenset()
 
         self._requests = Counter(*_name_help_labels("aliyun_vod_api_requests_total"), registry=registry)
@@ -78,11 +80,13 @@ class Telemetry:
         self._calls_saved = Counter(*_name_help_labels("aliyun_vod_api_calls_saved_total"), registry=registry)
         self._invalid_values = Counter(*_name_help_labels("aliyun_vod_api_invalid_values_total"), registry=registry)
 
-        self._by_account: Final[tuple[MetricWrapperBase, ...]] = (
+        self._by_action: Final[tuple[MetricWrapperBase, ...]] = (
             self._requests,
             self._errors,
             self._request_seconds,
             self._retries,
+        )
+        self._by_account: Final[tuple[MetricWrapperBase, ...]] = (
             self._rate_limit,
             self._calls_remaining,
             self._calls_saved,
@@ -124,6 +128,7 @@ class Telemetry:
 
         self._collectors = EncodedCollectors(
             (
+                *self._by_action,
                 *self._by_account,
                 *self._by_query,
                 self._series,
@@ -143,41 +148,42 @@ class Telemetry:
         )
         self.configured(accounts=accounts, queries=queries)
 
-    def configured(self, *, accounts: Iterable[str], queries: Iterable[str]) -> None:
+    def configured(self, *, accounts: Mapping[str, Actions], queries: Iterable[str]) -> None:
         """Apply changed names: new ones start at 0, removed ones lose their series, others keep their values.
 
         Call it after the polls of removed names have ended: a late report would create their series again.
         """
-        accounts, queries = frozenset(accounts), frozenset(queries)
-        for account in self._accounts - accounts:
-            for metric in self._by_account:
-                metric.remove_by_labels({"account": replace_surrogates(account)})
-                self._collectors.invalidate(metric)
+        names, queries = frozenset(accounts), frozenset(queries)
+        actions = frozenset((account, action) for account in accounts for action in accounts[account])
+        for account, action in self._actions - actions:
+            self._remove(self._by_action, account=account, action=action)
+        for account in self._accounts - names:
+            self._remove(self._by_account, account=account)
         for query in self._queries - queries:
-            for metric in self._by_query:
-                metric.remove_by_labels({"query": replace_surrogates(query)})
-                self._collectors.invalidate(metric)
-        for account in sorted(accounts - self._accounts):
+            self._remove(self._by_query, query=query)
+        for account, action in sorted(actions - self._actions):
+            self._start_action(account, action, accounts[account][action])
+        for account in sorted(names - self._accounts):
             self._start_account(account)
         for query in sorted(queries - self._queries):
             self._start_query(query)
-        self._accounts, self._queries = accounts, queries
+        self._accounts, self._actions, self._queries = names, actions, queries
 
-    def request_sent(self, account: str) -> None:
+    def request_sent(self, account: str, action: str) -> None:
         """An attempt was sent to the API."""
-        self._change(self._requests, account).inc()
+        self._change(self._requests, account, action).inc()
 
-    def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
+    def request_failed(self, account: str, action: str, code: str, kind: ErrorKind) -> None:
         """An attempt failed with an error code of the API, or with one of ours where the API returned none."""
-        self._change(self._errors, account, self._code(code), kind).inc()
+        self._change(self._errors, account, action, self._code(code), kind).inc()
 
-    def request_took(self, account: str, seconds: float) -> None:
+    def request_took(self, account: str, action: str, seconds: float) -> None:
         """An attempt ended after so many seconds, successful or not."""
-        self._change(self._request_seconds, account).observe(seconds)
+        self._change(self._request_seconds, account, action).observe(seconds)
 
-    def retried(self, account: str) -> None:
+    def retried(self, account: str, action: str) -> None:
         """A failed attempt is retried."""
-        self._change(self._retries, account).inc()
+        self._change(self._retries, account, action).inc()
 
     def rate_changed(self, account: str, per_second: float) -> None:
         """The current rate limit has changed, in requests per second."""
@@ -257,16 +263,23 @@ class Telemetry:
 
     def _set_of_query(self, metric: Gauge, query: str, value: float | None) -> None:
         if value is None:
-            metric.remove_by_labels({"query": replace_surrogates(query)})
-            self._collectors.invalidate(metric)
+            self._remove((metric,), query=query)
         else:
             self._change(metric, query).set(value)
 
-    def _start_account(self, account: str) -> None:
+    def _remove(self, metrics: Iterable[MetricWrapperBase], **labels: str) -> None:
+        for metric in metrics:
+            metric.remove_by_labels({name: replace_surrogates(value) for name, value in labels.items()})
+            self._collectors.invalidate(metric)
+
+    def _start_action(self, account: str, action: str, codes: Mapping[str, ErrorKind]) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):
-            self._change(metric, account)
-        for code, kind in self._meter_codes.items():
-            self._change(self._errors, account, code, kind)
+            self._change(metric, account, action)
+        for code, kind in codes.items():
+            self._change(self._errors, account, action, code, kind)
+        self._documented_codes.update(codes)
+
+    def _start_account(self, account: str) -> None:
         for reason in SAVINGS:
             self._change(self._calls_saved, account, reason)
         for field in FIELDS:
@@ -278,7 +291,7 @@ class Telemetry:
             self._change(self._polls, query, result)
 
     def _code(self, code: str) -> str:
-        if code in self._meter_codes:
+        if code in self._documented_codes:
             return code
         safe = "".join(letter if letter.isprintable() else "\ufffd" for letter in code[:_LONGEST_CODE])
         if safe not in self._other_codes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from exporter.core.model import ByIds, Everything, Top
@@ -101,11 +101,10 @@ def _failures(report: PollReport) -> Iterator[Failure]:
 def _account(account: AccountInfo, reports: Iterable[PollReport], numbers: Numbers) -> AccountView:
     label = account.name
     remaining = numbers.one("aliyun_vod_api_calls_remaining_today", account=label)
-    errors = (
-        ErrorCount(number.labels["code"], number.labels["kind"], round(number.value))
-        for number in numbers.of("aliyun_vod_api_errors_total", account=label)
-        if number.value > 0
-    )
+    by_code: Counter[tuple[str, str]] = Counter()
+    for number in numbers.of("aliyun_vod_api_errors_total", account=label):
+        by_code[number.labels["code"], number.labels["kind"]] += round(number.value)
+    errors = (ErrorCount(code, kind, count) for (code, kind), count in by_code.items() if count > 0)
     return AccountView(
         name=account.name,
         state=_state([report for report in reports if report.query.account == account.name]),

@@ -1,4 +1,4 @@
-"""An action of the API: its name and version, the permission it needs, and how its responses are decoded."""
+"""An action of the API: its name and version, the permission it needs, how its responses are decoded, its errors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ class Action(Generic[T]):
 
     `decode(body, parameters)` returns the decoded response to a request with these parameters. It raises UpstreamError
     of kind malformed if the body cannot be read or does not match the parameters.
+
+    `error_codes` are those of the action itself, as its documentation spells them; all others are the gateway's.
+    Their counters start at 0.
     """
 
     name: str
     version: str
     ram_action: str
     decode: Callable[[bytes, Mapping[str, str]], T]
+    error_codes: tuple[str, ...] = ()

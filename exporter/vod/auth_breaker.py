@@ -1,4 +1,4 @@
-"""A circuit breaker for authentication errors: no requests until the credentials change or OPEN_SECONDS pass."""
+"""Circuit breakers for authentication errors: no requests until the credentials change or OPEN_SECONDS pass."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import AccountPaused, ErrorKind, RequestSkipped, UpstreamError
+from exporter.errors import AccountPaused, ErrorKind, ErrorScope, RequestSkipped, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,11 +32,12 @@ class _Rejection:
 
 @dataclass(slots=True)
 class AuthCircuitBreaker:
-    """The breaker of one account; closed at first."""
+    """The breaker of an account, or of one `action` of it; closed at first."""
 
     account: str
     now: Callable[[], float]
     monotonic: Callable[[], float]
+    action: str | None = None
     _rejection: _Rejection | None = field(default=None, init=False)
     _probing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -49,8 +51,9 @@ class AuthCircuitBreaker:
         rejection = self._rejection
         if rejection is not None and rejection.credentials == credentials and self.monotonic() < rejection.until:
             error = rejection.error
+            paused = f"account {self.account} is paused" + (f" for {self.action}" if self.action else "")
             raise AccountPaused(
-                f"account {self.account} is paused until {rejection.until_text} or until its credentials change, "
+                f"{paused} until {rejection.until_text} or until its credentials change, "
                 f"after {error.code}: {error.message}",
                 code=error.code,
                 kind=error.kind,
@@ -58,6 +61,7 @@ class AuthCircuitBreaker:
                 http_status=error.http_status,
                 advice=error.advice,
                 wait=rejection.until - self.monotonic(),
+                scope=error.scope,
             )
 
     @asynccontextmanager
@@ -65,7 +69,8 @@ class AuthCircuitBreaker:
         """Admit one request, sent within the block, or raise AccountPaused.
 
         When OPEN_SECONDS have passed, one request probes and the others wait for its outcome. Any response except an
-        authentication error closes the breaker; without a response the next request probes.
+        authentication error closes the breaker, and a missing permission that of the account, whose credentials were
+        accepted; without a response the next request probes.
         """
         self.check(credentials)
         if self._rejects(credentials):
@@ -88,8 +93,35 @@ class AuthCircuitBreaker:
         except RequestSkipped:
             raise
         except UpstreamError as error:
-            if error.http_status and error.kind is not ErrorKind.AUTH:
+            accepted = error.kind is not ErrorKind.AUTH or (self.action is None and error.scope is ErrorScope.ACTION)
+            if error.http_status and accepted:
                 self._rejection = None
             raise
         else:
             self._rejection = None
+
+
+class AuthCircuitBreakers:
+    """The breakers of one account: one for its credentials, and one for each action, for missing permissions."""
+
+    def __init__(self, account: str, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._of_account = AuthCircuitBreaker(account, now, monotonic)
+        self._of_action = cache(lambda action: AuthCircuitBreaker(account, now, monotonic, action))
+
+    def open(self, action: str, credentials: Credentials, error: UpstreamError) -> None:
+        """Open the breaker that an authentication error of this action is about."""
+        breaker = self._of_action(action) if error.scope is ErrorScope.ACTION else self._of_account
+        breaker.open(credentials, error)
+
+    def check(self, action: str, credentials: Credentials) -> None:
+        """Raise AccountPaused while a breaker of this action is open for these credentials."""
+        self._of_account.check(credentials)
+        self._of_action(action).check(credentials)
+
+    @asynccontextmanager
+    async def admit(self, action: str, credentials: Credentials) -> AsyncIterator[None]:
+        """Admit one request of this action, sent within the block, or raise AccountPaused."""
+        # A request that its action refuses must not wait as if it could probe for the account.
+        self.check(action, credentials)
+        async with self._of_account.admit(credentials), self._of_action(action).admit(credentials):
+            yield

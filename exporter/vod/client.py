@@ -16,7 +16,7 @@ import httpx
 from exporter import __version__
 from exporter.errors import ErrorKind, RequestSkipped, RetryPolicy, StartError, UpstreamError
 from exporter.vod import error_codes, network_errors
-from exporter.vod.auth_breaker import AuthCircuitBreaker
+from exporter.vod.auth_breaker import AuthCircuitBreakers
 from exporter.vod.network_route import Progress, Route
 from exporter.vod.proxies import DEFAULT_PORTS, proxy_for
 from exporter.vod.rate_limits import LimitsMeter
@@ -68,6 +68,11 @@ class _Call(Generic[T]):
     parameters: Mapping[str, str]
     url: httpx.URL
 
+    @property
+    def identity(self) -> bytes:
+        """What the response depends on."""
+        return self.action.name.encode() + b"?" + self.url.query
+
     def request(self, *, fresh: bool) -> httpx.Request:
         """The unsigned request; `fresh` demands a new connection."""
         headers = {**_HEADERS, "x-acs-action": self.action.name, "x-acs-version": self.action.version}
@@ -75,21 +80,21 @@ class _Call(Generic[T]):
 
 
 class Meter(LimitsMeter, Protocol):
-    """Counts attempts and their outcomes."""
+    """Counts attempts and their outcomes, by account and action."""
 
-    def request_sent(self, account: str) -> None:
+    def request_sent(self, account: str, action: str) -> None:
         """An attempt was sent."""
         ...
 
-    def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
+    def request_failed(self, account: str, action: str, code: str, kind: ErrorKind) -> None:
         """An attempt failed."""
         ...
 
-    def request_took(self, account: str, seconds: float) -> None:
+    def request_took(self, account: str, action: str, seconds: float) -> None:
         """An attempt ended, successfully or not, after this many seconds."""
         ...
 
-    def retried(self, account: str) -> None:
+    def retried(self, account: str, action: str) -> None:
         """An attempt will be retried."""
         ...
 
@@ -133,7 +138,7 @@ class Client:
         self._sleep = sleep
         self._random = random
         self._nonce = nonce
-        self._auth_breaker = AuthCircuitBreaker(account, now, monotonic)
+        self._auth_breakers = AuthCircuitBreakers(account, now, monotonic)
         self._secrets = Secrets() if secrets is None else secrets
         self._replay_detector = ReplayDetector()
         if transport is None:
@@ -185,13 +190,13 @@ class Client:
             except UpstreamError as error:
                 if attempt == ATTEMPTS or error.retry is RetryPolicy.NEVER or error.retry in used:
                     if error.kind is ErrorKind.AUTH:
-                        self._auth_breaker.open(credentials, error)
+                        self._auth_breakers.open(action.name, credentials, error)
                     raise
                 retry = error.retry
                 wait = error.wait if error.wait is not None else self._backoff(attempt)
             if retry is not RetryPolicy.BACK_OFF:
                 used.add(retry)
-            self._meter.retried(self._account)
+            self._meter.retried(self._account, action.name)
             await self._sleep(wait)
             attempt += 1
             renewed = retry is RetryPolicy.ONCE_RENEWED
@@ -199,21 +204,22 @@ class Client:
 
     async def _attempt(self, call: _Call[T], credentials: Credentials, attempt: int) -> T:
         """Make one attempt when the limits permit it, and count it; raises RequestSkipped uncounted."""
-        self._auth_breaker.check(credentials)
-        async with self._limits.turn() as turn, self._auth_breaker.admit(credentials):
+        action = call.action.name
+        self._auth_breakers.check(action, credentials)
+        async with self._limits.turn(action) as turn, self._auth_breakers.admit(action, credentials):
             self._limits.spend()
-            self._meter.request_sent(self._account)
+            self._meter.request_sent(self._account, action)
             began = self._monotonic()
             self._secrets.add(credentials.access_key_secret, credentials.security_token)
             try:
                 decoded = await self._exchange(call, credentials, attempt)
             except UpstreamError as error:
-                self._meter.request_took(self._account, self._monotonic() - began)
-                self._meter.request_failed(self._account, error.code, error.kind)
-                self._limits.on_error(turn, throttled=error.kind is ErrorKind.THROTTLED, wait=error.wait)
+                self._meter.request_took(self._account, action, self._monotonic() - began)
+                self._meter.request_failed(self._account, action, error.code, error.kind)
+                self._limits.on_error(action, turn, error)
                 raise
-            self._meter.request_took(self._account, self._monotonic() - began)
-            self._limits.on_success(turn)
+            self._meter.request_took(self._account, action, self._monotonic() - began)
+            self._limits.on_success(action, turn)
             return decoded
 
     async def _exchange(self, call: _Call[T], credentials: Credentials, attempt: int) -> T:
@@ -246,7 +252,7 @@ class Client:
 
     def _decode(self, call: _Call[T], response: RawResponse, connection: object | None) -> T:
         decoded = decode_response(response, call.action, call.parameters, now=self._now(), hide=self._secrets)
-        if self._replay_detector.is_copy(response.request_id, call.url.query, connection):
+        if self._replay_detector.is_copy(response.request_id, call.identity, connection):
             raise replayed(response, self._secrets)
         return decoded
 

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from exporter.errors import ErrorKind, RetryPolicy
+from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-METER_CODES: Final = (
-    "Meter.ParamError",
-    "Meter.ServerInternalError",
-    "Meter.DataSourceQueryError",
-    "Meter.AuthError",
-    "Meter.ReadyTsError",
-)
-"""The error codes of DescribeVodMediaPlayData itself (Alibaba Cloud's page); all others are the gateway's."""
-PLAY_DATA_RAM_ACTION: Final = "vod:DescribeVodMediaPlayData"
-"""The permission that DescribeVodMediaPlayData needs (Alibaba Cloud's page)."""
+    from exporter.vod.actions import Action
 
 # The exporter's own codes, for failures without a code of the service.
 TIMEOUT: Final = "timeout"
@@ -38,11 +29,13 @@ class ErrorInfo:
     kind: ErrorKind
     retry: RetryPolicy
     advice: str
+    scope: ErrorScope
 
 
 _RETRIED: Final = frozenset({ErrorKind.SERVER, ErrorKind.THROTTLED, ErrorKind.TRANSPORT, ErrorKind.MALFORMED})
 
-# `{}` is the RAM action of the call.
+# `{}` is the RAM action of the call. An error whose advice names the action is about that action alone; a doubtful one
+# counts as such, so that it cannot stop the other actions of the account.
 _PERMISSION: Final = "Allow the RAM action {} on resource * to the user or role of these credentials."
 _KEY: Final = "Check the AccessKey in the RAM console: it must exist, be enabled and belong to this account."
 _SECRET: Final = "Check that the AccessKey secret belongs to the AccessKey ID and was copied whole."  # noqa: S105 - advice
@@ -67,6 +60,9 @@ _LATER: Final = (
 _SLOWER: Final = (
     "Lower limits.requests_per_second of the account: all users of an Alibaba Cloud account share its limit."
 )
+_SLOWER_ACTION: Final = (
+    "Lower limits.requests_per_second of the account: the service limits {} for all users of an Alibaba Cloud account."
+)
 _NONCE: Final = "Look for a proxy that sends requests twice: every attempt is signed with a nonce of its own."
 
 _Row = tuple[ErrorKind, RetryPolicy | None, str]
@@ -89,7 +85,9 @@ _TABLE: Final[dict[str, _Row]] = {
     ),
     # Too many requests.
     "throttling*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "throttling.api*": (ErrorKind.THROTTLED, None, _SLOWER_ACTION),
     "throttled*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "flowcontrol.api*": (ErrorKind.THROTTLED, None, _SLOWER_ACTION),
     "flowcontrol*": (ErrorKind.THROTTLED, None, _SLOWER),
     "requestlimitexceeded*": (ErrorKind.THROTTLED, None, _SLOWER),
     "toomanyrequests*": (ErrorKind.THROTTLED, None, _SLOWER),
@@ -197,22 +195,26 @@ _BY_STATUS: Final[dict[int, _Row]] = {
     429: (ErrorKind.THROTTLED, None, _SLOWER),
 }
 _PREFIXES: Final = sorted((code[:-1] for code in _TABLE if code.endswith("*")), key=len, reverse=True)
-_CANONICAL: Final = {code.lower(): code for code in METER_CODES}
 
 
-def classify(http_status: int, code: str, message: str = "", *, ram_action: str = PLAY_DATA_RAM_ACTION) -> ErrorInfo:
+def classify(http_status: int, code: str, message: str = "", *, action: Action[Any] | None = None) -> ErrorInfo:
     """Classify a failure by its code, or by its HTTP status if the code is unknown.
 
     `code` is the service's, one of the exporter's own, or empty; it may be any text. Throttling is normally HTTP 400
     (official SDK), so the status alone says little. `message` is searched for the parameter that MissingParameter and
-    InvalidParameter refer to. `ram_action` is named in the advice for missing permissions.
+    InvalidParameter refer to. `action` is what was called: its error codes are reported in the spelling of its
+    documentation, and the advice names its permission.
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
     kind, retry, advice = _row(_specific_code(known, message)) or _by_status(http_status)
     if retry is None:
         retry = RetryPolicy.BACK_OFF if kind in _RETRIED else RetryPolicy.NEVER
-    return ErrorInfo(_CANONICAL.get(known, code), kind, retry, advice.replace("{}", ram_action))
+    for documented in action.error_codes if action else ():
+        if documented.lower() == known:
+            code = documented
+    scope = ErrorScope.ACTION if "{}" in advice else ErrorScope.ACCOUNT
+    return ErrorInfo(code, kind, retry, advice.replace("{}", action.ram_action if action else "of the call"), scope)
 
 
 def _row(known: str) -> _Row | None:

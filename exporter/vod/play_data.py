@@ -8,7 +8,6 @@ from exporter.core.fields import NUMBERS
 from exporter.core.model import Measure
 from exporter.vod import page_decoder
 from exporter.vod.actions import Action
-from exporter.vod.error_codes import PLAY_DATA_RAM_ACTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +28,20 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> Page:
     )
 
 
-PLAY_DATA: Final = Action("DescribeVodMediaPlayData", "2017-03-21", PLAY_DATA_RAM_ACTION, _decode)
+# Name, version, permission and error codes: Alibaba Cloud's page.
+PLAY_DATA: Final = Action(
+    "DescribeVodMediaPlayData",
+    "2017-03-21",
+    "vod:DescribeVodMediaPlayData",
+    _decode,
+    (
+        "Meter.ParamError",
+        "Meter.ServerInternalError",
+        "Meter.DataSourceQueryError",
+        "Meter.AuthError",
+        "Meter.ReadyTsError",
+    ),
+)
 
 
 class ApiClient(Protocol):

@@ -8,14 +8,17 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import play_dates
-from exporter.errors import ErrorKind, QuotaExceeded
+from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import date
+
+    from exporter.errors import UpstreamError
 
 MIN_REQUESTS_PER_SECOND: Final = 0.1
 """Requests a second that throttling cannot push the rate below (unless less is configured)."""
@@ -86,6 +89,15 @@ class AdaptiveRateLimiter:
             interval = 1 / self.per_second
             self._last = max(self._last + interval, now - min(_SLACK, interval))
             return Permit(now)
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether the rate is the configured one and no hold lasts."""
+        return self.per_second >= self._fastest and self._monotonic() >= self._held_until
+
+    def honours(self, turn: Permit) -> bool:
+        """Whether a permit is still good: no throttling and no hold came after it."""
+        return turn.at >= self._slowed_at and self._monotonic() >= self._held_until
 
     def change(self, per_second: float) -> None:
         """Change the configured rate; a rate lowered by throttling recovers from where it is."""
@@ -171,7 +183,11 @@ class DailyQuota:
 
 
 class AccountLimits:
-    """The limits of one account, shared by all its queries."""
+    """The limits of one account, shared by all its queries and actions.
+
+    An action that the service throttles by itself has a rate of its own, besides that of the account, until it has
+    recovered.
+    """
 
     def __init__(
         self,
@@ -190,16 +206,20 @@ class AccountLimits:
         self._meter = meter
         self.concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
-        self._rate_limiter = AdaptiveRateLimiter(requests_per_second, monotonic=monotonic, sleep=sleep)
+        self._new_rate_limiter = partial(AdaptiveRateLimiter, monotonic=monotonic, sleep=sleep)
+        self._rate_limiter = self._new_rate_limiter(requests_per_second)
+        self._configured_rate = requests_per_second
+        self._throttled_actions: dict[str, AdaptiveRateLimiter] = {}
         self._quota = DailyQuota(account, calls_per_day, now=now, ledger=ledger)
+        self._reported_rate = requests_per_second
         meter.rate_changed(account, requests_per_second)
         self._reported_remaining = self._quota.remaining
         meter.calls_remaining(account, self._reported_remaining)
 
     @property
     def requests_per_second(self) -> float:
-        """The rate in force now."""
-        return self._rate_limiter.per_second
+        """The rate in force now; that of the slowest action if the service throttles one by itself."""
+        return min(each.per_second for each in (self._rate_limiter, *self._throttled_actions.values()))
 
     @property
     def calls_remaining(self) -> int | None:
@@ -211,44 +231,70 @@ class AccountLimits:
 
         Requests in flight, and those that wait for a slot already, keep to the slots of before.
         """
-        before = self._rate_limiter.per_second
-        self._rate_limiter.change(requests_per_second)
+        self._configured_rate = requests_per_second
+        for limiter in (self._rate_limiter, *self._throttled_actions.values()):
+            limiter.change(requests_per_second)
         self._quota.change(calls_per_day)
         if concurrency != self.concurrency:
             self.concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
-        self._report_rate(before)
+        self._report_rate()
         self._report_remaining()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Permit]:
+    async def turn(self, action: str) -> AsyncIterator[Permit]:
         """Wait for a permit and a concurrency slot, which is held while the block runs; raises QuotaExceeded.
 
         A request that is sent must be counted with `spend`; a permit may stay unused.
         """
         self._report_remaining()  # a day may have begun
         self._quota.check()
-        async with self._slots:
-            yield await self._rate_limiter.turn()
+        granted: Permit | None = None
+        while True:
+            # Without a slot, which other actions use meanwhile.
+            if (limiter := self._must_wait_for(action, granted)) is not None:
+                granted = await limiter.turn()
+            async with self._slots:
+                permit = await self._rate_limiter.turn()
+                if self._must_wait_for(action, granted) is None:
+                    yield permit
+                    return
+
+    def _must_wait_for(self, action: str, granted: Permit | None) -> AdaptiveRateLimiter | None:
+        """The limiter of the action, if it has one and that did not grant this permit or has taken it back."""
+        limiter = self._throttled_actions.get(action)
+        return limiter if limiter is not None and not (granted and limiter.honours(granted)) else None
 
     def spend(self) -> None:
         """Count a call that is about to be sent; raises QuotaExceeded."""
         self._quota.spend()
         self._report_remaining()
 
-    def on_success(self, turn: Permit) -> None:
-        """The request with that permit succeeded."""
-        before = self._rate_limiter.per_second
+    def on_success(self, action: str, turn: Permit) -> None:
+        """The request of that action with that permit succeeded."""
         self._rate_limiter.on_success(turn)
-        self._report_rate(before)
+        if (limiter := self._throttled_actions.get(action)) is not None:
+            limiter.on_success(turn)
+            if limiter.unrestricted:
+                del self._throttled_actions[action]
+        self._report_rate()
 
-    def on_error(self, turn: Permit, *, throttled: bool, wait: float | None) -> None:
-        """The request with that permit failed; `wait` is the seconds that the service asked to wait, if any."""
-        before = self._rate_limiter.per_second
+    def on_error(self, action: str, turn: Permit, error: UpstreamError) -> None:
+        """The request of that action with that permit failed; a wait that the service asked for is kept."""
+        throttled = error.kind is ErrorKind.THROTTLED
+        limiter = self._rate_limiter
+        if throttled and error.scope is ErrorScope.ACTION:
+            limiter = self._throttled_actions.get(action) or self._throttle_action(action)
         if throttled:
-            self._rate_limiter.on_throttled(turn)
-        if wait is not None:
-            self._rate_limiter.block_for(wait)
-        self._report_rate(before)
+            limiter.on_throttled(turn)
+        if error.wait is not None:
+            limiter.block_for(error.wait)
+        self._report_rate()
+
+    def _throttle_action(self, action: str) -> AdaptiveRateLimiter:
+        limiter = self._new_rate_limiter(self._configured_rate)
+        limiter.per_second = self._rate_limiter.per_second
+        self._throttled_actions[action] = limiter
+        return limiter
 
     def _report_remaining(self) -> None:
         remaining = self._quota.remaining
@@ -256,6 +302,7 @@ class AccountLimits:
             self._reported_remaining = remaining
             self._meter.calls_remaining(self._account, remaining)
 
-    def _report_rate(self, before: float) -> None:
-        if self._rate_limiter.per_second != before:
-            self._meter.rate_changed(self._account, self._rate_limiter.per_second)
+    def _report_rate(self) -> None:
+        if self.requests_per_second != self._reported_rate:
+            self._reported_rate = self.requests_per_second
+            self._meter.rate_changed(self._account, self._reported_rate)

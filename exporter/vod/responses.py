@@ -115,7 +115,7 @@ def _has_error_code(response: RawResponse) -> bool:
 def _service_error(response: RawResponse, action: Action[T], now: float, hide: Collection[str]) -> UpstreamError:
     fields = error_bodies.fields(response.body)
     code, message = redacted(error_bodies.code(fields), hide), clean_message(error_bodies.message(fields), hide)
-    info = error_codes.classify(response.status, code, message, ram_action=action.ram_action)
+    info = error_codes.classify(response.status, code, message, action=action)
     if not message:
         message = f"HTTP {response.status} without {'a message' if code else 'an error code'}"
     if info.kind is ErrorKind.CLOCK:
@@ -130,6 +130,7 @@ def _service_error(response: RawResponse, action: Action[T], now: float, hide: C
         advice=info.advice,
         wait=wait_headers.requested_wait(response.headers, now) if info.retry is RetryPolicy.BACK_OFF else None,
         retry=info.retry,
+        scope=info.scope,
     )
 
 

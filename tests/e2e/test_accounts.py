@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LISTEN = "--web.listen-address=127.0.0.1:0"
-REQUESTS = r'aliyun_vod_api_requests_total{account="bad"} \S+'
+REQUESTS = r'aliyun_vod_api_requests_total{account="bad",action="DescribeVodMediaPlayData"} \S+'
 CONFIGURATION = """
 accounts:
   - name: good

@@ -37,7 +37,10 @@ def test_a_signal_during_a_stalled_poll_ends_it_at_once_with_status_0(tmp_path: 
             url = daemon.url()
             until(lambda: "requests_total" in get(f"{url}/metrics").text, "the first scrape")
             until(
-                lambda: 'aliyun_vod_api_requests_total{account="main"} 3.0' in get(f"{url}/metrics").text,
+                lambda: (
+                    'aliyun_vod_api_requests_total{account="main",action="DescribeVodMediaPlayData"} 3.0'
+                    in get(f"{url}/metrics").text
+                ),
                 "three stalled requests",
             )
             assert daemon.stop(number) == 0, "an answer would be waited for twice as long as is waited here"

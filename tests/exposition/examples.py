@@ -42,6 +42,9 @@ METER_CODES: Final = {
     "Meter.AuthError": ErrorKind.AUTH,
     "Meter.ReadyTsError": ErrorKind.NOT_READY,
 }
+ACTION: Final = "Ask"
+CALLS: Final = {ACTION: METER_CODES}
+"""What an account calls: the action with its error codes."""
 
 
 def published(
@@ -75,16 +78,16 @@ def example() -> Publication:
 
 
 def telemetry() -> Telemetry:
-    return Telemetry(version="1.2.3", accounts=["main"], queries=["headline"], meter_codes=METER_CODES)
+    return Telemetry(version="1.2.3", accounts={"main": CALLS}, queries=["headline"])
 
 
 def full_telemetry() -> Telemetry:
     """Telemetry with every metric set."""
     told = telemetry()
-    told.request_sent("main")
-    told.request_failed("main", "Throttling.User", ErrorKind.THROTTLED)
-    told.request_took("main", 0.03)
-    told.retried("main")
+    told.request_sent("main", ACTION)
+    told.request_failed("main", ACTION, "Throttling.User", ErrorKind.THROTTLED)
+    told.request_took("main", ACTION, 0.03)
+    told.retried("main", ACTION)
     told.rate_changed("main", 2.5)
     told.calls_remaining("main", 100)
     told.calls_saved("main", "sweep", 99)

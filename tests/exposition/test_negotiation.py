@@ -153,9 +153,9 @@ def test_scrapes_share_bytes_and_a_count_between_them_changes_only_the_end() -> 
     first, second = (respond(rendered, ours, accept_encoding="gzip") for _ in range(2))
     assert first.body == second.body
 
-    ours.request_sent("main")
+    ours.request_sent("main", "A")
     third = respond(rendered, ours, accept_encoding="gzip")
 
     *shared, _ = first.parts
     assert all(one is two for one, two in zip(shared, third.parts, strict=False))
-    assert b'aliyun_vod_api_requests_total{account="main"} 1.0\n' in gzip.decompress(third.body)
+    assert b'aliyun_vod_api_requests_total{account="main",action="A"} 1.0\n' in gzip.decompress(third.body)

@@ -9,7 +9,16 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from exporter.errors import ErrorKind
 from exporter.exposition.telemetry import MOST_CODES, Telemetry
-from tests.exposition.examples import METER_CODES, full_telemetry, read_openmetrics, read_text, series, telemetry
+from tests.exposition.examples import (
+    ACTION,
+    CALLS,
+    METER_CODES,
+    full_telemetry,
+    read_openmetrics,
+    read_text,
+    series,
+    telemetry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,26 +30,26 @@ def ours(told: Telemetry, *, about: str = "aliyun_vod_") -> list[str]:
 
 
 AT_THE_START = f"""\
-aliyun_vod_api_requests_total{{account="main"}} 0.0
-aliyun_vod_api_errors_total{{account="main",code="Meter.ParamError",kind="parameter"}} 0.0
-aliyun_vod_api_errors_total{{account="main",code="Meter.ServerInternalError",kind="server"}} 0.0
-aliyun_vod_api_errors_total{{account="main",code="Meter.DataSourceQueryError",kind="server"}} 0.0
-aliyun_vod_api_errors_total{{account="main",code="Meter.AuthError",kind="auth"}} 0.0
-aliyun_vod_api_errors_total{{account="main",code="Meter.ReadyTsError",kind="not_ready"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.025"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.05"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.1"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.25"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="0.5"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="1.0"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="2.5"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="5.0"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="10.0"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="30.0"}} 0.0
-aliyun_vod_api_request_duration_seconds_bucket{{account="main",le="+Inf"}} 0.0
-aliyun_vod_api_request_duration_seconds_count{{account="main"}} 0.0
-aliyun_vod_api_request_duration_seconds_sum{{account="main"}} 0.0
-aliyun_vod_api_retries_total{{account="main"}} 0.0
+aliyun_vod_api_requests_total{{account="main",action="Ask"}} 0.0
+aliyun_vod_api_errors_total{{account="main",action="Ask",code="Meter.ParamError",kind="parameter"}} 0.0
+aliyun_vod_api_errors_total{{account="main",action="Ask",code="Meter.ServerInternalError",kind="server"}} 0.0
+aliyun_vod_api_errors_total{{account="main",action="Ask",code="Meter.DataSourceQueryError",kind="server"}} 0.0
+aliyun_vod_api_errors_total{{account="main",action="Ask",code="Meter.AuthError",kind="auth"}} 0.0
+aliyun_vod_api_errors_total{{account="main",action="Ask",code="Meter.ReadyTsError",kind="not_ready"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="0.025"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="0.05"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="0.1"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="0.25"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="0.5"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="1.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="2.5"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="5.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="10.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="30.0"}} 0.0
+aliyun_vod_api_request_duration_seconds_bucket{{account="main",action="Ask",le="+Inf"}} 0.0
+aliyun_vod_api_request_duration_seconds_count{{account="main",action="Ask"}} 0.0
+aliyun_vod_api_request_duration_seconds_sum{{account="main",action="Ask"}} 0.0
+aliyun_vod_api_retries_total{{account="main",action="Ask"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="shared"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="sweep"}} 0.0
 aliyun_vod_api_calls_saved_total{{account="main",reason="settled"}} 0.0
@@ -74,21 +83,24 @@ def test_series_that_are_known_in_advance_exist_from_the_start() -> None:
 @pytest.mark.parametrize(
     ("tell", "line"),
     [
-        (lambda t: t.request_sent("main"), 'aliyun_vod_api_requests_total{account="main"} 1.0'),
+        (lambda t: t.request_sent("main", ACTION), 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0'),
         (
-            lambda t: t.request_failed("main", "Meter.AuthError", ErrorKind.AUTH),
-            'aliyun_vod_api_errors_total{account="main",code="Meter.AuthError",kind="auth"} 1.0',
+            lambda t: t.request_failed("main", ACTION, "Meter.AuthError", ErrorKind.AUTH),
+            'aliyun_vod_api_errors_total{account="main",action="Ask",code="Meter.AuthError",kind="auth"} 1.0',
         ),
         (
-            lambda t: t.request_failed("main", "timeout", ErrorKind.TRANSPORT),
-            'aliyun_vod_api_errors_total{account="main",code="timeout",kind="transport"} 1.0',
+            lambda t: t.request_failed("main", ACTION, "timeout", ErrorKind.TRANSPORT),
+            'aliyun_vod_api_errors_total{account="main",action="Ask",code="timeout",kind="transport"} 1.0',
         ),
         (
-            lambda t: t.request_took("main", 0.03),
-            'aliyun_vod_api_request_duration_seconds_bucket{account="main",le="0.05"} 1.0',
+            lambda t: t.request_took("main", ACTION, 0.03),
+            'aliyun_vod_api_request_duration_seconds_bucket{account="main",action="Ask",le="0.05"} 1.0',
         ),
-        (lambda t: t.request_took("main", 12.5), 'aliyun_vod_api_request_duration_seconds_sum{account="main"} 12.5'),
-        (lambda t: t.retried("main"), 'aliyun_vod_api_retries_total{account="main"} 1.0'),
+        (
+            lambda t: t.request_took("main", ACTION, 12.5),
+            'aliyun_vod_api_request_duration_seconds_sum{account="main",action="Ask"} 12.5',
+        ),
+        (lambda t: t.retried("main", ACTION), 'aliyun_vod_api_retries_total{account="main",action="Ask"} 1.0'),
         (
             lambda t: t.rate_changed("main", 2.5),
             'aliyun_vod_api_rate_limit_requests_per_second{account="main"} 2.5',
@@ -181,31 +193,34 @@ def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
 
 def test_a_reload_keeps_starts_and_removes_series() -> None:
     told = full_telemetry()
-    told.configured(accounts=["main", "second"], queries=["headline", "all"])
-    assert 'aliyun_vod_api_requests_total{account="main"} 1.0' in ours(told)
-    assert 'aliyun_vod_api_errors_total{account="second",code="Meter.ReadyTsError",kind="not_ready"} 0.0' in ours(told)
+    told.configured(accounts=dict.fromkeys(("main", "second"), CALLS), queries=["headline", "all"])
+    assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0' in ours(told)
+    assert (
+        'aliyun_vod_api_errors_total{account="second",action="Ask",code="Meter.ReadyTsError",kind="not_ready"} 0.0'
+        in ours(told)
+    )
     assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(told)
 
-    told.configured(accounts=["second"], queries=["all"])
+    told.configured(accounts={"second": CALLS}, queries=["all"])
     assert [line for line in ours(told) if 'account="main"' in line or 'query="headline"' in line] == []
-    assert 'aliyun_vod_api_requests_total{account="second"} 0.0' in ours(told)
+    assert 'aliyun_vod_api_requests_total{account="second",action="Ask"} 0.0' in ours(told)
     assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(told)
 
 
 def test_codes_beyond_the_limit_are_counted_as_other() -> None:
     told = telemetry()
     for n in range(MOST_CODES + 3):
-        told.request_failed("main", f"Code{n}", ErrorKind.SERVER if n % 2 else ErrorKind.OTHER)
-    told.request_failed("second", "Code0", ErrorKind.OTHER)
-    told.request_failed("second", "Meter.AuthError", ErrorKind.AUTH)
+        told.request_failed("main", ACTION, f"Code{n}", ErrorKind.SERVER if n % 2 else ErrorKind.OTHER)
+    told.request_failed("second", ACTION, "Code0", ErrorKind.OTHER)
+    told.request_failed("second", ACTION, "Meter.AuthError", ErrorKind.AUTH)
     errors = ours(told, about="aliyun_vod_api_errors_total")
     codes = {line.split('code="')[1].split('"')[0] for line in errors}
     assert len(codes) == len(METER_CODES) + MOST_CODES + 1
-    assert 'aliyun_vod_api_errors_total{account="main",code="Code49",kind="server"} 1.0' in errors
-    assert 'aliyun_vod_api_errors_total{account="main",code="other",kind="other"} 2.0' in errors
-    assert 'aliyun_vod_api_errors_total{account="main",code="other",kind="server"} 1.0' in errors
-    assert 'aliyun_vod_api_errors_total{account="second",code="Code0",kind="other"} 1.0' in errors
-    assert 'aliyun_vod_api_errors_total{account="second",code="Meter.AuthError",kind="auth"} 1.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="main",action="Ask",code="Code49",kind="server"} 1.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="main",action="Ask",code="other",kind="other"} 2.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="main",action="Ask",code="other",kind="server"} 1.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="second",action="Ask",code="Code0",kind="other"} 1.0' in errors
+    assert 'aliyun_vod_api_errors_total{account="second",action="Ask",code="Meter.AuthError",kind="auth"} 1.0' in errors
 
 
 @pytest.mark.parametrize(
@@ -220,7 +235,7 @@ def test_codes_beyond_the_limit_are_counted_as_other() -> None:
 )
 def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
     told = telemetry()
-    told.request_failed("main", code, ErrorKind.OTHER)
+    told.request_failed("main", ACTION, code, ErrorKind.OTHER)
     for metrics in (
         read_text(told.expose("text", generate_latest).text()),
         read_openmetrics(told.expose("open", generate_openmetrics).text()),
@@ -230,12 +245,12 @@ def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
 
 
 def test_names_with_lone_surrogates_do_not_fail_the_scrape() -> None:
-    told = Telemetry(version="1", accounts=["a\ud800"], queries=["q\ud800"], meter_codes={})
+    told = Telemetry(version="1", accounts={"a\ud800": {"A": {}}}, queries=["q\ud800"])
     told.next_poll("q\ud800", 1.0)
     told.next_poll("q\ud800", None)
     told.unknown_media("q\ud800", 1)
     told.unknown_media("q\ud800", None)
-    told.configured(accounts=[], queries=["q\ud800"])
+    told.configured(accounts={}, queries=["q\ud800"])
     assert 'aliyun_vod_query_up{query="q\ufffd"} 0.0' in ours(told)
     assert ours(told, about="aliyun_vod_query_next_poll") == []
     assert ours(told, about="aliyun_vod_query_unknown_media") == []
@@ -249,17 +264,17 @@ def test_there_are_no_created_series() -> None:
 
 def test_two_telemetries_do_not_share_a_registry() -> None:
     first, second = telemetry(), telemetry()
-    first.request_sent("main")
-    assert 'aliyun_vod_api_requests_total{account="main"} 0.0' in ours(second)
+    first.request_sent("main", ACTION)
+    assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 0.0' in ours(second)
 
 
 def test_the_registry_can_be_passed_in() -> None:
     registry = CollectorRegistry()
-    told = Telemetry(version="1", accounts=["main"], queries=[], meter_codes={}, registry=registry)
-    told.request_sent("main")
-    assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main"}) == 1.0
+    told = Telemetry(version="1", accounts={"main": CALLS}, queries=[], registry=registry)
+    told.request_sent("main", ACTION)
+    assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main", "action": ACTION}) == 1.0
 
 
 def test_dropped_log_lines_are_read_when_collected() -> None:
-    told = Telemetry(version="1.2.3", accounts=[], queries=[], meter_codes={}, log_lines_dropped=lambda: 7)
+    told = Telemetry(version="1.2.3", accounts={}, queries=[], log_lines_dropped=lambda: 7)
     assert "aliyun_vod_exporter_log_lines_dropped_total 7.0" in ours(told)

@@ -74,7 +74,8 @@ def test_an_account_shows_the_values_of_its_metrics() -> None:
             Number("aliyun_vod_api_retries_total", 4, label),
             Number("aliyun_vod_api_calls_saved_total", 10, {**label, "reason": "sweep"}),
             Number("aliyun_vod_api_calls_saved_total", 5, {**label, "reason": "settled"}),
-            Number("aliyun_vod_api_errors_total", 2, {**label, "code": "A", "kind": "auth"}),
+            Number("aliyun_vod_api_errors_total", 1, {**label, "action": "One", "code": "A", "kind": "auth"}),
+            Number("aliyun_vod_api_errors_total", 1, {**label, "action": "Another", "code": "A", "kind": "auth"}),
             Number("aliyun_vod_api_errors_total", 3, {**label, "code": "T", "kind": "throttled"}),
             Number("aliyun_vod_api_errors_total", 0, {**label, "code": "Z", "kind": "server"}),
         )

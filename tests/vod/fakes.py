@@ -87,25 +87,30 @@ class FakeMeter:
     sent: int = 0
     retries: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    actions: set[str] = field(default_factory=set)
     took: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     calls: list[int | None] = field(default_factory=list)
     accounts: set[str] = field(default_factory=set)
 
-    def request_sent(self, account: str) -> None:
+    def request_sent(self, account: str, action: str) -> None:
         self.accounts.add(account)
+        self.actions.add(action)
         self.sent += 1
 
-    def request_failed(self, account: str, code: str, kind: ErrorKind) -> None:
+    def request_failed(self, account: str, action: str, code: str, kind: ErrorKind) -> None:
         self.accounts.add(account)
+        self.actions.add(action)
         self.failed.append((code, kind.value))
 
-    def request_took(self, account: str, seconds: float) -> None:
+    def request_took(self, account: str, action: str, seconds: float) -> None:
         self.accounts.add(account)
+        self.actions.add(action)
         self.took.append(seconds)
 
-    def retried(self, account: str) -> None:
+    def retried(self, account: str, action: str) -> None:
         self.accounts.add(account)
+        self.actions.add(action)
         self.retries += 1
 
     def rate_changed(self, account: str, per_second: float) -> None:

@@ -8,11 +8,14 @@ import time
 
 import pytest
 
-from exporter.errors import AccountPaused, ErrorKind, UpstreamError
-from exporter.vod.auth_breaker import OPEN_SECONDS, AuthCircuitBreaker
+from exporter.errors import AccountPaused, ErrorKind, ErrorScope, UpstreamError
+from exporter.vod.auth_breaker import OPEN_SECONDS, AuthCircuitBreaker, AuthCircuitBreakers
 from exporter.vod.credentials.sources import Credentials
 from tests.vod.fakes import KEY, Clock
 
+FORBIDDEN = UpstreamError(
+    "No.", code="Forbidden.RAM", kind=ErrorKind.AUTH, http_status=403, scope=ErrorScope.ACTION, advice="Allow it."
+)
 REFUSED = UpstreamError("No.", code="InvalidAccessKeyId.NotFound", kind=ErrorKind.AUTH, request_id="R", http_status=404)
 
 
@@ -85,3 +88,103 @@ async def test_who_waits_for_a_probe_is_refused_with_it(pause: AuthCircuitBreake
             raise REFUSED
     with pytest.raises(AccountPaused):
         await waiting
+
+
+@pytest.fixture
+def breakers(clock: Clock) -> AuthCircuitBreakers:
+    return AuthCircuitBreakers("main", clock.now, clock.monotonic)
+
+
+async def send(breakers: AuthCircuitBreakers, action: str, error: UpstreamError | None = None) -> None:
+    """A request of an action that is answered with this error, as the client sends it."""
+    try:
+        async with breakers.admit(action, KEY):
+            if error is not None:
+                raise error
+    except AccountPaused:
+        raise
+    except UpstreamError as refused:
+        breakers.open(action, KEY, refused)
+
+
+async def test_a_missing_permission_pauses_the_action_alone(breakers: AuthCircuitBreakers) -> None:
+    await send(breakers, "A", FORBIDDEN)
+    breakers.check("B", KEY)
+    await send(breakers, "B")
+    with pytest.raises(AccountPaused, match=r"account main is paused for A until .* after Forbidden.RAM: No.") as caught:
+        breakers.check("A", KEY)
+    assert (caught.value.scope, caught.value.advice) == (ErrorScope.ACTION, "Allow it.")
+    breakers.check("A", Credentials("another", "key"))
+
+
+async def test_a_rejected_key_pauses_every_action(breakers: AuthCircuitBreakers) -> None:
+    await send(breakers, "A", REFUSED)
+    for action in "AB":
+        with pytest.raises(AccountPaused, match="account main is paused until") as caught:
+            breakers.check(action, KEY)
+        assert caught.value.scope is ErrorScope.ACCOUNT
+
+
+async def test_of_two_actions_that_are_paused_each_has_its_own_probe(
+    breakers: AuthCircuitBreakers, clock: Clock
+) -> None:
+    await send(breakers, "A", FORBIDDEN)
+    await send(breakers, "B", FORBIDDEN)
+    await clock.until(OPEN_SECONDS)
+    async with breakers.admit("A", KEY):
+        # Does not wait for the probe of A.
+        await send(breakers, "B")
+    await send(breakers, "A", FORBIDDEN)
+    with pytest.raises(AccountPaused):
+        breakers.check("A", KEY)
+    await send(breakers, "B")
+
+
+async def test_one_action_probes_for_all_and_the_others_wait(breakers: AuthCircuitBreakers, clock: Clock) -> None:
+    await send(breakers, "A", REFUSED)
+    await clock.until(OPEN_SECONDS)
+    async with breakers.admit("B", KEY):
+        waiting = asyncio.ensure_future(send(breakers, "A"))
+        await clock.settle()
+        assert not waiting.done()
+    await waiting
+
+
+async def test_a_probe_that_lacks_a_permission_only_shows_that_the_key_is_accepted(
+    breakers: AuthCircuitBreakers, clock: Clock
+) -> None:
+    await send(breakers, "A", REFUSED)
+    await clock.until(OPEN_SECONDS)
+    await send(breakers, "A", FORBIDDEN)
+    breakers.check("B", KEY)
+    async with breakers.admit("B", KEY):
+        await send(breakers, "B")  # nobody probes for the account any more
+    with pytest.raises(AccountPaused, match="for A"):
+        breakers.check("A", KEY)
+
+
+async def test_a_paused_action_does_not_wait_for_the_probe_of_the_account(
+    breakers: AuthCircuitBreakers, clock: Clock
+) -> None:
+    await send(breakers, "B", REFUSED)
+    await clock.until(OPEN_SECONDS)
+    async with breakers.admit("B", KEY):
+        breakers.open("A", KEY, FORBIDDEN)  # a request that was sent before
+        paused = asyncio.ensure_future(send(breakers, "A"))
+        await clock.settle()
+        assert paused.done()
+    with pytest.raises(AccountPaused, match="for A"):
+        await paused
+
+
+async def test_a_rejected_key_does_not_end_the_pause_of_an_action(breakers: AuthCircuitBreakers, clock: Clock) -> None:
+    await send(breakers, "A", FORBIDDEN)
+    await clock.until(OPEN_SECONDS)
+    await send(breakers, "A", REFUSED)
+    await clock.until(2 * OPEN_SECONDS)
+    await send(breakers, "B")
+    async with breakers.admit("A", KEY):
+        waiting = asyncio.ensure_future(send(breakers, "A"))
+        await clock.settle()
+        assert not waiting.done()
+    await waiting

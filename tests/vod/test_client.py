@@ -20,6 +20,7 @@ from exporter.errors import (
     StartError,
     UpstreamError,
 )
+from exporter.vod.actions import Action
 from exporter.vod.client import Client
 from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
@@ -63,7 +64,7 @@ async def test_counts_a_success() -> None:
         assert (world.meter.sent, world.meter.failed, world.meter.retries) == (1, [], 0)
         assert world.meter.took == [0.0]
         assert world.meter.calls == [10, 9]
-        assert world.meter.accounts == {"main"}
+        assert (world.meter.accounts, world.meter.actions) == ({"main"}, {"Ask"})
 
 
 async def test_latency_is_measured_on_the_monotonic_clock() -> None:
@@ -240,7 +241,7 @@ async def test_auth_error_pauses_the_account_and_says_so() -> None:
         error = await failing(world)
         assert isinstance(error, AccountPaused)
         assert "main" in error.message
-        assert "is paused until 2023-11-14T22:18:20Z or until" in error.message
+        assert "is paused for Ask until 2023-11-14T22:18:20Z or until" in error.message
         assert "Meter.AuthError: Authentication Failed." in error.message
         assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "REQ-1")
         assert "RAM action" in error.advice
@@ -321,7 +322,7 @@ async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[Worl
 async def test_paused_account_refuses_at_once_and_not_after_waiting_for_a_turn() -> None:
     async with World(Service(refusal(403, "Meter.AuthError"))) as world:
         await failing(world)
-        world.limits.on_error(Permit(0.0), throttled=False, wait=60.0)
+        world.limits.on_error("Ask", Permit(0.0), UpstreamError("", code="x", kind=ErrorKind.SERVER, wait=60.0))
         assert isinstance(await failing(world), AccountPaused)
         assert world.clock.elapsed == 0
 
@@ -574,7 +575,7 @@ async def test_every_attempt_is_measured_and_counted_for_its_account() -> None:
         await world.run()
         assert world.meter.took == [1.5, 1.5]
         assert (world.meter.sent, world.meter.retries, len(world.meter.failed)) == (2, 1, 1)
-        assert world.meter.accounts == {"main"}
+        assert (world.meter.accounts, world.meter.actions) == ({"main"}, {"Ask"})
 
 
 async def test_only_a_refused_token_has_credentials_renewed() -> None:
@@ -630,6 +631,15 @@ async def test_an_answer_that_always_comes_too_late_is_never_believed() -> None:
         error = await failing(world, PlayDate="20231113")
         assert error.message.startswith("the answer to an earlier request arrived again (request ID ID-1)")
         assert error.request_id == "ID-1"
+
+
+async def test_an_answer_to_another_action_with_the_same_parameters_is_not_believed() -> None:
+    other = Action("Other", "2017-03-21", "vod:Other", lambda body, _: body)
+    async with World(Service(page_of("ID-1"), page_of("ID-1"), page_of("ID-2"))) as world:
+        await world.run(PlayDate="20231114")
+        assert b"ID-2" in await world.clock.run(world.client.call(other, {"PlayDate": "20231114"}))
+        assert world.meter.failed == [("malformed", "malformed")]
+        assert world.meter.actions == {"Ask", "Other"}
 
 
 async def test_the_name_of_a_request_in_the_headers_counts_where_the_body_has_none() -> None:

@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import ErrorKind, RetryPolicy
-from exporter.vod.error_codes import METER_CODES, classify
+from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
+from exporter.vod.actions import Action
+from exporter.vod.error_codes import classify
+from exporter.vod.play_data import PLAY_DATA
 
 BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED
 
 
 def test_the_five_codes_of_the_page() -> None:
-    assert METER_CODES == (
+    assert PLAY_DATA.error_codes == (
         "Meter.ParamError",
         "Meter.ServerInternalError",
         "Meter.DataSourceQueryError",
@@ -123,9 +125,9 @@ def test_no_code(status: int, code: str) -> None:
     assert classify(status, " ").code == code
 
 
-@pytest.mark.parametrize("code", METER_CODES)
+@pytest.mark.parametrize("code", PLAY_DATA.error_codes)
 def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
-    assert classify(500, code.swapcase()).code == code
+    assert classify(500, code.swapcase(), action=PLAY_DATA).code == code
 
 
 def test_other_codes_are_reported_as_spelt() -> None:
@@ -133,8 +135,56 @@ def test_other_codes_are_reported_as_spelt() -> None:
     assert classify(400, " throttling.user\n").code == "throttling.user"
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (403, "Forbidden"),
+        (403, "Forbidden.RAM"),
+        (403, "forbidden.ram"),
+        (403, "NoPermission"),
+        (403, "Meter.AuthError"),
+        (403, "AccessDenied"),
+        (401, ""),
+        (403, ""),
+        (403, "Brand.New"),
+        (400, "Throttling.Api"),
+        (429, "THROTTLING.API"),
+        (400, "FlowControl.Api"),
+    ],
+)
+def test_an_error_that_may_be_about_the_action_names_it_and_leaves_others_alone(status: int, code: str) -> None:
+    action = Action("DoThis", "1", "vod:DoThis", lambda body, _: body)
+    info = classify(status, code, action=action)
+    assert info.scope is ErrorScope.ACTION
+    assert " vod:DoThis " in info.advice
+    assert "DescribeVodMediaPlayData" not in info.advice
+    assert "{}" not in classify(status, code).advice
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (404, "InvalidAccessKeyId.NotFound"),
+        (403, "Forbidden.AccessKeyDisabled"),
+        (403, "Forbidden.Arrearage"),
+        (403, "Forbidden.AccountInDebt"),
+        (403, "Forbidden.RiskControl"),
+        (403, "AccessKeyNetworkPolicyDenied"),
+        (400, "SignatureDoesNotMatch"),
+        (400, "InvalidSecurityToken.Expired"),
+        (403, "OperationDenied"),
+        (403, "OperationDenied.Suspended"),
+        (400, "Throttling"),
+        (400, "Throttling.User"),
+        (429, ""),
+    ],
+)
+def test_an_error_that_is_about_the_account_or_its_key_holds_for_all_actions(status: int, code: str) -> None:
+    assert classify(status, code).scope is ErrorScope.ACCOUNT
+
+
 def test_advice_says_what_to_do() -> None:
-    assert "vod:DescribeVodMediaPlayData" in classify(403, "Meter.AuthError").advice
+    assert "vod:DescribeVodMediaPlayData" in classify(403, "Meter.AuthError", action=PLAY_DATA).advice
     assert "30 days" in classify(400, "Meter.ParamError").advice
     assert "clock" in classify(400, "InvalidTimeStamp.Expired").advice
     assert "overdue" in classify(403, "OperationDenied.Suspended").advice

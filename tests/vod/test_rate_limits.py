@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.errors import ErrorKind, QuotaExceeded, RequestSkipped
+from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded, RequestSkipped, UpstreamError
 from exporter.vod.rate_limits import (
     MIN_REQUESTS_PER_SECOND,
     RECOVERY,
@@ -20,6 +20,17 @@ from exporter.vod.rate_limits import (
     Permit,
 )
 from tests.vod.fakes import Clock, FakeMeter
+
+ACTION = "Ask"
+THROTTLED = UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED)
+
+
+def asked_to_wait(seconds: float) -> UpstreamError:
+    return UpstreamError("", code="ServiceUnavailable", kind=ErrorKind.SERVER, wait=seconds)
+
+
+def throttled_alone(wait: float | None = None) -> UpstreamError:
+    return UpstreamError("", code="Throttling.Api", kind=ErrorKind.THROTTLED, wait=wait, scope=ErrorScope.ACTION)
 
 
 class Account:
@@ -44,8 +55,8 @@ class Account:
         self.max_in_flight = 0
         self.most_at_once = 0
 
-    async def caller(self, name: int = 0, takes: float = 0.0) -> Permit:
-        async with self.limits.turn() as turn:
+    async def caller(self, name: int = 0, takes: float = 0.0, action: str = ACTION) -> Permit:
+        async with self.limits.turn(action) as turn:
             self.limits.spend()
             self.passed.append((self.clock.monotonic(), name))
             self.max_in_flight += 1
@@ -97,9 +108,9 @@ def test_neither_rate_nor_concurrency_is_ever_exceeded(
         await clock.sleep(arrival)
         turn = await account.caller(number, takes[number])
         if number in throttled:
-            account.limits.on_error(turn, throttled=True, wait=None)
+            account.limits.on_error(ACTION, turn, THROTTLED)
         else:
-            account.limits.on_success(turn)
+            account.limits.on_success(ACTION, turn)
 
     async def cancel(task: asyncio.Task[None], at: float) -> None:
         await clock.sleep(at)
@@ -165,7 +176,7 @@ async def test_named_wait_holds_everybody() -> None:
     turn = await account.clock.run(account.caller())
     waiting = asyncio.create_task(account.caller())
     await account.clock.settle()  # asleep for its turn when the hold begins
-    account.limits.on_error(turn, throttled=False, wait=7.0)
+    account.limits.on_error(ACTION, turn, asked_to_wait(7.0))
     await account.clock.run(_all([account.caller()]))
     await waiting
     assert account.times[1:] == pytest.approx([7.0, 7.05], abs=0.06)
@@ -175,8 +186,8 @@ async def test_named_wait_holds_everybody() -> None:
 async def test_shorter_wait_does_not_end_a_longer_one() -> None:
     account = Account(rate=10)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=False, wait=60.0)
-    account.limits.on_error(turn, throttled=False, wait=1.0)
+    account.limits.on_error(ACTION, turn, asked_to_wait(60.0))
+    account.limits.on_error(ACTION, turn, asked_to_wait(1.0))
     await account.clock.run(account.caller())
     assert account.times[1] == 60.0
 
@@ -186,7 +197,7 @@ async def test_throttling_halves_the_rate_down_to_a_floor() -> None:
     assert account.meter.rates == [1.0]
     for _ in range(6):
         turn = await account.clock.run(account.caller())
-        account.limits.on_error(turn, throttled=True, wait=None)
+        account.limits.on_error(ACTION, turn, THROTTLED)
     assert account.meter.rates == [1.0, 0.5, 0.25, 0.125, MIN_REQUESTS_PER_SECOND]
     assert account.limits.requests_per_second == MIN_REQUESTS_PER_SECOND
 
@@ -194,7 +205,7 @@ async def test_throttling_halves_the_rate_down_to_a_floor() -> None:
 async def test_floor_is_not_above_the_configured_rate() -> None:
     account = Account(rate=0.05)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
     assert account.limits.requests_per_second == 0.05
     assert account.meter.rates == [0.05]
 
@@ -204,7 +215,7 @@ async def test_requests_under_way_together_halve_the_rate_once() -> None:
     turns = [await account.clock.run(account.caller()) for _ in range(4)]
     account.clock.elapsed += 1
     for turn in turns:
-        account.limits.on_error(turn, throttled=True, wait=None)
+        account.limits.on_error(ACTION, turn, THROTTLED)
     assert account.limits.requests_per_second == 4
 
 
@@ -212,14 +223,14 @@ async def test_success_lets_the_rate_recover_over_time() -> None:
     account = Account(rate=6)
     turn = await account.clock.run(account.caller())
     account.clock.elapsed += 1
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
     account.clock.elapsed += RECOVERY / 6
-    account.limits.on_success(turn)  # was sent before the halving: proves nothing
+    account.limits.on_success(ACTION, turn)  # was sent before the halving: proves nothing
     assert account.limits.requests_per_second == 3
     for number, expected in enumerate((4.0, 5.0, 6.0, 6.0)):
         account.clock.elapsed += RECOVERY / 6 if number else 0
         sent = Permit(account.clock.monotonic())
-        account.limits.on_success(sent)
+        account.limits.on_success(ACTION, sent)
         assert account.limits.requests_per_second == pytest.approx(expected)
     assert account.meter.rates == pytest.approx([6, 3, 4, 5, 6])
 
@@ -227,7 +238,7 @@ async def test_success_lets_the_rate_recover_over_time() -> None:
 async def test_halved_rate_is_the_one_in_force() -> None:
     account = Account(rate=4)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
     await account.clock.run(_all(account.caller() for _ in range(4)))
     assert [later - earlier for earlier, later in pairwise(account.times)][1:] == pytest.approx([0.5] * 3)
 
@@ -256,13 +267,13 @@ async def test_a_rate_that_stays_is_not_told_again() -> None:
 async def test_what_throttling_has_taught_outlives_another_rate(rate: float, in_force: float, at_most: float) -> None:
     account = Account(rate=8)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=True, wait=None)
+    account.limits.on_error(ACTION, turn, THROTTLED)
 
     account.limits.change(requests_per_second=rate, concurrency=4, calls_per_day=0)
 
     assert account.limits.requests_per_second == in_force
     account.clock.elapsed += RECOVERY
-    account.limits.on_success(Permit(account.clock.monotonic()))
+    account.limits.on_success(ACTION, Permit(account.clock.monotonic()))
     assert account.limits.requests_per_second == at_most
 
 
@@ -324,7 +335,7 @@ async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
 async def test_spent_budget_is_said_at_once_and_not_after_waiting_for_a_turn() -> None:
     account = Account(rate=1, concurrency=1, calls_per_day=1)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(turn, throttled=False, wait=60)
+    account.limits.on_error(ACTION, turn, asked_to_wait(60))
     with pytest.raises(QuotaExceeded):
         await account.clock.run(account.caller())
     assert account.clock.elapsed == 0
@@ -333,7 +344,7 @@ async def test_spent_budget_is_said_at_once_and_not_after_waiting_for_a_turn() -
 async def test_turn_given_back_unused_costs_no_call() -> None:
     account = Account(calls_per_day=1)
     with suppress(ZeroDivisionError):
-        async with account.limits.turn():
+        async with account.limits.turn(ACTION):
             raise ZeroDivisionError
     assert account.limits.calls_remaining == 1
 
@@ -402,3 +413,155 @@ async def test_a_clock_that_is_set_to_another_day_and_back_gives_no_budget_twice
         assert account.limits.calls_remaining == 0
         with pytest.raises(QuotaExceeded):
             account.limits.spend()
+
+
+async def throttle_alone(account: Account, wait: float | None = None) -> None:
+    turn = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, turn, throttled_alone(wait))
+
+
+async def test_an_action_that_is_throttled_alone_is_slower_and_no_other() -> None:
+    account = Account(rate=10)
+    await throttle_alone(account)
+    account.passed.clear()
+    start = account.clock.elapsed
+    await account.clock.run(
+        _all([*(account.caller(1) for _ in range(5)), *(account.caller(2, action="Other") for _ in range(5))])
+    )
+    passed = {name: [at - start for at, each in account.passed if each == name] for name in (1, 2)}
+    # The throttled action at 5 requests a second, and both together at 10.
+    assert all(at >= 0.2 * number - 0.05 for number, at in enumerate(passed[1]))
+    assert passed[2][-1] <= 0.7
+    assert account.limits.requests_per_second == 5
+    assert account.meter.rates == [10, 5]
+
+
+async def test_while_an_action_has_to_wait_it_takes_no_slot() -> None:
+    account = Account(rate=1000, concurrency=1)
+    await throttle_alone(account, wait=60)
+    waiting = asyncio.ensure_future(account.caller(1))
+    await account.clock.settle()
+    await account.clock.run(account.caller(2, action="Other"))
+    assert account.clock.elapsed < 1
+    assert not waiting.done()
+    await account.clock.until(60)
+    await waiting
+    assert account.passed[-1] == (60, 1)
+
+
+async def test_requests_that_wait_when_their_action_is_throttled_are_held_back_too() -> None:
+    account = Account(rate=1000, concurrency=2)
+    turn = await account.clock.run(account.caller())
+    first = [asyncio.ensure_future(account.caller(1, takes=5)) for _ in range(2)]
+    # Behind the first two: without a slot, and with a permit of the account soon.
+    behind = [asyncio.ensure_future(account.caller(2)) for _ in range(3)]
+    await account.clock.until(1)
+    account.limits.on_error(ACTION, turn, throttled_alone(wait=60))
+    await account.clock.until(60)
+    assert [name for _, name in account.passed] == [0, 1, 1]
+    await account.clock.until(70)
+    await asyncio.gather(*first, *behind)
+    assert min(at for at, name in account.passed if name == 2) == 61
+
+
+async def test_an_action_that_waits_is_held_back_by_further_throttling() -> None:
+    account = Account(rate=1000, concurrency=4)
+    await throttle_alone(account, wait=10)
+    waiting = asyncio.ensure_future(account.caller(1))
+    await account.clock.until(5)
+    account.limits.on_error(ACTION, Permit(5), throttled_alone(wait=20))
+    await account.clock.until(24.9)
+    assert not waiting.done()
+    await account.clock.until(25)
+    assert (await waiting).at == 25
+
+
+async def test_an_action_that_has_recovered_has_the_rate_of_the_account() -> None:
+    account = Account(rate=10)
+    await throttle_alone(account)
+    assert account.limits.requests_per_second == 5
+    while account.limits.requests_per_second < 10:
+        turn = await account.clock.run(account.caller(takes=1.0))
+        account.limits.on_success(ACTION, turn)
+    assert account.clock.elapsed == pytest.approx(RECOVERY / 2, abs=2)
+    assert (account.meter.rates[1], account.meter.rates[-1]) == (5, 10)
+    account.passed.clear()
+    start = account.clock.elapsed
+    await account.clock.run(_all(account.caller() for _ in range(6)))
+    assert account.times[-1] - start <= 0.5
+
+
+async def test_the_successes_of_another_action_prove_nothing() -> None:
+    account = Account(rate=10)
+    await throttle_alone(account)
+    for _ in range(100):
+        account.limits.on_success("Other", await account.clock.run(account.caller(takes=1.0, action="Other")))
+    assert account.limits.requests_per_second == 5
+
+
+async def test_a_throttled_action_starts_from_the_rate_of_a_throttled_account_and_keeps_to_both() -> None:
+    account = Account(rate=8)
+    turn = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, turn, THROTTLED)
+    account.limits.on_error(ACTION, turn, throttled_alone())
+    assert account.meter.rates == [8, 4, 2]
+    account.limits.on_error("Other", await account.clock.run(account.caller(action="Other")), THROTTLED)
+    account.limits.on_error("Other", await account.clock.run(account.caller(action="Other")), THROTTLED)
+    assert account.limits.requests_per_second == 1
+
+
+async def test_a_changed_rate_is_that_of_a_throttled_action_too() -> None:
+    account = Account(rate=8)
+    await throttle_alone(account)
+    account.limits.change(requests_per_second=20, concurrency=4, calls_per_day=0)
+    assert account.limits.requests_per_second == 4, "it recovers from where it is"
+    account.limits.change(requests_per_second=2, concurrency=4, calls_per_day=0)
+    assert account.limits.requests_per_second == 2
+    assert account.meter.rates == [8, 4, 2]
+
+
+async def test_the_slowest_rate_still_keeps_a_wait_of_the_action() -> None:
+    account = Account(rate=MIN_REQUESTS_PER_SECOND)
+    turn = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, turn, throttled_alone(wait=300))
+    # The answer to a request that was sent before.
+    account.limits.on_success(ACTION, turn)
+    await account.clock.run(account.caller())
+    assert account.times[-1] == 300
+
+
+@given(
+    rate=st.floats(0.5, 50),
+    concurrency=st.integers(1, 4),
+    arrivals=st.lists(st.tuples(st.floats(0, 10), st.sampled_from([ACTION, "Other"])), min_size=1, max_size=20),
+    throttled=st.dictionaries(st.integers(0, 19), st.one_of(st.none(), st.floats(0.1, 20)), max_size=6),
+)
+def test_no_request_is_sent_within_a_wait_of_its_action(
+    rate: float,
+    concurrency: int,
+    arrivals: list[tuple[float, str]],
+    throttled: dict[int, float | None],
+) -> None:
+    account = Account(rate=rate, concurrency=concurrency)
+    clock = account.clock
+    holds: list[tuple[float, float, str]] = []
+    sent: list[tuple[float, str]] = []
+
+    async def caller(number: int, arrival: float, action: str) -> None:
+        await clock.sleep(arrival)
+        async with account.limits.turn(action) as turn:
+            sent.append((clock.elapsed, action))
+            await clock.sleep(0.3)
+            if number in throttled:
+                wait = throttled[number]
+                holds.append((clock.elapsed, clock.elapsed + (wait or 0), action))
+                account.limits.on_error(action, turn, throttled_alone(wait))
+            else:
+                account.limits.on_success(action, turn)
+
+    asyncio.run(clock.run(_all(caller(number, *each) for number, each in enumerate(arrivals))))
+    assert len(sent) == len(arrivals)
+    for begin, end, action in holds:
+        assert not [at for at, each in sent if each == action and begin < at < end]
+    for (before, _), (after, _) in pairwise(sorted(sent)[::2]):
+        assert (after - before) * rate >= 1 - 0.05 * rate - 1e-6

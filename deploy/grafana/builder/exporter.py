@@ -160,14 +160,16 @@ def _dropped() -> stat.Panel:
 def _calls() -> timeseries.Panel:
     about = About(
         "Attempts",
-        "HTTP requests to the API, repeated ones included; dashed those that repeated a failed one.",
+        "HTTP requests to the API by account and action, repeated ones included; dashed those that repeated a failed one.",
         "reqps",
         "No exporter has sent a request in this time",
     )
     return graph(
         about,
-        per_second(f"aliyun_vod_api_requests_total{{{_ACCOUNT}}}", "{{account}}", by="account"),
-        per_second(f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}", "{{account}} repeated", by="account"),
+        per_second(f"aliyun_vod_api_requests_total{{{_ACCOUNT}}}", "{{account}} {{action}}", by="account, action"),
+        per_second(
+            f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}", "{{account}} {{action}} repeated", by="account, action"
+        ),
     ).override_by_query("B", dashed("orange"))
 
 

@@ -160,7 +160,7 @@ def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
         )
     if fault.refuses and not evidence.cut:
         yield None if failed else "nothing was counted"
-    meter = {code for code, _ in last.of("aliyun_vod_api_errors_total", account="main") if code.startswith("Meter.")}
+    meter = {code for _, code, _ in last.of("aliyun_vod_api_errors_total", account="main") if code.startswith("Meter.")}
     yield None if len(meter) == METER_CODES else f"only {meter} of the codes of the API exist"
 
 

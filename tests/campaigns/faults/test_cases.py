@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from exporter.simulator.error_responses import API_ERRORS
-from exporter.vod.error_codes import METER_CODES
+from exporter.vod.play_data import PLAY_DATA
 from tests.campaigns.faults import codes
 from tests.campaigns.faults.cases import (
     Moment,
@@ -26,7 +26,7 @@ from tests.campaigns.faults.fault import Family
 def test_every_code_of_the_api_page_occurs_at_every_moment_for_every_selection() -> None:
     met = {(case.fault.name, case.moment, case.selection) for case in brief()}
 
-    assert set(METER_CODES) <= set(API_ERRORS)
+    assert set(PLAY_DATA.error_codes) <= set(API_ERRORS)
     assert met >= set(product(API_ERRORS, Moment, Selection))
 
 
@@ -59,7 +59,7 @@ def test_few_cases_are_impossible_and_each_has_a_reason() -> None:
 
 
 def test_expected_kinds_are_independent_of_the_exporter() -> None:
-    assert {code: codes.expected(code)[0] for code in METER_CODES} == {
+    assert {code: codes.expected(code)[0] for code in PLAY_DATA.error_codes} == {
         "Meter.ParamError": "parameter",
         "Meter.ServerInternalError": "server",
         "Meter.DataSourceQueryError": "server",
