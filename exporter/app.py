@@ -7,7 +7,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
     from exporter.web.access.live_config import LiveWebConfig
+
+_RESTART_SECONDS: Final = 10.0
+_RESTARTED: Final = "It is started again. If it lasts, look at the limits of threads and memory, and report this."
 
 _log = structlog.get_logger()
 
@@ -172,19 +175,30 @@ async def serve(
             _log.info("sharding enabled", shard=shard.number, total_shards=shard.total)
         listening(listening_urls)
         async with scheduler, contextlib.AsyncExitStack() as beside:
-            await beside.enter_async_context(_running(reloader.reload_on(reloads.asked)))
-            await beside.enter_async_context(_running(key_watch.run()))
+            await beside.enter_async_context(_running(partial(reloader.reload_on, reloads.asked), runtime.sleep))
+            await beside.enter_async_context(_running(key_watch.run, runtime.sleep))
             if reloads.watch is not None:
-                await beside.enter_async_context(_running(reloads.watch()))
+                await beside.enter_async_context(_running(reloads.watch, runtime.sleep))
             await stop.wait()
             _log.info("stopping", reason="signal")
     _log.info("stopped")
 
 
 @contextlib.asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
-    """Run a coroutine in the background until the block ends."""
-    beside = asyncio.create_task(work)
+async def _running(
+    work: Callable[[], Coroutine[None, None, None]], sleep: Callable[[float], Awaitable[object]]
+) -> AsyncGenerator[None]:
+    """Run endless work in the background until the block ends; start it again if it fails."""
+
+    async def run() -> None:
+        while True:
+            try:
+                return await work()
+            except Exception:  # noqa: BLE001 - otherwise nobody would notice that, for example, reloads have ended
+                _log.exception("background task failed", advice=_RESTARTED)
+                await sleep(_RESTART_SECONDS)
+
+    beside = asyncio.create_task(run())
     try:
         yield
     finally:
