@@ -13,10 +13,9 @@ import structlog
 
 from exporter import __version__, logs
 from exporter.account_credentials import credential_source
-from exporter.accounts import Accounts, scale_limits
+from exporter.accounts import Accounts
 from exporter.core import play_dates
 from exporter.core.model import Snapshot
-from exporter.core.play_dates import Settlement
 from exporter.core.poller import Poller
 from exporter.core.sharding import WHOLE
 from exporter.daemon import Daemon
@@ -24,6 +23,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
 from exporter.reload import Reloader
+from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
 from exporter.vod.error_codes import METER_CODES, classify
 from exporter.web.routes import routes
@@ -89,11 +89,11 @@ async def _assemble(
     config: Config, runtime: Runtime, storage_path: Path | None, shard: Shard
 ) -> AsyncGenerator[tuple[Daemon, Accounts]]:
     """As `assemble_daemon`, and also yield the accounts it uses."""
-    share = shard.share(config.core_queries())
+    replica = replica_config(config, shard)
     telemetry = Telemetry(
         version=__version__,
         accounts=[account.name for account in config.accounts],
-        queries=[query.name for query in share.queries],
+        queries=[query.name for query in replica.queries],
         meter_codes={code: classify(0, code).kind for code in METER_CODES},
         log_lines_dropped=logs.lines_dropped,
     )
@@ -119,17 +119,17 @@ async def _assemble(
             sleep=runtime.sleep,
         )
         await stack.enter_async_context(accounts)
-        async with accounts.opened(scale_limits(config.accounts, share.parts)) as opened_accounts:
+        async with accounts.opened(replica.accounts) as opened_accounts:
             accounts.adopt(opened_accounts)
         poller = Poller(
             accounts.sources,
-            settlement=Settlement(config.settle.after, config.settle.unchanged),
+            settlement=config.settlement(),
             savings=telemetry,
             now=runtime.now,
-            queries=share.queries,
+            queries=replica.queries,
             snapshot=Snapshot().updated(await storage.load(_oldest_play_date(runtime.now()))) if storage else None,
         )
-        yield Daemon(config, poller, telemetry, runtime.now, store=storage, shard=shard), accounts
+        yield Daemon(replica, poller, telemetry, runtime.now, store=storage), accounts
 
 
 async def serve(
