@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
-    from exporter.config.schema import AccountSettings, LimitSettings
+    from exporter.config.schema import AccountSettings
     from exporter.vod.credentials.sources import CredentialSource
     from exporter.vod.rate_limits import LimitsMeter, QuotaStore
 
@@ -183,29 +183,6 @@ def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
 def same_identity(before: AccountSettings, after: AccountSettings) -> bool:
     """Whether the same service answers, to the same keys."""
     return (before.endpoint, before.credentials) == (after.endpoint, after.credentials)
-
-
-def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:
-    """The accounts with this replica's part of their limits, so that all replicas together keep to them.
-
-    What no part can be less than: one attempt at a time, one call a day, one attempt in 1000 s. An account that no
-    query names is left as it is.
-    """
-    return tuple(
-        account.model_copy(update={"limits": _part(account.limits, parts.get(account.name, 1.0))})
-        for account in settings
-    )
-
-
-def _part(limits: LimitSettings, part: float) -> LimitSettings:
-    return limits.model_copy(
-        update={
-            "requests_per_second": max(0.001, limits.requests_per_second * part),
-            "concurrency": max(1, int(limits.concurrency * part)),
-            # 0 stands for no limit, and must not come from dividing.
-            "calls_per_day": max(1, int(limits.calls_per_day * part)) if limits.calls_per_day else 0,
-        }
-    )
 
 
 class _GatedMeter:

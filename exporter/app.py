@@ -7,16 +7,15 @@ import contextlib
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from exporter import __version__, logs
 from exporter.account_credentials import credential_source
-from exporter.accounts import Accounts, scale_limits
+from exporter.accounts import Accounts
 from exporter.core import play_dates
 from exporter.core.model import Snapshot
-from exporter.core.play_dates import Settlement
 from exporter.core.poller import Poller
 from exporter.core.sharding import WHOLE
 from exporter.daemon import Daemon, api_actions
@@ -24,6 +23,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
 from exporter.reload import Reloader
+from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
 from exporter.web.routes import routes
 from exporter.web.server import bound, prepared, serving, urls
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
     from exporter.web.access.live_config import LiveWebConfig
+
+_RESTART_SECONDS: Final = 10.0
+_RESTARTED: Final = "It is started again. If it lasts, look at the limits of threads and memory, and report this."
 
 _log = structlog.get_logger()
 
@@ -85,11 +88,11 @@ async def _assemble(
     config: Config, runtime: Runtime, storage_path: Path | None, shard: Shard
 ) -> AsyncGenerator[tuple[Daemon, Accounts]]:
     """As `assemble_daemon`, and also yield the accounts it uses."""
-    share = shard.share(config.core_queries())
+    replica = replica_config(config, shard)
     telemetry = Telemetry(
         version=__version__,
         accounts=api_actions(config),
-        queries=[query.name for query in share.queries],
+        queries=[query.name for query in replica.queries],
         log_lines_dropped=logs.lines_dropped,
     )
     async with contextlib.AsyncExitStack() as stack:
@@ -114,17 +117,17 @@ async def _assemble(
             sleep=runtime.sleep,
         )
         await stack.enter_async_context(accounts)
-        async with accounts.opened(scale_limits(config.accounts, share.parts)) as opened_accounts:
+        async with accounts.opened(replica.accounts) as opened_accounts:
             accounts.adopt(opened_accounts)
         poller = Poller(
             accounts.sources,
-            settlement=Settlement(config.settle.after, config.settle.unchanged),
+            settlement=config.settlement(),
             savings=telemetry,
             now=runtime.now,
-            queries=share.queries,
+            queries=replica.queries,
             snapshot=Snapshot().updated(await storage.load(_oldest_play_date(runtime.now()))) if storage else None,
         )
-        yield Daemon(config, poller, telemetry, runtime.now, store=storage, shard=shard), accounts
+        yield Daemon(replica, poller, telemetry, runtime.now, store=storage), accounts
 
 
 async def serve(
@@ -170,19 +173,30 @@ async def serve(
             _log.info("sharding enabled", shard=shard.number, total_shards=shard.total)
         listening(listening_urls)
         async with scheduler, contextlib.AsyncExitStack() as beside:
-            await beside.enter_async_context(_running(reloader.reload_on(reloads.asked)))
-            await beside.enter_async_context(_running(key_watch.run()))
+            await beside.enter_async_context(_running(partial(reloader.reload_on, reloads.asked), runtime.sleep))
+            await beside.enter_async_context(_running(key_watch.run, runtime.sleep))
             if reloads.watch is not None:
-                await beside.enter_async_context(_running(reloads.watch()))
+                await beside.enter_async_context(_running(reloads.watch, runtime.sleep))
             await stop.wait()
             _log.info("stopping", reason="signal")
     _log.info("stopped")
 
 
 @contextlib.asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
-    """Run a coroutine in the background until the block ends."""
-    beside = asyncio.create_task(work)
+async def _running(
+    work: Callable[[], Coroutine[None, None, None]], sleep: Callable[[float], Awaitable[object]]
+) -> AsyncGenerator[None]:
+    """Run endless work in the background until the block ends; start it again if it fails."""
+
+    async def run() -> None:
+        while True:
+            try:
+                return await work()
+            except Exception:  # noqa: BLE001 - otherwise nobody would notice that, for example, reloads have ended
+                _log.exception("background task failed", advice=_RESTARTED)
+                await sleep(_RESTART_SECONDS)
+
+    beside = asyncio.create_task(run())
     try:
         yield
     finally:

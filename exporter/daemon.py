@@ -10,18 +10,15 @@ import structlog
 
 from exporter import __version__
 from exporter.core import plan
-from exporter.core.play_dates import Settlement
 from exporter.core.poller import PollReport, PollResult
-from exporter.core.publication import Publication, PublicationRules
 from exporter.core.publication_builder import publish
 from exporter.core.retry import RetryRules
-from exporter.core.sharding import WHOLE, Shard
 from exporter.core.unknown_media import UnknownMedia, listed_ids
 from exporter.errors import ErrorKind, NotReady, QuotaExceeded, UpstreamError
 from exporter.exposition.cache import ExpositionCache
 from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
-from exporter.status.model import AccountInfo, StatusInput, StatusSettings
+from exporter.status.model import StatusInput, StatusSettings
 from exporter.vod.auth_breaker import OPEN_SECONDS
 from exporter.vod.client import ATTEMPTS
 from exporter.vod.error_codes import classify
@@ -30,13 +27,15 @@ from exporter.vod.play_data import PLAY_DATA
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from exporter.config.schema import AccountSettings, Config
+    from exporter.config.schema import Config
     from exporter.core.call_runner import PageSource
     from exporter.core.model import Query, SliceData
     from exporter.core.poller import Poller
+    from exporter.core.publication import Publication
     from exporter.core.retry import Retry
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
+    from exporter.replica import ReplicaConfig
     from exporter.vod.actions import Action
 
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
@@ -66,21 +65,17 @@ class Daemon:
 
     def __init__(
         self,
-        config: Config,
+        replica: ReplicaConfig,
         poller: Poller,
         telemetry: Telemetry,
         now: Callable[[], float],
         *,
         store: SliceStore | None = None,
-        shard: Shard = WHOLE,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
-        self.shard = shard
+        self.replica = replica
         self.poller = poller
         self.telemetry = telemetry
-        self.queries, self.rules = _shard_part(config, shard)
-        self._calls_per_day = _calls_per_day(config, shard)
-        self._config = config
         self._now = now
         self._store = store
         self._poll_timeout = poll_timeout
@@ -88,7 +83,7 @@ class Daemon:
         self._ready = False
         self._started_at = now()
         self._exposition: ExpositionCache[GzipPayload] = ExpositionCache(
-            Renderer(), self.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
+            Renderer(), replica.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
         )
         self._unknown_media = UnknownMedia()
         self._logged_unknown: set[tuple[str, str]] = set()
@@ -98,18 +93,21 @@ class Daemon:
         self._find_unknown_media()
         telemetry.config_loaded(self._started_at)
 
-    def reconfigure(self, config: Config, sources: Mapping[str, PageSource]) -> None:
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """What this replica polls."""
+        return self.replica.queries
+
+    def reconfigure(self, replica: ReplicaConfig, sources: Mapping[str, PageSource]) -> None:
         """Apply a new configuration and keep the data. Polls of removed or changed queries must have ended."""
         self.pending_queries()  # updates `_ready`: an exporter that is ready stays ready when queries are added
-        self.queries, self.rules = _shard_part(config, self.shard)
-        self._calls_per_day = _calls_per_day(config, self.shard)
-        self._config = config
+        self.replica, config = replica, replica.config
         names = {query.name for query in self.queries}
         self._reports = {name: report for name, report in self._reports.items() if name in names}
         self._next_polls = {name: at for name, at in self._next_polls.items() if name in names}
         self._restored = {query.name for query in self.queries if self._is_restored(query)}
-        self.poller.reconfigure(self.queries, sources, Settlement(config.settle.after, config.settle.unchanged))
-        self._exposition.reconfigure(self.rules)
+        self.poller.reconfigure(self.queries, sources, config.settlement())
+        self._exposition.reconfigure(replica.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
         self.telemetry.configured(accounts=api_actions(config), queries=names)
@@ -157,9 +155,10 @@ class Daemon:
         self._reports[query.name] = report
         self._update_unknown_media(report)
         await self.persist(report)
+        calls_per_day = {account.name: account.limits.calls_per_day for account in self.replica.accounts}
         return _RETRY_RULES.retry(
             report,
-            calls_per_day=self._calls_per_day.get(query.account, 0),
+            calls_per_day=calls_per_day.get(query.account, 0),
             queries=sum(other.account == query.account for other in self.queries),
         )
 
@@ -221,7 +220,7 @@ class Daemon:
 
     def publication(self) -> Publication:
         """What `/metrics` shows now, before rendering."""
-        return publish(self.poller.snapshot, self.rules, self._now())
+        return publish(self.poller.snapshot, self.replica.rules, self._now())
 
     def reports(self) -> tuple[PollReport, ...]:
         """The report of each query's last poll, in the order of the configuration."""
@@ -244,8 +243,8 @@ class Daemon:
             version=__version__,
             now=self._now(),
             started_at=self._started_at,
-            settings=_settings(self._config, self.shard, store=self._store is not None),
-            accounts=tuple(map(_account, self._config.accounts)),
+            settings=_settings(self.replica, store=self._store is not None),
+            accounts=tuple(account.core_account() for account in self.replica.config.accounts),
             queries=rules.queries,
             pending_queries=tuple(self.pending_queries()),
             reports=self.reports(),
@@ -281,39 +280,8 @@ def api_actions(config: Config) -> dict[str, dict[str, dict[str, ErrorKind]]]:
     return {account.name: actions for account in config.accounts}
 
 
-def _shard_part(config: Config, shard: Shard) -> tuple[tuple[Query, ...], PublicationRules]:
-    """The queries that this shard polls, and the rules by which it publishes."""
-    share = shard.share(config.core_queries())
-    return share.queries, PublicationRules(
-        share.queries,
-        config.stale_after,
-        config.series_limit,
-        media_info_ownership=share.media_info_ownership,
-        days_ago=share.days_ago,
-    )
-
-
-def _calls_per_day(config: Config, shard: Shard) -> dict[str, float]:
-    """This shard's part of each account's daily quota; 0: unlimited."""
-    parts = shard.share(config.core_queries()).parts
-    return {each.name: each.limits.calls_per_day * parts.get(each.name, 1.0) for each in config.accounts}
-
-
-def _account(settings: AccountSettings) -> AccountInfo:
-    given, limits = settings.credentials, settings.limits
-    has_key = given.access_key_id is not None or given.access_key_id_file is not None
-    return AccountInfo(
-        name=settings.name,
-        endpoint=settings.endpoint,
-        credentials="key" if has_key and given.provider == "default" else given.provider,
-        timeout=settings.timeout,
-        requests_per_second=limits.requests_per_second,
-        concurrency=limits.concurrency,
-        calls_per_day=limits.calls_per_day,
-    )
-
-
-def _settings(config: Config, shard: Shard, *, store: bool) -> StatusSettings:
+def _settings(replica: ReplicaConfig, *, store: bool) -> StatusSettings:
+    config, shard = replica.config, replica.shard
     return StatusSettings(
         settle_after=config.settle.after,
         settle_unchanged=config.settle.unchanged,

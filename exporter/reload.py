@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from exporter.accounts import same_connection, same_identity, scale_limits
+from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
+from exporter.replica import replica_config
 from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import AccountSettings, Config
     from exporter.core.model import Query
     from exporter.daemon import Daemon
+    from exporter.replica import ReplicaConfig
 
 _log = structlog.get_logger()
 
@@ -55,13 +57,10 @@ class ScheduleChanges:
     due: frozenset[str]
 
 
-def schedule_changes(
-    queries: tuple[Iterable[Query], Iterable[Query]],
-    accounts: tuple[Iterable[AccountSettings], Iterable[AccountSettings]],
-) -> ScheduleChanges:
-    """Compare queries and accounts; each pair is (before, after)."""
-    before, after = ({query.name: query for query in group} for group in queries)
-    old_accounts, new_accounts = ({account.name: account for account in group} for group in accounts)
+def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
+    """Compare queries and accounts of the configuration in use with those of a new one."""
+    before, after = ({query.name: query for query in each.queries} for each in (old, new))
+    old_accounts, new_accounts = ({account.name: account for account in each.accounts} for each in (old, new))
     removed = before.keys() - after.keys()
     remaining = before.keys() & after.keys()
     # Another interval alone changes no request.
@@ -137,17 +136,17 @@ class Reloader:
 
     async def _reload(self) -> None:
         config = await run_in_daemon_thread(self._read, "reading the configuration")
-        share = self._daemon.shard.share(config.core_queries())
-        settings = scale_limits(config.accounts, share.parts)
-        async with self._accounts.opened(settings) as accounts:
-            changes = schedule_changes((self._daemon.queries, share.queries), (self._accounts.settings, settings))
+        replica = replica_config(config, self._daemon.replica.shard)
+        async with self._accounts.opened(replica.accounts) as accounts:
+            changes = schedule_changes(self._daemon.replica, replica)
 
             def swap() -> None:
                 self._accounts.adopt(accounts)
-                self._daemon.reconfigure(config, self._accounts.sources)
+                self._daemon.reconfigure(replica, self._accounts.sources)
 
             # Credentials or calls_per_day may have changed. If they have not, polling these sends nothing: the auth
             # breaker stays open.
-            due = (changes.due | self._daemon.auth_failed_queries()).intersection(query.name for query in share.queries)
-            await self._polling.reconfigure(share.queries, interrupted=changes.interrupted, due=due, swap=swap)
-        _log.info("configuration reloaded", queries=len(share.queries), polled_now=",".join(sorted(due)))
+            due = changes.due | self._daemon.auth_failed_queries()
+            due &= {query.name for query in replica.queries}
+            await self._polling.reconfigure(replica.queries, interrupted=changes.interrupted, due=due, swap=swap)
+        _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

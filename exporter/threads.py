@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
-from contextlib import suppress
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -17,31 +18,24 @@ async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
     """The result of something that blocks, or its exception, from a thread of its own.
 
     Not one of the event loop's pool: a name server or a file system that does not answer would keep every thread of it,
-    and the end of the process would wait for them.
+    and the end of the process would wait for them. Raises OSError if no thread can be started.
     """
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def done(value: T | None, error: Exception | None) -> None:
-        if result.done():
-            return
-        if error is not None:
-            result.set_exception(error)
-        else:
-            result.set_result(value)  # type: ignore[arg-type]  # what the work has returned
+    result: Future[T] = Future()
+    result.set_running_or_notify_cancel()  # if the caller is cancelled, the result is dropped
 
     def run() -> None:
-        value, error = None, None
         try:
-            value = work()
-        except Exception as raised:  # noqa: BLE001 - raised again where it is awaited
-            error = raised
-        # The loop may be closed by now.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(done, value, error)
+            result.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            # asyncio cannot pass on a StopIteration, and would end the loop for what is not an Exception.
+            is_ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration)
+            result.set_exception(error if is_ordinary else RuntimeError(f"{type(error).__name__} in a thread"))
 
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await result
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError:
+        raise OSError(errno.EAGAIN, "no thread can be started") from None
+    return await asyncio.wrap_future(result)
 
 
 class SharedThreads(Generic[T]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.accounts import Accounts, scale_limits
+from exporter.accounts import Accounts
 from exporter.config.loader import loads
 from exporter.errors import StartError
 from exporter.vod.credentials.sources import EnvCredentials
@@ -103,23 +103,6 @@ async def test_what_was_opened_in_vain_leaves_no_trace() -> None:
         assert accounts.sources == before
         assert meter.rates == told
         assert meter.accounts == {"a"}
-
-
-@pytest.mark.parametrize(
-    ("part", "expected"),
-    [(1.0, (5.0, 4, 100)), (0.5, (2.5, 2, 50)), (0.1, (0.5, 1, 10)), (0.0, (0.001, 1, 1))],
-)
-def test_a_part_of_a_limit_never_becomes_no_limit(part: float, expected: tuple[float, int, int]) -> None:
-    given = settings("name: a, limits: {calls_per_day: 100}", "name: b")
-    limited, unlimited = (account.limits for account in scale_limits(given, {"a": part, "b": part}))
-
-    assert (limited.requests_per_second, limited.concurrency, limited.calls_per_day) == pytest.approx(expected)
-    assert unlimited.calls_per_day == 0
-
-
-def test_an_account_that_no_query_names_keeps_its_limits() -> None:
-    given = settings("name: a")
-    assert scale_limits(given, {}) == given
 
 
 def contexts() -> int:

@@ -9,8 +9,10 @@ import pytest
 from exporter.config.loader import loads
 from exporter.core.model import Page, RowProblem
 from exporter.core.retry import Retry
+from exporter.core.sharding import WHOLE
 from exporter.daemon import Daemon
 from exporter.exposition.telemetry import Telemetry
+from exporter.replica import replica_config
 from tests.core.fake_service import (
     YESTERDAY,
     World,
@@ -33,7 +35,7 @@ CONFIG = loads(
 def exporter(world: World, poll_timeout: float = 60.0) -> Daemon:
     telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
     poller: Poller = world.poller()
-    return Daemon(CONFIG, poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
+    return Daemon(replica_config(CONFIG, WHOLE), poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
 
 
 async def samples(asked: Daemon, start: str) -> dict[str, float]:
@@ -157,7 +159,7 @@ async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_th
     text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
     telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
     config = loads(text, file="", environ={})
-    asked = Daemon(config, world.poller(), telemetry, lambda: world.now)
+    asked = Daemon(replica_config(config, WHOLE), world.poller(), telemetry, lambda: world.now)
 
     assert await asked.poll(asked.queries[0]) == Retry(world.now + wait if wait else 0.0)
     assert [query.name for query in asked.failed()] == ["q"]

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
 import pytest
 
@@ -134,6 +134,26 @@ def test_a_full_disk_raises_nothing() -> None:
         writer.put("one\n")
         writer.close(PATIENCE)
     assert writer.dropped == 1
+
+
+def test_no_failure_ends_the_thread() -> None:
+    class Broken(io.StringIO):
+        failures: ClassVar = [MemoryError(), RuntimeError()]
+
+        def write(self, text: str) -> int:
+            if self.failures:
+                raise self.failures.pop()
+            return super().write(text)
+
+    stream = Broken()
+    writer = LineWriter(stream, notice)
+    for dropped in (1, 2):
+        writer.put("lost\n")
+        while writer.dropped < dropped:
+            pass
+    writer.put("found\n")
+    assert writer.close(PATIENCE)
+    assert stream.getvalue() == "dropped 2\nfound\n"
 
 
 def test_lines_that_could_not_be_written_are_reported_before_the_next_one() -> None:

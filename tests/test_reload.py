@@ -7,6 +7,7 @@ import contextlib
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -25,7 +26,7 @@ from exporter.vod.credentials.sources import EnvCredentials
 from tests.harness import Clock, configuration, simulated, staged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+    from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable
     from pathlib import Path
 
     from exporter.config.schema import AccountSettings, Config
@@ -105,7 +106,13 @@ class Daemon:
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, accounts: str, queries: str, more: str = "", *, settings: SimulatorOptions | None = None
+    folder: Path,
+    accounts: str,
+    queries: str,
+    more: str = "",
+    *,
+    settings: SimulatorOptions | None = None,
+    watch: Callable[[Daemon], Coroutine[None, None, None]] | None = None,
 ) -> AsyncGenerator[Daemon]:
     clock, stop = Clock(), asyncio.Event()
     places: asyncio.Queue[list[str]] = asyncio.Queue()
@@ -120,7 +127,9 @@ async def served(
                 listen=["127.0.0.1:0"],
                 telemetry_path="/metrics",
                 stop=stop,
-                reloads=ReloadOptions(daemon.read, daemon.hangup, via_http=True),
+                reloads=ReloadOptions(
+                    daemon.read, daemon.hangup, via_http=True, watch=watch and partial(watch, daemon)
+                ),
                 listening=places.put_nowait,
             )
         )
@@ -506,3 +515,18 @@ async def test_a_hangup_reloads_and_a_defect_does_not_end_that(
         daemon.write(account(), query() + query("new", "[2]"))
         daemon.hangup.set()
         await daemon.polled("new")
+
+
+async def test_a_watch_that_fails_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failures = [RuntimeError("can't start new thread")]
+
+    async def watch(daemon: Daemon) -> None:
+        if failures:
+            raise failures.pop()
+        daemon.write(account(), query() + query("new", "[2]"))
+        daemon.hangup.set()
+
+    async with served(tmp_path, account(), query(), watch=watch) as daemon:
+        await daemon.polled("new")
+
+    assert "background task failed" in capsys.readouterr().out

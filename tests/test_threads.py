@@ -77,3 +77,27 @@ async def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(caplog: pyte
     with pytest.raises(ValueError, match=r"^$"):
         await shared.run("key", fail, "failing")
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("raised", [StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit])
+async def test_whatever_the_work_raises_its_caller_is_not_left_waiting(raised: type[BaseException]) -> None:
+    shared: SharedThreads[None] = SharedThreads()
+
+    def fail() -> None:
+        raise raised
+
+    with pytest.raises(RuntimeError, match=f"^{raised.__name__} in a thread$"):
+        await shared.run("key", fail, "failing")
+
+
+async def test_without_a_thread_the_caller_gets_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared: SharedThreads[int] = SharedThreads()
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(OSError, match="no thread can be started"):
+            await shared.run("key", lambda: 1, "work")
+    assert await shared.run("key", lambda: 2, "work") == 2

@@ -12,7 +12,6 @@ from exporter import app
 from exporter.backfill import replay
 from exporter.backfill.progress import NO_PROGRESS
 from exporter.core import play_dates
-from exporter.core.play_dates import Settlement
 from exporter.core.publication import PublicationRules
 from exporter.errors import FlagError
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.backfill.replay import HistoricalView
     from exporter.config.schema import Config
     from exporter.core.model import Query, Snapshot
+    from exporter.core.play_dates import Settlement
     from exporter.core.poller import PollReport
 
 # Longer than the age of any data of the days that the service provides.
@@ -102,7 +102,7 @@ async def fetch(
 
     Raises StartError, and FlagError when none of the days can be written yet.
     """
-    settlement = Settlement(config.settle.after, config.settle.unchanged)
+    settlement = config.settlement()
     at = runtime.now()
     dates = replay.past_dates(at, count, settlement)
     if not dates:

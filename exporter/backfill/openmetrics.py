@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from exporter.exposition import catalog, labels
 from exporter.exposition.catalog import ZERO_ROW
-from exporter.exposition.text_format import escaped, number, replace_surrogates, utf8
+from exporter.exposition.text_format import escaped, number, utf8
+from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -18,7 +18,6 @@ from exporter.config.schema import schema_json
 from exporter.core import play_dates
 from exporter.core.cost import Cost, Estimate, cost
 from exporter.core.model import Dimensions
-from exporter.core.play_dates import Settlement
 from exporter.errors import ConfigError, StartError
 from exporter.secret_files import shown
 
@@ -138,7 +137,7 @@ def warnings(config: Config, totals: Totals) -> Iterator[str]:
 
 def _costs(config: Config, totals: Totals) -> dict[str, dict[str, Cost]]:
     """The cost of each query, by account and query name, in the order of the file."""
-    settlement = Settlement(config.settle.after, config.settle.unchanged)
+    settlement = config.settlement()
     queries = config.core_queries()
     return {
         account: {

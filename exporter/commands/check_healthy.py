@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.commands import certificate_errors
 from exporter.errors import FlagError
+from exporter.safe_text import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -70,7 +71,7 @@ def _load_pem(flags: str, read: Callable[[], T]) -> T:
 
 def _report(status: int, url: str, text: str) -> int:
     """Print one line of printable characters: on stdout when healthy, else on stderr."""
-    line = "".join(character if character.isprintable() else " " for character in text).strip()
+    line = printable(text, instead=" ").strip()
     stream = sys.stderr if status else sys.stdout
     stream.write(f"{url}: {line[:_LONGEST_LINE]}\n")
     return status

@@ -21,10 +21,11 @@ from exporter.config.loader import load
 from exporter.core.fields import NUMBERS, zero_row
 from exporter.core.poller import PollResult
 from exporter.exposition.catalog import PLAY_BY_FIELD
+from exporter.safe_text import printable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from exporter.config.schema import Config
     from exporter.core.publication import Publication
@@ -134,12 +135,12 @@ def _write(fetched: _FetchResult, output: str) -> None:
                 "slices": [result.document() for result in fetched.results_by_slice],
             }
             text = json.dumps(document, ensure_ascii=False, indent=2)
-            stdio.write_utf8(sys.stdout, (_printable(text, _escaped) + "\n").encode())
+            stdio.write_utf8(sys.stdout, ("".join(map(_escaped, text)) + "\n").encode())
         case _:
             exposition = fetched.exposition
             if sys.stdout.isatty():
                 # The format cannot escape unprintable characters; output that is piped is left unchanged.
-                exposition = _printable(exposition.decode(), _replaced).encode()
+                exposition = printable(exposition.decode(), keep="\n").encode()
             stdio.write_utf8(sys.stdout, exposition)
     sys.stdout.flush()
 
@@ -189,17 +190,9 @@ def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> obje
 
 def _cell(value: object) -> str:
     """The value as one printable line, escaped for stdout's encoding before rich measures its width."""
-    return "" if value is None else stdio.as_encoded(sys.stdout, "".join(map(_replaced, str(value))))
-
-
-def _printable(text: str, escape: Callable[[str], str]) -> str:
-    """The text with each character but line breaks passed to `escape`: titles may hold terminal escapes."""
-    return "\n".join("".join(map(escape, line)) for line in text.split("\n"))
-
-
-def _replaced(letter: str) -> str:
-    return letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+    return "" if value is None else stdio.as_encoded(sys.stdout, printable(str(value)))
 
 
 def _escaped(letter: str) -> str:
-    return letter if letter.isprintable() else json.dumps(letter)[1:-1]
+    """A letter of JSON as an escape if it is not printable: titles may hold terminal escapes."""
+    return letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]

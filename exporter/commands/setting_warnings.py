@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.config.schema import MediaByIds
 from exporter.core.cost import cost
-from exporter.core.play_dates import Settlement
 from exporter.documents.durations import spell
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from exporter.config.schema import AccountSettings, Config, QuerySettings
     from exporter.core.model import Query
+    from exporter.core.play_dates import Settlement
 
 _DAY: Final = 86_400.0
 _MEDIA_ID: Final = re.compile(r"[0-9A-Fa-f]{32}")
@@ -25,7 +25,7 @@ def setting_warnings(config: Config) -> Iterator[str]:
     """Warnings, each one or two sentences."""
     for position, settings in enumerate(config.queries):
         yield from _media_ids(position, settings)
-    settlement = Settlement(config.settle.after, config.settle.unchanged)
+    settlement = config.settlement()
     queries = config.core_queries()
     for query in queries:
         yield from _times(query, config.stale_after, settlement)

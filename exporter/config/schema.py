@@ -26,6 +26,7 @@ from exporter.core.model import (
     OPERATING_SYSTEMS,
     REGIONS,
     TERMINAL_TYPES,
+    Account,
     ByIds,
     Dimensions,
     Everything,
@@ -34,7 +35,7 @@ from exporter.core.model import (
     Query,
     Top,
 )
-from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.core.play_dates import OLDEST_DAYS_AGO, Settlement
 from exporter.documents import durations, lookalikes
 from exporter.documents.error_messages import (
     FieldErrorDict,
@@ -274,6 +275,20 @@ class AccountSettings(SettingsModel):
     timeout: Annotated[float, Duration("100ms", "10m")] = _duration("10s", "Timeout of one attempt, 100ms to 10m.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Request limits of the account.")
 
+    def core_account(self) -> Account:
+        """The core's Account."""
+        given, limits = self.credentials, self.limits
+        has_key = given.access_key_id is not None or given.access_key_id_file is not None
+        return Account(
+            name=self.name,
+            endpoint=self.endpoint,
+            credentials="key" if has_key and given.provider == "default" else given.provider,
+            timeout=self.timeout,
+            requests_per_second=limits.requests_per_second,
+            concurrency=limits.concurrency,
+            calls_per_day=limits.calls_per_day,
+        )
+
 
 class MediaByIds(SettingsModel):
     """Media listed by ID; without plays they are exported as 0."""
@@ -415,6 +430,10 @@ class Config(SettingsModel):
     )
 
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Retention of the storage file.")
+
+    def settlement(self) -> Settlement:
+        """When a day is final, as a core type."""
+        return Settlement(self.settle.after, self.settle.unchanged)
 
     def core_queries(self) -> tuple[Query, ...]:
         """The queries as core types, in the order of the file."""

@@ -76,6 +76,23 @@ Media = ByIds | Top | Everything
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """An account that is called, without secrets.
+
+    `credentials` is `key` for a key in the configuration or in files, else the provider.
+    `requests_per_second`, `concurrency` and `calls_per_day` (0: unlimited) are those of all replicas together.
+    """
+
+    name: str
+    endpoint: str
+    credentials: str
+    timeout: float
+    requests_per_second: float
+    concurrency: int
+    calls_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """An entry of `queries`: which media of which account, by which dimensions, on which days, how often.
 

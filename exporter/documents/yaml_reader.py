@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 ValuePath = tuple[str | int, ...]
 
 _TEXT: Final = "text"
-_NULL: Final = "null"
-_MERGE: Final = "merge"
+NULL: Final = "null"
+MERGE: Final = "merge"
 _COLLECTION: Final = "collection"
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 # A few lines of anchors can stand for billions of values.
@@ -97,28 +97,40 @@ class Document:
 
 def read(text: str, expand: Callable[[str], Expansion]) -> Document:
     """Read one YAML document, `expand` each scalar, and collect every error; raises nothing."""
+    root = compose(text)
+    if root is None or (isinstance(root, yaml.Node) and root.tag == NULL):
+        root = YamlError((), Position(1, 1), "is empty: at least `queries` is required")
+    if isinstance(root, YamlError):
+        return Document(UNKNOWN, {}, {}, frozenset({()}), (root,))
+    return _Reader(expand).document(root)
+
+
+def compose(text: str) -> yaml.Node | YamlError | None:
+    """The root node of one YAML document, or why it is not valid; None: it is empty. Untagged scalars are all text."""
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
-        root = loader.get_single_node()
+        return loader.get_single_node()
     except yaml.reader.ReaderError as error:
         lines = _LINE_BREAK.split(text[: error.position])
-        return _unreadable(Position(len(lines), len(lines[-1]) + 1), "a control character is not allowed here")
+        place, message = Position(len(lines), len(lines[-1]) + 1), "a control character is not allowed here"
     except yaml.MarkedYAMLError as error:
-        place = _place(error.problem_mark or error.context_mark)
+        place = position(error.problem_mark or error.context_mark)
         found = lookalikes.near(text, place.line)
-        return _unreadable(
-            Position(*found[:2]) if found else place, f"not valid YAML: {found[2] if found else _syntax(error)}"
-        )
+        place, message = (Position(*found[:2]), found[2]) if found else (place, _syntax(error))
+        message = f"not valid YAML: {message}"
     except RecursionError:
-        return _unreadable(Position(1, 1), _TOO_DEEP)
+        place, message = Position(1, 1), _TOO_DEEP
     except (ValueError, OverflowError):
         # PyYAML hands "\UFFFFFFFF" to Python as it is.
-        place = _place(loader.get_mark()) if loader else Position(1, 1)
-        return _unreadable(place, "not valid YAML: a number here is too large")
-    if root is None or root.tag == _NULL:
-        return _unreadable(Position(1, 1), "is empty: at least `queries` is required")
-    return _Reader(expand).document(root)
+        place = position(loader.get_mark() if loader else None)
+        message = "not valid YAML: a number here is too large"
+    return YamlError((), place, message)
+
+
+def position(mark: yaml.Mark | None) -> Position:
+    """The position of a mark of PyYAML, which counts from 0."""
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
 # By name: the key as it stands in the file, and the value.
@@ -134,8 +146,8 @@ class _Loader(yaml.SafeLoader):
             return _COLLECTION
         is_plain = implicit[0]
         if is_plain and value in _NULLS:
-            return _NULL
-        return _MERGE if is_plain and value == "<<" else _TEXT
+            return NULL
+        return MERGE if is_plain and value == "<<" else _TEXT
 
 
 class _Reader:
@@ -158,7 +170,7 @@ class _Reader:
         return Document(data, self._values, self._keys, frozenset(self._unknown), tuple(self._mistakes))
 
     def _add_error(self, node: yaml.Node, path: ValuePath, message: str) -> None:
-        self._mistakes.append(YamlError(path, _place(node.start_mark), message))
+        self._mistakes.append(YamlError(path, position(node.start_mark), message))
 
     def _refuse(self, node: yaml.Node, path: ValuePath, *messages: str) -> Unknown:
         for message in messages:
@@ -169,10 +181,10 @@ class _Reader:
     def _value(self, node: yaml.Node, path: ValuePath) -> Any:
         if () in self._unknown:  # there are too many already
             return UNKNOWN
-        self._values[path] = _place(node.start_mark)
+        self._values[path] = position(node.start_mark)
         if len(self._values) > _MOST_VALUES:
             return self._refuse(node, (), f"holds more than {_MOST_VALUES} values, repeated anchors included")
-        if node.tag not in {_TEXT, _NULL, _MERGE, _COLLECTION}:
+        if node.tag not in {_TEXT, NULL, MERGE, _COLLECTION}:
             return self._refuse(node, path, _TAGS)
         return self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else self._collection(node, path)
 
@@ -187,7 +199,7 @@ class _Reader:
         return value
 
     def _scalar(self, node: yaml.ScalarNode, path: ValuePath) -> str | Unknown | None:
-        if node.tag == _NULL:
+        if node.tag == NULL:
             return None
         if not is_unicode(node.value):
             return self._refuse(node, path, _HALF_A_CHARACTER)
@@ -200,7 +212,7 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, path: ValuePath) -> dict[str, Any]:
         data = {}
         for name, (key, value) in self._members(node, path).items():
-            self._keys[*path, name] = _place(key.start_mark)
+            self._keys[*path, name] = position(key.start_mark)
             data[name] = self._value(value, (*path, name))
         return data
 
@@ -213,17 +225,13 @@ class _Reader:
         lines: dict[str, int] = {}
         self._merging.add(id(node))
         for key, value in node.value:
-            if (
-                not isinstance(key, yaml.ScalarNode)
-                or key.tag not in {_TEXT, _NULL, _MERGE}
-                or not is_unicode(key.value)
-            ):
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in {_TEXT, NULL, MERGE} or not is_unicode(key.value):
                 self._add_error(key, path, "a key must be plain text")
             elif key.value in lines:
                 self._add_error(key, (*path, key.value), f"is given twice, first in line {lines[key.value]}")
             else:
-                lines[key.value] = _place(key.start_mark).line
-                if key.tag == _MERGE:
+                lines[key.value] = position(key.start_mark).line
+                if key.tag == MERGE:
                     sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
                 else:
                     members[key.value] = (key, value)
@@ -244,15 +252,6 @@ class _Reader:
         else:
             return self._members(source, path)
         return {}
-
-
-def _place(mark: yaml.Mark | None) -> Position:
-    """PyYAML counts from 0."""
-    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-
-
-def _unreadable(place: Position, message: str) -> Document:
-    return Document(UNKNOWN, {}, {}, frozenset({()}), (YamlError((), place, message),))
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:

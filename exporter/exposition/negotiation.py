@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.exposition import choose_encoder
 
+from exporter.weighted_header import weighted_items
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable
 
     from prometheus_client.registry import Collector
 
@@ -61,15 +63,6 @@ class Response:
         return b"".join(self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _AcceptItem:
-    """One element of an Accept header; `weight` is its q, 0 (not acceptable) where it is invalid."""
-
-    value: str
-    parameters: Mapping[str, str]
-    weight: float
-
-
 @lru_cache(_REMEMBERED)
 def negotiate(accept: str | None, accept_encoding: str | None) -> ResponseFormat:
     """Choose by the client's `Accept` and `Accept-Encoding` headers (None: not sent); never raises.
@@ -79,7 +72,7 @@ def negotiate(accept: str | None, accept_encoding: str | None) -> ResponseFormat
     """
     offers = [
         (item.weight, "*" not in item.value, offer, item.parameters.get("escaping"))
-        for item in _accept_items(accept)
+        for item in weighted_items(accept)
         if item.weight and (offer := _OFFERED.get((item.value, item.parameters.get("version", ""))))
     ]
     _, _, offer, escaping = max(offers, key=lambda offer: offer[:2], default=(0, False, _PLAIN, None))
@@ -100,24 +93,6 @@ def respond(
 
 
 def _wants_gzip(accept_encoding: str | None) -> bool:
-    weights = {item.value: item.weight for item in _accept_items(accept_encoding)}
+    weights = {item.value: item.weight for item in weighted_items(accept_encoding)}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
-
-
-def _accept_items(header: str | None) -> Iterator[_AcceptItem]:
-    for element in (header or "").split(","):
-        value, *parameters = element.split(";")
-        named = {
-            name.strip().lower(): setting.strip().strip('"')
-            for name, _, setting in (parameter.partition("=") for parameter in parameters)
-        }
-        yield _AcceptItem(value.strip().lower(), named, _weight(named.get("q", "1")))
-
-
-def _weight(q: str) -> float:
-    try:
-        weight = float(q)
-    except ValueError:
-        return 0.0
-    return weight if 0 <= weight <= 1 else 0.0

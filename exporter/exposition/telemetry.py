@@ -15,7 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 from exporter.core.fields import WIRE_NAMES
 from exporter.exposition import catalog
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
-from exporter.exposition.text_format import replace_surrogates
+from exporter.safe_text import printable, replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -293,7 +293,7 @@ class Telemetry:
     def _code(self, code: str) -> str:
         if code in self._documented_codes:
             return code
-        safe = "".join(letter if letter.isprintable() else "\ufffd" for letter in code[:_LONGEST_CODE])
+        safe = printable(code[:_LONGEST_CODE])
         if safe not in self._other_codes:
             if not safe or len(self._other_codes) >= MOST_CODES:
                 return "other"

@@ -6,21 +6,15 @@ value and accept any other one unescaped, control characters included.
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Final
+
+from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A Python string can contain lone surrogates, UTF-8 cannot; Prometheus would reject the whole scrape.
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LARGEST: Final = sys.float_info.max
-
-
-def replace_surrogates(value: str) -> str:
-    """Replace each lone surrogate by U+FFFD, so that the text can be encoded as UTF-8."""
-    return _SURROGATE.sub("\ufffd", value)
 
 
 def utf8(text: str) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
+
+from exporter.safe_text import printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,6 @@ _LARGEST_IN_DIGITS: Final = 1e15
 _UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 # They join letters of some scripts, and emoji; other invisible characters can make a text look like another.
 _JOINERS: Final = "\u200c\u200d"
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def finite(value: float) -> float:
@@ -110,10 +110,4 @@ def clock(at: float, words: Mapping[str, str]) -> str:
 
 def visible(text: str) -> str:
     """Replace invisible and direction-changing characters of an external text, and cut it to 300 characters."""
-    text = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return "".join(c if c.isprintable() or c in _JOINERS else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def encodable(text: str) -> str:
-    """Replace lone surrogates, which UTF-8 cannot encode, by U+FFFD."""
-    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return printable(shortened(text, _LONGEST_TEXT), keep=_JOINERS)

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.status.formatting import encodable, finite
+from exporter.safe_text import replace_surrogates
+from exporter.status.formatting import finite
 
 if TYPE_CHECKING:
     from exporter.status.views import StatusView
@@ -29,7 +30,7 @@ def _plain(value: Any) -> Any:
         case tuple():
             return [_plain(each) for each in value]
         case str():
-            return encodable(value)
+            return replace_surrogates(value)
         case int() | float() if isinstance(value, float) or abs(value) > _LARGEST:
             return finite(value)
         case date():

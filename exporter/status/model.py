@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.model import Query, Snapshot
+    from exporter.core.model import Account, Query, Snapshot
     from exporter.core.poller import PollReport
     from exporter.core.publication import Publication
 
@@ -30,23 +30,6 @@ class MetricSample(Protocol):
     def value(self) -> float:
         """Its value."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class AccountInfo:
-    """The configuration of an account, without secrets.
-
-    `credentials` is `key` for a key in the configuration or in files, else the provider.
-    `requests_per_second`, `concurrency` and `calls_per_day` (0: unlimited) are those of all replicas together.
-    """
-
-    name: str
-    endpoint: str
-    credentials: str
-    timeout: float
-    requests_per_second: float
-    concurrency: int
-    calls_per_day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +64,7 @@ class StatusInput:
     now: float
     started_at: float
     settings: StatusSettings
-    accounts: tuple[AccountInfo, ...]
+    accounts: tuple[Account, ...]
     queries: tuple[Query, ...]
     pending_queries: tuple[str, ...]
     reports: tuple[PollReport, ...]

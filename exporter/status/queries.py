@@ -12,10 +12,10 @@ from exporter.status.views import AccountView, ErrorCount, Failure, QueryView
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.core.model import Media, Query
+    from exporter.core.model import Account, Media, Query
     from exporter.core.poller import PollReport
     from exporter.errors import UpstreamError
-    from exporter.status.model import AccountInfo, MetricSample, StatusInput
+    from exporter.status.model import MetricSample, StatusInput
 
 
 class Numbers:
@@ -98,7 +98,7 @@ def _failures(report: PollReport) -> Iterator[Failure]:
         yield Failure(code, first.kind.value, len(errors), first.message, first.advice, first.request_id)
 
 
-def _account(account: AccountInfo, reports: Iterable[PollReport], numbers: Numbers) -> AccountView:
+def _account(account: Account, reports: Iterable[PollReport], numbers: Numbers) -> AccountView:
     label = account.name
     remaining = numbers.one("aliyun_vod_api_calls_remaining_today", account=label)
     by_code: Counter[tuple[str, str]] = Counter()

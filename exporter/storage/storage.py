@@ -148,7 +148,7 @@ class Storage:
             batch, self._unsaved = self._unsaved, WriteBatch()
             try:
                 await loop.run_in_executor(self._thread, self._write_batch, batch, self._now(), self._retention)
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, no data may be lost
                 self._unsaved = batch.merged(self._unsaved)
                 side_files_restored = isinstance(error, SideFilesLost) and not self._failing
                 self._failed(error)
@@ -184,10 +184,11 @@ class Storage:
                 advice = "Leave the -wal and -shm beside it alone while the exporter runs."
             elif isinstance(error, OSError):
                 advice = "Restart the exporter, which creates the file again."
+            is_known = isinstance(error, sqlite3.Error | OSError)
             _log.error(
                 "storage failing",
                 path=str(self._path),
-                error=f"{code} {error}".strip(),
+                error=f"{code} {error}".strip() if is_known else type(error).__name__,
                 advice=f"{advice} Until then everything is kept in memory, and written when that works again.",
             )
 

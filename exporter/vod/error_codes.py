@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
+from exporter.safe_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -232,7 +233,7 @@ def _specific_code(known: str, message: str) -> str:
 
 def clean_code(code: str) -> str:
     """A code as a label value and in logs: one printable word of at most 64 characters; otherwise unchanged."""
-    return "".join(c if c.isprintable() and not c.isspace() else "_" for c in code.strip()[:_LONGEST_CODE])
+    return printable(code.strip()[:_LONGEST_CODE], instead="_").replace(" ", "_")
 
 
 def _is_success(http_status: int) -> bool:

@@ -67,7 +67,7 @@ def unresolved(name: str, error: Exception) -> NetworkError:
     elif number == socket.EAI_AGAIN:
         reason = "no name server answered"
     else:
-        reason = "name resolution failed" if number is not None else "it cannot be the name of a host"
+        reason = "name resolution failed" if isinstance(error, OSError) else "it cannot be the name of a host"
     return NetworkError(f"the name {name} was not resolved: {reason}", advice=_CHECK_NAMES)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.errors import ErrorKind, NotReady, RetryPolicy, UpstreamError
+from exporter.safe_text import printable, shortened
 from exporter.vod import error_bodies, error_codes, wait_headers
 from exporter.vod.redaction import redacted
 
@@ -103,8 +104,7 @@ def replayed(response: RawResponse, hide: Collection[str] = ()) -> UpstreamError
 def clean_message(text: str, hide: Collection[str] = ()) -> str:
     """A text from outside as one printable line of at most 300 characters, without secrets and signatures."""
     text = _SIGNATURE.sub("***", _ECHO.sub("", redacted(text, hide)))
-    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
-    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return shortened(printable(" ".join(text.split())), _LONGEST_MESSAGE)
 
 
 def _has_error_code(response: RawResponse) -> bool:
@@ -158,4 +158,4 @@ def _clock(offset: float | None) -> str:
 def _request_id(response: RawResponse, given: str, hide: Collection[str]) -> str:
     text = redacted(given or response.headers.get("x-acs-request-id", ""), hide)
     # Redact again: removing characters may have completed a secret.
-    return redacted("".join(c for c in text if c.isprintable() and not c.isspace()), hide)[:_LONGEST_REQUEST_ID]
+    return redacted(printable(text, instead="").replace(" ", ""), hide)[:_LONGEST_REQUEST_ID]

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from exporter.core.model import (
+    Account,
     ByIds,
     Dimensions,
     Everything,
@@ -21,7 +22,7 @@ from exporter.core.model import (
 from exporter.core.poller import PollReport, PollResult, SliceOutcome
 from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
-from exporter.status.model import AccountInfo, StatusInput, StatusSettings
+from exporter.status.model import StatusInput, StatusSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 NOW = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
 ALL = Dimensions()
 SETTINGS = StatusSettings(33 * 3600.0, 2, 2 * 86_400.0, 200_000, None, 0, 1)
-ACCOUNT = AccountInfo("main", "https://vod.cn-shanghai.aliyuncs.com", "key", 10.0, 5.0, 4, 0)
+ACCOUNT = Account("main", "https://vod.cn-shanghai.aliyuncs.com", "key", 10.0, 5.0, 4, 0)
 EVERYTHING = Query("q", "main", 900.0, Everything(), (ALL,), (0, 1, 2, 8, 9))
 
 
@@ -84,7 +85,7 @@ def known(
 def observed(
     *slices: SliceData,
     queries: Iterable[Query] = (EVERYTHING,),
-    accounts: Iterable[AccountInfo] = (ACCOUNT,),
+    accounts: Iterable[Account] = (ACCOUNT,),
     reports: Iterable[PollReport] = (),
     numbers: Iterable[Number] = (),
     pending_queries: tuple[str, ...] = (),

@@ -111,7 +111,3 @@ def test_instants_are_utc() -> None:
 )
 def test_invisible_characters_are_replaced(text: str, seen: str) -> None:
     assert formatting.visible(text) == seen
-
-
-def test_surrogates_are_replaced_for_json() -> None:
-    assert formatting.encodable("a\ud800b\u202e").encode() == "a\ufffdb\u202e".encode()

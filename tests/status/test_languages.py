@@ -38,6 +38,7 @@ def test_every_text_is_used() -> None:
         ("de, zh;q=0.5", "zh"),
         ("zh;q=0", "en"),
         ("zh;q=0.5, en;q=0.5", "en"),
+        ("zh;q=0.5;x=1, en;q=0.4", "zh"),
         ("zh;q=nan, zh;q=x, zh;q=7", "en"),
         ("fr", "en"),
         ("," * 100_000, "en"),

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from exporter.core import play_dates
 from exporter.core.model import Dimensions, SliceData
 from exporter.errors import StartError
+from exporter.storage.database import Database
 from exporter.storage.migrations import MIGRATIONS
 from tests.storage.examples import DAY_SECONDS, TODAY, YESTERDAY, Place, any_slices, by_slice, some
 
@@ -241,6 +242,24 @@ async def test_data_of_a_failed_write_is_written_later(place: Place) -> None:
     assert by_slice(await place.everything()) == by_slice([some(4, day=YESTERDAY), some(3, day=TODAY)])
     async with place.opened() as storage:
         assert storage.calls_spent("main", TODAY) == 5
+
+
+async def test_no_data_is_lost_by_a_write_that_fails_in_any_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise MemoryError
+
+    with capture_logs() as logs:
+        async with place.opened() as storage:
+            with monkeypatch.context() as patched:
+                patched.setattr(Database, "write", write)
+                await storage.save([some(1, day=YESTERDAY)])
+            await storage.save([some(2, day=TODAY)])
+
+    assert [(entry["event"], entry.get("error")) for entry in logs] == [
+        ("storage failing", "MemoryError"),
+        ("storage recovered", None),
+    ]
+    assert by_slice(await place.everything()) == by_slice([some(1, day=YESTERDAY), some(2, day=TODAY)])
 
 
 async def test_a_file_that_replaces_the_open_one_is_not_changed(place: Place) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from typing import Any
@@ -35,6 +36,7 @@ async def test_addresses_come_in_the_order_of_the_system() -> None:
         (socket.gaierror(socket.EAI_NONAME, "raw text"), "no such name is known"),
         (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server answered"),
         (socket.gaierror(socket.EAI_FAIL, "raw text"), "name resolution failed"),
+        (OSError(errno.EAGAIN, "no thread can be started"), "name resolution failed"),
         (UnicodeError("raw text"), "it cannot be the name of a host"),
     ],
 )

@@ -13,7 +13,7 @@ import structlog
 
 from exporter.errors import CredentialsError
 from exporter.threads import run_in_daemon_thread
-from exporter.vod.credentials.sources import Credentials, FileWatch, no_credentials
+from exporter.vod.credentials.sources import NO_THREAD, Credentials, FileWatch, no_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -163,6 +163,8 @@ class CredentialCache:
             raise no_credentials(
                 f"no credentials within {self._time_limit:g} s", "Check the network; it is tried again."
             ) from None
+        except OSError as error:
+            raise no_credentials(f"no credentials: {error.strerror}", NO_THREAD) from None
 
     def _check_and_fetch(self, start: Credentials | None) -> FetchedCredentials:
         """Note the state of the files before reading them, so that a change in between is noticed next time."""

@@ -136,6 +136,8 @@ class SecretFile:
             raise no_credentials(
                 f"cannot read credentials file {self._path}: no answer within {self._time_limit:g} s", _HUNG_FILE
             ) from None
+        except OSError as error:
+            raise no_credentials(f"cannot read credentials file {self._path}: {error.strerror}", NO_THREAD) from None
         return self._value
 
     async def changed(self) -> bool:
@@ -227,6 +229,7 @@ class EnvCredentials:
 
 
 _OTHERWISE: Final = "or name the credentials of the account in the configuration file."
+NO_THREAD: Final = "Raise the number of processes or threads that the exporter may have; it is tried again."
 _HUNG_FILE: Final = "See whether the file system that it is on answers (a network file system, for example)."
 _MEND_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
 

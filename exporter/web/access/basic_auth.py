@@ -10,7 +10,12 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +26,9 @@ _MAX_CACHED: Final = 256
 # How many different passwords may wait for their check; they are checked one at a time. Enough that a client that
 # guesses passwords waits instead of retrying immediately; few enough that most connections are left for others.
 _MAX_WAITING: Final = 256
+_ADVICE: Final = "Clients get 503 until it works again. If it lasts, raise the limits of threads and memory."
+
+_log = structlog.get_logger()
 
 
 def load() -> None:
@@ -35,7 +43,7 @@ def _checkpw(password: bytes, hashed: bytes) -> bool:
 
 
 class AuthResult(Enum):
-    """The result of a check; BUSY: too many other passwords wait for theirs."""
+    """The result of a check; BUSY: too many others wait for theirs, or it failed."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -65,6 +73,7 @@ class BasicAuth:
         self._checks: dict[bytes, _Check] = {}
         self._waiting = _FairQueue()
         self._worker: asyncio.Task[None] | None = None
+        self._is_failing = False
 
     async def check(self, users: Mapping[str, bytes], authorization: str | None, address: str = "") -> AuthResult:
         """Check an Authorization header (None: not sent) of a client address against the users' bcrypt hashes.
@@ -96,7 +105,16 @@ class BasicAuth:
 
     async def _work(self) -> None:
         while (check := self._waiting.next()) is not None:
-            is_right = await asyncio.to_thread(self._check, check.password, check.hashed)
+            try:
+                is_right = await run_in_daemon_thread(partial(self._check, check.password, check.hashed), "password")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the requests that wait must be answered
+                if not self._is_failing:
+                    reason = getattr(error, "strerror", None) or type(error).__name__
+                    _log.error("passwords not checked", error=reason, advice=_ADVICE)
+                self._is_failing = True
+                self._end(check, AuthResult.BUSY)
+                continue
+            self._is_failing = False
             is_allowed = is_right and check.is_known
             (self._allowed if is_allowed else self._refused).add(check.digest)
             self._end(check, AuthResult.ALLOWED if is_allowed else AuthResult.REFUSED)

@@ -127,7 +127,7 @@ class LiveWebConfig:
         while (check := self._checks.get()) is not None:
             try:
                 self._check()
-            except Exception as error:  # noqa: BLE001 - the event loop logs it, and later checks must still run
+            except BaseException as error:  # noqa: BLE001 - the event loop logs it, and later checks must still run
                 check.set_exception(error)
             else:
                 check.set_result(None)

@@ -195,9 +195,9 @@ def _pem(given: Mapping[str, Value], name: str, folder: Path) -> Pem | None:
     if inline and text and path:
         inline.wrong(f"and {name}_file exclude each other")
     if inline and text:
-        return Pem(inline.setting, text=text, line=inline.line, column=inline.column)
+        return Pem(inline.setting, text=text, line=inline.place.line, column=inline.place.column)
     if by_file and path:
-        return Pem(by_file.setting, file=folder / path, line=by_file.line, column=by_file.column)
+        return Pem(by_file.setting, file=folder / path, line=by_file.place.line, column=by_file.place.column)
     return None
 
 

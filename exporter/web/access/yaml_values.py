@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from exporter.documents import yaml_reader
+from exporter.documents.env_vars import is_unicode
+from exporter.documents.yaml_reader import MERGE, NULL, Position, position
 from exporter.errors import ConfigProblem
 from exporter.secret_files import may_be_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 # Go stores a duration as nanoseconds in a signed 64-bit integer.
 _LONGEST_SECONDS: Final = (2**63 - 1) / 1e9
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -29,10 +31,9 @@ class ErrorCollector:
     file: str
     problems: list[ConfigProblem] = field(default_factory=list)
 
-    def add(self, mark: yaml.Mark | None, setting: str, message: str) -> None:
-        """Add an error at a position of PyYAML, which counts from 0; None: not known."""
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        self.problems.append(ConfigProblem(self.file, line, column, setting, message))
+    def add(self, place: Position, setting: str, message: str) -> None:
+        """Add an error at a position."""
+        self.problems.append(ConfigProblem(self.file, *place, setting, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +45,18 @@ class Value:
     errors: ErrorCollector = field(repr=False)
 
     @property
-    def line(self) -> int:
-        """The line of its first character, from 1."""
-        return int(self.node.start_mark.line) + 1
-
-    @property
-    def column(self) -> int:
-        """The column of its first character, from 1."""
-        return int(self.node.start_mark.column) + 1
+    def place(self) -> Position:
+        """The position of its first character."""
+        return position(self.node.start_mark)
 
     def wrong(self, message: str) -> None:
         """Report an error at this value."""
-        self.errors.add(self.node.start_mark, self.setting, message)
+        self.errors.add(self.place, self.setting, message)
 
     @property
     def is_empty(self) -> bool:
         """Whether the value is empty, which counts as not set."""
-        return self.node.tag == "tag:yaml.org,2002:null"
+        return self.node.tag == NULL
 
     def text(self) -> str | None:
         """Read text; numbers, booleans and dates count as text, as in Go."""
@@ -70,7 +66,7 @@ class Value:
             self.wrong("must be text")
             return None
         text = str(self.node.value)
-        if _SURROGATE.search(text):
+        if not is_unicode(text):
             self.wrong("contains half of a character (an escape from \\uD800 to \\uDFFF)")
             return None
         return text
@@ -137,47 +133,32 @@ class Value:
             self.wrong("must be a mapping of settings")
             return {}
         found: dict[str, Value] = {}
-        for key, node in self._pairs(self.node):
+        for key, node in self.node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
             before, colon, _ = name.partition(":")
             setting = f"{self.setting}.{name}".lstrip(".")
-            if not isinstance(key, yaml.ScalarNode) or not name.isprintable():
-                self.errors.add(key.start_mark, self.setting, "a key must be plain text")
-            elif colon and Value(node, setting, self.errors).is_empty:
+            value, at = Value(node, setting, self.errors), (position(key.start_mark), self.setting)
+            if key.tag == MERGE:
+                self.errors.add(*at, "`<<` is not supported here: write the settings out")
+            elif not isinstance(key, yaml.ScalarNode) or not name.isprintable():
+                self.errors.add(*at, "a key must be plain text")
+            elif colon and value.is_empty:
                 # YAML reads `name:value` as one key, and its value may be a secret.
-                setting = f"{self.setting}.{before}".lstrip(".")
-                self.errors.add(key.start_mark, setting, "a colon needs a space after it")
+                self.errors.add(at[0], f"{self.setting}.{before}".lstrip("."), "a colon needs a space after it")
             elif name in found:
-                self.errors.add(key.start_mark, setting, "is given twice")
+                self.errors.add(at[0], setting, "is given twice")
             elif allowed is not None and name not in allowed:
                 shown = "***" if may_be_secret(name) else repr(name[:60])
-                self.errors.add(
-                    key.start_mark, self.setting, f"{shown} is not a setting here (allowed: {', '.join(allowed)})"
-                )
+                self.errors.add(*at, f"{shown} is not a setting here (allowed: {', '.join(allowed)})")
             else:
-                found[name] = Value(node, setting, self.errors)
+                found[name] = value
         return found
-
-    def _pairs(self, node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-        for key, value in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                self.errors.add(key.start_mark, self.setting, "`<<` is not supported here: write the settings out")
-            else:
-                yield key, value
 
 
 def read(text: str, errors: ErrorCollector) -> Value | None:
     """Read one YAML document; None if it is empty or not valid, which is added to `errors`."""
-    try:
-        root = yaml.compose(text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        # The text that PyYAML found may be a secret of the file; the text that it expected is not from the file.
-        problem = re.sub(r"^(found .*?) '[^']*'", r"\1", str(error.problem))
-        errors.add(error.problem_mark or error.context_mark, "", f"not valid YAML: {problem}")
-    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML passes "\UFFFFFFFF" to chr()
-        errors.add(None, "", "not valid YAML: a character or number is not allowed")
-    except RecursionError:
-        errors.add(None, "", "lists and mappings are nested too deeply")
-    else:
-        return Value(root, "", errors) if root is not None else None
-    return None
+    root = yaml_reader.compose(text)
+    if isinstance(root, yaml_reader.YamlError):
+        errors.add(root.place, "", root.message)
+        return None
+    return Value(root, "", errors) if root is not None else None

@@ -21,7 +21,6 @@ from exporter.core import play_dates
 from exporter.core.cost import Estimate, cost
 from exporter.core.model import ByIds, Measure, Top
 from exporter.core.plan import PAGE_SIZE
-from exporter.core.play_dates import Settlement
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
 from exporter.simulator.dataset import Dataset, Order
 from exporter.simulator.options import SimulatorOptions
@@ -141,7 +140,7 @@ async def steady_day() -> Day:
             before = await _saved(stage)
             await _poll_until(stage, due, last_day + DAY)
             after = await _saved(stage)
-            settlement = Settlement(config.settle.after, config.settle.unchanged)
+            settlement = config.settlement()
             announced = sum((cost(query, settlement).steady_day for query in exporter.queries), Estimate(0, 0))
             return Day(
                 made=len(simulator.request_log.calls),

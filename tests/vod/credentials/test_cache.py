@@ -209,6 +209,20 @@ async def test_a_fetch_that_takes_too_long_is_given_up() -> None:
         world.place.opened.set()
 
 
+async def test_without_a_thread_there_are_no_credentials_until_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        assert (await world.fails()).message == "no credentials: no thread can be started"
+    assert await world.id(later=RETRY_SECONDS) == "id-1"
+
+
 async def test_who_is_told_to_stop_waiting_stops_and_the_next_one_fetches() -> None:
     world = World()
     world.place.opened.clear()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import bcrypt
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.web.access.basic_auth import AuthResult, BasicAuth
 
@@ -208,3 +209,40 @@ async def test_real_bcrypt_hashes_of_every_variant(password: str, prefix: bytes)
 
     assert await passwords.check({"a": hashed}, basic(f"a:{password}")) is AuthResult.ALLOWED
     assert await passwords.check({"a": hashed}, basic("a:wrong")) is AuthResult.REFUSED
+
+
+async def test_a_check_that_fails_answers_its_requests_and_the_next_is_made() -> None:
+    failures = [RuntimeError("can't start new thread"), MemoryError(), _Panic()]
+
+    def check(password: bytes, hashed: bytes) -> bool:
+        if failures:
+            raise failures.pop(0)
+        return hashed == b"[" + password + b"]"
+
+    passwords = BasicAuth(check)
+    with capture_logs() as logs:
+        waiting = [passwords.check(USERS, basic(f"ann:{text}")) for text in ("secret", "secret", "a", "b")]
+        verdicts = await asyncio.gather(*waiting)
+
+    assert verdicts == [AuthResult.BUSY] * 4
+    assert [(entry["event"], entry["error"]) for entry in logs] == [("passwords not checked", "RuntimeError")]
+    assert await passwords.check(USERS, basic("ann:secret")) is AuthResult.ALLOWED
+    assert await passwords.check(USERS, basic("ann:a")) is AuthResult.REFUSED
+
+
+async def test_without_a_thread_to_check_it_a_password_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = BasicAuth(FakeBcrypt())
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(threading.Thread, "start", start)
+        assert await passwords.check(USERS, basic("ann:secret")) is AuthResult.BUSY
+
+    assert logs[0]["error"] == "no thread can be started"
+    assert await passwords.check(USERS, basic("ann:secret")) is AuthResult.ALLOWED
+
+
+class _Panic(BaseException):
+    """What a library written in Rust raises for a defect."""

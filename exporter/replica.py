@@ -1,0 +1,65 @@
+"""A configuration and a shard → what this replica polls and publishes, and its part of the limits of accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.core.publication import PublicationRules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.config.schema import AccountSettings, Config, LimitSettings
+    from exporter.core.model import Query
+    from exporter.core.sharding import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaConfig:
+    """The part of a configuration that is this replica's, computed once whenever the configuration is read.
+
+    `accounts` have this replica's part of their limits; those of `config` have the limits of all replicas together.
+    """
+
+    config: Config
+    shard: Shard
+    queries: tuple[Query, ...]
+    accounts: tuple[AccountSettings, ...]
+    rules: PublicationRules
+
+
+def replica_config(config: Config, shard: Shard) -> ReplicaConfig:
+    """The part of this shard."""
+    share = shard.share(config.core_queries())
+    rules = PublicationRules(
+        share.queries,
+        config.stale_after,
+        config.series_limit,
+        media_info_ownership=share.media_info_ownership,
+        days_ago=share.days_ago,
+    )
+    return ReplicaConfig(config, shard, share.queries, scale_limits(config.accounts, share.parts), rules)
+
+
+def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:
+    """The accounts with this replica's part of their limits, so that all replicas together keep to them.
+
+    What no part can be less than: one attempt at a time, one call a day, one attempt in 1000 s. An account that no
+    query names is left as it is.
+    """
+    return tuple(
+        account.model_copy(update={"limits": _part(account.limits, parts.get(account.name, 1.0))})
+        for account in settings
+    )
+
+
+def _part(limits: LimitSettings, part: float) -> LimitSettings:
+    return limits.model_copy(
+        update={
+            "requests_per_second": max(0.001, limits.requests_per_second * part),
+            "concurrency": max(1, int(limits.concurrency * part)),
+            # 0 stands for no limit, and must not come from dividing.
+            "calls_per_day": max(1, int(limits.calls_per_day * part)) if limits.calls_per_day else 0,
+        }
+    )
