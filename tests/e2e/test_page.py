@@ -23,14 +23,14 @@ from exporter.status.routes import status_routes
 from exporter.web.access.middleware import HEADERS
 from exporter.web.routes import routes
 from exporter.web.server import bound, serving, urls
-from tests.e2e.processes import free_port, get, running, until
+from tests.e2e.processes import PATIENCE, free_port, get, running, until
 from tests.harness import CONFIGURATION, NOON, staged
 from tests.status.examples import known, observed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from playwright.async_api import Browser, BrowserContext, Page
+    from playwright.async_api import Browser, BrowserContext, Locator, Page
 
     from exporter.status.model import StatusInput
     from tests.harness import Stage
@@ -113,6 +113,11 @@ class Tab:
         page.on("dialog", lambda dialog: self.console.append(dialog.message))
         page.on("request", lambda request: self.requests.append(request.url))
 
+    async def follow(self, link: Locator) -> None:
+        """Click what opens another document, and wait until that is loaded."""
+        async with self.page.expect_navigation():
+            await link.click()
+
     async def texts(self, selector: str) -> list[str]:
         return [" ".join(text.split()) for text in await self.page.locator(selector).all_text_contents()]
 
@@ -120,6 +125,7 @@ class Tab:
 @contextlib.asynccontextmanager
 async def tab(chromium: Browser, url: str, **context: object) -> AsyncGenerator[Tab]:
     opened: BrowserContext = await chromium.new_context(**context)  # type: ignore[arg-type]
+    opened.set_default_timeout(1000 * PATIENCE)
     tab = Tab(await opened.new_page())
     await tab.page.goto(url)
     yield tab
@@ -196,7 +202,7 @@ async def test_without_scripts_it_filters_turns_pages_and_changes_the_language()
 
         await page.get_by_label("State").select_option("settled")
         await page.get_by_label("Terminal type").select_option("Web")
-        await page.get_by_role("button", name="Apply").click()
+        await opened.follow(page.get_by_role("button", name="Apply"))
         assert await page.locator("section[aria-labelledby=slices] table").is_visible()
         states = await opened.texts("section[aria-labelledby=slices] .mark")
         assert states == ["✓ settled"] * 4
@@ -204,13 +210,13 @@ async def test_without_scripts_it_filters_turns_pages_and_changes_the_language()
 
         await page.goto(f"{url}/?per_page=10")
         first = await opened.texts("section[aria-labelledby=media] tbody th")
-        await page.locator("section[aria-labelledby=media]").get_by_role("link", name="Next").first.click()
+        await opened.follow(page.locator("section[aria-labelledby=media]").get_by_role("link", name="Next").first)
         assert page.url == f"{url}/?media_page=2&per_page=10#media"
         second = await opened.texts("section[aria-labelledby=media] tbody th")
         assert len(first) == len(second) == 10
         assert not set(first) & set(second)
 
-        await page.get_by_role("link", name="中文").click()
+        await opened.follow(page.get_by_role("link", name="中文"))
         assert await opened.texts("#media") == ["视频"]
         assert await opened.texts("section[aria-labelledby=media] tbody th") == second
 
@@ -222,7 +228,7 @@ async def test_the_media_that_collapsed_is_the_largest_fall() -> None:
             r"Account main: Of the \d+ media that can be compared, \d+ lost more than half of at least 100 plays: .*",
             said,
         )
-        await opened.page.locator("section[aria-labelledby=attention] a").click()
+        await opened.follow(opened.page.locator("section[aria-labelledby=attention] a"))
         changes = await opened.texts("section[aria-labelledby=media] .fell")
         assert re.fullmatch(r"▼ −[\d,]{5,} \(−9\d\s%\)", changes[0])
         assert len(changes) == len(await opened.texts("section[aria-labelledby=media] tbody tr"))
@@ -269,19 +275,19 @@ async def test_behind_a_reverse_proxy_every_link_works(below: str, tmp_path: Pat
                 page = opened.page
                 assert await page.evaluate("getComputedStyle(document.querySelector('.box')).borderLeftWidth") != "0px"
                 await page.get_by_label("Order of media").select_option("title")
-                await page.get_by_role("button", name="Apply").click()
+                await opened.follow(page.get_by_role("button", name="Apply"))
                 assert page.url.startswith(f"{url}?")
                 assert "media_sort=title" in page.url
-                await page.get_by_role("link", name="Next").first.click()
+                await opened.follow(page.get_by_role("link", name="Next").first)
                 assert "media_page=2" in page.url
-                await page.get_by_role("link", name="中文").click()
+                await opened.follow(page.get_by_role("link", name="中文"))
                 # Without a page, a browser requests an icon at the root, which is not the exporter's.
                 assert opened.console == []
-                await page.get_by_role("link", name="/metrics").first.click()
+                await opened.follow(page.get_by_role("link", name="/metrics").first)
                 assert page.url == f"{url}metrics"
                 assert "aliyun_vod_media_plays{" in await page.content()
                 await page.go_back()
-                await page.get_by_role("link", name="/-/ready").click()
+                await opened.follow(page.get_by_role("link", name="/-/ready"))
                 assert page.url == f"{url}-/ready"
             assert {request.startswith((url, "data:")) for request in opened.requests} == {True}
 
