@@ -196,12 +196,12 @@ class Daemon:
     def _count_unknown_media(self, query: Query) -> int | None:
         return len(self._unknown_media.of(query)) if listed_ids(query) else None
 
-    def poll_skipped(self, query: str) -> None:
+    def run_skipped(self, query: str, /) -> None:
         """Count and log a poll that was due while the previous one was still running."""
         self.telemetry.poll_skipped(query)
         _log.warning("poll skipped", query=query, reason="the poll before it has not ended")
 
-    def next_poll(self, query: str, at: float) -> None:
+    def next_run(self, query: str, at: float, /) -> None:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""
         self._next_polls[query] = at
         self.telemetry.next_poll(query, at)

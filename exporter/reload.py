@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
 from exporter.replica import replica_config
+from exporter.scheduler import Job
 from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
@@ -27,19 +29,19 @@ _log = structlog.get_logger()
 
 
 class PollScheduler(Protocol):
-    """Polls queries on their intervals."""
+    """Runs jobs at their intervals."""
 
     async def reconfigure(
         self,
-        queries: Iterable[Query],
+        jobs: Iterable[Job],
         *,
         interrupted: Collection[str],
         due: Collection[str],
         swap: Callable[[], None],
     ) -> None:
-        """Schedule these queries; call `swap` while none of the interrupted queries is being polled.
+        """Schedule these jobs; call `swap` while none of the interrupted jobs is running.
 
-        Raises StartError, with nothing changed, before polling starts and after it stops.
+        Raises StartError, with nothing changed, before the scheduler starts and after it stops.
         """
         ...
 
@@ -76,6 +78,11 @@ def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
         interrupted=frozenset(removed | changed | account_differs(same_connection)),
         due=frozenset((after.keys() - before.keys()) | changed | account_differs(same_identity)),
     )
+
+
+def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
+    """The jobs that poll these queries."""
+    return tuple(Job(query.name, query.every, partial(daemon.poll, query)) for query in queries)
 
 
 class Reloader:
@@ -148,5 +155,6 @@ class Reloader:
             # breaker stays open.
             due = changes.due | self._daemon.auth_failed_queries()
             due &= {query.name for query in replica.queries}
-            await self._polling.reconfigure(replica.queries, interrupted=changes.interrupted, due=due, swap=swap)
+            jobs = poll_jobs(self._daemon, replica.queries)
+            await self._polling.reconfigure(jobs, interrupted=changes.interrupted, due=due, swap=swap)
         _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config.schema import AccountSettings, Config
-    from exporter.core.model import Query
+    from exporter.scheduler import Job
     from exporter.simulator.service import Simulator
     from exporter.vod.credentials.sources import CredentialSource
 
@@ -440,7 +440,7 @@ class AtOnce:
 
     async def reconfigure(
         self,
-        queries: Iterable[Query],  # noqa: ARG002 - nothing is polled
+        jobs: Iterable[Job],  # noqa: ARG002 - nothing is polled
         *,
         interrupted: Collection[str],  # noqa: ARG002 - nothing is polled
         due: Collection[str],  # noqa: ARG002 - nothing is polled
