@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from exporter.config.schema import AccountSettings, Config
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config
     from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
     from exporter.web.access.live_config import LiveWebConfig

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from exporter.accounts import Accounts
-    from exporter.config.schema import AccountSettings, Config
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config
     from exporter.core.model import Query
     from exporter.daemon import Daemon
     from exporter.replica import ReplicaConfig

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable
     from pathlib import Path
 
-    from exporter.config.schema import AccountSettings, Config
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config
     from exporter.scheduler import Job
     from exporter.simulator.service import Simulator
     from exporter.vod.credentials.sources import CredentialSource
