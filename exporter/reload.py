@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,9 +13,11 @@ from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
 from exporter.replica import replica_config
 from exporter.scheduler import Job
+from exporter.single_flight import SharedRun
 from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Collection, Iterable
 
     from exporter.accounts import Accounts
@@ -99,26 +100,15 @@ class Reloader:
         self._daemon = daemon
         self._accounts = accounts
         self._polling = polling
-        self._lock = asyncio.Lock()
-        self._requests = 0
-        self._completed_requests = 0
-        self._last_error: ExporterError | None = None
+        self._shared_reload = SharedRun(self._try_reload)
 
     async def reload(self) -> None:
         """Apply the current configuration. Raises ConfigError and StartError, which are already logged and counted.
 
         All callers that wait share one reload, which starts after the last of them has called, and its result.
         """
-        self._requests += 1
-        request = self._requests
-        async with self._lock:
-            if self._completed_requests < request:
-                waiting = self._requests
-                # If this is cancelled, nothing is completed: the next waiting caller starts another reload.
-                self._last_error = await self._try_reload()
-                self._completed_requests = waiting
-            if self._last_error is not None:
-                raise self._last_error.with_traceback(None)
+        if (error := await self._shared_reload()) is not None:
+            raise error.with_traceback(None)
 
     async def reload_on(self, asked: asyncio.Event) -> None:
         """Reload each time `asked` is set; requests during a reload cause one more reload."""
