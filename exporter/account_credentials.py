@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from exporter.config.schema import AccountSettings
+    from exporter.config.accounts import AccountSettings
     from exporter.vod.credentials.sources import CredentialSource, Secret
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
-    from exporter.config.schema import AccountSettings
+    from exporter.config.accounts import AccountSettings
     from exporter.vod.credentials.sources import CredentialSource
     from exporter.vod.rate_limits import LimitsMeter, QuotaStore
 

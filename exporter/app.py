@@ -22,7 +22,7 @@ from exporter.daemon import Daemon, api_actions
 from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
-from exporter.reload import Reloader
+from exporter.reload import Reloader, poll_jobs
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
 from exporter.web.routes import routes
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from exporter.config.schema import AccountSettings, Config
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config
     from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
     from exporter.web.access.live_config import LiveWebConfig
@@ -158,8 +159,8 @@ async def serve(
         opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
         daemon, accounts = await stack.enter_async_context(_assemble(config, runtime, storage_path, shard))
-        scheduler = Scheduler(daemon.queries, daemon.poll, daemon)
-        key_watch = KeyFileWatch(daemon.failed, accounts.keys_changed, scheduler.poll_now)
+        scheduler = Scheduler(poll_jobs(daemon, daemon.queries), daemon)
+        key_watch = KeyFileWatch(daemon.failed, accounts.keys_changed, scheduler.run_now)
         reloads = reloads or ReloadOptions(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, daemon=daemon, accounts=accounts, polling=scheduler)
         reload = reloader.reload if reloads.via_http else None

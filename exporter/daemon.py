@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -14,10 +13,11 @@ from exporter.core.poller import PollReport, PollResult
 from exporter.core.publication_builder import publish
 from exporter.core.retry import RetryRules
 from exporter.core.unknown_media import UnknownMedia, listed_ids
-from exporter.errors import ErrorKind, NotReady, QuotaExceeded, UpstreamError
+from exporter.errors import ErrorKind, QuotaExceeded
 from exporter.exposition.cache import ExpositionCache
 from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
+from exporter.poll_log import log_report
 from exporter.status.model import StatusInput, StatusSettings
 from exporter.vod.auth_breaker import OPEN_SECONDS
 from exporter.vod.client import ATTEMPTS
@@ -150,7 +150,7 @@ class Daemon:
         for outcome in report.outcomes:
             for problem in outcome.problems:
                 self.telemetry.invalid_values(query.account, problem.field, problem.times)
-        _log_report(report)
+        log_report(report)
         await self._exposition.get()
         self._reports[query.name] = report
         self._update_unknown_media(report)
@@ -203,12 +203,12 @@ class Daemon:
     def _count_unknown_media(self, query: Query) -> int | None:
         return len(self._unknown_media.of(query)) if listed_ids(query) else None
 
-    def poll_skipped(self, query: str) -> None:
+    def run_skipped(self, query: str, /) -> None:
         """Count and log a poll that was due while the previous one was still running."""
         self.telemetry.poll_skipped(query)
         _log.warning("poll skipped", query=query, reason="the poll before it has not ended")
 
-    def next_poll(self, query: str, at: float) -> None:
+    def next_run(self, query: str, at: float, /) -> None:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""
         self._next_polls[query] = at
         self.telemetry.next_poll(query, at)
@@ -291,68 +291,3 @@ def _settings(replica: ReplicaConfig, *, store: bool) -> StatusSettings:
         shard=shard.number,
         total_shards=shard.total,
     )
-
-
-def _log_report(report: PollReport) -> None:
-    """Log one line for the poll and one for each error code in it."""
-    by_code: dict[str, list[UpstreamError]] = defaultdict(list)
-    for outcome in report.outcomes:
-        for error in outcome.errors:
-            by_code[error.code].append(error)
-    for code, errors in by_code.items():
-        first = errors[0]
-        log = _log.info if isinstance(first, NotReady) else _log.warning
-        log(
-            "not ready yet" if isinstance(first, NotReady) else "API request failed",
-            query=report.query.name,
-            account=report.query.account,
-            code=code,
-            kind=first.kind.value,
-            times=len(errors),
-            request_id=first.request_id,
-            error=first.message,
-            advice=first.advice,
-        )
-    missing_rows = sum(outcome.short_by for outcome in report.outcomes)
-    if missing_rows:
-        _log.warning(
-            "incomplete listing",
-            query=report.query.name,
-            account=report.query.account,
-            rows=missing_rows,
-            reason="the service counted more media than it listed; what it listed is shown, and no media is taken for"
-            " unplayed",
-            advice="Nothing to do if it passes: rows move while they are read. If it lasts, ask for {top: N, by: plays}"
-            " with as many media as it lists, or for media by their IDs.",
-        )
-    _log_problems(report)
-    _log.info(
-        "polled",
-        query=report.query.name,
-        result=report.result.value,
-        slices=len(report.outcomes),
-        seconds=round(report.ended_at - report.started_at, 3),
-    )
-
-
-def _log_problems(report: PollReport) -> None:
-    """Log one line for all invalid values; never the values themselves."""
-    times: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], str] = {}
-    for problem in (problem for outcome in report.outcomes for problem in outcome.problems):
-        times[problem.field, problem.reason] += problem.times
-        first.setdefault((problem.field, problem.reason), problem.media_id)
-    if times:
-        _log.warning(
-            "invalid values",
-            query=report.query.name,
-            account=report.query.account,
-            values=times.total(),
-            fields="; ".join(
-                f"{field}: {reason} ({count}{f', first of media {first[key]}' if first[key] else ''})"
-                for key, count in times.items()
-                for field, reason in [key]
-            ),
-            advice="Nothing is shown for values that were left out; all others are. If it lasts, ask Alibaba Cloud's"
-            " support why the service says so.",
-        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -12,13 +12,17 @@ import structlog
 from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
 from exporter.replica import replica_config
+from exporter.scheduler import Job
+from exporter.single_flight import SharedRun
 from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Collection, Iterable
 
     from exporter.accounts import Accounts
-    from exporter.config.schema import AccountSettings, Config
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config
     from exporter.core.model import Query
     from exporter.daemon import Daemon
     from exporter.replica import ReplicaConfig
@@ -27,19 +31,19 @@ _log = structlog.get_logger()
 
 
 class PollScheduler(Protocol):
-    """Polls queries on their intervals."""
+    """Runs jobs at their intervals."""
 
     async def reconfigure(
         self,
-        queries: Iterable[Query],
+        jobs: Iterable[Job],
         *,
         interrupted: Collection[str],
         due: Collection[str],
         swap: Callable[[], None],
     ) -> None:
-        """Schedule these queries; call `swap` while none of the interrupted queries is being polled.
+        """Schedule these jobs; call `swap` while none of the interrupted jobs is running.
 
-        Raises StartError, with nothing changed, before polling starts and after it stops.
+        Raises StartError, with nothing changed, before the scheduler starts and after it stops.
         """
         ...
 
@@ -78,6 +82,11 @@ def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
     )
 
 
+def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
+    """The jobs that poll these queries."""
+    return tuple(Job(query.name, query.every, partial(daemon.poll, query)) for query in queries)
+
+
 class Reloader:
     """Reloads the configuration on request, one reload at a time; a failed reload changes nothing.
 
@@ -91,26 +100,15 @@ class Reloader:
         self._daemon = daemon
         self._accounts = accounts
         self._polling = polling
-        self._lock = asyncio.Lock()
-        self._requests = 0
-        self._completed_requests = 0
-        self._last_error: ExporterError | None = None
+        self._shared_reload = SharedRun(self._try_reload)
 
     async def reload(self) -> None:
         """Apply the current configuration. Raises ConfigError and StartError, which are already logged and counted.
 
         All callers that wait share one reload, which starts after the last of them has called, and its result.
         """
-        self._requests += 1
-        request = self._requests
-        async with self._lock:
-            if self._completed_requests < request:
-                waiting = self._requests
-                # If this is cancelled, nothing is completed: the next waiting caller starts another reload.
-                self._last_error = await self._try_reload()
-                self._completed_requests = waiting
-            if self._last_error is not None:
-                raise self._last_error.with_traceback(None)
+        if (error := await self._shared_reload()) is not None:
+            raise error.with_traceback(None)
 
     async def reload_on(self, asked: asyncio.Event) -> None:
         """Reload each time `asked` is set; requests during a reload cause one more reload."""
@@ -148,5 +146,6 @@ class Reloader:
             # breaker stays open.
             due = changes.due | self._daemon.auth_failed_queries()
             due &= {query.name for query in replica.queries}
-            await self._polling.reconfigure(replica.queries, interrupted=changes.interrupted, due=due, swap=swap)
+            jobs = poll_jobs(self._daemon, replica.queries)
+            await self._polling.reconfigure(jobs, interrupted=changes.interrupted, due=due, swap=swap)
         _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

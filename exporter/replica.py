@@ -10,7 +10,8 @@ from exporter.core.publication import PublicationRules
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.config.schema import AccountSettings, Config, LimitSettings
+    from exporter.config.accounts import AccountSettings, LimitSettings
+    from exporter.config.schema import Config
     from exporter.core.model import Query
     from exporter.core.sharding import Shard
 

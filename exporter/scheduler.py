@@ -1,4 +1,4 @@
-"""Schedule polls: every query at the start and at its interval, sooner after a failure."""
+"""Run jobs: each at the start and at its interval, sooner after a failure."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from exporter.errors import StartError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable
 
-    from exporter.core.model import Query
 
-# Random deviation from the interval, as a fraction of it, so that queries with the same interval spread out.
+# Random deviation from the interval, as a fraction of it, so that jobs with the same interval spread out.
 JITTER: Final = 0.05
 MAX_JITTER_SECONDS: Final = 30.0
-# A failed poll is retried after 4/5 to all of this; the delay doubles with each failure up to the longest.
+# A failed run is retried after 4/5 to all of this; the delay doubles with each failure up to the longest.
 FIRST_RETRY_SECONDS: Final = 75.0
 LONGEST_RETRY_SECONDS: Final = 300.0
 _DOUBLINGS: Final = 2
-# Queries that wait for the same instant (the end of a pause, midnight) start within this many seconds after it.
+# Jobs that wait for the same instant (the end of a pause, midnight) start within this many seconds after it.
 RETRY_JITTER_SECONDS: Final = 15.0
 # How often the wall clock is compared with the monotonic clock.
 WATCH_SECONDS: Final = 10.0
@@ -37,33 +36,45 @@ WATCH_SECONDS: Final = 10.0
 CLOCK_TOLERANCE_SECONDS: Final = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work to do every `every` seconds.
+
+    `run` handles its own failures and returns when to retry, or None after a success.
+    """
+
+    name: str
+    every: float
+    run: Callable[[], Awaitable[Retry | None]]
+
+
 class ScheduleObserver(Protocol):
     """Receives events of the schedule."""
 
-    def poll_skipped(self, query: str) -> None:
-        """A poll was due while the previous one was still running."""
+    def run_skipped(self, job: str, /) -> None:
+        """A run was due while the previous one had not ended."""
         ...
 
-    def next_poll(self, query: str, at: float) -> None:
-        """The next poll starts at `at` (seconds since 1970)."""
+    def next_run(self, job: str, at: float, /) -> None:
+        """The next run starts at `at` (seconds since 1970)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run of an APScheduler job, and the poll it started."""
+    """The task of APScheduler that runs a job, and the work it started."""
 
     task: asyncio.Task[None] | None
-    poll: asyncio.Future[Retry | None]
+    work: asyncio.Future[Retry | None]
 
 
 @dataclass(slots=True)
 class _Plan:
-    """When a query was last polled, and when it is polled next.
+    """When a job last ran, and when it runs next.
 
-    * `began`: start of its last poll, by the wall clock. `due`: the next one, by the event loop's monotonic clock.
-    * `failures`: number of consecutive polls that asked for a retry.
-    * `again`: if the running poll fails, retry it immediately.
+    * `began`: start of its last run, by the wall clock. `due`: the next one, by the event loop's monotonic clock.
+    * `failures`: number of consecutive runs that asked for a retry.
+    * `again`: if the job is running and fails, retry it immediately.
     """
 
     began: float
@@ -85,33 +96,30 @@ class _Interval(IntervalTrigger):  # type: ignore[misc]  # APScheduler has no ty
 
 
 class Scheduler:
-    """Runs `poll(query)` for every query while the context is entered; leaving it cancels running polls.
+    """Runs jobs while the context is entered; leaving it cancels those that are running.
 
-    `poll` handles its own failures and returns when to retry, or None after a success. A query is never polled twice
-    at the same time. `random` is uniform from 0 to 1.
+    A job never runs twice at the same time. `random` is uniform from 0 to 1.
     """
 
     def __init__(
         self,
-        queries: Iterable[Query],
-        poll: Callable[[Query], Awaitable[Retry | None]],
+        jobs: Iterable[Job],
         observer: ScheduleObserver,
         *,
         now: Callable[[], float] = time.time,
         random: Callable[[], float] = randomness.random,
     ) -> None:
-        self._queries = {query.name: query for query in queries}
-        self._poll = poll
+        self._jobs = {job.name: job for job in jobs}
         self._observer = observer
         self._now = now
         self._random = random
-        self._polling = False
+        self._is_active = False
         self._runs: dict[str, _Run] = {}
         self._plans: dict[str, _Plan] = {}
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             # The default grace time of 1 s drops every late run, on a busy loop or after the machine slept. `_run`
-            # prevents overlapping polls: APScheduler's own limit would log a second warning.
+            # prevents overlapping runs: APScheduler's own limit would log a second warning.
             job_defaults={"max_instances": sys.maxsize, "coalesce": True, "misfire_grace_time": None},
         )
         # Not first in `_run`, whose task starts later: `_watch_clock` would run in between, see the next regular run
@@ -119,107 +127,107 @@ class Scheduler:
         self._scheduler.add_listener(lambda event: self._report_next(event.job_id), EVENT_JOB_SUBMITTED)
 
     async def __aenter__(self) -> Self:
-        """Start polling; every query is due immediately."""
+        """Start; every job is due immediately."""
         self._loop = asyncio.get_running_loop()
-        for query in self._queries.values():
-            self._add(query)
+        for job in self._jobs.values():
+            self._add(job)
         self._scheduler.start()
         self._watch = asyncio.ensure_future(self._watch_clock())
-        self._polling = True
+        self._is_active = True
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Stop polling: start no further poll, cancel running ones and wait for them."""
-        self._polling = False
+        """Stop: start no further run, cancel those in progress and wait for them."""
+        self._is_active = False
         self._watch.cancel()
         self._scheduler.pause()
         await self._interrupt(self._runs)
         await asyncio.gather(self._watch, return_exceptions=True)
         self._scheduler.shutdown(wait=False)
 
-    def poll_now(self, names: Collection[str]) -> None:
-        """Poll these queries now; one that is being polled is polled again if that poll fails."""
+    def run_now(self, names: Collection[str]) -> None:
+        """Run these jobs now; one that is running runs again if it fails."""
         for name in names:
             if name in self._runs:
                 self._plans[name].again = True
-            elif name in self._plans and self._polling:
+            elif name in self._plans and self._is_active:
                 self._plans[name].failures = 0
-                self._poll_at(name, self._now())
+                self._run_at(name, self._now())
 
     async def reconfigure(
-        self, queries: Iterable[Query], *, interrupted: Collection[str], due: Collection[str], swap: Callable[[], None]
+        self, jobs: Iterable[Job], *, interrupted: Collection[str], due: Collection[str], swap: Callable[[], None]
     ) -> None:
-        """Schedule these queries, and call `swap` while none of the interrupted queries is being polled.
+        """Schedule these jobs, and call `swap` while none of the interrupted jobs is running.
 
-        `interrupted` and `due` are names. Running polls of interrupted and removed queries are cancelled. Queries that
-        remain of these, and those that are due and not being polled, are polled now. All others keep their schedule.
+        `interrupted` and `due` are names. Runs of interrupted and removed jobs are cancelled. Jobs that remain of
+        these, and those that are due and not running, run now. All others keep their schedule.
 
-        Raises StartError, with nothing changed, before polling starts and after it stops.
+        Raises StartError, with nothing changed, before the scheduler starts and after it stops.
         """
-        self._check_polling()
-        new_queries = {query.name: query for query in queries}
+        self._check_active()
+        new_jobs = {job.name: job for job in jobs}
         self._scheduler.pause()
         try:
-            # Let runs that APScheduler has just submitted start their polls, so that these can be cancelled.
+            # Let runs that APScheduler has just submitted start their work, so that it can be cancelled.
             await asyncio.sleep(0)
-            cancelled = await self._interrupt({*interrupted, *(self._queries.keys() - new_queries.keys())})
-            self._check_polling()
+            cancelled = await self._interrupt({*interrupted, *(self._jobs.keys() - new_jobs.keys())})
+            self._check_active()
             swap()
-            self._replan(new_queries, cancelled.union(due))
+            self._replan(new_jobs, cancelled.union(due))
         finally:
-            if self._polling:
+            if self._is_active:
                 self._scheduler.resume()
 
-    def _check_polling(self) -> None:
-        if not self._polling:
+    def _check_active(self) -> None:
+        if not self._is_active:
             raise StartError("the exporter is starting or stopping; try again when it is up")
 
     async def _interrupt(self, names: Collection[str]) -> set[str]:
-        """Cancel polls and wait until they have ended; returns the names of those that were running."""
+        """Cancel runs and wait until they have ended; returns the names of those jobs."""
         runs = {name: run for name, run in self._runs.items() if name in names}
         for run in runs.values():
-            run.poll.cancel()
+            run.work.cancel()
         # Not gather(): if the caller is cancelled, it would cancel the runs of APScheduler too.
         if tasks := [run.task for run in runs.values() if run.task]:
             await asyncio.wait(tasks)
         return set(runs)
 
-    def _replan(self, queries: dict[str, Query], due: Collection[str]) -> None:
-        before, self._queries = self._queries, queries
-        for name in before.keys() - self._queries.keys():
+    def _replan(self, jobs: dict[str, Job], due: Collection[str]) -> None:
+        before, self._jobs = self._jobs, jobs
+        for name in before.keys() - self._jobs.keys():
             self._scheduler.remove_job(name)
             del self._plans[name]
-        for name, query in self._queries.items():
+        for name, job in self._jobs.items():
             if name not in before:
-                self._add(query)
+                self._add(job)
                 continue
-            if query.every != before[name].every:
-                self._scheduler.modify_job(name, trigger=_trigger(query))
-                regular = min(self._plans[name].began, self._now()) + query.every
+            if job.every != before[name].every:
+                self._scheduler.modify_job(name, trigger=_trigger(job))
+                regular = min(self._plans[name].began, self._now()) + job.every
                 is_retry = self._plans[name].failures > 0
-                self._poll_at(name, min(regular, self._next_run(name)) if is_retry else regular)
+                self._run_at(name, min(regular, self._next_run(name)) if is_retry else regular)
             if name in due:
                 self._plans[name].failures = 0
                 if name not in self._runs:
-                    self._poll_at(name, self._now())
+                    self._run_at(name, self._now())
 
-    def _add(self, query: Query) -> None:
+    def _add(self, job: Job) -> None:
         self._scheduler.add_job(
             self._run,
-            _trigger(query),
-            args=(query.name,),
-            id=query.name,
-            name=f"poll {query.name}",
+            _trigger(job),
+            args=(job.name,),
+            id=job.name,
+            name=job.name,
             next_run_time=datetime.fromtimestamp(self._now(), UTC),
         )
-        self._plans[query.name] = _Plan(began=self._now(), due=self._loop.time())
-        self._report_next(query.name)
+        self._plans[job.name] = _Plan(began=self._now(), due=self._loop.time())
+        self._report_next(job.name)
 
     async def _watch_clock(self) -> None:
         """Correct the schedule when the wall clock, which APScheduler uses, is set.
 
-        A clock that is set back must not delay polls. After one that is set forward, or after the machine slept, due
-        polls start now and not when APScheduler's timer expires.
+        A clock that is set back must not delay runs. After one that is set forward, or after the machine slept, due
+        runs start now and not when APScheduler's timer expires.
         """
         while True:
             await asyncio.sleep(WATCH_SECONDS)
@@ -227,36 +235,36 @@ class Scheduler:
             for name, plan in self._plans.items():
                 planned = now + plan.due - passed
                 is_delayed = self._next_run(name) > planned + CLOCK_TOLERANCE_SECONDS
-                # Due only because the clock was set forward during a poll: do not count the running poll as overlapped.
+                # Due only because the clock was set forward during a run: do not count that run as overlapped.
                 is_early = name in self._runs and self._next_run(name) <= now < planned
                 if is_delayed or is_early:
-                    self._poll_at(name, planned)
+                    self._run_at(name, planned)
             if any(self._next_run(name) <= now for name in self._plans):
                 self._scheduler.wakeup()
 
     async def _run(self, name: str) -> None:
-        """Run one poll, in a task of its own: APScheduler logs a traceback for a job that is cancelled."""
-        query = self._queries[name]
+        """Run a job once, in a task of its own: APScheduler logs a traceback for a job that is cancelled."""
+        job = self._jobs[name]
         if name in self._runs:
-            self._observer.poll_skipped(name)
+            self._observer.run_skipped(name)
             return
         plan = self._plans[name]
         plan.began, plan.again = self._now(), False
-        poll = asyncio.ensure_future(self._poll(query))
-        self._runs[name] = _Run(asyncio.current_task(), poll)
+        work = asyncio.ensure_future(job.run())
+        self._runs[name] = _Run(asyncio.current_task(), work)
         try:
-            await asyncio.wait({poll})
-            if not poll.cancelled():
+            await asyncio.wait({work})
+            if not work.cancelled():
                 retry: Retry | None = Retry()
                 try:
-                    retry = poll.result()  # raises only for a defect, which APScheduler logs
+                    retry = work.result()  # raises only for a defect, which APScheduler logs
                 finally:
-                    self._poll_ended(name, retry)
+                    self._ended(name, retry)
         finally:
             del self._runs[name]
 
-    def _poll_ended(self, name: str, retry: Retry | None) -> None:
-        """After a failure, move the next poll to before the regular one, never to after it."""
+    def _ended(self, name: str, retry: Retry | None) -> None:
+        """After a failure, move the next run to before the regular one, never to after it."""
         plan = self._plans[name]
         plan.failures = 0 if retry is None or plan.again else plan.failures + 1
         if retry is None:
@@ -270,22 +278,22 @@ class Scheduler:
             delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(plan.failures - 1, _DOUBLINGS))
             at = now + delay * (1 - self._random() / 5)
         if at < self._next_run(name):
-            self._poll_at(name, at)
+            self._run_at(name, at)
 
     def _next_run(self, name: str) -> float:
         at: float = self._scheduler.get_job(name).next_run_time.timestamp()
         return at
 
-    def _poll_at(self, name: str, at: float) -> None:
+    def _run_at(self, name: str, at: float) -> None:
         self._scheduler.modify_job(name, next_run_time=datetime.fromtimestamp(max(at, self._now()), UTC))
         self._report_next(name)
 
     def _report_next(self, name: str) -> None:
         at = self._next_run(name)
         self._plans[name].due = self._loop.time() + at - self._now()
-        self._observer.next_poll(name, at)
+        self._observer.next_run(name, at)
 
 
-def _trigger(query: Query) -> _Interval:
-    jitter = min(query.every * JITTER, MAX_JITTER_SECONDS)
-    return _Interval(seconds=query.every, jitter=jitter, timezone=UTC)
+def _trigger(job: Job) -> _Interval:
+    jitter = min(job.every * JITTER, MAX_JITTER_SECONDS)
+    return _Interval(seconds=job.every, jitter=jitter, timezone=UTC)

@@ -6,10 +6,10 @@ import asyncio
 import errno
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -36,28 +36,3 @@ async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
     except RuntimeError:
         raise OSError(errno.EAGAIN, "no thread can be started") from None
     return await asyncio.wrap_future(result)
-
-
-class SharedThreads(Generic[T]):
-    """Runs blocking work under a key, each key once at a time: concurrent callers share the result.
-
-    Work that hangs thus takes one thread, however many callers wait for it.
-    """
-
-    def __init__(self) -> None:
-        self._running: dict[Hashable, asyncio.Task[T]] = {}
-
-    async def run(self, key: Hashable, work: Callable[[], T], name: str) -> T:
-        """The result of the work that runs under this key, started if there is none, or its exception."""
-        task = self._running.get(key)
-        if task is None:
-            task = self._running[key] = asyncio.create_task(run_in_daemon_thread(work, name))
-            task.add_done_callback(lambda ended: self._ended(key, ended))
-        # If one caller is cancelled, the others go on waiting.
-        return await asyncio.shield(task)
-
-    def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        if self._running.get(key) is task:
-            del self._running[key]
-        if not task.cancelled():
-            task.exception()  # mark it as retrieved: every caller may have been cancelled

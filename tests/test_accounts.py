@@ -15,7 +15,7 @@ from tests.harness import CONFIGURATION, Clock, staged
 from tests.vod.fakes import FakeMeter
 
 if TYPE_CHECKING:
-    from exporter.config.schema import AccountSettings
+    from exporter.config.accounts import AccountSettings
     from exporter.vod.credentials.sources import CredentialSource
 
 BAD = """  - name: bad

@@ -68,8 +68,8 @@ async def a_poll_that_hangs() -> None:
 async def test_a_poll_that_was_due_while_the_last_one_ran_is_counted_as_skipped() -> None:
     asked = exporter(World())
 
-    asked.poll_skipped("q")
-    asked.next_poll("q", 1234.0)
+    asked.run_skipped("q")
+    asked.next_run("q", 1234.0)
 
     assert (await samples(asked, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="skipped"}'
@@ -135,7 +135,7 @@ async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:
     world.put([row("a")])
     asked = exporter(world)
     before = await asked.status()
-    asked.next_poll("q", 1234.0)
+    asked.next_run("q", 1234.0)
     await asked.poll(asked.queries[0])
 
     after = await asked.status()

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable
     from pathlib import Path
 
-    from exporter.config.schema import AccountSettings, Config
-    from exporter.core.model import Query
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config
+    from exporter.scheduler import Job
     from exporter.simulator.service import Simulator
     from exporter.vod.credentials.sources import CredentialSource
 
@@ -440,7 +441,7 @@ class AtOnce:
 
     async def reconfigure(
         self,
-        queries: Iterable[Query],  # noqa: ARG002 - nothing is polled
+        jobs: Iterable[Job],  # noqa: ARG002 - nothing is polled
         *,
         interrupted: Collection[str],  # noqa: ARG002 - nothing is polled
         due: Collection[str],  # noqa: ARG002 - nothing is polled

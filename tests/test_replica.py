@@ -9,7 +9,7 @@ from exporter.core.sharding import Shard
 from exporter.replica import replica_config, scale_limits
 
 if TYPE_CHECKING:
-    from exporter.config.schema import AccountSettings
+    from exporter.config.accounts import AccountSettings
 
 
 def settings(*texts: str) -> tuple[AccountSettings, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.core.retry import Retry
-from exporter.scheduler import MAX_JITTER_SECONDS, RETRY_JITTER_SECONDS, WATCH_SECONDS, Scheduler
+from exporter.scheduler import MAX_JITTER_SECONDS, RETRY_JITTER_SECONDS, WATCH_SECONDS, Job, Scheduler
 from tests.core.fake_service import everything, query
 from tests.virtual_time import START, SettableClock, in_virtual_time
 
@@ -47,18 +48,21 @@ class Service:
             raise
         return self.results.pop(0) if len(self.results) > 1 else self.results[0]
 
-    def poll_skipped(self, query: str) -> None:
-        assert query in self.polls
+    def run_skipped(self, job: str, /) -> None:
+        assert job in self.polls
         self.skipped += 1
 
-    def next_poll(self, query: str, at: float) -> None:
-        self.next[query] = at
+    def next_run(self, job: str, at: float, /) -> None:
+        self.next[job] = at
+
+    def job(self, query: Query) -> Job:
+        return Job(query.name, query.every, partial(self.poll, query))
 
     def waits(self, name: str = "q") -> list[float]:
         return [after - before for before, after in itertools.pairwise(self.polls[name])]
 
     def scheduler(self, *queries: Query, random: float = 0.5) -> Scheduler:
-        return Scheduler(queries, self.poll, self, now=self.clock.now, random=lambda: random)
+        return Scheduler(map(self.job, queries), self, now=self.clock.now, random=lambda: random)
 
 
 def q(name: str = "q", every: float = 6 * HOUR) -> Query:
@@ -127,11 +131,11 @@ def test_a_poll_that_breaks_is_repeated_too(run: Run) -> None:
     async def test(clock: SettableClock) -> None:
         begun = []
 
-        async def breaks(_: Query) -> Retry | None:
+        async def breaks() -> Retry | None:
             begun.append(clock.loop.time())
             raise RuntimeError("a defect")
 
-        async with Scheduler([q()], breaks, Service(clock), now=clock.now):
+        async with Scheduler([Job("q", 6 * HOUR, breaks)], Service(clock), now=clock.now):
             await asyncio.sleep(2 * MINUTE)
         assert len(begun) == 2
 
@@ -153,7 +157,7 @@ def test_a_changed_key_polls_at_once_and_begins_the_growth_anew(run: Run) -> Non
         service = Service(clock, [Retry(START + 2 * HOUR), AGAIN, None])
         async with service.scheduler(q()) as scheduler:
             await asyncio.sleep(10)
-            scheduler.poll_now(["q", "unknown"])
+            scheduler.run_now(["q", "unknown"])
             await asyncio.sleep(2 * MINUTE)
         assert service.polls["q"][1] == 10
         assert MINUTE <= service.waits()[1] <= 1.25 * MINUTE
@@ -167,7 +171,7 @@ def test_a_key_that_changes_during_a_poll_repeats_it_only_if_it_fails(run: Run, 
         service = Service(clock, [result, None], takes=20)
         async with service.scheduler(q()) as scheduler:
             await asyncio.sleep(10)
-            scheduler.poll_now(["q"])
+            scheduler.run_now(["q"])
             await asyncio.sleep(MINUTE)
         assert len(service.polls["q"]) == polls
 
@@ -180,9 +184,9 @@ def test_a_changed_interval_neither_hurries_nor_puts_off_what_is_to_be_repeated(
         async with service.scheduler(q()) as scheduler:
             await asyncio.sleep(MINUTE)
             for every in (12 * HOUR, 6 * HOUR):
-                await scheduler.reconfigure([q(every=every)], interrupted=[], due=[], swap=lambda: None)
+                await scheduler.reconfigure([service.job(q(every=every))], interrupted=[], due=[], swap=lambda: None)
                 assert service.next["q"] == pytest.approx(START + 3 * HOUR, abs=RETRY_JITTER_SECONDS)
-            await scheduler.reconfigure([q(every=HOUR)], interrupted=[], due=[], swap=lambda: None)
+            await scheduler.reconfigure([service.job(q(every=HOUR))], interrupted=[], due=[], swap=lambda: None)
             assert service.next["q"] == pytest.approx(START + HOUR)
 
     run(test)
@@ -193,8 +197,8 @@ def test_what_a_reload_removes_is_not_repeated(run: Run) -> None:
         service = Service(clock, [AGAIN])
         async with service.scheduler(q("gone"), q("stays")) as scheduler:
             await asyncio.sleep(1)
-            await scheduler.reconfigure([q("stays")], interrupted=[], due=[], swap=lambda: None)
-            scheduler.poll_now(["gone"])
+            await scheduler.reconfigure([service.job(q("stays"))], interrupted=[], due=[], swap=lambda: None)
+            scheduler.run_now(["gone"])
             await asyncio.sleep(HOUR)
         assert len(service.polls["gone"]) == 1
         assert len(service.polls["stays"]) > 10
@@ -207,7 +211,7 @@ def test_what_waits_to_be_repeated_ends_with_the_exporter(run: Run) -> None:
         service = Service(clock, [AGAIN], takes=5)
         async with service.scheduler(q("a"), q("b")) as scheduler:
             await asyncio.sleep(1)
-        scheduler.poll_now(["a"])
+        scheduler.run_now(["a"])
         await asyncio.sleep(HOUR)
         assert service.cancelled == 2
         assert {len(polls) for polls in service.polls.values()} == {1}

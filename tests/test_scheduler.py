@@ -4,17 +4,20 @@ import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.core.retry import Retry
 from exporter.errors import StartError
-from exporter.scheduler import MAX_JITTER_SECONDS, WATCH_SECONDS, Scheduler
+from exporter.scheduler import MAX_JITTER_SECONDS, WATCH_SECONDS, Job, Scheduler
 from tests.core.fake_service import everything, query
 from tests.virtual_time import SettableClock, in_virtual_time
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from exporter.core.model import Query
 
 
@@ -23,11 +26,15 @@ class Told:
     skipped: Counter[str] = field(default_factory=Counter)
     next: dict[str, float] = field(default_factory=dict)
 
-    def poll_skipped(self, query: str) -> None:
-        self.skipped[query] += 1
+    def run_skipped(self, job: str, /) -> None:
+        self.skipped[job] += 1
 
-    def next_poll(self, query: str, at: float) -> None:
-        self.next[query] = at
+    def next_run(self, job: str, at: float, /) -> None:
+        self.next[job] = at
+
+
+def jobs(queries: Iterable[Query], poll: Callable[[Query], Awaitable[Retry | None]]) -> list[Job]:
+    return [Job(query.name, query.every, partial(poll, query)) for query in queries]
 
 
 class Polls:
@@ -59,7 +66,7 @@ async def test_every_query_is_polled_at_once_and_the_next_time_is_told() -> None
     polls, told = Polls(), Told()
     queries = [query(everything, name, every=3600.0) for name in ("a", "b")]
 
-    async with Scheduler(queries, polls, told):
+    async with Scheduler(jobs(queries, polls), told):
         await polls.until(2)
 
     assert sorted(polls.begun) == ["a", "b"]
@@ -70,7 +77,7 @@ async def test_every_query_is_polled_at_once_and_the_next_time_is_told() -> None
 async def test_a_query_is_polled_again_every_interval() -> None:
     polls = Polls()
 
-    async with Scheduler([query(everything, every=0.01)], polls, Told()):
+    async with Scheduler(jobs([query(everything, every=0.01)], polls), Told()):
         await polls.until(4)
 
 
@@ -79,7 +86,7 @@ async def test_a_poll_under_way_is_never_joined_by_a_second_one_of_its_query(cap
     polls.hold.clear()
     caplog.set_level(logging.WARNING, "apscheduler")
 
-    async with Scheduler([query(everything, every=0.01)], polls, told):
+    async with Scheduler(jobs([query(everything, every=0.01)], polls), told):
         await polls.until(1)
         due, enough = told.next["q"], told.skipped["q"] + 2
         while told.skipped["q"] < enough:
@@ -102,7 +109,7 @@ def test_polls_that_become_due_while_the_loop_is_busy_are_started_once(monkeypat
             await polls(query)
             return Retry(not_before=clock.now() + 2.5 * WATCH_SECONDS)
 
-        async with Scheduler([query(everything)], poll, told, now=clock.now, random=lambda: 0.0):
+        async with Scheduler(jobs([query(everything)], poll), told, now=clock.now, random=lambda: 0.0):
             await polls.until(1)
             for number in range(2, 10):
                 await asyncio.sleep(2 * WATCH_SECONDS + 1)
@@ -119,7 +126,7 @@ async def test_leaving_cancels_polls_under_way_and_waits_for_them(caplog: pytest
     polls = Polls()
     polls.hold.clear()
 
-    async with Scheduler([query(everything, name) for name in ("a", "b")], polls, Told()):
+    async with Scheduler(jobs([query(everything, name) for name in ("a", "b")], polls), Told()):
         await polls.until(2)
 
     assert polls.cancelled == 2
@@ -133,7 +140,7 @@ async def test_a_poll_that_breaks_does_not_end_polling() -> None:
         await polls(query)
         raise RuntimeError("a defect")
 
-    async with Scheduler([query(everything, every=0.01)], breaks, Told()):
+    async with Scheduler(jobs([query(everything, every=0.01)], breaks), Told()):
         await polls.until(3)
 
 
@@ -143,11 +150,11 @@ def q(name: str, every: float = 3600.0, **changed: object) -> Query:
 
 async def test_what_did_not_change_goes_on_in_its_time_and_what_is_new_is_polled_now() -> None:
     polls, told = Polls(), Told()
-    async with Scheduler([q("a"), q("b")], polls, told) as scheduler:
+    async with Scheduler(jobs([q("a"), q("b")], polls), told) as scheduler:
         await polls.until(2)
         due = dict(told.next)
 
-        await scheduler.reconfigure([q("b"), q("c")], interrupted=[], due=[], swap=lambda: None)
+        await scheduler.reconfigure(jobs([q("b"), q("c")], polls), interrupted=[], due=[], swap=lambda: None)
 
         await polls.until(3)
         assert polls.begun[2:] == ["c"]
@@ -158,11 +165,11 @@ async def test_nothing_that_is_interrupted_or_gone_is_polled_while_things_are_sw
     polls = Polls()
     polls.hold.clear()
     cancelled = []
-    async with Scheduler([q("gone"), q("changed"), q("same")], polls, Told()) as scheduler:
+    async with Scheduler(jobs([q("gone"), q("changed"), q("same")], polls), Told()) as scheduler:
         await polls.until(3)
 
         await scheduler.reconfigure(
-            [q("changed", days_ago=(2,)), q("same")],
+            jobs([q("changed", days_ago=(2,)), q("same")], polls),
             interrupted=["changed"],
             due=["changed", "same"],
             swap=lambda: cancelled.append(polls.cancelled),
@@ -177,9 +184,9 @@ async def test_nothing_that_is_interrupted_or_gone_is_polled_while_things_are_sw
 async def test_a_poll_that_was_interrupted_begins_again_although_it_is_not_due() -> None:
     polls, told = Polls(), Told()
     polls.hold.clear()
-    async with Scheduler([q("a"), q("b")], polls, told) as scheduler:
+    async with Scheduler(jobs([q("a"), q("b")], polls), told) as scheduler:
         await polls.until(2)
-        await scheduler.reconfigure([q("a"), q("b")], interrupted=["a"], due=[], swap=lambda: None)
+        await scheduler.reconfigure(jobs([q("a"), q("b")], polls), interrupted=["a"], due=[], swap=lambda: None)
         await polls.until(3)
         assert polls.begun[2:] == ["a"]
     assert not told.skipped
@@ -187,11 +194,13 @@ async def test_a_poll_that_was_interrupted_begins_again_although_it_is_not_due()
 
 async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None:
     polls, told = Polls(), Told()
-    async with Scheduler([], polls, told) as scheduler:
-        await scheduler.reconfigure([q("new")], interrupted=[], due=[], swap=lambda: None)
+    async with Scheduler(jobs([], polls), told) as scheduler:
+        await scheduler.reconfigure(jobs([q("new")], polls), interrupted=[], due=[], swap=lambda: None)
         await asyncio.sleep(0)  # APScheduler has taken it up, and it has not begun
 
-        await scheduler.reconfigure([q("new", days_ago=(2,))], interrupted=["new"], due=["new"], swap=lambda: None)
+        await scheduler.reconfigure(
+            jobs([q("new", days_ago=(2,))], polls), interrupted=["new"], due=["new"], swap=lambda: None
+        )
 
         await polls.until(1)
         for _ in range(10):
@@ -201,18 +210,18 @@ async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None
 
 async def test_another_interval_counts_from_the_last_poll() -> None:
     polls, told = Polls(), Told()
-    async with Scheduler([q("a", every=86_400.0)], polls, told) as scheduler:
+    async with Scheduler(jobs([q("a", every=86_400.0)], polls), told) as scheduler:
         await polls.until(1)
         before = told.next["a"]
-        await scheduler.reconfigure([q("a", every=3600.0)], interrupted=[], due=[], swap=lambda: None)
+        await scheduler.reconfigure(jobs([q("a", every=3600.0)], polls), interrupted=[], due=[], swap=lambda: None)
         assert before - told.next["a"] == pytest.approx(86_400 - 3600, abs=2 * MAX_JITTER_SECONDS)
-        await scheduler.reconfigure([q("a", every=0.01)], interrupted=[], due=[], swap=lambda: None)
+        await scheduler.reconfigure(jobs([q("a", every=0.01)], polls), interrupted=[], due=[], swap=lambda: None)
         await polls.until(3)
 
 
 async def test_before_it_begins_and_after_it_ends_nothing_can_be_changed() -> None:
     polls, told = Polls(), Told()
-    scheduler = Scheduler([q("a")], polls, told)
+    scheduler = Scheduler(jobs([q("a")], polls), told)
     with pytest.raises(StartError, match="starting or stopping"):
         await scheduler.reconfigure([], interrupted=[], due=[], swap=pytest.fail)
     async with scheduler:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
-from urllib.parse import SplitResult, urlsplit
 
-from exporter.commands import flags
+from exporter.commands import flag_values, flags
 from exporter.core.play_dates import OLDEST_DAYS_AGO
 from exporter.documents import durations
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
@@ -19,11 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.commands.flags import Parser
-
-_LONGEST_TIMEOUT: Final = 3600
-_SHORTEST_STEP: Final = 15
-_LONGEST_STEP: Final = 86_400
-_LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +70,10 @@ def _check_config(parser: Parser) -> None:
 def _check_healthy(parser: Parser) -> None:
     add = parser.add_argument
     where = "base URL of the exporter: https:// if it serves TLS, with the path of its --web.route-prefix"
-    add("--url", type=_url, default=f"http://127.0.0.1:{flags.EXPORTER_PORT}", help=where)
+    add("--url", type=flag_values.base_url, default=f"http://127.0.0.1:{flags.EXPORTER_PORT}", help=where)
     add(
         "--timeout",
-        type=_timeout,
+        type=flag_values.timeout,
         default="4",
         metavar="SECONDS",
         help="timeout of the connection, and then of the response, at most 3600",
@@ -106,14 +98,14 @@ def _backfill(parser: Parser) -> None:
     flags.config_file(parser)
     parser.add_argument(
         "--days",
-        type=_days,
+        type=flag_values.days,
         default=OLDEST_DAYS_AGO,
         metavar="N",
         help=f"number of past days to write, 1 to {OLDEST_DAYS_AGO}: the API has no older ones",
     )
     parser.add_argument(
         "--step",
-        type=_step,
+        type=flag_values.step,
         default="5m",
         metavar="DURATION",
         help="interval between the samples of a series, 15s to 1d; above 5m, Prometheus' lookback, graphs have gaps",
@@ -130,7 +122,7 @@ def _backfill(parser: Parser) -> None:
         "--label",
         dest="labels",
         action="append",
-        type=_label,
+        type=flag_values.label,
         default=[],
         metavar="NAME=VALUE",
         help="label for every series, such as job=vod, so that scraped samples continue the same series; repeatable",
@@ -140,22 +132,25 @@ def _backfill(parser: Parser) -> None:
 
 def _simulate(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
-    add, checked = parser.add_argument, flags.checked
+    add = parser.add_argument
     add(
         "--seed",
-        type=flags.non_negative_int,
+        type=flag_values.non_negative_int,
         default=0,
         help="seed of the simulated data; the same seed gives the same data",
     )
     add(
         "--media",
-        type=flags.non_negative_int,
+        type=flag_values.non_negative_int,
         default=120,
         metavar="N",
         help="number of media in the simulated account",
     )
     add(
-        "--collapse", type=_days_ago, metavar="DAYS_AGO", help="since when one media has lost nearly all plays, 0 to 30"
+        "--collapse",
+        type=flag_values.days_ago,
+        metavar="DAYS_AGO",
+        help="since when one media has lost nearly all plays, 0 to 30",
     )
     add(
         "--fail",
@@ -173,7 +168,7 @@ def _simulate(parser: Parser) -> None:
     )
     add(
         "--latency",
-        type=checked(durations.parse),
+        type=flag_values.checked(durations.parse),
         default="0s",
         metavar="DURATION",
         help="delay before each response",
@@ -197,71 +192,11 @@ def _demo(parser: Parser) -> None:
     flags.telemetry_path(parser)
     parser.add_argument(
         "--media",
-        type=flags.non_negative_int,
+        type=flag_values.non_negative_int,
         default=120,
         metavar="N",
         help="number of media in the simulated account",
     )
-
-
-def _url(text: str) -> SplitResult:
-    """Parse a base URL. Raises ArgumentTypeError whose message never repeats a password."""
-    try:
-        parts = urlsplit(text.rstrip("/"))
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text or not text.isprintable()
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more:
-        raise argparse.ArgumentTypeError("write http:// or https://, host and port, as in http://127.0.0.1:9985")
-    return parts
-
-
-def _timeout(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _LONGEST_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, at most {_LONGEST_TIMEOUT}")
-    return seconds
-
-
-def _days(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= OLDEST_DAYS_AGO:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {OLDEST_DAYS_AGO}")
-    return int(text)
-
-
-def _days_ago(text: str) -> int:
-    if (number := flags.non_negative_int(text)) > OLDEST_DAYS_AGO:
-        raise argparse.ArgumentTypeError(f"{number} is more than {OLDEST_DAYS_AGO} days ago")
-    return number
-
-
-def _step(text: str) -> int:
-    try:
-        seconds = durations.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-    if not _SHORTEST_STEP <= seconds <= _LONGEST_STEP or seconds % 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 15s to 1d, in whole seconds")
-    return int(seconds)
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (_LABEL_NAME.fullmatch(name) and equals and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE with the name of a label, as in job=vod")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not text in this locale") from None
-    from exporter.exposition.catalog import PLAY_METRICS  # noqa: PLC0415 - takes a third of the import time of all flags
-
-    if any(name in metric.labels for metric in PLAY_METRICS):
-        raise argparse.ArgumentTypeError(f"{text!r}: the series have a label {name} already")
-    return name, value
 
 
 DEFINITIONS: Final = {

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final, Protocol
 
-from exporter.documents import durations
-from exporter.web.listen_addresses import parse_address
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
+from exporter.commands import flag_values
 
 EXPORTER_PORT: Final = 9985
 SIMULATOR_PORT: Final = 9986
 LOG_LEVELS: Final = ("debug", "info", "warn", "error")
 LOG_FORMATS: Final = ("logfmt", "json")
-_SEGMENT: Final = re.compile(r"[\w.~-]{1,200}", re.ASCII)
 
 
 class Parser(Protocol):
@@ -36,7 +27,7 @@ def log(parser: Parser, level: str) -> None:
     parser.add_argument(
         "--log.level",
         dest="log_level",
-        type=_level,
+        type=flag_values.log_level,
         choices=LOG_LEVELS,
         default=level,
         help="minimum level of log lines",
@@ -64,7 +55,7 @@ def listen_address(parser: Parser, default: str, flag: str = "--web.listen-addre
         flag,
         dest="listen",
         action=_Each,
-        type=checked(_address),
+        type=flag_values.checked(flag_values.listen_address),
         default=[default],
         metavar="HOST:PORT",
         help="address to listen on: :9985, 127.0.0.1:0 (any free port, logged) or [::1]:9985; repeatable",
@@ -92,7 +83,7 @@ def auto_reload(parser: Parser) -> None:
     parser.add_argument(
         "--config.auto-reload-interval",
         dest="auto_reload_interval",
-        type=_interval,
+        type=flag_values.interval,
         default="30s",
         metavar="DURATION",
         help="how often to check the file for --config.enable-auto-reload, at least 1s",
@@ -116,7 +107,7 @@ def telemetry_path(parser: Parser) -> None:
     parser.add_argument(
         "--web.telemetry-path",
         dest="telemetry_path",
-        type=_path,
+        type=flag_values.telemetry_path,
         default="/metrics",
         metavar="PATH",
         help="path of the metrics",
@@ -128,7 +119,7 @@ def external_url(parser: Parser) -> None:
     parser.add_argument(
         "--web.external-url",
         dest="external_url",
-        type=_external_url,
+        type=flag_values.external_url,
         default="",
         metavar="URL",
         help="URL under which a reverse proxy serves the exporter, such as https://monitoring.example.com/vod",
@@ -136,7 +127,7 @@ def external_url(parser: Parser) -> None:
     parser.add_argument(
         "--web.route-prefix",
         dest="route_prefix",
-        type=_route_prefix,
+        type=flag_values.route_prefix,
         default=None,
         metavar="PATH",
         help="prefix of all paths, such as /vod; / if the proxy strips it; else the path of --web.external-url",
@@ -174,34 +165,19 @@ def enable_lifecycle(parser: Parser) -> None:
 def shard(parser: Parser) -> None:
     """Add `--shard` and `--total-shards`."""
     parser.add_argument(
-        "--shard", type=non_negative_int, default=0, metavar="N", help="index of this replica, counted from 0"
+        "--shard",
+        type=flag_values.non_negative_int,
+        default=0,
+        metavar="N",
+        help="index of this replica, counted from 0",
     )
     parser.add_argument(
         "--total-shards",
-        type=non_negative_int,
+        type=flag_values.non_negative_int,
         default=1,
         metavar="N",
         help="number of replicas that share the polling, 1 to 1000",
     )
-
-
-def non_negative_int(text: str) -> int:
-    """Parse a whole number of at least 0, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Let argparse show the message of a ValueError that `parse` raises; argparse would hide it."""
-
-    def parsed(text: str) -> T:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
 
 
 class _Each(argparse.Action):
@@ -210,67 +186,3 @@ class _Each(argparse.Action):
     def __call__(self, _parser: Parser, given: argparse.Namespace, value: object, _flag: str | None = None) -> None:
         before = getattr(given, self.dest)
         setattr(given, self.dest, [value] if before is self.default else [*before, value])
-
-
-def _interval(text: str) -> float:
-    try:
-        seconds = durations.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-    if seconds < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than 1s")
-    return seconds
-
-
-def _address(text: str) -> str:
-    parse_address(text)
-    return text
-
-
-def _external_url(text: str) -> str:
-    """The path of an external URL, or of a value that is only a path."""
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018 - reading it raises ValueError for an invalid port
-    except ValueError:
-        parts = urlsplit("?")
-    is_url = parts.scheme in {"http", "https"} and parts.hostname
-    is_path = not parts.scheme and not parts.netloc and (not text or text.startswith("/"))
-    # The message does not repeat the value: it may hold a password.
-    if not (is_url or is_path) or "@" in parts.netloc or set(text) & set("?#\\ ") or not text.isprintable():
-        raise argparse.ArgumentTypeError(
-            "not a URL to be found under: write http:// or https://, host and path,"
-            " as in https://monitoring.example.com/vod"
-        )
-    return _prefix(parts.path)
-
-
-def _route_prefix(text: str) -> str | None:
-    return _prefix(text) if text else None
-
-
-def _prefix(text: str) -> str:
-    segments = text.strip("/").split("/")
-    if text.strip("/") and not all(_SEGMENT.fullmatch(each) and each not in {".", ".."} for each in segments):
-        raise argparse.ArgumentTypeError(
-            f"{text!a} is not a path to begin with: write one like /vod, of letters, digits and - . _ ~"
-        )
-    return "/" + "/".join(segments) if text.strip("/") else ""
-
-
-def _level(text: str) -> str:
-    """A level as promslog accepts it; `warning`, the name in 0.1, means `warn`."""
-    level = text.lower()
-    return "warn" if level == "warning" else level
-
-
-def _path(text: str) -> str:
-    if (
-        not text.startswith("/")
-        or len(text) == 1
-        or text.startswith("/-/")
-        or not text.isprintable()
-        or set(text) & set("{?#")
-    ):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a path of its own: write one like /metrics")
-    return text

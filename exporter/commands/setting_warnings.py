@@ -12,7 +12,8 @@ from exporter.documents.durations import spell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.config.schema import AccountSettings, Config, QuerySettings
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config, QuerySettings
     from exporter.core.model import Query
     from exporter.core.play_dates import Settlement
 

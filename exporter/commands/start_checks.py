@@ -13,7 +13,8 @@ from exporter.errors import CredentialsError, StartError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from exporter.config.schema import AccountSettings, Config
+    from exporter.config.accounts import AccountSettings
+    from exporter.config.schema import Config
     from exporter.vod.credentials.sources import CredentialSource
 
 _LARGEST_FILE: Final = 4 * 1024 * 1024

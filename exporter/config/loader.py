@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from exporter import secret_files
-from exporter.config.schema import Config, CredentialSettings
+from exporter.config.accounts import CredentialSettings
+from exporter.config.schema import Config
 from exporter.documents.env_vars import expand
 from exporter.documents.error_messages import FieldError, field_errors, setting
 from exporter.documents.yaml_reader import Document, Position, YamlError, read

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from exporter.core.model import PlayRow
-    from exporter.simulator.dataset import Counts
     from exporter.simulator.faults import Fault
     from exporter.simulator.options import Conditions
 
@@ -162,7 +161,7 @@ class Simulator:
             "TotalCount": len(result),
             "PageNo": query.page_no,
             "PageSize": query.page_size,
-            "QoeInfoList": [_to_json_row(counts) for counts in result[first : first + query.page_size]],
+            "QoeInfoList": [to_json_row(counts.row()) for counts in result[first : first + query.page_size]],
         }
 
     def _error_response(self, error: ApiError, request_id: str, request: Request) -> Response:
@@ -191,8 +190,8 @@ class Simulator:
         return str(UUID(int=self._request_ids.getrandbits(128))).upper()
 
 
-def _to_json_row(counts: Counts) -> dict[str, Any]:
-    row: PlayRow = counts.row()
+def to_json_row(row: PlayRow) -> dict[str, Any]:
+    """A row as the service writes it."""
     return {
         "MediaId": row.media_id,
         "VideoTitle": row.title,

@@ -6,7 +6,7 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from exporter.threads import SharedThreads
+from exporter.single_flight import SharedThreads
 from exporter.vod import network_errors
 
 if TYPE_CHECKING:

@@ -7,16 +7,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exporter.config.accounts import AccountSettings, CredentialSettings, LimitSettings
 from exporter.config.loader import load, loads
-from exporter.config.schema import (
-    AccountSettings,
-    Config,
-    CredentialSettings,
-    LimitSettings,
-    MediaByIds,
-    MediaTop,
-    QuerySettings,
-)
+from exporter.config.schema import Config, MediaByIds, MediaTop, QuerySettings
 from exporter.core.model import (
     OPERATING_SYSTEMS,
     REGIONS,

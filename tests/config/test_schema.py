@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from exporter.config.schema import Config, CredentialSettings, QuerySettings
+from exporter.config.accounts import CredentialSettings
+from exporter.config.schema import Config, QuerySettings
 from exporter.core.model import ByIds, Dimensions, Everything, Measure, Query, Top
 from exporter.documents.error_messages import field_errors
 

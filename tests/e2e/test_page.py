@@ -86,7 +86,7 @@ async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGen
         if faults:
             await stage.poll(later=3600)
         for query in stage.exporter.queries:
-            stage.exporter.next_poll(query.name, stage.clock.at + 0.9 * query.every)
+            stage.exporter.next_run(query.name, stage.clock.at + 0.9 * query.every)
         stage.clock.at += 95
         async with shown(stage, prefix) as url:
             yield url

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.errors import CredentialsError, ErrorKind
 from exporter.secret_files import read_secret
-from exporter.threads import SharedThreads
+from exporter.single_flight import SharedThreads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,6 +15,7 @@ import structlog
 
 from exporter import secret_files
 from exporter.errors import ConfigError, ConfigProblem
+from exporter.single_flight import SharedRun
 from exporter.web.access import basic_auth
 from exporter.web.access.parser import parse
 from exporter.web.access.settings import Pem, WebSettings
@@ -84,10 +85,7 @@ class LiveWebConfig:
         self._watch(settings)
         self._seen = self._signatures()
         self._policy = _policy(path, settings, _pem_files(path, settings))
-        # Callers of rules() so far, and how many of them the last check covers.
-        self._callers = 0
-        self._checked_callers = 0
-        self._lock = asyncio.Lock()
+        self._shared_check = SharedRun(self._check_in_thread)
         self._checks: _Checks = SimpleQueue()
         # A daemon thread: unlike an executor's, it does not block the end of the program if a file can never be read.
         threading.Thread(target=self._work, name="web-config", daemon=True).start()
@@ -108,20 +106,19 @@ class LiveWebConfig:
 
         If the files cannot be read in time, the policy stays and is replaced when they are read.
         """
-        self._callers += 1
-        caller = self._callers
-        async with self._lock:
-            if self._checked_callers < caller and (self._checking is None or self._checking.done()):
-                self._checked_callers = self._callers
-                check: Future[None] = Future()
-                self._checks.put(check)
-                self._checking = asyncio.wrap_future(check)
-                await asyncio.wait({self._checking}, timeout=_READ_TIMEOUT_SECONDS)
+        await self._shared_check()
         return self._policy
 
     def close(self) -> None:
         """Stop the thread."""
         self._checks.put(None)
+
+    async def _check_in_thread(self) -> None:
+        if self._checking is None or self._checking.done():
+            check: Future[None] = Future()
+            self._checks.put(check)
+            self._checking = asyncio.wrap_future(check)
+            await asyncio.wait({self._checking}, timeout=_READ_TIMEOUT_SECONDS)
 
     def _work(self) -> None:
         while (check := self._checks.get()) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import weakref
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from exporter.app import Runtime, assemble_daemon
 from exporter.core import play_dates
 from tests.campaigns.faults.case_queries import (
-    NOON,
     TOP,
     configuration,
     meeting,
@@ -29,22 +27,7 @@ if TYPE_CHECKING:
     from exporter.daemon import Daemon
     from tests.campaigns.faults.oracle import Call
     from tests.campaigns.faults.service import Service
-
-
-@dataclass
-class Clock:
-    """A clock that advances only when the exporter sleeps or the case moves it."""
-
-    at: float = NOON
-    waits: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.at += seconds
-        await asyncio.sleep(0)
+    from tests.harness import Clock
 
 
 @dataclass

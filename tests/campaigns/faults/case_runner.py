@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tests.campaigns.faults import certificates
-from tests.campaigns.faults.case_context import CaseRun, Clock, Passed
-from tests.campaigns.faults.case_queries import SECRET, media_count
+from tests.campaigns.faults.case_context import CaseRun, Passed
+from tests.campaigns.faults.case_queries import NOON, SECRET, media_count
 from tests.campaigns.faults.cases import Case, Moment, Selection
 from tests.campaigns.faults.evidence import Evidence
 from tests.campaigns.faults.leak_watch import Watch, watched, weighed
@@ -17,6 +17,7 @@ from tests.campaigns.faults.loop import SkippingLoop
 from tests.campaigns.faults.moments import while_polling, while_shutting_down
 from tests.campaigns.faults.reloading import serving, while_reloading
 from tests.campaigns.faults.service import Service
+from tests.harness import Clock
 
 if TYPE_CHECKING:
     import weakref
@@ -60,7 +61,7 @@ async def _all(
 
 async def _run_alone(case: Case, check: Callable[[Evidence], None], silent: list[Service]) -> list[weakref.ref[Daemon]]:
     """A case with its own exporters; returns weak references to them."""
-    clock = Clock()
+    clock = Clock(NOON)
     with watched() as watch:
         async with (
             asyncio.timeout(SAFETY_SECONDS),
@@ -78,7 +79,7 @@ async def _run_alone(case: Case, check: Callable[[Evidence], None], silent: list
 
 async def _run_together(cases: list[Case], check: Callable[[Evidence], None]) -> None:
     """Cases one after the other with the same daemon, which is reloaded; its leaks are reported with the last."""
-    clock = Clock()
+    clock = Clock(NOON)
     held: Evidence | None = None
     first = cases[0]
     with watched() as whole:

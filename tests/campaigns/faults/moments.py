@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exporter.reload import poll_jobs
 from exporter.scheduler import Scheduler
 from tests.campaigns.faults.case_context import CaseRun, Mark, Passed
 from tests.campaigns.faults.cases import Moment
@@ -60,7 +61,7 @@ async def while_shutting_down(run: CaseRun) -> Passed:
         await run.break_()
         async with run.exporting(storage, broken=True) as exporter:
             begun = await run.scraped(exporter)
-            async with Scheduler(exporter.queries, exporter.poll, exporter):
+            async with Scheduler(poll_jobs(exporter, exporter.queries), exporter):
                 if case.fault.connection_fault in (
                     ConnectionFault.NONE,
                     ConnectionFault.CLOSED,

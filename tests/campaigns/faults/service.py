@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from exporter.core.model import Measure
 from exporter.simulator.dataset import Dataset, Order, progress
+from exporter.simulator.service import to_json_row
 from tests.campaigns.faults import certificates
 from tests.campaigns.faults.fault import ConnectionFault, Fault, NotMet
 from tests.campaigns.faults.oracle import Call, Returned
@@ -34,18 +35,7 @@ _AT_ONCE: Final = b"\x01\0\0\0\0\0\0\0"
 
 def _row(media: int, media_id: str, day: date_, now: float) -> Payload | None:
     row = _catalogue(media).row(media_id, day, now=now)
-    if row is None:
-        return None
-    return {
-        "MediaId": row.media_id,
-        "VideoTitle": row.title,
-        "VideoDuration": row.media_duration,
-        "DAU": row.viewers,
-        "PlaySuccessVv": row.plays,
-        "PlayPerVv": row.plays_per_viewer,
-        "PlayDuration": row.play_duration,
-        "PlayDurationPerUv": row.play_duration_per_viewer,
-    }
+    return to_json_row(row) if row else None
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,81 @@
+"""How a poll ended → log lines: one for the poll, one for each error code, and what was wrong with the data."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.errors import NotReady
+
+if TYPE_CHECKING:
+    from exporter.core.poller import PollReport
+    from exporter.errors import UpstreamError
+
+_log = structlog.get_logger()
+
+
+def log_report(report: PollReport) -> None:
+    """Log one line for the poll and one for each error code in it."""
+    by_code: dict[str, list[UpstreamError]] = defaultdict(list)
+    for outcome in report.outcomes:
+        for error in outcome.errors:
+            by_code[error.code].append(error)
+    for code, errors in by_code.items():
+        first = errors[0]
+        log = _log.info if isinstance(first, NotReady) else _log.warning
+        log(
+            "not ready yet" if isinstance(first, NotReady) else "API request failed",
+            query=report.query.name,
+            account=report.query.account,
+            code=code,
+            kind=first.kind.value,
+            times=len(errors),
+            request_id=first.request_id,
+            error=first.message,
+            advice=first.advice,
+        )
+    missing_rows = sum(outcome.short_by for outcome in report.outcomes)
+    if missing_rows:
+        _log.warning(
+            "incomplete listing",
+            query=report.query.name,
+            account=report.query.account,
+            rows=missing_rows,
+            reason="the service counted more media than it listed; what it listed is shown, and no media is taken for"
+            " unplayed",
+            advice="Nothing to do if it passes: rows move while they are read. If it lasts, ask for {top: N, by: plays}"
+            " with as many media as it lists, or for media by their IDs.",
+        )
+    _log_problems(report)
+    _log.info(
+        "polled",
+        query=report.query.name,
+        result=report.result.value,
+        slices=len(report.outcomes),
+        seconds=round(report.ended_at - report.started_at, 3),
+    )
+
+
+def _log_problems(report: PollReport) -> None:
+    """Log one line for all invalid values; never the values themselves."""
+    times: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for problem in (problem for outcome in report.outcomes for problem in outcome.problems):
+        times[problem.field, problem.reason] += problem.times
+        first.setdefault((problem.field, problem.reason), problem.media_id)
+    if times:
+        _log.warning(
+            "invalid values",
+            query=report.query.name,
+            account=report.query.account,
+            values=times.total(),
+            fields="; ".join(
+                f"{field}: {reason} ({count}{f', first of media {first[key]}' if first[key] else ''})"
+                for key, count in times.items()
+                for field, reason in [key]
+            ),
+            advice="Nothing is shown for values that were left out; all others are. If it lasts, ask Alibaba Cloud's"
+            " support why the service says so.",
+        )

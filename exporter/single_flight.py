@@ -1,0 +1,61 @@
+"""Work that concurrent callers share, instead of each doing it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from exporter.threads import run_in_daemon_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+T = TypeVar("T")
+
+
+class SharedRun(Generic[T]):
+    """Runs the work once for all callers that wait, after the last of them has called; returns its result to all.
+
+    If the caller that runs it is cancelled, or the work fails, the next one that waits runs it again.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._lock = asyncio.Lock()
+        self._calls = 0
+        self._answered: tuple[int, T] | None = None
+
+    async def __call__(self) -> T:
+        """The result of a run that began after this call."""
+        self._calls += 1
+        call = self._calls
+        async with self._lock:
+            if self._answered is None or self._answered[0] < call:
+                waiting = self._calls  # those who call while it runs get another run
+                self._answered = waiting, await self._work()
+            return self._answered[1]
+
+
+class SharedThreads(Generic[T]):
+    """Runs blocking work under a key, each key once at a time: concurrent callers share the result.
+
+    Work that hangs thus takes one thread, however many callers wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, asyncio.Task[T]] = {}
+
+    async def run(self, key: Hashable, work: Callable[[], T], name: str) -> T:
+        """The result of the work that runs under this key, started if there is none, or its exception."""
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(run_in_daemon_thread(work, name))
+            task.add_done_callback(lambda ended: self._ended(key, ended))
+        # If one caller is cancelled, the others go on waiting.
+        return await asyncio.shield(task)
+
+    def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
+        if self._running.get(key) is task:
+            del self._running[key]
+        if not task.cancelled():
+            task.exception()  # mark it as retrieved: every caller may have been cancelled

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from exporter.single_flight import SharedRun, SharedThreads
+
+
+class Work:
+    """Work that ends when it is let go, and returns its number; `error` is raised instead."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> int:
+        self.begun += 1
+        number = self.begun
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        return number
+
+    async def until(self, begun: int) -> None:
+        while self.begun < begun:
+            await asyncio.sleep(0)
+
+
+async def test_callers_share_a_run_that_began_after_their_calls() -> None:
+    work = Work()
+    shared = SharedRun(work)
+    first = asyncio.create_task(shared())
+    await work.until(1)
+    late = [asyncio.create_task(shared()) for _ in range(10)]
+    await asyncio.sleep(0)
+    work.go.set()
+
+    assert await first == 1
+    assert await asyncio.gather(*late) == [2] * 10
+    assert await shared() == 3
+
+
+async def test_after_a_cancelled_or_failed_run_the_next_caller_runs_it_again() -> None:
+    work = Work()
+    shared = SharedRun(work)
+    cancelled = asyncio.create_task(shared())
+    await work.until(1)
+    late = asyncio.create_task(shared())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await work.until(2)
+    work.error = ValueError()
+    work.go.set()
+    with pytest.raises(ValueError, match=r"^$"):
+        await late
+
+    work.error = None
+    assert await shared() == 3
+
+
+async def test_whoever_asks_meanwhile_gets_the_same_result_and_nothing_runs_twice() -> None:
+    shared: SharedThreads[int] = SharedThreads()
+    go, runs = threading.Event(), 0
+
+    def work() -> int:
+        nonlocal runs
+        runs += 1
+        go.wait(60)
+        return runs
+
+    calls = [asyncio.create_task(shared.run("key", work, "work")) for _ in range(20)]
+    other = asyncio.create_task(shared.run("other", lambda: 7, "other"))
+    assert await other == 7, "another key waits for nobody"
+    calls[0].cancel()
+    await asyncio.sleep(0)
+    late = asyncio.create_task(shared.run("key", work, "work"))
+    await asyncio.sleep(0)
+    go.set()
+    assert await asyncio.gather(*calls[1:], late) == [1] * 20
+    assert await shared.run("key", work, "work") == 2, "what has ended is run again"
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    shared: SharedThreads[None] = SharedThreads()
+    go = threading.Event()
+
+    def fail() -> None:
+        go.wait(60)
+        raise ValueError
+
+    call = asyncio.create_task(shared.run("key", fail, "failing"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    call.cancel()
+    go.set()
+    with pytest.raises(ValueError, match=r"^$"):
+        await shared.run("key", fail, "failing")
+    assert caplog.text == ""
