@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -231,6 +233,12 @@ each_of_both: Final = pytest.mark.parametrize(
 
 def call(stage: Stage, action: Action[Any]) -> Coroutine[Any, Any, object]:
     return stage.covers() if action is COVERS else stage.plays()
+
+
+def test_modules_md_names_the_places() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "design" / "modules.md").read_text()
+    (item,) = re.findall(r"^\* Another API action: (.*?)^\* ", text, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"`([a-z_/]+(?:\.py|/))`", item) == ["vod/", "daemon.py", "exposition/catalog.py"]
 
 
 async def test_the_action_is_signed_answered_and_decoded() -> None:

@@ -111,9 +111,7 @@ async def test_a_missing_permission_pauses_the_action_alone(breakers: AuthCircui
     await send(breakers, "A", FORBIDDEN)
     breakers.check("B", KEY)
     await send(breakers, "B")
-    with pytest.raises(
-        AccountPaused, match=r"account main is paused for A until .* after Forbidden.RAM: No."
-    ) as caught:
+    with pytest.raises(AccountPaused, match=r"account main is paused for A until .* after Forbidden.RAM: No") as caught:
         breakers.check("A", KEY)
     assert (caught.value.scope, caught.value.advice) == (ErrorScope.ACTION, "Allow it.")
     breakers.check("A", Credentials("another", "key"))

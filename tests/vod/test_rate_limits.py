@@ -476,6 +476,39 @@ async def test_an_action_that_waits_is_held_back_by_further_throttling() -> None
     assert (await waiting).at == 25
 
 
+@pytest.mark.parametrize("sent_at", [2.0, -1.0])
+async def test_a_permit_of_an_action_that_is_not_used_yet_ends_with_further_throttling(sent_at: float) -> None:
+    account = Account(rate=1000, concurrency=1)
+    await throttle_alone(account)
+    other = asyncio.ensure_future(account.caller(2, takes=5, action="Other"))
+    await account.clock.until(1)
+    waiting = [asyncio.ensure_future(account.caller(1)) for _ in range(2)]
+    await account.clock.until(2)
+    account.limits.on_error(ACTION, Permit(sent_at), throttled_alone(wait=60))
+    await account.clock.until(61.9)
+    await other
+    assert not any(each.done() for each in waiting)
+    await account.clock.until(63)
+    await asyncio.gather(*waiting)
+    assert [at for at, name in account.passed if name == 1] == pytest.approx([62, 62], abs=0.01)
+
+
+async def test_permits_from_before_a_halving_do_not_add_up_to_a_burst() -> None:
+    account = Account(rate=8, concurrency=1)
+    await throttle_alone(account)
+    other = asyncio.ensure_future(account.caller(2, takes=5, action="Other"))
+    waiting = [asyncio.ensure_future(account.caller(1)) for _ in range(4)]
+    await account.clock.until(4)
+    for rate in (2, 1, 0.5):
+        account.limits.on_error(ACTION, Permit(account.clock.elapsed), throttled_alone())
+        assert account.limits.requests_per_second == rate
+    await account.clock.until(20)
+    await asyncio.gather(other, *waiting)
+    times = [at for at, name in account.passed if name == 1]
+    assert len(times) == 4
+    assert all(at >= 4.95 + 2 * number for number, at in enumerate(times))
+
+
 async def test_an_action_that_has_recovered_has_the_rate_of_the_account() -> None:
     account = Account(rate=10)
     await throttle_alone(account)

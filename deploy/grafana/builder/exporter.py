@@ -160,7 +160,8 @@ def _dropped() -> stat.Panel:
 def _calls() -> timeseries.Panel:
     about = About(
         "Attempts",
-        "HTTP requests to the API by account and action, repeated ones included; dashed those that repeated a failed one.",
+        "HTTP requests to the API by account and action, repeated ones included; dashed those that repeated a failed "
+        "one.",
         "reqps",
         "No exporter has sent a request in this time",
     )

@@ -1,0 +1,98 @@
+"""The response gets one more field: the places that modules.md names are changed, and all of the exporter has it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+
+# Each place: the line that is there, and the one that is added after it.
+PLACES: Final = {
+    "exporter/core/fields.py": (
+        '    Field("play_duration_per_viewer", "PlayDurationPerUv", sortable=True, seconds=True),\n',
+        '    Field("likes", "LikeCount"),\n',
+    ),
+    "exporter/core/model.py": (
+        "    play_duration_per_viewer: int | float | None = None\n",
+        "    likes: int | float | None = None\n",
+    ),
+    "exporter/core/row_comparison.py": (
+        "        and same_number(one.play_duration_per_viewer, other.play_duration_per_viewer)\n",
+        "        and one.likes == other.likes\n",
+    ),
+    "exporter/core/publication_builder.py": (
+        "    fields = (row.plays, row.viewers,",
+        " row.likes,",
+    ),
+    "exporter/vod/page_decoder.py": (
+        "    play_duration_per_viewer: _Plain | None = None\n",
+        "    likes: _Plain | None = None\n",
+    ),
+    "exporter/exposition/catalog.py": (
+        '            "Time the media was played per viewer on the play date, in seconds",\n        ),\n',
+        '        _play("likes", "aliyun_vod_media_likes", "Number of likes of the media on the play date"),\n',
+    ),
+}
+# `row_comparison.py` has two: of rows that differ in nothing else, the larger value is taken.
+PREFERRED: Final = ("        row.play_duration_per_viewer,\n", "        row.likes,\n")
+TESTS: Final = ("core/test_fields.py", "exposition/examples.py")
+
+
+@pytest.fixture(scope="module")
+def as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the exporter, with the tests that every field must pass."""
+    copy = tmp_path_factory.mktemp("exporter")
+    shutil.copytree(ROOT / "exporter", copy / "exporter", ignore=shutil.ignore_patterns("__pycache__"))
+    for test in TESTS:
+        target = copy / "tests" / test
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "tests" / test, target)
+        for package in (target.parent, copy / "tests"):
+            (package / "__init__.py").touch()
+    return copy
+
+
+def change(copy: Path, *, without: str = "") -> None:
+    for path, (after, added) in PLACES.items():
+        text = (ROOT / path).read_text()
+        for line, more in ((after, added), PREFERRED) if path.endswith("row_comparison.py") else ((after, added),):
+            assert text.count(line) == 1, f"{path}: {line}"
+            if path != without:
+                text = text.replace(line, line + more)
+        (copy / path).write_text(text)
+
+
+def run_field_tests(copy: Path) -> str:
+    """What the tests that every field must pass print; they know the new field by the table of fields."""
+    options = ("-c", "/dev/null", "--rootdir", str(copy), "-q", "-x", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", *options, "tests"]
+    ran = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    return ran.stdout
+
+
+@pytest.mark.slow
+def test_with_all_places_changed_the_field_is_everywhere(as_it_is: Path) -> None:
+    change(as_it_is)
+    printed = run_field_tests(as_it_is)
+    assert re.search(r"^\d+ passed in ", printed, re.MULTILINE), printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PLACES)
+def test_a_place_that_is_left_out_is_noticed(path: str, as_it_is: Path) -> None:
+    change(as_it_is, without=path)
+    assert not re.search(r"^\d+ passed in ", run_field_tests(as_it_is), re.MULTILINE)
+
+
+def test_modules_md_names_the_places() -> None:
+    text = (ROOT / "docs" / "design" / "modules.md").read_text()
+    (item,) = re.findall(r"^\* A new field of the response: (.*?)^\* ", text, re.MULTILINE | re.DOTALL)
+    places = {f"exporter/{path}" for path in re.findall(r"`([a-z_/]+\.py)`", item) if not path.startswith("tests/")}
+    assert places == PLACES.keys()
