@@ -241,7 +241,7 @@ async def test_a_poll_that_goes_on_over_midnight_keeps_the_days_it_began_with() 
     """Five slices of one page, one call per second, from two seconds before midnight on."""
     slow = "accounts: [{name: main, endpoint: ENDPOINT, timeout: TIMEOUT, limits: {requests_per_second: 1, "
     slow += "concurrency: 1}, credentials: {access_key_id: simulator, access_key_secret: simulator-secret}}]\n"
-    slow += "queries: [{name: q, media: MEDIA, dimensions: DIMENSIONS, days_ago: DAYS_AGO}]\n"
+    slow += "queries: [{name: q, media: MEDIA, dimensions: DIMENSIONS, days_ago: DAYS_AGO, expected: false}]\n"
     night, clock = Night(SOME), Clock(at("23T23:59:58"))
     wanted = f"{{ids: [{', '.join(map(repr, SOME))}]}}"
     async with staged(clock=clock, media=wanted, days_ago=str(list(WINDOW)), text=slow) as stage:

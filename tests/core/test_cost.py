@@ -69,11 +69,16 @@ def test_a_poll_never_takes_more_calls_than_estimated(k: int, total: int, *, kno
 
 @pytest.mark.parametrize("every", [900.0, 3600.0, 7200.0, 50_000.0])
 @pytest.mark.parametrize("days_ago", [(0,), (1,), (0, 1, 2), (1, 2, 8, 9), (5,), (0, 7)])
-async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("expected", [False, True])
+async def test_a_steady_day_costs_what_polling_costs(
+    every: float,
+    days_ago: tuple[int, ...],
+    expected: bool,  # noqa: FBT001  parametrized
+) -> None:
     world = World(now=play_dates.start(TODAY))
-    polled_query = query(ids("a"), days_ago=days_ago, every=every)
+    polled_query = query(ids("a"), days_ago=days_ago, every=every, expected=expected)
     poller = world.poller()
-    warm_up, measured = max(days_ago) + 1, 8  # days; after this many the polls repeat their times of day
+    warm_up, measured = max(*days_ago, 10) + 1, 8  # days; after this many the polls repeat their times of day
     first = play_dates.start(TODAY) + warm_up * 86_400
     calls = 0
     while world.now < first + measured * 86_400:
@@ -86,6 +91,24 @@ async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tup
 
     assert estimated.low == estimated.high
     assert abs(calls / measured - estimated.low) <= 1
+
+
+def test_expected_plays_cost_calls_of_the_first_poll_only_and_two_series_of_each_media() -> None:
+    without = cost(query(ids("a", "b"), days_ago=(0, 1, 8)), Settlement())
+    with_expected = cost(query(ids("a", "b"), days_ago=(0, 1, 8), expected=True), Settlement())
+
+    assert (without.slices, with_expected.slices) == (3, 7)
+    assert (without.first_poll.low, with_expected.first_poll.low) == (6, 14)
+    assert with_expected.steady_day == without.steady_day
+    assert with_expected.series.low == without.series.low + 2 * 2
+
+
+def test_a_query_without_yesterday_costs_no_more_with_expected_plays() -> None:
+    days_ago = (0, 2, 8)
+
+    assert cost(query(ids("a"), days_ago=days_ago, expected=True), Settlement()) == cost(
+        query(ids("a"), days_ago=days_ago), Settlement()
+    )
 
 
 def test_a_query_polled_less_than_daily_costs_a_fraction_per_day() -> None:
