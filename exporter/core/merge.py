@@ -48,13 +48,16 @@ def merge_observation(
     """The slice after a poll: a complete listing replaces all records, anything else those of the observed media.
 
     Once the day is certainly final, one poll settles what it observed, except if it has changed since the day could be
-    final, or if no media has plays: an empty response may be an error.
+    final, or if no media of the slice has plays: an empty response may be an error.
     """
     before = known or SliceData(slice_)
     possible = settlement.possible(slice_.play_date, observation.at)
     final = settlement.certain(slice_.play_date, observation.at)
     final_from = play_dates.start(slice_.play_date) + settlement.after
-    one_poll_is_enough = final and any(row is not None for row in observation.rows.values())
+    has_plays = any(row is not None for row in observation.rows.values()) or any(
+        record.row is not None for record in before.answers.values()
+    )
+    one_poll_is_enough = final and has_plays
 
     @cache  # a slice of 50,000 media needs two or three different objects, and keeps them in memory
     def observed(confirmations: int, *, sure: bool) -> Freshness:

@@ -129,6 +129,12 @@ def test_a_response_without_any_plays_is_confirmed_like_that_of_a_new_day(polls:
     assert settled(merged(*(observed(CERTAIN + i, None) for i in range(polls)))) is expected
 
 
+def test_a_media_without_plays_settles_with_one_poll_where_others_have_plays() -> None:
+    data = merged(observed(CERTAIN), SliceObservation(CERTAIN + 1, {"b": None}))
+
+    assert settled(data, "b")
+
+
 def test_one_poll_settles_no_ranking_that_is_truncated_or_may_lack_a_media() -> None:
     first = top(2)
     whole = SliceObservation(CERTAIN, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
