@@ -34,7 +34,7 @@ accounts:
     timeout: TIMEOUT
     limits: {requests_per_second: 1000, concurrency: 8}
 queries:
-  - {name: q, media: MEDIA, dimensions: DIMENSIONS, days_ago: DAYS_AGO, every: 15m}
+  - {name: q, media: MEDIA, dimensions: DIMENSIONS, days_ago: DAYS_AGO, every: 15m, expected: false}
 """
 
 
@@ -60,6 +60,7 @@ def configuration(
     media: str = "all",
     dimensions: str = "[{}]",
     days_ago: str = "[1]",
+    expected: str = "false",
     timeout: str = "10s",
     text: str = CONFIGURATION,
 ) -> Config:
@@ -69,6 +70,7 @@ def configuration(
         ("MEDIA", media),
         ("DIMENSIONS", dimensions),
         ("DAYS_AGO", days_ago),
+        ("expected: false", f"expected: {expected}"),
     ):
         text = text.replace(name, value)
     return loads(text, file="config.yaml", environ={})

@@ -23,7 +23,7 @@ BAD = """  - name: bad
     credentials: {access_key_id: simulator, access_key_secret: wrong}
     limits: {requests_per_second: 1000, concurrency: 8}
 queries:
-  - {name: theirs, account: bad, media: all, days_ago: [0, 1, 2], every: 15m}
+  - {name: theirs, account: bad, media: all, days_ago: [0, 1, 2], every: 15m, expected: false}
 """
 
 

@@ -140,7 +140,7 @@ async def test_every_self_metric_that_can_be_known_exists_before_the_first_poll(
 
 
 async def test_queries_of_one_account_share_calls_and_it_shows() -> None:
-    async with staged(text=CONFIGURATION + "  - {name: other, media: all, days_ago: 1}\n") as stage:
+    async with staged(text=CONFIGURATION + "  - {name: other, media: all, days_ago: 1, expected: false}\n") as stage:
         await stage.poll()
 
         assert len(stage.simulator.request_log.calls) == 1

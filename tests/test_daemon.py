@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from exporter.core.poller import Poller
 
 CONFIG = loads(
-    "queries: [{name: q, account: main, media: all, days_ago: 1}]\naccounts: [{name: main}]\nseries_limit: 50",
+    "queries: [{name: q, account: main, media: all, days_ago: 1, expected: false}]\n"
+    "accounts: [{name: main}]\nseries_limit: 50",
     file="",
     environ={},
 )
@@ -155,7 +156,7 @@ async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_th
     calls_per_day: int, wait: float
 ) -> None:
     world = World(refuse=lambda *_: failure())
-    text = "queries: [{name: q, media: all, days_ago: 1}]\n"
+    text = "queries: [{name: q, media: all, days_ago: 1, expected: false}]\n"
     text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
     telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
     config = loads(text, file="", environ={})

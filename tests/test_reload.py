@@ -46,7 +46,7 @@ def account(name: str = "main", keys: str = KEYS, limits: str = "{requests_per_s
 
 
 def query(name: str = "q", days: str = "[1]", media: str = "all", of: str = "main", every: str = "15m") -> str:
-    return f"  - {{name: {name}, account: {of}, media: {media}, days_ago: {days}, every: {every}}}\n"
+    return f"  - {{name: {name}, account: {of}, media: {media}, days_ago: {days}, every: {every}, expected: false}}\n"
 
 
 @dataclass

@@ -92,7 +92,7 @@ async def test_no_title_and_no_length_is_lost_of_media_that_are_named(total: int
         f"{{media: {{ids: [{e}, {b}]}}, dimensions: [{{os: macOS}}]}}",
     ]
     queries = [*named, *filter(None, [listing])]
-    lines = [f"  - {query[:-1]}, name: q{n}, days_ago: [1]}}\n" for n, query in enumerate(queries)]
+    lines = [f"  - {query[:-1]}, name: q{n}, days_ago: [1], expected: false}}\n" for n, query in enumerate(queries)]
     text = "".join((CONFIGURATION.partition("queries:")[0], "queries:\n", *lines))
     async with replicas(WHOLE, *of(total), text=text) as stages:
         for stage in stages:

@@ -148,7 +148,7 @@ async def fetch(
 
 def _backfill_config(config: Config, count: int) -> Config:
     """The configuration with every query covering all these days, so that queries share the requests for a day."""
-    days = {"days_ago": tuple(range(1, count + 1)), "every": _LONG}
+    days = {"days_ago": tuple(range(1, count + 1)), "every": _LONG, "expected": False}
     return config.model_copy(update={"queries": tuple(query.model_copy(update=days) for query in config.queries)})
 
 

@@ -58,8 +58,11 @@ def past_queries(queries: Iterable[Query]) -> tuple[Query, ...]:
     """The queries with the days that can be backfilled: always yesterday, never today.
 
     The numbers that the service reported during a day are not available later, and its final ones did not exist then.
+    Expected plays are not backfilled: only alerts use them, about the present.
     """
-    return tuple(replace(query, days_ago=tuple(sorted({1, *query.days_ago} - {0}))) for query in queries)
+    return tuple(
+        replace(query, days_ago=tuple(sorted({1, *query.days_ago} - {0})), expected=False) for query in queries
+    )
 
 
 def views(

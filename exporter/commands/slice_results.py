@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core import play_dates
+from exporter.core.plan import unpublished_slices
 from exporter.core.poller import PollResult
 from exporter.errors import NotReady, RequestSkipped
 
@@ -73,11 +74,16 @@ class SliceResult:
 
 
 def results_by_slice(reports: Iterable[PollReport], publication: Publication, now: float) -> tuple[SliceResult, ...]:
-    """The result of each slice that was polled, in the order of the queries."""
+    """The result of each slice that was polled, in the order of the queries.
+
+    Of days that only expected plays need, those that failed: nothing else is shown of them.
+    """
     outcomes: defaultdict[Slice, list[SliceOutcome]] = defaultdict(list)
     for report in reports:
+        unpublished = unpublished_slices(report.query, report.started_at)
         for outcome in report.outcomes:
-            outcomes[outcome.slice].append(outcome)
+            if outcome.slice not in unpublished or not outcome.complete or outcome.errors:
+                outcomes[outcome.slice].append(outcome)
     played = {
         published.slice
         for published in publication.slices

@@ -42,7 +42,7 @@ def _by_name(named: dict[str, Any]) -> dict[str, Any]:
 
 def _is_narrow(node: dict[str, Any]) -> bool:
     """Whether this schema does not accept a variable already."""
-    return node.get("type") in {"integer", "number"} or bool({"enum", "const", "pattern"} & node.keys())
+    return node.get("type") in {"boolean", "integer", "number"} or bool({"enum", "const", "pattern"} & node.keys())
 
 
 def _or_variable(node: dict[str, Any]) -> dict[str, Any]:

@@ -110,6 +110,11 @@ class QuerySettings(SettingsModel):
     days_ago: Annotated[tuple[Annotated[int, Field(ge=0, le=OLDEST_DAYS_AGO)], ...], ListOf(unique=True)] = Field(
         default=DEFAULT_DAYS_AGO, description="Days before today (UTC+8), 0 to 30; 0 is today."
     )
+    expected: bool = Field(
+        default=True,
+        description="Whether to compare the last settled day with expected plays, if days_ago contains 1. Days 1 to 3"
+        " and 8 to 10 are then polled too, which costs calls in the first poll only.",
+    )
 
     def core_query(self, only_account: str) -> Query:
         """The core's Query; repeated combinations of dimensions are merged."""
@@ -121,6 +126,7 @@ class QuerySettings(SettingsModel):
             media=self._core_media(),
             dimensions=tuple(dict.fromkeys(combinations)),
             days_ago=self.days_ago,
+            expected=self.expected,
         )
 
     def _core_media(self) -> Media:

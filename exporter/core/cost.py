@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.core.call_planner import FEW_MEDIA, MANY_MEDIA
 from exporter.core.fields import MEDIA_NUMBERS, PLAY_NUMBERS
 from exporter.core.model import ByIds, Everything, Top
-from exporter.core.plan import PAGE_SIZE
+from exporter.core.plan import PAGE_SIZE, has_expected_plays, unpublished_days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ _DAY: Final = 86_400.0
 # A query polled less than daily sees a play date at any time of day: the average over this many times is taken.
 _PHASES: Final = 24
 _SERIES_PER_ROW: Final = len(PLAY_NUMBERS)
+_SETTLED_SERIES_PER_ROW: Final = 2  # plays, and those expected
 _SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title is the other one
 
 
@@ -60,20 +61,20 @@ def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] 
     `totals`: how many media have plays on a day, by filters, as far as known.
     """
     polls = _polls_of_a_date(query, settlement)
+    polled_days = len(query.days_ago) + len(unpublished_days(query))
+    per_row = len(query.days_ago) * _SERIES_PER_ROW + has_expected_plays(query) * _SETTLED_SERIES_PER_ROW
     zero = Estimate(0, 0)
     first = steady = series = zero
     for dimensions in query.dimensions:
         calls, media = _per_slice(query.media, (totals or {}).get(dimensions))
-        first += _times(calls, len(query.days_ago))
+        first += _times(calls, polled_days)
         steady += _times(calls, polls)
-        series += _times(media, len(query.days_ago) * _SERIES_PER_ROW)
+        series += _times(media, per_row)
     per_slice = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
     highs = [estimate.high for estimate in per_slice]
     known = [high for high in highs if high is not None]
     distinct = Estimate(max(estimate.low for estimate in per_slice), max(known) if len(known) == len(highs) else None)
-    return Cost(
-        len(query.dimensions) * len(query.days_ago), first, steady, series + _times(distinct, _SERIES_PER_MEDIA)
-    )
+    return Cost(len(query.dimensions) * polled_days, first, steady, series + _times(distinct, _SERIES_PER_MEDIA))
 
 
 def _times(estimate: Estimate, factor: float) -> Estimate:
@@ -113,14 +114,14 @@ def _polls_of_a_date(query: Query, settlement: Settlement) -> float:
 
 def _polls(query: Query, settlement: Settlement, first: float) -> int:
     """Simulate the polls of a date, from `first` seconds after its start at every interval, until it settles."""
-    polled_ages = frozenset(query.days_ago)
+    polled_ages = frozenset((*query.days_ago, *unpublished_days(query)))
     polls = confirmations = 0
     at = first
     while at < (max(polled_ages) + 1) * _DAY:
         if at // _DAY in polled_ages:
             confirmations = confirmations + 1 if polls and at >= settlement.after else 0
             polls += 1
-            if at >= settlement.after and confirmations >= settlement.unchanged:
+            if at >= settlement.after and (confirmations >= settlement.unchanged or at >= settlement.after + _DAY):
                 break
         at += query.every
     return polls

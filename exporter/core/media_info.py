@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.publication import PublishedMedia
+from exporter.core.publication import PublishedMedia, PublishedSlice
 from exporter.core.sharding import MediaInfoOwnership
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
-    from exporter.core.model import PlayRow
-    from exporter.core.publication import PublishedSlice
+    from exporter.core.model import PlayRow, Slice
+    from exporter.core.publication import SettledDay, SettledPlays
+
+    Titled = PublishedSlice | SettledDay
+    TitledRows = Mapping[str, PlayRow | SettledPlays | None]
 
 _ALL: Final = MediaInfoOwnership(all=True)
 _NONE: Final = MediaInfoOwnership(all=False)
@@ -28,20 +31,20 @@ class MediaInfoIndex:
 
     def __init__(self, media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None) -> None:
         self.media_info_ownership = media_info_ownership
-        self._slices: tuple[PublishedSlice, ...] = ()
+        self._slices: tuple[Titled, ...] = ()
         self._by_account: dict[str, dict[str, PublishedMedia]] = {}
         self.media: tuple[PublishedMedia, ...] = ()
         self.series = 0
 
-    def follow(self, slices: tuple[PublishedSlice, ...]) -> None:
+    def follow(self, slices: tuple[Titled, ...]) -> None:
         """Take the slices published now; only media of slices that are not the same objects as before are looked up."""
         # Compared by identity, not equality: there are thousands of slices, and nearly all are unchanged objects.
         known, staying = set(map(id, self._slices)), set(map(id, slices))
-        before = {published.slice: published for published in self._slices if id(published) not in staying}
+        before = {_key(published): published for published in self._slices if id(published) not in staying}
         maybe_changed: defaultdict[str, list[str]] = defaultdict(list)
         for published in slices:
             if id(published) not in known:
-                previous = before.pop(published.slice, None)
+                previous = before.pop(_key(published), None)
                 maybe_changed[published.slice.account].extend(self._maybe_changed(published, previous))
         for removed in before.values():
             maybe_changed[removed.slice.account].extend(removed.rows)
@@ -49,7 +52,7 @@ class MediaInfoIndex:
             self._look_up(maybe_changed, _newest_first(slices))
         self._slices = slices
 
-    def _maybe_changed(self, published: PublishedSlice, previous: PublishedSlice | None) -> Iterator[str]:
+    def _maybe_changed(self, published: Titled, previous: Titled | None) -> Iterator[str]:
         """The media of a new or changed slice whose title or length may be different now."""
         known = self._by_account.get(published.slice.account, {})
         owned = self._ownership(published.slice.account)
@@ -65,9 +68,7 @@ class MediaInfoIndex:
         if previous is not None and previous.rows is not published.rows:
             yield from (media_id for media_id in previous.rows if media_id not in published.rows)
 
-    def _look_up(
-        self, media_ids: Mapping[str, Iterable[str]], newest: Mapping[str, Iterable[Mapping[str, PlayRow | None]]]
-    ) -> None:
+    def _look_up(self, media_ids: Mapping[str, Iterable[str]], newest: Mapping[str, Iterable[TitledRows]]) -> None:
         """Look up the title and length of some media of each account."""
         changed = False
         for account, ids in media_ids.items():
@@ -91,24 +92,27 @@ class MediaInfoIndex:
         return _ALL if self.media_info_ownership is None else self.media_info_ownership.get(account, _NONE)
 
 
-def _newness(published: PublishedSlice) -> tuple[date, float, str, str, str]:
+def _key(published: Titled) -> tuple[type[Titled], Slice]:
+    """What stays the same as data changes; a day may be published in both ways."""
+    return type(published), published.slice
+
+
+def _newness(published: Titled) -> tuple[date, float, str, str, str]:
     """Sort key of slices by how new their titles are: by day, then by time of the last complete poll."""
     filters = published.slice.dimensions
-    last = published.updated_at or 0.0
+    last = (published.updated_at if isinstance(published, PublishedSlice) else None) or 0.0
     return published.slice.play_date, last, filters.terminal_type or "", filters.os or "", filters.region or ""
 
 
-def _newest_first(slices: Iterable[PublishedSlice]) -> dict[str, list[Mapping[str, PlayRow | None]]]:
+def _newest_first(slices: Iterable[Titled]) -> dict[str, list[TitledRows]]:
     """The rows of slices by account, newest slice first."""
-    newest: defaultdict[str, list[Mapping[str, PlayRow | None]]] = defaultdict(list)
+    newest: defaultdict[str, list[TitledRows]] = defaultdict(list)
     for published in sorted(slices, key=_newness, reverse=True):
         newest[published.slice.account].append(published.rows)
     return newest
 
 
-def _newest_info(
-    account: str, media_id: str, newest: Iterable[Mapping[str, PlayRow | None]], *, owned: bool
-) -> PublishedMedia | None:
+def _newest_info(account: str, media_id: str, newest: Iterable[TitledRows], *, owned: bool) -> PublishedMedia | None:
     """The newest title and length that are given for a media; None if no slice contains it."""
     shown = False
     title: str | None = None

@@ -96,7 +96,8 @@ class Account:
 class Query:
     """An entry of `queries`: which media of which account, by which dimensions, on which days, how often.
 
-    `every` is in seconds; `days_ago` counts back from today in UTC+8; 0 is today.
+    `every` is in seconds; `days_ago` counts back from today in UTC+8; 0 is today. `expected`: also poll the days that
+    yesterday's expected plays need.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Query:
     media: Media
     dimensions: tuple[Dimensions, ...]
     days_ago: tuple[int, ...]
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

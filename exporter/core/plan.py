@@ -7,6 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
+from exporter.core.expectation import DAYS_KEPT
 from exporter.core.model import ByIds, Everything, Measure, Slice, Top
 
 if TYPE_CHECKING:
@@ -55,12 +56,31 @@ def slices(query: Query, now: float) -> tuple[Slice, ...]:
     )
 
 
+def has_expected_plays(query: Query) -> bool:
+    """Whether plays of the last settled day are compared with expected ones: the query must poll yesterday itself."""
+    return query.expected and 1 in query.days_ago
+
+
+def unpublished_days(query: Query) -> tuple[int, ...]:
+    """Days that a query polls only because expected plays need them; the nearest first.
+
+    They were yesterday once: after a first poll they are settled before they are needed.
+    """
+    return tuple(ago for ago in DAYS_KEPT if ago not in query.days_ago) if has_expected_plays(query) else ()
+
+
+def unpublished_slices(query: Query, now: float) -> tuple[Slice, ...]:
+    """The slices of the days that a query polls but does not publish."""
+    return slices(replace(query, days_ago=unpublished_days(query)), now)
+
+
 def covers(query: Query, slice_: Slice, now: float) -> bool:
-    """Whether a slice is among those that a query covers today."""
+    """Whether a slice is among those that a query polls today."""
+    ago = play_dates.days_ago(now, slice_.play_date)
     return (
         slice_.account == query.account
         and slice_.dimensions in query.dimensions
-        and play_dates.days_ago(now, slice_.play_date) in query.days_ago
+        and (ago in query.days_ago or ago in unpublished_days(query))
     )
 
 

@@ -14,7 +14,7 @@ from exporter.core.call_runner import aborts_slice, run_calls
 from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows, earlier_rows
 from exporter.core.merge import mark_not_ready, merge_observation
 from exporter.core.model import ByIds, Snapshot
-from exporter.core.plan import CLOCK_CORRECTION, FetchPlan, covers, plan_fetch, slices
+from exporter.core.plan import CLOCK_CORRECTION, FetchPlan, covers, plan_fetch, slices, unpublished_slices
 from exporter.errors import AccountPaused, NotReady, QuotaExceeded
 
 if TYPE_CHECKING:
@@ -157,8 +157,17 @@ class Poller:
         )
         async with asyncio.TaskGroup() as group:
             polls = [
-                group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=repeats))
-                for slice_ in slices(query, started_at)
+                *(
+                    group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=repeats))
+                    for slice_ in slices(query, started_at)
+                ),
+                # Last, so that calls which are limited are spent on what is published. Nothing is counted as saved or
+                # reported of a day that is known: a poller without expected plays would not need it.
+                *(
+                    group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=True))
+                    for slice_ in unpublished_slices(query, started_at)
+                    if plan_fetch(query.media, self._known.get(slice_), fresh_after, started_at)
+                ),
             ]
         ended_at = self._now()
         self._ended_at[query.name] = ended_at

@@ -30,6 +30,34 @@ class PublishedSlice:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledPlays:
+    """Plays of a media on a settled day, the plays expected (None: not known), and its title and length then."""
+
+    plays: int | float
+    expected: int | float | None
+    title: str | None
+    media_duration: int | float | None
+
+    @property
+    def series(self) -> int:
+        """The number of its series."""
+        return 1 if self.expected is None else 2
+
+
+@dataclass(frozen=True, slots=True)
+class SettledDay:
+    """The last settled day of an account and filters for which plays can be expected, by media ID."""
+
+    slice: Slice
+    rows: Mapping[str, SettledPlays]
+
+    @property
+    def series(self) -> int:
+        """The number of media series."""
+        return sum(row.series for row in self.rows.values())
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedMedia:
     """The newest title and length (seconds) of a media; those that are None have no series."""
 
@@ -43,6 +71,7 @@ class PublishedMedia:
 class Publication:
     """All play series of one instant. Times are seconds since 1970.
 
+    * `settled_days`: of each account and filters, one at most.
     * `days`: 00:00 UTC+8 of each day, by days_ago.
     * `series`: the number of media series. `dropped`: those left out because of `series_limit`.
     * `valid_from`: the start of the day that `days_ago` counts from.
@@ -56,6 +85,7 @@ class Publication:
     dropped: int
     valid_from: float
     valid_until: float
+    settled_days: tuple[SettledDay, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from exporter.core import play_dates
 from exporter.core.media_info import MediaInfoIndex, media_series
 from exporter.core.model import ByIds, Everything, Freshness, Top
 from exporter.core.plan import requested_slices
-from exporter.core.publication import Publication, PublishedSlice
+from exporter.core.publication import Publication, PublishedSlice, SettledDay
+from exporter.core.settled_days import SettledDayFinder, wants_by_filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.core.model import Media, PlayRow, Ranking, Slice, SliceData, Snapshot
+    from exporter.core.model import Dimensions, Media, PlayRow, Ranking, Slice, SliceData, Snapshot
     from exporter.core.publication import PublicationRules, PublishedMedia
+
+Shown = TypeVar("Shown", PublishedSlice, SettledDay)
 
 
 def publish(snapshot: Snapshot, rules: PublicationRules, now: float) -> Publication:
@@ -33,6 +36,7 @@ class PublicationBuilder:
         self._rules: PublicationRules | None = None
         self._until = 0.0  # until then the same slices are covered
         self._tracked: list[_TrackedSlice] = []
+        self._finders: dict[tuple[str, Dimensions], SettledDayFinder] = {}
         self._days: dict[int, float] = {}
         self._media_info = MediaInfoIndex()
 
@@ -45,13 +49,17 @@ class PublicationBuilder:
             tracked.update(snapshot.slices.get(tracked.slice), rules.stale_after, now)
         views = [tracked.view for tracked in self._tracked if tracked.view is not None]
         slices = tuple(view.published for view in views if view.published is not None)
-        self._media_info.follow(slices)
+        for finder in self._finders.values():
+            finder.update(snapshot.slices)
+        days = tuple(finder.day for finder in self._finders.values() if finder.day is not None)
+        self._media_info.follow((*slices, *days))
         media = self._media_info.media
-        series = sum(view.series for view in views) + self._media_info.series
+        series = sum(view.series for view in views) + sum(day.series for day in days) + self._media_info.series
         dropped = 0
         if series > rules.series_limit:
-            kept, series, dropped = _limit(slices, media, rules.series_limit)
+            kept, series, dropped = _limit(slices, days, media, rules.series_limit)
             slices = tuple(_only_media(published, kept) for published in slices)
+            days = tuple(_only_media(day, kept) for day in days)
             media = tuple(each for each in media if (each.account, each.media_id) in kept)
         return Publication(
             slices=slices,
@@ -61,6 +69,7 @@ class PublicationBuilder:
             dropped=dropped,
             valid_from=play_dates.start(play_dates.today(now)),
             valid_until=min([until, *(view.expires for view in views)]),
+            settled_days=days,
         )
 
     def _begin(self, rules: PublicationRules, now: float, until: float) -> None:
@@ -70,6 +79,12 @@ class PublicationBuilder:
             _TrackedSlice(slice_, wants, known.get(slice_))
             for slice_, wants in requested_slices(rules.queries, now).items()
         ]
+        finders = self._finders
+        self._finders = {}
+        for key, wants in wants_by_filters(rules.queries).items():
+            finder = finders.get(key)
+            self._finders[key] = finder if finder and finder.wants == wants else SettledDayFinder(*key, wants)
+            self._finders[key].begin(play_dates.today(now))
         days_ago = rules.days_ago
         if days_ago is None:
             days_ago = frozenset(ago for query in rules.queries for ago in query.days_ago)
@@ -189,9 +204,12 @@ class _SliceView:
 
 
 def _limit(
-    slices: Iterable[PublishedSlice], media: Iterable[PublishedMedia], series_limit: int
+    slices: Iterable[PublishedSlice],
+    settled_days: Iterable[SettledDay],
+    media: Iterable[PublishedMedia],
+    series_limit: int,
 ) -> tuple[set[tuple[str, str]], int, int]:
-    """The media that fit under the limit, most played first, and the numbers of series kept and dropped.
+    """The media that fit under the limit, most played or expected first, and the numbers of series kept and dropped.
 
     A media keeps all its series or none, so that those published can be compared across days.
     """
@@ -202,6 +220,11 @@ def _limit(
             key = published.slice.account, media_id
             series[key] += _row_series(row)
             plays[key] = max(plays[key], (row.plays if row else None) or 0)
+    for day in settled_days:
+        for media_id, settled in day.rows.items():
+            key = day.slice.account, media_id
+            series[key] += settled.series
+            plays[key] = max(plays[key], settled.plays, settled.expected or 0)
     kept: set[tuple[str, str]] = set()
     total = kept_series = 0
     for key in sorted(series, key=lambda key: (-plays[key], key)):
@@ -220,6 +243,6 @@ def _row_series(row: PlayRow | None) -> int:
     return len(fields) - fields.count(None)
 
 
-def _only_media(published: PublishedSlice, kept: set[tuple[str, str]]) -> PublishedSlice:
+def _only_media(published: Shown, kept: set[tuple[str, str]]) -> Shown:
     account = published.slice.account
     return replace(published, rows={m: row for m, row in published.rows.items() if (account, m) in kept})

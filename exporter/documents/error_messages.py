@@ -40,6 +40,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "finite_number": "{value} is not a finite number",
     "greater_than_equal": "must be at least {ge}, not {value}",
     "less_than_equal": "must be at most {le}, not {value}",
+    "bool_type": "must be true or false, not {kind}",
+    "bool_parsing": "{value} is not true or false",
     "string_type": "must be text, not {kind}",
     "path_type": "must be the path of a file, not {kind}",
     "model_type": "must be a mapping of settings, not {kind}",

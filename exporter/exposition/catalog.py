@@ -7,13 +7,14 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from exporter.core import play_dates
 from exporter.core.fields import WIRE_NAMES, zero_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.core.model import PlayRow
-    from exporter.core.publication import PublishedMedia, PublishedSlice
+    from exporter.core.publication import PublishedMedia, PublishedSlice, SettledDay, SettledPlays
 
 Source = TypeVar("Source")
 
@@ -52,6 +53,9 @@ def _family(name: str, help_: str, labels: tuple[str, ...], value: Callable[[Sou
 _SLICE: Final = ("account", "terminal_type", "os", "region", "days_ago")
 MEDIA_LABELS: Final = ("account", "media_id")
 _PLAY: Final = (*MEDIA_LABELS, *_SLICE[1:])
+# Without days_ago: the last settled day changes when the next one settles, not at midnight.
+_SETTLED_DAY: Final = _SLICE[:-1]
+_SETTLED_PLAYS: Final = _PLAY[:-1]
 
 ZERO_ROW: Final = zero_row("")
 """The row to render for a media without plays; labels are not taken from it."""
@@ -93,6 +97,21 @@ PLAY_BY_FIELD: Final = dict(
 )
 """The metrics of a media on a day, by attribute of PlayRow; `fetch` prints the same fields in the same order."""
 PLAY: Final = tuple(PLAY_BY_FIELD.values())
+
+SETTLED_PLAYS: Final[tuple[Family[SettledPlays], ...]] = (
+    _family(
+        "aliyun_vod_media_settled_plays",
+        "Number of plays of the media on the last settled day (PlaySuccessVv).",
+        _SETTLED_PLAYS,
+        attrgetter("plays"),
+    ),
+    _family(
+        "aliyun_vod_media_settled_plays_expected",
+        "Number of plays expected on the last settled day, computed from settled days before it.",
+        _SETTLED_PLAYS,
+        attrgetter("expected"),
+    ),
+)
 
 MEDIA: Final[tuple[Family[PublishedMedia], ...]] = (
     _family(
@@ -137,6 +156,13 @@ SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
     ),
 )
 
+SETTLED_DATE: Final[Family[SettledDay]] = _family(
+    "aliyun_vod_slice_settled_date_timestamp_seconds",
+    "Start of the last settled day that has expected plays (00:00 UTC+8), in seconds since 1970.",
+    _SETTLED_DAY,
+    lambda day: play_dates.start(day.slice.play_date),
+)
+
 PLAY_DATE: Final[Family[float]] = _family(
     "aliyun_vod_play_date_timestamp_seconds",
     "Start of the play date of this days_ago (00:00 UTC+8), in seconds since 1970.",
@@ -146,8 +172,10 @@ PLAY_DATE: Final[Family[float]] = _family(
 
 PLAY_METRICS: Final[tuple[Metric, ...]] = (
     *(family.metric for family in PLAY),
+    *(family.metric for family in SETTLED_PLAYS),
     *(family.metric for family in MEDIA),
     *(family.metric for family in SLICE),
+    SETTLED_DATE.metric,
     PLAY_DATE.metric,
 )
 

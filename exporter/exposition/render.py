@@ -11,6 +11,7 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from exporter.core.publication import PublishedSlice
 from exporter.exposition import catalog, labels
 from exporter.exposition.catalog import ZERO_ROW
 from exporter.exposition.gzip_segments import DeflateSegment, GzipAssembler, compress_segment
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.core.model import Slice
-    from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
+    from exporter.core.publication import Publication, PublishedMedia, SettledDay
     from exporter.exposition.gzip_segments import GzipPayload
 
 Source = TypeVar("Source")
@@ -34,14 +35,14 @@ _MAX_SEGMENT_ROWS: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """A rendered slice.
+    """A rendered slice, or a rendered settled day.
 
     * `order`: its sort key.
-    * `plays`: for each family of `catalog.PLAY` its segments, or the text where that is too short for its own segment.
-    * `about`: the line of each family of `catalog.SLICE`.
+    * `plays`: for each family of its rows their segments, or the text where that is too short for its own segment.
+    * `about`: the line of each family about itself.
     """
 
-    published: PublishedSlice
+    source: PublishedSlice | SettledDay
     order: tuple[str, str, str, str, int]
     plays: tuple[bytes | tuple[DeflateSegment, ...], ...]
     about: tuple[bytes, ...]
@@ -52,6 +53,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._chunks: tuple[_Chunk, ...] = ()
+        self._settled_days: tuple[_Chunk, ...] = ()
         self._media = _MediaSegments()
         self._assembler = GzipAssembler()
 
@@ -61,26 +63,19 @@ class Renderer:
         Families are contiguous, and those without samples are omitted; series are sorted, so that scrapes compress well
         and are easy to compare. A lone surrogate in a label value becomes U+FFFD; every other character is kept.
         """
-        same = {id(chunk.published): chunk for chunk in self._chunks}
-        current = set(map(id, publication.slices))
-        known = {chunk.published.slice: chunk for chunk in self._chunks if id(chunk.published) not in current}
-        chunks = (same.get(id(published)) or _chunk(published, known) for published in publication.slices)
-        self._chunks = tuple(sorted(chunks, key=attrgetter("order")))
+        self._chunks = _followed(self._chunks, publication.slices)
+        self._settled_days = _followed(self._settled_days, publication.settled_days)
         self._media.follow(publication.media)
-        return self._assembler.assemble(self._segments(self._chunks, publication.days))
+        return self._assembler.assemble(self._segments(publication.days))
 
-    def _segments(
-        self, chunks: Sequence[_Chunk], days: Mapping[int, float]
-    ) -> Iterator[DeflateSegment | Sequence[bytes]]:
+    def _segments(self, days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
         """All families in order, in segments of a size that compresses well."""
-        groups = list(_sharing_segments(chunks))
-        for position, play in enumerate(catalog.PLAY):
-            yield from _with_header(play.metric, _plays(groups, position))
-        for position, about in enumerate(catalog.MEDIA):
-            yield from _with_header(about.metric, self._media.of_family(position))
-        for position, family in enumerate(catalog.SLICE):
-            lines = [line for chunk in chunks if (line := chunk.about[position])]
-            yield from _with_header(family.metric, [lines] if lines else [])
+        yield from _rows(self._chunks, catalog.PLAY)
+        yield from _rows(self._settled_days, catalog.SETTLED_PLAYS)
+        for position, family in enumerate(catalog.MEDIA):
+            yield from _with_header(family.metric, self._media.of_family(position))
+        yield from _lines_about(self._chunks, catalog.SLICE)
+        yield from _lines_about(self._settled_days, (catalog.SETTLED_DATE,))
         ago = sorted(days)
         starts = _samples(
             catalog.PLAY_DATE, ("", ""), [*map(labels.day_labels, ago)], [days[days_ago] for days_ago in ago]
@@ -124,37 +119,49 @@ def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[Published
     return media, tuple(map(compress_segment, texts))
 
 
-def _chunk(published: PublishedSlice, known: Mapping[Slice, _Chunk]) -> _Chunk:
-    """Render a slice that is a new object; its rows may still be unchanged."""
-    before = known.get(published.slice)
-    same = (
-        before is not None
-        and before.published.days_ago == published.days_ago
-        and before.published.rows == published.rows
-    )
-    plays = before.plays if before is not None and same else _rendered(published)
-    return _Chunk(published, labels.slice_order(published), plays, _about(published))
+def _followed(chunks: Iterable[_Chunk], sources: Iterable[PublishedSlice | SettledDay]) -> tuple[_Chunk, ...]:
+    """The chunks of these sources in order; those of unchanged sources are the same objects."""
+    same = {id(chunk.source): chunk for chunk in chunks}
+    current = set(map(id, sources))
+    known = {chunk.source.slice: chunk for chunk in same.values() if id(chunk.source) not in current}
+    return tuple(sorted((same.get(id(each)) or _chunk(each, known) for each in sources), key=attrgetter("order")))
 
 
-def _rendered(published: PublishedSlice) -> tuple[bytes | tuple[DeflateSegment, ...], ...]:
-    around = labels.row_label_affixes(published)
-    rows = published.rows
-    segments: list[list[DeflateSegment]] = [[] for _ in catalog.PLAY]
+def _chunk(source: PublishedSlice | SettledDay, known: Mapping[Slice, _Chunk]) -> _Chunk:
+    """Render a source that is a new object; its rows may still be unchanged."""
+    before = known.get(source.slice)
+    if isinstance(source, PublishedSlice):
+        order, about = labels.slice_order(source), _about(catalog.SLICE, labels.slice_labels(source), source)
+    else:
+        about = _about((catalog.SETTLED_DATE,), labels.settled_day_labels(source), source)
+        order = labels.settled_day_order(source)
+    if before is not None and before.order == order and before.source.rows == source.rows:
+        return _Chunk(source, order, before.plays, about)
+    if isinstance(source, PublishedSlice):
+        rows = {media_id: row or ZERO_ROW for media_id, row in source.rows.items()}
+        return _Chunk(source, order, _rendered(catalog.PLAY, labels.row_label_affixes(source), rows), about)
+    plays = _rendered(catalog.SETTLED_PLAYS, labels.settled_row_label_affixes(source), source.rows)
+    return _Chunk(source, order, plays, about)
+
+
+def _rendered(
+    families: Sequence[catalog.Family[Source]], around: tuple[str, str], rows: Mapping[str, Source]
+) -> tuple[bytes | tuple[DeflateSegment, ...], ...]:
+    segments: list[list[DeflateSegment]] = [[] for _ in families]
     for media_ids in _in_pieces(list(_sorted(rows))):
-        some = [rows[media_id] or ZERO_ROW for media_id in media_ids]
+        some = [rows[media_id] for media_id in media_ids]
         escaped_ids = escaped_each(media_ids)
-        texts = [_samples(family, around, escaped_ids, some) for family in catalog.PLAY]
+        texts = [_samples(family, around, escaped_ids, some) for family in families]
         if len(rows) < _OWN_SEGMENT_ROWS:
             return tuple(texts)
         for family, text in zip(segments, texts, strict=True):
             if text:
                 family.append(compress_segment(text))
-    return tuple(map(tuple, segments)) if rows else (b"",) * len(catalog.PLAY)
+    return tuple(map(tuple, segments)) if rows else (b"",) * len(families)
 
 
-def _about(published: PublishedSlice) -> tuple[bytes, ...]:
-    around = labels.slice_labels(published), ""
-    return tuple(_samples(family, around, [""], [published]) for family in catalog.SLICE)
+def _about(families: Iterable[catalog.Family[Source]], label_text: str, source: Source) -> tuple[bytes, ...]:
+    return tuple(_samples(family, (label_text, ""), [""], [source]) for family in families)
 
 
 def _samples(
@@ -174,7 +181,7 @@ def _sharing_segments(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
     some: list[_Chunk] = []
     rows = 0
     for chunk in chunks:
-        alone = len(chunk.published.rows) >= _OWN_SEGMENT_ROWS
+        alone = len(chunk.source.rows) >= _OWN_SEGMENT_ROWS
         if some and (alone or rows >= _OWN_SEGMENT_ROWS):
             yield some
             some, rows = [], 0
@@ -182,9 +189,27 @@ def _sharing_segments(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
             yield [chunk]
         else:
             some.append(chunk)
-            rows += len(chunk.published.rows)
+            rows += len(chunk.source.rows)
     if some:
         yield some
+
+
+def _rows(
+    chunks: Iterable[_Chunk], families: Iterable[catalog.Family[Source]]
+) -> Iterator[DeflateSegment | Sequence[bytes]]:
+    """The families of the rows of chunks."""
+    groups = list(_sharing_segments(chunks))
+    for position, family in enumerate(families):
+        yield from _with_header(family.metric, _plays(groups, position))
+
+
+def _lines_about(
+    chunks: Iterable[_Chunk], families: Iterable[catalog.Family[Source]]
+) -> Iterator[DeflateSegment | Sequence[bytes]]:
+    """The families about chunks themselves."""
+    for position, family in enumerate(families):
+        lines = [line for chunk in chunks if (line := chunk.about[position])]
+        yield from _with_header(family.metric, [lines] if lines else [])
 
 
 def _plays(groups: Iterable[Sequence[_Chunk]], position: int) -> list[DeflateSegment | Sequence[bytes]]:

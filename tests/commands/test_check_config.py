@@ -36,9 +36,9 @@ def config(text: str) -> Config:
 def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> None:
     assert report(config(TWO_ACCOUNTS), {}) == (
         "account  query      slices  calls, first poll  calls, steady day  series\n"
-        "main     headline   3       3 to 12            114 to 456         51\n"
+        "main     headline   18      18 to 72           114 to 456         69\n"
         "main     popular    1       1 to 3             1 to 3             0 to 1750\n"
-        "main     (total)    4       4 to 15            115 to 459         51 to 1801\n"
+        "main     (total)    19      19 to 75           115 to 459         69 to 1819\n"
         "second   catalogue  1       at least 1         at least 1         at least 0\n"
         "second   (total)    1       at least 1         at least 1         at least 0"
     )
@@ -80,7 +80,7 @@ def test_an_account_without_a_query_and_too_many_series_are_warnings() -> None:
 
     assert list(warnings(config(text), {})) == [
         "account third is not used by any query",
-        "at least 51 series, series_limit is 50: media with the fewest plays will be left out",
+        "at least 69 series, series_limit is 50: media with the fewest plays will be left out",
     ]
 
 
@@ -92,7 +92,7 @@ def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys
 
     printed = capsys.readouterr()
     assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS), {})}\n"
-    assert printed.err.startswith("warning: at least 51 series")
+    assert printed.err.startswith("warning: at least 69 series")
 
 
 async def test_what_storage_knows_makes_the_costs_exact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

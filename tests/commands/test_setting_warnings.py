@@ -80,15 +80,15 @@ def test_of_many_a_few_are_named() -> None:
         ("every: 10s", "accounts: [{name: main, timeout: 9s}]", []),
         (
             "every: 1d, dimensions: [{os: [Android, iOS]}]",
-            "accounts: [{name: main, limits: {calls_per_day: 7}}]",
+            "accounts: [{name: main, limits: {calls_per_day: 11}}]",
             [
                 (
-                    "account main: the first poll of its queries takes 8 calls or more, calls_per_day is 7: it takes"
+                    "account main: the first poll of its queries takes 12 calls or more, calls_per_day is 11: it takes"
                     " days until everything was polled once."
                 )
             ],
         ),
-        ("every: 1d, dimensions: [{os: [Android, iOS]}]", "accounts: [{name: main, limits: {calls_per_day: 8}}]", []),
+        ("every: 1d, dimensions: [{os: [Android, iOS]}]", "accounts: [{name: main, limits: {calls_per_day: 12}}]", []),
     ],
 )
 def test_settings_that_contradict_each_other_are_named_with_both_values(

@@ -14,7 +14,7 @@ from exporter.errors import AccountPaused, ErrorKind, NotReady, UpstreamError
 NOON = datetime.fromisoformat("2024-03-24T12:00:00+08:00").timestamp()
 AFTER = 33 * 3600.0
 QUERY = Query("q", "main", 900.0, Everything(), (Dimensions(),), (0, 1, 2))
-TODAY, YESTERDAY = (Slice("main", Dimensions(), date(2024, 3, day)) for day in (24, 23))
+TODAY, YESTERDAY, DAY_BEFORE = (Slice("main", Dimensions(), date(2024, 3, day)) for day in (24, 23, 22))
 ANDROID = Slice("main", Dimensions("Native", "Android"), date(2024, 3, 23))
 FORBIDDEN = UpstreamError("No rights.", code="Forbidden.RAM", kind=ErrorKind.AUTH, request_id="R-1", advice="Allow it.")
 PAUSED = AccountPaused("account main is paused", code="Forbidden.RAM", kind=ErrorKind.AUTH, advice="Allow it.")
@@ -74,6 +74,23 @@ def test_where_all_slices_have_rows_there_is_nothing_to_tell() -> None:
     row = PlayRow("m", plays=1)
 
     assert told(report(SliceOutcome(TODAY, answered=True)), shown=published((TODAY, row))) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "lines"),
+    [
+        (SliceOutcome(DAY_BEFORE, answered=True), []),
+        (
+            SliceOutcome(DAY_BEFORE, answered=False, errors=(FORBIDDEN,)),
+            ["Failed, 1 of 2 slices: Forbidden.RAM: No rights (request ID R-1). Allow it.", "  main 2024-03-22"],
+        ),
+    ],
+)
+def test_days_that_only_expected_plays_need_are_told_if_they_failed(outcome: SliceOutcome, lines: list[str]) -> None:
+    query = replace(QUERY, days_ago=(1,), expected=True)
+    shown = published((YESTERDAY, PlayRow("m", plays=1)))
+
+    assert told(report(SliceOutcome(YESTERDAY, answered=True), outcome, query=query), shown=shown) == lines
 
 
 def test_each_ending_of_a_mixed_poll_is_told_and_rows_that_are_missing_are() -> None:

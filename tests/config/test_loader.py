@@ -92,6 +92,7 @@ def test_the_configuration_of_the_contract_means_what_it_says() -> None:
                 Dimensions(region="cn-shanghai"),
             ),
             (0, 1, 2, 8, 9),
+            expected=True,
         ),
     )
     credentials = read.accounts[0].credentials
@@ -109,6 +110,7 @@ def test_a_scalar_stands_for_a_list_of_one_and_nothing_for_the_default() -> None
             ByIds(frozenset({"0123456789"})),
             (Dimensions(os="Android", region="cn-beijing"),),
             (1,),
+            expected=True,
         ),
     )
 
@@ -223,7 +225,26 @@ def test_variables_may_hold_what_any_setting_needs() -> None:
         N="a", T="7", B="plays", D="3", E="1h",
     )  # fmt: skip
 
-    assert read.core_queries() == (Query("a", "default", 3_600.0, Top(7, Measure.PLAYS), (Dimensions(),), (3,)),)
+    assert read.core_queries() == (
+        Query("a", "default", 3_600.0, Top(7, Measure.PLAYS), (Dimensions(),), (3,), expected=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [("sometimes", "'sometimes' is not true or false"), ("[true]", "must be true or false, not a list")],
+)
+def test_what_is_neither_true_nor_false_is_refused(written: str, message: str) -> None:
+    assert errors(f"queries: [{{name: a, media: all, expected: {written}}}]") == [
+        f"config.yaml:1:43: queries[0].expected: {message}"
+    ]
+
+
+@pytest.mark.parametrize(("written", "expected"), [("false", False), ("${ON:-true}", True), ("", True)])
+def test_a_query_says_whether_plays_are_expected(written: str, *, expected: bool) -> None:
+    config = loads(f"queries:\n- name: a\n  media: all\n  expected: {written}\n", file="", environ={})
+
+    assert config.core_queries()[0].expected is expected
 
 
 def test_a_missing_account_name_hides_no_other_mistake_and_makes_none() -> None:
@@ -393,6 +414,7 @@ def configurations(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[Query, ...]]:
         lists = draw(st.lists(DIMENSIONS, min_size=1, max_size=3))
         days = draw(st.lists(st.integers(0, 30), min_size=1, max_size=5, unique=True))
         minutes = draw(st.integers(1, 1_000))
+        expected = draw(st.sampled_from([{}, {"expected": True}, {"expected": False}]))
         combinations: list[Dimensions] = []
         for entry in lists:
             for terminal_type in entry.get("terminal_type", [None]):
@@ -409,9 +431,12 @@ def configurations(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[Query, ...]]:
                 "media": media,
                 "dimensions": lists,
                 "days_ago": days,
+                **expected,
             }
         )
-        meant.append(Query(name, account, minutes * 60.0, meaning, tuple(combinations), tuple(days)))
+        every, dimensions = minutes * 60.0, tuple(combinations)
+        compared = expected.get("expected", True)
+        meant.append(Query(name, account, every, meaning, dimensions, tuple(days), compared))
     data = {"accounts": [{"name": name.replace("$", "$$")} for name in accounts], "queries": written}
     return data, tuple(meant)
 

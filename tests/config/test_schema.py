@@ -20,7 +20,9 @@ def test_defaults_are_those_of_the_contract() -> None:
     config = Config.model_validate({"queries": [ONE_QUERY]})
     (account,) = config.accounts
 
-    assert config.core_queries() == (Query("a", "default", 900.0, Everything(), (Dimensions(),), (1, 2, 8, 9)),)
+    assert config.core_queries() == (
+        Query("a", "default", 900.0, Everything(), (Dimensions(),), (1, 2, 8, 9), expected=True),
+    )
     assert (account.name, account.endpoint) == ("default", "https://vod.cn-shanghai.aliyuncs.com")
     assert (account.timeout, account.credentials) == (10.0, CredentialSettings())
     assert account.limits.model_dump() == {"requests_per_second": 5.0, "concurrency": 4, "calls_per_day": 0}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from math import ceil
 
 import pytest
@@ -18,6 +19,7 @@ from tests.core.fake_service import (
     everything,
     ids,
     query,
+    row,
     top,
 )
 from tests.core.test_call_planner import Service
@@ -69,11 +71,18 @@ def test_a_poll_never_takes_more_calls_than_estimated(k: int, total: int, *, kno
 
 @pytest.mark.parametrize("every", [900.0, 3600.0, 7200.0, 50_000.0])
 @pytest.mark.parametrize("days_ago", [(0,), (1,), (0, 1, 2), (1, 2, 8, 9), (5,), (0, 7)])
-async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("expected", [False, True])
+async def test_a_steady_day_costs_what_polling_costs(
+    every: float,
+    days_ago: tuple[int, ...],
+    expected: bool,  # noqa: FBT001  parametrized
+) -> None:
     world = World(now=play_dates.start(TODAY))
-    polled_query = query(ids("a"), days_ago=days_ago, every=every)
+    for days in range(-30, 60):
+        world.put([row("a")], TODAY + timedelta(days=days))
+    polled_query = query(ids("a"), days_ago=days_ago, every=every, expected=expected)
     poller = world.poller()
-    warm_up, measured = max(days_ago) + 1, 8  # days; after this many the polls repeat their times of day
+    warm_up, measured = max(*days_ago, 10) + 1, 8  # days; after this many the polls repeat their times of day
     first = play_dates.start(TODAY) + warm_up * 86_400
     calls = 0
     while world.now < first + measured * 86_400:
@@ -88,10 +97,29 @@ async def test_a_steady_day_costs_what_polling_costs(every: float, days_ago: tup
     assert abs(calls / measured - estimated.low) <= 1
 
 
+def test_expected_plays_cost_calls_of_the_first_poll_only_and_two_series_of_each_media() -> None:
+    without = cost(query(ids("a", "b"), days_ago=(0, 1, 8)), Settlement())
+    with_expected = cost(query(ids("a", "b"), days_ago=(0, 1, 8), expected=True), Settlement())
+
+    assert (without.slices, with_expected.slices) == (3, 7)
+    assert (without.first_poll.low, with_expected.first_poll.low) == (6, 14)
+    assert with_expected.steady_day == without.steady_day
+    assert with_expected.series.low == without.series.low + 2 * 2
+
+
+def test_a_query_without_yesterday_costs_no_more_with_expected_plays() -> None:
+    days_ago = (0, 2, 8)
+
+    assert cost(query(ids("a"), days_ago=days_ago, expected=True), Settlement()) == cost(
+        query(ids("a"), days_ago=days_ago), Settlement()
+    )
+
+
 def test_a_query_polled_less_than_daily_costs_a_fraction_per_day() -> None:
     polled_query = query(ids("a"), days_ago=tuple(range(31)), every=7 * 86_400.0)
 
-    assert cost(polled_query, Settlement()).steady_day.low == 3  # each date is polled three times until it settles
+    # Each date is polled once, or once more if it cannot be final yet.
+    assert cost(polled_query, Settlement()).steady_day.low == 2
 
 
 @pytest.mark.parametrize(

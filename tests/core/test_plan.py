@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.core import play_dates
 from exporter.core.merge import SliceObservation, merge_observation
 from exporter.core.model import Dimensions, Measure, Slice
-from exporter.core.plan import CLOCK_CORRECTION, FetchPlan, covers, plan_fetch, requested_slices, slices
+from exporter.core.plan import (
+    CLOCK_CORRECTION,
+    FetchPlan,
+    covers,
+    plan_fetch,
+    requested_slices,
+    slices,
+    unpublished_slices,
+)
 from exporter.core.play_dates import Settlement
 from tests.core.fake_service import (
     ALL,
@@ -23,7 +32,7 @@ from tests.core.fake_service import (
 )
 
 if TYPE_CHECKING:
-    from exporter.core.model import Media, SliceData
+    from exporter.core.model import Media, Query, SliceData
 
 SLICE = Slice("main", ALL, YESTERDAY)
 ANCIENT, FRESH, LATER = NOON - 1, NOON, NOON + 10**9
@@ -58,6 +67,22 @@ def test_a_query_covers_its_own_slices_only() -> None:
     assert not covers(configured, Slice("other", ALL, date(2024, 3, 24)), NOON)
     assert not covers(configured, Slice("main", Dimensions(os="iOS"), date(2024, 3, 24)), NOON)
     assert not covers(configured, Slice("main", ALL, YESTERDAY), NOON)
+
+
+def test_expected_plays_need_more_days_than_are_published_the_nearest_first() -> None:
+    configured = query(everything, days_ago=(1, 8), expected=True)
+
+    more = unpublished_slices(configured, NOON)
+
+    assert [play_dates.days_ago(NOON, slice_.play_date) for slice_ in more] == [2, 3, 9, 10]
+    assert all(covers(configured, slice_, NOON) for slice_ in more)
+    assert set(more).isdisjoint(slices(configured, NOON))
+    assert set(more).isdisjoint(requested_slices([configured], NOON))
+
+
+@pytest.mark.parametrize("configured", [query(everything), query(everything, days_ago=(0, 2), expected=True)])
+def test_no_other_days_are_polled_without_expected_plays_or_without_yesterday(configured: Query) -> None:
+    assert unpublished_slices(configured, NOON) == ()
 
 
 def test_wants_of_several_queries_are_grouped_by_slice() -> None:

@@ -22,8 +22,8 @@ accounts:
     endpoint: {bad}
     credentials: {{access_key_id: simulator, access_key_secret_file: secret}}
 queries:
-  - {{name: ours, account: good, media: all, every: 10s, days_ago: [0, 1, 2]}}
-  - {{name: theirs, account: bad, media: all, every: 10s, days_ago: [0, 1, 2]}}
+  - {{name: ours, account: good, media: all, every: 10s, days_ago: [0, 1, 2], expected: false}}
+  - {{name: theirs, account: bad, media: all, every: 10s, days_ago: [0, 1, 2], expected: false}}
 """
 
 

@@ -25,7 +25,7 @@ KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SE
 LISTEN = "--web.listen-address=127.0.0.1:0"
 CONFIGURATION = """
 accounts: [{{name: main, endpoint: {endpoint}}}]
-queries: [{{name: q, media: all, days_ago: [0, 1], every: {every}}}]
+queries: [{{name: q, media: all, days_ago: [0, 1], every: {every}, expected: false}}]
 """
 START_OF_24TH = datetime(2024, 3, 24, tzinfo=CHINA).timestamp()
 

@@ -19,7 +19,7 @@ accounts:
     endpoint: {endpoint}
     timeout: {timeout}
 queries:
-  - {{name: q, media: all, days_ago: [0, 1, 2]}}
+  - {{name: q, media: all, days_ago: [0, 1, 2], expected: false}}
 """
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
 LISTEN = "--web.listen-address=127.0.0.1:0"

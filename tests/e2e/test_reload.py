@@ -21,7 +21,7 @@ accounts:
     endpoint: {endpoint}
     credentials: {{access_key_id: simulator, access_key_secret: simulator-secret}}
 queries:
-  - {{name: first, media: all, days_ago: 1}}
+  - {{name: first, media: all, days_ago: 1, expected: false}}
 """
 SECOND = "  - {name: second, media: {top: 3}, days_ago: 2}\n"
 

@@ -9,7 +9,7 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from exporter.core.model import Dimensions, PlayRow, Slice
-from exporter.core.publication import Publication, PublishedMedia, PublishedSlice
+from exporter.core.publication import Publication, PublishedMedia, PublishedSlice, SettledDay, SettledPlays
 from exporter.errors import ErrorKind
 from exporter.exposition.telemetry import Telemetry
 
@@ -63,9 +63,23 @@ def published(
 
 
 def publication(
-    *slices: PublishedSlice, media: Iterable[PublishedMedia] = (), days: Mapping[int, float] | None = None
+    *slices: PublishedSlice,
+    media: Iterable[PublishedMedia] = (),
+    days: Mapping[int, float] | None = None,
+    settled_days: Iterable[SettledDay] = (),
 ) -> Publication:
-    return Publication(slices, tuple(media), days or {}, series=0, dropped=0, valid_from=0.0, valid_until=0.0)
+    return Publication(slices, tuple(media), days or {}, 0, 0, 0.0, 0.0, tuple(settled_days))
+
+
+def settled_day(
+    plays: Mapping[str, tuple[float, float | None]],
+    *,
+    days_ago: int = 1,
+    account: str = "main",
+    dimensions: Dimensions = Dimensions(),  # noqa: B008  frozen
+) -> SettledDay:
+    slice_ = Slice(account, dimensions, TODAY - timedelta(days=days_ago))
+    return SettledDay(slice_, {media_id: SettledPlays(*numbers, None, None) for media_id, numbers in plays.items()})
 
 
 def example() -> Publication:
@@ -74,6 +88,7 @@ def example() -> Publication:
         published({MEDIA: ROW}, total=1, updated_at=1711100000.5, settled=True),
         media=[PublishedMedia("main", MEDIA, TITLE, 246)],
         days={1: YESTERDAY_STARTS},
+        settled_days=[settled_day({MEDIA: (20, 22.5)})],
     )
 
 

@@ -9,7 +9,7 @@ from exporter.core.model import Dimensions, PlayRow
 from exporter.core.publication import PublishedMedia
 from exporter.exposition.gzip_segments import GzipPayload, compress_segment
 from exporter.exposition.render import Renderer
-from tests.exposition.examples import MEDIA, ROW, example, publication, published
+from tests.exposition.examples import MEDIA, ROW, example, publication, published, settled_day
 
 EXAMPLE = """\
 # HELP aliyun_vod_media_plays Number of plays of the media on the play date (PlaySuccessVv).
@@ -27,6 +27,12 @@ aliyun_vod_media_play_duration_seconds{account="main",media_id="9ae2af636ca6c104
 # HELP aliyun_vod_media_play_duration_per_viewer_seconds Time the media was played per viewer on the play date, in seconds (PlayDurationPerUv).
 # TYPE aliyun_vod_media_play_duration_per_viewer_seconds gauge
 aliyun_vod_media_play_duration_per_viewer_seconds{account="main",media_id="9ae2af636ca6c10412f44891fc000000",terminal_type="all",os="all",region="all",days_ago="1"} 120
+# HELP aliyun_vod_media_settled_plays Number of plays of the media on the last settled day (PlaySuccessVv).
+# TYPE aliyun_vod_media_settled_plays gauge
+aliyun_vod_media_settled_plays{account="main",media_id="9ae2af636ca6c10412f44891fc000000",terminal_type="all",os="all",region="all"} 20
+# HELP aliyun_vod_media_settled_plays_expected Number of plays expected on the last settled day, computed from settled days before it.
+# TYPE aliyun_vod_media_settled_plays_expected gauge
+aliyun_vod_media_settled_plays_expected{account="main",media_id="9ae2af636ca6c10412f44891fc000000",terminal_type="all",os="all",region="all"} 22.5
 # HELP aliyun_vod_media_duration_seconds Length of the media, in seconds (VideoDuration).
 # TYPE aliyun_vod_media_duration_seconds gauge
 aliyun_vod_media_duration_seconds{account="main",media_id="9ae2af636ca6c10412f44891fc000000"} 246
@@ -45,6 +51,9 @@ aliyun_vod_slice_settled{account="main",terminal_type="all",os="all",region="all
 # HELP aliyun_vod_slice_ready Whether the service has computed the slice: 0 after Meter.ReadyTsError, else 1.
 # TYPE aliyun_vod_slice_ready gauge
 aliyun_vod_slice_ready{account="main",terminal_type="all",os="all",region="all",days_ago="1"} 1
+# HELP aliyun_vod_slice_settled_date_timestamp_seconds Start of the last settled day that has expected plays (00:00 UTC+8), in seconds since 1970.
+# TYPE aliyun_vod_slice_settled_date_timestamp_seconds gauge
+aliyun_vod_slice_settled_date_timestamp_seconds{account="main",terminal_type="all",os="all",region="all"} 1711036800.0
 # HELP aliyun_vod_play_date_timestamp_seconds Start of the play date of this days_ago (00:00 UTC+8), in seconds since 1970.
 # TYPE aliyun_vod_play_date_timestamp_seconds gauge
 aliyun_vod_play_date_timestamp_seconds{days_ago="1"} 1711036800.0
@@ -151,6 +160,35 @@ def test_only_slices_with_new_rows_are_rendered_again() -> None:
     rendered = renderer.render(publication(later, changed))
     assert (plays.written, other.written) == (1, 2)
     assert rendered.plain == Renderer().render(publication(later, changed)).plain
+
+
+def test_only_settled_days_with_new_rows_are_rendered_again() -> None:
+    renderer = Renderer()
+    plays, other = Watched(20), Watched(30)
+    web = Dimensions(terminal_type="Web")
+    first = settled_day({"a": (plays, 10)}), settled_day({"a": (other, None)}, dimensions=web)
+    renderer.render(publication(settled_days=first))
+    assert (plays.written, other.written) == (1, 1)
+
+    later = publication(settled_days=(replace(first[0]), settled_day({"b": (other, 1)}, dimensions=web)))
+    rendered = renderer.render(later)
+    assert (plays.written, other.written) == (1, 2)
+    assert rendered.plain == Renderer().render(later).plain
+
+
+def test_a_settled_day_has_no_days_ago_and_no_series_of_what_is_not_known() -> None:
+    ios = Dimensions(os="iOS")
+    days = settled_day({"a": (7, None), "b": (0, 1.5)}), settled_day({"b": (1, 2)}, days_ago=2, dimensions=ios)
+    labels = 'terminal_type="all",os="{}",region="all"}}'.format
+    assert samples(Renderer().render(publication(settled_days=days))) == [
+        f'aliyun_vod_media_settled_plays{{account="main",media_id="a",{labels("all")} 7',
+        f'aliyun_vod_media_settled_plays{{account="main",media_id="b",{labels("all")} 0',
+        f'aliyun_vod_media_settled_plays{{account="main",media_id="b",{labels("iOS")} 1',
+        f'aliyun_vod_media_settled_plays_expected{{account="main",media_id="b",{labels("all")} 1.5',
+        f'aliyun_vod_media_settled_plays_expected{{account="main",media_id="b",{labels("iOS")} 2',
+        f'aliyun_vod_slice_settled_date_timestamp_seconds{{account="main",{labels("all")} 1711036800.0',
+        f'aliyun_vod_slice_settled_date_timestamp_seconds{{account="main",{labels("iOS")} 1710950400.0',
+    ]
 
 
 def test_a_slice_with_another_days_ago_is_rendered_again() -> None:

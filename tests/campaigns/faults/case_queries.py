@@ -29,7 +29,7 @@ accounts:
     credentials: {{access_key_id: matrix, access_key_secret: {secret}}}
     limits: {{requests_per_second: {rate}, concurrency: 8}}
 queries:
-  - {{name: q, media: {media}, days_ago: {days_ago}, every: 15m}}
+  - {{name: q, media: {media}, days_ago: {days_ago}, every: 15m, expected: false}}
 """
 
 

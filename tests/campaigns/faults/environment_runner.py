@@ -74,7 +74,7 @@ accounts:
     endpoint: {endpoint}
     credentials: {{access_key_id_file: key_id, access_key_secret_file: key_secret}}
     limits: {{requests_per_second: 1000, concurrency: 8}}
-queries: [{{name: q, media: all, days_ago: {days_ago}, every: 1h}}]
+queries: [{{name: q, media: all, days_ago: {days_ago}, every: 1h, expected: false}}]
 """
 # Starts the program with a wall clock that is `clock` ahead (APScheduler's too; the monotonic one is the true one), and
 # with a resolver: the file `resolver` says what a look-up gets, `asked` is there once one did not get an answer.

@@ -63,12 +63,14 @@ queries:
     media: {{ids: {json.dumps(self.ids)}}}
     dimensions: [{{}}, {", ".join(self.dimensions)}]
     days_ago: [0, 1, 2]
-  - {{name: everything, every: 2h, media: all, days_ago: [0, 1, 2, 8, 9]}}
+    expected: false
+  - {{name: everything, every: 2h, media: all, days_ago: [0, 1, 2, 8, 9], expected: false}}
   - name: first
     every: 3h
     media: {{top: {self.top}, by: plays}}
     dimensions: [{{terminal_type: Web}}]
     days_ago: [1, 2]
+    expected: false
 storage: {{retention: {RETENTION_DAYS}d}}
 """
 

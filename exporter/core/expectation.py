@@ -1,0 +1,37 @@
+"""How many plays a media is expected to have on a day, from the settled days before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Counted back from the day after the expected one, which so is day 1, as yesterday is in `days_ago`.
+DAY_BEFORE: Final = 2
+WEEK_BEFORE: Final = 8
+DAY_BEFORE_THAT: Final = 9
+DAYS_USED: Final = (DAY_BEFORE, WEEK_BEFORE, DAY_BEFORE_THAT)
+# Until yesterday is settled, the day before yesterday is the last settled day.
+DAYS_KEPT: Final = tuple(sorted({ago + late for late in (0, 1) for ago in (1, *DAYS_USED)}))
+
+
+def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
+    """The plays expected on a day, from those of settled days before it; None if a day that is needed is not known.
+
+    With b, w, v: plays on the day before, on the same weekday a week before, and on the day before that:
+
+        min(w, b x min(1, w / v)); min(w, b) where v is 0
+
+    New media lose plays from day to day, and most media have a weekly rhythm. What last week's step from one day to the
+    next took away may be taken away again; what it added is not expected, nor is more than a week before.
+    """
+    before, week, step_from = (plays.get(ago) for ago in DAYS_USED)
+    if not (_is_count(before) and _is_count(week) and _is_count(step_from)):
+        return None
+    return min(week, before * (week / step_from) if week < step_from else before)
+
+
+def _is_count(plays: float | None) -> TypeGuard[float]:
+    """Whether it is a number of plays: neither unknown nor negative, NaN or infinite."""
+    return plays is not None and 0 <= plays < float("inf")

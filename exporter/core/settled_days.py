@@ -1,0 +1,166 @@
+"""Finds the last settled day of each account and filters, and compares its plays with those expected."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from operator import is_not
+from typing import TYPE_CHECKING, Final
+
+from exporter.core import play_dates
+from exporter.core.expectation import DAY_BEFORE, DAYS_USED, expected_plays
+from exporter.core.model import ByIds, Everything, Slice, Top
+from exporter.core.plan import has_expected_plays
+from exporter.core.publication import SettledDay, SettledPlays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    from exporter.core.model import Dimensions, Media, MediaRecord, PlayRow, Query, SliceData
+
+# The oldest day whose expectation does not need days that the service no longer returns.
+_OLDEST: Final = play_dates.OLDEST_DAYS_AGO + 1 - max(DAYS_USED)
+
+
+def wants_by_filters(queries: Iterable[Query]) -> dict[tuple[str, Dimensions], tuple[Media, ...]]:
+    """What queries with expected plays want, by account and filters."""
+    wants: dict[tuple[str, Dimensions], tuple[Media, ...]] = {}
+    for query in filter(has_expected_plays, queries):
+        for dimensions in query.dimensions:
+            key = query.account, dimensions
+            wants[key] = (*wants.get(key, ()), query.media)
+    return wants
+
+
+class SettledDayFinder:
+    """Finds the last settled day of one account and filters; reads only slices that have changed.
+
+    `day`: None while no day is settled together with those before it that its expectation needs.
+    """
+
+    def __init__(self, account: str, dimensions: Dimensions, wants: tuple[Media, ...]) -> None:
+        self.wants = wants
+        self.day: SettledDay | None = None
+        self._account = account
+        self._dimensions = dimensions
+        self._slices: dict[int, Slice] = {}
+        self._sources: tuple[SliceData, ...] = ()
+        self._checked: dict[Slice, tuple[SliceData, SliceData | None, bool]] = {}
+
+    def begin(self, today: date) -> None:
+        """Count days back from this one."""
+        days_ago = range(1, play_dates.OLDEST_DAYS_AGO + 2)
+        self._slices = {ago: Slice(self._account, self._dimensions, today - timedelta(days=ago)) for ago in days_ago}
+        self._checked = {each: self._checked[each] for each in self._slices.values() if each in self._checked}
+
+    def update(self, known: Mapping[Slice, SliceData]) -> None:
+        """Find the day in this data."""
+        for ago in range(1, _OLDEST + 1):
+            sources = self._settled(known, (ago, *(ago - 1 + used for used in DAYS_USED)))
+            if sources:
+                if not self._sources or any(map(is_not, sources, self._sources)):
+                    day = settled_day(sources[0], dict(zip(DAYS_USED, sources[1:], strict=True)), self.wants)
+                    self.day = self.day if day == self.day else day
+                    self._sources = sources
+                return
+        self.day, self._sources = None, ()
+
+    def _settled(self, known: Mapping[Slice, SliceData], days_ago: Iterable[int]) -> tuple[SliceData, ...]:
+        """The data of these days; empty unless all of them are settled."""
+        found: list[SliceData] = []
+        for ago in days_ago:
+            data = known.get(self._slices[ago])
+            if data is None or not self._is_settled(data, known.get(self._slices[ago + 1])):
+                return ()
+            found.append(data)
+        return tuple(found)
+
+    def _is_settled(self, data: SliceData, before: SliceData | None) -> bool:
+        checked, checked_before, settled = self._checked.get(data.slice, (None, None, False))
+        if checked is not data or checked_before is not before:
+            settled = all(_is_settled(data, before, want) for want in self.wants)
+            self._checked[data.slice] = data, before, settled
+        return settled
+
+
+def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterable[Media]) -> SettledDay:
+    """The plays of the wanted media on a day and those expected from earlier days, by settled records only.
+
+    `earlier`: by the numbers of `expectation.DAYS_USED`. A media without a row is a zero if the day is complete for it
+    and it is wanted by its ID or plays are expected; otherwise it is left out.
+    """
+    rows: dict[str, SettledPlays] = {}
+    for want in wants:
+        for media_id in _candidates(want, day, earlier[DAY_BEFORE]):
+            plays = _plays(day, media_id)
+            if plays is None or media_id in rows:
+                continue
+            expected = expected_plays({used: _plays(data, media_id) for used, data in earlier.items()})
+            if expected or isinstance(want, ByIds) or _row(day, media_id) is not None:
+                newest = next(filter(None, (_row(data, media_id) for data in (day, *earlier.values()))), None)
+                title, duration = (newest.title, newest.media_duration) if newest else (None, None)
+                rows[media_id] = SettledPlays(plays, expected, title, duration)
+    return SettledDay(day.slice, rows)
+
+
+def _is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
+    """Whether what is known of the wanted media will not change; `before`: the day before.
+
+    A media that was never answered does not count, nor does one that is requested since the others are settled: the day
+    before has no older record of it. It would take the day away from the others until it is settled too.
+    """
+    match want:
+        case ByIds(ids):
+            records = {media_id: record for media_id in ids if (record := data.answer(media_id)) is not None}
+            settled = [record.freshness.observed_at for record in records.values() if record.freshness.settled]
+            return bool(settled) and all(
+                record.freshness.settled or _is_new(before, media_id, min(settled))
+                for media_id, record in records.items()
+            )
+        case Top():
+            ranking = data.ranking(want)
+            return (
+                ranking is not None
+                and ranking.freshness.settled
+                and all(_settled_record(data, media_id) is not None for media_id in ranking.media_ids)
+            )
+        case Everything():
+            return data.listed is not None and data.listed.settled
+
+
+def _is_new(before: SliceData | None, media_id: str, since: float) -> bool:
+    record = before.answer(media_id) if before is not None else None
+    return record is None or record.freshness.observed_at > since
+
+
+def _candidates(want: Media, day: SliceData, day_before: SliceData) -> Iterable[str]:
+    """The media that may have plays on a day: those wanted then, and those the day before that are not played now."""
+    if isinstance(want, ByIds):
+        return want.ids
+    return (*_played(want, day), *(media_id for media_id in _played(want, day_before) if _row(day, media_id) is None))
+
+
+def _played(want: Top | Everything, data: SliceData) -> Iterable[str]:
+    """The media that a query shows of a day."""
+    if isinstance(want, Everything):
+        return (media_id for media_id, record in data.answers.items() if record.row is not None)
+    ranking = data.ranking(want)
+    return ranking.media_ids if ranking else ()
+
+
+def _row(data: SliceData, media_id: str) -> PlayRow | None:
+    record = data.answers.get(media_id)
+    return record.row if record else None
+
+
+def _settled_record(data: SliceData, media_id: str) -> MediaRecord | None:
+    record = data.answer(media_id)
+    return record if record is not None and record.freshness.settled else None
+
+
+def _plays(data: SliceData, media_id: str) -> int | float | None:
+    """The plays of a media that will not change; 0 without a row, None if they are not known or not settled."""
+    record = _settled_record(data, media_id)
+    if record is None:
+        return None
+    return record.row.plays if record.row is not None else 0

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.expectation import DAYS_KEPT, DAYS_USED, expected_plays
+
+counts = st.integers(0, 2**53) | st.floats(0, 2**53)
+no_counts = st.sampled_from([None, math.nan, math.inf, -1, -0.5])
+other_days = st.dictionaries(st.integers(0, 30).filter(lambda ago: ago not in DAYS_USED), counts | no_counts)
+
+
+@pytest.mark.parametrize(
+    ("before", "week", "step_from", "expected"),
+    [
+        (100, 120, 100, 100),  # last week's rise is not expected
+        (100, 60, 120, 50),  # last week's fall is
+        (100, 40, 60, 40),  # more than a week before is not
+        (100, 40, 40, 40),
+        (100, 0, 0, 0),  # a new media has no week before
+        (100, 30, 0, 30),
+        (10, 30, 0, 10),
+        (0, 50, 50, 0),
+        (0, 0, 0, 0),
+    ],
+)
+def test_the_expected_plays(before: float, week: float, step_from: float, expected: float) -> None:
+    assert expected_plays({2: before, 8: week, 9: step_from}) == expected
+
+
+@given(before=counts, week=counts, step_from=counts)
+def test_an_expectation_is_neither_negative_nor_nan_nor_above_a_day_before(
+    before: float, week: float, step_from: float
+) -> None:
+    expected = expected_plays({2: before, 8: week, 9: step_from})
+
+    assert expected is not None
+    assert 0 <= expected <= min(before, week)
+
+
+@given(before=counts, week=counts, step_from=counts, others=other_days)
+def test_no_other_day_matters(before: float, week: float, step_from: float, others: dict[int, float | None]) -> None:
+    used: dict[int, float | None] = {2: before, 8: week, 9: step_from}
+
+    assert expected_plays({**others, **used}) == expected_plays(used)
+
+
+@given(
+    known=st.fixed_dictionaries(dict.fromkeys(DAYS_USED, counts)),
+    ago=st.sampled_from(DAYS_USED),
+    unknown=no_counts,
+    others=other_days,
+    left_out=st.booleans(),
+)
+def test_without_a_day_that_is_needed_there_is_no_expectation(
+    known: dict[int, float | None],
+    ago: int,
+    unknown: float | None,
+    others: dict[int, float | None],
+    *,
+    left_out: bool,
+) -> None:
+    plays = {**others, **known, ago: unknown}
+    if left_out:
+        del plays[ago]
+
+    assert expected_plays(plays) is None
+
+
+@given(before=counts, week=counts, step_from=counts, more=counts)
+def test_more_plays_on_the_day_before_or_a_week_before_never_lower_the_expectation(
+    before: float, week: float, step_from: float, more: float
+) -> None:
+    expected = expected_plays({2: before, 8: week, 9: step_from})
+
+    for higher in (
+        {2: before + more, 8: week, 9: step_from},
+        {2: before, 8: week + more, 9: step_from},
+    ):
+        assert (expected_plays(higher) or 0) >= (expected or 0)
+
+
+def test_the_days_kept_serve_yesterday_and_while_it_is_not_settled_the_day_before() -> None:
+    assert DAYS_KEPT == (1, 2, 3, 8, 9, 10)

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.core import play_dates
+from exporter.core.expectation import expected_plays
+from exporter.core.model import Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import PollResult
+from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay
+from exporter.core.publication_builder import PublicationBuilder, publish
+from tests.core.fake_service import ALL, NOON, TODAY, World, everything, ids, query, row, top
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporter.core.model import Media
+
+DAY = 86_400.0
+FINAL = Freshness(NOON, 2, settled=True)
+CHANGING = Freshness(NOON, 1)
+
+
+def of(media: Media = everything, **changed: object) -> Query:
+    return query(media, **{"expected": True, **changed})  # type: ignore[arg-type]
+
+
+def known(
+    days_ago: int,
+    plays: Mapping[str, float | None],
+    *,
+    listed: Freshness | None = FINAL,
+    records: Freshness = FINAL,
+    today: date = TODAY,
+) -> SliceData:
+    """A slice with these plays, without a row where they are None."""
+    rows = {
+        media_id: MediaRecord(None if count is None else row(media_id, count), records)
+        for media_id, count in plays.items()
+    }
+    return SliceData(Slice("main", ALL, today - timedelta(days=days_ago)), rows, listed, updated_at=NOON)
+
+
+def published(
+    *slices: SliceData, queries: Iterable[Query] = (of(),), now: float = NOON, limit: int = 1000
+) -> Publication:
+    return publish(Snapshot().updated(slices), PublicationRules(tuple(queries), 2 * DAY, limit), now)
+
+
+def day_of(*slices: SliceData, queries: Iterable[Query] = (of(),), now: float = NOON) -> SettledDay | None:
+    days = published(*slices, queries=queries, now=now).settled_days
+    assert len(days) <= 1
+    return days[0] if days else None
+
+
+def numbers(day: SettledDay | None) -> dict[str, tuple[float, float | None]]:
+    return {media_id: (row.plays, row.expected) for media_id, row in day.rows.items()} if day else {}
+
+
+def ago(day: SettledDay | None) -> int | None:
+    return (TODAY - day.slice.play_date).days if day else None
+
+
+BEFORE = (known(2, {"a": 100}), known(8, {"a": 80}), known(9, {"a": 160}))
+
+
+def test_plays_of_the_last_settled_day_are_published_with_those_expected() -> None:
+    day = day_of(known(1, {"a": 30}), *BEFORE)
+
+    assert (ago(day), numbers(day)) == (1, {"a": (30, 50)})
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_without_one_of_the_days_there_is_nothing(missing: int) -> None:
+    slices = [known(1, {"a": 30}), *BEFORE]
+    del slices[missing]
+
+    assert day_of(*slices) is None
+
+
+@pytest.mark.parametrize("unsettled", range(4))
+def test_a_day_that_may_still_change_is_not_used(unsettled: int) -> None:
+    slices = [known(1, {"a": 30}), *BEFORE]
+    slices[unsettled] = replace(slices[unsettled], listed=CHANGING)
+
+    assert day_of(*slices) is None
+
+
+def test_until_yesterday_is_settled_the_day_before_is_the_last_settled_day() -> None:
+    earlier = known(2, {"a": 100}), known(3, {"a": 60}), known(9, {"a": 160}), known(10, {"a": 160})
+    also = known(8, {"a": 80})
+    yesterday = known(1, {"a": 30}, listed=CHANGING, records=CHANGING)
+    final = known(1, {"a": 30})
+
+    assert numbers(day_of(yesterday, *earlier, also)) == {"a": (100, 60)}
+    assert numbers(day_of(final, *earlier, also)) == {"a": (30, 50)}
+
+
+def test_at_midnight_nothing_changes() -> None:
+    builder, rules = PublicationBuilder(), PublicationRules((of(),), 2 * DAY, 1000)
+    snapshot = Snapshot().updated([known(1, {"a": 30}), *BEFORE])
+    before = builder.publish(snapshot, rules, NOON).settled_days
+
+    after = builder.publish(snapshot, rules, play_dates.next_midnight(NOON)).settled_days
+
+    assert before
+    assert all(one is other for one, other in zip(before, after, strict=True))
+
+
+def test_a_day_stays_until_the_next_one_settles_however_late_that_is() -> None:
+    assert ago(day_of(known(1, {"a": 30}), *BEFORE, now=NOON + 5 * DAY)) == 1
+
+
+def test_a_media_that_is_gone_is_a_zero_where_the_listing_was_read_to_its_end() -> None:
+    gone = {"gone": 100.0}
+    slices = known(1, {"a": 30}), known(2, {"a": 100, **gone}), known(8, {"a": 80, **gone}), known(9, {"a": 80, **gone})
+
+    assert numbers(day_of(*slices)) == {"a": (30, 80), "gone": (0, 100)}
+
+
+def test_a_media_that_is_gone_is_absent_where_a_row_has_no_usable_media_id() -> None:
+    gone = {"gone": 100.0}
+    slices = known(1, {"a": 30}), known(2, {"a": 100, **gone}), known(8, {"a": 80, **gone}), known(9, {"a": 80, **gone})
+
+    day = day_of(replace(slices[0], unattributed_rows=1), *slices[1:])
+
+    assert numbers(day) == {"a": (30, 80)}
+
+
+def test_a_media_that_was_not_played_the_day_before_either_is_no_zero_of_all() -> None:
+    assert numbers(
+        day_of(known(1, {"a": 30}), known(2, {"a": 100}), *(known(n, {"a": 80, "old": 9}) for n in (8, 9)))
+    ) == {"a": (30, 80)}
+
+
+def test_a_media_asked_for_by_id_is_a_zero() -> None:
+    slices = [known(n, {"a": None if n == 1 else 100, "never": None}, listed=None) for n in (1, 2, 8, 9)]
+
+    assert numbers(day_of(*slices, queries=[of(ids("a", "never"))])) == {"a": (0, 100), "never": (0, 0)}
+
+
+def test_a_media_asked_for_by_id_and_never_answered_does_not_hide_the_others() -> None:
+    slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
+
+    assert numbers(day_of(*slices, queries=[of(ids("a", "refused"))])) == {"a": (100, 100)}
+
+
+def also(data: SliceData, media_id: str, plays: float | None, freshness: Freshness) -> SliceData:
+    row_ = None if plays is None else row(media_id, plays)
+    return replace(data, answers={**data.answers, media_id: MediaRecord(row_, freshness)})
+
+
+def test_a_media_that_is_asked_for_later_does_not_take_the_day_from_the_others() -> None:
+    older = [known(n, {"a": 70}, listed=None) for n in (3, 10)]
+    slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
+    later = NOON + 3600
+    added = [also(slices[0], "new", 5, Freshness(later, 0))]
+    added += [also(data, "new", None, Freshness(later, 0, settled=True)) for data in (*slices[1:], *older)]
+    queries = [of(ids("a", "new"))]
+
+    assert (ago(day_of(*slices, *older, queries=queries)), ago(day_of(*added, queries=queries))) == (1, 1)
+    assert numbers(day_of(*added, queries=queries)) == {"a": (100, 100)}
+
+
+def test_a_media_that_settles_later_than_others_is_waited_for() -> None:
+    earlier = Freshness(NOON - DAY, 2, settled=True)
+    slices = [known(n, {"a": 100, "late": 50}, listed=None, records=earlier) for n in (2, 3, 8, 9, 10)]
+    yesterday = also(known(1, {"a": 100}, listed=None), "late", 51, CHANGING)
+
+    day = day_of(yesterday, *slices, queries=[of(ids("a", "late"))])
+
+    assert (ago(day), numbers(day)) == (2, {"a": (100, 100), "late": (50, 50)})
+
+
+def test_a_media_that_is_known_of_the_settled_day_only_has_no_expectation() -> None:
+    slices = [known(n, {"a": 100, **({"new": 5} if n == 1 else {})}, listed=None) for n in (1, 2, 8, 9)]
+
+    assert numbers(day_of(*slices, queries=[of(ids("a", "new"))])) == {"a": (100, 100), "new": (5, None)}
+
+
+def ranked(days_ago: int, plays: Mapping[str, float | None], *first: str, listed: Freshness | None = None) -> SliceData:
+    data = known(days_ago, plays, listed=listed)
+    return replace(data, rankings={top(2).by: Ranking(2, first, FINAL)})
+
+
+def test_a_media_that_leaves_a_top_is_absent() -> None:
+    slices = [ranked(n, {"a": 100, "b": 90}, "a", "b") for n in (2, 8, 9)]
+    yesterday = ranked(1, {"a": 100, "c": 95}, "a", "c")
+
+    assert numbers(day_of(yesterday, *slices, queries=[of(top(2))])) == {"a": (100, 100), "c": (95, None)}
+
+
+def test_a_media_that_leaves_a_top_with_no_plays_is_a_zero() -> None:
+    slices = [ranked(n, {"a": 100, "b": 90}, "a", "b") for n in (2, 8, 9)]
+    yesterday = ranked(1, {"a": 100, "b": None}, "a")
+
+    assert numbers(day_of(yesterday, *slices, queries=[of(top(2))])) == {"a": (100, 100), "b": (0, 90)}
+
+
+def test_plays_that_are_not_given_are_absent() -> None:
+    def without_plays(days_ago: int) -> SliceData:
+        return replace(known(days_ago, {}), answers={"a": MediaRecord(PlayRow("a"), FINAL)})
+
+    assert numbers(day_of(without_plays(1), *BEFORE)) == {}
+    assert numbers(day_of(known(1, {"a": 30}), without_plays(2), *BEFORE[1:])) == {"a": (30, None)}
+
+
+@pytest.mark.parametrize("unwanted", [of(expected=False), of(days_ago=(0, 2, 8))])
+def test_a_query_without_expected_plays_or_without_yesterday_has_none(unwanted: Query) -> None:
+    assert day_of(known(1, {"a": 30}), *BEFORE, queries=[unwanted]) is None
+
+
+def test_a_title_is_published_of_a_media_that_is_gone() -> None:
+    gone = {"gone": 100.0}
+
+    media = published(known(1, {}), *(known(n, gone) for n in (2, 8, 9))).media
+
+    assert media == (PublishedMedia("main", "gone", "title of gone", None),)
+
+
+def test_settled_plays_count_as_series_and_are_limited_with_the_rest_of_a_media() -> None:
+    slices = [known(n, {"a": 10, "gone": None if n == 1 else 1000}) for n in (1, 2, 8, 9)]
+    whole = published(*slices)
+    # `a`: plays, viewers and the title of yesterday, and two of the settled day; `gone`: its title and two.
+    assert (whole.series, whole.dropped) == (3 + 2 + 1 + 2, 0)
+
+    limited = published(*slices, limit=4)
+
+    assert (limited.series, limited.dropped) == (3, 5)
+    assert [numbers(day) for day in limited.settled_days] == [{"gone": (0, 1000)}]
+    assert [media.media_id for media in limited.media] == ["gone"]
+
+
+counts = st.none() | st.integers(0, 500)
+freshness = st.sampled_from([FINAL, FINAL, FINAL, CHANGING])
+
+
+@st.composite
+def any_slice(draw: st.DrawFn, days_ago: int) -> SliceData:
+    plays = draw(st.dictionaries(st.sampled_from("abc"), st.tuples(counts, freshness)))
+    data = known(days_ago, {}, listed=draw(st.none() | freshness))
+    answers = {m: MediaRecord(None if n is None else row(m, n), fresh) for m, (n, fresh) in plays.items()}
+    return replace(data, answers=answers, rankings={top(2).by: Ranking(2, tuple(sorted(plays)[:2]), draw(freshness))})
+
+
+@st.composite
+def any_days(draw: st.DrawFn) -> list[SliceData]:
+    days_ago = draw(st.sets(st.sampled_from(range(1, 12)), min_size=1)) | {2, 9, 8}
+    return [draw(any_slice(n)) for n in sorted(days_ago)]
+
+
+@settings(max_examples=300)
+@given(days=any_days(), media=st.sampled_from([everything, ids("a", "b"), top(2)]), later=st.integers(0, 2))
+def test_every_number_is_from_settled_records_of_the_days_of_one_settled_day(
+    days: list[SliceData], media: Media, later: int
+) -> None:
+    now = NOON + later * DAY
+    day = day_of(*days, queries=[of(media)], now=now)
+    if day is None:
+        return
+    by_date = {data.slice.play_date: data for data in days}
+
+    def settled_plays(media_id: str, days_before: int) -> float | None:
+        record = by_date[day.slice.play_date - timedelta(days=days_before)].answer(media_id)
+        if record is None or not record.freshness.settled:
+            return None
+        return record.row.plays if record.row else 0
+
+    assert day.slice.play_date < play_dates.today(now)
+    for media_id, shown in day.rows.items():
+        assert shown.plays == settled_plays(media_id, 0)
+        before = {used: settled_plays(media_id, used - 1) for used in (2, 8, 9)}
+        assert shown.expected == expected_plays(before)
+
+
+@settings(max_examples=200)
+@given(
+    versions=st.lists(any_days(), min_size=1, max_size=4), media=st.sampled_from([everything, ids("a", "b"), top(2)])
+)
+def test_successive_publications_are_those_from_scratch(versions: list[list[SliceData]], media: Media) -> None:
+    builder, rules = PublicationBuilder(), PublicationRules((of(media),), 2 * DAY, 1000)
+    snapshot = Snapshot()
+    for n, days in enumerate(versions):
+        snapshot, now = snapshot.updated(days), NOON + n * DAY / 2
+        built, scratch = builder.publish(snapshot, rules, now), publish(snapshot, rules, now)
+        assert built.settled_days == scratch.settled_days
+        assert set(built.media) == set(scratch.media)
+        assert built.series == scratch.series
+
+
+async def test_adding_a_media_to_a_query_keeps_the_day_of_the_others() -> None:
+    world = World()
+    for days in range(1, 12):
+        world.put([row("a", 100)] if days > 1 else [row("a", 40), row("new", 7)], TODAY - timedelta(days=days))
+    one, both = of(ids("a")), of(ids("a", "new"))
+    poller = world.poller(queries=[one])
+
+    async def polled(asked: Query, times: int) -> dict[str, tuple[float, float | None]]:
+        for _ in range(times):
+            assert (await poller.poll(asked)).result is PollResult.SUCCESS
+            world.now += asked.every
+        (day,) = publish(poller.snapshot, PublicationRules((asked,), 2 * DAY, 1000), world.now).settled_days
+        assert ago(day) == 1
+        return numbers(day)
+
+    assert await polled(one, 3) == {"a": (40, 100)}
+    poller.reconfigure([both], {"main": world}, Settlement())
+    assert await polled(both, 1) == {"a": (40, 100)}
+    assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}
