@@ -33,6 +33,7 @@ WINDOW = (0, 1, 2, 8, 9)
 POLL_SECONDS, SCRAPE_SECONDS = 900.0, 300.0
 HOUR, MINUTE, MILLISECOND = 3600.0, 60.0, 0.001
 FINAL_AFTER = 33 * HOUR
+CERTAIN_AFTER = FINAL_AFTER + 24 * HOUR
 SOME = (*Dataset().media_ids[:3], "0" * 32)  # three that are played and one that nobody knows
 
 Numbers = dict[str, tuple[float, float]]  # plays and viewers by media ID
@@ -116,6 +117,7 @@ class Night:
     media: tuple[str, ...] | None = None
     polls: list[Poll] = field(default_factory=list)
     looked_final: Counter[date] = field(default_factory=Counter)
+    looked_certain: set[date] = field(default_factory=set)
     shown: set[date] = field(default_factory=set)
     scrapes: int = 0
     _known: dict[tuple[date, float], Numbers] = field(default_factory=dict)
@@ -131,14 +133,15 @@ class Night:
         return self._known[day, service]
 
     def settled(self) -> set[date]:
-        """The days that were looked at when they could be final, and found unchanged twice after that."""
-        return {day for day, polls in self.looked_final.items() if polls >= 3}
+        """The days found unchanged twice since they could be final, or looked at a day later still."""
+        return {day for day, polls in self.looked_final.items() if polls >= 3} | self.looked_certain
 
     async def poll(self, stage: Stage, skew: float = 0.0) -> str:
         begun, service = stage.clock.at + skew, stage.simulator.now()
         result = await stage.poll()
         self.polls.append(Poll(begun, stage.clock.at + skew, service))
         self.looked_final.update(day for day in window(begun).values() if begun >= start_of(day) + FINAL_AFTER)
+        self.looked_certain |= {day for day in window(begun).values() if begun >= start_of(day) + CERTAIN_AFTER}
         return result
 
     async def scrape(self, stage: Stage, skew: float = 0.0) -> Scraped:
@@ -351,5 +354,5 @@ async def test_what_was_heard_before_the_clock_was_set_back_is_not_fresh_for_eve
         for _ in range(3):
             stage.clock.at += POLL_SECONDS
             asked = len(stage.simulator.request_log.calls)
-            assert await night.poll(stage) == "failure"
+            assert await night.poll(stage) == "partial", "older days are settled"
             assert len(stage.simulator.request_log.calls) > asked

@@ -132,6 +132,25 @@ async def test_a_media_asked_for_by_id_that_nobody_plays_is_zero_and_expected_to
         assert await settled(stage) == await settled(stage, "settled_plays_expected") == {"never": 0}
 
 
+async def test_after_the_first_poll_of_a_morning_the_day_before_yesterday_is_compared() -> None:
+    # Yesterday can be final since 09:00 and was seen once; the day before yesterday is compared with three older days.
+    async with staged(MEDIA, expected="true") as stage:
+        await poll(stage, 1)
+
+        assert await settled(stage) == stage.truth(2)
+        assert await settled(stage, "settled_plays_expected") == expected(stage, 2)
+        assert await settled_date(stage) == [NOON - 60 * HOUR]
+
+
+async def test_a_query_polled_once_a_day_has_expected_plays_every_day() -> None:
+    async with staged(MEDIA, expected="true") as stage:
+        for _ in range(5):
+            await poll(stage, 1)
+            assert await settled(stage) == stage.truth(2)
+            assert await settled(stage, "settled_plays_expected") == expected(stage, 2)
+            stage.clock.at += DAY - 900
+
+
 async def test_as_far_as_the_budget_allows_the_days_that_are_published_come_first() -> None:
     text = CONFIGURATION.replace("concurrency: 8", "concurrency: 1, calls_per_day: 3")
     async with staged(MEDIA, expected="true", days_ago="[1, 8]", text=text) as stage:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from exporter import app, stdio
 from exporter.backfill.progress import NO_PROGRESS, Progress, shown
+from exporter.commands.lost_plays import largest_losses, settled_plays
 from exporter.commands.slice_results import SliceResult, describe_results, results_by_slice
 from exporter.config.loader import load
 from exporter.core.fields import NUMBERS, zero_row
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
 _FIELDS: Final = tuple(PLAY_BY_FIELD)
+_NUMBERS: Final = (*_FIELDS, "expected", "lost")
 _NEVER_SEEN: Final = "never seen: no title known"
 _SECONDS: Final = tuple(field.attribute for field in NUMBERS if field.seconds)
 # Width of a table that is not written to a terminal: wide enough that nothing is cut off.
@@ -57,6 +59,7 @@ class _FetchResult:
 
     * `results`: by query; `results_by_slice`: by slice; `sentences`: the same for people.
     * `rows`: the published rows, one mapping each; `exposition`: as Prometheus would scrape them.
+    * `settled_plays`: plays of the last settled day and those expected, by lost plays.
     * `unknown`: account and ID of media that no response has ever contained.
     """
 
@@ -64,6 +67,7 @@ class _FetchResult:
     results_by_slice: tuple[SliceResult, ...]
     sentences: tuple[str, ...]
     rows: list[dict[str, Any]]
+    settled_plays: list[dict[str, Any]]
     unknown: Collection[tuple[str, str]]
     exposition: bytes
 
@@ -79,6 +83,7 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
             ended,
             tuple(describe_results(ended, reports, final_after=config.settle.after, now=now)),
             list(_rows(publication)),
+            settled_plays(publication),
             exporter.unknown_media(),
             (await exporter.scrape(_PLAIN_TEXT, None)).body if output == "prom" else b"",
         )
@@ -126,11 +131,14 @@ def _write(fetched: _FetchResult, output: str) -> None:
         case "table":
             lines = "".join(f"{_cell(line)}\n" for line in fetched.sentences)
             rows = [{**row, "title": _title(row, fetched.unknown)} for row in fetched.rows]
-            sys.stdout.write("\n".join(part for part in (table(rows), lines) if part))
+            losses, heading = largest_losses(fetched.settled_plays)
+            lost = f"{heading}\n\n{table(losses)}" if losses else ""
+            sys.stdout.write("\n".join(part for part in (table(rows), lines, lost) if part))
         case "json":
             document = {
                 "queries": fetched.results,
                 "rows": fetched.rows,
+                "settled_plays": fetched.settled_plays,
                 "slices": [result.document() for result in fetched.results_by_slice],
             }
             text = json.dumps(document, ensure_ascii=False, indent=2)
@@ -151,7 +159,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
         heading = f"{name}_seconds" if name in _SECONDS else name
-        drawn.add_column(heading, justify="right" if name in _FIELDS else "left", no_wrap=True)
+        drawn.add_column(heading, justify="right" if name in _NUMBERS else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(file=sys.stdout, highlight=False)

@@ -121,7 +121,7 @@ def _polls(query: Query, settlement: Settlement, first: float) -> int:
         if at // _DAY in polled_ages:
             confirmations = confirmations + 1 if polls and at >= settlement.after else 0
             polls += 1
-            if at >= settlement.after and confirmations >= settlement.unchanged:
+            if at >= settlement.after and (confirmations >= settlement.unchanged or at >= settlement.after + _DAY):
                 break
         at += query.every
     return polls

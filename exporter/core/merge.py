@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from exporter.core import play_dates
 from exporter.core.model import Freshness, MediaRecord, PlayRow, Ranking, SliceData
 from exporter.core.row_comparison import same_row
 
@@ -44,16 +45,31 @@ class SliceObservation:
 def merge_observation(
     known: SliceData | None, slice_: Slice, observation: SliceObservation, settlement: Settlement
 ) -> SliceData:
-    """The slice after a poll: a complete listing replaces all records, anything else those of the observed media."""
+    """The slice after a poll: a complete listing replaces all records, anything else those of the observed media.
+
+    Once the day is certainly final, one poll settles what it observed, except if it has changed since the day could be
+    final, or if no media of the slice has plays: an empty response may be an error.
+    """
     before = known or SliceData(slice_)
     possible = settlement.possible(slice_.play_date, observation.at)
+    final = settlement.certain(slice_.play_date, observation.at)
+    final_from = play_dates.start(slice_.play_date) + settlement.after
+    has_plays = any(row is not None for row in observation.rows.values()) or any(
+        record.row is not None for record in before.answers.values()
+    )
+    one_poll_is_enough = final and has_plays
 
     @cache  # a slice of 50,000 media needs two or three different objects, and keeps them in memory
-    def observed(confirmations: int) -> Freshness:
-        return Freshness(observation.at, confirmations, settled=possible and confirmations >= settlement.unchanged)
+    def observed(confirmations: int, *, sure: bool) -> Freshness:
+        settled = possible and (confirmations >= settlement.unchanged or sure)
+        return Freshness(observation.at, confirmations, settled=settled)
 
-    def freshness(before: Freshness | None, *, same: bool) -> Freshness:
-        return observed(before.confirmations + 1 if before is not None and same and possible else 0)
+    def freshness(before: Freshness | None, *, same: bool, whole: bool = True) -> Freshness:
+        changed_late = before is not None and not same and before.observed_at >= final_from
+        return observed(
+            before.confirmations + 1 if before is not None and same and possible else 0,
+            sure=one_poll_is_enough and whole and not changed_late,
+        )
 
     rows = {**_known_zeros(before), **observation.rows} if observation.listed else observation.rows
     changed: set[str] = set()
@@ -67,7 +83,7 @@ def merge_observation(
             )
         else:
             changed.add(media_id)
-            records[media_id] = MediaRecord(row, observed(0))
+            records[media_id] = MediaRecord(row, freshness(previous.freshness if previous else None, same=False))
     listed, rankings = before.listed, dict(before.rankings)
     if observation.listed:
         nothing_new = not changed and not before.answers.keys() - records.keys()
@@ -75,15 +91,12 @@ def merge_observation(
     for top, first in observation.tops:
         ranked = before.rankings.get(top.by)
         media_ids = _extend_ranking(first, ranked)[: top.n] if observation.truncated else first
+        whole = not observation.truncated and top.by not in observation.uncertain_rankings
         # Another order of media with equal values is no change.
-        same = (
-            not observation.truncated
-            and top.by not in observation.uncertain_rankings
-            and ranked is not None
-            and set(ranked.media_ids) == set(first)
-            and changed.isdisjoint(first)
+        same = whole and ranked is not None and set(ranked.media_ids) == set(first) and changed.isdisjoint(first)
+        rankings[top.by] = Ranking(
+            top.n, media_ids, freshness(ranked.freshness if ranked else None, same=same, whole=whole)
         )
-        rankings[top.by] = Ranking(top.n, media_ids, freshness(ranked.freshness if ranked else None, same=same))
     return replace(
         before,
         answers=records if observation.listed else {**before.answers, **records},

@@ -39,7 +39,10 @@ def days_ago(now: float, date_: date) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """When a play date is final: from `after` seconds after its start, once `unchanged` more polls find no change."""
+    """When a play date is final: from `after` seconds after its start, once `unchanged` more polls find no change.
+
+    A whole day later the service has computed the next play date too: then the first poll is enough.
+    """
 
     after: float = 33 * 3600.0
     unchanged: int = 2
@@ -47,3 +50,7 @@ class Settlement:
     def possible(self, play_date: date, now: float) -> bool:
         """Whether the service may have finished computing that day."""
         return now >= start(play_date) + self.after
+
+    def certain(self, play_date: date, now: float) -> bool:
+        """Whether the service has finished computing that day, because it may have finished the next one."""
+        return self.possible(play_date + timedelta(days=1), now)

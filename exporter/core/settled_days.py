@@ -45,11 +45,11 @@ class SettledDayFinder:
         self._dimensions = dimensions
         self._slices: dict[int, Slice] = {}
         self._sources: tuple[SliceData, ...] = ()
-        self._checked: dict[Slice, tuple[SliceData, bool]] = {}
+        self._checked: dict[Slice, tuple[SliceData, SliceData | None, bool]] = {}
 
     def begin(self, today: date) -> None:
         """Count days back from this one."""
-        days_ago = range(1, play_dates.OLDEST_DAYS_AGO + 1)
+        days_ago = range(1, play_dates.OLDEST_DAYS_AGO + 2)
         self._slices = {ago: Slice(self._account, self._dimensions, today - timedelta(days=ago)) for ago in days_ago}
         self._checked = {each: self._checked[each] for each in self._slices.values() if each in self._checked}
 
@@ -70,16 +70,16 @@ class SettledDayFinder:
         found: list[SliceData] = []
         for ago in days_ago:
             data = known.get(self._slices[ago])
-            if data is None or not self._is_settled(data):
+            if data is None or not self._is_settled(data, known.get(self._slices[ago + 1])):
                 return ()
             found.append(data)
         return tuple(found)
 
-    def _is_settled(self, data: SliceData) -> bool:
-        checked, settled = self._checked.get(data.slice, (None, False))
-        if checked is not data:
-            settled = all(_is_settled(data, want) for want in self.wants)
-            self._checked[data.slice] = data, settled
+    def _is_settled(self, data: SliceData, before: SliceData | None) -> bool:
+        checked, checked_before, settled = self._checked.get(data.slice, (None, None, False))
+        if checked is not data or checked_before is not before:
+            settled = all(_is_settled(data, before, want) for want in self.wants)
+            self._checked[data.slice] = data, before, settled
         return settled
 
 
@@ -103,12 +103,20 @@ def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterabl
     return SettledDay(day.slice, rows)
 
 
-def _is_settled(data: SliceData, want: Media) -> bool:
-    """Whether what is known of the wanted media will not change; a media that was never answered does not count."""
+def _is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
+    """Whether what is known of the wanted media will not change; `before`: the day before.
+
+    A media that was never answered does not count, nor does one that is requested since the others are settled: the day
+    before has no older record of it. It would take the day away from the others until it is settled too.
+    """
     match want:
         case ByIds(ids):
-            records = [record for media_id in ids if (record := data.answer(media_id)) is not None]
-            return bool(records) and all(record.freshness.settled for record in records)
+            records = {media_id: record for media_id in ids if (record := data.answer(media_id)) is not None}
+            settled = [record.freshness.observed_at for record in records.values() if record.freshness.settled]
+            return bool(settled) and all(
+                record.freshness.settled or _is_new(before, media_id, min(settled))
+                for media_id, record in records.items()
+            )
         case Top():
             ranking = data.ranking(want)
             return (
@@ -118,6 +126,11 @@ def _is_settled(data: SliceData, want: Media) -> bool:
             )
         case Everything():
             return data.listed is not None and data.listed.settled
+
+
+def _is_new(before: SliceData | None, media_id: str, since: float) -> bool:
+    record = before.answer(media_id) if before is not None else None
+    return record is None or record.freshness.observed_at > since
 
 
 def _candidates(want: Media, day: SliceData, day_before: SliceData) -> Iterable[str]:

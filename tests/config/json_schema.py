@@ -9,13 +9,17 @@ TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "object": dict,
     "array": list,
     "string": str,
+    "boolean": bool,
     "integer": int,
     "number": (int, float),
     "null": type(None),
 }
 # By keyword: the type of value it speaks of, and whether a value of that type is as the keyword's rule wants it.
 PLAIN: Final[dict[str, tuple[type | tuple[type, ...], Callable[[Any, Any], bool]]]] = {
-    "type": (object, lambda value, rule: isinstance(value, TYPES[rule]) and not isinstance(value, bool)),
+    "type": (
+        object,
+        lambda value, rule: isinstance(value, TYPES[rule]) and isinstance(value, bool) == (rule == "boolean"),
+    ),
     "const": (object, lambda value, rule: bool(value == rule)),
     "enum": (object, lambda value, rule: value in rule),
     "required": (dict, lambda value, rule: value.keys() >= set(rule)),

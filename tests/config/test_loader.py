@@ -237,6 +237,23 @@ def test_variables_may_hold_what_any_setting_needs() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [("sometimes", "'sometimes' is not true or false"), ("[true]", "must be true or false, not a list")],
+)
+def test_what_is_neither_true_nor_false_is_refused(written: str, message: str) -> None:
+    assert errors(f"queries: [{{name: a, media: all, expected: {written}}}]") == [
+        f"config.yaml:1:43: queries[0].expected: {message}"
+    ]
+
+
+@pytest.mark.parametrize(("written", "expected"), [("false", False), ("${ON:-true}", True), ("", True)])
+def test_a_query_says_whether_plays_are_expected(written: str, *, expected: bool) -> None:
+    config = loads(f"queries:\n- name: a\n  media: all\n  expected: {written}\n", file="", environ={})
+
+    assert config.core_queries()[0].expected is expected
+
+
 def test_a_missing_account_name_hides_no_other_mistake_and_makes_none() -> None:
     found = errors("accounts: [{name: '${UNSET}'}]\nqueries: [{name: a, media: al, account: x}]")
 

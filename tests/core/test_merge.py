@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.core import play_dates
 from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
 from exporter.core.model import PlayRow, Slice, SliceData
 from exporter.core.play_dates import Settlement
@@ -94,6 +96,55 @@ def test_polls_before_a_day_can_be_final_confirm_nothing() -> None:
 
     assert not settled(data)
     assert data.answers["a"].freshness.confirmations == 0
+
+
+CERTAIN = play_dates.start(YESTERDAY + timedelta(days=1)) + SETTLEMENT.after
+
+
+@pytest.mark.parametrize(("at", "expected"), [(CERTAIN - 1, False), (CERTAIN, True), (CERTAIN + 20 * 86_400, True)])
+def test_once_the_next_day_can_be_final_too_one_poll_settles_a_day(at: float, *, expected: bool) -> None:
+    rows = {"a": row("a"), "unplayed": None}
+    data = merged(SliceObservation(at, rows, listed=True, tops=((top(1), ("a",)),), total=1))
+
+    assert data.listed
+    assert settled(data) is settled(data, "unplayed") is settled(data, "never asked for") is expected
+    assert data.listed.settled is data.rankings[top(1).by].freshness.settled is expected
+
+
+def test_provisional_numbers_are_no_reason_to_look_again() -> None:
+    assert settled(merged(observed(NOON - 6 * 3600, 5), observed(CERTAIN, 6)))
+
+
+@pytest.mark.parametrize(("plays", "expected"), [((5, 6), False), ((5, 6, 6), True), ((5, 5), True)])
+def test_numbers_that_changed_since_the_day_could_be_final_need_another_poll(
+    plays: tuple[float, ...], *, expected: bool
+) -> None:
+    first, *later = plays
+
+    assert settled(merged(observed(NOON, first), *(observed(CERTAIN + i, p) for i, p in enumerate(later)))) is expected
+
+
+@pytest.mark.parametrize(("polls", "expected"), [(1, False), (2, False), (3, True)])
+def test_a_response_without_any_plays_is_confirmed_like_that_of_a_new_day(polls: int, *, expected: bool) -> None:
+    assert settled(merged(*(observed(CERTAIN + i, None) for i in range(polls)))) is expected
+
+
+def test_a_media_without_plays_settles_with_one_poll_where_others_have_plays() -> None:
+    data = merged(observed(CERTAIN), SliceObservation(CERTAIN + 1, {"b": None}))
+
+    assert settled(data, "b")
+
+
+def test_one_poll_settles_no_ranking_that_is_truncated_or_may_lack_a_media() -> None:
+    first = top(2)
+    whole = SliceObservation(CERTAIN, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
+
+    for observation in (
+        replace(whole, truncated=True),
+        replace(whole, uncertain_rankings=frozenset({first.by})),
+    ):
+        data = merged(observation)
+        assert (data.rankings[first.by].freshness.settled, settled(data)) == (False, True)
 
 
 def test_a_new_title_does_not_unsettle_a_number() -> None:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from exporter.core import play_dates
 from exporter.core.expectation import expected_plays
 from exporter.core.model import Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
+from exporter.core.play_dates import Settlement
+from exporter.core.poller import PollResult
 from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay
 from exporter.core.publication_builder import PublicationBuilder, publish
-from tests.core.fake_service import ALL, NOON, TODAY, everything, ids, query, row, top
+from tests.core.fake_service import ALL, NOON, TODAY, World, everything, ids, query, row, top
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -149,6 +151,33 @@ def test_a_media_asked_for_by_id_and_never_answered_does_not_hide_the_others() -
     assert numbers(day_of(*slices, queries=[of(ids("a", "refused"))])) == {"a": (100, 100)}
 
 
+def also(data: SliceData, media_id: str, plays: float | None, freshness: Freshness) -> SliceData:
+    row_ = None if plays is None else row(media_id, plays)
+    return replace(data, answers={**data.answers, media_id: MediaRecord(row_, freshness)})
+
+
+def test_a_media_that_is_asked_for_later_does_not_take_the_day_from_the_others() -> None:
+    older = [known(n, {"a": 70}, listed=None) for n in (3, 10)]
+    slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
+    later = NOON + 3600
+    added = [also(slices[0], "new", 5, Freshness(later, 0))]
+    added += [also(data, "new", None, Freshness(later, 0, settled=True)) for data in (*slices[1:], *older)]
+    queries = [of(ids("a", "new"))]
+
+    assert (ago(day_of(*slices, *older, queries=queries)), ago(day_of(*added, queries=queries))) == (1, 1)
+    assert numbers(day_of(*added, queries=queries)) == {"a": (100, 100)}
+
+
+def test_a_media_that_settles_later_than_others_is_waited_for() -> None:
+    earlier = Freshness(NOON - DAY, 2, settled=True)
+    slices = [known(n, {"a": 100, "late": 50}, listed=None, records=earlier) for n in (2, 3, 8, 9, 10)]
+    yesterday = also(known(1, {"a": 100}, listed=None), "late", 51, CHANGING)
+
+    day = day_of(yesterday, *slices, queries=[of(ids("a", "late"))])
+
+    assert (ago(day), numbers(day)) == (2, {"a": (100, 100), "late": (50, 50)})
+
+
 def test_a_media_that_is_known_of_the_settled_day_only_has_no_expectation() -> None:
     slices = [known(n, {"a": 100, **({"new": 5} if n == 1 else {})}, listed=None) for n in (1, 2, 8, 9)]
 
@@ -263,3 +292,24 @@ def test_successive_publications_are_those_from_scratch(versions: list[list[Slic
         assert built.settled_days == scratch.settled_days
         assert set(built.media) == set(scratch.media)
         assert built.series == scratch.series
+
+
+async def test_adding_a_media_to_a_query_keeps_the_day_of_the_others() -> None:
+    world = World()
+    for days in range(1, 12):
+        world.put([row("a", 100)] if days > 1 else [row("a", 40), row("new", 7)], TODAY - timedelta(days=days))
+    one, both = of(ids("a")), of(ids("a", "new"))
+    poller = world.poller(queries=[one])
+
+    async def polled(asked: Query, times: int) -> dict[str, tuple[float, float | None]]:
+        for _ in range(times):
+            assert (await poller.poll(asked)).result is PollResult.SUCCESS
+            world.now += asked.every
+        (day,) = publish(poller.snapshot, PublicationRules((asked,), 2 * DAY, 1000), world.now).settled_days
+        assert ago(day) == 1
+        return numbers(day)
+
+    assert await polled(one, 3) == {"a": (40, 100)}
+    poller.reconfigure([both], {"main": world}, Settlement())
+    assert await polled(both, 1) == {"a": (40, 100)}
+    assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from tests.campaigns.stateful.service import SuccessfulCall
 
 HOUR: Final = 3600.0
+DAY: Final = 24 * HOUR
 # 00:00 UTC+8 is 16:00 UTC of the day before.
 _AHEAD: Final = timedelta(hours=8)
-# "a day is final 33 h after its start (09:00 next day), seen twice unchanged after that" (the contract).
+# "a day is final 33 h after its start (09:00 next day), seen twice unchanged after that" (the contract); a day later,
+# one poll is enough.
 SETTLES_AFTER: Final = 33 * HOUR
 UNCHANGED: Final = 2
 

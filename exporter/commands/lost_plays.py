@@ -1,0 +1,45 @@
+"""Plays of the last settled day against those expected, the largest losses first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exporter.core.publication import Publication
+
+# How many losses are shown below the table.
+_SHOWN: Final = 20
+
+
+def settled_plays(publication: Publication) -> list[dict[str, Any]]:
+    """One mapping for each media of each settled day, by lost plays; those without expected plays come last."""
+    titles = {(media.account, media.media_id): media.title for media in publication.media}
+    found = [
+        {
+            "account": day.slice.account,
+            "play_date": day.slice.play_date.isoformat(),
+            "terminal_type": day.slice.dimensions.terminal_type or "all",
+            "os": day.slice.dimensions.os or "all",
+            "region": day.slice.dimensions.region or "all",
+            "media_id": media_id,
+            "title": titles.get((day.slice.account, media_id)),
+            "plays": row.plays,
+            "expected": row.expected,
+            "lost": None if row.expected is None else row.expected - row.plays,
+        }
+        for day in publication.settled_days
+        for media_id, row in day.rows.items()
+    ]
+    return sorted(found, key=lambda row: (row["lost"] is None, -(row["lost"] or 0), row["account"], row["media_id"]))
+
+
+def largest_losses(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """The first of `settled_plays` as rows of a table, rounded, and a line above them; both empty without losses."""
+    losing = [row for row in rows if row["lost"] is not None and round(row["lost"]) > 0]
+    if not losing:
+        return [], ""
+    more = f", the {_SHOWN} largest of {len(losing)}" if len(losing) > _SHOWN else ""
+    shown = [{**row, "expected": round(row["expected"]), "lost": round(row["lost"])} for row in losing[:_SHOWN]]
+    return shown, f"Fewer plays than expected on the last settled day{more}:"

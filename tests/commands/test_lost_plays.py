@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from exporter.commands.lost_plays import largest_losses, settled_plays
+from exporter.core.model import Dimensions
+from exporter.core.publication import PublishedMedia
+from exporter.simulator.options import SimulatorOptions
+from tests.exposition.examples import publication, settled_day
+from tests.harness import staged
+
+PLAYS = {"kept": (100, 100.0), "half": (50, 99.6), "new": (7, None), "gone": (0, 1000.0), "rose": (60, 50.0)}
+
+
+def test_media_are_listed_by_lost_plays_and_without_an_expectation_last() -> None:
+    ios = settled_day({"kept": (1, 52.0)}, dimensions=Dimensions(os="iOS"), days_ago=2)
+    shown = publication(settled_days=(settled_day(PLAYS), ios), media=[PublishedMedia("main", "gone", "a title", None)])
+
+    rows = settled_plays(shown)
+
+    assert [(row["media_id"], row["os"], row["lost"]) for row in rows] == [
+        ("gone", "all", 1000.0),
+        ("kept", "iOS", 51.0),
+        ("half", "all", 49.599999999999994),
+        ("kept", "all", 0.0),
+        ("rose", "all", -10.0),
+        ("new", "all", None),
+    ]
+    assert rows[0] == {
+        "account": "main",
+        "play_date": "2024-03-22",
+        "terminal_type": "all",
+        "os": "all",
+        "region": "all",
+        "media_id": "gone",
+        "title": "a title",
+        "plays": 0,
+        "expected": 1000.0,
+        "lost": 1000.0,
+    }
+
+
+def test_only_losses_are_shown_in_whole_plays() -> None:
+    rows, heading = largest_losses(settled_plays(publication(settled_days=[settled_day(PLAYS)])))
+
+    assert [(row["media_id"], row["plays"], row["expected"], row["lost"]) for row in rows] == [
+        ("gone", 0, 1000, 1000),
+        ("half", 50, 100, 50),
+    ]
+    assert heading == "Fewer plays than expected on the last settled day:"
+
+
+def test_of_many_losses_the_largest_are_shown() -> None:
+    day = settled_day({f"m{i:02}": (0, 100.0 + i) for i in range(30)})
+
+    rows, heading = largest_losses(settled_plays(publication(settled_days=[day])))
+
+    assert [row["media_id"] for row in rows] == [f"m{29 - i:02}" for i in range(20)]
+    assert heading == "Fewer plays than expected on the last settled day, the 20 largest of 30:"
+
+
+def test_without_losses_nothing_is_shown() -> None:
+    assert largest_losses(settled_plays(publication(settled_days=[settled_day({"a": (5, 5.4)})]))) == ([], "")
+
+
+async def test_one_poll_is_enough_and_its_losses_are_those_of_the_service() -> None:
+    async with staged(SimulatorOptions(media=20), expected="true") as stage:
+        await stage.poll()
+        rows = settled_plays(stage.exporter.publication())
+
+        assert {row["media_id"]: row["plays"] for row in rows} == stage.truth(2)
+    assert all(row["lost"] == row["expected"] - row["plays"] for row in rows)
+    assert [row["title"] for row in rows if row["title"] is None] == []
