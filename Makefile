@@ -16,7 +16,7 @@ demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 test: $(VENV)/.dev ## the fast tests, nine of ten; or those of ARGS
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-m 'not slow' --numprocesses=auto --dist=worksteal)
 
-test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip ## every test, with coverage; with REQUIRE_TOOLS=1 a missing tool is a failure
+test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip $(VENV)/.prometheus3 ## every test, with coverage; with REQUIRE_TOOLS=1 a missing tool is a failure
 	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal --cov=exporter --ignore=tests/campaigns
 	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal tests/campaigns
 # The slow tests mostly wait, so more run at once than there are cores. The campaigns would take twice as long with coverage.
@@ -86,6 +86,10 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.kubetools: requirements/kubetools.txt | $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.kubetools $(VENV)/kubetools
+	@touch $@
+
+$(VENV)/.prometheus3: | $(VENV)/.dev
+	$(BIN)/python -m tests.deploy.promtool $(VENV)/prometheus3
 	@touch $@
 
 $(VENV)/.oldest-pip: requirements/oldest-pip.txt | $(VENV)/.dev

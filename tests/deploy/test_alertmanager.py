@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -68,9 +67,12 @@ def test_amtool_accepts_it() -> None:
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        (["alertname=AliyunVodPlaysGone", "account=main", "severity=critical"], "critical"),
+        (["alertname=AliyunVodMediaPlaysGone", "account=main", "severity=critical"], "drops-critical"),
+        (["alertname=AliyunVodAccountShareDropped", "account=main", "severity=critical"], "drops-critical"),
         (["alertname=AliyunVodExporterDown", "severity=critical"], "critical"),
-        (["alertname=AliyunVodPlaysDropped", "account=main", "severity=warning"], "warning"),
+        (["alertname=AliyunVodExporterDown", "severity=warning"], "warning"),
+        (["alertname=AliyunVodMediaPlaysDropped", "account=main", "severity=warning"], "drops"),
+        (["alertname=AliyunVodDayNotSettled", "account=main", "severity=warning"], "warning"),
         (["alertname=SomebodyElses", "severity=page"], "warning"),
         (["alertname=WithoutSeverity"], "warning"),
     ],
@@ -79,13 +81,28 @@ def test_the_severity_decides_the_receiver(labels: list[str], receiver: str) -> 
     assert amtool("config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels).split() == [receiver]
 
 
-def test_critical_alerts_are_mailed_too_and_every_receiver_gets_resolved_ones() -> None:
+def test_critical_alerts_are_mailed_too_and_only_what_may_end_is_resolved() -> None:
     receivers = {receiver["name"]: receiver for receiver in read(ALERTMANAGER)["receivers"]}
-    assert [len(receivers[name].get("email_configs", [])) for name in ("critical", "warning")] == [1, 0]
-    mails = [mail for receiver in receivers.values() for mail in receiver.get("email_configs", [])]
-    hooks = [hook for receiver in receivers.values() for hook in receiver["webhook_configs"]]
-    assert all(mail["send_resolved"] for mail in mails), "mail does not by default"
-    assert all(hook.get("send_resolved", True) for hook in hooks), "webhooks do by default"
+    assert {name for name, receiver in receivers.items() if "email_configs" in receiver} == {
+        "critical",
+        "drops-critical",
+    }
+    for name, receiver in receivers.items():
+        hooks = [hook.get("send_resolved", True) for hook in receiver["webhook_configs"]]
+        mails = [mail.get("send_resolved", False) for mail in receiver.get("email_configs", [])]
+        assert {*hooks, *mails} == {not name.startswith("drops")}
+
+
+def test_a_settled_day_is_told_once() -> None:
+    """Neither for what settles a moment later nor because it still is so; Alertmanager remembers 5 days."""
+    drops = [route for route in read(ALERTMANAGER)["route"]["routes"] if route["receiver"].startswith("drops")]
+    assert len(drops) == 2
+    for route in drops:
+        assert parse(route["group_interval"]) == 3600
+        assert parse("2d") < parse(route["repeat_interval"]) < parse("5d")
+    about_plays = {name for name in shipped_alerts() if re.search("Plays|Share|Viewers|WatchTime|DropsMany", name)}
+    pattern = named(drops[0]["matchers"][0])
+    assert {name for name in shipped_alerts() if pattern.fullmatch(name)} == about_plays
 
 
 def test_one_cause_is_waited_for_longer_than_an_evaluation_takes() -> None:
@@ -110,45 +127,11 @@ def test_every_named_alert_is_shipped() -> None:
             assert any(pattern.fullmatch(name) for name in alerts), f"{pattern.pattern} fits no alert"
 
 
-def test_causes_and_what_follows_from_them_have_the_labels_they_are_compared_by() -> None:
-    """If both lack a label, Alertmanager treats it as equal, and all accounts are inhibited."""
-    labels: dict[str, set[str]] = {}
-    for file in (DEPLOY / "prometheus" / "tests").glob("*.yml"):
-        for test in read(file)["tests"]:
-            for case in test.get("alert_rule_test", []):
-                for alert in case.get("exp_alerts") or []:
-                    common = labels.setdefault(case["alertname"], set(alert["exp_labels"]))
-                    common &= set(alert["exp_labels"])
+def test_nothing_mutes_a_drop() -> None:
+    drops = {name for name in shipped_alerts() if re.fullmatch("AliyunVod(Account|Media).+", name)}
+    assert len(drops) == 9
     for rule in read(ALERTMANAGER)["inhibit_rules"]:
-        for side in ("source_matchers", "target_matchers"):
-            for name in filter(named(rule[side][0]).fullmatch, shipped_alerts()):
-                assert labels[name] | {"alertname"} >= set(rule.get("equal", [])), name
-
-
-def test_every_alert_about_plays_is_silenced_while_the_exporter_is_down_and_no_alert_about_the_exporter_is() -> None:
-    down, *_ = read(ALERTMANAGER)["inhibit_rules"]
-    silenced = {name for name in shipped_alerts() if named(down["target_matchers"][0]).fullmatch(name)}
-    about_plays = {rule["alert"] for rule in alert_rules() if "_media_" in str(rule) or "Plays" in rule["alert"]}
-    assert silenced == about_plays
-    # That no exporter responds is an alert of its own; otherwise drops would not be inhibited.
-    assert down["source_matchers"] == ['alertname="AliyunVodExporterDown"', 'scope="all"']
-    (none,) = (rule for rule in alert_rules() if rule["labels"].get("scope") == "all")
-    assert none["alert"] == "AliyunVodExporterDown"
-
-
-def test_the_runbook_of_what_silences_the_drops_of_an_account_says_so() -> None:
-    runbooks = (DEPLOY.parent / "docs" / "runbooks.md").read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", runbooks, re.MULTILINE | re.DOTALL))
-    account = "AliyunVodAccountPlaysDropped"
-    silencing = {
-        name
-        for rule in read(ALERTMANAGER)["inhibit_rules"]
-        if named(rule["target_matchers"][0]).fullmatch(account)
-        for name in filter(named(rule["source_matchers"][0]).fullmatch, shipped_alerts())
-    }
-    assert silencing == {"AliyunVodExporterDown", "AliyunVodDayNotReady"}
-    for name in silencing:
-        assert re.search(r"Alertmanager\s+sends\s+no\s+notifications\s+about\s", sections[name]), name
+        assert not any(named(rule["target_matchers"][0]).fullmatch(name) for name in drops)
 
 
 @pytest.fixture(scope="module")
@@ -194,37 +177,21 @@ class Inhibition:
     heard: list[Alert]
 
 
+CRITICAL = {"severity": "critical", "instance": "e:9985"}
+WARNING = {"severity": "warning", "instance": "e:9985"}
 INHIBITIONS = {
-    "gone silences less of the same": Inhibition(
-        ("PlaysGone", ANDROID),
-        [("PlaysDropped", ANDROID), ("ViewersDropped", ANDROID), ("WatchTimeDropped", ANDROID)],
-        [
-            ("PlaysDropped", IOS),
-            ("PlaysDropped", {**ANDROID, "terminal_type": "Native"}),
-            ("ViewersDropped", {**ANDROID, "media_id": "another"}),
-            ("AccountPlaysDropped", {}),
-        ],
-    ),
-    "a media that is gone speaks for all its breakdowns": Inhibition(
-        ("PlaysGone", OVERALL),
-        [("PlaysGone", ANDROID), ("PlaysDropped", IOS), ("PlaysDropped", OVERALL)],
-        [("PlaysDropped", {**ANDROID, "media_id": "another"})],
-    ),
-    "a media speaks for its breakdowns, not for what is worse or something else": Inhibition(
-        ("PlaysDropped", OVERALL),
-        [("PlaysDropped", ANDROID), ("PlaysDropped", IOS)],
-        [("PlaysGone", {**ANDROID, "region": "cn-beijing"}), ("WatchTimeDropped", ANDROID)],
-    ),
-    "a day that is not there yet": Inhibition(
-        ("DayNotReady", {}),
-        [("PlaysGone", ANDROID), ("WatchTimeDropped", OVERALL), ("AccountPlaysDropped", {})],
-        [("ApiErrors", {}), ("DataStale", {})],
-    ),
-    "a refused key is why a day does not settle": Inhibition(
-        ("AuthFailing", {}), [("DayNotReady", {})], [("ApiErrors", {}), ("Throttled", {})]
+    "half a day": Inhibition(
+        ("AuthFailing", CRITICAL),
+        [("AuthFailing", WARNING), ("DayNotSettled", {"severity": "warning"})],
+        [("AuthFailing", {**WARNING, "instance": "f:9985"}), ("MediaPlaysGone", OVERALL), ("QueryFailing", WARNING)],
     ),
     "no calls left is why a day does not settle": Inhibition(
-        ("CallBudgetSpent", {}), [("DayNotReady", {})], [("ApiErrors", {}), ("SeriesDropped", {})]
+        ("BudgetSpent", WARNING),
+        [("DayNotSettled", {})],
+        [("MediaPlaysDropped", OVERALL), ("AccountPlaysDropped", {}), ("SeriesDropped", {})],
+    ),
+    "a day that is late": Inhibition(
+        ("BudgetSpent", WARNING), [("DayNotSettled", {})], [("AccountShareDropped", {"os": "iOS"})]
     ),
 }
 
@@ -252,81 +219,51 @@ def test_a_cause_silences_what_follows_from_it_in_its_own_account(server: Alertm
 
 
 @pytest.mark.tool("prometheus-alertmanager")
-def test_alerts_about_plays_are_inhibited_while_the_exporter_is_down(server: Alertmanager) -> None:
-    down = {"alertname": "AliyunVodExporterDown", "severity": "critical", "scope": "all"}
-    plays = [f"AliyunVod{what}" for what in ("PlaysDropped", "PlaysGone", "ViewersDropped", "WatchTimeDropped")]
-    medias = [
-        {"alertname": name, "account": f"a{number}", **OVERALL, "media_id": name} for number, name in enumerate(plays)
-    ]
-    totals = {"alertname": "AliyunVodAccountPlaysDropped", "account": "a1"}
-    other = {"alertname": "AliyunVodApiErrors", "account": "a2"}
-    fire(server, *medias, totals, other, down)
+def test_an_exporter_that_is_down_for_half_a_day_is_told_once_and_mutes_no_drop(server: Alertmanager) -> None:
+    def down(**labels: str) -> Labels:
+        return {"alertname": "AliyunVodExporterDown", "job": "aliyun-vod", **labels}
 
-    def silent() -> Counter[str]:
-        known = [alert for number in range(len(plays)) for alert in server.alerts(f'account="a{number}"')]
-        return Counter(alert["labels"]["alertname"] for alert in known if alert["status"]["inhibitedBy"])
+    drop = {"alertname": "AliyunVodMediaPlaysGone", "account": "of several", **OVERALL}
+    fire(server, drop, down(**WARNING), down(**CRITICAL), down(**{**WARNING, "instance": "f:9985"}))
 
-    until(lambda: silent() == Counter([*plays, totals["alertname"]]), "all play alerts, and only those, to be silent")
-    fire(server, down, for_=timedelta(seconds=-1))
-    until(lambda: not silent(), "all of them to be heard again")
-
-
-@pytest.mark.tool("prometheus-alertmanager")
-def test_one_exporter_of_several_that_is_down_silences_no_account_and_none_left_speaks_for_all(
-    server: Alertmanager,
-) -> None:
-    one = {"alertname": "AliyunVodExporterDown", "instance": "e:9985", "job": "aliyun-vod"}
-    missing = {"alertname": "AliyunVodExporterDown"}
-    drop = {"alertname": "AliyunVodPlaysGone", "account": "of several", **OVERALL}
-    # Inhibited by another alert: for comparison, and as proof that the alerts arrived.
-    sign = {"alertname": "AliyunVodDayNotReady", "account": "sign"}
-    silenced = {"alertname": "AliyunVodPlaysGone", "account": "sign", **OVERALL}
-    fire(server, one, missing, drop, sign, silenced)
-    until(lambda: inhibited(server, "sign")[key("PlaysGone", OVERALL)], "the sign")
-    assert inhibited(server, "of several") == {key("PlaysGone", OVERALL): False}
-
-    def told() -> list[str | None]:
+    def told() -> set[tuple[str, str]]:
         downs = server.alerts('alertname="AliyunVodExporterDown"')
-        return [a["labels"].get("scope", a["labels"].get("instance")) for a in downs if not a["status"]["inhibitedBy"]]
+        return {(a["labels"]["instance"], a["labels"]["severity"]) for a in downs if not a["status"]["inhibitedBy"]}
 
-    assert sorted(map(str, told())) == ["None", "e:9985"]
-    none = {"alertname": "AliyunVodExporterDown", "scope": "all"}
-    fire(server, none)
-    until(lambda: told() == ["all"], "only that none answers to be told")
-    until(lambda: inhibited(server, "of several")[key("PlaysGone", OVERALL)], "the drop to be silenced")
-    fire(server, one, missing, none, for_=timedelta(seconds=-1))
+    until(lambda: told() == {("e:9985", "critical"), ("f:9985", "warning")}, "the critical one to speak for itself")
+    assert inhibited(server, "of several") == {key("MediaPlaysGone", OVERALL): False}
 
 
 @pytest.mark.tool("prometheus-alertmanager")
-def test_a_drop_without_data_is_not_notified_as_resolved(server: Alertmanager, hook: Webhook) -> None:
-    account = {"account": "down"}
-    drop = {"alertname": "AliyunVodPlaysDropped", **account, **OVERALL}
-    down = {"alertname": "AliyunVodExporterDown", "scope": "all"}
+def test_that_a_day_has_passed_is_no_message(server: Alertmanager, hook: Webhook) -> None:
+    account = {"account": "next day"}
+
+    def drop(day: str) -> Labels:
+        return {"alertname": "AliyunVodMediaPlaysDropped", "date": day, "severity": "warning", **account, **OVERALL}
 
     def told() -> list[list[tuple[str, str]]]:
         return [
-            [(alert["labels"]["alertname"], alert["status"]) for alert in notification["alerts"]]
+            [(alert["labels"]["date"], alert["status"]) for alert in notification["alerts"]]
             for notification in hook.received
             if notification["groupLabels"] == account
         ]
 
-    fire(server, drop)
+    fire(server, drop("1"))
     until(told, "the drop to be told")
-    fire(server, down)
-    until(lambda: all(inhibited(server, "down").values()), "the drop to be silenced")
-    fire(server, drop, for_=timedelta(seconds=-1))
-    fire(server, {"alertname": "AliyunVodSeriesDropped", **account})
+    fire(server, drop("1"), for_=timedelta(seconds=-1))
+    until(lambda: not inhibited(server, "next day"), "the day to be over")
+    fire(server, drop("2"))
     until(lambda: len(told()) > 1, "what is told next")
-    assert told() == [[("AliyunVodPlaysDropped", "firing")], [("AliyunVodSeriesDropped", "firing")]]
-    fire(server, down, for_=timedelta(seconds=-1))
+    assert told() == [[("1", "firing")], [("2", "firing")]]
 
 
 @pytest.mark.tool("prometheus-alertmanager")
 def test_an_account_is_one_message_for_each_severity(server: Alertmanager, hook: Webhook) -> None:
     media = [
-        {"alertname": "AliyunVodPlaysDropped", **OVERALL, "media_id": f"m{n}", "severity": "warning"} for n in (1, 2)
+        {"alertname": "AliyunVodMediaPlaysDropped", **OVERALL, "media_id": f"m{n}", "severity": "warning"}
+        for n in (1, 2)
     ]
-    gone = {"alertname": "AliyunVodPlaysGone", **OVERALL, "media_id": "m3", "severity": "critical"}
+    gone = {"alertname": "AliyunVodMediaPlaysGone", **OVERALL, "media_id": "m3", "severity": "critical"}
     accounts = ("grouped-1", "grouped-2")
     fire(server, *({**labels, "account": account} for labels in (*media, gone) for account in accounts))
 
@@ -359,9 +296,9 @@ def test_the_adapter_has_a_target_for_every_url_and_only_what_is_critical_rings(
         for hook in receiver["webhook_configs"]
     }
     targets = adapter()["targets"]
-    assert sorted(targets) == sorted(name for names in named_.values() for name in names)
+    assert set(targets) == {name for names in named_.values() for name in names}
     rings = {receiver: targets[name].get("mention") == {"all": True} for receiver, (name,) in named_.items()}
-    assert rings == {"warning": False, "critical": True}
+    assert rings == {"drops": False, "drops-critical": True, "warning": False, "critical": True}
     assert all("REPLACE" in target["url"] and "REPLACE" in target["secret"] for target in targets.values())
 
 
@@ -370,13 +307,13 @@ def rendered(tmp_path: Path) -> Any:
     """The adapter's message for a notification; its function `markdown` is none of Alertmanager's."""
     (tmp_path / "message.tmpl").write_text((DINGTALK / "aliyun-vod.tmpl").read_text().replace("| markdown ", ""))
 
-    def render(part: str, notification: dict[str, Any]) -> str:
+    def render(part: str, notification: dict[str, Any], template: str = "aliyun-vod.text") -> str:
         (tmp_path / "data.json").write_text(json.dumps(notification))
         return amtool(
             "template",
             "render",
             f"--template.glob={tmp_path}/message.tmpl",
-            f"--template.text={adapter()['default_message'][part]}",
+            f"--template.text={adapter()['default_message'][part].replace('aliyun-vod.text', template)}",
             f"--template.data={tmp_path}/data.json",
         )
 
@@ -388,7 +325,13 @@ def notification(firing: int, resolved: int, summary: str) -> dict[str, Any]:
         return {
             "status": status,
             "labels": {"severity": "warning"},
-            "annotations": {"summary": summary, "runbook_url": "docs/runbooks.md#aliyunvodplaysdropped"},
+            "annotations": {
+                "summary": summary,
+                "summary_zh": summary,
+                "dashboard_url": "https://vod.example.com/d/aliyun-vod-media?var-account=production&var-media="
+                + "0" * 32,
+                "runbook_url": "https://vod.example.com/docs/runbooks.md#aliyunvodmediaplaysdropped",
+            },
         }
 
     return {
@@ -403,16 +346,20 @@ def test_a_message_names_the_media_and_where_to_read_on(rendered: Any) -> None:
     told = notification(1, 1, "旗舰新品 <b>Hero</b>: plays fell to 9 %")
     assert rendered("title", told).strip() == "[FIRING:1] VOD main"
     assert rendered("title", notification(0, 1, "")).strip() == "[RESOLVED] VOD main"
-    line = "- 旗舰新品 &lt;b&gt;Hero&lt;/b&gt;: plays fell to 9 % (warning, docs/runbooks.md#aliyunvodplaysdropped)"
+    links = told["alerts"][0]["annotations"]
+    line = (
+        "- 旗舰新品 &lt;b&gt;Hero&lt;/b&gt;: plays fell to 9 % "
+        f"(warning, [dashboard]({links['dashboard_url']}), [runbook]({links['runbook_url']}))"
+    )
     lines = [one for one in rendered("text", told).splitlines() if one]
     assert lines == ["### [FIRING:1] VOD main", line, "**Resolved**", line]
+    chinese = rendered("text", told, "aliyun-vod.text.zh")
+    assert [one for one in chinese.splitlines() if one] == ["### [FIRING:1] VOD main", line, "**已恢复**", line]
 
 
 @pytest.mark.tool("amtool")
 def test_as_many_alerts_as_are_passed_on_make_a_message_that_dingtalk_takes(rendered: Any) -> None:
     most = {hook["max_alerts"] for receiver in read(ALERTMANAGER)["receivers"] for hook in receiver["webhook_configs"]}
     # A title has at most 128 characters, and a Chinese one has three bytes in each.
-    summary = (
-        "播" * 128 + " plays of account production on Native, Android, ap-southeast-1 fell to 12.34 % of a week before"
-    )
+    summary = "播" * 128 + " is hardly played any more: 123456 plays on Tue 2026-11-24, about 1234567 expected (10 %)"
     assert len(rendered("text", notification(max(most), 0, summary)).encode()) < LONGEST_MESSAGE

@@ -602,7 +602,7 @@ def test_rules_are_the_files() -> None:
     assert [each["spec"] for each in kinds(documents, "PrometheusRule")] == [
         yaml.safe_load(file.read_text()) for file in RULES
     ]
-    assert any(rule.get("alert") == "AliyunVodPlaysGone" for rule in rules(documents))
+    assert any(rule.get("alert") == "AliyunVodMediaPlaysGone" for rule in rules(documents))
 
 
 def test_what_the_values_change_of_the_rules_and_nothing_else() -> None:
@@ -612,16 +612,29 @@ def test_what_the_values_change_of_the_rules_and_nothing_else() -> None:
     for rule in shipped:
         if rule.get("record") in thresholds:
             expected.append({**rule, "expr": f"vector({thresholds[rule['record']]})"})
-        elif "alert" in rule and rule["alert"] != "AliyunVodWatchTimeDropped":
-            url = rule["annotations"]["runbook_url"].replace(
-                "docs/runbooks.md", "https://wiki.example.com/vod/runbooks"
-            )
-            assert url.startswith("https://wiki.example.com/vod/runbooks#")
-            annotations = {**rule["annotations"], "runbook_url": url}
+        elif "alert" in rule and rule["alert"] != "AliyunVodMediaShareDropped":
+            texts = rule["annotations"]
+            base, link = "https://vod.example.com/", "https://video.example.net/vod/"
+            assert texts["runbook_url"].startswith(f"{base}docs/runbooks.md#")
+            annotations = texts | {
+                "summary": texts["summary_zh"],
+                "description": texts["description_zh"],
+                "runbook_url": texts["runbook_url"].replace(f"{base}docs/", f"{link}docs/zh-CN/"),
+                "dashboard_url": texts["dashboard_url"].replace(base, link),
+            }
             expected.append({**rule, "labels": {**rule["labels"], "team": "video"}, "annotations": annotations})
         elif "record" in rule:
             expected.append(rule)
     assert rules(manifests("monitoring")) == expected
+
+
+def test_runbooks_may_be_elsewhere() -> None:
+    elsewhere = 'prometheusRule.runbookBaseUrl="https://wiki.example.com/vod/runbooks"'
+    for rule in rules(manifests("defaults", "prometheusRule.enabled=true", elsewhere)):
+        if "alert" in rule:
+            anchor = f"#{rule['alert'].lower()}"
+            assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/vod/runbooks{anchor}"
+            assert rule["annotations"]["dashboard_url"].startswith("https://vod.example.com/d/aliyun-vod-")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""promtool of the Prometheus on the PATH and of Prometheus 3: `python -m tests.deploy.promtool .venv/prometheus3`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ROOT: Final = Path(__file__).parent.parent.parent
+FOLDER: Final = ROOT / ".venv" / "prometheus3"
+RULES: Final = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
+VERSIONS: Final = ("2", "3")
+# The exporter of the series, unless they say otherwise.
+_UP: Final = {'up{instance="e:9985", job="aliyun-vod"}': "1x1000"}
+
+
+def get(folder: Path) -> None:
+    """Unpack the packages of Debian's newest suite; apt keeps its state elsewhere and installs nothing."""
+    listed = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian"]
+    ran = subprocess.run(listed, capture_output=True, text=True, check=False) if shutil.which("apt-get") else None
+    mirrors = ran.stdout.split() if ran else []
+    if not mirrors:
+        sys.stdout.write("promtool 3: packages are taken from Debian; put another one on the path as promtool-3\n")
+        return
+    with tempfile.TemporaryDirectory() as state:
+        for name in ("lists", "cache/archives"):
+            (Path(state) / name / "partial").mkdir(parents=True)
+        keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+        (sources := Path(state) / "sources.list").write_text(f"deb [signed-by={keys}] {mirrors[0]} sid main\n")
+        options = {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-", "Dir::State::lists": f"{state}/lists"}
+        options |= {"Dir::Cache": f"{state}/cache", "APT::Sandbox::User": "root"}
+        apt = ["apt-get", "--quiet=2", *(f"--option={name}={value}" for name, value in options.items())]
+        subprocess.run([*apt, "update"], check=True, cwd=state)
+        subprocess.run([*apt, "download", "prometheus", "promtool"], check=True, cwd=state)
+        for package in Path(state).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
+
+
+def program(version: str) -> str:
+    """The path of promtool; without it the test is skipped, or fails with REQUIRE_TOOLS=1."""
+    three = FOLDER / "usr" / "bin" / "promtool"
+    found = shutil.which("promtool") if version == "2" else shutil.which(three) or shutil.which("promtool-3")
+    if found is None:
+        missing = f"needs promtool {version}: " + ("a Debian package" if version == "2" else "make .venv/.prometheus3")
+        if os.environ.get("REQUIRE_TOOLS") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
+
+
+def promtool(version: str, *arguments: str | Path) -> None:
+    ran = subprocess.run([program(version), *arguments], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def check_firing(
+    version: str,
+    folder: Path,
+    series: Mapping[str, str],
+    firing: Mapping[str, Iterable[str]],
+    *,
+    rules: Iterable[Path] = RULES,
+    interval: str = "1m",
+    order: Iterable[str] = (),
+) -> None:
+    """Check which alerts fire at which times, each as `Name label=value ...` with the labels of `_BY` that it has."""
+    by = "alertname, account, media_id, terminal_type, os, region, instance, query, severity"
+    cases = [
+        {
+            "expr": f'group by ({by}) (ALERTS{{alertstate="firing"}})',
+            "eval_time": time,
+            "exp_samples": [{"labels": _labels(alert), "value": 1} for alert in alerts],
+        }
+        for time, alerts in firing.items()
+    ]
+    document: dict[str, Any] = {
+        "rule_files": [str(file) for file in rules],
+        "evaluation_interval": interval,
+        "tests": [
+            {
+                "interval": interval,
+                "input_series": [{"series": name, "values": values} for name, values in (_UP | dict(series)).items()],
+                "promql_expr_test": cases,
+            }
+        ],
+    }
+    if order:
+        document["group_eval_order"] = list(order)
+    (file := folder / "test.yml").write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    promtool(version, "test", "rules", file)
+
+
+def _labels(alert: str) -> str:
+    name, *labels = alert.split()
+    pairs = (label.partition("=") for label in labels)
+    return "{" + ", ".join([f'alertname="AliyunVod{name}"', *(f'{label}="{value}"' for label, _, value in pairs)]) + "}"
+
+
+if __name__ == "__main__":
+    get(Path(sys.argv[1]) if sys.argv[1:] else FOLDER)

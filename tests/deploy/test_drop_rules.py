@@ -1,0 +1,224 @@
+"""What the alerts about plays do: one value a minute; from the eleventh on the next day is the settled one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.deploy import promtool
+from tests.deploy.promtool import check_firing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+MONDAY: Final = 1795363200 - 28800
+DAY: Final = 86400
+ALL: Final = {"terminal_type": "all", "os": "all", "region": "all"}
+DATES: Final = f"{MONDAY}x10 {MONDAY + DAY}x20 {MONDAY + 2 * DAY}x20"
+DROPPED: Final = "MediaPlaysDropped account=main media_id={} severity=warning"
+GONE: Final = "MediaPlaysGone account=main media_id={} severity=critical"
+ACCOUNT: Final = "AccountPlaysDropped account=main severity=critical"
+
+Series = dict[str, str]
+
+
+@pytest.fixture(params=promtool.VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+def name(metric: str, labels: dict[str, str], at: str) -> str:
+    every = {"instance": at, "job": "aliyun-vod", "account": "main", **labels}
+    pairs = ", ".join(f'{label}="{value}"' for label, value in every.items())
+    return f"aliyun_vod_{metric}{{{pairs}}}"
+
+
+def slice_date(values: str = DATES, at: str = "e:9985", **filters: str) -> Series:
+    return {name("slice_settled_date_timestamp_seconds", {**ALL, **filters}, at): values}
+
+
+def media(media_id: str, plays: str, expected: str, at: str = "e:9985", **filters: str) -> Series:
+    labels = {"media_id": media_id, **ALL, **filters}
+    return {
+        name("media_settled_plays", labels, at): plays,
+        name("media_settled_plays_expected", labels, at): expected,
+    }
+
+
+def steady(count: int, values: str = "970x50", expected: str = "1000x50", at: str = "e:9985", **filters: str) -> Series:
+    return _merged(media(f"s{number}", values, expected, at, **filters) for number in range(count))
+
+
+def _merged(parts: Iterable[Series]) -> Series:
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def test_a_media_that_drops_fires_on_its_day_only(version: str, tmp_path: Path) -> None:
+    series = slice_date() | steady(5) | media("m", "950x10 300x20 950x20", "1000x50")
+    check_firing(
+        version, tmp_path, series, {"10m": [], "14m": [DROPPED.format("m")], "30m": [DROPPED.format("m")], "35m": []}
+    )
+
+
+def test_a_media_that_is_hardly_played_is_gone_and_not_also_dropped(version: str, tmp_path: Path) -> None:
+    series = slice_date() | steady(5) | media("m", "950x10 0x40", "1000x50") | media("few", "30x10 1x40", "30x50")
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [GONE.format("m"), GONE.format("few")]})
+
+
+def test_ageing_media_and_small_ones_are_silent(version: str, tmp_path: Path) -> None:
+    ageing = [media(f"a{n}", "9000x10 4000x20 1700x20", "9100x10 4300x20 1900x20") for n in range(6)]
+    series = (
+        slice_date() | _merged(ageing) | media("few", "40x10 4x40", "15x50") | media("some", "90x10 25x40", "90x50")
+    )
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [], "35m": []})
+
+
+def test_a_day_bad_for_all_media_is_one_alert_about_the_account(version: str, tmp_path: Path) -> None:
+    series = slice_date() | steady(60, "970x10 290x20 970x20")
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [ACCOUNT], "35m": []})
+
+
+@pytest.mark.parametrize(("plays", "alerts"), [("600x40", [ACCOUNT]), ("800x40", [])])
+def test_too_few_media_for_a_median_are_added_up(version: str, plays: str, alerts: list[str], tmp_path: Path) -> None:
+    series = slice_date() | steady(3, f"970x10 {plays}")
+    check_firing(version, tmp_path, series, {"10m": [], "14m": alerts})
+
+
+def test_more_than_twenty_drops_are_the_largest_twenty_and_their_number(version: str, tmp_path: Path) -> None:
+    small = _merged(media(f"d{n}", "200x10 50x40", f"{200 + n}x50") for n in range(5))
+    large = _merged(media(f"l{n}", "2000x10 500x40", "2000x50") for n in range(20))
+    alerts = [DROPPED.format(f"l{n}") for n in range(20)] + ["MediaDropsMany account=main severity=warning"]
+    check_firing(version, tmp_path, slice_date() | steady(30) | small | large, {"10m": [], "14m": alerts})
+
+
+def of_os(*systems: str) -> Series:
+    return _merged(slice_date(os=system) for system in systems)
+
+
+def test_a_system_that_loses_its_share_is_named(version: str, tmp_path: Path) -> None:
+    series = slice_date() | of_os("iOS", "Android") | steady(6, "970x10 700x20 970x20")
+    series |= steady(6, "480x10 200x20 480x20", "500x50", os="iOS") | steady(6, "480x50", "500x50", os="Android")
+    share = "AccountShareDropped account=main terminal_type=all os=iOS region=all severity=critical"
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [share, ACCOUNT], "35m": []})
+
+
+def test_a_small_region_is_seen_in_the_sums(version: str, tmp_path: Path) -> None:
+    series = slice_date() | slice_date(region="small") | steady(20)
+    series |= steady(20, "20x10 2x20 20x20", "20x50", region="small")
+    share = "AccountShareDropped account=main terminal_type=all os=all region=small severity=critical"
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [share], "35m": []})
+
+
+def test_a_system_that_recovers_takes_no_share_from_the_others(version: str, tmp_path: Path) -> None:
+    """After a day without iOS little is expected there, and all of it is far above; Android has what it had."""
+    series = slice_date() | of_os("iOS", "Android") | steady(6, "970x50", "520x50")
+    series |= steady(6, "480x50", "40x50", os="iOS") | steady(6, "480x50", "480x50", os="Android")
+    check_firing(version, tmp_path, series, {"5m": [], "14m": []})
+
+
+def test_one_media_that_loses_one_system_is_named_with_it(version: str, tmp_path: Path) -> None:
+    series = slice_date() | of_os("iOS") | steady(6) | steady(6, "480x50", "500x50", os="iOS")
+    series |= media("m", "970x10 700x20 970x20", "1000x50") | media("m", "480x10 20x20 480x20", "500x50", os="iOS")
+    share = "MediaShareDropped account=main media_id=m terminal_type=all os=iOS region=all severity=warning"
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [share], "35m": []})
+
+
+def test_a_breakdown_that_does_not_settle_neither_rings_nor_mutes(version: str, tmp_path: Path) -> None:
+    """Its numbers are of the day before, which had more plays."""
+    behind = slice_date(f"{MONDAY}x50", os="iOS") | steady(6, "100x50", "400x50", os="iOS")
+    series = slice_date() | of_os("Android") | behind | steady(6, "970x10 500x40", "1000x10 505x40")
+    series |= steady(6, "480x10 250x40", "500x10 252x40", os="Android")
+    series |= media("m", "970x10 100x40", "1000x10 505x40")
+    # On the day that it is behind with, its share had dropped.
+    share = "AccountShareDropped account=main terminal_type=all os=iOS region=all severity=critical"
+    check_firing(
+        version, tmp_path, series, {"10m": [share], "14m": [DROPPED.format("m")], "30m": [DROPPED.format("m")]}
+    )
+
+
+def test_a_late_day_changes_nothing_until_it_settles(version: str, tmp_path: Path) -> None:
+    series = slice_date(f"{MONDAY}x30 {MONDAY + DAY}x20") | steady(5) | media("m", "300x30 950x20", "1000x50")
+    check_firing(version, tmp_path, series, {"5m": [DROPPED.format("m")], "30m": [DROPPED.format("m")], "35m": []})
+
+
+def test_a_night_changes_nothing(version: str, tmp_path: Path) -> None:
+    """From 00:00 to 09:30 the plays of `days_ago` move on; the settled day is still the one before."""
+    series = slice_date(f"{MONDAY}x38 {MONDAY + DAY}x20") | steady(5, "970x60", "1000x60")
+    series |= media("m", "300x38 950x20", "1000x60") | media("n", "950x60", "1000x60")
+    night = {f"{15 * quarter}m": [DROPPED.format("m")] for quarter in range(1, 39)}
+    rare = {
+        key: " ".join(f"{v.split('x')[0]}x{15 * int(v.split('x')[1]) + 14}" for v in values.split())
+        for key, values in series.items()
+    }
+    check_firing(version, tmp_path, rare, night | {"595m": []})
+
+
+def test_a_failed_scrape_and_a_restart_end_no_alert(version: str, tmp_path: Path) -> None:
+    gap = {
+        key: f"{values.split('x')[0]}x20 stale _x6 {values.split('x')[0]}x20"
+        for key, values in (steady(5) | media("m", "300x50", "1000x50")).items()
+    }
+    series = slice_date(f"{MONDAY}x20 stale _x6 {MONDAY}x20") | gap
+    check_firing(version, tmp_path, series, {f"{minute}m": [DROPPED.format("m")] for minute in range(3, 45)})
+
+
+def test_a_restart_beside_two_exporters_rings_nothing(version: str, tmp_path: Path) -> None:
+    """Prometheus begins with one exporter of half the media; the other one's come a few minutes later."""
+    other = _merged(media(f"o{n}", "_x4 970x40", "_x4 1000x40", "f:9985") for n in range(20))
+    series = slice_date() | slice_date("_x4 " + DATES, "f:9985") | steady(20) | other
+    check_firing(version, tmp_path, series, {f"{minute}m": [] for minute in range(1, 12)})
+
+
+def test_of_two_exporters_the_one_behind_hides_no_drop(version: str, tmp_path: Path) -> None:
+    twins = steady(6, at="f:9985") | media("m", "950x50", "1000x50", "f:9985")
+    series = slice_date() | slice_date(f"{MONDAY}x50", "f:9985") | steady(6) | twins
+    series |= media("m", "950x10 300x40", "1000x50")
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [DROPPED.format("m")], "25m": [DROPPED.format("m")]})
+
+
+def test_one_media_told_by_two_exporters_is_one_alert(version: str, tmp_path: Path) -> None:
+    series = _merged(
+        slice_date(at=at) | steady(6, at=at) | media("m", "950x10 300x40", "1000x50", at) for at in ("e:1", "f:1")
+    )
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [DROPPED.format("m")]})
+
+
+def test_an_account_that_sinks_for_two_weeks_is_told_after_two_days(version: str, tmp_path: Path) -> None:
+    """Each day a tenth less, as is expected then; one value in six hours."""
+    days = [round(1000 * 0.9**day) for day in range(25)]
+    values = " ".join(f"{plays}x3" for plays in days)
+    series = slice_date("1x100") | steady(6, values, values)
+    order = [f"aliyun-vod-{group}" for group in ("thresholds", "plays", "health", "drops", "exporter")]
+    firing: dict[str, list[str]] = {"14d": [], "15d": [], "18d": ["AccountPlaysSinking account=main severity=warning"]}
+    check_firing(version, tmp_path, series, firing, interval="6h", order=order)
+    steady_account = slice_date("1x100") | steady(6, "1000x100", "1000x100")
+    check_firing(version, tmp_path, steady_account, {"18d": [], "24d": []}, interval="6h", order=order)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "alert"),
+    [
+        ("media_plays_per_viewer", {"1": "5x20 2x20", "8": "2x50"}, "MediaViewersDropped"),
+        ("media_play_duration_per_viewer_seconds", {"1": "20x20 90x20", "8": "90x50"}, "MediaWatchTimeDropped"),
+    ],
+)
+def test_viewers_and_watch_time_are_watched_where_plays_held_and_once_their_threshold_is_set(
+    version: str, metric: str, values: dict[str, str], alert: str, tmp_path: Path
+) -> None:
+    series = slice_date() | steady(5) | media("m", "950x50", "1000x50") | media("gone", "0x50", "1000x50")
+    for days_ago, text in values.items():
+        series |= {name(metric, {**ALL, "media_id": m, "days_ago": days_ago}, "e:9985"): text for m in ("m", "gone")}
+        series |= {name("slice_settled", {**ALL, "days_ago": days_ago}, "e:9985"): "1x50"}
+    drops = [GONE.format("gone")]
+    check_firing(version, tmp_path, series, {"10m": drops, "35m": drops})
+    rules = []
+    for file in promtool.RULES:
+        (copy := tmp_path / file.name).write_text(
+            file.read_text(encoding="utf-8").replace("expr: vector(0)}", "expr: vector(0.5)}"), encoding="utf-8"
+        )
+        rules.append(copy)
+    told = f"{alert} account=main media_id=m severity=warning"
+    check_firing(version, tmp_path, series, {"10m": [*drops, told], "35m": drops}, rules=rules)
