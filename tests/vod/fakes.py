@@ -13,6 +13,7 @@ import httpx
 from exporter.vod.actions import Action
 from exporter.vod.client import Client
 from exporter.vod.credentials.sources import Credentials
+from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.rate_limits import AccountLimits
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ class Service:
 
 
 def action(decode: Callable[[bytes], T]) -> Action[T]:
-    """An action whose responses are decoded without regard to the parameters."""
-    return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body))
+    """An action with the error codes of play data, whose responses are decoded without regard to the parameters."""
+    return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body), PLAY_DATA.error_codes)
 
 
 class World:
