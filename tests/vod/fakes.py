@@ -160,7 +160,7 @@ class Service:
 
 
 def action(decode: Callable[[bytes], T]) -> Action[T]:
-    """An action whose responses are decoded without regard to the parameters."""
+    """An action with the error codes of play data, whose responses are decoded without regard to the parameters."""
     return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body), PLAY_DATA.error_codes)
 
 
