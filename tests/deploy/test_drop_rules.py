@@ -105,6 +105,15 @@ def test_a_system_that_loses_its_share_is_named(version: str, tmp_path: Path) ->
     check_firing(version, tmp_path, series, {"10m": [], "14m": [share, ACCOUNT], "35m": []})
 
 
+def test_a_shard_of_its_own_for_a_system_hides_nothing(version: str, tmp_path: Path) -> None:
+    series = slice_date() | slice_date(at="f:9985", os="iOS") | steady(6) | media("m", "970x50", "1000x50")
+    series |= steady(6, "480x10 200x40", "500x50", "f:9985", os="iOS") | media(
+        "m", "480x10 20x40", "500x50", "f:9985", os="iOS"
+    )
+    share = "AccountShareDropped account=main terminal_type=all os=iOS region=all severity=critical"
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [share]})
+
+
 def test_a_small_region_is_seen_in_the_sums(version: str, tmp_path: Path) -> None:
     series = slice_date() | slice_date(region="small") | steady(20)
     series |= steady(20, "20x10 2x20 20x20", "20x50", region="small")

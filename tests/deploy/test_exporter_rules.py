@@ -16,6 +16,7 @@ AT: Final = 'instance="e:9985", job="aliyun-vod"'
 Series = dict[str, str]
 Firing = dict[str, list[str]]
 WARNING: Final = "ExporterDown instance=e:9985 severity=warning"
+FAILING: Final = "QueryFailing instance=e:9985 query=q severity=warning"
 REFUSED: Final = "AuthFailing account=main instance=e:9985 severity={}"
 # The rules are evaluated in this order where a test has an interval so long that what was recorded is forgotten.
 ORDER: Final = [f"aliyun-vod-{group}" for group in ("thresholds", "plays", "health", "drops", "exporter")]
@@ -115,12 +116,9 @@ def test_refused_credentials(
 
 def test_credentials_refused_for_half_a_day_are_critical(version: str, tmp_path: Path) -> None:
     series = requests("0+1x200", "0+1x200") | own("query_up", "0x200", query="q") | LOADED
-    both = [REFUSED.format("warning"), REFUSED.format("critical")]
-    firing = {"11h30m": [REFUSED.format("warning")], "12h30m": both}
+    warning = [REFUSED.format("warning"), FAILING]
+    firing = {"11h30m": warning, "12h30m": [*warning, REFUSED.format("critical")]}
     check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
-
-
-FAILING: Final = "QueryFailing instance=e:9985 query=q severity=warning"
 
 
 @pytest.mark.parametrize(
