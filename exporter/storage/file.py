@@ -82,6 +82,8 @@ def unusable(path: Path, error: Exception) -> StartError:
 def _refused_by_system(path: Path, number: int | None, reason: str) -> StartError:
     if number in {errno.ENOSPC, errno.EDQUOT}:
         return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE_ANOTHER.lower()}.")
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return refusal(path, f"cannot use it: {reason}", "Let this process open at least 64 (ulimit -n).")
     if number == errno.EROFS:
         return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or mount that file system writable.")
     return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or let the exporter's user write there.")

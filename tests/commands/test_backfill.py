@@ -308,11 +308,10 @@ async def test_invalid_values_are_counted_as_the_daemon_counts_them(
 
     lines = [line for line in capsys.readouterr().err.splitlines() if "invalid values" in line]
     assert len(lines) == 2
-    media_id = simulator.dataset.media_ids[0]
     for line in lines:
         assert line.startswith("8 invalid values were left out, or cut if they are titles: ")
         for field in ("PlaySuccessVv", "DAU", "PlayPerVv", "VideoTitle"):
-            assert re.search(rf"{field}: [^;]+ \(2, first of media {media_id}\)", line)
+            assert re.search(rf"{field}: [^;]+ \(2, first of media \w+\)", line)
 
 
 async def test_no_day_at_all_is_an_error_and_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
