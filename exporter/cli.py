@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from importlib import import_module
@@ -38,7 +39,13 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         arguments = command_line.parse(command, words, named=name is not None)
     except command_line.UsageError as error:
         return _print_error(str(error), _USAGE_ERROR)
-    return _run(command, arguments, environ)
+    try:
+        return _run(command, arguments, environ)
+    except OSError as error:
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            raise
+        advice = "Let this process open at least 64 (ulimit -n, LimitNOFILE= of systemd)."
+        return _print_error(f"aliyun-vod-exporter: {os.strerror(error.errno)}. {advice}", 1)
 
 
 def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import structlog
 
+from exporter.core.model import merged_problems
 from exporter.errors import NotReady
 
 if TYPE_CHECKING:
@@ -60,22 +61,14 @@ def log_report(report: PollReport) -> None:
 
 def _log_problems(report: PollReport) -> None:
     """Log one line for all invalid values; never the values themselves."""
-    times: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], str] = {}
-    for problem in (problem for outcome in report.outcomes for problem in outcome.problems):
-        times[problem.field, problem.reason] += problem.times
-        first.setdefault((problem.field, problem.reason), problem.media_id)
-    if times:
+    problems = merged_problems(problem for outcome in report.outcomes for problem in outcome.problems)
+    if problems:
         _log.warning(
             "invalid values",
             query=report.query.name,
             account=report.query.account,
-            values=times.total(),
-            fields="; ".join(
-                f"{field}: {reason} ({count}{f', first of media {first[key]}' if first[key] else ''})"
-                for key, count in times.items()
-                for field, reason in [key]
-            ),
+            values=sum(problem.times for problem in problems),
+            fields="; ".join(map(str, problems)),
             advice="Nothing is shown for values that were left out; all others are. If it lasts, ask Alibaba Cloud's"
             " support why the service says so.",
         )

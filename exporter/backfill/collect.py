@@ -12,6 +12,7 @@ from exporter import app
 from exporter.backfill import replay
 from exporter.backfill.progress import NO_PROGRESS
 from exporter.core import play_dates
+from exporter.core.model import merged_problems
 from exporter.core.publication import PublicationRules
 from exporter.errors import FlagError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from exporter.backfill.progress import Progress
     from exporter.backfill.replay import HistoricalView
     from exporter.config.schema import Config
-    from exporter.core.model import Query, Snapshot
+    from exporter.core.model import Query, RowProblem, Snapshot
     from exporter.core.play_dates import Settlement
     from exporter.core.poller import PollReport
 
@@ -55,6 +56,7 @@ class BackfillData:
     """The data after all days were requested, and the rules by which they are published.
 
     * `dates`: newest first. `at`: when the backfill began (seconds since 1970).
+    * `problems`: invalid values in what was requested.
     """
 
     snapshot: Snapshot
@@ -63,6 +65,7 @@ class BackfillData:
     dates: tuple[date, ...]
     gaps: tuple[Gap, ...]
     at: float
+    problems: tuple[RowProblem, ...] = ()
 
     def views(self, step: int) -> tuple[HistoricalView, ...]:
         """What `/metrics` would have shown, every `step` seconds; oldest first."""
@@ -135,14 +138,17 @@ async def fetch(
             while pending:
                 done, pending = await asyncio.wait(pending, timeout=NO_PROGRESS, return_when=asyncio.FIRST_COMPLETED)
                 _report(progress, done)
-        gaps = tuple(gap for task in tasks for gap in task.result().gaps())
+        polls = [task.result() for task in tasks]
         return BackfillData(
             daemon.poller.snapshot,
             PublicationRules(queries, config.stale_after, config.series_limit),
             settlement,
             dates,
-            gaps,
+            tuple(gap for poll in polls for gap in poll.gaps()),
             at,
+            merged_problems(
+                problem for poll in polls for outcome in poll.report.outcomes for problem in outcome.problems
+            ),
         )
 
 

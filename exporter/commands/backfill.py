@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with shown(console) as progress:
         runtime = app.Runtime(environ)
         fetched = asyncio.run(fetch(config, runtime, arguments.days, progress, arguments.storage_path))
-    for line in gap_messages(fetched, arguments.days):
+    for line in (*gap_messages(fetched, arguments.days), *invalid_value_messages(fetched)):
         print_line(line)
     views = fetched.views(arguments.step)
     if not views:
@@ -90,6 +90,15 @@ def gap_messages(fetched: BackfillData, count: int) -> Iterator[str]:
             yield f"{play_date} is left out: not final 3 h ago; the last 3 h are what Prometheus still holds in memory"
     yield from map(str, fetched.gaps)
     yield from dict.fromkeys(gap.advice for gap in fetched.gaps if gap.advice)
+
+
+def invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
+    """A line about invalid values, which the daemon counts as `aliyun_vod_api_invalid_values_total`."""
+    if fetched.problems:
+        values = sum(problem.times for problem in fetched.problems)
+        yield f"{values:,} invalid values were left out, or cut if they are titles: " + "; ".join(
+            map(str, fetched.problems)
+        )
 
 
 def report_gaps(output: Path, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:

@@ -138,6 +138,19 @@ class RowProblem:
     media_id: str
     times: int = 1
 
+    def __str__(self) -> str:
+        """`VideoTitle: longer than 128 characters (3, first of media m1)`."""
+        return f"{self.field}: {self.reason} ({self.times}{f', first of media {self.media_id}' * bool(self.media_id)})"
+
+
+def merged_problems(problems: Iterable[RowProblem]) -> tuple[RowProblem, ...]:
+    """One problem for each field and reason, with how often it occurred in all."""
+    merged: dict[tuple[str, str], RowProblem] = {}
+    for problem in problems:
+        first = merged.get((problem.field, problem.reason))
+        merged[problem.field, problem.reason] = replace(first, times=first.times + problem.times) if first else problem
+    return tuple(merged.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

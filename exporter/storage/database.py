@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, refusal, unusable
-from exporter.storage.read_only import check_pages, heads, recent, spent
+from exporter.storage.read_only import check_pages, check_side_files, heads, recent, spent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -121,6 +121,7 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
     """Lock, check and migrate a file; create it where there is none. Raises StartError."""
     with claimed(path) as real, contextlib.ExitStack() as stack:
         try:
+            check_side_files(path, real)
             connection = stack.enter_context(
                 contextlib.closing(sqlite3.connect(real, timeout=_BUSY_SECONDS, isolation_level=None))
             )

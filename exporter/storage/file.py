@@ -22,6 +22,7 @@ APPLICATION_ID: Final = 0x41564F44
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
 _APPLICATION_ID_AT: Final = slice(68, 72)
+_READ_VERSION_AT: Final = 19
 _OWNER_ONLY: Final = 0o600
 # The suffixes of the files that SQLite and the exporter create beside it.
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal", "-lock")
@@ -53,6 +54,13 @@ def damaged(path: Path, detail: object) -> StartError:
     return refusal(path, f"the file is damaged ({ascii(str(detail))[1:-1]})", MOVE_AWAY)
 
 
+def misfit(path: Path, beside: Path, why: str) -> StartError:
+    """A -wal or -journal does not belong to the file, which is good without it."""
+    what = f"{shown(beside)} {why}; both files were left as they are"
+    advice = "Move that one away, with the -shm if there is one, and start again: what the other lacks is polled anew."
+    return refusal(path, what, advice)
+
+
 def unusable(path: Path, error: Exception) -> StartError:
     """An error of the operating system or SQLite as the file was opened or read, as a sentence with advice."""
     code = getattr(error, "sqlite_errorname", "")
@@ -74,6 +82,8 @@ def unusable(path: Path, error: Exception) -> StartError:
 def _refused_by_system(path: Path, number: int | None, reason: str) -> StartError:
     if number in {errno.ENOSPC, errno.EDQUOT}:
         return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE_ANOTHER.lower()}.")
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return refusal(path, f"cannot use it: {reason}", "Let this process open at least 64 (ulimit -n).")
     if number == errno.EROFS:
         return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or mount that file system writable.")
     return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or let the exporter's user write there.")
@@ -226,6 +236,16 @@ def _header(real: Path) -> bytes:
         return os.read(file, _HEADER_BYTES)
     finally:
         os.close(file)
+
+
+def has_our_header(real: Path) -> bool:
+    """Whether the file itself, without its -wal, is ours. Raises OSError."""
+    return _is_ours(_header(real))
+
+
+def is_in_wal_mode(real: Path) -> bool:
+    """Whether changes of the file go to a -wal, so that it has no -journal. Raises OSError."""
+    return _header(real)[_READ_VERSION_AT : _READ_VERSION_AT + 1] == b"\2"
 
 
 def _is_ours(header: bytes) -> bool:

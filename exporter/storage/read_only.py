@@ -12,21 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.errors import StartError
 from exporter.storage import codec
 from exporter.storage.file import (
     APPLICATION_ID,
     SqliteTrouble,
     damaged,
     foreign,
+    has_our_header,
     is_copy,
+    is_in_wal_mode,
     looked_at,
     may_write,
+    misfit,
     refusal,
     regular,
     shown,
     unusable,
 )
 from exporter.storage.migrations import MIGRATIONS
+from exporter.storage.wal_header import is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 _BUSY_SECONDS: Final = 2.0
 _HEADER_QUERY: Final = "SELECT slice_id, seal, facts, account, terminal_type, os, region, play_date FROM slice"
 _MONTH: Final = timedelta(OLDEST_DAYS_AGO)
+_OF_ANOTHER: Final = "belongs to another database, or to another copy of this one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,59 @@ def check_pages(connection: sqlite3.Connection, path: Path) -> None:
         raise damaged(path, verdict)
 
 
+def check_side_files(path: Path, real: Path) -> None:
+    """Check that a -wal or -journal belongs to the file, before SQLite applies it, as a writer does even on closing.
+
+    Only reads, so that the files stay as they are. Raises StartError, sqlite3.Error, OSError.
+    """
+    wal, journal = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-journal"))
+    if not _has_content(real):
+        return
+    with contextlib.suppress(PermissionError):  # reported when SQLite opens it
+        if _has_content(journal) and is_in_wal_mode(real) and not _is_void(journal):
+            raise misfit(path, journal, _OF_ANOTHER)
+    if not _has_content(wal):
+        return
+    with contextlib.suppress(PermissionError):
+        if not is_readable(wal):
+            raise misfit(path, wal, "is damaged or not of SQLite")
+    reason = _fault(path, f"{real.as_uri()}?mode=ro")
+    if reason is not None:
+        raise reason if _fault(path, f"{real.as_uri()}?mode=ro&immutable=1") else misfit(path, wal, _OF_ANOTHER)
+
+
+def _has_content(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _is_void(journal: Path) -> bool:
+    """Whether SQLite marked it as no longer needed."""
+    with journal.open("rb") as file:
+        return file.read(1) == b"\0"
+
+
+def _fault(path: Path, uri: str) -> StartError | None:
+    """What is wrong with the content, if anything. Raises sqlite3.OperationalError if it cannot be read now."""
+    try:
+        with _connected(uri) as connection:
+            (owner,) = connection.execute("PRAGMA application_id").fetchone()
+            if owner != APPLICATION_ID:
+                return foreign(path)
+            check_pages(connection, path)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == len(MIGRATIONS):
+                spent(connection)
+                for _ in heads(connection):
+                    pass
+    except StartError as error:
+        return error
+    except sqlite3.OperationalError:
+        raise
+    except SqliteTrouble as error:
+        return unusable(path, error)
+    return None
+
+
 def spent(connection: sqlite3.Connection) -> dict[str, tuple[date, int]]:
     """By account the last day with calls, and their number. Raises sqlite3.Error, CorruptStorage."""
     rows = connection.execute("SELECT account, day, calls, seal FROM calls")
@@ -146,6 +205,8 @@ def _reading(path: Path) -> Generator[sqlite3.Connection | None]:
         if not real.exists() or not real.stat().st_size:
             yield None
             return
+        if may_write(real.parent) and has_our_header(real):
+            check_side_files(path, real)
         with _uri(real) as uri, _connected(uri) as connection:
             _check(connection, path)
             yield connection

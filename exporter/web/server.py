@@ -78,6 +78,8 @@ def _listen(address: str) -> list[socket.socket]:
             return _listen_on_each(found, port)  # the chosen port was free for the first address only: try another
     except (OSError, UnicodeError) as error:
         code = getattr(error, "errno", None)
+        if code in {errno.EMFILE, errno.ENFILE}:
+            raise
         reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or str(error)
         raise StartError(
             f"cannot listen on {address}: {reason}. Choose another --web.listen-address or stop what uses it."
@@ -168,6 +170,10 @@ async def serving(
     task = asyncio.create_task(server.serve(listening), name="web")
     watch = asyncio.create_task(tracker.watch(), name="web-limits")
     try:
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0)
+        if task.done():
+            task.result()  # raises
         with count_exhaustion(asyncio.get_running_loop()):
             yield
     finally:

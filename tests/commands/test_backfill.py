@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import contextlib
 import io
+import json
+import math
 import re
 import resource
 import time
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.responses import Response
 
 from exporter.app import Runtime, assemble_daemon
 from exporter.backfill.collect import BackfillData, fetch
@@ -23,6 +26,7 @@ from exporter.commands import backfill
 from exporter.commands.definitions import DEFINITIONS
 from exporter.core import play_dates
 from exporter.errors import ExporterError, FlagError
+from exporter.simulator.broken_responses import BROKEN_RESPONSES
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import SimulatorOptions
 from tests.harness import (
@@ -36,6 +40,7 @@ from tests.harness import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from exporter.simulator.broken_responses import FaultContext
     from exporter.simulator.service import Simulator
 
 YESTERDAY = play_dates.play_date(NOON, 1)
@@ -284,6 +289,29 @@ async def test_a_missing_day_is_status_1_and_the_others_are_written(
 
     assert f"{day} is missing in q" in capsys.readouterr().err
     assert (tmp_path / "out.txt").read_text().endswith("# EOF\n")
+
+
+async def test_invalid_values_are_counted_as_the_daemon_counts_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(context: FaultContext) -> Response:
+        rows = [dict(row) for row in context.payload["QoeInfoList"]]
+        rows[0] |= {"PlaySuccessVv": math.nan, "DAU": "-", "PlayPerVv": "", "VideoTitle": "长" * 200}
+        return Response(json.dumps({**context.payload, "QoeInfoList": rows}), headers=context.headers)
+
+    monkeypatch.setitem(BROKEN_RESPONSES, "spoilt", spoilt)
+    async with command(tmp_path) as (simulator, _):
+        days = [play_dates.today(time.time()) - timedelta(days=ago) for ago in (2, 3)]
+        simulator.change(faults=[Fault("spoilt", when={"PlayDate": f"{day:%Y%m%d}"}) for day in days])
+        assert await run(tmp_path) == 0
+        assert await run(tmp_path, output="again.txt") == 0
+
+    lines = [line for line in capsys.readouterr().err.splitlines() if "invalid values" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("8 invalid values were left out, or cut if they are titles: ")
+        for field in ("PlaySuccessVv", "DAU", "PlayPerVv", "VideoTitle"):
+            assert re.search(rf"{field}: [^;]+ \(2, first of media \w+\)", line)
 
 
 async def test_no_day_at_all_is_an_error_and_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,3 +36,23 @@ def test_scrapes_succeed(tmp_path: Path, descriptors: int) -> None:
             assert answer.status_code == HTTPStatus.OK
         assert "Traceback" not in started.said()
         assert len(started.said().splitlines()) < 20
+
+
+@pytest.mark.parametrize("descriptors", range(8, 20))
+def test_with_storage_it_answers_scrapes_or_says_why_it_cannot_start(tmp_path: Path, descriptors: int) -> None:
+    with contextlib.ExitStack() as stack:
+        simulator = stack.enter_context(exporter(tmp_path, "simulate", LISTEN, "--media=10"))
+        configuration = tmp_path / "exporter.yml"
+        configuration.write_text(CONFIGURATION.format(endpoint=simulator.url()))
+        configuration.chmod(0o600)
+        limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"']
+        command = [*limited, sys.executable, "-m", "exporter", f"--config.file={configuration}", LISTEN]
+        started = stack.enter_context(running(tmp_path, "exporter", *command, "--storage.path=state.db", **KEYS))
+        until(lambda: started.process.poll() is not None or "msg=polled" in started.said(), "a poll or the end")
+        if started.process.poll() is None:
+            assert get(f"{started.url()}/metrics").status_code == HTTPStatus.OK
+        else:
+            assert started.process.returncode == 1
+            assert started.said().splitlines()[-1].startswith("aliyun-vod-exporter: ")
+            assert "open at least 64 (ulimit -n" in started.said()
+        assert "Traceback" not in started.said()

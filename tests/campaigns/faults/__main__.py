@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     began = time.monotonic()
     found = Verdict()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.max_in_flight, mp_context=context) as pool:
+    with ProcessPoolExecutor(given.at_once, mp_context=context) as pool:
         cells = [
             pool.submit(verdict_of, *cell, briefly=given.brief, only=given.only)
             for cell in product(Family, Moment, Selection)

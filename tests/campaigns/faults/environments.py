@@ -77,6 +77,7 @@ class Environment:
     """An environment; the resolver, the clock leap and the connection habit take effect with the event.
 
     * `clock`: the start of the wall clock; `leap`: seconds that it leaps by. `idle`: the number of silent clients.
+    * `storage`: the daemon has `--storage.path`.
     * `reached`: False where no request can ever reach the service.
     """
 
@@ -86,6 +87,7 @@ class Environment:
     stderr: Stderr = Stderr.FILE
     descriptors: int = 0
     idle: int = 0
+    storage: bool = False
     resolver: Resolver = Resolver.ANSWERS
     by_proxy: bool = False
     host: str = "127.0.0.1"
@@ -112,6 +114,7 @@ SURROUNDINGS: Final = (
     _locale("UTF-8", LC_ALL="C.UTF-8"),
     *(Environment(Area.DESCRIPTORS, f"{most} and 100 idle clients", descriptors=most, idle=100) for most in (40, 64)),
     Environment(Area.DESCRIPTORS, "1024 and 100 idle clients", descriptors=1024, idle=100),
+    Environment(Area.DESCRIPTORS, "28 and 100 idle clients, with storage", descriptors=28, idle=100, storage=True),
     *(
         Environment(Area.RESOLVER, kind, resolver=kind, host=NAME)
         for kind in (Resolver.SILENT, Resolver.UNKNOWN, Resolver.SLOW)
@@ -165,4 +168,4 @@ def possible() -> list[Cell]:
 
 def brief() -> list[Cell]:
     """A dozen: the step is no multiple of the number of events, so every area and every event is included."""
-    return possible()[::11]
+    return possible()[::12]

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as directory:
         work = Path(directory)
         prepare(work, modules)
-        run = subprocess.run([MUTMUT, "run", "--max-children", str(given.max_in_flight)], cwd=work, check=False)
+        run = subprocess.run([MUTMUT, "run", "--max-children", str(given.at_once)], cwd=work, check=False)
         if run.returncode:
             return run.returncode
         found = list(mutants(work))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 MEDIA: Final = 110
 """More than a page."""
 _GLANCE: Final = 0.002
-# Of the event loop: more than a new connection and its request take until the application is called.
-_TURNS: Final = 10
+# Of the event loop: more than a request takes from its connection to the application, and there from step to step.
+_TURNS: Final = 20
 _OK: Final = 200
 
 
@@ -37,7 +37,7 @@ class Service:
         self.asked = 0
         self.url = ""
         self._now = now
-        self._under_way = 0
+        self._events = 0
         self._sleep_ends: list[float] = []
         self._at: tuple[int, Callable[[], object]] | None = None
         self._simulator = Simulator(SimulatorOptions(seed=seed, media=MEDIA), clock=now, sleep=self._sleep)
@@ -65,13 +65,14 @@ class Service:
         done.wait()
 
     def is_waiting(self) -> bool:
-        """Whether all requests have been answered, except those whose answer is due later."""
+        """Whether nothing happens to any request unless time passes or the client closes its connection."""
         return asyncio.run_coroutine_threadsafe(self._is_waiting(), self._loop).result()
 
     async def _is_waiting(self) -> bool:
+        before = self._events
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        return self._under_way == len(self._sleep_ends) and all(end > self._now() for end in self._sleep_ends)
+        return self._events == before and all(end > self._now() for end in self._sleep_ends)
 
     def at_request(self, number: int, then: Callable[[], object]) -> None:
         """Call `then` during the request that is `number` from now, once."""
@@ -116,7 +117,7 @@ class Service:
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
-        self._under_way += 1
+        self._events += 1
         if self._at and self.asked >= self._at[0]:
             then, self._at = self._at[1], None
             then()
@@ -124,6 +125,7 @@ class Service:
 
         async def tapped(message: Message) -> None:
             nonlocal status, body
+            self._events += 1
             status = message.get("status", status)
             body += message.get("body", b"")
             if status == _OK and message["type"] == "http.response.body" and not message.get("more_body"):
@@ -134,7 +136,7 @@ class Service:
         try:
             await self._simulator.app(scope, receive, tapped)
         finally:
-            self._under_way -= 1
+            self._events += 1
 
     def _record(self, asked: dict[str, str], body: bytes) -> None:
         with contextlib.suppress(ValueError):  # half a response, or none
