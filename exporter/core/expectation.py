@@ -17,19 +17,21 @@ DAYS_KEPT: Final = tuple(sorted({ago + late for late in (0, 1) for ago in (1, *D
 
 
 def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
-    """The plays expected on a day, from those of settled days before it; None if a day that is needed is not known.
+    """The plays expected on a day, from those of settled days before it; None if b or w is not known.
 
     With b, w, v: plays on the day before, on the same weekday a week before, and on the day before that:
 
-        min(w, b x min(1, w / v)); min(w, b) where v is 0
+        min(w, b x min(1, w / v)); min(w, b) where v is 0 or not known
 
     New media lose plays from day to day, and most media have a weekly rhythm. What last week's step from one day to the
     next took away may be taken away again; what it added is not expected, nor is more than a week before.
     """
     before, week, step_from = (plays.get(ago) for ago in DAYS_USED)
-    if not (_is_count(before) and _is_count(week) and _is_count(step_from)):
+    if not (_is_count(before) and _is_count(week)):
         return None
-    return min(week, before * (week / step_from) if week < step_from else before)
+    if _is_count(step_from) and week < step_from:
+        return min(week, before * (week / step_from))
+    return min(week, before)
 
 
 def _is_count(plays: float | None) -> TypeGuard[float]:

@@ -50,7 +50,7 @@ def test_no_other_day_matters(before: float, week: float, step_from: float, othe
 
 @given(
     known=st.fixed_dictionaries(dict.fromkeys(DAYS_USED, counts)),
-    ago=st.sampled_from(DAYS_USED),
+    ago=st.sampled_from([2, 8]),
     unknown=no_counts,
     others=other_days,
     left_out=st.booleans(),
@@ -68,6 +68,13 @@ def test_without_a_day_that_is_needed_there_is_no_expectation(
         del plays[ago]
 
     assert expected_plays(plays) is None
+
+
+@given(before=counts, week=counts, unknown=no_counts)
+def test_without_the_step_of_last_week_the_lesser_of_the_two_days_is_expected(
+    before: float, week: float, unknown: float | None
+) -> None:
+    assert expected_plays({2: before, 8: week, 9: unknown}) == expected_plays({2: before, 8: week}) == min(before, week)
 
 
 @given(before=counts, week=counts, step_from=counts, more=counts)
