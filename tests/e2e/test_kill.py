@@ -41,7 +41,7 @@ accounts:
     limits: {{requests_per_second: 1000}}
 queries:
   - {{name: q, media: all, days_ago: [2, 3, 4, 5, 6], every: 10s}}
-settle: {{unchanged: 1000}}
+settle: {{after: 30d}}
 """
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
 LISTEN = "--web.listen-address=127.0.0.1:0"
