@@ -48,6 +48,7 @@ SLOW: Final = (
     "deploy/test_chart.py::test_every_document_is_what_kubernetes_knows",
     "deploy/test_dashboards_live.py",
     "deploy/test_drop_rules.py::test_a_night",
+    "deploy/test_exporter_rules.py",
     "deploy/test_image.py",
     "deploy/test_locks.py::test_a_lock",
     "deploy/test_rules.py::test_the_rules_do_what_their_tests_say",
