@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from exporter.config.accounts import AccountSettings
     from exporter.vod.credentials.sources import CredentialSource
-    from exporter.vod.rate_limits import LimitsMeter, QuotaStore
+    from exporter.vod.daily_quota import QuotaStore
+    from exporter.vod.rate_limits import LimitsMeter
 
 
 class CredentialResolver(Protocol):

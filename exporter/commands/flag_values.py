@@ -44,13 +44,17 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 def interval(text: str) -> float:
     """Seconds of a duration of at least 1s."""
-    try:
-        seconds = durations.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+    seconds = _seconds(text)
     if seconds < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is less than 1s")
     return seconds
+
+
+def _seconds(text: str) -> float:
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
 
 
 def listen_address(text: str) -> str:
@@ -150,10 +154,7 @@ def days_ago(text: str) -> int:
 
 def step(text: str) -> int:
     """Whole seconds between two samples of a series."""
-    try:
-        seconds = durations.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+    seconds = _seconds(text)
     if not _SHORTEST_STEP <= seconds <= _LONGEST_STEP or seconds % 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not from 15s to 1d, in whole seconds")
     return int(seconds)

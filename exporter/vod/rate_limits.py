@@ -1,4 +1,4 @@
-"""How much an account may ask: a rate that gives way to throttling, a number at once, and calls per day."""
+"""The limits of an account: a request rate that throttling lowers, concurrent requests, and the daily quota."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import math
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.core import play_dates
-from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded
+from exporter.errors import ErrorKind, ErrorScope
+from exporter.vod.daily_quota import DailyQuota
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from datetime import date
 
     from exporter.errors import UpstreamError
+    from exporter.vod.daily_quota import QuotaStore
 
 MIN_REQUESTS_PER_SECOND: Final = 0.1
 """Requests a second that throttling cannot push the rate below (unless less is configured)."""
@@ -26,19 +25,6 @@ RECOVERY: Final = 60.0
 """Seconds in which the rate climbs by the configured one, as long as requests succeed."""
 _SLACK: Final = 0.05
 """Seconds of a late wake-up that the next request makes up for; what lets the rate be reached on a busy loop."""
-_OTHER_DAYS: Final = 8
-
-
-class QuotaStore(Protocol):
-    """Where the calls of a day are kept over a restart."""
-
-    def calls_spent(self, account: str, day: date) -> int:
-        """How many calls were made that day (of UTC+8) before the start."""
-        ...
-
-    def record_calls(self, account: str, day: date, calls: int) -> None:
-        """Record the number of calls made on that day so far; must not block."""
-        ...
 
 
 class LimitsMeter(Protocol):
@@ -124,62 +110,6 @@ class AdaptiveRateLimiter:
         climbed = self._fastest * (now - self._grown_at) / RECOVERY
         self._grown_at = now
         self.per_second = min(self._fastest, self.per_second + climbed)
-
-
-class DailyQuota:
-    """Limits the calls per day of UTC+8; 0 is unlimited. Without a ledger, a restart begins a new count."""
-
-    def __init__(
-        self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: QuotaStore | None = None
-    ) -> None:
-        self._account = account
-        self._calls_per_day = calls_per_day
-        self._now = now
-        self._ledger = ledger
-        self._day = play_dates.today(now())
-        self._spent = ledger.calls_spent(account, self._day) if ledger else 0
-        # The counts of a few other days: a clock that was set to another day may be set back.
-        self._others: dict[date, int] = {}
-
-    @property
-    def remaining(self) -> int | None:
-        """Calls left today; None: unlimited."""
-        if not self._calls_per_day:
-            return None
-        self._roll()
-        return max(0, self._calls_per_day - self._spent)
-
-    def change(self, calls_per_day: int) -> None:
-        """Allow another number of calls a day; those of today stay spent."""
-        self._calls_per_day = calls_per_day
-
-    def check(self) -> None:
-        """Raise QuotaExceeded if no calls are left today."""
-        if self.remaining == 0:
-            tomorrow = play_dates.today(self._now()) + timedelta(days=1)
-            raise QuotaExceeded(
-                f"account {self._account}: all {self._calls_per_day} calls_per_day are used up; "
-                f"polling goes on at {tomorrow} 00:00 UTC+8",
-                code="calls_per_day",
-                kind=ErrorKind.OTHER,
-                advice="Raise limits.calls_per_day of the account, or poll less often or fewer dimensions and days.",
-            )
-
-    def _roll(self) -> None:
-        today = play_dates.today(self._now())
-        if today != self._day:
-            self._others[self._day] = self._spent
-            self._day, self._spent = today, self._others.pop(today, 0)
-            while len(self._others) > _OTHER_DAYS:
-                del self._others[next(iter(self._others))]
-
-    def spend(self) -> None:
-        """Count one call, or raise QuotaExceeded."""
-        self.check()
-        self._roll()
-        self._spent += 1
-        if self._ledger:
-            self._ledger.record_calls(self._account, self._day, self._spent)
 
 
 class AccountLimits:

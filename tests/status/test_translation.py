@@ -16,8 +16,8 @@ from exporter.status.views import Failure
 from exporter.vod import error_codes, responses
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
+from exporter.vod.daily_quota import DailyQuota
 from exporter.vod.play_data import PLAY_DATA
-from exporter.vod.rate_limits import DailyQuota
 from exporter.vod.responses import RawResponse
 from tests.status.examples import NOW
 

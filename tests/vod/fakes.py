@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -162,6 +163,19 @@ class Service:
 def action(decode: Callable[[bytes], T]) -> Action[T]:
     """An action with the error codes of play data, whose responses are decoded without regard to the parameters."""
     return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body), PLAY_DATA.error_codes)
+
+
+class Ledger:
+    """What was kept over a restart, and what is to be kept."""
+
+    def __init__(self, **spent: int) -> None:
+        self.kept = {(account, date(2023, 11, 15)): calls for account, calls in spent.items()}
+
+    def calls_spent(self, account: str, day: date) -> int:
+        return self.kept.get((account, day), 0)
+
+    def record_calls(self, account: str, day: date, calls: int) -> None:
+        self.kept[account, day] = calls
 
 
 class World:

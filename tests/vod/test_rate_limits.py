@@ -16,10 +16,9 @@ from exporter.vod.rate_limits import (
     MIN_REQUESTS_PER_SECOND,
     RECOVERY,
     AccountLimits,
-    DailyQuota,
     Permit,
 )
-from tests.vod.fakes import Clock, FakeMeter
+from tests.vod.fakes import Clock, FakeMeter, Ledger
 
 ACTION = "Ask"
 THROTTLED = UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED)
@@ -357,19 +356,6 @@ async def test_unlimited_calls() -> None:
     assert account.meter.accounts == {"main"}
 
 
-class Ledger:
-    """What was kept over a restart, and what is to be kept."""
-
-    def __init__(self, **spent: int) -> None:
-        self.kept = {(account, date(2023, 11, 15)): calls for account, calls in spent.items()}
-
-    def calls_spent(self, account: str, day: date) -> int:
-        return self.kept.get((account, day), 0)
-
-    def record_calls(self, account: str, day: date, calls: int) -> None:
-        self.kept[account, day] = calls
-
-
 async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> None:
     clock, meter, ledger = Clock(), FakeMeter(), Ledger(main=3)
     limits = AccountLimits(
@@ -393,12 +379,6 @@ async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> No
     clock.elapsed += 86_400
     limits.spend()
     assert ledger.kept["main", date(2023, 11, 16)] == 1
-
-
-async def test_budget_made_smaller_than_what_is_spent_leaves_nothing() -> None:
-    clock = Clock()
-    budget = DailyQuota("main", 2, now=clock.now, ledger=Ledger(main=9))
-    assert budget.remaining == 0
 
 
 async def test_a_clock_that_is_set_to_another_day_and_back_gives_no_budget_twice() -> None:

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from exporter.errors import QuotaExceeded
+from exporter.vod.daily_quota import DailyQuota
+from tests.vod.fakes import Clock, Ledger
+
+
+def test_a_quota_smaller_than_what_is_spent_leaves_nothing() -> None:
+    clock = Clock()
+    quota = DailyQuota("main", 2, now=clock.now, ledger=Ledger(main=9))
+    assert quota.remaining == 0
+    with pytest.raises(QuotaExceeded, match="polling goes on at 2023-11-16 00:00 UTC"):
+        quota.spend()
