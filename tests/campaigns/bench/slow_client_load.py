@@ -29,8 +29,10 @@ async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.write(bytes([byte]))
         await writer.drain()
         with contextlib.suppress(TimeoutError):
-            if not await asyncio.wait_for(reader.read(1), 1.0):
-                return
+            # Not wait_for(): before Python 3.12 it swallows a cancellation that comes together with a byte.
+            async with asyncio.timeout(1.0):
+                if not await reader.read(1):
+                    return
 
 
 async def unread(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
