@@ -17,8 +17,11 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-# A loaded machine is slow, not wrong: no property depends on real time.
-settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A loaded machine is slow, not wrong: no property depends on real time. Every run tries the same examples, so that a
+# change is judged by itself; `--hypothesis-profile=search` and `make fuzz` try others.
+_ALWAYS: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", _ALWAYS)
+settings.register_profile("project", _ALWAYS, derandomize=True, database=None)
 settings.load_profile("project")
 
 # Started in the background or by nohup, the tests would ignore these signals, and with them every process they start.

@@ -48,9 +48,10 @@ def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
         played = None not in told.rows
         if fresh and (media_id in by_id or (everything and played)):
             assert media_id in published.rows, f"{media_id} was told and is not shown"
-    assert of.heard_at is not None, "nothing was ever said of it"
-    can_be_final = of.heard_at >= start(slice_.play_date) + SETTLES_AFTER
-    assert can_be_final or now < of.heard_at + stale_after, f"it is stale: {published}, {of}"
+    heard_at = of.maybe_heard_at
+    assert heard_at is not None, "nothing was ever said of it"
+    can_be_final = heard_at >= start(slice_.play_date) + SETTLES_AFTER
+    assert can_be_final or now < heard_at + stale_after, f"it is stale: {published}, {of}"
     if of.ready is not None:
         assert published.ready == of.ready, f"ready is {published.ready}"
     if of.updated_at is not None:
@@ -60,7 +61,7 @@ def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
         assert now >= start(slice_.play_date) + SETTLES_AFTER, "it is final before it can be"
         for media_id in by_id:
             same = of.told(media_id).same
-            certain = of.heard_at >= start(slice_.play_date) + SETTLES_AFTER + DAY
+            certain = heard_at >= start(slice_.play_date) + SETTLES_AFTER + DAY
             assert same is None or same >= UNCHANGED or certain, (
                 f"{media_id} was seen unchanged {same} times, and is final"
             )

@@ -77,10 +77,14 @@ def _numbers(row: PlayRow | None) -> tuple[float | None, ...] | None:
 
 @dataclass
 class SliceModel:
-    """Everything about one slice; `ready` and `updated_at` are None while they are not certain."""
+    """Everything about one slice; `ready` and `updated_at` are None while they are not certain.
+
+    `heard_at`: when a response was certainly used last. `maybe_heard_at`: when one was returned last.
+    """
 
     media: dict[str, AllowedRows] = field(default_factory=dict)
     heard_at: float | None = None
+    maybe_heard_at: float | None = None
     ready: bool | None = True
     updated_at: float | None = None
     totals: set[int] = field(default_factory=set)
@@ -123,18 +127,17 @@ class Model:
         said = tuple(said)
         of = self.of(outcome.slice)
         refused = [error for error in outcome.errors if error.code != "Meter.ReadyTsError"]
+        only_pages = all(call.media_id is None for call in said)
         if len(refused) < len(outcome.errors):
-            of.ready, of.heard_at = False, now
+            of.ready, of.heard_at, of.maybe_heard_at = False, now, now
         elif said:
-            of.heard_at = now
+            # Of a listing that could not be read to its end, what is wanted may be on the pages that are missing.
+            of.heard_at = of.heard_at if outcome.errors and only_pages else now
+            of.maybe_heard_at = now
             of.ready = True if not outcome.errors else None
         if said:
             of.updated_at = now if not outcome.errors else None
             of.totals |= {call.page.total_count for call in said if call.page.total_count is not None}
-        alone = self.wants(outcome.slice, now) == {query.media}
-        only_pages = all(call.media_id is None for call in said)
-        if outcome.errors and alone and only_pages and not isinstance(query.media, ByIds):
-            return  # a page that fails changes nothing
         rows = dict(rows_of(said))
         if listed_whole(said):
             rows = {**dict.fromkeys(self.universe), **rows}
