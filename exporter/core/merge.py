@@ -64,15 +64,18 @@ def merge_observation(
         settled = possible and (confirmations >= settlement.unchanged or sure)
         return Freshness(observation.at, confirmations, settled=settled)
 
+    def changed_late(before: Freshness | None) -> bool:
+        return before is not None and before.observed_at >= final_from
+
     def freshness(before: Freshness | None, *, same: bool, whole: bool = True) -> Freshness:
-        changed_late = before is not None and not same and before.observed_at >= final_from
         return observed(
             before.confirmations + 1 if before is not None and same and possible else 0,
-            sure=one_poll_is_enough and whole and not changed_late,
+            sure=one_poll_is_enough and whole and (same or not changed_late(before)),
         )
 
     rows = {**_known_zeros(before), **observation.rows} if observation.listed else observation.rows
     changed: set[str] = set()
+    late: set[str] = set()  # media that changed or went after the day could be final
     records: dict[str, MediaRecord] = {}
     for media_id, row in rows.items():
         previous = before.answer(media_id)
@@ -83,11 +86,15 @@ def merge_observation(
             )
         else:
             changed.add(media_id)
-            records[media_id] = MediaRecord(row, freshness(previous.freshness if previous else None, same=False))
+            of_previous = previous.freshness if previous else None
+            if changed_late(of_previous):
+                late.add(media_id)
+            records[media_id] = MediaRecord(row, freshness(of_previous, same=False))
     listed, rankings = before.listed, dict(before.rankings)
     if observation.listed:
-        nothing_new = not changed and not before.answers.keys() - records.keys()
-        listed = freshness(before.listed, same=nothing_new)
+        gone = before.answers.keys() - records.keys()
+        late.update(media_id for media_id in gone if changed_late(before.answers[media_id].freshness))
+        listed = freshness(before.listed, same=not changed and not gone, whole=not late)
     for top, first in observation.tops:
         ranked = before.rankings.get(top.by)
         media_ids = _extend_ranking(first, ranked)[: top.n] if observation.truncated else first
@@ -95,7 +102,9 @@ def merge_observation(
         # Another order of media with equal values is no change.
         same = whole and ranked is not None and set(ranked.media_ids) == set(first) and changed.isdisjoint(first)
         rankings[top.by] = Ranking(
-            top.n, media_ids, freshness(ranked.freshness if ranked else None, same=same, whole=whole)
+            top.n,
+            media_ids,
+            freshness(ranked.freshness if ranked else None, same=same, whole=whole and late.isdisjoint(first)),
         )
     return replace(
         before,

@@ -135,6 +135,45 @@ def test_a_media_without_plays_settles_with_one_poll_where_others_have_plays() -
     assert settled(data, "b")
 
 
+@pytest.mark.parametrize("first", [observed(NOON, 5), observed(NOON, None)], ids=["other plays", "none"])
+def test_one_poll_settles_no_listing_in_which_a_media_has_changed_late(first: SliceObservation) -> None:
+    early, after = replace(SLICE, play_date=TODAY - timedelta(days=8)), NOON + 900
+
+    listing = SliceObservation(after, {"a": row("a", 6), "b": row("b", 1)}, listed=True, total=2)
+    data = merged(first, listing, slice_=early)
+    assert data.listed is not None
+    assert (data.listed.settled, settled(data), settled(data, "b")) == (False, False, True)
+
+    data = merged(first, listing, replace(listing, at=after + 900), slice_=early)
+    assert data.listed is not None
+    assert (data.listed.settled, settled(data)) == (True, True)
+
+
+def test_one_poll_settles_no_listing_that_lacks_a_media_seen_since_the_day_could_be_final() -> None:
+    early = replace(SLICE, play_date=TODAY - timedelta(days=8))
+
+    data = merged(
+        observed(NOON, 5), SliceObservation(NOON + 900, {"b": row("b", 1)}, listed=True, total=1), slice_=early
+    )
+
+    assert data.listed is not None
+    assert not data.listed.settled
+
+
+def test_one_poll_settles_no_ranking_of_a_day_that_was_empty_after_it_could_be_final() -> None:
+    """The ranking was settled and its media not: neither was requested again, and the slice was never settled."""
+    early = replace(SLICE, play_date=TODAY - timedelta(days=8))
+    ranking = SliceObservation(NOON + 900, {"a": row("a", 5)}, tops=((top(1), ("a",)),), total=2)
+
+    data = merged(SliceObservation(NOON, listed=True, total=0), ranking, slice_=early)
+    assert (data.rankings[top(1).by].freshness.settled, settled(data)) == (False, False)
+
+    data = merged(
+        SliceObservation(NOON, listed=True, total=0), ranking, replace(ranking, at=NOON + 1_800), slice_=early
+    )
+    assert (data.rankings[top(1).by].freshness.settled, settled(data)) == (True, True)
+
+
 def test_one_poll_settles_no_ranking_that_is_truncated_or_may_lack_a_media() -> None:
     first = top(2)
     whole = SliceObservation(CERTAIN, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
