@@ -90,7 +90,7 @@ $(VENV)/.kubetools: requirements/kubetools.txt | $(VENV)/.dev
 
 $(VENV)/.prometheus3: | $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.promtool $(VENV)/prometheus3
-	@touch $@
+	@test ! -d $(VENV)/prometheus3 || touch $@
 
 $(VENV)/.oldest-pip: requirements/oldest-pip.txt | $(VENV)/.dev
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest=$(VENV)/oldest-pip -r requirements/oldest-pip.txt
