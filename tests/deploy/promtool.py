@@ -1,4 +1,4 @@
-"""promtool of the Prometheus on the PATH and of Prometheus 3: `python -m tests.deploy.promtool .venv/prometheus3`."""
+"""promtool on the PATH, and Debian's newest Prometheus and Alertmanager: `python -m tests.deploy.promtool FOLDER`."""
 
 from __future__ import annotations
 
@@ -41,20 +41,29 @@ def get(folder: Path) -> None:
         options |= {"Dir::Cache": f"{state}/cache", "APT::Sandbox::User": "root"}
         apt = ["apt-get", "--quiet=2", *(f"--option={name}={value}" for name, value in options.items())]
         subprocess.run([*apt, "update"], check=True, cwd=state)
-        subprocess.run([*apt, "download", "prometheus", "promtool"], check=True, cwd=state)
+        subprocess.run([*apt, "download", "prometheus", "promtool", "prometheus-alertmanager"], check=True, cwd=state)
         for package in Path(state).glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
 
 
 def program(version: str) -> str:
     """The path of promtool; without it the test is skipped, or fails with REQUIRE_TOOLS=1."""
-    three = FOLDER / "usr" / "bin" / "promtool"
-    found = shutil.which("promtool") if version == "2" else shutil.which(three) or shutil.which("promtool-3")
+    if version == "2":
+        return _needed(shutil.which("promtool"), "promtool 2: a Debian package")
+    return newest("promtool", version)
+
+
+def newest(name: str, version: str) -> str:
+    """The path of a program of Debian's newest suite, or of the one on the path as NAME-VERSION."""
+    unpacked = shutil.which(FOLDER / "usr" / "bin" / name)
+    return _needed(unpacked or shutil.which(f"{name}-{version}"), f"{name} {version}: make .venv/.prometheus3")
+
+
+def _needed(found: str | None, what: str) -> str:
     if found is None:
-        missing = f"needs promtool {version}: " + ("a Debian package" if version == "2" else "make .venv/.prometheus3")
         if os.environ.get("REQUIRE_TOOLS") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+            pytest.fail(f"needs {what}")
+        pytest.skip(f"needs {what}")
     return found
 
 
