@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.deploy.promtool import newest
@@ -307,11 +307,26 @@ def _alerts() -> st.SearchStrategy[Alert]:
     return st.one_of(drops, drops, others, foreign)
 
 
-@settings(max_examples=40)
+LONG = [drop(number, number, "播" * (20 + 2 * number), gone=number % 2 == 0) for number in range(1, 26)]
+QUOTED = [drop(number, number, '"\\' * 64) for number in range(1, 26)]
+
+
+@settings(max_examples=30)
 @given(
-    alerts=st.lists(_alerts(), min_size=1, max_size=45),
+    alerts=st.one_of(
+        st.lists(_alerts(), min_size=1, max_size=45),
+        st.lists(st.builds(drop, st.integers(1, 99), st.integers(0, 10**9), st.text(min_size=50)), min_size=15),
+    ),
     account=st.text(min_size=1, max_size=70),
     suffix=st.sampled_from(["", ".zh"]),
+)
+@example(LONG, "main", "")
+@example(LONG, "main", ".zh")
+@example(LONG[:12], "main", ".zh")
+@example(QUOTED, "main", "")
+@example([other("DayNotSettled", summary="播" * number) for number in range(700, 1700, 250)], "播" * 70, ".zh")
+@example(
+    [other("QueryFailing", summary="s", runbook_url=f"https://e/{number * 'r'}") for number in range(900)], "a", ""
 )
 def test_every_message_is_within_the_limits_of_its_robot(alerts: list[Alert], account: str, suffix: str) -> None:
     title = render(f"title{suffix}", *alerts, account=account)
