@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -111,6 +112,18 @@ def test_an_alert_says_in_two_languages_what_to_do_and_where(rule: dict[str, Any
         values = [set(re.findall(r"\$(?:labels\.)?\w+", texts[key])) for key in (name, f"{name}_zh")]
         assert values[0] == values[1]
     assert "query" not in re.findall(r"\w+", " ".join(re.findall("{{(.*?)}}", str(texts).replace("$labels.query", ""))))
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=identity)
+def test_the_link_of_an_alert_is_a_dashboard_with_these_variables(rule: dict[str, Any]) -> None:
+    """Without them the dashboard would show another account, or all of them."""
+    address, _, query = rule["annotations"]["dashboard_url"].partition("?")
+    uid = address.rpartition("/d/")[2]
+    dashboard = json.loads((ROOT / f"deploy/grafana/dashboards/{uid}.json").read_text(encoding="utf-8"))
+    assert dashboard["uid"] == uid
+    set_ = set(re.findall(r"(?:^|&)var-(\w+)=", query))
+    assert set_ <= {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert set_ == {"media": {"account", "media"}, "overview": {"account"}}.get(uid.removeprefix("aliyun-vod-"), set())
 
 
 def test_what_can_wait_is_critical_after_half_a_day() -> None:
