@@ -126,6 +126,17 @@ def test_the_link_of_an_alert_is_a_dashboard_with_these_variables(rule: dict[str
     assert set_ == {"media": {"account", "media"}, "overview": {"account"}}.get(uid.removeprefix("aliyun-vod-"), set())
 
 
+def test_messages_have_what_they_sort_and_count_by() -> None:
+    """In annotations: another value of a label would be another alert."""
+    values = {rule["alert"]: rule["annotations"] for rule in DROPS if "alert" in rule}
+    for name, annotation, value in (
+        ("AliyunVodMediaPlaysDropped", "lost_plays", '{{ printf "%.0f" $value }}'),
+        ("AliyunVodMediaPlaysGone", "lost_plays", '{{ printf "%.0f" $value }}'),
+        ("AliyunVodMediaDropsMany", "dropped_media", "{{ $value }}"),
+    ):
+        assert values[name][annotation] == value
+
+
 def test_what_can_wait_is_critical_after_half_a_day() -> None:
     waits = {
         (rule["alert"], rule["labels"]["severity"]): rule.get("for") for rule in ALERTS if rule["alert"] in ESCALATING
