@@ -264,6 +264,17 @@ def test_a_text_of_a_few_alerts_says_what_to_do_and_accounts_come_first() -> Non
     ]
 
 
+def test_what_has_no_account_is_of_the_exporter_that_its_text_names() -> None:
+    down = other("ExporterDown", summary="The exporter at e:9985 does not answer Prometheus", dashboard_url="")
+    assert render("title", down, account="") == "VOD The exporter at e:9985 does not answer Prometheus"
+    assert render("wecom.zh", down, account="").split("\n") == [
+        "**VOD**",
+        "1. 发生了 ExporterDown",
+        "看那里。",
+        f"[处理办法 ExporterDown]({RUNBOOKS_OF['zh']}aliyunvodexporterdown)",
+    ]
+
+
 def test_a_mail_has_the_same_lines() -> None:
     lines = render("mail.zh", *(drop(number, number) for number in range(1, 5))).split("\n")
     assert lines[:3] == [
