@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -11,11 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
 from tests.e2e.processes import GLANCE
+from tests.e2e.shipped import ALERTMANAGER
+from tests.e2e.shipped import read as shipped_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
+    from pathlib import Path
 
+TEMPLATES: Final = ALERTMANAGER.parent / "aliyun-vod.tmpl"
 ADDRESSES: Final = {
     "dingtalk": "/robot/send?access_token=T",
     "feishu": "/open-apis/bot/v2/hook/T",
@@ -153,3 +161,25 @@ def robots() -> Generator[Robots]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def configuration(folder: Path, groups: Robots, robot: str, language: str) -> str:
+    """The shipped one after the commands that it names, with shorter times and the addresses of the robots in files."""
+    (file := folder / "shipped.yml").write_text(ALERTMANAGER.read_text("utf-8"), "utf-8")
+    choose, translate = re.findall(r"^# .*?sed -i '(.+)' alertmanager\.yml$", file.read_text("utf-8"), re.MULTILINE)
+    commands = [choose.replace("feishu", robot)] + [translate] * (language == "zh")
+    for command in commands:
+        subprocess.run(["sed", "-i", command, file], check=True)
+    shipped = shipped_yaml(file)
+    shipped["templates"] = [str(TEMPLATES)]
+    shipped["receivers"] = [one for one in shipped["receivers"] if "webhook_configs" in one]
+    for receiver in shipped["receivers"]:
+        (hook,) = receiver["webhook_configs"]
+        (secret := folder / hook["url_file"].rpartition("/")[2]).write_text(groups.address(secret.name) + "\n")
+        hook["url_file"] = str(secret)
+    route = shipped["route"]
+    route["routes"] = [one for one in route["routes"] if not one.get("receiver", "").startswith("mail")]
+    for one in (route, *route["routes"]):
+        one["routes"] = [each for each in one.get("routes", ()) if not each.get("receiver", "").startswith("mail")]
+        one |= {"group_wait": "1s", "group_interval": "1s"}
+    return yaml.safe_dump(shipped, allow_unicode=True)

@@ -15,16 +15,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.deploy.promtool import newest
-from tests.deploy.robots import ADDRESSES, Message, Robots, robots
+from tests.deploy.robots import ADDRESSES, TEMPLATES, Message, Robots, configuration, robots
 from tests.deploy.robots import read as read_message
 from tests.e2e.processes import Alertmanager, alertmanager, until
-from tests.e2e.shipped import ALERTMANAGER, read
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
-TEMPLATES = ALERTMANAGER.parent / "aliyun-vod.tmpl"
 LANGUAGES = ("en", "zh")
 OVERVIEW = "https://vod.example.com/d/aliyun-vod-overview?var-account="
 RUNBOOKS = "https://vod.example.com/docs/runbooks.md#"
@@ -87,28 +84,6 @@ def numbered(message: Message) -> list[str]:
     """The alerts of a message, without links."""
     lines = (re.sub(r"\[(.+?)\]\(https?://\S+\)", r"\1", line) for line in message.lines)
     return [found[1] for line in lines if (found := re.match(r"\d+\. (.+)", line))]
-
-
-def configuration(folder: Path, groups: Robots, robot: str, language: str) -> str:
-    """The shipped one after the commands that it names, with shorter times and the addresses of the robots in files."""
-    (file := folder / "shipped.yml").write_text(ALERTMANAGER.read_text("utf-8"), "utf-8")
-    choose, translate = re.findall(r"^# .*?sed -i '(.+)' alertmanager\.yml$", file.read_text("utf-8"), re.MULTILINE)
-    commands = [choose.replace("feishu", robot)] + [translate] * (language == "zh")
-    for command in commands:
-        subprocess.run(["sed", "-i", command, file], check=True)
-    shipped = read(file)
-    shipped["templates"] = [str(TEMPLATES)]
-    shipped["receivers"] = [one for one in shipped["receivers"] if "webhook_configs" in one]
-    for receiver in shipped["receivers"]:
-        (hook,) = receiver["webhook_configs"]
-        (secret := folder / hook["url_file"].rpartition("/")[2]).write_text(groups.address(secret.name) + "\n")
-        hook["url_file"] = str(secret)
-    route = shipped["route"]
-    route["routes"] = [one for one in route["routes"] if not one.get("receiver", "").startswith("mail")]
-    for one in (route, *route["routes"]):
-        one["routes"] = [each for each in one.get("routes", ()) if not each.get("receiver", "").startswith("mail")]
-        one |= {"group_wait": "1s", "group_interval": "1s"}
-    return yaml.safe_dump(shipped, allow_unicode=True)
 
 
 @pytest.fixture(
