@@ -88,7 +88,7 @@ $(VENV)/.kubetools: requirements/kubetools.txt | $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.kubetools $(VENV)/kubetools
 	@touch $@
 
-$(VENV)/.prometheus3: | $(VENV)/.dev
+$(VENV)/.prometheus3: tests/deploy/promtool.py | $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.promtool $(VENV)/prometheus3
 	@test ! -d $(VENV)/prometheus3 || touch $@
 

@@ -54,6 +54,7 @@ SLOW: Final = (
     "deploy/test_exporter_rules.py",
     "deploy/test_image.py",
     "deploy/test_locks.py::test_a_lock",
+    "deploy/test_messages.py",
     "deploy/test_rules.py::test_the_rules_do_what_their_tests_say",
     "deploy/test_sdist.py",
     "e2e/",

@@ -1,4 +1,4 @@
-"""promtool of the Prometheus on the PATH and of Prometheus 3: `python -m tests.deploy.promtool .venv/prometheus3`."""
+"""promtool on the PATH, and Debian's newest Prometheus and Alertmanager: `python -m tests.deploy.promtool FOLDER`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parent.parent.parent
 FOLDER: Final = ROOT / ".venv" / "prometheus3"
-_PROMTOOL: Final = Path("usr/bin/promtool")
+_UNPACKED: Final = FOLDER / "usr" / "bin"
 RULES: Final = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 VERSIONS: Final = ("2", "3")
 # The exporter of the series, unless they say otherwise.
@@ -38,7 +38,8 @@ def get(folder: Path) -> None:
         return
     try:
         _unpack(mirrors[0], folder)
-        subprocess.run([folder / _PROMTOOL, "--version"], check=True, capture_output=True)
+        for name in ("promtool", "prometheus-alertmanager"):
+            subprocess.run([folder / "usr" / "bin" / name, "--version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         sys.stdout.write(f"promtool 3: could not be taken from Debian ({error}); put one on the path as promtool-3\n")
@@ -56,21 +57,29 @@ def _unpack(mirror: str, folder: Path) -> None:
         options |= {"Acquire::Check-Valid-Until": "false"}
         apt = ["apt-get", "--quiet=2", *(f"--option={name}={value}" for name, value in options.items())]
         subprocess.run([*apt, "update"], check=True, cwd=state)
-        subprocess.run([*apt, "download", "prometheus", "promtool"], check=True, cwd=state)
+        subprocess.run([*apt, "download", "prometheus", "promtool", "prometheus-alertmanager"], check=True, cwd=state)
         for package in Path(state).glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
 
 
 def program(version: str) -> str:
     """The path of promtool; without it the test is skipped, or fails with REQUIRE_TOOLS=1."""
-    found = (
-        shutil.which("promtool") if version == "2" else shutil.which(FOLDER / _PROMTOOL) or shutil.which("promtool-3")
-    )
+    if version == "2":
+        return _needed(shutil.which("promtool"), "promtool 2: a Debian package")
+    return newest("promtool", version)
+
+
+def newest(name: str, version: str) -> str:
+    """The path of a program of Debian's newest suite, or of the one on the path as NAME-VERSION."""
+    unpacked = shutil.which(_UNPACKED / name)
+    return _needed(unpacked or shutil.which(f"{name}-{version}"), f"{name} {version}: make .venv/.prometheus3")
+
+
+def _needed(found: str | None, what: str) -> str:
     if found is None:
-        missing = f"needs promtool {version}: " + ("a Debian package" if version == "2" else "make .venv/.prometheus3")
         if os.environ.get("REQUIRE_TOOLS") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+            pytest.fail(f"needs {what}")
+        pytest.skip(f"needs {what}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -95,7 +96,14 @@ def test_every_alert_is_tested_firing_and_not_firing() -> None:
 def test_an_alert_says_in_two_languages_what_to_do_and_where(rule: dict[str, Any]) -> None:
     assert rule["labels"].keys() == {"severity"}
     texts = rule["annotations"]
-    assert set(texts) == {"summary", "description", "summary_zh", "description_zh", "dashboard_url", "runbook_url"}
+    assert set(texts) - {"lost_plays", "dropped_media"} == {
+        "summary",
+        "description",
+        "summary_zh",
+        "description_zh",
+        "dashboard_url",
+        "runbook_url",
+    }
     assert texts["runbook_url"] == f"https://vod.example.com/docs/runbooks.md#{rule['alert'].lower()}"
     assert texts["dashboard_url"].startswith("https://vod.example.com/d/aliyun-vod-")
     assert all(re.search("[\u4e00-\u9fff]", texts[name]) for name in ("summary_zh", "description_zh"))
@@ -104,6 +112,29 @@ def test_an_alert_says_in_two_languages_what_to_do_and_where(rule: dict[str, Any
         values = [set(re.findall(r"\$(?:labels\.)?\w+", texts[key])) for key in (name, f"{name}_zh")]
         assert values[0] == values[1]
     assert "query" not in re.findall(r"\w+", " ".join(re.findall("{{(.*?)}}", str(texts).replace("$labels.query", ""))))
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=identity)
+def test_the_link_of_an_alert_is_a_dashboard_with_these_variables(rule: dict[str, Any]) -> None:
+    """Without them the dashboard would show another account, or all of them."""
+    address, _, query = rule["annotations"]["dashboard_url"].partition("?")
+    uid = address.rpartition("/d/")[2]
+    dashboard = json.loads((ROOT / f"deploy/grafana/dashboards/{uid}.json").read_text(encoding="utf-8"))
+    assert dashboard["uid"] == uid
+    set_ = set(re.findall(r"(?:^|&)var-(\w+)=", query))
+    assert set_ <= {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert set_ == {"media": {"account", "media"}, "overview": {"account"}}.get(uid.removeprefix("aliyun-vod-"), set())
+
+
+def test_messages_have_what_they_sort_and_count_by() -> None:
+    """In annotations: another value of a label would be another alert."""
+    values = {rule["alert"]: rule["annotations"] for rule in DROPS if "alert" in rule}
+    for name, annotation, value in (
+        ("AliyunVodMediaPlaysDropped", "lost_plays", '{{ printf "%.0f" $value }}'),
+        ("AliyunVodMediaPlaysGone", "lost_plays", '{{ printf "%.0f" $value }}'),
+        ("AliyunVodMediaDropsMany", "dropped_media", "{{ $value }}"),
+    ):
+        assert values[name][annotation] == value
 
 
 def test_what_can_wait_is_critical_after_half_a_day() -> None:

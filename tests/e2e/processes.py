@@ -163,14 +163,14 @@ class Alertmanager:
 
 
 @contextlib.contextmanager
-def alertmanager(folder: Path, configuration: str) -> Generator[Alertmanager]:
+def alertmanager(folder: Path, configuration: str, program: str = "prometheus-alertmanager") -> Generator[Alertmanager]:
     """Run a single Alertmanager, without a cluster."""
     port = free_port()
     (folder / "alertmanager.yml").write_text(configuration)
     with running(
         folder,
         "alertmanager",
-        "prometheus-alertmanager",
+        program,
         f"--config.file={folder}/alertmanager.yml",
         f"--storage.path={folder}/alertmanager",
         f"--web.listen-address=127.0.0.1:{port}",

@@ -12,8 +12,6 @@ RULES: Final = DEPLOY / "prometheus" / "rules"
 PROMETHEUS: Final = DEPLOY / "prometheus" / "prometheus.yml"
 ALERTMANAGER: Final = DEPLOY / "alertmanager" / "alertmanager.yml"
 
-_DINGTALK: Final = "http://dingtalk:8060"
-
 
 def read(file: Path) -> Any:
     """The content of a YAML file."""
@@ -43,13 +41,14 @@ def prometheus_of(target: str, alertmanager: str, *, folder: Path) -> str:
 
 
 def alertmanager_of(webhook: str, **times: str) -> str:
-    """Alertmanager's configuration with `webhook` for the DingTalk adapter and no mail; `times` go for every route."""
+    """Alertmanager's configuration with `webhook`/RECEIVER for every robot and mail; `times` go for every route."""
     configuration = read(ALERTMANAGER)
+    del configuration["templates"]
     for receiver in configuration["receivers"]:
-        receiver.pop("email_configs", None)
-        for hook in receiver["webhook_configs"]:
-            hook["url"] = hook["url"].replace(_DINGTALK, webhook)
-            assert hook["url"].startswith(webhook), "nothing is sent anywhere else"
+        (channel,) = receiver.pop("webhook_configs", None) or receiver.pop("email_configs")
+        hook = {"url": f"{webhook}/{receiver['name']}", "send_resolved": channel.get("send_resolved", True)}
+        receiver["webhook_configs"] = [hook]
+        assert receiver.keys() == {"name", "webhook_configs"}, "nothing is sent anywhere else"
     for route in (configuration["route"], *configuration["route"]["routes"]):
         route.update(times)
     return yaml.safe_dump(configuration)

@@ -103,7 +103,7 @@ def test_a_collapse_is_notified_once_with_its_numbers_and_where_they_were_lost(t
                 clock.jump(SOON.total_seconds())
                 until(lambda: hook.received, "the notification")
                 (told,) = hook.received
-                assert (hook.paths, told["status"]) == (["/dingtalk/webhook1/send"], "firing")
+                assert (hook.paths, told["status"]) == (["/dingtalk-drops"], "firing")
                 assert told["groupLabels"] == {"account": "main"}
                 (alert,) = told["alerts"]
                 drop = alert["labels"]
