@@ -47,7 +47,6 @@ SLOW: Final = (
     "config/test_loader.py::test_every_valid_configuration",
     "core/test_cost.py::test_a_steady_day",
     "core/test_rounds.py",
-    "core/test_call_planner.py::test_the_calls_for_k_media_in_p_pages",
     "core/test_ties.py::test_a_top_with_ties",
     "core/test_settled_days.py::test_every_number",
     "core/test_settled_days.py::test_successive_publications",
