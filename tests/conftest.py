@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import importlib
 import logging
 import os
 import shutil
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -16,6 +19,8 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+TESTS: Final = Path(__file__).resolve().parent
 
 # A loaded machine is slow, not wrong: no property depends on real time. Every run tries the same examples, so that a
 # change is judged by itself; `--hypothesis-profile=search` and `make fuzz` try others.
@@ -42,7 +47,6 @@ SLOW: Final = (
     "config/test_loader.py::test_every_valid_configuration",
     "core/test_cost.py::test_a_steady_day",
     "core/test_rounds.py",
-    "core/test_call_planner.py::test_the_calls_for_k_media_in_p_pages",
     "core/test_ties.py::test_a_top_with_ties",
     "core/test_settled_days.py::test_every_number",
     "core/test_settled_days.py::test_successive_publications",
@@ -113,6 +117,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)} (a Debian package)"))
         elif missing:
             item.add_marker(pytest.mark.usefixtures("missing_tool"))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Import a part of the tests before collecting all: the others find the bytecode there, instead of each writing it.
+
+    Rewriting the assertions of a fresh checkout takes longer than everything else before the first test.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or [Path(each).resolve() for each in session.config.args] != [TESTS]:
+        return
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    for file in sorted(TESTS.rglob("test_*.py"))[number::count]:
+        # What is wrong with it is said when it is collected.
+        with contextlib.suppress(Exception):
+            importlib.import_module(".".join(file.relative_to(TESTS.parent).with_suffix("").parts))
 
 
 def pytest_xdist_auto_num_workers() -> int:

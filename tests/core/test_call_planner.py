@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import cycle
 from math import ceil
 from typing import TYPE_CHECKING
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 MOST_PLAYED = [f"m{i:05}" for i in range(60_000)]
 
 
+@cache
+def most_played(media: int) -> tuple[PlayRow, ...]:
+    return tuple(row(m, plays=100_000 - i, play_duration=i) for i, m in enumerate(MOST_PLAYED[:media]))
+
+
 @dataclass
 class Service:
     """A result set; `hide` rows are missing from its pages."""
@@ -35,18 +40,20 @@ class Service:
 
     @classmethod
     def of(cls, media: int, **changed: object) -> Service:
-        rows = [row(m, plays=100_000 - i, play_duration=i) for i, m in enumerate(MOST_PLAYED[:media])]
-        return cls(rows, **changed)  # type: ignore[arg-type]
+        return cls(list(most_played(media)), **changed)  # type: ignore[arg-type]
 
     @cached_property
-    def ids(self) -> frozenset[str]:
-        return frozenset(each.media_id for each in self.rows)
+    def by_id(self) -> dict[str, list[PlayRow]]:
+        found: dict[str, list[PlayRow]] = {}
+        for each in self.rows:
+            found.setdefault(each.media_id, []).append(each)
+        return found
 
     def respond(self, request: MediaRequest | PageRequest) -> Page:
         self.calls.append(request)
         match request:
             case MediaRequest(media_id):
-                found = tuple(each for each in self.rows if each.media_id == media_id) if media_id in self.ids else ()
+                found = tuple(self.by_id.get(media_id, ()))
                 return Page(found, len(found), "R")
             case PageRequest(by, number, size):
                 if by not in self.ranked:

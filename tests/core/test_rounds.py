@@ -286,7 +286,7 @@ def short(service: Service, slice_: Slice) -> bool:
     return bool(service.round.drift or service.total_error(slice_) not in {0, None})
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(some_queries(), any_rounds)
 async def test_every_published_number_was_returned_by_the_service(
     queries: tuple[Query, ...], rounds: list[Round]
@@ -294,7 +294,7 @@ async def test_every_published_number_was_returned_by_the_service(
     await play(queries, rounds)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(some_queries(), consistent_rounds)
 async def test_with_correct_totals_all_media_are_known_and_zeros_are_right(
     queries: tuple[Query, ...], rounds: list[Round]

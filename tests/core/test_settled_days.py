@@ -255,7 +255,7 @@ def any_days(draw: st.DrawFn) -> list[SliceData]:
     return [draw(any_slice(n)) for n in sorted(days_ago)]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(days=any_days(), media=st.sampled_from([everything, ids("a", "b"), top(2)]), later=st.integers(0, 2))
 def test_every_number_is_from_settled_records_of_the_days_of_one_settled_day(
     days: list[SliceData], media: Media, later: int
@@ -279,7 +279,7 @@ def test_every_number_is_from_settled_records_of_the_days_of_one_settled_day(
         assert shown.expected == expected_plays(before)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     versions=st.lists(any_days(), min_size=1, max_size=4), media=st.sampled_from([everything, ids("a", "b"), top(2)])
 )

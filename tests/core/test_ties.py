@@ -132,7 +132,7 @@ groups = st.lists(st.tuples(st.integers(1, 90), st.integers(1, 6)), min_size=1, 
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(groups, st.sampled_from([100, 50, 30]), st.randoms(use_true_random=False), st.booleans(), st.integers(1, 8))
 async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wrong_number(
     rows: list[PlayRow],
@@ -168,7 +168,7 @@ async def test_a_row_is_a_repetition_also_as_the_same_object(seed: int) -> None:
     assert sum(each.plays == 2 for each in published.rows.values() if each) == 43
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     groups,
     st.integers(1, 250),

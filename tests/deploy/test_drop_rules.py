@@ -24,7 +24,8 @@ ACCOUNT: Final = "AccountPlaysDropped account=main severity=critical"
 Series = dict[str, str]
 
 
-@pytest.fixture(params=promtool.VERSIONS)
+# The newer promtool repeats what the older one finds, unless Prometheus has changed: for the whole suite only.
+@pytest.fixture(params=["2", pytest.param("3", marks=pytest.mark.slow)])
 def version(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
@@ -159,10 +160,10 @@ def test_a_night_changes_nothing(version: str, tmp_path: Path) -> None:
     series |= media("m", "300x38 950x20", "1000x60") | media("n", "950x60", "1000x60")
     night = {f"{15 * quarter}m": [DROPPED.format("m")] for quarter in range(1, 39)}
     rare = {
-        key: " ".join(f"{v.split('x')[0]}x{15 * int(v.split('x')[1]) + 14}" for v in values.split())
+        key: " ".join(f"{v.split('x')[0]}x{5 * int(v.split('x')[1]) + 4}" for v in values.split())
         for key, values in series.items()
     }
-    check_firing(version, tmp_path, rare, night | {"595m": []})
+    check_firing(version, tmp_path, rare, night | {"595m": []}, interval="3m")
 
 
 def test_a_failed_scrape_and_a_restart_end_no_alert(version: str, tmp_path: Path) -> None:

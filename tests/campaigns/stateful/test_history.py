@@ -9,4 +9,4 @@ from tests.campaigns.stateful.history import History
 
 
 def test_only_returned_data_is_published() -> None:
-    run_state_machine_as_test(History, settings=settings(max_examples=60, stateful_step_count=25))
+    run_state_machine_as_test(History, settings=settings(max_examples=40, stateful_step_count=25))
