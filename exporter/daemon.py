@@ -9,7 +9,7 @@ import structlog
 
 from exporter import __version__
 from exporter.core import plan
-from exporter.core.poller import PollReport, PollResult
+from exporter.core.poll_report import PollReport, PollResult
 from exporter.core.publication_builder import publish
 from exporter.core.retry import RetryRules
 from exporter.core.unknown_media import UnknownMedia, listed_ids

@@ -11,7 +11,7 @@ from exporter.core.model import merged_problems
 from exporter.errors import NotReady
 
 if TYPE_CHECKING:
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.errors import UpstreamError
 
 _log = structlog.get_logger()

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.commands.slice_results import SliceResult, SliceState, describe_results, results_by_slice
 from exporter.core.model import Dimensions, Everything, PlayRow, Query, Slice
-from exporter.core.poller import PollReport, PollResult, SliceOutcome
+from exporter.core.poll_report import PollReport, PollResult, SliceOutcome
 from exporter.core.publication import Publication, PublishedSlice
 from exporter.errors import AccountPaused, ErrorKind, NotReady, UpstreamError
 

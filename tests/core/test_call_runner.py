@@ -10,7 +10,7 @@ from exporter.core.call_planner import CallPlanner
 from exporter.core.call_runner import run_calls
 from exporter.core.model import Page, Slice
 from exporter.core.plan import FetchPlan
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.errors import ErrorKind
 from tests.core.fake_service import (
     ALL,

@@ -16,7 +16,8 @@ from exporter.core.call_planner import GIVE_UP_AFTER
 from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
 from exporter.core.plan import CLOCK_CORRECTION
 from exporter.core.play_dates import Settlement
-from exporter.core.poller import INLINE_ROWS, Poller, PollResult, SliceOutcome
+from exporter.core.poll_report import PollResult, SliceOutcome
+from exporter.core.poller import INLINE_ROWS, Poller
 from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError

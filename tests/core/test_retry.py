@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.model import Dimensions, Slice
 from exporter.core.play_dates import Settlement
-from exporter.core.poller import PollReport, PollResult, SliceOutcome
+from exporter.core.poll_report import PollReport, PollResult, SliceOutcome
 from exporter.core.retry import QUOTA_SHARE, Retry, RetryRules
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, NotReady, QuotaExceeded, UpstreamError
 from tests.core.fake_service import (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.core.model import Media
-    from exporter.core.poller import PollResult
+    from exporter.core.poll_report import PollResult
 
 EVERY = 900.0
 # Around a full page, and of several pages; few sizes, so that examples are fast.

@@ -12,7 +12,7 @@ from exporter.core import play_dates
 from exporter.core.expectation import expected_plays
 from exporter.core.model import Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
 from exporter.core.play_dates import Settlement
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay
 from exporter.core.publication_builder import PublicationBuilder, publish
 from tests.core.fake_service import ALL, NOON, TODAY, World, everything, ids, query, row, top

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from exporter.core.earlier_rows import value
 from exporter.core.model import Measure, Page, PlayRow
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from tests.core.fake_service import (
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Media, Slice
-    from exporter.core.poller import Poller, PollReport
+    from exporter.core.poll_report import PollReport
+    from exporter.core.poller import Poller
     from exporter.core.publication import PublishedSlice
 
 EVERY = 900.0

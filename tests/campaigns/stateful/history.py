@@ -36,7 +36,7 @@ from tests.storage.examples import RETENTION, Meter
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication, PublishedMedia
 
 T = TypeVar("T")

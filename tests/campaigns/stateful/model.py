@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.core.model import Media, PlayRow, Query
-    from exporter.core.poller import SliceOutcome
+    from exporter.core.poll_report import SliceOutcome
     from exporter.core.publication import PublishedSlice
     from tests.campaigns.stateful.service import SuccessfulCall
 

@@ -15,7 +15,7 @@ from tests.core.fake_service import ALL, NOON
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication, PublishedSlice
 
 HOUR = 3600.0
