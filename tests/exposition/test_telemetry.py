@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.errors import ErrorKind
-from exporter.exposition.telemetry import MOST_CODES, Telemetry
+from exporter.exposition.error_code_labels import MOST_CODES
+from exporter.exposition.telemetry import Telemetry
 from tests.exposition.examples import (
     ACTION,
     CALLS,
