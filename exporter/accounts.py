@@ -1,4 +1,4 @@
-"""The accounts in use: limits and a client for each, opened, changed and closed as settings come and go."""
+"""The accounts in use: the limits and the client of each, opened, changed and closed as the configuration changes."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 
 class CredentialResolver(Protocol):
-    """Where the credentials of an account come from."""
+    """Finds the source of an account's credentials."""
 
     async def __call__(self, account: AccountSettings) -> CredentialSource:
-        """The source, tried once. Raises StartError for what cannot mend itself."""
+        """The source, tried once. Raises StartError for errors that do not go away by themselves."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account in use: its settings and what was opened for it; the limits outlive a client that is replaced."""
+    """An account in use: its settings, limits and client. The limits stay when the client is replaced."""
 
     settings: AccountSettings
     limits: AccountLimits
@@ -50,8 +50,8 @@ class Account:
 class Accounts:
     """All accounts in use; an async context manager that closes their connections.
 
-    A change takes two steps: `opened` may fail and changes nothing, `adopt` cannot fail. What did not change is the
-    same object afterwards, with its connections, its pause and the rate in force.
+    A change takes two steps: `opened` may fail and changes nothing, `adopt` cannot fail. An account whose settings are
+    unchanged stays the same object, with its connections, its breakers and its current rate.
     """
 
     def __init__(
@@ -70,13 +70,14 @@ class Accounts:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        # Shared: a server may repeat the secret of another account, and a name that hangs is looked up once for all.
+        # Shared: a server may repeat the secret of another account, and a host name that hangs is resolved once for
+        # all.
         self._secrets = Secrets()
         self._resolve = Resolver()
         self._in_use: dict[str, Account] = {}
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before it is asked for."""
+        """Nothing is opened before `opened` is called."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,28 +87,28 @@ class Accounts:
 
     @property
     def settings(self) -> tuple[AccountSettings, ...]:
-        """What is configured of those in use."""
+        """The settings of the accounts in use."""
         return tuple(account.settings for account in self._in_use.values())
 
     @property
     def sources(self) -> Mapping[str, PlayDataSource]:
-        """Whom to ask, by the account's name."""
+        """The source of pages of each account, by its name."""
         return {name: account.source for name, account in self._in_use.items()}
 
     async def keys_changed(self, account: str) -> bool:
-        """Whether a file with the keys of an account has changed since they were used or this was asked."""
+        """Whether a file with the account's keys has changed since the keys were used or this was last called."""
         used = self._in_use.get(account)
         return used is not None and await used.client.keys_changed()
 
     @contextlib.asynccontextmanager
     async def opened(self, settings: Iterable[AccountSettings]) -> AsyncGenerator[Mapping[str, Account]]:
-        """Accounts with these settings, opened where one is new or reached in another way, for `adopt`.
+        """Accounts with these settings, for `adopt`; a client is opened for those that are new or connect differently.
 
-        On leaving, what is not in use is closed: these if they were not adopted, else what they replaced. Raises
-        StartError.
+        When the context ends, clients that are not in use are closed: the new ones if they were not adopted, otherwise
+        the ones that they replaced. Raises StartError.
         """
         before, accounts = self._in_use, dict[str, Account]()
-        # Read anew for each reload, and once for all: they take 2 MiB.
+        # Loaded again for each reload, and shared by all clients: the authorities take 2 MiB.
         tls = cache(lambda: tls_context(os.environ))
         try:
             for wanted in settings:
@@ -120,7 +121,7 @@ class Accounts:
                     await account.client.aclose()
 
     def adopt(self, accounts: Mapping[str, Account]) -> None:
-        """Use these from now on, and only these; nobody may be asking over those that go."""
+        """Use exactly these accounts from now on. No call may be in flight over the clients that are removed."""
         for name, account in accounts.items():
             given = account.settings.limits
             if name in self._in_use:
@@ -177,17 +178,17 @@ class Accounts:
 
 
 def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
-    """Whether the same client can go on: all but the limits is the same."""
+    """Whether the client can be kept: all settings except the limits are equal."""
     return before.model_copy(update={"limits": after.limits}) == after
 
 
 def same_identity(before: AccountSettings, after: AccountSettings) -> bool:
-    """Whether the same service answers, to the same keys."""
+    """Whether requests go to the same service with the same credentials."""
     return (before.endpoint, before.credentials) == (after.endpoint, after.credentials)
 
 
 class _GatedMeter:
-    """Tells of limits only once they are in use: a configuration that is refused leaves no trace in metrics."""
+    """Forwards limits only once they are in use: a configuration that is rejected leaves no trace in metrics."""
 
     def __init__(self, meter: LimitsMeter) -> None:
         self._meter = meter

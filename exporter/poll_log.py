@@ -1,4 +1,4 @@
-"""How a poll ended → log lines: one for the poll, one for each error code, and what was wrong with the data."""
+"""The log lines of a poll: one for its result, one for each error code, and one for invalid data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every setting: its type, default and sentence, and what it means in the words of the core; knows no YAML, no file."""
+"""The settings except those of accounts: types, defaults, descriptions, and conversion to core types."""
 
 from __future__ import annotations
 

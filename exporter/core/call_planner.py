@@ -107,7 +107,7 @@ class CallPlanner:
         return self._request_media(self._media_queue)
 
     def on_page(self, request: MediaRequest | PageRequest, page: Page) -> None:
-        """Take the response to a call."""
+        """Handle the response to a call."""
         self._has_response = True
         self._failed_in_a_row = 0
         for problem in page.problems:
@@ -130,7 +130,7 @@ class CallPlanner:
     def on_error(
         self, request: MediaRequest | PageRequest, error: UpstreamError, *, aborts_slice: bool = False
     ) -> None:
-        """Take the error of a call: a media is left out; a page that is needed aborts the search.
+        """Handle the error of a call: a media is left out; for a page that is needed, planning is aborted.
 
         `aborts_slice`: every other call for this slice would fail too.
         """

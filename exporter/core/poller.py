@@ -78,7 +78,8 @@ class Poller:
         self._incomplete_since: dict[str, float] = {}
         # When a listing was last incomplete, and how many rows were missing.
         self._incomplete: dict[Slice, tuple[float, int]] = {}
-        # From when on rows of a slice may be combined: since they last exceeded the service's total, or it changed.
+        # Since when rows of a slice may be combined: since they last exceeded the service's total, or the total
+        # changed.
         self._counted_since: dict[Slice, float] = {}
         self._known_totals: dict[tuple[str, Dimensions], tuple[date, int]] = {}
         for data in self._known.values():
@@ -120,8 +121,8 @@ class Poller:
                     group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=repeats))
                     for slice_ in slices(query, started_at)
                 ),
-                # Last, so that calls which are limited are spent on what is published. Nothing is counted as saved or
-                # reported of a day that is known: a poller without expected plays would not need it.
+                # Last, so that limited calls go first to what is published. They do not count as saved calls, nor are
+                # days reported that are known already: a poller without expected plays would not need them.
                 *(
                     group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=True))
                     for slice_ in unpublished_slices(query, started_at)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SettingPath = tuple[str | int, ...]
 FieldErrorDict = tuple[SettingPath, PydanticCustomError]
 
-# The error types of our own sentences.
+# The types of errors that validators of this project raise.
 _COMPLAINT: Final = "complaint"
 _UNKNOWN_KEY: Final = "unknown_key"
 _LONGEST_QUOTE: Final = 60
@@ -135,7 +135,7 @@ def setting(path: SettingPath, credentials: Collection[str]) -> str:
 
 
 def _reraise_of(details: ErrorDetails) -> InitErrorDetails:
-    """A finding in the form in which it can be raised once more; not every type of pydantic's own can."""
+    """An error in a form that pydantic can raise again; some of its own types cannot be raised directly."""
     error_type = _UNKNOWN_KEY if details["type"] == _UNKNOWN_KEY else _COMPLAINT
     return _raisable(details["loc"], _error(error_type, _sentence(details)))
 

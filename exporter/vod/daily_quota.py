@@ -16,7 +16,7 @@ _OTHER_DAYS: Final = 8
 
 
 class QuotaStore(Protocol):
-    """Where the calls of a day are kept over a restart."""
+    """Stores the calls of a day across restarts."""
 
     def calls_spent(self, account: str, day: date) -> int:
         """How many calls were made that day (of UTC+8) before the start."""
@@ -28,7 +28,7 @@ class QuotaStore(Protocol):
 
 
 class DailyQuota:
-    """Limits the calls per day of UTC+8; 0 is unlimited. Without a ledger, a restart begins a new count."""
+    """Limits the calls per day of UTC+8; 0 is unlimited. Without a store, counting starts again at a restart."""
 
     def __init__(
         self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: QuotaStore | None = None
@@ -51,7 +51,7 @@ class DailyQuota:
         return max(0, self._calls_per_day - self._spent)
 
     def change(self, calls_per_day: int) -> None:
-        """Allow another number of calls a day; those of today stay spent."""
+        """Change the number of calls per day; calls already made today still count."""
         self._calls_per_day = calls_per_day
 
     def check(self) -> None:

@@ -66,7 +66,7 @@ class AdaptiveRateLimiter:
         self._grown_at = -math.inf
 
     async def turn(self) -> Permit:
-        """Wait for the next turn."""
+        """Wait for the next permit."""
         async with self._queue:
             # The rate may change and a hold may begin while we sleep.
             while (wait := max(self._last + 1 / self.per_second, self._held_until) - self._monotonic()) > 0:

@@ -36,19 +36,19 @@ _log = structlog.get_logger()
 
 
 class FetchedCredentials(Protocol):
-    """Keys from one place."""
+    """Credentials and the place they were fetched from."""
 
     @property
     def credentials(self) -> Credentials:
-        """The keys."""
+        """The credentials."""
 
     @property
     def place(self) -> str:
-        """Where they are from."""
+        """The place, for log lines."""
 
     @property
     def expires(self) -> float | None:
-        """Seconds since 1970; None if not given."""
+        """When they expire, in seconds since 1970; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the operator asked for and what the environment says → where keys are to be looked for; looks nowhere itself."""
+"""Choose credential providers from settings and environment variables; does not contact any of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SESSION_NAME: Final = "aliyun-vod-exporter"
 METADATA_SERVICE: Final = "http://100.100.100.200"
 
-# What Alibaba Cloud's own tools read, and the webhook of ACK puts into pods with RRSA.
+# The variables of Alibaba Cloud's SDKs, and those that ACK's webhook sets in pods with RRSA.
 _ROLE_ARN: Final = "ALIBABA_CLOUD_ROLE_ARN"
 _ROLE_SESSION_NAME: Final = "ALIBABA_CLOUD_ROLE_SESSION_NAME"
 _OIDC_PROVIDER_ARN: Final = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"
@@ -32,9 +32,9 @@ _VPC_ENDPOINT_ENABLED: Final = "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED"
 
 @dataclass(frozen=True, slots=True)
 class EcsRole:
-    """The RAM role of the ECS instance, from its metadata service; without `role_name` it is asked for.
+    """The RAM role of the ECS instance, from its metadata service, which is asked for the name if `role_name` is empty.
 
-    `proxy` is the URL of an HTTP proxy on the way there, or None.
+    `proxy` is the URL of the HTTP proxy to use for it, or None.
     """
 
     role_name: str = ""
@@ -44,7 +44,7 @@ class EcsRole:
 
 @dataclass(frozen=True, slots=True)
 class AssumedRole:
-    """A role that a key may assume (STS AssumeRole); `duration` in seconds, `sts_endpoint` a host."""
+    """A role that an AccessKey may assume (STS AssumeRole); `duration` in seconds, `sts_endpoint` a host."""
 
     role_arn: str
     role_session_name: str
@@ -55,7 +55,7 @@ class AssumedRole:
 
 @dataclass(frozen=True, slots=True)
 class OidcRole:
-    """A role that a token in a file may assume (STS AssumeRoleWithOIDC), as RRSA has it in ACK."""
+    """A role that the token in a file may assume (STS AssumeRoleWithOIDC), as with RRSA in ACK."""
 
     role_arn: str
     oidc_provider_arn: str
@@ -67,7 +67,7 @@ class OidcRole:
 
 @dataclass(frozen=True, slots=True)
 class CliProfile:
-    """A profile of the Alibaba Cloud CLI; without `name` the one the file calls current. It may stand for `ecs`."""
+    """A profile of the Alibaba Cloud CLI; without `name` the file's current one. It may refer to the role `ecs`."""
 
     file: Path
     name: str | None
@@ -76,7 +76,7 @@ class CliProfile:
 
 @dataclass(frozen=True, slots=True)
 class IniProfile:
-    """A section of the SDKs' credentials.ini. It may stand for `ecs`."""
+    """A section of the SDKs' credentials.ini. It may refer to the role `ecs`."""
 
     file: Path
     name: str
@@ -85,7 +85,7 @@ class IniProfile:
 
 @dataclass(frozen=True, slots=True)
 class UriProvider:
-    """A URL that answers with keys."""
+    """A URL that returns credentials."""
 
     uri: str = field(repr=False)
 
@@ -98,7 +98,7 @@ class CredentialOptions(Protocol):
 
     @property
     def provider(self) -> str:
-        """`default`, `ecs_ram_role`, `oidc_role_arn`, `ram_role_arn` or `profile`; `env` needs no origin."""
+        """`default`, `ecs_ram_role`, `oidc_role_arn`, `ram_role_arn` or `profile`; `env` needs no provider."""
 
     @property
     def role_arn(self) -> str | None:
@@ -126,7 +126,7 @@ class CredentialOptions(Protocol):
 
     @property
     def oidc_token_file(self) -> Path | None:
-        """Where that token is."""
+        """The file with that token."""
 
     @property
     def role_name(self) -> str | None:
@@ -138,13 +138,13 @@ class CredentialOptions(Protocol):
 
     @property
     def profile_file(self) -> Path | None:
-        """The file of the CLI."""
+        """The configuration file of the CLI."""
 
 
 def provider_chain(asked: CredentialOptions, variables: Mapping[str, str]) -> tuple[CredentialProvider, ...]:
-    """Where to look, the first that has keys wins; empty where the default chain has nowhere to look.
+    """The providers to try in order; the first with credentials is used. Empty if the default chain has none.
 
-    Raises StartError for what is asked for and cannot be.
+    Raises StartError if the configured provider cannot be used.
     """
     match asked.provider:
         case "ecs_ram_role":
@@ -167,10 +167,10 @@ def provider_chain(asked: CredentialOptions, variables: Mapping[str, str]) -> tu
 
 
 def _chain(asked: CredentialOptions, variables: Mapping[str, str]) -> list[CredentialProvider]:
-    """The places of Alibaba Cloud's default chain that there are, in its order.
+    """The available providers of Alibaba Cloud's default chain, in its order.
 
-    But for one: the metadata service is only asked where a variable names the role. Elsewhere its address leads
-    nowhere, and waiting for it hides what is really missing; on a stranger's network anybody may answer there.
+    One exception: the metadata service is used only if a variable names the role. Outside ECS its address is
+    unreachable, and the timeout would hide the real cause; in an untrusted network another host may answer at it.
     """
     found: list[CredentialProvider] = []
     if all(variables.get(name) for name in (_ROLE_ARN, _OIDC_PROVIDER_ARN, _OIDC_TOKEN_FILE)):
@@ -190,8 +190,9 @@ def _chain(asked: CredentialOptions, variables: Mapping[str, str]) -> list[Crede
 
 
 def _ecs_role(asked: CredentialOptions, variables: Mapping[str, str]) -> EcsRole:
-    # The library would ask the proxy, and with it for the role of the proxy's machine; it knows no NO_PROXY.
-    # The service as its own proxy is the way past: it is sent the whole URL, which every HTTP/1.1 server takes.
+    # The library would send the request to the proxy, which returns the role of its own machine; it ignores NO_PROXY.
+    # With the service as its own proxy, the request goes there with an absolute URL, which every HTTP/1.1 server
+    # accepts.
     proxied = variables.get("HTTP_PROXY") or variables.get("http_proxy")
     return EcsRole(
         asked.role_name or variables.get(_ECS_METADATA, ""),

@@ -1,4 +1,4 @@
-"""What an account's provider stands for: keys given, the environment, or whatever roles and profiles have."""
+"""Resolve an account's credential settings to a source: a given AccessKey, the environment, or a role or profile."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ async def resolve_source(
     now: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> CredentialSource:
-    """Where the account's keys come from; `keys` are those the operator gave. Nothing is fetched yet.
+    """The source of the account's credentials; `keys` is the AccessKey of its settings, if any. Fetches nothing.
 
-    Raises StartError for what no waiting mends: nothing is configured, or the library is not installed.
+    Raises StartError for errors that do not go away by themselves: nothing is configured, or the library is missing.
     """
     try:
         if keys is not None and asked.provider != "ram_role_arn":
@@ -52,7 +52,7 @@ async def resolve_source(
 
 
 async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
-    """The environment, looked at once: it does not change while we run."""
+    """The environment's credentials, read once: they do not change while the process runs."""
     source = EnvCredentials(variables)
     try:
         await source.get()
@@ -62,7 +62,7 @@ async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
 
 
 def _fetcher(asked: CredentialOptions, variables: Mapping[str, str]) -> CredentialFetcher:
-    # Most accounts have a key.
+    # Imported when needed: most accounts have an AccessKey.
     from exporter.vod.credentials.providers import provider_chain  # noqa: PLC0415
     from exporter.vod.credentials.sdk import LIBRARY, CredentialFetcher  # noqa: PLC0415
     from exporter.vod.credentials.sdk_errors import INSTALL_ROLES  # noqa: PLC0415
