@@ -80,14 +80,14 @@ def test_a_failed_poll_is_repeated_after_one_to_five_minutes_growing(run: Run, r
         service = Service(clock, [AGAIN])
         async with service.scheduler(q(), random=random):
             await asyncio.sleep(2 * HOUR)
-            told = service.next["q"]
+            scheduled_at = service.next["q"]
             await asyncio.sleep(10 * MINUTE)
         waits = service.waits()
         assert all(MINUTE <= wait <= 5 * MINUTE for wait in waits)
         assert waits[0] < waits[1] < waits[2] == pytest.approx(waits[3])
         assert waits[3] >= 4 * MINUTE
         # The page and the metric name the time at which it really was.
-        assert any(START + at == pytest.approx(told, abs=0.01) for at in service.polls["q"])
+        assert any(START + at == pytest.approx(scheduled_at, abs=0.01) for at in service.polls["q"])
 
     run(test)
 

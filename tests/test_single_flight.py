@@ -12,20 +12,20 @@ class Work:
     """Work that ends when it is let go, and returns its number; `error` is raised instead."""
 
     def __init__(self) -> None:
-        self.begun = 0
+        self.started = 0
         self.go = asyncio.Event()
         self.error: Exception | None = None
 
     async def __call__(self) -> int:
-        self.begun += 1
-        number = self.begun
+        self.started += 1
+        number = self.started
         await self.go.wait()
         if self.error is not None:
             raise self.error
         return number
 
-    async def until(self, begun: int) -> None:
-        while self.begun < begun:
+    async def until(self, started: int) -> None:
+        while self.started < started:
             await asyncio.sleep(0)
 
 
@@ -61,7 +61,7 @@ async def test_after_a_cancelled_or_failed_run_the_next_caller_runs_it_again() -
     assert await shared() == 3
 
 
-async def test_whoever_asks_meanwhile_gets_the_same_result_and_nothing_runs_twice() -> None:
+async def test_concurrent_callers_share_one_run_and_its_result() -> None:
     shared: SharedThreads[int] = SharedThreads()
     go, runs = threading.Event(), 0
 
@@ -83,7 +83,7 @@ async def test_whoever_asks_meanwhile_gets_the_same_result_and_nothing_runs_twic
     assert await shared.run("key", work, "work") == 2, "what has ended is run again"
 
 
-async def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_without_waiting_callers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     shared: SharedThreads[None] = SharedThreads()
     go = threading.Event()
 

@@ -91,7 +91,7 @@ def a_directory(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [in_place, with_old_times, replaced, gone, a_directory])
-async def test_a_change_is_told_once_it_has_settled_and_only_once(
+async def test_a_change_is_reported_once_when_the_content_is_stable(
     watch: Watch, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     assert not await watch.look()

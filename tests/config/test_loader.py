@@ -188,7 +188,7 @@ def test_mistakes_around_credentials_never_tell_them(credentials: str) -> None:
         "access_key_secret: hunter2\n" + MINIMAL,
     ],
 )
-def test_secrets_in_the_wrong_place_are_not_told_either(text: str) -> None:
+def test_misplaced_secrets_are_not_shown(text: str) -> None:
     assert SECRET not in "\n".join(errors(text))
 
 

@@ -33,7 +33,7 @@ from exporter.exposition.render import Renderer
 from exporter.storage import codec
 from exporter.vod.page_decoder import decode
 from exporter.vod.play_data import ORDER_NAMES
-from tests.exposition.examples import read_text, series, telemetry
+from tests.exposition.examples import new_telemetry, read_text, series
 
 TODAY: Final = date(2024, 3, 24)
 YESTERDAY: Final = Slice("main", Dimensions(), date(2024, 3, 23))
@@ -70,7 +70,7 @@ def published(row: PlayRow | None) -> Publication:
 
 
 def media_series(publication: Publication) -> dict[Any, float]:
-    exposed = series(read_text(respond(Renderer().render(publication), telemetry()).body))
+    exposed = series(read_text(respond(Renderer().render(publication), new_telemetry()).body))
     return {key: value for key, value in exposed.items() if key[0].startswith("aliyun_vod_media_")}
 
 
@@ -104,7 +104,7 @@ def test_a_missing_field_is_a_problem_only_where_every_row_has_it(field: Field) 
 
 
 @every_field
-def test_a_changed_field_is_a_changed_row_where_it_tells_of_plays(field: Field) -> None:
+def test_a_changed_field_of_plays_is_a_changed_row(field: Field) -> None:
     assert same_row(ROW, changed(field)) is (field not in PLAY_NUMBERS)
     assert same_row(changed(field), ROW) is (field not in PLAY_NUMBERS)
 

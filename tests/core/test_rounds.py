@@ -21,7 +21,7 @@ from tests.core.fake_service import (
     ALL,
     NOON,
     TODAY,
-    World,
+    FakeService,
     failure,
     not_ready,
     row,
@@ -77,7 +77,7 @@ class RoundLog:
 
 
 @dataclass
-class Service(World):
+class Service(FakeService):
     """Records what it returned for each slice."""
 
     round: Round = Round((0,), (0,), {}, 0, 0)

@@ -67,10 +67,10 @@ def _mappings(path: str, node: Node, defs: Mapping[str, Node]) -> Iterator[tuple
 def _setting(place: str, name: str, node: Node, *, is_required: bool) -> Setting:
     default = node.get("default")
     if is_required:
-        shown = REQUIRED
+        displayed = REQUIRED
     else:
-        shown = default if isinstance(default, str) else "" if default is None else json.dumps(default)
-    return Setting(_joined(place, name), shown, node["description"], tuple(_choices(node)))
+        displayed = default if isinstance(default, str) else "" if default is None else json.dumps(default)
+    return Setting(_joined(place, name), displayed, node["description"], tuple(_choices(node)))
 
 
 def _choices(node: Node) -> Iterator[str]:

@@ -152,5 +152,7 @@ def test_the_configuration_to_copy_is_valid(language: str) -> None:
 def test_what_a_steady_day_takes_is_what_was_counted(language: str) -> None:
     calls = (DOCS / "design" / "calls.md").read_text(encoding="utf-8")
     counted = {row[0].partition(":")[0]: row[1] for row in rows(calls) if len(row) == 2}
-    (told,) = (line for line in text(LANGUAGES[language], "configuration.md").splitlines() if counted["naive"] in line)
-    assert re.findall(r"\d[\d,]*\d", told)[:2] == [counted["made"], counted["naive"]]
+    (counted_line,) = (
+        line for line in text(LANGUAGES[language], "configuration.md").splitlines() if counted["naive"] in line
+    )
+    assert re.findall(r"\d[\d,]*\d", counted_line)[:2] == [counted["made"], counted["naive"]]

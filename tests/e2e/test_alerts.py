@@ -102,10 +102,10 @@ def test_a_collapse_is_notified_once_with_its_numbers_and_where_they_were_lost(t
                 conditions(faults=[], recover_on=str(play_dates.today(clock.now())))
                 clock.jump(SOON.total_seconds())
                 until(lambda: hook.received, "the notification")
-                (told,) = hook.received
-                assert (hook.paths, told["status"]) == (["/dingtalk/webhook1/send"], "firing")
-                assert told["groupLabels"] == {"account": "main"}
-                (alert,) = told["alerts"]
+                (received_text,) = hook.received
+                assert (hook.paths, received_text["status"]) == (["/dingtalk/webhook1/send"], "firing")
+                assert received_text["groupLabels"] == {"account": "main"}
+                (alert,) = received_text["alerts"]
                 drop = alert["labels"]
                 assert (drop["alertname"], drop["media_id"]) == ("AliyunVodMediaPlaysDropped", COLLAPSING.media_id)
                 # The players of the app are where the plays went missing.
@@ -123,6 +123,6 @@ def test_a_collapse_is_notified_once_with_its_numbers_and_where_they_were_lost(t
                 )
                 until(lambda: server.query(f"ALERTS{DROPS}") == [], "the drops to be over")
                 assert server.query(FALLEN) == [], "it has recovered, not only vanished"
-                assert hook.received == [told]
+                assert hook.received == [received_text]
                 assert daemon.stop() == 0
-                assert "Traceback" not in daemon.said() + service.said()
+                assert "Traceback" not in daemon.logged() + service.logged()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.exposition.negotiation import negotiate, respond
 from exporter.exposition.render import Renderer
-from tests.exposition.examples import OPENMETRICS, example, telemetry
+from tests.exposition.examples import OPENMETRICS, example, new_telemetry
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 PLAIN_1 = "text/plain; version=1.0.0; charset=utf-8; escaping="
@@ -115,7 +115,7 @@ def test_the_content_type_repeats_no_text_of_the_client(version: str) -> None:
 @pytest.mark.parametrize("accept", [None, "text/plain;version=1.0.0", OPENMETRICS])
 def test_play_metrics_come_first_then_our_own(accept: str | None) -> None:
     rendered = Renderer().render(example())
-    answer = respond(rendered, telemetry(), accept=accept)
+    answer = respond(rendered, new_telemetry(), accept=accept)
     assert answer.content_encoding is None
     assert answer.content_type == negotiate(accept, None).content_type
     assert answer.body.startswith(rendered.plain + b"# HELP aliyun_vod_api_requests")
@@ -126,7 +126,7 @@ def test_play_metrics_come_first_then_our_own(accept: str | None) -> None:
 
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
 def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
-    rendered, ours = Renderer().render(example()), telemetry()
+    rendered, ours = Renderer().render(example()), new_telemetry()
     answer = respond(rendered, ours, accept=accept, accept_encoding="gzip")
     assert answer.content_encoding == "gzip"
     strict = zlib.decompressobj(wbits=31)
@@ -144,12 +144,12 @@ def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
 @pytest.mark.parametrize("accept_encoding", [None, "gzip"])
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
 def test_the_length_is_that_of_the_parts(accept: str | None, accept_encoding: str | None) -> None:
-    answer = respond(Renderer().render(example()), telemetry(), accept=accept, accept_encoding=accept_encoding)
+    answer = respond(Renderer().render(example()), new_telemetry(), accept=accept, accept_encoding=accept_encoding)
     assert answer.length == len(answer.body) == sum(map(len, answer.parts))
 
 
 def test_scrapes_share_bytes_and_a_count_between_them_changes_only_the_end() -> None:
-    rendered, ours = Renderer().render(example()), telemetry()
+    rendered, ours = Renderer().render(example()), new_telemetry()
     first, second = (respond(rendered, ours, accept_encoding="gzip") for _ in range(2))
     assert first.body == second.body
 

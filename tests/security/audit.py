@@ -41,12 +41,14 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         packages = audited(given.locks, ("--osv-url", given.osv_url) if given.osv_url else ())
     except BadLock as error:
-        return _said(1, f"bad lock: {error}")
+        return _print_and_return(1, f"bad lock: {error}")
     except NotAudited as error:
         status = 1 if environ.get("REQUIRE_AUDIT") == "1" else 0
-        return _said(status, f"nothing was audited, the vulnerability service cannot be asked: {error}")
+        return _print_and_return(status, f"nothing was audited, the vulnerability service cannot be asked: {error}")
     found = list(vulnerabilities(packages))
-    return _said(1 if found else 0, *found, f"{len(packages)} packages audited, {len(found)} known vulnerabilities")
+    return _print_and_return(
+        1 if found else 0, *found, f"{len(packages)} packages audited, {len(found)} known vulnerabilities"
+    )
 
 
 def audited(locks: Sequence[Path], service: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -55,11 +57,11 @@ def audited(locks: Sequence[Path], service: Sequence[str] = ()) -> list[dict[str
     looked = _pip_audit("--dry-run", *which)
     if looked.returncode:
         raise BadLock(_last_line(looked.stderr))
-    asked = _pip_audit("--vulnerability-service=osv", "--timeout=15", *service, *which)
+    completed = _pip_audit("--vulnerability-service=osv", "--timeout=15", *service, *which)
     try:
-        packages: list[dict[str, Any]] = json.loads(asked.stdout)["dependencies"]
+        packages: list[dict[str, Any]] = json.loads(completed.stdout)["dependencies"]
     except ValueError:
-        raise NotAudited(_last_line(asked.stderr)) from None
+        raise NotAudited(_last_line(completed.stderr)) from None
     if skipped := [package["name"] for package in packages if "skip_reason" in package]:
         raise NotAudited(f"it says nothing of {', '.join(skipped)}")
     return packages
@@ -82,7 +84,7 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["pip-audit said nothing"])[-1]
 
 
-def _said(status: int, *lines: str) -> int:
+def _print_and_return(status: int, *lines: str) -> int:
     (sys.stderr if status else sys.stdout).write("".join(f"{line}\n" for line in lines))
     return status
 

@@ -67,11 +67,11 @@ async def answered(case: Case, folder: Path) -> Answer:
     path = prepared(folder, case.web) if case.web else None
     async with front_door(path, app) as (port, _):
         for _ in range(case.asked_before):
-            await said(port, case.request())
-        return parsed(await said(port, case.request()))
+            await send(port, case.request())
+        return parsed(await send(port, case.request()))
 
 
-async def said(port: int, request: bytes) -> bytes:
+async def send(port: int, request: bytes) -> bytes:
     async with connected(port) as (reader, writer):
         writer.write(request)
         return await rest(reader)
@@ -104,7 +104,7 @@ class Broken(FakeExporter):
 
 async def test_an_internal_error_has_the_same_headers_and_reveals_nothing() -> None:
     async with front_door(None, routes(Broken())) as (port, _):
-        answer = parsed(await said(port, Case(500, "/metrics").request()))
+        answer = parsed(await send(port, Case(500, "/metrics").request()))
     assert (answer.status, answer.body) == (500, b"Internal error; see the log of the exporter.\n")
     assert answer.headers.keys() >= WANTED
 
@@ -122,7 +122,7 @@ async def test_an_internal_error_has_the_same_headers_and_reveals_nothing() -> N
 async def test_bytes_that_are_not_http_get_a_plain_400(sent: bytes, web: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, web) if web else None
     async with front_door(path, routes(FakeExporter())) as (port, _):
-        answer = parsed(await said(port, sent))
+        answer = parsed(await send(port, sent))
     assert answer.status == 400
     assert answer.body.rstrip(b"\n") in {
         b"Invalid HTTP request received.",

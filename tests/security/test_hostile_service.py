@@ -77,8 +77,8 @@ def test_an_error_adds_no_log_line_and_no_field(format_: str, tmp_path: Path) ->
         status, out, err = fetched(tmp_path, url, f"--log.format={format_}")
     assert status == 1
     assert controls(out + err) == []
-    begun, told, progress = err.splitlines()
-    assert begun == "polling 1 queries"
+    started, told, progress = err.splitlines()
+    assert started == "polling 1 queries"
     assert progress.startswith("polled q: failure")
     if format_ == "json":
         assert json.loads(told)["level"] == "warn"
@@ -102,4 +102,4 @@ def test_page_and_metrics_contain_hostile_text_escaped(tmp_path: Path) -> None:
             assert answer.headers["content-type"].startswith("application/json")
             assert "owned" in answer.text
             assert daemon.stop() == 0
-            assert controls(daemon.said()) == []
+            assert controls(daemon.logged()) == []

@@ -24,7 +24,7 @@ def without_plays(freshness: Freshness) -> list[SliceData]:
 
 
 @pytest.mark.parametrize(
-    ("newest", "now", "kept"),
+    ("newest", "now", "kept_slices"),
     [
         (TODAY, NOON, TODAY - timedelta(10)),
         (YESTERDAY, NOON, YESTERDAY - timedelta(9)),  # its end is the start of today
@@ -35,10 +35,12 @@ def without_plays(freshness: Freshness) -> list[SliceData]:
         (TODAY + timedelta(4000), NOON, TODAY - timedelta(10)),
     ],
 )
-def test_retention_counts_from_the_newest_day_with_plays_or_from_now(newest: date, now: float, kept: date) -> None:
-    learnt = [some(day=YESTERDAY - timedelta(3)), some(day=newest), some(day=YESTERDAY - timedelta(5))]
+def test_retention_counts_from_the_newest_day_with_plays_or_from_now(
+    newest: date, now: float, kept_slices: date
+) -> None:
+    saved_slices = [some(day=YESTERDAY - timedelta(3)), some(day=newest), some(day=YESTERDAY - timedelta(5))]
 
-    assert retention_cutoff(learnt, now, 10 * DAY_SECONDS) == kept
+    assert retention_cutoff(saved_slices, now, 10 * DAY_SECONDS) == kept_slices
 
 
 @pytest.mark.parametrize("data", without_plays(SETTLED))

@@ -45,7 +45,7 @@ class Keys:
 
 
 @dataclass
-class Asked:
+class ReceivedRequest:
     """A request as it arrived, header names in lower case."""
 
     method: str
@@ -69,14 +69,14 @@ class Sts:
     oidc_token: str = "oidc-token-0123456789"
     keys: Keys = field(default_factory=Keys)
     failure: Answer | None = None
-    asked: list[Asked] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     host: str = ""
 
-    def __call__(self, asked: Asked) -> Answer:
-        self.asked.append(asked)
+    def __call__(self, received: ReceivedRequest) -> Answer:
+        self.received.append(received)
         if self.failure is not None:
             return self.failure
-        query = asked.query
+        query = received.query
         if query["Action"] == "AssumeRoleWithOIDC":
             if query["OIDCToken"] != self.oidc_token:
                 return refusal(401, "AuthenticationFail.OIDCToken.Invalid", "The Jwt content is invalid.")
@@ -85,7 +85,7 @@ class Sts:
             query["Signature"],
             self.start[2],
         ):
-            return refusal(400, "SignatureDoesNotMatch", f"server string to sign is:{asked.target}")
+            return refusal(400, "SignatureDoesNotMatch", f"server string to sign is:{received.target}")
         return 200, {"RequestId": "REQ-STS", "Credentials": self.keys.json()}
 
 
@@ -97,21 +97,21 @@ class Metadata:
     keys: Keys = field(default_factory=Keys)
     knows_tokens: bool = True
     failure: Answer | None = None
-    asked: list[Asked] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     host: str = ""
 
-    def __call__(self, asked: Asked) -> Answer:
-        self.asked.append(asked)
+    def __call__(self, received: ReceivedRequest) -> Answer:
+        self.received.append(received)
         if self.failure is not None:
             return self.failure
-        if asked.path == "/latest/api/token":
-            is_right = asked.method == "PUT" and "x-aliyun-ecs-metadata-token-ttl-seconds" in asked.headers
+        if received.path == "/latest/api/token":
+            is_right = received.method == "PUT" and "x-aliyun-ecs-metadata-token-ttl-seconds" in received.headers
             return (200, "metadata-token") if self.knows_tokens and is_right else (404, "no")
-        if self.knows_tokens and asked.headers.get("x-aliyun-ecs-metadata-token") != "metadata-token":
+        if self.knows_tokens and received.headers.get("x-aliyun-ecs-metadata-token") != "metadata-token":
             return 403, "no"
         roles = "/latest/meta-data/ram/security-credentials/"
         keys = {"Code": "Success", **self.keys.json()}
-        return {roles: (200, self.role_name), roles + self.role_name: (200, keys)}.get(asked.path, (404, "no"))
+        return {roles: (200, self.role_name), roles + self.role_name: (200, keys)}.get(received.path, (404, "no"))
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
@@ -128,7 +128,7 @@ def signature(query: Mapping[str, str], secret: str) -> str:
 
 
 @contextmanager
-def listening(answer: Callable[[Asked], Answer], ca: trustme.CA | None = None) -> Iterator[str]:
+def listening(answer: Callable[[ReceivedRequest], Answer], ca: trustme.CA | None = None) -> Iterator[str]:
     """Answers on loopback, over TLS with a `ca`; gives the host with its port."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -141,7 +141,7 @@ def listening(answer: Callable[[Asked], Answer], ca: trustme.CA | None = None) -
 
         def _respond(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            status, body = answer(Asked(self.command, self.path, headers))
+            status, body = answer(ReceivedRequest(self.command, self.path, headers))
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -152,7 +152,7 @@ def listening(answer: Callable[[Asked], Answer], ca: trustme.CA | None = None) -
         do_GET = do_PUT = _respond  # noqa: N815 - the names are the library's
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
-            """Nothing: what matters is in `asked`."""
+            """Nothing: what matters is in `received`."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

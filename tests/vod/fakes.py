@@ -178,7 +178,7 @@ class Ledger:
         self.kept[account, day] = calls
 
 
-class World:
+class ClientFixture:
     """A client with everything it needs, all of it fake."""
 
     def __init__(

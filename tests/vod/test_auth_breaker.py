@@ -69,12 +69,12 @@ async def test_while_a_probe_is_under_way_a_new_pause_refuses_at_once(pause: Aut
     async with pause.admit(KEY):
         # A request that was sent before the pause is refused only now.
         pause.open(KEY, REFUSED)
-        asked = asyncio.ensure_future(ask(pause))
+        waiting_request = asyncio.ensure_future(ask(pause))
         await clock.settle()
-        is_told = asked.done()
-    assert is_told
+        is_refused = waiting_request.done()
+    assert is_refused
     with pytest.raises(AccountPaused):
-        await asked
+        await waiting_request
 
 
 async def test_who_waits_for_a_probe_is_refused_with_it(pause: AuthCircuitBreaker, clock: Clock) -> None:

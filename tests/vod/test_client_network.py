@@ -18,7 +18,7 @@ from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
 from exporter.vod.page_decoder import decode
 from exporter.vod.rate_limits import AccountLimits
-from tests.vod.fakes import FakeMeter, FakeSource, World, action
+from tests.vod.fakes import ClientFixture, FakeMeter, FakeSource, action
 from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
@@ -234,15 +234,15 @@ async def test_redirect_is_not_followed() -> None:
 
 
 async def test_cancelled_while_the_server_stalls() -> None:
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     async def takes_and_stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
+        requested.set()
         await stalls(reader, writer)
 
     async with serving(takes_and_stalls, GOOD) as endpoint, asking(endpoint) as (client, meter):
         call = asyncio.create_task(client.call(action(decode), {}))
-        await asked.wait()
+        await requested.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -250,7 +250,7 @@ async def test_cancelled_while_the_server_stalls() -> None:
         assert (await client.call(action(decode), {})).request_id == "R"
 
 
-async def test_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_of_the_environment_is_not_used_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     async with serving(GOOD) as endpoint, asking(endpoint) as (client, _):
@@ -258,7 +258,7 @@ async def test_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "expected_text"),
     [
         ("HTTPS_PROXY", "gopher://127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy like "),
         ("ALL_PROXY", "socks5://127.0.0.1:1", "ALL_PROXY names a SOCKS proxy, which is not supported: "),
@@ -269,14 +269,14 @@ async def test_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: p
     ],
 )
 async def test_settings_of_the_environment_that_cannot_be_used(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected_text: str
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv(variable, value)
     with pytest.raises(StartError) as caught:
         async with asking("https://vod.cn-shanghai.aliyuncs.com"):
             pass
-    assert str(caught.value).startswith(f"account main: {said}")
+    assert str(caught.value).startswith(f"account main: {expected_text}")
 
 
 @pytest.mark.parametrize(
@@ -300,10 +300,10 @@ async def test_variables_that_do_not_matter_are_not_read(
 
 def test_world_is_offline() -> None:
     """A client that is never used opens nothing."""
-    assert World(lambda _: pytest.fail("asked")).meter.sent == 0
+    assert ClientFixture(lambda _: pytest.fail("asked")).meter.sent == 0
 
 
-async def test_a_proxy_of_the_environment_is_asked_and_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_of_the_environment_is_used_and_no_proxy_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         async with asking("http://vod.example.invalid") as (client, _):
@@ -317,9 +317,7 @@ async def test_a_proxy_of_the_environment_is_asked_and_no_proxy_is_heeded(monkey
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-async def test_a_proxy_of_the_environment_is_asked_whatever_it_is_for(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+async def test_every_proxy_variable_that_applies_is_used(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     async with serving(GOOD) as proxy:
         monkeypatch.setenv(variable, proxy)
         async with asking("http://vod.example.invalid") as (client, _):
@@ -327,7 +325,7 @@ async def test_a_proxy_of_the_environment_is_asked_whatever_it_is_for(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
-async def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+async def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         nobody = server.getsockname()[1]
     async with serving(GOOD) as proxy:
@@ -429,7 +427,7 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_an_encrypted_endpoint_is_asked_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+async def test_an_encrypted_endpoint_is_reached_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     context = None
     if scheme == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -457,7 +455,7 @@ def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected_text"),
     [
         (b"407", "the proxy wants other credentials (HTTP 407)"),
         (b"403", "the proxy does not allow this endpoint (HTTP 403)"),
@@ -465,7 +463,7 @@ def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
     ],
 )
 async def test_a_proxy_that_does_not_connect_is_named_and_shows_no_credentials(
-    monkeypatch: pytest.MonkeyPatch, status: bytes, said: str
+    monkeypatch: pytest.MonkeyPatch, status: bytes, expected_text: str
 ) -> None:
     async with proxying(refuses(status)) as (port, _):
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
@@ -473,7 +471,7 @@ async def test_a_proxy_that_does_not_connect_is_named_and_shows_no_credentials(
             with pytest.raises(UpstreamError) as caught:
                 await client.call(action(decode), {})
         place = f"{ENDPOINT_NAME}:443 through proxy 127.0.0.1:{port} (HTTPS_PROXY)"
-        assert caught.value.message == f"no answer from {place}: {said}"
+        assert caught.value.message == f"no answer from {place}: {expected_text}"
         assert caught.value.code == "connect"
 
 
@@ -488,14 +486,14 @@ async def test_what_a_proxy_repeats_of_its_credentials_is_hidden(
                 await client.call(action(decode), {})
         encoded = base64.b64encode(b"user:hunter22").decode()
         assert encoded.encode() in heads[0]
-        told = f"{caught.value} {caught.value.code} {caught.value.request_id} {meter.failed}"
-        assert encoded.rstrip("=") not in told
-        assert "hunter22" not in told
+        everything_shown = f"{caught.value} {caught.value.code} {caught.value.request_id} {meter.failed}"
+        assert encoded.rstrip("=") not in everything_shown
+        assert "hunter22" not in everything_shown
 
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
-    ("names", "options", "said"),
+    ("names", "options", "expected_text"),
     [
         (["127.0.0.1"], {"not_after": datetime(2020, 1, 1, tzinfo=UTC)}, "it has expired"),
         (
@@ -506,16 +504,17 @@ async def test_what_a_proxy_repeats_of_its_credentials_is_hidden(
         (["other.example"], {}, "it is for another address"),
     ],
 )
-async def test_a_certificate_that_is_refused_is_described(names: list[str], options: dict[str, Any], said: str) -> None:
+async def test_a_certificate_that_is_refused_is_described(
+    names: list[str], options: dict[str, Any], expected_text: str
+) -> None:
     async with (
         over_tls(AUTHORITY.issue_cert(*names, **options)) as port,
         asking(f"https://127.0.0.1:{port}") as (client, _),
     ):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
-    begin = (
-        f"no answer from 127.0.0.1:{port}: TLS handshake with the endpoint: its certificate is refused: {said}; issuer "
-    )
+    refusal = f"TLS handshake with the endpoint: its certificate is refused: {expected_text}"
+    begin = f"no answer from 127.0.0.1:{port}: {refusal}; issuer "
     assert caught.value.message.startswith(f'{begin}"Corporate Proxy CA", subject "')
     assert names[0] in caught.value.message
 
@@ -528,7 +527,7 @@ async def test_an_authority_that_is_not_trusted_is_named_and_so_is_the_variable(
     assert "SSL_CERT_FILE" in caught.value.advice
 
 
-async def test_a_certificate_that_is_its_own_authority_is_said_to_be_so() -> None:
+async def test_a_self_signed_certificate_is_reported_as_such() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own = AUTHORITY.cert_pem
     with own.tempfile() as certificate, AUTHORITY.private_key_pem.tempfile() as key:
@@ -543,8 +542,8 @@ async def test_a_name_that_is_not_known() -> None:
     async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
-    said = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
-    assert caught.value.message.startswith(said)
+    expected_text = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
+    assert caught.value.message.startswith(expected_text)
 
 
 async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
@@ -588,7 +587,7 @@ async def test_a_copy_that_arrives_after_the_next_question_is_not_its_answer() -
         assert same == [4, 5], "a copy is not taken for an answer even to the same question"
 
 
-async def test_by_a_proxy_as_many_are_asked_at_once_as_the_account_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_through_a_proxy_as_many_requests_run_concurrently_as_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     many, there, all_there = 101, 0, asyncio.Event()
 
     async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

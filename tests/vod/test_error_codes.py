@@ -130,7 +130,7 @@ def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
     assert classify(500, code.swapcase(), action=PLAY_DATA).code == code
 
 
-def test_other_codes_are_reported_as_spelt() -> None:
+def test_other_codes_are_reported_unchanged() -> None:
     assert classify(503, "ServiceUnAvailable").code == "ServiceUnAvailable"
     assert classify(400, " throttling.user\n").code == "throttling.user"
 

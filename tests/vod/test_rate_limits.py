@@ -256,7 +256,7 @@ async def test_a_higher_rate_need_not_be_climbed_to() -> None:
     assert (account.limits.requests_per_second, account.meter.rates) == (20, [4, 20])
 
 
-async def test_a_rate_that_stays_is_not_told_again() -> None:
+async def test_an_unchanged_rate_is_not_reported_again() -> None:
     account = Account(rate=4)
     account.limits.change(requests_per_second=4, concurrency=9, calls_per_day=0)
     assert account.meter.rates == [4]
@@ -314,7 +314,7 @@ async def test_budget_is_spent_and_comes_back_at_midnight_utc8() -> None:
     assert account.limits.calls_remaining == 1
 
 
-async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
+async def test_no_call_beyond_the_quota_is_sent() -> None:
     account = Account(rate=1, concurrency=3, calls_per_day=4)
     ends: Counter[str] = Counter()
 
@@ -331,7 +331,7 @@ async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
     assert account.limits.calls_remaining == 0
 
 
-async def test_spent_budget_is_said_at_once_and_not_after_waiting_for_a_turn() -> None:
+async def test_an_exceeded_quota_is_reported_before_waiting_for_a_permit() -> None:
     account = Account(rate=1, concurrency=1, calls_per_day=1)
     turn = await account.clock.run(account.caller())
     account.limits.on_error(ACTION, turn, asked_to_wait(60))

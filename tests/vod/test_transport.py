@@ -139,7 +139,7 @@ async def test_a_connection_whose_answer_was_not_read_is_closed(connections: ToA
         assert [number for number, _ in server.requests] == [1, 2]
 
 
-async def test_a_certificate_that_nobody_trusts_is_a_failure_to_connect() -> None:
+async def test_an_untrusted_certificate_is_a_failure_to_connect() -> None:
     strangers = ToAnywhere()
     async with serving(replied(b"{}")) as (server, url):
         with pytest.raises(NetworkError, match="its certificate is refused"):
@@ -188,7 +188,7 @@ async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: ToAnywhere)
         await connections.aclose()
 
 
-async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: ToAnywhere) -> None:
+async def test_requests_are_sent_concurrently(connections: ToAnywhere) -> None:
     many, there, all_there = 101, 0, asyncio.Event()
 
     async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -214,7 +214,7 @@ class Hurried(asyncio.SelectorEventLoop):
         return super().time() + self.ahead
 
 
-def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
+def test_the_transport_has_no_timeout_of_its_own() -> None:
     async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         loop = asyncio.get_running_loop()
@@ -235,7 +235,7 @@ def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
         assert runner.run(ask()) == b"late"
 
 
-async def test_a_connection_is_kept_no_longer_than_is_said(
+async def test_a_connection_is_kept_no_longer_than_keep_alive(
     connections: ToAnywhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transports, "KEEP_ALIVE", 0.0)
@@ -328,9 +328,7 @@ async def test_interim_answers_are_passed_over(connections: ToAnywhere) -> None:
 
 
 @pytest.mark.parametrize("extra", [replied(b"copy"), b"x", b"\r\n"])
-async def test_a_connection_with_more_than_was_asked_for_is_not_used_again(
-    connections: ToAnywhere, extra: bytes
-) -> None:
+async def test_a_connection_with_unsolicited_data_is_not_reused(connections: ToAnywhere, extra: bytes) -> None:
     opened = 0
 
     async def answers_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -346,7 +344,7 @@ async def test_a_connection_with_more_than_was_asked_for_is_not_used_again(
         assert bodies == [b"answer 1", b"answer 2", b"answer 3"]
 
 
-async def test_what_arrives_while_nobody_asks_closes_the_connection(connections: ToAnywhere) -> None:
+async def test_data_received_while_idle_closes_the_connection(connections: ToAnywhere) -> None:
     arrived, opened = asyncio.Event(), 0
 
     async def says_it_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -368,7 +366,7 @@ async def test_what_arrives_while_nobody_asks_closes_the_connection(connections:
         assert (first, second) == (b"answer 1", b"answer 2")
 
 
-async def test_a_connection_that_is_closed_while_nobody_asks_is_not_used_again(connections: ToAnywhere) -> None:
+async def test_a_connection_closed_while_idle_is_not_reused(connections: ToAnywhere) -> None:
     opened = 0
 
     async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -405,9 +403,7 @@ def closing_when_asked_again(*, reset: bool = False) -> tuple[Conversation, list
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_kept_connection_that_turns_out_to_be_closed_is_told_apart(
-    connections: ToAnywhere, *, reset: bool
-) -> None:
+async def test_a_reused_connection_that_was_closed_is_recognized(connections: ToAnywhere, *, reset: bool) -> None:
     conversation, heads = closing_when_asked_again(reset=reset)
     async with talking(conversation) as url:
         await fetched(connections, httpx.Request("POST", url))
@@ -472,7 +468,7 @@ async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connection
         assert [number for number, _ in server.requests] == [1, 2]
 
 
-async def test_a_response_knows_what_was_asked() -> None:
+async def test_a_response_has_its_request() -> None:
     sender = TransportSender(httpx.MockTransport(lambda _: httpx.Response(204)))
     request = httpx.Request("POST", "https://vod.cn-shanghai.aliyuncs.com/")
     response = await sender.send(request, auth=httpx.Auth())

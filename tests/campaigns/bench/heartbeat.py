@@ -84,8 +84,8 @@ def waits() -> dict[str, float]:
 
 def beats(file: Path, since: float, until: float) -> list[Late]:
     """The late beats between two instants."""
-    told = [Late(*json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
-    return [late for late in told if since <= late.at and late.at - late.seconds <= until]
+    late_beats = [Late(*json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    return [late for late in late_beats if since <= late.at and late.at - late.seconds <= until]
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def run(folder: Path, *, tls: bool, seconds: float, media: int = 400, alone: boo
                 tracker.stop()
                 beside.tracker = tracker.out.read_text().strip()
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said()
+            assert "Traceback" not in daemon.logged()
             return without, beside
 
 

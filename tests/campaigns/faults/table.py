@@ -25,7 +25,7 @@ def table(found: Verdict, *, seconds: float) -> str:
     lines.append(f"{'invariant':34}{'cases':>8}{'looked at':>12}{'violated in':>13}")
     for invariant in INVARIANTS:
         name = invariant.__name__
-        lines.append(f"{name:34}{found.judged[name]:>8}{found.checked[name]:>12,}{found.violated[name]:>13}")
+        lines.append(f"{name:34}{found.verified[name]:>8}{found.checked[name]:>12,}{found.violated[name]:>13}")
         lines.append(f"    {invariant.__doc__}")
     lines += ["", "not in it, because"]
     reasons = Counter(reason for case in every() if (reason := impossible(case)))

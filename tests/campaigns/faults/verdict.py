@@ -26,7 +26,7 @@ class Verdict:
 
     cases: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-    judged: Counter[str] = field(default_factory=Counter)
+    verified: Counter[str] = field(default_factory=Counter)
     checked: Counter[str] = field(default_factory=Counter)
     violated: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Verdict:
         """Check a case against every invariant."""
         passed = True
         for name, finding in findings(evidence).items():
-            self.judged[name] += finding.checked > 0
+            self.verified[name] += finding.checked > 0
             self.checked[name] += finding.checked
             self.violated[name] += bool(finding.wrong)
             passed = passed and not finding.wrong
@@ -53,7 +53,7 @@ class Verdict:
         return self
 
     def _counts(self) -> tuple[Counter[str], ...]:
-        return self.cases, self.failed, self.judged, self.checked, self.violated
+        return self.cases, self.failed, self.verified, self.checked, self.violated
 
 
 def verdict(cases: Iterable[Case]) -> Verdict:

@@ -21,10 +21,10 @@ def check_sentence(text: str, *, longest: int = LONGEST_SENTENCE) -> None:
     assert len(text) <= longest, f"{len(text)} characters: {text:.200}"
 
 
-def check_no_secrets(secrets: Iterable[str], *said: str) -> None:
+def check_no_secrets(secrets: Iterable[str], *texts: str) -> None:
     """No message contains a secret."""
     for secret in secrets:
-        for text in said:
+        for text in texts:
             assert secret not in text, f"{secret!r} is told: {text[:500]!r}"
 
 

@@ -27,9 +27,9 @@ _TYPES: Final = re.compile(
 )
 
 
-def try_one(given: bytes, shown: Shown, known: dict[str, set[str]]) -> None:
+def try_one(fuzz_input: bytes, shown: Shown, known: dict[str, set[str]]) -> None:
     """Try both headers as they may arrive over the wire."""
-    accept, _, encoding = given.decode("latin-1").replace("\r", "").partition("\n")
+    accept, _, encoding = fuzz_input.decode("latin-1").replace("\r", "").partition("\n")
     encoding = encoding.partition("\n")[0]
     negotiate.cache_clear()
     answer = shown.answer(accept, encoding)

@@ -31,15 +31,15 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.mutation", description=__doc__)
     parser.add_argument("parts", nargs="*", default=["core", "vod"], metavar="PART", help="core, vod, core/plan, ...")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     try:
-        modules = modules_of(given.parts)
+        modules = modules_of(arguments.parts)
     except LookupError as error:
         parser.error(str(error))
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as directory:
         work = Path(directory)
         prepare(work, modules)
-        run = subprocess.run([MUTMUT, "run", "--max-children", str(given.at_once)], cwd=work, check=False)
+        run = subprocess.run([MUTMUT, "run", "--max-children", str(arguments.at_once)], cwd=work, check=False)
         if run.returncode:
             return run.returncode
         found = list(mutants(work))

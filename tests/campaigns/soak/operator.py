@@ -12,7 +12,7 @@ from tests.campaigns.soak.queries import (
     KEY_ID_FILE,
     RETENTION_DAYS,
     SECRET_FILE,
-    Asked,
+    QueryVariant,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Operator:
         self._folder = folder
         self._chance = chance
         self._media_ids = media_ids
-        self._asked = Asked(tuple(media_ids[:8]))
+        self._asked = QueryVariant(tuple(media_ids[:8]))
         self._key = Credentials()
 
     def change(self) -> None:

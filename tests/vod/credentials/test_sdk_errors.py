@@ -92,28 +92,28 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
     ],
 )
 def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exception, message: str, advice: str) -> None:
-    said, todo = describe_failure(error, "sts.x")
-    assert message in said
+    expected_text, todo = describe_failure(error, "sts.x")
+    assert message in expected_text
     assert advice in todo
-    assert "hunter2" not in said + todo
-    assert "xxx" not in said + todo
+    assert "hunter2" not in expected_text + todo
+    assert "xxx" not in expected_text + todo
 
 
-def test_what_nobody_has_advice_for_comes_without_any() -> None:
+def test_an_unknown_failure_has_no_advice() -> None:
     assert describe_failure(refused("SomethingNew"), "sts.x")[1] == ""
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected_text"),
     [
         (no_credentials("it is empty", "Mend it."), "sts.x gave keys that cannot be used: it is empty"),
         (CredentialException("failed to execute external command: "), "failed to execute external command"),
     ],
 )
-def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, said: str) -> None:
-    assert describe_failure(error, "sts.x")[0] == said
+def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, expected_text: str) -> None:
+    assert describe_failure(error, "sts.x")[0] == expected_text
 
 
 def test_what_is_known_to_be_secret_is_hidden_however_short() -> None:
-    said, _ = describe_failure(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
-    assert said.endswith("the key *** is odd")
+    expected_text, _ = describe_failure(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
+    assert expected_text.endswith("the key *** is odd")
