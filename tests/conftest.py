@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 # A loaded machine is slow, not wrong: no property depends on real time. Every run tries the same examples, so that a
-# change is judged by itself; `--hypothesis-profile=search` and `make fuzz` try others.
+# change is tested by itself; `--hypothesis-profile=search` and `make fuzz` try others.
 _ALWAYS: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", _ALWAYS)
 settings.register_profile("project", _ALWAYS, derandomize=True, database=None)

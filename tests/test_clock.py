@@ -1,6 +1,6 @@
 """Whole nights of the real program: at every scrape each number stands under the day that it belongs to.
 
-What is right is said by the simulator's catalogue for the instant of a poll, and by days counted here, by themselves.
+The expected numbers are the simulator's at the instant of a poll; days are counted here, independently.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ POLL_SECONDS, SCRAPE_SECONDS = 900.0, 300.0
 HOUR, MINUTE, MILLISECOND = 3600.0, 60.0, 0.001
 FINAL_AFTER = 33 * HOUR
 CERTAIN_AFTER = FINAL_AFTER + 24 * HOUR
-SOME = (*Dataset().media_ids[:3], "0" * 32)  # three that are played and one that nobody knows
+SOME = (*Dataset().media_ids[:3], "0" * 32)  # three that are played and an unknown one
 
 Numbers = dict[str, tuple[float, float]]  # plays and viewers by media ID
 
@@ -166,7 +166,7 @@ class ClockInvariants:
                 for poll in self.polls
                 if poll.started_at <= updated <= poll.ended
             ]
-            assert numbers in returned_numbers, f"{day} is not what the service said of it when it was asked"
+            assert numbers in returned_numbers, f"{day} is not what the service returned when it was polled"
             if scraped.settled[day]:
                 assert numbers == self.truth(harness, day, at("31T00:00")), f"{day} is called settled and will change"
         return scraped
@@ -191,7 +191,7 @@ async def carry_out(invariants: ClockInvariants, harness: Harness, moments: list
             assert await invariants.poll(harness) == "success"
             calls = {call.parameters["PlayDate"] for call in harness.simulator.request_log.calls[calls_before:]}
             unsettled = {f"{day:%Y%m%d}" for day in window(when).values() if day not in settled}
-            assert calls == unsettled, "what is settled is asked for, or what is not is not"
+            assert calls == unsettled, "settled days are requested, or unsettled ones are not"
         else:
             scraped = await invariants.scrape(harness)
             assert scraped.settled == {day: day in invariants.settled() for day in scraped.updated}
@@ -220,15 +220,15 @@ async def test_from_an_evening_over_a_whole_day_every_number_stands_under_its_da
 
 
 async def test_a_day_without_plays_settles_at_the_second_poll_when_it_can_be_final() -> None:
-    """Unchanged all night: only the hour can tell."""
-    yesterday, clock, nobody = date(2024, 3, 23), Clock(at("24T08:00")), "0" * 32
-    async with running_harness(clock=clock, media=f"{{ids: ['{nobody}']}}", days_ago=str(list(WINDOW))) as harness:
+    """The numbers never change: only the time decides."""
+    yesterday, clock, unknown = date(2024, 3, 23), Clock(at("24T08:00")), "0" * 32
+    async with running_harness(clock=clock, media=f"{{ids: ['{unknown}']}}", days_ago=str(list(WINDOW))) as harness:
         settled = {}
         for minutes in range(0, 105, 15):
             clock.at = max(clock.at, at("24T08:00") + minutes * MINUTE)
             await harness.poll()
             scraped = Scraped.of(await harness.metrics())
-            assert scraped.numbers[yesterday] == {nobody: (0, 0)}
+            assert scraped.numbers[yesterday] == {unknown: (0, 0)}
             settled[minutes] = scraped.settled[yesterday]
 
     assert settled == {0: 0, 15: 0, 30: 0, 45: 0, 60: 0, 75: 1, 90: 1}
@@ -351,7 +351,7 @@ async def test_a_clock_set_back_does_not_unsettle_a_day_nor_ask_for_it_again() -
 
 
 async def test_data_from_before_the_clock_was_set_back_does_not_stay_fresh() -> None:
-    """The service is asked again at every poll until it answers, however far ahead our clock was before."""
+    """The service is called again at every poll until it answers, however far ahead our clock was before."""
     async with skewed("24T13:00") as set_:
         invariants, harness = ClockInvariants(), set_.harness
         set_.skew[0] = HOUR

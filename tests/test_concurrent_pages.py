@@ -1,4 +1,4 @@
-"""Pages of one slice are asked for together, over HTTP, and the account's limits hold all the same."""
+"""Pages of one slice are requested concurrently over HTTP, within the limits of the account."""
 
 from __future__ import annotations
 

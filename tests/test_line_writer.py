@@ -100,7 +100,7 @@ def test_close_does_not_wait_for_a_stalled_reader(pipe: tuple[int, TextIO]) -> N
     writer = LineWriter(stream, notice)
     for _ in range(10 * PIPE // 100):
         writer.put("x" * 99 + "\n")
-    assert not writer.close(0)  # a real wait would never end: nobody reads
+    assert not writer.close(0)  # a real wait would never end: there is no reader
     writer.put("late\n")
     assert writer.dropped == 1
 

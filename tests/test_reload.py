@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 KEYS = "{access_key_id: simulator, access_key_secret: simulator-secret}"
 STALL = Fault("stall")
-# How the service spells the play dates that were so many days ago at `NOON`.
+# Play dates, as request parameters, by days ago at `NOON`.
 DAY = [f"202403{24 - ago}" for ago in range(5)]
 
 
@@ -93,7 +93,7 @@ class Daemon:
             await asyncio.sleep(0.005)
 
     async def wait_for_requests(self, calls: int) -> None:
-        """Wait until the service was asked so often, stalled requests included."""
+        """Wait for this number of requests, stalled ones included."""
         while sum((await self.series("^aliyun_vod_api_requests_total")).values()) < calls:
             await asyncio.sleep(0.005)
 
@@ -101,7 +101,7 @@ class Daemon:
         return (await self.http.get("/-/ready")).status_code == 200
 
     def days(self) -> list[str]:
-        """The play dates that the service was asked for, as it spells them."""
+        """The requested play dates, as request parameters."""
         return [call.parameters["PlayDate"] for call in self.simulator.request_log.calls]
 
 

@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 
 async def exposed(harness: Harness) -> list[str]:
-    """Everything that is said of media and slices."""
+    """All series of media and slices."""
     lines = (await harness.metrics()).splitlines()
     return [line for line in lines if line.startswith(("aliyun_vod_media_", "aliyun_vod_slice_"))]
 

@@ -96,7 +96,7 @@ async def test_a_poll_under_way_is_never_joined_by_a_second_one_of_its_query(cap
         polls.hold.set()
         await polls.until(3)
     warnings_logged = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warnings_logged == [], "who is told of it says so, and nobody else"
+    assert warnings_logged == [], "only the observer reports it"
 
 
 def test_polls_that_become_due_while_the_loop_is_busy_are_started_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ async def test_concurrent_callers_share_one_run_and_its_result() -> None:
 
     calls = [asyncio.create_task(shared.run("key", work, "work")) for _ in range(20)]
     other = asyncio.create_task(shared.run("other", lambda: 7, "other"))
-    assert await other == 7, "another key waits for nobody"
+    assert await other == 7, "another key does not wait"
     calls[0].cancel()
     await asyncio.sleep(0)
     late = asyncio.create_task(shared.run("key", work, "work"))

@@ -1,4 +1,4 @@
-"""Media IDs that nobody has ever named: a zero is shown, and that its ID may be mistyped is said everywhere."""
+"""Media IDs that no response has contained: a zero is published, with a warning that the ID may be mistyped."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_what_failed_is_not_taken_for_unknown() -> None:
 
 
 async def test_an_id_that_is_named_later_is_unknown_no_more() -> None:
-    """Today nobody has played it yet: before that, no answer can name it."""
+    """It has no plays today yet: until then, no response can contain it."""
     at_midnight = Clock(NOON - 12 * 3600 + 1)
     async with running_harness(clock=at_midnight, media=f"{{ids: {PLAYED}}}", days_ago="[0]") as harness:
         await harness.poll()

@@ -259,7 +259,7 @@ def expected_value(catalogue: Dataset, labels: dict[str, Any], at: float, now: f
 
 
 def plays_of_anything(catalogue: Dataset, day: date, now: float, ids: frozenset[str]) -> bool:
-    """Media asked for by ID are there even as a zero."""
+    """Media requested by ID are present even as zeros."""
     return bool(ids) or bool(catalogue.result_set(day, now=now))
 
 

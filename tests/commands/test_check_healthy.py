@@ -32,7 +32,7 @@ HEALTHY = b"aliyun-vod-exporter is healthy.\n"
 def listening(
     status: int = 200, body: bytes = HEALTHY, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """The address of a server that answers everything so, and the paths that it was asked for."""
+    """The address of a server that answers every request in this way, and the requested paths."""
     requests: list[str] = []
 
     class Answers(BaseHTTPRequestHandler):

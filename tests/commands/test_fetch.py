@@ -49,7 +49,7 @@ def test_a_long_title_is_not_cut() -> None:
 
 
 class RecordedProgress:
-    """Progress as it is told."""
+    """Records progress reports."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

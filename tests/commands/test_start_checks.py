@@ -198,7 +198,7 @@ def a_directory_as_storage(case: Situation) -> None:
     case.storage = "."
 
 
-def somebody_elses_storage(case: Situation) -> None:
+def a_file_of_another_program(case: Situation) -> None:
     case.storage = "config.yaml"
 
 
@@ -273,7 +273,7 @@ def a_web_configuration_that_is_wrong(case: Situation) -> None:
         (no_storage_file_yet, "nope.db: there is no such file yet; serve will create it"),
         (no_directory_for_storage, "gone. Create it first."),
         (a_directory_as_storage, "this is a directory. Name a file in it"),
-        (somebody_elses_storage, "this is not a file of aliyun-vod-exporter; it was left as it is."),
+        (a_file_of_another_program, "this is not a file of aliyun-vod-exporter; it was left as it is."),
         (another_programs_database, "this is not a file of aliyun-vod-exporter; it was left as it is."),
         (damaged_pages, "the file is damaged ("),
         (damaged_rows, "the file is damaged (records of a slice cannot be unpacked)"),

@@ -36,7 +36,7 @@ class Watch:
         self._go_on.clear()
 
     async def look(self) -> bool:
-        """Whether the file was said to have changed when it was looked at once more."""
+        """Whether the next check reports a change."""
         await self._asleep.wait()
         self._asleep.clear()
         self.changed.clear()

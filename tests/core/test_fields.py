@@ -87,7 +87,7 @@ def test_the_api_sorts_by_the_fields_that_have_a_measure() -> None:
 @every_field
 def test_both_decoders_read_the_field(field: Field) -> None:
     row = changed(field)
-    # The ID of the media asked for makes the decoder take the careful way.
+    # The ID of the requested media makes the decoder take the careful way.
     assert decode(body(row)).rows == decode(body(row), media_id=row.media_id).rows == (row,)
 
 

@@ -365,5 +365,5 @@ async def test_a_row_without_media_id_counts_once_and_makes_no_media_a_zero(medi
     assert [report.result for report in reports] == [PollResult.SUCCESS] * 3
     assert calls == [1, 1, 1]
     assert published_slice(poller, media, service.now).settled
-    assert poller.snapshot.slices[slice_].answer("somebody") is None
+    assert poller.snapshot.slices[slice_].answer("unknown") is None
     assert service.now > NOON

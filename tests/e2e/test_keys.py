@@ -79,7 +79,7 @@ def test_a_corrected_key_is_used_immediately_whatever_the_interval(tmp_path: Pat
             (tmp_path / "key_secret").unlink()
             until(lambda: 'result="failure"} 2' in get(f"{url}/metrics").text, "the poll without a key")
             write_key(tmp_path, "simulator", "simulator-secret")
-            until(lambda: successes(url), "the poll with the mended key")
+            until(lambda: successes(url), "the poll with the corrected key")
             assert daemon.stop() == 0
         log_text = daemon.logged()
     assert 'msg="key file changed" account=main polled_now=q' in log_text

@@ -154,7 +154,7 @@ def test_after_every_kill_it_serves_exactly_what_was_committed(tmp_path: Path) -
             daemon.kill()
         last = first
         # During requests; after publishing, while data is being written; after the write.
-        for moment in ("asked", "published", "written", "published") * 2:
+        for moment in ("requested", "published", "written", "published") * 2:
             account = first if last is second else second
             account.forget()
             account.stop()
@@ -165,7 +165,7 @@ def test_after_every_kill_it_serves_exactly_what_was_committed(tmp_path: Path) -
                 restored = daemon.exposed()
                 assert restored == environment.published(before)
                 account.continue_()
-                if moment == "asked":
+                if moment == "requested":
                     calls = chance.randrange(CALLS_OF_A_POLL)
                     until(lambda: account.answered() >= calls, f"{calls} answers")  # noqa: B023 - called here
                 elif moment == "published":

@@ -60,7 +60,7 @@ def test_sighup_reloads_a_valid_file_and_rejects_an_invalid_one(tmp_path: Path) 
             metrics = get(f"{url}/metrics").text
             for name in ("first", "second"):
                 assert f'aliyun_vod_query_polls_total{{query="{name}",result="success"}} 1.0' in metrics
-            assert httpx.post(f"{url}/-/reload", timeout=PATIENCE).status_code == 403, "nobody has allowed it"
+            assert httpx.post(f"{url}/-/reload", timeout=PATIENCE).status_code == 403, "it is not enabled"
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.logged()
 

@@ -38,7 +38,7 @@ def test_unresolved_names_delay_neither_scrapes_nor_the_end(tmp_path: Path, numb
     with exporter(tmp_path, "serve", LISTEN, **KEYS, PYTHONPATH=str(tmp_path)) as daemon:
         url = daemon.url()
         series_start = 'aliyun_vod_api_requests_total{account="a'
-        until(lambda: get(f"{url}/metrics").text.count(series_start) == ACCOUNTS, "all accounts to have been asked for")
+        until(lambda: get(f"{url}/metrics").text.count(series_start) == ACCOUNTS, "all accounts to be called")
         started = time.monotonic()
         for path in ("/metrics", "/", "/-/healthy"):
             assert get(f"{url}{path}").status_code == 200

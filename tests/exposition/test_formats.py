@@ -70,7 +70,7 @@ publications = st.builds(
 
 
 def expected(given: Publication) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """The contract, said once more: every series a publication is to have."""
+    """The contract, written a second time: every series that a publication must have."""
     found: dict[tuple[str, frozenset[tuple[str, str]]], float | None] = {}
 
     def add(name: str, value: float | None, **labels: str) -> None:

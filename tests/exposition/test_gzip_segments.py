@@ -112,4 +112,4 @@ def test_a_slow_reader_keeps_only_its_own_segment(monkeypatch: pytest.MonkeyPatc
     assert packed.plain.startswith(b"run 0\n")
     assert len(unpacked) == 50
     assert [next(late) for _ in range(2)] == [b"run 1\n", b"run 2\n"]
-    assert len(unpacked) == 52, "what nobody read any more was not kept"
+    assert len(unpacked) == 52, "segments without readers are dropped"

@@ -1,4 +1,4 @@
-"""Known vulnerabilities of what is locked, as `make audit` tells them: `python -m tests.security.audit`.
+"""Known vulnerabilities of what is locked, as `make audit` reports them: `python -m tests.security.audit`.
 
 Every lock must name one version of each package and its hashes, with a network or without one. What is known of these
 versions a service tells; where it cannot be asked nothing was audited, which is said and is no failure, unless
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         return _print_and_return(1, f"bad lock: {error}")
     except NotAudited as error:
         status = 1 if environ.get("REQUIRE_AUDIT") == "1" else 0
-        return _print_and_return(status, f"nothing was audited, the vulnerability service cannot be asked: {error}")
+        return _print_and_return(status, f"nothing was audited, the vulnerability service cannot be reached: {error}")
     found = list(vulnerabilities(packages))
     return _print_and_return(
         1 if found else 0, *found, f"{len(packages)} packages audited, {len(found)} known vulnerabilities"
@@ -68,12 +68,12 @@ def audited(locks: Sequence[Path], service: Sequence[str] = ()) -> list[dict[str
 
 
 def vulnerabilities(packages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for each: package, version, names of it, and the versions that mend it."""
+    """A line for each: package, version, its names, and the versions that fix it."""
     for package in packages:
         for known in package["vulns"]:
             names = ", ".join(dict.fromkeys((known["id"], *known["aliases"])))
-            mended = ", ".join(known["fix_versions"]) or "no version"
-            yield f"{package['name']} {package['version']}: {names}; mended in {mended}"
+            fixed = ", ".join(known["fix_versions"]) or "no version"
+            yield f"{package['name']} {package['version']}: {names}; fixed in {fixed}"
 
 
 def _pip_audit(*flags: str) -> subprocess.CompletedProcess[str]:
@@ -81,7 +81,7 @@ def _pip_audit(*flags: str) -> subprocess.CompletedProcess[str]:
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["pip-audit said nothing"])[-1]
+    return (text.strip().splitlines() or ["pip-audit printed nothing"])[-1]
 
 
 def _print_and_return(status: int, *lines: str) -> int:

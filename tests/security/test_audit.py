@@ -55,7 +55,7 @@ def test_a_known_vulnerability_fails_the_audit_and_is_named(lock: Path, capsys: 
     with osv(second=[VULNERABLE]) as (url, queries_received):
         assert main([f"--osv-url={url}", str(lock)], {}) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "second 2.0: PYSEC-2026-1, CVE-2026-1; mended in 2.1",
+        "second 2.0: PYSEC-2026-1, CVE-2026-1; fixed in 2.1",
         "2 packages audited, 1 known vulnerabilities",
     ]
     assert [(each["package"]["name"], each["version"]) for each in queries_received] == [
@@ -83,7 +83,7 @@ def test_without_the_vulnerability_service_the_audit_reports_that_it_did_not_run
     assert main([f"--osv-url=http://127.0.0.1:{free_port()}/", str(lock)], environ) == len(environ)
     expected = capsys.readouterr()
     line = expected.err if environ else expected.out
-    assert line.startswith("nothing was audited, the vulnerability service cannot be asked: ")
+    assert line.startswith("nothing was audited, the vulnerability service cannot be reached: ")
     assert "refused" in line
     assert line.count("\n") == 1
 

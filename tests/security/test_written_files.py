@@ -73,7 +73,7 @@ def test_every_written_file_is_accessible_to_its_owner_only(tmp_path: Path) -> N
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A directory as /tmp is, and we are somebody without privileges, one of two users."""
+    """A directory like /tmp; the test runs as one of two unprivileged users."""
     if os.geteuid():
         pytest.skip("only root can be two users")
     with tempfile.TemporaryDirectory() as name:

@@ -239,7 +239,7 @@ async def test_another_process_is_refused_by_any_name_of_the_file(
     try:
         with holding(storage_file) as first:
             message = await refused(other)
-            # What an older exporter, or somebody who tidies up, may have removed keeps nobody in.
+            # Files that an older exporter or a cleanup may have removed do not block the start.
             storage_file.path.with_name("state.db-lock").unlink()
             assert "another exporter uses it" in await refused(storage_file)
             first.kill()

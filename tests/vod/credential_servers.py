@@ -63,7 +63,7 @@ class ReceivedRequest:
 
 @dataclass
 class Sts:
-    """AssumeRole for whoever signs with `start`, AssumeRoleWithOIDC for whoever has `oidc_token`."""
+    """AssumeRole for requests signed with `start`, AssumeRoleWithOIDC for those with `oidc_token`."""
 
     start: tuple[str, str, str] = ("start-id", "start-secret-0123456789", "")
     oidc_token: str = "oidc-token-0123456789"
@@ -135,7 +135,7 @@ def listening(answer: Callable[[ReceivedRequest], Answer], ca: trustme.CA | None
         protocol_version = "HTTP/1.1"
 
         def handle_one_request(self) -> None:
-            # Whoever asks keeps the connection; the test ends all the same.
+            # The client keeps the connection open; the test ends nevertheless.
             self.close_connection = True
             super().handle_one_request()
 
@@ -205,7 +205,7 @@ def forwarding(port: int, heads: list[str]) -> Iterator[str]:
 
 
 def copy(source: socket.socket, target: socket.socket) -> None:
-    """Until either ends; the other is told."""
+    """Copy until either side ends, then close the other."""
     with suppress(OSError):
         while data := source.recv(65_536):
             target.sendall(data)

@@ -1,4 +1,4 @@
-"""What the tests of this package hand in: a clock that only moves when all wait, a meter that remembers, sources."""
+"""Fakes for the tests of this package: a clock that moves when all tasks wait, a recording meter, sources."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Clock:
             await asyncio.sleep(0)
 
     async def until(self, elapsed: float) -> None:
-        """Let time pass, waking whoever sleeps on the way."""
+        """Let time pass, and wake the sleepers that become due."""
         await self.settle()
         while self._sleepers and self._sleepers[0][0] <= elapsed:
             await self._wake()
@@ -84,7 +84,7 @@ class Clock:
 
 @dataclass
 class FakeMeter:
-    """Everything it was told, in order."""
+    """Records all reports in order."""
 
     sent: int = 0
     retries: int = 0
@@ -145,7 +145,7 @@ class FakeSource:
 
 
 class Service:
-    """A service that answers in the order it was told to, the last answer for ever, and remembers the requests."""
+    """Returns these answers in order, the last one for ever, and records the requests."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self._answers = list(answers)
@@ -179,7 +179,7 @@ class Ledger:
 
 
 class ClientFixture:
-    """A client with everything it needs, all of it fake."""
+    """A client with fakes of everything that it needs."""
 
     def __init__(
         self,

@@ -158,7 +158,7 @@ async def test_a_probe_that_lacks_a_permission_only_shows_that_the_key_is_accept
     await send(breakers, "A", FORBIDDEN)
     breakers.check("B", KEY)
     async with breakers.admit("B", KEY):
-        await send(breakers, "B")  # nobody probes for the account any more
+        await send(breakers, "B")  # no request probes for the account any more
     with pytest.raises(AccountPaused, match="for A"):
         breakers.check("A", KEY)
 

@@ -327,10 +327,10 @@ async def test_every_proxy_variable_that_applies_is_used(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
 async def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        nobody = server.getsockname()[1]
+        closed_port = server.getsockname()[1]
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking(f"http://{host}:{nobody}") as (client, meter):
+        async with asking(f"http://{host}:{closed_port}") as (client, meter):
             with pytest.raises(UpstreamError):
                 await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4

@@ -397,7 +397,7 @@ def test_an_answer_of_legal_size_takes_little_memory(made: Callable[[], bytes]) 
 
 @pytest.mark.parametrize("noise", [b'\\"' * 200_000, b'"' * 200_000, b'":NaN,' * 50_000, b'" :' * 100_000])
 def test_what_is_not_json_is_looked_at_once(noise: bytes) -> None:
-    """Whoever reads each byte for each other one takes hours here."""
+    """Quadratic time would take hours here."""
     assert refused(b'{"TotalCount":1,"x":"' + noise).message
 
 
@@ -535,7 +535,7 @@ def _wire(row: PlayRow, *, as_text: bool, omit: bool) -> dict[str, Any]:
 
 
 class Recorder:
-    """A client that remembers what it was asked and answers with the example."""
+    """A client that records requests and returns the example."""
 
     def __init__(self) -> None:
         self.requested: list[tuple[str, str, dict[str, str]]] = []

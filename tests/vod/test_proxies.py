@@ -1,4 +1,4 @@
-"""Which variable counts, what it may hold, and for which hosts: with Python's ipaddress as the judge of ranges."""
+"""Which variable applies, its valid values, and for which hosts; ranges are compared with Python's ipaddress."""
 
 from __future__ import annotations
 

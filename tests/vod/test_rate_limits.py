@@ -120,7 +120,7 @@ def test_neither_rate_nor_concurrency_is_ever_exceeded(
         cancels = [asyncio.create_task(cancel(tasks[n], at)) for n, at in cancelled.items() if n < len(tasks)]
         await asyncio.gather(*cancels)
         await asyncio.gather(*tasks, return_exceptions=True)
-        # Whoever was cancelled left everything behind as it was: as many as ever can be under way at once.
+        # Cancelled callers have released everything: the full concurrency is available.
         account.most_at_once = 0
         await _all(account.caller(99, takes=1e6) for _ in range(concurrency))
         assert account.most_at_once == concurrency

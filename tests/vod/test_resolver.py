@@ -96,12 +96,12 @@ async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> N
 async def test_the_first_address_that_takes_the_connection_is_used() -> None:
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     with socket.create_server(("127.0.0.1", 0)) as closing:
-        nobody = closing.getsockname()
+        closed = closing.getsockname()
     async with server, asyncio.timeout(10):
-        stream = await connect([(V4, nobody), (V4, server.sockets[0].getsockname())])
+        stream = await connect([(V4, closed), (V4, server.sockets[0].getsockname())])
         stream.close()
         with pytest.raises(ConnectionRefusedError):
-            await connect([(V4, nobody)])
+            await connect([(V4, closed)])
         with pytest.raises(OSError, match=r"^$"):
             await connect([])
 

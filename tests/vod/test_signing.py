@@ -14,7 +14,7 @@ from exporter.vod.credentials.sources import Credentials
 from exporter.vod.signing import Acs3Auth, canonical_query, canonical_request, new_nonce
 
 with warnings.catch_warnings():
-    # What the SDK's dependencies say about themselves when they are imported is not ours to mend.
+    # What the SDK's dependencies say about themselves when they are imported is not ours to fix.
     warnings.simplefilter("ignore")
     from alibabacloud_tea_openapi.utils import Utils
 

@@ -46,7 +46,7 @@ class Measured:
     failed: list[str] = field(default_factory=list)
     megabytes: float = 0.0
     cpu: float = 0.0
-    tracker: str = "nobody"
+    tracker: str = "none"
 
     def __str__(self) -> str:
         p50, p99 = (statistics.quantiles(self.took, n=100)[at] * 1e3 for at in (49, 98))

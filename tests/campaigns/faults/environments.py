@@ -38,7 +38,7 @@ class Stderr(StrEnum):
 
     FILE = "a file"
     CLOSED = "closed"
-    FULL = "a full pipe that nobody reads"
+    FULL = "a full pipe without a reader"
     SLOW = "a pipe that is read slowly"
     GONE = "a pipe whose reader has gone"
 

@@ -55,18 +55,18 @@ def only_returned_numbers(evidence: Evidence) -> Iterator[str | None]:
                 yield None if right else f"{name}: {sample.value} media on {date} were never counted"
             elif sample.name == "aliyun_vod_media_duration_seconds":
                 right = sample.value in evidence.returned.described[sample.labels["media_id"]]
-                yield None if right else f"{name}: nobody said that {dict(sample.labels)} lasts {sample.value} s"
+                yield (None if right else f"{name}: a length never returned: {dict(sample.labels)} {sample.value}")
             elif sample.name == "aliyun_vod_media_info":
                 title = _plain(sample.labels["title"])
                 right = title in evidence.returned.described[sample.labels["media_id"]]
-                yield None if right else f"{name}: nobody called a media {title!r}"
+                yield None if right else f"{name}: the title {title!r} was never returned"
         for (date, media_id), numbers in scrape.plays.items():
             returned = evidence.returned.values[media_id]
             for metric, value in numbers.items():
                 right = (metric, value) in returned or (
                     value == 0 and metric in ZEROS and evidence.returned.zero((date, media_id))
                 )
-                yield None if right else f"{name}: {metric} of {media_id} on {date} is {value}, which was never said"
+                yield (None if right else f"{name}: {metric} of {media_id} on {date} is {value}, never returned")
 
 
 def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
@@ -77,7 +77,7 @@ def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
             yield None if right else f"{name}: {ago} days ago does not begin at {start}"
         for row_key, numbers in scrape.plays.items():
             right = numbers in evidence.returned.rows[row_key] or numbers == ZEROS or not numbers
-            yield None if right else f"{name}: {row_key} shows {numbers}, which was not said of that date"
+            yield None if right else f"{name}: {row_key} shows {numbers}, which was not returned for that date"
         shown = {sample.labels["days_ago"] for sample in scrape.samples if "days_ago" in sample.labels}
         yield None if shown <= evidence.days_ago else f"{name}: days {shown - evidence.days_ago} are not configured"
 
@@ -179,7 +179,7 @@ def calls_are_bounded(evidence: Evidence) -> Iterator[str | None]:
             right = fault.attempts <= max(tried.values()) <= fault.attempts + once_more
             yield None if right else f"every call was tried {max(tried.values())} times, not {fault.attempts}"
     for call in evidence.received:
-        yield None if call.path == "/" else f"something else was asked for: {call.path}"
+        yield None if call.path == "/" else f"something else was requested: {call.path}"
     for wait in evidence.waits:
         yield None if 0 <= wait <= LONGEST_WAIT else f"waited for {wait} s"
     most = MOST_ENDLESS_CALLS if fault.endless else MOST_CALLS
@@ -243,7 +243,7 @@ def recovers(evidence: Evidence) -> Iterator[str | None]:
         )
         yield None if right else f"{row_key} shows {shown.get(row_key)}, the service says {last}"
     for row_key in shown.keys() - evidence.wanted - set(as_good.values()):
-        yield f"{row_key} is shown though nobody wants it"
+        yield f"{row_key} is shown though no query wants it"
 
 
 def _as_good(evidence: Evidence) -> dict[RowKey, RowKey]:
@@ -275,7 +275,7 @@ def nothing_breaks(evidence: Evidence) -> Iterator[str | None]:
     yield None if not evidence.breaks else f"something broke: {evidence.breaks[0]}"
     for event in evidence.events:
         if event["event"] in ("API request failed", "not ready yet"):
-            yield None if event.get("advice") and event.get("code") else f"nothing said of what to do: {event}"
+            yield None if event.get("advice") and event.get("code") else f"no code or advice: {event}"
         words = repr(event)
         yield None if evidence.secret not in words and not _SIGNATURE.search(words) else "a secret was logged"
     for name, scrape in _scrapes(evidence):

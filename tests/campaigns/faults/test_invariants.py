@@ -77,16 +77,16 @@ PLAYS = r"^(aliyun_vod_media_plays\{.*\}) .*$"
 YESTERDAY = r'^aliyun_vod_media_\w+\{.*days_ago="1".*\n'
 
 PLANTED: dict[str, tuple[Planted, set[str]]] = {
-    "a number nobody gave": (
+    "a number never returned": (
         _after(_sub(PLAYS, r"\1 66600666")),
         {"only_returned_numbers", "no_number_on_another_day", "no_half_poll", "nothing_lost"},
     ),
-    "a total nobody gave": (
+    "a total never returned": (
         _recovered(_sub(r"^(aliyun_vod_slice_media\{.*\}) .*$", r"\1 7777")),
         {"only_returned_numbers"},
     ),
-    "a title nobody gave": (_recovered(_sub(r'title="', 'title="not ')), {"only_returned_numbers"}),
-    "a zero nobody gave": (
+    "a title never returned": (_recovered(_sub(r'title="', 'title="not ')), {"only_returned_numbers"}),
+    "a zero never returned": (
         _recovered(_sub(PLAYS, r"\1 0")),
         {"only_returned_numbers", "no_number_on_another_day", "no_half_poll", "recovers"},
     ),
@@ -98,7 +98,7 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         _after(_sub(r'^(aliyun_vod_play_date_timestamp_seconds\{days_ago="1"\}) .*$', r"\1 86400")),
         {"no_number_on_another_day"},
     ),
-    "a day nobody configured": (
+    "a day not configured": (
         _after(_sub(r"^aliyun_vod_slice_ready\{.*\n", 'aliyun_vod_slice_ready{days_ago="7"} 1\n')),
         {"no_number_on_another_day"},
     ),
@@ -154,7 +154,7 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         {"query_state_is_right"},
     ),
     "not up again": (_recovered(_sub(r'^(aliyun_vod_query_up\{query="q"\}) .*$', r"\1 0")), {"recovers"}),
-    "a media nobody asked for": (
+    "a media not requested": (
         lambda evidence: replace(evidence, wanted=frozenset(list(evidence.wanted)[1:])),
         {"recovers"},
     ),

@@ -49,7 +49,7 @@ def main(argv: list[str], *, find: Callable[[str], object] = importlib.util.find
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """What was done, what was found, and where it lies."""
+    """What was done, what was found, and where the inputs are."""
     outcomes = tuple(outcomes)
     rows = [_COLUMNS] + [
         (each.name, str(each.seconds), str(each.executions), str(each.corpus), str(len(each.findings)))

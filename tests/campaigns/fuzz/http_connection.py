@@ -102,7 +102,7 @@ class Door:
 
     def __post_init__(self) -> None:
         app = routes(self.shown, reload=self.shown.reload)
-        users = WebSettings(users={USER: b"not a hash, and nobody looks at it"})
+        users = WebSettings(users={USER: b"not a hash, and never used"})
         self.open = self._config(with_access_control(app, _always(WebPolicy())))
         passwords = BasicAuth(check=lambda password, _: password == PASSWORD, key=b"k")
         self.secured = self._config(with_access_control(app, _always(WebPolicy(users)), basic_auth=passwords))
@@ -201,7 +201,7 @@ def answers(responses: bytes, fuzz_input: bytes) -> list[int]:
         check_answer(head, body, method)
         found.append(head.status_code)
         rest = client.trailing_data[0]
-    assert not rest, f"more than was asked for: {rest[:200]!r}"
+    assert not rest, f"more than was requested: {rest[:200]!r}"
     return found
 
 

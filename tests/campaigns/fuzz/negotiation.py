@@ -34,10 +34,10 @@ def try_one(fuzz_input: bytes, shown: Shown, known: dict[str, set[str]]) -> None
     negotiate.cache_clear()
     answer = shown.answer(accept, encoding)
     assert _TYPES.fullmatch(answer.content_type), answer.content_type
-    assert ("openmetrics" in answer.content_type) <= ("openmetrics" in accept.lower()), "nobody asked for OpenMetrics"
+    assert ("openmetrics" in answer.content_type) <= ("openmetrics" in accept.lower()), "OpenMetrics was not accepted"
     assert answer.content_encoding in {None, "gzip"}
     wanted = any(name in encoding.lower() for name in ("gzip", "*"))
-    assert (answer.content_encoding is not None) <= wanted, "nobody asked for gzip"
+    assert (answer.content_encoding is not None) <= wanted, "gzip was not accepted"
     body = answer.body
     assert len(body) == answer.length
     text = gzip.decompress(body) if answer.content_encoding else body

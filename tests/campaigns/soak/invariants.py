@@ -70,7 +70,7 @@ def scraped(scrape: Scrape, returned: Returned, truth: Truth) -> Findings:
         row = frozenset(numbers.items())
         found.looked_at += 1
         if not returned.ever(selection, media_id, row):
-            found.wrong.append(f"shown, never said: {selection[1]} {selection[0]} {media_id} {numbers}")
+            found.wrong.append(f"shown, never returned: {selection[1]} {selection[0]} {media_id} {numbers}")
         elif selection in settled and row != truth.row(selection, media_id):
             found.wrong.append(f"shown as settled, not final: {selection[1]} {selection[0]} {media_id} {numbers}")
     return found
@@ -132,7 +132,7 @@ def _row(row: PlayRow | None) -> Row:
 
 
 Asking = tuple[float, "tuple[Query, ...]"]
-"""Since when (seconds since 1970) something is asked, and what."""
+"""Since when (seconds since 1970) something is requested, and what."""
 
 
 def missing_days(history: Sequence[Asking], day: date) -> dict[Slice, set[Media]]:

@@ -62,7 +62,7 @@ class Rotation:
     secret_after: float
 
 
-How = Literal["idle", "asking", "published", "told"]
+How = Literal["idle", "asking", "published", "stopped"]
 _HOWS: Final[tuple[How, ...]] = get_args(How)
 
 

@@ -30,7 +30,7 @@ _OK: Final = 200
 
 
 class Service:
-    """The service; `asked`: requests so far. All methods are for the main thread."""
+    """The service; `requests`: requests so far. All methods are for the main thread."""
 
     def __init__(self, seed: int, now: Callable[[], float]) -> None:
         self.returned = Returned()

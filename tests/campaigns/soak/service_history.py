@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
 
 Row = frozenset[tuple[str, float]]
-"""Metrics and values that were said together."""
+"""Metrics and values that were returned together."""
 Selection = tuple[Dimensions, "date"]
 """A slice, without the account: there is one."""
 

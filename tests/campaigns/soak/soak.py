@@ -298,10 +298,10 @@ class Soak:
                 self.service.at_request(self._chance.randint(1, 15), self.daemon.kill)
             case "published":
                 self._at_publication = True
-            case "told":
+            case "stopped":
                 status = self.daemon.stop()
                 if status:
-                    self.seen.defects.append(f"{self._when()}: told to stop, it ended with {status}")
+                    self.seen.defects.append(f"{self._when()}: stopped, it ended with {status}")
                 self._restart_after_exit()
 
     def _restart_after_exit(self) -> None:
@@ -310,9 +310,9 @@ class Soak:
         doom, self._doom = self._doom, None
         self.service.disarm()
         if doom is None:
-            self.seen.defects.append(f"{self._when()}: nobody has ended it, it ended with {status}")
+            self.seen.defects.append(f"{self._when()}: it ended by itself with {status}")
         else:
-            self.seen.events["stop" if doom.how == "told" else f"kill -9, {doom.how}"] += 1
+            self.seen.events["stop" if doom.how == "stopped" else f"kill -9, {doom.how}"] += 1
         down = doom.down if doom else 0.0
         calm = play_dates.next_midnight(self._clock.now()) - (24 - CALM_HOUR) * HOUR
         self._starting = True
@@ -321,7 +321,7 @@ class Soak:
     def _finish(self) -> None:
         """Stop the last process, and check its logs."""
         if self.daemon.is_running and self.daemon.stop():
-            self.seen.defects.append("told to stop at the end, it ended otherwise")
+            self.seen.defects.append("stopped at the end, it did not exit with 0")
         self.seen.defects += self.daemon.log_violations(self.operator.secrets)
         if not self.seen.published.looked_at:
             self.seen.defects.append("no scrape has shown anything")

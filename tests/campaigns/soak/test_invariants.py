@@ -111,11 +111,11 @@ def test_returned_rows_may_be_published(published: list[str]) -> None:
 @pytest.mark.parametrize(
     ("published", "violation"),
     [
-        ([plays("a", 7), viewers("a", 3)], "never said"),
-        ([plays("a", 5), viewers("a", 3)], "never said"),
-        ([plays("a", 5)], "never said"),
-        ([plays("b", 5), viewers("b", 2)], "never said"),
-        ([plays("c", 0), viewers("c", 0)], "never said"),
+        ([plays("a", 7), viewers("a", 3)], "never returned"),
+        ([plays("a", 5), viewers("a", 3)], "never returned"),
+        ([plays("a", 5)], "never returned"),
+        ([plays("b", 5), viewers("b", 2)], "never returned"),
+        ([plays("c", 0), viewers("c", 0)], "never returned"),
         ([plays("a", 5), viewers("a", 2), plays("a", 5)], "twice"),
         ([plays("a", 5), viewers("a", 2), "nonsense"], "not a sample"),
     ],

@@ -59,7 +59,7 @@ def test_every_event_occurs_and_one_process_runs_long() -> None:
     events = schedule(1, START, 90)
     kinds = Counter(type(event) for event in events)
     assert all(kinds[kind] > 20 for kind in (ServiceConditions, Reload, InvalidReload, Rotation, End))
-    assert {event.how for event in events if isinstance(event, End)} == {"idle", "asking", "published", "told"}
+    assert {event.how for event in events if isinstance(event, End)} == {"idle", "asking", "published", "stopped"}
     ends = [START, *(event.at for event in events if isinstance(event, End))]
     assert max(after - at for at, after in pairwise(ends)) >= 30 * 24 * HOUR
 

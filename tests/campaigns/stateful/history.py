@@ -243,7 +243,7 @@ class History(RuleBasedStateMachine):
         report = self._run(self.poller.poll(query))
         now = self.service.now
         requested = {slice_ for slice_, *_ in self.service.calls}
-        assert not requested & final, "what is final was asked for again"
+        assert not requested & final, "what is final was requested again"
         assert {outcome.slice for outcome in report.outcomes} == {
             slice_ for slice_ in self.model.wanted(now) if query.media in self._wants_of(query, slice_)
         }

@@ -20,7 +20,7 @@ def check_publication(current: Publication, model: Model, *, stale_after: float,
     days_ago = {ago for query in model.queries for ago in query.days_ago}
     assert current.days == {ago: start(today(now)) - ago * 86_400.0 for ago in days_ago}, "dates are wrong"
     wanted = model.wanted(now)
-    assert slices.keys() <= wanted, "a slice is shown that nobody asks for"
+    assert slices.keys() <= wanted, "a slice is shown that no query covers"
     for published in current.slices:
         check_slice(published, model, stale_after=stale_after, now=now)
     for slice_ in wanted:
@@ -40,16 +40,16 @@ def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
     everything = Everything() in wants
     for media_id, row in published.rows.items():
         allowed = of.allowed(media_id)
-        assert row in allowed.rows, f"{media_id} shows {row}, which was not said of {slice_}; said was {allowed.rows}"
-        assert row is not None or media_id in by_id, f"{media_id} is a zero and nobody asks for it"
-        assert media_id in by_id or not wants <= {w for w in wants if isinstance(w, ByIds)}, f"{media_id} is not asked"
+        assert row in allowed.rows, f"{media_id} shows {row}, which was not returned: {allowed.rows}"
+        assert row is not None or media_id in by_id, f"{media_id} is a zero and no query lists it"
+        assert media_id in by_id or not wants <= {w for w in wants if isinstance(w, ByIds)}, f"{media_id} is not wanted"
     for media_id, allowed in of.media.items():
         fresh = allowed.at is not None and now < allowed.at + stale_after
         played = None not in allowed.rows
         if fresh and (media_id in by_id or (everything and played)):
-            assert media_id in published.rows, f"{media_id} was told and is not shown"
+            assert media_id in published.rows, f"{media_id} was returned and is not shown"
     responded_at = of.maybe_responded_at
-    assert responded_at is not None, "nothing was ever said of it"
+    assert responded_at is not None, "nothing was ever returned for it"
     can_be_final = responded_at >= start(slice_.play_date) + SETTLES_AFTER
     assert can_be_final or now < responded_at + stale_after, f"it is stale: {published}, {of}"
     if of.ready is not None:
@@ -79,7 +79,7 @@ def check_media_info(current: Publication) -> None:
     titles = {(p.slice.account, m, row.title) for p in current.slices for m, row in p.rows.items() if row is not None}
     for each in current.media:
         given = {title for account, media_id, title in titles if (account, media_id) == (each.account, each.media_id)}
-        assert each.title in given or (each.title is None and given <= {None, ""}), f"{each} was never told"
+        assert each.title in given or (each.title is None and given <= {None, ""}), f"{each} was never returned"
 
 
 def check_series_limit(current: Publication, whole: Publication, series_limit: int) -> None:

@@ -63,11 +63,11 @@ PLAYED = PlayRow("a", "title", plays=7)
 @pytest.mark.parametrize(
     ("lie", "objection"),
     [
-        (_rows(a=PlayRow("a", "title", plays=8), b=None), "which was not said"),
-        (_rows(a=None, b=None), "which was not said"),
-        (_rows(a=PLAYED), "b was told and is not shown"),
-        (_rows(a=PLAYED, b=None, c=None), "which was not said"),
-        (_rows(a=PLAYED, b=None, c=PLAYED), "which was not said"),
+        (_rows(a=PlayRow("a", "title", plays=8), b=None), "which was not returned"),
+        (_rows(a=None, b=None), "which was not returned"),
+        (_rows(a=PLAYED), "b was returned and is not shown"),
+        (_rows(a=PLAYED, b=None, c=None), "which was not returned"),
+        (_rows(a=PLAYED, b=None, c=PLAYED), "which was not returned"),
         (_yesterday(days_ago=2), "on another day"),
         (_yesterday(settled=False), "it was final"),
         (_yesterday(ready=False), "ready is False"),
@@ -77,7 +77,7 @@ PLAYED = PlayRow("a", "title", plays=7)
         (lambda current: replace(current, slices=(*current.slices, current.slices[0])), "shown twice"),
         (lambda current: replace(current, media=current.media[:1]), "not those that are shown"),
         (lambda current: replace(current, media=(*current.media, current.media[0])), "described twice"),
-        (lambda current: replace(current, media=tuple(replace(m, title="x") for m in current.media)), "never told"),
+        (lambda current: replace(current, media=tuple(replace(m, title="x") for m in current.media)), "never returned"),
         (lambda current: replace(current, days={0: 0.0, 1: 0.0}), "dates are wrong"),
         (lambda current: replace(current, valid_until=NOON), "does not hold now"),
     ],
@@ -93,7 +93,7 @@ def test_a_number_of_another_day_is_found(history: History) -> None:
         return replace(today, rows=yesterday.rows), yesterday
 
     current = history._publication()  # noqa: SLF001  # as above
-    with pytest.raises(AssertionError, match="which was not said"):
+    with pytest.raises(AssertionError, match="which was not returned"):
         check_publication(
             replace(current, slices=mixed(*current.slices)),
             history.model,
@@ -136,7 +136,7 @@ class ForgetfulPoller:
 
 def test_a_request_for_settled_data_is_found(history: History) -> None:
     history.poller = ForgetfulPoller(history)  # type: ignore[assignment]  # as far as a history needs it
-    with pytest.raises(AssertionError, match="asked for again"):
+    with pytest.raises(AssertionError, match="requested again"):
         history.a_poll_succeeds(0)
 
 
@@ -145,7 +145,7 @@ def test_a_zero_of_a_media_that_is_not_queried_is_found(history: History) -> Non
     history.a_poll_succeeds(0)
     current = history._publication()  # noqa: SLF001  # as above
     history.published_data_was_returned()
-    with pytest.raises(AssertionError, match="b is a zero and nobody asks"):
+    with pytest.raises(AssertionError, match="b is a zero and no query"):
         check_publication(
             _rows(a=PLAYED, b=None)(current), history.model, stale_after=48 * HOUR, now=history.service.now
         )

@@ -39,7 +39,7 @@ class FakeFetcher:
     clock: Clock
     lifetime: float | None = HOUR
     broken: bool = False
-    # Whoever fetches waits for this.
+    # Fetches wait for this.
     opened: threading.Event = field(default_factory=threading.Event)
     fetches: int = 0
     starts: list[Credentials | None] = field(default_factory=list)
@@ -333,7 +333,7 @@ async def test_after_a_failure_a_changed_file_is_read_without_a_rest(tmp_path: P
     await fixture.fails()
     fixture.fetcher.broken = False
     await fixture.fails(later=1)
-    file.write_text("mended")
+    file.write_text("corrected")
     assert await fixture.source.changed()
     assert await fixture.id() == "id-2"
 

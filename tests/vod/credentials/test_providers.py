@@ -123,8 +123,6 @@ def test_the_role_that_a_key_assumes_may_stand_in_a_variable() -> None:
 def test_all_missing_settings_are_reported_together(
     provider: str, variables: dict[str, str], expected_text: str
 ) -> None:
-    provider: str, variables: dict[str, str], expected_text: str
-) -> None:
     with pytest.raises(StartError) as caught:
         provider_chain(Options(provider), variables)
     assert f"provider {provider}" in str(caught.value)

@@ -24,7 +24,7 @@ ROLE = "acs:ram::1:role/a"
 
 @pytest.fixture
 def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the extra had not been asked for: Python's own word for a module that cannot be imported."""
+    """As without the extra: None in `sys.modules` makes the import fail."""
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials", None)
 
 

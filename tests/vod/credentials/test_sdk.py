@@ -220,7 +220,7 @@ def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
 
 @pytest.fixture
 def sts_by_name(sts: Sts, monkeypatch: pytest.MonkeyPatch) -> Sts:
-    """STS under a name, since no proxy is asked for this machine; no other name can be looked up."""
+    """STS under a name, since no proxy is used for this machine; no other name can be resolved."""
     look_up = socket.getaddrinfo
 
     def fake(host: str, *args: Any, **options: Any) -> Any:
@@ -333,7 +333,7 @@ def test_a_uri_is_reached_by_the_same_rules(sts_by_name: Sts, monkeypatch: pytes
         monkeypatch.setenv("HTTP_PROXY", f"http://{host}")
         assert CredentialFetcher([UriProvider("http://keys.example.org/k")])(None).credentials == GIVEN
         assert [request.target for request in received] == ["http://keys.example.org/k"]
-        # No proxy is asked for this machine.
+        # No proxy is used for this machine.
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
         assert CredentialFetcher([UriProvider(f"http://{host}/k")])(None).credentials == GIVEN
         assert received[-1].target == "/k"

@@ -88,7 +88,7 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
         (ImportError("No module named 'x'"), "cannot be imported: No module named 'x'", "pip install"),
         (KeyError(SECRET), "what sts.x gave cannot be understood (KeyError)", ""),
         (OSError(f"hunter2 {SECRET}"), "what sts.x gave cannot be understood (OSError)", ""),
-        (no_credentials("the AccessKey ID is empty", "Mend it."), "gave keys that cannot be used: the Acc", "Mend it."),
+        (no_credentials("the AccessKey ID is empty", "Fix it."), "gave keys that cannot be used: the Acc", "Fix it."),
     ],
 )
 def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exception, message: str, advice: str) -> None:
@@ -106,7 +106,7 @@ def test_an_unknown_failure_has_no_advice() -> None:
 @pytest.mark.parametrize(
     ("error", "expected_text"),
     [
-        (no_credentials("it is empty", "Mend it."), "sts.x gave keys that cannot be used: it is empty"),
+        (no_credentials("it is empty", "Fix it."), "sts.x gave keys that cannot be used: it is empty"),
         (CredentialException("failed to execute external command: "), "failed to execute external command"),
     ],
 )

@@ -279,14 +279,14 @@ async def test_a_changed_file_is_noticed_once(tmp_path: Path, *, good: bool) -> 
     if good:
         path.write_text("old")
     file = SecretFile(path)
-    assert not await file.changed(), "nobody has read it yet"
+    assert not await file.changed(), "it was not read yet"
     with contextlib.nullcontext() if good else pytest.raises(CredentialsError):
         await file.read()
     assert not await file.changed()
-    path.write_text("mended")
+    path.write_text("corrected")
     assert await file.changed()
     assert not await file.changed()
-    assert await file.read() == "mended"
+    assert await file.read() == "corrected"
     path.unlink()
     assert await file.changed()
     assert not await file.changed()

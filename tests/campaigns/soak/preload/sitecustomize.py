@@ -40,4 +40,4 @@ if "SOAK_CLOCK" in os.environ:
             return _datetime.fromtimestamp(wall(), tz)
 
     time.time, time.monotonic = wall, monotonic
-    dt.datetime = Skipping  # type: ignore[misc]  # whoever imports it from now on has this one
+    dt.datetime = Skipping  # type: ignore[misc]  # for all modules that import it from now on
