@@ -1,6 +1,6 @@
-"""The exporter calls one more action of the API: what modules.md names is changed, and nothing else.
+"""A further action of the API needs only the changes that modules.md names.
 
-The made-up action lists the covers of media. It goes through the client of the account, over real connections, to a
+The action of this test lists the covers of media. It uses the client of the account, over real connections, and a
 service that checks signatures, beside the simulator's own action.
 """
 
@@ -105,12 +105,12 @@ def one_more_action(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "MEDIA", (*catalog.MEDIA, COVER_INFO))
 
 
-# That is all. What follows is a service that knows the action, and what must hold.
+# No other change is needed. Below are a service that knows the action, and the tests.
 
 
 @dataclass
 class Service:
-    """The simulator, and beside it the new action, which answers or fails with `refusal`."""
+    """The simulator and the new action, which responds or fails with `refusal`."""
 
     clock: Clock
     simulator: Simulator
@@ -143,7 +143,7 @@ class Service:
 
 @dataclass
 class Harness:
-    """An account that calls both actions, and what is counted of it."""
+    """An account that calls both actions, and its metrics."""
 
     service: Service
     account: Account
@@ -160,7 +160,7 @@ class Harness:
         return len(page.rows)
 
     def refuse(self, action: str, code: str, wait: float | None = None) -> None:
-        """Let an action fail; `code` is empty: let it answer again."""
+        """Make an action fail; with an empty `code` it succeeds again."""
         if action == COVERS.name:
             headers = {} if wait is None else {"x-acs-retry-after": f"{wait * 1000:.0f}"}
             self.service.refusal = ApiError(code, headers=headers) if code else None
@@ -168,7 +168,7 @@ class Harness:
             self.service.simulator.change(faults=(Fault(code, wait=wait),) if code else ())
 
     def counted(self, name: str, **labels: str) -> dict[str, float]:
-        """The samples of a metric by action, added up."""
+        """The sums of a metric by action."""
         found: dict[str, float] = {}
         for metric in self.telemetry.collect():
             for sample in metric.samples:
@@ -179,7 +179,7 @@ class Harness:
 
 
 class StandingClock(Clock):
-    """A clock that stands still, so that who sleeps does not wake, until it goes on."""
+    """A clock that stands still, so that sleepers do not wake until it is advanced."""
 
     def __init__(self) -> None:
         super().__init__()

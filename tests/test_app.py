@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-# Word for word the example of Alibaba Cloud's page.
+# The example of Alibaba Cloud's page, unchanged.
 EXAMPLE = (
     '{"RequestId":"25818875-5F78-4AF6-D7393642CA58****","TotalCount":1,"PageNo":1,"PageSize":20,"QoeInfoList":'
     '[{"VideoTitle":"阿里云VOD视频标题","VideoDuration":246,"MediaId":"9ae2af636ca6c10412f44891fc****","DAU":5,'
@@ -46,7 +46,7 @@ LABELS = (
 
 @contextlib.asynccontextmanager
 async def answering(body: str) -> AsyncGenerator[str]:
-    """A service that gives every request the same body, at this URL."""
+    """The URL of a service that returns the same body for every request."""
 
     async def answer(_request: Request) -> Response:
         return Response(body, media_type="application/json")

@@ -27,7 +27,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def status_of(*argv: str) -> int:
-    """The exit status, however the command line ends."""
+    """The exit status, whether it is returned or raised."""
     try:
         return main(list(argv), {})
     except SystemExit as end:
@@ -199,7 +199,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure_to_complain_of() -> None:
         assert request.stderr.read() == b""
 
 
-# What these need is the standard library and what reads flags: they run every few seconds, or at a prompt.
+# These commands run every few seconds or at a prompt: they import only the standard library and flags.
 HEAVY = {
     *("aiohttp", "apscheduler", "asyncio", "click", "cryptography", "httpx", "jinja2", "msgspec", "OpenSSL"),
     *(
@@ -218,7 +218,7 @@ HEAVY = {
 
 
 def run_alone(program: str) -> str:
-    """What a program prints in a process of its own, in which coverage, with all that it imports, does not measure."""
+    """The output of a program in a process without coverage, whose imports would count."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environ
@@ -226,7 +226,7 @@ def run_alone(program: str) -> str:
 
 
 def imported(*argv: str) -> set[str]:
-    """The modules that a command line has loaded when it is done, by the name of their package."""
+    """The modules loaded by a command line, by package."""
     program = (
         f"import sys; sys.argv[1:] = {list(argv)!r}; from exporter.__main__ import main; main(); print(*sys.modules)"
     )

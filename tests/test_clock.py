@@ -1,4 +1,4 @@
-"""Whole nights of the real program: at every scrape each number stands under the day that it belongs to.
+"""Whole nights of the real program: every scrape has each number under the day that it belongs to.
 
 The expected numbers are the simulator's at the instant of a poll; days are counted here, independently.
 """
@@ -40,7 +40,7 @@ Numbers = dict[str, tuple[float, float]]  # plays and viewers by media ID
 
 
 def at(text: str) -> float:
-    """`23T22:00`: that hour of a day in March 2024, UTC+8."""
+    """The timestamp of `23T22:00`: an hour of a day in March 2024, UTC+8."""
     return datetime.fromisoformat(f"2024-03-{text}+08:00").timestamp()
 
 
@@ -58,7 +58,7 @@ def window(now: float) -> dict[int, date]:
 
 @dataclass
 class Scraped:
-    """What one scrape says, by the play date that it claims for each `days_ago`."""
+    """The content of a scrape, by the play date that it has for each `days_ago`."""
 
     dates: dict[int, date]
     numbers: dict[date, Numbers]
@@ -103,7 +103,7 @@ class Scraped:
 
 @dataclass(frozen=True)
 class Poll:
-    """When a poll began and ended by the exporter's clock, and what time it was for the service."""
+    """Start and end of a poll by the exporter's clock, and the service's time."""
 
     started_at: float
     ended: float
@@ -112,7 +112,7 @@ class Poll:
 
 @dataclass
 class ClockInvariants:
-    """What has to be true, whatever the clock does; kept over restarts. `media`: of the query, None is all."""
+    """What must hold whatever the clock does, also over restarts. `media`: of the query; None: all."""
 
     media: tuple[str, ...] | None = None
     polls: list[Poll] = field(default_factory=list)
@@ -123,7 +123,7 @@ class ClockInvariants:
     _known: dict[tuple[date, float], Numbers] = field(default_factory=dict)
 
     def truth(self, harness: Harness, day: date, service: float) -> Numbers:
-        """What the service says of a day at an instant; by ID, a media without a row is a zero."""
+        """The service's numbers for a day at an instant; by ID, a media without a row is a zero."""
         if (day, service) not in self._known:
             catalogue = harness.simulator.dataset
             rows = {m: catalogue.row(m, day, now=service) for m in self.media or catalogue.media_ids}
@@ -133,7 +133,7 @@ class ClockInvariants:
         return self._known[day, service]
 
     def settled(self) -> set[date]:
-        """The days found unchanged twice since they could be final, or looked at a day later still."""
+        """The days found unchanged twice since they could be final, or polled a day later."""
         return {day for day, polls in self.looked_final.items() if polls >= 3} | self.looked_certain
 
     async def poll(self, harness: Harness, skew: float = 0.0) -> str:
@@ -149,7 +149,7 @@ class ClockInvariants:
         return result
 
     async def scrape(self, harness: Harness, skew: float = 0.0) -> Scraped:
-        """Scrape, and hold it against everything that must be true at any time."""
+        """Scrape, and check everything that must hold at any time."""
         self.scrapes += 1
         now = harness.clock.at + skew
         scraped = Scraped.of(await harness.metrics())
@@ -215,7 +215,7 @@ async def test_from_an_evening_over_a_whole_day_every_number_stands_under_its_da
     assert invariants.scrapes > 400
     assert scraped.settled[yesterday] == 1
     assert scraped.numbers[date(2024, 3, 24)] != scraped.numbers[yesterday] != {}
-    # Before midnight five days, each new one that came into the window after it, and after 24:00 again.
+    # Five days before midnight, each day that entered the window after it, and the same after 24:00.
     assert len(invariants.published_dates) == 5 + 2 + 2
 
 
@@ -276,7 +276,7 @@ async def test_a_poll_that_goes_on_over_midnight_keeps_the_days_it_began_with() 
 
 @dataclass
 class Skewed:
-    """A stage on which the exporter's clock is wrong by `skew` seconds; the clock of the stage is the right one."""
+    """A harness whose exporter has a clock that is wrong by `skew` seconds; the harness's own clock is right."""
 
     harness: Harness
     skew: list[float]

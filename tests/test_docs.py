@@ -28,7 +28,7 @@ _LOG_MESSAGE: Final = re.compile(r'^ts=\S+ level=\w+ msg=(?:"([^"]+)"|(\w+))', r
 
 
 def flags(command: str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    """The flags of a command and the default each shows, empty where it shows none."""
+    """The flags of a command, with their defaults in the help (empty: none)."""
     assert main([command, "--help"] if command else ["--help"], {}) == 0
     return dict(_FLAG_IN_HELP.findall(capsys.readouterr().out))
 
@@ -59,7 +59,7 @@ def requirement(text: str) -> str:
 
 @pytest.fixture(autouse=True)
 def wide_help(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Help as wide as its longest line: a default that is broken over two lines is not found."""
+    """Help without line breaks: a default that is split over two lines would not be found."""
     monkeypatch.setenv("COLUMNS", "1000")
 
 
@@ -128,7 +128,7 @@ def test_every_setting_is_in_a_table_with_its_default(page: str) -> None:
     known = schema()
     for path, default in known.items():
         assert path in documented, f"{page} does not describe {path}"
-        # What is made of further settings has their defaults.
+        # Mappings have the defaults of their settings.
         if default is not None and not isinstance(default, dict):
             displayed = default if isinstance(default, str) else json.dumps(default)
             if not displayed.startswith('[{"'):

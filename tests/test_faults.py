@@ -1,4 +1,4 @@
-"""Bad days of the service: counted under the right code and kind, last good values kept, recovery without a restart."""
+"""Failures of the service: counted under the right code and kind, last good values kept, recovery without a restart."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def broken(harness: Harness, *faults: Fault, later: float = 900.0) -> str:
 
 
 async def kept_and_recovered(harness: Harness) -> None:
-    """Everything is as before the fault; the next good answer makes it new, and the query is up again."""
+    """All data is as before the fault; the next good response renews it, and the query is up again."""
     before = await harness.plays(0)
     assert before, "the last good values must still be there"
     assert await harness.poll(later=3600) == "success"
@@ -88,7 +88,7 @@ async def test_what_never_ends_is_given_up_after_the_timeout_repeated_and_counte
     monkeypatch.setattr(loop, "time", lambda since=loop.time: since() + ahead)
 
     async def put_forward(harness: Harness) -> None:
-        """By more than the timeout, whenever the service is waiting with an answer."""
+        """Move the clock by more than the timeout whenever the service delays a response."""
         nonlocal ahead
         calls_before = len(harness.simulator.request_log.calls)
         while True:
@@ -100,7 +100,7 @@ async def test_what_never_ends_is_given_up_after_the_timeout_repeated_and_counte
 
 
 async def _never(_: Harness) -> None:
-    """Time passes as it does."""
+    """Leave the clock alone."""
 
 
 async def _no_answer(

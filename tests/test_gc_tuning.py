@@ -23,7 +23,7 @@ FULL = 2
 
 @pytest.fixture(autouse=True)
 def nothing_frozen() -> Generator[None]:
-    """Whatever a test freezes is let go of."""
+    """Unfreeze everything after each test."""
     yield
     gc.unfreeze()
 
@@ -36,7 +36,7 @@ class Clock:
         return self.at
 
     def collection(self, callback: FreezeAfterSlowGc, seconds: float, generation: int = FULL) -> None:
-        """One that took so long."""
+        """A collection of this duration."""
         info = {"generation": generation, "collected": 0, "uncollectable": 0}
         callback("start", info)
         self.at += seconds

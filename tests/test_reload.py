@@ -1,4 +1,4 @@
-"""A running exporter and a configuration file that changes: served in this process, over HTTP, with a fake clock."""
+"""A running exporter with a changing configuration file: in this process, over HTTP, with a fake clock."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Daemon:
         return await self.http.post("/-/reload")
 
     async def reloaded(self, accounts: str, queries: str, more: str = "") -> None:
-        """Another file, and a reload that succeeds."""
+        """Write another file and reload it successfully."""
         self.write(accounts, queries, more)
         answer = await self.reload()
         assert answer.status_code == 200, answer.text
@@ -135,7 +135,7 @@ async def served(
             )
         )
         try:
-            # Decides nothing: it only ends a test that waits for what never comes.
+            # Only ends a test that waits for something that never happens.
             async with asyncio.timeout(300):
                 daemon.http.base_url = httpx.URL((await places.get())[0])
                 yield daemon
@@ -416,7 +416,7 @@ async def test_two_reloads_at_once_come_one_after_the_other(tmp_path: Path) -> N
 
 @dataclass
 class Reading:
-    """A configuration file of which each reading takes until the test lets it end."""
+    """A configuration file whose reading takes until the test ends it."""
 
     config: Config
     problem: ConfigError | None = None
@@ -425,7 +425,7 @@ class Reading:
 
     def __call__(self) -> Config:
         self.times += 1
-        # Decides nothing: it only ends the thread of a test that has failed.
+        # Only ends the thread of a failed test.
         self.ending.acquire(timeout=300)
         if self.problem:
             raise self.problem
@@ -437,7 +437,7 @@ class Reading:
 
 
 class AtOnce:
-    """Nothing is polled: it can be swapped at any time."""
+    """A scheduler without polls: it swaps immediately."""
 
     async def reconfigure(
         self,

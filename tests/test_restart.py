@@ -1,4 +1,4 @@
-"""What survives a restart: numbers, settled days, calls spent; with a real file."""
+"""What survives a restart: numbers, settled days and calls spent, with a real file."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None
     polls, events = Polls(), RecordedEvents()
     async with Scheduler(jobs([], polls), events) as scheduler:
         await scheduler.reconfigure(jobs([q("new")], polls), interrupted=[], due=[], swap=lambda: None)
-        await asyncio.sleep(0)  # APScheduler has taken it up, and it has not begun
+        await asyncio.sleep(0)  # APScheduler has submitted it, and it has not started
 
         await scheduler.reconfigure(
             jobs([q("new", days_ago=(2,))], polls), interrupted=["new"], due=["new"], swap=lambda: None

@@ -39,7 +39,7 @@ async def poll(harness: Harness, times: int = 3) -> None:
 
 
 def calls(harness: Harness) -> list[str]:
-    """The play dates of all calls so far, and forgets them."""
+    """The play dates of all calls since this was last called."""
     dates = [call.parameters["PlayDate"] for call in harness.simulator.request_log.calls]
     harness.simulator.request_log.clear()
     return dates

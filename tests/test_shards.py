@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 DIMENSIONS = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS, Windows]}, {region: cn-beijing}]"
-# What describes media, slices and days; what is about the exporter itself every replica has.
+# Series of media, slices and days; every replica has those about the exporter itself.
 PLAY = r"^aliyun_vod_(media|slice|play_date)"
 
 
@@ -51,7 +51,7 @@ def of(total: int) -> list[Shard]:
 
 
 def played(n: int) -> list[str]:
-    """The most played media of the simulator, which everybody plays."""
+    """The most played media of the simulator, which has plays with every filter."""
     catalogue = Dataset(media=30)
     plays = {m: catalogue.counts(m, play_dates.play_date(NOON, 1), now=NOON) for m in catalogue.media_ids}
     return sorted(plays, key=lambda media_id: -(found.plays if (found := plays[media_id]) else 0))[:n]
@@ -73,7 +73,7 @@ async def test_together_they_make_the_calls_and_show_the_series_of_one(media: st
         seen = Counter(name for series in series_by_part for name in series)
         assert set(seen.values()) == {1}
         missing = set(await whole.series(PLAY)) - set(seen)
-        # Who is among the first by some filter only, is not known to the replica that describes media.
+        # A media that ranks first with one filter only is unknown to the replica that owns titles.
         assert missing <= (of_media if media != "all" else set())
         assert not set(seen) - set(await whole.series(PLAY))
 

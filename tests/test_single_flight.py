@@ -9,7 +9,7 @@ from exporter.single_flight import SharedRun, SharedThreads
 
 
 class Work:
-    """Work that ends when it is let go, and returns its number; `error` is raised instead."""
+    """Work that ends when the test releases it, and returns its number or raises `error`."""
 
     def __init__(self) -> None:
         self.started = 0

@@ -229,7 +229,7 @@ def test_every_sample_is_there_once_in_the_order_of_time_and_is_the_service_s_nu
                 assert sample.value == expected_value(catalogue, sample.labels, at, now)
     for instants in times.values():
         assert instants == sorted(set(instants))
-    # Neither families nor series come back once another has begun.
+    # Families and series are contiguous.
     series = [line.rsplit(" ", 2)[0] for line in written.splitlines() if not line.startswith("#")]
     assert len(list(groupby(series))) == len(times)
     assert len({family.name for family in families}) == len(families)

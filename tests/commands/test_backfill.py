@@ -71,7 +71,7 @@ async def fetched(
 
 
 def plays(known: BackfillData) -> dict[str, float]:
-    """What is written: plays by media and instant, of yesterdays."""
+    """The written plays, by media and instant, of `days_ago="1"`."""
     out = io.BytesIO()
     backfill.write(out, known.views(86_400), {}, ProgressLines(lambda _: None))
     found = re.findall(
@@ -205,12 +205,12 @@ async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulat
     assert "promtool tsdb create-blocks-from openmetrics --max-block-duration=48h 'a b.txt' DATA" in gap_line
 
 
-# The command itself, which takes the time from the system and the flags from the command line.
+# The command itself, with the system's clock and a command line.
 
 
 @contextlib.asynccontextmanager
 async def command(tmp_path: Path, **environ: str) -> AsyncGenerator[tuple[Simulator, Mapping[str, str]]]:
-    """The real service of now, with a configuration of it beside the output."""
+    """The simulator with the current time, and a configuration beside the output."""
     async with simulated(SimulatorOptions(media=2), Clock(time.time())) as (simulator, url):
         text = CONFIGURATION.replace("ENDPOINT", url).replace("TIMEOUT", "10s").replace("MEDIA", "all")
         (tmp_path / "config.yaml").write_text(text.replace("DIMENSIONS", "[{}]").replace("DAYS_AGO", "[1, 8]"))

@@ -1,4 +1,4 @@
-"""`check-healthy` against real servers on loopback: healthy, not healthy, not there, not it, and behind TLS."""
+"""`check-healthy` against real servers on loopback: healthy, unhealthy, missing, another program, and with TLS."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def listening(
 
 
 class CheckResult:
-    """How a check ended and its one line."""
+    """The exit status of a check and its output."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *argv: str) -> None:
         try:
@@ -191,7 +191,7 @@ def test_tls_is_verified(
 
 @pytest.fixture
 def strict_ssl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contexts as Python 3.13 makes them by default."""
+    """The default contexts of Python 3.13."""
     make = ssl.create_default_context
 
     def strict(*, cafile: str | None) -> ssl.SSLContext:
@@ -203,7 +203,7 @@ def strict_ssl(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def server_of(issued: pki.Issued, by: pki.Issued, folder: Path) -> ssl.SSLContext:
-    """What shows this certificate; `ca.crt` in the folder is who issued it."""
+    """A server with this certificate; `ca.crt` in the folder is its issuer."""
     for name, content in (("ca.crt", by.cert_pem), ("server.crt", issued.cert_pem), ("server.key", issued.key_pem())):
         (folder / name).write_bytes(content)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Completion by a real bash, the manual page as `man` formats it."""
+"""Completion by a real bash, and the manual page formatted by `man`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def script() -> str:
 
 
 def completed(script: str, folder: Path, *words: str) -> list[str]:
-    """What bash offers for the last of the words, as it splits a line into them."""
+    """The completions that bash offers for the last word of a line."""
     line = words[0] + "".join(word if word == "=" or before == "=" else f" {word}" for before, word in pairwise(words))
     shell_script = f"""{script}
 COMP_WORDS=({" ".join(f"'{word}'" for word in words)}); COMP_CWORD={len(words) - 1}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def unchanged() -> Iterator[None]:
-    """The tests' own process has its handlers back after each test."""
+    """The test process has its signal handlers back after each test."""
     before = [signal.getsignal(number) for number in (*STOP, signal.SIGHUP)]
     yield
     assert [signal.getsignal(number) for number in (*STOP, signal.SIGHUP)] == before

@@ -1,4 +1,4 @@
-"""`serve` and `check-config` in the same situations: where one does not start, the other says so."""
+"""`serve` and `check-config` in the same situations: errors that keep the one from starting, the other reports."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "c2VjcmV0"}
 FILES = "{access_key_id: a, access_key_secret_file: secret}"
-# Nothing listens there: what a poll finds does not matter here.
+# Nothing listens there: the result of a poll does not matter here.
 ENDPOINT = "endpoint: 'http://127.0.0.1:1'"
 
 
 @dataclass
 class Situation:
-    """What both commands are given."""
+    """The files, flags and variables of both commands."""
 
     folder: Path
     patch: pytest.MonkeyPatch
@@ -65,7 +65,7 @@ class Situation:
         return main(["check-config", *self.argv], self.environ)
 
     def starts(self) -> bool:
-        """Whether the daemon comes so far as to listen."""
+        """Whether the daemon starts to listen."""
 
         async def serve() -> None:
             stop = asyncio.Event()

@@ -405,7 +405,7 @@ DIMENSIONS = st.fixed_dictionaries(
 
 @st.composite
 def configurations(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[Query, ...]]:
-    """A configuration as plain data, and the queries it means, worked out another way."""
+    """A configuration as plain data, and the expected queries, computed independently."""
     accounts = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
     written, meant = [], []
     for name in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)):

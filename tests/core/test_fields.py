@@ -1,4 +1,4 @@
-"""Every field of a row is known everywhere: a place that lacks one fails here."""
+"""Every field of a row is handled everywhere: a module that lacks one fails here."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.exposition.examples import new_telemetry, read_text, series
 TODAY: Final = date(2024, 3, 24)
 YESTERDAY: Final = Slice("main", Dimensions(), date(2024, 3, 23))
 NOON: Final = start(TODAY) + 12 * 3600.0
-# The values differ from each other, so that a field that is read from another one's place is noticed.
+# All values differ, so that mixed-up fields are detected.
 ROW: Final = PlayRow("m1", "Title", **{field.attribute: 10 + place for place, field in enumerate(NUMBERS)})
 
 every_field: Final = pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.attribute)
@@ -87,7 +87,7 @@ def test_the_api_sorts_by_the_fields_that_have_a_measure() -> None:
 @every_field
 def test_both_decoders_read_the_field(field: Field) -> None:
     row = changed(field)
-    # The ID of the requested media makes the decoder take the careful way.
+    # With a requested media ID the decoder uses its slow path.
     assert decode(body(row)).rows == decode(body(row), media_id=row.media_id).rows == (row,)
 
 

@@ -1,8 +1,8 @@
-"""A video loses its plays: one notification about that day and none after it, with every program on the way real.
+"""A video loses its plays: one notification about that day and none after it, with all programs real.
 
 The simulator, the exporter, Prometheus with the shipped rules and Alertmanager with the shipped configuration run as
-processes. Only intervals and waiting times are shortened, by configuration. The wall clock of the first two is set, as
-a day settles at 09:00 and the next one a day later. That clock is ahead of Prometheus', so that no data is stale.
+processes. Only intervals and waiting times are shortened, by configuration. The wall clock of the first two is set,
+because a day settles at 09:00 and the next one a day later; it is ahead of Prometheus', so that no data is stale.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def test_a_collapse_is_notified_once_with_its_numbers_and_where_they_were_lost(t
                 assert int(drop["date"]) == play_dates.start(play_dates.play_date(clock.now(), 1)) + 28800
                 assert alert["annotations"]["summary"].startswith(f"{COLLAPSING.title}: {int(plays)} plays on ")
 
-                # Tomorrow after nine: what has recovered today is settled. The day before is over, which is no news.
+                # Tomorrow after nine: today's recovered numbers are settled. The end of the alert is no notification.
                 ((_, before),) = server.query(DATE)
                 clock.jump((timedelta(days=1) + SOON).total_seconds())
                 until(

@@ -83,7 +83,7 @@ def settled_day(
 
 
 def example() -> Publication:
-    """The example row, known in every detail."""
+    """A publication of one row with all its values known."""
     return publication(
         published({MEDIA: ROW}, total=1, updated_at=1711100000.5, settled=True),
         media=[PublishedMedia("main", MEDIA, TITLE, 246)],
@@ -120,14 +120,14 @@ def read_text(exposition: bytes) -> list[Metric]:
 
 
 def read_openmetrics(exposition: bytes) -> list[Metric]:
-    """Read play metrics or, where it is there already, everything up to `# EOF`."""
+    """Parse OpenMetrics; `# EOF` is added if it is missing, as after play metrics."""
     text = exposition.decode()
     whole = text if text.endswith("# EOF\n") else f"{text}# EOF\n"
     return list(openmetrics_parser.text_string_to_metric_families(whole))  # type: ignore[no-untyped-call]  # it has no types
 
 
 def series(metrics: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample by its name and labels; a series that is there twice is an error."""
+    """Every sample by its name and labels; fails for a repeated series."""
     found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
     for metric in metrics:
         for sample in metric.samples:

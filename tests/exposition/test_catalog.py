@@ -1,4 +1,4 @@
-"""The table of metrics, the page that documents it and what is really exposed say the same."""
+"""The table of metrics, its documentation and the exposition agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is exposed, read by others: the parsers of the Prometheus client library, and promtool."""
+"""Expositions parsed by the Prometheus client library and by promtool."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PLAIN_1 = "text/plain; version=1.0.0; charset=utf-8; escaping="
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-# What Prometheus itself sends.
+# The headers that Prometheus sends.
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -43,17 +43,17 @@ PROMETHEUS_3 = (
         ("application/openmetrics-text", OPEN + "; escaping=underscores"),
         ("application/openmetrics-text; version=1.0.0", OPEN + "; escaping=underscores"),
         ('application/openmetrics-text; version="1.0.0"; escaping=allow-utf-8', OPEN + "; escaping=allow-utf-8"),
-        # Schemes that would rename our own metrics but not the play metrics are not spoken.
+        # Escaping schemes that would rename our own metrics but not the play metrics are not offered.
         ("application/openmetrics-text;version=1.0.0;escaping=dots", OPEN + "; escaping=underscores"),
         ("application/openmetrics-text;version=1.0.0;escaping=values", OPEN + "; escaping=underscores"),
-        # q decides, then what is more specific, then the order.
+        # The highest q wins, then the more specific, then the first.
         ("application/openmetrics-text;q=0.1,text/plain;q=0.2", PLAIN),
         ("text/plain;q=0.2,application/openmetrics-text;q=0.3", OPEN + "; escaping=underscores"),
         ("text/plain,application/openmetrics-text", PLAIN),
         ("application/openmetrics-text,text/plain", OPEN + "; escaping=underscores"),
         ("*/*,application/openmetrics-text", OPEN + "; escaping=underscores"),
         ("application/openmetrics-text;q=0,text/plain;q=0.1", PLAIN),
-        # What we do not speak.
+        # Formats that are not offered.
         ("application/openmetrics-text;version=2.0.0,text/plain;version=1.0.0;q=0.5", PLAIN_1 + "underscores"),
         ("application/openmetrics-text;version=banana", PLAIN),
         ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily", PLAIN),
@@ -135,7 +135,7 @@ def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
     assert gzip.decompress(answer.body) == body
 
     def steady(exposition: bytes) -> list[bytes]:
-        """Leave out what the process itself changes from one moment to the next."""
+        """Remove the metrics of the process, which change all the time."""
         return [line for line in exposition.split(b"\n") if not line.startswith((b"process_", b"python_gc_"))]
 
     assert steady(body) == steady(respond(rendered, ours, accept=accept).body)

@@ -139,7 +139,7 @@ def test_the_order_of_the_data_does_not_change_the_text() -> None:
 
 
 class Watched(int):
-    """A number that counts how often it is written."""
+    """A number that counts how often it is formatted."""
 
     written = 0
 

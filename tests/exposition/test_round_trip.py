@@ -1,4 +1,4 @@
-"""Whatever the service calls its media and counts of them, from its JSON to what Prometheus reads."""
+"""Any titles and numbers of the service, from its JSON to the samples that Prometheus parses."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ FIELDS: Final = {
 }
 
 titles = st.text(max_size=30) | st.sampled_from(ODD)
-# Half of a character, as a cut emoji leaves it in JSON.
+# A lone surrogate, as in the JSON of a truncated emoji.
 halves = st.characters(categories=["Cs"])
 numbers = st.sampled_from(NUMBERS) | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 row_documents = st.fixed_dictionaries(
@@ -105,12 +105,12 @@ answers = st.lists(row_documents, max_size=6, unique_by=lambda row: row["MediaId
 
 
 def body(rows_sent: list[dict[str, Any]]) -> bytes:
-    """What the service sends."""
+    """The response of the service."""
     return json.dumps({"RequestId": "R", "TotalCount": len(rows_sent), "QoeInfoList": rows_sent}).encode()
 
 
 def published_rows(rows_sent: list[dict[str, Any]]) -> Publication:
-    """What is made of it, without anything that could be left out."""
+    """The publication of these rows, without limits."""
     pages = [rows_sent[first : first + 100] for first in range(0, len(rows_sent), 100)]
     rows = [row for page in pages for row in decode(body(page)).rows]
     media = [PublishedMedia("main", row.media_id, row.title, row.media_duration) for row in rows]
@@ -118,29 +118,29 @@ def published_rows(rows_sent: list[dict[str, Any]]) -> Publication:
 
 
 def exposed_values(metrics: list[Metric], name: str, label: str) -> dict[str, float]:
-    """By media ID or title, the values of a metric, as Prometheus has them: 64-bit floats."""
+    """The values of a metric by media ID or title, as 64-bit floats like Prometheus'."""
     return {dict(labels)[label]: float(value) for (metric, labels), value in series(metrics).items() if metric == name}
 
 
 def whole(text: str) -> str:
-    """U+FFFD for what is no character; a pair of halves is one, as JSON has it."""
+    """The text with U+FFFD for lone surrogates; a pair of surrogates is one character, as in JSON."""
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return joined if text.isascii() or joined != text else text
 
 
 def title(text: str) -> str:
-    """A title as it is shown: whole, without control characters, no longer than the service allows."""
+    """A title as it is published: without control characters, cut to the service's maximum length."""
     line = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+", " ", whole(text))
     return line if len(line) <= 128 else line[:127] + "…"
 
 
 def number(value: float | str | None) -> float | None:
-    """A number that can be used: a count or seconds."""
+    """A valid count or number of seconds."""
     return None if value is None or not 0 <= Decimal(value) <= 2**53 else float(value)
 
 
 def given_numbers(rows_sent: list[dict[str, Any]], field: str) -> dict[str, float]:
-    """What can be used of a field, by media."""
+    """The valid values of a field, by media."""
     found = {row["MediaId"]: number(row.get(field)) for row in rows_sent}
     return {media_id: value for media_id, value in found.items() if value is not None}
 
@@ -168,7 +168,7 @@ def test_values_of_the_api_are_those_that_clients_read(
 
 
 def gathered(batches: int) -> list[dict[str, Any]]:
-    """The odd ones, and as many batches of made-up media, the same ones every time."""
+    """The unusual titles and this many batches of generated media, always the same."""
     found: list[dict[str, Any]] = []
 
     @settings(max_examples=batches, database=None, derandomize=True)

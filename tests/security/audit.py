@@ -1,8 +1,7 @@
-"""Known vulnerabilities of what is locked, as `make audit` reports them: `python -m tests.security.audit`.
+"""Known vulnerabilities of locked packages, as `make audit` reports them: `python -m tests.security.audit`.
 
-Every lock must name one version of each package and its hashes, with a network or without one. What is known of these
-versions a service tells; where it cannot be asked nothing was audited, which is said and is no failure, unless
-REQUIRE_AUDIT=1.
+Every lock must pin one version of each package with hashes; that check needs no network. The vulnerabilities come from
+a service: if it cannot be reached, that is reported and is no failure unless REQUIRE_AUDIT=1.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 LOCKS: Final = tuple(ROOT / "requirements" / f"{lock}.txt" for lock in ("runtime", "roles", "dev", "build"))
-# Hashes must be there, and nothing is installed or resolved to find out.
+# Hashes are required, and nothing is installed or resolved.
 _PIP_AUDIT: Final = ("-m", "pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner=off", "--format=json")
 
 
@@ -33,7 +32,7 @@ class BadLock(Exception):
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Say what is known; 1 for vulnerabilities and bad locks, and with REQUIRE_AUDIT=1 where nothing was audited."""
+    """Print the vulnerabilities; 1 for vulnerabilities and bad locks, and with REQUIRE_AUDIT=1 without a service."""
     parser = argparse.ArgumentParser(prog="audit", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--osv-url", help="the OSV service to ask instead of the public one")
     parser.add_argument("locks", nargs="*", type=Path, default=LOCKS, metavar="LOCK", help="by default every one")

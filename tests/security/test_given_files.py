@@ -110,7 +110,7 @@ def test_a_world_writable_web_configuration_is_rejected(name: str, tmp_path: Pat
 
 
 def check_output(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
-    """What check-config warns of."""
+    """The permission warnings of check-config."""
     assert main(["check-config", *argv], ENVIRON) == 0
     return [line.removeprefix("warning: ") for line in capsys.readouterr().err.splitlines()]
 
@@ -185,7 +185,7 @@ def test_check_config_warns_of_the_secrets_of_the_web_configuration_too(
 def test_the_daemon_warns_of_each_file_once_and_starts(tmp_path: Path) -> None:
     credentials = "{access_key_id: a, access_key_secret_file: secret}"
     text = configuration(tmp_path, credentials).read_text()
-    # Nothing listens there: what is polled does not matter here.
+    # Nothing listens there: the result of a poll does not matter here.
     (tmp_path / "config.yaml").write_text(text.replace("name: main,", "name: main, endpoint: 'http://127.0.0.1:1',"))
     secret(tmp_path, 0o644)
     argv = ("--web.listen-address=127.0.0.1:0", "--log.format=json", "--config.file=config.yaml")

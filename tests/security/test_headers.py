@@ -84,7 +84,7 @@ async def test_responses_restrict_what_a_browser_may_do(case: Case, tmp_path: Pa
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"] == f"{NO_SCRIPTS}; frame-ancestors 'none'"
     assert answer.headers["referrer-policy"] == "no-referrer"
-    # Only pages of our own making are HTML, and whatever was sent or named is text in them.
+    # Only our own pages are HTML, and request data is text in them.
     assert answer.headers["content-type"].startswith("text/html") == (case.path == "/")
     assert b"<script" not in answer.body or answer.headers["content-type"].startswith("text/plain")
 

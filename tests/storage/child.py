@@ -1,4 +1,4 @@
-"""A process to be killed or starved: `python -m tests.storage.child hold|polls|full FILE`."""
+"""A process to kill or to run out of disk: `python -m tests.storage.child hold|polls|full FILE`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices to store: a few plain ones, and any at all."""
+"""Slices to store: a few plain ones, and arbitrary ones for hypothesis."""
 
 from __future__ import annotations
 

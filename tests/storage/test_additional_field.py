@@ -1,4 +1,4 @@
-"""The response gets one more field: files of before open, and files of after open in the version of before."""
+"""A further field in the response: older files open, and newer files open in the older version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.storage.test_version_0_1 import SLICES, WRITTEN
 if TYPE_CHECKING:
     from tests.storage.examples import StorageFile
 
-# An exporter whose rows have one more field: it prints what it reads of that field, then saves `likes` for every row.
+# An exporter with a further field: prints its values, then saves `likes` for every row.
 LATER_VERSION = """
 import asyncio, dataclasses, json, sys
 from datetime import date
@@ -36,10 +36,10 @@ model.PlayRow = dataclasses.make_dataclass(
 )
 fields.NUMBERS = (*fields.NUMBERS, fields.Field("likes", "Likes"))
 
-from tests.storage.examples import Place
+from tests.storage.examples import StorageFile
 
 async def main():
-    async with Place(Path(sys.argv[1])).opened() as storage:
+    async with StorageFile(Path(sys.argv[1])).opened() as storage:
         slices = await storage.load(date.min)
         rows = {key: record.row for data in slices for key, record in data.answers.items() if record.row}
         print(json.dumps({key: [row.plays, row.likes] for key, row in rows.items()}))
@@ -56,7 +56,7 @@ asyncio.run(main())
 
 
 def run_later_version(storage_file: StorageFile) -> Any:
-    """What the later version reads: by media ID, plays and likes."""
+    """The data that the later version reads: by media ID, plays and likes."""
     done = subprocess.run(
         [sys.executable, "-c", LATER_VERSION, storage_file.path], check=True, capture_output=True, text=True
     )

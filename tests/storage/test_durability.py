@@ -40,7 +40,7 @@ async def test_after_a_kill_the_file_has_one_whole_poll_the_last_committed_or_ne
             assert process.stdout
             for _ in range(moments.randrange(1, 12)):
                 last = int(process.stdout.readline())
-            # Anywhere within the next polls, of a few milliseconds each: the one thing here the clock should decide.
+            # At a random moment during the next polls, of a few milliseconds each; only here the real clock decides.
             time.sleep(moments.random() * 0.01)  # noqa: ASYNC251
             process.kill()
             last = max([last, *(int(line) for line in process.stdout.readlines() if line.endswith("\n"))])

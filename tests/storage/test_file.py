@@ -300,7 +300,7 @@ def holding(storage_file: StorageFile) -> Generator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:
-    """A disk that holds next to nothing."""
+    """A disk with almost no space."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted("-t", "tmpfs", "-o", "size=256k", "tmpfs", disk)

@@ -51,7 +51,7 @@ async def of_another_exporter(folder: Path) -> bytes:
 
 
 async def check_refused(storage_file: StorageFile, reason: str) -> None:
-    """By whatever opens the file, which stays good without what is beside it."""
+    """Every way to open the file fails; the file is valid without its side file."""
     before = {
         name: data for name, data in files(storage_file.path.parent).items() if not name.endswith(("-shm", "-lock"))
     }

@@ -136,7 +136,7 @@ async def test_retention_holds_for_a_process_that_restarts_often(storage_file: S
 async def test_a_clock_that_is_years_ahead_deletes_nothing(
     storage_file: StorageFile, kept_slices: tuple[SliceData, ...]
 ) -> None:
-    """At the start, while calls are counted, while what is known is saved, and over a restart."""
+    """At the start, while calls are counted, on saving, and after a restart."""
     known = [some(day=TODAY - timedelta(ago)) for ago in (399, 200, 31, 1, 0)]
     await storage_file.put(*known)
     storage_file.clock.now += 12 * 365 * DAY_SECONDS

@@ -1,4 +1,4 @@
-"""Stand-ins on loopback for STS and for the metadata service of ECS, as the credentials library meets them."""
+"""Fakes of STS and of the metadata service of ECS on loopback, for the real credentials library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ("sts.example.com", "sts.cn-hangzhou.aliyuncs.com")
 
 @dataclass
 class Keys:
-    """What a stand-in gives away; `expires` in seconds since 1970."""
+    """The credentials that a fake returns; `expires` in seconds since 1970."""
 
     access_key_id: str = "STS.role-key-id"
     access_key_secret: str = "role-secret-0123456789"
@@ -91,7 +91,7 @@ class Sts:
 
 @dataclass
 class Metadata:
-    """The metadata service in its safer way (a token first), for an instance with one role."""
+    """The metadata service in its secure mode (a token first), for an instance with one role."""
 
     role_name: str = "instance-role"
     keys: Keys = field(default_factory=Keys)
@@ -115,12 +115,12 @@ class Metadata:
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
-    """An error as STS words it."""
+    """An error response in the format of STS."""
     return status, {"RequestId": "REQ-STS", "HostId": "sts", "Code": code, "Message": message}
 
 
 def signature(query: Mapping[str, str], secret: str) -> str:
-    """HMAC-SHA1 over the sorted parameters, as the description of the RPC signature 1.0 has it."""
+    """HMAC-SHA1 over the sorted parameters (the description of the RPC signature 1.0)."""
     pairs = sorted((name, value) for name, value in query.items() if name != "Signature")
     canonical = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
     text = f"GET&%2F&{quote(canonical, safe='~')}"
@@ -129,7 +129,7 @@ def signature(query: Mapping[str, str], secret: str) -> str:
 
 @contextmanager
 def listening(answer: Callable[[ReceivedRequest], Answer], ca: trustme.CA | None = None) -> Iterator[str]:
-    """Answers on loopback, over TLS with a `ca`; gives the host with its port."""
+    """Serve responses on loopback, over TLS with a `ca`; yields `host:port`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """Time that stands still until `run` finds nothing else to do."""
+    """A clock that stands still until `run` finds no other work."""
 
     def __init__(self, start: float = START) -> None:
         self.start = start
@@ -54,7 +54,7 @@ class Clock:
         await future
 
     async def settle(self) -> None:
-        """Let everything run that need not wait."""
+        """Run everything that does not wait for time."""
         for _ in range(20):
             await asyncio.sleep(0)
 
@@ -66,7 +66,7 @@ class Clock:
         self.elapsed = max(self.elapsed, elapsed)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of some work, time passing whenever it waits for time."""
+        """The result of a coroutine; time advances whenever everything waits."""
         task = asyncio.ensure_future(work)
         while not task.done():
             await self.settle()
@@ -161,12 +161,12 @@ class Service:
 
 
 def action(decode: Callable[[bytes], T]) -> Action[T]:
-    """An action with the error codes of play data, whose responses are decoded without regard to the parameters."""
+    """An action with the error codes of play data; its decoder ignores the parameters."""
     return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body), PLAY_DATA.error_codes)
 
 
 class Ledger:
-    """What was kept over a restart, and what is to be kept."""
+    """A store of calls: those from before a restart, and those recorded since."""
 
     def __init__(self, **spent: int) -> None:
         self.kept = {(account, date(2023, 11, 15)): calls for account, calls in spent.items()}
@@ -231,7 +231,7 @@ class ClientFixture:
         await self.client.aclose()
 
     def ask(self, **parameters: str) -> Coroutine[Any, Any, bytes]:
-        """A call whose answer is the body."""
+        """A call whose decoded response is the body."""
         return self.client.call(action(bytes), parameters)
 
     async def run(self, **parameters: str) -> bytes:
@@ -239,7 +239,7 @@ class ClientFixture:
 
 
 def refusal(status: int, code: str, message: str = "No.", **headers: str) -> httpx.Response:
-    """An error as the service words it."""
+    """An error response of the service."""
     body = {"RequestId": "REQ-1", "HostId": "vod", "Code": code, "Message": message}
     return httpx.Response(status, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 

@@ -1,4 +1,4 @@
-"""The pause by itself; what calls make of it is in test_client."""
+"""The breaker by itself; its effect on calls is tested in test_client."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def breakers(clock: Clock) -> AuthCircuitBreakers:
 
 
 async def send(breakers: AuthCircuitBreakers, action: str, error: UpstreamError | None = None) -> None:
-    """A request of an action that is answered with this error, as the client sends it."""
+    """Send a request of an action that fails with this error, as the client does."""
     try:
         async with breakers.admit(action, KEY):
             if error is not None:

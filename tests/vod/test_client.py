@@ -125,7 +125,7 @@ async def test_failures_without_a_code_are_repeated(answer: httpx.Response | Exc
 async def test_back_off_grows_with_full_jitter() -> None:
     async with ClientFixture(Service(refusal(503, BUSY))) as fixture:
         await failing(fixture)
-        # Half of 0.5, 1 and 2 s: that is what the fake random draws.
+        # Half of 0.5, 1 and 2 s: the fake random number is 0.5.
         assert [seconds for seconds in fixture.clock.slept if seconds > 0.01] == [0.25, 0.5, 1.0]
 
 
@@ -245,7 +245,7 @@ async def test_auth_error_pauses_the_account_and_says_so() -> None:
         assert "Meter.AuthError: Authentication Failed." in error.message
         assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "REQ-1")
         assert "RAM action" in error.advice
-        # Refusing is neither a request nor a failure, and costs no call.
+        # A skipped request counts neither as a request nor as a failure, and not against the quota.
         assert (fixture.meter.sent, len(fixture.meter.failed), len(fixture.meter.took)) == (1, 1, 1)
 
 
@@ -259,7 +259,7 @@ async def test_changed_credentials_end_the_pause() -> None:
 
 
 class Gate:
-    """A service that answers when the test says so."""
+    """A service that responds when the test opens the gate."""
 
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[httpx.Response]] = []
@@ -275,7 +275,7 @@ class Gate:
 
 @pytest.fixture
 async def paused() -> AsyncIterator[tuple[ClientFixture, Gate]]:
-    """A paused account whose five minutes are over, and one request that probes."""
+    """A paused account whose five minutes have passed, and one probing request."""
     gate = Gate()
     async with ClientFixture(gate) as fixture:
         first = asyncio.create_task(fixture.ask())
@@ -310,7 +310,7 @@ async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[Clie
     gate.waiting.pop(0).set_exception(httpx.ConnectError("refused"))
     await fixture.clock.settle()
     assert fixture.meter.failed[1:] == [("connect", "transport")]
-    probe.cancel()  # while it waits to ask again
+    probe.cancel()  # while it waits to retry
     calls = [asyncio.create_task(fixture.ask()) for _ in range(2)]
     await fixture.clock.until(fixture.clock.elapsed + 1)
     # Still one at a time: of two calls only one was sent.
@@ -704,7 +704,7 @@ async def test_a_secret_of_another_account_is_hidden_too() -> None:
 
 
 class Pieces(httpx.AsyncByteStream):
-    """A body in pieces, of which is known how many were taken."""
+    """A body in pieces that counts how many were read."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = pieces
@@ -717,7 +717,7 @@ class Pieces(httpx.AsyncByteStream):
 
 
 def in_pieces(status: int, pieces: Pieces, **headers: str) -> ClientFixture:
-    """Answers with such a body."""
+    """Respond with such a body."""
 
     async def service(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers={k.replace("_", "-"): v for k, v in headers.items()}, stream=pieces)

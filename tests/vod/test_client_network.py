@@ -1,4 +1,4 @@
-"""The client against a server of bytes on loopback that does everything wrong."""
+"""The client against a faulty server of raw bytes on loopback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAGE = b'{"RequestId":"R","TotalCount":0,"QoeInfoList":[]}'
 
 @asynccontextmanager
 async def serving(*conversations: Conversation) -> AsyncIterator[str]:
-    """An endpoint where each connection has the next of these conversations, the last one for ever."""
+    """An endpoint whose connections run these conversations in order, the last one for ever."""
     left = list(conversations)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +50,7 @@ async def asking(
     timeout: float = 300.0,  # noqa: ASYNC109 - the client's; a loaded machine is slow, not wrong
     concurrency: int = 4,
 ) -> AsyncIterator[tuple[Client, FakeMeter]]:
-    """A client over a real connection, whose pauses between attempts take no time."""
+    """A client with a real connection and without pauses between attempts."""
 
     async def no_sleep(_: float) -> None:
         await asyncio.sleep(0)
@@ -87,7 +87,7 @@ def raw(data: bytes) -> Conversation:
 
 
 async def resets(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    # Lingering for no time makes closing a reset.
+    # With SO_LINGER 0, closing resets the connection.
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     writer.close()
 
@@ -356,7 +356,7 @@ async def test_by_a_proxy_the_same_failures_are_the_same(
 
 
 async def tunnels(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, head: bytes) -> None:
-    """As a proxy, to the port that CONNECT names on this machine."""
+    """A proxy that connects to the port that CONNECT names, on this machine."""
     port = int(head.split(b" ")[1].rpartition(b":")[2])
     there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -376,7 +376,7 @@ async def tunnels(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *,
 async def proxying(
     respond: Callable[..., Awaitable[None]], context: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """The port of a proxy that does this, and the heads that it has received."""
+    """The port of a proxy with this behaviour, and the heads that it received."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -395,7 +395,7 @@ async def proxying(
 
 @asynccontextmanager
 async def over_tls(certificate: trustme.LeafCert, conversation: Conversation = GOOD) -> AsyncIterator[int]:
-    """The port of an endpoint that speaks TLS."""
+    """The port of an endpoint with TLS."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -419,7 +419,7 @@ ENDPOINT_NAME = "vod.example.invalid"
 
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the authority of these tests trusted."""
+    """Trust the authority of these tests."""
     file = tmp_path / "authority.pem"
     AUTHORITY.cert_pem.write_to_path(str(file))
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
@@ -445,7 +445,7 @@ async def test_an_encrypted_endpoint_is_reached_through_a_tunnel(monkeypatch: py
 
 
 def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
-    """A proxy that repeats what it was sent."""
+    """A proxy that refuses and repeats the request."""
 
     async def respond(_: asyncio.StreamReader, writer: asyncio.StreamWriter, *, head: bytes) -> None:
         body = b'{"Code":"%b","Message":"%b"}' % (head[-60:].strip(), head.replace(b"\r\n", b" "))
@@ -607,7 +607,7 @@ async def test_through_a_proxy_as_many_requests_run_concurrently_as_allowed(monk
 
 
 class Hurried(asyncio.SelectorEventLoop):
-    """An event loop whose clock a test can put forward."""
+    """An event loop whose clock a test can advance."""
 
     ahead = 0.0
 

@@ -52,7 +52,7 @@ def body(*rows: object, **fields: object) -> bytes:
 
 
 def raw(row: str) -> bytes:
-    """A page of one row, its fields beside the ID as they stand in the JSON."""
+    """A page of one row, with fields as raw JSON."""
     return f'{{"RequestId":"R","TotalCount":1,"QoeInfoList":[{{"MediaId":"m",{row}}}]}}'.encode()
 
 
@@ -519,7 +519,7 @@ ROWS = st.lists(
 
 @given(ROWS, st.none() | st.integers(0, 10**9), st.booleans(), st.booleans())
 def test_round_trip(rows: list[PlayRow], total: int | None, as_text: bool, omit: bool) -> None:  # noqa: FBT001 - drawn
-    """Whatever rows there are, they arrive; numbers written as numbers or as text, None as null or not at all."""
+    """Any rows are decoded unchanged: numbers as numbers or text, None as null or absent."""
     sent = [_wire(row, as_text=as_text, omit=omit) for row in rows]
     page = decode(body(*sent, TotalCount=total), page=1)
     assert (page.rows, page.total_count, page.request_id) == (tuple(rows), total, "R")

@@ -33,7 +33,7 @@ def throttled_alone(wait: float | None = None) -> UpstreamError:
 
 
 class Account:
-    """Limits with a fake clock, and callers that remember when they passed."""
+    """Limits with a fake clock, and the times at which callers were permitted."""
 
     def __init__(
         self, rate: float = 5.0, concurrency: int = 4, calls_per_day: int = 0, clock: Clock | None = None

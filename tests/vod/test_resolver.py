@@ -81,7 +81,7 @@ async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> N
         results = await asyncio.gather(*(one.call(action(bytes), {}) for one in clients), return_exceptions=True)
         assert started == 1
         assert len(set(threading.enumerate()) - before) == 1
-        # What the loop's own threads are for has its turn at once.
+        # Work in the loop's own threads still runs immediately.
         assert await asyncio.to_thread(lambda: "rendered") == "rendered"
     finally:
         hang.set()
@@ -112,7 +112,7 @@ async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         place = full.getsockname()
-        # The system drops what it has no room for, as a host does that does not answer.
+        # With a full backlog the system drops connection attempts, like a host that does not respond.
         waiting = [socket.socket() for _ in range(4)]
         for one in waiting:
             one.setblocking(False)  # noqa: FBT003 - the name is the system's

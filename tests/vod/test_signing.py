@@ -14,7 +14,7 @@ from exporter.vod.credentials.sources import Credentials
 from exporter.vod.signing import Acs3Auth, canonical_query, canonical_request, new_nonce
 
 with warnings.catch_warnings():
-    # What the SDK's dependencies say about themselves when they are imported is not ours to fix.
+    # Warnings of the SDK's dependencies at import are not ours to fix.
     warnings.simplefilter("ignore")
     from alibabacloud_tea_openapi.utils import Utils
 
@@ -38,7 +38,7 @@ def signed(request: httpx.Request, credentials: Credentials = KEY, nonce: str = 
 
 
 def official(request: httpx.Request, credentials: Credentials) -> str:
-    """What the official SDK's signer makes of the request as a server sees it."""
+    """The signature of the official SDK's signer for the request as a server receives it."""
     query = request.url.query.decode()
     seen = SimpleNamespace(
         method=request.method,

@@ -1,4 +1,4 @@
-"""What goes over the wire is what httpx was given, and connections are kept; failures are in test_client_network.py."""
+"""Requests are sent unchanged and connections are reused; failures are tested in test_client_network.py."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AUTHORITY = trustme.CA()
 
 @dataclass
 class Server:
-    """Answers every request with the same bytes, over TLS; remembers what came in over which connection."""
+    """Returns the same bytes for every request, over TLS; records the requests by connection."""
 
     answer: bytes
     requests: list[tuple[int, bytes]] = field(default_factory=list)
@@ -57,7 +57,7 @@ async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
 
 
 class ToAnywhere(httpx.AsyncBaseTransport):
-    """Connections to the host of the first request, whose port no test knows before."""
+    """Connections to the host of the first request, whose port is not known in advance."""
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context or ssl.create_default_context()
@@ -157,7 +157,7 @@ async def test_what_cannot_be_sent_is_not_sent(connections: ToAnywhere) -> None:
 
 @asynccontextmanager
 async def talking(conversation: Conversation) -> AsyncIterator[str]:
-    """Where every connection has this conversation, without TLS; the URL names the host and not its address."""
+    """A server whose connections run this conversation, without TLS; the URL contains a host name."""
     async with conversing(conversation) as port:
         yield f"http://localhost:{port}/"
 
@@ -206,7 +206,7 @@ async def test_requests_are_sent_concurrently(connections: ToAnywhere) -> None:
 
 
 class Hurried(asyncio.SelectorEventLoop):
-    """An event loop whose clock a test can put forward."""
+    """An event loop whose clock a test can advance."""
 
     ahead = 0.0
 
@@ -260,7 +260,7 @@ async def test_only_what_is_packed_comes_in_small_pieces(
 
 
 def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> Conversation:
-    """Each request is answered with these bytes; `then` is sent when the client has had time to read them."""
+    """Respond with these bytes to each request; `then` is sent when the client has had time to read them."""
 
     async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -383,7 +383,7 @@ async def test_a_connection_closed_while_idle_is_not_reused(connections: ToAnywh
 
 
 def closing_when_asked_again(*, reset: bool = False) -> tuple[Conversation, list[bytes]]:
-    """The first connection is closed when a second request has arrived on it; later ones answer."""
+    """The first connection is closed after its second request has arrived; later connections respond."""
     heads: list[bytes] = []
     opened = 0
 
@@ -413,7 +413,7 @@ async def test_a_reused_connection_that_was_closed_is_recognized(connections: To
 
 
 class Numbered(httpx.Auth):
-    """Signs each time with another number."""
+    """Signs each request with another number."""
 
     def __init__(self) -> None:
         self.number = 0

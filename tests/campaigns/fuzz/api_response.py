@@ -43,7 +43,7 @@ _NUMBERS: Final = {
 
 
 def reply_of(fuzz_input: bytes) -> RawResponse:
-    """Take an input for a reply; a status that makes no sense is 200."""
+    """The response that an input describes; an invalid status becomes 200."""
     head, _, body = fuzz_input.partition(b"\n\n")
     status, *headers = head.decode("latin-1").split("\n")
     named = (line.partition(":") for line in headers)

@@ -76,5 +76,5 @@ def campaign(target: Target, *, seconds: int, folder: Path) -> Outcome:
 
 
 def _as_literal(word: bytes) -> str:
-    """As libFuzzer's dictionaries have it."""
+    """In the syntax of libFuzzer's dictionaries."""
     return "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in word)

@@ -23,10 +23,10 @@ INSTRUMENTED = ("exporter", "yaml", "h11", "uvicorn.protocols", "starlette")
 
 def main(argv: list[str]) -> None:
     """Fuzz for a time or until a finding, which is written to the folder."""
-    # It is not there for every platform.
+    # Not available on every platform.
     atheris: Any = importlib.import_module("atheris")
 
-    # Instrumented are modules that are imported from here on.
+    # Modules imported from here on are instrumented.
     with atheris.instrument_imports(include=list(INSTRUMENTED), enable_loader_override=False):
         from tests.campaigns.fuzz.targets import TARGETS  # noqa: PLC0415
 

@@ -68,7 +68,7 @@ def check_refusal(error: FilterError) -> None:
 
 
 def check_choice(choice: Filters) -> None:
-    """No value that makes the page endless."""
+    """No value leads to an endless page."""
     assert 1 <= choice.per_page <= MOST_PER_PAGE
     assert choice.page >= 1
     assert choice.media_page >= 1

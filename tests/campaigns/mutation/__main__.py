@@ -1,4 +1,4 @@
-"""Every small change of `core` and `vod` that mutmut knows, and whether a test notices it.
+"""Runs mutmut on `core` and `vod` and reports mutants that no test detects.
 
 `python -m tests.campaigns.mutation`.
 """

@@ -34,7 +34,7 @@ class Keys:
 
 @dataclass
 class FakeFetcher:
-    """Where keys are fetched: another one each time, good for `lifetime` seconds; `broken` while it is out of reach."""
+    """Fetches other credentials each time, valid for `lifetime` seconds; `broken` while it is unreachable."""
 
     clock: Clock
     lifetime: float | None = HOUR

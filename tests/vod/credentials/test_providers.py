@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROLE = "acs:ram::1:role/a"
 VOUCHER = "acs:ram::1:oidc-provider/b"
-# What the webhook of ACK puts into a pod.
+# The variables that ACK's webhook sets in a pod.
 RRSA = {
     "ALIBABA_CLOUD_ROLE_ARN": ROLE,
     "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": VOUCHER,

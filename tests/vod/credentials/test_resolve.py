@@ -113,7 +113,7 @@ async def test_a_profile_of_the_home_directory_is_found_by_default(tmp_path: Pat
 async def test_a_role_is_assumed_with_the_environments_key_and_again_before_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The library asks the machine's clock whether keys have expired: these have some time left by both.
+    # The library uses the machine's clock to decide whether keys have expired: these are valid by both clocks.
     sts = Sts()
     ca, clock = trustme.CA(), Clock(sts.keys.expires - 3600)
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))

@@ -1,4 +1,4 @@
-"""The real library against stand-ins on loopback."""
+"""The real library against fake servers on loopback."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SECRETS = (
     "hunter2",
 )
 
-# Seconds, at most, until a stand-in on a busy machine has closed the last connection.
+# The longest time in seconds until a fake server on a busy machine has closed the last connection.
 PATIENCE = 300.0
 
 
@@ -66,7 +66,7 @@ def ca() -> trustme.CA:
 
 @pytest.fixture
 def sts(ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
-    """Over TLS, trusted as an operator would have it."""
+    """Over TLS, with an authority that is trusted through the environment."""
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     standin = Sts()
@@ -76,7 +76,7 @@ def sts(ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def metadata() -> Iterator[Metadata]:
-    """Where requests for the metadata service arrive when it is the proxy on the way there."""
+    """The fake metadata service, reached as the proxy for itself."""
     standin = Metadata()
     with listening(standin) as standin.host:
         yield standin
@@ -84,9 +84,9 @@ def metadata() -> Iterator[Metadata]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever happens: the library logs nothing, no secret is seen, and no thread is left.
+    """In every test the library logs nothing, no secret is shown, and no thread is left.
 
-    A stand-in closes a connection after its answer was read, in a thread of the connection that ends by itself.
+    A fake server closes a connection after its response was read, in a thread of the connection that ends by itself.
     """
     before = set(threading.enumerate())
     with caplog.at_level(logging.DEBUG):
@@ -101,7 +101,7 @@ def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCapture
 
 
 def fails(origin: CredentialProvider, start: Credentials | None = None) -> CredentialsError:
-    """The failure, of which no part or context knows a secret."""
+    """The error; no part or context of it contains a secret."""
     with pytest.raises(CredentialsError) as caught:
         CredentialFetcher([origin])(start)
     error = caught.value
@@ -164,7 +164,7 @@ def test_a_role_is_assumed_with_the_token_that_is_in_the_file_now(sts: Sts, tmp_
 def test_the_role_of_the_instance_in_the_safer_way(metadata: Metadata, role_name: str) -> None:
     fetched = CredentialFetcher([instance(metadata, role_name, disable_imds_v1=True)])(None)
     assert fetched == FetchedCredentials(GIVEN, "ecs_ram_role", END)
-    # The whole URL is what a server is sent that stands in for its own proxy.
+    # A server that is its own proxy receives the absolute URL.
     assert metadata.received[-1].target == (
         "http://100.100.100.200/latest/meta-data/ram/security-credentials/instance-role"
     )
@@ -394,7 +394,7 @@ def test_keys_without_a_secret_are_not_used(sts: Sts) -> None:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
-    """How the library sent its requests: the scheme, and how many seconds it waits for a connection and an answer."""
+    """Records how the library sends requests: the scheme, and the timeouts in seconds for connecting and reading."""
     seen: list[tuple[str, object]] = []
     send = requests.Session.send
 

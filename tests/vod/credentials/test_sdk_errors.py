@@ -11,19 +11,19 @@ SECRET = "hunter2-" + "x" * 100
 
 
 class CredentialException(Exception):
-    """As the library's."""
+    """Like the library's."""
 
 
 class RetryError(Exception):
-    """As the library's, which says it instead of what requests raised."""
+    """Like the library's, which replaces the exception of requests."""
 
 
 class SSLError(OSError):
-    """As that of requests."""
+    """Like that of requests."""
 
 
 class ReadTimeout(OSError):
-    """As that of requests."""
+    """Like that of requests."""
 
 
 def refused(code: str, message: str = "No.", status: int = 403) -> CredentialException:
@@ -32,7 +32,7 @@ def refused(code: str, message: str = "No.", status: int = 403) -> CredentialExc
 
 
 def retried(cause: Exception) -> Exception:
-    """What the library raises for a failure of the network: the text of the cause with the whole URL."""
+    """The library's exception for a network failure: the text of the cause with the whole URL."""
     try:
         try:
             raise cause

@@ -30,7 +30,7 @@ TOKEN = "ALIBABA_CLOUD_SECURITY_TOKEN"
 
 @contextlib.contextmanager
 def no_file_can_be_opened() -> Generator[None]:
-    """Files can be looked at, and what is open stays open."""
+    """No descriptor is left: files can be checked but not opened."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
