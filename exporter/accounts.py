@@ -59,14 +59,14 @@ class Accounts:
         keys: CredentialResolver,
         *,
         meter: Meter,
-        ledger: QuotaStore | None = None,
+        quota_store: QuotaStore | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._keys = keys
         self._meter = meter
-        self._ledger = ledger
+        self._quota_store = quota_store
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
@@ -111,8 +111,10 @@ class Accounts:
         # Loaded again for each reload, and shared by all clients: the authorities take 2 MiB.
         tls = cache(lambda: tls_context(os.environ))
         try:
-            for wanted in settings:
-                accounts[wanted.name] = await self._opened(wanted, before.get(wanted.name), tls)
+            for account_settings in settings:
+                accounts[account_settings.name] = await self._opened(
+                    account_settings, before.get(account_settings.name), tls
+                )
             yield accounts
         finally:
             used = [account.client for account in self._in_use.values()]
@@ -123,33 +125,33 @@ class Accounts:
     def adopt(self, accounts: Mapping[str, Account]) -> None:
         """Use exactly these accounts from now on. No call may be in flight over the clients that are removed."""
         for name, account in accounts.items():
-            given = account.settings.limits
+            new_limits = account.settings.limits
             if name in self._in_use:
                 account.limits.change(
-                    requests_per_second=given.requests_per_second,
-                    concurrency=given.concurrency,
-                    calls_per_day=given.calls_per_day,
+                    requests_per_second=new_limits.requests_per_second,
+                    concurrency=new_limits.concurrency,
+                    calls_per_day=new_limits.calls_per_day,
                 )
             else:
-                account.meter.speak(name, account.limits)
+                account.meter.enable(name, account.limits)
         self._in_use = dict(accounts)
 
     async def _opened(
-        self, wanted: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
+        self, account_settings: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
     ) -> Account:
-        if before is not None and same_connection(before.settings, wanted):
-            return Account(wanted, before.limits, before.meter, before.client, before.source)
+        if before is not None and same_connection(before.settings, account_settings):
+            return Account(account_settings, before.limits, before.meter, before.client, before.source)
         meter = before.meter if before else _GatedMeter(self._meter)
-        limits = before.limits if before else self._limits(wanted, meter)
-        keys = await self._keys(wanted)
+        limits = before.limits if before else self._limits(account_settings, meter)
+        keys = await self._keys(account_settings)
 
         def client() -> Client:
             return Client(
-                wanted.name,
-                endpoint=wanted.endpoint,
+                account_settings.name,
+                endpoint=account_settings.endpoint,
                 credentials=keys,
                 limits=limits,
-                timeout=wanted.timeout,
+                timeout=account_settings.timeout,
                 meter=self._meter,
                 secrets=self._secrets,
                 resolve=self._resolve,
@@ -160,17 +162,17 @@ class Accounts:
             )
 
         # Loading certificate authorities takes tens of milliseconds, and they may be on a file system that hangs.
-        opened = await run_in_daemon_thread(client, f"opening {wanted.name}")
-        return Account(wanted, limits, meter, opened, PlayDataSource(opened))
+        opened = await run_in_daemon_thread(client, f"opening {account_settings.name}")
+        return Account(account_settings, limits, meter, opened, PlayDataSource(opened))
 
-    def _limits(self, wanted: AccountSettings, meter: LimitsMeter) -> AccountLimits:
+    def _limits(self, account_settings: AccountSettings, meter: LimitsMeter) -> AccountLimits:
         return AccountLimits(
-            wanted.name,
-            requests_per_second=wanted.limits.requests_per_second,
-            concurrency=wanted.limits.concurrency,
-            calls_per_day=wanted.limits.calls_per_day,
+            account_settings.name,
+            requests_per_second=account_settings.limits.requests_per_second,
+            concurrency=account_settings.limits.concurrency,
+            calls_per_day=account_settings.limits.calls_per_day,
             meter=meter,
-            ledger=self._ledger,
+            quota_store=self._quota_store,
             now=self._now,
             monotonic=self._monotonic,
             sleep=self._sleep,
@@ -192,17 +194,17 @@ class _GatedMeter:
 
     def __init__(self, meter: LimitsMeter) -> None:
         self._meter = meter
-        self._speaks = False
+        self._is_enabled = False
 
-    def speak(self, account: str, limits: AccountLimits) -> None:
-        self._speaks = True
+    def enable(self, account: str, limits: AccountLimits) -> None:
+        self._is_enabled = True
         self.rate_changed(account, limits.requests_per_second)
         self.calls_remaining(account, limits.calls_remaining)
 
     def rate_changed(self, account: str, per_second: float) -> None:
-        if self._speaks:
+        if self._is_enabled:
             self._meter.rate_changed(account, per_second)
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
-        if self._speaks:
+        if self._is_enabled:
             self._meter.calls_remaining(account, calls)

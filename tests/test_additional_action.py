@@ -183,11 +183,11 @@ class StandingClock(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self._goes = asyncio.Event()
+        self._advanced = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
-        await self._goes.wait()
+        await self._advanced.wait()
         self.at += seconds
 
     async def until_asleep(self, sleepers: int) -> None:
@@ -195,7 +195,7 @@ class StandingClock(Clock):
             await asyncio.sleep(0)
 
     def go_on(self) -> None:
-        self._goes.set()
+        self._advanced.set()
 
 
 @contextlib.asynccontextmanager

@@ -43,7 +43,7 @@ class Telemetry:
 
     * `version`: of the exporter.
     * `accounts`: the actions that each configured account calls, with their error codes, which all start at 0.
-    * `queries`: the configured names. `configured` replaces both.
+    * `queries`: the configured names. `set_targets` replaces both.
     * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
     * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called as often.
@@ -133,9 +133,9 @@ class Telemetry:
             process_collectors(registry, log_lines_dropped),
             monotonic=monotonic,
         )
-        self.configured(accounts=accounts, queries=queries)
+        self.set_targets(accounts=accounts, queries=queries)
 
-    def configured(self, *, accounts: Mapping[str, Actions], queries: Iterable[str]) -> None:
+    def set_targets(self, *, accounts: Mapping[str, Actions], queries: Iterable[str]) -> None:
         """Apply changed names: new ones start at 0, removed ones lose their series, others keep their values.
 
         Call it after the polls of removed names have ended: a late report would create their series again.

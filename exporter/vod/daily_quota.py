@@ -31,14 +31,14 @@ class DailyQuota:
     """Limits the calls per day of UTC+8; 0 is unlimited. Without a store, counting starts again at a restart."""
 
     def __init__(
-        self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: QuotaStore | None = None
+        self, account: str, calls_per_day: int, *, now: Callable[[], float], quota_store: QuotaStore | None = None
     ) -> None:
         self._account = account
         self._calls_per_day = calls_per_day
         self._now = now
-        self._ledger = ledger
+        self._quota_store = quota_store
         self._day = play_dates.today(now())
-        self._spent = ledger.calls_spent(account, self._day) if ledger else 0
+        self._spent = quota_store.calls_spent(account, self._day) if quota_store else 0
         # The counts of a few other days: a clock that was set to another day may be set back.
         self._others: dict[date, int] = {}
 
@@ -79,5 +79,5 @@ class DailyQuota:
         self.check()
         self._roll()
         self._spent += 1
-        if self._ledger:
-            self._ledger.record_calls(self._account, self._day, self._spent)
+        if self._quota_store:
+            self._quota_store.record_calls(self._account, self._day, self._spent)

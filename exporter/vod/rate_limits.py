@@ -127,7 +127,7 @@ class AccountLimits:
         concurrency: int,
         calls_per_day: int = 0,
         meter: LimitsMeter,
-        ledger: QuotaStore | None = None,
+        quota_store: QuotaStore | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -140,7 +140,7 @@ class AccountLimits:
         self._rate_limiter = self._new_rate_limiter(requests_per_second)
         self._configured_rate = requests_per_second
         self._throttled_actions: dict[str, AdaptiveRateLimiter] = {}
-        self._quota = DailyQuota(account, calls_per_day, now=now, ledger=ledger)
+        self._quota = DailyQuota(account, calls_per_day, now=now, quota_store=quota_store)
         self._reported_rate = requests_per_second
         meter.rate_changed(account, requests_per_second)
         self._reported_remaining = self._quota.remaining

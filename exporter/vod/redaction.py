@@ -55,13 +55,13 @@ def redacted(text: str, secrets: Collection[str]) -> str:
 
 @lru_cache(16)
 def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
-    spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+    encodings = {encoding for secret in secrets for encoding in _encodings(secret)}
     # The longest first: one may be the beginning of another. Escapes match in either letter case.
-    ordered = sorted(spellings, key=lambda spelling: (-len(spelling), spelling))
+    ordered = sorted(encodings, key=lambda encoding: (-len(encoding), encoding))
     return re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE) if ordered else None
 
 
-def _spellings(secret: str) -> Iterator[str]:
+def _encodings(secret: str) -> Iterator[str]:
     """A secret as it is; URL-encoded once and twice; escaped for JSON and HTML; in base64."""
     data = secret.encode("utf-8", "surrogateescape")
     quoted = [quote(data, safe="~"), quote(data, safe=""), quote(data), quote_plus(data)]

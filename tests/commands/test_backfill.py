@@ -141,7 +141,7 @@ async def test_a_spent_budget_leaves_the_newest_days_whole_and_names_the_others(
     assert len(simulator.request_log.calls) == 10
 
 
-def dates_asked(simulator: Simulator) -> list[str]:
+def dates_requested(simulator: Simulator) -> list[str]:
     return [call.parameters["PlayDate"] for call in simulator.request_log.calls]
 
 
@@ -158,7 +158,7 @@ async def test_it_continues_from_storage_and_requests_only_missing_days(
 
     known = await fetched(url, storage=tmp_path / "db")
 
-    assert dates_asked(simulator) == ["20240321"]
+    assert dates_requested(simulator) == ["20240321"]
     assert known.gaps == ()
     assert plays(known) == truth(simulator)
 
@@ -171,12 +171,12 @@ async def test_days_stored_before_they_were_final_are_requested_again(
     config, runtime = configuration(url), Runtime({}, early.now, early.now, early.sleep)
     async with assemble_daemon(config, runtime, tmp_path / "db") as exporter:
         await exporter.poll(exporter.queries[0])
-    assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
+    assert dates_requested(simulator) == [f"{YESTERDAY:%Y%m%d}"]
     simulator.request_log.clear()
 
     known = await fetched(url, 1, storage=tmp_path / "db")
 
-    assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
+    assert dates_requested(simulator) == [f"{YESTERDAY:%Y%m%d}"]
     assert plays(known) == truth(simulator, *range(2, 31))
 
 
@@ -188,7 +188,7 @@ async def test_days_that_are_too_recent_are_reported_and_not_requested(service: 
 
     (gap_line,) = backfill.gap_messages(known, 2)
     assert gap_line.startswith(f"{YESTERDAY} is left out")
-    assert dates_asked(simulator) == ["20240322"]
+    assert dates_requested(simulator) == ["20240322"]
     with pytest.raises(FlagError, match=r"^--days=1: 2024-03-23 can be written from 2024-03-24 12:00 UTC\+8 on"):
         await fetched(url, 1, clock=clock)
 

@@ -165,7 +165,7 @@ def a_library_that_is_not_installed(case: Situation) -> None:
     case.patch.setattr(resolve, "find_spec", lambda _: None)
 
 
-def a_proxy_nobody_knows(case: Situation) -> None:
+def an_unknown_proxy(case: Situation) -> None:
     proxy(case, "gopher://127.0.0.1:1/")
 
 
@@ -267,7 +267,7 @@ def a_web_configuration_that_is_wrong(case: Situation) -> None:
         (a_role_that_lacks_settings, "error: account main: provider oidc_role_arn needs oidc_provider_arn, oidc_tok"),
         (a_profile_without_a_home, "error: account main: provider profile: HOME is not set."),
         (a_library_that_is_not_installed, "error: account main: provider ecs_ram_role needs a library that is not"),
-        (a_proxy_nobody_knows, "error: account main: "),
+        (an_unknown_proxy, "error: account main: "),
         (a_proxy, ""),
         (a_storage_file, ""),
         (no_storage_file_yet, "nope.db: there is no such file yet; serve will create it"),

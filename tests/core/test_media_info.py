@@ -126,12 +126,12 @@ def test_changes_in_a_slice_appear_immediately(
 
 
 def test_media_of_a_removed_slice_disappear_unless_another_contains_them() -> None:
-    stays, goes = (
+    stays, is_removed = (
         published_media({"a": media_row("old", 1)}, 2),
         published_media({"a": media_row("new", 2), "b": media_row("b", 3, "b")}, 1),
     )
 
-    found = index_of([stays, goes], [stays])
+    found = index_of([stays, is_removed], [stays])
 
     assert titles(found) == {"a": ("old", 1)}
     assert found.series == 2

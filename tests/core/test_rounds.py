@@ -206,7 +206,7 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, consistent: b
     poller = service.poller(queries=queries)
     rules = PublicationRules(queries, stale_after=2 * 86_400.0, series_limit=1_000_000)
 
-    async def ask(query: Query) -> PollResult:
+    async def request_one(query: Query) -> PollResult:
         POLLED_QUERY.set(query.name)
         return (await poller.poll(query)).result
 
@@ -214,7 +214,7 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, consistent: b
         service.now = NOON + number * EVERY
         service.begin(set(requested_slices(queries, service.now)), round_)
         due = [query for query in queries if number % int(query.every / EVERY) == 0]
-        results = await asyncio.gather(*(ask(query) for query in due))
+        results = await asyncio.gather(*(request_one(query) for query in due))
         service.end()
         publication = publish(poller.snapshot, rules, service.now)
         check_calls(service)

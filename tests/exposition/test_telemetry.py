@@ -82,7 +82,7 @@ def test_series_that_are_known_in_advance_exist_from_the_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tell", "line"),
+    ("report", "line"),
     [
         (lambda t: t.request_sent("main", ACTION), 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0'),
         (
@@ -128,10 +128,10 @@ def test_series_that_are_known_in_advance_exist_from_the_start() -> None:
         (lambda t: t.storage_failed(), "aliyun_vod_exporter_storage_errors_total 1.0"),
     ],
 )
-def test_each_report_changes_its_series(tell: Callable[[Telemetry], None], line: str) -> None:
+def test_each_report_changes_its_series(report: Callable[[Telemetry], None], line: str) -> None:
     telemetry = new_telemetry()
     assert line not in ours(telemetry)
-    tell(telemetry)
+    report(telemetry)
     assert line in ours(telemetry)
 
 
@@ -194,7 +194,7 @@ def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
 
 def test_a_reload_keeps_starts_and_removes_series() -> None:
     telemetry = full_telemetry()
-    telemetry.configured(accounts=dict.fromkeys(("main", "second"), CALLS), queries=["headline", "all"])
+    telemetry.set_targets(accounts=dict.fromkeys(("main", "second"), CALLS), queries=["headline", "all"])
     assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0' in ours(telemetry)
     assert (
         'aliyun_vod_api_errors_total{account="second",action="Ask",code="Meter.ReadyTsError",kind="not_ready"} 0.0'
@@ -202,7 +202,7 @@ def test_a_reload_keeps_starts_and_removes_series() -> None:
     )
     assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(telemetry)
 
-    telemetry.configured(accounts={"second": CALLS}, queries=["all"])
+    telemetry.set_targets(accounts={"second": CALLS}, queries=["all"])
     assert [line for line in ours(telemetry) if 'account="main"' in line or 'query="headline"' in line] == []
     assert 'aliyun_vod_api_requests_total{account="second",action="Ask"} 0.0' in ours(telemetry)
     assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(telemetry)
@@ -251,7 +251,7 @@ def test_names_with_lone_surrogates_do_not_fail_the_scrape() -> None:
     telemetry.next_poll("q\ud800", None)
     telemetry.unknown_media("q\ud800", 1)
     telemetry.unknown_media("q\ud800", None)
-    telemetry.configured(accounts={}, queries=["q\ud800"])
+    telemetry.set_targets(accounts={}, queries=["q\ud800"])
     assert 'aliyun_vod_query_up{query="q\ufffd"} 0.0' in ours(telemetry)
     assert ours(telemetry, about="aliyun_vod_query_next_poll") == []
     assert ours(telemetry, about="aliyun_vod_query_unknown_media") == []

@@ -33,7 +33,7 @@ class Case:
     method: str = "GET"
     web: str = ""
     may_reload: bool = False
-    asked_before: int = 0
+    request_before: int = 0
 
     def request(self) -> bytes:
         return f"{self.method} {self.path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
@@ -53,7 +53,7 @@ CASES = {
     "reload is off": Case(403, "/-/reload", "POST"),
     "reload fails": Case(500, "/-/reload", "POST", may_reload=True),
     "no password": Case(401, "/metrics", web=USERS),
-    "too many": Case(429, "/metrics", web="rate_limit: {interval: 1h, burst: 1}\n", asked_before=1),
+    "too many": Case(429, "/metrics", web="rate_limit: {interval: 1h, burst: 1}\n", request_before=1),
 }
 WANTED = {"x-content-type-options", "content-security-policy", "referrer-policy"}
 TELLING = {"server", "x-powered-by", "via"}
@@ -66,7 +66,7 @@ async def answered(case: Case, folder: Path) -> Answer:
     app = routes(FakeExporter(waiting=("<script>",)), "/metrics", reload if case.may_reload else None)
     path = prepared(folder, case.web) if case.web else None
     async with front_door(path, app) as (port, _):
-        for _ in range(case.asked_before):
+        for _ in range(case.request_before):
             await send(port, case.request())
         return parsed(await send(port, case.request()))
 

@@ -139,21 +139,21 @@ def test_control_characters_in_a_file_name_are_not_shown(tmp_path: Path) -> None
     assert "\x1b" not in str(warning)
 
 
-@pytest.mark.parametrize(("mode", "is_doubted"), [(0o700, False), (0o775, False), (0o1777, False), (0o777, True)])
-def test_a_world_writable_directory_causes_a_warning(mode: int, is_doubted: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the table
+@pytest.mark.parametrize(("mode", "causes_warning"), [(0o700, False), (0o775, False), (0o1777, False), (0o777, True)])
+def test_a_world_writable_directory_causes_a_warning(mode: int, causes_warning: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the table
     shared, below = tmp_path / "shared", tmp_path / "shared" / "below"
     below.mkdir(parents=True)
     path = made(below / "secret")
     shared.chmod(mode)
     expected_warnings = [f"everyone may put another file in its place, because of the directory {shared}"]
-    assert whats(path) == (expected_warnings if is_doubted else [])
+    assert whats(path) == (expected_warnings if causes_warning else [])
     # A user who can replace the link or its target can replace the secret.
     link = tmp_path / "link"
     link.symlink_to(path)
-    assert whats(link) == (expected_warnings if is_doubted else [])
+    assert whats(link) == (expected_warnings if causes_warning else [])
     elsewhere = shared / "link"
     elsewhere.symlink_to(made(tmp_path / "own"))
-    assert whats(elsewhere) == (expected_warnings if is_doubted else [])
+    assert whats(elsewhere) == (expected_warnings if causes_warning else [])
 
 
 def test_a_missing_file_causes_no_warning(tmp_path: Path) -> None:

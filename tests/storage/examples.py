@@ -26,7 +26,7 @@ TODAY = date(2024, 3, 24)
 YESTERDAY = date(2024, 3, 23)
 ALL = Dimensions()
 DAY_SECONDS = 86_400.0
-NOBODY = 65534
+UNPRIVILEGED_ID = 65534
 RETENTION = 400 * DAY_SECONDS
 
 
@@ -94,8 +94,8 @@ def unwritable_folder() -> Generator[Path]:
         if os.getuid() != 0:
             yield Path(folder)
             return
-        os.chown(folder, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
+        os.chown(folder, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        os.seteuid(UNPRIVILEGED_ID)
         try:
             yield Path(folder)
         finally:

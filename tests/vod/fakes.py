@@ -165,7 +165,7 @@ def action(decode: Callable[[bytes], T]) -> Action[T]:
     return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body), PLAY_DATA.error_codes)
 
 
-class Ledger:
+class FakeQuotaStore:
     """A store of calls: those from before a restart, and those recorded since."""
 
     def __init__(self, **spent: int) -> None:
@@ -230,12 +230,12 @@ class ClientFixture:
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
 
-    def ask(self, **parameters: str) -> Coroutine[Any, Any, bytes]:
+    def call_once(self, **parameters: str) -> Coroutine[Any, Any, bytes]:
         """A call whose decoded response is the body."""
         return self.client.call(action(bytes), parameters)
 
     async def run(self, **parameters: str) -> bytes:
-        return await self.clock.run(self.ask(**parameters))
+        return await self.clock.run(self.call_once(**parameters))
 
 
 def refusal(status: int, code: str, message: str = "No.", **headers: str) -> httpx.Response:

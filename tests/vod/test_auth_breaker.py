@@ -59,7 +59,7 @@ def test_a_pause_ends_at_a_time_of_utc_wherever_this_machine_is(clock: Clock, mo
     assert (error.code, error.kind, error.request_id, error.http_status) == (REFUSED.code, ErrorKind.AUTH, "R", 404)
 
 
-async def ask(pause: AuthCircuitBreaker) -> None:
+async def call_once(pause: AuthCircuitBreaker) -> None:
     async with pause.admit(KEY):
         pass
 
@@ -69,7 +69,7 @@ async def test_while_a_probe_is_under_way_a_new_pause_refuses_at_once(pause: Aut
     async with pause.admit(KEY):
         # A request that was sent before the pause is refused only now.
         pause.open(KEY, REFUSED)
-        waiting_request = asyncio.ensure_future(ask(pause))
+        waiting_request = asyncio.ensure_future(call_once(pause))
         await clock.settle()
         is_refused = waiting_request.done()
     assert is_refused
@@ -81,7 +81,7 @@ async def test_who_waits_for_a_probe_is_refused_with_it(pause: AuthCircuitBreake
     await clock.until(OPEN_SECONDS)
     with contextlib.suppress(UpstreamError):
         async with pause.admit(KEY):
-            waiting = asyncio.ensure_future(ask(pause))
+            waiting = asyncio.ensure_future(call_once(pause))
             await clock.settle()
             assert not waiting.done()
             pause.open(KEY, REFUSED)

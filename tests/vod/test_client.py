@@ -148,9 +148,9 @@ async def test_named_wait_is_waited(headers: dict[str, str], wait: float, status
 async def test_named_wait_holds_the_other_calls_of_the_account() -> None:
     service = Service(refusal(400, "Throttling", x_acs_retry_after="60000"), ok())
     async with ClientFixture(service) as fixture:
-        first = asyncio.create_task(fixture.ask())
+        first = asyncio.create_task(fixture.call_once())
         await fixture.clock.settle()
-        second = asyncio.create_task(fixture.ask())
+        second = asyncio.create_task(fixture.call_once())
         await fixture.clock.until(59.9)
         assert len(service.requests) == 1
         await fixture.clock.until(61)
@@ -278,7 +278,7 @@ async def paused() -> AsyncIterator[tuple[ClientFixture, Gate]]:
     """A paused account whose five minutes have passed, and one probing request."""
     gate = Gate()
     async with ClientFixture(gate) as fixture:
-        first = asyncio.create_task(fixture.ask())
+        first = asyncio.create_task(fixture.call_once())
         await fixture.clock.settle()
         gate.answer(refusal(403, "Meter.AuthError"))
         with pytest.raises(UpstreamError):
@@ -291,7 +291,7 @@ async def test_one_request_probes_and_the_others_wait_for_what_becomes_of_it(
     paused: tuple[ClientFixture, Gate],
 ) -> None:
     fixture, gate = paused
-    probe, *others = [asyncio.create_task(fixture.ask()) for _ in range(4)]
+    probe, *others = [asyncio.create_task(fixture.call_once()) for _ in range(4)]
     await fixture.clock.until(fixture.clock.elapsed + 1)
     assert fixture.meter.sent == 2
     gate.answer(ok())
@@ -305,13 +305,13 @@ async def test_one_request_probes_and_the_others_wait_for_what_becomes_of_it(
 
 async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[ClientFixture, Gate]) -> None:
     fixture, gate = paused
-    probe = asyncio.create_task(fixture.ask())
+    probe = asyncio.create_task(fixture.call_once())
     await fixture.clock.settle()
     gate.waiting.pop(0).set_exception(httpx.ConnectError("refused"))
     await fixture.clock.settle()
     assert fixture.meter.failed[1:] == [("connect", "transport")]
     probe.cancel()  # while it waits to retry
-    calls = [asyncio.create_task(fixture.ask()) for _ in range(2)]
+    calls = [asyncio.create_task(fixture.call_once()) for _ in range(2)]
     await fixture.clock.until(fixture.clock.elapsed + 1)
     # Still one at a time: of two calls only one was sent.
     assert len(gate.waiting) == 1
@@ -332,7 +332,7 @@ async def test_paused_account_refuses_at_once_and_not_after_waiting_for_a_turn()
 async def test_calls_that_wait_for_their_turn_are_not_sent_when_the_pause_begins() -> None:
     gate = Gate()
     async with ClientFixture(gate, concurrency=1, calls_per_day=10) as fixture:
-        calls = [asyncio.create_task(fixture.ask()) for _ in range(4)]
+        calls = [asyncio.create_task(fixture.call_once()) for _ in range(4)]
         await fixture.clock.settle()
         gate.answer(refusal(403, "Meter.AuthError"))
         await fixture.clock.until(1)
@@ -344,9 +344,9 @@ async def test_calls_that_wait_for_their_turn_are_not_sent_when_the_pause_begins
 
 async def test_refused_probe_pauses_for_another_five_minutes(paused: tuple[ClientFixture, Gate]) -> None:
     fixture, gate = paused
-    probe = asyncio.create_task(fixture.ask())
+    probe = asyncio.create_task(fixture.call_once())
     await fixture.clock.settle()
-    waiting = asyncio.create_task(fixture.ask())
+    waiting = asyncio.create_task(fixture.call_once())
     await fixture.clock.until(fixture.clock.elapsed + 1)
     gate.answer(refusal(403, "Meter.AuthError"))
     with pytest.raises(UpstreamError):
@@ -361,12 +361,12 @@ async def test_refused_probe_pauses_for_another_five_minutes(paused: tuple[Clien
 @pytest.mark.parametrize("code", ["Meter.ParamError", "Meter.ReadyTsError"])
 async def test_any_other_answer_to_the_probe_ends_the_pause(paused: tuple[ClientFixture, Gate], code: str) -> None:
     fixture, gate = paused
-    probe = asyncio.create_task(fixture.ask())
+    probe = asyncio.create_task(fixture.call_once())
     await fixture.clock.settle()
     gate.answer(refusal(400, code))
     with pytest.raises(UpstreamError):
         await probe
-    others = [asyncio.create_task(fixture.ask()) for _ in range(2)]
+    others = [asyncio.create_task(fixture.call_once()) for _ in range(2)]
     await fixture.clock.until(fixture.clock.elapsed + 1)
     assert len(gate.waiting) == 2
     for _ in others:
@@ -376,12 +376,12 @@ async def test_any_other_answer_to_the_probe_ends_the_pause(paused: tuple[Client
 
 async def test_probe_that_is_cancelled_leaves_the_probing_to_the_next(paused: tuple[ClientFixture, Gate]) -> None:
     fixture, gate = paused
-    probe = asyncio.create_task(fixture.ask())
+    probe = asyncio.create_task(fixture.call_once())
     await fixture.clock.settle()
     probe.cancel()
     await fixture.clock.settle()
     gate.waiting.clear()
-    again = asyncio.create_task(fixture.ask())
+    again = asyncio.create_task(fixture.call_once())
     await fixture.clock.until(fixture.clock.elapsed + 1)
     gate.answer(ok())
     assert await again == b"fine"
@@ -390,7 +390,7 @@ async def test_probe_that_is_cancelled_leaves_the_probing_to_the_next(paused: tu
 async def test_cancelled_calls_leak_no_place_and_are_no_failures() -> None:
     gate = Gate()
     async with ClientFixture(gate, concurrency=2) as fixture:
-        calls = [asyncio.create_task(fixture.ask()) for _ in range(5)]
+        calls = [asyncio.create_task(fixture.call_once()) for _ in range(5)]
         await fixture.clock.until(1)
         assert len(gate.waiting) == 2
         for call in calls:
@@ -400,7 +400,7 @@ async def test_cancelled_calls_leak_no_place_and_are_no_failures() -> None:
         )
         assert (fixture.meter.sent, fixture.meter.failed, fixture.meter.took) == (2, [], [])
         gate.waiting.clear()
-        calls = [asyncio.create_task(fixture.ask()) for _ in range(2)]
+        calls = [asyncio.create_task(fixture.call_once()) for _ in range(2)]
         await fixture.clock.until(2)
         gate.answer(ok())
         gate.answer(ok())
@@ -508,7 +508,7 @@ async def test_secrets_and_signatures_are_in_no_error(answer: httpx.Response | E
         service, source=FakeSource(Credentials("shown-id", "hush-hush", "quiet-quiet"))
     ) as fixture:
         with pytest.raises(UpstreamError) as caught:
-            await fixture.clock.run(fixture.client.call(action(_tells_all), {}))
+            await fixture.clock.run(fixture.client.call(action(_shows_everything), {}))
         error = caught.value
         everything_shown = f"{error} {error!r} {vars(error)} {fixture.meter.failed} {error.__cause__!r}"
         assert "hush-hush" not in f"{error} {error!r} {vars(error)} {fixture.meter.failed}"
@@ -516,7 +516,7 @@ async def test_secrets_and_signatures_are_in_no_error(answer: httpx.Response | E
         assert service.requests[0].headers["authorization"].rpartition("=")[2] not in everything_shown
 
 
-def _tells_all(body: bytes) -> NoReturn:
+def _shows_everything(body: bytes) -> NoReturn:
     raise UpstreamError(f"not JSON: {body.decode()}", code="malformed", kind=ErrorKind.MALFORMED)
 
 

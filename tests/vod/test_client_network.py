@@ -45,7 +45,7 @@ async def serving(*conversations: Conversation) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def asking(
+async def network_client(
     endpoint: str,
     timeout: float = 300.0,  # noqa: ASYNC109 - the client's; a loaded machine is slow, not wrong
     concurrency: int = 4,
@@ -127,7 +127,7 @@ ZIPPED = gzip.compress(PAGE)
     ids=["plain", "gzip", "chunked", "until closed"],
 )
 async def test_answers(conversation: Conversation) -> None:
-    async with serving(conversation) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(conversation) as endpoint, network_client(endpoint) as (client, meter):
         page = await client.call(action(decode), {"a": "b"})
         assert (page.total_count, page.request_id) == (0, "R")
         assert (meter.sent, meter.failed) == (1, [])
@@ -177,7 +177,7 @@ async def test_answers(conversation: Conversation) -> None:
     ],
 )
 async def test_one_failure_then_an_answer(conversation: Conversation, failed: tuple[str, str]) -> None:
-    async with serving(conversation, GOOD) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(conversation, GOOD) as endpoint, network_client(endpoint) as (client, meter):
         page = await client.call(action(decode), {})
         assert page.request_id == "R"
         assert (meter.sent, meter.failed, meter.retries) == (2, [failed], 1)
@@ -190,7 +190,7 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
         await conversation(reader, writer)
 
     async def given_up() -> None:
-        async with serving(too_long) as endpoint, asking(endpoint) as (client, meter):
+        async with serving(too_long) as endpoint, network_client(endpoint) as (client, meter):
             with pytest.raises(
                 UpstreamError,
                 match=r"^no complete answer from [0-9.:]+ within 300 s: waited for the (end of the )?answer$",
@@ -206,7 +206,7 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
 async def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
-    async with asking(endpoint) as (client, meter):
+    async with network_client(endpoint) as (client, meter):
         with pytest.raises(UpstreamError, match=r"^no answer from 127\.0\.0\.1:") as caught:
             await client.call(action(decode), {})
         assert caught.value.code == "connect"
@@ -216,7 +216,7 @@ async def test_nobody_listens() -> None:
 
 async def test_tls_with_a_server_that_speaks_none() -> None:
     plain = raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    async with serving(plain) as http, asking(http.replace("http:", "https:")) as (client, meter):
+    async with serving(plain) as http, network_client(http.replace("http:", "https:")) as (client, meter):
         with pytest.raises(UpstreamError):
             await client.call(action(decode), {})
         assert meter.failed == [("connect", "transport")] * 4
@@ -226,7 +226,7 @@ async def test_redirect_is_not_followed() -> None:
     async with (
         serving(GOOD) as other,
         serving(says(b"302 Found\r\nLocation: " + other.encode())) as endpoint,
-        asking(endpoint) as (client, meter),
+        network_client(endpoint) as (client, meter),
     ):
         with pytest.raises(UpstreamError):
             await client.call(action(decode), {})
@@ -240,7 +240,7 @@ async def test_cancelled_while_the_server_stalls() -> None:
         requested.set()
         await stalls(reader, writer)
 
-    async with serving(takes_and_stalls, GOOD) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(takes_and_stalls, GOOD) as endpoint, network_client(endpoint) as (client, meter):
         call = asyncio.create_task(client.call(action(decode), {}))
         await requested.wait()
         call.cancel()
@@ -253,7 +253,7 @@ async def test_cancelled_while_the_server_stalls() -> None:
 async def test_proxy_of_the_environment_is_not_used_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    async with serving(GOOD) as endpoint, asking(endpoint) as (client, _):
+    async with serving(GOOD) as endpoint, network_client(endpoint) as (client, _):
         assert (await client.call(action(decode), {})).request_id == "R"
 
 
@@ -274,7 +274,7 @@ async def test_settings_of_the_environment_that_cannot_be_used(
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv(variable, value)
     with pytest.raises(StartError) as caught:
-        async with asking("https://vod.cn-shanghai.aliyuncs.com"):
+        async with network_client("https://vod.cn-shanghai.aliyuncs.com"):
             pass
     assert str(caught.value).startswith(f"account main: {expected_text}")
 
@@ -294,7 +294,7 @@ async def test_variables_that_do_not_matter_are_not_read(
     monkeypatch.setenv(variable, value)
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid") as (client, _):
+        async with network_client("http://vod.example.invalid") as (client, _):
             assert (await client.call(action(decode), {})).request_id == "R"
 
 
@@ -306,11 +306,11 @@ def test_world_is_offline() -> None:
 async def test_a_proxy_of_the_environment_is_used_and_no_proxy_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid") as (client, _):
+        async with network_client("http://vod.example.invalid") as (client, _):
             assert (await client.call(action(decode), {})).request_id == "R"
 
         monkeypatch.setenv("NO_PROXY", "example.invalid")
-        async with asking("http://vod.example.invalid") as (client, meter):
+        async with network_client("http://vod.example.invalid") as (client, meter):
             with pytest.raises(UpstreamError, match=r"^no answer from vod\.example\.invalid"):
                 await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4
@@ -320,7 +320,7 @@ async def test_a_proxy_of_the_environment_is_used_and_no_proxy_is_respected(monk
 async def test_every_proxy_variable_that_applies_is_used(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     async with serving(GOOD) as proxy:
         monkeypatch.setenv(variable, proxy)
-        async with asking("http://vod.example.invalid") as (client, _):
+        async with network_client("http://vod.example.invalid") as (client, _):
             assert (await client.call(action(decode), {})).request_id == "R"
 
 
@@ -330,7 +330,7 @@ async def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch
         closed_port = server.getsockname()[1]
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking(f"http://{host}:{closed_port}") as (client, meter):
+        async with network_client(f"http://{host}:{closed_port}") as (client, meter):
             with pytest.raises(UpstreamError):
                 await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4
@@ -349,7 +349,7 @@ async def test_by_a_proxy_the_same_failures_are_the_same(
 ) -> None:
     async with serving(conversation) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid") as (client, meter):
+        async with network_client("http://vod.example.invalid") as (client, meter):
             with pytest.raises(UpstreamError):
                 await client.call(action(decode), {})
             assert set(meter.failed) == {failed}
@@ -434,7 +434,7 @@ async def test_an_encrypted_endpoint_is_reached_through_a_tunnel(monkeypatch: py
         AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
     async with over_tls(AUTHORITY.issue_cert(ENDPOINT_NAME)) as port, proxying(tunnels, context) as (proxy, heads):
         monkeypatch.setenv("https_proxy", f"{scheme}://user:p%40ss/#?w@127.0.0.1:{proxy}")
-        async with asking(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
+        async with network_client(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
             assert (await client.call(action(decode), {})).request_id == "R"
             assert meter.failed == []
     encoded = base64.b64encode(b"user:p@ss/#?w")
@@ -467,7 +467,7 @@ async def test_a_proxy_that_does_not_connect_is_named_and_shows_no_credentials(
 ) -> None:
     async with proxying(refuses(status)) as (port, _):
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
-        async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
+        async with network_client(f"https://{ENDPOINT_NAME}") as (client, _):
             with pytest.raises(UpstreamError) as caught:
                 await client.call(action(decode), {})
         place = f"{ENDPOINT_NAME}:443 through proxy 127.0.0.1:{port} (HTTPS_PROXY)"
@@ -481,7 +481,7 @@ async def test_what_a_proxy_repeats_of_its_credentials_is_hidden(
 ) -> None:
     async with proxying(refuses(status)) as (port, heads):
         monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
-        async with asking(f"http://{ENDPOINT_NAME}") as (client, meter):
+        async with network_client(f"http://{ENDPOINT_NAME}") as (client, meter):
             with pytest.raises(UpstreamError) as caught:
                 await client.call(action(decode), {})
         encoded = base64.b64encode(b"user:hunter22").decode()
@@ -509,7 +509,7 @@ async def test_a_certificate_that_is_refused_is_described(
 ) -> None:
     async with (
         over_tls(AUTHORITY.issue_cert(*names, **options)) as port,
-        asking(f"https://127.0.0.1:{port}") as (client, _),
+        network_client(f"https://127.0.0.1:{port}") as (client, _),
     ):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
@@ -520,7 +520,10 @@ async def test_a_certificate_that_is_refused_is_described(
 
 
 async def test_an_authority_that_is_not_trusted_is_named_and_so_is_the_variable() -> None:
-    async with over_tls(AUTHORITY.issue_cert("127.0.0.1")) as port, asking(f"https://127.0.0.1:{port}") as (client, _):
+    async with (
+        over_tls(AUTHORITY.issue_cert("127.0.0.1")) as port,
+        network_client(f"https://127.0.0.1:{port}") as (client, _),
+    ):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
     assert 'by an authority that is not trusted here; issuer "Corporate Proxy CA"' in caught.value.message
@@ -533,13 +536,13 @@ async def test_a_self_signed_certificate_is_reported_as_such() -> None:
     with own.tempfile() as certificate, AUTHORITY.private_key_pem.tempfile() as key:
         context.load_cert_chain(certificate, key)
     server = await asyncio.start_server(GOOD, "127.0.0.1", 0, ssl=context)
-    async with server, asking(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
+    async with server, network_client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
         with pytest.raises(UpstreamError, match="signed by itself or by an authority that is not trusted"):
             await client.call(action(decode), {})
 
 
 async def test_a_name_that_is_not_known() -> None:
-    async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
+    async with network_client(f"https://{ENDPOINT_NAME}") as (client, _):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
     expected_text = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
@@ -549,7 +552,7 @@ async def test_a_name_that_is_not_known() -> None:
 async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
     opened = 0
 
-    async def closes_when_asked_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def closes_on_second_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal opened
         opened += 1
         writer.write(
@@ -557,7 +560,7 @@ async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
         )
         await reader.readuntil(b"\r\n\r\n")
 
-    async with serving(closes_when_asked_again) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(closes_on_second_request) as endpoint, network_client(endpoint) as (client, meter):
         for number in range(1, 4):
             assert (await client.call(action(decode), {})).request_id == str(number)
         assert (meter.sent, meter.failed, meter.retries) == (3, [], 0)
@@ -579,7 +582,7 @@ async def test_a_copy_that_arrives_after_the_next_question_is_not_its_answer() -
         writer.write(page(first))
         await reader.read()
 
-    async with serving(one_behind) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(one_behind) as endpoint, network_client(endpoint) as (client, meter):
         totals = [(await client.call(action(decode), {"PlayDate": str(day)})).total_count for day in range(3)]
         assert totals == [1, 2, 3]
         assert meter.failed == [("malformed", "malformed")] * 2
@@ -601,7 +604,7 @@ async def test_through_a_proxy_as_many_requests_run_concurrently_as_allowed(monk
 
     async with serving(waits_for_all) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid", concurrency=many) as (client, meter):
+        async with network_client("http://vod.example.invalid", concurrency=many) as (client, meter):
             await asyncio.gather(*(client.call(action(decode), {"MediaId": str(n)}) for n in range(many)))
             assert (meter.sent, meter.failed) == (many, [])
 
@@ -628,12 +631,12 @@ def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkey
             await asyncio.sleep(0)
         await GOOD(reader, writer)
 
-    async def ask() -> list[tuple[str, str]]:
+    async def call_once() -> list[tuple[str, str]]:
         async with serving(takes_an_hour) as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy)
-            async with asking("http://vod.example.invalid", timeout=7200) as (client, meter):
+            async with network_client("http://vod.example.invalid", timeout=7200) as (client, meter):
                 assert (await client.call(action(decode), {})).request_id == "R"
                 return meter.failed
 
     with asyncio.Runner(loop_factory=Hurried) as runner:
-        assert runner.run(ask()) == []
+        assert runner.run(call_once()) == []

@@ -18,13 +18,13 @@ from exporter.vod.rate_limits import (
     AccountLimits,
     Permit,
 )
-from tests.vod.fakes import Clock, FakeMeter, Ledger
+from tests.vod.fakes import Clock, FakeMeter, FakeQuotaStore
 
 ACTION = "Ask"
 THROTTLED = UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED)
 
 
-def asked_to_wait(seconds: float) -> UpstreamError:
+def retry_after(seconds: float) -> UpstreamError:
     return UpstreamError("", code="ServiceUnavailable", kind=ErrorKind.SERVER, wait=seconds)
 
 
@@ -175,7 +175,7 @@ async def test_named_wait_holds_everybody() -> None:
     turn = await account.clock.run(account.caller())
     waiting = asyncio.create_task(account.caller())
     await account.clock.settle()  # asleep for its turn when the hold begins
-    account.limits.on_error(ACTION, turn, asked_to_wait(7.0))
+    account.limits.on_error(ACTION, turn, retry_after(7.0))
     await account.clock.run(_all([account.caller()]))
     await waiting
     assert account.times[1:] == pytest.approx([7.0, 7.05], abs=0.06)
@@ -185,8 +185,8 @@ async def test_named_wait_holds_everybody() -> None:
 async def test_shorter_wait_does_not_end_a_longer_one() -> None:
     account = Account(rate=10)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, asked_to_wait(60.0))
-    account.limits.on_error(ACTION, turn, asked_to_wait(1.0))
+    account.limits.on_error(ACTION, turn, retry_after(60.0))
+    account.limits.on_error(ACTION, turn, retry_after(1.0))
     await account.clock.run(account.caller())
     assert account.times[1] == 60.0
 
@@ -334,7 +334,7 @@ async def test_no_call_beyond_the_quota_is_sent() -> None:
 async def test_an_exceeded_quota_is_reported_before_waiting_for_a_permit() -> None:
     account = Account(rate=1, concurrency=1, calls_per_day=1)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, asked_to_wait(60))
+    account.limits.on_error(ACTION, turn, retry_after(60))
     with pytest.raises(QuotaExceeded):
         await account.clock.run(account.caller())
     assert account.clock.elapsed == 0
@@ -357,14 +357,14 @@ async def test_unlimited_calls() -> None:
 
 
 async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> None:
-    clock, meter, ledger = Clock(), FakeMeter(), Ledger(main=3)
+    clock, meter, quota_store = Clock(), FakeMeter(), FakeQuotaStore(main=3)
     limits = AccountLimits(
         "main",
         requests_per_second=1000,
         concurrency=1,
         calls_per_day=5,
         meter=meter,
-        ledger=ledger,
+        quota_store=quota_store,
         now=clock.now,
         monotonic=clock.monotonic,
         sleep=clock.sleep,
@@ -374,11 +374,11 @@ async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> No
     limits.spend()
     with pytest.raises(QuotaExceeded):
         limits.spend()
-    assert ledger.kept == {("main", date(2023, 11, 15)): 5}
+    assert quota_store.kept == {("main", date(2023, 11, 15)): 5}
 
     clock.elapsed += 86_400
     limits.spend()
-    assert ledger.kept["main", date(2023, 11, 16)] == 1
+    assert quota_store.kept["main", date(2023, 11, 16)] == 1
 
 
 async def test_a_clock_that_is_set_to_another_day_and_back_gives_no_budget_twice() -> None:

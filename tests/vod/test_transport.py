@@ -224,7 +224,7 @@ def test_the_transport_has_no_timeout_of_its_own() -> None:
             await asyncio.sleep(0)
         writer.write(replied(b"late"))
 
-    async def ask() -> bytes:
+    async def call_once() -> bytes:
         connections = ToAnywhere()
         async with talking(takes_an_hour) as url:
             _, body = await fetched(connections, httpx.Request("POST", url))
@@ -232,7 +232,7 @@ def test_the_transport_has_no_timeout_of_its_own() -> None:
             return body
 
     with asyncio.Runner(loop_factory=Hurried) as runner:
-        assert runner.run(ask()) == b"late"
+        assert runner.run(call_once()) == b"late"
 
 
 async def test_a_connection_is_kept_no_longer_than_keep_alive(
@@ -382,7 +382,7 @@ async def test_a_connection_closed_while_idle_is_not_reused(connections: ToAnywh
         assert opened == 2
 
 
-def closing_when_asked_again(*, reset: bool = False) -> tuple[Conversation, list[bytes]]:
+def closing_on_second_request(*, reset: bool = False) -> tuple[Conversation, list[bytes]]:
     """The first connection is closed after its second request has arrived; later connections respond."""
     heads: list[bytes] = []
     opened = 0
@@ -404,7 +404,7 @@ def closing_when_asked_again(*, reset: bool = False) -> tuple[Conversation, list
 
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_reused_connection_that_was_closed_is_recognized(connections: ToAnywhere, *, reset: bool) -> None:
-    conversation, heads = closing_when_asked_again(reset=reset)
+    conversation, heads = closing_on_second_request(reset=reset)
     async with talking(conversation) as url:
         await fetched(connections, httpx.Request("POST", url))
         with pytest.raises(ConnectionLost):
@@ -425,7 +425,7 @@ class Numbered(httpx.Auth):
 
 
 async def test_what_a_lost_connection_did_not_answer_is_signed_and_sent_again_once(connections: ToAnywhere) -> None:
-    conversation, heads = closing_when_asked_again()
+    conversation, heads = closing_on_second_request()
     sender, auth = TransportSender(connections), Numbered()
     async with talking(conversation) as url:
         for _ in range(2):
@@ -480,7 +480,7 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
     heads = 0
     both, opened = asyncio.Event(), 0
 
-    async def ends_when_asked_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def ends_on_second_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal heads, opened
         opened += 1
         await reader.readuntil(b"\r\n\r\n")
@@ -491,7 +491,7 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
         await reader.readuntil(b"\r\n\r\n")
         heads += 1
 
-    async with talking(ends_when_asked_again) as url:
+    async with talking(ends_on_second_request) as url:
         await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(2)))
         with pytest.raises(ConnectionLost):
             await fetched(connections, httpx.Request("POST", url))

@@ -145,7 +145,7 @@ class CredentialCache:
             except CredentialsError as error:
                 failure = _Failure(error.message, error.advice, self._monotonic() + RETRY_SECONDS)
             self._failure = failure
-            self._tell(failure)
+            self._warn(failure)
         if (kept := self._is_usable(due=False)) is not None:
             return kept
         raise no_credentials(failure.message, failure.advice)
@@ -191,7 +191,7 @@ class CredentialCache:
         )
         return fetched.credentials
 
-    def _tell(self, failure: _Failure) -> None:
+    def _warn(self, failure: _Failure) -> None:
         """Warn while cached credentials are still valid; without them every poll reports the failure."""
         kept = self._cached
         if kept is not None and (left := kept.end - self._monotonic()) > 0:

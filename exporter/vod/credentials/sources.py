@@ -153,7 +153,7 @@ class SecretFile:
             content = read_secret(self._path, most=_LARGEST_FILE)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
-            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
+            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _FIX_FILE) from error
         # Invalid UTF-8 becomes replacement characters, which validate_secret rejects like all other non-ASCII
         # characters.
         text = content.decode("utf-8", "replace").rstrip("\r\n")
@@ -232,7 +232,7 @@ class EnvCredentials:
 _OTHERWISE: Final = "or name the credentials of the account in the configuration file."
 NO_THREAD: Final = "Raise the number of processes or threads that the exporter may have; it is tried again."
 _HUNG_FILE: Final = "See whether the file system that it is on answers (a network file system, for example)."
-_MEND_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
+_FIX_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
 
 
 def validate_secret(text: str, origin: str) -> str:

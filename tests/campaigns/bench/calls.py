@@ -95,14 +95,14 @@ async def _row(
         played=len(ranked),
         pages=pages,
         fewest=min(max(pages, 1), clairvoyant),
-        first=await _asked(simulator, url, clock, ids, known=False),
-        known=await _asked(simulator, url, clock, ids, known=True),
+        first=await _calls_for(simulator, url, clock, ids, known=False),
+        known=await _calls_for(simulator, url, clock, ids, known=True),
     )
     assert row.bounded, row
     return row
 
 
-async def _asked(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str], *, known: bool) -> int:
+async def _calls_for(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str], *, known: bool) -> int:
     """The calls of an exporter that has just started, or (`known`) has polled another finished day."""
     config = configuration(url, media=f"{{ids: [{', '.join(ids)}]}}", text=CONFIGURATION + _AND_EARLIER)
     async with assemble_daemon(config, Runtime({}, clock.now, clock.now, clock.sleep)) as exporter:
@@ -182,7 +182,7 @@ async def restarts(directory: Path) -> AsyncIterator[Restart]:
         clock, file = Clock(began), directory / f"{hour}.db"
         async with running_harness(settings, clock=clock, storage=file, **configured) as harness:
             await _poll_until(harness, [(began, 0)], at)
-        asked = []
+        first_polls = []
         for storage in (None, file):
             clock.at = at + 60.0
             async with running_harness(settings, clock=clock, storage=storage, **configured) as harness:
@@ -190,8 +190,8 @@ async def restarts(directory: Path) -> AsyncIterator[Restart]:
                 calls = harness.simulator.request_log.calls
                 dates = {call.parameters["PlayDate"] for call in calls}
                 ages = [ago for ago in _WINDOW if f"{play_dates.play_date(at, ago):%Y%m%d}" in dates]
-                asked.append((len(calls), ages, await _saved(harness)))
-        (without, ages_without, _), (with_storage, ages_with, saved) = asked
+                first_polls.append((len(calls), ages, await _saved(harness)))
+        (without, ages_without, _), (with_storage, ages_with, saved) = first_polls
         assert (ages_without, ages_with) == (list(_WINDOW), [0, 1] if hour < 9 else [0])
         yield Restart(f"{hour:02}:01", ages_without, without, ages_with, with_storage, saved)
 

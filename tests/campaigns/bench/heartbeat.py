@@ -19,7 +19,7 @@ from typing import Final
 from exporter import cli
 
 BEAT_SECONDS: Final = 0.005
-TOLD_FROM_SECONDS: Final = 0.002
+REPORTED_FROM_SECONDS: Final = 0.002
 _THREADS: Final = Path("/proc/self/task")
 
 
@@ -52,7 +52,7 @@ class BeatingLoop(asyncio.SelectorEventLoop):
     def _beat(self, due: float) -> None:
         now = time.monotonic()
         before, self._waits = self._waits, waits()
-        if now - due > TOLD_FROM_SECONDS:
+        if now - due > REPORTED_FROM_SECONDS:
             # The threads take turns, so the one that waited longest delayed the others.
             waited = max(wait - before.get(thread, wait) for thread, wait in self._waits.items())
             os.write(self._file, json.dumps([now, now - due, waited]).encode() + b"\n")

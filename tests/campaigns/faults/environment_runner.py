@@ -67,7 +67,7 @@ _NOT_FOR_PEOPLE: Final = (
     "Logging error",
     "Exception ignored",
 )
-_ASKED: Final = re.compile(rb"Credential=([^,]+),")
+_REQUESTED: Final = re.compile(rb"Credential=([^,]+),")
 _CONFIGURATION: Final = """
 accounts:
   - name: 主账号
@@ -146,7 +146,7 @@ class ServiceWithHabit(Service):
                 await exchange.raw(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
 
     def _answer(self, call: Call, head: bytes) -> Payload:
-        self.keys += (key.decode() for key in _ASKED.findall(head))
+        self.keys += (key.decode() for key in _REQUESTED.findall(head))
         return super()._answer(call, head)
 
 

@@ -12,7 +12,7 @@ from tests.campaigns.faults.invariants import INVARIANTS
 if TYPE_CHECKING:
     from tests.campaigns.faults.verdict import Verdict
 
-_TOLD = 40
+_SHOWN_VIOLATIONS = 40
 
 
 def table(found: Verdict, *, seconds: float) -> str:
@@ -30,9 +30,9 @@ def table(found: Verdict, *, seconds: float) -> str:
     lines += ["", "not in it, because"]
     reasons = Counter(reason for case in every() if (reason := impossible(case)))
     lines += [f"{times:>8}  {reason}" for reason, times in reasons.items()]
-    lines += ["", *found.wrong[:_TOLD]]
-    if len(found.wrong) > _TOLD:
-        lines.append(f"... and {len(found.wrong) - _TOLD} more")
+    lines += ["", *found.wrong[:_SHOWN_VIOLATIONS]]
+    if len(found.wrong) > _SHOWN_VIOLATIONS:
+        lines.append(f"... and {len(found.wrong) - _SHOWN_VIOLATIONS} more")
     lines.append(f"{found.cases['']} cases, {found.failed['']} failed, {seconds:.0f} s")
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.campaigns.faults.evidence import Evidence
     from tests.campaigns.faults.fault import Family
 
-_TOLD = 2
+_SHOWN_VIOLATIONS = 2
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Verdict:
             self.checked[name] += finding.checked
             self.violated[name] += bool(finding.wrong)
             passed = passed and not finding.wrong
-            self.wrong += [f"{evidence.case}: {name}: {wrong}" for wrong in finding.wrong[:_TOLD]]
+            self.wrong += [f"{evidence.case}: {name}: {wrong}" for wrong in finding.wrong[:_SHOWN_VIOLATIONS]]
         case = evidence.case
         for kind in ("", case.fault.family, case.moment, case.selection):
             self.cases[kind] += 1

@@ -97,7 +97,7 @@ class Door:
     """The application with and without a password, and the loop it runs in."""
 
     loop: asyncio.AbstractEventLoop
-    complaints: LoggedErrors = field(default_factory=LoggedErrors)
+    logged_errors: LoggedErrors = field(default_factory=LoggedErrors)
     shown: Shown = field(default_factory=Shown)
 
     def __post_init__(self) -> None:
@@ -169,8 +169,8 @@ def try_one(fuzz_input: bytes, door: Door) -> None:
     decoded = answers(responses, fuzz_input)
     pieces = [fuzz_input[begin : begin + _PIECE] for begin in range(0, len(fuzz_input), _PIECE)]
     in_pieces = answers(door.say(config, pieces), fuzz_input)
-    complaints, door.complaints.responses = door.complaints.responses, []
-    assert not complaints, complaints[0]
+    logged_errors, door.logged_errors.responses = door.logged_errors.responses, []
+    assert not logged_errors, logged_errors[0]
     # An invalid body may end the connection before or after the response to its request.
     same = _until_refused(decoded, in_pieces) if b"chunked" in fuzz_input.lower() else decoded == in_pieces
     assert same, f"whole: {decoded}, in pieces: {in_pieces}"
@@ -264,15 +264,15 @@ def _always(rules: WebPolicy) -> Any:
 def _opened() -> Generator[Try]:
     loop = asyncio.new_event_loop()
     door = Door(loop)
-    loop.set_exception_handler(lambda _, decoded: door.complaints.responses.append(str(decoded)))
+    loop.set_exception_handler(lambda _, decoded: door.logged_errors.responses.append(str(decoded)))
     logger = logging.getLogger(CLIENTS_LOGGER)
-    logger.addHandler(door.complaints)
+    logger.addHandler(door.logged_errors)
     before = logger.propagate, logger.level
     logger.propagate, logger.level = False, logging.ERROR
     try:
         yield partial(try_one, door=door)
     finally:
-        logger.removeHandler(door.complaints)
+        logger.removeHandler(door.logged_errors)
         logger.propagate, logger.level = before
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()

@@ -20,7 +20,7 @@ from tests.campaigns.soak.soak import Soak
 
 # Contains a 29th of February and the start of summer time in the daemon's time zone.
 START: Final = datetime.fromisoformat("2024-02-01T00:00:00+08:00").timestamp()
-_TOLD: Final = 100
+_SHOWN_VIOLATIONS: Final = 100
 
 
 def main(argv: list[str]) -> int:
@@ -46,10 +46,10 @@ def main(argv: list[str]) -> int:
     for table in report.tables():
         console.print(table)
     violations = report.violations()
-    for line in violations[:_TOLD]:
+    for line in violations[:_SHOWN_VIOLATIONS]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if len(violations) > _TOLD:
-        console.print(f"... and {len(violations) - _TOLD} more")
+    if len(violations) > _SHOWN_VIOLATIONS:
+        console.print(f"... and {len(violations) - _SHOWN_VIOLATIONS} more")
     if report.good:
         shutil.rmtree(folder)
     else:

@@ -131,11 +131,11 @@ def _row(row: PlayRow | None) -> Row:
     return frozenset((metric, value) for metric, value in named if value is not None)
 
 
-Asking = tuple[float, "tuple[Query, ...]"]
+ActiveQueries = tuple[float, "tuple[Query, ...]"]
 """Since when (seconds since 1970) something is requested, and what."""
 
 
-def missing_days(history: Sequence[Asking], day: date) -> dict[Slice, set[Media]]:
+def missing_days(history: Sequence[ActiveQueries], day: date) -> dict[Slice, set[Media]]:
     """What must be settled of a day three days ago: what was queried throughout the time since it could be final."""
     begins = play_dates.start(day) + FINAL_HOURS * 3600.0
     ends = play_dates.start(day + timedelta(days=OWED_DAYS))

@@ -61,7 +61,7 @@ _FAIR: Final[dict[str, Any]] = {
     "clock_offset": 0.0,
     "latency": 0.0,
 }
-_SAID_DAYS: Final = 12
+_RETURNED_DAYS: Final = 12
 # The first metric about the exporter itself; metrics of play data come before it.
 _OWN: Final = "# HELP aliyun_vod_api_requests_total"
 
@@ -196,7 +196,7 @@ class Soak:
         now = self._clock.now()
         self.seen.settled += self.checked(self.daemon.storage, now)
         self.seen.stored.append(self.daemon.stored())
-        self.service.returned.forget(play_dates.play_date(now, _SAID_DAYS))
+        self.service.returned.forget(play_dates.play_date(now, _RETURNED_DAYS))
         self._recovered()
         self._on_day(len(self.seen.stored))
 

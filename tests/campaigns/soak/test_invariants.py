@@ -44,7 +44,7 @@ NOON = play_dates.start(DAY) + 36 * 3600.0
 CATALOGUE = Dataset(1, 20)
 TRUTH = Truth(CATALOGUE)
 EVERYTHING = Dimensions()
-ASKED = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
+PARAMETERS = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
 FINAL = Freshness(NOON, 2, settled=True)
 SLICE = Slice("main", EVERYTHING, DAY)
 
@@ -90,7 +90,7 @@ def played(media_id: str) -> list[str]:
 def freshness(*pages: dict[str, object], **parameters: str) -> Returned:
     returned = Returned()
     for number, payload in enumerate(pages, 1):
-        returned.record({**ASKED, "PageNo": str(number), **parameters}, payload)
+        returned.record({**PARAMETERS, "PageNo": str(number), **parameters}, payload)
     return returned
 
 

@@ -128,10 +128,10 @@ class ForgetfulPoller:
 
     def __init__(self, history: History) -> None:
         self.snapshot = history.poller.snapshot
-        self._asking = history.service.poller(queries=[QUERY])
+        self._querying = history.service.poller(queries=[QUERY])
 
     async def poll(self, query: Query) -> PollReport:
-        return await self._asking.poll(query)
+        return await self._querying.poll(query)
 
 
 def test_a_request_for_settled_data_is_found(history: History) -> None:

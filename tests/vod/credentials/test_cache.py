@@ -250,10 +250,10 @@ def test_a_fetch_that_outlives_the_event_loop_is_harmless(capfd: pytest.CaptureF
     fixture.fetcher.opened.clear()
 
     async def impatient() -> None:
-        asking = asyncio.create_task(fixture.source.get())
+        callers = asyncio.create_task(fixture.source.get())
         while fixture.fetcher.fetches < 1:
             await asyncio.sleep(0)
-        asking.cancel()
+        callers.cancel()
 
     asyncio.run(impatient())
     (thread,) = (thread for thread in threading.enumerate() if thread.name == "credentials of main")

@@ -83,7 +83,7 @@ def metadata() -> Iterator[Metadata]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def library_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """In every test the library logs nothing, no secret is shown, and no thread is left.
 
     A fake server closes a connection after its response was read, in a thread of the connection that ends by itself.
