@@ -56,7 +56,7 @@ async def answering(body: str) -> AsyncGenerator[str]:
             yield urls(sockets)[0]
 
 
-async def test_the_example_of_the_help_page_goes_in_and_its_eight_fields_come_out() -> None:
+async def test_the_example_of_the_documentation_is_exposed_with_its_eight_fields() -> None:
     clock = Clock()
     async with (
         answering(EXAMPLE) as url,
@@ -112,7 +112,7 @@ async def test_every_dimension_is_a_slice_of_its_own() -> None:
         assert native + web == sum(harness.truth().values())
 
 
-async def test_ready_once_every_query_was_polled_whatever_came_of_it() -> None:
+async def test_ready_once_every_query_was_polled_with_any_result() -> None:
     text = CONFIGURATION + "  - {name: other, media: all, days_ago: 2}\n"
     async with running_harness(text=text) as harness:
         assert harness.exporter.pending_queries() == ["q", "other"]

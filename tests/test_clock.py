@@ -330,7 +330,7 @@ async def test_a_clock_that_is_set_wrong_and_right_again_never_shows_a_wrong_day
         assert scraped.numbers[today] == invariants.truth(harness, today, invariants.polls[-1].service)
 
 
-async def test_a_clock_set_back_does_not_unsettle_a_day_nor_ask_for_it_again() -> None:
+async def test_a_clock_set_back_neither_unsettles_nor_requests_a_settled_day() -> None:
     async with skewed("24T09:00") as set_:
         invariants, harness = ClockInvariants(), set_.harness
         for _ in range(3):

@@ -164,7 +164,7 @@ async def test_what_did_not_change_is_neither_polled_nor_moved_and_keeps_its_num
         assert list(loaded.values()) == [1, daemon.clock.at]
 
 
-async def test_what_is_gone_leaves_no_series_and_the_rest_goes_on(tmp_path: Path) -> None:
+async def test_removed_parts_lose_their_series_and_the_others_continue(tmp_path: Path) -> None:
     accounts = account() + account("other")
     async with served(tmp_path, accounts, query() + query("far", "[3]") + query("p", "[2]", of="other")) as daemon:
         for name in ("q", "p", "far"):

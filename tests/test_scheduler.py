@@ -148,7 +148,7 @@ def q(name: str, every: float = 3600.0, **changed: object) -> Query:
     return query(everything, name, every=every, **changed)
 
 
-async def test_what_did_not_change_goes_on_in_its_time_and_what_is_new_is_polled_now() -> None:
+async def test_unchanged_queries_keep_their_schedule_and_new_ones_are_polled_now() -> None:
     polls, events = Polls(), RecordedEvents()
     async with Scheduler(jobs([q("a"), q("b")], polls), events) as scheduler:
         await polls.until(2)

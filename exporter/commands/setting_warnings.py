@@ -48,11 +48,11 @@ def _media_ids(position: int, query: QuerySettings) -> Iterator[str]:
 
 
 def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator[str]:
-    every, oldest = to_text(query.every), max(query.days_ago)
+    every, stale, oldest = to_text(query.every), to_text(stale_after), max(query.days_ago)
     if query.every >= stale_after:
         yield (
-            f"query {query.name}: every is {every}, stale_after is {to_text(stale_after)}: a day that is not settled yet"
-            f" is not published from {to_text(stale_after)} after a poll until the next one. Poll more often, or raise"
+            f"query {query.name}: every is {every}, stale_after is {stale}: a day that is not settled yet"
+            f" is not published from {stale} after a poll until the next one. Poll more often, or raise"
             " stale_after."
         )
     if query.every > _DAY:

@@ -70,7 +70,7 @@ def test_an_answer_without_plays_is_no_failure(row: PlayRow | None) -> None:
     ]
 
 
-def test_where_all_slices_have_rows_there_is_nothing_to_tell() -> None:
+def test_slices_with_rows_are_not_described() -> None:
     row = PlayRow("m", plays=1)
 
     assert lines_about(report(SliceOutcome(TODAY, answered=True)), published_data=published((TODAY, row))) == []

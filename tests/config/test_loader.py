@@ -173,7 +173,7 @@ def test_secrets_show_in_no_form_of_the_configuration() -> None:
         "{<<: hunter2}",
     ],
 )
-def test_mistakes_around_credentials_never_tell_them(credentials: str) -> None:
+def test_errors_around_credentials_never_show_them(credentials: str) -> None:
     text = f"accounts: [{{name: a, credentials: {credentials}}}]\n{MINIMAL}"
 
     assert SECRET not in "\n".join(errors(text, KEY=SECRET))
@@ -372,7 +372,7 @@ PIECES = st.recursive(
         },
     )
 )
-def test_no_arrangement_of_settings_goes_without_a_sentence(data: dict[str, Any]) -> None:
+def test_every_invalid_combination_of_settings_has_a_message(data: dict[str, Any]) -> None:
     messages = [problem.message for problem in problems(yaml.safe_dump(data))]
 
     assert "is not what is expected here" not in messages

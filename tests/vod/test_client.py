@@ -207,7 +207,7 @@ async def test_used_nonce_is_repeated_once_with_another() -> None:
     assert len({request.headers["x-acs-signature-nonce"] for request in service.requests}) == 2
 
 
-async def test_once_means_once_whatever_came_between() -> None:
+async def test_once_means_once_whatever_errors_are_between() -> None:
     service = Service(refusal(400, "SignatureNonceUsed"), refusal(503, BUSY), refusal(400, "SignatureNonceUsed"), ok())
     async with ClientFixture(service) as fixture:
         assert (await failing(fixture)).code == "SignatureNonceUsed"

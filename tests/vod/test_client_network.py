@@ -203,7 +203,7 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
         runner.run(given_up())
 
 
-async def test_nobody_listens() -> None:
+async def test_no_program_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
     async with network_client(endpoint) as (client, meter):
@@ -298,7 +298,7 @@ async def test_variables_that_do_not_matter_are_not_read(
             assert (await client.call(action(decode), {})).request_id == "R"
 
 
-def test_world_is_offline() -> None:
+def test_an_unused_client_opens_no_connection() -> None:
     """A client that is never used opens nothing."""
     assert ClientFixture(lambda _: pytest.fail("asked")).meter.sent == 0
 

@@ -266,7 +266,7 @@ def test_a_row_without_media_id_is_left_out_and_reported(row: object) -> None:
 
 @pytest.mark.parametrize("row", NO_ROWS)
 @pytest.mark.parametrize("media_id", [None, "m"])
-def test_a_page_of_rows_that_are_all_nobodys_is_no_answer(row: object, media_id: str | None) -> None:
+def test_a_page_of_rows_without_media_ids_is_malformed(row: object, media_id: str | None) -> None:
     assert "no row of QoeInfoList" in refused(body(row, TotalCount=0), media_id=media_id).message
 
 

@@ -173,7 +173,7 @@ async def test_many_who_were_refused_share_one_renewal() -> None:
     assert fixture.fetcher.fetches == 2
 
 
-async def test_many_who_ask_at_once_share_one_fetch() -> None:
+async def test_concurrent_callers_share_one_fetch() -> None:
     fixture = CacheFixture()
     got = await asyncio.gather(*(fixture.source.get() for _ in range(5)))
     assert {credentials.access_key_id for credentials in got} == {"id-1"}

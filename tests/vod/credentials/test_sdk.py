@@ -212,7 +212,7 @@ def test_an_untrusted_certificate() -> None:
     assert stranger.received == []
 
 
-def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
+def test_no_server_listens(sts: Sts, tmp_path: Path) -> None:
     origin = oidc(sts, tmp_path)
     gone = OidcRole(ROLE, origin.oidc_provider_arn, origin.oidc_token_file, "s", 900, "127.0.0.1:1")
     assert fails(gone).message == "oidc_role_arn: no answer from 127.0.0.1:1: it refused the connection"
@@ -406,7 +406,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     return seen
 
 
-def test_nobody_is_waited_for_longer_than_an_answer_may_take(
+def test_no_server_is_waited_for_longer_than_the_timeout(
     sts: Sts, metadata: Metadata, patience: list[tuple[str, object]]
 ) -> None:
     CredentialFetcher([assumed(sts)])(START)
