@@ -19,7 +19,8 @@ def stale_between_polls(
 ) -> Iterator[FieldErrorDict]:
     """Queries whose days go stale before they are polled again, although these days cannot be final yet.
 
-    The keyword arguments are the defaults of these settings. Values that cannot be read are reported elsewhere.
+    The keyword arguments are the defaults of these settings, in seconds and days. Values that cannot be read are
+    reported elsewhere.
     """
     limit = _seconds(given.get("stale_after"), stale_after)
     final_after = _seconds(_setting(given.get("settle"), "after"), settle_after)

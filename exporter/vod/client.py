@@ -61,9 +61,9 @@ class Meter(LimitsMeter, Protocol):
 class Client:
     """Calls the API for one account, over its own connections; an async context manager that closes them.
 
-    `variables` define the proxy and the certificate authorities. All accounts share `secrets`, which are hidden in
-    texts of servers, `resolve` for host names, and `tls` for the authorities. Raises StartError for an endpoint that
-    is not `http(s)://host[:port]` and for invalid variables.
+    `timeout` is in seconds, for each attempt. `variables` define the proxy and the certificate authorities. All
+    accounts share `secrets`, which are hidden in texts of servers, `resolve` for host names, and `tls` for the
+    authorities. Raises StartError for an endpoint that is not `http(s)://host[:port]` and for invalid variables.
     """
 
     def __init__(

@@ -148,7 +148,7 @@ class AccountLimits:
 
     @property
     def requests_per_second(self) -> float:
-        """The rate in force now; that of the slowest action if the service throttles one by itself."""
+        """The current rate, per second; that of the slowest action if the service throttles one by itself."""
         return min(each.per_second for each in (self._rate_limiter, *self._throttled_actions.values()))
 
     @property
@@ -159,7 +159,7 @@ class AccountLimits:
     def change(self, *, requests_per_second: float, concurrency: int, calls_per_day: int) -> None:
         """Apply other limits; a rate lowered by throttling and the calls made today stay.
 
-        Requests in flight, and those that wait for a slot already, keep to the slots of before.
+        Requests in flight, and those that already wait for a slot, keep to the previous slots.
         """
         self._configured_rate = requests_per_second
         for limiter in (self._rate_limiter, *self._throttled_actions.values()):

@@ -90,7 +90,7 @@ class CredentialCache:
     ) -> None:
         """`fetch` is called in a thread, with the keys of `start` if there is one; it raises CredentialsError.
 
-        `files` are those that it reads.
+        `files` are those that it reads. A fetch that takes longer than `time_limit` seconds has failed.
         """
         self._account = account
         self._fetch = fetch

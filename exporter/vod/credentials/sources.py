@@ -116,7 +116,10 @@ class FileWatch:
 
 
 class SecretFile:
-    """A file with one value; read again when its times, size or inode change. A trailing line break is ignored."""
+    """A file with one value; read again when its times, size or inode change. A trailing line break is ignored.
+
+    Reading that takes longer than `time_limit` seconds is an error.
+    """
 
     def __init__(self, path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT) -> None:
         self._path = Path(path)

@@ -32,7 +32,9 @@ def test_a_failed_page_of_everything_does_not_empty_a_ranking_by_another_measure
 
 
 @pytest.mark.parametrize("polled_before", [False, True])
-@pytest.mark.parametrize("media", [Everything(), Top(3, Measure.PLAYS), ByIds(frozenset("aefg"))], ids=["all", "top", "ids"])
+@pytest.mark.parametrize(
+    "media", [Everything(), Top(3, Measure.PLAYS), ByIds(frozenset("aefg"))], ids=["all", "top", "ids"]
+)
 @pytest.mark.parametrize(
     "error",
     [failure(), failure(ErrorKind.THROTTLED), failure(ErrorKind.AUTH), failure(ErrorKind.PARAMETER), not_ready()],
