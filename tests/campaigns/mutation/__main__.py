@@ -47,9 +47,9 @@ def main(argv: list[str]) -> int:
     known = accepted_on(PAGE.read_text(encoding="utf-8"))
     stays = {mutant for mutant, each in changes.items() if is_wording(each) or str(each) in known}
     sys.stdout.write(f"\n{table(found, stays)}\n\n")
-    unjudged = [f"{each}\n" for mutant, each in changes.items() if mutant not in stays]
-    sys.stdout.writelines(unjudged)
-    return 1 if unjudged else 0
+    unaccepted = [f"{each}\n" for mutant, each in changes.items() if mutant not in stays]
+    sys.stdout.writelines(unaccepted)
+    return 1 if unaccepted else 0
 
 
 def _change(work: Path, mutant: Mutant) -> Change:
