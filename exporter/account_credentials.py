@@ -1,4 +1,4 @@
-"""Where the keys of a configured account come from, as it is found out at the start; what takes no network is tried."""
+"""The credential source of a configured account, tried at the start as far as that needs no network."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ async def credential_source(
     now: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> CredentialSource:
-    """The source of an account's keys, read once.
+    """The source of an account's credentials, read once.
 
-    Raises StartError for what cannot mend itself. A file may still be on its way, and is read again at every poll:
-    `not_yet` gets the reason why it cannot be used now.
+    Raises StartError for errors that do not go away by themselves. A file may be created later, and is read again at
+    every poll: `not_yet` is called with the reason why it cannot be used now.
     """
     given = account.credentials
     key_id = _secret("access_key_id", given.access_key_id, given.access_key_id_file)

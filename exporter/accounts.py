@@ -1,4 +1,4 @@
-"""The accounts in use: limits and a client for each, opened, changed and closed as settings come and go."""
+"""The accounts in use: the limits and the client of each, opened, changed and closed as the configuration changes."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 
 class CredentialResolver(Protocol):
-    """Where the credentials of an account come from."""
+    """Finds the source of an account's credentials."""
 
     async def __call__(self, account: AccountSettings) -> CredentialSource:
-        """The source, tried once. Raises StartError for what cannot mend itself."""
+        """The source, tried once. Raises StartError for errors that do not go away by themselves."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account in use: its settings and what was opened for it; the limits outlive a client that is replaced."""
+    """An account in use: its settings, limits and client. The limits stay when the client is replaced."""
 
     settings: AccountSettings
     limits: AccountLimits
@@ -50,8 +50,8 @@ class Account:
 class Accounts:
     """All accounts in use; an async context manager that closes their connections.
 
-    A change takes two steps: `opened` may fail and changes nothing, `adopt` cannot fail. What did not change is the
-    same object afterwards, with its connections, its pause and the rate in force.
+    A change takes two steps: `opened` may fail and changes nothing, `adopt` cannot fail. An account whose settings are
+    unchanged stays the same object, with its connections, its breakers and its current rate.
     """
 
     def __init__(
@@ -59,24 +59,25 @@ class Accounts:
         keys: CredentialResolver,
         *,
         meter: Meter,
-        ledger: QuotaStore | None = None,
+        quota_store: QuotaStore | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._keys = keys
         self._meter = meter
-        self._ledger = ledger
+        self._quota_store = quota_store
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        # Shared: a server may repeat the secret of another account, and a name that hangs is looked up once for all.
+        # Shared: a server may repeat the secret of another account, and a host name that hangs is resolved once for
+        # all.
         self._secrets = Secrets()
         self._resolve = Resolver()
         self._in_use: dict[str, Account] = {}
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before it is asked for."""
+        """Nothing is opened before `opened` is called."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,32 +87,34 @@ class Accounts:
 
     @property
     def settings(self) -> tuple[AccountSettings, ...]:
-        """What is configured of those in use."""
+        """The settings of the accounts in use."""
         return tuple(account.settings for account in self._in_use.values())
 
     @property
     def sources(self) -> Mapping[str, PlayDataSource]:
-        """Whom to ask, by the account's name."""
+        """The source of pages of each account, by its name."""
         return {name: account.source for name, account in self._in_use.items()}
 
     async def keys_changed(self, account: str) -> bool:
-        """Whether a file with the keys of an account has changed since they were used or this was asked."""
+        """Whether a file with the account's keys has changed since the keys were used or this was last called."""
         used = self._in_use.get(account)
         return used is not None and await used.client.keys_changed()
 
     @contextlib.asynccontextmanager
     async def opened(self, settings: Iterable[AccountSettings]) -> AsyncGenerator[Mapping[str, Account]]:
-        """Accounts with these settings, opened where one is new or reached in another way, for `adopt`.
+        """Accounts with these settings, for `adopt`; a client is opened for those that are new or connect differently.
 
-        On leaving, what is not in use is closed: these if they were not adopted, else what they replaced. Raises
-        StartError.
+        When the context ends, clients that are not in use are closed: the new ones if they were not adopted, otherwise
+        the ones that they replaced. Raises StartError.
         """
         before, accounts = self._in_use, dict[str, Account]()
-        # Read anew for each reload, and once for all: they take 2 MiB.
+        # Loaded again for each reload, and shared by all clients: the authorities take 2 MiB.
         tls = cache(lambda: tls_context(os.environ))
         try:
-            for wanted in settings:
-                accounts[wanted.name] = await self._opened(wanted, before.get(wanted.name), tls)
+            for account_settings in settings:
+                accounts[account_settings.name] = await self._opened(
+                    account_settings, before.get(account_settings.name), tls
+                )
             yield accounts
         finally:
             used = [account.client for account in self._in_use.values()]
@@ -120,35 +123,35 @@ class Accounts:
                     await account.client.aclose()
 
     def adopt(self, accounts: Mapping[str, Account]) -> None:
-        """Use these from now on, and only these; nobody may be asking over those that go."""
+        """Use exactly these accounts from now on. No call may be in flight over the clients that are removed."""
         for name, account in accounts.items():
-            given = account.settings.limits
+            new_limits = account.settings.limits
             if name in self._in_use:
                 account.limits.change(
-                    requests_per_second=given.requests_per_second,
-                    concurrency=given.concurrency,
-                    calls_per_day=given.calls_per_day,
+                    requests_per_second=new_limits.requests_per_second,
+                    concurrency=new_limits.concurrency,
+                    calls_per_day=new_limits.calls_per_day,
                 )
             else:
-                account.meter.speak(name, account.limits)
+                account.meter.enable(name, account.limits)
         self._in_use = dict(accounts)
 
     async def _opened(
-        self, wanted: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
+        self, account_settings: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
     ) -> Account:
-        if before is not None and same_connection(before.settings, wanted):
-            return Account(wanted, before.limits, before.meter, before.client, before.source)
+        if before is not None and same_connection(before.settings, account_settings):
+            return Account(account_settings, before.limits, before.meter, before.client, before.source)
         meter = before.meter if before else _GatedMeter(self._meter)
-        limits = before.limits if before else self._limits(wanted, meter)
-        keys = await self._keys(wanted)
+        limits = before.limits if before else self._limits(account_settings, meter)
+        keys = await self._keys(account_settings)
 
         def client() -> Client:
             return Client(
-                wanted.name,
-                endpoint=wanted.endpoint,
+                account_settings.name,
+                endpoint=account_settings.endpoint,
                 credentials=keys,
                 limits=limits,
-                timeout=wanted.timeout,
+                timeout=account_settings.timeout,
                 meter=self._meter,
                 secrets=self._secrets,
                 resolve=self._resolve,
@@ -159,17 +162,17 @@ class Accounts:
             )
 
         # Loading certificate authorities takes tens of milliseconds, and they may be on a file system that hangs.
-        opened = await run_in_daemon_thread(client, f"opening {wanted.name}")
-        return Account(wanted, limits, meter, opened, PlayDataSource(opened))
+        opened = await run_in_daemon_thread(client, f"opening {account_settings.name}")
+        return Account(account_settings, limits, meter, opened, PlayDataSource(opened))
 
-    def _limits(self, wanted: AccountSettings, meter: LimitsMeter) -> AccountLimits:
+    def _limits(self, account_settings: AccountSettings, meter: LimitsMeter) -> AccountLimits:
         return AccountLimits(
-            wanted.name,
-            requests_per_second=wanted.limits.requests_per_second,
-            concurrency=wanted.limits.concurrency,
-            calls_per_day=wanted.limits.calls_per_day,
+            account_settings.name,
+            requests_per_second=account_settings.limits.requests_per_second,
+            concurrency=account_settings.limits.concurrency,
+            calls_per_day=account_settings.limits.calls_per_day,
             meter=meter,
-            ledger=self._ledger,
+            quota_store=self._quota_store,
             now=self._now,
             monotonic=self._monotonic,
             sleep=self._sleep,
@@ -177,31 +180,31 @@ class Accounts:
 
 
 def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
-    """Whether the same client can go on: all but the limits is the same."""
+    """Whether the client can be kept: all settings except the limits are equal."""
     return before.model_copy(update={"limits": after.limits}) == after
 
 
 def same_identity(before: AccountSettings, after: AccountSettings) -> bool:
-    """Whether the same service answers, to the same keys."""
+    """Whether requests go to the same service with the same credentials."""
     return (before.endpoint, before.credentials) == (after.endpoint, after.credentials)
 
 
 class _GatedMeter:
-    """Tells of limits only once they are in use: a configuration that is refused leaves no trace in metrics."""
+    """Forwards limits only once they are in use: a configuration that is rejected leaves no trace in metrics."""
 
     def __init__(self, meter: LimitsMeter) -> None:
         self._meter = meter
-        self._speaks = False
+        self._is_enabled = False
 
-    def speak(self, account: str, limits: AccountLimits) -> None:
-        self._speaks = True
+    def enable(self, account: str, limits: AccountLimits) -> None:
+        self._is_enabled = True
         self.rate_changed(account, limits.requests_per_second)
         self.calls_remaining(account, limits.calls_remaining)
 
     def rate_changed(self, account: str, per_second: float) -> None:
-        if self._speaks:
+        if self._is_enabled:
             self._meter.rate_changed(account, per_second)
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
-        if self._speaks:
+        if self._is_enabled:
             self._meter.calls_remaining(account, calls)

@@ -61,13 +61,13 @@ class ReloadOptions:
     """How the configuration is reloaded, and what may trigger a reload.
 
     * `read`: reads the configuration; may block, raises ConfigError.
-    * `asked`: set to request a reload.
+    * `reload_requested`: set to request a reload.
     * `via_http`: whether POST /-/reload is allowed.
-    * `watch`: runs beside the daemon and sets `asked` when the file has changed.
+    * `watch`: runs beside the daemon and sets `reload_requested` when the file has changed.
     """
 
     read: Callable[[], Config]
-    asked: asyncio.Event
+    reload_requested: asyncio.Event
     via_http: bool = False
     watch: Callable[[], Coroutine[None, None, None]] | None = None
 
@@ -112,7 +112,7 @@ async def _assemble(
                 monotonic=runtime.monotonic,
             ),
             meter=telemetry,
-            ledger=storage,
+            quota_store=storage,
             now=runtime.now,
             monotonic=runtime.monotonic,
             sleep=runtime.sleep,
@@ -174,7 +174,9 @@ async def serve(
             _log.info("sharding enabled", shard=shard.number, total_shards=shard.total)
         listening(listening_urls)
         async with scheduler, contextlib.AsyncExitStack() as beside:
-            await beside.enter_async_context(_running(partial(reloader.reload_on, reloads.asked), runtime.sleep))
+            await beside.enter_async_context(
+                _running(partial(reloader.reload_on, reloads.reload_requested), runtime.sleep)
+            )
             await beside.enter_async_context(_running(key_watch.run, runtime.sleep))
             if reloads.watch is not None:
                 await beside.enter_async_context(_running(reloads.watch, runtime.sleep))

@@ -9,7 +9,7 @@ import structlog
 
 from exporter import __version__
 from exporter.core import plan
-from exporter.core.poller import PollReport, PollResult
+from exporter.core.poll_report import PollReport, PollResult
 from exporter.core.publication_builder import publish
 from exporter.core.retry import RetryRules
 from exporter.core.unknown_media import UnknownMedia, listed_ids
@@ -110,7 +110,7 @@ class Daemon:
         self._exposition.reconfigure(replica.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
-        self.telemetry.configured(accounts=api_actions(config), queries=names)
+        self.telemetry.set_targets(accounts=api_actions(config), queries=names)
         self._find_unknown_media()
         self.telemetry.config_loaded(self._now())
 

@@ -1,4 +1,4 @@
-"""Poll again at once what failed, when a file with the keys of its account changes."""
+"""Repeat failed polls immediately when a key file of their account changes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
     from exporter.core.model import Query
 
-# Files are looked at only while a query fails.
+# Files are checked only while a query fails.
 WATCH_SECONDS: Final = 2.0
 
 _log = structlog.get_logger()
 
 
 class KeyFileWatch:
-    """Looks for changed key files of accounts whose queries failed.
+    """Checks the key files of accounts whose queries failed.
 
-    * `failed`: the queries whose last poll did not get everything.
-    * `changed`: whether key files of an account have changed since its keys were used or this was asked.
+    * `failed`: returns the queries whose last poll did not fully succeed.
+    * `changed`: returns whether a key file of an account has changed since its keys were used or this was last called.
     * `poll_now`: polls queries, by name.
     """
 
@@ -41,13 +41,13 @@ class KeyFileWatch:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Check every WATCH_SECONDS, without end."""
         while True:
             await self._sleep(WATCH_SECONDS)
             await self.look()
 
     async def look(self) -> None:
-        """Look once."""
+        """Check once."""
         failed: defaultdict[str, list[str]] = defaultdict(list)
         for query in self._failed():
             failed[query.account].append(query.name)

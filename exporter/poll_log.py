@@ -1,4 +1,4 @@
-"""How a poll ended → log lines: one for the poll, one for each error code, and what was wrong with the data."""
+"""The log lines of a poll: one for its result, one for each error code, and one for invalid data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exporter.core.model import merged_problems
 from exporter.errors import NotReady
 
 if TYPE_CHECKING:
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.errors import UpstreamError
 
 _log = structlog.get_logger()

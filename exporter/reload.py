@@ -110,11 +110,11 @@ class Reloader:
         if (error := await self._shared_reload()) is not None:
             raise error.with_traceback(None)
 
-    async def reload_on(self, asked: asyncio.Event) -> None:
-        """Reload each time `asked` is set; requests during a reload cause one more reload."""
+    async def reload_on(self, reload_requested: asyncio.Event) -> None:
+        """Reload each time `reload_requested` is set; requests during a reload cause one more reload."""
         while True:
-            await asked.wait()
-            asked.clear()
+            await reload_requested.wait()
+            reload_requested.clear()
             with contextlib.suppress(ExporterError):  # already logged
                 await self.reload()
 

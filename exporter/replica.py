@@ -1,4 +1,4 @@
-"""A configuration and a shard → what this replica polls and publishes, and its part of the limits of accounts."""
+"""The part of a configuration that one replica handles: queries to poll and publish, and a share of the limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaConfig:
-    """The part of a configuration that is this replica's, computed once whenever the configuration is read.
+    """This replica's part of a configuration, computed once whenever the configuration is read.
 
-    `accounts` have this replica's part of their limits; those of `config` have the limits of all replicas together.
+    `accounts` have this replica's part of the limits; those of `config` have the limits of all replicas together.
     """
 
     config: Config
@@ -31,7 +31,7 @@ class ReplicaConfig:
 
 
 def replica_config(config: Config, shard: Shard) -> ReplicaConfig:
-    """The part of this shard."""
+    """The part of the configuration that this shard handles."""
     share = shard.share(config.core_queries())
     rules = PublicationRules(
         share.queries,
@@ -44,10 +44,10 @@ def replica_config(config: Config, shard: Shard) -> ReplicaConfig:
 
 
 def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:
-    """The accounts with this replica's part of their limits, so that all replicas together keep to them.
+    """The accounts with `parts` (0 to 1, by account) of their limits, so that all replicas together stay within them.
 
-    What no part can be less than: one attempt at a time, one call a day, one attempt in 1000 s. An account that no
-    query names is left as it is.
+    Each replica has at least one concurrent attempt, one call a day and one attempt in 1000 s. An account without
+    queries keeps its limits.
     """
     return tuple(
         account.model_copy(update={"limits": _part(account.limits, parts.get(account.name, 1.0))})
@@ -60,7 +60,7 @@ def _part(limits: LimitSettings, part: float) -> LimitSettings:
         update={
             "requests_per_second": max(0.001, limits.requests_per_second * part),
             "concurrency": max(1, int(limits.concurrency * part)),
-            # 0 stands for no limit, and must not come from dividing.
+            # 0 means unlimited, so a small part must not be rounded to it.
             "calls_per_day": max(1, int(limits.calls_per_day * part)) if limits.calls_per_day else 0,
         }
     )

@@ -1,7 +1,8 @@
-"""Files that hold secrets: read without waiting and without end, refused where everyone may write to them.
+"""Read files that hold secrets: without blocking, up to a maximum size, and only if not everyone can write to them.
 
-Symbolic links are followed: Kubernetes mounts secrets as links. Who may read a file, and who may put another in its
-place, is doubted and not refused: a monitor that does not run warns of nothing.
+Symbolic links are followed: Kubernetes mounts secrets as links. A file that too many users can read, or that can be
+replaced because of its directory, causes a warning and no error: an exporter that does not start reports nothing at
+all.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Nor does a terminal that somebody names become ours.
+# O_NOCTTY: a terminal given as the file must not become the controlling terminal.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _SHORTEST_SECRET: Final = 8
-# `days_ago`, `maxRetries`, `QUERIES`, `query_2`: words in any of the ways in which names are written.
+# Names made of words, in any common style: `days_ago`, `maxRetries`, `QUERIES`, `query_2`.
 _OF_WORDS: Final = re.compile(r"(?:(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+)(?:(?<=[_-])[0-9]{1,3})?")
 _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds; `world_writable`: everyone may write to it."""
+    """The content of a file; `world_writable`: everyone may write to it."""
 
     data: bytes = field(repr=False)
     world_writable: bool
@@ -36,27 +37,30 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class PermissionWarning:
-    """A file that more people may read or change than should, and what to do about it; each a sentence."""
+    """A file with permissions that are too wide: `what` is wrong, and `advice`; each is a sentence."""
 
     path: Path
     what: str
     advice: str
 
     def __str__(self) -> str:
-        """Both, with the file in front."""
+        """The path, followed by both sentences."""
         return f"{shown(self.path)}: {self.what}. {self.advice}"
 
 
 def read(path: Path, *, most: int) -> Content:
-    """A regular file of at most `most` bytes. Raises OSError, whose `strerror` says what is wrong."""
+    """The content of a regular file of at most `most` bytes.
+
+    Raises OSError, whose `strerror` is a reason for the operator.
+    """
     try:
-        # To open a pipe could take for ever, and to open a device may do something.
+        # Opening a pipe may block for ever, and opening a device may have side effects.
         _check(path, path.stat())
         file = os.open(path, _FLAGS)
     except ValueError:
         raise OSError(errno.EINVAL, "it is not a usable path", shown(path)) from None
     with os.fdopen(file, "rb") as opened:
-        # Whatever was looked at above, this is what is read.
+        # Check again: the file may have been replaced between `stat` and `open`.
         status = os.fstat(file)
         _check(path, status)
         data = opened.read(most + 1)
@@ -66,7 +70,7 @@ def read(path: Path, *, most: int) -> Content:
 
 
 def read_secret(path: Path, *, most: int) -> bytes:
-    """As `read`, for what nobody else may have written. Raises OSError."""
+    """Like `read`; raises OSError also if everyone may write to the file."""
     content = read(path, most=most)
     if content.world_writable:
         raise OSError(errno.EPERM, "everyone may write to it, and so anyone may have; run chmod 600 on it", shown(path))
@@ -76,9 +80,9 @@ def read_secret(path: Path, *, most: int) -> bytes:
 def permission_warnings(path: Path, *, is_secret: bool = True, is_used: bool = False) -> Iterator[PermissionWarning]:
     """Yield a warning for each permission on a file that is too wide.
 
-    None for a file that does not exist, or is on a read-only mount of its own or of its directory, as in Kubernetes:
-    access is then decided elsewhere, and the modes mean little. `is_secret`: it must not be readable by others either.
-    `is_used`: it is used even if everyone may write to it.
+    There are none for a file that does not exist, or for one on a read-only mount (of the file or its directory), as in
+    Kubernetes: there, modes do not determine who has access. `is_secret`: warn also if everyone may read it. `is_used`:
+    it is used even if everyone may write to it.
     """
     with contextlib.suppress(OSError, ValueError, RuntimeError):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -102,13 +106,13 @@ def permission_warnings(path: Path, *, is_secret: bool = True, is_used: bool = F
 
 
 def may_be_secret(name: str) -> bool:
-    """Whether the name of a setting is made like a key, a token or a password, and not of words as names are."""
+    """Whether the name of a setting looks like a key, token or password, and not like words."""
     is_long = len(name) >= _SHORTEST_SECRET and name.isascii() and not any(c.isspace() for c in name)
     return is_long and not _OF_WORDS.fullmatch(name)
 
 
 def shown(path: Path) -> str:
-    """A path as it can be written to a terminal or a log."""
+    """A path in printable characters, for terminals and logs."""
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
@@ -118,7 +122,7 @@ def _check(path: Path, status: os.stat_result) -> None:
 
 
 def _is_open_to_all(directory: Path) -> bool:
-    """Whether everyone may replace what is in it; in one with the sticky bit only owners may."""
+    """Whether everyone may replace files of a directory; with the sticky bit only their owners may."""
     mode = directory.stat().st_mode
     return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX and not _is_read_only_mount(directory)
 
@@ -128,7 +132,7 @@ def _is_mounted_read_only(path: Path) -> bool:
 
 
 def _is_read_only_mount(path: Path) -> bool:
-    """A mount of its own: that all of / is read-only, as for a unit of systemd, says nothing of others."""
+    """Whether the path is a read-only mount point. `/` does not count: systemd mounts it read-only for some units."""
     with contextlib.suppress(OSError, ValueError):
         is_mount = path != Path("/") and os.path.ismount(path)
         return is_mount and bool(os.statvfs(path).f_flag & os.ST_RDONLY)

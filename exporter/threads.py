@@ -1,4 +1,4 @@
-"""Work that may block for ever, in daemon threads of its own: neither other work nor the end of the process waits."""
+"""Run work that may block for ever in daemon threads: neither other work nor the exit waits for it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
-    """The result of something that blocks, or its exception, from a thread of its own.
+    """The result of a blocking function, or its exception, from a thread of its own.
 
-    Not one of the event loop's pool: a name server or a file system that does not answer would keep every thread of it,
-    and the end of the process would wait for them. Raises OSError if no thread can be started.
+    The event loop's thread pool is not used: calls to a name server or file system that does not respond would occupy
+    all its threads, and the process would wait for them at exit. Raises OSError if no thread can be started.
     """
     result: Future[T] = Future()
     result.set_running_or_notify_cancel()  # if the caller is cancelled, the result is dropped
@@ -27,7 +27,7 @@ async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
         try:
             result.set_result(work())
         except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            # asyncio cannot pass on a StopIteration, and would end the loop for what is not an Exception.
+            # A future rejects StopIteration, and an exception that is no Exception would end the event loop.
             is_ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration)
             result.set_exception(error if is_ordinary else RuntimeError(f"{type(error).__name__} in a thread"))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TESTS: Final = Path(__file__).resolve().parent
 
 # A loaded machine is slow, not wrong: no property depends on real time. Every run tries the same examples, so that a
-# change is judged by itself; `--hypothesis-profile=search` and `make fuzz` try others.
+# change is tested by itself; `--hypothesis-profile=search` and `make fuzz` try others.
 _ALWAYS: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", _ALWAYS)
 settings.register_profile("project", _ALWAYS, derandomize=True, database=None)
@@ -134,6 +134,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             importlib.import_module(".".join(file.relative_to(TESTS.parent).with_suffix("").parts))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than the cores: many tests wait."""
     return len(os.sched_getaffinity(0)) + 1

@@ -77,7 +77,7 @@ def configuration(
 
 
 @dataclass
-class Stage:
+class Harness:
     """The exporter, the simulator that it polls, and their clock."""
 
     exporter: Daemon
@@ -134,13 +134,13 @@ async def simulated(
 
 
 @contextlib.asynccontextmanager
-async def staged(
+async def running_harness(
     settings: SimulatorOptions | None = None,
     *,
     clock: Clock | None = None,
     storage: Path | None = None,
     **configured: str,
-) -> AsyncGenerator[Stage]:
+) -> AsyncGenerator[Harness]:
     """Exporter and simulator before the first poll; other keywords as in `configuration`."""
     clock = clock or Clock()
     runtime = Runtime({}, clock.now, clock.now, clock.sleep)
@@ -148,4 +148,4 @@ async def staged(
         simulated(settings, clock) as (simulator, url),
         assemble_daemon(configuration(url, **configured), runtime, storage) as exporter,
     ):
-        yield Stage(exporter, simulator, clock)
+        yield Harness(exporter, simulator, clock)

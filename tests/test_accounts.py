@@ -11,7 +11,7 @@ from exporter.accounts import Accounts
 from exporter.config.loader import loads
 from exporter.errors import StartError
 from exporter.vod.credentials.sources import EnvCredentials
-from tests.harness import CONFIGURATION, Clock, staged
+from tests.harness import CONFIGURATION, Clock, running_harness
 from tests.vod.fakes import FakeMeter
 
 if TYPE_CHECKING:
@@ -44,23 +44,23 @@ async def test_one_account_with_a_wrong_key_neither_slows_nor_stops_another() ->
     both = CONFIGURATION.replace("queries:\n", BAD).replace("name: q,", "name: q, account: main,")
     for name, text in (("alone", CONFIGURATION), ("both", both)):
         clock = Clock()
-        async with staged(text=text, clock=clock, days_ago="[0, 1, 2]") as stage:
+        async with running_harness(text=text, clock=clock, days_ago="[0, 1, 2]") as harness:
             for poll in range(10):
                 clock.at += 900
-                await asyncio.gather(*map(stage.exporter.poll, stage.exporter.queries))
-                good = await stage.series('polls_total{query="q",result="success"')
+                await asyncio.gather(*map(harness.exporter.poll, harness.exporter.queries))
+                good = await harness.series('polls_total{query="q",result="success"')
                 assert list(good.values()) == [poll + 1]
-            calls[name] = sum(call.outcome == "OK" for call in stage.simulator.request_log.calls)
+            calls[name] = sum(call.outcome == "OK" for call in harness.simulator.request_log.calls)
             if name == "both":
-                results = {report.query.name: report.result for report in stage.exporter.reports()}
+                results = {report.query.name: report.result for report in harness.exporter.reports()}
                 assert results["q"] == "success"
                 assert results["theirs"] != "success"
-                failed = await stage.series('errors_total.*account="(bad|main)".*kind="auth"')
+                failed = await harness.series('errors_total.*account="(bad|main)".*kind="auth"')
                 assert sum(value for series, value in failed.items() if "bad" in series) == 3 + 9, (
                     "once for each slice, then a probe for each poll"
                 )
                 assert sum(value for series, value in failed.items() if "main" in series) == 0
-                assert not await stage.series('^aliyun_vod_media.*account="bad"')
+                assert not await harness.series('^aliyun_vod_media.*account="bad"')
 
     assert calls["both"] == calls["alone"] > 0
 
@@ -86,8 +86,8 @@ async def test_what_was_opened_in_vain_leaves_no_trace() -> None:
     async with Accounts(keys, meter=meter) as accounts:
         async with accounts.opened(settings("name: a")) as first:
             accounts.adopt(first)
-        before, told = accounts.sources, list(meter.rates)
-        assert told == [5.0]
+        before, rates_before = accounts.sources, list(meter.rates)
+        assert rates_before == [5.0]
 
         refused = settings(
             "name: a, limits: {requests_per_second: 1}",
@@ -101,7 +101,7 @@ async def test_what_was_opened_in_vain_leaves_no_trace() -> None:
             pass  # not adopted
 
         assert accounts.sources == before
-        assert meter.rates == told
+        assert meter.rates == rates_before
         assert meter.accounts == {"a"}
 
 

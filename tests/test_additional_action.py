@@ -1,6 +1,6 @@
-"""The exporter calls one more action of the API: what modules.md names is changed, and nothing else.
+"""A further action of the API needs only the changes that modules.md names.
 
-The made-up action lists the covers of media. It goes through the client of the account, over real connections, to a
+The action of this test lists the covers of media. It uses the client of the account, over real connections, and a
 service that checks signatures, beside the simulator's own action.
 """
 
@@ -105,12 +105,12 @@ def one_more_action(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "MEDIA", (*catalog.MEDIA, COVER_INFO))
 
 
-# That is all. What follows is a service that knows the action, and what must hold.
+# No other change is needed. Below are a service that knows the action, and the tests.
 
 
 @dataclass
 class Service:
-    """The simulator, and beside it the new action, which answers or fails with `refusal`."""
+    """The simulator and the new action, which responds or fails with `refusal`."""
 
     clock: Clock
     simulator: Simulator
@@ -142,8 +142,8 @@ class Service:
 
 
 @dataclass
-class Stage:
-    """An account that calls both actions, and what is counted of it."""
+class Harness:
+    """An account that calls both actions, and its metrics."""
 
     service: Service
     account: Account
@@ -160,7 +160,7 @@ class Stage:
         return len(page.rows)
 
     def refuse(self, action: str, code: str, wait: float | None = None) -> None:
-        """Let an action fail; `code` is empty: let it answer again."""
+        """Make an action fail; with an empty `code` it succeeds again."""
         if action == COVERS.name:
             headers = {} if wait is None else {"x-acs-retry-after": f"{wait * 1000:.0f}"}
             self.service.refusal = ApiError(code, headers=headers) if code else None
@@ -168,7 +168,7 @@ class Stage:
             self.service.simulator.change(faults=(Fault(code, wait=wait),) if code else ())
 
     def counted(self, name: str, **labels: str) -> dict[str, float]:
-        """The samples of a metric by action, added up."""
+        """The sums of a metric by action."""
         found: dict[str, float] = {}
         for metric in self.telemetry.collect():
             for sample in metric.samples:
@@ -179,15 +179,15 @@ class Stage:
 
 
 class StandingClock(Clock):
-    """A clock that stands still, so that who sleeps does not wake, until it goes on."""
+    """A clock that stands still, so that sleepers do not wake until it is advanced."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._goes = asyncio.Event()
+        self._advanced = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
-        await self._goes.wait()
+        await self._advanced.wait()
         self.at += seconds
 
     async def until_asleep(self, sleepers: int) -> None:
@@ -195,11 +195,11 @@ class StandingClock(Clock):
             await asyncio.sleep(0)
 
     def go_on(self) -> None:
-        self._goes.set()
+        self._advanced.set()
 
 
 @contextlib.asynccontextmanager
-async def staged(text: str = CONFIGURATION, clock: Clock | None = None) -> AsyncGenerator[Stage]:
+async def running_harness(text: str = CONFIGURATION, clock: Clock | None = None) -> AsyncGenerator[Harness]:
     clock = clock or Clock()
     service = Service(clock, Simulator(clock=clock.now))
     with bound(["127.0.0.1:0"]) as sockets:
@@ -216,7 +216,7 @@ async def staged(text: str = CONFIGURATION, clock: Clock | None = None) -> Async
             async with accounts:
                 async with accounts.opened(config.accounts) as opened:
                     accounts.adopt(opened)
-                yield Stage(service, opened["main"], telemetry, clock)
+                yield Harness(service, opened["main"], telemetry, clock)
             service.simulator.close()
 
 
@@ -231,8 +231,8 @@ each_of_both: Final = pytest.mark.parametrize(
 )
 
 
-def call(stage: Stage, action: Action[Any]) -> Coroutine[Any, Any, object]:
-    return stage.covers() if action is COVERS else stage.plays()
+def call(harness: Harness, action: Action[Any]) -> Coroutine[Any, Any, object]:
+    return harness.covers() if action is COVERS else harness.plays()
 
 
 def test_modules_md_names_the_places() -> None:
@@ -242,41 +242,41 @@ def test_modules_md_names_the_places() -> None:
 
 
 async def test_the_action_is_signed_answered_and_decoded() -> None:
-    async with staged() as stage:
-        assert await stage.covers() == (Cover("a", "https://c/a"), Cover("b", "https://c/b"))
-        assert await stage.plays() > 0
+    async with running_harness() as harness:
+        assert await harness.covers() == (Cover("a", "https://c/a"), Cover("b", "https://c/b"))
+        assert await harness.plays() > 0
 
 
 async def test_requests_are_counted_by_action_from_zero_on() -> None:
-    async with staged() as stage:
+    async with running_harness() as harness:
         for name in ("requests_total", "retries_total", "request_duration_seconds_count", "errors_total"):
-            assert stage.counted(f"aliyun_vod_api_{name}") == {PLAY_DATA.name: 0, COVERS.name: 0}
+            assert harness.counted(f"aliyun_vod_api_{name}") == {PLAY_DATA.name: 0, COVERS.name: 0}
 
-        await stage.covers()
-        await stage.covers()
-        await stage.plays()
-        stage.refuse(COVERS.name, "ServiceUnavailable")
-        await failure(stage.covers())
+        await harness.covers()
+        await harness.covers()
+        await harness.plays()
+        harness.refuse(COVERS.name, "ServiceUnavailable")
+        await failure(harness.covers())
 
         expected = {PLAY_DATA.name: 1, COVERS.name: 6}
-        assert stage.counted("aliyun_vod_api_requests_total") == expected
-        assert stage.counted("aliyun_vod_api_request_duration_seconds_count") == expected
-        assert stage.counted("aliyun_vod_api_retries_total") == {PLAY_DATA.name: 0, COVERS.name: 3}
-        assert stage.counted("aliyun_vod_api_errors_total", code="ServiceUnavailable") == {COVERS.name: 4}
+        assert harness.counted("aliyun_vod_api_requests_total") == expected
+        assert harness.counted("aliyun_vod_api_request_duration_seconds_count") == expected
+        assert harness.counted("aliyun_vod_api_retries_total") == {PLAY_DATA.name: 0, COVERS.name: 3}
+        assert harness.counted("aliyun_vod_api_errors_total", code="ServiceUnavailable") == {COVERS.name: 4}
 
 
 async def test_an_action_has_its_own_error_codes_in_their_documented_spelling() -> None:
-    async with staged() as stage:
-        assert stage.counted("aliyun_vod_api_errors_total", code="InvalidCover.NotFound") == {COVERS.name: 0}
-        assert stage.counted("aliyun_vod_api_errors_total", code="Meter.AuthError") == {PLAY_DATA.name: 0}
+    async with running_harness() as harness:
+        assert harness.counted("aliyun_vod_api_errors_total", code="InvalidCover.NotFound") == {COVERS.name: 0}
+        assert harness.counted("aliyun_vod_api_errors_total", code="Meter.AuthError") == {PLAY_DATA.name: 0}
 
-        stage.refuse(COVERS.name, "InvalidParameter")
-        assert stage.service.refusal is not None
-        stage.service.refusal.code = "invalidcover.notfound"
-        error = await failure(stage.covers())
+        harness.refuse(COVERS.name, "InvalidParameter")
+        assert harness.service.refusal is not None
+        harness.service.refusal.code = "invalidcover.notfound"
+        error = await failure(harness.covers())
 
         assert (error.code, error.kind) == ("InvalidCover.NotFound", ErrorKind.PARAMETER)
-        assert stage.counted("aliyun_vod_api_errors_total", code="InvalidCover.NotFound") == {COVERS.name: 1}
+        assert harness.counted("aliyun_vod_api_errors_total", code="InvalidCover.NotFound") == {COVERS.name: 1}
 
 
 @each_of_both
@@ -284,26 +284,26 @@ async def test_an_action_has_its_own_error_codes_in_their_documented_spelling() 
 async def test_an_action_that_may_not_be_called_is_paused_alone(
     action: Action[Any], other: Action[Any], code: str
 ) -> None:
-    async with staged() as stage:
-        stage.refuse(action.name, code)
-        refused = await failure(call(stage, action))
+    async with running_harness() as harness:
+        harness.refuse(action.name, code)
+        refused = await failure(call(harness, action))
         assert refused.advice == (
             f"Allow the RAM action {action.ram_action} on resource * to the user or role of these credentials."
         )
 
-        paused = await failure(call(stage, action))
+        paused = await failure(call(harness, action))
         assert isinstance(paused, AccountPaused)
         assert paused.message.startswith(f"account main is paused for {action.name} until ")
         assert paused.advice == refused.advice
-        assert await call(stage, other)
-        assert stage.counted("aliyun_vod_api_requests_total") == {action.name: 1, other.name: 1}
+        assert await call(harness, other)
+        assert harness.counted("aliyun_vod_api_requests_total") == {action.name: 1, other.name: 1}
 
-        stage.clock.at += OPEN_SECONDS
-        assert (await failure(call(stage, action))).code == code
-        stage.refuse(action.name, "")
-        assert isinstance(await failure(call(stage, action)), AccountPaused)
-        stage.clock.at += OPEN_SECONDS
-        assert await call(stage, action)
+        harness.clock.at += OPEN_SECONDS
+        assert (await failure(call(harness, action))).code == code
+        harness.refuse(action.name, "")
+        assert isinstance(await failure(call(harness, action)), AccountPaused)
+        harness.clock.at += OPEN_SECONDS
+        assert await call(harness, action)
 
 
 @each_of_both
@@ -313,31 +313,31 @@ async def test_an_action_that_may_not_be_called_is_paused_alone(
 async def test_a_rejected_key_or_account_pauses_every_action(
     action: Action[Any], other: Action[Any], code: str
 ) -> None:
-    async with staged() as stage:
-        stage.refuse(action.name, code)
-        assert (await failure(call(stage, action))).code == code
+    async with running_harness() as harness:
+        harness.refuse(action.name, code)
+        assert (await failure(call(harness, action))).code == code
         for each in (action, other):
-            paused = await failure(call(stage, each))
+            paused = await failure(call(harness, each))
             assert isinstance(paused, AccountPaused)
             assert paused.message.startswith("account main is paused until ")
-        assert stage.counted("aliyun_vod_api_requests_total") == {action.name: 1, other.name: 0}
+        assert harness.counted("aliyun_vod_api_requests_total") == {action.name: 1, other.name: 0}
 
-        stage.clock.at += OPEN_SECONDS
-        assert await call(stage, other), "any action may probe"
-        stage.refuse(action.name, "")
-        assert await call(stage, action)
+        harness.clock.at += OPEN_SECONDS
+        assert await call(harness, other), "any action may probe"
+        harness.refuse(action.name, "")
+        assert await call(harness, action)
 
 
 @each_of_both
 async def test_a_key_that_lacks_a_permission_only_is_accepted(action: Action[Any], other: Action[Any]) -> None:
-    async with staged() as stage:
-        stage.refuse(action.name, "InvalidAccessKeyId.NotFound")
-        await failure(call(stage, action))
-        stage.clock.at += OPEN_SECONDS
-        stage.refuse(action.name, "Forbidden.RAM")
-        assert (await failure(call(stage, action))).code == "Forbidden.RAM"
-        assert await call(stage, other)
-        assert isinstance(await failure(call(stage, action)), AccountPaused)
+    async with running_harness() as harness:
+        harness.refuse(action.name, "InvalidAccessKeyId.NotFound")
+        await failure(call(harness, action))
+        harness.clock.at += OPEN_SECONDS
+        harness.refuse(action.name, "Forbidden.RAM")
+        assert (await failure(call(harness, action))).code == "Forbidden.RAM"
+        assert await call(harness, other)
+        assert isinstance(await failure(call(harness, action)), AccountPaused)
 
 
 @each_of_both
@@ -348,20 +348,20 @@ async def test_only_throttling_of_the_account_delays_the_other_action(
     action: Action[Any], other: Action[Any], code: str, *, delays_the_other: bool
 ) -> None:
     clock = StandingClock()
-    async with staged(clock=clock) as stage:
-        stage.refuse(action.name, code, wait=60)
-        throttled = asyncio.ensure_future(call(stage, action))
+    async with running_harness(clock=clock) as harness:
+        harness.refuse(action.name, code, wait=60)
+        throttled = asyncio.ensure_future(call(harness, action))
         await clock.until_asleep(1)
-        assert stage.counted("aliyun_vod_api_errors_total", code=code) == {action.name: 1}
-        stage.refuse(action.name, "")
-        following = [asyncio.ensure_future(call(stage, other))]
+        assert harness.counted("aliyun_vod_api_errors_total", code=code) == {action.name: 1}
+        harness.refuse(action.name, "")
+        following = [asyncio.ensure_future(call(harness, other))]
         if not delays_the_other:
             assert await following[0]
-            following.append(asyncio.ensure_future(call(stage, action)))
+            following.append(asyncio.ensure_future(call(harness, action)))
         await clock.until_asleep(2)
-        sent = stage.counted("aliyun_vod_api_requests_total")
+        sent = harness.counted("aliyun_vod_api_requests_total")
         assert sent == {action.name: 1, other.name: 0 if delays_the_other else 1}
-        assert stage.account.limits.requests_per_second == 500
+        assert harness.account.limits.requests_per_second == 500
         clock.go_on()
         assert await throttled
         assert all(await asyncio.gather(*following))
@@ -369,19 +369,19 @@ async def test_only_throttling_of_the_account_delays_the_other_action(
 
 
 async def test_the_advice_for_an_action_that_is_throttled_alone_names_it() -> None:
-    async with staged() as stage:
-        stage.refuse(COVERS.name, "Throttling.Api")
-        assert "the service limits vod:ListCovers " in (await failure(stage.covers())).advice
+    async with running_harness() as harness:
+        harness.refuse(COVERS.name, "Throttling.Api")
+        assert "the service limits vod:ListCovers " in (await failure(harness.covers())).advice
 
 
 async def test_both_actions_share_the_calls_of_the_day() -> None:
     text = CONFIGURATION.replace("concurrency: 8", "concurrency: 8, calls_per_day: 3")
-    async with staged(text) as stage:
-        await stage.covers()
-        await stage.plays()
-        await stage.covers()
+    async with running_harness(text) as harness:
+        await harness.covers()
+        await harness.plays()
+        await harness.covers()
         for action in (COVERS, PLAY_DATA):
-            assert isinstance(await failure(call(stage, action)), QuotaExceeded)
+            assert isinstance(await failure(call(harness, action)), QuotaExceeded)
 
 
 def test_its_families_are_rendered_with_their_labels_now_and_in_backfills() -> None:

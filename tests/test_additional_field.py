@@ -1,4 +1,4 @@
-"""The response gets one more field: the places that modules.md names are changed, and all of the exporter has it."""
+"""A further field of the response needs only the changes that modules.md names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parent.parent
 
-# Each place: the line that is there, and the one that is added after it.
+# By module: an existing line, and the line that is added after it.
 PLACES: Final = {
     "exporter/core/fields.py": (
         '    Field("play_duration_per_viewer", "PlayDurationPerUv", sortable=True, seconds=True),\n',
@@ -40,14 +40,14 @@ PLACES: Final = {
         '        _play("likes", "aliyun_vod_media_likes", "Number of likes of the media on the play date"),\n',
     ),
 }
-# `row_comparison.py` has two: of rows that differ in nothing else, the larger value is taken.
+# `row_comparison.py` needs two lines: of rows that are otherwise equal, the larger value is used.
 PREFERRED: Final = ("        row.play_duration_per_viewer,\n", "        row.likes,\n")
 TESTS: Final = ("core/test_fields.py", "exposition/examples.py")
 
 
 @pytest.fixture(scope="module")
 def as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the exporter, with the tests that every field must pass."""
+    """A copy of the exporter and of the tests that every field must pass."""
     copy = tmp_path_factory.mktemp("exporter")
     shutil.copytree(ROOT / "exporter", copy / "exporter", ignore=shutil.ignore_patterns("__pycache__"))
     for test in TESTS:
@@ -70,7 +70,7 @@ def change(copy: Path, *, without: str = "") -> None:
 
 
 def run_field_tests(copy: Path) -> str:
-    """What the tests that every field must pass print; they know the new field by the table of fields."""
+    """The output of the tests that every field must pass; they read the table of fields."""
     options = ("-c", "/dev/null", "--rootdir", str(copy), "-q", "-x", "-p", "no:cacheprovider")
     command = [sys.executable, "-m", "pytest", *options, "tests"]
     ran = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)

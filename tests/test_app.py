@@ -21,10 +21,10 @@ from exporter.web.server import bound, serving, urls
 from tests.harness import (
     CONFIGURATION,
     Clock,
-    Stage,
+    Harness,
     configuration,
+    running_harness,
     simulated,
-    staged,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-# Word for word the example of Alibaba Cloud's page.
+# The example of Alibaba Cloud's page, unchanged.
 EXAMPLE = (
     '{"RequestId":"25818875-5F78-4AF6-D7393642CA58****","TotalCount":1,"PageNo":1,"PageSize":20,"QoeInfoList":'
     '[{"VideoTitle":"阿里云VOD视频标题","VideoDuration":246,"MediaId":"9ae2af636ca6c10412f44891fc****","DAU":5,'
@@ -46,7 +46,7 @@ LABELS = (
 
 @contextlib.asynccontextmanager
 async def answering(body: str) -> AsyncGenerator[str]:
-    """A service that gives every request the same body, at this URL."""
+    """The URL of a service that returns the same body for every request."""
 
     async def answer(_request: Request) -> Response:
         return Response(body, media_type="application/json")
@@ -56,7 +56,7 @@ async def answering(body: str) -> AsyncGenerator[str]:
             yield urls(sockets)[0]
 
 
-async def test_the_example_of_the_help_page_goes_in_and_its_eight_fields_come_out() -> None:
+async def test_the_example_of_the_documentation_is_exposed_with_its_eight_fields() -> None:
     clock = Clock()
     async with (
         answering(EXAMPLE) as url,
@@ -85,66 +85,68 @@ async def test_the_example_of_the_help_page_goes_in_and_its_eight_fields_come_ou
 
 
 async def test_media_by_id_the_top_and_all_show_the_service_s_own_numbers() -> None:
-    async with staged(media="all") as stage:
-        ids = stage.simulator.dataset.media_ids
-        await stage.poll()
-        truth = stage.truth()
-        assert await stage.plays() == truth
+    async with running_harness(media="all") as harness:
+        ids = harness.simulator.dataset.media_ids
+        await harness.poll()
+        truth = harness.truth()
+        assert await harness.plays() == truth
 
-    async with staged(media="{top: 7, by: plays}") as stage:
-        await stage.poll()
-        assert await stage.plays() == dict(sorted(truth.items(), key=lambda item: -item[1])[:7])
+    async with running_harness(media="{top: 7, by: plays}") as harness:
+        await harness.poll()
+        assert await harness.plays() == dict(sorted(truth.items(), key=lambda item: -item[1])[:7])
 
-    async with staged(media=f"{{ids: {json.dumps(list(ids))}}}") as stage:
-        await stage.poll()
-        assert await stage.plays() == {media_id: truth.get(media_id, 0) for media_id in ids}
-        assert 0 in (await stage.plays()).values()
+    async with running_harness(media=f"{{ids: {json.dumps(list(ids))}}}") as harness:
+        await harness.poll()
+        assert await harness.plays() == {media_id: truth.get(media_id, 0) for media_id in ids}
+        assert 0 in (await harness.plays()).values()
 
 
 async def test_every_dimension_is_a_slice_of_its_own() -> None:
     dimensions = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS]}, {region: cn-beijing}]"
-    async with staged(dimensions=dimensions, days_ago="[1, 2]") as stage:
-        assert await stage.poll() == "success"
+    async with running_harness(dimensions=dimensions, days_ago="[1, 2]") as harness:
+        assert await harness.poll() == "success"
 
-        updated = await stage.series("^aliyun_vod_slice_updated_timestamp_seconds")
+        updated = await harness.series("^aliyun_vod_slice_updated_timestamp_seconds")
         assert len(updated) == 6 * 2
-        native, web = [sum((await stage.plays(1, f'terminal_type="{t}"')).values()) for t in ("Native", "Web")]
-        assert native + web == sum(stage.truth().values())
+        native, web = [sum((await harness.plays(1, f'terminal_type="{t}"')).values()) for t in ("Native", "Web")]
+        assert native + web == sum(harness.truth().values())
 
 
-async def test_ready_once_every_query_was_polled_whatever_came_of_it() -> None:
+async def test_ready_once_every_query_was_polled_with_any_result() -> None:
     text = CONFIGURATION + "  - {name: other, media: all, days_ago: 2}\n"
-    async with staged(text=text) as stage:
-        assert stage.exporter.pending_queries() == ["q", "other"]
-        await stage.exporter.poll(stage.exporter.queries[0])
-        assert stage.exporter.pending_queries() == ["other"]
+    async with running_harness(text=text) as harness:
+        assert harness.exporter.pending_queries() == ["q", "other"]
+        await harness.exporter.poll(harness.exporter.queries[0])
+        assert harness.exporter.pending_queries() == ["other"]
 
-        stage.simulator.change(credentials=Credentials("nobody", "knows"))
-        await stage.exporter.poll(stage.exporter.queries[1])
-        assert stage.exporter.pending_queries() == []
+        harness.simulator.change(credentials=Credentials("nobody", "knows"))
+        await harness.exporter.poll(harness.exporter.queries[1])
+        assert harness.exporter.pending_queries() == []
 
-        results = [(report.query.name, report.result) for report in stage.exporter.reports()]
+        results = [(report.query.name, report.result) for report in harness.exporter.reports()]
         assert results == [("q", "success"), ("other", "failure")]
-        assert stage.exporter.publication().series > 100
+        assert harness.exporter.publication().series > 100
 
 
 async def test_every_self_metric_that_can_be_known_exists_before_the_first_poll() -> None:
-    async with staged() as stage:
-        zeros = {name for name, value in (await stage.series("^aliyun_vod_(api|query)_")).items() if value == 0}
+    async with running_harness() as harness:
+        zeros = {name for name, value in (await harness.series("^aliyun_vod_(api|query)_")).items() if value == 0}
 
         for code in ("ParamError", "ServerInternalError", "DataSourceQueryError", "AuthError", "ReadyTsError"):
             assert any(f'code="Meter.{code}"' in name for name in zeros)
         assert 'aliyun_vod_query_up{query="q"}' in zeros
-        assert (await stage.series("rate_limit")).popitem()[1] == 1000
-        assert (await stage.series("last_reload_successful")).popitem()[1] == 1
+        assert (await harness.series("rate_limit")).popitem()[1] == 1000
+        assert (await harness.series("last_reload_successful")).popitem()[1] == 1
 
 
 async def test_queries_of_one_account_share_calls_and_it_shows() -> None:
-    async with staged(text=CONFIGURATION + "  - {name: other, media: all, days_ago: 1, expected: false}\n") as stage:
-        await stage.poll()
+    async with running_harness(
+        text=CONFIGURATION + "  - {name: other, media: all, days_ago: 1, expected: false}\n"
+    ) as harness:
+        await harness.poll()
 
-        assert len(stage.simulator.request_log.calls) == 1
-        saved = await stage.series("^aliyun_vod_api_calls_saved_total.*shared")
+        assert len(harness.simulator.request_log.calls) == 1
+        saved = await harness.series("^aliyun_vod_api_calls_saved_total.*shared")
         assert list(saved.values()) == [1]
 
 
@@ -155,26 +157,26 @@ async def test_keys_in_files_are_read_again_when_they_change(tmp_path: Path) -> 
         "{access_key_id: simulator, access_key_secret: simulator-secret}",
         f"{{access_key_id_file: {tmp_path}/id, access_key_secret_file: {tmp_path}/secret}}",
     )
-    async with staged(text=text) as stage:
-        assert await stage.poll() == "failure"
+    async with running_harness(text=text) as harness:
+        assert await harness.poll() == "failure"
         (tmp_path / "secret").write_text("simulator-secret\n")
-        assert await stage.poll(later=10) == "success"
+        assert await harness.poll(later=10) == "success"
 
 
 async def test_a_security_token_travels_along() -> None:
     text = CONFIGURATION.replace("simulator-secret}", "simulator-secret, security_token: a-token}")
-    async with staged(text=text) as stage:
-        stage.simulator.change(credentials=Credentials(security_token="a-token"))
-        assert await stage.poll() == "success"
+    async with running_harness(text=text) as harness:
+        harness.simulator.change(credentials=Credentials(security_token="a-token"))
+        assert await harness.poll() == "success"
 
 
 async def test_a_key_file_that_comes_later_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = CONFIGURATION.replace("access_key_secret: simulator-secret", f"access_key_secret_file: {tmp_path}/later")
-    async with staged(text=text) as stage:
+    async with running_harness(text=text) as harness:
         assert "no credentials yet" in capsys.readouterr().out
-        assert await stage.poll() == "failure"
+        assert await harness.poll() == "failure"
         (tmp_path / "later").write_text("simulator-secret")
-        assert await stage.poll(later=10) == "success"
+        assert await harness.poll(later=10) == "success"
 
 
 async def test_without_any_key_it_does_not_start() -> None:
@@ -192,21 +194,21 @@ async def test_keys_of_the_environment_are_used() -> None:
     async with simulated() as (simulator, url):
         text = f"accounts: [{{name: main, endpoint: '{url}'}}]\nqueries: [{{name: q, media: all, days_ago: 1}}]"
         clock = Clock()
-        surroundings = Runtime(keys, clock.now, clock.now, clock.sleep)
-        async with assemble_daemon(loads(text, file="config.yaml", environ={}), surroundings) as exporter:
-            stage = Stage(exporter, simulator, clock)
-            assert await stage.poll() == "success"
+        runtime = Runtime(keys, clock.now, clock.now, clock.sleep)
+        async with assemble_daemon(loads(text, file="config.yaml", environ={}), runtime) as exporter:
+            harness = Harness(exporter, simulator, clock)
+            assert await harness.poll() == "success"
 
 
-async def test_it_polls_and_serves_until_told_to_stop() -> None:
+async def test_it_polls_and_serves_until_stopped() -> None:
     clock, stop = Clock(), asyncio.Event()
     places: asyncio.Queue[list[str]] = asyncio.Queue()
     async with simulated(SimulatorOptions(media=5), clock) as (_, url):
-        surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+        runtime = Runtime({}, clock.now, clock.now, clock.sleep)
         served = asyncio.create_task(
             app.serve(
                 configuration(url, days_ago="[1, 8]"),
-                surroundings,
+                runtime,
                 listen=["127.0.0.1:0"],
                 telemetry_path="/vod",
                 stop=stop,
@@ -230,7 +232,7 @@ async def test_it_polls_and_serves_until_told_to_stop() -> None:
             await client.get(place)
 
 
-async def test_a_port_that_is_taken_is_told_before_anything_is_polled() -> None:
+async def test_a_port_in_use_is_reported_before_any_poll() -> None:
     async with simulated() as (simulator, url):
         with pytest.raises(StartError, match="Address already in use"):
             await app.serve(

@@ -27,14 +27,14 @@ def config(tmp_path: Path) -> Path:
 
 
 def status_of(*argv: str) -> int:
-    """The exit status, however the command line ends."""
+    """The exit status, whether it is returned or raised."""
     try:
         return main(list(argv), {})
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("--version") == 0
     first, *others = capsys.readouterr().out.splitlines()
     assert first == f"aliyun-vod-exporter, version {__version__} (revision: unknown)"
@@ -46,26 +46,26 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_image_knows_what_it_was_built_from(capsys: pytest.CaptureFixture[str]) -> None:
     built = {"ALIYUN_VOD_EXPORTER_REVISION": "abc123", "ALIYUN_VOD_EXPORTER_CREATED": "2026-11-22T10:00:00Z"}
     assert main(["version"], built) == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"aliyun-vod-exporter, version {__version__} (revision: abc123)\n")
-    assert "  build date:       2026-11-22T10:00:00Z\n" in told
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"aliyun-vod-exporter, version {__version__} (revision: abc123)\n")
+    assert "  build date:       2026-11-22T10:00:00Z\n" in printed
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_its_flags_and_their_defaults(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(command, "--help") == 0
-    told = capsys.readouterr().out
-    assert "--log.level" in told
-    assert f"(default: {'warn' if command in {'fetch', 'backfill'} else 'info'})" in told
-    assert (status_of("help", command), capsys.readouterr().out) == (0, told)
+    printed = capsys.readouterr().out
+    assert "--log.level" in printed
+    assert f"(default: {'warn' if command in {'fetch', 'backfill'} else 'info'})" in printed
+    assert (status_of("help", command), capsys.readouterr().out) == (0, printed)
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"], ["--log.level=debug", "--help"]])
 def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(*argv) == 0
-    told = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     for word in (*COMMANDS, "help", "version", "--config.file", "--web.listen-address", "(default: :9985)"):
-        assert word in told
+        assert word in printed
     for word in (
         "environment variables:",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
@@ -73,7 +73,7 @@ def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: py
         "exit status:",
         "130, 143",
     ):
-        assert word in told
+        assert word in printed
 
 
 @pytest.mark.parametrize("level", ["warn", "warning", "WARN"])
@@ -106,7 +106,7 @@ def test_a_file_named_like_a_command_is_a_file(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("argv", [[], ["serve"], ["check-config"], ["fetch"], ["--log.level=debug"]])
-def test_a_configuration_that_is_not_there_is_told(
+def test_a_missing_configuration_is_reported(
     argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -115,7 +115,7 @@ def test_a_configuration_that_is_not_there_is_told(
     assert capsys.readouterr().err == "config.yaml: there is no such file; name one with --config.file\n"
 
 
-def test_every_problem_of_a_configuration_is_told_with_its_place(
+def test_every_problem_of_a_configuration_is_reported_with_its_position(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text("queries:\n  - name: q\n    media: all\n    dimensions: [{os: android}]\n    evry: 5m\n")
@@ -130,12 +130,14 @@ def test_every_problem_of_a_configuration_is_told_with_its_place(
 
 def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(f"--config.file={config}", "--web.listen-address=127.0.0.1:0") == 1
-    told = capsys.readouterr().err
-    assert told.startswith("aliyun-vod-exporter: account default: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is")
+    printed = capsys.readouterr().err
+    assert printed.startswith(
+        "aliyun-vod-exporter: account default: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is"
+    )
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "printed"),
     [
         (["--bogus"], "unknown flag --bogus; try aliyun-vod-exporter --help"),
         (["--web.listen-adress=:1"], "unknown flag --web.listen-adress, did you mean --web.listen-address; try"),
@@ -175,11 +177,11 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_a_wrong_flag_is_refused_with_what_is_right(
-    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    argv: list[str], printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(*argv) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert printed in line
 
 
 def test_what_is_no_external_url_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,14 +192,14 @@ def test_what_is_no_external_url_is_not_repeated(capsys: pytest.CaptureFixture[s
 def test_a_reader_that_has_seen_enough_is_no_failure_to_complain_of() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "exporter", "check-config", "--schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as asked:
-        assert asked.stdout
-        assert asked.stderr
-        asked.stdout.close()
-        assert asked.stderr.read() == b""
+    ) as request:
+        assert request.stdout
+        assert request.stderr
+        request.stdout.close()
+        assert request.stderr.read() == b""
 
 
-# What these need is the standard library and what reads flags: they run every few seconds, or at a prompt.
+# These commands run every few seconds or at a prompt: they import only the standard library and flags.
 HEAVY = {
     *("aiohttp", "apscheduler", "asyncio", "click", "cryptography", "httpx", "jinja2", "msgspec", "OpenSSL"),
     *(
@@ -216,7 +218,7 @@ HEAVY = {
 
 
 def run_alone(program: str) -> str:
-    """What a program prints in a process of its own, in which coverage, with all that it imports, does not measure."""
+    """The output of a program in a process without coverage, whose imports would count."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environ
@@ -224,7 +226,7 @@ def run_alone(program: str) -> str:
 
 
 def imported(*argv: str) -> set[str]:
-    """The modules that a command line has loaded when it is done, by the name of their package."""
+    """The modules loaded by a command line, by package."""
     program = (
         f"import sys; sys.argv[1:] = {list(argv)!r}; from exporter.__main__ import main; main(); print(*sys.modules)"
     )
@@ -269,7 +271,7 @@ def test_the_configuration_is_checked_without_what_polls_and_serves(config: Path
     }
 
 
-def test_a_daemon_that_nobody_looks_at_needs_no_terminal_no_page_no_password_no_role_and_no_storage() -> None:
+def test_a_plain_daemon_imports_no_terminal_page_password_role_or_storage_code() -> None:
     program = (
         "import sys; from exporter.cli import main; main(['serve', '--config.file=none']);"
         " from exporter.status.routes import status_routes; status_routes(None, '/metrics', {});"

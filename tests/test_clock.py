@@ -1,6 +1,6 @@
-"""Whole nights of the real program: at every scrape each number stands under the day that it belongs to.
+"""Whole nights of the real program: every scrape has each number under the day that it belongs to.
 
-What is right is said by the simulator's catalogue for the instant of a poll, and by days counted here, by themselves.
+The expected numbers are the simulator's at the instant of a poll; days are counted here, independently.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from exporter.app import Runtime, assemble_daemon
 from exporter.simulator.dataset import Dataset
 from tests.harness import (
     Clock,
-    Stage,
+    Harness,
     configuration,
+    running_harness,
     simulated,
-    staged,
 )
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ POLL_SECONDS, SCRAPE_SECONDS = 900.0, 300.0
 HOUR, MINUTE, MILLISECOND = 3600.0, 60.0, 0.001
 FINAL_AFTER = 33 * HOUR
 CERTAIN_AFTER = FINAL_AFTER + 24 * HOUR
-SOME = (*Dataset().media_ids[:3], "0" * 32)  # three that are played and one that nobody knows
+SOME = (*Dataset().media_ids[:3], "0" * 32)  # three that are played and an unknown one
 
 Numbers = dict[str, tuple[float, float]]  # plays and viewers by media ID
 
 
 def at(text: str) -> float:
-    """`23T22:00`: that hour of a day in March 2024, UTC+8."""
+    """The timestamp of `23T22:00`: an hour of a day in March 2024, UTC+8."""
     return datetime.fromisoformat(f"2024-03-{text}+08:00").timestamp()
 
 
@@ -58,7 +58,7 @@ def window(now: float) -> dict[int, date]:
 
 @dataclass
 class Scraped:
-    """What one scrape says, by the play date that it claims for each `days_ago`."""
+    """The content of a scrape, by the play date that it has for each `days_ago`."""
 
     dates: dict[int, date]
     numbers: dict[date, Numbers]
@@ -103,29 +103,29 @@ class Scraped:
 
 @dataclass(frozen=True)
 class Poll:
-    """When a poll began and ended by the exporter's clock, and what time it was for the service."""
+    """Start and end of a poll by the exporter's clock, and the service's time."""
 
-    begun: float
+    started_at: float
     ended: float
     service: float
 
 
 @dataclass
-class Night:
-    """What has to be true, whatever the clock does; kept over restarts. `media`: of the query, None is all."""
+class ClockInvariants:
+    """What must hold whatever the clock does, also over restarts. `media`: of the query; None: all."""
 
     media: tuple[str, ...] | None = None
     polls: list[Poll] = field(default_factory=list)
     looked_final: Counter[date] = field(default_factory=Counter)
     looked_certain: set[date] = field(default_factory=set)
-    shown: set[date] = field(default_factory=set)
+    published_dates: set[date] = field(default_factory=set)
     scrapes: int = 0
     _known: dict[tuple[date, float], Numbers] = field(default_factory=dict)
 
-    def truth(self, stage: Stage, day: date, service: float) -> Numbers:
-        """What the service says of a day at an instant; by ID, a media without a row is a zero."""
+    def truth(self, harness: Harness, day: date, service: float) -> Numbers:
+        """The service's numbers for a day at an instant; by ID, a media without a row is a zero."""
         if (day, service) not in self._known:
-            catalogue = stage.simulator.dataset
+            catalogue = harness.simulator.dataset
             rows = {m: catalogue.row(m, day, now=service) for m in self.media or catalogue.media_ids}
             numbers = {m: (row.plays or 0.0, row.viewers or 0.0) for m, row in rows.items() if row is not None}
             zeros = dict.fromkeys(self.media or (), (0.0, 0.0))
@@ -133,34 +133,42 @@ class Night:
         return self._known[day, service]
 
     def settled(self) -> set[date]:
-        """The days found unchanged twice since they could be final, or looked at a day later still."""
+        """The days found unchanged twice since they could be final, or polled a day later."""
         return {day for day, polls in self.looked_final.items() if polls >= 3} | self.looked_certain
 
-    async def poll(self, stage: Stage, skew: float = 0.0) -> str:
-        begun, service = stage.clock.at + skew, stage.simulator.now()
-        result = await stage.poll()
-        self.polls.append(Poll(begun, stage.clock.at + skew, service))
-        self.looked_final.update(day for day in window(begun).values() if begun >= start_of(day) + FINAL_AFTER)
-        self.looked_certain |= {day for day in window(begun).values() if begun >= start_of(day) + CERTAIN_AFTER}
+    async def poll(self, harness: Harness, skew: float = 0.0) -> str:
+        started_at, service = harness.clock.at + skew, harness.simulator.now()
+        result = await harness.poll()
+        self.polls.append(Poll(started_at, harness.clock.at + skew, service))
+        self.looked_final.update(
+            day for day in window(started_at).values() if started_at >= start_of(day) + FINAL_AFTER
+        )
+        self.looked_certain |= {
+            day for day in window(started_at).values() if started_at >= start_of(day) + CERTAIN_AFTER
+        }
         return result
 
-    async def scrape(self, stage: Stage, skew: float = 0.0) -> Scraped:
-        """Scrape, and hold it against everything that must be true at any time."""
+    async def scrape(self, harness: Harness, skew: float = 0.0) -> Scraped:
+        """Scrape, and check everything that must hold at any time."""
         self.scrapes += 1
-        now = stage.clock.at + skew
-        scraped = Scraped.of(await stage.metrics())
+        now = harness.clock.at + skew
+        scraped = Scraped.of(await harness.metrics())
         assert scraped.dates == window(now)
         for day, numbers in scraped.numbers.items():
             if day not in scraped.updated:
                 assert not numbers
-                assert day not in self.shown, f"{day} was published and is gone"
+                assert day not in self.published_dates, f"{day} was published and is gone"
                 continue
-            self.shown.add(day)
+            self.published_dates.add(day)
             updated = scraped.updated[day]
-            said = [self.truth(stage, day, poll.service) for poll in self.polls if poll.begun <= updated <= poll.ended]
-            assert numbers in said, f"{day} is not what the service said of it when it was asked"
+            returned_numbers = [
+                self.truth(harness, day, poll.service)
+                for poll in self.polls
+                if poll.started_at <= updated <= poll.ended
+            ]
+            assert numbers in returned_numbers, f"{day} is not what the service returned when it was polled"
             if scraped.settled[day]:
-                assert numbers == self.truth(stage, day, at("31T00:00")), f"{day} is called settled and will change"
+                assert numbers == self.truth(harness, day, at("31T00:00")), f"{day} is called settled and will change"
         return scraped
 
 
@@ -175,52 +183,52 @@ def walk(begin: str, end: str) -> list[tuple[float, str]]:
     return sorted((when, what) for when, what in moments if first <= when <= last)
 
 
-async def carry_out(night: Night, stage: Stage, moments: list[tuple[float, str]]) -> None:
+async def carry_out(invariants: ClockInvariants, harness: Harness, moments: list[tuple[float, str]]) -> None:
     for when, what in moments:
-        stage.clock.at = max(stage.clock.at, when)  # a poll takes its time
+        harness.clock.at = max(harness.clock.at, when)  # a poll takes its time
         if what == "poll":
-            settled, asked = night.settled(), len(stage.simulator.request_log.calls)
-            assert await night.poll(stage) == "success"
-            calls = {call.parameters["PlayDate"] for call in stage.simulator.request_log.calls[asked:]}
+            settled, calls_before = invariants.settled(), len(harness.simulator.request_log.calls)
+            assert await invariants.poll(harness) == "success"
+            calls = {call.parameters["PlayDate"] for call in harness.simulator.request_log.calls[calls_before:]}
             unsettled = {f"{day:%Y%m%d}" for day in window(when).values() if day not in settled}
-            assert calls == unsettled, "what is settled is asked for, or what is not is not"
+            assert calls == unsettled, "settled days are requested, or unsettled ones are not"
         else:
-            scraped = await night.scrape(stage)
-            assert scraped.settled == {day: day in night.settled() for day in scraped.updated}
+            scraped = await invariants.scrape(harness)
+            assert scraped.settled == {day: day in invariants.settled() for day in scraped.updated}
 
 
 @pytest.mark.parametrize("media", [None, SOME], ids=["all", "by ID"])
 async def test_from_an_evening_over_a_whole_day_every_number_stands_under_its_day(
     media: tuple[str, ...] | None,
 ) -> None:
-    night, clock = Night(media), Clock(at("23T22:00"))
+    invariants, clock = ClockInvariants(media), Clock(at("23T22:00"))
     wanted = "all" if media is None else f"{{ids: [{', '.join(map(repr, media))}]}}"
-    async with staged(clock=clock, media=wanted, days_ago=str(list(WINDOW))) as stage:
+    async with running_harness(clock=clock, media=wanted, days_ago=str(list(WINDOW))) as harness:
         yesterday, nine = date(2024, 3, 23), at("24T09:00")
-        assert night.truth(stage, yesterday, nine - POLL_SECONDS) != night.truth(stage, yesterday, nine)
+        assert invariants.truth(harness, yesterday, nine - POLL_SECONDS) != invariants.truth(harness, yesterday, nine)
 
-        await carry_out(night, stage, walk("23T22:00", "24T09:15"))
-        assert (await night.scrape(stage)).settled[yesterday] == 0, "only one further poll found it unchanged"
-        await carry_out(night, stage, walk("24T09:30", "25T00:15"))
+        await carry_out(invariants, harness, walk("23T22:00", "24T09:15"))
+        assert (await invariants.scrape(harness)).settled[yesterday] == 0, "only one further poll found it unchanged"
+        await carry_out(invariants, harness, walk("24T09:30", "25T00:15"))
 
-        scraped = await night.scrape(stage)
-    assert night.scrapes > 400
+        scraped = await invariants.scrape(harness)
+    assert invariants.scrapes > 400
     assert scraped.settled[yesterday] == 1
     assert scraped.numbers[date(2024, 3, 24)] != scraped.numbers[yesterday] != {}
-    # Before midnight five days, each new one that came into the window after it, and after 24:00 again.
-    assert len(night.shown) == 5 + 2 + 2
+    # Five days before midnight, each day that entered the window after it, and the same after 24:00.
+    assert len(invariants.published_dates) == 5 + 2 + 2
 
 
-async def test_what_nobody_played_settles_at_the_second_poll_that_finds_it_so_when_the_day_can_be_final() -> None:
-    """Unchanged all night: only the hour can tell."""
-    yesterday, clock, nobody = date(2024, 3, 23), Clock(at("24T08:00")), "0" * 32
-    async with staged(clock=clock, media=f"{{ids: ['{nobody}']}}", days_ago=str(list(WINDOW))) as stage:
+async def test_a_day_without_plays_settles_at_the_second_poll_when_it_can_be_final() -> None:
+    """The numbers never change: only the time decides."""
+    yesterday, clock, unknown = date(2024, 3, 23), Clock(at("24T08:00")), "0" * 32
+    async with running_harness(clock=clock, media=f"{{ids: ['{unknown}']}}", days_ago=str(list(WINDOW))) as harness:
         settled = {}
         for minutes in range(0, 105, 15):
             clock.at = max(clock.at, at("24T08:00") + minutes * MINUTE)
-            await stage.poll()
-            scraped = Scraped.of(await stage.metrics())
-            assert scraped.numbers[yesterday] == {nobody: (0, 0)}
+            await harness.poll()
+            scraped = Scraped.of(await harness.metrics())
+            assert scraped.numbers[yesterday] == {unknown: (0, 0)}
             settled[minutes] = scraped.settled[yesterday]
 
     assert settled == {0: 0, 15: 0, 30: 0, 45: 0, 60: 0, 75: 1, 90: 1}
@@ -228,16 +236,16 @@ async def test_what_nobody_played_settles_at_the_second_poll_that_finds_it_so_wh
 
 @pytest.mark.parametrize("restart", ["23T23:59:59.999", "24T03:07", "24T09:20"])
 async def test_a_restart_in_the_night_changes_nothing(tmp_path: Path, restart: str) -> None:
-    night, clock, moments = Night(), Clock(at("23T23:00")), walk("23T23:00", "24T10:00")
+    invariants, clock, moments = ClockInvariants(), Clock(at("23T23:00")), walk("23T23:00", "24T10:00")
     for part in ([m for m in moments if m[0] < at(restart)], [m for m in moments if m[0] >= at(restart)]):
-        async with staged(clock=clock, storage=tmp_path / "vod.db", days_ago=str(list(WINDOW))) as stage:
-            if night.polls:
+        async with running_harness(clock=clock, storage=tmp_path / "vod.db", days_ago=str(list(WINDOW))) as harness:
+            if invariants.polls:
                 clock.at = at(restart)
-                restored = await night.scrape(stage)
-                assert restored.updated.keys() == night.shown & set(restored.dates.values())
-                assert not stage.simulator.request_log.calls
-            await carry_out(night, stage, part)
-    assert date(2024, 3, 23) in night.settled()
+                restored = await invariants.scrape(harness)
+                assert restored.updated.keys() == invariants.published_dates & set(restored.dates.values())
+                assert not harness.simulator.request_log.calls
+            await carry_out(invariants, harness, part)
+    assert date(2024, 3, 23) in invariants.settled()
 
 
 async def test_a_poll_that_goes_on_over_midnight_keeps_the_days_it_began_with() -> None:
@@ -245,32 +253,32 @@ async def test_a_poll_that_goes_on_over_midnight_keeps_the_days_it_began_with() 
     slow = "accounts: [{name: main, endpoint: ENDPOINT, timeout: TIMEOUT, limits: {requests_per_second: 1, "
     slow += "concurrency: 1}, credentials: {access_key_id: simulator, access_key_secret: simulator-secret}}]\n"
     slow += "queries: [{name: q, media: MEDIA, dimensions: DIMENSIONS, days_ago: DAYS_AGO, expected: false}]\n"
-    night, clock = Night(SOME), Clock(at("23T23:59:58"))
+    invariants, clock = ClockInvariants(SOME), Clock(at("23T23:59:58"))
     wanted = f"{{ids: [{', '.join(map(repr, SOME))}]}}"
-    async with staged(clock=clock, media=wanted, days_ago=str(list(WINDOW)), text=slow) as stage:
-        assert await night.poll(stage) == "success"
+    async with running_harness(clock=clock, media=wanted, days_ago=str(list(WINDOW)), text=slow) as harness:
+        assert await invariants.poll(harness) == "success"
         assert clock.at > at("24T00:00:01"), "it has to end on the next day"
 
-        scraped = Scraped.of(await stage.metrics())
+        scraped = Scraped.of(await harness.metrics())
 
         assert scraped.dates == window(clock.at)
-        asked = set(window(at("23T23:59:58")).values())
+        calls_before = set(window(at("23T23:59:58")).values())
         assert (
             scraped.updated.keys()
-            == asked & set(scraped.dates.values())
+            == calls_before & set(scraped.dates.values())
             == {date(2024, 3, 23), date(2024, 3, 22), date(2024, 3, 15)}
         )
         for day in scraped.updated:
-            before, after = (night.truth(stage, day, when) for when in (night.polls[0].service, clock.at))
+            before, after = (invariants.truth(harness, day, when) for when in (invariants.polls[0].service, clock.at))
             for media_id, numbers in scraped.numbers[day].items():
                 assert numbers in (before[media_id], after[media_id])
 
 
 @dataclass
 class Skewed:
-    """A stage on which the exporter's clock is wrong by `skew` seconds; the clock of the stage is the right one."""
+    """A harness whose exporter has a clock that is wrong by `skew` seconds; the harness's own clock is right."""
 
-    stage: Stage
+    harness: Harness
     skew: list[float]
 
 
@@ -278,12 +286,12 @@ class Skewed:
 async def skewed(begin: str) -> AsyncGenerator[Skewed]:
     clock, skew = Clock(at(begin)), [0.0]
     # Only the wall clock can be wrong: a monotonic clock is never set.
-    surroundings = Runtime({}, lambda: clock.at + skew[0], clock.now, clock.sleep)
+    runtime = Runtime({}, lambda: clock.at + skew[0], clock.now, clock.sleep)
     async with (
         simulated(clock=clock) as (simulator, url),
-        assemble_daemon(configuration(url, days_ago=str(list(WINDOW))), surroundings) as exporter,
+        assemble_daemon(configuration(url, days_ago=str(list(WINDOW))), runtime) as exporter,
     ):
-        yield Skewed(Stage(exporter, simulator, clock), skew)
+        yield Skewed(Harness(exporter, simulator, clock), skew)
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["ours alone", "the service's too"])
@@ -300,59 +308,59 @@ async def skewed(begin: str) -> AsyncGenerator[Skewed]:
 async def test_a_clock_that_is_set_wrong_and_right_again_never_shows_a_wrong_day(
     begin: str, wrong: str, right: str, skew: float, *, together: bool
 ) -> None:
-    night = Night()
+    invariants = ClockInvariants()
     async with skewed(begin) as set_:
-        stage, end = set_.stage, at(right) + HOUR
-        while stage.clock.at < end:
-            is_wrong = at(wrong) <= stage.clock.at < at(right)
+        harness, end = set_.harness, at(right) + HOUR
+        while harness.clock.at < end:
+            is_wrong = at(wrong) <= harness.clock.at < at(right)
             now_skew = set_.skew[0] = skew if is_wrong else 0.0
-            stage.simulator.change(clock_offset=now_skew if together else 0.0)
-            await night.scrape(stage, now_skew)
-            if (stage.clock.at - at(begin)) // MINUTE % 15 == 0:
-                result = await night.poll(stage, now_skew)
+            harness.simulator.change(clock_offset=now_skew if together else 0.0)
+            await invariants.scrape(harness, now_skew)
+            if (harness.clock.at - at(begin)) // MINUTE % 15 == 0:
+                result = await invariants.poll(harness, now_skew)
                 assert is_wrong or result == "success"
-                await night.scrape(stage, now_skew)
-            stage.clock.at = (stage.clock.at // MINUTE + 5) * MINUTE
-        refused = ("InvalidTimeStamp.Expired", "clock") in await stage.errors()
+                await invariants.scrape(harness, now_skew)
+            harness.clock.at = (harness.clock.at // MINUTE + 5) * MINUTE
+        refused = ("InvalidTimeStamp.Expired", "clock") in await harness.errors()
         assert refused == (abs(skew) == HOUR and not together), "the service refuses what is signed in another hour"
 
-        scraped = await night.scrape(stage)
-        assert scraped.updated.keys() == set(window(stage.clock.at).values()), "everything is there in the end"
-        today = day_of(stage.clock.at)
-        assert scraped.numbers[today] == night.truth(stage, today, night.polls[-1].service)
+        scraped = await invariants.scrape(harness)
+        assert scraped.updated.keys() == set(window(harness.clock.at).values()), "everything is there in the end"
+        today = day_of(harness.clock.at)
+        assert scraped.numbers[today] == invariants.truth(harness, today, invariants.polls[-1].service)
 
 
-async def test_a_clock_set_back_does_not_unsettle_a_day_nor_ask_for_it_again() -> None:
+async def test_a_clock_set_back_neither_unsettles_nor_requests_a_settled_day() -> None:
     async with skewed("24T09:00") as set_:
-        night, stage = Night(), set_.stage
+        invariants, harness = ClockInvariants(), set_.harness
         for _ in range(3):
-            await night.poll(stage)
-            stage.clock.at += POLL_SECONDS
-        assert (await night.scrape(stage)).settled[date(2024, 3, 23)] == 1
+            await invariants.poll(harness)
+            harness.clock.at += POLL_SECONDS
+        assert (await invariants.scrape(harness)).settled[date(2024, 3, 23)] == 1
 
         set_.skew[0] = -2 * HOUR
-        stage.simulator.change(clock_offset=-2 * HOUR)
-        asked = len(stage.simulator.request_log.calls)
+        harness.simulator.change(clock_offset=-2 * HOUR)
+        calls_before = len(harness.simulator.request_log.calls)
         for _ in range(12):
-            assert await night.poll(stage, -2 * HOUR) == "success"
-            assert (await night.scrape(stage, -2 * HOUR)).settled[date(2024, 3, 23)] == 1
-            stage.clock.at += POLL_SECONDS
+            assert await invariants.poll(harness, -2 * HOUR) == "success"
+            assert (await invariants.scrape(harness, -2 * HOUR)).settled[date(2024, 3, 23)] == 1
+            harness.clock.at += POLL_SECONDS
 
-        calls = stage.simulator.request_log.calls[asked:]
+        calls = harness.simulator.request_log.calls[calls_before:]
         assert {call.parameters["PlayDate"] for call in calls} == {"20240324"}
 
 
-async def test_what_was_heard_before_the_clock_was_set_back_is_not_fresh_for_ever() -> None:
-    """The service is asked again at every poll until it answers, however far ahead our clock was before."""
+async def test_data_from_before_the_clock_was_set_back_does_not_stay_fresh() -> None:
+    """The service is called again at every poll until it answers, however far ahead our clock was before."""
     async with skewed("24T13:00") as set_:
-        night, stage = Night(), set_.stage
+        invariants, harness = ClockInvariants(), set_.harness
         set_.skew[0] = HOUR
-        stage.simulator.change(clock_offset=HOUR)
-        assert await night.poll(stage, HOUR) == "success"
+        harness.simulator.change(clock_offset=HOUR)
+        assert await invariants.poll(harness, HOUR) == "success"
 
         set_.skew[0] = 0.0  # our clock is right again, the service's is not yet: it refuses us
         for _ in range(3):
-            stage.clock.at += POLL_SECONDS
-            asked = len(stage.simulator.request_log.calls)
-            assert await night.poll(stage) == "partial", "older days are settled"
-            assert len(stage.simulator.request_log.calls) > asked
+            harness.clock.at += POLL_SECONDS
+            calls_before = len(harness.simulator.request_log.calls)
+            assert await invariants.poll(harness) == "partial", "older days are settled"
+            assert len(harness.simulator.request_log.calls) > calls_before

@@ -1,4 +1,4 @@
-"""The suite itself: what is slow is there, and a test that hangs ends and says where it waits."""
+"""The test suite itself: slow tests exist, and a test that hangs ends with the place where it waits."""
 
 from __future__ import annotations
 

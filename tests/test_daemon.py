@@ -15,7 +15,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.replica import replica_config
 from tests.core.fake_service import (
     YESTERDAY,
-    World,
+    FakeService,
     failure,
     row,
     rows,
@@ -33,14 +33,14 @@ CONFIG = loads(
 )
 
 
-def exporter(world: World, poll_timeout: float = 60.0) -> Daemon:
+def exporter(service: FakeService, poll_timeout: float = 60.0) -> Daemon:
     telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
-    poller: Poller = world.poller()
-    return Daemon(replica_config(CONFIG, WHOLE), poller, telemetry, lambda: world.now, poll_timeout=poll_timeout)
+    poller: Poller = service.poller()
+    return Daemon(replica_config(CONFIG, WHOLE), poller, telemetry, lambda: service.now, poll_timeout=poll_timeout)
 
 
-async def samples(asked: Daemon, start: str) -> dict[str, float]:
-    body = (await asked.scrape(None, None)).body.decode()
+async def samples(polling_daemon: Daemon, start: str) -> dict[str, float]:
+    body = (await polling_daemon.scrape(None, None)).body.decode()
     lines = [line.rpartition(" ") for line in body.splitlines() if line.startswith(start)]
     return {name: float(value) for name, _, value in lines}
 
@@ -50,54 +50,54 @@ def test_a_poll_that_hangs_is_given_up_as_a_failure_and_the_next_one_works(monke
 
 
 async def a_poll_that_hangs() -> None:
-    world = World(gate=asyncio.Event())
-    world.put([row("a")])
-    assert world.gate
-    asked = exporter(world, poll_timeout=60.0)
+    service = FakeService(gate=asyncio.Event())
+    service.put([row("a")])
+    assert service.gate
+    polling_daemon = exporter(service, poll_timeout=60.0)
 
-    assert await asked.poll(asked.queries[0]) == Retry()
+    assert await polling_daemon.poll(polling_daemon.queries[0]) == Retry()
 
-    assert (await samples(asked, "aliyun_vod_query_polls_total"))[
+    assert (await samples(polling_daemon, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="failure"}'
     ] == 1
-    assert asked.pending_queries() == []
-    world.gate.set()
-    await asked.poll(asked.queries[0])
-    assert await samples(asked, "aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
+    assert polling_daemon.pending_queries() == []
+    service.gate.set()
+    await polling_daemon.poll(polling_daemon.queries[0])
+    assert await samples(polling_daemon, "aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
 
 
 async def test_a_poll_that_was_due_while_the_last_one_ran_is_counted_as_skipped() -> None:
-    asked = exporter(World())
+    polling_daemon = exporter(FakeService())
 
-    asked.run_skipped("q")
-    asked.next_run("q", 1234.0)
+    polling_daemon.run_skipped("q")
+    polling_daemon.next_run("q", 1234.0)
 
-    assert (await samples(asked, "aliyun_vod_query_polls_total"))[
+    assert (await samples(polling_daemon, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="skipped"}'
     ] == 1
-    assert list((await samples(asked, "aliyun_vod_query_next_poll")).values()) == [1234]
+    assert list((await samples(polling_daemon, "aliyun_vod_query_next_poll")).values()) == [1234]
 
 
 async def test_series_beyond_the_limit_are_logged_once_and_counted_always(capsys: pytest.CaptureFixture[str]) -> None:
-    world = World()
-    world.put(rows(30), YESTERDAY)
-    asked = exporter(world)
+    service = FakeService()
+    service.put(rows(30), YESTERDAY)
+    polling_daemon = exporter(service)
 
     for _ in range(3):
-        await asked.poll(asked.queries[0])
-        world.now += 900
+        await polling_daemon.poll(polling_daemon.queries[0])
+        service.now += 900
 
     assert capsys.readouterr().out.count("series limit exceeded") == 1
-    counted = await samples(asked, "aliyun_vod_exporter_series")
+    counted = await samples(polling_daemon, "aliyun_vod_exporter_series")
     assert counted == {"aliyun_vod_exporter_series": 48, "aliyun_vod_exporter_series_dropped": 42}
 
 
-async def test_rows_that_the_service_counts_but_does_not_list_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    world = World()
-    world.totals[world.put(rows(3))] = 5
-    asked = exporter(world)
+async def test_rows_that_the_service_counts_but_does_not_list_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    service = FakeService()
+    service.totals[service.put(rows(3))] = 5
+    polling_daemon = exporter(service)
 
-    await asked.poll(asked.queries[0])
+    await polling_daemon.poll(polling_daemon.queries[0])
 
     assert "incomplete listing" in capsys.readouterr().out
 
@@ -105,22 +105,24 @@ async def test_rows_that_the_service_counts_but_does_not_list_are_told(capsys: p
 async def test_values_that_cannot_be_used_are_counted_by_field_and_logged_once_a_poll(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    world = World()
-    world.put([row("a", 50), row("a", 27), row("b", 5)])
-    page = world.page
+    service = FakeService()
+    service.put([row("a", 50), row("a", 27), row("b", 5)])
+    page = service.page
 
     async def odd(*args: Any, **kwargs: Any) -> Page:
         problems = (RowProblem("PlaySuccessVv", "missing", "b", 2), RowProblem("DAU", "negative", "a"))
         return replace(await page(*args, **kwargs), problems=problems)
 
-    world.page = odd  # type: ignore[method-assign]
-    asked = exporter(world)
+    service.page = odd  # type: ignore[method-assign]
+    polling_daemon = exporter(service)
 
     for _ in range(2):
-        await asked.poll(asked.queries[0])
-        world.now += 900
+        await polling_daemon.poll(polling_daemon.queries[0])
+        service.now += 900
 
-    counted = {name: value for name, value in (await samples(asked, "aliyun_vod_api_invalid_values")).items() if value}
+    counted = {
+        name: value for name, value in (await samples(polling_daemon, "aliyun_vod_api_invalid_values")).items() if value
+    }
     assert counted == {
         'aliyun_vod_api_invalid_values_total{account="main",field="MediaId"}': 2,
         'aliyun_vod_api_invalid_values_total{account="main",field="DAU"}': 2,
@@ -131,21 +133,21 @@ async def test_values_that_cannot_be_used_are_counted_by_field_and_logged_once_a
     assert "MediaId: several rows with other numbers" in line
 
 
-async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:
-    world = World()
-    world.put([row("a")])
-    asked = exporter(world)
-    before = await asked.status()
-    asked.next_run("q", 1234.0)
-    await asked.poll(asked.queries[0])
+async def test_the_status_contains_the_configuration_and_the_data() -> None:
+    service = FakeService()
+    service.put([row("a")])
+    polling_daemon = exporter(service)
+    before = await polling_daemon.status()
+    polling_daemon.next_run("q", 1234.0)
+    await polling_daemon.poll(polling_daemon.queries[0])
 
-    after = await asked.status()
+    after = await polling_daemon.status()
 
     assert (before.pending_queries, before.reports, before.next_polls) == (("q",), (), {})
     assert (after.pending_queries, after.next_polls) == ((), {"q": 1234.0})
     assert [report.query.name for report in after.reports] == ["q"]
     assert [published.slice.account for published in after.publication.slices] == ["main"]
-    assert after.snapshot is asked.poller.snapshot
+    assert after.snapshot is polling_daemon.poller.snapshot
     assert [(account.name, account.credentials) for account in after.accounts] == [("main", "default")]
     assert (after.settings.series_limit, after.settings.storage_retention) == (50, None)
     assert "aliyun_vod_query_polls_total" in {number.name for number in after.numbers}
@@ -155,16 +157,16 @@ async def test_the_page_is_told_what_is_configured_and_what_stands() -> None:
 async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_the_day(
     calls_per_day: int, wait: float
 ) -> None:
-    world = World(refuse=lambda *_: failure())
+    service = FakeService(refuse=lambda *_: failure())
     text = "queries: [{name: q, media: all, days_ago: 1, expected: false}]\n"
     text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
     telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
     config = loads(text, file="", environ={})
-    asked = Daemon(replica_config(config, WHOLE), world.poller(), telemetry, lambda: world.now)
+    polling_daemon = Daemon(replica_config(config, WHOLE), service.poller(), telemetry, lambda: service.now)
 
-    assert await asked.poll(asked.queries[0]) == Retry(world.now + wait if wait else 0.0)
-    assert [query.name for query in asked.failed()] == ["q"]
+    assert await polling_daemon.poll(polling_daemon.queries[0]) == Retry(service.now + wait if wait else 0.0)
+    assert [query.name for query in polling_daemon.failed()] == ["q"]
 
-    world.refuse = lambda *_: None
-    assert await asked.poll(asked.queries[0]) is None
-    assert asked.failed() == ()
+    service.refuse = lambda *_: None
+    assert await polling_daemon.poll(polling_daemon.queries[0]) is None
+    assert polling_daemon.failed() == ()

@@ -28,7 +28,7 @@ _LOG_MESSAGE: Final = re.compile(r'^ts=\S+ level=\w+ msg=(?:"([^"]+)"|(\w+))', r
 
 
 def flags(command: str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    """The flags of a command and the default each shows, empty where it shows none."""
+    """The flags of a command, with their defaults in the help (empty: none)."""
     assert main([command, "--help"] if command else ["--help"], {}) == 0
     return dict(_FLAG_IN_HELP.findall(capsys.readouterr().out))
 
@@ -59,7 +59,7 @@ def requirement(text: str) -> str:
 
 @pytest.fixture(autouse=True)
 def wide_help(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Help as wide as its longest line: a default that is broken over two lines is not found."""
+    """Help without line breaks: a default that is split over two lines would not be found."""
     monkeypatch.setenv("COLUMNS", "1000")
 
 
@@ -128,11 +128,13 @@ def test_every_setting_is_in_a_table_with_its_default(page: str) -> None:
     known = schema()
     for path, default in known.items():
         assert path in documented, f"{page} does not describe {path}"
-        # What is made of further settings has their defaults.
+        # Mappings have the defaults of their settings.
         if default is not None and not isinstance(default, dict):
-            shown = default if isinstance(default, str) else json.dumps(default)
-            if not shown.startswith('[{"'):
-                assert shown in names(documented[path][1]), f"{page} gives another default of {path} than {shown}"
+            displayed = default if isinstance(default, str) else json.dumps(default)
+            if not displayed.startswith('[{"'):
+                assert displayed in names(documented[path][1]), (
+                    f"{page} gives another default of {path} than {displayed}"
+                )
     assert {name for name in documented if "[]" in name} <= known.keys(), f"{page} describes settings there are not"
 
 
@@ -168,12 +170,12 @@ def test_check_config_prints_what_the_readme_shows(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (configuration,) = (block for name, block in configurations() if name == page)
-    (shown,) = (block for _, block in blocks(page) if "calls, steady day" in block)
+    (displayed,) = (block for _, block in blocks(page) if "calls, steady day" in block)
     monkeypatch.chdir(tmp_path)
     Path("config.yaml").write_text(configuration, encoding="utf-8")
     key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "an-id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "a-secret"}
     assert main(["check-config"], key) == 0
-    assert capsys.readouterr().out == shown
+    assert capsys.readouterr().out == displayed
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/metrics.md"])
@@ -184,9 +186,9 @@ def test_metrics_that_are_mentioned_exist(page: str) -> None:
 @pytest.mark.parametrize("page", ["docs/troubleshooting.md", "docs/zh-CN/troubleshooting.md"])
 def test_log_lines_that_are_shown_are_ones_the_program_writes(page: str) -> None:
     source = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "exporter").rglob("*.py"))
-    shown = {quoted or plain for quoted, plain in _LOG_MESSAGE.findall(read(page))}
-    assert len(shown) == 3
-    assert {message for message in shown if f'"{message}"' not in source} == set()
+    displayed = {quoted or plain for quoted, plain in _LOG_MESSAGE.findall(read(page))}
+    assert len(displayed) == 3
+    assert {message for message in displayed if f'"{message}"' not in source} == set()
 
 
 def test_every_path_named_for_contributors_exists() -> None:

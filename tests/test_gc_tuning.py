@@ -23,7 +23,7 @@ FULL = 2
 
 @pytest.fixture(autouse=True)
 def nothing_frozen() -> Generator[None]:
-    """Whatever a test freezes is let go of."""
+    """Unfreeze everything after each test."""
     yield
     gc.unfreeze()
 
@@ -35,12 +35,12 @@ class Clock:
     def __call__(self) -> float:
         return self.at
 
-    def collection(self, told: FreezeAfterSlowGc, seconds: float, generation: int = FULL) -> None:
-        """One that took so long."""
+    def collection(self, callback: FreezeAfterSlowGc, seconds: float, generation: int = FULL) -> None:
+        """A collection of this duration."""
         info = {"generation": generation, "collected": 0, "uncollectable": 0}
-        told("start", info)
+        callback("start", info)
         self.at += seconds
-        told("stop", info)
+        callback("stop", info)
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_objects_that_survive_a_slow_full_collection_are_frozen(
 
 def test_after_many_freezes_all_objects_are_unfrozen_once() -> None:
     clock = Clock()
-    told = FreezeAfterSlowGc(clock)
+    callback = FreezeAfterSlowGc(clock)
     for _ in range(MAX_FREEZES):
-        clock.collection(told, 2 * SLOW_GC_SECONDS)
+        clock.collection(callback, 2 * SLOW_GC_SECONDS)
     assert gc.get_freeze_count() > 0
 
-    clock.collection(told, 2 * SLOW_GC_SECONDS)
+    clock.collection(callback, 2 * SLOW_GC_SECONDS)
     assert gc.get_freeze_count() == 0
 
-    clock.collection(told, 2 * SLOW_GC_SECONDS)
+    clock.collection(callback, 2 * SLOW_GC_SECONDS)
     assert gc.get_freeze_count() > 0
 
 

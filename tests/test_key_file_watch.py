@@ -18,16 +18,16 @@ class Enough(Exception):
 
 @dataclass
 class Keys:
-    """Accounts whose files have changed, each until it is asked; and what was polled for it."""
+    """Accounts whose files have changed, each until it is checked, and the queries polled for it."""
 
     changed: set[str] = field(default_factory=set)
-    asked: list[str] = field(default_factory=list)
+    checked_accounts: list[str] = field(default_factory=list)
     polled: list[str] = field(default_factory=list)
     failed: tuple[str, ...] = ()
     looks: int = 3
 
     async def keys_changed(self, account: str) -> bool:
-        self.asked.append(account)
+        self.checked_accounts.append(account)
         found = account in self.changed
         self.changed.discard(account)
         return found
@@ -51,11 +51,11 @@ async def test_all_that_failed_of_an_account_is_polled_when_its_keys_change_and_
     with pytest.raises(Enough):
         await keys.watch().run()
     assert keys.polled == ["main-a", "main-b"]
-    assert keys.asked == ["main", "other"] * 2, "each account is asked once a look"
+    assert keys.checked_accounts == ["main", "other"] * 2, "each account is checked once per look"
 
 
 async def test_while_nothing_fails_no_file_is_looked_at() -> None:
     keys = Keys(changed={"main"})
     with pytest.raises(Enough):
         await keys.watch().run()
-    assert keys.asked == keys.polled == []
+    assert keys.checked_accounts == keys.polled == []

@@ -26,7 +26,7 @@ def notice(lines: int) -> str:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, TextIO]]:
-    """What reads and what writes; a page is all it holds."""
+    """Both ends of a pipe that holds one page."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE)
     with os.fdopen(writing, "w") as stream:
@@ -35,7 +35,7 @@ def pipe() -> Iterator[tuple[int, TextIO]]:
 
 
 def read_until(reading: int, end: bytes) -> str:
-    """What is read, up to a line that ends so."""
+    """Read up to a line with this end."""
     text = b""
     while not text.endswith(end):
         text += os.read(reading, 65536)
@@ -100,7 +100,7 @@ def test_close_does_not_wait_for_a_stalled_reader(pipe: tuple[int, TextIO]) -> N
     writer = LineWriter(stream, notice)
     for _ in range(10 * PIPE // 100):
         writer.put("x" * 99 + "\n")
-    assert not writer.close(0)  # a real wait would never end: nobody reads
+    assert not writer.close(0)  # a real wait would never end: there is no reader
     writer.put("late\n")
     assert writer.dropped == 1
 

@@ -1,4 +1,4 @@
-"""A running exporter and a configuration file that changes: served in this process, over HTTP, with a fake clock."""
+"""A running exporter with a changing configuration file: in this process, over HTTP, with a fake clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from exporter.reload import Reloader
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.vod.credentials.sources import EnvCredentials
-from tests.harness import Clock, configuration, simulated, staged
+from tests.harness import Clock, configuration, running_harness, simulated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 KEYS = "{access_key_id: simulator, access_key_secret: simulator-secret}"
 STALL = Fault("stall")
-# How the service spells the play dates that were so many days ago at `NOON`.
+# Play dates, as request parameters, by days ago at `NOON`.
 DAY = [f"202403{24 - ago}" for ago in range(5)]
 
 
@@ -74,7 +74,7 @@ class Daemon:
         return await self.http.post("/-/reload")
 
     async def reloaded(self, accounts: str, queries: str, more: str = "") -> None:
-        """Another file, and a reload that succeeds."""
+        """Write another file and reload it successfully."""
         self.write(accounts, queries, more)
         answer = await self.reload()
         assert answer.status_code == 200, answer.text
@@ -92,8 +92,8 @@ class Daemon:
         while await self.polls(name, result) < times:
             await asyncio.sleep(0.005)
 
-    async def asked(self, calls: int) -> None:
-        """Wait until the service was asked so often, stalled requests included."""
+    async def wait_for_requests(self, calls: int) -> None:
+        """Wait for this number of requests, stalled ones included."""
         while sum((await self.series("^aliyun_vod_api_requests_total")).values()) < calls:
             await asyncio.sleep(0.005)
 
@@ -101,7 +101,7 @@ class Daemon:
         return (await self.http.get("/-/ready")).status_code == 200
 
     def days(self) -> list[str]:
-        """The play dates that the service was asked for, as it spells them."""
+        """The requested play dates, as request parameters."""
         return [call.parameters["PlayDate"] for call in self.simulator.request_log.calls]
 
 
@@ -135,7 +135,7 @@ async def served(
             )
         )
         try:
-            # Decides nothing: it only ends a test that waits for what never comes.
+            # Only ends a test that waits for something that never happens.
             async with asyncio.timeout(300):
                 daemon.http.base_url = httpx.URL((await places.get())[0])
                 yield daemon
@@ -164,7 +164,7 @@ async def test_what_did_not_change_is_neither_polled_nor_moved_and_keeps_its_num
         assert list(loaded.values()) == [1, daemon.clock.at]
 
 
-async def test_what_is_gone_leaves_no_series_and_the_rest_goes_on(tmp_path: Path) -> None:
+async def test_removed_parts_lose_their_series_and_the_others_continue(tmp_path: Path) -> None:
     accounts = account() + account("other")
     async with served(tmp_path, accounts, query() + query("far", "[3]") + query("p", "[2]", of="other")) as daemon:
         for name in ("q", "p", "far"):
@@ -185,7 +185,7 @@ async def test_what_is_gone_leaves_no_series_and_the_rest_goes_on(tmp_path: Path
         await daemon.polled("p")
 
 
-async def test_a_query_that_asks_more_is_polled_now_and_only_for_what_is_not_known(tmp_path: Path) -> None:
+async def test_a_query_that_needs_more_is_polled_now_for_the_missing_data_only(tmp_path: Path) -> None:
     async with served(tmp_path, account(), query()) as daemon:
         await daemon.polled("q")
         daemon.clock.at += 60
@@ -201,7 +201,7 @@ async def test_a_query_that_asks_more_is_polled_now_and_only_for_what_is_not_kno
         assert daemon.days().count(DAY[1]) == 1, "yesterday was known"
 
 
-async def test_another_interval_moves_the_next_poll_and_asks_nothing(tmp_path: Path) -> None:
+async def test_another_interval_moves_the_next_poll_without_a_request(tmp_path: Path) -> None:
     async with served(tmp_path, account(), query(every="1d")) as daemon:
         await daemon.polled("q")
         (before,) = (await daemon.series("next_poll")).values()
@@ -214,7 +214,7 @@ async def test_another_interval_moves_the_next_poll_and_asks_nothing(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected_words"),
     [
         ("queries: [{name: q, media: all, evry: 1m}, {name: p}]", ["evry", "queries[1].media"]),
         ("queries: [", ["config.yaml:"]),
@@ -225,7 +225,7 @@ async def test_another_interval_moves_the_next_poll_and_asks_nothing(tmp_path: P
     ],
 )
 async def test_a_file_that_cannot_be_used_changes_nothing_but_says_why(
-    tmp_path: Path, text: str | None, told: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, text: str | None, expected_words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with served(tmp_path, account(), query()) as daemon:
         await daemon.polled("q")
@@ -242,7 +242,7 @@ async def test_a_file_that_cannot_be_used_changes_nothing_but_says_why(
         after = await daemon.series("^aliyun_vod")
         assert after == {**before, "aliyun_vod_exporter_config_last_reload_successful": 0}
         (line,) = (line for line in capsys.readouterr().out.splitlines() if "configuration not reloaded" in line)
-        for words in told:
+        for words in expected_words:
             assert words in answer.text
             assert words in line
 
@@ -263,12 +263,12 @@ async def test_one_account_that_cannot_be_opened_keeps_all_others_from_changing(
         assert after == {**before, "aliyun_vod_exporter_config_last_reload_successful": 0}
 
 
-async def test_a_poll_under_way_ends_when_its_query_changes_and_what_it_learnt_is_kept(tmp_path: Path) -> None:
+async def test_a_running_poll_is_cancelled_when_its_query_changes_and_its_data_is_kept(tmp_path: Path) -> None:
     stalling = Conditions(faults=(Fault("stall", when={"PlayDate": DAY[2]}),))
     async with served(
         tmp_path, account(), query(days="[1, 2]"), settings=SimulatorOptions(conditions=stalling)
     ) as daemon:
-        await daemon.asked(2)
+        await daemon.wait_for_requests(2)
         while DAY[1] not in daemon.days():
             await asyncio.sleep(0.005)
 
@@ -284,7 +284,7 @@ async def test_a_poll_over_an_account_that_is_reached_in_another_way_begins_agai
     async with served(
         tmp_path, account(), query(), settings=SimulatorOptions(conditions=Conditions(faults=(STALL,)))
     ) as daemon:
-        await daemon.asked(1)
+        await daemon.wait_for_requests(1)
         daemon.simulator.change(faults=())
 
         await daemon.reloaded(account(more=", timeout: 9s"), query())
@@ -298,7 +298,7 @@ async def test_a_poll_under_way_goes_on_when_something_else_changes(tmp_path: Pa
         await daemon.polled("q")
         daemon.simulator.change(faults=(STALL,))
         await daemon.reloaded(account(), query() + query("slow", "[2]"))
-        await daemon.asked(2)
+        await daemon.wait_for_requests(2)
 
         daemon.simulator.change(faults=(Fault("stall", when={"PlayDate": DAY[2]}),))
         await daemon.reloaded(account(), query(days="[3]") + query("slow", "[2]") + query("p", "[4]"))
@@ -371,10 +371,10 @@ async def test_another_number_of_calls_a_day_is_used_at_once_by_what_was_short_o
 async def test_the_limits_of_what_is_published_hold_at_the_next_scrape(tmp_path: Path) -> None:
     async with served(tmp_path, account(), query()) as daemon:
         await daemon.polled("q")
-        shown = len(await daemon.series("^aliyun_vod_media_"))
+        series_before = len(await daemon.series("^aliyun_vod_media_"))
 
         await daemon.reloaded(account(), query(), "series_limit: 50\n")
-        assert len(await daemon.series("^aliyun_vod_media_")) <= 50 < shown
+        assert len(await daemon.series("^aliyun_vod_media_")) <= 50 < series_before
         assert (await daemon.series("series_dropped")).popitem()[1] > 0
 
         daemon.clock.at += 600
@@ -416,7 +416,7 @@ async def test_two_reloads_at_once_come_one_after_the_other(tmp_path: Path) -> N
 
 @dataclass
 class Reading:
-    """A configuration file of which each reading takes until the test lets it end."""
+    """A configuration file whose reading takes until the test ends it."""
 
     config: Config
     problem: ConfigError | None = None
@@ -425,19 +425,19 @@ class Reading:
 
     def __call__(self) -> Config:
         self.times += 1
-        # Decides nothing: it only ends the thread of a test that has failed.
+        # Only ends the thread of a failed test.
         self.ending.acquire(timeout=300)
         if self.problem:
             raise self.problem
         return self.config
 
-    async def begun(self, times: int) -> None:
+    async def started(self, times: int) -> None:
         while self.times < times:
             await asyncio.sleep(0.001)
 
 
 class AtOnce:
-    """Nothing is polled: it can be swapped at any time."""
+    """A scheduler without polls: it swaps immediately."""
 
     async def reconfigure(
         self,
@@ -455,9 +455,13 @@ async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[
     async def keys(account: AccountSettings) -> CredentialSource:  # noqa: ARG001 - all have the same
         return EnvCredentials({})
 
-    async with staged() as stage, Accounts(keys, meter=stage.exporter.telemetry) as accounts, asyncio.timeout(300):
+    async with (
+        running_harness() as harness,
+        Accounts(keys, meter=harness.exporter.telemetry) as accounts,
+        asyncio.timeout(300),
+    ):
         reading = Reading(configuration("http://127.0.0.1:9"), problem)
-        yield reading, Reloader(reading, daemon=stage.exporter, accounts=accounts, polling=AtOnce())
+        yield reading, Reloader(reading, daemon=harness.exporter, accounts=accounts, polling=AtOnce())
 
 
 @pytest.mark.parametrize(
@@ -467,12 +471,12 @@ async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[
 async def test_all_who_wait_share_one_reload_and_what_comes_of_it(problem: ConfigError | None, event: str) -> None:
     async with reloading(problem) as (reading, reloader):
         with capture_logs() as logs:
-            asked = [asyncio.create_task(reloader.reload())]
-            await reading.begun(1)
-            asked += [asyncio.create_task(reloader.reload()) for _ in range(500)]
+            reload_tasks = [asyncio.create_task(reloader.reload())]
+            await reading.started(1)
+            reload_tasks += [asyncio.create_task(reloader.reload()) for _ in range(500)]
             await asyncio.sleep(0)
             reading.ending.release(1000)
-            ended = await asyncio.gather(*asked, return_exceptions=True)
+            ended = await asyncio.gather(*reload_tasks, return_exceptions=True)
             with contextlib.suppress(ConfigError):
                 await reloader.reload()
 
@@ -484,11 +488,11 @@ async def test_all_who_wait_share_one_reload_and_what_comes_of_it(problem: Confi
 async def test_a_reload_that_was_given_up_is_begun_anew_for_those_who_wait() -> None:
     async with reloading() as (reading, reloader):
         first, second, third, *others = [asyncio.create_task(reloader.reload()) for _ in range(9)]
-        await reading.begun(1)
+        await reading.started(1)
         first.cancel()
-        await reading.begun(2)
+        await reading.started(2)
         second.cancel()
-        await reading.begun(3)
+        await reading.started(3)
         reading.ending.release(3)
         await asyncio.gather(third, *others)
 

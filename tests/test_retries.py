@@ -1,4 +1,4 @@
-"""When polls are repeated, by a clock that only the test moves: after failures, and when the clock is set."""
+"""When polls are repeated after failures and when the clock is set; the test moves the clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AGAIN = Retry()
 
 @dataclass
 class Service:
-    """Polls by query, each with the time that has passed; what comes of them is `results`, the last for ever."""
+    """Records polls by query with the elapsed time; they end with `results`, the last one for ever."""
 
     clock: SettableClock
     results: list[Retry | None] = field(default_factory=lambda: [None])
@@ -80,14 +80,14 @@ def test_a_failed_poll_is_repeated_after_one_to_five_minutes_growing(run: Run, r
         service = Service(clock, [AGAIN])
         async with service.scheduler(q(), random=random):
             await asyncio.sleep(2 * HOUR)
-            told = service.next["q"]
+            scheduled_at = service.next["q"]
             await asyncio.sleep(10 * MINUTE)
         waits = service.waits()
         assert all(MINUTE <= wait <= 5 * MINUTE for wait in waits)
         assert waits[0] < waits[1] < waits[2] == pytest.approx(waits[3])
         assert waits[3] >= 4 * MINUTE
-        # The page and the metric name the time at which it really was.
-        assert any(START + at == pytest.approx(told, abs=0.01) for at in service.polls["q"])
+        # The page and the metric show the actual time.
+        assert any(START + at == pytest.approx(scheduled_at, abs=0.01) for at in service.polls["q"])
 
     run(test)
 
@@ -221,7 +221,7 @@ def test_what_waits_to_be_repeated_ends_with_the_exporter(run: Run) -> None:
 
 @pytest.fixture
 def fire_times(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every time that APScheduler works out for a run."""
+    """Every time that APScheduler computes for a run."""
     counted: list[object] = []
     original = IntervalTrigger.get_next_fire_time
 

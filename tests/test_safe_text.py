@@ -17,7 +17,7 @@ def test_text_without_surrogates_is_unchanged(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("阿里云 VOD 🎬", "阿里云 VOD 🎬"),
         ("\x1b[31mred", "\ufffd[31mred"),
@@ -26,14 +26,14 @@ def test_text_without_surrogates_is_unchanged(text: str) -> None:
         ("\ud83d", "\ufffd"),
     ],
 )
-def test_what_is_not_printable_is_replaced(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_what_is_not_printable_is_replaced(text: str, expected: str) -> None:
+    assert printable(text) == expected
 
 
 def test_some_characters_are_kept_and_others_replaced_as_wanted() -> None:
     assert printable("a\nb\rc", keep="\n", instead=" ") == "a\nb c"
 
 
-@pytest.mark.parametrize(("longest", "shown"), [(3, "abc"), (2, "a…"), (1, "…")])
-def test_a_long_text_is_cut(longest: int, shown: str) -> None:
-    assert shortened("abc", longest) == shown
+@pytest.mark.parametrize(("longest", "expected"), [(3, "abc"), (2, "a…"), (1, "…")])
+def test_a_long_text_is_cut(longest: int, expected: str) -> None:
+    assert shortened("abc", longest) == expected

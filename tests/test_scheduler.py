@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Told:
+class RecordedEvents:
     skipped: Counter[str] = field(default_factory=Counter)
     next: dict[str, float] = field(default_factory=dict)
 
@@ -41,14 +41,14 @@ class Polls:
     """Counts polls; `until(n)` waits for the nth."""
 
     def __init__(self) -> None:
-        self.begun: list[str] = []
+        self.started: list[str] = []
         self.cancelled = 0
         self.changed = asyncio.Event()
         self.hold = asyncio.Event()
         self.hold.set()
 
     async def __call__(self, query: Query) -> None:
-        self.begun.append(query.name)
+        self.started.append(query.name)
         self.changed.set()
         try:
             await self.hold.wait()
@@ -57,67 +57,67 @@ class Polls:
             raise
 
     async def until(self, n: int) -> None:
-        while len(self.begun) < n:
+        while len(self.started) < n:
             self.changed.clear()
             await self.changed.wait()
 
 
-async def test_every_query_is_polled_at_once_and_the_next_time_is_told() -> None:
-    polls, told = Polls(), Told()
+async def test_every_query_is_polled_immediately_and_its_next_run_is_reported() -> None:
+    polls, events = Polls(), RecordedEvents()
     queries = [query(everything, name, every=3600.0) for name in ("a", "b")]
 
-    async with Scheduler(jobs(queries, polls), told):
+    async with Scheduler(jobs(queries, polls), events):
         await polls.until(2)
 
-    assert sorted(polls.begun) == ["a", "b"]
-    assert set(told.next) == {"a", "b"}
-    assert abs(told.next["a"] - told.next["b"]) <= 120
+    assert sorted(polls.started) == ["a", "b"]
+    assert set(events.next) == {"a", "b"}
+    assert abs(events.next["a"] - events.next["b"]) <= 120
 
 
 async def test_a_query_is_polled_again_every_interval() -> None:
     polls = Polls()
 
-    async with Scheduler(jobs([query(everything, every=0.01)], polls), Told()):
+    async with Scheduler(jobs([query(everything, every=0.01)], polls), RecordedEvents()):
         await polls.until(4)
 
 
 async def test_a_poll_under_way_is_never_joined_by_a_second_one_of_its_query(caplog: pytest.LogCaptureFixture) -> None:
-    polls, told = Polls(), Told()
+    polls, events = Polls(), RecordedEvents()
     polls.hold.clear()
     caplog.set_level(logging.WARNING, "apscheduler")
 
-    async with Scheduler(jobs([query(everything, every=0.01)], polls), told):
+    async with Scheduler(jobs([query(everything, every=0.01)], polls), events):
         await polls.until(1)
-        due, enough = told.next["q"], told.skipped["q"] + 2
-        while told.skipped["q"] < enough:
+        due, enough = events.next["q"], events.skipped["q"] + 2
+        while events.skipped["q"] < enough:
             await asyncio.sleep(0.001)
-        assert polls.begun == ["q"]
-        assert told.next["q"] > due
+        assert polls.started == ["q"]
+        assert events.next["q"] > due
         polls.hold.set()
         await polls.until(3)
-    said = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
-    assert said == [], "who is told of it says so, and nobody else"
+    warnings_logged = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings_logged == [], "only the observer reports it"
 
 
 def test_polls_that_become_due_while_the_loop_is_busy_are_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch of the clock and the start of polls are then due in the same turn of the loop."""
 
     async def busy(clock: SettableClock) -> None:
-        polls, told = Polls(), Told()
+        polls, events = Polls(), RecordedEvents()
 
         async def poll(query: Query) -> Retry:
             await polls(query)
             return Retry(not_before=clock.now() + 2.5 * WATCH_SECONDS)
 
-        async with Scheduler(jobs([query(everything)], poll), told, now=clock.now, random=lambda: 0.0):
+        async with Scheduler(jobs([query(everything)], poll), events, now=clock.now, random=lambda: 0.0):
             await polls.until(1)
             for number in range(2, 10):
                 await asyncio.sleep(2 * WATCH_SECONDS + 1)
                 clock.loop.block(WATCH_SECONDS)
                 await polls.until(number)
                 await asyncio.sleep(1)
-        assert told.skipped == {}
-        assert len(polls.begun) == 9
+        assert events.skipped == {}
+        assert len(polls.started) == 9
 
     in_virtual_time(monkeypatch, busy)
 
@@ -126,7 +126,7 @@ async def test_leaving_cancels_polls_under_way_and_waits_for_them(caplog: pytest
     polls = Polls()
     polls.hold.clear()
 
-    async with Scheduler(jobs([query(everything, name) for name in ("a", "b")], polls), Told()):
+    async with Scheduler(jobs([query(everything, name) for name in ("a", "b")], polls), RecordedEvents()):
         await polls.until(2)
 
     assert polls.cancelled == 2
@@ -140,7 +140,7 @@ async def test_a_poll_that_breaks_does_not_end_polling() -> None:
         await polls(query)
         raise RuntimeError("a defect")
 
-    async with Scheduler(jobs([query(everything, every=0.01)], breaks), Told()):
+    async with Scheduler(jobs([query(everything, every=0.01)], breaks), RecordedEvents()):
         await polls.until(3)
 
 
@@ -148,24 +148,24 @@ def q(name: str, every: float = 3600.0, **changed: object) -> Query:
     return query(everything, name, every=every, **changed)
 
 
-async def test_what_did_not_change_goes_on_in_its_time_and_what_is_new_is_polled_now() -> None:
-    polls, told = Polls(), Told()
-    async with Scheduler(jobs([q("a"), q("b")], polls), told) as scheduler:
+async def test_unchanged_queries_keep_their_schedule_and_new_ones_are_polled_now() -> None:
+    polls, events = Polls(), RecordedEvents()
+    async with Scheduler(jobs([q("a"), q("b")], polls), events) as scheduler:
         await polls.until(2)
-        due = dict(told.next)
+        due = dict(events.next)
 
         await scheduler.reconfigure(jobs([q("b"), q("c")], polls), interrupted=[], due=[], swap=lambda: None)
 
         await polls.until(3)
-        assert polls.begun[2:] == ["c"]
-        assert told.next["b"] == due["b"]
+        assert polls.started[2:] == ["c"]
+        assert events.next["b"] == due["b"]
 
 
 async def test_nothing_that_is_interrupted_or_gone_is_polled_while_things_are_swapped() -> None:
     polls = Polls()
     polls.hold.clear()
     cancelled = []
-    async with Scheduler(jobs([q("gone"), q("changed"), q("same")], polls), Told()) as scheduler:
+    async with Scheduler(jobs([q("gone"), q("changed"), q("same")], polls), RecordedEvents()) as scheduler:
         await polls.until(3)
 
         await scheduler.reconfigure(
@@ -177,26 +177,26 @@ async def test_nothing_that_is_interrupted_or_gone_is_polled_while_things_are_sw
 
         await polls.until(4)
         assert cancelled == [2]
-        assert polls.begun[3:] == ["changed"], "one that is being polled is due anyhow"
+        assert polls.started[3:] == ["changed"], "one that is being polled is due anyhow"
     assert polls.cancelled == 4
 
 
 async def test_a_poll_that_was_interrupted_begins_again_although_it_is_not_due() -> None:
-    polls, told = Polls(), Told()
+    polls, events = Polls(), RecordedEvents()
     polls.hold.clear()
-    async with Scheduler(jobs([q("a"), q("b")], polls), told) as scheduler:
+    async with Scheduler(jobs([q("a"), q("b")], polls), events) as scheduler:
         await polls.until(2)
         await scheduler.reconfigure(jobs([q("a"), q("b")], polls), interrupted=["a"], due=[], swap=lambda: None)
         await polls.until(3)
-        assert polls.begun[2:] == ["a"]
-    assert not told.skipped
+        assert polls.started[2:] == ["a"]
+    assert not events.skipped
 
 
 async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None:
-    polls, told = Polls(), Told()
-    async with Scheduler(jobs([], polls), told) as scheduler:
+    polls, events = Polls(), RecordedEvents()
+    async with Scheduler(jobs([], polls), events) as scheduler:
         await scheduler.reconfigure(jobs([q("new")], polls), interrupted=[], due=[], swap=lambda: None)
-        await asyncio.sleep(0)  # APScheduler has taken it up, and it has not begun
+        await asyncio.sleep(0)  # APScheduler has submitted it, and it has not started
 
         await scheduler.reconfigure(
             jobs([q("new", days_ago=(2,))], polls), interrupted=["new"], due=["new"], swap=lambda: None
@@ -205,23 +205,23 @@ async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None
         await polls.until(1)
         for _ in range(10):
             await asyncio.sleep(0)
-    assert not told.skipped
+    assert not events.skipped
 
 
 async def test_another_interval_counts_from_the_last_poll() -> None:
-    polls, told = Polls(), Told()
-    async with Scheduler(jobs([q("a", every=86_400.0)], polls), told) as scheduler:
+    polls, events = Polls(), RecordedEvents()
+    async with Scheduler(jobs([q("a", every=86_400.0)], polls), events) as scheduler:
         await polls.until(1)
-        before = told.next["a"]
+        before = events.next["a"]
         await scheduler.reconfigure(jobs([q("a", every=3600.0)], polls), interrupted=[], due=[], swap=lambda: None)
-        assert before - told.next["a"] == pytest.approx(86_400 - 3600, abs=2 * MAX_JITTER_SECONDS)
+        assert before - events.next["a"] == pytest.approx(86_400 - 3600, abs=2 * MAX_JITTER_SECONDS)
         await scheduler.reconfigure(jobs([q("a", every=0.01)], polls), interrupted=[], due=[], swap=lambda: None)
         await polls.until(3)
 
 
 async def test_before_it_begins_and_after_it_ends_nothing_can_be_changed() -> None:
-    polls, told = Polls(), Told()
-    scheduler = Scheduler(jobs([q("a")], polls), told)
+    polls, events = Polls(), RecordedEvents()
+    scheduler = Scheduler(jobs([q("a")], polls), events)
     with pytest.raises(StartError, match="starting or stopping"):
         await scheduler.reconfigure([], interrupted=[], due=[], swap=pytest.fail)
     async with scheduler:

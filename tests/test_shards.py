@@ -18,7 +18,7 @@ from tests.harness import (
     CONFIGURATION,
     NOON,
     Clock,
-    Stage,
+    Harness,
     configuration,
     simulated,
 )
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 DIMENSIONS = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS, Windows]}, {region: cn-beijing}]"
-# What describes media, slices and days; what is about the exporter itself every replica has.
+# Series of media, slices and days; every replica has those about the exporter itself.
 PLAY = r"^aliyun_vod_(media|slice|play_date)"
 
 
 @contextlib.asynccontextmanager
 async def replicas(
     *shards: Shard, text: str = CONFIGURATION, media: str = "all", dimensions: str = DIMENSIONS
-) -> AsyncGenerator[list[Stage]]:
+) -> AsyncGenerator[list[Harness]]:
     """One simulator and an exporter for each shard."""
     clock = Clock()
-    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
+    runtime = Runtime({}, clock.now, clock.now, clock.sleep)
     async with simulated(SimulatorOptions(media=30), clock) as (simulator, url), contextlib.AsyncExitStack() as stack:
         config = configuration(url, text=text, media=media, dimensions=dimensions, days_ago="[0, 1, 8]")
         yield [
-            Stage(await stack.enter_async_context(assemble_daemon(config, surroundings, None, shard)), simulator, clock)
+            Harness(await stack.enter_async_context(assemble_daemon(config, runtime, None, shard)), simulator, clock)
             for shard in shards
         ]
 
@@ -51,7 +51,7 @@ def of(total: int) -> list[Shard]:
 
 
 def played(n: int) -> list[str]:
-    """The most played media of the simulator, which everybody plays."""
+    """The most played media of the simulator, which has plays with every filter."""
     catalogue = Dataset(media=30)
     plays = {m: catalogue.counts(m, play_dates.play_date(NOON, 1), now=NOON) for m in catalogue.media_ids}
     return sorted(plays, key=lambda media_id: -(found.plays if (found := plays[media_id]) else 0))[:n]
@@ -68,12 +68,12 @@ async def test_together_they_make_the_calls_and_show_the_series_of_one(media: st
             assert await part.poll() == "success"
 
         assert Counter(tuple(sorted(call.parameters.items())) for call in whole.simulator.request_log.calls) == calls
-        shown = [await part.series(PLAY) for part in parts]
+        series_by_part = [await part.series(PLAY) for part in parts]
         of_media = {name for name in await whole.series(PLAY) if re.match("aliyun_vod_media_(info|duration_)", name)}
-        seen = Counter(name for series in shown for name in series)
+        seen = Counter(name for series in series_by_part for name in series)
         assert set(seen.values()) == {1}
         missing = set(await whole.series(PLAY)) - set(seen)
-        # Who is among the first by some filter only, is not known to the replica that describes media.
+        # A media that ranks first with one filter only is unknown to the replica that owns titles.
         assert missing <= (of_media if media != "all" else set())
         assert not set(seen) - set(await whole.series(PLAY))
 
@@ -94,20 +94,20 @@ async def test_no_title_and_no_length_is_lost_of_media_that_are_named(total: int
     queries = [*named, *filter(None, [listing])]
     lines = [f"  - {query[:-1]}, name: q{n}, days_ago: [1], expected: false}}\n" for n, query in enumerate(queries)]
     text = "".join((CONFIGURATION.partition("queries:")[0], "queries:\n", *lines))
-    async with replicas(WHOLE, *of(total), text=text) as stages:
-        for stage in stages:
-            await stage.poll()
-        described, *parts = [await stage.series("^aliyun_vod_media_(info|duration_seconds)") for stage in stages]
+    async with replicas(WHOLE, *of(total), text=text) as harnesses:
+        for harness in harnesses:
+            await harness.poll()
+        described, *parts = [await harness.series("^aliyun_vod_media_(info|duration_seconds)") for harness in harnesses]
 
     expected = {name for name in described if any(media_id in name for media_id in (a, b, c, d, e))}
-    told = Counter(name for part in parts for name in part)
+    name_counts = Counter(name for part in parts for name in part)
     assert len(expected) == 10
-    assert told.keys() >= expected
-    assert set(told.values()) == {1}
-    assert described.keys() >= told.keys()
+    assert name_counts.keys() >= expected
+    assert set(name_counts.values()) == {1}
+    assert described.keys() >= name_counts.keys()
 
 
-async def test_every_replica_tells_of_itself_and_is_ready_even_with_nothing_to_poll() -> None:
+async def test_every_replica_has_its_own_metrics_and_is_ready_even_without_queries() -> None:
     async with replicas(*of(9), dimensions="[{}]") as parts:
         busy = [part for part in parts if part.exporter.queries[0].dimensions]
         assert len(busy) == 1

@@ -9,23 +9,23 @@ from exporter.single_flight import SharedRun, SharedThreads
 
 
 class Work:
-    """Work that ends when it is let go, and returns its number; `error` is raised instead."""
+    """Work that ends when the test releases it, and returns its number or raises `error`."""
 
     def __init__(self) -> None:
-        self.begun = 0
+        self.started = 0
         self.go = asyncio.Event()
         self.error: Exception | None = None
 
     async def __call__(self) -> int:
-        self.begun += 1
-        number = self.begun
+        self.started += 1
+        number = self.started
         await self.go.wait()
         if self.error is not None:
             raise self.error
         return number
 
-    async def until(self, begun: int) -> None:
-        while self.begun < begun:
+    async def until(self, started: int) -> None:
+        while self.started < started:
             await asyncio.sleep(0)
 
 
@@ -61,7 +61,7 @@ async def test_after_a_cancelled_or_failed_run_the_next_caller_runs_it_again() -
     assert await shared() == 3
 
 
-async def test_whoever_asks_meanwhile_gets_the_same_result_and_nothing_runs_twice() -> None:
+async def test_concurrent_callers_share_one_run_and_its_result() -> None:
     shared: SharedThreads[int] = SharedThreads()
     go, runs = threading.Event(), 0
 
@@ -73,7 +73,7 @@ async def test_whoever_asks_meanwhile_gets_the_same_result_and_nothing_runs_twic
 
     calls = [asyncio.create_task(shared.run("key", work, "work")) for _ in range(20)]
     other = asyncio.create_task(shared.run("other", lambda: 7, "other"))
-    assert await other == 7, "another key waits for nobody"
+    assert await other == 7, "another key does not wait"
     calls[0].cancel()
     await asyncio.sleep(0)
     late = asyncio.create_task(shared.run("key", work, "work"))
@@ -83,7 +83,7 @@ async def test_whoever_asks_meanwhile_gets_the_same_result_and_nothing_runs_twic
     assert await shared.run("key", work, "work") == 2, "what has ended is run again"
 
 
-async def test_a_failure_that_nobody_waits_for_any_more_is_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_without_waiting_callers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     shared: SharedThreads[None] = SharedThreads()
     go = threading.Event()
 

@@ -20,16 +20,16 @@ async def test_the_thread_is_no_reason_to_wait() -> None:
 
 
 def test_a_loop_ends_while_the_work_goes_on() -> None:
-    ended, begun, done = threading.Event(), threading.Event(), threading.Event()
+    ended, started, done = threading.Event(), threading.Event(), threading.Event()
 
     def hang() -> None:
-        begun.set()
+        started.set()
         ended.wait(60)
         done.set()
 
     async def main() -> None:
         task = asyncio.create_task(run_in_daemon_thread(hang, "hanging"))
-        while not begun.is_set():
+        while not started.is_set():
             await asyncio.sleep(0)
         task.cancel()
 

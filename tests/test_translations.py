@@ -1,4 +1,4 @@
-"""Each page in Chinese has the headings, tables, code and names of its page in English."""
+"""Each Chinese page has the headings, tables, code and names of its English page."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_both_link_to_each_other(english: str, chinese: str) -> None:
 
 @TRANSLATED
 def test_a_chinese_page_links_to_chinese_pages(english: str, chinese: str) -> None:
-    """Where a page exists in Chinese, a Chinese reader is sent to that one."""
+    """If a page exists in Chinese, Chinese pages link to that one."""
     translations = dict(PAIRS)
     for link in links(chinese):
         path = link.partition("#")[0]

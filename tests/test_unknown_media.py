@@ -1,4 +1,4 @@
-"""Media IDs that nobody has ever named: a zero is shown, and that its ID may be mistyped is said everywhere."""
+"""Media IDs that no response has contained: a zero is published, with a warning that the ID may be mistyped."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.harness import (
     CONFIGURATION,
     NOON,
     Clock,
-    Stage,
+    Harness,
+    running_harness,
     simulated,
-    staged,
 )
 
 if TYPE_CHECKING:
@@ -37,59 +37,59 @@ UNKNOWN = "^aliyun_vod_query_unknown_media"
 SERIES = 'aliyun_vod_query_unknown_media{query="q"}'
 
 
-async def polled(stage: Stage, **later: float) -> list[str]:
+async def polled(harness: Harness, **later: float) -> list[str]:
     """The IDs that a poll logs."""
     with structlog.testing.capture_logs() as logs:
-        await stage.poll(**later)
+        await harness.poll(**later)
     return [line["first"] for line in logs if line["event"] == "unknown media"]
 
 
 async def test_a_mistyped_id_is_counted_logged_once_and_stays_a_zero() -> None:
-    async with staged(media=IDS) as stage:
-        assert await stage.series(UNKNOWN) == {SERIES: 0}
-        assert await polled(stage) == [MISTYPED]
-        assert await stage.series(UNKNOWN) == {SERIES: 1}
-        assert (await stage.plays())[MISTYPED] == 0
-        assert await polled(stage, later=900) == []
-        assert stage.exporter.unknown_media() == {("main", MISTYPED)}
+    async with running_harness(media=IDS) as harness:
+        assert await harness.series(UNKNOWN) == {SERIES: 0}
+        assert await polled(harness) == [MISTYPED]
+        assert await harness.series(UNKNOWN) == {SERIES: 1}
+        assert (await harness.plays())[MISTYPED] == 0
+        assert await polled(harness, later=900) == []
+        assert harness.exporter.unknown_media() == {("main", MISTYPED)}
 
 
 async def test_what_failed_is_not_taken_for_unknown() -> None:
-    async with staged(media=IDS) as stage:
-        stage.simulator.change(faults=(Fault("Meter.ParamError"),))
-        assert await polled(stage) == []
-        assert await stage.series(UNKNOWN) == {SERIES: 0}
+    async with running_harness(media=IDS) as harness:
+        harness.simulator.change(faults=(Fault("Meter.ParamError"),))
+        assert await polled(harness) == []
+        assert await harness.series(UNKNOWN) == {SERIES: 0}
 
 
 async def test_an_id_that_is_named_later_is_unknown_no_more() -> None:
-    """Today nobody has played it yet: before that, no answer can name it."""
+    """It has no plays today yet: until then, no response can contain it."""
     at_midnight = Clock(NOON - 12 * 3600 + 1)
-    async with staged(clock=at_midnight, media=f"{{ids: {PLAYED}}}", days_ago="[0]") as stage:
-        await stage.poll()
-        before = await stage.series(UNKNOWN)
-        await stage.poll(later=12 * 3600)
-        assert await stage.series(UNKNOWN) == {SERIES: 0}
+    async with running_harness(clock=at_midnight, media=f"{{ids: {PLAYED}}}", days_ago="[0]") as harness:
+        await harness.poll()
+        before = await harness.series(UNKNOWN)
+        await harness.poll(later=12 * 3600)
+        assert await harness.series(UNKNOWN) == {SERIES: 0}
     assert before == {SERIES: 1}
 
 
 async def test_after_a_restart_it_is_known_without_a_poll(tmp_path: Path) -> None:
-    async with staged(storage=tmp_path / "vod.db", media=IDS) as stage:
-        await stage.poll()
-    async with staged(storage=tmp_path / "vod.db", media=IDS) as stage:
-        assert await stage.series(UNKNOWN) == {SERIES: 1}
-        assert not stage.simulator.request_log.calls
+    async with running_harness(storage=tmp_path / "vod.db", media=IDS) as harness:
+        await harness.poll()
+    async with running_harness(storage=tmp_path / "vod.db", media=IDS) as harness:
+        assert await harness.series(UNKNOWN) == {SERIES: 1}
+        assert not harness.simulator.request_log.calls
 
 
 async def test_queries_that_list_no_ids_have_no_such_series() -> None:
-    async with staged(media="all") as stage:
-        await stage.poll()
-        assert await stage.series(UNKNOWN) == {}
+    async with running_harness(media="all") as harness:
+        await harness.poll()
+        assert await harness.series(UNKNOWN) == {}
 
 
 async def test_the_page_says_so_in_place_of_the_title() -> None:
-    async with staged(media=IDS) as stage:
-        await stage.poll()
-        observed = await stage.exporter.status()
+    async with running_harness(media=IDS) as harness:
+        await harness.poll()
+        observed = await harness.exporter.status()
     assert {view.media_id: view.unknown for view in media(observed, Filters())} == {PLAYED: False, MISTYPED: True}
     view = summarize(observed, Filters())
     for language, words in (("en", "never seen: no title known"), ("zh", "从未出现：标题未知")):

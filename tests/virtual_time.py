@@ -41,7 +41,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.passed
 
     def block(self, seconds: float) -> None:
-        """As if a callback had taken so long: all timers of these seconds are due in the next turn."""
+        """Simulate a callback of this duration: all timers of these seconds are due in the next turn."""
         self._virtual.passed += seconds
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109

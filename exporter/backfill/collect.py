@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.model import Query, RowProblem, Snapshot
     from exporter.core.play_dates import Settlement
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
 
 # Longer than the age of any data of the days that the service provides.
 _LONG: Final = (play_dates.OLDEST_DAYS_AGO + 1) * 86_400.0

@@ -102,7 +102,7 @@ def invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
 
 
 def report_gaps(output: Path, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:
-    """Lines that print_line what was written and how to import it into Prometheus."""
+    """Print what was written and how to import it into Prometheus."""
     first, last = (
         datetime.fromtimestamp(at, play_dates.PLAY_TIME_ZONE).strftime("%F %H:%M")
         for at in (views[0].instants[0], views[-1].instants[-1])

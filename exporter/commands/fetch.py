@@ -20,7 +20,7 @@ from exporter.commands.lost_plays import largest_losses, settled_plays
 from exporter.commands.slice_results import SliceResult, describe_results, results_by_slice
 from exporter.config.loader import load
 from exporter.core.fields import NUMBERS, zero_row
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.exposition.catalog import PLAY_BY_FIELD
 from exporter.safe_text import printable
 

@@ -1,4 +1,4 @@
-"""Texts of flags → values, or why they are none; imports nothing slow."""
+"""Parse the values of flags, or raise an error that says what is allowed; imports nothing slow."""
 
 from __future__ import annotations
 

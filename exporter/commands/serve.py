@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _shard(number: int, total: int) -> Shard:
-    """The shard that `--shard` and `--total-shards` describe. Raises FlagError."""
+    """The shard that `--shard` and `--total-shards` select. Raises FlagError."""
     if not 1 <= total <= MOST_SHARDS:
         raise FlagError(f"--total-shards={total}: must be 1 to {MOST_SHARDS}")
     if number >= total:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.config.schema import MediaByIds
 from exporter.core.cost import cost
-from exporter.documents.durations import spell
+from exporter.documents.durations import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,11 +48,11 @@ def _media_ids(position: int, query: QuerySettings) -> Iterator[str]:
 
 
 def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator[str]:
-    every, oldest = spell(query.every), max(query.days_ago)
+    every, stale, oldest = to_text(query.every), to_text(stale_after), max(query.days_ago)
     if query.every >= stale_after:
         yield (
-            f"query {query.name}: every is {every}, stale_after is {spell(stale_after)}: a day that is not settled yet"
-            f" is not published from {spell(stale_after)} after a poll until the next one. Poll more often, or raise"
+            f"query {query.name}: every is {every}, stale_after is {stale}: a day that is not settled yet"
+            f" is not published from {stale} after a poll until the next one. Poll more often, or raise"
             " stale_after."
         )
     if query.every > _DAY:
@@ -62,8 +62,8 @@ def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator
         )
     if oldest and settlement.after >= (oldest + 1) * _DAY:
         yield (
-            f"query {query.name}: settle.after is {spell(settlement.after)}, its oldest day (days_ago {oldest}) is"
-            f" never older than {spell((oldest + 1) * _DAY)}: no day settles, and alerts on settled days stay silent."
+            f"query {query.name}: settle.after is {to_text(settlement.after)}, its oldest day (days_ago {oldest}) is"
+            f" never older than {to_text((oldest + 1) * _DAY)}: no day settles, and alerts on settled days stay silent."
         )
 
 
@@ -71,8 +71,8 @@ def _account(account: AccountSettings, queries: list[Query], settlement: Settlem
     for query in queries:
         if account.timeout >= query.every:
             yield (
-                f"query {query.name}: every is {spell(query.every)}, timeout of account {account.name} is"
-                f" {spell(account.timeout)}: while the service does not respond, polls are skipped."
+                f"query {query.name}: every is {to_text(query.every)}, timeout of account {account.name} is"
+                f" {to_text(account.timeout)}: while the service does not respond, polls are skipped."
             )
     first_poll = sum(cost(query, settlement).first_poll.low for query in queries)
     if 0 < account.limits.calls_per_day < first_poll:

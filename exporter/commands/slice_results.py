@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core import play_dates
 from exporter.core.plan import unpublished_slices
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.errors import NotReady, RequestSkipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.core.model import Slice
-    from exporter.core.poller import PollReport, SliceOutcome
+    from exporter.core.poll_report import PollReport, SliceOutcome
     from exporter.core.publication import Publication
     from exporter.errors import UpstreamError
 

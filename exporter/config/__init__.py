@@ -1,1 +1,1 @@
-"""What the operator asked for: settings, their defaults, and every mistake with its line."""
+"""The configuration: settings, their defaults, and every error with its line."""

@@ -149,7 +149,7 @@ class CredentialSettings(SettingsModel):
     )
 
     @classmethod
-    def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """One source for each part, every part that signing needs, and nothing the provider does not take."""
         # An empty token is none; anything else that is there counts, right or wrong.
         there = [name for name in cls.model_fields if name in given and (name != "security_token" or given[name] != "")]

@@ -19,7 +19,8 @@ def stale_between_polls(
 ) -> Iterator[FieldErrorDict]:
     """Queries whose days go stale before they are polled again, although these days cannot be final yet.
 
-    The keyword arguments are the defaults of these settings. Values that cannot be read are reported elsewhere.
+    The keyword arguments are the defaults of these settings, in seconds and days. Values that cannot be read are
+    reported elsewhere.
     """
     limit = _seconds(given.get("stale_after"), stale_after)
     final_after = _seconds(_setting(given.get("settle"), "after"), settle_after)
@@ -31,7 +32,7 @@ def stale_between_polls(
         youngest = min(_days(_setting(query, "days_ago"), days_ago), default=None)
         if interval is None or youngest is None or interval < limit or youngest * _DAY >= final_after:
             continue
-        polled, stale = durations.spell(interval), durations.spell(limit)
+        polled, stale = durations.to_text(interval), durations.to_text(limit)
         then = f"a day that is not settled yet would disappear {stale} after each poll; poll more often, or raise"
         if _setting(query, "every") is None:
             sentence = f"{stale} is not above every of queries[{position}] ({polled}): {then} it"

@@ -1,4 +1,4 @@
-"""Every setting: its type, default and sentence, and what it means in the words of the core; knows no YAML, no file."""
+"""The settings except those of accounts: types, defaults, descriptions, and conversion to core types."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Config(SettingsModel):
         return tuple(query.core_query(self.accounts[0].name) for query in self.queries)
 
     @classmethod
-    def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """Names are given once, and queries name accounts that exist."""
         account_names = _each_item(given.get("accounts", ({"name": DEFAULT_ACCOUNT},)), "name")
         # A query may mean an account whose own name is invalid.

@@ -27,7 +27,7 @@ class SettingsModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
-    def complaints(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
+    def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """Errors between settings, found even if one of them is invalid by itself."""
         del given
         yield from ()
@@ -41,7 +41,7 @@ class SettingsModel(BaseModel):
         unknown: list[FieldErrorDict] = [
             ((key,), unknown_key(key, cls.model_fields)) for key in given if key not in cls.model_fields
         ]
-        settings: Self = merge_errors(handler, known, [*unknown, *cls.complaints(known)])
+        settings: Self = merge_errors(handler, known, [*unknown, *cls.cross_field_errors(known)])
         return settings
 
 

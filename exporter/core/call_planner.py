@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows
-from exporter.core.merge import SliceObservation
-from exporter.core.model import Measure, RowProblem, Top
+from exporter.core.model import Measure, RowProblem
+from exporter.core.observation import observe
 from exporter.core.page_reader import PageReader, PageRequest
+from exporter.core.pages_or_ids import last_certain_page, pages_of, worth_a_page
 from exporter.core.plan import PAGE_SIZE
 from exporter.core.row_comparison import preferred_row, same_row
 from exporter.errors import ErrorKind, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from exporter.core.merge import SliceObservation
     from exporter.core.model import Page, PlayRow
     from exporter.core.plan import FetchPlan
 
-# While the length of the result set is unknown, up to this many media are requested by ID.
-FEW_MEDIA: Final = 2
-# For more media than this the first page is requested first, whatever the length of the result set: it costs one call
-# at most, and saves one for each wanted media on it.
-MANY_MEDIA: Final = 10
 # After this many failures in a row the next media would fail too: the rest is left to the next poll.
 GIVE_UP_AFTER: Final = 3
 # A service that rejects a page with one of these after answering earlier pages will reject it again.
@@ -61,7 +55,7 @@ class CallPlanner:
     ) -> None:
         self._plan = plan
         self._earlier = earlier
-        self._likely_pages = None if likely_total is None else _pages(likely_total)
+        self._likely_pages = None if likely_total is None else pages_of(likely_total)
         self._max_in_flight = max_in_flight
         self._rows: dict[str, PlayRow | None] = {}  # responses to calls by ID
         self._unresolved = set(plan.ids)  # neither returned nor failed yet
@@ -104,14 +98,16 @@ class CallPlanner:
             return None
         if self._media_queue is None:
             reader = self._readers.get(Measure.PLAYS) or PageReader(Measure.PLAYS, PAGE_SIZE, 0)
-            if reader.in_flight or self._worth_a_page(reader, len(self._unresolved)):
+            if reader.in_flight or self._worth_a_page(reader):
                 self._readers[Measure.PLAYS] = reader
-                return self._request_page(reader, self._last_certain_page(reader))
+                return self._request_page(
+                    reader, last_certain_page(reader.number, reader.total or 0, len(self._unresolved))
+                )
             self._media_queue = sorted(self._unresolved, reverse=True)
         return self._request_media(self._media_queue)
 
     def on_page(self, request: MediaRequest | PageRequest, page: Page) -> None:
-        """Take the response to a call."""
+        """Handle the response to a call."""
         self._has_response = True
         self._failed_in_a_row = 0
         for problem in page.problems:
@@ -134,7 +130,7 @@ class CallPlanner:
     def on_error(
         self, request: MediaRequest | PageRequest, error: UpstreamError, *, aborts_slice: bool = False
     ) -> None:
-        """Take the error of a call: a media is left out; a page that is needed aborts the search.
+        """Handle the error of a call: a media is left out; for a page that is needed, planning is aborted.
 
         `aborts_slice`: every other call for this slice would fail too.
         """
@@ -174,26 +170,7 @@ class CallPlanner:
 
     def observation(self, at: float) -> SliceObservation:
         """Everything returned until `at` (seconds since 1970); `is_whole` if that is all that was planned."""
-        complete = next((sweep for sweep in self._readers.values() if sweep.complete and self._keeps_all(sweep)), None)
-        rows: dict[str, PlayRow | None] = {**self._zeros(), **self._rows}
-        for sweep in self._readers.values():
-            kept = sweep.listed if sweep is complete or self._plan.everything else self._wanted(sweep)
-            rows |= kept
-        firsts = {} if complete else {Top(n, by): self._first(n, by, rows) for by, n in self._plan.tops.items()}
-        tops = {top: found for top, found in firsts.items() if found is not None}
-        for first, _ in tops.values():
-            rows |= first
-        return SliceObservation(
-            at,
-            rows,
-            listed=complete is not None,
-            tops=tuple((top, tuple(first)) for top, (first, _) in tops.items()),
-            total=next((sweep.total for sweep in self._readers.values() if sweep.total is not None), None),
-            is_whole=not self.aborted and not self.short_by and self._plan.ids <= rows.keys(),
-            truncated=self.aborted,
-            uncertain_rankings=frozenset(top.by for top, (_, sure) in tops.items() if not sure),
-            unattributed_rows=complete.skipped if complete else 0,
-        )
+        return observe(self._plan, self._readers, self._rows, at, aborted=self.aborted)
 
     @property
     def inconsistent(self) -> bool:
@@ -216,19 +193,6 @@ class CallPlanner:
     def short_by(self) -> int:
         """How many wanted rows the service counted and did not return in its listings."""
         return sum(reader.short_by for reader in self._readers.values())
-
-    def _first(self, n: int, by: Measure, rows: Mapping[str, PlayRow | None]) -> tuple[dict[str, PlayRow], bool] | None:
-        """The top `n` rows by a measure, best first, and whether no row that belongs to it can be missing.
-
-        In the service's order if it was requested in that order, otherwise sorted by the numbers of all rows. None if
-        the first page of that order was not read.
-        """
-        if by in self._readers:
-            sweep = self._readers[by]
-            return sweep.first(n) if sweep.number or not self.aborted else None
-        played = [row for row in rows.values() if row is not None]
-        best = sorted(played, key=lambda row: -(getattr(row, by.value) or 0))[:n]
-        return {row.media_id: row for row in best}, True
 
     def _single_row(self, page: Page) -> PlayRow | None:
         """The row of a media requested by ID; of several rows the preferred one."""
@@ -281,48 +245,13 @@ class CallPlanner:
         self.aborted = True
         self.errors.append(_no_further_pages(reader, error) if page_rejected else error)
 
-    def _last_certain_page(self, reader: PageReader) -> int:
-        """The last page that is worth a call even if each page before it contains 100 of the wanted media.
-
-        With m media and p pages left, the i-th page from now is worth a call while p - i <= m - 100 * i and more than
-        one media is left; see `_worth_a_page`.
-        """
-        missing, left = len(self._unresolved), _pages(reader.total or 0) - reader.number
-        more = min((missing - left) // (PAGE_SIZE - 1), (missing - 2) // PAGE_SIZE, left - 1)
-        return reader.number + 1 + max(0, more)
-
-    def _worth_a_page(self, reader: PageReader, missing: int) -> bool:
+    def _worth_a_page(self, reader: PageReader) -> bool:
         """Whether reading the listing on takes no more calls than requesting each missing media by ID."""
-        if any(other.ended or other.failed for other in self._readers.values()) or missing == 1:
+        if any(other.ended or other.failed for other in self._readers.values()):
             return False
         total = next((other.total for other in self._readers.values() if other.total is not None), None)
-        if total is not None:
-            # None left but not at the end: the total is wrong, so the end may be anywhere.
-            left = _pages(total) - reader.number
-            # A page with a wanted media has saved the call for it, and the next one may do so too.
-            return left > 0 and (left <= missing or self._page_was_useful)
-        if self._likely_pages is not None:
-            return self._likely_pages < missing or missing > MANY_MEDIA
-        return missing > FEW_MEDIA
-
-    def _zeros(self) -> dict[str, PlayRow | None]:
-        """The planned media, as zeros, if a complete listing shows which of them have plays."""
-        complete = any(reader.complete and not reader.skipped for reader in self._readers.values())
-        return dict.fromkeys(self._plan.ids) if complete else {}
-
-    def _keeps_all(self, reader: PageReader) -> bool:
-        """Whether all rows of a listing are wanted; when it was read for some media, the other rows are not kept."""
-        return self._plan.everything or bool(reader.n and len(reader.rows) <= reader.n)
-
-    def _wanted(self, reader: PageReader) -> dict[str, PlayRow]:
-        """The rows of a listing that belong to its top or are of planned media."""
-        first = tuple(reader.rows)[: reader.n or 0]
-        rows = reader.listed
-        return {media_id: rows[media_id] for media_id in (*first, *(self._plan.ids & rows.keys()))}
-
-
-def _pages(total: int) -> int:
-    return ceil(total / PAGE_SIZE)
+        left = None if total is None else pages_of(total) - reader.number
+        return worth_a_page(len(self._unresolved), left, self._likely_pages, page_was_useful=self._page_was_useful)
 
 
 def _no_further_pages(reader: PageReader, error: UpstreamError) -> UpstreamError:

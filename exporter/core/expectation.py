@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Counted back from the day after the expected one, which so is day 1, as yesterday is in `days_ago`.
+# Days before the expected one: 1 is the day before it, like yesterday in `days_ago`.
 DAY_BEFORE: Final = 2
 WEEK_BEFORE: Final = 8
 DAY_BEFORE_THAT: Final = 9
@@ -35,5 +35,5 @@ def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
 
 
 def _is_count(plays: float | None) -> TypeGuard[float]:
-    """Whether it is a number of plays: neither unknown nor negative, NaN or infinite."""
+    """Whether it is a valid number of plays: known, finite and not negative."""
     return plays is not None and 0 <= plays < float("inf")

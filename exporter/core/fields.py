@@ -28,7 +28,7 @@ class Field:
     seconds: bool = False
 
 
-# Together in the order of PlayRow's attributes. What tells of the media itself comes first, then its plays on one day.
+# In the order of PlayRow's attributes: first those of the media itself, then its plays on one day.
 TEXTS: Final = (
     Field("media_id", "MediaId"),
     Field("title", "VideoTitle"),

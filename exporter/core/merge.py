@@ -121,7 +121,7 @@ def merge_observation(
 
 
 def mark_not_ready(known: SliceData | None, slice_: Slice, at: float) -> SliceData:
-    """The slice after the service reported that the day is not computed yet; known data is kept."""
+    """The slice after the service reported at `at` (seconds since 1970) that the day is not computed; data is kept."""
     return replace(known or SliceData(slice_), ready=False, last_response_at=at)
 
 

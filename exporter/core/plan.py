@@ -48,7 +48,7 @@ class FetchPlan:
 
 
 def slices(query: Query, now: float) -> tuple[Slice, ...]:
-    """The slices that a query covers today, newest day first."""
+    """The slices that a query covers at `now` (seconds since 1970), newest day first."""
     return tuple(
         Slice(query.account, dimensions, play_dates.play_date(now, ago))
         for ago in sorted(query.days_ago)
@@ -70,12 +70,12 @@ def unpublished_days(query: Query) -> tuple[int, ...]:
 
 
 def unpublished_slices(query: Query, now: float) -> tuple[Slice, ...]:
-    """The slices of the days that a query polls but does not publish."""
+    """The slices of the days that a query polls but does not publish, at `now` (seconds since 1970)."""
     return slices(replace(query, days_ago=unpublished_days(query)), now)
 
 
 def covers(query: Query, slice_: Slice, now: float) -> bool:
-    """Whether a slice is among those that a query polls today."""
+    """Whether a slice is among those that a query polls at `now` (seconds since 1970)."""
     ago = play_dates.days_ago(now, slice_.play_date)
     return (
         slice_.account == query.account
@@ -85,7 +85,7 @@ def covers(query: Query, slice_: Slice, now: float) -> bool:
 
 
 def requested_slices(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...]]:
-    """Every slice that any query covers today, with the media that each of them wants."""
+    """Every slice that any query covers at `now` (seconds since 1970), with the media that each of them wants."""
     wants: dict[Slice, tuple[Media, ...]] = {}
     for query in queries:
         for slice_ in slices(query, now):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core import play_dates
@@ -15,7 +14,8 @@ from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows, earlier_row
 from exporter.core.merge import mark_not_ready, merge_observation
 from exporter.core.model import ByIds, Snapshot
 from exporter.core.plan import CLOCK_CORRECTION, FetchPlan, covers, plan_fetch, slices, unpublished_slices
-from exporter.errors import AccountPaused, NotReady, QuotaExceeded
+from exporter.core.poll_report import PollReport, PollResult, SliceOutcome, poll_result
+from exporter.errors import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from exporter.core.call_runner import PageSource
     from exporter.core.merge import SliceObservation
-    from exporter.core.model import Dimensions, Query, RowProblem, Slice, SliceData
+    from exporter.core.model import Dimensions, Query, Slice, SliceData
     from exporter.core.play_dates import Settlement
     from exporter.errors import UpstreamError
 
@@ -44,47 +44,6 @@ class CallSavingsObserver(Protocol):
         `reason`: `shared`, `sweep` or `settled`.
         """
         ...
-
-
-class PollResult(StrEnum):
-    """How a poll ended; the `result` label of `aliyun_vod_query_polls_total`."""
-
-    SUCCESS = "success"
-    PARTIAL = "partial"
-    FAILURE = "failure"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class SliceOutcome:
-    """The outcome of one slice in one poll.
-
-    * `answered`: at least a part of what was needed was returned. `errors`: of the calls that failed.
-    * `short_by`: rows that the service counted and did not return.
-    * `problems`: what could not be used of the rows returned.
-    """
-
-    slice: Slice
-    answered: bool
-    errors: tuple[UpstreamError, ...] = ()
-    short_by: int = 0
-    problems: tuple[RowProblem, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything needed was returned; "not ready" is a valid answer."""
-        return self.answered and not self.short_by and all(isinstance(error, NotReady) for error in self.errors)
-
-
-@dataclass(frozen=True, slots=True)
-class PollReport:
-    """One poll of one query; times are seconds since 1970."""
-
-    query: Query
-    started_at: float
-    ended_at: float
-    outcomes: tuple[SliceOutcome, ...]
-    result: PollResult
 
 
 class Poller:
@@ -119,7 +78,8 @@ class Poller:
         self._incomplete_since: dict[str, float] = {}
         # When a listing was last incomplete, and how many rows were missing.
         self._incomplete: dict[Slice, tuple[float, int]] = {}
-        # From when on rows of a slice may be combined: since they last exceeded the service's total, or it changed.
+        # Since when rows of a slice may be combined: since they last exceeded the service's total, or the total
+        # changed.
         self._counted_since: dict[Slice, float] = {}
         self._known_totals: dict[tuple[str, Dimensions], tuple[date, int]] = {}
         for data in self._known.values():
@@ -161,8 +121,8 @@ class Poller:
                     group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=repeats))
                     for slice_ in slices(query, started_at)
                 ),
-                # Last, so that calls which are limited are spent on what is published. Nothing is counted as saved or
-                # reported of a day that is known: a poller without expected plays would not need it.
+                # Last, so that limited calls go first to what is published. They do not count as saved calls, nor are
+                # days reported that are known already: a poller without expected plays would not need them.
                 *(
                     group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=True))
                     for slice_ in unpublished_slices(query, started_at)
@@ -173,7 +133,7 @@ class Poller:
         self._ended_at[query.name] = ended_at
         outcomes = tuple(poll.result() for poll in polls)
         self._publish(outcomes, min(started_at, ended_at))
-        result = _result(outcomes)
+        result = poll_result(outcomes)
         if result is PollResult.SUCCESS:
             self._incomplete_since.pop(query.name, None)
         else:
@@ -291,14 +251,3 @@ class Poller:
             await asyncio.to_thread(merge_observation, *arguments) if in_thread else merge_observation(*arguments)
         )
         self._remember_total(data)
-
-
-def _result(outcomes: tuple[SliceOutcome, ...]) -> PollResult:
-    """`skipped` if no request was sent on purpose; `failure` if nothing was returned for any other reason."""
-    if all(outcome.complete for outcome in outcomes):
-        return PollResult.SUCCESS
-    if any(outcome.answered for outcome in outcomes):
-        return PollResult.PARTIAL
-    errors = [error for outcome in outcomes for error in outcome.errors]
-    on_purpose = all(isinstance(error, AccountPaused | QuotaExceeded) for error in errors)
-    return PollResult.SKIPPED if on_purpose else PollResult.FAILURE

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, RequestSkipped
 
 if TYPE_CHECKING:
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.errors import UpstreamError
 
 _DAY: Final = 86_400.0

@@ -48,7 +48,7 @@ class SettledDayFinder:
         self._checked: dict[Slice, tuple[SliceData, SliceData | None, bool]] = {}
 
     def begin(self, today: date) -> None:
-        """Count days back from this one."""
+        """Set the day from which days are counted back."""
         days_ago = range(1, play_dates.OLDEST_DAYS_AGO + 2)
         self._slices = {ago: Slice(self._account, self._dimensions, today - timedelta(days=ago)) for ago in days_ago}
         self._checked = {each: self._checked[each] for each in self._slices.values() if each in self._checked}
@@ -104,10 +104,10 @@ def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterabl
 
 
 def _is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
-    """Whether what is known of the wanted media will not change; `before`: the day before.
+    """Whether what is known of the wanted media is final; `before`: the day before.
 
-    A media that was never answered does not count, nor does one that is requested since the others are settled: the day
-    before has no older record of it. It would take the day away from the others until it is settled too.
+    Media are ignored that were never requested, or only since the others settled, which the day before shows: it has no
+    older record of them. They would hide the day of the other media until they settle too.
     """
     match want:
         case ByIds(ids):
@@ -134,14 +134,14 @@ def _is_new(before: SliceData | None, media_id: str, since: float) -> bool:
 
 
 def _candidates(want: Media, day: SliceData, day_before: SliceData) -> Iterable[str]:
-    """The media that may have plays on a day: those wanted then, and those the day before that are not played now."""
+    """The media that may have plays on a day: those wanted then, and those of the day before that have no plays now."""
     if isinstance(want, ByIds):
         return want.ids
     return (*_played(want, day), *(media_id for media_id in _played(want, day_before) if _row(day, media_id) is None))
 
 
 def _played(want: Top | Everything, data: SliceData) -> Iterable[str]:
-    """The media that a query shows of a day."""
+    """The media that a query publishes for a day."""
     if isinstance(want, Everything):
         return (media_id for media_id, record in data.answers.items() if record.row is not None)
     ranking = data.ranking(want)
@@ -159,7 +159,7 @@ def _settled_record(data: SliceData, media_id: str) -> MediaRecord | None:
 
 
 def _plays(data: SliceData, media_id: str) -> int | float | None:
-    """The plays of a media that will not change; 0 without a row, None if they are not known or not settled."""
+    """The final number of plays of a media; 0 without a row, None if it is not known or not settled."""
     record = _settled_record(data, media_id)
     if record is None:
         return None

@@ -47,7 +47,7 @@ class UnknownMedia:
                     self._requested[account].discard(media_id)
 
     def of(self, query: Query) -> frozenset[str]:
-        """The IDs of a query that were requested and never had a row."""
+        """The IDs of a query that were requested and never returned with a row."""
         return listed_ids(query) & self._requested.get(query.account, set())
 
 

@@ -40,7 +40,7 @@ def parse(text: str) -> float:
     return milliseconds / 1_000
 
 
-def spell(seconds: float) -> str:
+def to_text(seconds: float) -> str:
     """Format seconds (not negative, rounded to milliseconds) as Prometheus does: 5400 is `1h30m`."""
     left = round(seconds * 1_000)
     parts = []

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SettingPath = tuple[str | int, ...]
 FieldErrorDict = tuple[SettingPath, PydanticCustomError]
 
-# The error types of our own sentences.
-_COMPLAINT: Final = "complaint"
+# The types of errors that validators of this project raise.
+_FIELD_ERROR: Final = "field_error"
 _UNKNOWN_KEY: Final = "unknown_key"
 _LONGEST_QUOTE: Final = 60
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -59,7 +59,7 @@ class FieldError(NamedTuple):
 
 def field_error(sentence: str) -> PydanticCustomError:
     """The error that a validator raises. The operator sees the sentence unchanged: it must not hold a secret."""
-    return _error(_COMPLAINT, sentence)
+    return _error(_FIELD_ERROR, sentence)
 
 
 def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
@@ -75,9 +75,9 @@ def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
     return _error(_UNKNOWN_KEY, sentence)
 
 
-def merge_errors(validate: Callable[[Any], Any], given: object, complaints: Iterable[FieldErrorDict]) -> Any:
+def merge_errors(validate: Callable[[Any], Any], given: object, further_errors: Iterable[FieldErrorDict]) -> Any:
     """Validate the input; raise pydantic's errors together with further ones, or return the valid result."""
-    found = [_raisable(path, error) for path, error in complaints]
+    found = [_raisable(path, error) for path, error in further_errors]
     result = None
     try:
         result = validate(given)
@@ -135,8 +135,8 @@ def setting(path: SettingPath, credentials: Collection[str]) -> str:
 
 
 def _reraise_of(details: ErrorDetails) -> InitErrorDetails:
-    """A finding in the form in which it can be raised once more; not every type of pydantic's own can."""
-    error_type = _UNKNOWN_KEY if details["type"] == _UNKNOWN_KEY else _COMPLAINT
+    """An error in a form that pydantic can raise again; some of its own types cannot be raised directly."""
+    error_type = _UNKNOWN_KEY if details["type"] == _UNKNOWN_KEY else _FIELD_ERROR
     return _raisable(details["loc"], _error(error_type, _sentence(details)))
 
 

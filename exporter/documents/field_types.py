@@ -1,6 +1,7 @@
-"""The shapes of values: durations, choices, lists of one or more, names, endpoints; each with its JSON schema.
+"""Types of values: durations, choices, lists of one or more, names, endpoints; each with its JSON schema.
 
-Shapes are annotations of pydantic fields; they know no setting by name and never say a secret.
+They are annotations of pydantic fields, independent of particular settings. No error repeats a value that may be
+secret.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME: Final = 64
 _LONGEST_MEDIA_ID: Final = 128
-# Those of ApsaraVideo VOD are hexadecimal; nothing else can be part of any.
+# Media IDs of ApsaraVideo VOD are hexadecimal; no media ID can contain any other character.
 _MEDIA_ID: Final = "[A-Za-z0-9_-]+"
 _LARGEST_PORT: Final = 65_535
 _ENDPOINT: Final = r"^https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$"
@@ -44,7 +45,7 @@ class Duration:
     at_most: str = "292y"
 
     def seconds(self, value: object) -> float:
-        """The seconds of what was given: text, or a number of seconds where Python gives it."""
+        """The value in seconds: from text, or from a number of seconds that was set in Python. Raises a field error."""
         match value:
             case str():
                 try:
@@ -60,13 +61,13 @@ class Duration:
         return seconds
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Seconds, then whatever the field itself wants of them."""
+        """Convert to seconds before the field's own validation."""
         return core_schema.no_info_before_validator_function(self.seconds, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Text for editors; YAML makes a number of a bare 0."""
+        """A text for editors, or a bare 0, which YAML reads as a number."""
         del schema, handler
         text = {"type": "string", "pattern": durations.PATTERN}
         return text if durations.parse(self.at_least) else {"anyOf": [text, {"const": 0}]}
@@ -74,12 +75,12 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the words the service or we know."""
+    """One of a set of words."""
 
     allowed: tuple[str, ...]
 
     def word(self, value: object) -> object:
-        """The value if it is one of them."""
+        """The value if it is one of them. Raises a field error."""
         if isinstance(value, dict | list | tuple | None):
             raise field_error(f"must be one of {', '.join(self.allowed)}, not {kind(value)}")
         if value not in self.allowed:
@@ -87,7 +88,7 @@ class Choice:
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """The check first: its sentence is better than the type's."""
+        """Check before the field's own validation, whose message is less helpful."""
         return core_schema.no_info_before_validator_function(self.word, handler(source))
 
     def __get_pydantic_json_schema__(
@@ -100,25 +101,25 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Text that matches a pattern; `sentence` describes it. Errors do not repeat the text, maybe a misplaced secret."""
+    """Text that matches a pattern, described by `sentence`. Errors do not repeat it: it may be a misplaced secret."""
 
     pattern: str
     sentence: str
 
     def text(self, value: str) -> str:
-        """The text if it has that form."""
+        """The text if it matches. Raises a field error."""
         if not re.fullmatch(self.pattern, value):
             raise field_error(self.sentence + lookalikes.hint(value, secret=True))
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """After it is known to be text."""
+        """Check after pydantic has checked that the value is a text."""
         return core_schema.no_info_after_validator_function(self.text, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The form, as a pattern."""
+        """The pattern, for editors."""
         del schema, handler
         return {"type": "string", "pattern": self.pattern}
 
@@ -127,14 +128,14 @@ class Pattern:
 class ListOf:
     """A tuple of at least one value.
 
-    `scalar`: a single scalar stands for a list of one. `unique`: repetitions are refused.
+    `scalar`: a single scalar counts as a list of one. `unique`: repeated values are errors.
     """
 
     scalar: bool = True
     unique: bool = False
 
     def values(self, value: object, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
-        """The valid values; repetitions are found even where another value is wrong."""
+        """The valid values; repeated values are found even if another value is invalid. Raises a field error."""
         given = [value] if self.scalar and isinstance(value, str | int | float) else value
         if not isinstance(given, list | tuple):
             keys = "".join(map(str, given)) if isinstance(given, dict) else given
@@ -144,17 +145,17 @@ class ListOf:
         if not self.unique:
             return handler(given)
         valid = merge_errors(handler, given, _repetitions(given))
-        # 1 and 01 are two texts and one day.
+        # Compare values, not texts: 1 and 01 are the same day.
         return merge_errors(tuple, valid, _repetitions(valid))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Around the tuple and its values."""
+        """Wrap the validation of the tuple and its values."""
         return core_schema.no_info_wrap_validator_function(self.values, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """One value where that will do, or the array."""
+        """A single value or an array."""
         array = {**handler(schema), "minItems": 1}
         if self.unique:
             array["uniqueItems"] = True
@@ -189,7 +190,7 @@ def _media_id(text: str) -> str:
 
 
 def _endpoint(text: str) -> str:
-    """Never quoted: a URL may hold a password where none belongs."""
+    """Errors do not quote the endpoint: a URL may contain a password."""
     match = re.fullmatch(_ENDPOINT, text.strip())
     if match is None:
         raise field_error(

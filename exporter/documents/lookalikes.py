@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-# What people mean by them, where Unicode itself does not say so.
+# The intended characters where Unicode normalization does not yield them.
 _MEANT: Final = {
     "\N{IDEOGRAPHIC COMMA}": ",",
     "\N{LEFT DOUBLE QUOTATION MARK}": '"',
@@ -25,32 +25,35 @@ _QUOTES: Final = (
     "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}"
     "\N{RIGHT SINGLE QUOTATION MARK}\N{FULLWIDTH QUOTATION MARK}\N{FULLWIDTH APOSTROPHE}"
 )
-# Of a line: what stands in quotes, and a comment.
+# Quoted texts and comments of a line.
 _NOT_YAML: Final = re.compile(r"""(?<![^\s\[{,:])(?:"(?:[^"\\]|\\.)*"|'[^']*')|(?:^|(?<=\s))\#.*""")
-# A mistake of YAML's grammar is noticed up to so many lines after the character that makes it.
+# A syntax error is reported at most this many lines after the character that causes it.
 _LINES_BEFORE: Final = 2
 
 
 def named(text: str) -> str:
-    """The first such character of a text, with its name and what to write instead; empty where there is none."""
+    """The first such character of a text, with its name and its replacement; empty if there is none."""
     found = next((letter for letter in text if _is_lookalike(letter)), None)
     return "" if found is None else _sentence(found)
 
 
 def hint(text: object, *, secret: bool = False) -> str:
-    """The same as the end of a sentence; empty for what is no text. Of a secret no letter and no digit is named."""
+    """The same as the end of a sentence; empty for a value that is not a text.
+
+    For a secret, it never names letters or digits.
+    """
     given = "".join(c for c in text if not (secret and c.isalnum())) if isinstance(text, str) else ""
     sentence = named(given)
     return f"; it holds {sentence}" if sentence else ""
 
 
 def is_quoted(text: str) -> bool:
-    """Whether a text stands in typographic quotes, which are part of it then."""
+    """Whether a text is in typographic quotes, which YAML takes as part of the text."""
     return len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES
 
 
 def near(text: str, line: int) -> tuple[int, int, str] | None:
-    """Line and column (from 1) of such a character in what YAML reads of a line or shortly before, and a sentence."""
+    """Line and column (from 1) of such a character, outside quotes, in this line or shortly before, and a sentence."""
     lines = text.splitlines()[:line]
     for number in range(len(lines), max(0, len(lines) - 1 - _LINES_BEFORE), -1):
         bare = _NOT_YAML.sub(lambda found: " " * len(found[0]), lines[number - 1])

@@ -32,7 +32,8 @@ _MOST_VALUES: Final = 250_000
 _DEEPEST: Final = 50
 _LINE_BREAK: Final = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
-# What PyYAML says, by how it begins → what the operator can do. No names: an unquoted secret may look like an anchor.
+# The beginnings of PyYAML's messages → what the operator can do. Names are left out: an unquoted secret may look like
+# an anchor.
 _SYNTAX: Final[Mapping[str, str]] = {
     "found character '\\t'": "a tab cannot indent; use spaces",
     "found character": "a value that begins with this character must be in quotes",
@@ -122,7 +123,7 @@ def compose(text: str) -> yaml.Node | YamlError | None:
     except RecursionError:
         place, message = Position(1, 1), _TOO_DEEP
     except (ValueError, OverflowError):
-        # PyYAML hands "\UFFFFFFFF" to Python as it is.
+        # PyYAML passes "\UFFFFFFFF" to Python unchecked.
         place = position(loader.get_mark() if loader else None)
         message = "not valid YAML: a number here is too large"
     return YamlError((), place, message)
@@ -133,15 +134,15 @@ def position(mark: yaml.Mark | None) -> Position:
     return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
-# By name: the key as it stands in the file, and the value.
+# By name: the key with its position in the file, and the value.
 _Members = dict[str, tuple[yaml.ScalarNode, yaml.Node]]
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; a tag is what the node is for us, or something written in the file that we refuse."""
+    """Composes nodes; each tag is one that this module handles or reports as an error."""
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
-        """What an untagged node is; only what is not in quotes can be null or `<<`."""
+        """The tag of an untagged node; only unquoted text can be null or `<<`."""
         if kind is not yaml.ScalarNode:
             return _COLLECTION
         is_plain = implicit[0]
@@ -159,7 +160,7 @@ class _Reader:
         self._keys: dict[ValuePath, Position] = {}
         self._unknown: set[ValuePath] = set()
         self._mistakes: list[YamlError] = []
-        # By the identity of their nodes: what surrounds the value being read, and what mappings hold.
+        # By identity of nodes: those that contain the value being read, and the members of mappings.
         self._around: set[int] = set()
         self._merging: set[int] = set()
         self._members_of: dict[int, _Members] = {}

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import platform
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 
 from exporter.core.fields import WIRE_NAMES
-from exporter.exposition import catalog
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
-from exporter.safe_text import printable, replace_surrogates
+from exporter.exposition.error_code_labels import ErrorCodeLabels
+from exporter.exposition.process_collectors import process_collectors
+from exporter.exposition.self_metrics import SELF_METRICS
+from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,9 +33,7 @@ SAVINGS: Final = ("shared", "sweep", "settled")
 FIELDS: Final = tuple(WIRE_NAMES.values())
 # Actions of the API, each with its own error codes and their kinds.
 Actions: TypeAlias = "Mapping[str, Mapping[str, ErrorKind]]"
-# How many other error codes get their own label value, so that unknown codes cannot add series without limit.
-MOST_CODES: Final = 50
-_LONGEST_CODE: Final = 64
+_ROWS: Final = {row.name: row for row in SELF_METRICS}
 # From a response within the same region to one that reached the timeout.
 _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -46,7 +43,7 @@ class Telemetry:
 
     * `version`: of the exporter.
     * `accounts`: the actions that each configured account calls, with their error codes, which all start at 0.
-    * `queries`: the configured names. `configured` replaces both.
+    * `queries`: the configured names. `set_targets` replaces both.
     * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
     * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called as often.
@@ -63,22 +60,25 @@ class Telemetry:
         log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = registry = CollectorRegistry() if registry is None else registry
-        self._documented_codes: set[str] = set()
-        self._other_codes: set[str] = set()
+        self._codes = ErrorCodeLabels()
         self._accounts: frozenset[str] = frozenset()
         self._actions: frozenset[tuple[str, str]] = frozenset()
         self._queries: frozenset[str] = frozenset()
 
-        self._requests = Counter(*_name_help_labels("aliyun_vod_api_requests_total"), registry=registry)
-        self._errors = Counter(*_name_help_labels("aliyun_vod_api_errors_total"), registry=registry)
-        self._request_seconds = Histogram(
-            *_name_help_labels("aliyun_vod_api_request_duration_seconds"), buckets=_REQUEST_SECONDS, registry=registry
+        def metric(make: Callable[..., Wrapper], name: str) -> Wrapper:
+            row = _ROWS[name]
+            return make(row.name, row.help, row.labels, registry=registry)
+
+        self._requests = metric(Counter, "aliyun_vod_api_requests_total")
+        self._errors = metric(Counter, "aliyun_vod_api_errors_total")
+        self._request_seconds = metric(
+            partial(Histogram, buckets=_REQUEST_SECONDS), "aliyun_vod_api_request_duration_seconds"
         )
-        self._retries = Counter(*_name_help_labels("aliyun_vod_api_retries_total"), registry=registry)
-        self._rate_limit = Gauge(*_name_help_labels("aliyun_vod_api_rate_limit_requests_per_second"), registry=registry)
-        self._calls_remaining = Gauge(*_name_help_labels("aliyun_vod_api_calls_remaining_today"), registry=registry)
-        self._calls_saved = Counter(*_name_help_labels("aliyun_vod_api_calls_saved_total"), registry=registry)
-        self._invalid_values = Counter(*_name_help_labels("aliyun_vod_api_invalid_values_total"), registry=registry)
+        self._retries = metric(Counter, "aliyun_vod_api_retries_total")
+        self._rate_limit = metric(Gauge, "aliyun_vod_api_rate_limit_requests_per_second")
+        self._calls_remaining = metric(Gauge, "aliyun_vod_api_calls_remaining_today")
+        self._calls_saved = metric(Counter, "aliyun_vod_api_calls_saved_total")
+        self._invalid_values = metric(Counter, "aliyun_vod_api_invalid_values_total")
 
         self._by_action: Final[tuple[MetricWrapperBase, ...]] = (
             self._requests,
@@ -93,15 +93,13 @@ class Telemetry:
             self._invalid_values,
         )
 
-        self._up = Gauge(*_name_help_labels("aliyun_vod_query_up"), registry=registry)
-        self._polls = Counter(*_name_help_labels("aliyun_vod_query_polls_total"), registry=registry)
-        self._poll_seconds = Gauge(*_name_help_labels("aliyun_vod_query_poll_duration_seconds"), registry=registry)
-        self._last_success = Gauge(
-            *_name_help_labels("aliyun_vod_query_last_success_timestamp_seconds"), registry=registry
-        )
-        self._next_poll = Gauge(*_name_help_labels("aliyun_vod_query_next_poll_timestamp_seconds"), registry=registry)
+        self._up = metric(Gauge, "aliyun_vod_query_up")
+        self._polls = metric(Counter, "aliyun_vod_query_polls_total")
+        self._poll_seconds = metric(Gauge, "aliyun_vod_query_poll_duration_seconds")
+        self._last_success = metric(Gauge, "aliyun_vod_query_last_success_timestamp_seconds")
+        self._next_poll = metric(Gauge, "aliyun_vod_query_next_poll_timestamp_seconds")
 
-        self._unknown_media = Gauge(*_name_help_labels("aliyun_vod_query_unknown_media"), registry=registry)
+        self._unknown_media = metric(Gauge, "aliyun_vod_query_unknown_media")
 
         self._by_query: Final[tuple[MetricWrapperBase, ...]] = (
             self._up,
@@ -112,18 +110,12 @@ class Telemetry:
             self._unknown_media,
         )
 
-        self._series = Gauge(*_name_help_labels("aliyun_vod_exporter_series"), registry=registry)
-        self._series_dropped = Gauge(*_name_help_labels("aliyun_vod_exporter_series_dropped"), registry=registry)
-        self._storage_errors = Counter(
-            *_name_help_labels("aliyun_vod_exporter_storage_errors_total"), registry=registry
-        )
-        self._reload_successful = Gauge(
-            *_name_help_labels("aliyun_vod_exporter_config_last_reload_successful"), registry=registry
-        )
-        self._reload_success = Gauge(
-            *_name_help_labels("aliyun_vod_exporter_config_last_reload_success_timestamp_seconds"), registry=registry
-        )
-        build = Gauge(*_name_help_labels("aliyun_vod_exporter_build_info"), registry=registry)
+        self._series = metric(Gauge, "aliyun_vod_exporter_series")
+        self._series_dropped = metric(Gauge, "aliyun_vod_exporter_series_dropped")
+        self._storage_errors = metric(Counter, "aliyun_vod_exporter_storage_errors_total")
+        self._reload_successful = metric(Gauge, "aliyun_vod_exporter_config_last_reload_successful")
+        self._reload_success = metric(Gauge, "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds")
+        build = metric(Gauge, "aliyun_vod_exporter_build_info")
         build.labels(replace_surrogates(version), platform.python_version()).set(1)
 
         self._collectors = EncodedCollectors(
@@ -138,17 +130,12 @@ class Telemetry:
                 self._reload_success,
                 build,
             ),
-            (
-                _LogLinesDropped(log_lines_dropped, registry),
-                ProcessCollector(registry=registry),
-                PlatformCollector(registry=registry),
-                GCCollector(registry=registry),
-            ),
+            process_collectors(registry, log_lines_dropped),
             monotonic=monotonic,
         )
-        self.configured(accounts=accounts, queries=queries)
+        self.set_targets(accounts=accounts, queries=queries)
 
-    def configured(self, *, accounts: Mapping[str, Actions], queries: Iterable[str]) -> None:
+    def set_targets(self, *, accounts: Mapping[str, Actions], queries: Iterable[str]) -> None:
         """Apply changed names: new ones start at 0, removed ones lose their series, others keep their values.
 
         Call it after the polls of removed names have ended: a late report would create their series again.
@@ -175,7 +162,7 @@ class Telemetry:
 
     def request_failed(self, account: str, action: str, code: str, kind: ErrorKind) -> None:
         """An attempt failed with an error code of the API, or with one of ours where the API returned none."""
-        self._change(self._errors, account, action, self._code(code), kind).inc()
+        self._change(self._errors, account, action, self._codes.label(code), kind).inc()
 
     def request_took(self, account: str, action: str, seconds: float) -> None:
         """An attempt ended after so many seconds, successful or not."""
@@ -277,7 +264,7 @@ class Telemetry:
             self._change(metric, account, action)
         for code, kind in codes.items():
             self._change(self._errors, account, action, code, kind)
-        self._documented_codes.update(codes)
+        self._codes.document(codes)
 
     def _start_account(self, account: str) -> None:
         for reason in SAVINGS:
@@ -289,33 +276,3 @@ class Telemetry:
         self._change(self._up, query)
         for result in RESULTS:
             self._change(self._polls, query, result)
-
-    def _code(self, code: str) -> str:
-        if code in self._documented_codes:
-            return code
-        safe = printable(code[:_LONGEST_CODE])
-        if safe not in self._other_codes:
-            if not safe or len(self._other_codes) >= MOST_CODES:
-                return "other"
-            self._other_codes.add(safe)
-        return safe
-
-
-class _LogLinesDropped:
-    """A counter that is read when it is collected: the log writer runs in another thread and does not report."""
-
-    def __init__(self, dropped: Callable[[], int], registry: CollectorRegistry) -> None:
-        self._dropped = dropped
-        registry.register(self)
-
-    def collect(self) -> Iterator[Metric]:
-        name, help_, _ = _name_help_labels("aliyun_vod_exporter_log_lines_dropped_total")
-        yield CounterMetricFamily(name, help_, value=self._dropped())
-
-
-_ROWS: Final = {row.name: row for row in catalog.SELF_METRICS}
-
-
-def _name_help_labels(name: str) -> tuple[str, str, tuple[str, ...]]:
-    row = _ROWS[name]
-    return row.name, row.help, row.labels

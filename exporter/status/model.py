@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Account, Query, Snapshot
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication
 
 

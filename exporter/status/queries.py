@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from exporter.core.model import Account, Media, Query
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.errors import UpstreamError
     from exporter.status.model import MetricSample, StatusInput
 

@@ -79,7 +79,7 @@ def key(slice_: Slice) -> Key:
 
 
 def facts(data: SliceData) -> SliceHeader:
-    """The header of a slice, owner records have the media ID of their rows as key.
+    """The header of a slice, whose records have the media ID of their rows as key.
 
     The newest freshness comes first, so that its index stays the same from poll to poll.
     """
@@ -121,7 +121,7 @@ def encode_header(header: SliceHeader) -> tuple[str, bytes]:
 def encode_blocks(header: SliceHeader) -> Iterator[RowBlock]:
     """The blocks, each as columns: media IDs and freshness of rows and of zeros, then the fields of the rows."""
     index = {freshness: position for position, freshness in enumerate(header.freshness)}
-    # IDs only: tuples of ID and record would be tracked by the garbage collector, owner runs stop the event loop.
+    # IDs only: the garbage collector would track tuples of ID and record, and its runs stop the event loop.
     parts: defaultdict[int, list[str]] = defaultdict(list)
     for media_id in header.data.answers:
         parts[zlib.crc32(media_id.encode("utf-8", _SURROGATES)) % header.parts].append(media_id)

@@ -90,7 +90,7 @@ def _refused_by_system(path: Path, number: int | None, reason: str) -> StartErro
 
 
 def _obstacle(path: Path) -> StartError | None:
-    """Find out why SQLite cannot open its files, which it does not report: check each, and try to write beside them."""
+    """Why SQLite cannot open its files, which it does not report: check each, and try to write beside them."""
     try:
         real = path.resolve()
         _try_to_write(real.parent)

@@ -26,7 +26,7 @@ def a_column(values: Any, types: set[type]) -> list[Any]:
     """A list of finite values of exactly these types (True is no int)."""
     if type(values) is not list or not types.issuperset(map(type, values)):
         raise TypeError("a column has a value of another type")
-    if math.inf in values or -math.inf in values:  # JSON's 1e999
+    if math.inf in values or -math.inf in values:  # such as JSON's 1e999
         raise ValueError("a column has an infinite value")
     return values
 

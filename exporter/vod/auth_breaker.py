@@ -121,7 +121,7 @@ class AuthCircuitBreakers:
     @asynccontextmanager
     async def admit(self, action: str, credentials: Credentials) -> AsyncIterator[None]:
         """Admit one request of this action, sent within the block, or raise AccountPaused."""
-        # A request that its action refuses must not wait as if it could probe for the account.
+        # A request that the breaker of its action refuses must not become the account's probe.
         self.check(action, credentials)
         async with self._of_account.admit(credentials), self._of_action(action).admit(credentials):
             yield

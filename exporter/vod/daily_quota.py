@@ -16,7 +16,7 @@ _OTHER_DAYS: Final = 8
 
 
 class QuotaStore(Protocol):
-    """Where the calls of a day are kept over a restart."""
+    """Stores the calls of a day across restarts."""
 
     def calls_spent(self, account: str, day: date) -> int:
         """How many calls were made that day (of UTC+8) before the start."""
@@ -28,17 +28,17 @@ class QuotaStore(Protocol):
 
 
 class DailyQuota:
-    """Limits the calls per day of UTC+8; 0 is unlimited. Without a ledger, a restart begins a new count."""
+    """Limits the calls per day of UTC+8; 0 is unlimited. Without a store, counting starts again at a restart."""
 
     def __init__(
-        self, account: str, calls_per_day: int, *, now: Callable[[], float], ledger: QuotaStore | None = None
+        self, account: str, calls_per_day: int, *, now: Callable[[], float], quota_store: QuotaStore | None = None
     ) -> None:
         self._account = account
         self._calls_per_day = calls_per_day
         self._now = now
-        self._ledger = ledger
+        self._quota_store = quota_store
         self._day = play_dates.today(now())
-        self._spent = ledger.calls_spent(account, self._day) if ledger else 0
+        self._spent = quota_store.calls_spent(account, self._day) if quota_store else 0
         # The counts of a few other days: a clock that was set to another day may be set back.
         self._others: dict[date, int] = {}
 
@@ -51,7 +51,7 @@ class DailyQuota:
         return max(0, self._calls_per_day - self._spent)
 
     def change(self, calls_per_day: int) -> None:
-        """Allow another number of calls a day; those of today stay spent."""
+        """Change the number of calls per day; calls already made today still count."""
         self._calls_per_day = calls_per_day
 
     def check(self) -> None:
@@ -79,5 +79,5 @@ class DailyQuota:
         self.check()
         self._roll()
         self._spent += 1
-        if self._ledger:
-            self._ledger.record_calls(self._account, self._day, self._spent)
+        if self._quota_store:
+            self._quota_store.record_calls(self._account, self._day, self._spent)

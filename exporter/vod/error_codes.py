@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
 from exporter.safe_text import printable
@@ -35,8 +35,7 @@ class ErrorInfo:
 
 _RETRIED: Final = frozenset({ErrorKind.SERVER, ErrorKind.THROTTLED, ErrorKind.TRANSPORT, ErrorKind.MALFORMED})
 
-# `{}` is the RAM action of the call. An error whose advice names the action is about that action alone; a doubtful one
-# counts as such, so that it cannot stop the other actions of the account.
+# `{}` is the RAM action of the call.
 _PERMISSION: Final = "Allow the RAM action {} on resource * to the user or role of these credentials."
 _KEY: Final = "Check the AccessKey in the RAM console: it must exist, be enabled and belong to this account."
 _SECRET: Final = "Check that the AccessKey secret belongs to the AccessKey ID and was copied whole."  # noqa: S105 - advice
@@ -66,114 +65,122 @@ _SLOWER_ACTION: Final = (
 )
 _NONCE: Final = "Look for a proxy that sends requests twice: every attempt is signed with a nonce of its own."
 
-_Row = tuple[ErrorKind, RetryPolicy | None, str]
+
+class _Row(NamedTuple):
+    """How errors with a code are classified; `retry`: None means that it follows from the kind.
+
+    A code that may mean either scope has `ErrorScope.ACTION`, so that it cannot stop the account's other actions.
+    """
+
+    kind: ErrorKind
+    advice: str
+    scope: ErrorScope = ErrorScope.ACCOUNT
+    retry: RetryPolicy | None = None
+
 
 # By code in lower case; `*` at the end matches any suffix, and the longest match wins. Sources: Alibaba Cloud's pages
 # of this API, of its gateway and of other products behind it, the official SDKs, and reports of their users.
 _TABLE: Final[dict[str, _Row]] = {
-    "meter.paramerror": (
+    "meter.paramerror": _Row(
         ErrorKind.PARAMETER,
-        None,
         "Check media IDs, filters and days_ago of the query: the service answers for the last 30 days only.",
     ),
-    "meter.serverinternalerror": (ErrorKind.SERVER, None, _LATER),
-    "meter.datasourcequeryerror": (ErrorKind.SERVER, None, _LATER),
-    "meter.autherror": (ErrorKind.AUTH, None, _PERMISSION),
-    "meter.readytserror": (
+    "meter.serverinternalerror": _Row(ErrorKind.SERVER, _LATER),
+    "meter.datasourcequeryerror": _Row(ErrorKind.SERVER, _LATER),
+    "meter.autherror": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "meter.readytserror": _Row(
         ErrorKind.NOT_READY,
-        None,
         "Nothing to do: the service has not computed that day yet; it is asked again at the next poll.",
     ),
     # Too many requests.
-    "throttling*": (ErrorKind.THROTTLED, None, _SLOWER),
-    "throttling.api*": (ErrorKind.THROTTLED, None, _SLOWER_ACTION),
-    "throttled*": (ErrorKind.THROTTLED, None, _SLOWER),
-    "flowcontrol.api*": (ErrorKind.THROTTLED, None, _SLOWER_ACTION),
-    "flowcontrol*": (ErrorKind.THROTTLED, None, _SLOWER),
-    "requestlimitexceeded*": (ErrorKind.THROTTLED, None, _SLOWER),
-    "toomanyrequests*": (ErrorKind.THROTTLED, None, _SLOWER),
+    "throttling*": _Row(ErrorKind.THROTTLED, _SLOWER),
+    "throttling.api*": _Row(ErrorKind.THROTTLED, _SLOWER_ACTION, ErrorScope.ACTION),
+    "throttled*": _Row(ErrorKind.THROTTLED, _SLOWER),
+    "flowcontrol.api*": _Row(ErrorKind.THROTTLED, _SLOWER_ACTION, ErrorScope.ACTION),
+    "flowcontrol*": _Row(ErrorKind.THROTTLED, _SLOWER),
+    "requestlimitexceeded*": _Row(ErrorKind.THROTTLED, _SLOWER),
+    "toomanyrequests*": _Row(ErrorKind.THROTTLED, _SLOWER),
     # The service itself.
-    "internal*": (ErrorKind.SERVER, None, _LATER),
-    "unknownerror*": (ErrorKind.SERVER, None, _LATER),
-    "servererror*": (ErrorKind.SERVER, None, _LATER),
-    "serverbusy*": (ErrorKind.SERVER, None, _LATER),
-    "systemerror*": (ErrorKind.SERVER, None, _LATER),
-    "servicebusy*": (ErrorKind.SERVER, None, _LATER),
-    "serviceunavailable*": (ErrorKind.SERVER, None, _LATER),
-    "servicetimeout*": (ErrorKind.SERVER, None, _LATER),
+    "internal*": _Row(ErrorKind.SERVER, _LATER),
+    "unknownerror*": _Row(ErrorKind.SERVER, _LATER),
+    "servererror*": _Row(ErrorKind.SERVER, _LATER),
+    "serverbusy*": _Row(ErrorKind.SERVER, _LATER),
+    "systemerror*": _Row(ErrorKind.SERVER, _LATER),
+    "servicebusy*": _Row(ErrorKind.SERVER, _LATER),
+    "serviceunavailable*": _Row(ErrorKind.SERVER, _LATER),
+    "servicetimeout*": _Row(ErrorKind.SERVER, _LATER),
     # The nonce and time of the request.
-    "signaturenonceused*": (ErrorKind.OTHER, RetryPolicy.ONCE, _NONCE),
-    "invalidtimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
-    "illegaltimestamp*": (ErrorKind.CLOCK, None, _CLOCK),
-    "requesttimetooskewed*": (ErrorKind.CLOCK, None, _CLOCK),
-    "signatureexpired*": (ErrorKind.CLOCK, None, _CLOCK),
+    "signaturenonceused*": _Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE),
+    "invalidtimestamp*": _Row(ErrorKind.CLOCK, _CLOCK),
+    "illegaltimestamp*": _Row(ErrorKind.CLOCK, _CLOCK),
+    "requesttimetooskewed*": _Row(ErrorKind.CLOCK, _CLOCK),
+    "signatureexpired*": _Row(ErrorKind.CLOCK, _CLOCK),
     # The token of temporary credentials.
-    "invalidsecuritytoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
-    "invalidststoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
-    "invalidtoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
-    "securitytokenexpired*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
-    "expiredtoken*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
-    "tokenexpired*": (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN),
-    "missingsecuritytoken*": (ErrorKind.AUTH, None, _NEEDS_ALL_THREE),
+    "invalidsecuritytoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "invalidststoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "invalidtoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "securitytokenexpired*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "expiredtoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "tokenexpired*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "missingsecuritytoken*": _Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
     # The AccessKey and the signature.
-    "signaturedoesnotmatch*": (ErrorKind.AUTH, None, _SECRET),
-    "incompletesignature*": (ErrorKind.AUTH, None, _SECRET),
-    "invalidsignature*": (ErrorKind.AUTH, None, _SECRET),
-    "missingsignature*": (ErrorKind.AUTH, None, _SECRET),
-    "invalidaccesskeysecret*": (ErrorKind.AUTH, None, _SECRET),
-    "invalidaccesskey*": (ErrorKind.AUTH, None, _KEY),
-    "missingaccesskey*": (ErrorKind.AUTH, None, _KEY),
-    "noenabledaccesskey*": (ErrorKind.AUTH, None, _KEY),
-    "inactiveaccesskey*": (ErrorKind.AUTH, None, _KEY),
-    "accesskeydisabled*": (ErrorKind.AUTH, None, _KEY),
-    "forbidden.accesskey*": (ErrorKind.AUTH, None, _KEY),
-    "invalidcredential*": (ErrorKind.AUTH, None, _KEY),
-    "entitynotexist.user*": (ErrorKind.AUTH, None, _KEY),
-    "accesskeynetworkpolicy*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
-    "accesspolicydenied*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
-    "forbidden.ip*": (ErrorKind.AUTH, None, _NETWORK_POLICY),
+    "signaturedoesnotmatch*": _Row(ErrorKind.AUTH, _SECRET),
+    "incompletesignature*": _Row(ErrorKind.AUTH, _SECRET),
+    "invalidsignature*": _Row(ErrorKind.AUTH, _SECRET),
+    "missingsignature*": _Row(ErrorKind.AUTH, _SECRET),
+    "invalidaccesskeysecret*": _Row(ErrorKind.AUTH, _SECRET),
+    "invalidaccesskey*": _Row(ErrorKind.AUTH, _KEY),
+    "missingaccesskey*": _Row(ErrorKind.AUTH, _KEY),
+    "noenabledaccesskey*": _Row(ErrorKind.AUTH, _KEY),
+    "inactiveaccesskey*": _Row(ErrorKind.AUTH, _KEY),
+    "accesskeydisabled*": _Row(ErrorKind.AUTH, _KEY),
+    "forbidden.accesskey*": _Row(ErrorKind.AUTH, _KEY),
+    "invalidcredential*": _Row(ErrorKind.AUTH, _KEY),
+    "entitynotexist.user*": _Row(ErrorKind.AUTH, _KEY),
+    "accesskeynetworkpolicy*": _Row(ErrorKind.AUTH, _NETWORK_POLICY),
+    "accesspolicydenied*": _Row(ErrorKind.AUTH, _NETWORK_POLICY),
+    "forbidden.ip*": _Row(ErrorKind.AUTH, _NETWORK_POLICY),
     # Permissions.
-    "forbidden*": (ErrorKind.AUTH, None, _PERMISSION),
-    "forbedden*": (ErrorKind.AUTH, None, _PERMISSION),
-    "nopermission*": (ErrorKind.AUTH, None, _PERMISSION),
-    "accessdenied*": (ErrorKind.AUTH, None, _PERMISSION),
-    "unauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
-    "notauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
-    "actionunauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
-    "userunauthorized*": (ErrorKind.AUTH, None, _PERMISSION),
-    "authenticationfail*": (ErrorKind.AUTH, None, _PERMISSION),
-    "permissiondenied*": (ErrorKind.AUTH, None, _PERMISSION),
+    "forbidden*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "forbedden*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "nopermission*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "accessdenied*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "unauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "notauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "actionunauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "userunauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "authenticationfail*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "permissiondenied*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
     # The Alibaba Cloud account and its bills.
-    "operationdenied*": (ErrorKind.AUTH, None, _ACTIVATE),
-    "operationdenied.suspended*": (ErrorKind.AUTH, None, _BILL),
-    "servicenotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
-    "servicenotenabled*": (ErrorKind.AUTH, None, _ACTIVATE),
-    "notopenservice*": (ErrorKind.AUTH, None, _ACTIVATE),
-    "productnotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
-    "usernotopen*": (ErrorKind.AUTH, None, _ACTIVATE),
-    "invalidstatus.arrear*": (ErrorKind.AUTH, None, _BILL),
-    "forbidden.arrear*": (ErrorKind.AUTH, None, _BILL),
-    "forbidden.accountindebt*": (ErrorKind.AUTH, None, _BILL),
-    "forbidden.accountdebt*": (ErrorKind.AUTH, None, _BILL),
-    "forbidden.overdue*": (ErrorKind.AUTH, None, _BILL),
-    "forbidden.suspended*": (ErrorKind.AUTH, None, _BILL),
-    "arrear*": (ErrorKind.AUTH, None, _BILL),
-    "accountarrear*": (ErrorKind.AUTH, None, _BILL),
-    "accountindebt*": (ErrorKind.AUTH, None, _BILL),
-    "insufficientbalance*": (ErrorKind.AUTH, None, _BILL),
-    "invalidaccountstatus*": (ErrorKind.AUTH, None, _ACCOUNT),
-    "forbidden.riskcontrol*": (ErrorKind.AUTH, None, _ACCOUNT),
-    "forbidden.userverification*": (ErrorKind.AUTH, None, _ACCOUNT),
-    "forbidden.account*": (ErrorKind.AUTH, None, _ACCOUNT),
+    "operationdenied*": _Row(ErrorKind.AUTH, _ACTIVATE),
+    "operationdenied.suspended*": _Row(ErrorKind.AUTH, _BILL),
+    "servicenotopen*": _Row(ErrorKind.AUTH, _ACTIVATE),
+    "servicenotenabled*": _Row(ErrorKind.AUTH, _ACTIVATE),
+    "notopenservice*": _Row(ErrorKind.AUTH, _ACTIVATE),
+    "productnotopen*": _Row(ErrorKind.AUTH, _ACTIVATE),
+    "usernotopen*": _Row(ErrorKind.AUTH, _ACTIVATE),
+    "invalidstatus.arrear*": _Row(ErrorKind.AUTH, _BILL),
+    "forbidden.arrear*": _Row(ErrorKind.AUTH, _BILL),
+    "forbidden.accountindebt*": _Row(ErrorKind.AUTH, _BILL),
+    "forbidden.accountdebt*": _Row(ErrorKind.AUTH, _BILL),
+    "forbidden.overdue*": _Row(ErrorKind.AUTH, _BILL),
+    "forbidden.suspended*": _Row(ErrorKind.AUTH, _BILL),
+    "arrear*": _Row(ErrorKind.AUTH, _BILL),
+    "accountarrear*": _Row(ErrorKind.AUTH, _BILL),
+    "accountindebt*": _Row(ErrorKind.AUTH, _BILL),
+    "insufficientbalance*": _Row(ErrorKind.AUTH, _BILL),
+    "invalidaccountstatus*": _Row(ErrorKind.AUTH, _ACCOUNT),
+    "forbidden.riskcontrol*": _Row(ErrorKind.AUTH, _ACCOUNT),
+    "forbidden.userverification*": _Row(ErrorKind.AUTH, _ACCOUNT),
+    "forbidden.account*": _Row(ErrorKind.AUTH, _ACCOUNT),
     # All other codes of two large families.
-    "missing*": (ErrorKind.PARAMETER, None, _DEFECT),
-    "invalid*": (ErrorKind.PARAMETER, None, _DEFECT),
+    "missing*": _Row(ErrorKind.PARAMETER, _DEFECT),
+    "invalid*": _Row(ErrorKind.PARAMETER, _DEFECT),
     # The exporter's own.
-    TIMEOUT: (ErrorKind.TRANSPORT, None, "Check the way to the endpoint, or raise the timeout of the account."),
-    CONNECT: (ErrorKind.TRANSPORT, None, "Check the endpoint, name resolution, proxy and firewall."),
-    MALFORMED: (
+    TIMEOUT: _Row(ErrorKind.TRANSPORT, "Check the way to the endpoint, or raise the timeout of the account."),
+    CONNECT: _Row(ErrorKind.TRANSPORT, "Check the endpoint, name resolution, proxy and firewall."),
+    MALFORMED: _Row(
         ErrorKind.MALFORMED,
-        None,
         "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
     ),
 }
@@ -189,11 +196,11 @@ _NAMED_PARAMETER: Final = re.compile(
     r"parameter\W{0,5}(securitytoken|accesskeyid|signature|timestamp)\b", re.IGNORECASE
 )
 _BY_STATUS: Final[dict[int, _Row]] = {
-    400: (ErrorKind.PARAMETER, None, _DEFECT),
-    401: (ErrorKind.AUTH, None, _PERMISSION),
-    403: (ErrorKind.AUTH, None, _PERMISSION),
-    408: (ErrorKind.SERVER, None, _LATER),
-    429: (ErrorKind.THROTTLED, None, _SLOWER),
+    400: _Row(ErrorKind.PARAMETER, _DEFECT),
+    401: _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    403: _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    408: _Row(ErrorKind.SERVER, _LATER),
+    429: _Row(ErrorKind.THROTTLED, _SLOWER),
 }
 _PREFIXES: Final = sorted((code[:-1] for code in _TABLE if code.endswith("*")), key=len, reverse=True)
 
@@ -208,14 +215,13 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
-    kind, retry, advice = _row(_specific_code(known, message)) or _by_status(http_status)
-    if retry is None:
-        retry = RetryPolicy.BACK_OFF if kind in _RETRIED else RetryPolicy.NEVER
+    row = _row(_specific_code(known, message)) or _by_status(http_status)
+    retry = row.retry or (RetryPolicy.BACK_OFF if row.kind in _RETRIED else RetryPolicy.NEVER)
     for documented in action.error_codes if action else ():
         if documented.lower() == known:
             code = documented
-    scope = ErrorScope.ACTION if "{}" in advice else ErrorScope.ACCOUNT
-    return ErrorInfo(code, kind, retry, advice.replace("{}", action.ram_action if action else "of the call"), scope)
+    advice = row.advice.replace("{}", action.ram_action if action else "of the call")
+    return ErrorInfo(code, row.kind, retry, advice, row.scope)
 
 
 def _row(known: str) -> _Row | None:
@@ -244,5 +250,5 @@ def _by_status(http_status: int) -> _Row:
     if _is_success(http_status):
         return _TABLE[MALFORMED]
     if http_status >= 500:  # noqa: PLR2004 - HTTP's own number
-        return ErrorKind.SERVER, None, _LATER
-    return _BY_STATUS.get(http_status, (ErrorKind.OTHER, None, _NO_API))
+        return _Row(ErrorKind.SERVER, _LATER)
+    return _BY_STATUS.get(http_status, _Row(ErrorKind.OTHER, _NO_API))

@@ -1,4 +1,4 @@
-"""Which proxy of the environment, if any, leads to an endpoint; reads only the variables that matter for it."""
+"""Choose the proxy for an endpoint from environment variables; reads only the variables that apply to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy and the variable that names it; as a text it shows no credentials."""
+    """A proxy and the variable that sets it; its text shows no credentials."""
 
     scheme: str
     host: str
@@ -43,10 +43,10 @@ class Proxy:
 
 
 def proxy_for(scheme: str, host: str, port: int, variables: Mapping[str, str]) -> Proxy | None:
-    """The proxy on the way to an endpoint, by `http_proxy` or `https_proxy`, `all_proxy` and `no_proxy`.
+    """The proxy for an endpoint, by `http_proxy` or `https_proxy`, `all_proxy` and `no_proxy`; None: none.
 
-    Each in lower case first, as curl reads them. None is ever asked for this machine itself. Raises StartError where
-    the variable that counts cannot be used; the message shows no part of its value.
+    The lower-case name takes precedence, as in curl. Loopback addresses are always connected directly. Raises
+    StartError if the variable that applies is invalid; the message shows no part of its value.
     """
     found = _first(variables, f"{scheme}_proxy") or _first(variables, "all_proxy")
     if found is None or _is_loopback(host):
@@ -58,22 +58,22 @@ def proxy_for(scheme: str, host: str, port: int, variables: Mapping[str, str]) -
 
 
 def is_excluded(host: str, port: int, no_proxy: str) -> bool:
-    """Whether a list like `localhost,.example.com,example.org:8443,10.0.0.0/8,fd00::/8` names the host.
+    """Whether a list like `localhost,.example.com,example.org:8443,10.0.0.0/8,fd00::/8` contains the host.
 
-    As Go reads it: a name stands for itself and all below it, with a leading `.` or `*.` only for what is below; `*`
-    is everything; an entry with a port is for that port. Entries that mean nothing are passed over.
+    As in Go: a name matches itself and its subdomains, with a leading `.` or `*.` only its subdomains; `*` matches
+    every host; an entry with a port matches that port only. Invalid entries are ignored.
     """
     address, name = _address(host), _plain(host)
     return any(_fits(entry, name, address, port) for entry in no_proxy.replace(",", " ").split())
 
 
 def parsed(variable: str, value: str) -> Proxy:
-    """The proxy that a variable names. Raises StartError."""
+    """The proxy in a variable. Raises StartError."""
     found = _SCHEME.match(value)
     scheme = found[1].lower() if found else "http"
     if scheme.startswith("socks"):
         raise StartError(f"{variable} names a SOCKS proxy, which is not supported: name an HTTP proxy, {_EXAMPLE}")
-    # A password may hold anything, whether or not it was escaped: the host is what follows the last `@`.
+    # A password may contain any character, escaped or not: the host follows the last `@`.
     user_info, at, rest = value[found.end() if found else 0 :].rpartition("@")
     place = _HOST.fullmatch(re.split(r"[/?#]", rest, maxsplit=1)[0])
     host = _host(place["host"]) if place else None
@@ -95,7 +95,7 @@ def authority(host: str, port: int) -> str:
 
 
 def _first(variables: Mapping[str, str], name: str) -> tuple[str, str] | None:
-    """The variable that counts, with its value; empty ones are as good as unset."""
+    """The first of the variables that is set and not empty, with its value."""
     for variable in (name, name.upper()):
         if value := variables.get(variable, "").strip():
             return variable, value
@@ -155,7 +155,7 @@ def _plain(name: str) -> str:
 
 
 def _host(text: str) -> str | None:
-    """As it can be looked up; None for what is neither a name nor an address."""
+    """A host name or address in the form that is resolved; None if it is neither."""
     if text.startswith("["):
         address = _address(text)
         return str(address) if address is not None else None

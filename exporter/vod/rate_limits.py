@@ -66,7 +66,7 @@ class AdaptiveRateLimiter:
         self._grown_at = -math.inf
 
     async def turn(self) -> Permit:
-        """Wait for the next turn."""
+        """Wait for the next permit."""
         async with self._queue:
             # The rate may change and a hold may begin while we sleep.
             while (wait := max(self._last + 1 / self.per_second, self._held_until) - self._monotonic()) > 0:
@@ -127,7 +127,7 @@ class AccountLimits:
         concurrency: int,
         calls_per_day: int = 0,
         meter: LimitsMeter,
-        ledger: QuotaStore | None = None,
+        quota_store: QuotaStore | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -140,7 +140,7 @@ class AccountLimits:
         self._rate_limiter = self._new_rate_limiter(requests_per_second)
         self._configured_rate = requests_per_second
         self._throttled_actions: dict[str, AdaptiveRateLimiter] = {}
-        self._quota = DailyQuota(account, calls_per_day, now=now, ledger=ledger)
+        self._quota = DailyQuota(account, calls_per_day, now=now, quota_store=quota_store)
         self._reported_rate = requests_per_second
         meter.rate_changed(account, requests_per_second)
         self._reported_remaining = self._quota.remaining
@@ -148,7 +148,7 @@ class AccountLimits:
 
     @property
     def requests_per_second(self) -> float:
-        """The rate in force now; that of the slowest action if the service throttles one by itself."""
+        """The current rate, per second; that of the slowest action if the service throttles one by itself."""
         return min(each.per_second for each in (self._rate_limiter, *self._throttled_actions.values()))
 
     @property
@@ -159,7 +159,7 @@ class AccountLimits:
     def change(self, *, requests_per_second: float, concurrency: int, calls_per_day: int) -> None:
         """Apply other limits; a rate lowered by throttling and the calls made today stay.
 
-        Requests in flight, and those that wait for a slot already, keep to the slots of before.
+        Requests in flight, and those that already wait for a slot, keep to the previous slots.
         """
         self._configured_rate = requests_per_second
         for limiter in (self._rate_limiter, *self._throttled_actions.values()):

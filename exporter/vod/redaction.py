@@ -1,4 +1,4 @@
-"""Texts that nobody may see, in every spelling in which a server might repeat them."""
+"""Remove secrets from texts, in every encoding in which a server might repeat them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from urllib.parse import quote, quote_plus
 
 MASK: Final = "***"
 
-# Real ones have 30 characters; hiding made-up ones of a letter or two would only take words apart.
+# Real secrets have 30 characters; hiding shorter ones, as in tests, would remove parts of words.
 _SHORTEST: Final = 6
-# Temporary credentials change by the hour; those of some days are enough.
+# Temporary credentials change every hour: these are the secrets of several days.
 _MOST_KEPT: Final = 512
 
 
 class Secrets(Collection[str]):
-    """The secrets of all accounts, also those that were in use until lately: a server may repeat any of them."""
+    """The secrets of all accounts, recently used ones included: a server may repeat any of them."""
 
     def __init__(self) -> None:
         self._known: dict[str, None] = {}
 
     def add(self, *secrets: str | None) -> None:
-        """Hide these from now on."""
+        """Redact these secrets from now on; None and empty ones are ignored."""
         for secret in secrets:
             if secret:
                 self._known.pop(secret, None)
@@ -35,34 +35,34 @@ class Secrets(Collection[str]):
             del self._known[next(iter(self._known))]
 
     def __contains__(self, secret: object) -> bool:
-        """Whether it is hidden."""
+        """Whether it is redacted."""
         return secret in self._known
 
     def __iter__(self) -> Iterator[str]:
-        """All of them, the oldest first."""
+        """All secrets, the oldest first."""
         return iter(self._known)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of secrets."""
         return len(self._known)
 
 
 def redacted(text: str, secrets: Collection[str]) -> str:
-    """The text without any of the secrets, however they are written in it."""
+    """The text with every occurrence of a secret, however encoded, replaced by MASK."""
     pattern = _pattern(frozenset(secret for secret in secrets if len(secret) >= _SHORTEST))
     return pattern.sub(MASK, text) if pattern is not None else text
 
 
 @lru_cache(16)
 def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
-    spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
-    # The longest first: one may be the beginning of another. Escapes are written in either case.
-    ordered = sorted(spellings, key=lambda spelling: (-len(spelling), spelling))
+    encodings = {encoding for secret in secrets for encoding in _encodings(secret)}
+    # The longest first: one may be the beginning of another. Escapes match in either letter case.
+    ordered = sorted(encodings, key=lambda encoding: (-len(encoding), encoding))
     return re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE) if ordered else None
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    """As it is; in URLs, also twice; in JSON and HTML; in base64."""
+def _encodings(secret: str) -> Iterator[str]:
+    """A secret as it is; URL-encoded once and twice; escaped for JSON and HTML; in base64."""
     data = secret.encode("utf-8", "surrogateescape")
     quoted = [quote(data, safe="~"), quote(data, safe=""), quote(data), quote_plus(data)]
     in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]

@@ -1,4 +1,4 @@
-"""Names looked up by the system, beside everything else: a name server that does not answer holds up nothing."""
+"""Resolve host names without blocking: a name server that does not respond delays nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Resolver:
-    """Looks up names, each once at a time, in threads that nothing waits for; one for all accounts."""
+    """Resolves each host name at most once at a time, in threads that the exit does not wait for; for all accounts."""
 
     def __init__(self, getaddrinfo: Callable[..., Sequence[tuple[Any, ...]]] | None = None) -> None:
         """`getaddrinfo` is the system's by default; it may block."""
@@ -24,8 +24,8 @@ class Resolver:
         self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads()
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
-        """The addresses of a host, in the order in which they are to be tried. Raises NetworkError."""
-        # Looked up each time, so that it is the one of this moment.
+        """The addresses of a host, in the order to try them. Raises NetworkError."""
+        # Read at each call, so that a replaced `socket.getaddrinfo` is used.
         look_up = partial(self._getaddrinfo or socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
             found = await self._threads.run((host, port), look_up, f"resolving {host}"[:40])

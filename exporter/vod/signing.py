@@ -27,7 +27,7 @@ def canonical_query(parameters: Iterable[tuple[str, str]]) -> str:
 
 @lru_cache(1024)
 def _quoted(text: str) -> str:
-    """Names are always the same, and most values are."""
+    """Percent-encode one name or value; cached, because most of them recur."""
     return quote(text, safe="~")
 
 
@@ -60,7 +60,7 @@ def authorization(
 
 
 def new_nonce() -> str:
-    """128 random bits in hexadecimal: a nonce is good for one attempt only."""
+    """128 random bits in hexadecimal; each attempt needs a new one."""
     return secrets.token_hex(16)
 
 
@@ -94,7 +94,7 @@ class Acs3Auth(httpx.Auth):
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         parameters = parse_qsl(query, keep_blank_values=True)
         added["authorization"] = authorization(request.method, path, parameters, signed, self._credentials)
-        # Made anew, because each header that is set on its own makes httpx look at all of them.
+        # Replace all headers at once: each header that is set individually makes httpx scan all of them.
         request.headers = httpx.Headers([pair for pair in present if pair[0] not in added] + [*added.items()])
         yield request
 

@@ -139,8 +139,10 @@ def two_days(row: PlayRow = ROW) -> tuple[HistoricalView, ...]:
         merge_observation(None, Slice("main", Dimensions(), day), SliceObservation(NOON, {MEDIA: row}), Settlement())
         for day, row in zip(dates, rows, strict=True)
     ]
-    asked = query(ByIds(frozenset({MEDIA})), 0, 2)
-    return replay.views(Snapshot().updated(known), rules(asked), Settlement(), dates, step=12 * HOUR, now=NOON)
+    configured_query = query(ByIds(frozenset({MEDIA})), 0, 2)
+    return replay.views(
+        Snapshot().updated(known), rules(configured_query), Settlement(), dates, step=12 * HOUR, now=NOON
+    )
 
 
 def test_one_media_two_days_twelve_hours() -> None:
@@ -224,10 +226,10 @@ def test_every_sample_is_there_once_in_the_order_of_time_and_is_the_service_s_nu
             assert at <= now - 3 * HOUR
             found += 1
             if sample.name == "aliyun_vod_media_plays":
-                assert sample.value == told(catalogue, sample.labels, at, now)
+                assert sample.value == expected_value(catalogue, sample.labels, at, now)
     for instants in times.values():
         assert instants == sorted(set(instants))
-    # Neither families nor series come back once another has begun.
+    # Families and series are contiguous.
     series = [line.rsplit(" ", 2)[0] for line in written.splitlines() if not line.startswith("#")]
     assert len(list(groupby(series))) == len(times)
     assert len({family.name for family in families}) == len(families)
@@ -249,7 +251,7 @@ def day_seen_first(at: float) -> date:
     return play_dates.today(at - 9 * HOUR) - timedelta(days=1)
 
 
-def told(catalogue: Dataset, labels: dict[str, Any], at: float, now: float) -> float:
+def expected_value(catalogue: Dataset, labels: dict[str, Any], at: float, now: float) -> float:
     day = day_seen_first(at) - timedelta(days=int(labels["days_ago"]) - 1)
     terminal_type = None if labels["terminal_type"] == "all" else labels["terminal_type"]
     counts = catalogue.counts(labels["media_id"], day, Dimensions(terminal_type), now=now)
@@ -257,7 +259,7 @@ def told(catalogue: Dataset, labels: dict[str, Any], at: float, now: float) -> f
 
 
 def plays_of_anything(catalogue: Dataset, day: date, now: float, ids: frozenset[str]) -> bool:
-    """Media asked for by ID are there even as a zero."""
+    """Media requested by ID are present even as zeros."""
     return bool(ids) or bool(catalogue.result_set(day, now=now))
 
 
@@ -265,8 +267,10 @@ def plays_of_anything(catalogue: Dataset, day: date, now: float, ids: frozenset[
 def test_series_limit_counts_what_there_was_at_one_instant(limit: int) -> None:
     slice_ = Slice("main", Dimensions(), TODAY - timedelta(days=2))
     known = merge_observation(None, slice_, SliceObservation(NOON, {MEDIA: ROW}), Settlement())
-    asked = rules(query(ByIds(frozenset({MEDIA})), 1), limit=limit)
+    configured_query = rules(query(ByIds(frozenset({MEDIA})), 1), limit=limit)
 
-    views = replay.views(Snapshot().updated([known]), asked, Settlement(), [slice_.play_date], step=DAY, now=NOON)
+    views = replay.views(
+        Snapshot().updated([known]), configured_query, Settlement(), [slice_.play_date], step=DAY, now=NOON
+    )
 
     assert ("aliyun_vod_media_plays{" in text(views)) == (limit == 7)

@@ -18,18 +18,18 @@ def work(progress: Progress) -> None:
     progress.advance(1)
 
 
-def test_lines_say_what_begins_and_what_is_said() -> None:
-    said: list[str] = []
+def test_lines_contain_the_start_and_the_texts() -> None:
+    written: list[str] = []
 
-    work(ProgressLines(said.append, monotonic=lambda: 0.0))
+    work(ProgressLines(written.append, monotonic=lambda: 0.0))
 
-    assert said == ["fetching 2 slices", "fetched yesterday: 1 of 2 slices"]
+    assert written == ["fetching 2 slices", "fetched yesterday: 1 of 2 slices"]
 
 
 def test_lines_are_not_silent_for_long() -> None:
-    said: list[str] = []
+    written: list[str] = []
     now = 100.0
-    lines = ProgressLines(said.append, monotonic=lambda: now)
+    lines = ProgressLines(written.append, monotonic=lambda: now)
 
     lines.begin("writing", 12345, "samples")
     now += NO_PROGRESS - 0.1
@@ -38,18 +38,18 @@ def test_lines_are_not_silent_for_long() -> None:
     lines.advance(1000)
     lines.advance(1000)
 
-    assert said == ["writing 12,345 samples", "writing: 2,000 of 12,345 samples"]
+    assert written == ["writing 12,345 samples", "writing: 2,000 of 12,345 samples"]
 
 
 def test_what_begins_starts_to_count_again() -> None:
-    said: list[str] = []
-    lines = ProgressLines(said.append, monotonic=lambda: 0.0)
+    written: list[str] = []
+    lines = ProgressLines(written.append, monotonic=lambda: 0.0)
 
     work(lines)
     lines.begin("writing", 9, "samples")
     lines.advance(4, "so far")
 
-    assert said[-1] == "so far: 4 of 9 samples"
+    assert written[-1] == "so far: 4 of 9 samples"
 
 
 def test_a_terminal_shows_a_bar_and_a_file_shows_lines() -> None:

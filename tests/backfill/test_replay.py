@@ -25,19 +25,24 @@ def slice_of(play_date: date = BEFORE) -> Slice:
 
 
 def freshness(
-    at: float = NOON, *, play_date: date = BEFORE, settlement: Settlement | None = None, **told: float
+    at: float = NOON, *, play_date: date = BEFORE, settlement: Settlement | None = None, **fields: float
 ) -> SliceData:
-    rows = {media_id: PlayRow(media_id, plays=plays) for media_id, plays in told.items()}
+    rows = {media_id: PlayRow(media_id, plays=plays) for media_id, plays in fields.items()}
     return merge_observation(None, slice_of(play_date), SliceObservation(at, rows), settlement or Settlement())
 
 
 def views(
-    *known: SliceData, asked: Query = A, step: int = HOUR, settlement: Settlement | None = None
+    *known: SliceData, configured_query: Query = A, step: int = HOUR, settlement: Settlement | None = None
 ) -> tuple[replay.HistoricalView, ...]:
     settlement = settlement or Settlement()
     dates = replay.past_dates(NOON, 30, settlement)
     return replay.views(
-        Snapshot().updated(known), PublicationRules((asked,), 2 * DAY, 1000), settlement, dates, step=step, now=NOON
+        Snapshot().updated(known),
+        PublicationRules((configured_query,), 2 * DAY, 1000),
+        settlement,
+        dates,
+        step=step,
+        now=NOON,
     )
 
 
@@ -95,7 +100,7 @@ def test_a_day_moves_on_through_the_windows() -> None:
     assert seen == [(1, NINE - 7 * DAY), (8, NINE)]
 
 
-def test_what_was_heard_before_its_day_could_be_final_is_absent() -> None:
+def test_data_observed_before_its_day_could_be_final_is_absent() -> None:
     early = merge_observation(None, slice_of(), SliceObservation(NINE - 1, {"a": PlayRow("a", plays=1)}), Settlement())
     late = merge_observation(early, slice_of(), SliceObservation(NINE, {"b": PlayRow("b", plays=2)}), Settlement())
 
@@ -120,7 +125,7 @@ def test_an_old_ranking_and_an_old_total_do_not_stand() -> None:
         early, slice_of(), SliceObservation(NOON, {"b": PlayRow("b", plays=1)}, is_whole=False), Settlement()
     )
 
-    (view,) = views(late, asked=replace(A, media=top))
+    (view,) = views(late, configured_query=replace(A, media=top))
 
     (published,) = view.publication.slices
     assert (dict(published.rows), published.total, published.updated_at) == ({}, None, None)
@@ -130,7 +135,9 @@ def test_a_final_ranking_stands() -> None:
     top = Top(1, Measure.PLAYS)
     observation = SliceObservation(NOON, {"a": PlayRow("a", plays=9)}, tops=((top, ("a",)),), total=7)
 
-    (view,) = views(merge_observation(None, slice_of(), observation, Settlement()), asked=replace(A, media=top))
+    (view,) = views(
+        merge_observation(None, slice_of(), observation, Settlement()), configured_query=replace(A, media=top)
+    )
 
     (published,) = view.publication.slices
     assert (list(published.rows), published.total, published.settled) == (["a"], 7, True)
@@ -140,7 +147,7 @@ def test_a_day_that_the_service_has_not_computed_is_absent() -> None:
     assert views(mark_not_ready(None, slice_of(), NOON)) == ()
 
 
-def test_numbers_do_not_get_stale_however_long_ago_they_were_heard() -> None:
+def test_numbers_never_become_stale() -> None:
     old = BEFORE - timedelta(days=7)
     long_ago = NINE - 7 * DAY
 

@@ -59,19 +59,19 @@ async def fetched(
     url: str,
     count: int = 30,
     *,
-    said: list[str] | None = None,
+    printed: list[str] | None = None,
     clock: Clock | None = None,
     text: str = CONFIGURATION,
     storage: Path | None = None,
 ) -> BackfillData:
     clock = clock or Clock()
-    surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
-    lines = ProgressLines((said if said is not None else []).append)
-    return await fetch(configuration(url, text=text), surroundings, count, lines, storage)
+    runtime = Runtime({}, clock.now, clock.now, clock.sleep)
+    lines = ProgressLines((printed if printed is not None else []).append)
+    return await fetch(configuration(url, text=text), runtime, count, lines, storage)
 
 
 def plays(known: BackfillData) -> dict[str, float]:
-    """What is written: plays by media and instant, of yesterdays."""
+    """The written plays, by media and instant, of `days_ago="1"`."""
     out = io.BytesIO()
     backfill.write(out, known.views(86_400), {}, ProgressLines(lambda _: None))
     found = re.findall(
@@ -98,21 +98,23 @@ async def service() -> AsyncGenerator[tuple[Simulator, str]]:
         yield simulator, url
 
 
-async def test_every_day_is_asked_for_once_per_slice_and_is_what_the_service_says(
+async def test_every_day_is_requested_once_per_slice_and_equals_the_service(
     service: tuple[Simulator, str],
 ) -> None:
     simulator, url = service
-    said: list[str] = []
+    printed: list[str] = []
 
-    known = await fetched(url, text=TWO_QUERIES, said=said)
+    known = await fetched(url, text=TWO_QUERIES, printed=printed)
 
     assert known.gaps == ()
     assert plays(known) == truth(simulator)
-    asked = Counter((c.parameters["PlayDate"], c.parameters.get("TerminalType")) for c in simulator.request_log.calls)
-    assert set(asked.values()) == {1}
-    assert len(asked) == 60
-    assert said[0] == "fetching 60 slices"
-    assert said[-1].endswith("60 of 60 slices")
+    requested = Counter(
+        (c.parameters["PlayDate"], c.parameters.get("TerminalType")) for c in simulator.request_log.calls
+    )
+    assert set(requested.values()) == {1}
+    assert len(requested) == 60
+    assert printed[0] == "fetching 60 slices"
+    assert printed[-1].endswith("60 of 60 slices")
 
 
 async def test_a_day_that_is_not_answered_is_named_and_the_others_are_written(service: tuple[Simulator, str]) -> None:
@@ -139,11 +141,11 @@ async def test_a_spent_budget_leaves_the_newest_days_whole_and_names_the_others(
     assert len(simulator.request_log.calls) == 10
 
 
-def dates_asked(simulator: Simulator) -> list[str]:
+def dates_requested(simulator: Simulator) -> list[str]:
     return [call.parameters["PlayDate"] for call in simulator.request_log.calls]
 
 
-async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
+async def test_it_continues_from_storage_and_requests_only_missing_days(
     service: tuple[Simulator, str], tmp_path: Path
 ) -> None:
     simulator, url = service
@@ -156,37 +158,37 @@ async def test_it_goes_on_from_storage_and_asks_only_for_what_is_missing(
 
     known = await fetched(url, storage=tmp_path / "db")
 
-    assert dates_asked(simulator) == ["20240321"]
+    assert dates_requested(simulator) == ["20240321"]
     assert known.gaps == ()
     assert plays(known) == truth(simulator)
 
 
-async def test_what_storage_heard_before_a_day_was_final_is_asked_for_again(
+async def test_days_stored_before_they_were_final_are_requested_again(
     service: tuple[Simulator, str], tmp_path: Path
 ) -> None:
     simulator, url = service
     early = Clock(NOON - 6 * 3600)
-    config, surroundings = configuration(url), Runtime({}, early.now, early.now, early.sleep)
-    async with assemble_daemon(config, surroundings, tmp_path / "db") as exporter:
+    config, runtime = configuration(url), Runtime({}, early.now, early.now, early.sleep)
+    async with assemble_daemon(config, runtime, tmp_path / "db") as exporter:
         await exporter.poll(exporter.queries[0])
-    assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
+    assert dates_requested(simulator) == [f"{YESTERDAY:%Y%m%d}"]
     simulator.request_log.clear()
 
     known = await fetched(url, 1, storage=tmp_path / "db")
 
-    assert dates_asked(simulator) == [f"{YESTERDAY:%Y%m%d}"]
+    assert dates_requested(simulator) == [f"{YESTERDAY:%Y%m%d}"]
     assert plays(known) == truth(simulator, *range(2, 31))
 
 
-async def test_the_days_that_are_too_young_are_not_asked_for_and_are_told(service: tuple[Simulator, str]) -> None:
+async def test_days_that_are_too_recent_are_reported_and_not_requested(service: tuple[Simulator, str]) -> None:
     simulator, url = service
     clock = Clock(NOON - 1)
 
     known = await fetched(url, 2, clock=clock)
 
-    (told,) = backfill.gap_messages(known, 2)
-    assert told.startswith(f"{YESTERDAY} is left out")
-    assert dates_asked(simulator) == ["20240322"]
+    (gap_line,) = backfill.gap_messages(known, 2)
+    assert gap_line.startswith(f"{YESTERDAY} is left out")
+    assert dates_requested(simulator) == ["20240322"]
     with pytest.raises(FlagError, match=r"^--days=1: 2024-03-23 can be written from 2024-03-24 12:00 UTC\+8 on"):
         await fetched(url, 1, clock=clock)
 
@@ -195,18 +197,20 @@ async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulat
     _, url = service
     known = await fetched(url, 2)
 
-    told = "\n".join(backfill.report_gaps(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567))
+    gap_line = "\n".join(
+        backfill.report_gaps(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567)
+    )
 
-    assert "1,234,567 samples from 2024-03-23 09:00 to 2024-03-24 09:00 UTC+8" in told
-    assert "promtool tsdb create-blocks-from openmetrics --max-block-duration=48h 'a b.txt' DATA" in told
+    assert "1,234,567 samples from 2024-03-23 09:00 to 2024-03-24 09:00 UTC+8" in gap_line
+    assert "promtool tsdb create-blocks-from openmetrics --max-block-duration=48h 'a b.txt' DATA" in gap_line
 
 
-# The command itself, which takes the time from the system and the flags from the command line.
+# The command itself, with the system's clock and a command line.
 
 
 @contextlib.asynccontextmanager
 async def command(tmp_path: Path, **environ: str) -> AsyncGenerator[tuple[Simulator, Mapping[str, str]]]:
-    """The real service of now, with a configuration of it beside the output."""
+    """The simulator with the current time, and a configuration beside the output."""
     async with simulated(SimulatorOptions(media=2), Clock(time.time())) as (simulator, url):
         text = CONFIGURATION.replace("ENDPOINT", url).replace("TIMEOUT", "10s").replace("MEDIA", "all")
         (tmp_path / "config.yaml").write_text(text.replace("DIMENSIONS", "[{}]").replace("DAYS_AGO", "[1, 8]"))
@@ -254,7 +258,7 @@ async def test_standard_output_has_nothing_but_the_samples(
     assert b"written: " in err
 
 
-async def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+async def test_an_existing_file_is_not_overwritten_without_the_flag(tmp_path: Path) -> None:
     (tmp_path / "out.txt").write_text("precious")
     async with command(tmp_path) as (simulator, _):
         with pytest.raises(FlagError, match=r"out\.txt exists: --overwrite replaces it"):
@@ -270,9 +274,7 @@ async def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None
     ("output", "message"),
     [(".", "is not a file"), ("nowhere/out.txt", "nowhere is not a directory that can be written")],
 )
-async def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
-    tmp_path: Path, output: str, message: str
-) -> None:
+async def test_an_unwritable_output_is_reported_before_any_request(tmp_path: Path, output: str, message: str) -> None:
     async with command(tmp_path) as (simulator, _):
         with pytest.raises(FlagError, match=message):
             await run(tmp_path, output=output)
@@ -324,7 +326,7 @@ async def test_no_day_at_all_is_an_error_and_no_file(tmp_path: Path, capsys: pyt
     assert "is missing in q" in capsys.readouterr().err
 
 
-def test_a_file_that_does_not_fit_is_told_before_it_is_written() -> None:
+def test_a_file_that_does_not_fit_is_reported_before_it_is_written() -> None:
     backfill.check_free_space(Path("out.txt"), 5, free=5)
 
     message = r"^--output=out\.txt needs about 34\.5 GB, 2\.0 GB are free: make room"

@@ -11,7 +11,7 @@ from exporter.cli import main
 from exporter.commands.check_config import report, warnings
 from exporter.config.loader import loads
 from exporter.simulator.options import SimulatorOptions
-from tests.harness import CONFIGURATION, staged
+from tests.harness import CONFIGURATION, running_harness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,9 +97,11 @@ def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys
 
 async def test_what_storage_knows_makes_the_costs_exact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = CONFIGURATION + "  - {name: some, media: {top: 250}, days_ago: 2}\n"
-    async with staged(SimulatorOptions(media=500), storage=tmp_path / "vod.db", text=text, days_ago="[1, 2]") as stage:
-        await stage.poll()
-        rows = len(stage.truth(1))
+    async with running_harness(
+        SimulatorOptions(media=500), storage=tmp_path / "vod.db", text=text, days_ago="[1, 2]"
+    ) as harness:
+        await harness.poll()
+        rows = len(harness.truth(1))
     file = tmp_path / "config.yaml"
     file.write_text(
         text.replace("ENDPOINT", "http://127.0.0.1:1")

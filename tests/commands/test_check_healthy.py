@@ -1,4 +1,4 @@
-"""`check-healthy` against real servers on loopback: healthy, not healthy, not there, not it, and behind TLS."""
+"""`check-healthy` against real servers on loopback: healthy, unhealthy, missing, another program, and with TLS."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ HEALTHY = b"aliyun-vod-exporter is healthy.\n"
 
 @contextlib.contextmanager
 def listening(
-    status: int = 200, said: bytes = HEALTHY, tls: ssl.SSLContext | None = None
+    status: int = 200, body: bytes = HEALTHY, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """The address of a server that answers everything so, and the paths that it was asked for."""
-    asked: list[str] = []
+    """The address of a server that answers every request in this way, and the requested paths."""
+    requests: list[str] = []
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_response(status)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -53,14 +53,14 @@ def listening(
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", requests
         finally:
             server.shutdown()
             thread.join()
 
 
-class Told:
-    """How a check ended and its one line."""
+class CheckResult:
+    """The exit status of a check and its output."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *argv: str) -> None:
         try:
@@ -72,15 +72,15 @@ class Told:
 
 @pytest.mark.parametrize("under", ["", "/", "/vod", "/vod/"])
 def test_a_healthy_exporter(under: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with listening() as (url, asked):
-        told = Told(capsys, f"--url={url}{under}")
+    with listening() as (url, requests):
+        result = CheckResult(capsys, f"--url={url}{under}")
     path = f"{under.rstrip('/')}/-/healthy"
-    assert asked == [path]
-    assert (told.status, told.out, told.err) == (0, f"{url}{path}: aliyun-vod-exporter is healthy.\n", "")
+    assert requests == [path]
+    assert (result.status, result.out, result.err) == (0, f"{url}{path}: aliyun-vod-exporter is healthy.\n", "")
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "line"),
+    ("status", "body", "line"),
     [
         (503, b"stuck\n", "HTTP 503, stuck"),
         (404, b"", "HTTP 404,"),
@@ -88,46 +88,46 @@ def test_a_healthy_exporter(under: str, capsys: pytest.CaptureFixture[str]) -> N
         (500, b"two\nlines\x1b[31m \xff" + b"x" * 1000, "HTTP 500, two lines [31m \ufffd" + "x" * 174),
     ],
 )
-def test_any_other_answer_is_told_in_one_line(
-    status: int, said: bytes, line: str, capsys: pytest.CaptureFixture[str]
+def test_any_other_response_is_reported_in_one_line(
+    status: int, body: bytes, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with listening(status, said) as (url, _):
-        told = Told(capsys, f"--url={url}")
-    assert told.status == 1
-    assert told.out == ""
-    assert told.err == f"{url}/-/healthy: {line}\n"
+    with listening(status, body) as (url, _):
+        result = CheckResult(capsys, f"--url={url}")
+    assert result.status == 1
+    assert result.out == ""
+    assert result.err == f"{url}/-/healthy: {line}\n"
 
 
 def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    told = Told(capsys, f"--url={url}")
-    assert (told.status, told.err) == (1, f"{url}/-/healthy: nothing listens there\n")
+    result = CheckResult(capsys, f"--url={url}")
+    assert (result.status, result.err) == (1, f"{url}/-/healthy: nothing listens there\n")
 
 
 def test_no_answer_in_time(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        told = Told(capsys, f"--url=http://127.0.0.1:{silent.getsockname()[1]}", "--timeout=0.05")
-    assert told.status == 1
-    assert told.err.endswith(": no answer in time\n")
+        result = CheckResult(capsys, f"--url=http://127.0.0.1:{silent.getsockname()[1]}", "--timeout=0.05")
+    assert result.status == 1
+    assert result.err.endswith(": no answer in time\n")
 
 
 def test_a_name_that_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
-    told = Told(capsys, "--url=http://exporter.invalid:9985")
-    assert told.status == 1
-    assert told.err.startswith("http://exporter.invalid:9985/-/healthy: ")
-    assert len(told.err.splitlines()) == 1
+    result = CheckResult(capsys, "--url=http://exporter.invalid:9985")
+    assert result.status == 1
+    assert result.err.startswith("http://exporter.invalid:9985/-/healthy: ")
+    assert len(result.err.splitlines()) == 1
 
 
-def test_a_proxy_of_the_environment_is_not_asked(
+def test_a_proxy_of_the_environment_is_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     with listening() as (url, _):
-        assert Told(capsys, f"--url={url}").status == 0
+        assert CheckResult(capsys, f"--url={url}").status == 0
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "result"),
     [
         (["--url=127.0.0.1:9985"], "write http:// or https://, host and port, as in http://127.0.0.1:9985"),
         (["--url=ftp://127.0.0.1"], "write http:// or https://"),
@@ -148,14 +148,14 @@ def test_a_proxy_of_the_environment_is_not_asked(
         (["--url=https://127.0.0.1:1", "--tls.key-file=none.pem"], "--tls.key-file: give --tls.cert-file too"),
     ],
 )
-def test_a_wrong_flag_is_refused(argv: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    refused = Told(capsys, *argv)
+def test_a_wrong_flag_is_refused(argv: list[str], result: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused = CheckResult(capsys, *argv)
     assert refused.status == 2
-    assert told in refused.err
+    assert result in refused.err
 
 
 def test_a_password_in_the_address_is_refused_and_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
-    refused = Told(capsys, "--url=http://user:hunter2@127.0.0.1:9985")
+    refused = CheckResult(capsys, "--url=http://user:hunter2@127.0.0.1:9985")
     assert refused.status == 2
     assert "hunter2" not in refused.err
 
@@ -178,9 +178,9 @@ def test_tls_is_verified(
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
     with listening(tls=tls) as (url, _):
-        strict = Told(capsys, f"--url={url}")
-        known = Told(capsys, f"--url={url}", f"--tls.ca-file={ca_file}")
-        careless = Told(capsys, f"--url={url}", "--tls.insecure-skip-verify")
+        strict = CheckResult(capsys, f"--url={url}")
+        known = CheckResult(capsys, f"--url={url}", f"--tls.ca-file={ca_file}")
+        careless = CheckResult(capsys, f"--url={url}", "--tls.insecure-skip-verify")
     assert strict.status == 1
     assert strict.err == (
         f"{url}/-/healthy: its certificate comes from a CA that is not trusted;"
@@ -191,7 +191,7 @@ def test_tls_is_verified(
 
 @pytest.fixture
 def strict_ssl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contexts as Python 3.13 makes them by default."""
+    """The default contexts of Python 3.13."""
     make = ssl.create_default_context
 
     def strict(*, cafile: str | None) -> ssl.SSLContext:
@@ -203,7 +203,7 @@ def strict_ssl(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def server_of(issued: pki.Issued, by: pki.Issued, folder: Path) -> ssl.SSLContext:
-    """What shows this certificate; `ca.crt` in the folder is who issued it."""
+    """A server with this certificate; `ca.crt` in the folder is its issuer."""
     for name, content in (("ca.crt", by.cert_pem), ("server.crt", issued.cert_pem), ("server.key", issued.key_pem())):
         (folder / name).write_bytes(content)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -231,12 +231,12 @@ def test_what_python_3_13_refuses_is_named_with_what_to_do(
     ca = pki.issue("CA", ca=True, strict=strict_ca)
     context = server_of(pki.issue("server", by=ca, sans=pki.SERVER, strict=strict_leaf), ca, tmp_path)
     with listening(tls=context) as (url, _):
-        told = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
-        careless = Told(capsys, f"--url={url}", "--tls.insecure-skip-verify")
+        result = CheckResult(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+        careless = CheckResult(capsys, f"--url={url}", "--tls.insecure-skip-verify")
     assert careless.status == 0
-    assert told.status == (1 if reason else 0)
+    assert result.status == (1 if reason else 0)
     if reason:
-        assert told.err == (
+        assert result.err == (
             f"{url}/-/healthy: its certificate or CA {reason}, which Python 3.13 and newer refuse;"
             " issue it again (docs/web-configuration.md), or --tls.insecure-skip-verify on loopback\n"
         )
@@ -251,19 +251,19 @@ def test_what_the_documentation_issues_is_taken(tmp_path: Path, capsys: pytest.C
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
     with listening(tls=context) as (url, _):
-        told = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
-    assert (told.status, told.err) == (0, "")
+        result = CheckResult(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+    assert (result.status, result.err) == (0, "")
 
 
-def test_a_certificate_for_another_name_or_use_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_certificate_for_another_name_or_use_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ca = pki.authority()
     elsewhere = pki.issue("other", by=ca, sans=(x509.DNSName("other.example"),))
     with listening(tls=server_of(elsewhere, ca, tmp_path)) as (url, _):
-        other = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+        other = CheckResult(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
     assert "; write one that it has in --url, or --tls.insecure-skip-verify on loopback\n" in other.err
     for_clients = pki.issue("client", by=ca, sans=pki.SERVER, client=True)
     with listening(tls=server_of(for_clients, ca, tmp_path)) as (url, _):
-        client = Told(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
+        client = CheckResult(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/ca.crt")
     assert client.err.endswith(": its certificate is not for servers; issue it with serverAuth\n")
 
 
@@ -272,7 +272,7 @@ def test_every_reason_is_short_enough_to_be_shown_whole(code: int) -> None:
     assert len(certificate_errors.reason(code)) < 200
 
 
-def test_a_client_certificate_is_shown_where_one_is_asked_for(
+def test_a_client_certificate_is_sent_where_one_is_requested(
     tls: ssl.SSLContext, authority: trustme.CA, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ca_file, cert_file, key_file = (tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem"))
@@ -283,8 +283,8 @@ def test_a_client_certificate_is_shown_where_one_is_asked_for(
     mine.cert_chain_pems[0].write_to_path(cert_file)
     mine.private_key_pem.write_to_path(key_file)
     with listening(tls=tls) as (url, _):
-        without = Told(capsys, f"--url={url}", f"--tls.ca-file={ca_file}")
-        shown = Told(
+        without = CheckResult(capsys, f"--url={url}", f"--tls.ca-file={ca_file}")
+        other_result = CheckResult(
             capsys,
             f"--url={url}",
             f"--tls.ca-file={ca_file}",
@@ -293,21 +293,21 @@ def test_a_client_certificate_is_shown_where_one_is_asked_for(
         )
     assert without.status == 1
     assert without.err.endswith("; if it asks for a client certificate, give --tls.cert-file\n")
-    assert shown.status == 0
+    assert other_result.status == 0
 
 
 def test_a_file_that_is_no_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ca.pem").write_text("nonsense")
-    refused = Told(capsys, "--url=https://127.0.0.1:1", f"--tls.ca-file={tmp_path}/ca.pem")
+    refused = CheckResult(capsys, "--url=https://127.0.0.1:1", f"--tls.ca-file={tmp_path}/ca.pem")
     assert refused.status == 2
     assert refused.err.startswith("aliyun-vod-exporter: --tls.ca-file: is not PEM")
 
 
-def test_the_wrong_scheme_is_told(tls: ssl.SSLContext, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_wrong_scheme_is_reported(tls: ssl.SSLContext, capsys: pytest.CaptureFixture[str]) -> None:
     with listening() as (url, _):
-        plain = Told(capsys, f"--url={url.replace('http', 'https')}")
+        plain = CheckResult(capsys, f"--url={url.replace('http', 'https')}")
     with listening(tls=tls) as (url, _):
-        encrypted = Told(capsys, f"--url={url.replace('https', 'http')}")
+        encrypted = CheckResult(capsys, f"--url={url.replace('https', 'http')}")
     assert (plain.status, encrypted.status) == (1, 1)
     assert plain.err.endswith(": does not speak TLS; write http:// in --url\n")
     assert encrypted.err.endswith(": no answer in HTTP; if it speaks TLS, write https:// in --url\n")

@@ -1,4 +1,4 @@
-"""Completion by a real bash, the manual page as `man` formats it."""
+"""Completion by a real bash, and the manual page formatted by `man`."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def script() -> str:
 
 
 def completed(script: str, folder: Path, *words: str) -> list[str]:
-    """What bash offers for the last of the words, as it splits a line into them."""
+    """The completions that bash offers for the last word of a line."""
     line = words[0] + "".join(word if word == "=" or before == "=" else f" {word}" for before, word in pairwise(words))
-    asked = f"""{script}
+    shell_script = f"""{script}
 COMP_WORDS=({" ".join(f"'{word}'" for word in words)}); COMP_CWORD={len(words) - 1}
 COMP_LINE='{line}'; COMP_POINT={len(line)}; COMP_TYPE=9
 function_of=$(complete -p aliyun-vod-exporter | sed 's/.*-F \\([^ ]*\\).*/\\1/')
 $function_of aliyun-vod-exporter '{words[-1]}' '{words[-2]}'
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    told = subprocess.run(
-        ["bash", "--norc", "-c", asked],
+    completions = subprocess.run(
+        ["bash", "--norc", "-c", shell_script],
         cwd=folder,
         env={**os.environ, "PATH": f"{SCRIPT.parent}:{os.environ['PATH']}"},
         check=True,
         capture_output=True,
         text=True,
     )
-    return [word.rstrip() for word in told.stdout.splitlines() if word]
+    return [word.rstrip() for word in completions.stdout.splitlines() if word]
 
 
 @pytest.mark.skipif(not SCRIPT.exists() or shutil.which("bash") is None, reason="needs bash and the installed script")
@@ -68,13 +68,13 @@ def test_the_manual_page_is_formatted_without_a_warning(tmp_path: Path, capsys: 
     assert main(["--help-man"], {}) == 0
     page = tmp_path / "aliyun-vod-exporter.1"
     page.write_text(capsys.readouterr().out)
-    told = subprocess.run(
+    completions = subprocess.run(
         ["groff", "-man", "-Tutf8", "-ww", "-P-c", "-P-b", "-P-u", str(page)],
         env={**os.environ, "LC_ALL": "C.UTF-8"},
         check=True,
         capture_output=True,
         text=True,
     )
-    assert told.stderr == ""
+    assert completions.stderr == ""
     for word in ("NAME", "SYNOPSIS", "ENVIRONMENT", "EXIT STATUS", *COMMANDS, "--web.listen-address", "default: :9985"):
-        assert word in told.stdout
+        assert word in completions.stdout

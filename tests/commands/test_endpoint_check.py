@@ -19,12 +19,12 @@ from exporter.commands.endpoint_check import DOCUMENTED, endpoint_warning
         "https://vod.corp.internal",
     ],
 )
-def test_a_documented_endpoint_and_one_of_ones_own_network_raise_no_doubt(endpoint: str) -> None:
+def test_documented_and_private_endpoints_cause_no_warning(endpoint: str) -> None:
     assert endpoint_warning(endpoint) == ""
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "told"),
+    ("endpoint", "expected"),
     [
         ("https://vod.cn-beijing.aliyuncs.com", "write dimensions: [{region: [cn-beijing]}]"),
         ("https://vod-vpc.ap-southeast-1.aliyuncs.com:443", "write dimensions: [{region: [ap-southeast-1]}]"),
@@ -34,8 +34,8 @@ def test_a_documented_endpoint_and_one_of_ones_own_network_raise_no_doubt(endpoi
         ("https://8.8.8.8", "Another host is right only where it passes requests on"),
     ],
 )
-def test_any_other_host_is_doubted_with_the_right_ones(endpoint: str, told: str) -> None:
-    assert told in endpoint_warning(endpoint)
+def test_any_other_host_causes_a_warning_with_the_right_ones(endpoint: str, expected: str) -> None:
+    assert expected in endpoint_warning(endpoint)
     assert "at vod.cn-shanghai.aliyuncs.com and, inside a VPC, vod-vpc.cn-shanghai.aliyuncs.com" in endpoint_warning(
         endpoint
     )

@@ -5,7 +5,7 @@ import asyncio
 from exporter.commands.fetch import poll_all, table
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
-from tests.harness import staged
+from tests.harness import running_harness
 
 ROW = {
     "account": "main",
@@ -48,8 +48,8 @@ def test_a_long_title_is_not_cut() -> None:
     assert "x" * 500 in table([{**ROW, "title": "x" * 500}])
 
 
-class Told:
-    """Progress as it is told."""
+class RecordedProgress:
+    """Records progress reports."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -63,18 +63,22 @@ class Told:
 
 async def test_while_nothing_ends_it_says_what_was_tried() -> None:
     faults = (Fault("Meter.ServerInternalError", times=2), Fault("stall"))
-    async with staged(SimulatorOptions(media=3, conditions=Conditions(faults=faults)), timeout="1m") as stage:
-        told = Told()
+    async with running_harness(
+        SimulatorOptions(media=3, conditions=Conditions(faults=faults)), timeout="1m"
+    ) as harness:
+        progress = RecordedProgress()
 
         async def go_on() -> None:
-            while "3 requests sent, 2 failed (Meter.ServerInternalError 2), 2 to be sent again +0" not in told.lines:
+            while (
+                "3 requests sent, 2 failed (Meter.ServerInternalError 2), 2 to be sent again +0" not in progress.lines
+            ):
                 await asyncio.sleep(0)
-            stage.simulator.change(faults=())
+            harness.simulator.change(faults=())
 
         async with asyncio.TaskGroup() as group:
             group.create_task(go_on())
-            await poll_all(stage.exporter, told, silence=0.001)
+            await poll_all(harness.exporter, progress, silence=0.001)
 
-    assert told.lines[0] == "polling 1 queries"
-    assert told.lines[-1].startswith("polled q: success, 1 slices in ")
-    assert told.lines[-1].endswith(" s +1")
+    assert progress.lines[0] == "polling 1 queries"
+    assert progress.lines[-1].startswith("polled q: success, 1 slices in ")
+    assert progress.lines[-1].endswith(" s +1")

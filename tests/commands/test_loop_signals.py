@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def unchanged() -> Iterator[None]:
-    """The tests' own process has its handlers back after each test."""
+    """The test process has its signal handlers back after each test."""
     before = [signal.getsignal(number) for number in (*STOP, signal.SIGHUP)]
     yield
     assert [signal.getsignal(number) for number in (*STOP, signal.SIGHUP)] == before
@@ -47,12 +47,12 @@ def test_more_signals_than_the_loop_can_be_woken_by_are_one() -> None:
 def test_every_hangup_sets_the_event_again() -> None:
     async def hung_up() -> None:
         async with stop_on_signal():
-            with reload_on_hangup() as asked:
-                assert not asked.is_set()
+            with reload_on_hangup() as reload_requested:
+                assert not reload_requested.is_set()
                 for _ in range(2):
                     os.kill(os.getpid(), signal.SIGHUP)
-                    await asked.wait()
-                    asked.clear()
+                    await reload_requested.wait()
+                    reload_requested.clear()
 
     asyncio.run(hung_up())
 
@@ -60,21 +60,21 @@ def test_every_hangup_sets_the_event_again() -> None:
 def test_a_hangup_before_there_is_a_loop_is_not_forgotten() -> None:
     PROCESS.hang_up()
 
-    async def asked_at_once() -> bool:
-        with reload_on_hangup() as asked:
-            return asked.is_set()
+    async def requested_at_start() -> bool:
+        with reload_on_hangup() as reload_requested:
+            return reload_requested.is_set()
 
-    assert asyncio.run(asked_at_once())
-    assert not asyncio.run(asked_at_once())
+    assert asyncio.run(requested_at_start())
+    assert not asyncio.run(requested_at_start())
 
 
 def test_a_signal_after_the_loop_has_ended_is_nothing() -> None:
-    async def kept() -> None:
+    async def handlers_restored() -> None:
         with reload_on_hangup():
             kept_for_later.append(PROCESS.on_hangup)
 
     kept_for_later: list[object] = []
-    asyncio.run(kept())
+    asyncio.run(handlers_restored())
     (late,) = kept_for_later
     assert callable(late)
     late()

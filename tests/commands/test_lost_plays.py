@@ -5,16 +5,18 @@ from exporter.core.model import Dimensions
 from exporter.core.publication import PublishedMedia
 from exporter.simulator.options import SimulatorOptions
 from tests.exposition.examples import publication, settled_day
-from tests.harness import staged
+from tests.harness import running_harness
 
 PLAYS = {"kept": (100, 100.0), "half": (50, 99.6), "new": (7, None), "gone": (0, 1000.0), "rose": (60, 50.0)}
 
 
 def test_media_are_listed_by_lost_plays_and_without_an_expectation_last() -> None:
     ios = settled_day({"kept": (1, 52.0)}, dimensions=Dimensions(os="iOS"), days_ago=2)
-    shown = publication(settled_days=(settled_day(PLAYS), ios), media=[PublishedMedia("main", "gone", "a title", None)])
+    displayed = publication(
+        settled_days=(settled_day(PLAYS), ios), media=[PublishedMedia("main", "gone", "a title", None)]
+    )
 
-    rows = settled_plays(shown)
+    rows = settled_plays(displayed)
 
     assert [(row["media_id"], row["os"], row["lost"]) for row in rows] == [
         ("gone", "all", 1000.0),
@@ -62,10 +64,10 @@ def test_without_losses_nothing_is_shown() -> None:
 
 
 async def test_one_poll_is_enough_and_its_losses_are_those_of_the_service() -> None:
-    async with staged(SimulatorOptions(media=20), expected="true") as stage:
-        await stage.poll()
-        rows = settled_plays(stage.exporter.publication())
+    async with running_harness(SimulatorOptions(media=20), expected="true") as harness:
+        await harness.poll()
+        rows = settled_plays(harness.exporter.publication())
 
-        assert {row["media_id"]: row["plays"] for row in rows} == stage.truth(2)
+        assert {row["media_id"]: row["plays"] for row in rows} == harness.truth(2)
     assert all(row["lost"] == row["expected"] - row["plays"] for row in rows)
     assert [row["title"] for row in rows if row["title"] is None] == []

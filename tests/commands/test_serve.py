@@ -6,7 +6,7 @@ from exporter.cli import main
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         (["--shard=3", "--total-shards=3"], "--shard=3: shards are counted from 0, with --total-shards=3 from 0 to 2"),
         (["--shard=1"], "--shard=1: shards are counted from 0, with --total-shards=1 from 0 to 0"),
@@ -14,9 +14,11 @@ from exporter.cli import main
         (["--total-shards=1001"], "--total-shards=1001: must be 1 to 1000"),
     ],
 )
-def test_shards_that_there_are_not_are_refused(flags: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shards_that_there_are_not_are_refused(
+    flags: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["serve", *flags], {}) == 2
-    assert capsys.readouterr().err == f"aliyun-vod-exporter: {told}\n"
+    assert capsys.readouterr().err == f"aliyun-vod-exporter: {expected}\n"
 
 
 def test_shards_are_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.commands.slice_results import SliceResult, SliceState, describe_results, results_by_slice
 from exporter.core.model import Dimensions, Everything, PlayRow, Query, Slice
-from exporter.core.poller import PollReport, PollResult, SliceOutcome
+from exporter.core.poll_report import PollReport, PollResult, SliceOutcome
 from exporter.core.publication import Publication, PublishedSlice
 from exporter.errors import AccountPaused, ErrorKind, NotReady, UpstreamError
 
@@ -30,13 +30,13 @@ def published(*rows: tuple[Slice, PlayRow | None]) -> Publication:
     return Publication(slices, (), {}, 0, 0, 0.0, 0.0)
 
 
-def told(*reports: PollReport, shown: Publication | None = None) -> list[str]:
-    ended = results_by_slice(reports, shown or published(), NOON)
+def lines_about(*reports: PollReport, published_data: Publication | None = None) -> list[str]:
+    ended = results_by_slice(reports, published_data or published(), NOON)
     return list(describe_results(ended, reports, final_after=AFTER, now=NOON))
 
 
-def test_a_failure_is_told_with_its_cause_its_advice_and_where() -> None:
-    assert told(
+def test_a_failure_is_described_with_cause_advice_and_slices() -> None:
+    assert lines_about(
         report(
             SliceOutcome(YESTERDAY, answered=False, errors=(PAUSED,)),
             SliceOutcome(ANDROID, answered=False, errors=(PAUSED, FORBIDDEN)),
@@ -55,8 +55,8 @@ def test_a_failure_is_told_with_its_cause_its_advice_and_where() -> None:
         (YESTERDAY, "It should be by now: ask again in an hour."),
     ],
 )
-def test_what_is_not_computed_yet_is_told_with_when_to_come_again(slice_: Slice, again: str) -> None:
-    assert told(report(SliceOutcome(slice_, answered=True, errors=(NOT_YET,)), result=PollResult.SUCCESS)) == [
+def test_a_day_not_computed_yet_is_described_with_its_final_time(slice_: Slice, again: str) -> None:
+    assert lines_about(report(SliceOutcome(slice_, answered=True, errors=(NOT_YET,)), result=PollResult.SUCCESS)) == [
         f"Not computed yet, 1 of 1 slices: Meter.ReadyTsError: Get ReadyTs Failed. Nothing to do. {again}",
         f"  main {slice_.play_date}",
     ]
@@ -64,16 +64,16 @@ def test_what_is_not_computed_yet_is_told_with_when_to_come_again(slice_: Slice,
 
 @pytest.mark.parametrize("row", [None, PlayRow("m", plays=0)])
 def test_an_answer_without_plays_is_no_failure(row: PlayRow | None) -> None:
-    assert told(report(SliceOutcome(TODAY, answered=True)), shown=published((TODAY, row))) == [
+    assert lines_about(report(SliceOutcome(TODAY, answered=True)), published_data=published((TODAY, row))) == [
         "No plays, 1 of 1 slices: the service answered, and counted no play of the media asked for.",
         "  main 2024-03-24",
     ]
 
 
-def test_where_all_slices_have_rows_there_is_nothing_to_tell() -> None:
+def test_slices_with_rows_are_not_described() -> None:
     row = PlayRow("m", plays=1)
 
-    assert told(report(SliceOutcome(TODAY, answered=True)), shown=published((TODAY, row))) == []
+    assert lines_about(report(SliceOutcome(TODAY, answered=True)), published_data=published((TODAY, row))) == []
 
 
 @pytest.mark.parametrize(
@@ -86,22 +86,25 @@ def test_where_all_slices_have_rows_there_is_nothing_to_tell() -> None:
         ),
     ],
 )
-def test_days_that_only_expected_plays_need_are_told_if_they_failed(outcome: SliceOutcome, lines: list[str]) -> None:
+def test_failed_days_that_only_expected_plays_need_are_described(outcome: SliceOutcome, lines: list[str]) -> None:
     query = replace(QUERY, days_ago=(1,), expected=True)
-    shown = published((YESTERDAY, PlayRow("m", plays=1)))
+    published_data = published((YESTERDAY, PlayRow("m", plays=1)))
 
-    assert told(report(SliceOutcome(YESTERDAY, answered=True), outcome, query=query), shown=shown) == lines
+    assert (
+        lines_about(report(SliceOutcome(YESTERDAY, answered=True), outcome, query=query), published_data=published_data)
+        == lines
+    )
 
 
-def test_each_ending_of_a_mixed_poll_is_told_and_rows_that_are_missing_are() -> None:
-    shown = published((YESTERDAY, PlayRow("m", plays=1)))
-    lines = told(
+def test_each_outcome_of_a_mixed_poll_and_missing_rows_are_described() -> None:
+    published_data = published((YESTERDAY, PlayRow("m", plays=1)))
+    lines = lines_about(
         report(
             SliceOutcome(TODAY, answered=True, errors=(NOT_YET,)),
             SliceOutcome(YESTERDAY, answered=True, short_by=2),
             SliceOutcome(ANDROID, answered=False, errors=(FORBIDDEN,)),
         ),
-        shown=shown,
+        published_data=published_data,
     )
 
     assert [line.partition(",")[0] for line in lines if line[0] != " "] == ["Not computed yet", "Incomplete", "Failed"]
@@ -118,9 +121,9 @@ def test_of_two_queries_one_may_have_got_its_answer() -> None:
     assert results_by_slice(reports, published(), NOON) == (SliceResult(TODAY, 0, SliceState.INCOMPLETE, (FORBIDDEN,)),)
 
 
-def test_a_long_list_is_cut_and_a_poll_without_an_outcome_is_told() -> None:
+def test_a_long_list_is_shortened_and_a_poll_without_outcome_is_described() -> None:
     many = [Slice("main", Dimensions(), date(2024, 3, day)) for day in range(1, 24)]
-    lines = told(
+    lines = lines_about(
         report(*(SliceOutcome(slice_, answered=False, errors=(FORBIDDEN,)) for slice_ in many)),
         report(query=replace(QUERY, name="slow"), result=PollResult.FAILURE),
     )

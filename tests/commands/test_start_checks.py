@@ -1,4 +1,4 @@
-"""`serve` and `check-config` in the same situations: where one does not start, the other says so."""
+"""`serve` and `check-config` in the same situations: errors that keep the one from starting, the other reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exporter.config.loader import load, loads
 from exporter.errors import ConfigError, StartError
 from exporter.vod.credentials import resolve
 from exporter.web.access import live_config
-from tests.storage.examples import Place, some
+from tests.storage.examples import StorageFile, some
 from tests.web import pki
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "c2VjcmV0"}
 FILES = "{access_key_id: a, access_key_secret_file: secret}"
-# Nothing listens there: what a poll finds does not matter here.
+# Nothing listens there: the result of a poll does not matter here.
 ENDPOINT = "endpoint: 'http://127.0.0.1:1'"
 
 
 @dataclass
 class Situation:
-    """What both commands are given."""
+    """The files, flags and variables of both commands."""
 
     folder: Path
     patch: pytest.MonkeyPatch
@@ -57,15 +57,15 @@ class Situation:
 
     @property
     def argv(self) -> list[str]:
-        given = [f"--config.file={self.folder}/config.yaml"]
-        given += [f"--storage.path={self.folder / self.storage}"] if self.storage else []
-        return given + ([f"--web.config.file={self.folder / self.web}"] if self.web else [])
+        case = [f"--config.file={self.folder}/config.yaml"]
+        case += [f"--storage.path={self.folder / self.storage}"] if self.storage else []
+        return case + ([f"--web.config.file={self.folder / self.web}"] if self.web else [])
 
     def check(self) -> int:
         return main(["check-config", *self.argv], self.environ)
 
     def starts(self) -> bool:
-        """Whether the daemon comes so far as to listen."""
+        """Whether the daemon starts to listen."""
 
         async def serve() -> None:
             stop = asyncio.Event()
@@ -94,131 +94,131 @@ class Situation:
 def keys_in_the_environment(_: Situation) -> None: ...
 
 
-def no_key(given: Situation) -> None:
-    given.environ.clear()
+def no_key(case: Situation) -> None:
+    case.environ.clear()
 
 
-def no_secret(given: Situation) -> None:
-    del given.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]
+def no_secret(case: Situation) -> None:
+    del case.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]
 
 
-def a_key_with_a_space(given: Situation) -> None:
-    given.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = "a b"
+def a_key_with_a_space(case: Situation) -> None:
+    case.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = "a b"
 
 
-def another_account_without_keys(given: Situation) -> None:
-    given.environ.clear()
-    given.configure("{access_key_id: a, access_key_secret: b}", more=", {name: other}")
+def another_account_without_keys(case: Situation) -> None:
+    case.environ.clear()
+    case.configure("{access_key_id: a, access_key_secret: b}", more=", {name: other}")
 
 
-def a_secret_file(given: Situation) -> None:
-    given.configure(FILES)
-    given.secret("secret\n")
+def a_secret_file(case: Situation) -> None:
+    case.configure(FILES)
+    case.secret("secret\n")
 
 
-def no_secret_file(given: Situation) -> None:
-    given.configure(FILES)
+def no_secret_file(case: Situation) -> None:
+    case.configure(FILES)
 
 
-def an_empty_secret_file(given: Situation) -> None:
-    given.configure(FILES)
-    given.secret("")
+def an_empty_secret_file(case: Situation) -> None:
+    case.configure(FILES)
+    case.secret("")
 
 
-def a_secret_file_for_everyone_to_write(given: Situation) -> None:
-    given.configure(FILES)
-    given.secret("secret", 0o666)
+def a_secret_file_for_everyone_to_write(case: Situation) -> None:
+    case.configure(FILES)
+    case.secret("secret", 0o666)
 
 
-def a_directory_as_secret_file(given: Situation) -> None:
-    given.configure(FILES)
-    (given.folder / "secret").mkdir()
+def a_directory_as_secret_file(case: Situation) -> None:
+    case.configure(FILES)
+    (case.folder / "secret").mkdir()
 
 
-def a_configuration_with_a_secret_for_everyone_to_write(given: Situation) -> None:
-    given.configure("{access_key_id: a, access_key_secret: b64secret}", 0o666)
+def a_configuration_with_a_secret_for_everyone_to_write(case: Situation) -> None:
+    case.configure("{access_key_id: a, access_key_secret: b64secret}", 0o666)
 
 
-def a_configuration_that_is_wrong(given: Situation) -> None:
-    given.configure("{access_key: a}")
+def a_configuration_that_is_wrong(case: Situation) -> None:
+    case.configure("{access_key: a}")
 
 
-def metadata_switched_off(given: Situation) -> None:
-    given.configure("{provider: ecs_ram_role}")
-    given.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
+def metadata_switched_off(case: Situation) -> None:
+    case.configure("{provider: ecs_ram_role}")
+    case.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
 
 
-def metadata(given: Situation) -> None:
-    given.configure("{provider: ecs_ram_role}")
+def metadata(case: Situation) -> None:
+    case.configure("{provider: ecs_ram_role}")
 
 
-def a_role_that_lacks_settings(given: Situation) -> None:
-    given.configure("{provider: oidc_role_arn, role_arn: 'acs:ram::1:role/r'}")
+def a_role_that_lacks_settings(case: Situation) -> None:
+    case.configure("{provider: oidc_role_arn, role_arn: 'acs:ram::1:role/r'}")
 
 
-def a_profile_without_a_home(given: Situation) -> None:
-    given.configure("{provider: profile}")
+def a_profile_without_a_home(case: Situation) -> None:
+    case.configure("{provider: profile}")
 
 
-def a_library_that_is_not_installed(given: Situation) -> None:
-    given.configure("{provider: ecs_ram_role}")
-    given.patch.setattr(resolve, "find_spec", lambda _: None)
+def a_library_that_is_not_installed(case: Situation) -> None:
+    case.configure("{provider: ecs_ram_role}")
+    case.patch.setattr(resolve, "find_spec", lambda _: None)
 
 
-def a_proxy_nobody_knows(given: Situation) -> None:
-    proxy(given, "gopher://127.0.0.1:1/")
+def an_unknown_proxy(case: Situation) -> None:
+    proxy(case, "gopher://127.0.0.1:1/")
 
 
-def a_proxy(given: Situation) -> None:
-    proxy(given, "http://127.0.0.1:1/")
+def a_proxy(case: Situation) -> None:
+    proxy(case, "http://127.0.0.1:1/")
 
 
-def proxy(given: Situation, url: str) -> None:
-    file = given.folder / "config.yaml"
+def proxy(case: Situation, url: str) -> None:
+    file = case.folder / "config.yaml"
     file.write_text(file.read_text().replace(ENDPOINT, "endpoint: 'http://vod.test:1'"))
-    given.patch.setenv("HTTP_PROXY", url)
-    given.patch.setenv("HTTPS_PROXY", url)
-    given.environ.update(HTTP_PROXY=url, HTTPS_PROXY=url)
+    case.patch.setenv("HTTP_PROXY", url)
+    case.patch.setenv("HTTPS_PROXY", url)
+    case.environ.update(HTTP_PROXY=url, HTTPS_PROXY=url)
 
 
-def a_storage_file(given: Situation) -> None:
-    given.storage = "state.db"
-    asyncio.run(Place(given.folder / given.storage).put(some()))
+def a_storage_file(case: Situation) -> None:
+    case.storage = "state.db"
+    asyncio.run(StorageFile(case.folder / case.storage).put(some()))
 
 
-def no_storage_file_yet(given: Situation) -> None:
-    given.storage = "nope.db"
+def no_storage_file_yet(case: Situation) -> None:
+    case.storage = "nope.db"
 
 
-def no_directory_for_storage(given: Situation) -> None:
-    given.storage = "gone/state.db"
+def no_directory_for_storage(case: Situation) -> None:
+    case.storage = "gone/state.db"
 
 
-def a_directory_as_storage(given: Situation) -> None:
-    given.storage = "."
+def a_directory_as_storage(case: Situation) -> None:
+    case.storage = "."
 
 
-def somebody_elses_storage(given: Situation) -> None:
-    given.storage = "config.yaml"
+def a_file_of_another_program(case: Situation) -> None:
+    case.storage = "config.yaml"
 
 
-def another_programs_database(given: Situation) -> None:
-    given.storage = "bookmarks.db"
-    with closing(sqlite3.connect(given.folder / given.storage)) as connection:
+def another_programs_database(case: Situation) -> None:
+    case.storage = "bookmarks.db"
+    with closing(sqlite3.connect(case.folder / case.storage)) as connection:
         connection.execute("CREATE TABLE slice (slice_id)")
 
 
-def damaged_pages(given: Situation) -> None:
-    given.storage = "state.db"
-    asyncio.run(Place(given.folder / given.storage).put(*(some(n, rows=400) for n in range(3))))
-    with (given.folder / given.storage).open("r+b") as file:
+def damaged_pages(case: Situation) -> None:
+    case.storage = "state.db"
+    asyncio.run(StorageFile(case.folder / case.storage).put(*(some(n, rows=400) for n in range(3))))
+    with (case.folder / case.storage).open("r+b") as file:
         file.seek(-4096, os.SEEK_END)
         file.write(bytes(4096))
 
 
-def changed(sql: str, given: Situation) -> None:
-    a_storage_file(given)
-    with closing(sqlite3.connect(given.folder / given.storage)) as connection, connection:
+def changed(sql: str, case: Situation) -> None:
+    a_storage_file(case)
+    with closing(sqlite3.connect(case.folder / case.storage)) as connection, connection:
         connection.execute(sql)
 
 
@@ -226,29 +226,29 @@ damaged_rows = partial(changed, "UPDATE part SET answers = x'00'")
 a_newer_storage = partial(changed, "PRAGMA user_version = 99")
 
 
-def a_web_configuration(given: Situation) -> None:
-    given.web = "web.yml"
-    pki.write(given.folder)
-    (given.folder / given.web).write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
+def a_web_configuration(case: Situation) -> None:
+    case.web = "web.yml"
+    pki.write(case.folder)
+    (case.folder / case.web).write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
 
 
-def no_certificate(given: Situation) -> None:
-    a_web_configuration(given)
-    (given.folder / "server.crt").unlink()
+def no_certificate(case: Situation) -> None:
+    a_web_configuration(case)
+    (case.folder / "server.crt").unlink()
 
 
-def a_key_of_another_certificate(given: Situation) -> None:
-    a_web_configuration(given)
-    (given.folder / "server.key").write_bytes((given.folder / "client.key").read_bytes())
+def a_key_of_another_certificate(case: Situation) -> None:
+    a_web_configuration(case)
+    (case.folder / "server.key").write_bytes((case.folder / "client.key").read_bytes())
 
 
-def a_web_configuration_that_is_wrong(given: Situation) -> None:
-    given.web = "web.yml"
-    (given.folder / given.web).write_text("rate_limits: {}\n")
+def a_web_configuration_that_is_wrong(case: Situation) -> None:
+    case.web = "web.yml"
+    (case.folder / case.web).write_text("rate_limits: {}\n")
 
 
 @pytest.mark.parametrize(
-    ("situation", "told"),
+    ("situation", "expected"),
     [
         (keys_in_the_environment, ""),
         (no_key, "error: account main: environment variable ALIBABA_CLOUD_ACCESS_KEY_ID is not set"),
@@ -267,13 +267,13 @@ def a_web_configuration_that_is_wrong(given: Situation) -> None:
         (a_role_that_lacks_settings, "error: account main: provider oidc_role_arn needs oidc_provider_arn, oidc_tok"),
         (a_profile_without_a_home, "error: account main: provider profile: HOME is not set."),
         (a_library_that_is_not_installed, "error: account main: provider ecs_ram_role needs a library that is not"),
-        (a_proxy_nobody_knows, "error: account main: "),
+        (an_unknown_proxy, "error: account main: "),
         (a_proxy, ""),
         (a_storage_file, ""),
         (no_storage_file_yet, "nope.db: there is no such file yet; serve will create it"),
         (no_directory_for_storage, "gone. Create it first."),
         (a_directory_as_storage, "this is a directory. Name a file in it"),
-        (somebody_elses_storage, "this is not a file of aliyun-vod-exporter; it was left as it is."),
+        (a_file_of_another_program, "this is not a file of aliyun-vod-exporter; it was left as it is."),
         (another_programs_database, "this is not a file of aliyun-vod-exporter; it was left as it is."),
         (damaged_pages, "the file is damaged ("),
         (damaged_rows, "the file is damaged (records of a slice cannot be unpacked)"),
@@ -286,21 +286,21 @@ def a_web_configuration_that_is_wrong(given: Situation) -> None:
 )
 def test_where_serve_would_not_start_check_config_says_why_and_exits_with_2(
     situation: Callable[[Situation], None],
-    told: str,
+    expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = Situation(tmp_path, monkeypatch)
-    given.configure("{}")
-    situation(given)
+    case = Situation(tmp_path, monkeypatch)
+    case.configure("{}")
+    situation(case)
 
-    status = given.check()
+    status = case.check()
 
-    said = capsys.readouterr().err
-    assert told in said
-    assert "Traceback" not in said
-    assert status == (0 if given.starts() else 2)
+    stderr = capsys.readouterr().err
+    assert expected in stderr
+    assert "Traceback" not in stderr
+    assert status == (0 if case.starts() else 2)
 
 
 def test_the_verdict_stands_before_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,7 +327,7 @@ def test_where_the_keys_are_not_the_files_alone_can_be_checked(
     assert main(["check-config", "--syntax-only", f"--config.file={file}"], {}) == 2
 
 
-def test_mistakes_of_both_files_are_told_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_both_files_are_reported_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, web = tmp_path / "config.yaml", tmp_path / "web.yml"
     config.write_text("queries: [{name: q}]\n")
     web.write_text("rate_limits: {}\n")
@@ -339,7 +339,7 @@ def test_mistakes_of_both_files_are_told_together(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("credentials", "told"),
+    ("credentials", "expected"),
     [
         (
             "{provider: oidc_role_arn, role_arn: 'acs:ram::1:role/r', oidc_token_file: token, oidc_provider_arn: ARN}",
@@ -351,7 +351,7 @@ def test_mistakes_of_both_files_are_told_together(tmp_path: Path, capsys: pytest
         ),
     ],
 )
-def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, told: str) -> None:
+def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, expected: str) -> None:
     credentials = credentials.replace("ARN", "'acs:ram::1:oidc-provider/p'")
     text = f"accounts: [{{name: main, credentials: {credentials}}}]\nqueries: [{{name: q, media: all}}]\n"
 
@@ -359,4 +359,4 @@ def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, 
 
     assert found.errors == ()
     (warning,) = found.warnings
-    assert warning.startswith(told)
+    assert warning.startswith(expected)

@@ -1,4 +1,4 @@
-"""Where the good and bad configuration files are, and the environment they are read in."""
+"""The folders of valid and invalid configuration files, and the environment for reading them."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""As much of JSON Schema as our own schema uses; a keyword it does not know is an error, not ignored."""
+"""A validator for the subset of JSON Schema that our schema uses; unknown keywords are errors."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "number": (int, float),
     "null": type(None),
 }
-# By keyword: the type of value it speaks of, and whether a value of that type is as the keyword's rule wants it.
+# By keyword: the type that it applies to, and whether a value of that type conforms to it.
 PLAIN: Final[dict[str, tuple[type | tuple[type, ...], Callable[[Any, Any], bool]]]] = {
     "type": (
         object,

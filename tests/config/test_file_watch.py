@@ -20,7 +20,7 @@ OTHER = "queries: [{name: other, media: all}]\n"
 
 
 class Watch:
-    """A file that is watched; it is looked at once for each `look`."""
+    """A watched file; each `look` causes one check."""
 
     def __init__(self, path: Path) -> None:
         self.file = WatchedFile(path, lambda file: load(file, {}))
@@ -36,7 +36,7 @@ class Watch:
         self._go_on.clear()
 
     async def look(self) -> bool:
-        """Whether the file was said to have changed when it was looked at once more."""
+        """Whether the next check reports a change."""
         await self._asleep.wait()
         self._asleep.clear()
         self.changed.clear()
@@ -91,7 +91,7 @@ def a_directory(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [in_place, with_old_times, replaced, gone, a_directory])
-async def test_a_change_is_told_once_it_has_settled_and_only_once(
+async def test_a_change_is_reported_once_when_the_content_is_stable(
     watch: Watch, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     assert not await watch.look()
@@ -116,7 +116,7 @@ async def test_a_file_that_is_being_written_is_left_to_its_writer(watch: Watch, 
 
 
 async def test_a_config_map_changes_by_a_link(tmp_path: Path) -> None:
-    """As the kubelet does it: config.yaml → ..data/config.yaml, and ..data → a directory that is another one then."""
+    """As with kubelet: config.yaml → ..data/config.yaml, and ..data → a new directory."""
     for name, text in (("..1", VALID), ("..2", OTHER)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.yaml").write_text(text)

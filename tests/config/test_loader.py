@@ -173,7 +173,7 @@ def test_secrets_show_in_no_form_of_the_configuration() -> None:
         "{<<: hunter2}",
     ],
 )
-def test_mistakes_around_credentials_never_tell_them(credentials: str) -> None:
+def test_errors_around_credentials_never_show_them(credentials: str) -> None:
     text = f"accounts: [{{name: a, credentials: {credentials}}}]\n{MINIMAL}"
 
     assert SECRET not in "\n".join(errors(text, KEY=SECRET))
@@ -188,7 +188,7 @@ def test_mistakes_around_credentials_never_tell_them(credentials: str) -> None:
         "access_key_secret: hunter2\n" + MINIMAL,
     ],
 )
-def test_secrets_in_the_wrong_place_are_not_told_either(text: str) -> None:
+def test_misplaced_secrets_are_not_shown(text: str) -> None:
     assert SECRET not in "\n".join(errors(text))
 
 
@@ -372,7 +372,7 @@ PIECES = st.recursive(
         },
     )
 )
-def test_no_arrangement_of_settings_goes_without_a_sentence(data: dict[str, Any]) -> None:
+def test_every_invalid_combination_of_settings_has_a_message(data: dict[str, Any]) -> None:
     messages = [problem.message for problem in problems(yaml.safe_dump(data))]
 
     assert "is not what is expected here" not in messages
@@ -405,7 +405,7 @@ DIMENSIONS = st.fixed_dictionaries(
 
 @st.composite
 def configurations(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[Query, ...]]:
-    """A configuration as plain data, and the queries it means, worked out another way."""
+    """A configuration as plain data, and the expected queries, computed independently."""
     accounts = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
     written, meant = [], []
     for name in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)):

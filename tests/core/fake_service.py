@@ -58,7 +58,7 @@ def not_ready() -> NotReady:
 
 
 @dataclass
-class World:
+class FakeService:
     """Responds like the service; `refuse` may return an error for a call, `pages` other rows for a page."""
 
     now: float = NOON

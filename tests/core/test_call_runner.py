@@ -10,12 +10,12 @@ from exporter.core.call_planner import CallPlanner
 from exporter.core.call_runner import run_calls
 from exporter.core.model import Page, Slice
 from exporter.core.plan import FetchPlan
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.errors import ErrorKind
 from tests.core.fake_service import (
     ALL,
     YESTERDAY,
-    World,
+    FakeService,
     everything,
     failure,
     ids,
@@ -28,7 +28,7 @@ SLICE = Slice("main", ALL, YESTERDAY)
 
 
 @dataclass
-class Slow(World):
+class Slow(FakeService):
     """Responds page by page when the test says so."""
 
     max_in_flight: int = 4
@@ -53,9 +53,9 @@ class Slow(World):
                 await asyncio.sleep(0)
 
 
-def start(world: Slow) -> tuple[asyncio.Task[int], CallPlanner]:
-    planner = CallPlanner(FetchPlan(everything=True), None, world.max_in_flight)
-    return asyncio.ensure_future(run_calls(world, SLICE, planner)), planner
+def start(service: Slow) -> tuple[asyncio.Task[int], CallPlanner]:
+    planner = CallPlanner(FetchPlan(everything=True), None, service.max_in_flight)
+    return asyncio.ensure_future(run_calls(service, SLICE, planner)), planner
 
 
 async def let_tasks_run() -> None:
@@ -64,114 +64,114 @@ async def let_tasks_run() -> None:
 
 
 async def test_after_the_first_page_max_in_flight_calls_run() -> None:
-    world = Slow()
-    world.put(rows(1_000))
-    running, planner = start(world)
+    service = Slow()
+    service.put(rows(1_000))
+    running, planner = start(service)
     await let_tasks_run()
-    assert list(world.waiting) == [1]
+    assert list(service.waiting) == [1]
 
-    await world.respond(1)
-    assert list(world.waiting) == [2, 3, 4, 5]
+    await service.respond(1)
+    assert list(service.waiting) == [2, 3, 4, 5]
 
-    await world.respond(3, 2)
-    assert list(world.waiting) == [4, 5, 6, 7]
+    await service.respond(3, 2)
+    assert list(service.waiting) == [4, 5, 6, 7]
 
-    await world.respond(7, 5, 6, 4, 8, 9, 10)
+    await service.respond(7, 5, 6, 4, 8, 9, 10)
     assert await running == 10
     assert planner.observation(1.0).rows.keys() == {r.media_id for r in rows(1_000)}
 
 
 async def test_calls_beyond_the_end_are_cancelled() -> None:
-    world = Slow()
-    slice_ = world.put(rows(1_000))
-    running, planner = start(world)
+    service = Slow()
+    slice_ = service.put(rows(1_000))
+    running, planner = start(service)
     await let_tasks_run()
-    await world.respond(1)
-    world.rows[slice_] = rows(150)
+    await service.respond(1)
+    service.rows[slice_] = rows(150)
 
-    await world.respond(2)
+    await service.respond(2)
 
     assert await running == 5
-    assert (sorted(world.cancelled), world.waiting) == ([3, 4, 5], {})
+    assert (sorted(service.cancelled), service.waiting) == ([3, 4, 5], {})
     assert planner.observation(1.0).listed
 
 
 async def test_a_page_that_fails_early_ends_the_search_once_those_before_it_are_read() -> None:
-    world = Slow(refuse=lambda _slice, _media, page: failure() if page == 3 else None)
-    world.put(rows(1_000))
-    running, planner = start(world)
+    service = Slow(refuse=lambda _slice, _media, page: failure() if page == 3 else None)
+    service.put(rows(1_000))
+    running, planner = start(service)
     await let_tasks_run()
-    await world.respond(1)
+    await service.respond(1)
 
-    await world.respond(3)
-    assert list(world.waiting) == [2, 4, 5], "no other page is requested"
+    await service.respond(3)
+    assert list(service.waiting) == [2, 4, 5], "no other page is requested"
     assert planner.in_flight == 3
 
-    await world.respond(2)
+    await service.respond(2)
     assert await running == 5
-    assert sorted(world.cancelled) == [4, 5]
+    assert sorted(service.cancelled) == [4, 5]
     assert planner.aborted
     assert len(planner.errors) == 1
 
 
 @pytest.mark.parametrize("error", [failure(ErrorKind.AUTH, "Meter.AuthError"), not_ready()])
 async def test_an_error_that_aborts_the_slice_cancels_all_calls(error: Exception) -> None:
-    world = Slow(refuse=lambda _slice, _media, page: error if page == 4 else None)  # type: ignore[arg-type,return-value]
-    world.put(rows(1_000))
-    running, planner = start(world)
+    service = Slow(refuse=lambda _slice, _media, page: error if page == 4 else None)  # type: ignore[arg-type,return-value]
+    service.put(rows(1_000))
+    running, planner = start(service)
     await let_tasks_run()
-    await world.respond(1, 4)
+    await service.respond(1, 4)
 
     assert await running == 5
-    assert sorted(world.cancelled) == [2, 3, 5]
+    assert sorted(service.cancelled) == [2, 3, 5]
     assert planner.errors == [error]
 
 
 async def test_a_cancelled_poll_leaves_no_call_running() -> None:
-    world = Slow()
-    world.put(rows(1_000))
-    running, _ = start(world)
+    service = Slow()
+    service.put(rows(1_000))
+    running, _ = start(service)
     await let_tasks_run()
-    await world.respond(1)
+    await service.respond(1)
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert sorted(world.cancelled) == [2, 3, 4, 5]
+    assert sorted(service.cancelled) == [2, 3, 4, 5]
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_an_unexpected_exception_is_raised() -> None:
-    world = Slow()
-    world.put(rows(1_000))
-    running, _ = start(world)
+    service = Slow()
+    service.put(rows(1_000))
+    running, _ = start(service)
     await let_tasks_run()
-    await world.respond(1)
+    await service.respond(1)
 
-    world.waiting[3].set_exception(ZeroDivisionError())
+    service.waiting[3].set_exception(ZeroDivisionError())
     with pytest.raises(ExceptionGroup):
         await running
 
-    assert sorted(world.cancelled) == [2, 4, 5]
+    assert sorted(service.cancelled) == [2, 4, 5]
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 2, 8])
 @pytest.mark.parametrize("media", [0, 1, 100, 101, 950])
 async def test_each_page_is_requested_once_at_any_concurrency(media: int, max_in_flight: int) -> None:
-    world = World(max_in_flight=max_in_flight)
-    world.put(rows(media))
+    service = FakeService(max_in_flight=max_in_flight)
+    service.put(rows(media))
 
-    report = await world.poller().poll(query(everything))
+    report = await service.poller().poll(query(everything))
 
     assert report.result is PollResult.SUCCESS
     pages = max(1, -(-media // 100))
-    assert Counter(page for *_, page in world.calls) == Counter(range(1, pages + 1))
+    assert Counter(page for *_, page in service.calls) == Counter(range(1, pages + 1))
 
 
 async def test_a_slice_whose_first_media_is_refused_costs_one_call() -> None:
-    world = World(max_in_flight=8, refuse=lambda *_: failure(ErrorKind.AUTH, "Meter.AuthError"))
+    service = FakeService(max_in_flight=8, refuse=lambda *_: failure(ErrorKind.AUTH, "Meter.AuthError"))
 
-    await world.poller().poll(query(ids("a", "b")))
+    await service.poller().poll(query(ids("a", "b")))
 
-    assert len(world.calls) == 1
+    assert len(service.calls) == 1

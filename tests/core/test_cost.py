@@ -15,7 +15,7 @@ from exporter.core.play_dates import Settlement
 from tests.core.fake_service import (
     ALL,
     TODAY,
-    World,
+    FakeService,
     everything,
     ids,
     query,
@@ -77,19 +77,19 @@ async def test_a_steady_day_costs_what_polling_costs(
     days_ago: tuple[int, ...],
     expected: bool,  # noqa: FBT001  parametrized
 ) -> None:
-    world = World(now=play_dates.start(TODAY))
+    service = FakeService(now=play_dates.start(TODAY))
     for days in range(-30, 60):
-        world.put([row("a")], TODAY + timedelta(days=days))
+        service.put([row("a")], TODAY + timedelta(days=days))
     polled_query = query(ids("a"), days_ago=days_ago, every=every, expected=expected)
-    poller = world.poller()
+    poller = service.poller()
     warm_up, measured = max(*days_ago, 10) + 1, 8  # days; after this many the polls repeat their times of day
     first = play_dates.start(TODAY) + warm_up * 86_400
     calls = 0
-    while world.now < first + measured * 86_400:
-        before = len(world.calls)
+    while service.now < first + measured * 86_400:
+        before = len(service.calls)
         await poller.poll(polled_query)
-        calls += len(world.calls) - before if world.now >= first else 0
-        world.now += every
+        calls += len(service.calls) - before if service.now >= first else 0
+        service.now += every
 
     estimated = cost(polled_query, Settlement()).steady_day
 

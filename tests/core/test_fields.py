@@ -1,4 +1,4 @@
-"""Every field of a row is known everywhere: a place that lacks one fails here."""
+"""Every field of a row is handled everywhere: a module that lacks one fails here."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from exporter.exposition.render import Renderer
 from exporter.storage import codec
 from exporter.vod.page_decoder import decode
 from exporter.vod.play_data import ORDER_NAMES
-from tests.exposition.examples import read_text, series, telemetry
+from tests.exposition.examples import new_telemetry, read_text, series
 
 TODAY: Final = date(2024, 3, 24)
 YESTERDAY: Final = Slice("main", Dimensions(), date(2024, 3, 23))
 NOON: Final = start(TODAY) + 12 * 3600.0
-# The values differ from each other, so that a field that is read from another one's place is noticed.
+# All values differ, so that mixed-up fields are detected.
 ROW: Final = PlayRow("m1", "Title", **{field.attribute: 10 + place for place, field in enumerate(NUMBERS)})
 
 every_field: Final = pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.attribute)
@@ -70,7 +70,7 @@ def published(row: PlayRow | None) -> Publication:
 
 
 def media_series(publication: Publication) -> dict[Any, float]:
-    exposed = series(read_text(respond(Renderer().render(publication), telemetry()).body))
+    exposed = series(read_text(respond(Renderer().render(publication), new_telemetry()).body))
     return {key: value for key, value in exposed.items() if key[0].startswith("aliyun_vod_media_")}
 
 
@@ -87,7 +87,7 @@ def test_the_api_sorts_by_the_fields_that_have_a_measure() -> None:
 @every_field
 def test_both_decoders_read_the_field(field: Field) -> None:
     row = changed(field)
-    # The ID of the media asked for makes the decoder take the careful way.
+    # With a requested media ID the decoder uses its slow path.
     assert decode(body(row)).rows == decode(body(row), media_id=row.media_id).rows == (row,)
 
 
@@ -104,7 +104,7 @@ def test_a_missing_field_is_a_problem_only_where_every_row_has_it(field: Field) 
 
 
 @every_field
-def test_a_changed_field_is_a_changed_row_where_it_tells_of_plays(field: Field) -> None:
+def test_a_changed_field_of_plays_is_a_changed_row(field: Field) -> None:
     assert same_row(ROW, changed(field)) is (field not in PLAY_NUMBERS)
     assert same_row(changed(field), ROW) is (field not in PLAY_NUMBERS)
 

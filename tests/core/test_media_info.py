@@ -24,7 +24,7 @@ BEIJING = Dimensions(region="cn-beijing")
 SHANGHAI = Dimensions(region="cn-shanghai")
 
 
-def shown(
+def published_media(
     rows: Mapping[str, PlayRow | None], ago: int = 1, dimensions: Dimensions = ALL, *, at: float | None = 1.0
 ) -> PublishedSlice:
     slice_ = Slice("main", dimensions, TODAY - timedelta(days=ago))
@@ -49,7 +49,7 @@ def titles(found: MediaInfoIndex) -> dict[str, tuple[str | None, float | None]]:
 
 
 def test_title_and_length_are_the_newest_and_may_come_from_different_days() -> None:
-    newer, older = shown({"a": media_row("new")}, 1), shown({"a": media_row("old", 60)}, 2)
+    newer, older = published_media({"a": media_row("new")}, 1), published_media({"a": media_row("old", 60)}, 2)
 
     assert index_of([older, newer]).media == (PublishedMedia("main", "a", "new", 60),)
     assert index_of([newer, older]).series == 2
@@ -57,9 +57,9 @@ def test_title_and_length_are_the_newest_and_may_come_from_different_days() -> N
 
 def test_a_length_of_an_earlier_day_does_not_replace_a_later_one() -> None:
     slices = [
-        shown({"a": media_row(duration=1)}, 1),
-        shown({"a": media_row("old", 2)}, 2),
-        shown({"a": media_row("older", 3)}, 3),
+        published_media({"a": media_row(duration=1)}, 1),
+        published_media({"a": media_row("old", 2)}, 2),
+        published_media({"a": media_row("older", 3)}, 3),
     ]
 
     assert titles(index_of(slices)) == {"a": ("old", 1)}
@@ -70,8 +70,8 @@ def test_a_length_of_an_earlier_day_does_not_replace_a_later_one() -> None:
 )
 def test_slices_of_the_same_time_are_ordered_by_their_filters(first: Dimensions, last: Dimensions) -> None:
     found = [
-        shown({"a": media_row("by filters", 1)}, 1, max(first, last, key=repr_of)),
-        shown({"a": media_row("x", 2)}, 1, min(first, last, key=repr_of)),
+        published_media({"a": media_row("by filters", 1)}, 1, max(first, last, key=repr_of)),
+        published_media({"a": media_row("x", 2)}, 1, min(first, last, key=repr_of)),
     ]
 
     assert titles(index_of(found)) == titles(index_of(found[::-1])) == {"a": ("by filters", 1)}
@@ -83,15 +83,15 @@ def repr_of(dimensions: Dimensions) -> tuple[str, str, str]:
 
 def test_a_slice_that_was_never_updated_counts_as_oldest() -> None:
     slices = [
-        shown({"a": media_row("never", 1)}, 1, WEB, at=None),
-        shown({"a": media_row("once", 2)}, 1, NATIVE, at=0.5),
+        published_media({"a": media_row("never", 1)}, 1, WEB, at=None),
+        published_media({"a": media_row("once", 2)}, 1, NATIVE, at=0.5),
     ]
 
     assert titles(index_of(slices)) == {"a": ("once", 2)}
 
 
 def test_a_media_without_a_row_has_no_title() -> None:
-    found = index_of([shown({"zero": None, "untitled": media_row(media_id="untitled", duration=9)})])
+    found = index_of([published_media({"zero": None, "untitled": media_row(media_id="untitled", duration=9)})])
 
     assert titles(found) == {"zero": (None, None), "untitled": (None, 9)}
     assert found.series == 1
@@ -119,19 +119,19 @@ def test_changes_in_a_slice_appear_immediately(
     after: dict[str, PlayRow | None],
     expected: dict[str, tuple[str | None, float | None]],
 ) -> None:
-    found = index_of([shown(before)], [shown(after)])
+    found = index_of([published_media(before)], [published_media(after)])
 
     assert titles(found) == expected
     assert found.series == sum(value is not None for pair in expected.values() for value in pair)
 
 
 def test_media_of_a_removed_slice_disappear_unless_another_contains_them() -> None:
-    stays, goes = (
-        shown({"a": media_row("old", 1)}, 2),
-        shown({"a": media_row("new", 2), "b": media_row("b", 3, "b")}, 1),
+    stays, is_removed = (
+        published_media({"a": media_row("old", 1)}, 2),
+        published_media({"a": media_row("new", 2), "b": media_row("b", 3, "b")}, 1),
     )
 
-    found = index_of([stays, goes], [stays])
+    found = index_of([stays, is_removed], [stays])
 
     assert titles(found) == {"a": ("old", 1)}
     assert found.series == 2
@@ -139,19 +139,19 @@ def test_media_of_a_removed_slice_disappear_unless_another_contains_them() -> No
 
 def test_the_title_of_another_slice_is_used_when_this_one_becomes_older() -> None:
     other, newest = (
-        shown({"a": media_row("other", 1)}, 1, WEB, at=5.0),
-        shown({"a": media_row("newest", 2)}, 1, NATIVE, at=9.0),
+        published_media({"a": media_row("other", 1)}, 1, WEB, at=5.0),
+        published_media({"a": media_row("newest", 2)}, 1, NATIVE, at=9.0),
     )
     assert titles(index_of([other, newest])) == {"a": ("newest", 2)}
 
     own = {"0": media_row("its own", 3, "0"), **newest.rows}
-    before, set_back = shown(own, 1, NATIVE, at=9.0), shown(own, 1, NATIVE, at=3.0)
+    before, set_back = published_media(own, 1, NATIVE, at=9.0), published_media(own, 1, NATIVE, at=3.0)
 
     assert titles(index_of([other, before], [other, set_back])) == {"0": ("its own", 3), "a": ("other", 1)}
 
 
 def test_a_replica_exports_titles_only_of_media_that_it_owns() -> None:
-    slices = [shown({"a": media_row("t", 1), "b": media_row("u", 2, "b")})]
+    slices = [published_media({"a": media_row("t", 1), "b": media_row("u", 2, "b")})]
 
     assert titles(
         index_of(slices, media_info_ownership={"main": MediaInfoOwnership(all=False, but=frozenset("a"))})
@@ -163,7 +163,7 @@ def test_a_replica_exports_titles_only_of_media_that_it_owns() -> None:
         "a": ("t", 1),
         "b": ("u", 2),
     }
-    renamed = [shown({"a": media_row("new", 1)})]
+    renamed = [published_media({"a": media_row("new", 1)})]
     assert titles(index_of(slices, renamed, media_info_ownership={"main": MediaInfoOwnership(all=True)})) == {
         "a": ("new", 1)
     }
@@ -173,18 +173,18 @@ def test_a_replica_exports_titles_only_of_media_that_it_owns() -> None:
 
 
 def test_media_stay_the_same_objects_while_nothing_changes() -> None:
-    slices = [shown({"a": media_row("t", 1)})]
+    slices = [published_media({"a": media_row("t", 1)})]
     found = index_of(slices)
     before = found.media
 
     found.follow(tuple(slices))
     assert found.media is before
-    found.follow((shown({"a": media_row("t", 1)}, at=2.0),))
+    found.follow((published_media({"a": media_row("t", 1)}, at=2.0),))
     assert found.media is before
 
 
 def test_accounts_have_independent_titles() -> None:
-    mine = shown({"a": media_row("mine", 1)})
+    mine = published_media({"a": media_row("mine", 1)})
     theirs = replace(mine, slice=replace(mine.slice, account="other"), rows={"a": media_row("theirs", 2)})
 
     found = index_of([mine, theirs])

@@ -107,7 +107,7 @@ def test_once_the_next_day_can_be_final_too_one_poll_settles_a_day(at: float, *,
     data = merged(SliceObservation(at, rows, listed=True, tops=((top(1), ("a",)),), total=1))
 
     assert data.listed
-    assert settled(data) is settled(data, "unplayed") is settled(data, "never asked for") is expected
+    assert settled(data) is settled(data, "unplayed") is settled(data, "never requested") is expected
     assert data.listed.settled is data.rankings[top(1).by].freshness.settled is expected
 
 

@@ -16,7 +16,8 @@ from exporter.core.call_planner import GIVE_UP_AFTER
 from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
 from exporter.core.plan import CLOCK_CORRECTION
 from exporter.core.play_dates import Settlement
-from exporter.core.poller import INLINE_ROWS, Poller, PollResult, SliceOutcome
+from exporter.core.poll_report import PollResult, SliceOutcome
+from exporter.core.poller import INLINE_ROWS, Poller
 from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
@@ -25,7 +26,7 @@ from tests.core.fake_service import (
     NOON,
     TODAY,
     YESTERDAY,
-    World,
+    FakeService,
     everything,
     failure,
     ids,
@@ -41,65 +42,65 @@ NATIVE = Dimensions(terminal_type="Native")
 
 
 async def test_media_are_requested_by_id_and_one_without_a_row_is_a_zero() -> None:
-    world = World()
-    slice_ = world.put([row("a", 7)])
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([row("a", 7)])
+    poller = service.poller()
 
     report = await poller.poll(query(ids("a", "b")))
 
     assert report.result is PollResult.SUCCESS
-    assert [(media_id, page) for _, media_id, _, page in world.calls] == [("a", 1), ("b", 1)]
+    assert [(media_id, page) for _, media_id, _, page in service.calls] == [("a", 1), ("b", 1)]
     assert known_plays(poller, slice_) == {"a": 7, "b": None}
 
 
 @pytest.mark.parametrize(("media", "calls"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (250, 3)])
 async def test_a_listing_reads_every_page_and_no_more(media: int, calls: int) -> None:
-    world = World()
-    slice_ = world.put(rows(media))
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(media))
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
     assert report.result is PollResult.SUCCESS
-    assert [page for *_, page in world.calls] == list(range(1, calls + 1))
-    assert {order for _, _, order, _ in world.calls} == {Measure.PLAYS}
+    assert [page for *_, page in service.calls] == list(range(1, calls + 1))
+    assert {order for _, _, order, _ in service.calls} == {Measure.PLAYS}
     data = poller.snapshot.slices[slice_]
     assert (len(data.answers), data.total, data.listed is not None) == (media, media, True)
 
 
 @pytest.mark.parametrize(("n", "calls"), [(10, 1), (100, 1), (150, 2), (1000, 3)])
 async def test_a_top_requests_only_the_pages_it_is_on(n: int, calls: int) -> None:
-    world = World()
-    slice_ = world.put([row(f"m{i:03}", plays=i, play_duration=1000 - i) for i in range(250)])
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([row(f"m{i:03}", plays=i, play_duration=1000 - i) for i in range(250)])
+    poller = service.poller()
 
     await poller.poll(query(top(n, Measure.PLAY_DURATION)))
 
-    assert len(world.calls) == calls
+    assert len(service.calls) == calls
     ranking = poller.snapshot.slices[slice_].ranking(top(n, Measure.PLAY_DURATION))
     assert ranking is not None
     assert ranking.media_ids == tuple(f"m{i:03}" for i in range(min(n, 250)))
 
 
 async def test_rows_repeated_over_pages_are_kept_once_and_an_incomplete_listing_is_read_again() -> None:
-    world = World()
-    slice_ = world.put(rows(150))
+    service = FakeService()
+    slice_ = service.put(rows(150))
     drifting = {1: rows(100), 2: rows(50, start=99)}  # a row moved from page 2 to page 1 between the two calls
-    world.pages = lambda _slice, page: drifting[page] if len(world.calls) <= 2 else None
-    poller = world.poller()
+    service.pages = lambda _slice, page: drifting[page] if len(service.calls) <= 2 else None
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
     assert report.result is PollResult.SUCCESS
-    assert [page for *_, page in world.calls] == [1, 2, 1, 2]
+    assert [page for *_, page in service.calls] == [1, 2, 1, 2]
     assert set(known_plays(poller, slice_)) == {r.media_id for r in rows(150)}
 
 
 async def test_a_listing_short_of_the_total_twice_is_incomplete_but_its_rows_are_kept() -> None:
-    world = World()
-    slice_ = world.put(rows(3))
-    world.totals[slice_] = 5
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(3))
+    service.totals[slice_] = 5
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
@@ -113,61 +114,61 @@ async def test_a_listing_short_of_the_total_twice_is_incomplete_but_its_rows_are
 
 
 async def test_an_incomplete_listing_is_not_read_again_by_another_query_in_the_same_round() -> None:
-    world = World()
-    world.totals[world.put(rows(3), TODAY)] = 5
-    poller = world.poller()
+    service = FakeService()
+    service.totals[service.put(rows(3), TODAY)] = 5
+    poller = service.poller()
     all_of_them = [query(everything, name, days_ago=(0,)) for name in ("one", "two", "three")]
 
     for _ in range(2):
-        calls = len(world.calls)
+        calls = len(service.calls)
         reports = [await poller.poll(polled) for polled in all_of_them]
         assert [report.result for report in reports] == [PollResult.PARTIAL] * 3
         assert [outcome for report in reports for outcome in report.outcomes] == [
             SliceOutcome(Slice("main", ALL, TODAY), answered=True, short_by=2)
         ] * 3
-        assert len(world.calls) - calls == 2  # the second page is empty and would be again
-        world.now += 900
+        assert len(service.calls) - calls == 2  # the second page is empty and would be again
+        service.now += 900
 
 
 async def test_an_incomplete_listing_is_read_again_after_the_clock_was_set_back() -> None:
-    world = World()
-    world.totals[world.put(rows(3), TODAY)] = 5
-    poller = world.poller()
+    service = FakeService()
+    service.totals[service.put(rows(3), TODAY)] = 5
+    poller = service.poller()
     await poller.poll(query(everything, "one", days_ago=(0,)))
 
-    world.now -= 3600
+    service.now -= 3600
     for _ in range(2):
-        calls = len(world.calls)
+        calls = len(service.calls)
         await poller.poll(query(everything, "two", days_ago=(0,)))
-        assert len(world.calls) > calls
-        world.now += 900
+        assert len(service.calls) > calls
+        service.now += 900
 
 
 async def test_an_incomplete_listing_does_not_prevent_the_refresh_of_a_top() -> None:
-    world = World()
-    slice_ = world.put(rows(3), TODAY)
-    world.totals[slice_] = 5
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(3), TODAY)
+    service.totals[slice_] = 5
+    poller = service.poller()
     top_query = query(top(1), "best", days_ago=(0,))
     await poller.poll(top_query)
-    world.now += 800
+    service.now += 800
     await poller.poll(query(everything, "all", days_ago=(0,)))
-    world.now += 100
-    world.rows[slice_] = [replace(r, plays=7) for r in rows(3)]
+    service.now += 100
+    service.rows[slice_] = [replace(r, plays=7) for r in rows(3)]
 
     await poller.poll(top_query)
 
     ranking = poller.snapshot.slices[slice_].ranking(top_query.media)  # type: ignore[arg-type]
     assert ranking is not None
-    assert ranking.freshness.observed_at == world.now
+    assert ranking.freshness.observed_at == service.now
 
 
 async def test_a_top_is_known_even_if_the_listing_fails_later() -> None:
-    world = World()
-    slice_ = world.put(rows(250))
+    service = FakeService()
+    slice_ = service.put(rows(250))
     top_query, all_of_them = query(top(5), "best"), query(everything, "all")
-    poller = world.poller(queries=(top_query, all_of_them))
-    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+    poller = service.poller(queries=(top_query, all_of_them))
+    service.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
     assert (await poller.poll(top_query)).result is PollResult.SUCCESS
 
@@ -177,22 +178,22 @@ async def test_a_top_is_known_even_if_the_listing_fails_later() -> None:
 
 
 async def test_a_failed_media_is_requested_once_even_if_another_query_needs_more() -> None:
-    world = World()
-    world.put(rows(3))
+    service = FakeService()
+    service.put(rows(3))
     mine, top_query = query(ids("seldom"), "mine"), query(top(2, Measure.PLAY_DURATION), "best")
-    world.refuse = lambda _slice, media, _page: failure(ErrorKind.PARAMETER) if media else None
-    world.totals[next(iter(world.rows))] = None
+    service.refuse = lambda _slice, media, _page: failure(ErrorKind.PARAMETER) if media else None
+    service.totals[next(iter(service.rows))] = None
 
-    await world.poller(queries=(mine, top_query)).poll(mine)
+    await service.poller(queries=(mine, top_query)).poll(mine)
 
-    assert [media_id for _, media_id, _, _ in world.calls].count("seldom") == 1
+    assert [media_id for _, media_id, _, _ in service.calls].count("seldom") == 1
 
 
 async def test_media_on_pages_before_a_failed_one_are_known_and_no_other_is_a_zero() -> None:
-    world = World()
-    slice_ = world.put(rows(150))
-    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(150))
+    service.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+    poller = service.poller()
     mine = query(ids(*(r.media_id for r in rows(120))))
 
     report = await poller.poll(mine)
@@ -204,28 +205,28 @@ async def test_media_on_pages_before_a_failed_one_are_known_and_no_other_is_a_ze
 
 @pytest.mark.parametrize("plays", [1, 10**6])  # on the last page, and on the first one, which was read
 async def test_a_failed_listing_for_another_query_does_not_affect_this_one(plays: int) -> None:
-    world = World()
-    slice_ = world.put([*rows(250), row("mine", plays)])
+    service = FakeService()
+    slice_ = service.put([*rows(250), row("mine", plays)])
     mine, all_of_them = query(ids("mine"), "mine"), query(everything, "all", every=21_600.0)
-    poller = world.poller(queries=(mine, all_of_them))
-    world.refuse = lambda _slice, media, page: failure() if media is None and page == 2 else None
+    poller = service.poller(queries=(mine, all_of_them))
+    service.refuse = lambda _slice, media, page: failure() if media is None and page == 2 else None
 
     assert (await poller.poll(mine)).result is PollResult.SUCCESS
     assert known_plays(poller, slice_) == {"mine": plays}
-    assert len(world.calls) == len(set(world.calls)), "no page is read twice"
+    assert len(service.calls) == len(set(service.calls)), "no page is read twice"
     assert (await poller.poll(all_of_them)).result is PollResult.PARTIAL
 
-    world.now += 900
-    calls = len(world.calls)
+    service.now += 900
+    calls = len(service.calls)
     assert (await poller.poll(mine)).result is PollResult.SUCCESS
-    assert [media_id for _, media_id, _, _ in world.calls[calls:]] == ["mine"], "the other has failed and is not due"
+    assert [media_id for _, media_id, _, _ in service.calls[calls:]] == ["mine"], "the other has failed and is not due"
 
 
 async def test_without_a_total_rows_are_kept_but_nothing_is_a_zero() -> None:
-    world = World()
-    slice_ = world.put(rows(120))
-    world.totals[slice_] = None
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(120))
+    service.totals[slice_] = None
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
@@ -237,10 +238,10 @@ async def test_without_a_total_rows_are_kept_but_nothing_is_a_zero() -> None:
 
 
 async def test_a_total_that_is_too_low_does_not_end_the_listing() -> None:
-    world = World()
-    slice_ = world.put(rows(230))
-    world.totals[slice_] = 1
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(230))
+    service.totals[slice_] = 1
+    poller = service.poller()
 
     await poller.poll(query(everything))
 
@@ -248,10 +249,10 @@ async def test_a_total_that_is_too_low_does_not_end_the_listing() -> None:
 
 
 async def test_pages_shorter_than_requested_are_read_to_the_end() -> None:
-    world = World()
-    slice_ = world.put(rows(50))
-    world.pages = lambda _slice, page: rows(50)[(page - 1) * 20 : page * 20]
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(50))
+    service.pages = lambda _slice, page: rows(50)[(page - 1) * 20 : page * 20]
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
@@ -260,11 +261,11 @@ async def test_pages_shorter_than_requested_are_read_to_the_end() -> None:
 
 
 async def test_a_result_set_without_end_is_malformed() -> None:
-    world = World()
-    slice_ = world.put([])
-    world.totals[slice_] = 10**12
-    world.pages = lambda _slice, page: [row(f"x{page}")]
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([])
+    service.totals[slice_] = 10**12
+    service.pages = lambda _slice, page: [row(f"x{page}")]
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
@@ -274,14 +275,14 @@ async def test_a_result_set_without_end_is_malformed() -> None:
 
 
 async def test_a_failed_page_leaves_the_rest_of_the_slice_unchanged() -> None:
-    world = World()
-    slice_ = world.put(rows(250))
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(250))
+    poller = service.poller()
     await poller.poll(query(everything))
     before = poller.snapshot.slices[slice_]
-    world.rows[slice_] = [replace(r, plays=(r.plays or 0) + 1) for r in rows(250)]
-    world.now += 900
-    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+    service.rows[slice_] = [replace(r, plays=(r.plays or 0) + 1) for r in rows(250)]
+    service.now += 900
+    service.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
     report = await poller.poll(query(everything))
 
@@ -294,13 +295,13 @@ async def test_a_failed_page_leaves_the_rest_of_the_slice_unchanged() -> None:
 
 
 async def test_a_failed_first_page_leaves_the_slice_unchanged() -> None:
-    world = World()
-    slice_ = world.put(rows(250))
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(250))
+    poller = service.poller()
     await poller.poll(query(everything))
     before = poller.snapshot.slices[slice_]
-    world.now += 900
-    world.refuse = lambda *_: failure()
+    service.now += 900
+    service.refuse = lambda *_: failure()
 
     assert (await poller.poll(query(everything))).result is PollResult.FAILURE
     assert poller.snapshot.slices[slice_] is before
@@ -317,20 +318,20 @@ REFUSALS = [
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: error.code)
 @pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
 async def test_rows_before_a_rejected_page_are_kept(media: Media, refusal: UpstreamError) -> None:
-    world = World()
-    slice_ = world.put(rows(1000))
-    world.refuse = lambda _slice, _media, page: refusal if page > 5 else None
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(1000))
+    service.refuse = lambda _slice, _media, page: refusal if page > 5 else None
+    poller = service.poller()
 
     for _ in range(3):
         report = await poller.poll(query(media))
-        world.now += 900
+        service.now += 900
 
         assert report.result is PollResult.PARTIAL
         ((error,),) = [outcome.errors for outcome in report.outcomes]
         assert ("{top: 500, by: plays}" in error.advice) is (refusal.kind in {ErrorKind.PARAMETER, ErrorKind.OTHER})
         rules = PublicationRules((query(media),), stale_after=86_400.0, series_limit=10**6)
-        (shown,) = publish(poller.snapshot, rules, world.now).slices
+        (shown,) = publish(poller.snapshot, rules, service.now).slices
         assert set(shown.rows) == {r.media_id for r in rows(500)}
         assert (shown.settled, shown.updated_at, shown.total) == (False, None, 1000)
         assert poller.snapshot.slices[slice_].answer("m0700") is None, "unknown: it may have plays"
@@ -340,28 +341,28 @@ async def test_rows_before_a_rejected_page_are_kept(media: Media, refusal: Upstr
 async def test_rows_before_a_rejected_page_are_kept_and_not_read_twice(
     media: Media,
 ) -> None:
-    world = World()
-    slice_ = world.put(rows(1000))
-    world.pages = lambda _slice, page: [] if page > 5 else None
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(1000))
+    service.pages = lambda _slice, page: [] if page > 5 else None
+    poller = service.poller()
 
     for _ in range(3):
-        calls = len(world.calls)
+        calls = len(service.calls)
         report = await poller.poll(query(media))
-        world.now += 900
+        service.now += 900
 
         assert report.result is PollResult.PARTIAL
         assert [outcome.short_by for outcome in report.outcomes] == [500 if media == everything else 300]
-        assert len(world.calls) - calls <= 6 + world.max_in_flight
+        assert len(service.calls) - calls <= 6 + service.max_in_flight
         data = poller.snapshot.slices[slice_]
         assert (len(data.answers), data.listed, data.answer("m0700")) == (500, None, None)
 
 
 async def test_media_on_rejected_pages_are_requested_by_id() -> None:
-    world = World()
-    slice_ = world.put(rows(1000))
-    world.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > 5 else None
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(1000))
+    service.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > 5 else None
+    poller = service.poller()
     wanted = [r.media_id for r in rows(1000)[::10]]
 
     report = await poller.poll(query(ids(*wanted, "never")))
@@ -372,13 +373,13 @@ async def test_media_on_rejected_pages_are_requested_by_id() -> None:
 
 
 async def test_a_top_with_a_failed_page_keeps_its_previous_media_of_that_page() -> None:
-    world = World()
-    slice_ = world.put(rows(250))
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(250))
+    poller = service.poller()
     top_query = query(top(150))
     await poller.poll(top_query)
-    world.now += 900
-    world.refuse = lambda _slice, _media, page: failure() if page == 2 else None
+    service.now += 900
+    service.refuse = lambda _slice, _media, page: failure() if page == 2 else None
 
     assert (await poller.poll(top_query)).result is PollResult.PARTIAL
 
@@ -389,12 +390,12 @@ async def test_a_top_with_a_failed_page_keeps_its_previous_media_of_that_page() 
 
 
 async def test_a_failed_media_does_not_hide_others() -> None:
-    world = World()
-    slice_ = world.put([*rows(1000), row("a", 1), row("b", 2), row("c", 3)])
-    world.refuse = lambda _slice, media, _page: (
+    service = FakeService()
+    slice_ = service.put([*rows(1000), row("a", 1), row("b", 2), row("c", 3)])
+    service.refuse = lambda _slice, media, _page: (
         failure(ErrorKind.PARAMETER, "Meter.ParamError") if media == "b" else None
     )
-    poller = world.poller()
+    poller = service.poller()
 
     report = await poller.poll(query(ids("a", "b", "c")))
 
@@ -404,30 +405,30 @@ async def test_a_failed_media_does_not_hide_others() -> None:
 
 
 async def test_a_slice_whose_media_keep_failing_is_left_to_the_next_poll() -> None:
-    world = World(refuse=lambda _slice, media, _page: failure() if media else None)
-    world.put(rows(5000))
-    poller = world.poller()
+    service = FakeService(refuse=lambda _slice, media, _page: failure() if media else None)
+    service.put(rows(5000))
+    poller = service.poller()
 
     report = await poller.poll(query(ids(*(f"seldom{i}" for i in range(20)))))
 
     assert report.result is PollResult.FAILURE
-    assert len(world.calls) == 1 + GIVE_UP_AFTER  # the first page, then media by ID
+    assert len(service.calls) == 1 + GIVE_UP_AFTER  # the first page, then media by ID
 
 
 async def test_an_authentication_error_ends_the_slice_at_once() -> None:
-    world = World(refuse=lambda *_: failure(ErrorKind.AUTH, "Meter.AuthError"))
+    service = FakeService(refuse=lambda *_: failure(ErrorKind.AUTH, "Meter.AuthError"))
 
-    await world.poller().poll(query(ids("a", "b")))
+    await service.poller().poll(query(ids("a", "b")))
 
-    assert len(world.calls) == 1
+    assert len(service.calls) == 1
 
 
 async def test_a_failed_slice_does_not_hide_others() -> None:
-    world = World()
-    good = world.put([row("a")], dimensions=ALL)
-    world.put([row("a")], dimensions=NATIVE)
-    world.refuse = lambda slice_, _media, _page: failure() if slice_.dimensions == NATIVE else None
-    poller = world.poller()
+    service = FakeService()
+    good = service.put([row("a")], dimensions=ALL)
+    service.put([row("a")], dimensions=NATIVE)
+    service.refuse = lambda slice_, _media, _page: failure() if slice_.dimensions == NATIVE else None
+    poller = service.poller()
 
     report = await poller.poll(query(ids("a"), dimensions=(ALL, NATIVE)))
 
@@ -437,13 +438,13 @@ async def test_a_failed_slice_does_not_hide_others() -> None:
 
 @pytest.mark.parametrize("media", [ids("a"), everything, top(5)])
 async def test_not_ready_is_no_failure_and_keeps_known_data(media: object) -> None:
-    world = World()
-    slice_ = world.put([row("a", 7)])
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([row("a", 7)])
+    poller = service.poller()
     polled = query(media)  # type: ignore[arg-type]
     await poller.poll(polled)
-    world.now += 900
-    world.refuse = lambda *_: not_ready()
+    service.now += 900
+    service.refuse = lambda *_: not_ready()
 
     report = await poller.poll(polled)
 
@@ -453,8 +454,8 @@ async def test_not_ready_is_no_failure_and_keeps_known_data(media: object) -> No
     assert (data.ready, data.updated_at, data.last_response_at) == (False, NOON, NOON + 900)
     assert known_plays(poller, slice_) == {"a": 7}
 
-    world.refuse = lambda *_: None
-    world.now += 900
+    service.refuse = lambda *_: None
+    service.now += 900
     await poller.poll(polled)
     assert poller.snapshot.slices[slice_].ready
 
@@ -469,84 +470,84 @@ async def test_not_ready_is_no_failure_and_keeps_known_data(media: object) -> No
     ],
 )
 async def test_a_poll_that_sent_nothing_on_purpose_is_skipped(error: UpstreamError, result: PollResult) -> None:
-    world = World(refuse=lambda *_: error)
+    service = FakeService(refuse=lambda *_: error)
 
-    assert (await world.poller().poll(query(ids("a", "b")))).result is result
-    assert len(world.calls) <= 2
+    assert (await service.poller().poll(query(ids("a", "b")))).result is result
+    assert len(service.calls) <= 2
 
 
 async def test_two_queries_of_one_round_share_their_slices() -> None:
-    world = World()
-    world.put(rows(120))
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(120))
+    poller = service.poller()
     first, second = query(everything, "first"), query(everything, "second")
 
     for _ in range(2):  # at the same moment, in two rounds
         await asyncio.gather(poller.poll(first), poller.poll(second))
-        world.now += 900
+        service.now += 900
 
-    assert len(world.calls) == 2 * 2
-    assert world.saved["shared"] == 2 * 2
+    assert len(service.calls) == 2 * 2
+    assert service.saved["shared"] == 2 * 2
 
 
 async def test_data_of_another_query_is_used_while_younger_than_the_interval() -> None:
-    world = World()
-    slice_ = world.put([row("a", 1)])
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([row("a", 1)])
+    poller = service.poller()
     slow, fast = query(ids("a"), "slow", every=3600.0), query(ids("a"), "fast", every=600.0)
     await poller.poll(slow)
-    world.now += 300
+    service.now += 300
     await poller.poll(fast)
-    assert len(world.calls) == 1
+    assert len(service.calls) == 1
 
-    world.now += 600
-    world.rows[slice_] = [row("a", 2)]
+    service.now += 600
+    service.rows[slice_] = [row("a", 2)]
     await poller.poll(fast)
-    assert len(world.calls) == 2
+    assert len(service.calls) == 2
     assert known_plays(poller, slice_) == {"a": 2}
 
-    world.now = NOON + 3600
+    service.now = NOON + 3600
     await poller.poll(slow)
-    assert len(world.calls) == 2
+    assert len(service.calls) == 2
 
 
 async def test_media_of_a_complete_listing_are_not_requested() -> None:
-    world = World()
-    world.put(rows(5))
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(5))
+    poller = service.poller()
     await poller.poll(query(everything, "all"))
 
     await poller.poll(query(ids("m0001", "without plays"), "some"))
     await poller.poll(query(top(2), "top"))
 
-    assert len(world.calls) == 1
-    assert world.saved["shared"] == 3
+    assert len(service.calls) == 1
+    assert service.saved["shared"] == 3
 
 
 async def test_needs_of_several_queries_are_fetched_together_in_any_order() -> None:
-    world = World()
-    world.put(rows(250))
+    service = FakeService()
+    service.put(rows(250))
     some, all_of_them = query(ids("m0001", "seldom", "never"), "some"), query(everything, "all")
-    poller = world.poller(queries=(some, all_of_them))
+    poller = service.poller(queries=(some, all_of_them))
 
     for polled in (some, all_of_them):
         assert (await poller.poll(polled)).result is PollResult.SUCCESS
 
-    assert [page for *_, page in world.calls] == [1, 2, 3]
+    assert [page for *_, page in service.calls] == [1, 2, 3]
 
 
 async def test_only_what_another_query_needs_soon_is_fetched_along() -> None:
-    world = World()
-    world.put(rows(250), TODAY)
+    service = FakeService()
+    service.put(rows(250), TODAY)
     often = query(ids("seldom"), "often", every=900.0, days_ago=(0,))
     seldom = query(everything, "seldom", every=3600.0, days_ago=(0,))
-    poller = world.poller(queries=(often, seldom))
+    poller = service.poller(queries=(often, seldom))
     calls = []
     for _ in range(5):
-        before = len(world.calls)
+        before = len(service.calls)
         await poller.poll(often)
-        calls.append(len(world.calls) - before)
-        world.now += 890
+        calls.append(len(service.calls) - before)
+        service.now += 890
 
     assert calls == [3, 1, 1, 1, 3]  # with the listing that is due within a minute
 
@@ -555,124 +556,124 @@ async def test_only_what_another_query_needs_soon_is_fetched_along() -> None:
     ("every", "ago", "along"), [(300.0, 269, False), (300.0, 270, True), (3600.0, 3539, False), (3600.0, 3540, True)]
 )
 async def test_soon_is_a_tenth_of_the_interval_and_at_most_a_minute(every: float, ago: float, *, along: bool) -> None:
-    world = World()
+    service = FakeService()
     other = query(ids("b"), "other", every=every)
-    poller = world.poller(queries=[other])
+    poller = service.poller(queries=[other])
     await poller.poll(other)
-    world.calls.clear()
-    world.now += ago
+    service.calls.clear()
+    service.now += ago
 
     await poller.poll(query(ids("a"), "one"))
 
-    assert sorted(media_id or "" for _, media_id, _, _ in world.calls) == (["a", "b"] if along else ["a"])
+    assert sorted(media_id or "" for _, media_id, _, _ in service.calls) == (["a", "b"] if along else ["a"])
 
 
 @pytest.mark.parametrize(("later", "along"), [(10, False), (-CLOCK_CORRECTION, False), (-CLOCK_CORRECTION - 1, True)])
 async def test_needs_of_a_query_that_has_just_failed_are_left_to_it(later: float, *, along: bool) -> None:
-    world = World(refuse=lambda _slice, media, _page: failure() if media == "b" else None)
+    service = FakeService(refuse=lambda _slice, media, _page: failure() if media == "b" else None)
     other = query(ids("b"), "other")
-    poller = world.poller(queries=[other])
+    poller = service.poller(queries=[other])
     await poller.poll(other)
-    world.calls.clear()
-    world.now += later
+    service.calls.clear()
+    service.now += later
 
     await poller.poll(query(ids("a"), "one"))
 
-    assert ("b" in {media_id for _, media_id, _, _ in world.calls}) is along
+    assert ("b" in {media_id for _, media_id, _, _ in service.calls}) is along
 
 
 async def test_the_total_of_another_day_decides_between_pages_and_ids() -> None:
-    world = World()
-    world.put(rows(50), YESTERDAY)
-    world.put(rows(50), date(2024, 3, 22))
-    world.put(rows(50), TODAY)
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(50), YESTERDAY)
+    service.put(rows(50), date(2024, 3, 22))
+    service.put(rows(50), TODAY)
+    poller = service.poller()
     await poller.poll(query(everything, days_ago=(2,)))
-    world.calls.clear()
+    service.calls.clear()
 
     await poller.poll(query(ids("seldom", "never"), days_ago=(1,)))
-    assert [media_id for _, media_id, _, _ in world.calls] == [None], "one page is fewer than two media"
-    world.calls.clear()
+    assert [media_id for _, media_id, _, _ in service.calls] == [None], "one page is fewer than two media"
+    service.calls.clear()
 
     await poller.poll(query(ids("seldom", "never"), days_ago=(0,)))
-    assert [media_id for _, media_id, _, _ in world.calls] == ["never", "seldom"], "today is another matter"
+    assert [media_id for _, media_id, _, _ in service.calls] == ["never", "seldom"], "today is another matter"
 
 
 async def test_calls_that_pages_saved_are_counted() -> None:
-    world = World()
-    world.put(rows(250))
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(250))
+    poller = service.poller()
 
     await poller.poll(query(ids(*(f"m{i:04}" for i in range(40)))))
 
-    assert len(world.calls) == 1
-    assert world.saved["sweep"] == 39
+    assert len(service.calls) == 1
+    assert service.saved["sweep"] == 39
 
 
 async def test_calls_for_another_query_reduce_the_saved_calls() -> None:
-    world = World(refuse=lambda *_: failure() if world.calls[-1][2] is Measure.PLAY_DURATION else None)
-    world.put(rows(250))
+    service = FakeService(refuse=lambda *_: failure() if service.calls[-1][2] is Measure.PLAY_DURATION else None)
+    service.put(rows(250))
     others = [query(top(100), "most played"), query(top(100, Measure.PLAY_DURATION), "longest")]
     media = [f"m{i:04}" for i in range(40)]
 
-    await world.poller(queries=others).poll(query(ids(*media, "never")))
+    await service.poller(queries=others).poll(query(ids(*media, "never")))
 
-    assert [(order_by, media_id) for _, media_id, order_by, _ in world.calls] == [
+    assert [(order_by, media_id) for _, media_id, order_by, _ in service.calls] == [
         (Measure.PLAYS, None),
         (Measure.PLAY_DURATION, None),
         (None, "never"),
     ]
-    assert world.saved["sweep"] == len(media) + 1 - 3
+    assert service.saved["sweep"] == len(media) + 1 - 3
 
 
 async def test_no_calls_are_saved_when_media_fail_or_each_is_requested() -> None:
-    world = World(refuse=lambda _slice, media, _page: failure() if media and "seldom" in media else None)
-    world.put(rows(5_000))
-    poller = world.poller()
+    service = FakeService(refuse=lambda _slice, media, _page: failure() if media and "seldom" in media else None)
+    service.put(rows(5_000))
+    poller = service.poller()
 
     await poller.poll(query(ids(*(f"seldom{i}" for i in range(20))), "failing"))
     await poller.poll(query(ids("m0001"), "one"))
 
-    assert world.saved["sweep"] == 0
+    assert service.saved["sweep"] == 0
 
 
 async def test_media_that_moved_between_pages_are_requested_before_they_become_zeros() -> None:
-    world = World()
-    slice_ = world.put(rows(150))
-    world.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is on no page
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(150))
+    service.pages = lambda _slice, page: {1: rows(100), 2: rows(50, start=99)}[page]  # m0149 is on no page
+    poller = service.poller()
 
     report = await poller.poll(query(ids("m0149", *(f"m{i:04}" for i in range(60, 120)), "never")))
 
     assert report.result is PollResult.SUCCESS
-    assert [media_id for _, media_id, _, _ in world.calls] == [None, None, "m0149", "never"]
+    assert [media_id for _, media_id, _, _ in service.calls] == [None, None, "m0149", "never"]
     assert known_plays(poller, slice_)["m0149"] == 100_000 - 149
     assert known_plays(poller, slice_)["never"] is None
 
 
 async def test_a_poll_publishes_nothing_before_it_ends() -> None:
-    world = World(gate=asyncio.Event())
-    world.put(rows(3), YESTERDAY)
-    world.put(rows(3), TODAY)
-    assert world.gate
-    poller = world.poller()
+    service = FakeService(gate=asyncio.Event())
+    service.put(rows(3), YESTERDAY)
+    service.put(rows(3), TODAY)
+    assert service.gate
+    poller = service.poller()
     poll = asyncio.ensure_future(poller.poll(query(everything, days_ago=(0, 1))))
-    while len(world.calls) < 2:
+    while len(service.calls) < 2:
         await asyncio.sleep(0)
     assert not poller.snapshot.slices
 
-    world.gate.set()
+    service.gate.set()
     await poll
     assert {slice_.play_date for slice_ in poller.snapshot.slices} == {TODAY, YESTERDAY}
 
 
 async def test_a_cancelled_poll_publishes_nothing_and_the_next_one_works() -> None:
-    world = World(gate=asyncio.Event())
-    slice_ = world.put([row("a", 1)])
-    assert world.gate
-    poller = world.poller()
+    service = FakeService(gate=asyncio.Event())
+    slice_ = service.put([row("a", 1)])
+    assert service.gate
+    poller = service.poller()
     poll = asyncio.ensure_future(poller.poll(query(ids("a"))))
-    while not world.calls:
+    while not service.calls:
         await asyncio.sleep(0)
 
     poll.cancel()
@@ -680,17 +681,17 @@ async def test_a_cancelled_poll_publishes_nothing_and_the_next_one_works() -> No
         await poll
     assert not poller.snapshot.slices
 
-    world.gate.set()
+    service.gate.set()
     await poller.poll(query(ids("a")))
     assert known_plays(poller, slice_) == {"a": 1}
 
 
 @pytest.mark.parametrize("wrong", range(6))
 async def test_one_clock_reading_years_ahead_deletes_nothing(wrong: int) -> None:
-    world = World()
-    slice_ = world.put([row("a", 1)])
+    service = FakeService()
+    slice_ = service.put([row("a", 1)])
     readings = count(-100)  # a poll reads its clock fewer times
-    poller = world.poller(now=lambda: world.now + (12 * 365 * 86_400 if next(readings) == wrong else 0))
+    poller = service.poller(now=lambda: service.now + (12 * 365 * 86_400 if next(readings) == wrong else 0))
     await poller.poll(query(everything))
     readings = count()
 
@@ -701,65 +702,65 @@ async def test_one_clock_reading_years_ahead_deletes_nothing(wrong: int) -> None
 
 
 async def test_old_days_are_deleted_only_after_a_successful_response() -> None:
-    world = World()
-    slice_ = world.put([row("a", 1)])
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([row("a", 1)])
+    poller = service.poller()
     await poller.poll(query(everything))
 
-    world.now += 40 * 86_400
-    world.refuse = lambda *_: failure(ErrorKind.CLOCK, "InvalidTimeStamp.Expired")
+    service.now += 40 * 86_400
+    service.refuse = lambda *_: failure(ErrorKind.CLOCK, "InvalidTimeStamp.Expired")
     await poller.poll(query(everything))
     assert known_plays(poller, slice_) == {"a": 1}
 
-    world.refuse = lambda *_: None
+    service.refuse = lambda *_: None
     await poller.poll(query(everything))
     assert slice_ not in poller.snapshot.slices
 
 
 async def test_a_settled_slice_is_requested_again_only_for_media_it_lacks() -> None:
-    world = World()
-    slice_ = world.put([row("a", 1), row("b", 2)])
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([row("a", 1), row("b", 2)])
+    poller = service.poller()
     for _ in range(3):  # observed, and twice confirmed
         await poller.poll(query(ids("a")))
-        world.now += 900
+        service.now += 900
     assert poller.snapshot.slices[slice_].answers["a"].freshness.settled
-    world.calls.clear()
+    service.calls.clear()
 
     await poller.poll(query(ids("a", "b")))
 
-    assert [media_id for _, media_id, _, _ in world.calls] == ["b"]
-    assert world.saved["settled"] == 1
+    assert [media_id for _, media_id, _, _ in service.calls] == ["b"]
+    assert service.saved["settled"] == 1
     assert not poller.snapshot.slices[slice_].answers["b"].freshness.settled
 
 
 @pytest.mark.parametrize(("back", "again"), [(CLOCK_CORRECTION, False), (CLOCK_CORRECTION + 1, True)])
 async def test_a_small_clock_correction_causes_no_new_reading(back: float, *, again: bool) -> None:
-    world = World()
-    world.totals[world.put(rows(3), TODAY)] = 5
-    poller = world.poller()
+    service = FakeService()
+    service.totals[service.put(rows(3), TODAY)] = 5
+    poller = service.poller()
     await poller.poll(query(everything, "one", days_ago=(0,)))
-    calls = len(world.calls)
+    calls = len(service.calls)
 
-    world.now -= back
+    service.now -= back
     await poller.poll(query(everything, "two", days_ago=(0,)))
 
-    assert (len(world.calls) > calls) is again
+    assert (len(service.calls) > calls) is again
 
 
-class OneDayWaits(World):
+class OneDayWaits(FakeService):
     """Responses for the day before yesterday wait until the gate is open."""
 
     async def page(self, slice_: Slice, **request: Any) -> Page:
         if slice_.play_date < YESTERDAY and self.gate:
             await self.gate.wait()
-        return await World(now=self.now, rows=self.rows).page(slice_, **request)
+        return await FakeService(now=self.now, rows=self.rows).page(slice_, **request)
 
 
 async def test_a_poll_publishes_data_shared_with_a_poll_that_is_still_running() -> None:
-    world = OneDayWaits(gate=asyncio.Event())
-    slice_ = world.put([row("a", 7)])
-    poller = world.poller()
+    service = OneDayWaits(gate=asyncio.Event())
+    slice_ = service.put([row("a", 7)])
+    poller = service.poller()
     long = asyncio.create_task(poller.poll(query(ids("a"), "long", days_ago=(1, 2))))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -768,34 +769,34 @@ async def test_a_poll_publishes_data_shared_with_a_poll_that_is_still_running() 
 
     assert report.outcomes == (SliceOutcome(slice_, answered=True),)
     assert known_plays(poller, slice_) == {"a": 7}
-    assert world.saved["shared"] == 1
-    assert world.gate is not None
-    world.gate.set()
+    assert service.saved["shared"] == 1
+    assert service.gate is not None
+    service.gate.set()
     await long
 
 
 async def test_a_day_is_kept_as_long_as_it_can_be_queried() -> None:
-    world = World()
-    slice_ = world.put(rows(1))
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(rows(1))
+    poller = service.poller()
     await poller.poll(query(everything))
 
-    world.now += 29 * 86_400
+    service.now += 29 * 86_400
     await poller.poll(query(everything, days_ago=(0,)))
 
     assert slice_ in poller.snapshot.slices
-    calls = len(world.calls)
+    calls = len(service.calls)
     await poller.poll(query(top(1), "another", days_ago=(30,), every=30 * 86_400.0))
-    assert len(world.calls) == calls
+    assert len(service.calls) == calls
 
 
 async def test_days_too_old_to_be_queried_are_deleted() -> None:
-    world = World()
-    world.put(rows(1))
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(1))
+    poller = service.poller()
     await poller.poll(query(everything))
 
-    world.now += 31 * 86_400
+    service.now += 31 * 86_400
     await poller.poll(query(everything, days_ago=(0,)))
 
     assert [slice_.play_date > TODAY for slice_ in poller.snapshot.slices] == [True]
@@ -831,22 +832,22 @@ def test_every_known_row_was_returned_by_the_service_for_that_slice(
     returned: dict[tuple[Slice, str], list[PlayRow | None]] = {}
 
     async def story() -> None:
-        world = World()
-        poller = world.poller()
+        service = FakeService()
+        poller = service.poller()
         for polled, found, failing in polls:
             for date_ in (TODAY, YESTERDAY):
                 for dimensions in (ALL, NATIVE):
-                    slice_ = world.put(found[failing:] if dimensions == NATIVE else found, date_, dimensions)
-                    given_rows: dict[str, PlayRow | None] = {r.media_id: r for r in world.rows[slice_]}
+                    slice_ = service.put(found[failing:] if dimensions == NATIVE else found, date_, dimensions)
+                    given_rows: dict[str, PlayRow | None] = {r.media_id: r for r in service.rows[slice_]}
                     for media_id in [f"m{i}" for i in range(8)]:
                         returned.setdefault((slice_, media_id), []).append(given_rows.get(media_id))
             refused = {NATIVE} if failing == 1 else {ALL} if failing == 2 else set()
-            world.refuse = partial(_refuse_some, refused)
-            before = len(world.calls)
+            service.refuse = partial(_refuse_some, refused)
+            before = len(service.calls)
             await poller.poll(polled)
-            made = world.calls[before:]
+            made = service.calls[before:]
             assert len(made) == len(set(made)), "a call made twice in a poll"
-            world.now += 1000
+            service.now += 1000
             for slice_, data in poller.snapshot.slices.items():
                 for media_id in [f"m{i}" for i in range(8)]:
                     answer = data.answer(media_id)
@@ -856,25 +857,25 @@ def test_every_known_row_was_returned_by_the_service_for_that_slice(
 
 
 async def test_a_new_settlement_applies_to_later_observations() -> None:
-    world = World()
-    yesterday = world.put([row("a")])
+    service = FakeService()
+    yesterday = service.put([row("a")])
     polled = query(everything)
-    poller = world.poller(queries=[polled], settlement=Settlement(unchanged=5))
+    poller = service.poller(queries=[polled], settlement=Settlement(unchanged=5))
     for _ in range(3):
         await poller.poll(polled)
-        world.now += 900
+        service.now += 900
     assert not settled(poller, yesterday)
 
-    poller.reconfigure([polled], {"main": world}, Settlement(unchanged=3))
+    poller.reconfigure([polled], {"main": service}, Settlement(unchanged=3))
     assert not settled(poller, yesterday)
     await poller.poll(polled)
     assert settled(poller, yesterday)
 
-    poller.reconfigure([polled], {"main": world}, Settlement(unchanged=9))
-    calls = len(world.calls)
-    world.now += 900
+    poller.reconfigure([polled], {"main": service}, Settlement(unchanged=9))
+    calls = len(service.calls)
+    service.now += 900
     await poller.poll(polled)
-    assert len(world.calls) == calls, "what is final stays final"
+    assert len(service.calls) == calls, "what is final stays final"
 
 
 def settled(poller: Poller, slice_: Slice) -> bool:
@@ -883,91 +884,91 @@ def settled(poller: Poller, slice_: Slice) -> bool:
 
 
 async def test_a_report_contains_query_start_and_end() -> None:
-    world = World()
+    service = FakeService()
     polled = query(ids("a"))
 
     def five_seconds(*_: object) -> None:
-        world.now += 5
+        service.now += 5
 
-    world.refuse = five_seconds
+    service.refuse = five_seconds
 
-    report = await world.poller().poll(polled)
+    report = await service.poller().poll(polled)
 
     assert (report.query, report.started_at, report.ended_at) == (polled, NOON, NOON + 5)
 
 
 async def test_a_query_with_a_new_interval_still_refreshes_its_own_data() -> None:
-    world = World()
+    service = FakeService()
     polled = query(ids("a"))
-    poller = world.poller(queries=[polled])
+    poller = service.poller(queries=[polled])
     await poller.poll(polled)
-    world.now += 10
+    service.now += 10
 
     rarer = replace(polled, every=3600.0)
-    poller.reconfigure([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": world}, Settlement())
+    poller.reconfigure([query(ids("a"), "new", days_ago=(2,)), rarer], {"main": service}, Settlement())
     await poller.poll(rarer)
 
-    assert len(world.calls) == 2
+    assert len(service.calls) == 2
 
 
 async def test_a_changed_query_fetches_what_is_not_known_yet() -> None:
-    world = World()
+    service = FakeService()
     polled = query(ids("a"))
-    poller = world.poller(queries=[polled])
+    poller = service.poller(queries=[polled])
     await poller.poll(polled)
-    world.now += 10
+    service.now += 10
 
     more = query(ids("a", "b"))
-    poller.reconfigure([more], {"main": world}, Settlement())
+    poller.reconfigure([more], {"main": service}, Settlement())
     await poller.poll(more)
 
-    assert [media_id for _, media_id, _, _ in world.calls] == ["a", "b"]
+    assert [media_id for _, media_id, _, _ in service.calls] == ["a", "b"]
 
 
-async def calls_for(poller: Poller, world: World, days_ago: int = 1) -> list[str | None]:
+async def calls_for(poller: Poller, service: FakeService, days_ago: int = 1) -> list[str | None]:
     """The calls that find two rarely played media of a day; None is a page."""
-    world.calls.clear()
+    service.calls.clear()
     await poller.poll(query(ids("seldom", "never"), "two", days_ago=(days_ago,)))
-    return [media_id for _, media_id, _, _ in world.calls]
+    return [media_id for _, media_id, _, _ in service.calls]
 
 
 async def test_totals_from_before_a_restart_are_used() -> None:
-    world = World()
-    world.put(rows(50), date(2024, 3, 22))
-    before = world.poller()
+    service = FakeService()
+    service.put(rows(50), date(2024, 3, 22))
+    before = service.poller()
     await before.poll(query(everything, days_ago=(2,)))
 
-    assert await calls_for(world.poller(snapshot=before.snapshot), world) == [None]
+    assert await calls_for(service.poller(snapshot=before.snapshot), service) == [None]
 
 
 async def test_the_total_of_today_is_not_used_for_other_days() -> None:
-    world = World()
-    world.put(rows(50), TODAY)
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(50), TODAY)
+    poller = service.poller()
     await poller.poll(query(everything, days_ago=(0,)))
 
-    assert await calls_for(poller, world) == ["never", "seldom"]
+    assert await calls_for(poller, service) == ["never", "seldom"]
 
 
 async def test_the_own_total_of_a_slice_is_used_first() -> None:
-    world = World()
-    world.put(rows(50), TODAY)
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(50), TODAY)
+    poller = service.poller()
     await poller.poll(query(everything, days_ago=(0,)))
-    world.now += 3600
+    service.now += 3600
 
-    assert await calls_for(poller, world, days_ago=0) == [None]
+    assert await calls_for(poller, service, days_ago=0) == [None]
 
 
 async def test_the_total_of_the_newest_finished_day_is_used() -> None:
-    world = World()
-    world.put(rows(50), date(2024, 3, 22))
-    world.put(rows(5_000), date(2024, 3, 21))
-    poller = world.poller()
+    service = FakeService()
+    service.put(rows(50), date(2024, 3, 22))
+    service.put(rows(5_000), date(2024, 3, 21))
+    poller = service.poller()
     for ago in (2, 3):
         await poller.poll(query(everything, f"ago {ago}", days_ago=(ago,)))
 
-    assert await calls_for(poller, world) == [None]
+    assert await calls_for(poller, service) == [None]
 
 
 class WatchedRow(PlayRow):
@@ -984,11 +985,11 @@ class WatchedRow(PlayRow):
 
 @pytest.mark.parametrize(("media", "in_thread"), [(INLINE_ROWS, False), (INLINE_ROWS + 1, True)])
 async def test_merging_many_rows_does_not_block_the_event_loop(media: int, in_thread: bool) -> None:  # noqa: FBT001 - parametrized
-    world = World()
-    poller = world.poller()
+    service = FakeService()
+    poller = service.poller()
     WatchedRow.compared.clear()
     for _ in range(2):
-        world.put([WatchedRow(f"m{i:04}", plays=100_000 - i) for i in range(media)])
+        service.put([WatchedRow(f"m{i:04}", plays=100_000 - i) for i in range(media)])
         await poller.poll(query(everything))
 
     assert len(known_plays(poller, Slice("main", ALL, YESTERDAY))) == media
@@ -996,7 +997,7 @@ async def test_merging_many_rows_does_not_block_the_event_loop(media: int, in_th
     assert (get_ident() not in WatchedRow.compared) is in_thread
 
 
-class CountingWorld(World):
+class CountingService(FakeService):
     """Records the maximum number of calls in flight."""
 
     in_flight = most = 0
@@ -1012,17 +1013,17 @@ class CountingWorld(World):
 
 @pytest.mark.parametrize("max_in_flight", [1, 3])
 async def test_max_in_flight_calls_of_the_account_run_concurrently(max_in_flight: int) -> None:
-    world = CountingWorld(max_in_flight=max_in_flight)
-    world.put(rows(900))
+    service = CountingService(max_in_flight=max_in_flight)
+    service.put(rows(900))
 
-    await world.poller().poll(query(everything))
+    await service.poller().poll(query(everything))
 
-    assert world.most == max_in_flight
+    assert service.most == max_in_flight
 
 
 async def test_a_slice_that_was_never_ready_is_known_as_not_ready() -> None:
-    world = World(refuse=lambda *_: not_ready())
-    poller = world.poller()
+    service = FakeService(refuse=lambda *_: not_ready())
+    poller = service.poller()
 
     await poller.poll(query(ids("a")))
 

@@ -245,9 +245,9 @@ def test_every_series_is_counted_as_kept_or_dropped(plays_of: dict[str, int | No
 
     assert limited.series <= limit
     assert limited.series + limited.dropped == whole.series
-    kept = {m: p or 0 for m, p in plays(limited.slices[0]).items()}
-    left_out = [p or 0 for m, p in plays_of.items() if m not in kept]
-    assert min(kept.values(), default=9) >= max(left_out, default=0)
+    kept_plays = {m: p or 0 for m, p in plays(limited.slices[0]).items()}
+    left_out = [p or 0 for m, p in plays_of.items() if m not in kept_plays]
+    assert min(kept_plays.values(), default=9) >= max(left_out, default=0)
 
 
 @pytest.mark.parametrize("hour", range(0, 24, 3))
@@ -427,9 +427,9 @@ def test_stale_data_disappears_in_the_exact_second() -> None:
     publishing, rules = PublicationBuilder(), PublicationRules((query(ids("a")),), HOUR, 1000)
     known = Snapshot().updated([merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1)}))])
 
-    shown = [len(publishing.publish(known, rules, NOON + after).slices) for after in (0, HOUR - 1, HOUR)]
+    slice_counts = [len(publishing.publish(known, rules, NOON + after).slices) for after in (0, HOUR - 1, HOUR)]
 
-    assert shown == [1, 1, 0]
+    assert slice_counts == [1, 1, 0]
 
 
 class Counted(dict[str, MediaRecord]):

@@ -7,13 +7,13 @@ import pytest
 
 from exporter.core.model import Dimensions, Slice
 from exporter.core.play_dates import Settlement
-from exporter.core.poller import PollReport, PollResult, SliceOutcome
+from exporter.core.poll_report import PollReport, PollResult, SliceOutcome
 from exporter.core.retry import QUOTA_SHARE, Retry, RetryRules
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, NotReady, QuotaExceeded, UpstreamError
 from tests.core.fake_service import (
     NOON,
     YESTERDAY,
-    World,
+    FakeService,
     everything,
     failure,
     not_ready,
@@ -109,38 +109,38 @@ def test_skipped_and_single_attempt_calls_cost_little() -> None:
     assert cheap == Retry(NOON + 5 + DAY / 100)
 
 
-async def moving(world: World) -> None:
+async def moving(service: FakeService) -> None:
     while True:
         await asyncio.sleep(0)
-        world.now += 0.001
+        service.now += 0.001
 
 
 async def test_a_repeated_poll_fetches_only_the_rest_and_the_next_regular_one_everything() -> None:
-    world, broken = World(), [True]
-    clock = asyncio.ensure_future(moving(world))
-    poller = world.poller(settlement=Settlement(after=90 * DAY))
+    service, broken = FakeService(), [True]
+    clock = asyncio.ensure_future(moving(service))
+    poller = service.poller(settlement=Settlement(after=90 * DAY))
     for day in (YESTERDAY, YESTERDAY.replace(day=22)):
-        world.put([row("a")], day)
-    world.refuse = lambda slice_, *_: failure() if slice_.play_date.day == 22 and broken[0] else None
+        service.put([row("a")], day)
+    service.refuse = lambda slice_, *_: failure() if slice_.play_date.day == 22 and broken[0] else None
     polled = query(everything, days_ago=(1, 2))
 
     async def days() -> list[int]:
-        before = len(world.calls)
+        before = len(service.calls)
         await poller.poll(polled)
-        return sorted(slice_.play_date.day for slice_, *_ in world.calls[before:])
+        return sorted(slice_.play_date.day for slice_, *_ in service.calls[before:])
 
     assert await days() == [22, 23]
-    world.now += 60
+    service.now += 60
     assert await days() == [22]
-    world.now += 120
+    service.now += 120
     broken[0] = False
     assert await days() == [22]
-    assert world.saved["shared"] == 0, "a naive poller would not have repeated it"
-    world.now += 660
+    assert service.saved["shared"] == 0, "a naive poller would not have repeated it"
+    service.now += 660
     assert await days() == [22, 23]
     broken[0] = True
-    world.now += 900
+    service.now += 900
     assert await days() == [22, 23]
-    world.now += 900
+    service.now += 900
     assert await days() == [22, 23], "an interval after a poll that failed, everything is due"
     clock.cancel()

@@ -21,7 +21,7 @@ from tests.core.fake_service import (
     ALL,
     NOON,
     TODAY,
-    World,
+    FakeService,
     failure,
     not_ready,
     row,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.core.model import Media
-    from exporter.core.poller import PollResult
+    from exporter.core.poll_report import PollResult
 
 EVERY = 900.0
 # Around a full page, and of several pages; few sizes, so that examples are fast.
@@ -77,7 +77,7 @@ class RoundLog:
 
 
 @dataclass
-class Service(World):
+class Service(FakeService):
     """Records what it returned for each slice."""
 
     round: Round = Round((0,), (0,), {}, 0, 0)
@@ -206,7 +206,7 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, consistent: b
     poller = service.poller(queries=queries)
     rules = PublicationRules(queries, stale_after=2 * 86_400.0, series_limit=1_000_000)
 
-    async def ask(query: Query) -> PollResult:
+    async def request_one(query: Query) -> PollResult:
         POLLED_QUERY.set(query.name)
         return (await poller.poll(query)).result
 
@@ -214,7 +214,7 @@ async def play(queries: tuple[Query, ...], rounds: list[Round], *, consistent: b
         service.now = NOON + number * EVERY
         service.begin(set(requested_slices(queries, service.now)), round_)
         due = [query for query in queries if number % int(query.every / EVERY) == 0]
-        results = await asyncio.gather(*(ask(query) for query in due))
+        results = await asyncio.gather(*(request_one(query) for query in due))
         service.end()
         publication = publish(poller.snapshot, rules, service.now)
         check_calls(service)

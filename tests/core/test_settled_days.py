@@ -12,10 +12,10 @@ from exporter.core import play_dates
 from exporter.core.expectation import expected_plays
 from exporter.core.model import Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
 from exporter.core.play_dates import Settlement
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay
 from exporter.core.publication_builder import PublicationBuilder, publish
-from tests.core.fake_service import ALL, NOON, TODAY, World, everything, ids, query, row, top
+from tests.core.fake_service import ALL, NOON, TODAY, FakeService, everything, ids, query, row, top
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,13 +139,13 @@ def test_a_media_that_was_not_played_the_day_before_either_is_no_zero_of_all() -
     ) == {"a": (30, 80)}
 
 
-def test_a_media_asked_for_by_id_is_a_zero() -> None:
+def test_a_media_requested_by_id_is_a_zero() -> None:
     slices = [known(n, {"a": None if n == 1 else 100, "never": None}, listed=None) for n in (1, 2, 8, 9)]
 
     assert numbers(day_of(*slices, queries=[of(ids("a", "never"))])) == {"a": (0, 100), "never": (0, 0)}
 
 
-def test_a_media_asked_for_by_id_and_never_answered_does_not_hide_the_others() -> None:
+def test_a_media_requested_by_id_without_response_does_not_hide_the_others() -> None:
     slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
 
     assert numbers(day_of(*slices, queries=[of(ids("a", "refused"))])) == {"a": (100, 100)}
@@ -156,7 +156,7 @@ def also(data: SliceData, media_id: str, plays: float | None, freshness: Freshne
     return replace(data, answers={**data.answers, media_id: MediaRecord(row_, freshness)})
 
 
-def test_a_media_that_is_asked_for_later_does_not_take_the_day_from_the_others() -> None:
+def test_a_media_requested_later_does_not_hide_the_day_of_the_others() -> None:
     older = [known(n, {"a": 70}, listed=None) for n in (3, 10)]
     slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
     later = NOON + 3600
@@ -273,10 +273,10 @@ def test_every_number_is_from_settled_records_of_the_days_of_one_settled_day(
         return record.row.plays if record.row else 0
 
     assert day.slice.play_date < play_dates.today(now)
-    for media_id, shown in day.rows.items():
-        assert shown.plays == settled_plays(media_id, 0)
+    for media_id, published_days in day.rows.items():
+        assert published_days.plays == settled_plays(media_id, 0)
         before = {used: settled_plays(media_id, used - 1) for used in (2, 8, 9)}
-        assert shown.expected == expected_plays(before)
+        assert published_days.expected == expected_plays(before)
 
 
 @settings(max_examples=100)
@@ -295,21 +295,21 @@ def test_successive_publications_are_those_from_scratch(versions: list[list[Slic
 
 
 async def test_adding_a_media_to_a_query_keeps_the_day_of_the_others() -> None:
-    world = World()
+    service = FakeService()
     for days in range(1, 12):
-        world.put([row("a", 100)] if days > 1 else [row("a", 40), row("new", 7)], TODAY - timedelta(days=days))
+        service.put([row("a", 100)] if days > 1 else [row("a", 40), row("new", 7)], TODAY - timedelta(days=days))
     one, both = of(ids("a")), of(ids("a", "new"))
-    poller = world.poller(queries=[one])
+    poller = service.poller(queries=[one])
 
-    async def polled(asked: Query, times: int) -> dict[str, tuple[float, float | None]]:
+    async def polled(polled_query: Query, times: int) -> dict[str, tuple[float, float | None]]:
         for _ in range(times):
-            assert (await poller.poll(asked)).result is PollResult.SUCCESS
-            world.now += asked.every
-        (day,) = publish(poller.snapshot, PublicationRules((asked,), 2 * DAY, 1000), world.now).settled_days
+            assert (await poller.poll(polled_query)).result is PollResult.SUCCESS
+            service.now += polled_query.every
+        (day,) = publish(poller.snapshot, PublicationRules((polled_query,), 2 * DAY, 1000), service.now).settled_days
         assert ago(day) == 1
         return numbers(day)
 
     assert await polled(one, 3) == {"a": (40, 100)}
-    poller.reconfigure([both], {"main": world}, Settlement())
+    poller.reconfigure([both], {"main": service}, Settlement())
     assert await polled(both, 1) == {"a": (40, 100)}
     assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}

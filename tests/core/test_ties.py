@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from exporter.core.earlier_rows import value
 from exporter.core.model import Measure, Page, PlayRow
-from exporter.core.poller import PollResult
+from exporter.core.poll_report import PollResult
 from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from tests.core.fake_service import (
     NOON,
     TODAY,
     YESTERDAY,
-    World,
+    FakeService,
     everything,
     ids,
     query,
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Media, Slice
-    from exporter.core.poller import Poller, PollReport
+    from exporter.core.poll_report import PollReport
+    from exporter.core.poller import Poller
     from exporter.core.publication import PublishedSlice
 
 EVERY = 900.0
@@ -43,7 +44,7 @@ ENOUGH_POLLS = 40
 
 
 @dataclass
-class Shuffling(World):
+class Shuffling(FakeService):
     """Sorts equal rows anew for each request; `largest` limits a page, `jitter` varies the last digit of sums."""
 
     random: Random = field(default_factory=lambda: Random(1))  # noqa: S311 - a test
@@ -59,9 +60,9 @@ class Shuffling(World):
         self.random.shuffle(rows)
         rows.sort(key=lambda each: -value(each, order_by or Measure.PLAYS))
         size = min(page_size, self.largest)
-        return Page(tuple(map(self._said, rows[(page - 1) * size : page * size])), len(rows), "R")
+        return Page(tuple(map(self._as_returned, rows[(page - 1) * size : page * size])), len(rows), "R")
 
-    def _said(self, given_: PlayRow) -> PlayRow:
+    def _as_returned(self, given_: PlayRow) -> PlayRow:
         if not self.jitter or given_.play_duration is None:
             return given_
         return replace(given_, play_duration=given_.play_duration + self.random.choice([0.0, 1e-9]))
@@ -76,37 +77,39 @@ def catalogue(*groups: tuple[int, int]) -> list[PlayRow]:
 THREE_HUNDRED = [*catalogue(*((1, 1000 - n) for n in range(60))), *catalogue((60, 0), (90, 5), (150, 1))[60:]]
 
 
-def shown(poller: Poller, media: Media, now: float) -> PublishedSlice:
+def published_slice(poller: Poller, media: Media, now: float) -> PublishedSlice:
     rules = PublicationRules((query(media),), stale_after=2 * 86_400.0, series_limit=10**6)
     (slice_,) = publish(poller.snapshot, rules, now).slices
     return slice_
 
 
-async def polls(world: World, media: Media, most: int = ENOUGH_POLLS) -> tuple[Poller, list[PollReport], list[int]]:
+async def polls(
+    service: FakeService, media: Media, most: int = ENOUGH_POLLS
+) -> tuple[Poller, list[PollReport], list[int]]:
     """Polls until the slice is settled; returns the poller, the reports and the calls of each poll."""
-    poller = world.poller()
+    poller = service.poller()
     reports: list[PollReport] = []
     calls: list[int] = []
     while len(reports) < most:
-        before = len(world.calls)
+        before = len(service.calls)
         reports.append(await poller.poll(query(media)))
-        calls.append(len(world.calls) - before)
-        if shown(poller, media, world.now).settled:
+        calls.append(len(service.calls) - before)
+        if published_slice(poller, media, service.now).settled:
             break
-        world.now += EVERY
+        service.now += EVERY
     return poller, reports, calls
 
 
 @pytest.mark.parametrize("seed", range(10))
 async def test_three_hundred_media_of_which_most_are_equal_settle_in_some_polls(seed: int) -> None:
-    world = Shuffling(random=Random(seed))  # noqa: S311 - a test
-    slice_ = world.put(list(THREE_HUNDRED))
+    service = Shuffling(random=Random(seed))  # noqa: S311 - a test
+    slice_ = service.put(list(THREE_HUNDRED))
 
-    poller, reports, calls = await polls(world, everything)
+    poller, reports, calls = await polls(service, everything)
 
     rows = {each.media_id: each for each in THREE_HUNDRED}
-    assert shown(poller, everything, world.now).rows == rows
-    assert shown(poller, everything, world.now).settled
+    assert published_slice(poller, everything, service.now).rows == rows
+    assert published_slice(poller, everything, service.now).settled
     assert len(reports) <= 10
     assert [report.result for report in reports[-3:]] == [PollResult.SUCCESS] * 3
     assert calls[-2:] == [3, 3], "a listing that earlier rows complete is read once"
@@ -117,14 +120,14 @@ async def test_three_hundred_media_of_which_most_are_equal_settle_in_some_polls(
 
 
 async def test_a_settled_listing_is_not_read_again() -> None:
-    world = Shuffling()
-    world.put(list(THREE_HUNDRED))
-    poller, _, _ = await polls(world, everything)
-    calls = len(world.calls)
-    world.now += EVERY
+    service = Shuffling()
+    service.put(list(THREE_HUNDRED))
+    poller, _, _ = await polls(service, everything)
+    calls = len(service.calls)
+    service.now += EVERY
 
     assert (await poller.poll(query(everything))).result is PollResult.SUCCESS
-    assert len(world.calls) == calls
+    assert len(service.calls) == calls
 
 
 groups = st.lists(st.tuples(st.integers(1, 90), st.integers(1, 6)), min_size=1, max_size=5).map(
@@ -141,13 +144,13 @@ async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wr
     jitter: bool,  # noqa: FBT001 - drawn
     max_in_flight: int,
 ) -> None:
-    world = Shuffling(random=random, largest=largest, jitter=jitter, max_in_flight=max_in_flight)
-    world.put(list(rows))
+    service = Shuffling(random=random, largest=largest, jitter=jitter, max_in_flight=max_in_flight)
+    service.put(list(rows))
 
-    poller, reports, calls = await polls(world, everything)
+    poller, reports, calls = await polls(service, everything)
 
     event(f"{len(reports)} polls")
-    published = shown(poller, everything, world.now)
+    published = published_slice(poller, everything, service.now)
     assert published.settled
     assert {m: r and r.plays for m, r in published.rows.items()} == {r.media_id: r.plays for r in rows}
     pages = -(-len(rows) // largest)
@@ -157,13 +160,13 @@ async def test_any_ties_in_any_order_in_any_pages_settle_with_all_rows_and_no_wr
 @pytest.mark.parametrize("seed", [41, 56, 99])
 async def test_a_row_is_a_repetition_also_as_the_same_object(seed: int) -> None:
     """Of 43 best media on two pages of 30 some are listed twice, and others not at all; those are missing."""
-    world = Shuffling(random=Random(seed), largest=30)  # noqa: S311 - a test
+    service = Shuffling(random=Random(seed), largest=30)  # noqa: S311 - a test
     rows = catalogue((53, 1), (43, 2), (36, 1))
-    world.put(rows)
+    service.put(rows)
 
-    poller, _, _ = await polls(world, top(56))
+    poller, _, _ = await polls(service, top(56))
 
-    published = shown(poller, top(56), world.now)
+    published = published_slice(poller, top(56), service.now)
     assert published.settled
     assert sum(each.plays == 2 for each in published.rows.values() if each) == 43
 
@@ -185,98 +188,98 @@ async def test_a_top_with_ties_at_its_edge_settles_with_the_best(
     by: Measure,
     jitter: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    world = Shuffling(random=random, largest=largest, jitter=jitter)
-    world.put(list(rows))
+    service = Shuffling(random=random, largest=largest, jitter=jitter)
+    service.put(list(rows))
 
-    poller, reports, _ = await polls(world, top(n, by))
+    poller, reports, _ = await polls(service, top(n, by))
 
     event(f"{len(reports)} polls")
-    published = shown(poller, top(n, by), world.now)
+    published = published_slice(poller, top(n, by), service.now)
     assert published.settled
     best = sorted((value(each, by) for each in rows), reverse=True)[:n]
     assert sorted((value(r, by) for r in published.rows.values() if r), reverse=True) == pytest.approx(best)
 
 
 async def test_which_of_the_equal_media_are_in_a_top_does_not_change_once_the_day_can_be_final() -> None:
-    world = Shuffling()
-    world.put(catalogue((5, 9), (50, 3)))
-    poller, best = world.poller(), top(20)
+    service = Shuffling()
+    service.put(catalogue((5, 9), (50, 3)))
+    poller, best = service.poller(), top(20)
     sets = []
     for _ in range(5):
         await poller.poll(query(best))
-        sets.append(frozenset(shown(poller, best, world.now).rows))
-        world.now += EVERY
+        sets.append(frozenset(published_slice(poller, best, service.now).rows))
+        service.now += EVERY
 
     assert len(set(sets)) == 1
 
 
 async def test_on_a_day_that_may_change_nothing_is_carried_from_poll_to_poll() -> None:
-    world = Shuffling()
-    slice_ = world.put(catalogue((150, 1)), TODAY)
-    poller, asked = world.poller(), query(everything, days_ago=(0,))
+    service = Shuffling()
+    slice_ = service.put(catalogue((150, 1)), TODAY)
+    poller, polled_query = service.poller(), query(everything, days_ago=(0,))
     for _ in range(20):
-        if (await poller.poll(asked)).result is PollResult.PARTIAL:
+        if (await poller.poll(polled_query)).result is PollResult.PARTIAL:
             break
-        world.now += 60
+        service.now += 60
     else:
         pytest.fail("the service never left a row out")
-    assert poller.snapshot.slices[slice_].updated_at != world.now
+    assert poller.snapshot.slices[slice_].updated_at != service.now
 
-    world.rows[slice_] = catalogue((90, 1))
-    world.now += EVERY
+    service.rows[slice_] = catalogue((90, 1))
+    service.now += EVERY
 
-    assert (await poller.poll(asked)).result is PollResult.SUCCESS
+    assert (await poller.poll(polled_query)).result is PollResult.SUCCESS
     assert len(poller.snapshot.slices[slice_].answers) == 90
 
 
 @pytest.mark.parametrize("gone", [1, 20, 100])
 async def test_media_that_are_gone_are_not_kept_for_ever(gone: int) -> None:
-    world = Shuffling()
-    slice_ = world.put(list(THREE_HUNDRED))
-    poller = world.poller()
+    service = Shuffling()
+    slice_ = service.put(list(THREE_HUNDRED))
+    poller = service.poller()
     await poller.poll(query(everything))
-    world.now += EVERY
+    service.now += EVERY
     left = sorted(THREE_HUNDRED, key=lambda each: each.media_id)[:-gone]
-    world.rows[slice_] = list(left)
+    service.rows[slice_] = list(left)
 
     for _ in range(ENOUGH_POLLS):
         await poller.poll(query(everything))
-        if shown(poller, everything, world.now).settled:
+        if published_slice(poller, everything, service.now).settled:
             break
-        world.now += EVERY
+        service.now += EVERY
 
-    assert shown(poller, everything, world.now).rows.keys() == {each.media_id for each in left}
+    assert published_slice(poller, everything, service.now).rows.keys() == {each.media_id for each in left}
 
 
 async def test_a_media_that_takes_the_place_of_another_is_found_and_the_other_goes() -> None:
-    world = Shuffling()
-    slice_ = world.put(list(THREE_HUNDRED))
-    poller = world.poller()
+    service = Shuffling()
+    slice_ = service.put(list(THREE_HUNDRED))
+    poller = service.poller()
     await poller.poll(query(everything))
-    world.now += EVERY
+    service.now += EVERY
     rows = sorted(THREE_HUNDRED, key=lambda each: each.media_id)
-    world.rows[slice_] = [*rows[:-1], row("other", 1, play_duration=1.7)]
+    service.rows[slice_] = [*rows[:-1], row("other", 1, play_duration=1.7)]
 
     for _ in range(ENOUGH_POLLS):
         await poller.poll(query(everything))
-        world.now += EVERY
+        service.now += EVERY
 
     known = poller.snapshot.slices[slice_]
     assert {m for m, a in known.answers.items() if a.row} == {*(r.media_id for r in rows[:-1]), "other"}
 
 
 async def test_a_number_that_was_corrected_late_is_not_shown_as_it_was() -> None:
-    world = Shuffling()
-    slice_ = world.put(list(THREE_HUNDRED))
-    poller, best = world.poller(), top(80)
+    service = Shuffling()
+    slice_ = service.put(list(THREE_HUNDRED))
+    poller, best = service.poller(), top(80)
     await poller.poll(query(best))
-    world.now += EVERY
+    service.now += EVERY
     first = max(THREE_HUNDRED, key=lambda each: each.plays or 0)
-    world.rows[slice_] = [each if each is not first else replace(each, plays=1) for each in THREE_HUNDRED]
+    service.rows[slice_] = [each if each is not first else replace(each, plays=1) for each in THREE_HUNDRED]
 
     await poller.poll(query(best))
 
-    assert first.media_id not in shown(poller, best, world.now).rows
+    assert first.media_id not in published_slice(poller, best, service.now).rows
 
 
 DOUBLED = [
@@ -288,12 +291,12 @@ DOUBLED = [
 @pytest.mark.parametrize("listed", DOUBLED)
 @pytest.mark.parametrize("media", [ids("a", "b"), top(2), top(5), everything], ids=["ids", "top 2", "top 5", "all"])
 @pytest.mark.parametrize("play_date", [TODAY, YESTERDAY])
-async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_it_is_said(
+async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_is_reported(
     listed: list[PlayRow], media: Media, play_date: object
 ) -> None:
-    world = World()
-    slice_ = world.put(list(listed), TODAY if play_date == TODAY else YESTERDAY)
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put(list(listed), TODAY if play_date == TODAY else YESTERDAY)
+    poller = service.poller()
 
     report = await poller.poll(query(media, days_ago=((TODAY - slice_.play_date) // timedelta(days=1),)))
 
@@ -307,11 +310,11 @@ async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_it_is_s
     assert "several rows" in problem.reason
 
 
-async def test_two_rows_of_a_media_on_different_pages_are_told_from_one_that_moved() -> None:
+async def test_two_rows_of_a_media_are_distinguished_from_one_that_moved() -> None:
     """Both readings return the same two rows, so the media has not moved."""
-    world = World()
-    slice_ = world.put([*(row(f"m{n:03}", 1000 - n) for n in range(150)), row("m000", 3)])
-    poller = world.poller()
+    service = FakeService()
+    slice_ = service.put([*(row(f"m{n:03}", 1000 - n) for n in range(150)), row("m000", 3)])
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
@@ -326,18 +329,18 @@ async def test_two_rows_of_a_media_on_different_pages_are_told_from_one_that_mov
 
 async def test_a_media_that_moved_while_it_was_read_hides_no_other() -> None:
     """A media is on both pages with growing numbers, and another on none: that one is not a zero."""
-    world = World()
-    slice_ = world.put([row(f"m{n:03}", 1000 - n) for n in range(150)])
+    service = FakeService()
+    slice_ = service.put([row(f"m{n:03}", 1000 - n) for n in range(150)])
     reading = Counter[int]()
 
     def moving(_slice: Slice, page: int) -> list[PlayRow]:
         reading[page] += 1
         moved = row("m099", 901 + sum(reading.values()))
-        others = [each for each in world.rows[slice_] if each.media_id not in {"m099", "m100"}]
+        others = [each for each in service.rows[slice_] if each.media_id not in {"m099", "m100"}]
         return [*others[:99], moved] if page == 1 else [moved, *others[99:]]
 
-    world.pages = moving
-    poller = world.poller()
+    service.pages = moving
+    poller = service.poller()
 
     report = await poller.poll(query(everything))
 
@@ -346,21 +349,21 @@ async def test_a_media_that_moved_while_it_was_read_hides_no_other() -> None:
 
 
 @pytest.mark.parametrize("media", [everything, top(5)], ids=["all", "top"])
-async def test_a_row_that_is_nobodys_is_read_once_and_makes_nobody_a_zero(media: Media) -> None:
-    world = World()
-    slice_ = world.put([row("a", 5), row("b", 4)])
-    world.totals[slice_] = 3
-    page = world.page
+async def test_a_row_without_media_id_counts_once_and_makes_no_media_a_zero(media: Media) -> None:
+    service = FakeService()
+    slice_ = service.put([row("a", 5), row("b", 4)])
+    service.totals[slice_] = 3
+    page = service.page
 
     async def skipping(*args: object, **kwargs: object) -> Page:
         return replace(await page(*args, **kwargs), skipped=1)  # type: ignore[arg-type]
 
-    world.page = skipping  # type: ignore[method-assign]
+    service.page = skipping  # type: ignore[method-assign]
 
-    poller, reports, calls = await polls(world, media, most=3)
+    poller, reports, calls = await polls(service, media, most=3)
 
     assert [report.result for report in reports] == [PollResult.SUCCESS] * 3
     assert calls == [1, 1, 1]
-    assert shown(poller, media, world.now).settled
-    assert poller.snapshot.slices[slice_].answer("somebody") is None
-    assert world.now > NOON
+    assert published_slice(poller, media, service.now).settled
+    assert poller.snapshot.slices[slice_].answer("unknown") is None
+    assert service.now > NOON

@@ -1,1 +1,1 @@
-"""The reference pages in docs/ whose tables come from the code: settings and command line, in English and Chinese."""
+"""The reference pages in docs/ that are generated from code: settings and command line, in English and Chinese."""

@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/ and docs/zh-CN/ again: `python -m tests.docs_pages`, or `make docs`."""
+"""Regenerates the generated parts of docs/ and docs/zh-CN/: `python -m tests.docs_pages`, or `make docs`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands and their flags, from what gives them to argparse."""
+"""The commands and their flags, recorded while they are added to a parser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OFF: Final = "off"
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag of a command: as in `--log.level` or `--shard=N`, its default as one writes it, its help and choices."""
+    """A flag of a command: as in `--log.level` or `--shard=N`, its default as it is typed, its help and choices."""
 
     name: str
     default: str
@@ -26,7 +26,7 @@ class Flag:
 
 
 class _Recorder:
-    """Keeps the flags that a parser is given."""
+    """Records the flags that are added."""
 
     def __init__(self) -> None:
         self.actions: list[argparse.Action] = []
@@ -38,7 +38,7 @@ class _Recorder:
 
 
 def commands() -> Iterator[tuple[str, str, list[Flag]]]:
-    """Every command: its name, its sentence and its flags."""
+    """Every command: its name, description and flags."""
     for name, command in DEFINITIONS.items():
         recorder = _Recorder()
         command.flags(recorder)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DOCS: Final = Path(__file__).parents[2] / "docs"
 CHINESE: Final = Path(__file__).with_name("zh-CN.toml")
 _PART: Final = re.compile(r"(<!-- make docs: ([a-z-]+) -->\n).*?(<!-- /make docs -->)", re.DOTALL)
-# What is code in a sentence that was written for a terminal or an editor.
+# Code in sentences that were written for terminals and editors.
 _CODE: Final = re.compile(
     r"""
       --[a-z][\w.-]*\w
@@ -36,7 +36,7 @@ _CODE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language of the pages: its folder, its translations of the English texts, which of them were used or missed."""
+    """A language: its folder, its translations of English texts, and which were used or missing."""
 
     folder: Path
     translations: Mapping[str, str] | None = None
@@ -54,7 +54,7 @@ class Language:
         return self.translations[english]
 
     def prose(self, english: str, choices: tuple[str, ...] = ()) -> str:
-        """A text for a cell of a table, with what is code in it as code, and the values there are to choose from."""
+        """A text for a table cell with its code marked, and the allowed values."""
         text = as_code(self.text(english))
         explained, count = (
             re.subn(rf"(?<=[(（])`?({'|'.join(choices)})`?(?=[)）])", r"`\1`", text) if choices else (text, 0)
@@ -83,7 +83,7 @@ def chinese() -> Language:
 
 
 def page(name: str, language: Language) -> str:
-    """The content that a page should have: as it is, with its generated parts as the code has them now."""
+    """The expected content of a page: the current one with its generated parts replaced."""
     text = (language.folder / name).read_text(encoding="utf-8")
     return _PART.sub(lambda found: f"{found[1]}\n{_PARTS[found[2]](language)}\n{found[3]}", text)
 

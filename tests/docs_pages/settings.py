@@ -18,7 +18,7 @@ REQUIRED: Final = "required"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its path as in `accounts[].name`, its default as one writes it, its sentences and choices."""
+    """A setting: its path as in `accounts[].name`, its default as in a file, its descriptions and choices."""
 
     path: str
     default: str
@@ -27,7 +27,7 @@ class Setting:
 
 
 def sections() -> Iterator[tuple[str, list[Setting]]]:
-    """The settings that stand side by side, by the path of what holds them; that of the file itself is empty."""
+    """The settings of each mapping by its path; that of the file itself is empty."""
     schema = json.loads(schema_json())
     yield from _sections("", schema, schema["$defs"])
 
@@ -37,7 +37,7 @@ def _sections(path: str, node: Node, defs: Mapping[str, Node]) -> Iterator[tuple
     if not mappings:
         return
     place = mappings[0][0]
-    # Of several forms no setting is required: one of the forms is.
+    # If there are several forms, no setting is required: one of the forms is.
     is_required = len(mappings) == 1
     yield (
         place,
@@ -53,7 +53,7 @@ def _sections(path: str, node: Node, defs: Mapping[str, Node]) -> Iterator[tuple
 
 
 def _mappings(path: str, node: Node, defs: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
-    """Every mapping that a node may be, with its path: the forms of `media`, the entries of a list."""
+    """Every mapping that a node may be, with its path: the forms of `media`, the items of a list."""
     if "$ref" in node:
         yield from _mappings(path, defs[node["$ref"].rpartition("/")[2]], defs)
     for form in node.get("anyOf", ()):
@@ -67,15 +67,15 @@ def _mappings(path: str, node: Node, defs: Mapping[str, Node]) -> Iterator[tuple
 def _setting(place: str, name: str, node: Node, *, is_required: bool) -> Setting:
     default = node.get("default")
     if is_required:
-        shown = REQUIRED
+        displayed = REQUIRED
     else:
-        shown = default if isinstance(default, str) else "" if default is None else json.dumps(default)
-    return Setting(_joined(place, name), shown, node["description"], tuple(_choices(node)))
+        displayed = default if isinstance(default, str) else "" if default is None else json.dumps(default)
+    return Setting(_joined(place, name), displayed, node["description"], tuple(_choices(node)))
 
 
 def _choices(node: Node) -> Iterator[str]:
     yield from node.get("enum", ())
-    # A list of one may be written as its entry: either form has the same choices.
+    # A list of one may be written as its item: both forms have the same choices.
     for form in node.get("anyOf", ())[:1]:
         yield from _choices(form)
     if "items" in node:

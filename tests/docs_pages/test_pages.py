@@ -1,4 +1,4 @@
-"""The reference pages are current, whole and the same in both languages."""
+"""The reference pages are current, complete and equal in both languages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rows(content: str) -> list[list[str]]:
 
 
 def fields(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every setting of a model and of those in it, by path."""
+    """Every setting of a model and its nested models, by path."""
     for name, field in model.model_fields.items():
         inner = f"{path}.{name}".lstrip(".")
         yield inner, field
@@ -50,7 +50,7 @@ def fields(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, FieldI
 
 
 def models(annotation: Any, *, is_listed: bool = False) -> Iterator[tuple[type[BaseModel], bool]]:
-    """The models in an annotation, and whether they stand in a list."""
+    """The models in an annotation, and whether they are list items."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, is_listed
     for part in get_args(annotation):
@@ -123,7 +123,7 @@ def test_the_bounds_of_a_number_are_in_its_description() -> None:
 def test_every_flag_of_the_help_is_on_the_page_with_its_default(
     command: str, language: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A default that is broken over two lines would not be found.
+    # A default that is split over two lines would not be found.
     monkeypatch.setenv("COLUMNS", "1000")
     assert main([command, "--help"], {}) == 0
     entries = {flag: _DEFAULT_IN_HELP.findall(entry) for flag, entry in _FLAG_IN_HELP.findall(capsys.readouterr().out)}
@@ -152,5 +152,7 @@ def test_the_configuration_to_copy_is_valid(language: str) -> None:
 def test_what_a_steady_day_takes_is_what_was_counted(language: str) -> None:
     calls = (DOCS / "design" / "calls.md").read_text(encoding="utf-8")
     counted = {row[0].partition(":")[0]: row[1] for row in rows(calls) if len(row) == 2}
-    (told,) = (line for line in text(LANGUAGES[language], "configuration.md").splitlines() if counted["naive"] in line)
-    assert re.findall(r"\d[\d,]*\d", told)[:2] == [counted["made"], counted["naive"]]
+    (counted_line,) = (
+        line for line in text(LANGUAGES[language], "configuration.md").splitlines() if counted["naive"] in line
+    )
+    assert re.findall(r"\d[\d,]*\d", counted_line)[:2] == [counted["made"], counted["naive"]]

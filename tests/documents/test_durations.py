@@ -44,14 +44,14 @@ def test_what_prometheus_could_not_hold_is_refused(text: str) -> None:
     [(0, "0"), (0.5, "500ms"), (90, "1m30s"), (5_400, "1h30m"), (118_800, "33h"), (172_800, "2d"), (604_800, "1w")],
 )
 def test_durations_are_written_as_prometheus_writes_them(seconds: float, text: str) -> None:
-    assert durations.spell(seconds) == text
+    assert durations.to_text(seconds) == text
 
 
 @given(st.integers(min_value=0, max_value=2**63 // 1_000_000 - 1))
 def test_what_is_written_is_read_back(milliseconds: int) -> None:
     seconds = milliseconds / 1_000
 
-    assert durations.parse(durations.spell(seconds)) == seconds
+    assert durations.parse(durations.to_text(seconds)) == seconds
 
 
 @given(st.from_regex(durations.PATTERN, fullmatch=True) | st.text(alphabet="0123456789ywdhms", max_size=9))

@@ -61,7 +61,7 @@ def test_bytes_that_are_no_text_are_a_problem_without_the_bytes() -> None:
 
 
 @given(st.text())
-def test_any_text_can_be_said_with_dollars_doubled(text: str) -> None:
+def test_any_text_can_be_written_with_doubled_dollars(text: str) -> None:
     expansion = expand(text.replace("$", "$$"), {})
 
     assert (expansion.text, expansion.problems) == (text, ())

@@ -55,7 +55,7 @@ def test_a_merged_value_has_the_place_where_it_is_written() -> None:
     assert document("x: &x {a: 1}\nz: {<<: *x}").values["z", "a"] == (1, 11)
 
 
-def test_values_that_cannot_be_expanded_are_unknown_and_told() -> None:
+def test_values_that_cannot_be_expanded_are_unknown_and_reported() -> None:
     read_ = read("a: [b, null]", refused)
 
     assert read_.data == {"a": [UNKNOWN, None]}
@@ -65,7 +65,7 @@ def test_values_that_cannot_be_expanded_are_unknown_and_told() -> None:
     ]
 
 
-def test_the_first_of_two_equal_keys_counts_and_the_second_is_told() -> None:
+def test_the_first_of_two_equal_keys_counts_and_the_second_is_reported() -> None:
     read_ = document("a: 1\nb: 2\na: 3")
 
     assert read_.data == {"a": "1", "b": "2"}

@@ -52,12 +52,12 @@ class Running:
     out: Path
     err: Path
 
-    def said(self) -> str:
+    def logged(self) -> str:
         return self.err.read_text()
 
     def url(self, pattern: str = r"urls=(\S+)") -> str:
         """The URL that it listens on, once it is logged."""
-        return str(until(lambda: (found := re.search(pattern, self.said())) and found[1], f"{pattern} in {self.err}"))
+        return str(until(lambda: (found := re.search(pattern, self.logged())) and found[1], f"{pattern} in {self.err}"))
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
@@ -98,7 +98,7 @@ def _until_ready(process: Running, url: str) -> None:
     """Wait until a server is ready; raises with its output if it ended."""
 
     def ready() -> bool:
-        assert process.process.poll() is None, process.said()
+        assert process.process.poll() is None, process.logged()
         return get(f"{url}/-/ready").status_code == httpx.codes.OK
 
     until(ready, f"{url} to be ready")
@@ -196,9 +196,9 @@ def webhook() -> Generator[Webhook]:
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            notification = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             hook.paths.append(self.path)
-            hook.received.append(told)
+            hook.received.append(notification)
             self.send_response(HTTPStatus.NO_CONTENT)
             self.end_headers()
 

@@ -35,8 +35,8 @@ def prometheus_of(target: str, alertmanager: str, *, folder: Path) -> str:
     # Labels that service discovery adds to targets, and that the metrics have too.
     labels = {"account": "ops", "region": "cn-hangzhou", "os": "linux", "query": "q"}
     scraped["static_configs"] = [{"targets": [_place(target)], "labels": labels}]
-    (told,) = configuration["alerting"]["alertmanagers"]
-    told["static_configs"] = [{"targets": [_place(alertmanager)]}]
+    (received_text,) = configuration["alerting"]["alertmanagers"]
+    received_text["static_configs"] = [{"targets": [_place(alertmanager)]}]
     return yaml.safe_dump(configuration)
 
 

@@ -62,4 +62,4 @@ def test_a_rejected_key_affects_only_its_account_until_it_is_corrected(tmp_path:
             assert 'aliyun_vod_media_plays{account="bad"' in get(f"{url}/metrics").text
             assert daemon.stop() == 0
             for words in ("Traceback", "wrong-secret", "right-secret"):
-                assert words not in daemon.said()
+                assert words not in daemon.logged()

@@ -1,8 +1,8 @@
-"""A video loses its plays: one notification about that day and none after it, with every program on the way real.
+"""A video loses its plays: one notification about that day and none after it, with all programs real.
 
 The simulator, the exporter, Prometheus with the shipped rules and Alertmanager with the shipped configuration run as
-processes. Only intervals and waiting times are shortened, by configuration. The wall clock of the first two is set, as
-a day settles at 09:00 and the next one a day later. That clock is ahead of Prometheus', so that no data is stale.
+processes. Only intervals and waiting times are shortened, by configuration. The wall clock of the first two is set,
+because a day settles at 09:00 and the next one a day later; it is ahead of Prometheus', so that no data is stale.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ def test_a_collapse_is_notified_once_with_its_numbers_and_where_they_were_lost(t
                 conditions(faults=[], recover_on=str(play_dates.today(clock.now())))
                 clock.jump(SOON.total_seconds())
                 until(lambda: hook.received, "the notification")
-                (told,) = hook.received
-                assert (hook.paths, told["status"]) == (["/dingtalk-drops"], "firing")
-                assert told["groupLabels"] == {"account": "main"}
-                (alert,) = told["alerts"]
+                (received_text,) = hook.received
+                assert (hook.paths, received_text["status"]) == (["/dingtalk-drops"], "firing")
+                assert received_text["groupLabels"] == {"account": "main"}
+                (alert,) = received_text["alerts"]
                 drop = alert["labels"]
                 assert (drop["alertname"], drop["media_id"]) == ("AliyunVodMediaPlaysDropped", COLLAPSING.media_id)
                 # The players of the app are where the plays went missing.
@@ -115,7 +115,7 @@ def test_a_collapse_is_notified_once_with_its_numbers_and_where_they_were_lost(t
                 assert int(drop["date"]) == play_dates.start(play_dates.play_date(clock.now(), 1)) + 28800
                 assert alert["annotations"]["summary"].startswith(f"{COLLAPSING.title}: {int(plays)} plays on ")
 
-                # Tomorrow after nine: what has recovered today is settled. The day before is over, which is no news.
+                # Tomorrow after nine: today's recovered numbers are settled. The end of the alert is no notification.
                 ((_, before),) = server.query(DATE)
                 clock.jump((timedelta(days=1) + SOON).total_seconds())
                 until(
@@ -123,6 +123,6 @@ def test_a_collapse_is_notified_once_with_its_numbers_and_where_they_were_lost(t
                 )
                 until(lambda: server.query(f"ALERTS{DROPS}") == [], "the drops to be over")
                 assert server.query(FALLEN) == [], "it has recovered, not only vanished"
-                assert hook.received == [told]
+                assert hook.received == [received_text]
                 assert daemon.stop() == 0
-                assert "Traceback" not in daemon.said() + service.said()
+                assert "Traceback" not in daemon.logged() + service.logged()

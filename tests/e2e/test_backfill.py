@@ -139,8 +139,8 @@ def serving_blocks(folder: Path, store: Path) -> Generator[str]:
 async def test_promtool_accepts_blocks_of_two_hours(tmp_path: Path) -> None:
     clock = Clock()
     async with simulated(SimulatorOptions(media=2), clock) as (_, url):
-        surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
-        known = await fetch(configuration(url), surroundings, 3, ProgressLines(lambda _: None))
+        runtime = Runtime({}, clock.now, clock.now, clock.sleep)
+        known = await fetch(configuration(url), runtime, 3, ProgressLines(lambda _: None))
     with (tmp_path / "out.txt").open("wb") as written:
         backfill.write(written, known.views(HOUR), {}, ProgressLines(lambda _: None))
 
@@ -167,11 +167,11 @@ def test_the_command_writes_what_promtool_accepts_and_nothing_to_stdout(tmp_path
         argv = ("backfill", "--output=out.txt", "--step=12h", "--storage.path=state.db")
         with exporter(tmp_path, *argv, **KEYS) as command:
             assert command.process.wait(PATIENCE) == 0
-            told = command.said()
+            received_text = command.logged()
             assert command.out.read_text() == ""
     for word in ("Traceback", "Warning", KEYS["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]):
-        assert word not in told
-    (promtool,) = (line for line in told.splitlines() if "promtool" in line)
+        assert word not in received_text
+    (promtool,) = (line for line in received_text.splitlines() if "promtool" in line)
 
     made = subprocess.run(
         shlex.split(promtool.replace("DATA", "tsdb")), cwd=tmp_path, capture_output=True, text=True, check=False

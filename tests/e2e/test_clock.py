@@ -59,9 +59,11 @@ class WallClock:
     @property
     def environ(self) -> dict[str, str]:
         """With a time zone far from UTC+8: play dates must not depend on it."""
-        told = subprocess.run(["faketime", "-m", "-f", "+0", "env"], check=True, capture_output=True, text=True).stdout
+        received_text = subprocess.run(
+            ["faketime", "-m", "-f", "+0", "env"], check=True, capture_output=True, text=True
+        ).stdout
         return {
-            "LD_PRELOAD": re.findall(r"^LD_PRELOAD=(.+)$", told, re.MULTILINE)[0],
+            "LD_PRELOAD": re.findall(r"^LD_PRELOAD=(.+)$", received_text, re.MULTILINE)[0],
             "FAKETIME_TIMESTAMP_FILE": str(self.file),
             "FAKETIME_NO_CACHE": "1",
             # asyncio uses it, and setting the wall clock does not change it.
@@ -142,7 +144,7 @@ def test_today_becomes_yesterday_at_midnight_without_a_poll(tmp_path: Path) -> N
             for name in ("slice_settled", "slice_updated_timestamp_seconds", "slice_media"):
                 assert (after.value(name, 0), after.value(name, 1)) == (None, before.value(name, 0))
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said() + simulator.said()
+            assert "Traceback" not in daemon.logged() + simulator.logged()
 
 
 def test_yesterday_settles_at_the_second_further_poll_after_nine(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_yesterday_settles_at_the_second_further_poll_after_nine(tmp_path: Path)
             assert all(s.value("slice_settled", 1) == 0 for at, s in seen.items() if at < nine)
             assert all(s.value("slice_settled", 0) == 0 for s in seen.values())
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said() + simulator.said()
+            assert "Traceback" not in daemon.logged() + simulator.logged()
 
 
 def test_polling_continues_after_the_clock_was_set_back(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_polling_continues_after_the_clock_was_set_back(tmp_path: Path) -> None:
             clock.set("24T11:00:00")
             until(lambda: Scrape.of(url).polls() > 1, "a poll by the clock that was set back")
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said() + simulator.said()
+            assert "Traceback" not in daemon.logged() + simulator.logged()
 
 
 def test_after_a_leap_of_twenty_years_it_polls_once_and_serves(tmp_path: Path) -> None:
@@ -212,4 +214,4 @@ def test_after_a_leap_of_twenty_years_it_polls_once_and_serves(tmp_path: Path) -
             (due,) = re.findall(r"^aliyun_vod_query_next_poll_timestamp_seconds{.*} (\S+)$", after.text, re.MULTILINE)
             assert 0 < float(due) - clock.now() < 3700
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said() + simulator.said()
+            assert "Traceback" not in daemon.logged() + simulator.logged()

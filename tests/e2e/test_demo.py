@@ -26,8 +26,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         until(lambda: get(f"{url}/-/ready").status_code == httpx.codes.OK, "the demo to be ready")
         yield url
         assert process.stop() == 0
-        assert "Traceback" not in process.said()
-        assert "Warning" not in process.said()
+        assert "Traceback" not in process.logged()
+        assert "Warning" not in process.logged()
         assert f"curl {url}/metrics" in process.out.read_text()
 
 
@@ -85,11 +85,11 @@ def test_gzip_is_used_only_if_requested(demo: str) -> None:
 
 @pytest.mark.tool("prometheus")
 def test_the_collapsed_media_is_found_as_the_demo_says(demo: str, tmp_path: Path) -> None:
-    asked = (
+    expression = (
         'aliyun_vod_media_plays{days_ago="1",terminal_type="all",os="all",region="all"}'
         ' / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5'
     )
     with prometheus(tmp_path, demo) as server:
-        found = until(lambda: server.query(asked), "the drop")
+        found = until(lambda: server.query(expression), "the drop")
 
     assert len(found) >= 1

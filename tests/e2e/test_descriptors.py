@@ -34,8 +34,8 @@ def test_scrapes_succeed(tmp_path: Path, descriptors: int) -> None:
         for _ in range(10):
             answer = until(lambda: get(f"http://{where.netloc}/metrics"), "an answer")
             assert answer.status_code == HTTPStatus.OK
-        assert "Traceback" not in started.said()
-        assert len(started.said().splitlines()) < 20
+        assert "Traceback" not in started.logged()
+        assert len(started.logged().splitlines()) < 20
 
 
 @pytest.mark.parametrize("descriptors", range(8, 20))
@@ -48,11 +48,11 @@ def test_with_storage_it_answers_scrapes_or_says_why_it_cannot_start(tmp_path: P
         limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"']
         command = [*limited, sys.executable, "-m", "exporter", f"--config.file={configuration}", LISTEN]
         started = stack.enter_context(running(tmp_path, "exporter", *command, "--storage.path=state.db", **KEYS))
-        until(lambda: started.process.poll() is not None or "msg=polled" in started.said(), "a poll or the end")
+        until(lambda: started.process.poll() is not None or "msg=polled" in started.logged(), "a poll or the end")
         if started.process.poll() is None:
             assert get(f"{started.url()}/metrics").status_code == HTTPStatus.OK
         else:
             assert started.process.returncode == 1
-            assert started.said().splitlines()[-1].startswith("aliyun-vod-exporter: ")
-            assert "open at least 64 (ulimit -n" in started.said()
-        assert "Traceback" not in started.said()
+            assert started.logged().splitlines()[-1].startswith("aliyun-vod-exporter: ")
+            assert "open at least 64 (ulimit -n" in started.logged()
+        assert "Traceback" not in started.logged()

@@ -62,10 +62,10 @@ def test_a_key_is_replaced_under_a_running_scraper(tmp_path: Path) -> None:
                 stop.set()
                 scraper.join()
             assert daemon.stop() == 0
-        said = daemon.said()
+        log_text = daemon.logged()
     assert set(statuses) == {200}
     for secret in ("simulator-secret", "another-secret", "Traceback"):
-        assert secret not in said
+        assert secret not in log_text
 
 
 def test_a_corrected_key_is_used_immediately_whatever_the_interval(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_corrected_key_is_used_immediately_whatever_the_interval(tmp_path: Pat
             (tmp_path / "key_secret").unlink()
             until(lambda: 'result="failure"} 2' in get(f"{url}/metrics").text, "the poll without a key")
             write_key(tmp_path, "simulator", "simulator-secret")
-            until(lambda: successes(url), "the poll with the mended key")
+            until(lambda: successes(url), "the poll with the corrected key")
             assert daemon.stop() == 0
-        said = daemon.said()
-    assert 'msg="key file changed" account=main polled_now=q' in said
+        log_text = daemon.logged()
+    assert 'msg="key file changed" account=main polled_now=q' in log_text

@@ -74,7 +74,7 @@ class Account:
     def forget(self) -> None:
         httpx.delete(f"{self.url}/_admin/calls").raise_for_status()
 
-    def said(self, committed: Committed) -> bool:
+    def has_numbers(self, committed: Committed) -> bool:
         """Whether the committed slices are complete and have this account's numbers."""
         return len(committed) == 5 and all(
             {m: answer.row for m, answer in data.answers.items()}
@@ -112,7 +112,7 @@ class CrashEnvironment:
                 started.append(stack.enter_context(exporter(home, *argv, **self.clock.fixed)))
             first, second = (Account(each, seed, self.clock.now) for seed, each in enumerate(started, 1))
             yield first, second
-            assert not any("Traceback" in simulator.said() for simulator in started)
+            assert not any("Traceback" in simulator.logged() for simulator in started)
 
     @contextlib.contextmanager
     def life(self, account: Account) -> Generator[Daemon]:
@@ -135,9 +135,9 @@ class Daemon:
         return play_series(get(f"{self.url}/metrics").text)
 
     def kill(self) -> None:
-        assert self.running.process.poll() is None, self.running.said()
+        assert self.running.process.poll() is None, self.running.logged()
         assert self.running.stop(signal.SIGKILL) == -signal.SIGKILL
-        assert "Traceback" not in self.running.said()
+        assert "Traceback" not in self.running.logged()
 
 
 def play_series(text: str) -> set[str]:
@@ -148,42 +148,42 @@ def play_series(text: str) -> set[str]:
 def test_after_every_kill_it_serves_exactly_what_was_committed(tmp_path: Path) -> None:
     chance = random.Random(20240324)  # noqa: S311 - moments, not secrets
     with wall_clock(tmp_path, "24T12:00:00") as clock, CrashEnvironment(tmp_path, clock).accounts() as (first, second):
-        place = CrashEnvironment(tmp_path, clock)
-        with place.life(first) as daemon:
-            until(lambda: first.said(place.committed()), "the first poll to be written")
+        environment = CrashEnvironment(tmp_path, clock)
+        with environment.life(first) as daemon:
+            until(lambda: first.has_numbers(environment.committed()), "the first poll to be written")
             daemon.kill()
         last = first
         # During requests; after publishing, while data is being written; after the write.
-        for moment in ("asked", "published", "written", "published") * 2:
+        for moment in ("requested", "published", "written", "published") * 2:
             account = first if last is second else second
             account.forget()
             account.stop()
-            before = place.committed()
-            with place.life(account) as daemon:
+            before = environment.committed()
+            with environment.life(account) as daemon:
                 # The account is suspended: the daemon can only serve the stored data.
                 assert get(f"{daemon.url}/-/ready").status_code == httpx.codes.OK
                 restored = daemon.exposed()
-                assert restored == place.published(before)
+                assert restored == environment.published(before)
                 account.continue_()
-                if moment == "asked":
+                if moment == "requested":
                     calls = chance.randrange(CALLS_OF_A_POLL)
                     until(lambda: account.answered() >= calls, f"{calls} answers")  # noqa: B023 - called here
                 elif moment == "published":
                     until(lambda: daemon.exposed() != restored, "new numbers")  # noqa: B023 - called here
                 else:
-                    until(lambda: account.said(place.committed()), "new numbers to be written")  # noqa: B023 - likewise
+                    until(lambda: account.has_numbers(environment.committed()), "new numbers to be written")  # noqa: B023 - likewise
                 daemon.kill()
 
-            after = place.committed()
+            after = environment.committed()
             # A write is atomic per poll: the last published poll may be lost, but never partly, and no earlier one.
-            if account.said(after):
+            if account.has_numbers(after):
                 last = account
             else:
                 assert after == before, "neither what was written before nor all of what is new"
                 assert moment != "written", "what was written is gone"
 
-        with place.life(last) as daemon:
-            assert daemon.exposed() >= {s for s in place.published(place.committed()) if "updated" not in s}
+        with environment.life(last) as daemon:
+            assert daemon.exposed() >= {s for s in environment.published(environment.committed()) if "updated" not in s}
             assert daemon.running.stop() == 0
-            assert "Traceback" not in daemon.running.said()
-        assert last.said(place.committed())
+            assert "Traceback" not in daemon.running.logged()
+        assert last.has_numbers(environment.committed())

@@ -80,9 +80,9 @@ def test_check_config_prints_costs_and_errors_in_any_locale(tmp_path: Path, enco
     file.write_text(file.read_text(encoding="utf-8").replace("top: 12", "top: 十二 🎬"), encoding="utf-8")
     with exporter(tmp_path, "check-config", **environ) as check:
         assert check.process.wait(60) == 2
-        said = check.err.read_text(encoding)
-    assert said.startswith("config.yaml:2:")
-    assert "Traceback" not in said
+        log_text = check.err.read_text(encoding)
+    assert log_text.startswith("config.yaml:2:")
+    assert "Traceback" not in log_text
 
 
 @pytest.mark.parametrize("command", ["check-config", "backfill"])
@@ -92,17 +92,17 @@ def test_a_path_and_a_variable_that_are_not_text_are_reported(tmp_path: Path, co
     argv = (f"--config.file={half}.yaml", *(["--output=-"] if command == "backfill" else []))
     with exporter(tmp_path, command, *argv, **KEYS, NAME=half) as process:
         assert process.process.wait(60) == 2
-        assert process.said().startswith(
+        assert process.logged().startswith(
             r"\udcff.yaml:1:18: queries[0].name: the environment variable NAME is not UTF-8"
         )
-        assert process.said().count("\n") == 1
+        assert process.logged().count("\n") == 1
 
 
 def test_a_label_that_is_not_text_is_rejected(tmp_path: Path) -> None:
     label = f"--label=job={os.fsdecode(bytes([0xFF]))}"
     with exporter(tmp_path, "backfill", "--output=-", label, **KEYS) as backfill:
         assert backfill.process.wait(60) == 2
-        assert "the value is not text in this locale" in backfill.said()
+        assert "the value is not text in this locale" in backfill.logged()
 
 
 def test_the_demo_prints_in_any_locale(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from exporter.web.access.middleware import HEADERS
 from exporter.web.routes import routes
 from exporter.web.server import bound, serving, urls
 from tests.e2e.processes import PATIENCE, free_port, get, running, until
-from tests.harness import CONFIGURATION, NOON, staged
+from tests.harness import CONFIGURATION, NOON, running_harness
 from tests.status.examples import known, observed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Locator, Page
 
     from exporter.status.model import StatusInput
-    from tests.harness import Stage
+    from tests.harness import Harness
 
 pytestmark = pytest.mark.tool("chromium")
 
@@ -68,10 +68,10 @@ DIMENSIONS = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS, Windows, 
 
 
 @contextlib.asynccontextmanager
-async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
+async def displayed(harness: Harness, prefix: str) -> AsyncGenerator[str]:
     """The URL of the page of an exporter."""
     with bound(["127.0.0.1:0"]) as sockets:
-        async with serving(routes(stage.exporter, prefix=prefix), sockets, prefix=prefix):
+        async with serving(routes(harness.exporter, prefix=prefix), sockets, prefix=prefix):
             yield urls(sockets)[0]
 
 
@@ -79,16 +79,18 @@ async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
 async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
     """An exporter with some polls, then faults; one media collapses on the compared day."""
     collapsed = SimulatorOptions(collapse_on=play_dates.play_date(NOON, 1))
-    async with staged(collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]") as stage:
+    async with running_harness(
+        collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]"
+    ) as harness:
         for _ in range(polls):
-            await stage.poll(later=3600)
-        stage.simulator.change(faults=faults)
+            await harness.poll(later=3600)
+        harness.simulator.change(faults=faults)
         if faults:
-            await stage.poll(later=3600)
-        for query in stage.exporter.queries:
-            stage.exporter.next_run(query.name, stage.clock.at + 0.9 * query.every)
-        stage.clock.at += 95
-        async with shown(stage, prefix) as url:
+            await harness.poll(later=3600)
+        for query in harness.exporter.queries:
+            harness.exporter.next_run(query.name, harness.clock.at + 0.9 * query.every)
+        harness.clock.at += 95
+        async with displayed(harness, prefix) as url:
             yield url
 
 
@@ -223,10 +225,10 @@ async def test_without_scripts_it_filters_turns_pages_and_changes_the_language()
 
 async def test_the_media_that_collapsed_is_the_largest_fall() -> None:
     async with exporter() as url, browser() as chromium, tab(chromium, url) as opened:
-        (said,) = await opened.texts("section[aria-labelledby=attention] li")
+        (log_text,) = await opened.texts("section[aria-labelledby=attention] li")
         assert re.fullmatch(
             r"Account main: Of the \d+ media that can be compared, \d+ lost more than half of at least 100 plays: .*",
-            said,
+            log_text,
         )
         await opened.follow(opened.page.locator("section[aria-labelledby=attention] a"))
         changes = await opened.texts("section[aria-labelledby=media] .fell")

@@ -47,7 +47,7 @@ def test_a_signal_during_a_stalled_poll_ends_it_at_once_with_status_0(tmp_path: 
         assert simulator.stop() == 0
         for process in (daemon, simulator):
             for word in ("Traceback", "never awaited", "was destroyed", "Warning"):
-                assert word not in process.said()
+                assert word not in process.logged()
 
 
 def test_it_starts_without_the_service_and_recovers_when_it_comes(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_it_starts_without_the_service_and_recovers_when_it_comes(tmp_path: Path
             with exporter(tmp_path, "simulate", f"--web.listen-address={endpoint.removeprefix('http://')}"):
                 until(lambda: "aliyun_vod_media_plays{" in get(f"{url}/metrics").text, "recovery")
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said()
+            assert "Traceback" not in daemon.logged()
 
 
 def test_a_port_in_use_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_port_in_use_is_one_clear_line_and_status_1(tmp_path: Path) -> None:
         taken = f"--web.listen-address={endpoint.removeprefix('http://')}"
         with exporter(tmp_path, "serve", taken, **KEYS) as daemon:
             assert daemon.process.wait(PATIENCE) == 1
-            assert daemon.said() == (
+            assert daemon.logged() == (
                 f"aliyun-vod-exporter: cannot listen on {endpoint.removeprefix('http://')}: Address already in use."
                 " Choose another --web.listen-address or stop what uses it.\n"
             )
@@ -84,15 +84,15 @@ def test_json_logs_are_json_from_the_first_line_to_the_last_without_secrets(tmp_
     with exporter(tmp_path, "simulate", LISTEN, "--access-key-secret=another") as simulator:
         write(tmp_path, simulator.url())
         with exporter(tmp_path, "serve", LISTEN, "--log.format=json", "--log.level=debug", **KEYS) as daemon:
-            until(lambda: "SignatureDoesNotMatch" in daemon.said(), "the refusal in the log")
+            until(lambda: "SignatureDoesNotMatch" in daemon.logged(), "the refusal in the log")
             assert daemon.stop() == 0
-            entries = [json.loads(line) for line in daemon.said().splitlines()]
+            entries = [json.loads(line) for line in daemon.logged().splitlines()]
             assert all({"ts", "level", "msg"} <= entry.keys() for entry in entries)
             (refused, *_) = (entry for entry in entries if entry["msg"] == "API request failed")
             assert refused["code"] == "SignatureDoesNotMatch"
             assert refused["request_id"]
             assert refused["advice"]
-            assert KEYS["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in daemon.said()
+            assert KEYS["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in daemon.logged()
 
 
 @pytest.mark.parametrize(("output", "expected"), [("table", "media_id"), ("json", '"plays": '), ("prom", "# HELP ")])
@@ -102,7 +102,7 @@ def test_fetch_prints_one_poll(tmp_path: Path, output: str, expected: str) -> No
         with exporter(tmp_path, "fetch", f"--output={output}", **KEYS) as fetch:
             assert fetch.process.wait(PATIENCE) == 0
             assert expected in fetch.out.read_text()
-            assert "polled q: success, 3 slices" in fetch.said()
+            assert "polled q: success, 3 slices" in fetch.logged()
 
 
 def test_fetch_ends_with_status_1_when_a_query_failed(tmp_path: Path) -> None:
@@ -110,5 +110,5 @@ def test_fetch_ends_with_status_1_when_a_query_failed(tmp_path: Path) -> None:
         write(tmp_path, simulator.url())
         with exporter(tmp_path, "fetch", **KEYS) as fetch:
             assert fetch.process.wait(PATIENCE) == 1
-            assert "Meter.ParamError" in fetch.said()
-            assert "Traceback" not in fetch.said()
+            assert "Meter.ParamError" in fetch.logged()
+            assert "Traceback" not in fetch.logged()

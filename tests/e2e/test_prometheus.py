@@ -75,7 +75,7 @@ def _plays(server: Prometheus, ago: int) -> dict[str, float]:
 
 def _titles(server: Prometheus) -> dict[str, str]:
     titles = {labels["media_id"]: labels["title"] for labels, _ in server.query("aliyun_vod_media_info")}
-    said = "".join(titles.values())
-    assert all(letter in said for letter in ('"', "\\", "\n"))
-    assert any(ord(letter) > 0xFFFF for letter in said), "a character of four bytes is among them"
+    log_text = "".join(titles.values())
+    assert all(letter in log_text for letter in ('"', "\\", "\n"))
+    assert any(ord(letter) > 0xFFFF for letter in log_text), "a character of four bytes is among them"
     return titles

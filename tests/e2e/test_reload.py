@@ -52,17 +52,17 @@ def test_sighup_reloads_a_valid_file_and_rejects_an_invalid_one(tmp_path: Path) 
             write(tmp_path, simulator.url(), "  - {name: third, media: al, evry: 1m}\n")
             send_sighup(daemon)
             shows(url, "aliyun_vod_exporter_config_last_reload_successful 0.0")
-            (line,) = re.findall(".*configuration not reloaded.*", daemon.said())
+            (line,) = re.findall(".*configuration not reloaded.*", daemon.logged())
             for problem in ("config.yaml:8:26: queries[1].media:", "queries[1].evry: is not a setting here"):
                 assert problem in line
-            assert "simulator-secret" not in daemon.said()
+            assert "simulator-secret" not in daemon.logged()
 
             metrics = get(f"{url}/metrics").text
             for name in ("first", "second"):
                 assert f'aliyun_vod_query_polls_total{{query="{name}",result="success"}} 1.0' in metrics
-            assert httpx.post(f"{url}/-/reload", timeout=PATIENCE).status_code == 403, "nobody has allowed it"
+            assert httpx.post(f"{url}/-/reload", timeout=PATIENCE).status_code == 403, "it is not enabled"
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said()
+            assert "Traceback" not in daemon.logged()
 
 
 def test_a_post_reloads_where_it_is_allowed(tmp_path: Path) -> None:
@@ -93,14 +93,14 @@ def test_sighup_during_start_and_stop_does_not_end_it(tmp_path: Path) -> None:
             send_sighup(daemon)
             (later / "config.yaml").replace(tmp_path / "config.yaml")
             send_sighup(daemon)
-            until(lambda: "configuration reloaded" in daemon.said(), "a reload after the start")
+            until(lambda: "configuration reloaded" in daemon.logged(), "a reload after the start")
             shows(daemon.url(), 'aliyun_vod_query_polls_total{query="second",result="success"} 1.0')
 
             daemon.process.send_signal(signal.SIGTERM)
             while daemon.process.poll() is None:
                 send_sighup(daemon)
             assert daemon.process.returncode == 0
-            assert "Traceback" not in daemon.said()
+            assert "Traceback" not in daemon.logged()
 
 
 def _handles_hangup(daemon: Running) -> bool:

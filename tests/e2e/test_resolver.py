@@ -37,14 +37,14 @@ def test_unresolved_names_delay_neither_scrapes_nor_the_end(tmp_path: Path, numb
     (tmp_path / "config.yaml").write_text(f"accounts:\n{accounts}\nqueries:\n{queries}\n")
     with exporter(tmp_path, "serve", LISTEN, **KEYS, PYTHONPATH=str(tmp_path)) as daemon:
         url = daemon.url()
-        asked = 'aliyun_vod_api_requests_total{account="a'
-        until(lambda: get(f"{url}/metrics").text.count(asked) == ACCOUNTS, "all accounts to have been asked for")
-        begun = time.monotonic()
+        series_start = 'aliyun_vod_api_requests_total{account="a'
+        until(lambda: get(f"{url}/metrics").text.count(series_start) == ACCOUNTS, "all accounts to be called")
+        started = time.monotonic()
         for path in ("/metrics", "/", "/-/healthy"):
             assert get(f"{url}{path}").status_code == 200
-        assert time.monotonic() - begun < 5
-        begun = time.monotonic()
+        assert time.monotonic() - started < 5
+        started = time.monotonic()
         assert daemon.stop(number) == 0
-        assert time.monotonic() - begun < 5, "the contract's own limit"
+        assert time.monotonic() - started < 5, "the contract's own limit"
         for word in ("Traceback", "never awaited", "was destroyed", "Warning"):
-            assert word not in daemon.said()
+            assert word not in daemon.logged()

@@ -11,7 +11,7 @@ from exporter.app import Runtime, assemble_daemon
 from exporter.config.loader import loads
 from exporter.simulator.access_keys import Credentials
 from tests.e2e.processes import exporter
-from tests.harness import Clock, Stage, simulated
+from tests.harness import Clock, Harness, simulated
 from tests.vod.credential_servers import Keys, Sts, listening
 
 if TYPE_CHECKING:
@@ -53,19 +53,19 @@ async def test_a_role_signs_and_a_rejected_token_is_replaced(
             "access_key_id: start-id, access_key_secret: start-secret-0123456789, provider: ram_role_arn,"
             f" role_arn: 'acs:ram::1:role/a', sts_endpoint: '{sts.host}'",
         )
-        surroundings = Runtime({}, clock.now, clock.now, clock.sleep)
-        async with assemble_daemon(loads(text, file="config.yaml", environ={}), surroundings) as pieces:
-            stage = Stage(pieces, simulator, clock)
-            assert await stage.poll() == "success"
-            assert await stage.poll(later=900) == "success"
-            assert len(sts.asked) == 1
+        runtime = Runtime({}, clock.now, clock.now, clock.sleep)
+        async with assemble_daemon(loads(text, file="config.yaml", environ={}), runtime) as pieces:
+            harness = Harness(pieces, simulator, clock)
+            assert await harness.poll() == "success"
+            assert await harness.poll(later=900) == "success"
+            assert len(sts.received) == 1
 
             sts.keys = Keys(security_token="role-token-second")
             simulator.change(credentials=as_role(sts.keys))
             sts.failure = (503, "no")
-            assert await stage.poll(later=900) == "failure"
+            assert await harness.poll(later=900) == "failure"
             sts.failure = None
-            assert await stage.poll(later=900) == "success"
+            assert await harness.poll(later=900) == "success"
 
 
 def test_a_pod_with_rrsa_logs_no_secret_even_at_debug_level(sts: Sts, tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_a_pod_with_rrsa_logs_no_secret_even_at_debug_level(sts: Sts, tmp_path: 
             ALIBABA_CLOUD_OIDC_TOKEN_FILE=str(tmp_path / "token"),
         )
         with fetch as fetched:
-            assert fetched.process.wait() == 0, fetched.said()
-        said = fetched.said()
-    assert "place=oidc_role_arn" in said
-    assert "Warning" not in said
-    assert not [secret for secret in SECRETS if secret in said + fetched.out.read_text()]
+            assert fetched.process.wait() == 0, fetched.logged()
+        log_text = fetched.logged()
+    assert "place=oidc_role_arn" in log_text
+    assert "Warning" not in log_text
+    assert not [secret for secret in SECRETS if secret in log_text + fetched.out.read_text()]

@@ -61,16 +61,16 @@ class EchoService:
         self.signatures.add(authorization.rpartition("Signature=")[2])
         self.tokens.add(token)
         known = SECRETS_OF[account]
-        said = f"{authorization} {token} {' '.join(known)} {quote(' '.join(known))}"
+        echo = f"{authorization} {token} {' '.join(known)} {quote(' '.join(known))}"
         status, code = REFUSAL[account]
-        told = {
+        error_document = {
             "Code": f"{code}.{known[0]}" if account == "role" else code,
-            "Message": f"{said} Specified signature is not matched. server string to sign is:POST\n/\n{said}",
+            "Message": f"{echo} Specified signature is not matched. server string to sign is:POST\n/\n{echo}",
             "RequestId": f"REQ-{known[0]}",
-            "Recommend": said,
-            "HostId": said,
+            "Recommend": echo,
+            "HostId": echo,
         }
-        return status, json.dumps(told).encode()
+        return status, json.dumps(error_document).encode()
 
 
 SECRETS_OF: Final = {
@@ -152,8 +152,8 @@ queries:
 
 def everything(url: str, password: str) -> str:
     """Every response with its headers, with and without authentication."""
-    said = []
-    asked = [
+    everything_written = []
+    probes = [
         ("GET", path, "*/*")
         for path in (
             "/",
@@ -166,7 +166,7 @@ def everything(url: str, password: str) -> str:
             "/nothing",
         )
     ]
-    asked += [
+    probes += [
         ("GET", "/metrics", "text/plain;version=0.0.4"),
         ("GET", "/metrics", "text/plain;version=1.0.0"),
         ("GET", "/metrics", "application/openmetrics-text;version=1.0.0"),
@@ -175,10 +175,10 @@ def everything(url: str, password: str) -> str:
     ]
     for auth in ((USER, password), None, (USER, password + "x")):
         with httpx.Client(base_url=url, auth=auth, timeout=PATIENCE) as client:
-            for method, path, accept in asked:
+            for method, path, accept in probes:
                 answer = client.request(method, path, headers={"Accept": accept})
-                said.append(f"{method} {path} {answer.status_code} {answer.headers}\n{answer.text}")
-    return "\n".join(said)
+                everything_written.append(f"{method} {path} {answer.status_code} {answer.headers}\n{answer.text}")
+    return "\n".join(everything_written)
 
 
 def test_no_output_contains_a_secret(echo: EchoService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_no_output_contains_a_secret(echo: EchoService, tmp_path: Path, monkeypa
         )
         url = process.url()
         until(lambda: httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK, "the first polls")
-        said = everything(url, password)
+        everything_written = everything(url, password)
 
         (tmp_path / "secret").write_text(PLANTED["file, changed"])
         (tmp_path / "config.yaml").write_text(
@@ -228,27 +228,29 @@ def test_no_output_contains_a_secret(echo: EchoService, tmp_path: Path, monkeypa
         )
         (tmp_path / "web.yaml").write_text(f"basic_auth_users: {{{USER}: {password}}}\n")
         process.process.send_signal(signal.SIGHUP)
-        until(lambda: "configuration not reloaded" in process.said(), "the reload to be refused")
-        said += everything(url, password)
+        until(lambda: "configuration not reloaded" in process.logged(), "the reload to be refused")
+        everything_written += everything(url, password)
         assert process.stop() == 0
-        said += process.said() + process.out.read_text()
-        said += "".join(path.read_bytes().decode("latin-1") for path in sorted(tmp_path.glob("state.db*")))
+        everything_written += process.logged() + process.out.read_text()
+        everything_written += "".join(
+            path.read_bytes().decode("latin-1") for path in sorted(tmp_path.glob("state.db*"))
+        )
 
     # Every account was polled, rejected and logged; otherwise the check would prove nothing.
     for code in ("Forbidden.RAM", "InvalidAccessKeyId.NotFound", "SignatureDoesNotMatch", "Meter.ServerInternalError"):
-        assert code in said
+        assert code in everything_written
     assert len(echo.signatures) >= 4
     assert {token for token in echo.tokens if token} == {secrets[1] for secrets in SECRETS_OF.values()}
-    assert urlsplit(echo.url).netloc in said
-    assert "Traceback" not in said
+    assert urlsplit(echo.url).netloc in everything_written
+    assert "Traceback" not in everything_written
 
     basic = base64.b64encode(f"{USER}:{password}".encode()).decode()
     secrets = {**PLANTED, "hash": hashed, "Authorization": basic}
     secrets |= {f"signature {number}": text for number, text in enumerate(echo.signatures)}
-    shown = {
-        where: said[max(0, said.index(spelling) - 200) :][:400]
+    displayed = {
+        where: everything_written[max(0, everything_written.index(spelling) - 200) :][:400]
         for where, text in secrets.items()
         for spelling in (text, quote(text), base64.b64encode(text.encode()).decode())
-        if spelling in said
+        if spelling in everything_written
     }
-    assert shown == {}
+    assert displayed == {}

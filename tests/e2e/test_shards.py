@@ -64,4 +64,4 @@ def test_prometheus_sees_every_series_once_and_the_queries_of_the_readme_work(tm
                 assert len(server.query("aliyun_vod_play_date_timestamp_seconds")) == 2
             for replica in (first, second):
                 assert replica.stop() == 0
-                assert "Traceback" not in replica.said()
+                assert "Traceback" not in replica.logged()

@@ -81,8 +81,8 @@ class Waiting:
 
     def ended(self) -> tuple[int, str]:
         """Its exit status and its stderr."""
-        _, said = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, said
+        _, log_text = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, log_text
 
 
 @contextmanager
@@ -168,9 +168,9 @@ def test_at_the_end_of_the_interpreter_signals_change_nothing(tmp_path: Path, ar
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             process.process.send_signal(number)
         process.go()
-        ended, said = process.ended()
+        ended, log_text = process.ended()
         assert ended == status
-        assert "Traceback" not in said
+        assert "Traceback" not in log_text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -196,13 +196,13 @@ def test_the_daemon_that_was_stopped_twice_ends_with_status_0(tmp_path: Path) ->
 @pytest.mark.parametrize("closed", ["2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"])
 def test_it_starts_without_standard_streams(tmp_path: Path, closed: str) -> None:
     (tmp_path / "config.yaml").write_text(CONFIGURATION)
-    told = subprocess.run(
+    received_text = subprocess.run(
         ["sh", "-c", f"exec {sys.executable} -m exporter check-config --storage.path=none.db {closed}"],
         cwd=tmp_path,
         check=False,
         capture_output=True,
     )
-    assert (told.returncode, told.stderr) == (0, b"")
+    assert (received_text.returncode, received_text.stderr) == (0, b"")
 
 
 def test_a_daemon_whose_stderr_is_closed_serves_and_keeps_its_files_whole(tmp_path: Path) -> None:

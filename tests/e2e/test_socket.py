@@ -68,7 +68,7 @@ def test_it_serves_on_the_socket_it_was_given_and_leaves_it_open(tmp_path: Path)
             assert daemon.url() == url
             assert get(f"{url}/-/healthy").status_code == 200
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said()
+            assert "Traceback" not in daemon.logged()
         # Between two daemons a scrape waits instead of failing.
         waiting = socket.create_connection(listening.getsockname(), timeout=60)
         waiting.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -100,7 +100,7 @@ def test_systemd_s_own_program_starts_it_at_the_first_connection(tmp_path: Path)
     environ = [f"--setenv={name}={value}" for name, value in KEYS.items()]
     argv = ("systemd-socket-activate", f"--listen={address}", *environ, *SERVE, "--web.systemd-socket")
     with running(tmp_path, "serve", *argv) as daemon:
-        until(lambda: "Listening on" in daemon.said(), "systemd-socket-activate to listen")
+        until(lambda: "Listening on" in daemon.logged(), "systemd-socket-activate to listen")
         assert get(f"http://{address}/-/healthy").status_code == 200
         assert daemon.url() == f"http://{address}"
         assert daemon.stop() == 0
@@ -110,7 +110,7 @@ def test_without_systemd_it_says_what_is_missing(tmp_path: Path) -> None:
     configure(tmp_path)
     with running(tmp_path, "serve", *SERVE, "--web.systemd-socket", **KEYS) as daemon:
         assert daemon.process.wait(60) == 1
-        assert daemon.said().startswith(
+        assert daemon.logged().startswith(
             "aliyun-vod-exporter: --web.systemd-socket: systemd has passed no sockets (LISTEN_FDS is not set). Start it"
         )
 
@@ -129,7 +129,7 @@ def test_a_changed_configuration_is_reloaded_and_an_invalid_one_is_logged_once(t
         assert "config_last_reload_successful 1" in body
         assert 'query="before"' not in body
         assert daemon.stop() == 0
-        said = daemon.said()
-    assert said.count("configuration not reloaded") == 1
-    assert said.count('msg="configuration reloaded"') == 1
-    assert "Traceback" not in said
+        log_text = daemon.logged()
+    assert log_text.count("configuration not reloaded") == 1
+    assert log_text.count('msg="configuration reloaded"') == 1
+    assert "Traceback" not in log_text

@@ -63,20 +63,20 @@ def test_it_serves_counts_what_is_lost_and_ends(tmp_path: Path, reader_comes_bac
             text = b""
             while reader_comes_back and b'"log lines dropped"' not in text:
                 text += os.read(reading, 1024 * 1024)
-            begun = time.monotonic()
+            started = time.monotonic()
             daemon.send_signal(signal.SIGTERM)
             while reader_comes_back and (more := os.read(reading, 65536)):
                 text += more
             assert daemon.wait(PATIENCE) == 0
-            assert time.monotonic() - begun < 5, "the contract's own limit"
+            assert time.monotonic() - started < 5, "the contract's own limit"
         assert simulator.stop() == 0
     os.close(reading)
     if reader_comes_back:
-        told = text.decode().splitlines()
-        assert all(re.match(r"ts=\S+ level=\w+ msg=", line) for line in told)
-        (notice,) = (line for line in told if 'msg="log lines dropped"' in line)
+        received_text = text.decode().splitlines()
+        assert all(re.match(r"ts=\S+ level=\w+ msg=", line) for line in received_text)
+        (notice,) = (line for line in received_text if 'msg="log lines dropped"' in line)
         assert int(re.findall(r" lines=(\d+) ", notice)[0]) >= lines
-        assert "msg=stopped" in told[-1]
+        assert "msg=stopped" in received_text[-1]
 
 
 def test_a_start_that_fails_says_so_and_ends(tmp_path: Path) -> None:

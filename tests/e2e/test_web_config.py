@@ -130,15 +130,15 @@ def test_certificates_and_passwords_are_replaced_under_a_running_scraper(tmp_pat
                 until(lambda: server.query("up == 1"), "the last scrape by Prometheus")
             assert scraper.failed == []
             assert set(scraper.statuses) == {200}
-            shown = ssl.get_server_certificate(("localhost", int(target.rpartition(":")[2])))
-            assert shown.encode() == other.cert_pem
+            displayed = ssl.get_server_certificate(("localhost", int(target.rpartition(":")[2])))
+            assert displayed.encode() == other.cert_pem
             assert daemon.stop() == 0
-        said = daemon.said()
-    assert said.count("web configuration rejected") == 2
-    assert "does not belong to the certificate" in said
-    assert "basic_auth_users.first: is not a bcrypt hash" in said
+        log_text = daemon.logged()
+    assert log_text.count("web configuration rejected") == 2
+    assert "does not belong to the certificate" in log_text
+    assert "basic_auth_users.first: is not a bcrypt hash" in log_text
     for secret in ("$2b$", "PRIVATE", "constant", "Traceback"):
-        assert secret not in said
+        assert secret not in log_text
 
 
 def test_an_emptied_file_or_a_pipe_neither_opens_access_nor_blocks(tmp_path: Path) -> None:
@@ -146,10 +146,12 @@ def test_an_emptied_file_or_a_pipe_neither_opens_access_nor_blocks(tmp_path: Pat
     web.write_text(f"basic_auth_users:\n{users(first='one')}")
     (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint="http://127.0.0.1:1"))
     with exporter(tmp_path, "serve", LISTEN, "--web.config.file=web.yml", **KEYS) as daemon:
-        asked = f"{daemon.url()}/metrics"
+        metrics_url = f"{daemon.url()}/metrics"
 
         def statuses() -> list[int]:
-            return [httpx.get(asked, auth=user, timeout=PATIENCE).status_code for user in (None, ("first", "one"))]
+            return [
+                httpx.get(metrics_url, auth=user, timeout=PATIENCE).status_code for user in (None, ("first", "one"))
+            ]
 
         assert statuses() == [401, 200]
         web.write_text("")
@@ -158,10 +160,10 @@ def test_an_emptied_file_or_a_pipe_neither_opens_access_nor_blocks(tmp_path: Pat
         os.mkfifo(web)
         assert statuses() == [401, 200]
         assert daemon.stop() == 0
-    said = daemon.said()
-    assert said.count("passwords and client certificates can be dropped only by a restart") == 1
-    assert said.count("it is not a regular file") == 1
-    assert "Traceback" not in said
+    log_text = daemon.logged()
+    assert log_text.count("passwords and client certificates can be dropped only by a restart") == 1
+    assert log_text.count("it is not a regular file") == 1
+    assert "Traceback" not in log_text
 
 
 @pytest.mark.parametrize("command", ["serve", "check-config"])
@@ -171,7 +173,7 @@ def test_an_unusable_file_is_rejected_at_the_start_with_every_reason(tmp_path: P
     listen = [LISTEN] if command == "serve" else []
     with exporter(tmp_path, command, *listen, "--web.config.file=web.yml", **KEYS) as process:
         assert process.process.wait(PATIENCE) == 2
-        first, second = process.said().splitlines()
+        first, second = process.logged().splitlines()
         assert first == "web.yml:1:20: tls_server_config: needs key_file, or key with the PEM text itself"
         assert second.startswith("web.yml:2:1: 'rate_limits' is not a setting here (allowed: tls_server_config, ")
 

@@ -83,7 +83,7 @@ def settled_day(
 
 
 def example() -> Publication:
-    """The example row, known in every detail."""
+    """A publication of one row with all its values known."""
     return publication(
         published({MEDIA: ROW}, total=1, updated_at=1711100000.5, settled=True),
         media=[PublishedMedia("main", MEDIA, TITLE, 246)],
@@ -92,27 +92,27 @@ def example() -> Publication:
     )
 
 
-def telemetry() -> Telemetry:
+def new_telemetry() -> Telemetry:
     return Telemetry(version="1.2.3", accounts={"main": CALLS}, queries=["headline"])
 
 
 def full_telemetry() -> Telemetry:
     """Telemetry with every metric set."""
-    told = telemetry()
-    told.request_sent("main", ACTION)
-    told.request_failed("main", ACTION, "Throttling.User", ErrorKind.THROTTLED)
-    told.request_took("main", ACTION, 0.03)
-    told.retried("main", ACTION)
-    told.rate_changed("main", 2.5)
-    told.calls_remaining("main", 100)
-    told.calls_saved("main", "sweep", 99)
-    told.invalid_values("main", "PlaySuccessVv", 3)
-    told.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
-    told.next_poll("headline", 1711100900.0)
-    told.unknown_media("headline", 2)
-    told.published(series=5, dropped=0)
-    told.config_loaded(1711090000.0)
-    return told
+    telemetry = new_telemetry()
+    telemetry.request_sent("main", ACTION)
+    telemetry.request_failed("main", ACTION, "Throttling.User", ErrorKind.THROTTLED)
+    telemetry.request_took("main", ACTION, 0.03)
+    telemetry.retried("main", ACTION)
+    telemetry.rate_changed("main", 2.5)
+    telemetry.calls_remaining("main", 100)
+    telemetry.calls_saved("main", "sweep", 99)
+    telemetry.invalid_values("main", "PlaySuccessVv", 3)
+    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
+    telemetry.next_poll("headline", 1711100900.0)
+    telemetry.unknown_media("headline", 2)
+    telemetry.published(series=5, dropped=0)
+    telemetry.config_loaded(1711090000.0)
+    return telemetry
 
 
 def read_text(exposition: bytes) -> list[Metric]:
@@ -120,14 +120,14 @@ def read_text(exposition: bytes) -> list[Metric]:
 
 
 def read_openmetrics(exposition: bytes) -> list[Metric]:
-    """Read play metrics or, where it is there already, everything up to `# EOF`."""
+    """Parse OpenMetrics; `# EOF` is added if it is missing, as after play metrics."""
     text = exposition.decode()
     whole = text if text.endswith("# EOF\n") else f"{text}# EOF\n"
     return list(openmetrics_parser.text_string_to_metric_families(whole))  # type: ignore[no-untyped-call]  # it has no types
 
 
 def series(metrics: Iterable[Metric]) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample by its name and labels; a series that is there twice is an error."""
+    """Every sample by its name and labels; fails for a repeated series."""
     found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
     for metric in metrics:
         for sample in metric.samples:

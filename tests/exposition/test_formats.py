@@ -1,4 +1,4 @@
-"""What is exposed, read by others: the parsers of the Prometheus client library, and promtool."""
+"""Expositions parsed by the Prometheus client library and by promtool."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ publications = st.builds(
 
 
 def expected(given: Publication) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """The contract, said once more: every series a publication is to have."""
+    """The contract, written a second time: every series that a publication must have."""
     found: dict[tuple[str, frozenset[tuple[str, str]]], float | None] = {}
 
     def add(name: str, value: float | None, **labels: str) -> None:

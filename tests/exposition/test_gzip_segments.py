@@ -12,7 +12,7 @@ PIECES = st.lists(st.binary(max_size=300), max_size=6)
 
 
 def one_member(packed: GzipPayload, more: bytes = b"") -> bytes:
-    """What a strict reader finds, who stops at the end of the first member and checks its sum and length."""
+    """Decompress like a strict reader: stop at the end of the first member, and check its checksum and length."""
     reader = zlib.decompressobj(wbits=31)
     text = reader.decompress(b"".join(packed.gzip_with(compress_segment(more))))
     assert reader.eof
@@ -81,7 +81,7 @@ def test_the_text_can_be_read_any_number_of_times() -> None:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[DeflateSegment]:
-    """The runs that are unpacked from now on."""
+    """Record the segments that are decompressed from now on."""
     unpacked: list[DeflateSegment] = []
     original = DeflateSegment.text
 
@@ -112,4 +112,4 @@ def test_a_slow_reader_keeps_only_its_own_segment(monkeypatch: pytest.MonkeyPatc
     assert packed.plain.startswith(b"run 0\n")
     assert len(unpacked) == 50
     assert [next(late) for _ in range(2)] == [b"run 1\n", b"run 2\n"]
-    assert len(unpacked) == 52, "what nobody read any more was not kept"
+    assert len(unpacked) == 52, "segments without readers are dropped"

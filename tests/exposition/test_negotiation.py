@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from exporter.exposition.negotiation import negotiate, respond
 from exporter.exposition.render import Renderer
-from tests.exposition.examples import OPENMETRICS, example, telemetry
+from tests.exposition.examples import OPENMETRICS, example, new_telemetry
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 PLAIN_1 = "text/plain; version=1.0.0; charset=utf-8; escaping="
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-# What Prometheus itself sends.
+# The headers that Prometheus sends.
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -43,17 +43,17 @@ PROMETHEUS_3 = (
         ("application/openmetrics-text", OPEN + "; escaping=underscores"),
         ("application/openmetrics-text; version=1.0.0", OPEN + "; escaping=underscores"),
         ('application/openmetrics-text; version="1.0.0"; escaping=allow-utf-8', OPEN + "; escaping=allow-utf-8"),
-        # Schemes that would rename our own metrics but not the play metrics are not spoken.
+        # Escaping schemes that would rename our own metrics but not the play metrics are not offered.
         ("application/openmetrics-text;version=1.0.0;escaping=dots", OPEN + "; escaping=underscores"),
         ("application/openmetrics-text;version=1.0.0;escaping=values", OPEN + "; escaping=underscores"),
-        # q decides, then what is more specific, then the order.
+        # The highest q wins, then the more specific, then the first.
         ("application/openmetrics-text;q=0.1,text/plain;q=0.2", PLAIN),
         ("text/plain;q=0.2,application/openmetrics-text;q=0.3", OPEN + "; escaping=underscores"),
         ("text/plain,application/openmetrics-text", PLAIN),
         ("application/openmetrics-text,text/plain", OPEN + "; escaping=underscores"),
         ("*/*,application/openmetrics-text", OPEN + "; escaping=underscores"),
         ("application/openmetrics-text;q=0,text/plain;q=0.1", PLAIN),
-        # What we do not speak.
+        # Formats that are not offered.
         ("application/openmetrics-text;version=2.0.0,text/plain;version=1.0.0;q=0.5", PLAIN_1 + "underscores"),
         ("application/openmetrics-text;version=banana", PLAIN),
         ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily", PLAIN),
@@ -115,7 +115,7 @@ def test_the_content_type_repeats_no_text_of_the_client(version: str) -> None:
 @pytest.mark.parametrize("accept", [None, "text/plain;version=1.0.0", OPENMETRICS])
 def test_play_metrics_come_first_then_our_own(accept: str | None) -> None:
     rendered = Renderer().render(example())
-    answer = respond(rendered, telemetry(), accept=accept)
+    answer = respond(rendered, new_telemetry(), accept=accept)
     assert answer.content_encoding is None
     assert answer.content_type == negotiate(accept, None).content_type
     assert answer.body.startswith(rendered.plain + b"# HELP aliyun_vod_api_requests")
@@ -126,7 +126,7 @@ def test_play_metrics_come_first_then_our_own(accept: str | None) -> None:
 
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
 def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
-    rendered, ours = Renderer().render(example()), telemetry()
+    rendered, ours = Renderer().render(example()), new_telemetry()
     answer = respond(rendered, ours, accept=accept, accept_encoding="gzip")
     assert answer.content_encoding == "gzip"
     strict = zlib.decompressobj(wbits=31)
@@ -135,7 +135,7 @@ def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
     assert gzip.decompress(answer.body) == body
 
     def steady(exposition: bytes) -> list[bytes]:
-        """Leave out what the process itself changes from one moment to the next."""
+        """Remove the metrics of the process, which change all the time."""
         return [line for line in exposition.split(b"\n") if not line.startswith((b"process_", b"python_gc_"))]
 
     assert steady(body) == steady(respond(rendered, ours, accept=accept).body)
@@ -144,12 +144,12 @@ def test_gzip_is_one_member_with_the_same_metrics(accept: str | None) -> None:
 @pytest.mark.parametrize("accept_encoding", [None, "gzip"])
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
 def test_the_length_is_that_of_the_parts(accept: str | None, accept_encoding: str | None) -> None:
-    answer = respond(Renderer().render(example()), telemetry(), accept=accept, accept_encoding=accept_encoding)
+    answer = respond(Renderer().render(example()), new_telemetry(), accept=accept, accept_encoding=accept_encoding)
     assert answer.length == len(answer.body) == sum(map(len, answer.parts))
 
 
 def test_scrapes_share_bytes_and_a_count_between_them_changes_only_the_end() -> None:
-    rendered, ours = Renderer().render(example()), telemetry()
+    rendered, ours = Renderer().render(example()), new_telemetry()
     first, second = (respond(rendered, ours, accept_encoding="gzip") for _ in range(2))
     assert first.body == second.body
 

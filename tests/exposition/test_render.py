@@ -139,7 +139,7 @@ def test_the_order_of_the_data_does_not_change_the_text() -> None:
 
 
 class Watched(int):
-    """A number that counts how often it is written."""
+    """A number that counts how often it is formatted."""
 
     written = 0
 
@@ -230,9 +230,9 @@ def test_gzip_follows_every_change() -> None:
     for changed in range(0, 900, 100):
         key = f"{changed:032x}"
         many = {**many, key: replace(many[key], plays=changed + 7)}
-        shown = publication(*(published(rows=many if ago else {}, days_ago=ago) for ago in range(3)))
-        member = b"".join(renderer.render(shown).gzip_with(compress_segment(b"")))
-        assert gzip.decompress(member) == Renderer().render(shown).plain
+        published_media = publication(*(published(rows=many if ago else {}, days_ago=ago) for ago in range(3)))
+        member = b"".join(renderer.render(published_media).gzip_with(compress_segment(b"")))
+        assert gzip.decompress(member) == Renderer().render(published_media).plain
 
 
 def test_the_repr_of_a_rendered_publication_is_short() -> None:
@@ -242,8 +242,8 @@ def test_the_repr_of_a_rendered_publication_is_short() -> None:
 def test_a_slice_of_many_segments_is_complete_and_in_order() -> None:
     many = {f"{number * 7919 % 9000:04}": PlayRow("", plays=number) for number in range(9_000)}
     lines = samples(Renderer().render(publication(published(many))))
-    shown = [line.split('"')[3] for line in lines if line.startswith("aliyun_vod_media_plays{")]
-    assert shown == sorted(many)
+    published_media = [line.split('"')[3] for line in lines if line.startswith("aliyun_vod_media_plays{")]
+    assert published_media == sorted(many)
 
 
 def test_media_of_many_segments_are_complete_and_in_order_and_only_changed_ones_are_rendered_again() -> None:

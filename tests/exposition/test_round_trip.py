@@ -1,4 +1,4 @@
-"""Whatever the service calls its media and counts of them, from its JSON to what Prometheus reads."""
+"""Any titles and numbers of the service, from its JSON to the samples that Prometheus parses."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ FIELDS: Final = {
 }
 
 titles = st.text(max_size=30) | st.sampled_from(ODD)
-# Half of a character, as a cut emoji leaves it in JSON.
+# A lone surrogate, as in the JSON of a truncated emoji.
 halves = st.characters(categories=["Cs"])
 numbers = st.sampled_from(NUMBERS) | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
-said_rows = st.fixed_dictionaries(
+row_documents = st.fixed_dictionaries(
     {"MediaId": st.text(min_size=1, max_size=30).filter(lambda text: "\ufffd" not in text)},
     optional={
         "VideoTitle": st.none() | titles | st.builds("{}{}{}".format, titles, halves, titles),
@@ -101,62 +101,64 @@ said_rows = st.fixed_dictionaries(
         **{name: st.none() | numbers | numbers.map(str) for name in FIELDS.values()},
     },
 )
-answers = st.lists(said_rows, max_size=6, unique_by=lambda row: row["MediaId"])
+answers = st.lists(row_documents, max_size=6, unique_by=lambda row: row["MediaId"])
 
 
-def body(said: list[dict[str, Any]]) -> bytes:
-    """What the service sends."""
-    return json.dumps({"RequestId": "R", "TotalCount": len(said), "QoeInfoList": said}).encode()
+def body(rows_sent: list[dict[str, Any]]) -> bytes:
+    """The response of the service."""
+    return json.dumps({"RequestId": "R", "TotalCount": len(rows_sent), "QoeInfoList": rows_sent}).encode()
 
 
-def shown(said: list[dict[str, Any]]) -> Publication:
-    """What is made of it, without anything that could be left out."""
-    pages = [said[first : first + 100] for first in range(0, len(said), 100)]
+def published_rows(rows_sent: list[dict[str, Any]]) -> Publication:
+    """The publication of these rows, without limits."""
+    pages = [rows_sent[first : first + 100] for first in range(0, len(rows_sent), 100)]
     rows = [row for page in pages for row in decode(body(page)).rows]
     media = [PublishedMedia("main", row.media_id, row.title, row.media_duration) for row in rows]
     return publication(published({row.media_id: row for row in rows}), media=media)
 
 
-def told(metrics: list[Metric], name: str, label: str) -> dict[str, float]:
-    """By media ID or title, the values of a metric, as Prometheus has them: 64-bit floats."""
+def exposed_values(metrics: list[Metric], name: str, label: str) -> dict[str, float]:
+    """The values of a metric by media ID or title, as 64-bit floats like Prometheus'."""
     return {dict(labels)[label]: float(value) for (metric, labels), value in series(metrics).items() if metric == name}
 
 
 def whole(text: str) -> str:
-    """U+FFFD for what is no character; a pair of halves is one, as JSON has it."""
+    """The text with U+FFFD for lone surrogates; a pair of surrogates is one character, as in JSON."""
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return joined if text.isascii() or joined != text else text
 
 
 def title(text: str) -> str:
-    """A title as it is shown: whole, without control characters, no longer than the service allows."""
+    """A title as it is published: without control characters, cut to the service's maximum length."""
     line = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+", " ", whole(text))
     return line if len(line) <= 128 else line[:127] + "…"
 
 
 def number(value: float | str | None) -> float | None:
-    """A number that can be used: a count or seconds."""
+    """A valid count or number of seconds."""
     return None if value is None or not 0 <= Decimal(value) <= 2**53 else float(value)
 
 
-def given_numbers(said: list[dict[str, Any]], field: str) -> dict[str, float]:
-    """What can be used of a field, by media."""
-    found = {row["MediaId"]: number(row.get(field)) for row in said}
+def given_numbers(rows_sent: list[dict[str, Any]], field: str) -> dict[str, float]:
+    """The valid values of a field, by media."""
+    found = {row["MediaId"]: number(row.get(field)) for row in rows_sent}
     return {media_id: value for media_id, value in found.items() if value is not None}
 
 
 @pytest.mark.parametrize("read", [read_text, read_openmetrics])
-@given(said=answers)
-@example(said=[{"MediaId": odd[:128] or "empty", "VideoTitle": odd} for odd in ODD if odd != "\ufffd"])
-@example(said=[{"MediaId": str(n), "PlaySuccessVv": n, "DAU": str(n), "VideoDuration": n} for n in NUMBERS])
+@given(rows_sent=answers)
+@example(rows_sent=[{"MediaId": odd[:128] or "empty", "VideoTitle": odd} for odd in ODD if odd != "\ufffd"])
+@example(rows_sent=[{"MediaId": str(n), "PlaySuccessVv": n, "DAU": str(n), "VideoDuration": n} for n in NUMBERS])
 def test_values_of_the_api_are_those_that_clients_read(
-    read: Callable[[bytes], list[Metric]], said: list[dict[str, Any]]
+    read: Callable[[bytes], list[Metric]], rows_sent: list[dict[str, Any]]
 ) -> None:
-    metrics = read(Renderer().render(shown(said)).plain)
+    metrics = read(Renderer().render(published_rows(rows_sent)).plain)
     for name, field in FIELDS.items():
-        assert told(metrics, name, "media_id") == given_numbers(said, field)
-    assert told(metrics, "aliyun_vod_media_duration_seconds", "media_id") == given_numbers(said, "VideoDuration")
-    named = {(row["MediaId"], row["VideoTitle"]) for row in said if row.get("VideoTitle") is not None}
+        assert exposed_values(metrics, name, "media_id") == given_numbers(rows_sent, field)
+    assert exposed_values(metrics, "aliyun_vod_media_duration_seconds", "media_id") == given_numbers(
+        rows_sent, "VideoDuration"
+    )
+    named = {(row["MediaId"], row["VideoTitle"]) for row in rows_sent if row.get("VideoTitle") is not None}
     read_titles = {
         (dict(labels)["media_id"], dict(labels)["title"])
         for (metric, labels) in series(metrics)
@@ -166,13 +168,13 @@ def test_values_of_the_api_are_those_that_clients_read(
 
 
 def gathered(batches: int) -> list[dict[str, Any]]:
-    """The odd ones, and as many batches of made-up media, the same ones every time."""
+    """The unusual titles and this many batches of generated media, always the same."""
     found: list[dict[str, Any]] = []
 
     @settings(max_examples=batches, database=None, derandomize=True)
-    @given(said=answers)
-    def gather(said: list[dict[str, Any]]) -> None:
-        found.extend(said)
+    @given(rows_sent=answers)
+    def gather(rows_sent: list[dict[str, Any]]) -> None:
+        found.extend(rows_sent)
 
     gather()
     odd = [
@@ -184,15 +186,15 @@ def gathered(batches: int) -> list[dict[str, Any]]:
 
 @pytest.mark.tool("promtool")
 def test_promtool_reads_them_all_in_one_scrape() -> None:
-    said = gathered(50)
-    assert len(said) > 100
-    answer = respond(Renderer().render(shown(said)), full_telemetry())
+    rows_sent = gathered(50)
+    assert len(rows_sent) > 100
+    answer = respond(Renderer().render(published_rows(rows_sent)), full_telemetry())
     checked = subprocess.run(["promtool", "check", "metrics"], input=answer.body, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 def test_a_whole_openmetrics_scrape_of_them_all_is_read() -> None:
-    said = gathered(50)
-    answer = respond(Renderer().render(shown(said)), full_telemetry(), accept=OPENMETRICS)
-    plays = told(read_openmetrics(answer.body), "aliyun_vod_media_plays", "media_id")
-    assert plays == given_numbers(said, "PlaySuccessVv")
+    rows_sent = gathered(50)
+    answer = respond(Renderer().render(published_rows(rows_sent)), full_telemetry(), accept=OPENMETRICS)
+    plays = exposed_values(read_openmetrics(answer.body), "aliyun_vod_media_plays", "media_id")
+    assert plays == given_numbers(rows_sent, "PlaySuccessVv")

@@ -8,24 +8,25 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.errors import ErrorKind
-from exporter.exposition.telemetry import MOST_CODES, Telemetry
+from exporter.exposition.error_code_labels import MOST_CODES
+from exporter.exposition.telemetry import Telemetry
 from tests.exposition.examples import (
     ACTION,
     CALLS,
     METER_CODES,
     full_telemetry,
+    new_telemetry,
     read_openmetrics,
     read_text,
     series,
-    telemetry,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def ours(told: Telemetry, *, about: str = "aliyun_vod_") -> list[str]:
-    lines = told.expose("text", generate_latest).text().decode().split("\n")
+def ours(telemetry: Telemetry, *, about: str = "aliyun_vod_") -> list[str]:
+    lines = telemetry.expose("text", generate_latest).text().decode().split("\n")
     return [line for line in lines if line.startswith(about)]
 
 
@@ -77,11 +78,11 @@ aliyun_vod_exporter_log_lines_dropped_total 0.0
 
 
 def test_series_that_are_known_in_advance_exist_from_the_start() -> None:
-    assert ours(telemetry()) == AT_THE_START.splitlines()
+    assert ours(new_telemetry()) == AT_THE_START.splitlines()
 
 
 @pytest.mark.parametrize(
-    ("tell", "line"),
+    ("report", "line"),
     [
         (lambda t: t.request_sent("main", ACTION), 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0'),
         (
@@ -127,21 +128,21 @@ def test_series_that_are_known_in_advance_exist_from_the_start() -> None:
         (lambda t: t.storage_failed(), "aliyun_vod_exporter_storage_errors_total 1.0"),
     ],
 )
-def test_each_report_changes_its_series(tell: Callable[[Telemetry], None], line: str) -> None:
-    told = telemetry()
-    assert line not in ours(told)
-    tell(told)
-    assert line in ours(told)
+def test_each_report_changes_its_series(report: Callable[[Telemetry], None], line: str) -> None:
+    telemetry = new_telemetry()
+    assert line not in ours(telemetry)
+    report(telemetry)
+    assert line in ours(telemetry)
 
 
-def query_lines(told: Telemetry) -> list[str]:
-    return [line for line in ours(told, about="aliyun_vod_query_") if not line.endswith("} 0.0")]
+def query_lines(telemetry: Telemetry) -> list[str]:
+    return [line for line in ours(telemetry, about="aliyun_vod_query_") if not line.endswith("} 0.0")]
 
 
 def test_a_successful_poll() -> None:
-    told = telemetry()
-    told.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
-    assert query_lines(told) == [
+    telemetry = new_telemetry()
+    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    assert query_lines(telemetry) == [
         'aliyun_vod_query_up{query="headline"} 1.0',
         'aliyun_vod_query_polls_total{query="headline",result="success"} 1.0',
         'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5',
@@ -150,10 +151,10 @@ def test_a_successful_poll() -> None:
 
 
 def test_a_poll_that_failed_keeps_the_time_of_the_last_success() -> None:
-    told = telemetry()
-    told.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
-    told.poll_ended("headline", "partial", seconds=2.5, ended_at=200.0, up=False)
-    assert query_lines(told) == [
+    telemetry = new_telemetry()
+    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    telemetry.poll_ended("headline", "partial", seconds=2.5, ended_at=200.0, up=False)
+    assert query_lines(telemetry) == [
         'aliyun_vod_query_polls_total{query="headline",result="success"} 1.0',
         'aliyun_vod_query_polls_total{query="headline",result="partial"} 1.0',
         'aliyun_vod_query_poll_duration_seconds{query="headline"} 2.5',
@@ -163,57 +164,57 @@ def test_a_poll_that_failed_keeps_the_time_of_the_last_success() -> None:
 
 @pytest.mark.parametrize(("up", "then"), [(None, "1.0"), (True, "1.0"), (False, "0.0")])
 def test_a_skipped_poll_changes_up_only_when_given(up: bool | None, then: str) -> None:  # noqa: FBT001
-    told = telemetry()
-    told.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
-    told.poll_skipped("headline", up=up)
-    assert f'aliyun_vod_query_up{{query="headline"}} {then}' in ours(told)
-    assert 'aliyun_vod_query_polls_total{query="headline",result="skipped"} 1.0' in ours(told)
-    assert 'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5' in ours(told)
+    telemetry = new_telemetry()
+    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    telemetry.poll_skipped("headline", up=up)
+    assert f'aliyun_vod_query_up{{query="headline"}} {then}' in ours(telemetry)
+    assert 'aliyun_vod_query_polls_total{query="headline",result="skipped"} 1.0' in ours(telemetry)
+    assert 'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5' in ours(telemetry)
 
 
 def test_a_value_that_becomes_unknown_loses_its_series() -> None:
-    told = full_telemetry()
-    told.next_poll("headline", None)
-    told.next_poll("headline", None)
-    told.calls_remaining("main", None)
-    assert ours(told, about="aliyun_vod_query_next_poll") == []
-    assert ours(told, about="aliyun_vod_api_calls_remaining") == []
+    telemetry = full_telemetry()
+    telemetry.next_poll("headline", None)
+    telemetry.next_poll("headline", None)
+    telemetry.calls_remaining("main", None)
+    assert ours(telemetry, about="aliyun_vod_query_next_poll") == []
+    assert ours(telemetry, about="aliyun_vod_api_calls_remaining") == []
 
 
 def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
-    told = telemetry()
-    told.config_loaded(100.0)
-    assert ours(told, about="aliyun_vod_exporter_config")[0].endswith("_successful 1.0")
-    told.config_rejected()
-    assert ours(told, about="aliyun_vod_exporter_config") == [
+    telemetry = new_telemetry()
+    telemetry.config_loaded(100.0)
+    assert ours(telemetry, about="aliyun_vod_exporter_config")[0].endswith("_successful 1.0")
+    telemetry.config_rejected()
+    assert ours(telemetry, about="aliyun_vod_exporter_config") == [
         "aliyun_vod_exporter_config_last_reload_successful 0.0",
         "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds 100.0",
     ]
 
 
 def test_a_reload_keeps_starts_and_removes_series() -> None:
-    told = full_telemetry()
-    told.configured(accounts=dict.fromkeys(("main", "second"), CALLS), queries=["headline", "all"])
-    assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0' in ours(told)
+    telemetry = full_telemetry()
+    telemetry.set_targets(accounts=dict.fromkeys(("main", "second"), CALLS), queries=["headline", "all"])
+    assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0' in ours(telemetry)
     assert (
         'aliyun_vod_api_errors_total{account="second",action="Ask",code="Meter.ReadyTsError",kind="not_ready"} 0.0'
-        in ours(told)
+        in ours(telemetry)
     )
-    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(told)
+    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(telemetry)
 
-    told.configured(accounts={"second": CALLS}, queries=["all"])
-    assert [line for line in ours(told) if 'account="main"' in line or 'query="headline"' in line] == []
-    assert 'aliyun_vod_api_requests_total{account="second",action="Ask"} 0.0' in ours(told)
-    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(told)
+    telemetry.set_targets(accounts={"second": CALLS}, queries=["all"])
+    assert [line for line in ours(telemetry) if 'account="main"' in line or 'query="headline"' in line] == []
+    assert 'aliyun_vod_api_requests_total{account="second",action="Ask"} 0.0' in ours(telemetry)
+    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(telemetry)
 
 
 def test_codes_beyond_the_limit_are_counted_as_other() -> None:
-    told = telemetry()
+    telemetry = new_telemetry()
     for n in range(MOST_CODES + 3):
-        told.request_failed("main", ACTION, f"Code{n}", ErrorKind.SERVER if n % 2 else ErrorKind.OTHER)
-    told.request_failed("second", ACTION, "Code0", ErrorKind.OTHER)
-    told.request_failed("second", ACTION, "Meter.AuthError", ErrorKind.AUTH)
-    errors = ours(told, about="aliyun_vod_api_errors_total")
+        telemetry.request_failed("main", ACTION, f"Code{n}", ErrorKind.SERVER if n % 2 else ErrorKind.OTHER)
+    telemetry.request_failed("second", ACTION, "Code0", ErrorKind.OTHER)
+    telemetry.request_failed("second", ACTION, "Meter.AuthError", ErrorKind.AUTH)
+    errors = ours(telemetry, about="aliyun_vod_api_errors_total")
     codes = {line.split('code="')[1].split('"')[0] for line in errors}
     assert len(codes) == len(METER_CODES) + MOST_CODES + 1
     assert 'aliyun_vod_api_errors_total{account="main",action="Ask",code="Code49",kind="server"} 1.0' in errors
@@ -234,27 +235,27 @@ def test_codes_beyond_the_limit_are_counted_as_other() -> None:
     ],
 )
 def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
-    told = telemetry()
-    told.request_failed("main", ACTION, code, ErrorKind.OTHER)
+    telemetry = new_telemetry()
+    telemetry.request_failed("main", ACTION, code, ErrorKind.OTHER)
     for metrics in (
-        read_text(told.expose("text", generate_latest).text()),
-        read_openmetrics(told.expose("open", generate_openmetrics).text()),
+        read_text(telemetry.expose("text", generate_latest).text()),
+        read_openmetrics(telemetry.expose("open", generate_openmetrics).text()),
     ):
         found = {dict(labels).get("code") for _name, labels in series(metrics)}
         assert found == {None, *METER_CODES, label}
 
 
 def test_names_with_lone_surrogates_do_not_fail_the_scrape() -> None:
-    told = Telemetry(version="1", accounts={"a\ud800": {"A": {}}}, queries=["q\ud800"])
-    told.next_poll("q\ud800", 1.0)
-    told.next_poll("q\ud800", None)
-    told.unknown_media("q\ud800", 1)
-    told.unknown_media("q\ud800", None)
-    told.configured(accounts={}, queries=["q\ud800"])
-    assert 'aliyun_vod_query_up{query="q\ufffd"} 0.0' in ours(told)
-    assert ours(told, about="aliyun_vod_query_next_poll") == []
-    assert ours(told, about="aliyun_vod_query_unknown_media") == []
-    assert ours(told, about="aliyun_vod_api") == []
+    telemetry = Telemetry(version="1", accounts={"a\ud800": {"A": {}}}, queries=["q\ud800"])
+    telemetry.next_poll("q\ud800", 1.0)
+    telemetry.next_poll("q\ud800", None)
+    telemetry.unknown_media("q\ud800", 1)
+    telemetry.unknown_media("q\ud800", None)
+    telemetry.set_targets(accounts={}, queries=["q\ud800"])
+    assert 'aliyun_vod_query_up{query="q\ufffd"} 0.0' in ours(telemetry)
+    assert ours(telemetry, about="aliyun_vod_query_next_poll") == []
+    assert ours(telemetry, about="aliyun_vod_query_unknown_media") == []
+    assert ours(telemetry, about="aliyun_vod_api") == []
 
 
 def test_there_are_no_created_series() -> None:
@@ -263,18 +264,18 @@ def test_there_are_no_created_series() -> None:
 
 
 def test_two_telemetries_do_not_share_a_registry() -> None:
-    first, second = telemetry(), telemetry()
+    first, second = new_telemetry(), new_telemetry()
     first.request_sent("main", ACTION)
     assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 0.0' in ours(second)
 
 
 def test_the_registry_can_be_passed_in() -> None:
     registry = CollectorRegistry()
-    told = Telemetry(version="1", accounts={"main": CALLS}, queries=[], registry=registry)
-    told.request_sent("main", ACTION)
+    telemetry = Telemetry(version="1", accounts={"main": CALLS}, queries=[], registry=registry)
+    telemetry.request_sent("main", ACTION)
     assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main", "action": ACTION}) == 1.0
 
 
 def test_dropped_log_lines_are_read_when_collected() -> None:
-    told = Telemetry(version="1.2.3", accounts={}, queries=[], log_lines_dropped=lambda: 7)
-    assert "aliyun_vod_exporter_log_lines_dropped_total 7.0" in ours(told)
+    telemetry = Telemetry(version="1.2.3", accounts={}, queries=[], log_lines_dropped=lambda: 7)
+    assert "aliyun_vod_exporter_log_lines_dropped_total 7.0" in ours(telemetry)

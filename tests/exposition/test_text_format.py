@@ -70,7 +70,7 @@ def test_a_number_round_trips(value: float) -> None:
     assert float(number(value)) == value
 
 
-# Half of a character, what formatting would take for its own, and numbers beyond a float are what goes wrong first.
+# Lone surrogates, `%` signs that formatting might interpret, and numbers beyond a float are the likeliest to go wrong.
 TEXTS = st.text(st.sampled_from('ab%"\\\n{}日\ud83d'), max_size=6)
 VALUES = st.integers() | st.floats() | st.sampled_from([10**400, -(10**400), 2**53 + 1, 1.7976931348623157e308])
 
@@ -84,5 +84,5 @@ def test_many_values_are_escaped_like_each_one(values: list[str]) -> None:
 def test_many_lines_are_formatted_like_each_one(before: str, after: str, samples: list[tuple[str, float]]) -> None:
     one_by_one = "".join(f"{before}{middle}{after} {number(value)}\n" for middle, value in samples)
     together = lines(before, [middle for middle, _ in samples], after, [value for _, value in samples])
-    # What stands beside it may complete half of a character; here each half is alone, as between quotes.
+    # Adjacent text may complete a surrogate pair; here each surrogate is alone, as between quotes.
     assert together == utf8(one_by_one)

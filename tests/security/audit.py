@@ -1,8 +1,7 @@
-"""Known vulnerabilities of what is locked, as `make audit` tells them: `python -m tests.security.audit`.
+"""Known vulnerabilities of locked packages, as `make audit` reports them: `python -m tests.security.audit`.
 
-Every lock must name one version of each package and its hashes, with a network or without one. What is known of these
-versions a service tells; where it cannot be asked nothing was audited, which is said and is no failure, unless
-REQUIRE_AUDIT=1.
+Every lock must pin one version of each package with hashes; that check needs no network. The vulnerabilities come from
+a service: if it cannot be reached, that is reported and is no failure unless REQUIRE_AUDIT=1.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 LOCKS: Final = tuple(ROOT / "requirements" / f"{lock}.txt" for lock in ("runtime", "roles", "dev", "build"))
-# Hashes must be there, and nothing is installed or resolved to find out.
+# Hashes are required, and nothing is installed or resolved.
 _PIP_AUDIT: Final = ("-m", "pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner=off", "--format=json")
 
 
@@ -33,7 +32,7 @@ class BadLock(Exception):
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Say what is known; 1 for vulnerabilities and bad locks, and with REQUIRE_AUDIT=1 where nothing was audited."""
+    """Print the vulnerabilities; 1 for vulnerabilities and bad locks, and with REQUIRE_AUDIT=1 without a service."""
     parser = argparse.ArgumentParser(prog="audit", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--osv-url", help="the OSV service to ask instead of the public one")
     parser.add_argument("locks", nargs="*", type=Path, default=LOCKS, metavar="LOCK", help="by default every one")
@@ -41,12 +40,14 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         packages = audited(given.locks, ("--osv-url", given.osv_url) if given.osv_url else ())
     except BadLock as error:
-        return _said(1, f"bad lock: {error}")
+        return _print_and_return(1, f"bad lock: {error}")
     except NotAudited as error:
         status = 1 if environ.get("REQUIRE_AUDIT") == "1" else 0
-        return _said(status, f"nothing was audited, the vulnerability service cannot be asked: {error}")
+        return _print_and_return(status, f"nothing was audited, the vulnerability service cannot be reached: {error}")
     found = list(vulnerabilities(packages))
-    return _said(1 if found else 0, *found, f"{len(packages)} packages audited, {len(found)} known vulnerabilities")
+    return _print_and_return(
+        1 if found else 0, *found, f"{len(packages)} packages audited, {len(found)} known vulnerabilities"
+    )
 
 
 def audited(locks: Sequence[Path], service: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -55,23 +56,23 @@ def audited(locks: Sequence[Path], service: Sequence[str] = ()) -> list[dict[str
     looked = _pip_audit("--dry-run", *which)
     if looked.returncode:
         raise BadLock(_last_line(looked.stderr))
-    asked = _pip_audit("--vulnerability-service=osv", "--timeout=15", *service, *which)
+    completed = _pip_audit("--vulnerability-service=osv", "--timeout=15", *service, *which)
     try:
-        packages: list[dict[str, Any]] = json.loads(asked.stdout)["dependencies"]
+        packages: list[dict[str, Any]] = json.loads(completed.stdout)["dependencies"]
     except ValueError:
-        raise NotAudited(_last_line(asked.stderr)) from None
+        raise NotAudited(_last_line(completed.stderr)) from None
     if skipped := [package["name"] for package in packages if "skip_reason" in package]:
         raise NotAudited(f"it says nothing of {', '.join(skipped)}")
     return packages
 
 
 def vulnerabilities(packages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for each: package, version, names of it, and the versions that mend it."""
+    """A line for each: package, version, its names, and the versions that fix it."""
     for package in packages:
         for known in package["vulns"]:
             names = ", ".join(dict.fromkeys((known["id"], *known["aliases"])))
-            mended = ", ".join(known["fix_versions"]) or "no version"
-            yield f"{package['name']} {package['version']}: {names}; mended in {mended}"
+            fixed = ", ".join(known["fix_versions"]) or "no version"
+            yield f"{package['name']} {package['version']}: {names}; fixed in {fixed}"
 
 
 def _pip_audit(*flags: str) -> subprocess.CompletedProcess[str]:
@@ -79,10 +80,10 @@ def _pip_audit(*flags: str) -> subprocess.CompletedProcess[str]:
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["pip-audit said nothing"])[-1]
+    return (text.strip().splitlines() or ["pip-audit printed nothing"])[-1]
 
 
-def _said(status: int, *lines: str) -> int:
+def _print_and_return(status: int, *lines: str) -> int:
     (sys.stderr if status else sys.stdout).write("".join(f"{line}\n" for line in lines))
     return status
 

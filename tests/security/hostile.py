@@ -21,19 +21,27 @@ CONTROLS: Final = ("\x1b", "\x07", "\x9b", "\u202e", "\r", "\ud800")
 
 def rows(*media_ids: str) -> bytes:
     """A response with one row for each."""
-    told = [
+    rows_of_strings = [
         {"MediaId": media_id, "VideoTitle": TEXT, "VideoDuration": 60, "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
         for media_id in media_ids
     ]
-    return said({"RequestId": TEXT, "PageNo": 1, "PageSize": 100, "TotalCount": len(told), "QoeInfoList": told})
+    return json_body(
+        {
+            "RequestId": TEXT,
+            "PageNo": 1,
+            "PageSize": 100,
+            "TotalCount": len(rows_of_strings),
+            "QoeInfoList": rows_of_strings,
+        }
+    )
 
 
 def refusal() -> bytes:
     """An error response whose every text is hostile."""
-    return said({"RequestId": TEXT, "HostId": TEXT, "Code": TEXT, "Message": TEXT, "Recommend": TEXT})
+    return json_body({"RequestId": TEXT, "HostId": TEXT, "Code": TEXT, "Message": TEXT, "Recommend": TEXT})
 
 
-def said(answer: dict[str, Any]) -> bytes:
+def json_body(answer: dict[str, Any]) -> bytes:
     """JSON, which may also contain a lone surrogate."""
     return json.dumps(answer).encode()
 

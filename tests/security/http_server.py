@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Generator[str]:
-    """Its URL; `answer` makes status and JSON of what was sent."""
+    """The URL of a server; `answer` returns status and JSON for a request body."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -33,15 +33,15 @@ VULNERABLE = {
 @contextlib.contextmanager
 def osv(status: int = 200, **known: Any) -> Generator[tuple[str, list[dict[str, Any]]]]:
     """A fake OSV service with vulnerabilities by package; records the requests."""
-    asked: list[dict[str, Any]] = []
+    queries_received: list[dict[str, Any]] = []
 
     def answer(question: bytes) -> tuple[int, bytes]:
-        asked.append(json.loads(question))
-        found = known.get(asked[-1]["package"]["name"])
+        queries_received.append(json.loads(question))
+        found = known.get(queries_received[-1]["package"]["name"])
         return status, json.dumps({"vulns": found} if found else {}).encode()
 
     with answering(answer) as url:
-        yield f"{url}/v1/query", asked
+        yield f"{url}/v1/query", queries_received
 
 
 @pytest.fixture
@@ -52,19 +52,22 @@ def lock(tmp_path: Path) -> Path:
 
 
 def test_a_known_vulnerability_fails_the_audit_and_is_named(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with osv(second=[VULNERABLE]) as (url, asked):
+    with osv(second=[VULNERABLE]) as (url, queries_received):
         assert main([f"--osv-url={url}", str(lock)], {}) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "second 2.0: PYSEC-2026-1, CVE-2026-1; mended in 2.1",
+        "second 2.0: PYSEC-2026-1, CVE-2026-1; fixed in 2.1",
         "2 packages audited, 1 known vulnerabilities",
     ]
-    assert [(each["package"]["name"], each["version"]) for each in asked] == [("first", "1.0"), ("second", "2.0")]
+    assert [(each["package"]["name"], each["version"]) for each in queries_received] == [
+        ("first", "1.0"),
+        ("second", "2.0"),
+    ]
 
 
 def test_every_package_of_every_lock_is_queried(capsys: pytest.CaptureFixture[str]) -> None:
-    with osv() as (url, asked):
+    with osv() as (url, queries_received):
         assert main([f"--osv-url={url}"], {}) == 0
-    names = {each["package"]["name"] for each in asked}
+    names = {each["package"]["name"] for each in queries_received}
     assert capsys.readouterr().out == f"{len(names)} packages audited, 0 known vulnerabilities\n"
     for path in LOCKS:
         # Those with a marker may be for another platform.
@@ -78,9 +81,9 @@ def test_without_the_vulnerability_service_the_audit_reports_that_it_did_not_run
     environ: dict[str, str], lock: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([f"--osv-url=http://127.0.0.1:{free_port()}/", str(lock)], environ) == len(environ)
-    said = capsys.readouterr()
-    line = said.err if environ else said.out
-    assert line.startswith("nothing was audited, the vulnerability service cannot be asked: ")
+    expected = capsys.readouterr()
+    line = expected.err if environ else expected.out
+    assert line.startswith("nothing was audited, the vulnerability service cannot be reached: ")
     assert "refused" in line
     assert line.count("\n") == 1
 
@@ -92,14 +95,14 @@ def test_a_failing_vulnerability_service_counts_as_no_audit(lock: Path, capsys: 
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [("first==1.0", "first==1.0 does not contain a hash"), (f"first>=1.0 {HASH}", "not pinned to an exact version")],
 )
 def test_an_empty_lock_fails_with_and_without_a_network(
-    line: str, said: str, lock: Path, capsys: pytest.CaptureFixture[str]
+    line: str, expected: str, lock: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock.write_text(f"second==2.0 {HASH}\n{line}\n")
     assert main([f"--osv-url=http://127.0.0.1:{free_port()}/", str(lock)], {}) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("bad lock: ")
-    assert said in told
+    stderr_text = capsys.readouterr().err
+    assert stderr_text.startswith("bad lock: ")
+    assert expected in stderr_text

@@ -109,8 +109,8 @@ def test_a_world_writable_web_configuration_is_rejected(name: str, tmp_path: Pat
         live_config.load(path)
 
 
-def told(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
-    """What check-config warns of."""
+def check_output(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
+    """The permission warnings of check-config."""
     assert main(["check-config", *argv], ENVIRON) == 0
     return [line.removeprefix("warning: ") for line in capsys.readouterr().err.splitlines()]
 
@@ -131,9 +131,9 @@ def test_check_config_warns_of_world_readable_secrets(
 ) -> None:
     secret(tmp_path, 0o644)
     path = configuration(tmp_path, credentials, 0o644)
-    said = told(capsys, f"--config.file={path}")
-    assert [Path(line.split(": ")[0]).name for line in said] == warned_of
-    assert all("everyone may read it (mode 0644). Run chmod 600 on it" in line for line in said)
+    findings = check_output(capsys, f"--config.file={path}")
+    assert [Path(line.split(": ")[0]).name for line in findings] == warned_of
+    assert all("everyone may read it (mode 0644). Run chmod 600 on it" in line for line in findings)
 
 
 def test_a_file_that_is_given_twice_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +143,7 @@ def test_a_file_that_is_given_twice_is_reported_once(tmp_path: Path, capsys: pyt
         path.read_text().replace("accounts: [", f"accounts: [{again}, ").replace("name: q", "name: q, account: main")
     )
     secret(tmp_path, 0o644)
-    first, second = told(capsys, f"--config.file={path}")
+    first, second = check_output(capsys, f"--config.file={path}")
     assert first == "account again is not used by any query"
     assert second.startswith(f"{tmp_path}/secret: ")
 
@@ -152,7 +152,7 @@ def test_check_config_reports_files_that_will_not_be_used(tmp_path: Path, capsys
     secret(tmp_path, 0o666, "id")
     secret(tmp_path, 0o660)
     path = configuration(tmp_path, "{access_key_id_file: id, access_key_secret_file: secret}", 0o666)
-    first, *rest = told(capsys, f"--config.file={path}")
+    first, *rest = check_output(capsys, f"--config.file={path}")
     assert first.startswith(f"account main: cannot read credentials file {tmp_path}/id: everyone may write to it")
     assert rest == [
         f"{path}: everyone may write to it (mode 0666). Run chmod go-w on it.",
@@ -178,20 +178,20 @@ def test_check_config_warns_of_the_secrets_of_the_web_configuration_too(
     for path in tmp_path.iterdir():
         path.chmod(0o755 if path.is_dir() else 0o644)
     path = configuration(tmp_path, "{access_key_id: a, access_key_secret: '${SECRET}'}", 0o644)
-    said = told(capsys, f"--config.file={path}", f"--web.config.file={web}")
-    assert [Path(line.split(": ")[0]).name for line in said] == warned_of
+    findings = check_output(capsys, f"--config.file={path}", f"--web.config.file={web}")
+    assert [Path(line.split(": ")[0]).name for line in findings] == warned_of
 
 
 def test_the_daemon_warns_of_each_file_once_and_starts(tmp_path: Path) -> None:
     credentials = "{access_key_id: a, access_key_secret_file: secret}"
     text = configuration(tmp_path, credentials).read_text()
-    # Nothing listens there: what is polled does not matter here.
+    # Nothing listens there: the result of a poll does not matter here.
     (tmp_path / "config.yaml").write_text(text.replace("name: main,", "name: main, endpoint: 'http://127.0.0.1:1',"))
     secret(tmp_path, 0o644)
     argv = ("--web.listen-address=127.0.0.1:0", "--log.format=json", "--config.file=config.yaml")
     with exporter(tmp_path, "serve", *argv) as daemon:
-        until(lambda: '"listening"' in daemon.said(), "the start")
-        lines = [json.loads(line) for line in daemon.said().splitlines()]
+        until(lambda: '"listening"' in daemon.logged(), "the start")
+        lines = [json.loads(line) for line in daemon.logged().splitlines()]
         assert daemon.stop() == 0
     (line,) = [line for line in lines if line["msg"] == "file is not private"]
     assert line["level"] == "warn"

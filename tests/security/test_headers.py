@@ -33,7 +33,7 @@ class Case:
     method: str = "GET"
     web: str = ""
     may_reload: bool = False
-    asked_before: int = 0
+    request_before: int = 0
 
     def request(self) -> bytes:
         return f"{self.method} {self.path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
@@ -53,7 +53,7 @@ CASES = {
     "reload is off": Case(403, "/-/reload", "POST"),
     "reload fails": Case(500, "/-/reload", "POST", may_reload=True),
     "no password": Case(401, "/metrics", web=USERS),
-    "too many": Case(429, "/metrics", web="rate_limit: {interval: 1h, burst: 1}\n", asked_before=1),
+    "too many": Case(429, "/metrics", web="rate_limit: {interval: 1h, burst: 1}\n", request_before=1),
 }
 WANTED = {"x-content-type-options", "content-security-policy", "referrer-policy"}
 TELLING = {"server", "x-powered-by", "via"}
@@ -66,12 +66,12 @@ async def answered(case: Case, folder: Path) -> Answer:
     app = routes(FakeExporter(waiting=("<script>",)), "/metrics", reload if case.may_reload else None)
     path = prepared(folder, case.web) if case.web else None
     async with front_door(path, app) as (port, _):
-        for _ in range(case.asked_before):
-            await said(port, case.request())
-        return parsed(await said(port, case.request()))
+        for _ in range(case.request_before):
+            await send(port, case.request())
+        return parsed(await send(port, case.request()))
 
 
-async def said(port: int, request: bytes) -> bytes:
+async def send(port: int, request: bytes) -> bytes:
     async with connected(port) as (reader, writer):
         writer.write(request)
         return await rest(reader)
@@ -84,7 +84,7 @@ async def test_responses_restrict_what_a_browser_may_do(case: Case, tmp_path: Pa
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"] == f"{NO_SCRIPTS}; frame-ancestors 'none'"
     assert answer.headers["referrer-policy"] == "no-referrer"
-    # Only pages of our own making are HTML, and whatever was sent or named is text in them.
+    # Only our own pages are HTML, and request data is text in them.
     assert answer.headers["content-type"].startswith("text/html") == (case.path == "/")
     assert b"<script" not in answer.body or answer.headers["content-type"].startswith("text/plain")
 
@@ -104,7 +104,7 @@ class Broken(FakeExporter):
 
 async def test_an_internal_error_has_the_same_headers_and_reveals_nothing() -> None:
     async with front_door(None, routes(Broken())) as (port, _):
-        answer = parsed(await said(port, Case(500, "/metrics").request()))
+        answer = parsed(await send(port, Case(500, "/metrics").request()))
     assert (answer.status, answer.body) == (500, b"Internal error; see the log of the exporter.\n")
     assert answer.headers.keys() >= WANTED
 
@@ -122,7 +122,7 @@ async def test_an_internal_error_has_the_same_headers_and_reveals_nothing() -> N
 async def test_bytes_that_are_not_http_get_a_plain_400(sent: bytes, web: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, web) if web else None
     async with front_door(path, routes(FakeExporter())) as (port, _):
-        answer = parsed(await said(port, sent))
+        answer = parsed(await send(port, sent))
     assert answer.status == 400
     assert answer.body.rstrip(b"\n") in {
         b"Invalid HTTP request received.",

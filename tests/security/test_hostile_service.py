@@ -61,7 +61,7 @@ def test_a_title_adds_no_series_and_is_exact_in_a_pipe_and_escaped_on_a_terminal
                 while piece := terminal.read(65_536):
                     seen += piece
             except OSError:
-                pass  # so Linux tells that nobody has the other end any more
+                pass  # EIO: on Linux the other end is closed
     shown = seen.decode().replace("\r\n", "\n")
     assert " ]0;owned" in piped
     assert "\x1b" not in piped
@@ -77,13 +77,13 @@ def test_an_error_adds_no_log_line_and_no_field(format_: str, tmp_path: Path) ->
         status, out, err = fetched(tmp_path, url, f"--log.format={format_}")
     assert status == 1
     assert controls(out + err) == []
-    begun, told, progress = err.splitlines()
-    assert begun == "polling 1 queries"
+    started, warning, progress = err.splitlines()
+    assert started == "polling 1 queries"
     assert progress.startswith("polled q: failure")
     if format_ == "json":
-        assert json.loads(told)["level"] == "warn"
+        assert json.loads(warning)["level"] == "warn"
     else:
-        outside_quotes = re.sub(r'"(?:\\.|[^"\\])*"', "", told)
+        outside_quotes = re.sub(r'"(?:\\.|[^"\\])*"', "", warning)
         assert re.findall(r"\blevel=(\w+)", outside_quotes) == ["warn"]
         assert "owned" not in outside_quotes
 
@@ -102,4 +102,4 @@ def test_page_and_metrics_contain_hostile_text_escaped(tmp_path: Path) -> None:
             assert answer.headers["content-type"].startswith("application/json")
             assert "owned" in answer.text
             assert daemon.stop() == 0
-            assert controls(daemon.said()) == []
+            assert controls(daemon.logged()) == []

@@ -35,7 +35,7 @@ def made(path: Path, mode: int = 0o600, content: bytes = b"hush") -> Path:
 
 
 def whats(path: Path, *, is_secret: bool = True) -> list[str]:
-    return [doubt.what for doubt in permission_warnings(path, is_secret=is_secret)]
+    return [warning.what for warning in permission_warnings(path, is_secret=is_secret)]
 
 
 def _pipe(path: Path) -> None:
@@ -127,33 +127,33 @@ def test_files_that_others_may_read_or_write_cause_a_warning(
 
 def test_a_warning_names_the_file_and_the_fix(tmp_path: Path) -> None:
     path = made(tmp_path / "access_key_secret", 0o644)
-    (doubt,) = permission_warnings(path)
-    assert str(doubt) == (
+    (warning,) = permission_warnings(path)
+    assert str(warning) == (
         f"{path}: it holds a secret, and everyone may read it (mode 0644). Run chmod 600 on it, or 640 for the"
         " exporter's group; in Kubernetes, mount it with defaultMode: 0440."
     )
 
 
 def test_control_characters_in_a_file_name_are_not_shown(tmp_path: Path) -> None:
-    (doubt,) = permission_warnings(made(tmp_path / "\x1b[31m", 0o644))
-    assert "\x1b" not in str(doubt)
+    (warning,) = permission_warnings(made(tmp_path / "\x1b[31m", 0o644))
+    assert "\x1b" not in str(warning)
 
 
-@pytest.mark.parametrize(("mode", "is_doubted"), [(0o700, False), (0o775, False), (0o1777, False), (0o777, True)])
-def test_a_world_writable_directory_causes_a_warning(mode: int, is_doubted: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the table
+@pytest.mark.parametrize(("mode", "causes_warning"), [(0o700, False), (0o775, False), (0o1777, False), (0o777, True)])
+def test_a_world_writable_directory_causes_a_warning(mode: int, causes_warning: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter of the table
     shared, below = tmp_path / "shared", tmp_path / "shared" / "below"
     below.mkdir(parents=True)
     path = made(below / "secret")
     shared.chmod(mode)
-    said = [f"everyone may put another file in its place, because of the directory {shared}"]
-    assert whats(path) == (said if is_doubted else [])
+    expected_warnings = [f"everyone may put another file in its place, because of the directory {shared}"]
+    assert whats(path) == (expected_warnings if causes_warning else [])
     # A user who can replace the link or its target can replace the secret.
     link = tmp_path / "link"
     link.symlink_to(path)
-    assert whats(link) == (said if is_doubted else [])
+    assert whats(link) == (expected_warnings if causes_warning else [])
     elsewhere = shared / "link"
     elsewhere.symlink_to(made(tmp_path / "own"))
-    assert whats(elsewhere) == (said if is_doubted else [])
+    assert whats(elsewhere) == (expected_warnings if causes_warning else [])
 
 
 def test_a_missing_file_causes_no_warning(tmp_path: Path) -> None:
@@ -199,16 +199,16 @@ def test_a_read_only_mount_is_neither_rejected_nor_warned_of(mode: int, tmp_path
         'if [ "$5" = ro ]; then mount -o remount,ro "$1"; fi; exec "$3" "$4" "$1/secret"'
     )
 
-    def told(how: str) -> subprocess.CompletedProcess[str]:
+    def run_check(how: str) -> subprocess.CompletedProcess[str]:
         values = (str(volume), f"{mode:o}", sys.executable, str(program), how)
         argv = ("unshare", "--mount", "--map-root-user", "--user", "sh", "-c", script, "sh", *values)
         return subprocess.run(
             argv, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
         )
 
-    done = told("ro")
+    done = run_check("ro")
     if done.returncode and "Traceback" not in done.stderr:
         pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
     assert (done.stdout, done.stderr) == ("hush\n\n", "")
-    writable = told("rw")
+    writable = run_check("rw")
     assert "because of the directory" in writable.stdout or "everyone may write to it" in writable.stderr

@@ -56,7 +56,7 @@ def test_every_written_file_is_accessible_to_its_owner_only(tmp_path: Path) -> N
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in work.iterdir()}
             assert modes == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm", "state.db-lock"), 0o600)
             assert daemon.stop() == 0
-        # Nothing of what it was polled for is lost where a link leads elsewhere: the link is what is replaced.
+        # No result is lost if the output is a link: the link itself is replaced.
         (work / "kept").write_text("kept")
         (work / "history.txt").symlink_to("kept")
         backfill = (sys.executable, "-m", "exporter", "backfill", "--days=4", f"--output={work}/history.txt")
@@ -73,7 +73,7 @@ def test_every_written_file_is_accessible_to_its_owner_only(tmp_path: Path) -> N
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A directory as /tmp is, and we are somebody without privileges, one of two users."""
+    """A directory like /tmp; the test runs as one of two unprivileged users."""
     if os.geteuid():
         pytest.skip("only root can be two users")
     with tempfile.TemporaryDirectory() as name:
@@ -129,7 +129,7 @@ def test_own_files_and_links_are_used(shared: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o660, 0o666])
 def test_an_existing_mode_is_kept(mode: int, tmp_path: Path) -> None:
-    """As fsGroup of Kubernetes gives it, or a file system that knows no other."""
+    """As set by fsGroup of Kubernetes, or by a file system with fixed modes."""
     path = tmp_path / "state.db"
     path.touch()
     path.chmod(mode)

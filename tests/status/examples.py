@@ -19,7 +19,7 @@ from exporter.core.model import (
     SliceData,
     Snapshot,
 )
-from exporter.core.poller import PollReport, PollResult, SliceOutcome
+from exporter.core.poll_report import PollReport, PollResult, SliceOutcome
 from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from exporter.status.model import StatusInput, StatusSettings

@@ -31,7 +31,7 @@ ADVISING = [
     "vod/credentials/sources.py",
     "vod/credentials/cache.py",
     "vod/rate_limits.py",
-    "vod/client.py",
+    "vod/exchange.py",
     "core/page_reader.py",
 ]
 # Sentences that are none: what is searched for in what a library says.

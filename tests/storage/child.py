@@ -1,4 +1,4 @@
-"""A process to be killed or starved: `python -m tests.storage.child hold|polls|full FILE`."""
+"""A process to kill or to run out of disk: `python -m tests.storage.child hold|polls|full FILE`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from tests.storage.examples import TODAY, Place, some
+from tests.storage.examples import TODAY, StorageFile, some
 
 if TYPE_CHECKING:
     from exporter.core.model import SliceData
@@ -25,16 +25,16 @@ def poll(number: int) -> list[SliceData]:
     return [some(number, day=TODAY - timedelta(days=ago), rows=40, at=float(number)) for ago in range(SLICES)]
 
 
-async def hold(place: Place) -> None:
-    async with place.opened() as storage:
+async def hold(storage_file: StorageFile) -> None:
+    async with storage_file.opened() as storage:
         await storage.save([some()])
         print("holding", flush=True)  # noqa: T201 - read by the test
         await asyncio.Event().wait()
 
 
-async def polls(place: Place) -> None:
+async def polls(storage_file: StorageFile) -> None:
     """Poll endlessly from the number in the file on; print each number that is committed."""
-    async with place.opened() as storage:
+    async with storage_file.opened() as storage:
         number = storage.calls_spent("main", TODAY)
         while True:
             number += 1
@@ -43,11 +43,11 @@ async def polls(place: Place) -> None:
             print(number, flush=True)  # noqa: T201 - read by the test
 
 
-async def full(place: Place) -> None:
+async def full(storage_file: StorageFile) -> None:
     """Save while no file may grow, and again afterwards; print failures and logs."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with capture_logs() as logs:
-        async with place.opened() as storage:
+        async with storage_file.opened() as storage:
             await storage.save([some(1, day=TODAY)])
             resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
             await storage.save([some(2, day=TODAY)])
@@ -55,8 +55,8 @@ async def full(place: Place) -> None:
             meanwhile = [str(data.slice.play_date) for data in await storage.load(date.min)]
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
             await storage.save([some(4, day=TODAY - timedelta(days=2))])
-    print(json.dumps({"failures": place.meter.failures, "meanwhile": meanwhile, "logs": logs}))  # noqa: T201 - likewise
+    print(json.dumps({"failures": storage_file.meter.failures, "meanwhile": meanwhile, "logs": logs}))  # noqa: T201 - likewise
 
 
 if __name__ == "__main__":
-    asyncio.run({"hold": hold, "polls": polls, "full": full}[sys.argv[1]](Place(Path(sys.argv[2]))))
+    asyncio.run({"hold": hold, "polls": polls, "full": full}[sys.argv[1]](StorageFile(Path(sys.argv[2]))))

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.storage.examples import Place
+from tests.storage.examples import StorageFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "state.db")
+def storage_file(tmp_path: Path) -> StorageFile:
+    return StorageFile(tmp_path / "state.db")

@@ -1,4 +1,4 @@
-"""Slices to store: a few plain ones, and any at all."""
+"""Slices to store: a few plain ones, and arbitrary ones for hypothesis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TODAY = date(2024, 3, 24)
 YESTERDAY = date(2024, 3, 23)
 ALL = Dimensions()
 DAY_SECONDS = 86_400.0
-NOBODY = 65534
+UNPRIVILEGED_ID = 65534
 RETENTION = 400 * DAY_SECONDS
 
 
@@ -47,7 +47,7 @@ class Clock:
 
 
 @dataclass
-class Place:
+class StorageFile:
     """A file, and the arguments with which storage opens it."""
 
     path: Path
@@ -57,9 +57,9 @@ class Place:
     def opened(self, **changed: Any) -> AbstractAsyncContextManager[Storage]:
         return Storage.opened(self.path, **{"retention": RETENTION, "meter": self.meter, "now": self.clock, **changed})
 
-    async def put(self, *learnt: SliceData) -> None:
+    async def put(self, *saved_slices: SliceData) -> None:
         async with self.opened() as storage:
-            await storage.save(learnt)
+            await storage.save(saved_slices)
 
     async def everything(self) -> tuple[SliceData, ...]:
         async with self.opened() as storage:
@@ -88,14 +88,14 @@ def some(
 
 
 @contextlib.contextmanager
-def nobodys_folder() -> Generator[Path]:
+def unwritable_folder() -> Generator[Path]:
     """A folder of a user without root's permissions, whose identity is assumed meanwhile: root may write anywhere."""
     with tempfile.TemporaryDirectory() as folder:
         if os.getuid() != 0:
             yield Path(folder)
             return
-        os.chown(folder, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
+        os.chown(folder, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        os.seteuid(UNPRIVILEGED_ID)
         try:
             yield Path(folder)
         finally:
@@ -123,7 +123,7 @@ _numbers = st.one_of(
     st.sampled_from([0.0, -0.0, 5e-324, 1, 1.0, 2**63, 2**64, 1.7976931348623157e308]),
 )
 _times = st.floats(0, 4e9)
-_heard = st.builds(Freshness, _times, st.integers(0, 5), st.booleans())
+_freshness = st.builds(Freshness, _times, st.integers(0, 5), st.booleans())
 
 
 def _answers(freshness: list[Freshness]) -> st.SearchStrategy[dict[str, MediaRecord]]:
@@ -137,13 +137,13 @@ def _answers(freshness: list[Freshness]) -> st.SearchStrategy[dict[str, MediaRec
 def _slices(day: st.SearchStrategy[date]) -> st.SearchStrategy[SliceData]:
     filters = st.none() | _texts
     slice_ = st.builds(Slice, _texts, st.builds(Dimensions, filters, filters, filters), day)
-    ranking = st.builds(Ranking, st.integers(1, 100), st.lists(_texts, max_size=4).map(tuple), _heard)
-    return st.lists(_heard, min_size=1, max_size=3).flatmap(
+    ranking = st.builds(Ranking, st.integers(1, 100), st.lists(_texts, max_size=4).map(tuple), _freshness)
+    return st.lists(_freshness, min_size=1, max_size=3).flatmap(
         lambda freshness: st.builds(
             SliceData,
             slice_,
             _answers(freshness),
-            st.none() | _heard,
+            st.none() | _freshness,
             st.dictionaries(st.sampled_from(Measure), ranking),
             st.none() | st.integers(0, 2**70),
             _times,

@@ -1,4 +1,4 @@
-"""The response gets one more field: files of before open, and files of after open in the version of before."""
+"""A further field in the response: older files open, and newer files open in the older version."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.storage.examples import by_slice, some
 from tests.storage.test_version_0_1 import SLICES, WRITTEN
 
 if TYPE_CHECKING:
-    from tests.storage.examples import Place
+    from tests.storage.examples import StorageFile
 
-# An exporter whose rows have one more field: it prints what it reads of that field, then saves `likes` for every row.
+# An exporter with a further field: prints its values, then saves `likes` for every row.
 LATER_VERSION = """
 import asyncio, dataclasses, json, sys
 from datetime import date
@@ -36,10 +36,10 @@ model.PlayRow = dataclasses.make_dataclass(
 )
 fields.NUMBERS = (*fields.NUMBERS, fields.Field("likes", "Likes"))
 
-from tests.storage.examples import Place
+from tests.storage.examples import StorageFile
 
 async def main():
-    async with Place(Path(sys.argv[1])).opened() as storage:
+    async with StorageFile(Path(sys.argv[1])).opened() as storage:
         slices = await storage.load(date.min)
         rows = {key: record.row for data in slices for key, record in data.answers.items() if record.row}
         print(json.dumps({key: [row.plays, row.likes] for key, row in rows.items()}))
@@ -55,24 +55,26 @@ asyncio.run(main())
 """
 
 
-def run_later_version(place: Place) -> Any:
-    """What the later version reads: by media ID, plays and likes."""
-    done = subprocess.run([sys.executable, "-c", LATER_VERSION, place.path], check=True, capture_output=True, text=True)
+def run_later_version(storage_file: StorageFile) -> Any:
+    """The data that the later version reads: by media ID, plays and likes."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATER_VERSION, storage_file.path], check=True, capture_output=True, text=True
+    )
     return json.loads(done.stdout)
 
 
 @pytest.fixture
-def file_of_0_1(place: Place) -> Place:
-    copyfile(WRITTEN, place.path)
-    place.path.chmod(0o600)
-    return place
+def file_of_0_1(storage_file: StorageFile) -> StorageFile:
+    copyfile(WRITTEN, storage_file.path)
+    storage_file.path.chmod(0o600)
+    return storage_file
 
 
-def test_a_field_that_an_older_file_lacks_is_none(file_of_0_1: Place) -> None:
+def test_a_field_that_an_older_file_lacks_is_none(file_of_0_1: StorageFile) -> None:
     assert run_later_version(file_of_0_1) == {"m1": [3, None], "m2": [0, None]}
 
 
-async def test_an_older_version_opens_a_file_with_one_more_field(file_of_0_1: Place) -> None:
+async def test_an_older_version_opens_a_file_with_one_more_field(file_of_0_1: StorageFile) -> None:
     run_later_version(file_of_0_1)
 
     assert run_later_version(file_of_0_1) == {"m1": [3, 7], "m2": [0, 7]}
@@ -81,10 +83,12 @@ async def test_an_older_version_opens_a_file_with_one_more_field(file_of_0_1: Pl
 
 
 @pytest.mark.parametrize("name", [field.attribute for field in NUMBERS])
-async def test_a_file_without_a_field_opens_and_gets_it_with_the_next_poll(name: str, place: Place) -> None:
+async def test_a_file_without_a_field_opens_and_gets_it_with_the_next_poll(
+    name: str, storage_file: StorageFile
+) -> None:
     data = some(rows=2)
-    await place.put(data)
-    with closing(connect(place.path)) as connection, connection:
+    await storage_file.put(data)
+    with closing(connect(storage_file.path)) as connection, connection:
         ((packed,),) = connection.execute("SELECT answers FROM part").fetchall()
         columns = json.loads(zlib.decompress(packed))
         del columns[name]
@@ -97,6 +101,6 @@ async def test_a_file_without_a_field_opens_and_gets_it_with_the_next_poll(name:
         media_id: replace(record, row=record.row and replace(record.row, **absent))
         for media_id, record in data.answers.items()
     }
-    assert by_slice(await place.everything()) == by_slice([replace(data, answers=without)])
-    await place.put(data)
-    assert by_slice(await place.everything()) == by_slice([data])
+    assert by_slice(await storage_file.everything()) == by_slice([replace(data, answers=without)])
+    await storage_file.put(data)
+    assert by_slice(await storage_file.everything()) == by_slice([data])

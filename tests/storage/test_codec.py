@@ -22,9 +22,9 @@ KEY = codec.key(DATA.slice)
 def decoded(data: SliceData) -> SliceData:
     given_ = codec.facts(data)
     text, sealed = codec.encode_header(given_)
-    told = codec.decode_header(codec.key(data.slice), sealed, text)
+    decoded_header = codec.decode_header(codec.key(data.slice), sealed, text)
     parts = {number: (part.seal, part.packed()) for number, part in enumerate(codec.encode_blocks(given_))}
-    return codec.Reader().slice(told, parts)
+    return codec.Reader().slice(decoded_header, parts)
 
 
 @given(any_slice)
@@ -59,11 +59,11 @@ def test_lone_surrogates_round_trip() -> None:
 
 
 def without(name: str) -> Callable[[dict[str, Any]], object]:
-    return lambda told: told.pop(name)
+    return lambda decoded_header: decoded_header.pop(name)
 
 
 def with_(name: str, value: object) -> Callable[[dict[str, Any]], object]:
-    return lambda told: told.update({name: value})
+    return lambda decoded_header: decoded_header.update({name: value})
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def with_(name: str, value: object) -> Callable[[dict[str, Any]], object]:
     ],
 )
 def test_a_header_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable[[dict[str, Any]], object]) -> None:
-    told = json.loads(codec.encode_header(codec.facts(DATA))[0])
-    forge(told)
-    text = json.dumps(told)
+    decoded_header = json.loads(codec.encode_header(codec.facts(DATA))[0])
+    forge(decoded_header)
+    text = json.dumps(decoded_header)
 
     with pytest.raises(codec.CorruptStorage, match="invalid values"):
         codec.decode_header(KEY, codec.seal(KEY, None, text.encode()), text)
@@ -131,9 +131,9 @@ def test_a_header_that_is_no_object_is_corrupt(text: str) -> None:
 )
 def test_a_block_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable[[dict[str, Any]], object]) -> None:
     given_ = codec.facts(DATA)
-    told = json.loads(next(codec.encode_blocks(given_)).answers)
-    forge(told)
-    payload = json.dumps(told).encode()
+    decoded_header = json.loads(next(codec.encode_blocks(given_)).answers)
+    forge(decoded_header)
+    payload = json.dumps(decoded_header).encode()
 
     with pytest.raises(codec.CorruptStorage, match="invalid values"):
         codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})

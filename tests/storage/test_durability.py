@@ -21,37 +21,37 @@ from exporter.core.model import Dimensions
 from exporter.errors import StartError
 from exporter.storage.read_only import read_slices
 from tests.storage.child import poll
-from tests.storage.examples import TODAY, YESTERDAY, Place, by_slice, some
+from tests.storage.examples import TODAY, YESTERDAY, StorageFile, by_slice, some
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
 
 
-def child(what: str, place: Place) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.storage.child", what, str(place.path)]
+def child(what: str, storage_file: StorageFile) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.storage.child", what, str(storage_file.path)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-async def test_after_a_kill_the_file_has_one_whole_poll_the_last_committed_or_newer(place: Place) -> None:
+async def test_after_a_kill_the_file_has_one_whole_poll_the_last_committed_or_newer(storage_file: StorageFile) -> None:
     moments = random.Random(1)  # noqa: S311 - nothing secret
     last = 0
     for _ in range(KILLS):
-        with child("polls", place) as process:
+        with child("polls", storage_file) as process:
             assert process.stdout
             for _ in range(moments.randrange(1, 12)):
                 last = int(process.stdout.readline())
-            # Anywhere within the next polls, of a few milliseconds each: the one thing here the clock should decide.
+            # At a random moment during the next polls, of a few milliseconds each; only here the real clock decides.
             time.sleep(moments.random() * 0.01)  # noqa: ASYNC251
             process.kill()
             last = max([last, *(int(line) for line in process.stdout.readlines() if line.endswith("\n"))])
-        async with place.opened() as storage:
+        async with storage_file.opened() as storage:
             number = storage.calls_spent("main", TODAY)
             assert last <= number <= last + 1
             assert by_slice(await storage.load(date.min)) == by_slice(poll(number))
 
 
-async def test_a_full_disk_is_counted_logged_once_and_survived(place: Place) -> None:
-    with child("full", place) as process:
+async def test_a_full_disk_is_counted_logged_once_and_survived(storage_file: StorageFile) -> None:
+    with child("full", storage_file) as process:
         assert process.stdout
         seen = json.loads(process.stdout.read())
 
@@ -61,7 +61,7 @@ async def test_a_full_disk_is_counted_logged_once_and_survived(place: Place) -> 
     assert [entry["event"] for entry in seen["logs"]] == ["storage failing", "storage recovered"]
     assert "SQLITE_" in seen["logs"][0]["error"]
     stored = [some(plays, day=TODAY - timedelta(days=ago)) for plays, ago in ((2, 0), (3, 1), (4, 2))]
-    assert by_slice(await place.everything()) == by_slice(stored)
+    assert by_slice(await storage_file.everything()) == by_slice(stored)
 
 
 STORED = (
@@ -71,21 +71,21 @@ STORED = (
 )
 
 
-async def put(place: Place) -> bytes:
-    async with place.opened() as storage:
+async def put(storage_file: StorageFile) -> bytes:
+    async with storage_file.opened() as storage:
         storage.record_calls("main", TODAY, 77)
         await storage.save(STORED)
-    return place.path.read_bytes()
+    return storage_file.path.read_bytes()
 
 
 def whole() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
-        return asyncio.run(put(Place(Path(directory, "state.db"))))
+        return asyncio.run(put(StorageFile(Path(directory, "state.db"))))
 
 
-async def looked_at(place: Place) -> str | tuple[object, int]:
+async def looked_at(storage_file: StorageFile) -> str | tuple[object, int]:
     try:
-        async with place.opened() as storage:
+        async with storage_file.opened() as storage:
             return by_slice(await storage.load(date.min)), storage.calls_spent("main", TODAY)
     except StartError:
         return "refused"
@@ -102,9 +102,9 @@ def test_a_flipped_bit_is_detected_or_changes_nothing(data: st.DataObject) -> No
     content[position] ^= 1 << data.draw(st.integers(0, 7))
 
     with tempfile.TemporaryDirectory() as directory:
-        place = Place(Path(directory, "state.db"))
-        place.path.write_bytes(content)
-        assert asyncio.run(looked_at(place)) in (WHOLE, "refused")
+        storage_file = StorageFile(Path(directory, "state.db"))
+        storage_file.path.write_bytes(content)
+        assert asyncio.run(looked_at(storage_file)) in (WHOLE, "refused")
 
 
 @settings(max_examples=100)
@@ -115,17 +115,17 @@ def test_overwritten_bytes_are_detected_or_change_nothing(position: int, garbage
     content[position : position + len(garbage)] = garbage
 
     with tempfile.TemporaryDirectory() as directory:
-        place = Place(Path(directory, "state.db"))
-        place.path.write_bytes(content)
-        assert asyncio.run(looked_at(place)) in (WHOLE, "refused")
+        storage_file = StorageFile(Path(directory, "state.db"))
+        storage_file.path.write_bytes(content)
+        assert asyncio.run(looked_at(storage_file)) in (WHOLE, "refused")
 
 
 @pytest.mark.parametrize("cut", [100, 4096, 5000, 8192, -4096, -1])
-async def test_a_truncated_file_is_refused(place: Place, cut: int) -> None:
-    content = await put(place)
-    place.path.write_bytes(content[:cut])
+async def test_a_truncated_file_is_refused(storage_file: StorageFile, cut: int) -> None:
+    content = await put(storage_file)
+    storage_file.path.write_bytes(content[:cut])
 
-    assert await looked_at(place) == "refused"
+    assert await looked_at(storage_file) == "refused"
 
 
 @pytest.mark.parametrize(
@@ -171,25 +171,25 @@ async def test_a_truncated_file_is_refused(place: Place, cut: int) -> None:
         "PRAGMA application_id = 1",
     ],
 )
-async def test_a_modified_file_is_refused_with_its_path(place: Place, change: str) -> None:
-    await put(place)
-    with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
+async def test_a_modified_file_is_refused_with_its_path(storage_file: StorageFile, change: str) -> None:
+    await put(storage_file)
+    with closing(sqlite3.connect(storage_file.path, isolation_level=None)) as connection:
         connection.execute(change)
 
     with pytest.raises(StartError, match=r"storage .*state\.db: .*\. .*") as caught:
-        async with place.opened() as storage:
+        async with storage_file.opened() as storage:
             await storage.load(date.min)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("oldest", [date.min, YESTERDAY])
-async def test_read_only_access_refuses_a_modified_file_too(place: Place, oldest: date) -> None:
-    await put(place)
-    with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
+async def test_read_only_access_refuses_a_modified_file_too(storage_file: StorageFile, oldest: date) -> None:
+    await put(storage_file)
+    with closing(sqlite3.connect(storage_file.path, isolation_level=None)) as connection:
         connection.execute("UPDATE part SET answers = 5")
 
     with pytest.raises(StartError, match="the file is damaged"):
-        read_slices(place.path, oldest)
+        read_slices(storage_file.path, oldest)
 
 
 FILE: Any = whole()

@@ -15,7 +15,7 @@ from exporter.core.model import Dimensions
 from exporter.errors import StartError
 from exporter.storage.migrations import MIGRATIONS
 from exporter.storage.read_only import Examined, examine, read_slices, read_totals
-from tests.storage.examples import TODAY, YESTERDAY, Place, files, mounted, nobodys_folder, some
+from tests.storage.examples import TODAY, YESTERDAY, StorageFile, files, mounted, some, unwritable_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 WEB = Dimensions("Web")
 
 
-async def test_the_total_of_the_newest_day_that_has_one_is_read(place: Place) -> None:
-    await place.put(
+async def test_the_total_of_the_newest_day_that_has_one_is_read(storage_file: StorageFile) -> None:
+    await storage_file.put(
         some(rows=2, day=YESTERDAY),
         some(rows=9, day=date(2024, 3, 1)),
         replace(some(day=TODAY), total=None),
@@ -33,38 +33,38 @@ async def test_the_total_of_the_newest_day_that_has_one_is_read(place: Place) ->
         replace(some(dimensions=Dimensions(os="iOS")), total=None),
     )
 
-    assert read_totals(place.path, date.max) == {("main", Dimensions()): 2, ("main", WEB): 4}
-    assert read_totals(place.path, TODAY) == {("main", Dimensions()): 2}
-    assert read_totals(place.path, YESTERDAY) == {("main", Dimensions()): 9}
+    assert read_totals(storage_file.path, date.max) == {("main", Dimensions()): 2, ("main", WEB): 4}
+    assert read_totals(storage_file.path, TODAY) == {("main", Dimensions()): 2}
+    assert read_totals(storage_file.path, YESTERDAY) == {("main", Dimensions()): 9}
 
 
-async def test_a_file_is_read_while_a_daemon_writes_it_and_afterwards(place: Place) -> None:
-    async with place.opened() as storage:
+async def test_a_file_is_read_while_a_daemon_writes_it_and_afterwards(storage_file: StorageFile) -> None:
+    async with storage_file.opened() as storage:
         await storage.save([some(1), some(1, day=TODAY)])
-        assert read_totals(place.path, date.max) == {("main", Dimensions()): 3}
-        assert read_slices(place.path, TODAY) == (some(1, day=TODAY),)
+        assert read_totals(storage_file.path, date.max) == {("main", Dimensions()): 3}
+        assert read_slices(storage_file.path, TODAY) == (some(1, day=TODAY),)
         await storage.save([some(2)])
-        assert read_slices(place.path, date.min) == (some(2), some(1, day=TODAY))
-    assert place.meter.failures == 0
-    assert read_slices(place.path, date.min) == (some(2), some(1, day=TODAY))
+        assert read_slices(storage_file.path, date.min) == (some(2), some(1, day=TODAY))
+    assert storage_file.meter.failures == 0
+    assert read_slices(storage_file.path, date.min) == (some(2), some(1, day=TODAY))
 
 
-async def test_reading_changes_nothing_and_the_next_daemon_removes_side_files(place: Place) -> None:
-    await place.put(some())
-    before = place.path.read_bytes()
-    read_slices(place.path, date.min)
-    assert place.path.read_bytes() == before
+async def test_reading_changes_nothing_and_the_next_daemon_removes_side_files(storage_file: StorageFile) -> None:
+    await storage_file.put(some())
+    before = storage_file.path.read_bytes()
+    read_slices(storage_file.path, date.min)
+    assert storage_file.path.read_bytes() == before
 
-    async with place.opened():
+    async with storage_file.opened():
         pass
-    assert {path.name for path in place.path.parent.iterdir()} == {"state.db"}
+    assert {path.name for path in storage_file.path.parent.iterdir()} == {"state.db"}
 
 
 async def test_file_names_may_contain_characters_with_a_meaning_in_uris(tmp_path: Path) -> None:
-    place = Place(tmp_path / "a?mode=rwc&x#y %20.db")
-    await place.put(some())
+    storage_file = StorageFile(tmp_path / "a?mode=rwc&x#y %20.db")
+    await storage_file.put(some())
 
-    assert read_slices(place.path, date.min) == (some(),)
+    assert read_slices(storage_file.path, date.min) == (some(),)
 
 
 @pytest.mark.parametrize("empty", [True, False])
@@ -100,12 +100,12 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
         read_totals(tmp_path, date.max)
 
 
-async def test_another_version_is_refused(place: Place) -> None:
-    async with place.opened(migrations=[*MIGRATIONS, lambda _: None]):
+async def test_another_version_is_refused(storage_file: StorageFile) -> None:
+    async with storage_file.opened(migrations=[*MIGRATIONS, lambda _: None]):
         pass
 
     with pytest.raises(StartError, match="its version is 2, this exporter's is 1"):
-        read_totals(place.path, date.max)
+        read_totals(storage_file.path, date.max)
 
 
 TOTALS = {("main", Dimensions()): 3}
@@ -126,13 +126,15 @@ def frozen(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("beside", [(), ("-wal",), ("-wal", "-shm"), ("-shm",)])
-async def test_a_snapshot_of_a_volume_is_read_unchanged(place: Place, snapshot: Path, beside: tuple[str, ...]) -> None:
-    await place.put(some())
-    async with place.opened() as storage:
+async def test_a_snapshot_of_a_volume_is_read_unchanged(
+    storage_file: StorageFile, snapshot: Path, beside: tuple[str, ...]
+) -> None:
+    await storage_file.put(some())
+    async with storage_file.opened() as storage:
         if "-wal" in beside:
             await storage.save([some(2)])  # what is in the -wal alone
         for suffix in ("", *beside):
-            shutil.copy(f"{place.path}{suffix}", snapshot)
+            shutil.copy(f"{storage_file.path}{suffix}", snapshot)
     frozen(snapshot)
     before = files(snapshot)
     path = snapshot / "state.db"
@@ -149,11 +151,11 @@ async def test_a_snapshot_of_a_volume_is_read_unchanged(place: Place, snapshot: 
     assert files(snapshot) == before
 
 
-async def test_a_copy_without_write_permission_is_read_too(place: Place) -> None:
-    await place.put(some())  # whatever has to be imported may not be readable for everybody
-    with nobodys_folder() as folder:
+async def test_a_copy_without_write_permission_is_read_too(storage_file: StorageFile) -> None:
+    await storage_file.put(some())  # whatever has to be imported may not be readable for everybody
+    with unwritable_folder() as folder:
         theirs = folder / "state.db"
-        await Place(theirs).put(some())
+        await StorageFile(theirs).put(some())
         theirs.chmod(0o400)
         folder.chmod(0o500)
 
@@ -168,10 +170,10 @@ async def test_a_copy_without_write_permission_is_read_too(place: Place) -> None
         folder.chmod(0o700)
 
 
-async def test_an_empty_file_that_is_not_writable_is_refused(place: Place) -> None:
-    await place.put(some())  # whatever has to be imported may not be readable for everybody
-    examine(place.path, TODAY)
-    with nobodys_folder() as folder:
+async def test_an_empty_file_that_is_not_writable_is_refused(storage_file: StorageFile) -> None:
+    await storage_file.put(some())  # whatever has to be imported may not be readable for everybody
+    examine(storage_file.path, TODAY)
+    with unwritable_folder() as folder:
         (folder / "state.db").touch(0o400)
 
         with pytest.raises(StartError, match="cannot use it: Permission denied"):
@@ -190,29 +192,29 @@ def test_a_missing_file_is_announced_as_to_be_created(tmp_path: Path, *, empty: 
     assert path.exists() is empty
 
 
-async def test_a_file_in_use_is_examined_beside_its_exporter(place: Place) -> None:
-    async with place.opened() as storage:
+async def test_a_file_in_use_is_examined_beside_its_exporter(storage_file: StorageFile) -> None:
+    async with storage_file.opened() as storage:
         await storage.save([some()])
-        assert examine(place.path, TODAY) == Examined(TOTALS)
+        assert examine(storage_file.path, TODAY) == Examined(TOTALS)
 
 
 @pytest.mark.parametrize("what", ["UPDATE part SET answers = x'00'", "UPDATE calls SET calls = 7"])
-async def test_a_check_finds_the_corruption_that_a_daemon_would_find(place: Place, what: str) -> None:
-    async with place.opened() as storage:
+async def test_a_check_finds_the_corruption_that_a_daemon_would_find(storage_file: StorageFile, what: str) -> None:
+    async with storage_file.opened() as storage:
         await storage.save([some()])
         storage.record_calls("main", TODAY, 1)
-    with closing(sqlite3.connect(place.path)) as connection, connection:
+    with closing(sqlite3.connect(storage_file.path)) as connection, connection:
         connection.execute(what)
 
     with pytest.raises(StartError, match="the file is damaged"):
-        examine(place.path, TODAY)
+        examine(storage_file.path, TODAY)
 
 
-async def test_inconsistent_pages_are_found(place: Place) -> None:
-    await place.put(*(some(plays, rows=400) for plays in range(3)))
-    with place.path.open("r+b") as file:
+async def test_inconsistent_pages_are_found(storage_file: StorageFile) -> None:
+    await storage_file.put(*(some(plays, rows=400) for plays in range(3)))
+    with storage_file.path.open("r+b") as file:
         file.seek(-4096, os.SEEK_END)
         file.write(bytes(4096))
 
     with pytest.raises(StartError, match="the file is damaged"):
-        examine(place.path, TODAY)
+        examine(storage_file.path, TODAY)

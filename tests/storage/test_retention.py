@@ -10,11 +10,11 @@ from exporter.storage.retention import retention_cutoff
 from tests.storage.examples import DAY_SECONDS, NOON, TODAY, YESTERDAY, some
 
 YEARS = 12 * 365 * DAY_SECONDS
-HEARD, SETTLED = Freshness(NOON, 1), Freshness(NOON, 2, settled=True)
+OBSERVED, SETTLED = Freshness(NOON, 1), Freshness(NOON, 2, settled=True)
 
 
 def without_plays(freshness: Freshness) -> list[SliceData]:
-    """No media has plays: said by ID, by a sweep, by a ranking."""
+    """No media has plays: known by ID, by a listing, by a ranking."""
     nothing = replace(some(rows=0), answers={}, listed=None, rankings={}, total=0)
     return [
         replace(nothing, answers={"m": MediaRecord(None, freshness)}),
@@ -24,7 +24,7 @@ def without_plays(freshness: Freshness) -> list[SliceData]:
 
 
 @pytest.mark.parametrize(
-    ("newest", "now", "kept"),
+    ("newest", "now", "kept_slices"),
     [
         (TODAY, NOON, TODAY - timedelta(10)),
         (YESTERDAY, NOON, YESTERDAY - timedelta(9)),  # its end is the start of today
@@ -35,10 +35,12 @@ def without_plays(freshness: Freshness) -> list[SliceData]:
         (TODAY + timedelta(4000), NOON, TODAY - timedelta(10)),
     ],
 )
-def test_retention_counts_from_the_newest_day_with_plays_or_from_now(newest: date, now: float, kept: date) -> None:
-    learnt = [some(day=YESTERDAY - timedelta(3)), some(day=newest), some(day=YESTERDAY - timedelta(5))]
+def test_retention_counts_from_the_newest_day_with_plays_or_from_now(
+    newest: date, now: float, kept_slices: date
+) -> None:
+    saved_slices = [some(day=YESTERDAY - timedelta(3)), some(day=newest), some(day=YESTERDAY - timedelta(5))]
 
-    assert retention_cutoff(learnt, now, 10 * DAY_SECONDS) == kept
+    assert retention_cutoff(saved_slices, now, 10 * DAY_SECONDS) == kept_slices
 
 
 @pytest.mark.parametrize("data", without_plays(SETTLED))
@@ -46,7 +48,9 @@ def test_a_settled_day_without_plays_is_confirmed_too(data: SliceData) -> None:
     assert retention_cutoff([data], NOON + YEARS, DAY_SECONDS) == YESTERDAY
 
 
-@pytest.mark.parametrize("data", [*without_plays(HEARD), replace(without_plays(HEARD)[0], answers={}, ready=False)])
+@pytest.mark.parametrize(
+    "data", [*without_plays(OBSERVED), replace(without_plays(OBSERVED)[0], answers={}, ready=False)]
+)
 def test_an_unsettled_day_without_plays_proves_no_date(data: SliceData) -> None:
     assert retention_cutoff([data], NOON, DAY_SECONDS) is None
 

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.errors import StartError
 from exporter.storage.read_only import examine, read_slices
-from tests.storage.examples import TODAY, YESTERDAY, Place, files, some
+from tests.storage.examples import TODAY, YESTERDAY, StorageFile, files, some
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,9 @@ KEPT = some(1)
 
 
 @pytest.fixture
-async def wal(place: Place) -> Path:
-    await place.put(KEPT)
-    return place.path.with_name("state.db-wal")
+async def wal(storage_file: StorageFile) -> Path:
+    await storage_file.put(KEPT)
+    return storage_file.path.with_name("state.db-wal")
 
 
 def write(file: Path, content: bytes) -> None:
@@ -43,55 +43,59 @@ def of_another_program(folder: Path, page_size: int = 4096, rows: int = 2000) ->
 
 async def of_another_exporter(folder: Path) -> bytes:
     """The last changes of a larger file."""
-    other = Place(folder / "other.db")
+    other = StorageFile(folder / "other.db")
     await other.put(*(some(2, day=YESTERDAY - timedelta(days), rows=50) for days in range(20)))
     async with other.opened() as storage:
         await storage.save([some(3, day=TODAY, rows=50)])
         return other.path.with_name("other.db-wal").read_bytes()
 
 
-async def check_refused(place: Place, reason: str) -> None:
-    """By whatever opens the file, which stays good without what is beside it."""
-    before = {name: data for name, data in files(place.path.parent).items() if not name.endswith(("-shm", "-lock"))}
+async def check_refused(storage_file: StorageFile, reason: str) -> None:
+    """Every way to open the file fails; the file is valid without its side file."""
+    before = {
+        name: data for name, data in files(storage_file.path.parent).items() if not name.endswith(("-shm", "-lock"))
+    }
     errors = []
     with pytest.raises(StartError) as caught:
-        async with place.opened():
+        async with storage_file.opened():
             pass
     errors.append(str(caught.value))
     for read in (read_slices, examine):
         with pytest.raises(StartError) as caught:
-            read(place.path, date.min)
+            read(storage_file.path, date.min)
         errors.append(str(caught.value))
     assert len(set(errors)) == 1
     (beside,) = before.keys() - {"state.db"}
-    place_of_file, _, rest = errors[0].partition(": ")
-    assert place_of_file == f"storage {place.path}"
-    assert rest.startswith(f"{place.path.with_name(beside)} {reason}; both files were left as they are. Move that one")
-    after = files(place.path.parent)
+    storage_file_in, _, rest = errors[0].partition(": ")
+    assert storage_file_in == f"storage {storage_file.path}"
+    assert rest.startswith(
+        f"{storage_file.path.with_name(beside)} {reason}; both files were left as they are. Move that one"
+    )
+    after = files(storage_file.path.parent)
     assert {name: after[name] for name in before} == before
     for suffix in ("-wal", "-shm", "-journal"):
-        place.path.with_name(f"state.db{suffix}").unlink(missing_ok=True)
-    assert await place.everything() == (KEPT,)
+        storage_file.path.with_name(f"state.db{suffix}").unlink(missing_ok=True)
+    assert await storage_file.everything() == (KEPT,)
 
 
 @pytest.mark.parametrize(("page_size", "rows"), [(4096, 2000), (4096, 3), (1024, 2000), (65536, 3)])
 async def test_a_wal_of_another_program_is_refused(
-    place: Place, wal: Path, tmp_path_factory: pytest.TempPathFactory, page_size: int, rows: int
+    storage_file: StorageFile, wal: Path, tmp_path_factory: pytest.TempPathFactory, page_size: int, rows: int
 ) -> None:
     write(wal, of_another_program(tmp_path_factory.mktemp("other"), page_size, rows))
-    await check_refused(place, "belongs to another database, or to another copy of this one")
+    await check_refused(storage_file, "belongs to another database, or to another copy of this one")
 
 
 async def test_a_wal_of_another_exporter_is_refused(
-    place: Place, wal: Path, tmp_path_factory: pytest.TempPathFactory
+    storage_file: StorageFile, wal: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     write(wal, await of_another_exporter(tmp_path_factory.mktemp("other")))
-    await check_refused(place, "belongs to another database, or to another copy of this one")
+    await check_refused(storage_file, "belongs to another database, or to another copy of this one")
 
 
 @pytest.mark.parametrize("damage", ["text", "short", "no magic", "version", "checksum", "no header"])
 async def test_a_wal_that_sqlite_would_pass_over_and_overwrite_is_refused(
-    place: Place, wal: Path, tmp_path_factory: pytest.TempPathFactory, damage: str
+    storage_file: StorageFile, wal: Path, tmp_path_factory: pytest.TempPathFactory, damage: str
 ) -> None:
     good = of_another_program(tmp_path_factory.mktemp("other"))
     write(
@@ -105,30 +109,30 @@ async def test_a_wal_that_sqlite_would_pass_over_and_overwrite_is_refused(
             "no header": b"\0" * 32 + good[32:],
         }[damage],
     )
-    await check_refused(place, "is damaged or not of SQLite")
+    await check_refused(storage_file, "is damaged or not of SQLite")
 
 
 @pytest.mark.parametrize("content", [b"", bytes(32), bytes(100_000)], ids=["empty", "header", "zeros"])
-async def test_a_wal_without_content_is_no_obstacle(place: Place, wal: Path, content: bytes) -> None:
+async def test_a_wal_without_content_is_no_obstacle(storage_file: StorageFile, wal: Path, content: bytes) -> None:
     write(wal, content)
-    assert await place.everything() == (KEPT,)
+    assert await storage_file.everything() == (KEPT,)
 
 
 @pytest.mark.parametrize("cut", [1, 4000, 5000])
-async def test_a_wal_that_ends_early_is_used_as_far_as_it_goes(place: Place, wal: Path, cut: int) -> None:
-    async with place.opened() as storage:
+async def test_a_wal_that_ends_early_is_used_as_far_as_it_goes(storage_file: StorageFile, wal: Path, cut: int) -> None:
+    async with storage_file.opened() as storage:
         await storage.save([some(2)])
-        before = files(place.path.parent)
+        before = files(storage_file.path.parent)
         await storage.save([some(3)])
-        after = files(place.path.parent)
+        after = files(storage_file.path.parent)
     assert len(after[wal.name]) > len(before[wal.name])
-    place.path.write_bytes(before["state.db"])
+    storage_file.path.write_bytes(before["state.db"])
     write(wal, after[wal.name][:-cut])
-    assert await place.everything() == (some(2),)
+    assert await storage_file.everything() == (some(2),)
 
 
 async def test_a_journal_of_another_program_is_refused(
-    place: Place, wal: Path, tmp_path_factory: pytest.TempPathFactory
+    storage_file: StorageFile, wal: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """SQLite would restore its pages in the file."""
     path = tmp_path_factory.mktemp("other") / "other.db"
@@ -143,20 +147,22 @@ async def test_a_journal_of_another_program_is_refused(
     assert content[:1] != b"\0"
     journal = wal.with_name("state.db-journal")
     journal.write_bytes(content)
-    await check_refused(place, "belongs to another database, or to another copy of this one")
+    await check_refused(storage_file, "belongs to another database, or to another copy of this one")
     journal.write_bytes(b"\0" + content[1:])
-    assert await place.everything() == (KEPT,), "it is marked as no longer needed"
+    assert await storage_file.everything() == (KEPT,), "it is marked as no longer needed"
 
 
 async def test_a_damaged_file_is_reported_before_its_wal_is_applied(
-    place: Place, wal: Path, tmp_path_factory: pytest.TempPathFactory
+    storage_file: StorageFile, wal: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    data = place.path.read_bytes()
-    place.path.write_bytes(data[:4096] + bytes(4096) + data[8192:])
+    data = storage_file.path.read_bytes()
+    storage_file.path.write_bytes(data[:4096] + bytes(4096) + data[8192:])
     write(wal, of_another_program(tmp_path_factory.mktemp("other")))
-    before = {name: data for name, data in files(place.path.parent).items() if not name.endswith(("-shm", "-lock"))}
+    before = {
+        name: data for name, data in files(storage_file.path.parent).items() if not name.endswith(("-shm", "-lock"))
+    }
     with pytest.raises(StartError):
-        async with place.opened():
+        async with storage_file.opened():
             pass
-    after = files(place.path.parent)
+    after = files(storage_file.path.parent)
     assert {name: after[name] for name in before} == before

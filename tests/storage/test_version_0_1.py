@@ -12,7 +12,7 @@ from exporter.storage.read_only import read_totals
 from tests.storage.examples import by_slice
 
 if TYPE_CHECKING:
-    from tests.storage.examples import Place
+    from tests.storage.examples import StorageFile
 
 WRITTEN: Final = Path(__file__).with_name("testdata") / "0.1.0.sqlite"
 NOON: Final = 1711252800.0  # 2024-03-24 12:00 UTC+8, the time of the fixtures' clock
@@ -44,17 +44,17 @@ SLICES: Final = (
 CALLS: Final = 17
 
 
-async def test_a_file_of_0_1_0_opens_with_all_its_data(place: Place) -> None:
-    copyfile(WRITTEN, place.path)
-    place.path.chmod(0o600)
+async def test_a_file_of_0_1_0_opens_with_all_its_data(storage_file: StorageFile) -> None:
+    copyfile(WRITTEN, storage_file.path)
+    storage_file.path.chmod(0o600)
 
-    assert by_slice(await place.everything()) == by_slice(SLICES)
-    async with place.opened() as storage:
+    assert by_slice(await storage_file.everything()) == by_slice(SLICES)
+    async with storage_file.opened() as storage:
         assert storage.calls_spent("main", date(2024, 3, 24)) == CALLS
 
 
-def test_a_file_of_0_1_0_is_read_beside_a_daemon(place: Place) -> None:
-    copyfile(WRITTEN, place.path)
-    place.path.chmod(0o600)
+def test_a_file_of_0_1_0_is_read_beside_a_daemon(storage_file: StorageFile) -> None:
+    copyfile(WRITTEN, storage_file.path)
+    storage_file.path.chmod(0o600)
 
-    assert read_totals(place.path, date(2024, 3, 24)) == {("main", Dimensions()): 2}
+    assert read_totals(storage_file.path, date(2024, 3, 24)) == {("main", Dimensions()): 2}

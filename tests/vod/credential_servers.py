@@ -1,4 +1,4 @@
-"""Stand-ins on loopback for STS and for the metadata service of ECS, as the credentials library meets them."""
+"""Fakes of STS and of the metadata service of ECS on loopback, for the real credentials library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ("sts.example.com", "sts.cn-hangzhou.aliyuncs.com")
 
 @dataclass
 class Keys:
-    """What a stand-in gives away; `expires` in seconds since 1970."""
+    """The credentials that a fake returns; `expires` in seconds since 1970."""
 
     access_key_id: str = "STS.role-key-id"
     access_key_secret: str = "role-secret-0123456789"
@@ -45,7 +45,7 @@ class Keys:
 
 
 @dataclass
-class Asked:
+class ReceivedRequest:
     """A request as it arrived, header names in lower case."""
 
     method: str
@@ -63,20 +63,20 @@ class Asked:
 
 @dataclass
 class Sts:
-    """AssumeRole for whoever signs with `start`, AssumeRoleWithOIDC for whoever has `oidc_token`."""
+    """AssumeRole for requests signed with `start`, AssumeRoleWithOIDC for those with `oidc_token`."""
 
     start: tuple[str, str, str] = ("start-id", "start-secret-0123456789", "")
     oidc_token: str = "oidc-token-0123456789"
     keys: Keys = field(default_factory=Keys)
     failure: Answer | None = None
-    asked: list[Asked] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     host: str = ""
 
-    def __call__(self, asked: Asked) -> Answer:
-        self.asked.append(asked)
+    def __call__(self, received: ReceivedRequest) -> Answer:
+        self.received.append(received)
         if self.failure is not None:
             return self.failure
-        query = asked.query
+        query = received.query
         if query["Action"] == "AssumeRoleWithOIDC":
             if query["OIDCToken"] != self.oidc_token:
                 return refusal(401, "AuthenticationFail.OIDCToken.Invalid", "The Jwt content is invalid.")
@@ -85,42 +85,42 @@ class Sts:
             query["Signature"],
             self.start[2],
         ):
-            return refusal(400, "SignatureDoesNotMatch", f"server string to sign is:{asked.target}")
+            return refusal(400, "SignatureDoesNotMatch", f"server string to sign is:{received.target}")
         return 200, {"RequestId": "REQ-STS", "Credentials": self.keys.json()}
 
 
 @dataclass
 class Metadata:
-    """The metadata service in its safer way (a token first), for an instance with one role."""
+    """The metadata service in its secure mode (a token first), for an instance with one role."""
 
     role_name: str = "instance-role"
     keys: Keys = field(default_factory=Keys)
     knows_tokens: bool = True
     failure: Answer | None = None
-    asked: list[Asked] = field(default_factory=list)
+    received: list[ReceivedRequest] = field(default_factory=list)
     host: str = ""
 
-    def __call__(self, asked: Asked) -> Answer:
-        self.asked.append(asked)
+    def __call__(self, received: ReceivedRequest) -> Answer:
+        self.received.append(received)
         if self.failure is not None:
             return self.failure
-        if asked.path == "/latest/api/token":
-            is_right = asked.method == "PUT" and "x-aliyun-ecs-metadata-token-ttl-seconds" in asked.headers
+        if received.path == "/latest/api/token":
+            is_right = received.method == "PUT" and "x-aliyun-ecs-metadata-token-ttl-seconds" in received.headers
             return (200, "metadata-token") if self.knows_tokens and is_right else (404, "no")
-        if self.knows_tokens and asked.headers.get("x-aliyun-ecs-metadata-token") != "metadata-token":
+        if self.knows_tokens and received.headers.get("x-aliyun-ecs-metadata-token") != "metadata-token":
             return 403, "no"
         roles = "/latest/meta-data/ram/security-credentials/"
         keys = {"Code": "Success", **self.keys.json()}
-        return {roles: (200, self.role_name), roles + self.role_name: (200, keys)}.get(asked.path, (404, "no"))
+        return {roles: (200, self.role_name), roles + self.role_name: (200, keys)}.get(received.path, (404, "no"))
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
-    """An error as STS words it."""
+    """An error response in the format of STS."""
     return status, {"RequestId": "REQ-STS", "HostId": "sts", "Code": code, "Message": message}
 
 
 def signature(query: Mapping[str, str], secret: str) -> str:
-    """HMAC-SHA1 over the sorted parameters, as the description of the RPC signature 1.0 has it."""
+    """HMAC-SHA1 over the sorted parameters (the description of the RPC signature 1.0)."""
     pairs = sorted((name, value) for name, value in query.items() if name != "Signature")
     canonical = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
     text = f"GET&%2F&{quote(canonical, safe='~')}"
@@ -128,20 +128,20 @@ def signature(query: Mapping[str, str], secret: str) -> str:
 
 
 @contextmanager
-def listening(answer: Callable[[Asked], Answer], ca: trustme.CA | None = None) -> Iterator[str]:
-    """Answers on loopback, over TLS with a `ca`; gives the host with its port."""
+def listening(answer: Callable[[ReceivedRequest], Answer], ca: trustme.CA | None = None) -> Iterator[str]:
+    """Serve responses on loopback, over TLS with a `ca`; yields `host:port`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle_one_request(self) -> None:
-            # Whoever asks keeps the connection; the test ends all the same.
+            # The client keeps the connection open; the test ends nevertheless.
             self.close_connection = True
             super().handle_one_request()
 
         def _respond(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            status, body = answer(Asked(self.command, self.path, headers))
+            status, body = answer(ReceivedRequest(self.command, self.path, headers))
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -152,7 +152,7 @@ def listening(answer: Callable[[Asked], Answer], ca: trustme.CA | None = None) -
         do_GET = do_PUT = _respond  # noqa: N815 - the names are the library's
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
-            """Nothing: what matters is in `asked`."""
+            """Nothing: what matters is in `received`."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -205,7 +205,7 @@ def forwarding(port: int, heads: list[str]) -> Iterator[str]:
 
 
 def copy(source: socket.socket, target: socket.socket) -> None:
-    """Until either ends; the other is told."""
+    """Copy until either side ends, then close the other."""
     with suppress(OSError):
         while data := source.recv(65_536):
             target.sendall(data)

@@ -1,4 +1,4 @@
-"""What the tests of this package hand in: a clock that only moves when all wait, a meter that remembers, sources."""
+"""Fakes for the tests of this package: a clock that moves when all tasks wait, a recording meter, sources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """Time that stands still until `run` finds nothing else to do."""
+    """A clock that stands still until `run` finds no other work."""
 
     def __init__(self, start: float = START) -> None:
         self.start = start
@@ -54,19 +54,19 @@ class Clock:
         await future
 
     async def settle(self) -> None:
-        """Let everything run that need not wait."""
+        """Run everything that does not wait for time."""
         for _ in range(20):
             await asyncio.sleep(0)
 
     async def until(self, elapsed: float) -> None:
-        """Let time pass, waking whoever sleeps on the way."""
+        """Let time pass, and wake the sleepers that become due."""
         await self.settle()
         while self._sleepers and self._sleepers[0][0] <= elapsed:
             await self._wake()
         self.elapsed = max(self.elapsed, elapsed)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of some work, time passing whenever it waits for time."""
+        """The result of a coroutine; time advances whenever everything waits."""
         task = asyncio.ensure_future(work)
         while not task.done():
             await self.settle()
@@ -84,7 +84,7 @@ class Clock:
 
 @dataclass
 class FakeMeter:
-    """Everything it was told, in order."""
+    """Records all reports in order."""
 
     sent: int = 0
     retries: int = 0
@@ -145,7 +145,7 @@ class FakeSource:
 
 
 class Service:
-    """A service that answers in the order it was told to, the last answer for ever, and remembers the requests."""
+    """Returns these answers in order, the last one for ever, and records the requests."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self._answers = list(answers)
@@ -161,12 +161,12 @@ class Service:
 
 
 def action(decode: Callable[[bytes], T]) -> Action[T]:
-    """An action with the error codes of play data, whose responses are decoded without regard to the parameters."""
+    """An action with the error codes of play data; its decoder ignores the parameters."""
     return Action("Ask", "2017-03-21", "vod:Ask", lambda body, _: decode(body), PLAY_DATA.error_codes)
 
 
-class Ledger:
-    """What was kept over a restart, and what is to be kept."""
+class FakeQuotaStore:
+    """A store of calls: those from before a restart, and those recorded since."""
 
     def __init__(self, **spent: int) -> None:
         self.kept = {(account, date(2023, 11, 15)): calls for account, calls in spent.items()}
@@ -178,8 +178,8 @@ class Ledger:
         self.kept[account, day] = calls
 
 
-class World:
-    """A client with everything it needs, all of it fake."""
+class ClientFixture:
+    """A client with fakes of everything that it needs."""
 
     def __init__(
         self,
@@ -230,16 +230,16 @@ class World:
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
 
-    def ask(self, **parameters: str) -> Coroutine[Any, Any, bytes]:
-        """A call whose answer is the body."""
+    def call_once(self, **parameters: str) -> Coroutine[Any, Any, bytes]:
+        """A call whose decoded response is the body."""
         return self.client.call(action(bytes), parameters)
 
     async def run(self, **parameters: str) -> bytes:
-        return await self.clock.run(self.ask(**parameters))
+        return await self.clock.run(self.call_once(**parameters))
 
 
 def refusal(status: int, code: str, message: str = "No.", **headers: str) -> httpx.Response:
-    """An error as the service words it."""
+    """An error response of the service."""
     body = {"RequestId": "REQ-1", "HostId": "vod", "Code": code, "Message": message}
     return httpx.Response(status, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 

@@ -1,4 +1,4 @@
-"""A server on loopback that talks to each connection as a test says, and is gone with the test."""
+"""A server on loopback whose connections run a function of the test, and which ends with the test."""
 
 from __future__ import annotations
 

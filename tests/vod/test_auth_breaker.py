@@ -1,4 +1,4 @@
-"""The pause by itself; what calls make of it is in test_client."""
+"""The breaker by itself; its effect on calls is tested in test_client."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_pause_ends_at_a_time_of_utc_wherever_this_machine_is(clock: Clock, mo
     assert (error.code, error.kind, error.request_id, error.http_status) == (REFUSED.code, ErrorKind.AUTH, "R", 404)
 
 
-async def ask(pause: AuthCircuitBreaker) -> None:
+async def call_once(pause: AuthCircuitBreaker) -> None:
     async with pause.admit(KEY):
         pass
 
@@ -69,19 +69,19 @@ async def test_while_a_probe_is_under_way_a_new_pause_refuses_at_once(pause: Aut
     async with pause.admit(KEY):
         # A request that was sent before the pause is refused only now.
         pause.open(KEY, REFUSED)
-        asked = asyncio.ensure_future(ask(pause))
+        waiting_request = asyncio.ensure_future(call_once(pause))
         await clock.settle()
-        is_told = asked.done()
-    assert is_told
+        is_refused = waiting_request.done()
+    assert is_refused
     with pytest.raises(AccountPaused):
-        await asked
+        await waiting_request
 
 
 async def test_who_waits_for_a_probe_is_refused_with_it(pause: AuthCircuitBreaker, clock: Clock) -> None:
     await clock.until(OPEN_SECONDS)
     with contextlib.suppress(UpstreamError):
         async with pause.admit(KEY):
-            waiting = asyncio.ensure_future(ask(pause))
+            waiting = asyncio.ensure_future(call_once(pause))
             await clock.settle()
             assert not waiting.done()
             pause.open(KEY, REFUSED)
@@ -96,7 +96,7 @@ def breakers(clock: Clock) -> AuthCircuitBreakers:
 
 
 async def send(breakers: AuthCircuitBreakers, action: str, error: UpstreamError | None = None) -> None:
-    """A request of an action that is answered with this error, as the client sends it."""
+    """Send a request of an action that fails with this error, as the client does."""
     try:
         async with breakers.admit(action, KEY):
             if error is not None:
@@ -158,7 +158,7 @@ async def test_a_probe_that_lacks_a_permission_only_shows_that_the_key_is_accept
     await send(breakers, "A", FORBIDDEN)
     breakers.check("B", KEY)
     async with breakers.admit("B", KEY):
-        await send(breakers, "B")  # nobody probes for the account any more
+        await send(breakers, "B")  # no request probes for the account any more
     with pytest.raises(AccountPaused, match="for A"):
         breakers.check("A", KEY)
 

@@ -26,7 +26,7 @@ from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
 from exporter.vod.redaction import Secrets
 from exporter.vod.responses import LARGEST_ERROR, LARGEST_RESPONSE
-from tests.vod.fakes import ENDPOINT, KEY, START, FakeMeter, FakeSource, Service, World, action, ok, refusal
+from tests.vod.fakes import ENDPOINT, KEY, START, ClientFixture, FakeMeter, FakeSource, Service, action, ok, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -35,16 +35,16 @@ BUSY = "ServiceUnavailable"
 OTHER_KEY = Credentials("other-id", "other-secret")
 
 
-async def failing(world: World, **parameters: str) -> UpstreamError:
+async def failing(fixture: ClientFixture, **parameters: str) -> UpstreamError:
     with pytest.raises(UpstreamError) as caught:
-        await world.run(**parameters)
+        await fixture.run(**parameters)
     return caught.value
 
 
 async def test_sends_one_signed_request_in_rpc_style() -> None:
     service = Service(ok())
-    async with World(service) as world:
-        assert await world.run(MediaId="a b+*你", PageNo="1") == b"fine"
+    async with ClientFixture(service) as fixture:
+        assert await fixture.run(MediaId="a b+*你", PageNo="1") == b"fine"
     (request,) = service.requests
     assert request.method == "POST"
     assert str(request.url) == f"{ENDPOINT}/?MediaId=a%20b%2B%2A%E4%BD%A0&PageNo=1"
@@ -59,22 +59,22 @@ async def test_sends_one_signed_request_in_rpc_style() -> None:
 
 
 async def test_counts_a_success() -> None:
-    async with World(Service(ok()), calls_per_day=10) as world:
-        await world.run()
-        assert (world.meter.sent, world.meter.failed, world.meter.retries) == (1, [], 0)
-        assert world.meter.took == [0.0]
-        assert world.meter.calls == [10, 9]
-        assert (world.meter.accounts, world.meter.actions) == ({"main"}, {"Ask"})
+    async with ClientFixture(Service(ok()), calls_per_day=10) as fixture:
+        await fixture.run()
+        assert (fixture.meter.sent, fixture.meter.failed, fixture.meter.retries) == (1, [], 0)
+        assert fixture.meter.took == [0.0]
+        assert fixture.meter.calls == [10, 9]
+        assert (fixture.meter.accounts, fixture.meter.actions) == ({"main"}, {"Ask"})
 
 
 async def test_latency_is_measured_on_the_monotonic_clock() -> None:
     async def slow(_: httpx.Request) -> httpx.Response:
-        await world.clock.sleep(1.5)
+        await fixture.clock.sleep(1.5)
         return ok()
 
-    async with World(slow) as world:
-        await world.run()
-        assert world.meter.took == [1.5]
+    async with ClientFixture(slow) as fixture:
+        await fixture.run()
+        assert fixture.meter.took == [1.5]
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ async def test_latency_is_measured_on_the_monotonic_clock() -> None:
 )
 async def test_repeated_up_to_four_attempts_in_all(status: int, code: str, kind: ErrorKind) -> None:
     service = Service(refusal(status, code))
-    async with World(service) as world:
-        error = await failing(world)
+    async with ClientFixture(service) as fixture:
+        error = await failing(fixture)
         assert (error.code, error.kind, error.request_id, error.http_status) == (code, kind, "REQ-1", status)
-        assert (world.meter.sent, world.meter.retries) == (4, 3)
-        assert world.meter.failed == [(code, kind.value)] * 4
-        assert len(world.meter.took) == 4
+        assert (fixture.meter.sent, fixture.meter.retries) == (4, 3)
+        assert fixture.meter.failed == [(code, kind.value)] * 4
+        assert len(fixture.meter.took) == 4
     nonces = [request.headers["x-acs-signature-nonce"] for request in service.requests]
     assert len(set(nonces)) == 4
     assert service.requests[0].headers["x-acs-date"] != service.requests[3].headers["x-acs-date"]
@@ -116,17 +116,17 @@ async def test_repeated_up_to_four_attempts_in_all(status: int, code: str, kind:
     ],
 )
 async def test_failures_without_a_code_are_repeated(answer: httpx.Response | Exception, code: str, kind: str) -> None:
-    async with World(Service(answer, ok())) as world:
-        assert await world.run() == b"fine"
-        assert world.meter.failed == [(code, kind)]
-        assert (world.meter.sent, world.meter.retries, len(world.meter.took)) == (2, 1, 2)
+    async with ClientFixture(Service(answer, ok())) as fixture:
+        assert await fixture.run() == b"fine"
+        assert fixture.meter.failed == [(code, kind)]
+        assert (fixture.meter.sent, fixture.meter.retries, len(fixture.meter.took)) == (2, 1, 2)
 
 
 async def test_back_off_grows_with_full_jitter() -> None:
-    async with World(Service(refusal(503, BUSY))) as world:
-        await failing(world)
-        # Half of 0.5, 1 and 2 s: that is what the fake random draws.
-        assert [seconds for seconds in world.clock.slept if seconds > 0.01] == [0.25, 0.5, 1.0]
+    async with ClientFixture(Service(refusal(503, BUSY))) as fixture:
+        await failing(fixture)
+        # Half of 0.5, 1 and 2 s: the fake random number is 0.5.
+        assert [seconds for seconds in fixture.clock.slept if seconds > 0.01] == [0.25, 0.5, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -140,36 +140,36 @@ async def test_back_off_grows_with_full_jitter() -> None:
 )
 @pytest.mark.parametrize(("status", "code"), [(400, "Throttling.Api"), (503, BUSY)])
 async def test_named_wait_is_waited(headers: dict[str, str], wait: float, status: int, code: str) -> None:
-    async with World(Service(refusal(status, code, **headers), ok())) as world:
-        await world.run()
-        assert world.clock.elapsed == pytest.approx(wait, abs=0.01)
+    async with ClientFixture(Service(refusal(status, code, **headers), ok())) as fixture:
+        await fixture.run()
+        assert fixture.clock.elapsed == pytest.approx(wait, abs=0.01)
 
 
 async def test_named_wait_holds_the_other_calls_of_the_account() -> None:
     service = Service(refusal(400, "Throttling", x_acs_retry_after="60000"), ok())
-    async with World(service) as world:
-        first = asyncio.create_task(world.ask())
-        await world.clock.settle()
-        second = asyncio.create_task(world.ask())
-        await world.clock.until(59.9)
+    async with ClientFixture(service) as fixture:
+        first = asyncio.create_task(fixture.call_once())
+        await fixture.clock.settle()
+        second = asyncio.create_task(fixture.call_once())
+        await fixture.clock.until(59.9)
         assert len(service.requests) == 1
-        await world.clock.until(61)
+        await fixture.clock.until(61)
         assert len(service.requests) == 3
         assert first.done()
         assert second.done()
 
 
 async def test_throttling_slows_the_account_down_and_success_does_not_at_once_undo_it() -> None:
-    async with World(Service(refusal(400, "Throttling"), ok()), rate=10) as world:
-        await world.run()
-        assert world.meter.rates[:2] == [10, 5]
-        assert 5 <= world.limits.requests_per_second < 6
+    async with ClientFixture(Service(refusal(400, "Throttling"), ok()), rate=10) as fixture:
+        await fixture.run()
+        assert fixture.meter.rates[:2] == [10, 5]
+        assert 5 <= fixture.limits.requests_per_second < 6
 
 
 async def test_server_errors_do_not_slow_the_account_down() -> None:
-    async with World(Service(refusal(503, BUSY), ok()), rate=10) as world:
-        await world.run()
-        assert world.meter.rates == [10]
+    async with ClientFixture(Service(refusal(503, BUSY), ok()), rate=10) as fixture:
+        await fixture.run()
+        assert fixture.meter.rates == [10]
 
 
 @pytest.mark.parametrize(
@@ -185,81 +185,81 @@ async def test_server_errors_do_not_slow_the_account_down() -> None:
     ],
 )
 async def test_never_repeated(answer: httpx.Response, code: str, kind: ErrorKind) -> None:
-    async with World(Service(answer)) as world:
-        error = await failing(world)
+    async with ClientFixture(Service(answer)) as fixture:
+        error = await failing(fixture)
         assert (error.code, error.kind) == (code, kind)
         assert error.advice
-        assert (world.meter.sent, world.meter.retries, world.meter.failed) == (1, 0, [(code, kind.value)])
+        assert (fixture.meter.sent, fixture.meter.retries, fixture.meter.failed) == (1, 0, [(code, kind.value)])
 
 
 async def test_not_ready_is_counted_and_raised_at_once() -> None:
-    async with World(Service(refusal(502, "Meter.ReadyTsError"))) as world:
-        assert isinstance(await failing(world), NotReady)
-        assert world.meter.sent == 1
-        assert world.meter.failed == [("Meter.ReadyTsError", "not_ready")]
+    async with ClientFixture(Service(refusal(502, "Meter.ReadyTsError"))) as fixture:
+        assert isinstance(await failing(fixture), NotReady)
+        assert fixture.meter.sent == 1
+        assert fixture.meter.failed == [("Meter.ReadyTsError", "not_ready")]
 
 
 async def test_used_nonce_is_repeated_once_with_another() -> None:
     service = Service(refusal(400, "SignatureNonceUsed"))
-    async with World(service) as world:
-        assert (await failing(world)).code == "SignatureNonceUsed"
-        assert world.meter.sent == 2
+    async with ClientFixture(service) as fixture:
+        assert (await failing(fixture)).code == "SignatureNonceUsed"
+        assert fixture.meter.sent == 2
     assert len({request.headers["x-acs-signature-nonce"] for request in service.requests}) == 2
 
 
-async def test_once_means_once_whatever_came_between() -> None:
+async def test_once_means_once_whatever_errors_are_between() -> None:
     service = Service(refusal(400, "SignatureNonceUsed"), refusal(503, BUSY), refusal(400, "SignatureNonceUsed"), ok())
-    async with World(service) as world:
-        assert (await failing(world)).code == "SignatureNonceUsed"
-        assert world.meter.sent == 3
+    async with ClientFixture(service) as fixture:
+        assert (await failing(fixture)).code == "SignatureNonceUsed"
+        assert fixture.meter.sent == 3
 
 
 @pytest.mark.parametrize("code", ["Expired", "Malformed", "MismatchWithAccessKey"])
 async def test_expired_token_is_renewed_once(code: str) -> None:
     source = FakeSource(Credentials("i", "s", "old"), renewed=Credentials("i", "s", "new"))
     service = Service(refusal(400, f"InvalidSecurityToken.{code}"), ok())
-    async with World(service, source=source) as world:
-        assert await world.run() == b"fine"
+    async with ClientFixture(service, source=source) as fixture:
+        assert await fixture.run() == b"fine"
         assert source.renewals == 1
-        assert world.meter.failed == [(f"InvalidSecurityToken.{code}", "auth")]
+        assert fixture.meter.failed == [(f"InvalidSecurityToken.{code}", "auth")]
     assert [request.headers["x-acs-security-token"] for request in service.requests] == ["old", "new"]
 
 
 async def test_token_that_stays_refused_pauses_the_account() -> None:
     source = FakeSource(Credentials("i", "s", "old"))
-    async with World(Service(refusal(400, "InvalidSecurityToken.Expired")), source=source) as world:
-        assert (await failing(world)).kind is ErrorKind.AUTH
-        assert (world.meter.sent, source.renewals) == (2, 1)
-        assert isinstance(await failing(world), AccountPaused)
-        assert world.meter.sent == 2
+    async with ClientFixture(Service(refusal(400, "InvalidSecurityToken.Expired")), source=source) as fixture:
+        assert (await failing(fixture)).kind is ErrorKind.AUTH
+        assert (fixture.meter.sent, source.renewals) == (2, 1)
+        assert isinstance(await failing(fixture), AccountPaused)
+        assert fixture.meter.sent == 2
 
 
 async def test_auth_error_pauses_the_account_and_says_so() -> None:
-    async with World(Service(refusal(403, "Meter.AuthError", "Authentication Failed."))) as world:
-        await failing(world)
-        world.clock.elapsed += 299
-        error = await failing(world)
+    async with ClientFixture(Service(refusal(403, "Meter.AuthError", "Authentication Failed."))) as fixture:
+        await failing(fixture)
+        fixture.clock.elapsed += 299
+        error = await failing(fixture)
         assert isinstance(error, AccountPaused)
         assert "main" in error.message
         assert "is paused for Ask until 2023-11-14T22:18:20Z or until" in error.message
         assert "Meter.AuthError: Authentication Failed." in error.message
         assert (error.code, error.kind, error.request_id) == ("Meter.AuthError", ErrorKind.AUTH, "REQ-1")
         assert "RAM action" in error.advice
-        # Refusing is neither a request nor a failure, and costs no call.
-        assert (world.meter.sent, len(world.meter.failed), len(world.meter.took)) == (1, 1, 1)
+        # A skipped request counts neither as a request nor as a failure, and not against the quota.
+        assert (fixture.meter.sent, len(fixture.meter.failed), len(fixture.meter.took)) == (1, 1, 1)
 
 
 async def test_changed_credentials_end_the_pause() -> None:
-    async with World(Service(refusal(403, "Forbidden.RAM"), ok())) as world:
-        await failing(world)
-        world.source.credentials = OTHER_KEY
-        assert await world.run() == b"fine"
-        world.source.credentials = KEY
-        assert await world.run() == b"fine"
+    async with ClientFixture(Service(refusal(403, "Forbidden.RAM"), ok())) as fixture:
+        await failing(fixture)
+        fixture.source.credentials = OTHER_KEY
+        assert await fixture.run() == b"fine"
+        fixture.source.credentials = KEY
+        assert await fixture.run() == b"fine"
 
 
 class Gate:
-    """A service that answers when the test says so."""
+    """A service that responds when the test opens the gate."""
 
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[httpx.Response]] = []
@@ -274,132 +274,134 @@ class Gate:
 
 
 @pytest.fixture
-async def paused() -> AsyncIterator[tuple[World, Gate]]:
-    """A paused account whose five minutes are over, and one request that probes."""
+async def paused() -> AsyncIterator[tuple[ClientFixture, Gate]]:
+    """A paused account whose five minutes have passed, and one probing request."""
     gate = Gate()
-    async with World(gate) as world:
-        first = asyncio.create_task(world.ask())
-        await world.clock.settle()
+    async with ClientFixture(gate) as fixture:
+        first = asyncio.create_task(fixture.call_once())
+        await fixture.clock.settle()
         gate.answer(refusal(403, "Meter.AuthError"))
         with pytest.raises(UpstreamError):
             await first
-        world.clock.elapsed += 300
-        yield world, gate
+        fixture.clock.elapsed += 300
+        yield fixture, gate
 
 
-async def test_one_request_probes_and_the_others_wait_for_what_becomes_of_it(paused: tuple[World, Gate]) -> None:
-    world, gate = paused
-    probe, *others = [asyncio.create_task(world.ask()) for _ in range(4)]
-    await world.clock.until(world.clock.elapsed + 1)
-    assert world.meter.sent == 2
+async def test_one_request_probes_and_the_others_wait_for_what_becomes_of_it(
+    paused: tuple[ClientFixture, Gate],
+) -> None:
+    fixture, gate = paused
+    probe, *others = [asyncio.create_task(fixture.call_once()) for _ in range(4)]
+    await fixture.clock.until(fixture.clock.elapsed + 1)
+    assert fixture.meter.sent == 2
     gate.answer(ok())
     assert await probe == b"fine"
-    await world.clock.until(world.clock.elapsed + 1)
+    await fixture.clock.until(fixture.clock.elapsed + 1)
     assert len(gate.waiting) == 3
     for _ in others:
         gate.answer(ok())
     assert await asyncio.gather(*others) == [b"fine"] * 3
 
 
-async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[World, Gate]) -> None:
-    world, gate = paused
-    probe = asyncio.create_task(world.ask())
-    await world.clock.settle()
+async def test_probe_without_an_answer_does_not_end_the_pause(paused: tuple[ClientFixture, Gate]) -> None:
+    fixture, gate = paused
+    probe = asyncio.create_task(fixture.call_once())
+    await fixture.clock.settle()
     gate.waiting.pop(0).set_exception(httpx.ConnectError("refused"))
-    await world.clock.settle()
-    assert world.meter.failed[1:] == [("connect", "transport")]
-    probe.cancel()  # while it waits to ask again
-    calls = [asyncio.create_task(world.ask()) for _ in range(2)]
-    await world.clock.until(world.clock.elapsed + 1)
+    await fixture.clock.settle()
+    assert fixture.meter.failed[1:] == [("connect", "transport")]
+    probe.cancel()  # while it waits to retry
+    calls = [asyncio.create_task(fixture.call_once()) for _ in range(2)]
+    await fixture.clock.until(fixture.clock.elapsed + 1)
     # Still one at a time: of two calls only one was sent.
     assert len(gate.waiting) == 1
     gate.answer(ok())
-    await world.clock.until(world.clock.elapsed + 1)
+    await fixture.clock.until(fixture.clock.elapsed + 1)
     gate.answer(ok())
     assert await asyncio.gather(*calls) == [b"fine"] * 2
 
 
 async def test_paused_account_refuses_at_once_and_not_after_waiting_for_a_turn() -> None:
-    async with World(Service(refusal(403, "Meter.AuthError"))) as world:
-        await failing(world)
-        world.limits.on_error("Ask", Permit(0.0), UpstreamError("", code="x", kind=ErrorKind.SERVER, wait=60.0))
-        assert isinstance(await failing(world), AccountPaused)
-        assert world.clock.elapsed == 0
+    async with ClientFixture(Service(refusal(403, "Meter.AuthError"))) as fixture:
+        await failing(fixture)
+        fixture.limits.on_error("Ask", Permit(0.0), UpstreamError("", code="x", kind=ErrorKind.SERVER, wait=60.0))
+        assert isinstance(await failing(fixture), AccountPaused)
+        assert fixture.clock.elapsed == 0
 
 
 async def test_calls_that_wait_for_their_turn_are_not_sent_when_the_pause_begins() -> None:
     gate = Gate()
-    async with World(gate, concurrency=1, calls_per_day=10) as world:
-        calls = [asyncio.create_task(world.ask()) for _ in range(4)]
-        await world.clock.settle()
+    async with ClientFixture(gate, concurrency=1, calls_per_day=10) as fixture:
+        calls = [asyncio.create_task(fixture.call_once()) for _ in range(4)]
+        await fixture.clock.settle()
         gate.answer(refusal(403, "Meter.AuthError"))
-        await world.clock.until(1)
+        await fixture.clock.until(1)
         errors = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(error) for error in errors] == [UpstreamError, AccountPaused, AccountPaused, AccountPaused]
-        assert world.meter.sent == 1
-        assert world.limits.calls_remaining == 9
+        assert fixture.meter.sent == 1
+        assert fixture.limits.calls_remaining == 9
 
 
-async def test_refused_probe_pauses_for_another_five_minutes(paused: tuple[World, Gate]) -> None:
-    world, gate = paused
-    probe = asyncio.create_task(world.ask())
-    await world.clock.settle()
-    waiting = asyncio.create_task(world.ask())
-    await world.clock.until(world.clock.elapsed + 1)
+async def test_refused_probe_pauses_for_another_five_minutes(paused: tuple[ClientFixture, Gate]) -> None:
+    fixture, gate = paused
+    probe = asyncio.create_task(fixture.call_once())
+    await fixture.clock.settle()
+    waiting = asyncio.create_task(fixture.call_once())
+    await fixture.clock.until(fixture.clock.elapsed + 1)
     gate.answer(refusal(403, "Meter.AuthError"))
     with pytest.raises(UpstreamError):
         await probe
     with pytest.raises(AccountPaused):
         await waiting
-    assert world.meter.sent == 2
-    world.clock.elapsed += 299
-    assert isinstance(await failing(world), AccountPaused)
+    assert fixture.meter.sent == 2
+    fixture.clock.elapsed += 299
+    assert isinstance(await failing(fixture), AccountPaused)
 
 
 @pytest.mark.parametrize("code", ["Meter.ParamError", "Meter.ReadyTsError"])
-async def test_any_other_answer_to_the_probe_ends_the_pause(paused: tuple[World, Gate], code: str) -> None:
-    world, gate = paused
-    probe = asyncio.create_task(world.ask())
-    await world.clock.settle()
+async def test_any_other_answer_to_the_probe_ends_the_pause(paused: tuple[ClientFixture, Gate], code: str) -> None:
+    fixture, gate = paused
+    probe = asyncio.create_task(fixture.call_once())
+    await fixture.clock.settle()
     gate.answer(refusal(400, code))
     with pytest.raises(UpstreamError):
         await probe
-    others = [asyncio.create_task(world.ask()) for _ in range(2)]
-    await world.clock.until(world.clock.elapsed + 1)
+    others = [asyncio.create_task(fixture.call_once()) for _ in range(2)]
+    await fixture.clock.until(fixture.clock.elapsed + 1)
     assert len(gate.waiting) == 2
     for _ in others:
         gate.answer(ok())
     await asyncio.gather(*others)
 
 
-async def test_probe_that_is_cancelled_leaves_the_probing_to_the_next(paused: tuple[World, Gate]) -> None:
-    world, gate = paused
-    probe = asyncio.create_task(world.ask())
-    await world.clock.settle()
+async def test_probe_that_is_cancelled_leaves_the_probing_to_the_next(paused: tuple[ClientFixture, Gate]) -> None:
+    fixture, gate = paused
+    probe = asyncio.create_task(fixture.call_once())
+    await fixture.clock.settle()
     probe.cancel()
-    await world.clock.settle()
+    await fixture.clock.settle()
     gate.waiting.clear()
-    again = asyncio.create_task(world.ask())
-    await world.clock.until(world.clock.elapsed + 1)
+    again = asyncio.create_task(fixture.call_once())
+    await fixture.clock.until(fixture.clock.elapsed + 1)
     gate.answer(ok())
     assert await again == b"fine"
 
 
 async def test_cancelled_calls_leak_no_place_and_are_no_failures() -> None:
     gate = Gate()
-    async with World(gate, concurrency=2) as world:
-        calls = [asyncio.create_task(world.ask()) for _ in range(5)]
-        await world.clock.until(1)
+    async with ClientFixture(gate, concurrency=2) as fixture:
+        calls = [asyncio.create_task(fixture.call_once()) for _ in range(5)]
+        await fixture.clock.until(1)
         assert len(gate.waiting) == 2
         for call in calls:
             call.cancel()
         assert all(
             isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*calls, return_exceptions=True)
         )
-        assert (world.meter.sent, world.meter.failed, world.meter.took) == (2, [], [])
+        assert (fixture.meter.sent, fixture.meter.failed, fixture.meter.took) == (2, [], [])
         gate.waiting.clear()
-        calls = [asyncio.create_task(world.ask()) for _ in range(2)]
-        await world.clock.until(2)
+        calls = [asyncio.create_task(fixture.call_once()) for _ in range(2)]
+        await fixture.clock.until(2)
         gate.answer(ok())
         gate.answer(ok())
         assert await asyncio.gather(*calls) == [b"fine", b"fine"]
@@ -407,25 +409,25 @@ async def test_cancelled_calls_leak_no_place_and_are_no_failures() -> None:
 
 async def test_spent_budget_sends_nothing() -> None:
     service = Service(refusal(503, BUSY))
-    async with World(service, calls_per_day=2) as world:
+    async with ClientFixture(service, calls_per_day=2) as fixture:
         # The third attempt of this call is one too many.
-        assert isinstance(await failing(world), QuotaExceeded)
-        assert isinstance(await failing(world), QuotaExceeded)
-        assert len(service.requests) == world.meter.sent == 2
+        assert isinstance(await failing(fixture), QuotaExceeded)
+        assert isinstance(await failing(fixture), QuotaExceeded)
+        assert len(service.requests) == fixture.meter.sent == 2
 
 
-async def test_missing_credentials_are_not_asked_and_do_not_pause() -> None:
+async def test_missing_credentials_send_no_request_and_open_no_breaker() -> None:
     environ: dict[str, str] = {}
     service = Service(ok())
-    async with World(service) as world:
+    async with ClientFixture(service) as fixture:
         source = EnvCredentials(environ)
         async with Client(
             "main",
             endpoint=ENDPOINT,
             credentials=source,
-            limits=world.limits,
+            limits=fixture.limits,
             timeout=300,
-            meter=world.meter,
+            meter=fixture.meter,
             transport=httpx.MockTransport(service),
         ) as client:
             with pytest.raises(CredentialsError) as caught:
@@ -433,7 +435,7 @@ async def test_missing_credentials_are_not_asked_and_do_not_pause() -> None:
             assert isinstance(caught.value, RequestSkipped)
             environ.update(ALIBABA_CLOUD_ACCESS_KEY_ID="i", ALIBABA_CLOUD_ACCESS_KEY_SECRET="s")
             assert await client.call(action(bytes), {}) == b"fine"
-    assert world.meter.failed == []
+    assert fixture.meter.failed == []
 
 
 def cannot(body: bytes) -> NoReturn:
@@ -442,9 +444,9 @@ def cannot(body: bytes) -> NoReturn:
 
 async def test_answer_that_cannot_be_decoded_is_a_failed_attempt() -> None:
     service = Service(httpx.Response(200, content=b"{}", headers={"x-acs-request-id": "H"}))
-    async with World(service) as world:
+    async with ClientFixture(service) as fixture:
         with pytest.raises(UpstreamError) as caught:
-            await world.clock.run(world.client.call(action(cannot), {}))
+            await fixture.clock.run(fixture.client.call(action(cannot), {}))
         error = caught.value
         assert (error.code, error.kind, error.message, error.request_id) == (
             "malformed",
@@ -452,29 +454,29 @@ async def test_answer_that_cannot_be_decoded_is_a_failed_attempt() -> None:
             "QoeInfoList is 2",
             "H",
         )
-        assert world.meter.failed == [("malformed", "malformed")] * 4
+        assert fixture.meter.failed == [("malformed", "malformed")] * 4
 
 
 async def test_success_that_holds_an_error_is_that_error() -> None:
-    async with World(Service(refusal(200, "Meter.ParamError"))) as world:
+    async with ClientFixture(Service(refusal(200, "Meter.ParamError"))) as fixture:
         with pytest.raises(UpstreamError) as caught:
-            await world.clock.run(world.client.call(action(cannot), {}))
+            await fixture.clock.run(fixture.client.call(action(cannot), {}))
         assert caught.value.code == "Meter.ParamError"
-        assert world.meter.sent == 1
+        assert fixture.meter.sent == 1
 
 
 async def test_too_long_an_answer_is_malformed() -> None:
-    async with World(Service(ok(b" " * (16 * 1024 * 1024 + 1)), ok())) as world:
-        assert await world.run() == b"fine"
-        assert world.meter.failed == [("malformed", "malformed")]
-    async with World(Service(ok(b" " * 16 * 1024 * 1024))) as world:
-        assert len(await world.run()) == 16 * 1024 * 1024
+    async with ClientFixture(Service(ok(b" " * (16 * 1024 * 1024 + 1)), ok())) as fixture:
+        assert await fixture.run() == b"fine"
+        assert fixture.meter.failed == [("malformed", "malformed")]
+    async with ClientFixture(Service(ok(b" " * 16 * 1024 * 1024))) as fixture:
+        assert len(await fixture.run()) == 16 * 1024 * 1024
 
 
 async def test_half_a_character_is_not_sent() -> None:
     service = Service(ok())
-    async with World(service) as world:
-        error = await failing(world, MediaId="\ud83d")
+    async with ClientFixture(service) as fixture:
+        error = await failing(fixture, MediaId="\ud83d")
         assert (error.code, error.kind) == ("parameter", ErrorKind.PARAMETER)
         assert "half a character" in error.message
         assert "media ID" in error.advice
@@ -483,9 +485,9 @@ async def test_half_a_character_is_not_sent() -> None:
 
 async def test_clock_error_says_by_how_much() -> None:
     answer = refusal(400, "InvalidTimeStamp.Expired", date="Tue, 14 Nov 2023 21:13:20 GMT")
-    async with World(Service(answer)) as world:
+    async with ClientFixture(Service(answer)) as fixture:
         assert START == 1_700_000_000
-        assert "3600 s ahead" in (await failing(world)).message
+        assert "3600 s ahead" in (await failing(fixture)).message
 
 
 ECHO = "Signature is not matched. server string to sign is:POST\n/\n&SecurityToken=quiet"
@@ -502,17 +504,19 @@ ECHO = "Signature is not matched. server string to sign is:POST\n/\n&SecurityTok
 )
 async def test_secrets_and_signatures_are_in_no_error(answer: httpx.Response | Exception) -> None:
     service = Service(answer)
-    async with World(service, source=FakeSource(Credentials("shown-id", "hush-hush", "quiet-quiet"))) as world:
+    async with ClientFixture(
+        service, source=FakeSource(Credentials("shown-id", "hush-hush", "quiet-quiet"))
+    ) as fixture:
         with pytest.raises(UpstreamError) as caught:
-            await world.clock.run(world.client.call(action(_tells_all), {}))
+            await fixture.clock.run(fixture.client.call(action(_shows_everything), {}))
         error = caught.value
-        told = f"{error} {error!r} {vars(error)} {world.meter.failed} {error.__cause__!r}"
-        assert "hush-hush" not in f"{error} {error!r} {vars(error)} {world.meter.failed}"
-        assert "quiet" not in told
-        assert service.requests[0].headers["authorization"].rpartition("=")[2] not in told
+        everything_shown = f"{error} {error!r} {vars(error)} {fixture.meter.failed} {error.__cause__!r}"
+        assert "hush-hush" not in f"{error} {error!r} {vars(error)} {fixture.meter.failed}"
+        assert "quiet" not in everything_shown
+        assert service.requests[0].headers["authorization"].rpartition("=")[2] not in everything_shown
 
 
-def _tells_all(body: bytes) -> NoReturn:
+def _shows_everything(body: bytes) -> NoReturn:
     raise UpstreamError(f"not JSON: {body.decode()}", code="malformed", kind=ErrorKind.MALFORMED)
 
 
@@ -537,7 +541,7 @@ def _tells_all(body: bytes) -> NoReturn:
 )
 def test_endpoint_that_is_none_is_a_start_error(endpoint: str) -> None:
     with pytest.raises(StartError, match=r"account main: the endpoint is not a URL like https://") as caught:
-        World(Service(ok()), endpoint=endpoint)
+        ClientFixture(Service(ok()), endpoint=endpoint)
     assert "hush" not in str(caught.value)
 
 
@@ -553,13 +557,13 @@ def test_endpoint_that_is_none_is_a_start_error(endpoint: str) -> None:
 )
 async def test_host_is_sent_as_it_is_signed(endpoint: str, host: str) -> None:
     service = Service(ok())
-    async with World(service, endpoint=endpoint) as world:
-        await world.run()
+    async with ClientFixture(service, endpoint=endpoint) as fixture:
+        await fixture.run()
     assert service.requests[0].headers["host"] == host
 
 
 def test_meter_knows_the_limits_from_the_start() -> None:
-    meter: FakeMeter = World(Service(ok()), rate=7, calls_per_day=3).meter
+    meter: FakeMeter = ClientFixture(Service(ok()), rate=7, calls_per_day=3).meter
     assert (meter.rates, meter.calls) == ([7], [3])
 
 
@@ -567,38 +571,38 @@ async def test_every_attempt_is_measured_and_counted_for_its_account() -> None:
     answers = [refusal(503, BUSY), ok()]
 
     async def slow(_: httpx.Request) -> httpx.Response:
-        await world.clock.sleep(1.5)
+        await fixture.clock.sleep(1.5)
         return answers.pop(0)
 
-    async with World(slow) as world:
-        world.clock.elapsed = 100.0
-        await world.run()
-        assert world.meter.took == [1.5, 1.5]
-        assert (world.meter.sent, world.meter.retries, len(world.meter.failed)) == (2, 1, 1)
-        assert (world.meter.accounts, world.meter.actions) == ({"main"}, {"Ask"})
+    async with ClientFixture(slow) as fixture:
+        fixture.clock.elapsed = 100.0
+        await fixture.run()
+        assert fixture.meter.took == [1.5, 1.5]
+        assert (fixture.meter.sent, fixture.meter.retries, len(fixture.meter.failed)) == (2, 1, 1)
+        assert (fixture.meter.accounts, fixture.meter.actions) == ({"main"}, {"Ask"})
 
 
 async def test_only_a_refused_token_has_credentials_renewed() -> None:
-    async with World(Service(refusal(503, BUSY), ok())) as world:
-        await world.run()
-        assert world.source.renewals == 0
+    async with ClientFixture(Service(refusal(503, BUSY), ok())) as fixture:
+        await fixture.run()
+        assert fixture.source.renewals == 0
 
 
 async def test_a_named_wait_is_no_longer_than_named() -> None:
-    async with World(Service(refusal(503, BUSY, x_acs_retry_after="100"), ok())) as world:
-        await world.run()
-        assert world.clock.elapsed == pytest.approx(0.1, abs=0.01)
+    async with ClientFixture(Service(refusal(503, BUSY, x_acs_retry_after="100"), ok())) as fixture:
+        await fixture.run()
+        assert fixture.clock.elapsed == pytest.approx(0.1, abs=0.01)
 
 
 async def test_nonces_are_those_that_were_given() -> None:
     service = Service(refusal(503, BUSY), ok())
-    async with World(service) as world:
-        await world.run()
+    async with ClientFixture(service) as fixture:
+        await fixture.run()
     assert [request.headers["x-acs-signature-nonce"] for request in service.requests] == ["nonce-0", "nonce-1"]
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected_text"),
     [
         (httpx.ReadError("raw text"), "the connection was closed before the answer"),
         (httpx.ConnectError("[Errno 111] raw text"), "cannot connect"),
@@ -607,10 +611,12 @@ async def test_nonces_are_those_that_were_given() -> None:
         (UnicodeError("raw text"), "the connection was closed before the answer"),
     ],
 )
-async def test_without_an_answer_it_is_said_why_and_no_text_of_a_library_is_shown(error: Exception, said: str) -> None:
-    async with World(Service(error)) as world:
-        failure = await failing(world)
-        assert failure.message == f"no answer from vod.cn-shanghai.aliyuncs.com: {said}"
+async def test_without_a_response_the_error_says_why_without_texts_of_a_library(
+    error: Exception, expected_text: str
+) -> None:
+    async with ClientFixture(Service(error)) as fixture:
+        failure = await failing(fixture)
+        assert failure.message == f"no answer from vod.cn-shanghai.aliyuncs.com: {expected_text}"
         assert failure.advice
 
 
@@ -619,52 +625,52 @@ def page_of(request_id: str) -> httpx.Response:
 
 
 async def test_an_answer_that_was_the_answer_to_another_question_is_not_believed() -> None:
-    async with World(Service(page_of("ID-1"), page_of("ID-1"), page_of("ID-2"))) as world:
-        await world.run(PlayDate="20231114")
-        assert b"ID-2" in await world.run(PlayDate="20231113")
-        assert world.meter.failed == [("malformed", "malformed")]
+    async with ClientFixture(Service(page_of("ID-1"), page_of("ID-1"), page_of("ID-2"))) as fixture:
+        await fixture.run(PlayDate="20231114")
+        assert b"ID-2" in await fixture.run(PlayDate="20231113")
+        assert fixture.meter.failed == [("malformed", "malformed")]
 
 
 async def test_an_answer_that_always_comes_too_late_is_never_believed() -> None:
-    async with World(Service(page_of("ID-1"))) as world:
-        await world.run(PlayDate="20231114")
-        error = await failing(world, PlayDate="20231113")
+    async with ClientFixture(Service(page_of("ID-1"))) as fixture:
+        await fixture.run(PlayDate="20231114")
+        error = await failing(fixture, PlayDate="20231113")
         assert error.message.startswith("the answer to an earlier request arrived again (request ID ID-1)")
         assert error.request_id == "ID-1"
 
 
 async def test_an_answer_to_another_action_with_the_same_parameters_is_not_believed() -> None:
     other = Action("Other", "2017-03-21", "vod:Other", lambda body, _: body)
-    async with World(Service(page_of("ID-1"), page_of("ID-1"), page_of("ID-2"))) as world:
-        await world.run(PlayDate="20231114")
-        assert b"ID-2" in await world.clock.run(world.client.call(other, {"PlayDate": "20231114"}))
-        assert world.meter.failed == [("malformed", "malformed")]
-        assert world.meter.actions == {"Ask", "Other"}
+    async with ClientFixture(Service(page_of("ID-1"), page_of("ID-1"), page_of("ID-2"))) as fixture:
+        await fixture.run(PlayDate="20231114")
+        assert b"ID-2" in await fixture.clock.run(fixture.client.call(other, {"PlayDate": "20231114"}))
+        assert fixture.meter.failed == [("malformed", "malformed")]
+        assert fixture.meter.actions == {"Ask", "Other"}
 
 
 async def test_the_name_of_a_request_in_the_headers_counts_where_the_body_has_none() -> None:
     answer = httpx.Response(200, content=b"{}", headers={"x-acs-request-id": "ID-1"})
-    async with World(Service(answer)) as world:
-        await world.run(PlayDate="20231114")
-        await failing(world, PlayDate="20231113")
+    async with ClientFixture(Service(answer)) as fixture:
+        await fixture.run(PlayDate="20231114")
+        await failing(fixture, PlayDate="20231113")
 
 
 async def test_answers_without_a_name_and_the_same_answer_to_the_same_question_are_believed() -> None:
-    async with World(Service(ok(b"{}"))) as world:
+    async with ClientFixture(Service(ok(b"{}"))) as fixture:
         for date in ("20231114", "20231113"):
-            await world.run(PlayDate=date)
-        assert world.meter.failed == []
-    async with World(Service(page_of("ID-1"))) as world:
+            await fixture.run(PlayDate=date)
+        assert fixture.meter.failed == []
+    async with ClientFixture(Service(page_of("ID-1"))) as fixture:
         for _ in range(2):
-            await world.run(PlayDate="20231114")
-        assert world.meter.failed == []
+            await fixture.run(PlayDate="20231114")
+        assert fixture.meter.failed == []
 
 
 @pytest.mark.parametrize("status", [201, 202, 203, 206, 226])
 async def test_only_http_200_is_a_whole_answer(status: int) -> None:
-    async with World(Service(httpx.Response(status, content=b"{}"), ok())) as world:
-        assert await world.run() == b"fine"
-        assert world.meter.failed == [("malformed", "malformed")]
+    async with ClientFixture(Service(httpx.Response(status, content=b"{}"), ok())) as fixture:
+        assert await fixture.run() == b"fine"
+        assert fixture.meter.failed == [("malformed", "malformed")]
 
 
 @pytest.mark.parametrize("encoding", ["x-gzip", "X-GZIP", "gzip", "GZip", "identity, gzip"])
@@ -674,31 +680,31 @@ async def test_gzip_is_read_by_each_of_its_names(encoding: str) -> None:
     async def service(_: httpx.Request) -> httpx.Response:
         return answer
 
-    async with World(service) as world:
-        assert await world.run() == b"fine"
+    async with ClientFixture(service) as fixture:
+        assert await fixture.run() == b"fine"
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip, x-cipher", "zstd"])
-async def test_an_encoding_that_was_not_asked_for_is_not_read(encoding: str) -> None:
+async def test_a_response_with_an_unrequested_encoding_is_rejected(encoding: str) -> None:
     async def service(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-encoding": encoding}, stream=Pieces([b"{}"]))
 
-    async with World(service) as world:
-        error = await failing(world)
+    async with ClientFixture(service) as fixture:
+        error = await failing(fixture)
         assert (error.code, "gzip" in error.message) == ("malformed", True)
 
 
 async def test_a_secret_of_another_account_is_hidden_too() -> None:
     secrets = Secrets()
     secrets.add("token/of+another==")
-    told = "token/of+another== token%2Fof%2Banother%3D%3D"
-    async with World(Service(refusal(403, "Forbidden.RAM", told)), secrets=secrets) as world:
-        error = await failing(world)
+    repeated = "token/of+another== token%2Fof%2Banother%3D%3D"
+    async with ClientFixture(Service(refusal(403, "Forbidden.RAM", repeated)), secrets=secrets) as fixture:
+        error = await failing(fixture)
         assert error.message == "*** ***"
 
 
 class Pieces(httpx.AsyncByteStream):
-    """A body in pieces, of which is known how many were taken."""
+    """A body in pieces that counts how many were read."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = pieces
@@ -710,40 +716,40 @@ class Pieces(httpx.AsyncByteStream):
             yield piece
 
 
-def in_pieces(status: int, pieces: Pieces, **headers: str) -> World:
-    """Answers with such a body."""
+def in_pieces(status: int, pieces: Pieces, **headers: str) -> ClientFixture:
+    """Respond with such a body."""
 
     async def service(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers={k.replace("_", "-"): v for k, v in headers.items()}, stream=pieces)
 
-    return World(service, calls_per_day=1)
+    return ClientFixture(service, calls_per_day=1)
 
 
 async def test_all_pieces_of_a_body_are_put_together() -> None:
-    async with in_pieces(200, Pieces([b"f", b"in", b"e"])) as world:
-        assert await world.run() == b"fine"
+    async with in_pieces(200, Pieces([b"f", b"in", b"e"])) as fixture:
+        assert await fixture.run() == b"fine"
 
 
 @pytest.mark.parametrize(("status", "largest"), [(200, LARGEST_RESPONSE), (500, LARGEST_ERROR)])
 async def test_no_more_is_received_of_a_body_than_is_allowed(status: int, largest: int) -> None:
     pieces = Pieces(repeat(b" " * 8_192, 2 * LARGEST_RESPONSE // 8_192))
-    async with in_pieces(status, pieces) as world:
-        await failing(world)
+    async with in_pieces(status, pieces) as fixture:
+        await failing(fixture)
         assert pieces.taken == largest // 8_192 + 1
 
 
-async def test_what_cannot_be_unpacked_is_said_to_be_so_and_not_believed() -> None:
+async def test_a_body_that_cannot_be_decompressed_is_an_error() -> None:
     packing = zlib.compressobj(wbits=31)
     error = packing.compress(b'{"Code":"Throttling"}') + packing.flush(zlib.Z_SYNC_FLUSH)
     spoilt = Pieces([error, b"\xff" * 20])
-    async with in_pieces(503, spoilt, content_encoding="gzip") as world:
-        await failing(world)
-        assert world.meter.failed == [("http_503", "server")]
+    async with in_pieces(503, spoilt, content_encoding="gzip") as fixture:
+        await failing(fixture)
+        assert fixture.meter.failed == [("http_503", "server")]
 
     async def service(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Pieces([b"no gzip"]))
 
-    async with World(service) as world:
-        answer = await failing(world)
+    async with ClientFixture(service) as fixture:
+        answer = await failing(fixture)
         assert answer.code == "malformed"
         assert answer.message == "the answer cannot be decompressed"

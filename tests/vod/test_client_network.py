@@ -1,4 +1,4 @@
-"""The client against a server of bytes on loopback that does everything wrong."""
+"""The client against a faulty server of raw bytes on loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
 from exporter.vod.page_decoder import decode
 from exporter.vod.rate_limits import AccountLimits
-from tests.vod.fakes import FakeMeter, FakeSource, World, action
+from tests.vod.fakes import ClientFixture, FakeMeter, FakeSource, action
 from tests.vod.servers import conversing
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PAGE = b'{"RequestId":"R","TotalCount":0,"QoeInfoList":[]}'
 
 @asynccontextmanager
 async def serving(*conversations: Conversation) -> AsyncIterator[str]:
-    """An endpoint where each connection has the next of these conversations, the last one for ever."""
+    """An endpoint whose connections run these conversations in order, the last one for ever."""
     left = list(conversations)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,12 +45,12 @@ async def serving(*conversations: Conversation) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def asking(
+async def network_client(
     endpoint: str,
     timeout: float = 300.0,  # noqa: ASYNC109 - the client's; a loaded machine is slow, not wrong
     concurrency: int = 4,
 ) -> AsyncIterator[tuple[Client, FakeMeter]]:
-    """A client over a real connection, whose pauses between attempts take no time."""
+    """A client with a real connection and without pauses between attempts."""
 
     async def no_sleep(_: float) -> None:
         await asyncio.sleep(0)
@@ -87,7 +87,7 @@ def raw(data: bytes) -> Conversation:
 
 
 async def resets(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    # Lingering for no time makes closing a reset.
+    # With SO_LINGER 0, closing resets the connection.
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     writer.close()
 
@@ -127,7 +127,7 @@ ZIPPED = gzip.compress(PAGE)
     ids=["plain", "gzip", "chunked", "until closed"],
 )
 async def test_answers(conversation: Conversation) -> None:
-    async with serving(conversation) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(conversation) as endpoint, network_client(endpoint) as (client, meter):
         page = await client.call(action(decode), {"a": "b"})
         assert (page.total_count, page.request_id) == (0, "R")
         assert (meter.sent, meter.failed) == (1, [])
@@ -177,7 +177,7 @@ async def test_answers(conversation: Conversation) -> None:
     ],
 )
 async def test_one_failure_then_an_answer(conversation: Conversation, failed: tuple[str, str]) -> None:
-    async with serving(conversation, GOOD) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(conversation, GOOD) as endpoint, network_client(endpoint) as (client, meter):
         page = await client.call(action(decode), {})
         assert page.request_id == "R"
         assert (meter.sent, meter.failed, meter.retries) == (2, [failed], 1)
@@ -190,7 +190,7 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
         await conversation(reader, writer)
 
     async def given_up() -> None:
-        async with serving(too_long) as endpoint, asking(endpoint) as (client, meter):
+        async with serving(too_long) as endpoint, network_client(endpoint) as (client, meter):
             with pytest.raises(
                 UpstreamError,
                 match=r"^no complete answer from [0-9.:]+ within 300 s: waited for the (end of the )?answer$",
@@ -203,10 +203,10 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
         runner.run(given_up())
 
 
-async def test_nobody_listens() -> None:
+async def test_no_program_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
-    async with asking(endpoint) as (client, meter):
+    async with network_client(endpoint) as (client, meter):
         with pytest.raises(UpstreamError, match=r"^no answer from 127\.0\.0\.1:") as caught:
             await client.call(action(decode), {})
         assert caught.value.code == "connect"
@@ -216,7 +216,7 @@ async def test_nobody_listens() -> None:
 
 async def test_tls_with_a_server_that_speaks_none() -> None:
     plain = raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    async with serving(plain) as http, asking(http.replace("http:", "https:")) as (client, meter):
+    async with serving(plain) as http, network_client(http.replace("http:", "https:")) as (client, meter):
         with pytest.raises(UpstreamError):
             await client.call(action(decode), {})
         assert meter.failed == [("connect", "transport")] * 4
@@ -226,7 +226,7 @@ async def test_redirect_is_not_followed() -> None:
     async with (
         serving(GOOD) as other,
         serving(says(b"302 Found\r\nLocation: " + other.encode())) as endpoint,
-        asking(endpoint) as (client, meter),
+        network_client(endpoint) as (client, meter),
     ):
         with pytest.raises(UpstreamError):
             await client.call(action(decode), {})
@@ -234,15 +234,15 @@ async def test_redirect_is_not_followed() -> None:
 
 
 async def test_cancelled_while_the_server_stalls() -> None:
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     async def takes_and_stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
+        requested.set()
         await stalls(reader, writer)
 
-    async with serving(takes_and_stalls, GOOD) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(takes_and_stalls, GOOD) as endpoint, network_client(endpoint) as (client, meter):
         call = asyncio.create_task(client.call(action(decode), {}))
-        await asked.wait()
+        await requested.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -250,15 +250,15 @@ async def test_cancelled_while_the_server_stalls() -> None:
         assert (await client.call(action(decode), {})).request_id == "R"
 
 
-async def test_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_of_the_environment_is_not_used_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    async with serving(GOOD) as endpoint, asking(endpoint) as (client, _):
+    async with serving(GOOD) as endpoint, network_client(endpoint) as (client, _):
         assert (await client.call(action(decode), {})).request_id == "R"
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "expected_text"),
     [
         ("HTTPS_PROXY", "gopher://127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy like "),
         ("ALL_PROXY", "socks5://127.0.0.1:1", "ALL_PROXY names a SOCKS proxy, which is not supported: "),
@@ -269,14 +269,14 @@ async def test_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: p
     ],
 )
 async def test_settings_of_the_environment_that_cannot_be_used(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected_text: str
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.setenv(variable, value)
     with pytest.raises(StartError) as caught:
-        async with asking("https://vod.cn-shanghai.aliyuncs.com"):
+        async with network_client("https://vod.cn-shanghai.aliyuncs.com"):
             pass
-    assert str(caught.value).startswith(f"account main: {said}")
+    assert str(caught.value).startswith(f"account main: {expected_text}")
 
 
 @pytest.mark.parametrize(
@@ -294,45 +294,43 @@ async def test_variables_that_do_not_matter_are_not_read(
     monkeypatch.setenv(variable, value)
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid") as (client, _):
+        async with network_client("http://vod.example.invalid") as (client, _):
             assert (await client.call(action(decode), {})).request_id == "R"
 
 
-def test_world_is_offline() -> None:
+def test_an_unused_client_opens_no_connection() -> None:
     """A client that is never used opens nothing."""
-    assert World(lambda _: pytest.fail("asked")).meter.sent == 0
+    assert ClientFixture(lambda _: pytest.fail("asked")).meter.sent == 0
 
 
-async def test_a_proxy_of_the_environment_is_asked_and_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_of_the_environment_is_used_and_no_proxy_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid") as (client, _):
+        async with network_client("http://vod.example.invalid") as (client, _):
             assert (await client.call(action(decode), {})).request_id == "R"
 
         monkeypatch.setenv("NO_PROXY", "example.invalid")
-        async with asking("http://vod.example.invalid") as (client, meter):
+        async with network_client("http://vod.example.invalid") as (client, meter):
             with pytest.raises(UpstreamError, match=r"^no answer from vod\.example\.invalid"):
                 await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-async def test_a_proxy_of_the_environment_is_asked_whatever_it_is_for(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+async def test_every_proxy_variable_that_applies_is_used(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     async with serving(GOOD) as proxy:
         monkeypatch.setenv(variable, proxy)
-        async with asking("http://vod.example.invalid") as (client, _):
+        async with network_client("http://vod.example.invalid") as (client, _):
             assert (await client.call(action(decode), {})).request_id == "R"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "[::1]"])
-async def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+async def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        nobody = server.getsockname()[1]
+        closed_port = server.getsockname()[1]
     async with serving(GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking(f"http://{host}:{nobody}") as (client, meter):
+        async with network_client(f"http://{host}:{closed_port}") as (client, meter):
             with pytest.raises(UpstreamError):
                 await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4
@@ -351,14 +349,14 @@ async def test_by_a_proxy_the_same_failures_are_the_same(
 ) -> None:
     async with serving(conversation) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid") as (client, meter):
+        async with network_client("http://vod.example.invalid") as (client, meter):
             with pytest.raises(UpstreamError):
                 await client.call(action(decode), {})
             assert set(meter.failed) == {failed}
 
 
 async def tunnels(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, head: bytes) -> None:
-    """As a proxy, to the port that CONNECT names on this machine."""
+    """A proxy that connects to the port that CONNECT names, on this machine."""
     port = int(head.split(b" ")[1].rpartition(b":")[2])
     there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -378,7 +376,7 @@ async def tunnels(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *,
 async def proxying(
     respond: Callable[..., Awaitable[None]], context: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """The port of a proxy that does this, and the heads that it has received."""
+    """The port of a proxy with this behaviour, and the heads that it received."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -397,7 +395,7 @@ async def proxying(
 
 @asynccontextmanager
 async def over_tls(certificate: trustme.LeafCert, conversation: Conversation = GOOD) -> AsyncIterator[int]:
-    """The port of an endpoint that speaks TLS."""
+    """The port of an endpoint with TLS."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -421,7 +419,7 @@ ENDPOINT_NAME = "vod.example.invalid"
 
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the authority of these tests trusted."""
+    """Trust the authority of these tests."""
     file = tmp_path / "authority.pem"
     AUTHORITY.cert_pem.write_to_path(str(file))
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
@@ -429,14 +427,14 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_an_encrypted_endpoint_is_asked_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+async def test_an_encrypted_endpoint_is_reached_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     context = None
     if scheme == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
     async with over_tls(AUTHORITY.issue_cert(ENDPOINT_NAME)) as port, proxying(tunnels, context) as (proxy, heads):
         monkeypatch.setenv("https_proxy", f"{scheme}://user:p%40ss/#?w@127.0.0.1:{proxy}")
-        async with asking(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
+        async with network_client(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
             assert (await client.call(action(decode), {})).request_id == "R"
             assert meter.failed == []
     encoded = base64.b64encode(b"user:p@ss/#?w")
@@ -447,7 +445,7 @@ async def test_an_encrypted_endpoint_is_asked_through_a_tunnel(monkeypatch: pyte
 
 
 def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
-    """A proxy that repeats what it was sent."""
+    """A proxy that refuses and repeats the request."""
 
     async def respond(_: asyncio.StreamReader, writer: asyncio.StreamWriter, *, head: bytes) -> None:
         body = b'{"Code":"%b","Message":"%b"}' % (head[-60:].strip(), head.replace(b"\r\n", b" "))
@@ -457,7 +455,7 @@ def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected_text"),
     [
         (b"407", "the proxy wants other credentials (HTTP 407)"),
         (b"403", "the proxy does not allow this endpoint (HTTP 403)"),
@@ -465,15 +463,15 @@ def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
     ],
 )
 async def test_a_proxy_that_does_not_connect_is_named_and_shows_no_credentials(
-    monkeypatch: pytest.MonkeyPatch, status: bytes, said: str
+    monkeypatch: pytest.MonkeyPatch, status: bytes, expected_text: str
 ) -> None:
     async with proxying(refuses(status)) as (port, _):
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
-        async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
+        async with network_client(f"https://{ENDPOINT_NAME}") as (client, _):
             with pytest.raises(UpstreamError) as caught:
                 await client.call(action(decode), {})
         place = f"{ENDPOINT_NAME}:443 through proxy 127.0.0.1:{port} (HTTPS_PROXY)"
-        assert caught.value.message == f"no answer from {place}: {said}"
+        assert caught.value.message == f"no answer from {place}: {expected_text}"
         assert caught.value.code == "connect"
 
 
@@ -483,19 +481,19 @@ async def test_what_a_proxy_repeats_of_its_credentials_is_hidden(
 ) -> None:
     async with proxying(refuses(status)) as (port, heads):
         monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
-        async with asking(f"http://{ENDPOINT_NAME}") as (client, meter):
+        async with network_client(f"http://{ENDPOINT_NAME}") as (client, meter):
             with pytest.raises(UpstreamError) as caught:
                 await client.call(action(decode), {})
         encoded = base64.b64encode(b"user:hunter22").decode()
         assert encoded.encode() in heads[0]
-        told = f"{caught.value} {caught.value.code} {caught.value.request_id} {meter.failed}"
-        assert encoded.rstrip("=") not in told
-        assert "hunter22" not in told
+        everything_shown = f"{caught.value} {caught.value.code} {caught.value.request_id} {meter.failed}"
+        assert encoded.rstrip("=") not in everything_shown
+        assert "hunter22" not in everything_shown
 
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
-    ("names", "options", "said"),
+    ("names", "options", "expected_text"),
     [
         (["127.0.0.1"], {"not_after": datetime(2020, 1, 1, tzinfo=UTC)}, "it has expired"),
         (
@@ -506,51 +504,55 @@ async def test_what_a_proxy_repeats_of_its_credentials_is_hidden(
         (["other.example"], {}, "it is for another address"),
     ],
 )
-async def test_a_certificate_that_is_refused_is_described(names: list[str], options: dict[str, Any], said: str) -> None:
+async def test_a_certificate_that_is_refused_is_described(
+    names: list[str], options: dict[str, Any], expected_text: str
+) -> None:
     async with (
         over_tls(AUTHORITY.issue_cert(*names, **options)) as port,
-        asking(f"https://127.0.0.1:{port}") as (client, _),
+        network_client(f"https://127.0.0.1:{port}") as (client, _),
     ):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
-    begin = (
-        f"no answer from 127.0.0.1:{port}: TLS handshake with the endpoint: its certificate is refused: {said}; issuer "
-    )
+    refusal = f"TLS handshake with the endpoint: its certificate is refused: {expected_text}"
+    begin = f"no answer from 127.0.0.1:{port}: {refusal}; issuer "
     assert caught.value.message.startswith(f'{begin}"Corporate Proxy CA", subject "')
     assert names[0] in caught.value.message
 
 
 async def test_an_authority_that_is_not_trusted_is_named_and_so_is_the_variable() -> None:
-    async with over_tls(AUTHORITY.issue_cert("127.0.0.1")) as port, asking(f"https://127.0.0.1:{port}") as (client, _):
+    async with (
+        over_tls(AUTHORITY.issue_cert("127.0.0.1")) as port,
+        network_client(f"https://127.0.0.1:{port}") as (client, _),
+    ):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
     assert 'by an authority that is not trusted here; issuer "Corporate Proxy CA"' in caught.value.message
     assert "SSL_CERT_FILE" in caught.value.advice
 
 
-async def test_a_certificate_that_is_its_own_authority_is_said_to_be_so() -> None:
+async def test_a_self_signed_certificate_is_reported_as_such() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own = AUTHORITY.cert_pem
     with own.tempfile() as certificate, AUTHORITY.private_key_pem.tempfile() as key:
         context.load_cert_chain(certificate, key)
     server = await asyncio.start_server(GOOD, "127.0.0.1", 0, ssl=context)
-    async with server, asking(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
+    async with server, network_client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
         with pytest.raises(UpstreamError, match="signed by itself or by an authority that is not trusted"):
             await client.call(action(decode), {})
 
 
 async def test_a_name_that_is_not_known() -> None:
-    async with asking(f"https://{ENDPOINT_NAME}") as (client, _):
+    async with network_client(f"https://{ENDPOINT_NAME}") as (client, _):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
-    said = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
-    assert caught.value.message.startswith(said)
+    expected_text = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
+    assert caught.value.message.startswith(expected_text)
 
 
 async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
     opened = 0
 
-    async def closes_when_asked_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def closes_on_second_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal opened
         opened += 1
         writer.write(
@@ -558,7 +560,7 @@ async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
         )
         await reader.readuntil(b"\r\n\r\n")
 
-    async with serving(closes_when_asked_again) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(closes_on_second_request) as endpoint, network_client(endpoint) as (client, meter):
         for number in range(1, 4):
             assert (await client.call(action(decode), {})).request_id == str(number)
         assert (meter.sent, meter.failed, meter.retries) == (3, [], 0)
@@ -580,7 +582,7 @@ async def test_a_copy_that_arrives_after_the_next_question_is_not_its_answer() -
         writer.write(page(first))
         await reader.read()
 
-    async with serving(one_behind) as endpoint, asking(endpoint) as (client, meter):
+    async with serving(one_behind) as endpoint, network_client(endpoint) as (client, meter):
         totals = [(await client.call(action(decode), {"PlayDate": str(day)})).total_count for day in range(3)]
         assert totals == [1, 2, 3]
         assert meter.failed == [("malformed", "malformed")] * 2
@@ -588,7 +590,7 @@ async def test_a_copy_that_arrives_after_the_next_question_is_not_its_answer() -
         assert same == [4, 5], "a copy is not taken for an answer even to the same question"
 
 
-async def test_by_a_proxy_as_many_are_asked_at_once_as_the_account_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_through_a_proxy_as_many_requests_run_concurrently_as_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     many, there, all_there = 101, 0, asyncio.Event()
 
     async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -602,13 +604,13 @@ async def test_by_a_proxy_as_many_are_asked_at_once_as_the_account_allows(monkey
 
     async with serving(waits_for_all) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with asking("http://vod.example.invalid", concurrency=many) as (client, meter):
+        async with network_client("http://vod.example.invalid", concurrency=many) as (client, meter):
             await asyncio.gather(*(client.call(action(decode), {"MediaId": str(n)}) for n in range(many)))
             assert (meter.sent, meter.failed) == (many, [])
 
 
 class Hurried(asyncio.SelectorEventLoop):
-    """An event loop whose clock a test can put forward."""
+    """An event loop whose clock a test can advance."""
 
     ahead = 0.0
 
@@ -629,12 +631,12 @@ def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkey
             await asyncio.sleep(0)
         await GOOD(reader, writer)
 
-    async def ask() -> list[tuple[str, str]]:
+    async def call_once() -> list[tuple[str, str]]:
         async with serving(takes_an_hour) as proxy:
             monkeypatch.setenv("HTTP_PROXY", proxy)
-            async with asking("http://vod.example.invalid", timeout=7200) as (client, meter):
+            async with network_client("http://vod.example.invalid", timeout=7200) as (client, meter):
                 assert (await client.call(action(decode), {})).request_id == "R"
                 return meter.failed
 
     with asyncio.Runner(loop_factory=Hurried) as runner:
-        assert runner.run(ask()) == []
+        assert runner.run(call_once()) == []

@@ -56,7 +56,7 @@ def test_the_five_codes_of_the_page() -> None:
         (400, "MissingPageNo", ErrorKind.PARAMETER, NEVER),
         (400, "InvalidParameter", ErrorKind.PARAMETER, NEVER),
         (404, "InvalidApi.NotFound", ErrorKind.PARAMETER, NEVER),
-        # By status, where the code says nothing.
+        # By status, if the code is unknown.
         (400, "Unheard.Of", ErrorKind.PARAMETER, NEVER),
         (401, "Unheard.Of", ErrorKind.AUTH, NEVER),
         (403, "Unheard.Of", ErrorKind.AUTH, NEVER),
@@ -67,7 +67,7 @@ def test_the_five_codes_of_the_page() -> None:
         (504, "Unheard.Of", ErrorKind.SERVER, BACK_OFF),
         (200, "Unheard.Of", ErrorKind.MALFORMED, BACK_OFF),
         (302, "Unheard.Of", ErrorKind.OTHER, NEVER),
-        # One cause has many names.
+        # Several codes for one cause.
         (400, "MissingSecurityToken", ErrorKind.AUTH, NEVER),
         (400, "InvalidStsToken.Malformed", ErrorKind.AUTH, RENEWED),
         (403, "SecurityTokenExpired", ErrorKind.AUTH, RENEWED),
@@ -130,7 +130,7 @@ def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
     assert classify(500, code.swapcase(), action=PLAY_DATA).code == code
 
 
-def test_other_codes_are_reported_as_spelt() -> None:
+def test_other_codes_are_reported_unchanged() -> None:
     assert classify(503, "ServiceUnAvailable").code == "ServiceUnAvailable"
     assert classify(400, " throttling.user\n").code == "throttling.user"
 

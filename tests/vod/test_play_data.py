@@ -52,7 +52,7 @@ def body(*rows: object, **fields: object) -> bytes:
 
 
 def raw(row: str) -> bytes:
-    """A page of one row, its fields beside the ID as they stand in the JSON."""
+    """A page of one row, with fields as raw JSON."""
     return f'{{"RequestId":"R","TotalCount":1,"QoeInfoList":[{{"MediaId":"m",{row}}}]}}'.encode()
 
 
@@ -190,7 +190,7 @@ def test_what_is_no_number_is_not_given_and_costs_nothing_else(wire: str, ours: 
         ("null", "missing"),
     ],
 )
-def test_it_is_said_why_a_number_is_not_given_and_never_what_stood_there(written: str, reason: str) -> None:
+def test_the_problem_of_a_number_has_a_reason_and_not_the_value(written: str, reason: str) -> None:
     page = decode(raw(f'"DAU":1,"PlayDuration":1,"PlaySuccessVv":{written}'))
     assert page.problems == (RowProblem("PlaySuccessVv", reason, "m"),)
 
@@ -233,15 +233,15 @@ def test_total_count_that_is_none(total: object) -> None:
 
 @pytest.mark.parametrize("field", ["TotalCount", "PageNo"])
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "reason"),
     [
         (-1, "is -1, not a whole number from 0"),
         ("many", "is 'many', not a number"),
         ("1e400", "is not a finite number"),
     ],
 )
-def test_a_count_that_is_none_is_named_with_what_is_wrong(field: str, value: object, said: str) -> None:
-    assert refused(body(**{field: value})).message == f"{field} {said}"
+def test_a_count_that_is_none_is_named_with_what_is_wrong(field: str, value: object, reason: str) -> None:
+    assert refused(body(**{field: value})).message == f"{field} {reason}"
 
 
 NO_IDS: list[object] = [None, "", 7, True, [], {}, "a\ufffd", "\ud83d", "x" * 129]
@@ -256,7 +256,7 @@ NO_ROWS: list[object] = [
 
 
 @pytest.mark.parametrize("row", NO_ROWS)
-def test_a_row_that_is_nobodys_is_left_out_and_said(row: object) -> None:
+def test_a_row_without_media_id_is_left_out_and_reported(row: object) -> None:
     page = decode(body({"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}, row, TotalCount=2))
 
     assert [each.media_id for each in page.rows] == ["m"]
@@ -266,7 +266,7 @@ def test_a_row_that_is_nobodys_is_left_out_and_said(row: object) -> None:
 
 @pytest.mark.parametrize("row", NO_ROWS)
 @pytest.mark.parametrize("media_id", [None, "m"])
-def test_a_page_of_rows_that_are_all_nobodys_is_no_answer(row: object, media_id: str | None) -> None:
+def test_a_page_of_rows_without_media_ids_is_malformed(row: object, media_id: str | None) -> None:
     assert "no row of QoeInfoList" in refused(body(row, TotalCount=0), media_id=media_id).message
 
 
@@ -279,16 +279,16 @@ def test_body_that_is_no_object(content: bytes) -> None:
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         (b'{"TotalCount":1', "the answer is not JSON: Input data was truncated"),
         (b"<html>", "the answer is not JSON: JSON is malformed: invalid character (byte 0)"),
         (b'{"RequestId":"R","QoeInfoList":7}', "the answer has another shape than DescribeVodMediaPlayData's: Exp"),
     ],
 )
-def test_what_is_no_answer_is_told_with_its_reason_and_no_request(mark: bytes, content: bytes, said: str) -> None:
+def test_an_unusable_response_is_an_error_with_a_reason(mark: bytes, content: bytes, reason: str) -> None:
     error = refused(mark + content)
-    assert error.message.startswith(said)
+    assert error.message.startswith(reason)
     assert error.request_id == ""
 
 
@@ -354,7 +354,7 @@ def test_unknown_fields_and_doubled_keys_do_no_harm() -> None:
 @pytest.mark.parametrize(
     ("echo", "good"), [(2, True), ("2", True), (2.0, True), (None, True), (1, False), (-2, False), ("x", False)]
 )
-def test_page_number_must_be_the_one_asked_for(echo: object, good: bool) -> None:  # noqa: FBT001 - a case, not a switch
+def test_page_number_must_be_the_requested_one(echo: object, good: bool) -> None:  # noqa: FBT001 - a case, not a switch
     content = body({"MediaId": "m"}, PageNo=echo)
     if good:
         assert len(decode(content, page=2).rows) == 1
@@ -362,13 +362,13 @@ def test_page_number_must_be_the_one_asked_for(echo: object, good: bool) -> None
         assert "PageNo" in refused(content, page=2).message
 
 
-@pytest.mark.parametrize(("rows", "asked"), [(101, 100), (150, 100), (2, 1)])
-def test_a_page_holds_no_more_rows_than_asked_for(rows: int, asked: int) -> None:
+@pytest.mark.parametrize(("rows", "requested"), [(101, 100), (150, 100), (2, 1)])
+def test_a_page_has_at_most_the_requested_rows(rows: int, requested: int) -> None:
     given = [{"MediaId": str(number), "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3} for number in range(rows)]
-    with pytest.raises(UpstreamError, match=f"{rows} rows, asked for were {asked}") as caught:
-        decode(body(*given), page=1, page_size=asked)
+    with pytest.raises(UpstreamError, match=f"{rows} rows, asked for were {requested}") as caught:
+        decode(body(*given), page=1, page_size=requested)
     assert caught.value.kind is ErrorKind.MALFORMED
-    assert len(decode(body(*given[:asked]), page=1, page_size=asked).rows) == asked
+    assert len(decode(body(*given[:requested]), page=1, page_size=requested).rows) == requested
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_an_answer_of_legal_size_takes_little_memory(made: Callable[[], bytes]) 
 
 @pytest.mark.parametrize("noise", [b'\\"' * 200_000, b'"' * 200_000, b'":NaN,' * 50_000, b'" :' * 100_000])
 def test_what_is_not_json_is_looked_at_once(noise: bytes) -> None:
-    """Whoever reads each byte for each other one takes hours here."""
+    """Quadratic time would take hours here."""
     assert refused(b'{"TotalCount":1,"x":"' + noise).message
 
 
@@ -519,7 +519,7 @@ ROWS = st.lists(
 
 @given(ROWS, st.none() | st.integers(0, 10**9), st.booleans(), st.booleans())
 def test_round_trip(rows: list[PlayRow], total: int | None, as_text: bool, omit: bool) -> None:  # noqa: FBT001 - drawn
-    """Whatever rows there are, they arrive; numbers written as numbers or as text, None as null or not at all."""
+    """Any rows are decoded unchanged: numbers as numbers or text, None as null or absent."""
     sent = [_wire(row, as_text=as_text, omit=omit) for row in rows]
     page = decode(body(*sent, TotalCount=total), page=1)
     assert (page.rows, page.total_count, page.request_id) == (tuple(rows), total, "R")
@@ -527,40 +527,42 @@ def test_round_trip(rows: list[PlayRow], total: int | None, as_text: bool, omit:
 
 def _wire(row: PlayRow, *, as_text: bool, omit: bool) -> dict[str, Any]:
     numbers = {wire: getattr(row, ours) for wire, ours in NUMBERS.items()}
-    spelt = {wire: json.dumps(value) if as_text and value is not None else value for wire, value in numbers.items()}
-    fields = {"MediaId": row.media_id, "VideoTitle": row.title, **spelt}
+    encoded_row = {
+        wire: json.dumps(value) if as_text and value is not None else value for wire, value in numbers.items()
+    }
+    fields = {"MediaId": row.media_id, "VideoTitle": row.title, **encoded_row}
     return {name: value for name, value in fields.items() if not (omit and value is None)}
 
 
 class Recorder:
-    """A client that remembers what it was asked and answers with the example."""
+    """A client that records requests and returns the example."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.requested: list[tuple[str, str, dict[str, str]]] = []
         self.max_in_flight = 4
 
     async def call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
-        self.asked.append((action.name, action.version, dict(parameters)))
+        self.requested.append((action.name, action.version, dict(parameters)))
         return action.decode(EXAMPLE, parameters)
 
 
-async def test_page_asks_and_decodes() -> None:
+async def test_page_is_requested_and_decoded() -> None:
     client = Recorder()
     page = await PlayDataSource(client).page(DAY, page=1, page_size=100)
     assert page == decode(EXAMPLE)
-    assert client.asked == [
+    assert client.requested == [
         ("DescribeVodMediaPlayData", "2017-03-21", {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"})
     ]
 
 
-async def test_a_media_and_an_order_are_asked_for_by_their_names() -> None:
+async def test_media_and_order_are_parameters() -> None:
     client = Recorder()
     media_id = decode(EXAMPLE).rows[0].media_id
 
     await PlayDataSource(client).page(DAY, page=1, page_size=9, media_id=media_id, order_by=Measure.PLAY_DURATION)
 
-    ((_, _, asked),) = client.asked
-    assert asked == {
+    ((_, _, requested),) = client.requested
+    assert requested == {
         "PlayDate": "20240322",
         "PageNo": "1",
         "PageSize": "9",
@@ -570,7 +572,7 @@ async def test_a_media_and_an_order_are_asked_for_by_their_names() -> None:
     }
 
 
-async def test_page_must_agree_with_what_was_asked() -> None:
+async def test_page_must_match_the_request() -> None:
     source = PlayDataSource(Recorder())
     with pytest.raises(UpstreamError, match="PageNo is 1, asked for was 2"):
         await source.page(DAY, page=2, page_size=100)
@@ -602,8 +604,8 @@ def test_filters(terminal_type: str | None, os: str | None, region: str | None) 
     ],
 )
 def test_order(measure: Measure, name: str) -> None:
-    asked = parameters(DAY, page=1, page_size=100, order_by=measure)
-    assert (asked["OrderName"], asked["OrderType"]) == (name, "DESC")
+    requested = parameters(DAY, page=1, page_size=100, order_by=measure)
+    assert (requested["OrderName"], requested["OrderType"]) == (name, "DESC")
 
 
 def test_media() -> None:

@@ -1,4 +1,4 @@
-"""Which variable counts, what it may hold, and for which hosts: with Python's ipaddress as the judge of ranges."""
+"""Which variable applies, its valid values, and for which hosts; ranges are compared with Python's ipaddress."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_the_variable_that_counts_is_read(scheme: str, variables: dict[str,
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
-def test_no_proxy_is_asked_for_this_machine_nor_its_variable_read(host: str) -> None:
+def test_for_this_machine_no_proxy_variable_is_read(host: str) -> None:
     assert proxy_for("http", host, 80, {"HTTP_PROXY": "nonsense://"}) is None
 
 
@@ -159,7 +159,7 @@ def test_a_mistake_names_the_variable_and_shows_nothing_of_its_value(character: 
 
 
 @pytest.mark.parametrize("value", ["socks://h:1", "socks4a://h:1", "socks5h://u:hunter22@h:1", "SOCKS5://h:1"])
-def test_socks_is_said_to_be_unsupported(value: str) -> None:
+def test_socks_is_reported_as_unsupported(value: str) -> None:
     with pytest.raises(StartError, match=r"^ALL_PROXY names a SOCKS proxy, which is not supported") as caught:
         parsed("ALL_PROXY", value)
     assert "hunter22" not in str(caught.value)

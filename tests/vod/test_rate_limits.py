@@ -18,13 +18,13 @@ from exporter.vod.rate_limits import (
     AccountLimits,
     Permit,
 )
-from tests.vod.fakes import Clock, FakeMeter, Ledger
+from tests.vod.fakes import Clock, FakeMeter, FakeQuotaStore
 
 ACTION = "Ask"
 THROTTLED = UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED)
 
 
-def asked_to_wait(seconds: float) -> UpstreamError:
+def retry_after(seconds: float) -> UpstreamError:
     return UpstreamError("", code="ServiceUnavailable", kind=ErrorKind.SERVER, wait=seconds)
 
 
@@ -33,7 +33,7 @@ def throttled_alone(wait: float | None = None) -> UpstreamError:
 
 
 class Account:
-    """Limits with a fake clock, and callers that remember when they passed."""
+    """Limits with a fake clock, and the times at which callers were permitted."""
 
     def __init__(
         self, rate: float = 5.0, concurrency: int = 4, calls_per_day: int = 0, clock: Clock | None = None
@@ -120,7 +120,7 @@ def test_neither_rate_nor_concurrency_is_ever_exceeded(
         cancels = [asyncio.create_task(cancel(tasks[n], at)) for n, at in cancelled.items() if n < len(tasks)]
         await asyncio.gather(*cancels)
         await asyncio.gather(*tasks, return_exceptions=True)
-        # Whoever was cancelled left everything behind as it was: as many as ever can be under way at once.
+        # Cancelled callers have released everything: the full concurrency is available.
         account.most_at_once = 0
         await _all(account.caller(99, takes=1e6) for _ in range(concurrency))
         assert account.most_at_once == concurrency
@@ -175,7 +175,7 @@ async def test_named_wait_holds_everybody() -> None:
     turn = await account.clock.run(account.caller())
     waiting = asyncio.create_task(account.caller())
     await account.clock.settle()  # asleep for its turn when the hold begins
-    account.limits.on_error(ACTION, turn, asked_to_wait(7.0))
+    account.limits.on_error(ACTION, turn, retry_after(7.0))
     await account.clock.run(_all([account.caller()]))
     await waiting
     assert account.times[1:] == pytest.approx([7.0, 7.05], abs=0.06)
@@ -185,8 +185,8 @@ async def test_named_wait_holds_everybody() -> None:
 async def test_shorter_wait_does_not_end_a_longer_one() -> None:
     account = Account(rate=10)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, asked_to_wait(60.0))
-    account.limits.on_error(ACTION, turn, asked_to_wait(1.0))
+    account.limits.on_error(ACTION, turn, retry_after(60.0))
+    account.limits.on_error(ACTION, turn, retry_after(1.0))
     await account.clock.run(account.caller())
     assert account.times[1] == 60.0
 
@@ -256,7 +256,7 @@ async def test_a_higher_rate_need_not_be_climbed_to() -> None:
     assert (account.limits.requests_per_second, account.meter.rates) == (20, [4, 20])
 
 
-async def test_a_rate_that_stays_is_not_told_again() -> None:
+async def test_an_unchanged_rate_is_not_reported_again() -> None:
     account = Account(rate=4)
     account.limits.change(requests_per_second=4, concurrency=9, calls_per_day=0)
     assert account.meter.rates == [4]
@@ -314,7 +314,7 @@ async def test_budget_is_spent_and_comes_back_at_midnight_utc8() -> None:
     assert account.limits.calls_remaining == 1
 
 
-async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
+async def test_no_call_beyond_the_quota_is_sent() -> None:
     account = Account(rate=1, concurrency=3, calls_per_day=4)
     ends: Counter[str] = Counter()
 
@@ -331,10 +331,10 @@ async def test_no_call_beyond_the_budget_is_sent_whoever_waits() -> None:
     assert account.limits.calls_remaining == 0
 
 
-async def test_spent_budget_is_said_at_once_and_not_after_waiting_for_a_turn() -> None:
+async def test_an_exceeded_quota_is_reported_before_waiting_for_a_permit() -> None:
     account = Account(rate=1, concurrency=1, calls_per_day=1)
     turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, asked_to_wait(60))
+    account.limits.on_error(ACTION, turn, retry_after(60))
     with pytest.raises(QuotaExceeded):
         await account.clock.run(account.caller())
     assert account.clock.elapsed == 0
@@ -357,14 +357,14 @@ async def test_unlimited_calls() -> None:
 
 
 async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> None:
-    clock, meter, ledger = Clock(), FakeMeter(), Ledger(main=3)
+    clock, meter, quota_store = Clock(), FakeMeter(), FakeQuotaStore(main=3)
     limits = AccountLimits(
         "main",
         requests_per_second=1000,
         concurrency=1,
         calls_per_day=5,
         meter=meter,
-        ledger=ledger,
+        quota_store=quota_store,
         now=clock.now,
         monotonic=clock.monotonic,
         sleep=clock.sleep,
@@ -374,11 +374,11 @@ async def test_budget_goes_on_after_a_restart_and_every_call_is_recorded() -> No
     limits.spend()
     with pytest.raises(QuotaExceeded):
         limits.spend()
-    assert ledger.kept == {("main", date(2023, 11, 15)): 5}
+    assert quota_store.kept == {("main", date(2023, 11, 15)): 5}
 
     clock.elapsed += 86_400
     limits.spend()
-    assert ledger.kept["main", date(2023, 11, 16)] == 1
+    assert quota_store.kept["main", date(2023, 11, 16)] == 1
 
 
 async def test_a_clock_that_is_set_to_another_day_and_back_gives_no_budget_twice() -> None:

@@ -36,9 +36,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 def test_a_secret_is_hidden_in_every_spelling(spelling: str, secret: str, other: str) -> None:
     secrets = Secrets()
     secrets.add(other, secret)
-    spelt = SPELLINGS[spelling](secret)
-    shown = redacted(f"<{spelt}>", secrets)
-    assert spelt not in shown or spelt in "<***>"
+    encoded_row = SPELLINGS[spelling](secret)
+    message_text = redacted(f"<{encoded_row}>", secrets)
+    assert encoded_row not in message_text or encoded_row in "<***>"
 
 
 def test_what_surrounds_a_secret_stays() -> None:

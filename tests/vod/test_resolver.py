@@ -20,18 +20,18 @@ V4, V6 = socket.AF_INET, socket.AF_INET6
 
 
 async def test_addresses_come_in_the_order_of_the_system() -> None:
-    asked: list[tuple[Any, ...]] = []
+    requested: list[tuple[Any, ...]] = []
 
     def getaddrinfo(host: str, port: int, **options: Any) -> list[tuple[Any, ...]]:
-        asked.append((host, port, options))
+        requested.append((host, port, options))
         return [(V6, 1, 6, "", ("::1", port, 0, 0)), (V4, 1, 6, "", ("127.0.0.1", port))]
 
     assert await Resolver(getaddrinfo)("vod.example", 443) == [(V6, ("::1", 443, 0, 0)), (V4, ("127.0.0.1", 443))]
-    assert asked == [("vod.example", 443, {"type": socket.SOCK_STREAM})]
+    assert requested == [("vod.example", 443, {"type": socket.SOCK_STREAM})]
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "reason"),
     [
         (socket.gaierror(socket.EAI_NONAME, "raw text"), "no such name is known"),
         (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server answered"),
@@ -40,21 +40,21 @@ async def test_addresses_come_in_the_order_of_the_system() -> None:
         (UnicodeError("raw text"), "it cannot be the name of a host"),
     ],
 )
-async def test_why_a_name_was_not_resolved(error: Exception, said: str) -> None:
+async def test_why_a_name_was_not_resolved(error: Exception, reason: str) -> None:
     def getaddrinfo(*_: object, **__: object) -> list[tuple[Any, ...]]:
         raise error
 
     with pytest.raises(NetworkError) as caught:
         await Resolver(getaddrinfo)("vod.example", 443)
-    assert caught.value.message == f"the name vod.example was not resolved: {said}"
+    assert caught.value.message == f"the name vod.example was not resolved: {reason}"
 
 
 async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> None:
-    hang, begun = threading.Event(), 0
+    hang, started = threading.Event(), 0
 
     def getaddrinfo(*_: object, **__: object) -> list[tuple[Any, ...]]:
-        nonlocal begun
-        begun += 1
+        nonlocal started
+        started += 1
         hang.wait(60)
         return []
 
@@ -79,16 +79,16 @@ async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> N
     ]
     try:
         results = await asyncio.gather(*(one.call(action(bytes), {}) for one in clients), return_exceptions=True)
-        assert begun == 1
+        assert started == 1
         assert len(set(threading.enumerate()) - before) == 1
-        # What the loop's own threads are for has its turn at once.
+        # Work in the loop's own threads still runs immediately.
         assert await asyncio.to_thread(lambda: "rendered") == "rendered"
     finally:
         hang.set()
     for result in results:
         assert isinstance(result, UpstreamError)
-        said = "no complete answer from vod.example:80 within 0.05 s: waited for name resolution of vod.example"
-        assert (result.code, result.message) == ("timeout", said)
+        reason = "no complete answer from vod.example:80 within 0.05 s: waited for name resolution of vod.example"
+        assert (result.code, result.message) == ("timeout", reason)
     for client in clients:
         await client.aclose()
 
@@ -96,12 +96,12 @@ async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> N
 async def test_the_first_address_that_takes_the_connection_is_used() -> None:
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     with socket.create_server(("127.0.0.1", 0)) as closing:
-        nobody = closing.getsockname()
+        closed = closing.getsockname()
     async with server, asyncio.timeout(10):
-        stream = await connect([(V4, nobody), (V4, server.sockets[0].getsockname())])
+        stream = await connect([(V4, closed), (V4, server.sockets[0].getsockname())])
         stream.close()
         with pytest.raises(ConnectionRefusedError):
-            await connect([(V4, nobody)])
+            await connect([(V4, closed)])
         with pytest.raises(OSError, match=r"^$"):
             await connect([])
 
@@ -112,7 +112,7 @@ async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         place = full.getsockname()
-        # The system drops what it has no room for, as a host does that does not answer.
+        # With a full backlog the system drops connection attempts, like a host that does not respond.
         waiting = [socket.socket() for _ in range(4)]
         for one in waiting:
             one.setblocking(False)  # noqa: FBT003 - the name is the system's

@@ -72,18 +72,18 @@ def test_not_ready_is_an_error_of_its_own_and_names_no_wait() -> None:
 
 
 @pytest.mark.parametrize(
-    ("date", "said"),
+    ("date", "expected_text"),
     [
         ("Tue, 14 Nov 2023 21:13:20 GMT", "our clock is 3600 s ahead of the service's"),
         ("Tue, 14 Nov 2023 22:33:20 GMT", "our clock is 1200 s behind the service's"),
         ("", "no date to compare"),
     ],
 )
-def test_clock_error_says_by_how_much(date: str, said: str) -> None:
+def test_clock_error_says_by_how_much(date: str, expected_text: str) -> None:
     error = failure(400, {"Code": "InvalidTimeStamp.Expired", "Message": "Expired."}, {"date": date})
     assert error.kind is ErrorKind.CLOCK
     assert error.message.startswith("Expired. (")
-    assert said in error.message
+    assert expected_text in error.message
 
 
 @pytest.mark.parametrize(
@@ -186,13 +186,13 @@ def test_an_answer_is_2xx_and_nothing_else(status: int, code: str) -> None:
 
 def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> None:
     def odd(_: bytes) -> NoReturn:
-        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=ErrorKind.MALFORMED, request_id="told")
+        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=ErrorKind.MALFORMED, request_id="R-1")
 
     with pytest.raises(UpstreamError) as caught:
         decode_response(
             RawResponse(200, {"x-acs-request-id": "header"}, b"{}"), action(odd), {}, now=NOW, hide=[SECRET]
         )
-    assert (caught.value.message, caught.value.request_id) == ("*** is no number", "told")
+    assert (caught.value.message, caught.value.request_id) == ("*** is no number", "R-1")
 
     with pytest.raises(UpstreamError) as caught:
         decode_response(
@@ -227,16 +227,16 @@ def test_a_request_id_is_one_printable_word() -> None:
     assert failure(400, {"RequestId": "A B\tC\x00D" + "E" * 100}).request_id == "ABCD" + "E" * 60
 
 
-@pytest.mark.parametrize(("secret", "shown"), [("abcde", "abcde"), ("abcdef", "***")])
-def test_real_secrets_are_hidden_and_texts_too_short_for_one_are_not(secret: str, shown: str) -> None:
-    assert clean_message(f"{secret}, {SECRET}", [secret, SECRET]) == f"{shown}, ***"
+@pytest.mark.parametrize(("secret", "message_text"), [("abcde", "abcde"), ("abcdef", "***")])
+def test_real_secrets_are_hidden_and_texts_too_short_for_one_are_not(secret: str, message_text: str) -> None:
+    assert clean_message(f"{secret}, {SECRET}", [secret, SECRET]) == f"{message_text}, ***"
 
 
 ECHO = "Specified signature is not matched. server string to sign is:GET&%2F&AccessKeyId%3Did%26SecurityToken%3Dabc"
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "message_text"),
     [
         ("a\r\nb\tc\x00\x1b[31m", "a b c\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m"),
         ("x" * 301, "x" * 299 + "…"),
@@ -252,12 +252,12 @@ ECHO = "Specified signature is not matched. server string to sign is:GET&%2F&Acc
         ("媒体不存在", "媒体不存在"),
     ],
 )
-def test_message(text: str, shown: str | None) -> None:
+def test_message(text: str, message_text: str | None) -> None:
     clean = clean_message(text, [SECRET, ""])
-    if shown is None:
+    if message_text is None:
         assert "abc" not in clean
     else:
-        assert clean == shown
+        assert clean == message_text
 
 
 def test_nothing_hidden_is_shown_anywhere() -> None:
@@ -271,7 +271,7 @@ def test_nothing_hidden_is_shown_anywhere() -> None:
     st.integers(100, 599),
     st.binary()
     | st.builds(
-        lambda told: json.dumps(told).encode(),
+        lambda document: json.dumps(document).encode(),
         st.recursive(
             st.none() | st.booleans() | st.floats() | st.text(),
             lambda inner: (

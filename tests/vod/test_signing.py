@@ -14,7 +14,7 @@ from exporter.vod.credentials.sources import Credentials
 from exporter.vod.signing import Acs3Auth, canonical_query, canonical_request, new_nonce
 
 with warnings.catch_warnings():
-    # What the SDK's dependencies say about themselves when they are imported is not ours to mend.
+    # Warnings of the SDK's dependencies at import are not ours to fix.
     warnings.simplefilter("ignore")
     from alibabacloud_tea_openapi.utils import Utils
 
@@ -38,7 +38,7 @@ def signed(request: httpx.Request, credentials: Credentials = KEY, nonce: str = 
 
 
 def official(request: httpx.Request, credentials: Credentials) -> str:
-    """What the official SDK's signer makes of the request as a server sees it."""
+    """The signature of the official SDK's signer for the request as a server receives it."""
     query = request.url.query.decode()
     seen = SimpleNamespace(
         method=request.method,
@@ -66,13 +66,13 @@ def test_published_vector_canonical_request() -> None:
 
 
 def test_published_vector_through_httpx() -> None:
-    asked = httpx.Request(
+    requested = httpx.Request(
         "POST",
         "https://ecs.cn-shanghai.aliyuncs.com/",
         params=VECTOR_QUERY,
         headers={"x-acs-action": "RunInstances", "x-acs-version": "2014-05-26"},
     )
-    sent = signed(asked, nonce="3156853299f313e23d1673dc12e1703d")
+    sent = signed(requested, nonce="3156853299f313e23d1673dc12e1703d")
     assert sent.headers["authorization"] == (
         "ACS3-HMAC-SHA256 Credential=YourAccessKeyId,"
         "SignedHeaders=host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version,"
@@ -136,10 +136,10 @@ def test_wire_and_signature_spell_the_query_alike() -> None:
 
 
 def test_signs_port_token_and_content_type() -> None:
-    asked = httpx.Request(
+    requested = httpx.Request(
         "POST", "http://127.0.0.1:8080/", headers={"Content-Type": "application/json", "User-Agent": "x"}, content=b"{}"
     )
-    sent = signed(asked, TEMPORARY)
+    sent = signed(requested, TEMPORARY)
     assert sent.headers["host"] == "127.0.0.1:8080"
     assert sent.headers["x-acs-security-token"] == TEMPORARY.security_token
     assert sent.headers["x-acs-content-sha256"] == hashlib.sha256(b"{}").hexdigest()

@@ -1,4 +1,4 @@
-"""What goes over the wire is what httpx was given, and connections are kept; failures are in test_client_network.py."""
+"""Requests are sent unchanged and connections are reused; failures are tested in test_client_network.py."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AUTHORITY = trustme.CA()
 
 @dataclass
 class Server:
-    """Answers every request with the same bytes, over TLS; remembers what came in over which connection."""
+    """Returns the same bytes for every request, over TLS; records the requests by connection."""
 
     answer: bytes
     requests: list[tuple[int, bytes]] = field(default_factory=list)
@@ -57,7 +57,7 @@ async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
 
 
 class ToAnywhere(httpx.AsyncBaseTransport):
-    """Connections to the host of the first request, whose port no test knows before."""
+    """Connections to the host of the first request, whose port is not known in advance."""
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context or ssl.create_default_context()
@@ -139,7 +139,7 @@ async def test_a_connection_whose_answer_was_not_read_is_closed(connections: ToA
         assert [number for number, _ in server.requests] == [1, 2]
 
 
-async def test_a_certificate_that_nobody_trusts_is_a_failure_to_connect() -> None:
+async def test_an_untrusted_certificate_is_a_failure_to_connect() -> None:
     strangers = ToAnywhere()
     async with serving(replied(b"{}")) as (server, url):
         with pytest.raises(NetworkError, match="its certificate is refused"):
@@ -157,7 +157,7 @@ async def test_what_cannot_be_sent_is_not_sent(connections: ToAnywhere) -> None:
 
 @asynccontextmanager
 async def talking(conversation: Conversation) -> AsyncIterator[str]:
-    """Where every connection has this conversation, without TLS; the URL names the host and not its address."""
+    """A server whose connections run this conversation, without TLS; the URL contains a host name."""
     async with conversing(conversation) as port:
         yield f"http://localhost:{port}/"
 
@@ -188,7 +188,7 @@ async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: ToAnywhere)
         await connections.aclose()
 
 
-async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: ToAnywhere) -> None:
+async def test_requests_are_sent_concurrently(connections: ToAnywhere) -> None:
     many, there, all_there = 101, 0, asyncio.Event()
 
     async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -206,7 +206,7 @@ async def test_as_many_requests_are_sent_at_once_as_are_asked_for(connections: T
 
 
 class Hurried(asyncio.SelectorEventLoop):
-    """An event loop whose clock a test can put forward."""
+    """An event loop whose clock a test can advance."""
 
     ahead = 0.0
 
@@ -214,7 +214,7 @@ class Hurried(asyncio.SelectorEventLoop):
         return super().time() + self.ahead
 
 
-def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
+def test_the_transport_has_no_timeout_of_its_own() -> None:
     async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         loop = asyncio.get_running_loop()
@@ -224,7 +224,7 @@ def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
             await asyncio.sleep(0)
         writer.write(replied(b"late"))
 
-    async def ask() -> bytes:
+    async def call_once() -> bytes:
         connections = ToAnywhere()
         async with talking(takes_an_hour) as url:
             _, body = await fetched(connections, httpx.Request("POST", url))
@@ -232,10 +232,10 @@ def test_there_is_no_time_limit_but_that_of_whoever_asks() -> None:
             return body
 
     with asyncio.Runner(loop_factory=Hurried) as runner:
-        assert runner.run(ask()) == b"late"
+        assert runner.run(call_once()) == b"late"
 
 
-async def test_a_connection_is_kept_no_longer_than_is_said(
+async def test_a_connection_is_kept_no_longer_than_keep_alive(
     connections: ToAnywhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transports, "KEEP_ALIVE", 0.0)
@@ -260,7 +260,7 @@ async def test_only_what_is_packed_comes_in_small_pieces(
 
 
 def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> Conversation:
-    """Each request is answered with these bytes; `then` is sent when the client has had time to read them."""
+    """Respond with these bytes to each request; `then` is sent when the client has had time to read them."""
 
     async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -328,9 +328,7 @@ async def test_interim_answers_are_passed_over(connections: ToAnywhere) -> None:
 
 
 @pytest.mark.parametrize("extra", [replied(b"copy"), b"x", b"\r\n"])
-async def test_a_connection_with_more_than_was_asked_for_is_not_used_again(
-    connections: ToAnywhere, extra: bytes
-) -> None:
+async def test_a_connection_with_unsolicited_data_is_not_reused(connections: ToAnywhere, extra: bytes) -> None:
     opened = 0
 
     async def answers_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -346,7 +344,7 @@ async def test_a_connection_with_more_than_was_asked_for_is_not_used_again(
         assert bodies == [b"answer 1", b"answer 2", b"answer 3"]
 
 
-async def test_what_arrives_while_nobody_asks_closes_the_connection(connections: ToAnywhere) -> None:
+async def test_data_received_while_idle_closes_the_connection(connections: ToAnywhere) -> None:
     arrived, opened = asyncio.Event(), 0
 
     async def says_it_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -368,7 +366,7 @@ async def test_what_arrives_while_nobody_asks_closes_the_connection(connections:
         assert (first, second) == (b"answer 1", b"answer 2")
 
 
-async def test_a_connection_that_is_closed_while_nobody_asks_is_not_used_again(connections: ToAnywhere) -> None:
+async def test_a_connection_closed_while_idle_is_not_reused(connections: ToAnywhere) -> None:
     opened = 0
 
     async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -384,8 +382,8 @@ async def test_a_connection_that_is_closed_while_nobody_asks_is_not_used_again(c
         assert opened == 2
 
 
-def closing_when_asked_again(*, reset: bool = False) -> tuple[Conversation, list[bytes]]:
-    """The first connection is closed when a second request has arrived on it; later ones answer."""
+def closing_on_second_request(*, reset: bool = False) -> tuple[Conversation, list[bytes]]:
+    """The first connection is closed after its second request has arrived; later connections respond."""
     heads: list[bytes] = []
     opened = 0
 
@@ -405,10 +403,8 @@ def closing_when_asked_again(*, reset: bool = False) -> tuple[Conversation, list
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_kept_connection_that_turns_out_to_be_closed_is_told_apart(
-    connections: ToAnywhere, *, reset: bool
-) -> None:
-    conversation, heads = closing_when_asked_again(reset=reset)
+async def test_a_reused_connection_that_was_closed_is_recognized(connections: ToAnywhere, *, reset: bool) -> None:
+    conversation, heads = closing_on_second_request(reset=reset)
     async with talking(conversation) as url:
         await fetched(connections, httpx.Request("POST", url))
         with pytest.raises(ConnectionLost):
@@ -417,7 +413,7 @@ async def test_a_kept_connection_that_turns_out_to_be_closed_is_told_apart(
 
 
 class Numbered(httpx.Auth):
-    """Signs each time with another number."""
+    """Signs each request with another number."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -429,7 +425,7 @@ class Numbered(httpx.Auth):
 
 
 async def test_what_a_lost_connection_did_not_answer_is_signed_and_sent_again_once(connections: ToAnywhere) -> None:
-    conversation, heads = closing_when_asked_again()
+    conversation, heads = closing_on_second_request()
     sender, auth = TransportSender(connections), Numbered()
     async with talking(conversation) as url:
         for _ in range(2):
@@ -472,7 +468,7 @@ async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connection
         assert [number for number, _ in server.requests] == [1, 2]
 
 
-async def test_a_response_knows_what_was_asked() -> None:
+async def test_a_response_has_its_request() -> None:
     sender = TransportSender(httpx.MockTransport(lambda _: httpx.Response(204)))
     request = httpx.Request("POST", "https://vod.cn-shanghai.aliyuncs.com/")
     response = await sender.send(request, auth=httpx.Auth())
@@ -484,7 +480,7 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
     heads = 0
     both, opened = asyncio.Event(), 0
 
-    async def ends_when_asked_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def ends_on_second_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal heads, opened
         opened += 1
         await reader.readuntil(b"\r\n\r\n")
@@ -495,7 +491,7 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
         await reader.readuntil(b"\r\n\r\n")
         heads += 1
 
-    async with talking(ends_when_asked_again) as url:
+    async with talking(ends_on_second_request) as url:
         await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(2)))
         with pytest.raises(ConnectionLost):
             await fetched(connections, httpx.Request("POST", url))

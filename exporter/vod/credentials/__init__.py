@@ -1,1 +1,1 @@
-"""Where the keys of an account come from."""
+"""Where the credentials of an account come from."""

@@ -36,19 +36,19 @@ _log = structlog.get_logger()
 
 
 class FetchedCredentials(Protocol):
-    """Keys from one place."""
+    """Credentials and the place they were fetched from."""
 
     @property
     def credentials(self) -> Credentials:
-        """The keys."""
+        """The credentials."""
 
     @property
     def place(self) -> str:
-        """Where they are from."""
+        """The place, for log lines."""
 
     @property
     def expires(self) -> float | None:
-        """Seconds since 1970; None if not given."""
+        """When they expire, in seconds since 1970; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class CredentialCache:
     ) -> None:
         """`fetch` is called in a thread, with the keys of `start` if there is one; it raises CredentialsError.
 
-        `files` are those that it reads.
+        `files` are those that it reads. A fetch that takes longer than `time_limit` seconds has failed.
         """
         self._account = account
         self._fetch = fetch
@@ -145,7 +145,7 @@ class CredentialCache:
             except CredentialsError as error:
                 failure = _Failure(error.message, error.advice, self._monotonic() + RETRY_SECONDS)
             self._failure = failure
-            self._tell(failure)
+            self._warn(failure)
         if (kept := self._is_usable(due=False)) is not None:
             return kept
         raise no_credentials(failure.message, failure.advice)
@@ -191,7 +191,7 @@ class CredentialCache:
         )
         return fetched.credentials
 
-    def _tell(self, failure: _Failure) -> None:
+    def _warn(self, failure: _Failure) -> None:
         """Warn while cached credentials are still valid; without them every poll reports the failure."""
         kept = self._cached
         if kept is not None and (left := kept.end - self._monotonic()) > 0:

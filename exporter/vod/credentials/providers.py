@@ -1,4 +1,4 @@
-"""What the operator asked for and what the environment says → where keys are to be looked for; looks nowhere itself."""
+"""Choose credential providers from settings and environment variables; does not contact any of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SESSION_NAME: Final = "aliyun-vod-exporter"
 METADATA_SERVICE: Final = "http://100.100.100.200"
 
-# What Alibaba Cloud's own tools read, and the webhook of ACK puts into pods with RRSA.
+# The variables of Alibaba Cloud's SDKs, and those that ACK's webhook sets in pods with RRSA.
 _ROLE_ARN: Final = "ALIBABA_CLOUD_ROLE_ARN"
 _ROLE_SESSION_NAME: Final = "ALIBABA_CLOUD_ROLE_SESSION_NAME"
 _OIDC_PROVIDER_ARN: Final = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"
@@ -32,9 +32,9 @@ _VPC_ENDPOINT_ENABLED: Final = "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED"
 
 @dataclass(frozen=True, slots=True)
 class EcsRole:
-    """The RAM role of the ECS instance, from its metadata service; without `role_name` it is asked for.
+    """The RAM role of the ECS instance, from its metadata service, which is asked for the name if `role_name` is empty.
 
-    `proxy` is the URL of an HTTP proxy on the way there, or None.
+    `proxy` is the URL of the HTTP proxy to use for it, or None.
     """
 
     role_name: str = ""
@@ -44,7 +44,7 @@ class EcsRole:
 
 @dataclass(frozen=True, slots=True)
 class AssumedRole:
-    """A role that a key may assume (STS AssumeRole); `duration` in seconds, `sts_endpoint` a host."""
+    """A role that an AccessKey may assume (STS AssumeRole); `duration` in seconds, `sts_endpoint` a host."""
 
     role_arn: str
     role_session_name: str
@@ -55,7 +55,7 @@ class AssumedRole:
 
 @dataclass(frozen=True, slots=True)
 class OidcRole:
-    """A role that a token in a file may assume (STS AssumeRoleWithOIDC), as RRSA has it in ACK."""
+    """A role that the token in a file may assume (STS AssumeRoleWithOIDC), as with RRSA in ACK."""
 
     role_arn: str
     oidc_provider_arn: str
@@ -67,7 +67,7 @@ class OidcRole:
 
 @dataclass(frozen=True, slots=True)
 class CliProfile:
-    """A profile of the Alibaba Cloud CLI; without `name` the one the file calls current. It may stand for `ecs`."""
+    """A profile of the Alibaba Cloud CLI; without `name` the file's current one. It may refer to the role `ecs`."""
 
     file: Path
     name: str | None
@@ -76,7 +76,7 @@ class CliProfile:
 
 @dataclass(frozen=True, slots=True)
 class IniProfile:
-    """A section of the SDKs' credentials.ini. It may stand for `ecs`."""
+    """A section of the SDKs' credentials.ini. It may refer to the role `ecs`."""
 
     file: Path
     name: str
@@ -85,7 +85,7 @@ class IniProfile:
 
 @dataclass(frozen=True, slots=True)
 class UriProvider:
-    """A URL that answers with keys."""
+    """A URL that returns credentials."""
 
     uri: str = field(repr=False)
 
@@ -98,7 +98,7 @@ class CredentialOptions(Protocol):
 
     @property
     def provider(self) -> str:
-        """`default`, `ecs_ram_role`, `oidc_role_arn`, `ram_role_arn` or `profile`; `env` needs no origin."""
+        """`default`, `ecs_ram_role`, `oidc_role_arn`, `ram_role_arn` or `profile`; `env` needs no provider."""
 
     @property
     def role_arn(self) -> str | None:
@@ -126,7 +126,7 @@ class CredentialOptions(Protocol):
 
     @property
     def oidc_token_file(self) -> Path | None:
-        """Where that token is."""
+        """The file with that token."""
 
     @property
     def role_name(self) -> str | None:
@@ -138,72 +138,73 @@ class CredentialOptions(Protocol):
 
     @property
     def profile_file(self) -> Path | None:
-        """The file of the CLI."""
+        """The configuration file of the CLI."""
 
 
-def provider_chain(asked: CredentialOptions, variables: Mapping[str, str]) -> tuple[CredentialProvider, ...]:
-    """Where to look, the first that has keys wins; empty where the default chain has nowhere to look.
+def provider_chain(options: CredentialOptions, variables: Mapping[str, str]) -> tuple[CredentialProvider, ...]:
+    """The providers to try in order; the first with credentials is used. Empty if the default chain has none.
 
-    Raises StartError for what is asked for and cannot be.
+    Raises StartError if the configured provider cannot be used.
     """
-    match asked.provider:
+    match options.provider:
         case "ecs_ram_role":
             if _is_true(variables, _ECS_METADATA_DISABLED):
                 raise StartError(
                     f"provider ecs_ram_role: {_ECS_METADATA_DISABLED} is true. Unset it, or choose another provider."
                 )
-            return (_ecs_role(asked, variables),)
+            return (_ecs_role(options, variables),)
         case "oidc_role_arn":
-            return (_oidc_role(asked, variables),)
+            return (_oidc_role(options, variables),)
         case "ram_role_arn":
-            return (_assumed_role(asked, variables),)
+            return (_assumed_role(options, variables),)
         case "profile":
-            file = asked.profile_file or _at_home(variables, ".aliyun/config.json")
+            file = options.profile_file or _at_home(variables, ".aliyun/config.json")
             if file is None:
                 raise StartError("provider profile: HOME is not set. Set profile_file beside the provider.")
-            return (_cli_profile(asked, variables, file),)
+            return (_cli_profile(options, variables, file),)
         case _:
-            return tuple(_chain(asked, variables))
+            return tuple(_chain(options, variables))
 
 
-def _chain(asked: CredentialOptions, variables: Mapping[str, str]) -> list[CredentialProvider]:
-    """The places of Alibaba Cloud's default chain that there are, in its order.
+def _chain(options: CredentialOptions, variables: Mapping[str, str]) -> list[CredentialProvider]:
+    """The available providers of Alibaba Cloud's default chain, in its order.
 
-    But for one: the metadata service is only asked where a variable names the role. Elsewhere its address leads
-    nowhere, and waiting for it hides what is really missing; on a stranger's network anybody may answer there.
+    One exception: the metadata service is used only if a variable names the role. Outside ECS its address is
+    unreachable, and the timeout would hide the real cause; in an untrusted network another host may answer at it.
     """
     found: list[CredentialProvider] = []
     if all(variables.get(name) for name in (_ROLE_ARN, _OIDC_PROVIDER_ARN, _OIDC_TOKEN_FILE)):
-        found.append(_oidc_role(asked, variables))
+        found.append(_oidc_role(options, variables))
     cli = _at_home(variables, ".aliyun/config.json")
     if cli and cli.is_file() and not _is_true(variables, _CLI_PROFILE_DISABLED):
-        found.append(_cli_profile(asked, variables, cli))
+        found.append(_cli_profile(options, variables, cli))
     named = variables.get(_CREDENTIALS_FILE)
     ini = Path(named) if named else _at_home(variables, ".alibabacloud/credentials.ini")
     if ini and ini.is_file():
-        found.append(IniProfile(ini, variables.get(_PROFILE) or "default", _ecs_role(asked, variables)))
+        found.append(IniProfile(ini, variables.get(_PROFILE) or "default", _ecs_role(options, variables)))
     if variables.get(_ECS_METADATA) and not _is_true(variables, _ECS_METADATA_DISABLED):
-        found.append(_ecs_role(asked, variables))
+        found.append(_ecs_role(options, variables))
     if uri := variables.get(_CREDENTIALS_URI):
         found.append(UriProvider(uri))
     return found
 
 
-def _ecs_role(asked: CredentialOptions, variables: Mapping[str, str]) -> EcsRole:
-    # The library would ask the proxy, and with it for the role of the proxy's machine; it knows no NO_PROXY.
-    # The service as its own proxy is the way past: it is sent the whole URL, which every HTTP/1.1 server takes.
+def _ecs_role(options: CredentialOptions, variables: Mapping[str, str]) -> EcsRole:
+    # The library would send the request to the proxy, which returns the role of its own machine; it ignores NO_PROXY.
+    # With the service as its own proxy, the request goes there with an absolute URL, which every HTTP/1.1 server
+    # accepts.
     proxied = variables.get("HTTP_PROXY") or variables.get("http_proxy")
     return EcsRole(
-        asked.role_name or variables.get(_ECS_METADATA, ""),
+        options.role_name or variables.get(_ECS_METADATA, ""),
         _is_true(variables, _IMDSV1_DISABLED),
         METADATA_SERVICE if proxied else None,
     )
 
 
-def _oidc_role(asked: CredentialOptions, variables: Mapping[str, str]) -> OidcRole:
-    role_arn = asked.role_arn or variables.get(_ROLE_ARN, "")
-    provider_arn = asked.oidc_provider_arn or variables.get(_OIDC_PROVIDER_ARN, "")
-    token_file = asked.oidc_token_file or variables.get(_OIDC_TOKEN_FILE, "")
+def _oidc_role(options: CredentialOptions, variables: Mapping[str, str]) -> OidcRole:
+    role_arn = options.role_arn or variables.get(_ROLE_ARN, "")
+    provider_arn = options.oidc_provider_arn or variables.get(_OIDC_PROVIDER_ARN, "")
+    token_file = options.oidc_token_file or variables.get(_OIDC_TOKEN_FILE, "")
     _need(
         "oidc_role_arn",
         {
@@ -216,36 +217,36 @@ def _oidc_role(asked: CredentialOptions, variables: Mapping[str, str]) -> OidcRo
         role_arn,
         provider_arn,
         Path(token_file),
-        _session_name(asked, variables),
-        int(asked.session_duration),
-        _sts_endpoint(asked, variables),
+        _session_name(options, variables),
+        int(options.session_duration),
+        _sts_endpoint(options, variables),
     )
 
 
-def _assumed_role(asked: CredentialOptions, variables: Mapping[str, str]) -> AssumedRole:
-    role_arn = asked.role_arn or variables.get(_ROLE_ARN, "")
+def _assumed_role(options: CredentialOptions, variables: Mapping[str, str]) -> AssumedRole:
+    role_arn = options.role_arn or variables.get(_ROLE_ARN, "")
     _need("ram_role_arn", {("role_arn", _ROLE_ARN): role_arn})
     return AssumedRole(
         role_arn,
-        _session_name(asked, variables),
-        asked.external_id,
-        int(asked.session_duration),
-        _sts_endpoint(asked, variables),
+        _session_name(options, variables),
+        options.external_id,
+        int(options.session_duration),
+        _sts_endpoint(options, variables),
     )
 
 
-def _cli_profile(asked: CredentialOptions, variables: Mapping[str, str], file: Path) -> CliProfile:
-    return CliProfile(file, asked.profile_name or variables.get(_PROFILE) or None, _ecs_role(asked, variables))
+def _cli_profile(options: CredentialOptions, variables: Mapping[str, str], file: Path) -> CliProfile:
+    return CliProfile(file, options.profile_name or variables.get(_PROFILE) or None, _ecs_role(options, variables))
 
 
-def _session_name(asked: CredentialOptions, variables: Mapping[str, str]) -> str:
-    return asked.role_session_name or variables.get(_ROLE_SESSION_NAME) or SESSION_NAME
+def _session_name(options: CredentialOptions, variables: Mapping[str, str]) -> str:
+    return options.role_session_name or variables.get(_ROLE_SESSION_NAME) or SESSION_NAME
 
 
-def _sts_endpoint(asked: CredentialOptions, variables: Mapping[str, str]) -> str:
+def _sts_endpoint(options: CredentialOptions, variables: Mapping[str, str]) -> str:
     region = variables.get(_STS_REGION)
     prefix = "sts-vpc" if _is_true(variables, _VPC_ENDPOINT_ENABLED) else "sts"
-    return asked.sts_endpoint or (f"{prefix}.{region}.aliyuncs.com" if region else "sts.aliyuncs.com")
+    return options.sts_endpoint or (f"{prefix}.{region}.aliyuncs.com" if region else "sts.aliyuncs.com")
 
 
 def _need(provider: str, values: Mapping[tuple[str, str], str]) -> None:

@@ -1,4 +1,4 @@
-"""What an account's provider stands for: keys given, the environment, or whatever roles and profiles have."""
+"""Resolve an account's credential settings to a source: a given AccessKey, the environment, or a role or profile."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _ON_ECS: Final = "For the RAM role of an ECS instance: provider: ecs_ram_role."
 
 async def resolve_source(
     account: str,
-    asked: CredentialOptions,
+    options: CredentialOptions,
     keys: CredentialSource | None,
     variables: Mapping[str, str],
     *,
     now: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> CredentialSource:
-    """Where the account's keys come from; `keys` are those the operator gave. Nothing is fetched yet.
+    """The source of the account's credentials; `keys` is the AccessKey of its settings, if any. Fetches nothing.
 
-    Raises StartError for what no waiting mends: nothing is configured, or the library is not installed.
+    Raises StartError for errors that do not go away by themselves: nothing is configured, or the library is missing.
     """
     try:
-        if keys is not None and asked.provider != "ram_role_arn":
+        if keys is not None and options.provider != "ram_role_arn":
             return keys
         in_environment = bool(variables.get(ACCESS_KEY_ID) or variables.get(ACCESS_KEY_SECRET))
-        if asked.provider == "env" or (asked.provider == "default" and in_environment):
+        if options.provider == "env" or (options.provider == "default" and in_environment):
             return await _of_environment(variables)
         start = keys
-        if asked.provider == "ram_role_arn" and start is None:
+        if options.provider == "ram_role_arn" and start is None:
             start = await _of_environment(variables)
-        fetcher = _fetcher(asked, variables)
+        fetcher = _fetcher(options, variables)
     except StartError as error:
         raise StartError(f"account {account}: {error}") from None
     from exporter.vod.credentials.cache import CredentialCache  # noqa: PLC0415 - as in _fetcher
@@ -52,7 +52,7 @@ async def resolve_source(
 
 
 async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
-    """The environment, looked at once: it does not change while we run."""
+    """The environment's credentials, read once: they do not change while the process runs."""
     source = EnvCredentials(variables)
     try:
         await source.get()
@@ -61,17 +61,17 @@ async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
     return source
 
 
-def _fetcher(asked: CredentialOptions, variables: Mapping[str, str]) -> CredentialFetcher:
-    # Most accounts have a key.
+def _fetcher(options: CredentialOptions, variables: Mapping[str, str]) -> CredentialFetcher:
+    # Imported when needed: most accounts have an AccessKey.
     from exporter.vod.credentials.providers import provider_chain  # noqa: PLC0415
     from exporter.vod.credentials.sdk import LIBRARY, CredentialFetcher  # noqa: PLC0415
     from exporter.vod.credentials.sdk_errors import INSTALL_ROLES  # noqa: PLC0415
 
-    found = provider_chain(asked, variables)
+    found = provider_chain(options, variables)
     if find_spec(LIBRARY) is None:
-        if asked.provider == "default":
+        if options.provider == "default":
             raise StartError(f"{_UNSET}. {_SET_KEYS}; or, for keys of roles and profiles: {INSTALL_ROLES}")
-        raise StartError(f"provider {asked.provider} needs a library that is not installed: {INSTALL_ROLES}")
+        raise StartError(f"provider {options.provider} needs a library that is not installed: {INSTALL_ROLES}")
     if not found:
         raise StartError(f"{_UNSET}, and there is nothing else to take keys from. {_SET_KEYS}. {_ON_ECS}")
     return CredentialFetcher(found)

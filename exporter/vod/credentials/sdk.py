@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 LIBRARY: Final = "alibabacloud_credentials"
 _SESSION: Final = "exporter.vod.credentials.sdk_session"
-# Milliseconds; the metadata service is next door.
+# Milliseconds; the metadata service is on the local network.
 _CONNECT_TIMEOUT: Final = 5_000
 _READ_TIMEOUT: Final = 10_000
 _METADATA_TIMEOUT: Final = 2_000
 # Tokens and profiles are a few kB.
 _LARGEST_FILE: Final = 1024 * 1024
-# They get handlers of their own at import, or log whole URLs with tokens and signatures when asked to debug.
+# Loggers that get handlers at import, or that log URLs with tokens and signatures at debug level.
 _LOGGERS: Final = ("credentials", LIBRARY, "alibabacloud-tea", "urllib3")
 _SILENT: Final = logging.CRITICAL + 1
-# As the library spells its providers, and so our setting.
+# The library's names of its providers, which the setting uses too.
 _PLACES: Final[Mapping[type[CredentialProvider], str]] = {
     EcsRole: "ecs_ram_role",
     AssumedRole: "ram_role_arn",
@@ -56,7 +56,7 @@ _PLACES: Final[Mapping[type[CredentialProvider], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FetchedCredentials:
-    """Credentials and the place they are from; `expires` in seconds since 1970, None if not given."""
+    """Credentials and the place they were fetched from; `expires` in seconds since 1970, None if unknown."""
 
     credentials: Credentials
     place: str
@@ -64,24 +64,24 @@ class FetchedCredentials:
 
 
 class _Provider(Protocol):
-    """One of the library's; its answer has `get_access_key_id` and the like."""
+    """A provider of the library; its result has `get_access_key_id` and similar methods."""
 
     def get_credentials(self) -> Any: ...
 
 
 class CredentialFetcher:
-    """Uses the first provider that has credentials, and then only that one: an account must keep its identity."""
+    """Uses the first provider that has credentials, then only that one: an account must keep its identity."""
 
     def __init__(self, specs: Sequence[CredentialProvider]) -> None:
         self._specs = tuple(specs)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that are read."""
+        """The files that the providers read."""
         return tuple(file for file in map(_file, self._specs) if file is not None)
 
     def __call__(self, start: Credentials | None) -> FetchedCredentials:
-        """The keys of now, `start` being what a role is assumed with. Raises CredentialsError."""
+        """Current credentials; `start` are those that assume the role, if there is one. Raises CredentialsError."""
         failures: list[CredentialsError] = []
         for spec in self._specs:
             outcome = _outcome(spec, start)
@@ -93,7 +93,7 @@ class CredentialFetcher:
 
 
 def _outcome(spec: CredentialProvider, start: Credentials | None) -> FetchedCredentials | CredentialsError:
-    """Never raised where the library's own exception is at hand: its context would hold the URL of the request."""
+    """Return errors instead of raising them: the library's exception as context would keep the request's URL."""
     place = _PLACES[type(spec)]
     hide = [start.access_key_secret, start.security_token or ""] if start is not None else []
     if isinstance(spec, UriProvider):
@@ -106,7 +106,7 @@ def _outcome(spec: CredentialProvider, start: Credentials | None) -> FetchedCred
 
 
 def _server(spec: CredentialProvider) -> str:
-    """The server in error messages: neither the host of a profile nor the URI, which may hold secrets."""
+    """The server as error messages name it, without the host in a profile or the URI: both may contain secrets."""
     match spec:
         case EcsRole():
             return f"the metadata service ({METADATA_SERVICE})"
@@ -129,11 +129,14 @@ def _file(spec: CredentialProvider) -> Path | None:
 
 
 def _check_file(spec: CredentialProvider) -> None:
-    """The library would wait for a pipe, and a profile may name a program to run. Raises OSError."""
+    """Check a file before the library reads it. Raises OSError.
+
+    The library would block on a pipe, and a profile may name a program to run.
+    """
     file = _file(spec)
     if file is None:
         return
-    with contextlib.suppress(FileNotFoundError):  # the library has words of its own for that
+    with contextlib.suppress(FileNotFoundError):  # the library reports this itself
         read_secret(file, most=_LARGEST_FILE)
 
 
@@ -155,7 +158,7 @@ def _fetched(spec: CredentialProvider, start: Credentials | None, place: str) ->
 
 
 def _library() -> Any:
-    """Imported when first needed: it reads the environment, sets up logging and takes a good part of a second."""
+    """Import the library when it is first needed: it reads the environment, configures logging and takes 0.5 s."""
     providers = importlib.import_module(f"{LIBRARY}.provider")
     importlib.import_module("Tea.core").Session = importlib.import_module(_SESSION).ProxySession  # type: ignore[attr-defined]
     for name in _LOGGERS:
@@ -166,7 +169,7 @@ def _library() -> Any:
 
 
 def _provider(library: Any, spec: CredentialProvider, start: Credentials | None) -> _Provider:
-    """The library's provider, with everything it would otherwise take from the environment."""
+    """The library's provider, with explicit values for everything that it would otherwise read from the environment."""
     provider: _Provider
     match spec:
         case EcsRole():
@@ -217,7 +220,7 @@ def _profile(library: Any, base: Any, spec: CliProfile | IniProfile) -> _Provide
             if role_name is None:
                 self.found = super()._get_credentials_provider(*section)
             else:
-                # The library's own choice would start a thread that nothing ends.
+                # The library's default would start a thread that never ends.
                 self.found = _provider(library, replace(spec.ecs, role_name=role_name or spec.ecs.role_name), None)
             return self.found
 
@@ -230,9 +233,9 @@ def _profile(library: Any, base: Any, spec: CliProfile | IniProfile) -> _Provide
 
 
 def _ecs_role_name(section: Mapping[str, Any], profile_name: str | None = None) -> str | None:
-    """The role of a profile that stands for the instance's role, "" where it names none; None for other profiles.
+    """The role of a profile that refers to the instance's role, "" if it names none; None for other profiles.
 
-    `section` is one of credentials.ini, or with a name the whole file of the CLI.
+    `section` is one of credentials.ini, or, with a name, the whole file of the CLI.
     """
     if profile_name is None:
         return section.get("role_name", "") if section.get("type") == "ecs_ram_role" else None

@@ -16,7 +16,7 @@ from exporter.vod.responses import clean_message
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-# By the names of exceptions of requests, urllib3 and the system, the telling ones first.
+# By exception names of requests, urllib3 and the system; the most specific ones first.
 _NETWORK: Final[Mapping[str, str]] = {
     "ProxyError": "the proxy does not connect",
     "SSLError": "its certificate is not trusted",
@@ -46,7 +46,7 @@ _METADATA_STATUS: Final = re.compile(r"ECS metadata service. HttpCode=(\d{3})")
 _NO_EXPIRED_KEYS: Final = "No cached value was found."
 # The text after these words, or in braces, is from a server, a program or a file.
 _FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", re.DOTALL)
-# Tokens are this long, words are not. A leading slash begins the path of a file.
+# Tokens are at least this long, words are shorter. A leading slash starts the path of a file.
 _LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
 # Exceptions with messages written by the library.
 _SPOKEN: Final = ("CredentialException", "ValueError")

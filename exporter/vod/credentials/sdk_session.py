@@ -1,4 +1,4 @@
-"""HTTP of the credentials library: proxies and trusted authorities by the rules for requests to the API."""
+"""The HTTP session of the credentials library: with the proxies and authorities that requests to the API use."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _METADATA_HOST: Final = urlsplit(METADATA_SERVICE).hostname
 
 
 class ProxySession(requests.Session):
-    """A session for which the variables mean what they mean for requests to the API.
+    """A session that reads the proxy variables in the same way as requests to the API.
 
-    The library itself reads neither NO_PROXY nor ALL_PROXY, and the upper-case names first.
+    The library itself ignores NO_PROXY and ALL_PROXY, and prefers the upper-case names.
     """
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request. Raises StartError if the variable that counts is not the URL of a proxy."""
         url = urlsplit(request.url or "")
-        if url.hostname and url.hostname != _METADATA_HOST:  # no proxy reaches that, so it has a way of its own
+        if url.hostname and url.hostname != _METADATA_HOST:  # proxies cannot reach it, so its proxy is set separately
             options["proxies"] = _proxies(url.scheme, url.hostname, url.port, os.environ)
         # Behind a proxy, requests would trust the authorities of certifi only.
         if authorities := os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
@@ -43,7 +43,7 @@ def _proxies(scheme: str, host: str, port: int | None, variables: Mapping[str, s
 
 
 def _url(proxy: Proxy) -> str:
-    # The library encodes user and password as Latin-1, so these characters stand for the bytes that are to be sent.
+    # The library encodes user and password as Latin-1, so each character here represents one byte to send.
     user, colon, password = base64.b64decode(proxy.authorization[len("Basic ") :]).decode("latin-1").partition(":")
     user_info = f"{quote(user, safe='')}:{quote(password, safe='')}@" if colon else ""
     return f"{proxy.scheme}://{user_info}{authority(proxy.host, proxy.port)}"

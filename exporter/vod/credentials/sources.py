@@ -1,4 +1,4 @@
-"""Where credentials come from: settings, files that are read again when they change, or the environment."""
+"""Sources of credentials: settings, files that are read again when they change, or the environment."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from exporter.single_flight import SharedThreads
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What Alibaba Cloud's own tools read.
+# The variables that Alibaba Cloud's SDKs read.
 ACCESS_KEY_ID: Final = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 ACCESS_KEY_SECRET: Final = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the name of a variable, not a secret
 SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
-# Tokens are a few kB; whatever is larger is another file, and a log or a device should not be read to its end.
+# Tokens have a few kB; a larger file is a wrong one, and a log or device must not be read to its end.
 _LARGEST_FILE: Final = 64 * 1024
 
 TIME_LIMIT: Final = 10.0
@@ -33,7 +33,7 @@ _Signature = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request is signed with; only the ID may be shown."""
+    """What requests are signed with; only the ID may be shown."""
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
@@ -41,54 +41,54 @@ class Credentials:
 
 
 class CredentialSource(Protocol):
-    """Where an account's credentials come from. Both raise CredentialsError."""
+    """A source of an account's credentials. `get` and `renew` raise CredentialsError."""
 
     async def get(self) -> Credentials:
-        """The credentials to sign the next attempt with; may be kept between calls."""
+        """The credentials to sign the next attempt with; they may be cached."""
         ...
 
     async def renew(self) -> Credentials:
-        """Credentials fetched again, because the service refused the token of the last ones."""
+        """Credentials fetched again, because the service rejected the token of the previous ones."""
         ...
 
     async def changed(self) -> bool:
-        """Whether a file that they are read from is another one than when this or `get` last looked; never raises.
+        """Whether a file of the source has changed since the last call of this or `get`; never raises.
 
-        The next `get` does not give what was kept of the file before.
+        The next `get` does not return values cached from the file before.
         """
         ...
 
 
 class Secret(Protocol):
-    """One part of the credentials, wherever it is kept. Raises CredentialsError."""
+    """One part of the credentials. Both methods may block on files and do so in a thread."""
 
     async def read(self, *, again: bool = False) -> str:
-        """Its text; `again`: what was kept must not be trusted."""
+        """The value; `again`: do not use a cached one. Raises CredentialsError."""
         ...
 
     async def changed(self) -> bool:
-        """Whether it is in a file that is another one than when this or `read` last looked; never raises."""
+        """Whether its file has changed since the last call of this or `read`; never raises."""
         ...
 
 
 class PlainSecret:
-    """A value that stands in the configuration; `setting` is its name in errors."""
+    """A value in the configuration; `setting` is its name in errors."""
 
     def __init__(self, value: str, *, setting: str) -> None:
         self._value = value
         self._setting = setting
 
     async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - there is nothing to read again
-        """The value, checked."""
+        """The validated value. Raises CredentialsError."""
         return validate_secret(self._value, self._setting)
 
     async def changed(self) -> bool:
-        """Never."""
+        """False: it cannot change."""
         return False
 
 
 class FileWatch:
-    """Notices that a file, which may be missing, is another one than at the last look; it may block."""
+    """Detects that a file, which may be missing, has changed since it was last checked; its methods may block."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -96,19 +96,19 @@ class FileWatch:
         self._looked = False
 
     def look(self) -> _Signature:
-        """What tells the file from others. Raises OSError and ValueError."""
+        """The signature of the file's current state. Raises OSError and ValueError."""
         self._looked = True
         try:
             status = self._path.stat()
         except (OSError, ValueError):
             self._last = None
             raise
-        # Copying tools set the time of modification back to the original's, but nothing sets that of change.
+        # Copying tools preserve the modification time, but nothing can set the change time.
         self._last = last = status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
         return last
 
     def changed(self) -> bool:
-        """Whether it is another one than at the last look, if there was one."""
+        """Whether the state differs from that of the last check, if there was one."""
         looked, last = self._looked, self._last
         with contextlib.suppress(OSError, ValueError):
             self.look()
@@ -116,7 +116,10 @@ class FileWatch:
 
 
 class SecretFile:
-    """A file with one value; read again when its times, size or inode change. A newline at its end does not count."""
+    """A file with one value; read again when its times, size or inode change. A trailing line break is ignored.
+
+    Reading that takes longer than `time_limit` seconds is an error.
+    """
 
     def __init__(self, path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT) -> None:
         self._path = Path(path)
@@ -127,7 +130,7 @@ class SecretFile:
         self._threads: SharedThreads[tuple[_Signature, str]] = SharedThreads()
 
     async def read(self, *, again: bool = False) -> str:
-        """The file's value. Looking at a file may block for ever where it is on another machine: a thread does it."""
+        """The value, read in a thread: a network file system may block for ever. Raises CredentialsError."""
         look = partial(self._look, None if again else self._seen, self._value)
         try:
             async with asyncio.timeout(self._time_limit):
@@ -141,44 +144,45 @@ class SecretFile:
         return self._value
 
     async def changed(self) -> bool:
-        """Whether the file is another one by now."""
+        """Whether the file has changed."""
         return await asyncio.to_thread(self._watch.changed)
 
     def _look(self, seen: _Signature | None, value: str) -> tuple[_Signature, str]:
         try:
-            # Looked at before it is read: a change in between is then noticed next time.
+            # The state is recorded before reading, so that a change in between is noticed next time.
             now = self._watch.look()
             if now == seen:
                 return now, value
             content = read_secret(self._path, most=_LARGEST_FILE)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
-            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _MEND_FILE) from error
-        # Not UTF-8 becomes replacement characters, which checked refuses like everything else that is not ASCII.
+            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _FIX_FILE) from error
+        # Invalid UTF-8 becomes replacement characters, which validate_secret rejects like all other non-ASCII
+        # characters.
         text = content.decode("utf-8", "replace").rstrip("\r\n")
         return now, validate_secret(text, f"credentials file {self._path}")
 
 
 class EnvSecret:
-    """A variable of the environment, which does not change while we run."""
+    """An environment variable, which does not change while the process runs."""
 
     def __init__(self, name: str, *, environ: Mapping[str, str] = os.environ) -> None:
         self._name = name
         self._environ = environ
 
     async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - the environment is never kept
-        """Its value now."""
+        """The validated value. Raises CredentialsError."""
         if self._name not in self._environ:
             raise no_credentials(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
         return validate_secret(self._environ[self._name], f"environment variable {self._name}")
 
     async def changed(self) -> bool:
-        """Never."""
+        """False: it cannot change."""
         return False
 
 
 class StaticCredentials:
-    """Credentials of two or three parts, each kept anywhere."""
+    """Credentials of two or three parts, each a setting, a file or a variable."""
 
     def __init__(self, access_key_id: Secret, access_key_secret: Secret, security_token: Secret | None = None) -> None:
         self._access_key_id = access_key_id
@@ -186,15 +190,15 @@ class StaticCredentials:
         self._security_token = security_token
 
     async def get(self) -> Credentials:
-        """The parts as they are now."""
+        """The current parts. Raises CredentialsError."""
         return await self._read(again=False)
 
     async def renew(self) -> Credentials:
-        """The parts, every file read again."""
+        """The parts, with every file read again. Raises CredentialsError."""
         return await self._read(again=True)
 
     async def changed(self) -> bool:
-        """Whether one of the files is another one by now; each is looked at, so that each change counts once."""
+        """Whether one of the files has changed; all are checked, so that each change counts once."""
         parts = [self._access_key_id, self._access_key_secret, self._security_token]
         return any([await part.changed() for part in parts if part is not None])
 
@@ -208,36 +212,36 @@ class StaticCredentials:
 
 
 class EnvCredentials:
-    """Credentials of the environment; the token only where its variable is set and not empty."""
+    """Credentials from the environment; with a token only if its variable is set and not empty."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
 
     async def get(self) -> Credentials:
-        """The variables as they are now."""
+        """The current values of the variables. Raises CredentialsError."""
         token = EnvSecret(SECURITY_TOKEN, environ=self._environ) if self._environ.get(SECURITY_TOKEN) else None
         key_id = EnvSecret(ACCESS_KEY_ID, environ=self._environ)
         return await StaticCredentials(key_id, EnvSecret(ACCESS_KEY_SECRET, environ=self._environ), token).get()
 
     async def renew(self) -> Credentials:
-        """The same: nothing is kept."""
+        """The same as `get`: nothing is cached."""
         return await self.get()
 
     async def changed(self) -> bool:
-        """Never: it does not change while we run."""
+        """False: the environment does not change while the process runs."""
         return False
 
 
 _OTHERWISE: Final = "or name the credentials of the account in the configuration file."
 NO_THREAD: Final = "Raise the number of processes or threads that the exporter may have; it is tried again."
 _HUNG_FILE: Final = "See whether the file system that it is on answers (a network file system, for example)."
-_MEND_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
+_FIX_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
 
 
 def validate_secret(text: str, origin: str) -> str:
-    """What can be sent in a header: printable ASCII without spaces. The text itself is never shown.
+    """A value that can be sent in a header: printable ASCII without spaces.
 
-    Raises CredentialsError.
+    Raises CredentialsError, which never shows the value.
     """
     if not text:
         raise no_credentials(f"{origin} is empty", "Write the value into it.")
@@ -253,5 +257,5 @@ def validate_secret(text: str, origin: str) -> str:
 
 
 def no_credentials(message: str, advice: str) -> CredentialsError:
-    """The error of a request that cannot be signed; neither text may hold a secret."""
+    """The error that a request cannot be signed; message and advice must not contain a secret."""
     return CredentialsError(message, code="credentials", kind=ErrorKind.AUTH, advice=advice)

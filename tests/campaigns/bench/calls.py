@@ -29,10 +29,10 @@ from tests.harness import (
     CONFIGURATION,
     NOON,
     Clock,
-    Stage,
+    Harness,
     configuration,
+    running_harness,
     simulated,
-    staged,
 )
 
 if TYPE_CHECKING:
@@ -95,18 +95,18 @@ async def _row(
         played=len(ranked),
         pages=pages,
         fewest=min(max(pages, 1), clairvoyant),
-        first=await _asked(simulator, url, clock, ids, known=False),
-        known=await _asked(simulator, url, clock, ids, known=True),
+        first=await _calls_for(simulator, url, clock, ids, known=False),
+        known=await _calls_for(simulator, url, clock, ids, known=True),
     )
     assert row.bounded, row
     return row
 
 
-async def _asked(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str], *, known: bool) -> int:
+async def _calls_for(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str], *, known: bool) -> int:
     """The calls of an exporter that has just started, or (`known`) has polled another finished day."""
     config = configuration(url, media=f"{{ids: [{', '.join(ids)}]}}", text=CONFIGURATION + _AND_EARLIER)
     async with assemble_daemon(config, Runtime({}, clock.now, clock.now, clock.sleep)) as exporter:
-        stage = Stage(exporter, simulator, clock)
+        harness = Harness(exporter, simulator, clock)
         query, earlier = exporter.queries
         if known:
             await exporter.poll(earlier)
@@ -114,8 +114,8 @@ async def _asked(simulator: Simulator, url: str, clock: Clock, ids: Sequence[str
         await exporter.poll(query)
         calls = len(simulator.request_log.calls)
         assert exporter.reports()[0].result == "success"
-        assert len(await stage.plays()) == len(ids), "every media is known, be it a zero"
-        assert (await _saved(stage))["sweep"] == max(0, len(ids) - calls)
+        assert len(await harness.plays()) == len(ids), "every media is known, be it a zero"
+        assert (await _saved(harness))["sweep"] == max(0, len(ids) - calls)
         return calls
 
 
@@ -128,18 +128,18 @@ async def steady_day() -> Day:
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": SIMULATOR_ACCESS_KEY_SECRET,
     }
     example = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
-    surroundings = Runtime(environ, clock.now, clock.now, clock.sleep)
+    runtime = Runtime(environ, clock.now, clock.now, clock.sleep)
     async with simulated(clock=clock) as (simulator, url):
         text = example.replace("endpoint: https://vod.cn-shanghai.aliyuncs.com", f"endpoint: {url}")
         config = loads(text, file="config.yaml", environ=environ)
-        async with assemble_daemon(config, surroundings) as exporter:
-            stage = Stage(exporter, simulator, clock)
+        async with assemble_daemon(config, runtime) as exporter:
+            harness = Harness(exporter, simulator, clock)
             due = [(clock.at, place) for place in range(len(exporter.queries))]
-            await _poll_until(stage, due, last_day)
+            await _poll_until(harness, due, last_day)
             simulator.request_log.clear()
-            before = await _saved(stage)
-            await _poll_until(stage, due, last_day + DAY)
-            after = await _saved(stage)
+            before = await _saved(harness)
+            await _poll_until(harness, due, last_day + DAY)
+            after = await _saved(harness)
             settlement = config.settlement()
             announced = sum((cost(query, settlement).steady_day for query in exporter.queries), Estimate(0, 0))
             return Day(
@@ -150,13 +150,13 @@ async def steady_day() -> Day:
             )
 
 
-async def _poll_until(stage: Stage, due: list[tuple[float, int]], until: float) -> None:
+async def _poll_until(harness: Harness, due: list[tuple[float, int]], until: float) -> None:
     """Poll every query when it is due, as the scheduler does (a heap of time and position in the configuration)."""
     while due[0][0] < until:
         at, place = due[0]
-        stage.clock.at = max(stage.clock.at, at)
-        await stage.exporter.poll(stage.exporter.queries[place])
-        heapq.heapreplace(due, (at + stage.exporter.queries[place].every, place))
+        harness.clock.at = max(harness.clock.at, at)
+        await harness.exporter.poll(harness.exporter.queries[place])
+        heapq.heapreplace(due, (at + harness.exporter.queries[place].every, place))
 
 
 def _naive(query: Query) -> int:
@@ -180,26 +180,26 @@ async def restarts(directory: Path) -> AsyncIterator[Restart]:
     for hour in (3, 12):
         at = NOON + (hour - 12) * HOURS
         clock, file = Clock(began), directory / f"{hour}.db"
-        async with staged(settings, clock=clock, storage=file, **configured) as stage:
-            await _poll_until(stage, [(began, 0)], at)
-        asked = []
+        async with running_harness(settings, clock=clock, storage=file, **configured) as harness:
+            await _poll_until(harness, [(began, 0)], at)
+        first_polls = []
         for storage in (None, file):
             clock.at = at + 60.0
-            async with staged(settings, clock=clock, storage=storage, **configured) as stage:
-                assert await stage.poll() == "success"
-                calls = stage.simulator.request_log.calls
+            async with running_harness(settings, clock=clock, storage=storage, **configured) as harness:
+                assert await harness.poll() == "success"
+                calls = harness.simulator.request_log.calls
                 dates = {call.parameters["PlayDate"] for call in calls}
                 ages = [ago for ago in _WINDOW if f"{play_dates.play_date(at, ago):%Y%m%d}" in dates]
-                asked.append((len(calls), ages, await _saved(stage)))
-        (without, ages_without, _), (with_storage, ages_with, saved) = asked
+                first_polls.append((len(calls), ages, await _saved(harness)))
+        (without, ages_without, _), (with_storage, ages_with, saved) = first_polls
         assert (ages_without, ages_with) == (list(_WINDOW), [0, 1] if hour < 9 else [0])
         yield Restart(f"{hour:02}:01", ages_without, without, ages_with, with_storage, saved)
 
 
-async def _saved(stage: Stage) -> dict[str, int]:
+async def _saved(harness: Harness) -> dict[str, int]:
     """`aliyun_vod_api_calls_saved_total` by reason."""
-    told = await stage.series("^aliyun_vod_api_calls_saved_total")
-    return {name.partition('reason="')[2].partition('"')[0]: int(value) for name, value in told.items()}
+    calls_saved = await harness.series("^aliyun_vod_api_calls_saved_total")
+    return {name.partition('reason="')[2].partition('"')[0]: int(value) for name, value in calls_saved.items()}
 
 
 async def _document() -> str:

@@ -14,7 +14,7 @@ _INTRODUCTION: Final = """\
 # How many calls
 
 What a poll costs is calls to the API, not time: every number below is a count, the same on every machine. The exporter
-asked the simulator over HTTP on loopback, with a clock of its own; each answer was checked to be complete.
+called the simulator over HTTP on loopback, with a clock of its own; each answer was checked to be complete.
 
 ```sh
 make calls      # counts everything again and writes this page, in a minute or two

@@ -19,7 +19,7 @@ from typing import Final
 from exporter import cli
 
 BEAT_SECONDS: Final = 0.005
-TOLD_FROM_SECONDS: Final = 0.002
+REPORTED_FROM_SECONDS: Final = 0.002
 _THREADS: Final = Path("/proc/self/task")
 
 
@@ -52,7 +52,7 @@ class BeatingLoop(asyncio.SelectorEventLoop):
     def _beat(self, due: float) -> None:
         now = time.monotonic()
         before, self._waits = self._waits, waits()
-        if now - due > TOLD_FROM_SECONDS:
+        if now - due > REPORTED_FROM_SECONDS:
             # The threads take turns, so the one that waited longest delayed the others.
             waited = max(wait - before.get(thread, wait) for thread, wait in self._waits.items())
             os.write(self._file, json.dumps([now, now - due, waited]).encode() + b"\n")
@@ -84,8 +84,8 @@ def waits() -> dict[str, float]:
 
 def beats(file: Path, since: float, until: float) -> list[Late]:
     """The late beats between two instants."""
-    told = [Late(*json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
-    return [late for late in told if since <= late.at and late.at - late.seconds <= until]
+    late_beats = [Late(*json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    return [late for late in late_beats if since <= late.at and late.at - late.seconds <= until]
 
 
 if __name__ == "__main__":

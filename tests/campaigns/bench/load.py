@@ -143,10 +143,10 @@ def main(argv: list[str]) -> str | None:
     """Print the result, or return the reason of a failure."""
     port, version, connections, requests, pause = argv
     try:
-        met = load(int(port), version, int(connections), int(requests), float(pause))
+        result = load(int(port), version, int(connections), int(requests), float(pause))
     except NotWholeError as error:
         return str(error)
-    sys.stdout.write(json.dumps(asdict(met)))
+    sys.stdout.write(json.dumps(asdict(result)))
     return None
 
 

@@ -51,6 +51,6 @@ def _version(name: str, flag: str) -> str:
     found = program(name)
     if found is None:
         return "not installed"
-    said = subprocess.run((found, flag), capture_output=True, text=True, check=True)
-    told = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
-    return told[0] if told else "unknown"
+    result = subprocess.run((found, flag), capture_output=True, text=True, check=True)
+    found_version = re.search(r"\d+(\.\d+)+", result.stdout + result.stderr)
+    return found_version[0] if found_version else "unknown"

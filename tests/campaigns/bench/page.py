@@ -77,9 +77,11 @@ def tables(sections: Iterable[Section]) -> str:
 
 def document(sections: Sequence[Section], *, parts: Iterable[str], machine: Mapping[str, str]) -> str:
     """The page, the goals first; `machine`: the environment, by name."""
-    told = "\n".join(_filled(f"{name}: {what}", "* ") for name, what in machine.items())
+    bullets = "\n".join(_filled(f"{name}: {what}", "* ") for name, what in machine.items())
     bodies = "\n".join(_markdown(section) for section in (goals(sections), *sections))
-    return f"{_MARK}\n\n{_INTRODUCTION.format(parts=', '.join(parts))}\n{bodies}\n## Measured on\n\n{told}\n\n{_MORE}"
+    return (
+        f"{_MARK}\n\n{_INTRODUCTION.format(parts=', '.join(parts))}\n{bodies}\n## Measured on\n\n{bullets}\n\n{_MORE}"
+    )
 
 
 def _number(value: float) -> str:

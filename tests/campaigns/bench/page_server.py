@@ -75,14 +75,14 @@ def page(number: int, pages: int, more: int = 0) -> bytes:
         }
         for media in range(first, first + PAGE_SIZE)
     ]
-    told = {
+    payload = {
         "RequestId": f"25818875-5F78-4AF6-D739-{number:012X}",
         "TotalCount": pages * PAGE_SIZE,
         "PageNo": number,
         "PageSize": PAGE_SIZE,
         "QoeInfoList": rows,
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class _Connection(asyncio.Protocol):
@@ -108,10 +108,12 @@ class _Connection(asyncio.Protocol):
             end = head + len(_END) + (int(length[1]) if length else 0)
             if len(self._read) < end:
                 return
-            asked = _PAGE_NO.search(self._read, 0, head)
+            page_no = _PAGE_NO.search(self._read, 0, head)
             self._read = self._read[end:]
             # Each request gets its own ID, as from the service.
-            reply = next(self._replies[int(asked[1]) - 1 if asked else 0]).replace(_SAME, b"%08X" % next(_NUMBERS), 1)
+            reply = next(self._replies[int(page_no[1]) - 1 if page_no else 0]).replace(
+                _SAME, b"%08X" % next(_NUMBERS), 1
+            )
             if self._latency:
                 asyncio.get_running_loop().call_later(self._latency, self._write, reply)
             else:

@@ -166,9 +166,9 @@ def _running(folder: Path, name: str, *argv: str) -> Generator[Running]:
 
 def _url(process: Running) -> str:
     """The URL of a process. Raises RuntimeError with its output if it ends instead."""
-    until(lambda: "urls=" in process.said() or process.process.poll() is not None, "a server to listen")
+    until(lambda: "urls=" in process.logged() or process.process.poll() is not None, "a server to listen")
     if process.process.poll() is not None:
-        raise RuntimeError(process.said())
+        raise RuntimeError(process.logged())
     return process.url()
 
 

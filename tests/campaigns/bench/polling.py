@@ -80,8 +80,8 @@ def cpu(rounds: int = ROUNDS) -> Section:
             f"ours, to published bytes, {CONCURRENCY} at once": (lambda: ours(at, polls=2), PAGES),
             f"ours, the first poll of a new daemon, {CONCURRENCY} at once": (lambda: ours(at), PAGES),
         }
-        told = _in_turns(ways, rounds)
-    peer, *others = ((name, [took.cpu / ways[name][1] * 1e3 for took in each]) for name, each in told.items())
+        taken = _in_turns(ways, rounds)
+    peer, *others = ((name, [took.cpu / ways[name][1] * 1e3 for took in each]) for name, each in taken.items())
     first = row(peer[0], "ms a page", peer[1])
     goal = Goal(1.0)
     return Section(
@@ -110,17 +110,17 @@ def wall(rounds: int = ROUNDS) -> Section:
             f"the official SDK, {CONCURRENCY} threads": (lambda: sdk.in_threads(PAGES), PAGES),
             f"the official SDK, async, {slots}": (lambda: sdk.max_in_flight(FEW_PAGES), FEW_PAGES),
         }
-        told = _in_turns(ways, rounds)
+        taken = _in_turns(ways, rounds)
         lags = [ours(at, watched=True).lag * 1e3 for _ in range(rounds)]
     ideal = Row(f"the ideal schedule, {slots}", _ideal(FAST), "s", note="pages x latency / concurrency")
     slow = Row(f"the ideal schedule, {SLOW} requests a second", _ideal(SLOW), "s", note="pages / rate")
     goal = Goal(1.15)
     rows = [ideal, slow]
-    for name, each in told.items():
+    for name, each in taken.items():
         seconds = [took.wall * PAGES / ways[name][1] for took in each]
         against = slow if "a second" in name else ideal
         rows.append(row(name, "s", seconds, against=against, goal=goal if name.startswith("ours") else None))
-    published = [took.published for took in told[f"ours, {slots}"]]
+    published = [took.published for took in taken[f"ours, {slots}"]]
     rows.append(row(f"ours, {slots}, to published bytes", "s", published, against=ideal))
     rows.append(row("ours: longest blocking of the event loop", "ms", lags, goal=Goal(50.0)))
     return Section(
@@ -184,7 +184,7 @@ class _Sdk:
 
             async def one_by_one() -> None:
                 for number in numbers:
-                    answer = await self._client.describe_vod_media_play_data_async(self._asked(number))
+                    answer = await self._client.describe_vod_media_play_data_async(self._request(number))
                     _check(len(answer.body.qoe_info_list))
 
             took = _stopwatch()
@@ -194,9 +194,9 @@ class _Sdk:
         return asyncio.run(fetch())
 
     def _page(self, number: int) -> None:
-        _check(len(self._client.describe_vod_media_play_data(self._asked(number)).body.qoe_info_list))
+        _check(len(self._client.describe_vod_media_play_data(self._request(number)).body.qoe_info_list))
 
-    def _asked(self, number: int) -> DescribeVodMediaPlayDataRequest:
+    def _request(self, number: int) -> DescribeVodMediaPlayDataRequest:
         return DescribeVodMediaPlayDataRequest(
             play_date=self._date, page_no=number, page_size=PAGE_SIZE, order_name="PlaySuccessVv", order_type="DESC"
         )
@@ -215,11 +215,11 @@ def _in_turns(ways: Mapping[str, Way], rounds: int) -> dict[str, list[Took]]:
     """Every client once per round, after a warm-up round."""
     for fetch, _ in ways.values():
         fetch()
-    told: dict[str, list[Took]] = {name: [] for name in ways}
+    taken: dict[str, list[Took]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, (fetch, _) in ways.items():
-            told[name].append(fetch())
-    return told
+            taken[name].append(fetch())
+    return taken
 
 
 def _stopwatch() -> Callable[[], tuple[float, float]]:

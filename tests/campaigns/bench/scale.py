@@ -121,13 +121,13 @@ def measured(folder: Path, media: int) -> list[Row]:
     with running(folder, "simulate", *simulate) as simulator:
         configure(folder, simulator.url(), every="1d")
         with daemon(folder, "polls", anywhere) as exporter:
-            exporter.does("polling everything", lambda: exporter.process.said().count(" msg=polled ") == 2)
+            exporter.does("polling everything", lambda: exporter.process.logged().count(" msg=polled ") == 2)
             series = exporter.series()
             exporter.does("answering scrapes", lambda: scraped(exporter.url))
             # Another `stale_after` requires that everything is checked again.
             configure(folder, simulator.url(), every="10s", stale_after="3d")
             exporter.does("reloading", lambda: reloaded(exporter.url) and scraped(exporter.url))
-            exporter.does("polling today", lambda: exporter.process.said().count(" msg=polled query=today ") > POLLS)
+            exporter.does("polling today", lambda: exporter.process.logged().count(" msg=polled query=today ") > POLLS)
             exporter.memory("after polls", series)
             exporter.process.stop()
         configure(folder, simulator.url(), every="1d")
@@ -169,9 +169,9 @@ def reloaded(url: str) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Print the table for the given number of media."""
-    told = section(*map(int, arguments))
-    sys.stdout.write(f"{told.title}\n{told.how}\n\n")
-    for row in told.rows:
+    result = section(*map(int, arguments))
+    sys.stdout.write(f"{result.title}\n{result.how}\n\n")
+    for row in result.rows:
         goal = f"goal {row.goal}: {'reached' if row.reached else 'MISSED'}" if row.goal else ""
         sys.stdout.write(f"{row.name:56}{row.figure:>12,.0f} {row.unit:16}{goal:28}{row.note}\n")
     return 0

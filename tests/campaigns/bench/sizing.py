@@ -99,7 +99,7 @@ def more_polls(exporter: Running, *, than: int) -> bool:
 
 def polled(exporter: Running) -> int:
     """The number of successful polls; from the log, because a scrape of this size costs CPU."""
-    return exporter.said().count(" msg=polled query=everything result=success ")
+    return exporter.logged().count(" msg=polled query=everything result=success ")
 
 
 def scraped(url: str, encoding: str) -> int:

@@ -94,7 +94,7 @@ async def tracker(url: str, cafile: str) -> None:
     for client in clients:
         client.cancel()
     await asyncio.wait(clients)
-    sys.stdout.write(", ".join(f"{kind} {times}" for kind, times in ended.items()) or "nobody")
+    sys.stdout.write(", ".join(f"{kind} {times}" for kind, times in ended.items()) or "none")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Measured:
     failed: list[str] = field(default_factory=list)
     megabytes: float = 0.0
     cpu: float = 0.0
-    tracker: str = "nobody"
+    tracker: str = "none"
 
     def __str__(self) -> str:
         p50, p99 = (statistics.quantiles(self.took, n=100)[at] * 1e3 for at in (49, 98))
@@ -133,7 +133,7 @@ def run(folder: Path, *, tls: bool, seconds: float, media: int = 400, alone: boo
                 tracker.stop()
                 beside.tracker = tracker.out.read_text().strip()
             assert daemon.stop() == 0
-            assert "Traceback" not in daemon.said()
+            assert "Traceback" not in daemon.logged()
             return without, beside
 
 

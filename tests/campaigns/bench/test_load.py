@@ -58,9 +58,9 @@ def answering(answer: bytes, *, closes: bool = False) -> Iterator[tuple[int, lis
 
 def test_every_scrape_is_read_completely_over_the_given_connections() -> None:
     with answering(WHOLE) as (port, freshness):
-        met = load.load(port, "1.1", connections=3, requests=12, pause=0.0)
-    assert (len(met.took), len(met.begun), len(freshness)) == (12, 12, 12)
-    assert met.least_bytes == met.most_bytes == len(BODY)
+        result = load.load(port, "1.1", connections=3, requests=12, pause=0.0)
+    assert (len(result.took), len(result.begun), len(freshness)) == (12, 12, 12)
+    assert result.least_bytes == result.most_bytes == len(BODY)
     assert freshness[0].startswith(b"GET /metrics HTTP/1.1\r\n")
     assert b"\r\nAccept-Encoding: gzip\r\n" in freshness[0]
 
@@ -72,8 +72,8 @@ def test_every_scrape_is_read_completely_over_the_given_connections() -> None:
 )
 def test_the_client_reconnects_after_the_server_closes(answer: bytes) -> None:
     with answering(answer, closes=True) as (port, freshness):
-        met = load.load(port, "1.0", connections=1, requests=3, pause=0.0)
-    assert (met.least_bytes, met.most_bytes, len(freshness)) == (len(BODY), len(BODY), 3)
+        result = load.load(port, "1.0", connections=1, requests=3, pause=0.0)
+    assert (result.least_bytes, result.most_bytes, len(freshness)) == (len(BODY), len(BODY), 3)
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ class Span:
     ended: float
 
 
-def polls(said: str) -> list[Span]:
+def polls(log: str) -> list[Span]:
     """The spans of polls, from the exporter's log."""
-    found = [(datetime.fromisoformat(at).timestamp(), float(seconds)) for at, seconds in _POLLED.findall(said)]
+    found = [(datetime.fromisoformat(at).timestamp(), float(seconds)) for at, seconds in _POLLED.findall(log)]
     return [Span(at - seconds, at) for at, seconds in found]
 
 
@@ -78,31 +78,33 @@ def sections() -> list[Section]:
         ):
             text = server.text()
             # The first poll does not count, and the next one must be observed from its start.
-            until(lambda: len(polls(process.said())) > 1, "the second poll")
+            until(lambda: len(polls(process.logged())) > 1, "the second poll")
             load = server.load(connections=1, requests=SCRAPES, pause=PAUSE_SECONDS)
-            spans = polls(process.said())[2:]
+            spans = polls(process.logged())[2:]
     scrapes = list(zip(load.begun, load.took, strict=True))
-    told = [each for each in divided(scrapes, spans) if all(each)]
-    if len(told) < FEWEST_POLLS:
-        raise RuntimeError(f"{len(told)} polls ended while {load.seconds:.0f} s of scrapes went on, too few to compare")
+    complete = [each for each in divided(scrapes, spans) if all(each)]
+    if len(complete) < FEWEST_POLLS:
+        raise RuntimeError(
+            f"{len(complete)} polls ended while {load.seconds:.0f} s of scrapes went on, too few to compare"
+        )
     milliseconds = partial(map, lambda seconds: seconds * 1e3)
-    idle = row("in a pause", "ms", milliseconds(statistics.median(pause) for _, pause in told))
+    idle = row("in a pause", "ms", milliseconds(statistics.median(pause) for _, pause in complete))
     rows = (
         idle,
         row(
             "while a poll runs",
             "ms",
-            milliseconds(statistics.median(poll) for poll, _ in told),
+            milliseconds(statistics.median(poll) for poll, _ in complete),
             against=idle,
             goal=Goal(2),
         ),
-        row("the slowest of a poll and its pause", "ms", milliseconds(max(*poll, *pause) for poll, pause in told)),
+        row("the slowest of a poll and its pause", "ms", milliseconds(max(*poll, *pause) for poll, pause in complete)),
     )
     how = _HOW.format(
         rows=sum(map(int, _ROWS.findall(text))),
         series=peers.count(text),
         latency=LATENCY_MS,
         seconds=statistics.median(span.ended - span.begun for span in spans),
-        polls=len(told),
+        polls=len(complete),
     )
     return [Section("A scrape while a poll runs", how, rows)]

@@ -25,29 +25,31 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name has this in it")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     began = time.monotonic()
     found = Verdict()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.at_once, mp_context=context) as pool:
+    with ProcessPoolExecutor(arguments.at_once, mp_context=context) as pool:
         cells = [
-            pool.submit(verdict_of, *cell, briefly=given.brief, only=given.only)
+            pool.submit(verdict_of, *cell, briefly=arguments.brief, only=arguments.only)
             for cell in product(Family, Moment, Selection)
         ]
         for cell in cells:
             found += cell.result()
         between = time.monotonic()
-        judged = environment_runner.CellResults()
-        in_surroundings = environments.brief() if given.brief else environments.possible()
-        for one in pool.map(environment_runner.verdict, [cell for cell in in_surroundings if given.only in str(cell)]):
-            judged += one
+        verified = environment_runner.CellResults()
+        in_environments = environments.brief() if arguments.brief else environments.possible()
+        for one in pool.map(
+            environment_runner.verdict, [cell for cell in in_environments if arguments.only in str(cell)]
+        ):
+            verified += one
             sys.stderr.write("".join(f"{wrong}\n" for wrong in one.wrong) or ".")
             sys.stderr.flush()
     if found.cases[""]:
         sys.stdout.write(table(found, seconds=between - began) + "\n")
-    if judged.cells:
-        sys.stdout.write(environment_runner.table(judged, seconds=time.monotonic() - between) + "\n")
-    return 1 if found.failed[""] or judged.failed or not (found.cases[""] or judged.cells) else 0
+    if verified.cells:
+        sys.stdout.write(environment_runner.table(verified, seconds=time.monotonic() - between) + "\n")
+    return 1 if found.failed[""] or verified.failed or not (found.cases[""] or verified.cells) else 0
 
 
 if __name__ == "__main__":

@@ -80,9 +80,9 @@ class Passed:
     after: Scrape
     recovered: Scrape
     counters: tuple[Scrape, Scrape]
-    said_before: dict[tuple[str, str], int]
-    met: tuple[Call, ...]
-    asked: tuple[Call, ...]
+    returned_before: dict[tuple[str, str], int]
+    affected: tuple[Call, ...]
+    received: tuple[Call, ...]
     good: int
     wanted: frozenset[tuple[str, str]]
     cut: bool = False
@@ -93,14 +93,14 @@ class Mark:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._said = {place: len(rows) for place, rows in service.said.rows.items()}
-        self._met, self._asked, self._good = len(service.met), len(service.calls), service.good
+        self._returned_before = {row_key: len(rows) for row_key, rows in service.returned.rows.items()}
+        self._affected, self._received, self._good = len(service.affected), len(service.calls), service.good
 
     def seen(self) -> dict[str, Any]:
         """The requests that the service received since."""
         return {
-            "said_before": self._said,
-            "met": tuple(self._service.met[self._met :]),
-            "asked": tuple(self._service.calls[self._asked :]),
+            "returned_before": self._returned_before,
+            "affected": tuple(self._service.affected[self._affected :]),
+            "received": tuple(self._service.calls[self._received :]),
             "good": self._service.good - self._good,
         }

@@ -74,9 +74,9 @@ def impossible(case: Case) -> str:
     if fault.name == "the whole list for one media" and (
         case.selection is not Selection.IDS or case.moment is Moment.FIRST_POLL
     ):
-        return "no media is asked for by its ID then"
+        return "no media is requested by its ID then"
     if fault.family is Family.LIE and case.selection is Selection.IDS and fault.name.startswith(_OF_LISTS):
-        return "no list is asked for where media are asked for by their IDs"
+        return "no list is requested where media are requested by their IDs"
     if fault.endless and case.selection is Selection.ALL and case.moment is not Moment.SWEEP:
         return "ten thousand calls: once is enough"
     return ""

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from tests.campaigns.faults.environments import Cell
     from tests.campaigns.faults.fault import Exchange, Payload
-    from tests.campaigns.faults.oracle import Call, Place
+    from tests.campaigns.faults.oracle import Call, RowKey
 
 MEDIA: Final = 140
 SECRETS: Final = ("a-secret-of-the-matrix", "another-secret-of-the-matrix", PROXY_PASSWORD)
@@ -67,7 +67,7 @@ _NOT_FOR_PEOPLE: Final = (
     "Logging error",
     "Exception ignored",
 )
-_ASKED: Final = re.compile(rb"Credential=([^,]+),")
+_REQUESTED: Final = re.compile(rb"Credential=([^,]+),")
 _CONFIGURATION: Final = """
 accounts:
   - name: 主账号
@@ -77,7 +77,7 @@ accounts:
 queries: [{{name: q, media: all, days_ago: {days_ago}, every: 1h, expected: false}}]
 """
 # Starts the program with a wall clock that is `clock` ahead (APScheduler's too; the monotonic one is the true one), and
-# with a resolver: the file `resolver` says what a look-up gets, `asked` is there once one did not get an answer.
+# with a resolver: the file `resolver` says what a look-up gets, `looked_up` exists once a look-up got no answer.
 _PROGRAM: Final = f"""
 import datetime, mmap, os, runpy, socket, sys, time
 folder = os.path.dirname(os.path.abspath(__file__))
@@ -101,7 +101,7 @@ def getaddrinfo(host, *arguments, **options):
         if state == "{Resolver.ANSWERS}":
             host = "127.0.0.1"
             break
-        open(os.path.join(folder, "asked"), "w").close()
+        open(os.path.join(folder, "looked_up"), "w").close()
         if state == "{Resolver.UNKNOWN}":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         time.sleep(0.02)
@@ -146,7 +146,7 @@ class ServiceWithHabit(Service):
                 await exchange.raw(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
 
     def _answer(self, call: Call, head: bytes) -> Payload:
-        self.keys += (key.decode() for key in _ASKED.findall(head))
+        self.keys += (key.decode() for key in _REQUESTED.findall(head))
         return super()._answer(call, head)
 
 
@@ -167,8 +167,8 @@ class Outcome:
     before: Scrape
     after: Scrape
     recovered: Scrape | None
-    said_before: Mapping[Place, int]
-    wanted: frozenset[Place]
+    returned_before: Mapping[RowKey, int]
+    wanted: frozenset[RowKey]
     requests: list[tuple[str, int]]
     pages: list[str]
     status: int | None = None
@@ -224,7 +224,7 @@ class Daemon:
         _replace(self.folder / "resolver", state)
 
     async def looked_up(self) -> None:
-        while not (self.folder / "asked").exists():
+        while not (self.folder / "looked_up").exists():
             await asyncio.sleep(_GLANCE)
 
 
@@ -239,19 +239,19 @@ async def run_cell(cell: Cell) -> Outcome:
     """Run a cell in a folder of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clock = Clock(folder / "clock", cell.surrounding.clock)
-        async with asyncio.timeout(PATIENCE), ServiceWithHabit(clock.now, cell.surrounding.habit) as service:
+        clock = Clock(folder / "clock", cell.environment.clock)
+        async with asyncio.timeout(PATIENCE), ServiceWithHabit(clock.now, cell.environment.habit) as service:
             return await _in_environment(cell, folder, clock, service)
 
 
 async def _in_environment(cell: Cell, folder: Path, clock: Clock, service: ServiceWithHabit) -> Outcome:
-    surrounding, event = cell.surrounding, cell.event
+    environment, event = cell.environment, cell.event
     async with _running(cell, folder, clock, service) as (daemon, written):
-        if surrounding.reached:
+        if environment.reached:
             before = await daemon.until(lambda s: polls(s, "success"), "the first poll")
         else:
             before = await daemon.until(lambda s: s.errors(), "the first failure")
-        said_before = {place: len(rows) for place, rows in service.said.rows.items()}
+        returned_before = {row_key: len(rows) for row_key, rows in service.returned.rows.items()}
         after = await _event(daemon, before)
         for path in ("/-/healthy", "/"):
             await daemon.get(path)
@@ -259,7 +259,7 @@ async def _in_environment(cell: Cell, folder: Path, clock: Clock, service: Servi
         if event is not Event.SIGTERM:
             await service.repair()
             daemon.resolve(Resolver.ANSWERS)
-            if surrounding.reached:
+            if environment.reached:
                 good = polls(await daemon.scraped(), "success")
                 clock.jump(LATER)
                 await daemon.reload()
@@ -271,7 +271,9 @@ async def _in_environment(cell: Cell, folder: Path, clock: Clock, service: Servi
             for date in (f"{play_dates.play_date(clock.now(), ago):%Y%m%d}" for ago in (0, 1))
             for row in service.listed(date)
         )
-        outcome = Outcome(cell, service, before, after, recovered, said_before, wanted, daemon.requests, daemon.pages)
+        outcome = Outcome(
+            cell, service, before, after, recovered, returned_before, wanted, daemon.requests, daemon.pages
+        )
         began = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         outcome.status = await daemon.process.wait()
@@ -282,8 +284,8 @@ async def _in_environment(cell: Cell, folder: Path, clock: Clock, service: Servi
 
 async def _event(daemon: Daemon, before: Scrape) -> Scrape:
     """Cause the event; returns the scrape during it."""
-    surrounding, event, service = daemon.cell.surrounding, daemon.cell.event, daemon.service
-    held = event in (Event.SIGTERM, Event.RELOAD) and surrounding.answers
+    environment, event, service = daemon.cell.environment, daemon.cell.event, daemon.service
+    held = event in (Event.SIGTERM, Event.RELOAD) and environment.answers
     if held:
         service.gate.clear()
         await service.break_(HELD, lambda _: True)
@@ -293,31 +295,31 @@ async def _event(daemon: Daemon, before: Scrape) -> Scrape:
         write_key(daemon.folder, 1)
     await _change(daemon, before)
     if held:
-        await service.first_met.wait()
+        await service.first_affected.wait()
     if event is Event.RELOAD:
         await daemon.reload()
         service.gate.set()
-    if event is not Event.SIGTERM and surrounding.answers:
+    if event is not Event.SIGTERM and environment.answers:
         return await daemon.until(lambda s: polls(s) > polls(before), "the poll")
-    if surrounding.resolver is Resolver.UNKNOWN or not surrounding.reached:
+    if environment.resolver is Resolver.UNKNOWN or not environment.reached:
         return await daemon.until(lambda s: s.errors(), "a failure")
     return await daemon.scraped()
 
 
 async def _change(daemon: Daemon, before: Scrape) -> None:
     """Put the environment into effect; a poll starts."""
-    surrounding, service = daemon.cell.surrounding, daemon.service
-    looks_up_in_vain = surrounding.resolver is not Resolver.ANSWERS
+    environment, service = daemon.cell.environment, daemon.service
+    looks_up_in_vain = environment.resolver is not Resolver.ANSWERS
     if looks_up_in_vain:
-        daemon.resolve(surrounding.resolver)
-    if looks_up_in_vain or surrounding.habit is Habit.CLOSES_LATER:
+        daemon.resolve(environment.resolver)
+    if looks_up_in_vain or environment.habit is Habit.CLOSES_LATER:
         await service.hang_up()
-    daemon.clock.jump(surrounding.leap or LATER)
+    daemon.clock.jump(environment.leap or LATER)
     await daemon.reload()
     if looks_up_in_vain:
         await daemon.looked_up()
         await daemon.until(lambda s: s.total(_SENT) > before.total(_SENT), "a request that waits for its name")
-    if surrounding.resolver is Resolver.SLOW:
+    if environment.resolver is Resolver.SLOW:
         daemon.resolve(Resolver.ANSWERS)
 
 
@@ -340,9 +342,9 @@ def polls(scrape: Scrape, result: str = "") -> float:
 
 def endpoint_of(cell: Cell, service: Service) -> str:
     """The endpoint that the exporter is configured with."""
-    if cell.surrounding.by_proxy:
+    if cell.environment.by_proxy:
         return f"http://{NAME}"
-    return service.endpoint_at(cell.surrounding.host)
+    return service.endpoint_at(cell.environment.host)
 
 
 def configure(folder: Path, endpoint: str, *, turned: bool) -> None:
@@ -369,23 +371,23 @@ def _replace(file: Path, text: str) -> None:
 async def _running(
     cell: Cell, folder: Path, clock: Clock, service: ServiceWithHabit
 ) -> AsyncGenerator[tuple[Daemon, Callable[[], str]]]:
-    surrounding = cell.surrounding
+    environment = cell.environment
     configure(folder, endpoint_of(cell, service), turned=False)
     write_key(folder, 0)
     (folder / "resolver").write_text(Resolver.ANSWERS)
     (folder / "program.py").write_text(_PROGRAM, encoding="utf-8")
     environ = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    environ |= {"PYTHONPATH": str(_ROOT), **surrounding.environ}
-    if surrounding.by_proxy:
+    environ |= {"PYTHONPATH": str(_ROOT), **environment.environ}
+    if environment.by_proxy:
         address = service.endpoint.removeprefix("http://")
         environ["HTTP_PROXY"] = f"http://proxy-user:{PROXY_PASSWORD}@{address}"
-    limit = f"ulimit -n {surrounding.descriptors}; " if surrounding.descriptors else ""
-    closed = " 2>&-" if surrounding.stderr is Stderr.CLOSED else ""
+    limit = f"ulimit -n {environment.descriptors}; " if environment.descriptors else ""
+    closed = " 2>&-" if environment.stderr is Stderr.CLOSED else ""
     port = free_port()
     serve = ["serve", f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle"]
-    if surrounding.storage:
+    if environment.storage:
         serve.append(f"--storage.path={folder / 'state.db'}")
-    with _stderr(surrounding.stderr, folder) as (stderr, reader, written):
+    with _stderr(environment.stderr, folder) as (stderr, reader, written):
         process = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
@@ -406,7 +408,7 @@ async def _running(
             ):
                 daemon = Daemon(cell, folder, service, clock, url, http, process)
                 await daemon.until(lambda _: True, "the first scrape")
-                for _ in range(surrounding.idle):
+                for _ in range(environment.idle):
                     await _connect_silently(port, idle)
                 yield daemon, written
         finally:
@@ -492,12 +494,12 @@ def known_values_stay(outcome: Outcome) -> Iterator[str | None]:
     """Known data of a day that is still published stays until the service returns other data."""
     after = outcome.after
     shown = {after.date(ago) for (ago,) in after.of("aliyun_vod_play_date_timestamp_seconds")}
-    for place, numbers in outcome.before.plays.items():
-        if place[0] in shown:
-            now = after.plays.get(place)
-            news = outcome.service.said.rows[place][outcome.said_before.get(place, 0) :]
-            right = now == numbers or now in news or (now == ZEROS and outcome.service.said.zero(place))
-            yield None if right else f"{place} showed {numbers} and shows {now}"
+    for row_key, numbers in outcome.before.plays.items():
+        if row_key[0] in shown:
+            now = after.plays.get(row_key)
+            news = outcome.service.returned.rows[row_key][outcome.returned_before.get(row_key, 0) :]
+            right = now == numbers or now in news or (now == ZEROS and outcome.service.returned.zero(row_key))
+            yield None if right else f"{row_key} showed {numbers} and shows {now}"
 
 
 def recovers(outcome: Outcome) -> Iterator[str | None]:
@@ -509,27 +511,27 @@ def recovers(outcome: Outcome) -> Iterator[str | None]:
 def failures_are_counted(outcome: Outcome) -> Iterator[str | None]:
     """Failures are counted by kind and nothing else is; lost log lines are counted; the new key is used."""
     cell, last = outcome.cell, outcome.recovered or outcome.after
-    surrounding = cell.surrounding
+    environment = cell.environment
     expected: Counter[tuple[str, str]] = Counter()
     if cell.event is Event.REFUSAL:
         expected[REFUSAL, "parameter"] = 1
-    if surrounding.resolver is Resolver.UNKNOWN or not surrounding.reached:
+    if environment.resolver is Resolver.UNKNOWN or not environment.reached:
         expected["connect", "transport"] = 1
     found = last.errors()
     allowed = set(expected)
-    if surrounding.habit in (Habit.REPEATS, Habit.LEFTOVER):
+    if environment.habit in (Habit.REPEATS, Habit.LEFTOVER):
         allowed.add(("malformed", "malformed"))
-    if surrounding.habit is Habit.LEFTOVER:
+    if environment.habit is Habit.LEFTOVER:
         # It arrives after the next request was sent, and is then the answer to that one.
         allowed.add(("http_408", "server"))
     yield None if set(expected) <= set(found) else f"counted are {found}, not {set(expected)}"
     yield None if set(found) <= allowed else f"counted are {found}, allowed are {allowed}"
     lost = last.one("aliyun_vod_exporter_log_lines_dropped_total")
-    gone = surrounding.stderr is Stderr.GONE
+    gone = environment.stderr is Stderr.GONE
     yield None if lost is not None and bool(lost) == gone else f"{lost} lines are counted as lost"
     up = last.one("aliyun_vod_query_up", query="q")
-    yield None if surrounding.reached == (up == 1) else f"query_up is {up}"
-    if cell.event is Event.KEY and surrounding.reached:
+    yield None if environment.reached == (up == 1) else f"query_up is {up}"
+    if cell.event is Event.KEY and environment.reached:
         keys = outcome.service.keys
         yield None if keys[0] == "key-0" and keys[-1] == "key-1" else f"the keys were {keys[0]}, {keys[-1]}"
 
@@ -547,7 +549,7 @@ def nothing_breaks(outcome: Outcome) -> Iterator[str | None]:
     texts = (outcome.written, outcome.before.text, outcome.after.text, *outcome.pages)
     for secret in SECRETS:
         yield None if not any(secret in text for text in texts) else f"{secret!r} is shown"
-    if outcome.cell.surrounding.stderr in (Stderr.FILE, Stderr.SLOW):
+    if outcome.cell.environment.stderr in (Stderr.FILE, Stderr.SLOW):
         yield None if "msg=stopped" in outcome.written else f"the end was not written: {outcome.written[-500:]}"
 
 
@@ -584,16 +586,16 @@ class CellResults:
 
 def check(outcome: Outcome) -> CellResults:
     """Check a cell against every invariant."""
-    judged = CellResults([outcome.cell])
+    verified = CellResults([outcome.cell])
     for invariant in INVARIANTS:
         looked_at = list(invariant(outcome))
         wrong = [finding for finding in looked_at if finding is not None]
-        judged.checked[invariant.__name__] += len(looked_at)
-        judged.violated[invariant.__name__] += bool(wrong)
-        judged.wrong += [f"{outcome.cell}: {invariant.__name__}: {finding}" for finding in wrong[:2]]
-    if judged.wrong:
-        judged.failed.add(str(outcome.cell))
-    return judged
+        verified.checked[invariant.__name__] += len(looked_at)
+        verified.violated[invariant.__name__] += bool(wrong)
+        verified.wrong += [f"{outcome.cell}: {invariant.__name__}: {finding}" for finding in wrong[:2]]
+    if verified.wrong:
+        verified.failed.add(str(outcome.cell))
+    return verified
 
 
 def verdict(cell: Cell) -> CellResults:
@@ -605,23 +607,23 @@ def verdict(cell: Cell) -> CellResults:
     return check(outcome)
 
 
-def table(judged: CellResults, *, seconds: float) -> str:
+def table(verified: CellResults, *, seconds: float) -> str:
     """Passed cells by area and event; the number of checks of each invariant; the violations."""
     lines = [f"{'environment':46}{'cells':>8}{'passed':>8}{'failed':>8}"]
     for kinds in (Area, Event):
         for kind in kinds:
-            cells = [str(cell) for cell in judged.cells if kind in (cell.surrounding.area, cell.event)]
-            failed = len(judged.failed.intersection(cells))
+            cells = [str(cell) for cell in verified.cells if kind in (cell.environment.area, cell.event)]
+            failed = len(verified.failed.intersection(cells))
             lines.append(f"  {kind:44}{len(cells):>8}{len(cells) - failed:>8}{failed:>8}")
     lines.append(f"{'invariant':46}{'looked at':>12}{'violated in':>13}")
     for invariant in INVARIANTS:
         name = invariant.__name__
-        lines.append(f"  {name:44}{judged.checked[name]:>12,}{judged.violated[name]:>13}")
+        lines.append(f"  {name:44}{verified.checked[name]:>12,}{verified.violated[name]:>13}")
     lines += ["not in it, because"]
     reasons = Counter(reason for cell in every() if (reason := impossible(cell)))
     lines += [f"{times:>8}  {reason}" for reason, times in reasons.items()]
-    lines += judged.wrong
-    lines.append(f"{len(judged.cells)} cells, {len(judged.failed)} failed, {seconds:.0f} s")
+    lines += verified.wrong
+    lines.append(f"{len(verified.cells)} cells, {len(verified.failed)} failed, {seconds:.0f} s")
     return "\n".join(lines)
 
 
@@ -633,10 +635,10 @@ def _evidence(outcome: Outcome) -> Evidence:
         outcome.after,
         outcome.recovered or outcome.after,
         (outcome.before, outcome.after),
-        outcome.service.said,
-        outcome.said_before,
-        met=(),
-        asked=(),
+        outcome.service.returned,
+        outcome.returned_before,
+        affected=(),
+        received=(),
         good=0,
         cut=False,
         wanted=outcome.wanted,

@@ -38,7 +38,7 @@ class Stderr(StrEnum):
 
     FILE = "a file"
     CLOSED = "closed"
-    FULL = "a full pipe that nobody reads"
+    FULL = "a full pipe without a reader"
     SLOW = "a pipe that is read slowly"
     GONE = "a pipe whose reader has gone"
 
@@ -106,7 +106,7 @@ def _locale(name: str, **environ: str) -> Environment:
     return Environment(Area.LOCALE, name, environ)
 
 
-SURROUNDINGS: Final = (
+ENVIRONMENTS: Final = (
     *(Environment(Area.STDERR, kind, stderr=kind) for kind in Stderr),
     _locale("LANG=C", LANG="C", LC_ALL="C"),
     _locale("POSIX without UTF-8", **_NOT_UTF8),
@@ -141,22 +141,22 @@ SURROUNDINGS: Final = (
 class Cell:
     """One event in one environment."""
 
-    surrounding: Environment
+    environment: Environment
     event: Event
 
     def __str__(self) -> str:
         """`environment · stderr · closed · all healthy`."""
-        return f"environment · {self.surrounding.area} · {self.surrounding.name} · {self.event}"
+        return f"environment · {self.environment.area} · {self.environment.name} · {self.event}"
 
 
 def every() -> Iterator[Cell]:
     """Each event in each environment."""
-    return (Cell(*pair) for pair in product(SURROUNDINGS, Event))
+    return (Cell(*pair) for pair in product(ENVIRONMENTS, Event))
 
 
 def impossible(cell: Cell) -> str:
     """Why a cell is impossible; empty if it is possible."""
-    if cell.event is Event.REFUSAL and not cell.surrounding.answers:
+    if cell.event is Event.REFUSAL and not cell.environment.answers:
         return "no error of the API where no request reaches it"
     return ""
 

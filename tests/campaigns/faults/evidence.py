@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.campaigns.faults.cases import Case
-    from tests.campaigns.faults.oracle import Call, Place, Returned
+    from tests.campaigns.faults.oracle import Call, Returned, RowKey
     from tests.campaigns.faults.scrapes import Scrape
 
 
@@ -18,8 +18,8 @@ class Evidence:
     """One case, from the last good poll before the fault to the first good one after it.
 
     * `before`, `after`, `recovered`: scrapes. `counters`: the two between which the fault was counted.
-    * `said_before`: how many rows of each place had been returned before the fault.
-    * `met`: requests (or connections) that got the fault, `asked`: all requests during it, `good`: those of
+    * `returned_before`: how many rows of each place had been returned before the fault.
+    * `affected`: requests (or connections) that got the fault, `received`: all requests during it, `good`: those of
       them with a correct response. `cut`: polls were cancelled during it.
     * `wanted`: the places that must be known after recovery, with a zero for media without plays.
     * `waits`: the sleeps of the exporter in seconds. `polls`: how many polls of its query got the fault.
@@ -32,13 +32,13 @@ class Evidence:
     after: Scrape
     recovered: Scrape
     counters: tuple[Scrape, Scrape]
-    said: Returned
-    said_before: Mapping[Place, int]
-    met: tuple[Call, ...]
-    asked: tuple[Call, ...]
+    returned: Returned
+    returned_before: Mapping[RowKey, int]
+    affected: tuple[Call, ...]
+    received: tuple[Call, ...]
     good: int
     cut: bool
-    wanted: frozenset[Place]
+    wanted: frozenset[RowKey]
     days_ago: frozenset[str] = frozenset({"0", "1"})
     waits: tuple[float, ...] = ()
     events: tuple[Mapping[str, Any], ...] = ()

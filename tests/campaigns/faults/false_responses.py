@@ -96,7 +96,7 @@ def faults() -> tuple[Fault, ...]:
         "is one less": lambda total, _: max(0, total - 1),
         "is 1": lambda *_: 1,
         "is 0": lambda *_: 0,
-        "is not said": lambda *_: None,
+        "is missing": lambda *_: None,
     }
     pages: dict[str, tuple[Callable[[int], int], int]] = {
         "echoes the first page": (lambda _: 0, 100),
@@ -104,8 +104,8 @@ def faults() -> tuple[Fault, ...]:
         "is the next one": (lambda page: 100 * page, 100),
         "repeats the last row of the one before": (lambda page: max(0, 100 * (page - 1) - 1), 100),
         "has lost its first row": (lambda page: 100 * (page - 1) + 1, 99),
-        "is half as long as asked for": (lambda page: 50 * (page - 1), 50),
-        "is twice as long as asked for": (lambda page: 200 * (page - 1), 200),
+        "is half as long as requested": (lambda page: 50 * (page - 1), 50),
+        "is twice as long as requested": (lambda page: 200 * (page - 1), 200),
         "is the whole list": (lambda _: 0, 1_000_000),
     }
     return (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.campaigns.faults.evidence import Evidence
-    from tests.campaigns.faults.oracle import Place
+    from tests.campaigns.faults.oracle import RowKey
     from tests.campaigns.faults.scrapes import Scrape
 
 LONGEST_WAIT: Final = 300.0
@@ -51,22 +51,22 @@ def only_returned_numbers(evidence: Evidence) -> Iterator[str | None]:
         for sample in scrape.samples:
             if sample.name == "aliyun_vod_slice_media":
                 date = scrape.date(sample.labels["days_ago"])
-                right = sample.value in evidence.said.totals[date]
+                right = sample.value in evidence.returned.totals[date]
                 yield None if right else f"{name}: {sample.value} media on {date} were never counted"
             elif sample.name == "aliyun_vod_media_duration_seconds":
-                right = sample.value in evidence.said.described[sample.labels["media_id"]]
-                yield None if right else f"{name}: nobody said that {dict(sample.labels)} lasts {sample.value} s"
+                right = sample.value in evidence.returned.described[sample.labels["media_id"]]
+                yield (None if right else f"{name}: a length never returned: {dict(sample.labels)} {sample.value}")
             elif sample.name == "aliyun_vod_media_info":
                 title = _plain(sample.labels["title"])
-                right = title in evidence.said.described[sample.labels["media_id"]]
-                yield None if right else f"{name}: nobody called a media {title!r}"
+                right = title in evidence.returned.described[sample.labels["media_id"]]
+                yield None if right else f"{name}: the title {title!r} was never returned"
         for (date, media_id), numbers in scrape.plays.items():
-            said = evidence.said.values[media_id]
+            returned = evidence.returned.values[media_id]
             for metric, value in numbers.items():
-                right = (metric, value) in said or (
-                    value == 0 and metric in ZEROS and evidence.said.zero((date, media_id))
+                right = (metric, value) in returned or (
+                    value == 0 and metric in ZEROS and evidence.returned.zero((date, media_id))
                 )
-                yield None if right else f"{name}: {metric} of {media_id} on {date} is {value}, which was never said"
+                yield (None if right else f"{name}: {metric} of {media_id} on {date} is {value}, never returned")
 
 
 def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
@@ -75,9 +75,9 @@ def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
         for (ago,), start in scrape.of("aliyun_vod_play_date_timestamp_seconds").items():
             right = start == play_dates.start(play_dates.play_date(scrape.at, int(ago)))
             yield None if right else f"{name}: {ago} days ago does not begin at {start}"
-        for place, numbers in scrape.plays.items():
-            right = numbers in evidence.said.rows[place] or numbers == ZEROS or not numbers
-            yield None if right else f"{name}: {place} shows {numbers}, which was not said of that date"
+        for row_key, numbers in scrape.plays.items():
+            right = numbers in evidence.returned.rows[row_key] or numbers == ZEROS or not numbers
+            yield None if right else f"{name}: {row_key} shows {numbers}, which was not returned for that date"
         shown = {sample.labels["days_ago"] for sample in scrape.samples if "days_ago" in sample.labels}
         yield None if shown <= evidence.days_ago else f"{name}: days {shown - evidence.days_ago} are not configured"
 
@@ -85,10 +85,10 @@ def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
 def no_half_poll(evidence: Evidence) -> Iterator[str | None]:
     """All numbers of a media on a date are from one row; without plays they are three zeros."""
     for name, scrape in _scrapes(evidence):
-        for place, numbers in scrape.plays.items():
-            rows = evidence.said.rows[place]
-            right = numbers in rows or (numbers == ZEROS and evidence.said.zero(place))
-            yield None if right else f"{name}: {place} shows {numbers}, which no single row says"
+        for row_key, numbers in scrape.plays.items():
+            rows = evidence.returned.rows[row_key]
+            right = numbers in rows or (numbers == ZEROS and evidence.returned.zero(row_key))
+            yield None if right else f"{name}: {row_key} shows {numbers}, which no single row says"
 
 
 def no_broken_text(evidence: Evidence) -> Iterator[str | None]:
@@ -107,19 +107,21 @@ def nothing_lost(evidence: Evidence) -> Iterator[str | None]:
         return
     before, after = evidence.before.plays, evidence.after.plays
     updated = _updated(evidence.before), _updated(evidence.after)
-    for place, numbers in before.items():
-        if place[0] not in updated[1]:
+    for row_key, numbers in before.items():
+        if row_key[0] not in updated[1]:
             continue  # that day is not shown any more
-        news = evidence.said.rows[place][evidence.said_before.get(place, 0) :]
-        now = after.get(place)
+        news = evidence.returned.rows[row_key][evidence.returned_before.get(row_key, 0) :]
+        now = after.get(row_key)
         # A media of the listing may be gone; a page of a top may show media with more plays.
         overtaken = evidence.case.selection is Selection.TOP and evidence.good > 0
-        renewed = overtaken or updated[0].get(place[0]) != updated[1][place[0]]
-        right = now == numbers or now in news or (now == ZEROS and evidence.said.zero(place)) or (renewed and not now)
-        yield None if right else f"{place} showed {numbers} and shows {now} after a refusal"
+        renewed = overtaken or updated[0].get(row_key[0]) != updated[1][row_key[0]]
+        right = (
+            now == numbers or now in news or (now == ZEROS and evidence.returned.zero(row_key)) or (renewed and not now)
+        )
+        yield None if right else f"{row_key} showed {numbers} and shows {now} after a refusal"
     if not evidence.good:
-        for place in after.keys() - before.keys():
-            yield f"{place} is shown though nothing was answered"
+        for row_key in after.keys() - before.keys():
+            yield f"{row_key} is shown though nothing was answered"
         for date, at in updated[1].items():
             yield None if at == updated[0].get(date) else f"{date} was updated at {at} by a refusal"
 
@@ -146,12 +148,12 @@ def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
     took = "aliyun_vod_api_request_duration_seconds_count"
     ended = last.total(took) - first.total(took)
     failed = sum(errors.values())
-    met = bool(evidence.met) or (fault.connection_fault is not ConnectionFault.NONE and sent > 0)
-    yield None if met else "the fault was never met, so nothing is proved"
-    most = sent + (len(set(evidence.met)) if fault.unanswered else 0)
-    yield None if most >= len(evidence.asked) or evidence.cut else f"{sent} sent, {len(evidence.asked)} arrived"
+    affected = bool(evidence.affected) or (fault.connection_fault is not ConnectionFault.NONE and sent > 0)
+    yield None if affected else "the fault was never met, so nothing is proved"
+    most = sent + (len(set(evidence.affected)) if fault.unanswered else 0)
+    yield None if most >= len(evidence.received) or evidence.cut else f"{sent} sent, {len(evidence.received)} arrived"
     if fault.connection_fault is ConnectionFault.NONE:
-        yield None if failed <= len(evidence.met) else f"{failed} counted, {len(evidence.met)} met the fault"
+        yield None if failed <= len(evidence.affected) else f"{failed} counted, {len(evidence.affected)} met the fault"
     if fault.sure and not evidence.cut:
         yield (
             None
@@ -167,7 +169,7 @@ def counted_under_its_code(evidence: Evidence) -> Iterator[str | None]:
 def calls_are_bounded(evidence: Evidence) -> Iterator[str | None]:
     """Attempts are limited by the code, waits to five minutes, and the number of calls is bounded."""
     fault = evidence.case.fault
-    tried = Counter(call for call in evidence.met if call.date)
+    tried = Counter(call for call in evidence.affected if call.date)
     once_more = 1 if fault.unanswered else 0
     allowed = (fault.attempts + once_more) * (2 if evidence.cut else 1)
     if fault.refuses:
@@ -176,12 +178,12 @@ def calls_are_bounded(evidence: Evidence) -> Iterator[str | None]:
         if not evidence.cut and tried:
             right = fault.attempts <= max(tried.values()) <= fault.attempts + once_more
             yield None if right else f"every call was tried {max(tried.values())} times, not {fault.attempts}"
-    for call in evidence.asked:
-        yield None if call.path == "/" else f"something else was asked for: {call.path}"
+    for call in evidence.received:
+        yield None if call.path == "/" else f"something else was requested: {call.path}"
     for wait in evidence.waits:
         yield None if 0 <= wait <= LONGEST_WAIT else f"waited for {wait} s"
     most = MOST_ENDLESS_CALLS if fault.endless else MOST_CALLS
-    yield None if len(evidence.asked) <= most else f"{len(evidence.asked)} calls"
+    yield None if len(evidence.received) <= most else f"{len(evidence.received)} calls"
 
 
 def query_state_is_right(evidence: Evidence) -> Iterator[str | None]:
@@ -201,7 +203,7 @@ def query_state_is_right(evidence: Evidence) -> Iterator[str | None]:
     allowed = _allowed(evidence)
     yield None if ended <= allowed else f"the poll ended as {ended}, not as {allowed}"
     if fault.counted and fault.counted[1] == "not_ready" and evidence.case.moment is not Moment.MIDNIGHT:
-        dates = {call.date for call in evidence.met}
+        dates = {call.date for call in evidence.affected}
         for ago in evidence.days_ago:
             ready = after.one("aliyun_vod_slice_ready", days_ago=ago)
             right = ready == (0 if after.date(ago) in dates else 1)
@@ -231,31 +233,31 @@ def recovers(evidence: Evidence) -> Iterator[str | None]:
     # Settled data is not requested again.
     settled = {recovered.date(ago) for (*_, ago), is_ in recovered.of("aliyun_vod_slice_settled").items() if is_}
     as_good = _as_good(evidence)
-    for place in evidence.wanted - as_good.keys():
-        rows = evidence.said.rows[place]
+    for row_key in evidence.wanted - as_good.keys():
+        rows = evidence.returned.rows[row_key]
         last = rows[-1] if rows else None
         right = (
-            shown.get(place) == last
-            or (shown.get(place) == ZEROS and evidence.said.zero(place))
-            or (place[0] in settled and shown.get(place) in rows)
+            shown.get(row_key) == last
+            or (shown.get(row_key) == ZEROS and evidence.returned.zero(row_key))
+            or (row_key[0] in settled and shown.get(row_key) in rows)
         )
-        yield None if right else f"{place} shows {shown.get(place)}, the service says {last}"
-    for place in shown.keys() - evidence.wanted - set(as_good.values()):
-        yield f"{place} is shown though nobody wants it"
+        yield None if right else f"{row_key} shows {shown.get(row_key)}, the service says {last}"
+    for row_key in shown.keys() - evidence.wanted - set(as_good.values()):
+        yield f"{row_key} is shown though no query wants it"
 
 
-def _as_good(evidence: Evidence) -> dict[Place, Place]:
+def _as_good(evidence: Evidence) -> dict[RowKey, RowKey]:
     """Places at the end of a top that a media with equally many plays may take."""
     if evidence.case.selection is not Selection.TOP:
         return {}
     shown, plays = evidence.recovered.plays, "aliyun_vod_media_plays"
-    others = [place for place in shown if place not in evidence.wanted]
-    found: dict[Place, Place] = {}
-    for place in sorted(evidence.wanted - shown.keys()):
-        rows = evidence.said.rows[place]
+    others = [row_key for row_key in shown if row_key not in evidence.wanted]
+    found: dict[RowKey, RowKey] = {}
+    for row_key in sorted(evidence.wanted - shown.keys()):
+        rows = evidence.returned.rows[row_key]
         for other in others:
-            if rows and other[0] == place[0] and shown[other].get(plays) == rows[-1].get(plays):
-                found[place] = other
+            if rows and other[0] == row_key[0] and shown[other].get(plays) == rows[-1].get(plays):
+                found[row_key] = other
                 others.remove(other)
                 break
     return found
@@ -273,7 +275,7 @@ def nothing_breaks(evidence: Evidence) -> Iterator[str | None]:
     yield None if not evidence.breaks else f"something broke: {evidence.breaks[0]}"
     for event in evidence.events:
         if event["event"] in ("API request failed", "not ready yet"):
-            yield None if event.get("advice") and event.get("code") else f"nothing said of what to do: {event}"
+            yield None if event.get("advice") and event.get("code") else f"no code or advice: {event}"
         words = repr(event)
         yield None if evidence.secret not in words and not _SIGNATURE.search(words) else "a secret was logged"
     for name, scrape in _scrapes(evidence):

@@ -68,7 +68,7 @@ async def while_shutting_down(run: CaseRun) -> Passed:
                     ConnectionFault.RESET,
                     ConnectionFault.SILENT,
                 ):
-                    await service.first_met.wait()
+                    await service.first_affected.wait()
                 else:
                     await _tried(run, exporter)
                 ended = await run.scraped(exporter)

@@ -188,7 +188,7 @@ def faults() -> tuple[Fault, ...]:
         _fault("not gzip", _MALFORMED, partial(_zipped, spoil=lambda _: b"plain")),
         _fault("truncated gzip", _MALFORMED, partial(_zipped, spoil=lambda packed: packed[: len(packed) // 2])),
         _fault("damaged gzip", _MALFORMED, partial(_zipped, spoil=lambda packed: packed[:-8] + b"\0" * 8)),
-        _fault("an encoding nobody knows", _MALFORMED, _encoded),
+        _fault("an unknown encoding", _MALFORMED, _encoded),
         _fault("right but called HTML", None, partial(_right, headers={"Content-Type": "text/html"}), attempts=1),
         _fault("right but called an image", None, partial(_right, headers={"Content-Type": "image/png"}), attempts=1),
         _fault("right and gzip", None, partial(_right, headers={"Content-Encoding": "gzip"}, zipped=True), attempts=1),

@@ -22,11 +22,11 @@ ZEROS: Final = {
     "aliyun_vod_media_viewers": 0.0,
     "aliyun_vod_media_play_duration_seconds": 0.0,
 }
-"""What a media that nobody played has: no per-viewer number."""
+"""The numbers of a media without plays; it has none per viewer."""
 
 Numbers = dict[str, float]
 """By metric; what was not given is not there."""
-Place = tuple[str, str]
+RowKey = tuple[str, str]
 """A play date as `yyyyMMdd` and a media ID."""
 
 
@@ -50,9 +50,9 @@ class Returned:
     date.
     """
 
-    rows: defaultdict[Place, list[Numbers]] = field(default_factory=lambda: defaultdict(list))
+    rows: defaultdict[RowKey, list[Numbers]] = field(default_factory=lambda: defaultdict(list))
     values: defaultdict[str, set[tuple[str, float]]] = field(default_factory=lambda: defaultdict(set))
-    absent: set[Place] = field(default_factory=set)
+    absent: set[RowKey] = field(default_factory=set)
     totals: defaultdict[str, set[float]] = field(default_factory=lambda: defaultdict(set))
     described: defaultdict[str, set[float | str]] = field(default_factory=lambda: defaultdict(set))
     whole: defaultdict[str, list[frozenset[str]]] = field(default_factory=lambda: defaultdict(list))
@@ -65,9 +65,9 @@ class Returned:
         if total is not None:
             self.totals[call.date].add(total)
         for row in rows:
-            said = numbers(row)
-            self.rows[call.date, row["MediaId"]].append(said)
-            self.values[row["MediaId"]].update(said.items())
+            returned = numbers(row)
+            self.rows[call.date, row["MediaId"]].append(returned)
+            self.values[row["MediaId"]].update(returned.items())
             self.described[row["MediaId"]] |= {row.get("VideoTitle") or "", number(row.get("VideoDuration")) or 0.0}
         listed = {row["MediaId"] for row in rows}
         if call.media_id is not None:
@@ -80,19 +80,19 @@ class Returned:
         if total is not None and len(self._listed[call.date]) >= total:
             self.whole[call.date].append(frozenset(self._listed[call.date]))
 
-    def shown(self, plays: Mapping[Place, Numbers]) -> Returned:
+    def only_published(self, plays: Mapping[RowKey, Numbers]) -> Returned:
         """The same with only the published rows, and the last one that is not."""
-        said = Returned(absent=self.absent, totals=self.totals, described=self.described, whole=self.whole)
-        for place, rows in self.rows.items():
-            for row in [row for row in rows if row == plays.get(place)][:1] or rows[-1:]:
-                said.rows[place].append(row)
-                said.values[place[1]].update(row.items())
-        return said
+        returned = Returned(absent=self.absent, totals=self.totals, described=self.described, whole=self.whole)
+        for row_key, rows in self.rows.items():
+            for row in [row for row in rows if row == plays.get(row_key)][:1] or rows[-1:]:
+                returned.rows[row_key].append(row)
+                returned.values[row_key[1]].update(row.items())
+        return returned
 
-    def zero(self, place: Place) -> bool:
+    def zero(self, row_key: RowKey) -> bool:
         """Whether any response showed that the media had no plays on that date."""
-        date, media_id = place
-        return place in self.absent or any(media_id not in whole for whole in self.whole[date])
+        date, media_id = row_key
+        return row_key in self.absent or any(media_id not in whole for whole in self.whole[date])
 
 
 def numbers(row: Mapping[str, Any]) -> Numbers:

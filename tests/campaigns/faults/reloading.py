@@ -91,17 +91,17 @@ async def while_reloading(run: CaseRun, daemon: Daemon) -> Passed:
     if (clock.at - NOON) % _DAY > _DAY / 4:
         clock.at += _DAY - (clock.at - NOON) % _DAY
     before = await daemon.scraped()
-    service.said = service.said.shown(before.plays)
+    service.returned = service.returned.only_published(before.plays)
     mark = Mark(service)
     clock.at += 1800  # data older than a query's interval is requested again
     holds = case.fault.connection_fault in (ConnectionFault.NONE, ConnectionFault.SILENT)
     if case.fault.act is not None:
         service.gate.clear()
-    service.first_met.clear()
+    service.first_affected.clear()
     await run.break_()
     await daemon.reload(broken=True)
     if holds:
-        await service.first_met.wait()
+        await service.first_affected.wait()
     else:
         await daemon.polled()
     if case.fault.stalls:

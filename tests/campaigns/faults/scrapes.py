@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from exporter.core import play_dates
-from tests.campaigns.faults.oracle import FIELDS, Numbers, Place
+from tests.campaigns.faults.oracle import FIELDS, Numbers, RowKey
 
 _SERIES: Final = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})?')
 _LABEL: Final = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
@@ -34,7 +34,7 @@ class Scrape:
     text: str
     samples: tuple[Sample, ...] = field(init=False)
     mistakes: tuple[str, ...] = field(init=False)
-    plays: Mapping[Place, Numbers] = field(init=False)
+    plays: Mapping[RowKey, Numbers] = field(init=False)
 
     def __post_init__(self) -> None:
         """Read the text."""
@@ -74,8 +74,8 @@ class Scrape:
         """The play date of a `days_ago` now, in the service's format."""
         return f"{play_dates.play_date(self.at, int(days_ago)):%Y%m%d}"
 
-    def _plays(self) -> dict[Place, Numbers]:
-        found: dict[Place, Numbers] = {}
+    def _plays(self) -> dict[RowKey, Numbers]:
+        found: dict[RowKey, Numbers] = {}
         dates: dict[str, str] = {}
         for sample in self.samples:
             if sample.name in FIELDS:

@@ -97,7 +97,7 @@ class Exchange:
 class Service:
     """The service and its log of requests; an asynchronous context manager.
 
-    `media`: how many the account has. `calls`: all requests, `met`: those that got the fault, `good`: those
+    `media`: how many the account has. `calls`: all requests, `affected`: those that got the fault, `good`: those
     with a correct response. `now` gives seconds since 1970.
     """
 
@@ -114,10 +114,10 @@ class Service:
         self.on_meeting: Callable[[], None] = lambda: None
         self.gate = asyncio.Event()
         self.gate.set()
-        self.first_met = asyncio.Event()
-        self.said = Returned()
+        self.first_affected = asyncio.Event()
+        self.returned = Returned()
         self.calls: list[Call] = []
-        self.met: list[Call] = []
+        self.affected: list[Call] = []
         self.good = 0
         self.silent = 0
         self._patience = 0  # requests that may still get the fault
@@ -237,7 +237,7 @@ class Service:
     async def _handle_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Handle one request; returns whether the connection can be kept."""
         head = await reader.readuntil(b"\r\n\r\n")
-        call = _asked(head)
+        call = _received(head)
         self.calls.append(call)
         payload = self._answer(call, head)
         exchange = Exchange(self, call, payload, reader, writer)
@@ -247,22 +247,22 @@ class Service:
             try:
                 self._matches_fault(call)
                 await self.gate.wait()
-                said = await fault.act(exchange)
+                returned = await fault.act(exchange)
             except NotMet:
-                self.met.pop()
+                self.affected.pop()
             else:
-                if said is not None:
-                    self.said.record(call, said)
+                if returned is not None:
+                    self.returned.record(call, returned)
                     self.good += 1
                 return not writer.is_closing()
         await exchange.send("200 OK", {"Content-Type": "application/json"}, to_json(payload))
-        self.said.record(call, payload)
+        self.returned.record(call, payload)
         self.good += 1
         return True
 
     def _matches_fault(self, call: Call) -> None:
-        self.met.append(call)
-        self.first_met.set()
+        self.affected.append(call)
+        self.first_affected.set()
         self.on_meeting()
 
     def _answer(self, call: Call, head: bytes) -> Payload:
@@ -316,15 +316,15 @@ def to_json(payload: Mapping[str, object]) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _asked(head: bytes) -> Call:
+def _received(head: bytes) -> Call:
     target = urlsplit(head.split(b" ", 2)[1].decode("ascii"))
-    asked = dict(parse_qsl(target.query))
+    received = dict(parse_qsl(target.query))
     return Call(
         target.path,
-        asked.get("PlayDate", ""),
-        int(asked.get("PageNo", 0)),
-        int(asked.get("PageSize", 0)),
-        asked.get("MediaId"),
+        received.get("PlayDate", ""),
+        int(received.get("PageNo", 0)),
+        int(received.get("PageSize", 0)),
+        received.get("MediaId"),
     )
 
 

@@ -12,7 +12,7 @@ from tests.campaigns.faults.invariants import INVARIANTS
 if TYPE_CHECKING:
     from tests.campaigns.faults.verdict import Verdict
 
-_TOLD = 40
+_SHOWN_VIOLATIONS = 40
 
 
 def table(found: Verdict, *, seconds: float) -> str:
@@ -25,14 +25,14 @@ def table(found: Verdict, *, seconds: float) -> str:
     lines.append(f"{'invariant':34}{'cases':>8}{'looked at':>12}{'violated in':>13}")
     for invariant in INVARIANTS:
         name = invariant.__name__
-        lines.append(f"{name:34}{found.judged[name]:>8}{found.checked[name]:>12,}{found.violated[name]:>13}")
+        lines.append(f"{name:34}{found.verified[name]:>8}{found.checked[name]:>12,}{found.violated[name]:>13}")
         lines.append(f"    {invariant.__doc__}")
     lines += ["", "not in it, because"]
     reasons = Counter(reason for case in every() if (reason := impossible(case)))
     lines += [f"{times:>8}  {reason}" for reason, times in reasons.items()]
-    lines += ["", *found.wrong[:_TOLD]]
-    if len(found.wrong) > _TOLD:
-        lines.append(f"... and {len(found.wrong) - _TOLD} more")
+    lines += ["", *found.wrong[:_SHOWN_VIOLATIONS]]
+    if len(found.wrong) > _SHOWN_VIOLATIONS:
+        lines.append(f"... and {len(found.wrong) - _SHOWN_VIOLATIONS} more")
     lines.append(f"{found.cases['']} cases, {found.failed['']} failed, {seconds:.0f} s")
     return "\n".join(lines)
 

@@ -24,19 +24,19 @@ from tests.campaigns.faults.fault import Family
 
 
 def test_every_code_of_the_api_page_occurs_at_every_moment_for_every_selection() -> None:
-    met = {(case.fault.name, case.moment, case.selection) for case in brief()}
+    affected = {(case.fault.name, case.moment, case.selection) for case in brief()}
 
     assert set(PLAY_DATA.error_codes) <= set(API_ERRORS)
-    assert met >= set(product(API_ERRORS, Moment, Selection))
+    assert affected >= set(product(API_ERRORS, Moment, Selection))
 
 
 def test_every_fault_occurs_at_every_possible_moment() -> None:
-    met, can_be = (
+    affected, can_be = (
         {(case.fault, case.moment) for case in cases if not case.fault.large} for cases in (brief(), possible())
     )
 
-    assert met == can_be
-    assert {fault for fault, _ in met} == {fault for fault in faults() if not fault.large}
+    assert affected == can_be
+    assert {fault for fault, _ in affected} == {fault for fault in faults() if not fault.large}
     assert {case.fault for case in brief()} == set(faults())
 
 

@@ -17,8 +17,8 @@ from tests.campaigns.faults.environment_runner import (
     verdict,
 )
 from tests.campaigns.faults.environments import (
+    ENVIRONMENTS,
     PROXY_PASSWORD,
-    SURROUNDINGS,
     Area,
     Cell,
     Event,
@@ -37,16 +37,16 @@ def test_cells_are_every_event_in_every_possible_environment() -> None:
     left_out = [cell for cell in every() if impossible(cell)]
     printed = table(CellResults(possible()), seconds=1).splitlines()[-1]
 
-    assert len(SURROUNDINGS) * len(Event) == len(possible()) + len(left_out)
-    assert printed == f"{len(SURROUNDINGS) * len(Event) - len(left_out)} cells, 0 failed, 1 s"
+    assert len(ENVIRONMENTS) * len(Event) == len(possible()) + len(left_out)
+    assert printed == f"{len(ENVIRONMENTS) * len(Event) - len(left_out)} cells, 0 failed, 1 s"
     assert len(left_out) == 3
     assert len({str(cell) for cell in every()}) == len(list(every()))
-    assert {surrounding.area for surrounding in SURROUNDINGS} == set(Area)
+    assert {environment.area for environment in ENVIRONMENTS} == set(Area)
 
 
 def test_the_brief_cells_cover_every_area_and_every_event() -> None:
     assert len(brief()) == 12
-    assert {cell.surrounding.area for cell in brief()} == set(Area)
+    assert {cell.environment.area for cell in brief()} == set(Area)
     assert {cell.event for cell in brief()} == set(Event)
 
 
@@ -58,7 +58,7 @@ def test_every_invariant_holds(cell: Cell) -> None:
 @pytest.fixture(scope="module")
 def refused() -> Outcome:
     """The outcome of an API error in an ordinary environment."""
-    return asyncio.run(environment_runner.run_cell(Cell(SURROUNDINGS[0], Event.REFUSAL)))
+    return asyncio.run(environment_runner.run_cell(Cell(ENVIRONMENTS[0], Event.REFUSAL)))
 
 
 def _after(outcome: Outcome, change: Callable[[str], str]) -> Outcome:
@@ -105,11 +105,11 @@ def _uncounted(outcome: Outcome) -> Outcome:
     ],
 )
 def test_every_invariant_can_fail(refused: Outcome, planted: Callable[[Outcome], Outcome], violated: set[str]) -> None:
-    judged = check(planted(refused))
+    verified = check(planted(refused))
 
-    assert {name for name, times in judged.violated.items() if times} == violated
-    assert bool(judged.failed) == bool(violated)
-    assert len(judged.cells) == 1
+    assert {name for name, times in verified.violated.items() if times} == violated
+    assert bool(verified.failed) == bool(violated)
+    assert len(verified.cells) == 1
 
 
 def test_a_cell_that_does_not_finish_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,16 +77,16 @@ PLAYS = r"^(aliyun_vod_media_plays\{.*\}) .*$"
 YESTERDAY = r'^aliyun_vod_media_\w+\{.*days_ago="1".*\n'
 
 PLANTED: dict[str, tuple[Planted, set[str]]] = {
-    "a number nobody gave": (
+    "a number never returned": (
         _after(_sub(PLAYS, r"\1 66600666")),
         {"only_returned_numbers", "no_number_on_another_day", "no_half_poll", "nothing_lost"},
     ),
-    "a total nobody gave": (
+    "a total never returned": (
         _recovered(_sub(r"^(aliyun_vod_slice_media\{.*\}) .*$", r"\1 7777")),
         {"only_returned_numbers"},
     ),
-    "a title nobody gave": (_recovered(_sub(r'title="', 'title="not ')), {"only_returned_numbers"}),
-    "a zero nobody gave": (
+    "a title never returned": (_recovered(_sub(r'title="', 'title="not ')), {"only_returned_numbers"}),
+    "a zero never returned": (
         _recovered(_sub(PLAYS, r"\1 0")),
         {"only_returned_numbers", "no_number_on_another_day", "no_half_poll", "recovers"},
     ),
@@ -98,7 +98,7 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         _after(_sub(r'^(aliyun_vod_play_date_timestamp_seconds\{days_ago="1"\}) .*$', r"\1 86400")),
         {"no_number_on_another_day"},
     ),
-    "a day nobody configured": (
+    "a day not configured": (
         _after(_sub(r"^aliyun_vod_slice_ready\{.*\n", 'aliyun_vod_slice_ready{days_ago="7"} 1\n')),
         {"no_number_on_another_day"},
     ),
@@ -130,18 +130,18 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         _after(_sub(r"^(aliyun_vod_api_errors_total\{.*ServerInternalError.*\}) .*$", r"\1 0")),
         {"counted_under_its_code"},
     ),
-    "a fault that never was": (lambda evidence: replace(evidence, met=()), {"counted_under_its_code"}),
+    "a fault that never was": (lambda evidence: replace(evidence, affected=()), {"counted_under_its_code"}),
     "a call too often": (
-        lambda evidence: replace(evidence, met=(*evidence.met, evidence.met[0])),
+        lambda evidence: replace(evidence, affected=(*evidence.affected, evidence.affected[0])),
         {"calls_are_bounded"},
     ),
     "a redirect followed": (
-        lambda evidence: replace(evidence, asked=(*evidence.asked[1:], Call("/elsewhere"))),
+        lambda evidence: replace(evidence, received=(*evidence.received[1:], Call("/elsewhere"))),
         {"calls_are_bounded"},
     ),
     "a wait of an hour": (lambda evidence: replace(evidence, waits=(3600.0,)), {"calls_are_bounded"}),
     "calls without end": (
-        lambda evidence: replace(evidence, asked=evidence.asked * 1000),
+        lambda evidence: replace(evidence, received=evidence.received * 1000),
         {"calls_are_bounded", "counted_under_its_code"},
     ),
     "up all the same": (_after(_sub(r'^(aliyun_vod_query_up\{query="q"\}) .*$', r"\1 1")), {"query_state_is_right"}),
@@ -154,7 +154,7 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         {"query_state_is_right"},
     ),
     "not up again": (_recovered(_sub(r'^(aliyun_vod_query_up\{query="q"\}) .*$', r"\1 0")), {"recovers"}),
-    "a media nobody asked for": (
+    "a media not requested": (
         lambda evidence: replace(evidence, wanted=frozenset(list(evidence.wanted)[1:])),
         {"recovers"},
     ),
@@ -202,7 +202,7 @@ def test_a_day_that_is_ready_against_the_response_is_found() -> None:
 def test_too_few_attempts_are_found() -> None:
     evidence = _left_by("Throttling.User")
 
-    half = replace(evidence, met=tuple(dict.fromkeys(evidence.met)))
+    half = replace(evidence, affected=tuple(dict.fromkeys(evidence.affected)))
     assert _violated(half) >= {"calls_are_bounded"}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.campaigns.faults.evidence import Evidence
     from tests.campaigns.faults.fault import Family
 
-_TOLD = 2
+_SHOWN_VIOLATIONS = 2
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Verdict:
 
     cases: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-    judged: Counter[str] = field(default_factory=Counter)
+    verified: Counter[str] = field(default_factory=Counter)
     checked: Counter[str] = field(default_factory=Counter)
     violated: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -35,11 +35,11 @@ class Verdict:
         """Check a case against every invariant."""
         passed = True
         for name, finding in findings(evidence).items():
-            self.judged[name] += finding.checked > 0
+            self.verified[name] += finding.checked > 0
             self.checked[name] += finding.checked
             self.violated[name] += bool(finding.wrong)
             passed = passed and not finding.wrong
-            self.wrong += [f"{evidence.case}: {name}: {wrong}" for wrong in finding.wrong[:_TOLD]]
+            self.wrong += [f"{evidence.case}: {name}: {wrong}" for wrong in finding.wrong[:_SHOWN_VIOLATIONS]]
         case = evidence.case
         for kind in ("", case.fault.family, case.moment, case.selection):
             self.cases[kind] += 1
@@ -53,7 +53,7 @@ class Verdict:
         return self
 
     def _counts(self) -> tuple[Counter[str], ...]:
-        return self.cases, self.failed, self.judged, self.checked, self.violated
+        return self.cases, self.failed, self.verified, self.checked, self.violated
 
 
 def verdict(cases: Iterable[Case]) -> Verdict:

@@ -32,16 +32,16 @@ def main(argv: list[str], *, find: Callable[[str], object] = importlib.util.find
     parser.add_argument(
         "--folder", type=Path, default=_FOLDER, help="keeps what reached new lines, and findings (%(default)s)"
     )
-    given = parser.parse_args(argv)
-    unknown = [name for name in given.targets if name not in TARGETS]
+    arguments = parser.parse_args(argv)
+    unknown = [name for name in arguments.targets if name not in TARGETS]
     if unknown:
         parser.error(f"there is no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
     if find("atheris") is None:
         sys.stderr.write(NO_FUZZER)
         return 2
     outcomes = []
-    for name in given.targets or TARGETS:
-        outcome = campaign(TARGETS[name], seconds=given.seconds, folder=given.folder)
+    for name in arguments.targets or TARGETS:
+        outcome = campaign(TARGETS[name], seconds=arguments.seconds, folder=arguments.folder)
         outcomes.append(outcome)
         sys.stderr.write(f"{name}: {outcome.executions} executions, {len(outcome.findings)} findings\n")
     sys.stdout.write(table(outcomes))
@@ -49,7 +49,7 @@ def main(argv: list[str], *, find: Callable[[str], object] = importlib.util.find
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """What was done, what was found, and where it lies."""
+    """What was done, what was found, and where the inputs are."""
     outcomes = tuple(outcomes)
     rows = [_COLUMNS] + [
         (each.name, str(each.seconds), str(each.executions), str(each.corpus), str(len(each.findings)))

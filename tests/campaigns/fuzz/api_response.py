@@ -42,9 +42,9 @@ _NUMBERS: Final = {
 }
 
 
-def reply_of(given: bytes) -> RawResponse:
-    """Take an input for a reply; a status that makes no sense is 200."""
-    head, _, body = given.partition(b"\n\n")
+def reply_of(fuzz_input: bytes) -> RawResponse:
+    """The response that an input describes; an invalid status becomes 200."""
+    head, _, body = fuzz_input.partition(b"\n\n")
     status, *headers = head.decode("latin-1").split("\n")
     named = (line.partition(":") for line in headers)
     known = {name.strip().lower(): value.strip() for name, _, value in named}
@@ -55,18 +55,18 @@ def decode_any(body: bytes, _: Mapping[str, str], *, page: int | None, media_id:
     return decode(body, page=page, media_id=media_id)
 
 
-def try_one(given: bytes) -> None:
+def try_one(fuzz_input: bytes) -> None:
     """A valid response has the rows of its JSON and can be published; any other is an UpstreamError."""
-    reply = reply_of(given)
+    reply = reply_of(fuzz_input)
     for page, media_id in ((None, None), (1, None), (1, MEDIA_ID)):
         try:
             action = Action("Fuzz", "1", "vod:Fuzz", partial(decode_any, page=page, media_id=media_id))
-            told = decode_response(reply, action, {}, now=NOW, hide=SECRETS)
+            decoded = decode_response(reply, action, {}, now=NOW, hide=SECRETS)
         except UpstreamError as error:
             check_refusal(error)
             continue
         assert reply.is_success, f"an answer with status {reply.status}"
-        check_answer(told, reply.body, media_id)
+        check_answer(decoded, reply.body, media_id)
 
 
 def check_refusal(error: UpstreamError) -> None:
@@ -78,15 +78,15 @@ def check_refusal(error: UpstreamError) -> None:
     check_no_secrets(SECRETS, str(error), repr(error), error.code, error.request_id, error.advice)
 
 
-def check_answer(told: Page, body: bytes, media_id: str | None) -> None:
+def check_answer(decoded: Page, body: bytes, media_id: str | None) -> None:
     """The rows are those of the JSON, and every number can be a sample."""
-    assert told.total_count is None or told.total_count >= 0
+    assert decoded.total_count is None or decoded.total_count >= 0
     if media_id is not None:
-        assert {row.media_id for row in told.rows} <= {media_id}
+        assert {row.media_id for row in decoded.rows} <= {media_id}
     plain = _strictly(body)
     if plain is not None:
-        assert [_meant(each) for each in plain.get("QoeInfoList") or ()] == [_said(row) for row in told.rows]
-    rows = {row.media_id: row for row in told.rows}
+        assert [_meant(each) for each in plain.get("QoeInfoList") or ()] == [_numbers_of(row) for row in decoded.rows]
+    rows = {row.media_id: row for row in decoded.rows}
     media = [PublishedMedia("main", row.media_id, row.title, row.media_duration) for row in rows.values()]
     shown = series(read_text(Renderer().render(publication(published(rows), media=media)).plain))
     assert all(map(math.isfinite, shown.values())), "no number for a sample"
@@ -95,11 +95,11 @@ def check_answer(told: Page, body: bytes, media_id: str | None) -> None:
 def _strictly(body: bytes) -> dict[str, Any] | None:
     """The body, if the standard library parses it and no name is repeated."""
     try:
-        told = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refused)
+        decoded = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refused)
     except (ValueError, RecursionError):
         return None
-    half = any("\ud800" <= character <= "\udfff" for character in json.dumps(told, ensure_ascii=False))
-    return None if half or not isinstance(told, dict) else told
+    half = any("\ud800" <= character <= "\udfff" for character in json.dumps(decoded, ensure_ascii=False))
+    return None if half or not isinstance(decoded, dict) else decoded
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -116,16 +116,16 @@ def _meant(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["MediaId"], *(_number(row.get(wire)) for wire in _NUMBERS.values())
 
 
-def _number(given: Any) -> float | None:
+def _number(value: Any) -> float | None:
     """A number from 0 that a float represents exactly, also as text; anything else counts as absent."""
-    if isinstance(given, str):
-        given = float(given) if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", given) else None
-    return float(given) if isinstance(given, int | float) and 0 <= given <= LARGEST_NUMBER else None
+    if isinstance(value, str):
+        value = float(value) if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", value) else None
+    return float(value) if isinstance(value, int | float) and 0 <= value <= LARGEST_NUMBER else None
 
 
-def _said(row: PlayRow) -> tuple[Any, ...]:
-    given = [getattr(row, name) for name in _NUMBERS]
-    return row.media_id, *(None if value is None else float(value) for value in given)
+def _numbers_of(row: PlayRow) -> tuple[Any, ...]:
+    numbers = [getattr(row, name) for name in _NUMBERS]
+    return row.media_id, *(None if value is None else float(value) for value in numbers)
 
 
 @contextlib.contextmanager

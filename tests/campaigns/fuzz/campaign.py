@@ -42,9 +42,9 @@ def campaign(target: Target, *, seconds: int, folder: Path) -> Outcome:
         place.mkdir(parents=True, exist_ok=True)
     for seed in target.corpus():
         (corpus / sha256(seed).hexdigest()).write_bytes(seed)
-    with tempfile.TemporaryDirectory() as scratch, log.open("wb") as said:
+    with tempfile.TemporaryDirectory() as scratch, log.open("wb") as log_file:
         words = Path(scratch) / "words"
-        words.write_text("".join(f'"{_spelt(word)}"\n' for word in target.words))
+        words.write_text("".join(f'"{_as_literal(word)}"\n' for word in target.words))
         flags = [
             f"-max_total_time={seconds}",
             f"-timeout={_INPUT_SECONDS}",
@@ -57,7 +57,7 @@ def campaign(target: Target, *, seconds: int, folder: Path) -> Outcome:
         ]
         ended = subprocess.run(
             [sys.executable, "-m", "tests.campaigns.fuzz.guided", target.name, str(found), *flags],
-            stdout=said,
+            stdout=log_file,
             stderr=subprocess.STDOUT,
             # libFuzzer ends the process without leaving contexts: its leftovers are removed with the scratch folder.
             env={**os.environ, "TMPDIR": scratch},
@@ -75,6 +75,6 @@ def campaign(target: Target, *, seconds: int, folder: Path) -> Outcome:
     )
 
 
-def _spelt(word: bytes) -> str:
-    """As libFuzzer's dictionaries have it."""
+def _as_literal(word: bytes) -> str:
+    """In the syntax of libFuzzer's dictionaries."""
     return "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in word)

@@ -34,16 +34,16 @@ _NOW: Final = 1_700_000_000.0
 _MOST_COUNTED: Final = 1_000
 
 
-def try_one(given: bytes, path: Path) -> None:
+def try_one(fuzz_input: bytes, path: Path) -> None:
     """Try a file with that content at `path`."""
-    path.write_bytes(given)
+    path.write_bytes(fuzz_input)
     try:
         config = load(path, _ENVIRON)
     except ConfigError as error:
-        text = given.decode("utf-8", "replace")
+        text = fuzz_input.decode("utf-8", "replace")
         check_refusal(error, lines=len(text.splitlines()), secrets=_in_place(text, _CREDENTIALS))
         return
-    check_accepted(config, given.decode("utf-8"))
+    check_accepted(config, fuzz_input.decode("utf-8"))
 
 
 def check_accepted(config: Config, text: str) -> None:
@@ -74,7 +74,7 @@ def _in_place(text: str, *places: tuple[str, ...]) -> list[str]:
 def _opened() -> Generator[Try]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
-        yield lambda given: try_one(given, path)
+        yield lambda fuzz_input: try_one(fuzz_input, path)
 
 
 TARGET: Final = Target(

@@ -23,10 +23,10 @@ INSTRUMENTED = ("exporter", "yaml", "h11", "uvicorn.protocols", "starlette")
 
 def main(argv: list[str]) -> None:
     """Fuzz for a time or until a finding, which is written to the folder."""
-    # It is not there for every platform.
+    # Not available on every platform.
     atheris: Any = importlib.import_module("atheris")
 
-    # Instrumented are modules that are imported from here on.
+    # Modules imported from here on are instrumented.
     with atheris.instrument_imports(include=list(INSTRUMENTED), enable_loader_override=False):
         from tests.campaigns.fuzz.targets import TARGETS  # noqa: PLC0415
 
@@ -41,14 +41,14 @@ def watched(try_one: Try, findings: Path) -> Try:
     """Save a failing input and end the process: libFuzzer would wait for our threads, and may lose it."""
     executions = 0
 
-    def watch(given: bytes) -> None:
+    def watch(fuzz_input: bytes) -> None:
         nonlocal executions
         executions += 1
         try:
-            try_one(given)
+            try_one(fuzz_input)
         except Exception:  # noqa: BLE001  # any exception is a finding
             traceback.print_exc()
-            (findings / f"crash-{sha256(given).hexdigest()[:16]}").write_bytes(given)
+            (findings / f"crash-{sha256(fuzz_input).hexdigest()[:16]}").write_bytes(fuzz_input)
             sys.stderr.write(f"stat::number_of_executed_units: {executions}\n")
             sys.stderr.flush()
             os._exit(1)

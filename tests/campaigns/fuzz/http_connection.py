@@ -86,10 +86,10 @@ class LoggedErrors(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.said: list[str] = []
+        self.responses: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(self.format(record))
+        self.responses.append(self.format(record))
 
 
 @dataclass
@@ -97,12 +97,12 @@ class Door:
     """The application with and without a password, and the loop it runs in."""
 
     loop: asyncio.AbstractEventLoop
-    complaints: LoggedErrors = field(default_factory=LoggedErrors)
+    logged_errors: LoggedErrors = field(default_factory=LoggedErrors)
     shown: Shown = field(default_factory=Shown)
 
     def __post_init__(self) -> None:
         app = routes(self.shown, reload=self.shown.reload)
-        users = WebSettings(users={USER: b"not a hash, and nobody looks at it"})
+        users = WebSettings(users={USER: b"not a hash, and never used"})
         self.open = self._config(with_access_control(app, _always(WebPolicy())))
         passwords = BasicAuth(check=lambda password, _: password == PASSWORD, key=b"k")
         self.secured = self._config(with_access_control(app, _always(WebPolicy(users)), basic_auth=passwords))
@@ -161,19 +161,19 @@ class Door:
         raise AssertionError("no answer, and no end")
 
 
-def try_one(given: bytes, door: Door) -> None:
+def try_one(fuzz_input: bytes, door: Door) -> None:
     """Every response is valid, expected, and independent of how the bytes are divided."""
-    secured = b"secured" in given
+    secured = b"secured" in fuzz_input
     config = door.secured if secured else door.open
-    said = door.say(config, [given])
-    told = answers(said, given)
-    pieces = [given[begin : begin + _PIECE] for begin in range(0, len(given), _PIECE)]
-    in_pieces = answers(door.say(config, pieces), given)
-    complaints, door.complaints.said = door.complaints.said, []
-    assert not complaints, complaints[0]
+    responses = door.say(config, [fuzz_input])
+    decoded = answers(responses, fuzz_input)
+    pieces = [fuzz_input[begin : begin + _PIECE] for begin in range(0, len(fuzz_input), _PIECE)]
+    in_pieces = answers(door.say(config, pieces), fuzz_input)
+    logged_errors, door.logged_errors.responses = door.logged_errors.responses, []
+    assert not logged_errors, logged_errors[0]
     # An invalid body may end the connection before or after the response to its request.
-    same = _until_refused(told, in_pieces) if b"chunked" in given.lower() else told == in_pieces
-    assert same, f"whole: {told}, in pieces: {in_pieces}"
+    same = _until_refused(decoded, in_pieces) if b"chunked" in fuzz_input.lower() else decoded == in_pieces
+    assert same, f"whole: {decoded}, in pieces: {in_pieces}"
 
 
 def _until_refused(some: list[int], others: list[int]) -> bool:
@@ -186,11 +186,11 @@ def _until_refused(some: list[int], others: list[int]) -> bool:
     return len(some) == len(others)
 
 
-def answers(said: bytes, given: bytes) -> list[int]:
+def answers(responses: bytes, fuzz_input: bytes) -> list[int]:
     """The status of each response, parsed by h11 as a client, which rejects invalid HTTP."""
     found = []
-    rest = said
-    for method in (*_methods(given), b"GET"):
+    rest = responses
+    for method in (*_methods(fuzz_input), b"GET"):
         if not rest:
             break
         client = h11.Connection(h11.CLIENT)
@@ -201,7 +201,7 @@ def answers(said: bytes, given: bytes) -> list[int]:
         check_answer(head, body, method)
         found.append(head.status_code)
         rest = client.trailing_data[0]
-    assert not rest, f"more than was asked for: {rest[:200]!r}"
+    assert not rest, f"more than was requested: {rest[:200]!r}"
     return found
 
 
@@ -233,10 +233,10 @@ def check_answer(head: h11.Response, body: bytes, method: bytes) -> None:
         assert headers.get(b"x-content-type-options") == b"nosniff", headers
 
 
-def _methods(given: bytes) -> list[bytes]:
+def _methods(fuzz_input: bytes) -> list[bytes]:
     """The methods of the requests as h11 parses them as a server."""
     server = h11.Connection(h11.SERVER, max_incomplete_event_size=ConnectionLimits().header_bytes)
-    server.receive_data(given)
+    server.receive_data(fuzz_input)
     found: list[bytes] = []
     try:
         while True:
@@ -264,15 +264,15 @@ def _always(rules: WebPolicy) -> Any:
 def _opened() -> Generator[Try]:
     loop = asyncio.new_event_loop()
     door = Door(loop)
-    loop.set_exception_handler(lambda _, told: door.complaints.said.append(str(told)))
+    loop.set_exception_handler(lambda _, decoded: door.logged_errors.responses.append(str(decoded)))
     logger = logging.getLogger(CLIENTS_LOGGER)
-    logger.addHandler(door.complaints)
+    logger.addHandler(door.logged_errors)
     before = logger.propagate, logger.level
     logger.propagate, logger.level = False, logging.ERROR
     try:
         yield partial(try_one, door=door)
     finally:
-        logger.removeHandler(door.complaints)
+        logger.removeHandler(door.logged_errors)
         logger.propagate, logger.level = before
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()

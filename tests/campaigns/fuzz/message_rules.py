@@ -16,16 +16,16 @@ LONGEST_SENTENCE: Final = 2_000
 
 def check_sentence(text: str, *, longest: int = LONGEST_SENTENCE) -> None:
     """One line that any terminal can show."""
-    assert text, "nothing is said"
+    assert text, "the message is empty"
     assert text.isprintable(), f"cannot be printed: {text!a}"
     assert len(text) <= longest, f"{len(text)} characters: {text:.200}"
 
 
-def check_no_secrets(secrets: Iterable[str], *said: str) -> None:
+def check_no_secrets(secrets: Iterable[str], *texts: str) -> None:
     """No message contains a secret."""
     for secret in secrets:
-        for text in said:
-            assert secret not in text, f"{secret!r} is told: {text[:500]!r}"
+        for text in texts:
+            assert secret not in text, f"{secret!r} is shown: {text[:500]!r}"
 
 
 def check_refusal(error: ConfigError, *, lines: int, secrets: Iterable[str]) -> None:

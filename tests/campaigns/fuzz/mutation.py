@@ -19,27 +19,27 @@ def mutations(target: Target, count: int, seed: int = 1) -> Iterator[bytes]:
     chance = random.Random(f"{target.name} {seed}")  # noqa: S311  # repeatable is what is wanted
     corpus = target.corpus()
     for _ in range(count):
-        given = bytearray(chance.choice(corpus))
+        fuzz_input = bytearray(chance.choice(corpus))
         for _ in range(chance.randint(1, _MOST_CHANGES)):
-            _change(given, target, corpus, chance)
-        yield bytes(given[: target.longest])
+            _change(fuzz_input, target, corpus, chance)
+        yield bytes(fuzz_input[: target.longest])
 
 
-def _change(given: bytearray, target: Target, corpus: list[bytes], chance: random.Random) -> None:
+def _change(fuzz_input: bytearray, target: Target, corpus: list[bytes], chance: random.Random) -> None:
     """Change the input in place: insert a word; drop, repeat, swap or overwrite a part; or splice in another seed."""
-    begin, end = sorted(chance.randrange(len(given) + 1) for _ in range(2))
+    begin, end = sorted(chance.randrange(len(fuzz_input) + 1) for _ in range(2))
     match chance.randrange(6):
         case 0:
-            given[begin:begin] = chance.choice(target.words)
+            fuzz_input[begin:begin] = chance.choice(target.words)
         case 1:
-            given[begin:end] = chance.choice(target.words)
+            fuzz_input[begin:end] = chance.choice(target.words)
         case 2:
-            del given[begin : min(end, begin + chance.randrange(40))]
+            del fuzz_input[begin : min(end, begin + chance.randrange(40))]
         case 3:
-            given[end:end] = given[begin:end]
+            fuzz_input[end:end] = fuzz_input[begin:end]
         case 4:
-            given[begin : begin + 1] = bytes([chance.choice(_ODD_BYTES)])
+            fuzz_input[begin : begin + 1] = bytes([chance.choice(_ODD_BYTES)])
         case _:
             other = chance.choice(corpus)
             where = chance.randrange(len(other) + 1)
-            given[begin:end] = other[where : where + chance.randrange(1, 60)]
+            fuzz_input[begin:end] = other[where : where + chance.randrange(1, 60)]

@@ -27,17 +27,17 @@ _TYPES: Final = re.compile(
 )
 
 
-def try_one(given: bytes, shown: Shown, known: dict[str, set[str]]) -> None:
+def try_one(fuzz_input: bytes, shown: Shown, known: dict[str, set[str]]) -> None:
     """Try both headers as they may arrive over the wire."""
-    accept, _, encoding = given.decode("latin-1").replace("\r", "").partition("\n")
+    accept, _, encoding = fuzz_input.decode("latin-1").replace("\r", "").partition("\n")
     encoding = encoding.partition("\n")[0]
     negotiate.cache_clear()
     answer = shown.answer(accept, encoding)
     assert _TYPES.fullmatch(answer.content_type), answer.content_type
-    assert ("openmetrics" in answer.content_type) <= ("openmetrics" in accept.lower()), "nobody asked for OpenMetrics"
+    assert ("openmetrics" in answer.content_type) <= ("openmetrics" in accept.lower()), "OpenMetrics was not accepted"
     assert answer.content_encoding in {None, "gzip"}
     wanted = any(name in encoding.lower() for name in ("gzip", "*"))
-    assert (answer.content_encoding is not None) <= wanted, "nobody asked for gzip"
+    assert (answer.content_encoding is not None) <= wanted, "gzip was not accepted"
     body = answer.body
     assert len(body) == answer.length
     text = gzip.decompress(body) if answer.content_encoding else body

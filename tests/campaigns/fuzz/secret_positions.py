@@ -18,16 +18,16 @@ ANY: Final = "*"
 
 
 def is_only_below(text: str, secret: str, *places: tuple[str, ...]) -> bool:
-    """Whether a secret stands in these places or below them alone, as a value or part of one; also in what is no YAML.
+    """Whether a secret occurs only in these settings or below them, as a value or part of one; also in invalid YAML.
 
-    A place is the names on the way down, list positions left out. In `name:value`, which is one long key, the value
-    counts as a value.
+    A setting is the names on its path, without list positions. In `name:value`, which is one long key, the value counts
+    as a value.
     """
     try:
         root = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return True
-    # A comment or an anchor's name may hold it too, which nothing quotes.
+    # A comment or the name of an anchor may contain it too; messages never quote these.
     return root is None or all(
         any(_is_below(path, place) for place in places) for path in _paths(root, secret, (), frozenset())
     )
@@ -38,7 +38,7 @@ def _is_below(path: tuple[str, ...], place: tuple[str, ...]) -> bool:
 
 
 def _paths(node: yaml.Node, secret: str, path: tuple[str, ...], around: frozenset[int]) -> Iterator[tuple[str, ...]]:
-    """The names that lead to each scalar with the secret in it; of a key, to what it stands in."""
+    """The path of each scalar that contains the secret; of a key, the path of its mapping."""
     if id(node) in around or len(around) > _DEEPEST:
         yield ()
     elif isinstance(node, yaml.ScalarNode):

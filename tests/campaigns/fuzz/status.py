@@ -41,9 +41,9 @@ class Tags(HTMLParser):
         self.found |= {(tag, name) for name, _ in attrs} | {(tag, "")}
 
 
-def try_one(given: bytes, pages: Pages, tags: set[tuple[str, str]]) -> None:
+def try_one(fuzz_input: bytes, pages: Pages, tags: set[tuple[str, str]]) -> None:
     """Try the input as it may arrive over the wire."""
-    query, _, languages = given.decode("latin-1").partition("\n")
+    query, _, languages = fuzz_input.decode("latin-1").partition("\n")
     language = preferred(languages)
     assert language in LANGUAGES
     try:
@@ -54,8 +54,8 @@ def try_one(given: bytes, pages: Pages, tags: set[tuple[str, str]]) -> None:
         check_refusal(error)
         return
     check_choice(choice)
-    told = json.loads(document(view), parse_constant=_refused)
-    assert len(told["slices"]["rows"]) <= choice.per_page
+    decoded = json.loads(document(view), parse_constant=_refused)
+    assert len(decoded["slices"]["rows"]) <= choice.per_page
     found = Tags(pages.render(view, choice.lang or language).decode()).found
     assert found <= tags, f"tags that no template has: {found - tags}"
 
@@ -68,7 +68,7 @@ def check_refusal(error: FilterError) -> None:
 
 
 def check_choice(choice: Filters) -> None:
-    """No value that makes the page endless."""
+    """No value leads to an endless page."""
     assert 1 <= choice.per_page <= MOST_PER_PAGE
     assert choice.page >= 1
     assert choice.media_page >= 1

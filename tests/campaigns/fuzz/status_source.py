@@ -21,7 +21,7 @@ RELOAD_REFUSED = "config.yaml:1:1: is empty"
 
 
 class Shown:
-    """The Protocol of the front door."""
+    """Implements the protocols of the application."""
 
     def __init__(self) -> None:
         self._rendered = Renderer().render(example())

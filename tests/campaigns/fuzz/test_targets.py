@@ -25,11 +25,11 @@ def test_seeds_and_similar_inputs(name: str) -> None:
     target = TARGETS[name]
     assert target.corpus()
     with target.opened() as try_one:
-        for given in (*target.corpus(), *mutations(target, MUTATIONS)):
+        for fuzz_input in (*target.corpus(), *mutations(target, MUTATIONS)):
             try:
-                try_one(given)
+                try_one(fuzz_input)
             except Exception as error:
-                error.add_note(f"the input was {given!r}")
+                error.add_note(f"the input was {fuzz_input!r}")
                 raise
 
 

@@ -28,10 +28,10 @@ _SECRET_PLACES: Final = (("basic_auth_users", ANY), ("tls_server_config", "key")
 _LONGEST_SECONDS: Final = 2**63 / 1e9
 
 
-def try_one(given: bytes, path: Path) -> None:
+def try_one(fuzz_input: bytes, path: Path) -> None:
     """Try a file with that content at `path`."""
-    path.write_bytes(given)
-    text = given.decode("utf-8", "replace")
+    path.write_bytes(fuzz_input)
+    text = fuzz_input.decode("utf-8", "replace")
     secrets = [SECRET] if is_only_below(text, SECRET, *_SECRET_PLACES) else []
     try:
         settings = load(path).settings
@@ -59,7 +59,7 @@ def check_accepted(settings: WebSettings) -> None:
 def _opened() -> Generator[Try]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "web.yml"
-        yield lambda given: try_one(given, path)
+        yield lambda fuzz_input: try_one(fuzz_input, path)
 
 
 TARGET: Final = Target(

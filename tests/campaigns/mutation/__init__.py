@@ -1,1 +1,1 @@
-"""Whether the tests of `core` and `vod` notice a change of what they test: `python -m tests.campaigns.mutation`."""
+"""Mutation tests of `core` and `vod`: `python -m tests.campaigns.mutation`."""

@@ -1,4 +1,4 @@
-"""Every small change of `core` and `vod` that mutmut knows, and whether a test notices it.
+"""Runs mutmut on `core` and `vod` and reports mutants that no test detects.
 
 `python -m tests.campaigns.mutation`.
 """
@@ -31,15 +31,15 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.mutation", description=__doc__)
     parser.add_argument("parts", nargs="*", default=["core", "vod"], metavar="PART", help="core, vod, core/plan, ...")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     try:
-        modules = modules_of(given.parts)
+        modules = modules_of(arguments.parts)
     except LookupError as error:
         parser.error(str(error))
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as directory:
         work = Path(directory)
         prepare(work, modules)
-        run = subprocess.run([MUTMUT, "run", "--max-children", str(given.at_once)], cwd=work, check=False)
+        run = subprocess.run([MUTMUT, "run", "--max-children", str(arguments.at_once)], cwd=work, check=False)
         if run.returncode:
             return run.returncode
         found = list(mutants(work))
@@ -47,9 +47,9 @@ def main(argv: list[str]) -> int:
     known = accepted_on(PAGE.read_text(encoding="utf-8"))
     stays = {mutant for mutant, each in changes.items() if is_wording(each) or str(each) in known}
     sys.stdout.write(f"\n{table(found, stays)}\n\n")
-    unjudged = [f"{each}\n" for mutant, each in changes.items() if mutant not in stays]
-    sys.stdout.writelines(unjudged)
-    return 1 if unjudged else 0
+    unaccepted = [f"{each}\n" for mutant, each in changes.items() if mutant not in stays]
+    sys.stdout.writelines(unaccepted)
+    return 1 if unaccepted else 0
 
 
 def _change(work: Path, mutant: Mutant) -> Change:

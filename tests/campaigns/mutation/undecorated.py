@@ -1,22 +1,22 @@
-"""Decorators as assignments below the function, where mutmut can see the body: it leaves decorated functions alone."""
+"""Rewrites decorators as assignments below the function, because mutmut does not mutate decorated functions."""
 
 from __future__ import annotations
 
 import ast
 
-# These take a function and give what is bound to its name: applied a line later, they do the same.
+# These can be applied in a separate assignment with the same effect.
 WRAPPERS = frozenset({"property", "contextmanager", "asynccontextmanager"})
-# What those of a module remember from before a function was mutated would hide the mutant.
+# Values cached at module level before a mutation would hide the mutant.
 CACHES = frozenset({"cache", "lru_cache"})
 
 
 def undecorated(source: str) -> str:
-    """The same program: `name = decorator(name)` after what had one of `WRAPPERS`, and no cache of a module."""
+    """The same program with `name = decorator(name)` for decorators of `WRAPPERS`, and without caches of modules."""
     lines = source.splitlines(keepends=True)
     functions = [
         node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    # From the last to the first, and the inner before the outer one: what is inserted moves no line still needed.
+    # From the last to the first, and inner before outer: insertions do not move lines that are still needed.
     for function in sorted(functions, key=lambda node: node.lineno, reverse=True):
         if len(function.decorator_list) != 1 or _name(function.decorator_list[0]) not in WRAPPERS | CACHES:
             continue

@@ -77,16 +77,16 @@ def table(found: Iterable[Mutant], stays: Container[Mutant]) -> str:
     """Per module and in total: mutants by verdict, and the share killed of those not accepted."""
     counts: dict[str, Counter[str]] = {}
     for mutant in found:
-        verdict = "judged" if mutant.verdict in {"survived", "no test"} and mutant in stays else mutant.verdict
+        verdict = "accepted" if mutant.verdict in {"survived", "no test"} and mutant in stays else mutant.verdict
         for place in (mutant.module, "all"):
             counts.setdefault(place, Counter())[verdict] += 1
-    columns = ("killed", "timed out", "judged", "survived", "no test", "unclear")
+    columns = ("killed", "timed out", "accepted", "survived", "no test", "unclear")
     lines = [
         "| module | mutants | " + " | ".join(columns) + " | noticed |",
         "|---|" + "---:|" * (len(columns) + 2),
     ]
     for module, row in sorted(counts.items(), key=lambda item: (item[0] == "all", item[0])):
-        noticed = (row["killed"] + row["timed out"]) / max(1, row.total() - row["judged"])
+        noticed = (row["killed"] + row["timed out"]) / max(1, row.total() - row["accepted"])
         cells = [module, str(row.total()), *(str(row[column]) for column in columns), f"{noticed:.1%}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A working copy for mutmut: the package, the tests, and settings under which a run is quick and always the same."""
+"""Prepares a working copy for mutmut: the package, the tests, and settings for fast, deterministic runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.campaigns.mutation.undecorated import undecorated
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("core", "vod")
-# The same few examples for every mutant: a mutant that only luck finds would come and go.
+# The same few examples for every mutant: results must not depend on chance.
 PROFILE = """
 from hypothesis import Phase
 settings.register_profile("mutants", settings.get_profile("project"), derandomize=True, database=None,
@@ -32,7 +32,7 @@ timeout_constant = 4.0
 
 
 def modules_of(parts: list[str]) -> list[str]:
-    """`core`, `core/plan` → the modules of the package, as paths from the root; LookupError says what is there."""
+    """The paths of modules by short name: `core`, `core/plan`; raises LookupError that lists the known names."""
     found = {
         path.relative_to(ROOT).as_posix()
         for part in parts
@@ -45,7 +45,7 @@ def modules_of(parts: list[str]) -> list[str]:
 
 
 def prepare(work: Path, modules: list[str]) -> None:
-    """Make `work` anew, ready for `mutmut run` in it; `modules` are paths such as `exporter/core/plan.py`."""
+    """Create the directory `work` for `mutmut run`; `modules` are paths such as `exporter/core/plan.py`."""
     shutil.rmtree(work, ignore_errors=True)
     for name in ("exporter", "tests"):
         shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))

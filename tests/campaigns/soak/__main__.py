@@ -20,7 +20,7 @@ from tests.campaigns.soak.soak import Soak
 
 # Contains a 29th of February and the start of summer time in the daemon's time zone.
 START: Final = datetime.fromisoformat("2024-02-01T00:00:00+08:00").timestamp()
-_TOLD: Final = 100
+_SHOWN_VIOLATIONS: Final = 100
 
 
 def main(argv: list[str]) -> int:
@@ -28,28 +28,28 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.soak", description=__doc__)
     parser.add_argument("--days", type=int, default=90, help="simulated days (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="which schedule it takes (%(default)s)")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     # Responses that are cut off on purpose are expected.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="soak"))
     console = Console(width=120)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("days", total=given.days)
+        task = progress.add_task("days", total=arguments.days)
         running = Soak(
             folder,
             Clock(folder / "clock", START),
-            seed=given.seed,
-            simulated_days=given.days,
-            told=lambda day: progress.update(task, completed=day),
+            seed=arguments.seed,
+            simulated_days=arguments.days,
+            on_day=lambda day: progress.update(task, completed=day),
         )
         report = Report.of(running.run(), [life.sizes for life in running.daemon.lives], START)
     for table in report.tables():
         console.print(table)
     violations = report.violations()
-    for line in violations[:_TOLD]:
+    for line in violations[:_SHOWN_VIOLATIONS]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if len(violations) > _TOLD:
-        console.print(f"... and {len(violations) - _TOLD} more")
+    if len(violations) > _SHOWN_VIOLATIONS:
+        console.print(f"... and {len(violations) - _SHOWN_VIOLATIONS} more")
     if report.good:
         shutil.rmtree(folder)
     else:

@@ -14,7 +14,7 @@ from exporter.core import play_dates
 from exporter.core.model import ByIds, Dimensions, Everything, PlayRow, Slice, Top
 from exporter.core.plan import plan_fetch
 from tests.campaigns.faults.oracle import FIELDS
-from tests.campaigns.soak.service_history import NOBODY
+from tests.campaigns.soak.service_history import UNPLAYED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.core.model import Media, MediaRecord, Query, SliceData
     from exporter.simulator.dataset import Dataset
     from tests.campaigns.faults.scrapes import Labels, Scrape
-    from tests.campaigns.soak.service_history import Cut, Returned, Row
+    from tests.campaigns.soak.service_history import Returned, Row, Selection
 
 # A day can be final 33 hours after its start, and is polled until it is no longer two days ago.
 FINAL_HOURS: Final = 33
@@ -33,16 +33,16 @@ PLAYS: Final = "aliyun_vod_media_plays"
 
 @dataclass
 class Findings:
-    """The number of checked play rows, and the violations; `owed`: wants that had to be settled."""
+    """The number of checked play rows, and the violations; `missing_days`: wants that had to be settled."""
 
     looked_at: int = 0
-    owed: int = 0
+    missing_days: int = 0
     lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def __iadd__(self, other: Findings) -> Self:
         self.looked_at += other.looked_at
-        self.owed += other.owed
+        self.missing_days += other.missing_days
         self.lost += other.lost
         self.wrong += other.wrong
         return self
@@ -51,26 +51,28 @@ class Findings:
 # Scrapes.
 
 
-def scraped(scrape: Scrape, said: Returned, truth: Truth) -> Findings:
+def scraped(scrape: Scrape, returned: Returned, truth: Truth) -> Findings:
     """Every row of a scrape was returned by the service; a row of a settled slice is the final one."""
     found = Findings(wrong=list(scrape.mistakes))
     today = play_dates.today(scrape.at)
     for labels, value in _samples(scrape, "aliyun_vod_play_date_timestamp_seconds"):
         if value != play_dates.start(today - timedelta(days=int(labels["days_ago"]))):
             found.wrong.append(f"on {today}, {labels['days_ago']} days ago began at {value}")
-    settled = {_cut(labels, today) for labels, value in _samples(scrape, "aliyun_vod_slice_settled") if value == 1}
-    shown: dict[tuple[Cut, str], dict[str, float]] = {}
+    settled = {
+        _selection(labels, today) for labels, value in _samples(scrape, "aliyun_vod_slice_settled") if value == 1
+    }
+    published: dict[tuple[Selection, str], dict[str, float]] = {}
     for sample in scrape.samples:
         if sample.name in FIELDS:
-            place = _cut(sample.labels, today), sample.labels["media_id"]
-            shown.setdefault(place, {})[sample.name] = sample.value
-    for (cut, media_id), numbers in shown.items():
+            place = _selection(sample.labels, today), sample.labels["media_id"]
+            published.setdefault(place, {})[sample.name] = sample.value
+    for (selection, media_id), numbers in published.items():
         row = frozenset(numbers.items())
         found.looked_at += 1
-        if not said.ever(cut, media_id, row):
-            found.wrong.append(f"shown, never said: {cut[1]} {cut[0]} {media_id} {numbers}")
-        elif cut in settled and row != truth.row(cut, media_id):
-            found.wrong.append(f"shown as settled, not final: {cut[1]} {cut[0]} {media_id} {numbers}")
+        if not returned.ever(selection, media_id, row):
+            found.wrong.append(f"shown, never returned: {selection[1]} {selection[0]} {media_id} {numbers}")
+        elif selection in settled and row != truth.row(selection, media_id):
+            found.wrong.append(f"shown as settled, not final: {selection[1]} {selection[0]} {media_id} {numbers}")
     return found
 
 
@@ -83,13 +85,13 @@ def _samples(scrape: Scrape, name: str) -> Iterable[tuple[Labels, float]]:
     return ((sample.labels, sample.value) for sample in scrape.samples if sample.name == name)
 
 
-def _cut(labels: Mapping[str, str], today: date) -> Cut:
-    return _cut_of(labels["terminal_type"], labels["os"], labels["region"], labels["days_ago"], today)
+def _selection(labels: Mapping[str, str], today: date) -> Selection:
+    return _selection_of(labels["terminal_type"], labels["os"], labels["region"], labels["days_ago"], today)
 
 
 # The same few recur in every line.
 @lru_cache(maxsize=1000)
-def _cut_of(terminal_type: str, os: str, region: str, days_ago: str, today: date) -> Cut:
+def _selection_of(terminal_type: str, os: str, region: str, days_ago: str, today: date) -> Selection:
     filters = (None if value == "all" else value for value in (terminal_type, os, region))
     return Dimensions(*filters), today - timedelta(days=int(days_ago))
 
@@ -102,25 +104,25 @@ class Truth:
 
     def __init__(self, catalogue: Dataset) -> None:
         self._catalogue = catalogue
-        self._rows: dict[Cut, dict[str, Row]] = {}
+        self._rows: dict[Selection, dict[str, Row]] = {}
 
-    def row(self, cut: Cut, media_id: str) -> Row:
-        return self._of(cut).get(media_id, NOBODY)
+    def row(self, selection: Selection, media_id: str) -> Row:
+        return self._of(selection).get(media_id, UNPLAYED)
 
-    def plays(self, cut: Cut) -> dict[str, float]:
+    def plays(self, selection: Selection) -> dict[str, float]:
         """The plays of every media that has any."""
-        return {media_id: dict(row)[PLAYS] for media_id, row in self._of(cut).items()}
+        return {media_id: dict(row)[PLAYS] for media_id, row in self._of(selection).items()}
 
-    def _of(self, cut: Cut) -> dict[str, Row]:
-        if cut not in self._rows:
-            counted = self._catalogue.result_set(cut[1], cut[0], now=math.inf)
-            self._rows[cut] = {counts.media.media_id: _row(counts.row()) for counts in counted}
-        return self._rows[cut]
+    def _of(self, selection: Selection) -> dict[str, Row]:
+        if selection not in self._rows:
+            counted = self._catalogue.result_set(selection[1], selection[0], now=math.inf)
+            self._rows[selection] = {counts.media.media_id: _row(counts.row()) for counts in counted}
+        return self._rows[selection]
 
 
 def _row(row: PlayRow | None) -> Row:
     if row is None:
-        return NOBODY
+        return UNPLAYED
     named = zip(
         FIELDS,
         (row.plays, row.viewers, row.plays_per_viewer, row.play_duration, row.play_duration_per_viewer),
@@ -129,11 +131,11 @@ def _row(row: PlayRow | None) -> Row:
     return frozenset((metric, value) for metric, value in named if value is not None)
 
 
-Asking = tuple[float, "tuple[Query, ...]"]
-"""Since when (seconds since 1970) something is asked, and what."""
+ActiveQueries = tuple[float, "tuple[Query, ...]"]
+"""Since when (seconds since 1970) something is requested, and what."""
 
 
-def owed(history: Sequence[Asking], day: date) -> dict[Slice, set[Media]]:
+def missing_days(history: Sequence[ActiveQueries], day: date) -> dict[Slice, set[Media]]:
     """What must be settled of a day three days ago: what was queried throughout the time since it could be final."""
     begins = play_dates.start(day) + FINAL_HOURS * 3600.0
     ends = play_dates.start(day + timedelta(days=OWED_DAYS))
@@ -172,16 +174,16 @@ def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], 
     found = Findings()
     known = {data.slice: data for data in slices}
     for data in known.values():
-        cut = data.slice.dimensions, data.slice.play_date
+        selection = data.slice.dimensions, data.slice.play_date
         for media_id, answer in data.answers.items():
             found.looked_at += 1
-            if answer.freshness.settled and _row(answer.row) != truth.row(cut, media_id):
+            if answer.freshness.settled and _row(answer.row) != truth.row(selection, media_id):
                 found.wrong.append(f"settled, not final: {_named(data.slice, media_id)} {answer.row}")
-        if data.listed is not None and data.listed.settled and truth.plays(cut).keys() != _rows(data.answers):
+        if data.listed is not None and data.listed.settled and truth.plays(selection).keys() != _rows(data.answers):
             found.wrong.append(f"settled, other media than played: {_named(data.slice)}")
     for slice_, media in ((slice_, media) for slice_, every in wants.items() for media in every):
         data_or_none = known.get(slice_)
-        found.owed += 1
+        found.missing_days += 1
         # A fresh row is not enough: it must be settled.
         if data_or_none is None or plan_fetch(media, data_or_none, math.inf, now):
             found.lost.append(f"not settled: {_named(slice_, str(media))}")

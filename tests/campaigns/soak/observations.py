@@ -25,7 +25,7 @@ class Observations:
     events: Counter[str] = field(default_factory=Counter)
     scrapes: int = 0
     polls: float = 0.0
-    shown: Findings = field(default_factory=Findings)
+    published: Findings = field(default_factory=Findings)
     settled: Findings = field(default_factory=Findings)
     stored: list[Stored] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)

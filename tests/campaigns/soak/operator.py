@@ -12,7 +12,7 @@ from tests.campaigns.soak.queries import (
     KEY_ID_FILE,
     RETENTION_DAYS,
     SECRET_FILE,
-    Asked,
+    QueryVariant,
 )
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from tests.campaigns.soak.invariants import Asking
+    from tests.campaigns.soak.invariants import ActiveQueries
 
 
 class Operator:
@@ -30,24 +30,24 @@ class Operator:
     """
 
     def __init__(self, folder: Path, chance: Random, media_ids: Sequence[str]) -> None:
-        self.history: list[Asking] = []
+        self.history: list[ActiveQueries] = []
         self.secrets: list[str] = []
         self.broken = False
         self._folder = folder
         self._chance = chance
         self._media_ids = media_ids
-        self._asked = Asked(tuple(media_ids[:8]))
+        self._variant = QueryVariant(tuple(media_ids[:8]))
         self._key = Credentials()
 
     def change(self) -> None:
         """Change the queries; `configure` writes them."""
-        self._asked = self._asked.changed(self._chance, self._media_ids)
+        self._variant = self._variant.changed(self._chance, self._media_ids)
 
     def configure(self, endpoint: str, now: float) -> None:
         """Write a valid configuration."""
         self.broken = False
-        self._put("config.yaml", self._asked.text(endpoint))
-        self.history.append((now, self._asked.queries()))
+        self._put("config.yaml", self._variant.text(endpoint))
+        self.history.append((now, self._variant.queries()))
         # Queries from before any stored day could be final are not needed.
         needed = play_dates.start(play_dates.play_date(now, RETENTION_DAYS)) + FINAL_HOURS * 3600.0
         while len(self.history) > 1 and self.history[1][0] < needed:

@@ -36,7 +36,7 @@ BROKEN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryVariant:
     """One configuration with three queries that share slices: by ID, by listing and by order.
 
     `ids`, `dimensions`: of the query by ID. `top`: of the ordered one. `minutes`: how often the first one polls.
@@ -78,7 +78,7 @@ storage: {{retention: {RETENTION_DAYS}d}}
         """The queries of the file."""
         return loads(self.text("http://127.0.0.1:1"), file="config.yaml", environ={}).core_queries()
 
-    def changed(self, chance: Random, media_ids: Sequence[str]) -> Asked:
+    def changed(self, chance: Random, media_ids: Sequence[str]) -> QueryVariant:
         """A configuration with one random change."""
         match chance.randrange(5):
             case 0:

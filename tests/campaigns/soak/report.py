@@ -96,7 +96,7 @@ class Report:
 
     @property
     def wrong(self) -> list[str]:
-        return _once(self.seen.shown.wrong + self.seen.settled.wrong)
+        return _once(self.seen.published.wrong + self.seen.settled.wrong)
 
     @property
     def leaks(self) -> list[str]:
@@ -124,9 +124,9 @@ class Report:
             ("spells, reloads, rotations, ends", sum(seen.events.values())),
             ("lives of the daemon", len(self.lives)),
             ("scrapes", seen.scrapes),
-            ("rows of scrapes judged", seen.shown.looked_at),
-            ("rows of storage judged", seen.settled.looked_at),
-            ("settled wants that storage owed", seen.settled.owed),
+            ("rows of scrapes checked", seen.published.looked_at),
+            ("rows of storage checked", seen.settled.looked_at),
+            ("settled wants that storage owed", seen.settled.missing_days),
             ("values lost", len(self.lost)),
             ("values wrong", len(self.wrong)),
             ("leaks", len(self.leaks)),
@@ -162,6 +162,6 @@ def _table(left: str, right: str) -> Table:
     return table
 
 
-def _once(told: list[str]) -> list[str]:
+def _once(on_day: list[str]) -> list[str]:
     """Each violation once, however often it occurred."""
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(on_day))

@@ -62,7 +62,7 @@ class Rotation:
     secret_after: float
 
 
-How = Literal["idle", "asking", "published", "told"]
+How = Literal["idle", "asking", "published", "stopped"]
 _HOWS: Final[tuple[How, ...]] = get_args(How)
 
 
@@ -105,10 +105,10 @@ def _moment(chance: Random, midnight: float, first: float) -> float:
 
 def _service_conditions(chance: Random, midnight: float, first: float) -> Iterator[ServiceConditions]:
     """Three to six periods, one after the other."""
-    spells = chance.randint(3, 6)
+    periods = chance.randint(3, 6)
     at = midnight + first * HOUR
-    room = (CALM_HOUR - first) * HOUR / spells
-    for number in range(spells):
+    room = (CALM_HOUR - first) * HOUR / periods
+    for number in range(periods):
         begins = at + number * room + chance.uniform(0, room / 3)
         name, conditions, longest = _period(chance, midnight)
         lasts = chance.uniform(0.1, 0.6) * room

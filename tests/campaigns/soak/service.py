@@ -30,11 +30,11 @@ _OK: Final = 200
 
 
 class Service:
-    """The service; `asked`: requests so far. All methods are for the main thread."""
+    """The service; `requests`: requests so far. All methods are for the main thread."""
 
     def __init__(self, seed: int, now: Callable[[], float]) -> None:
-        self.said = Returned()
-        self.asked = 0
+        self.returned = Returned()
+        self.requests = 0
         self.url = ""
         self._now = now
         self._events = 0
@@ -76,7 +76,7 @@ class Service:
 
     def at_request(self, number: int, then: Callable[[], object]) -> None:
         """Call `then` during the request that is `number` from now, once."""
-        self._at = self.asked + number, then
+        self._at = self.requests + number, then
 
     def disarm(self) -> None:
         self._at = None
@@ -116,9 +116,9 @@ class Service:
             self._sleep_ends.remove(end)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.asked += 1
+        self.requests += 1
         self._events += 1
-        if self._at and self.asked >= self._at[0]:
+        if self._at and self.requests >= self._at[0]:
             then, self._at = self._at[1], None
             then()
         status, body = 0, b""
@@ -138,8 +138,8 @@ class Service:
         finally:
             self._events += 1
 
-    def _record(self, asked: dict[str, str], body: bytes) -> None:
+    def _record(self, parameters: dict[str, str], body: bytes) -> None:
         with contextlib.suppress(ValueError):  # half a response, or none
             payload = json.loads(body)
             if isinstance(payload, dict) and "RequestId" in payload:
-                self.said.record(asked, payload)
+                self.returned.record(parameters, payload)

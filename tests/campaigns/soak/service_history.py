@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from datetime import date
 
 Row = frozenset[tuple[str, float]]
-"""Metrics and values that were said together."""
-Cut = tuple[Dimensions, "date"]
+"""Metrics and values that were returned together."""
+Selection = tuple[Dimensions, "date"]
 """A slice, without the account: there is one."""
 
-NOBODY: Row = frozenset(ZEROS.items())
+UNPLAYED: Row = frozenset(ZEROS.items())
 
 
 @dataclass
@@ -31,48 +31,49 @@ class Returned:
     """
 
     answers: int = 0
-    _rows: defaultdict[Cut, defaultdict[str, set[Row]]] = field(
+    _rows: defaultdict[Selection, defaultdict[str, set[Row]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
-    _unplayed: defaultdict[Cut, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _lists: defaultdict[Cut, set[frozenset[str]]] = field(default_factory=lambda: defaultdict(set))
-    _pages: dict[tuple[Cut, str, str], set[str]] = field(default_factory=dict)
+    _unplayed: defaultdict[Selection, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _lists: defaultdict[Selection, set[frozenset[str]]] = field(default_factory=lambda: defaultdict(set))
+    _pages: dict[tuple[Selection, str, str], set[str]] = field(default_factory=dict)
 
-    def record(self, asked: Mapping[str, str], payload: Mapping[str, Any]) -> None:
+    def record(self, parameters: Mapping[str, str], payload: Mapping[str, Any]) -> None:
         """Record a response."""
         self.answers += 1
-        cut = _cut(asked)
+        selection = _selection(parameters)
         listed = set()
         for row in payload.get("QoeInfoList") or ():
-            self._rows[cut][row["MediaId"]].add(frozenset(numbers(row).items()))
+            self._rows[selection][row["MediaId"]].add(frozenset(numbers(row).items()))
             listed.add(row["MediaId"])
-        if "MediaId" in asked:
-            self._unplayed[cut] |= {asked["MediaId"]} - listed
+        if "MediaId" in parameters:
+            self._unplayed[selection] |= {parameters["MediaId"]} - listed
             return
-        sweep = cut, asked.get("OrderName", ""), asked["PageSize"]
-        if asked["PageNo"] == "1":
+        sweep = selection, parameters.get("OrderName", ""), parameters["PageSize"]
+        if parameters["PageNo"] == "1":
             self._pages[sweep] = set()
         seen = self._pages.setdefault(sweep, set())
         seen |= listed
         if len(seen) >= (number(payload.get("TotalCount")) or 0):
-            self._lists[cut].add(frozenset(seen))
+            self._lists[selection].add(frozenset(seen))
 
-    def ever(self, cut: Cut, media_id: str, row: Row) -> bool:
+    def ever(self, selection: Selection, media_id: str, row: Row) -> bool:
         """Whether this row was returned as a whole, or it is zero and the media was returned without plays."""
-        if cut in self._rows and row in self._rows[cut].get(media_id, ()):
+        if selection in self._rows and row in self._rows[selection].get(media_id, ()):
             return True
-        return row == NOBODY and (
-            media_id in self._unplayed.get(cut, ()) or any(media_id not in seen for seen in self._lists.get(cut, ()))
+        return row == UNPLAYED and (
+            media_id in self._unplayed.get(selection, ())
+            or any(media_id not in seen for seen in self._lists.get(selection, ()))
         )
 
     def forget(self, before: date) -> None:
         """Remove days that can no longer be published."""
         for known in (self._rows, self._unplayed, self._lists):
-            for cut in [cut for cut in known if cut[1] < before]:
-                del known[cut]
+            for selection in [selection for selection in known if selection[1] < before]:
+                del known[selection]
         self._pages = {sweep: seen for sweep, seen in self._pages.items() if sweep[0][1] >= before}
 
 
-def _cut(asked: Mapping[str, str]) -> Cut:
-    day = datetime.strptime(asked["PlayDate"], "%Y%m%d").replace(tzinfo=PLAY_TIME_ZONE).date()
-    return Dimensions(asked.get("TerminalType"), asked.get("Os"), asked.get("Region")), day
+def _selection(parameters: Mapping[str, str]) -> Selection:
+    day = datetime.strptime(parameters["PlayDate"], "%Y%m%d").replace(tzinfo=PLAY_TIME_ZONE).date()
+    return Dimensions(parameters.get("TerminalType"), parameters.get("Os"), parameters.get("Region")), day

@@ -21,7 +21,7 @@ from tests.campaigns.soak.invariants import (
     Findings,
     Truth,
     down,
-    owed,
+    missing_days,
     scraped,
     stored,
 )
@@ -61,7 +61,7 @@ _FAIR: Final[dict[str, Any]] = {
     "clock_offset": 0.0,
     "latency": 0.0,
 }
-_SAID_DAYS: Final = 12
+_RETURNED_DAYS: Final = 12
 # The first metric about the exporter itself; metrics of play data come before it.
 _OWN: Final = "# HELP aliyun_vod_api_requests_total"
 
@@ -77,9 +77,9 @@ class Soak:
     """One run; `start` is 00:00 UTC+8 of its first day, and now."""
 
     def __init__(
-        self, folder: Path, clock: Clock, *, seed: int, simulated_days: int, told: Callable[[int], object]
+        self, folder: Path, clock: Clock, *, seed: int, simulated_days: int, on_day: Callable[[int], object]
     ) -> None:
-        self._told = told
+        self._on_day = on_day
         self.seen = Observations(simulated_days, seed)
         self.service = Service(seed, clock.now)
         self.daemon = Daemon(folder, clock.environ)
@@ -96,7 +96,7 @@ class Soak:
         self._at_publication = False
         self._shown = ""
         self._scrape: Scrape | None = None
-        self._asked_before = 0
+        self._requests_before = 0
         self._skip = _FIRST_SKIP
         self._starting = False
 
@@ -140,8 +140,8 @@ class Soak:
         """Skip idle time: while something is polled, only its waits."""
         now = self._clock.now()
         if self.daemon.is_running and self._polling:
-            if self.service.asked != self._asked_before:
-                self._asked_before, self._skip = self.service.asked, _FIRST_SKIP
+            if self.service.requests != self._requests_before:
+                self._requests_before, self._skip = self.service.requests, _FIRST_SKIP
             self._skip_by(min(self._skip, until - now))
             self._skip = min(2 * self._skip, _LONGEST_SKIP)
             return
@@ -186,7 +186,7 @@ class Soak:
             self.daemon.kill()
         if plays != self._shown and play_dates.today(before) == play_dates.today(self._clock.now()):
             self._shown = plays
-            self.seen.shown += scraped(Scrape(before, text), self.service.said, self.truth)
+            self.seen.published += scraped(Scrape(before, text), self.service.returned, self.truth)
         life = self.daemon.life
         if not self._polling and not (life.sizes and before - life.sizes[-1].at < HOUR):
             life.measure(before)
@@ -194,16 +194,16 @@ class Soak:
     def _check_day(self) -> None:
         """The check at the end of a day, after calm hours."""
         now = self._clock.now()
-        self.seen.settled += self.judged(self.daemon.storage, now)
+        self.seen.settled += self.checked(self.daemon.storage, now)
         self.seen.stored.append(self.daemon.stored())
-        self.service.said.forget(play_dates.play_date(now, _SAID_DAYS))
+        self.service.returned.forget(play_dates.play_date(now, _RETURNED_DAYS))
         self._recovered()
-        self._told(len(self.seen.stored))
+        self._on_day(len(self.seen.stored))
 
-    def judged(self, storage: Path, now: float) -> Findings:
+    def checked(self, storage: Path, now: float) -> Findings:
         """Check a storage file against what must be settled at `now` and the final numbers."""
         kept = [play_dates.play_date(now, ago) for ago in range(OWED_DAYS, RETENTION_DAYS)]
-        wants = {slice_: media for day in kept for slice_, media in owed(self.operator.history, day).items()}
+        wants = {slice_: media for day in kept for slice_, media in missing_days(self.operator.history, day).items()}
         return stored(read_slices(storage, kept[-1]), wants, self.truth, now)
 
     def _recovered(self) -> None:
@@ -298,10 +298,10 @@ class Soak:
                 self.service.at_request(self._chance.randint(1, 15), self.daemon.kill)
             case "published":
                 self._at_publication = True
-            case "told":
+            case "stopped":
                 status = self.daemon.stop()
                 if status:
-                    self.seen.defects.append(f"{self._when()}: told to stop, it ended with {status}")
+                    self.seen.defects.append(f"{self._when()}: stopped, it ended with {status}")
                 self._restart_after_exit()
 
     def _restart_after_exit(self) -> None:
@@ -310,9 +310,9 @@ class Soak:
         doom, self._doom = self._doom, None
         self.service.disarm()
         if doom is None:
-            self.seen.defects.append(f"{self._when()}: nobody has ended it, it ended with {status}")
+            self.seen.defects.append(f"{self._when()}: it ended by itself with {status}")
         else:
-            self.seen.events["stop" if doom.how == "told" else f"kill -9, {doom.how}"] += 1
+            self.seen.events["stop" if doom.how == "stopped" else f"kill -9, {doom.how}"] += 1
         down = doom.down if doom else 0.0
         calm = play_dates.next_midnight(self._clock.now()) - (24 - CALM_HOUR) * HOUR
         self._starting = True
@@ -321,9 +321,9 @@ class Soak:
     def _finish(self) -> None:
         """Stop the last process, and check its logs."""
         if self.daemon.is_running and self.daemon.stop():
-            self.seen.defects.append("told to stop at the end, it ended otherwise")
+            self.seen.defects.append("stopped at the end, it did not exit with 0")
         self.seen.defects += self.daemon.log_violations(self.operator.secrets)
-        if not self.seen.shown.looked_at:
+        if not self.seen.published.looked_at:
             self.seen.defects.append("no scrape has shown anything")
 
 

@@ -30,7 +30,7 @@ from tests.campaigns.soak.invariants import (
     Truth,
     down,
     growth,
-    owed,
+    missing_days,
     scraped,
     stored,
 )
@@ -44,7 +44,7 @@ NOON = play_dates.start(DAY) + 36 * 3600.0
 CATALOGUE = Dataset(1, 20)
 TRUTH = Truth(CATALOGUE)
 EVERYTHING = Dimensions()
-ASKED = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
+PARAMETERS = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
 FINAL = Freshness(NOON, 2, settled=True)
 SLICE = Slice("main", EVERYTHING, DAY)
 
@@ -87,15 +87,15 @@ def played(media_id: str) -> list[str]:
     return [f'{metric}{{SLICE,media_id="{media_id}"}} {value}' for metric, value in numbers]
 
 
-def freshness(*pages: dict[str, object], **asked: str) -> Returned:
-    said = Returned()
+def freshness(*pages: dict[str, object], **parameters: str) -> Returned:
+    returned = Returned()
     for number, payload in enumerate(pages, 1):
-        said.record({**ASKED, "PageNo": str(number), **asked}, payload)
-    return said
+        returned.record({**PARAMETERS, "PageNo": str(number), **parameters}, payload)
+    return returned
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "published",
     [
         [plays("a", 5), viewers("a", 2)],
         [plays("a", 6), viewers("a", 3)],
@@ -103,26 +103,26 @@ def freshness(*pages: dict[str, object], **asked: str) -> Returned:
         [],
     ],
 )
-def test_returned_rows_may_be_published(shown: list[str]) -> None:
-    said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
-    assert scraped(scrape(*shown), said, TRUTH).wrong == []
+def test_returned_rows_may_be_published(published: list[str]) -> None:
+    returned = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
+    assert scraped(scrape(*published), returned, TRUTH).wrong == []
 
 
 @pytest.mark.parametrize(
-    ("shown", "violation"),
+    ("published", "violation"),
     [
-        ([plays("a", 7), viewers("a", 3)], "never said"),
-        ([plays("a", 5), viewers("a", 3)], "never said"),
-        ([plays("a", 5)], "never said"),
-        ([plays("b", 5), viewers("b", 2)], "never said"),
-        ([plays("c", 0), viewers("c", 0)], "never said"),
+        ([plays("a", 7), viewers("a", 3)], "never returned"),
+        ([plays("a", 5), viewers("a", 3)], "never returned"),
+        ([plays("a", 5)], "never returned"),
+        ([plays("b", 5), viewers("b", 2)], "never returned"),
+        ([plays("c", 0), viewers("c", 0)], "never returned"),
         ([plays("a", 5), viewers("a", 2), plays("a", 5)], "twice"),
         ([plays("a", 5), viewers("a", 2), "nonsense"], "not a sample"),
     ],
 )
-def test_a_row_that_was_not_returned_is_wrong(shown: list[str], violation: str) -> None:
-    said = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
-    (found,) = scraped(scrape(*shown), said, TRUTH).wrong
+def test_a_row_that_was_not_returned_is_wrong(published: list[str], violation: str) -> None:
+    returned = freshness(page(row("a", 5, 2)), page(row("a", 6, 3)))
+    (found,) = scraped(scrape(*published), returned, TRUTH).wrong
     assert violation in found
 
 
@@ -137,9 +137,9 @@ def test_a_zero_needs_a_complete_listing_or_a_response_for_that_media() -> None:
 
 def test_a_false_row_published_as_settled_is_wrong() -> None:
     top = media()[0]
-    said = freshness(page(row(top, 5, 2)))
-    assert not scraped(scrape(plays(top, 5), viewers(top, 2)), said, TRUTH).wrong
-    (found,) = scraped(scrape(plays(top, 5), viewers(top, 2), settled=1), said, TRUTH).wrong
+    returned = freshness(page(row(top, 5, 2)))
+    assert not scraped(scrape(plays(top, 5), viewers(top, 2)), returned, TRUTH).wrong
+    (found,) = scraped(scrape(plays(top, 5), viewers(top, 2), settled=1), returned, TRUTH).wrong
     assert "settled" in found
 
 
@@ -149,11 +149,11 @@ def test_a_row_of_another_date_is_wrong() -> None:
 
 
 def test_rows_of_removed_days_do_not_count() -> None:
-    said = freshness(page(row("a", 5, 2)))
-    said.forget(DAY)
-    assert not scraped(scrape(plays("a", 5), viewers("a", 2)), said, TRUTH).wrong
-    said.forget(date(2024, 3, 23))
-    assert scraped(scrape(plays("a", 5), viewers("a", 2)), said, TRUTH).wrong
+    returned = freshness(page(row("a", 5, 2)))
+    returned.forget(DAY)
+    assert not scraped(scrape(plays("a", 5), viewers("a", 2)), returned, TRUTH).wrong
+    returned.forget(date(2024, 3, 23))
+    assert scraped(scrape(plays("a", 5), viewers("a", 2)), returned, TRUTH).wrong
 
 
 def test_a_query_that_is_down_is_named() -> None:
@@ -175,7 +175,7 @@ EVERY_WANT: dict[Slice, set[Media]] = {
 
 def test_a_complete_settled_day_has_no_violation() -> None:
     found = stored([settled()], EVERY_WANT, TRUTH, NOON)
-    assert (found.lost, found.wrong, found.owed) == ([], [], 4)
+    assert (found.lost, found.wrong, found.missing_days) == ([], [], 4)
     assert found.looked_at == len(media())
 
 
@@ -242,7 +242,7 @@ def one(media_id: str) -> ByIds:
 def test_a_want_is_owed_if_it_was_queried_all_the_time(
     history: list[tuple[float, tuple[Query, ...]]], expected: set[str]
 ) -> None:
-    assert owed(history, DAY) == ({SLICE: {one(media_id) for media_id in expected}} if expected else {})
+    assert missing_days(history, DAY) == ({SLICE: {one(media_id) for media_id in expected}} if expected else {})
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0, 10.0])

@@ -49,7 +49,7 @@ def test_other_lines_are_passed_over() -> None:
     assert not polling
 
 
-def test_a_scrape_tells_when_the_next_poll_starts_and_how_many_have_ended() -> None:
+def test_a_scrape_contains_the_next_poll_and_the_number_of_ended_ones() -> None:
     polling = Polling()
     polls, next_poll = "aliyun_vod_query_polls_total", "aliyun_vod_query_next_poll_timestamp_seconds"
     polling.see(
@@ -97,10 +97,10 @@ def test_a_process_that_computes_does_not_wait(tmp_path: Path) -> None:
 
 
 def test_a_reload_is_accepted_rejected_or_pending() -> None:
-    def said(works: int, at: float) -> Scrape:
+    def returned(works: int, at: float) -> Scrape:
         name = "aliyun_vod_exporter_config_last_reload_success"
         return Scrape(200, f"{name}ful {works}\n{name}_timestamp_seconds {at}\n")
 
-    assert reloaded(said(1, 150), 100) is True
-    assert reloaded(said(1, 50), 100) is None
-    assert reloaded(said(0, 50), 100) is False
+    assert reloaded(returned(1, 150), 100) is True
+    assert reloaded(returned(1, 50), 100) is None
+    assert reloaded(returned(0, 50), 100) is False

@@ -34,7 +34,7 @@ def seen(file_growth: int = 0) -> Observations:
     return Observations(90, 1, stored=[Stored(400_000 + day * file_growth, 2_000_000 * (day % 2)) for day in range(90)])
 
 
-def told(report: Report) -> str:
+def on_day(report: Report) -> str:
     console = Console(width=120)
     with console.capture() as captured:
         for table in report.tables():
@@ -47,7 +47,7 @@ def test_noise_is_no_growth() -> None:
     assert report.good
     assert report.violations() == []
     assert len(report.steady_values) == 4
-    assert "values lost" in told(report)
+    assert "values lost" in on_day(report)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_growth_is_expected_until_the_storage_is_full() -> None:
 def test_each_violation_is_reported_once() -> None:
     bad = seen()
     bad.settled += Findings(lost=["a day", "a day"], wrong=["a number"])
-    bad.shown += Findings(wrong=["a number", "another"])
+    bad.published += Findings(wrong=["a number", "another"])
     bad.defects.append("it fell over")
     report = Report.of(bad, [], START)
     assert report.violations() == [

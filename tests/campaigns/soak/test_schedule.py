@@ -51,15 +51,15 @@ def test_a_false_response_occurs_once_for_a_day_that_can_be_final(seed: int) -> 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_periods_follow_each_other(seed: int) -> None:
-    spells = [event for event in schedule(seed, START, 30) if isinstance(event, ServiceConditions)]
-    assert all(spell.until <= after.at for spell, after in pairwise(spells))
+    periods = [event for event in schedule(seed, START, 30) if isinstance(event, ServiceConditions)]
+    assert all(period.until <= after.at for period, after in pairwise(periods))
 
 
 def test_every_event_occurs_and_one_process_runs_long() -> None:
     events = schedule(1, START, 90)
     kinds = Counter(type(event) for event in events)
     assert all(kinds[kind] > 20 for kind in (ServiceConditions, Reload, InvalidReload, Rotation, End))
-    assert {event.how for event in events if isinstance(event, End)} == {"idle", "asking", "published", "told"}
+    assert {event.how for event in events if isinstance(event, End)} == {"idle", "asking", "published", "stopped"}
     ends = [START, *(event.at for event in events if isinstance(event, End))]
     assert max(after - at for at, after in pairwise(ends)) >= 30 * 24 * HOUR
 

@@ -37,10 +37,10 @@ NO_DAY_IS_FORGOTTEN = 400 * 86_400.0
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Soak, Observations]:
     folder = tmp_path_factory.mktemp("soak")
-    told: list[int] = []
-    soak = Soak(folder, Clock(folder / "clock", START), seed=SEED, simulated_days=DAYS, told=told.append)
+    on_day: list[int] = []
+    soak = Soak(folder, Clock(folder / "clock", START), seed=SEED, simulated_days=DAYS, on_day=on_day.append)
     seen = soak.run()
-    assert told == [1, 2, 3, 4]
+    assert on_day == [1, 2, 3, 4]
     return soak, seen
 
 
@@ -55,8 +55,8 @@ def test_no_data_is_lost_or_wrong(ran: tuple[Soak, Observations]) -> None:
     assert [life.log.name for life in soak.daemon.lives if "poll skipped" in life.log.read_text()] == []
     assert len(seen.outcomes) > 5
     assert seen.outcomes["OK"] > 200
-    assert seen.shown.looked_at > 10_000
-    assert seen.settled.owed > 10
+    assert seen.published.looked_at > 10_000
+    assert seen.settled.missing_days > 10
 
 
 class IgnoredEvents:
@@ -89,15 +89,15 @@ async def test_a_wrong_value_in_storage_is_found(ran: tuple[Soak, Observations],
     planted = replace(answer, row=replace(answer.row, plays=answer.row.plays + 1))
     async with Storage.opened(storage, retention=NO_DAY_IS_FORGOTTEN, meter=IgnoredEvents(), now=lambda: END) as opened:
         await opened.save([replace(data, answers={**data.answers, media_id: planted})])
-    found = ran[0].judged(storage, END)
+    found = ran[0].checked(storage, END)
     assert [media_id in violation for violation in found.wrong] == [True]
 
 
 def test_a_lost_day_is_found(ran: tuple[Soak, Observations], storage: Path) -> None:
-    assert ran[0].judged(storage, END).lost == []
+    assert ran[0].checked(storage, END).lost == []
     with closing(sqlite3.connect(storage)) as connection, connection:
         connection.execute("DELETE FROM slice WHERE play_date = ?", [play_dates.play_date(START, 0).isoformat()])
-    lost = ran[0].judged(storage, END).lost
+    lost = ran[0].checked(storage, END).lost
     assert lost
     assert all("not settled: 2024-02-01" in violation for violation in lost)
 

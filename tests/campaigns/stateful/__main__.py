@@ -16,16 +16,16 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.stateful", description=__doc__)
     parser.add_argument("--histories", type=int, default=2_000, metavar="N", help="%(default)s")
     parser.add_argument("--steps", type=int, default=40, metavar="N", help="of each, at the most (%(default)s)")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     deep = settings(
-        max_examples=given.histories,
-        stateful_step_count=given.steps,
+        max_examples=arguments.histories,
+        stateful_step_count=arguments.steps,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
     run_state_machine_as_test(History, settings=deep)
-    sys.stdout.write(f"{given.histories} histories of up to {given.steps} steps: all well\n")
+    sys.stdout.write(f"{arguments.histories} histories of up to {arguments.steps} steps: all well\n")
     return 0
 
 

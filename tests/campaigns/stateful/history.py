@@ -36,7 +36,7 @@ from tests.storage.examples import RETENTION, Meter
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication, PublishedMedia
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ class History(RuleBasedStateMachine):
         self.opened = 0
         self.service = Service(NOON, largest_page=largest_page, max_in_flight=2)
         self.model = Model(queries, frozenset(MEDIA))
-        self.shown_by = PublicationRules(queries, 48 * HOUR, NO_LIMIT)
+        self.publication_rules = PublicationRules(queries, 48 * HOUR, NO_LIMIT)
         self.path = self.folder / "0.db"
         self.stack = AsyncExitStack()
         self._start()
@@ -129,7 +129,7 @@ class History(RuleBasedStateMachine):
     def numbers_change_and_are_polled(self, place: int, listing: list[PlayRow], minutes: int) -> None:
         self.service.rows[self._slice(place)] = listing
         self.service.now += minutes * 60.0
-        for number in range(len(self.shown_by.queries)):
+        for number in range(len(self.publication_rules.queries)):
             self._save(self._poll(number))
 
     # The exporter polls.
@@ -156,9 +156,9 @@ class History(RuleBasedStateMachine):
     def everything_stays_as_it_is_and_days_settle(self) -> None:
         began, polled = self.service.now, self.model.wanted(self.service.now)
         for _ in range(UNCHANGED + 2):
-            self.service.now += max(query.every for query in self.shown_by.queries)
+            self.service.now += max(query.every for query in self.publication_rules.queries)
             polled &= self.model.wanted(self.service.now)
-            for number in range(len(self.shown_by.queries)):
+            for number in range(len(self.publication_rules.queries)):
                 self._save(self._poll(number))
         for published in self._unlimited().slices:
             if published.slice in polled and began >= start(published.slice.play_date) + SETTLES_AFTER:
@@ -167,26 +167,26 @@ class History(RuleBasedStateMachine):
     # It is reloaded, stopped and killed.
 
     @rule(queries=_queries, stale_hours=st.sampled_from([6, 48]), limit=st.sampled_from([NO_LIMIT, NO_LIMIT, 8, 20]))
-    def it_is_reloaded(self, queries: tuple[Query, ...], stale_hours: int, limit: int) -> None:
+    def the_configuration_is_reloaded(self, queries: tuple[Query, ...], stale_hours: int, limit: int) -> None:
         self.model.queries = queries
-        self.shown_by = PublicationRules(queries, stale_hours * HOUR, limit)
+        self.publication_rules = PublicationRules(queries, stale_hours * HOUR, limit)
         self.poller.reconfigure(queries, {"main": self.service}, Settlement())
 
     @rule()
-    def it_is_restarted(self) -> None:
+    def the_daemon_is_restarted(self) -> None:
         before = self._publication()
         self._run(self.stack.aclose())
         self._start()
         assert _ordered(self._publication()) == _ordered(before), "a restart has changed what is shown"
 
     @rule()
-    def it_is_killed(self) -> None:
+    def the_daemon_is_killed(self) -> None:
         before = self._publication()
         self._kill()
         assert _ordered(self._publication()) == _ordered(before), "a kill has changed what is shown"
 
     @rule(number=st.integers(0, 2))
-    def it_is_killed_before_a_poll_is_written(self, number: int) -> None:
+    def the_daemon_is_killed_before_a_poll_is_written(self, number: int) -> None:
         self._poll(number)
         self._kill()
         self.model.restore()
@@ -194,25 +194,27 @@ class History(RuleBasedStateMachine):
     # What is shown.
 
     @invariant()
-    def what_is_shown_is_what_was_said(self) -> None:
-        shown, now = self._publication(), self.service.now
+    def published_data_was_returned(self) -> None:
+        current, now = self._publication(), self.service.now
         whole = self._unlimited()
-        check_publication(whole, self.model, stale_after=self.shown_by.stale_after, now=now)
-        if self.shown_by.series_limit == NO_LIMIT:
-            assert _ordered(shown) == _ordered(whole)
-        check_series_limit(shown, whole, self.shown_by.series_limit)
+        check_publication(whole, self.model, stale_after=self.publication_rules.stale_after, now=now)
+        if self.publication_rules.series_limit == NO_LIMIT:
+            assert _ordered(current) == _ordered(whole)
+        check_series_limit(current, whole, self.publication_rules.series_limit)
         for published in whole.slices:
             self.model.settle(published, now)
-        afresh = publish(self.poller.snapshot, self.shown_by, now)
-        assert _ordered(shown) == _ordered(afresh), "it depends on what was shown before"
-        assert self.renderer.render(shown).plain == Renderer().render(shown).plain
+        rebuilt = publish(self.poller.snapshot, self.publication_rules, now)
+        assert _ordered(current) == _ordered(rebuilt), "it depends on what was shown before"
+        assert self.renderer.render(current).plain == Renderer().render(current).plain
 
     @invariant()
-    def what_is_shown_holds_as_long_as_it_says(self) -> None:
-        shown = self._publication()
-        later = publish(self.poller.snapshot, self.shown_by, min(shown.valid_until - 1.0, self.service.now + 9 * HOUR))
-        if self.service.now < shown.valid_until - 1.0:
-            assert (later.slices, _media_of(later), later.days) == (shown.slices, _media_of(shown), shown.days)
+    def publications_hold_as_long_as_they_say(self) -> None:
+        current = self._publication()
+        later = publish(
+            self.poller.snapshot, self.publication_rules, min(current.valid_until - 1.0, self.service.now + 9 * HOUR)
+        )
+        if self.service.now < current.valid_until - 1.0:
+            assert (later.slices, _media_of(later), later.days) == (current.slices, _media_of(current), current.days)
 
     def teardown(self) -> None:
         if hasattr(self, "runner"):
@@ -226,28 +228,28 @@ class History(RuleBasedStateMachine):
         return slices[place % len(slices)]
 
     def _publication(self) -> Publication:
-        return self.publishing.publish(self.poller.snapshot, self.shown_by, self.service.now)
+        return self.publishing.publish(self.poller.snapshot, self.publication_rules, self.service.now)
 
     def _unlimited(self) -> Publication:
-        rules = PublicationRules(self.shown_by.queries, self.shown_by.stale_after, NO_LIMIT)
+        rules = PublicationRules(self.publication_rules.queries, self.publication_rules.stale_after, NO_LIMIT)
         return publish(self.poller.snapshot, rules, self.service.now)
 
     def _poll(self, number: int) -> PollReport:
         """Poll a query, and pass the service's responses to the model."""
-        query = self.shown_by.queries[number % len(self.shown_by.queries)]
+        query = self.publication_rules.queries[number % len(self.publication_rules.queries)]
         final = {published.slice for published in self._unlimited().slices if published.settled}
-        self.service.said.clear()
+        self.service.responses.clear()
         self.service.calls.clear()
         report = self._run(self.poller.poll(query))
         now = self.service.now
-        asked = {slice_ for slice_, *_ in self.service.calls}
-        assert not asked & final, "what is final was asked for again"
+        requested = {slice_ for slice_, *_ in self.service.calls}
+        assert not requested & final, "what is final was requested again"
         assert {outcome.slice for outcome in report.outcomes} == {
             slice_ for slice_ in self.model.wanted(now) if query.media in self._wants_of(query, slice_)
         }
         for outcome in report.outcomes:
-            said = [call for call in self.service.said if call.slice == outcome.slice]
-            self.model.polled(query, outcome, said, now)
+            responses = [call for call in self.service.responses if call.slice == outcome.slice]
+            self.model.polled(query, outcome, responses, now)
         return report
 
     def _wants_of(self, query: Query, slice_: Slice) -> Iterable[object]:
@@ -281,7 +283,7 @@ class History(RuleBasedStateMachine):
         self.storage = self._run(self.stack.enter_async_context(opened))
         oldest = today(self.service.now - 31 * 24 * HOUR)
         snapshot = Snapshot().updated(self._run(self.storage.load(oldest)))
-        self.poller = self.service.poller(queries=self.shown_by.queries, snapshot=snapshot)
+        self.poller = self.service.poller(queries=self.publication_rules.queries, snapshot=snapshot)
         self.publishing = PublicationBuilder()
         self.renderer = Renderer()
 

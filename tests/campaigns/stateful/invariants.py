@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from tests.campaigns.stateful.model import Model
 
 
-def check_publication(shown: Publication, model: Model, *, stale_after: float, now: float) -> None:
+def check_publication(current: Publication, model: Model, *, stale_after: float, now: float) -> None:
     """Check a publication without series limit."""
-    slices = {published.slice: published for published in shown.slices}
-    assert len(slices) == len(shown.slices), "a slice is shown twice"
-    assert shown.valid_from <= now < shown.valid_until, "what is shown does not hold now"
+    slices = {published.slice: published for published in current.slices}
+    assert len(slices) == len(current.slices), "a slice is shown twice"
+    assert current.valid_from <= now < current.valid_until, "what is shown does not hold now"
     days_ago = {ago for query in model.queries for ago in query.days_ago}
-    assert shown.days == {ago: start(today(now)) - ago * 86_400.0 for ago in days_ago}, "dates are wrong"
+    assert current.days == {ago: start(today(now)) - ago * 86_400.0 for ago in days_ago}, "dates are wrong"
     wanted = model.wanted(now)
-    assert slices.keys() <= wanted, "a slice is shown that nobody asks for"
-    for published in shown.slices:
+    assert slices.keys() <= wanted, "a slice is shown that no query covers"
+    for published in current.slices:
         check_slice(published, model, stale_after=stale_after, now=now)
     for slice_ in wanted:
         of = model.of(slice_)
-        fresh = of.heard_at is not None and now < of.heard_at + stale_after
+        fresh = of.responded_at is not None and now < of.responded_at + stale_after
         stays = of.settled is not None and of.settled[0] == model.wants(slice_, now)
         assert slice_ in slices or not (fresh or stays), f"a slice that was answered is not shown: {slice_}"
-    check_media_info(shown)
+    check_media_info(current)
 
 
 def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, now: float) -> None:
@@ -39,19 +39,19 @@ def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
     by_id = {media_id for want in wants if isinstance(want, ByIds) for media_id in want.ids}
     everything = Everything() in wants
     for media_id, row in published.rows.items():
-        told = of.told(media_id)
-        assert row in told.rows, f"{media_id} shows {row}, which was not said of {slice_}; said was {told.rows}"
-        assert row is not None or media_id in by_id, f"{media_id} is a zero and nobody asks for it"
-        assert media_id in by_id or not wants <= {w for w in wants if isinstance(w, ByIds)}, f"{media_id} is not asked"
-    for media_id, told in of.media.items():
-        fresh = told.at is not None and now < told.at + stale_after
-        played = None not in told.rows
+        allowed = of.allowed(media_id)
+        assert row in allowed.rows, f"{media_id} shows {row}, which was not returned: {allowed.rows}"
+        assert row is not None or media_id in by_id, f"{media_id} is a zero and no query lists it"
+        assert media_id in by_id or not wants <= {w for w in wants if isinstance(w, ByIds)}, f"{media_id} is not wanted"
+    for media_id, allowed in of.media.items():
+        fresh = allowed.at is not None and now < allowed.at + stale_after
+        played = None not in allowed.rows
         if fresh and (media_id in by_id or (everything and played)):
-            assert media_id in published.rows, f"{media_id} was told and is not shown"
-    heard_at = of.maybe_heard_at
-    assert heard_at is not None, "nothing was ever said of it"
-    can_be_final = heard_at >= start(slice_.play_date) + SETTLES_AFTER
-    assert can_be_final or now < heard_at + stale_after, f"it is stale: {published}, {of}"
+            assert media_id in published.rows, f"{media_id} was returned and is not shown"
+    responded_at = of.maybe_responded_at
+    assert responded_at is not None, "nothing was ever returned for it"
+    can_be_final = responded_at >= start(slice_.play_date) + SETTLES_AFTER
+    assert can_be_final or now < responded_at + stale_after, f"it is stale: {published}, {of}"
     if of.ready is not None:
         assert published.ready == of.ready, f"ready is {published.ready}"
     if of.updated_at is not None:
@@ -60,8 +60,8 @@ def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
     if published.settled:
         assert now >= start(slice_.play_date) + SETTLES_AFTER, "it is final before it can be"
         for media_id in by_id:
-            same = of.told(media_id).same
-            certain = heard_at >= start(slice_.play_date) + SETTLES_AFTER + DAY
+            same = of.allowed(media_id).same
+            certain = responded_at >= start(slice_.play_date) + SETTLES_AFTER + DAY
             assert same is None or same >= UNCHANGED or certain, (
                 f"{media_id} was seen unchanged {same} times, and is final"
             )
@@ -70,23 +70,23 @@ def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
         assert published.rows == of.settled[1], "what is final has changed"
 
 
-def check_media_info(shown: Publication) -> None:
+def check_media_info(current: Publication) -> None:
     """Title and duration are published once for every published media, and for no other."""
-    told = [(each.account, each.media_id) for each in shown.media]
-    assert len(told) == len(set(told)), "a media is described twice"
-    rows = {(each.slice.account, media_id) for each in shown.slices for media_id in each.rows}
-    assert set(told) == rows, "the media that are described are not those that are shown"
-    titles = {(p.slice.account, m, row.title) for p in shown.slices for m, row in p.rows.items() if row is not None}
-    for each in shown.media:
+    allowed = [(each.account, each.media_id) for each in current.media]
+    assert len(allowed) == len(set(allowed)), "a media is described twice"
+    rows = {(each.slice.account, media_id) for each in current.slices for media_id in each.rows}
+    assert set(allowed) == rows, "the media that are described are not those that are shown"
+    titles = {(p.slice.account, m, row.title) for p in current.slices for m, row in p.rows.items() if row is not None}
+    for each in current.media:
         given = {title for account, media_id, title in titles if (account, media_id) == (each.account, each.media_id)}
-        assert each.title in given or (each.title is None and given <= {None, ""}), f"{each} was never told"
+        assert each.title in given or (each.title is None and given <= {None, ""}), f"{each} was never returned"
 
 
-def check_series_limit(shown: Publication, whole: Publication, series_limit: int) -> None:
+def check_series_limit(current: Publication, whole: Publication, series_limit: int) -> None:
     """Above the series limit whole media are dropped, those with the fewest plays."""
-    assert shown.series <= series_limit, "there are more series than the limit"
-    assert shown.series + shown.dropped == whole.series, "series are not counted rightly"
-    kept = {(each.account, each.media_id) for each in shown.media}
+    assert current.series <= series_limit, "there are more series than the limit"
+    assert current.series + current.dropped == whole.series, "series are not counted rightly"
+    kept = {(each.account, each.media_id) for each in current.media}
     plays: dict[tuple[str, str], float] = {}
     for published in whole.slices:
         for media_id, row in published.rows.items():
@@ -95,6 +95,6 @@ def check_series_limit(shown: Publication, whole: Publication, series_limit: int
     lost = plays.keys() - kept
     most_lost, least_kept = max(map(plays.__getitem__, lost), default=0), min(map(plays.__getitem__, kept), default=0)
     assert not kept or most_lost <= least_kept, "a media with more plays is left out"
-    for published, before in zip(shown.slices, whole.slices, strict=True):
+    for published, before in zip(current.slices, whole.slices, strict=True):
         account = published.slice.account
         assert published.rows == {m: row for m, row in before.rows.items() if (account, m) in kept}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.core.model import Media, PlayRow, Query
-    from exporter.core.poller import SliceOutcome
+    from exporter.core.poll_report import SliceOutcome
     from exporter.core.publication import PublishedSlice
     from tests.campaigns.stateful.service import SuccessfulCall
 
@@ -79,18 +79,18 @@ def _numbers(row: PlayRow | None) -> tuple[float | None, ...] | None:
 class SliceModel:
     """Everything about one slice; `ready` and `updated_at` are None while they are not certain.
 
-    `heard_at`: when a response was certainly used last. `maybe_heard_at`: when one was returned last.
+    `responded_at`: when a response was certainly used last. `maybe_responded_at`: when one was returned last.
     """
 
     media: dict[str, AllowedRows] = field(default_factory=dict)
-    heard_at: float | None = None
-    maybe_heard_at: float | None = None
+    responded_at: float | None = None
+    maybe_responded_at: float | None = None
     ready: bool | None = True
     updated_at: float | None = None
     totals: set[int] = field(default_factory=set)
     settled: tuple[frozenset[Media], dict[str, PlayRow | None]] | None = None
 
-    def told(self, media_id: str) -> AllowedRows:
+    def allowed(self, media_id: str) -> AllowedRows:
         """The allowed rows of a media."""
         return self.media.setdefault(media_id, AllowedRows())
 
@@ -122,44 +122,46 @@ class Model:
             for ago in query.days_ago
         }
 
-    def polled(self, query: Query, outcome: SliceOutcome, said: Iterable[SuccessfulCall], now: float) -> None:
+    def polled(self, query: Query, outcome: SliceOutcome, responses: Iterable[SuccessfulCall], now: float) -> None:
         """Record the finished poll of a slice with its successful calls."""
-        said = tuple(said)
+        responses = tuple(responses)
         of = self.of(outcome.slice)
         refused = [error for error in outcome.errors if error.code != "Meter.ReadyTsError"]
-        only_pages = all(call.media_id is None for call in said)
+        only_pages = all(call.media_id is None for call in responses)
         if len(refused) < len(outcome.errors):
-            of.ready, of.heard_at, of.maybe_heard_at = False, now, now
-        elif said:
+            of.ready, of.responded_at, of.maybe_responded_at = False, now, now
+        elif responses:
             # Of a listing that could not be read to its end, what is wanted may be on the pages that are missing.
-            of.heard_at = of.heard_at if outcome.errors and only_pages else now
-            of.maybe_heard_at = now
+            of.responded_at = of.responded_at if outcome.errors and only_pages else now
+            of.maybe_responded_at = now
             of.ready = True if not outcome.errors else None
-        if said:
+        if responses:
             of.updated_at = now if not outcome.errors else None
-            of.totals |= {call.page.total_count for call in said if call.page.total_count is not None}
-        rows = dict(rows_of(said))
-        if listed_whole(said):
+            of.totals |= {call.page.total_count for call in responses if call.page.total_count is not None}
+        rows = dict(rows_of(responses))
+        if listed_whole(responses):
             rows = {**dict.fromkeys(self.universe), **rows}
-        certain = self._certain(query, outcome, said, now)
+        certain = self._certain(query, outcome, responses, now)
         can_be_final = now >= start(outcome.slice.play_date) + SETTLES_AFTER
         for media_id in rows.keys() | certain:
             if media_id in certain:
-                of.told(media_id).allow_only(rows.get(media_id), now, can_be_final=can_be_final)
+                of.allowed(media_id).allow_only(rows.get(media_id), now, can_be_final=can_be_final)
             else:
-                of.told(media_id).allow_also(rows[media_id])
+                of.allowed(media_id).allow_also(rows[media_id])
 
-    def _certain(self, query: Query, outcome: SliceOutcome, said: tuple[SuccessfulCall, ...], now: float) -> set[str]:
+    def _certain(
+        self, query: Query, outcome: SliceOutcome, responses: tuple[SuccessfulCall, ...], now: float
+    ) -> set[str]:
         """The media whose responses the poll has certainly used."""
-        by_id = {call.media_id for call in said if call.media_id is not None}
-        if outcome.errors or not said:
+        by_id = {call.media_id for call in responses if call.media_id is not None}
+        if outcome.errors or not responses:
             return by_id
         of = self.of(outcome.slice)
         match query.media:
             case Everything():
                 return set(self.universe)
             case Top(n, by):
-                in_order = [row.media_id for call in said if call.order_by is by for row in call.page.rows]
+                in_order = [row.media_id for call in responses if call.order_by is by for row in call.page.rows]
                 return by_id | set(dict.fromkeys(in_order[:n]))
             case ByIds(ids):
                 pages = not by_id
@@ -185,21 +187,21 @@ class Model:
         self.slices = deepcopy(self.saved)
 
 
-def listed_whole(said: Iterable[SuccessfulCall]) -> bool:
+def listed_whole(responses: Iterable[SuccessfulCall]) -> bool:
     """Whether the pages of one order contain as many media as the total: all others had no plays."""
     listed: dict[object, set[str]] = {}
     counted: dict[object, int | None] = {}
-    for call in said:
+    for call in responses:
         if call.media_id is None:
             listed.setdefault(call.order_by, set()).update(row.media_id for row in call.page.rows)
             counted[call.order_by] = call.page.total_count
     return any(len(listed[by]) >= (counted[by] or 0) for by in listed)
 
 
-def rows_of(said: Iterable[SuccessfulCall]) -> Mapping[str, PlayRow | None]:
+def rows_of(responses: Iterable[SuccessfulCall]) -> Mapping[str, PlayRow | None]:
     """The last returned row by media; None: requested, without plays."""
     rows: dict[str, PlayRow | None] = {}
-    for call in said:
+    for call in responses:
         if call.media_id is not None:
             rows[call.media_id] = None
         rows |= {row.media_id: row for row in call.page.rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.core.fake_service import World
+from tests.core.fake_service import FakeService
 
 if TYPE_CHECKING:
     from exporter.core.model import Measure, Page, Slice
@@ -23,16 +23,16 @@ class SuccessfulCall:
 
 
 @dataclass
-class Service(World):
+class Service(FakeService):
     """Responds from its numbers with at most `largest_page` rows, and records the responses."""
 
     largest_page: int = 100
-    said: list[SuccessfulCall] = field(default_factory=list)
+    responses: list[SuccessfulCall] = field(default_factory=list)
 
     async def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
     ) -> Page:
         size = min(page_size, self.largest_page)
         answer = await super().page(slice_, page=page, page_size=size, media_id=media_id, order_by=order_by)
-        self.said.append(SuccessfulCall(self.now, slice_, media_id, order_by, answer))
+        self.responses.append(SuccessfulCall(self.now, slice_, media_id, order_by, answer))
         return answer

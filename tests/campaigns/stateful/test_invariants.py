@@ -15,7 +15,7 @@ from tests.core.fake_service import ALL, NOON
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exporter.core.poller import PollReport
+    from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication, PublishedSlice
 
 HOUR = 3600.0
@@ -33,7 +33,7 @@ def history() -> Iterator[History]:
         history.a_poll_succeeds(0)
         history.some_minutes_pass(20)
     history.a_day_is_not_ready(0, today)
-    history.what_is_shown_is_what_was_said()
+    history.published_data_was_returned()
     yield history
     history.teardown()
 
@@ -46,9 +46,9 @@ def test_returned_data_is_published(history: History) -> None:
 
 
 def _yesterday(**changed: object) -> Callable[[Publication], Publication]:
-    def lie(shown: Publication) -> Publication:
-        today, yesterday = shown.slices
-        return replace(shown, slices=(today, replace(yesterday, **changed)))  # type: ignore[arg-type]
+    def lie(current: Publication) -> Publication:
+        today, yesterday = current.slices
+        return replace(current, slices=(today, replace(yesterday, **changed)))  # type: ignore[arg-type]
 
     return lie
 
@@ -63,61 +63,64 @@ PLAYED = PlayRow("a", "title", plays=7)
 @pytest.mark.parametrize(
     ("lie", "objection"),
     [
-        (_rows(a=PlayRow("a", "title", plays=8), b=None), "which was not said"),
-        (_rows(a=None, b=None), "which was not said"),
-        (_rows(a=PLAYED), "b was told and is not shown"),
-        (_rows(a=PLAYED, b=None, c=None), "which was not said"),
-        (_rows(a=PLAYED, b=None, c=PLAYED), "which was not said"),
+        (_rows(a=PlayRow("a", "title", plays=8), b=None), "which was not returned"),
+        (_rows(a=None, b=None), "which was not returned"),
+        (_rows(a=PLAYED), "b was returned and is not shown"),
+        (_rows(a=PLAYED, b=None, c=None), "which was not returned"),
+        (_rows(a=PLAYED, b=None, c=PLAYED), "which was not returned"),
         (_yesterday(days_ago=2), "on another day"),
         (_yesterday(settled=False), "it was final"),
         (_yesterday(ready=False), "ready is False"),
         (_yesterday(total=9), "9 was never counted"),
         (_yesterday(updated_at=NOON - 1.0), "the last good poll is wrong"),
-        (lambda shown: replace(shown, slices=shown.slices[:1]), "that was answered is not shown"),
-        (lambda shown: replace(shown, slices=(*shown.slices, shown.slices[0])), "shown twice"),
-        (lambda shown: replace(shown, media=shown.media[:1]), "not those that are shown"),
-        (lambda shown: replace(shown, media=(*shown.media, shown.media[0])), "described twice"),
-        (lambda shown: replace(shown, media=tuple(replace(m, title="x") for m in shown.media)), "never told"),
-        (lambda shown: replace(shown, days={0: 0.0, 1: 0.0}), "dates are wrong"),
-        (lambda shown: replace(shown, valid_until=NOON), "does not hold now"),
+        (lambda current: replace(current, slices=current.slices[:1]), "that was answered is not shown"),
+        (lambda current: replace(current, slices=(*current.slices, current.slices[0])), "shown twice"),
+        (lambda current: replace(current, media=current.media[:1]), "not those that are shown"),
+        (lambda current: replace(current, media=(*current.media, current.media[0])), "described twice"),
+        (lambda current: replace(current, media=tuple(replace(m, title="x") for m in current.media)), "never returned"),
+        (lambda current: replace(current, days={0: 0.0, 1: 0.0}), "dates are wrong"),
+        (lambda current: replace(current, valid_until=NOON), "does not hold now"),
     ],
 )
 def test_a_false_row_is_found(history: History, lie: Callable[[Publication], Publication], objection: str) -> None:
-    shown = lie(history._publication())  # noqa: SLF001  # as above
+    current = lie(history._publication())  # noqa: SLF001  # as above
     with pytest.raises(AssertionError, match=objection):
-        check_publication(shown, history.model, stale_after=48 * HOUR, now=history.service.now)
+        check_publication(current, history.model, stale_after=48 * HOUR, now=history.service.now)
 
 
 def test_a_number_of_another_day_is_found(history: History) -> None:
     def mixed(today: PublishedSlice, yesterday: PublishedSlice) -> tuple[PublishedSlice, ...]:
         return replace(today, rows=yesterday.rows), yesterday
 
-    shown = history._publication()  # noqa: SLF001  # as above
-    with pytest.raises(AssertionError, match="which was not said"):
+    current = history._publication()  # noqa: SLF001  # as above
+    with pytest.raises(AssertionError, match="which was not returned"):
         check_publication(
-            replace(shown, slices=mixed(*shown.slices)), history.model, stale_after=48 * HOUR, now=history.service.now
+            replace(current, slices=mixed(*current.slices)),
+            history.model,
+            stale_after=48 * HOUR,
+            now=history.service.now,
         )
 
 
 def test_stale_data_is_found(history: History) -> None:
-    shown = history._publication()  # noqa: SLF001  # as above
+    current = history._publication()  # noqa: SLF001  # as above
     with pytest.raises(AssertionError, match="it is stale"):
-        check_publication(shown, history.model, stale_after=0.0, now=history.service.now)
+        check_publication(current, history.model, stale_after=0.0, now=history.service.now)
 
 
 def test_a_dropped_most_played_media_is_found(history: History) -> None:
     whole = history._publication()  # noqa: SLF001  # as above
     kept = tuple(each for each in whole.media if each.media_id == "b")
     rows = tuple(replace(p, rows={m: row for m, row in p.rows.items() if m == "b"}) for p in whole.slices)
-    shown = replace(whole, slices=rows, media=kept, series=3, dropped=whole.series - 3)
+    current = replace(whole, slices=rows, media=kept, series=3, dropped=whole.series - 3)
     with pytest.raises(AssertionError, match="more plays"):
-        check_series_limit(shown, whole, 3)
+        check_series_limit(current, whole, 3)
 
 
 def test_lost_data_after_a_restart_is_found(history: History) -> None:
     history.path = history.folder / "empty.db"
     with pytest.raises(AssertionError, match="a restart has changed"):
-        history.it_is_restarted()
+        history.the_daemon_is_restarted()
 
 
 class ForgetfulPoller:
@@ -125,22 +128,24 @@ class ForgetfulPoller:
 
     def __init__(self, history: History) -> None:
         self.snapshot = history.poller.snapshot
-        self._asking = history.service.poller(queries=[QUERY])
+        self._querying = history.service.poller(queries=[QUERY])
 
     async def poll(self, query: Query) -> PollReport:
-        return await self._asking.poll(query)
+        return await self._querying.poll(query)
 
 
 def test_a_request_for_settled_data_is_found(history: History) -> None:
     history.poller = ForgetfulPoller(history)  # type: ignore[assignment]  # as far as a history needs it
-    with pytest.raises(AssertionError, match="asked for again"):
+    with pytest.raises(AssertionError, match="requested again"):
         history.a_poll_succeeds(0)
 
 
 def test_a_zero_of_a_media_that_is_not_queried_is_found(history: History) -> None:
-    history.it_is_reloaded((replace(QUERY, media=Everything()),), 48, 200_000)
+    history.the_configuration_is_reloaded((replace(QUERY, media=Everything()),), 48, 200_000)
     history.a_poll_succeeds(0)
-    shown = history._publication()  # noqa: SLF001  # as above
-    history.what_is_shown_is_what_was_said()
-    with pytest.raises(AssertionError, match="b is a zero and nobody asks"):
-        check_publication(_rows(a=PLAYED, b=None)(shown), history.model, stale_after=48 * HOUR, now=history.service.now)
+    current = history._publication()  # noqa: SLF001  # as above
+    history.published_data_was_returned()
+    with pytest.raises(AssertionError, match="b is a zero and no query"):
+        check_publication(
+            _rows(a=PLAYED, b=None)(current), history.model, stale_after=48 * HOUR, now=history.service.now
+        )

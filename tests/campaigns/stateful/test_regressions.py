@@ -19,13 +19,13 @@ def test_a_failed_page_of_everything_does_not_empty_a_ranking_by_another_measure
     history.begin(queries=(ranked,), largest_page=100)
     history.numbers_change(0, [PlayRow("a", plays=1, play_duration=9)])
     history.a_poll_succeeds(0)
-    history.what_is_shown_is_what_was_said()
+    history.published_data_was_returned()
 
-    history.it_is_reloaded((ranked, whole), 48, 200_000)
+    history.the_configuration_is_reloaded((ranked, whole), 48, 200_000)
     history.some_minutes_pass(20)
     history.a_poll_meets_errors(0, None, failure())
 
-    history.what_is_shown_is_what_was_said()
+    history.published_data_was_returned()
     (published,) = history._publication().slices  # noqa: SLF001  # the history is a test itself
     assert list(published.rows) == ["a"]
     history.teardown()
@@ -54,5 +54,5 @@ def test_the_pages_before_a_failed_one_are_published_unless_every_call_would_fai
 
     history.a_poll_meets_errors(0, 2, error)
 
-    history.what_is_shown_is_what_was_said()
+    history.published_data_was_returned()
     history.teardown()

@@ -33,13 +33,13 @@ class Keys:
 
 
 @dataclass
-class Place:
-    """Where keys are fetched: another one each time, good for `lifetime` seconds; `broken` while it is out of reach."""
+class FakeFetcher:
+    """Fetches other credentials each time, valid for `lifetime` seconds; `broken` while it is unreachable."""
 
     clock: Clock
     lifetime: float | None = HOUR
     broken: bool = False
-    # Whoever fetches waits for this.
+    # Fetches wait for this.
     opened: threading.Event = field(default_factory=threading.Event)
     fetches: int = 0
     starts: list[Credentials | None] = field(default_factory=list)
@@ -58,15 +58,15 @@ class Place:
         return Keys(Credentials(f"id-{number}", "secret", f"token-{number}"), expires)
 
 
-class World:
+class CacheFixture:
     def __init__(
         self, *, start: FakeSource | None = None, files: tuple[Path, ...] = (), time_limit: float = 60.0
     ) -> None:
         self.clock = Clock()
-        self.place = Place(self.clock)
+        self.fetcher = FakeFetcher(self.clock)
         self.source = CredentialCache(
             "main",
-            self.place,
+            self.fetcher,
             start=start,
             files=files,
             time_limit=time_limit,
@@ -86,179 +86,179 @@ class World:
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "kept"),
+    ("lifetime", "cached_for"),
     [(6 * HOUR, 6 * HOUR - MARGIN), (HOUR, HOUR - MARGIN), (MARGIN, MARGIN * 2 / 3), (None, UNKNOWN)],
 )
-async def test_keys_are_kept_until_shortly_before_they_end(lifetime: float | None, kept: float) -> None:
-    world = World()
-    world.place.lifetime = lifetime
-    assert await world.id() == "id-1"
-    assert await world.id(later=kept - 1) == "id-1"
-    assert await world.id(later=1) == "id-2"
-    assert world.place.fetches == 2
+async def test_keys_are_kept_until_shortly_before_they_end(lifetime: float | None, cached_for: float) -> None:
+    fixture = CacheFixture()
+    fixture.fetcher.lifetime = lifetime
+    assert await fixture.id() == "id-1"
+    assert await fixture.id(later=cached_for - 1) == "id-1"
+    assert await fixture.id(later=1) == "id-2"
+    assert fixture.fetcher.fetches == 2
 
 
 async def test_keys_still_good_are_used_when_a_refresh_fails() -> None:
-    world = World()
-    await world.id()
-    world.place.broken = True
+    fixture = CacheFixture()
+    await fixture.id()
+    fixture.fetcher.broken = True
     with structlog.testing.capture_logs() as logs:
-        assert await world.id(later=HOUR - MARGIN) == "id-1"
-        assert await world.id(later=RETRY_SECONDS - 1) == "id-1"
-        assert world.place.fetches == 2
-        assert await world.id(later=1) == "id-1"
-        assert world.place.fetches == 3
-        assert await world.id(later=MARGIN - RETRY_SECONDS - 1) == "id-1"
+        assert await fixture.id(later=HOUR - MARGIN) == "id-1"
+        assert await fixture.id(later=RETRY_SECONDS - 1) == "id-1"
+        assert fixture.fetcher.fetches == 2
+        assert await fixture.id(later=1) == "id-1"
+        assert fixture.fetcher.fetches == 3
+        assert await fixture.id(later=MARGIN - RETRY_SECONDS - 1) == "id-1"
     warning = {"event": "credentials not refreshed", "log_level": "warning", "account": "main"}
     warning |= {"error": "sts is out of reach", "advice": "Wait."}
     assert logs == [{**warning, "good_for": good_for} for good_for in ("900 s", "870 s", "1 s")]
-    assert (await world.fails(later=1)).message == "sts is out of reach"
+    assert (await fixture.fails(later=1)).message == "sts is out of reach"
 
 
 async def test_keys_without_an_end_are_used_as_long_as_nothing_else_can_be_had() -> None:
-    world = World()
-    world.place.lifetime = None
-    await world.id()
-    world.place.broken = True
+    fixture = CacheFixture()
+    fixture.fetcher.lifetime = None
+    await fixture.id()
+    fixture.fetcher.broken = True
     with structlog.testing.capture_logs() as logs:
-        assert await world.id(later=30 * 24 * HOUR) == "id-1"
+        assert await fixture.id(later=30 * 24 * HOUR) == "id-1"
     assert [line["good_for"] for line in logs] == ["unknown"]
 
 
-async def test_after_a_failure_it_rests_before_it_asks_again() -> None:
-    world = World()
-    world.place.broken = True
-    error = await world.fails()
+async def test_after_a_failure_it_pauses_before_it_fetches_again() -> None:
+    fixture = CacheFixture()
+    fixture.fetcher.broken = True
+    error = await fixture.fails()
     assert (error.message, error.advice) == ("sts is out of reach", "Wait.")
     assert (error.code, error.kind) == ("credentials", ErrorKind.AUTH)
-    await world.fails(later=RETRY_SECONDS - 1)
-    assert world.place.fetches == 1
-    world.place.broken = False
-    assert await world.id(later=1) == "id-2"
+    await fixture.fails(later=RETRY_SECONDS - 1)
+    assert fixture.fetcher.fetches == 1
+    fixture.fetcher.broken = False
+    assert await fixture.id(later=1) == "id-2"
 
 
 async def test_it_says_where_keys_are_from_once_and_when_they_are_back() -> None:
-    world = World()
+    fixture = CacheFixture()
     found = {"event": "credentials found", "account": "main", "place": "ecs_ram_role", "log_level": "info"}
     with structlog.testing.capture_logs() as logs:
-        await world.id()
+        await fixture.id()
         assert logs == [found]
-        await world.id(later=HOUR - MARGIN)
+        await fixture.id(later=HOUR - MARGIN)
         assert logs == [found]
-        world.place.broken = True
-        await world.fails(later=HOUR)
-        world.place.broken = False
-        await world.id(later=RETRY_SECONDS)
+        fixture.fetcher.broken = True
+        await fixture.fails(later=HOUR)
+        fixture.fetcher.broken = False
+        await fixture.id(later=RETRY_SECONDS)
     assert logs == [found, found]
 
 
 async def test_refused_keys_are_fetched_again_and_never_given_twice() -> None:
-    world = World()
-    await world.id()
-    world.clock.elapsed += JUST_NOW
-    assert (await world.source.renew()).access_key_id == "id-2"
-    world.clock.elapsed += JUST_NOW
-    world.place.broken = True
+    fixture = CacheFixture()
+    await fixture.id()
+    fixture.clock.elapsed += JUST_NOW
+    assert (await fixture.source.renew()).access_key_id == "id-2"
+    fixture.clock.elapsed += JUST_NOW
+    fixture.fetcher.broken = True
     with pytest.raises(CredentialsError):
-        await world.source.renew()
-    await world.fails(later=1)
+        await fixture.source.renew()
+    await fixture.fails(later=1)
 
 
 async def test_many_who_were_refused_share_one_renewal() -> None:
-    world = World()
-    await world.id()
-    world.clock.elapsed += JUST_NOW
-    renewed = await asyncio.gather(*(world.source.renew() for _ in range(5)))
+    fixture = CacheFixture()
+    await fixture.id()
+    fixture.clock.elapsed += JUST_NOW
+    renewed = await asyncio.gather(*(fixture.source.renew() for _ in range(5)))
     assert {credentials.access_key_id for credentials in renewed} == {"id-2"}
-    assert world.place.fetches == 2
+    assert fixture.fetcher.fetches == 2
 
 
-async def test_many_who_ask_at_once_share_one_fetch() -> None:
-    world = World()
-    got = await asyncio.gather(*(world.source.get() for _ in range(5)))
+async def test_concurrent_callers_share_one_fetch() -> None:
+    fixture = CacheFixture()
+    got = await asyncio.gather(*(fixture.source.get() for _ in range(5)))
     assert {credentials.access_key_id for credentials in got} == {"id-1"}
-    assert world.place.fetches == 1
+    assert fixture.fetcher.fetches == 1
 
 
 async def test_the_event_loop_goes_on_while_keys_are_fetched_and_good_keys_need_no_waiting() -> None:
-    world = World()
-    await world.id()
-    world.place.opened.clear()
-    world.clock.elapsed += HOUR - MARGIN
-    first = asyncio.create_task(world.source.get())
-    while world.place.fetches < 2:
+    fixture = CacheFixture()
+    await fixture.id()
+    fixture.fetcher.opened.clear()
+    fixture.clock.elapsed += HOUR - MARGIN
+    first = asyncio.create_task(fixture.source.get())
+    while fixture.fetcher.fetches < 2:
         await asyncio.sleep(0)
-    others = asyncio.gather(*(world.source.get() for _ in range(5)))
+    others = asyncio.gather(*(fixture.source.get() for _ in range(5)))
     for _ in range(20):
         await asyncio.sleep(0)
     assert others.done()
     assert {credentials.access_key_id for credentials in others.result()} == {"id-1"}
     assert not first.done()
-    world.place.opened.set()
+    fixture.fetcher.opened.set()
     assert (await first).access_key_id == "id-2"
 
 
 async def test_a_fetch_that_takes_too_long_is_given_up() -> None:
-    world = World(time_limit=0.01)
-    world.place.opened.clear()
+    fixture = CacheFixture(time_limit=0.01)
+    fixture.fetcher.opened.clear()
     try:
-        assert (await world.fails()).message == "no credentials within 0.01 s"
-        await world.fails()
-        assert world.place.fetches == 1
+        assert (await fixture.fails()).message == "no credentials within 0.01 s"
+        await fixture.fails()
+        assert fixture.fetcher.fetches == 1
     finally:
-        world.place.opened.set()
+        fixture.fetcher.opened.set()
 
 
 async def test_without_a_thread_there_are_no_credentials_until_it_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world = World()
+    fixture = CacheFixture()
 
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
-        assert (await world.fails()).message == "no credentials: no thread can be started"
-    assert await world.id(later=RETRY_SECONDS) == "id-1"
+        assert (await fixture.fails()).message == "no credentials: no thread can be started"
+    assert await fixture.id(later=RETRY_SECONDS) == "id-1"
 
 
-async def test_who_is_told_to_stop_waiting_stops_and_the_next_one_fetches() -> None:
-    world = World()
-    world.place.opened.clear()
-    waiting = asyncio.create_task(world.source.get())
-    while world.place.fetches < 1:
+async def test_a_cancelled_caller_stops_and_the_next_one_fetches() -> None:
+    fixture = CacheFixture()
+    fixture.fetcher.opened.clear()
+    waiting = asyncio.create_task(fixture.source.get())
+    while fixture.fetcher.fetches < 1:
         await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    world.place.opened.set()
-    assert await world.id() == "id-2"
+    fixture.fetcher.opened.set()
+    assert await fixture.id() == "id-2"
 
 
 async def test_no_thread_outlives_its_fetch() -> None:
-    world = World()
-    await world.id()
+    fixture = CacheFixture()
+    await fixture.id()
     for thread in threading.enumerate():
         if thread.name == "credentials of main":
             thread.join(60)
     assert "credentials of main" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_fetch_that_outlives_the_event_loop_harms_nobody(capfd: pytest.CaptureFixture[str]) -> None:
-    world = World()
-    world.place.opened.clear()
+def test_a_fetch_that_outlives_the_event_loop_is_harmless(capfd: pytest.CaptureFixture[str]) -> None:
+    fixture = CacheFixture()
+    fixture.fetcher.opened.clear()
 
     async def impatient() -> None:
-        asking = asyncio.create_task(world.source.get())
-        while world.place.fetches < 1:
+        callers = asyncio.create_task(fixture.source.get())
+        while fixture.fetcher.fetches < 1:
             await asyncio.sleep(0)
-        asking.cancel()
+        callers.cancel()
 
     asyncio.run(impatient())
     (thread,) = (thread for thread in threading.enumerate() if thread.name == "credentials of main")
     assert thread.daemon
-    world.place.opened.set()
+    fixture.fetcher.opened.set()
     thread.join(60)
     assert not thread.is_alive()
     assert capfd.readouterr().err == ""
@@ -266,11 +266,11 @@ def test_a_fetch_that_outlives_the_event_loop_harms_nobody(capfd: pytest.Capture
 
 async def test_a_role_is_assumed_with_the_key_of_now() -> None:
     start = FakeSource(renewed=Credentials("other", "secret"))
-    world = World(start=start)
-    await world.id()
-    world.clock.elapsed += JUST_NOW
-    await world.source.renew()
-    assert world.place.starts == [KEY, Credentials("other", "secret")]
+    fixture = CacheFixture(start=start)
+    await fixture.id()
+    fixture.clock.elapsed += JUST_NOW
+    await fixture.source.renew()
+    assert fixture.fetcher.starts == [KEY, Credentials("other", "secret")]
     assert start.renewals == 1
 
 
@@ -279,63 +279,63 @@ async def test_a_role_whose_key_cannot_be_read_is_not_assumed() -> None:
         async def get(self) -> Credentials:
             raise no_credentials("there is no file", "Make one.")
 
-    world = World(start=Missing())
-    assert (await world.fails()).message == "there is no file"
-    assert world.place.fetches == 0
+    fixture = CacheFixture(start=Missing())
+    assert (await fixture.fails()).message == "there is no file"
+    assert fixture.fetcher.fetches == 0
 
 
 async def test_keys_that_had_expired_are_no_keys() -> None:
-    world = World()
-    world.place.lifetime = 0.0
-    error = await world.fails()
+    fixture = CacheFixture()
+    fixture.fetcher.lifetime = 0.0
+    error = await fixture.fails()
     assert error.message == "ecs_ram_role: the keys had expired"
     assert "clock" in error.advice
 
 
 async def test_keys_are_used_however_short_they_are_good() -> None:
-    world = World()
-    world.place.lifetime = 0.5
-    assert await world.id() == "id-1"
+    fixture = CacheFixture()
+    fixture.fetcher.lifetime = 0.5
+    assert await fixture.id() == "id-1"
 
 
 async def test_setting_the_clock_makes_good_keys_neither_bad_nor_eternal() -> None:
-    world = World()
-    await world.id()
-    world.clock.start += 365 * 24 * HOUR
-    assert await world.id() == "id-1"
-    world.clock.start -= 2 * 365 * 24 * HOUR
-    assert await world.id(later=HOUR - MARGIN) == "id-2"
+    fixture = CacheFixture()
+    await fixture.id()
+    fixture.clock.start += 365 * 24 * HOUR
+    assert await fixture.id() == "id-1"
+    fixture.clock.start -= 2 * 365 * 24 * HOUR
+    assert await fixture.id(later=HOUR - MARGIN) == "id-2"
 
 
 @pytest.mark.parametrize("lifetime", [HOUR, None])
 async def test_keys_of_a_file_that_has_changed_are_fetched_again(tmp_path: Path, lifetime: float | None) -> None:
     file = tmp_path / "config.json"
     file.write_text("old")
-    world = World(files=(file, tmp_path / "missing"))
-    world.place.lifetime = lifetime
-    assert not await world.source.changed()
-    assert await world.id() == "id-1"
-    assert not await world.source.changed()
+    fixture = CacheFixture(files=(file, tmp_path / "missing"))
+    fixture.fetcher.lifetime = lifetime
+    assert not await fixture.source.changed()
+    assert await fixture.id() == "id-1"
+    assert not await fixture.source.changed()
     file.write_text("other")
-    assert await world.source.changed()
-    assert await world.id() == "id-2"
-    assert not await world.source.changed()
+    assert await fixture.source.changed()
+    assert await fixture.id() == "id-2"
+    assert not await fixture.source.changed()
     (tmp_path / "missing").write_text("there")
-    world.place.broken = True
-    assert await world.source.changed()
-    assert await world.id() == "id-2", "what is still good is used where nothing else can be had"
+    fixture.fetcher.broken = True
+    assert await fixture.source.changed()
+    assert await fixture.id() == "id-2", "what is still good is used where nothing else can be had"
 
 
 async def test_after_a_failure_a_changed_file_is_read_without_a_rest(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    world = World(files=(file,))
-    world.place.broken = True
-    await world.fails()
-    world.place.broken = False
-    await world.fails(later=1)
-    file.write_text("mended")
-    assert await world.source.changed()
-    assert await world.id() == "id-2"
+    fixture = CacheFixture(files=(file,))
+    fixture.fetcher.broken = True
+    await fixture.fails()
+    fixture.fetcher.broken = False
+    await fixture.fails(later=1)
+    file.write_text("corrected")
+    assert await fixture.source.changed()
+    assert await fixture.id() == "id-2"
 
 
 async def test_a_changed_key_that_a_role_is_assumed_with_counts_too() -> None:
@@ -343,7 +343,7 @@ async def test_a_changed_key_that_a_role_is_assumed_with_counts_too() -> None:
         async def changed(self) -> bool:
             return True
 
-    world = World(start=Changed())
-    await world.id()
-    assert await world.source.changed()
-    assert await world.id() == "id-2"
+    fixture = CacheFixture(start=Changed())
+    await fixture.id()
+    assert await fixture.source.changed()
+    assert await fixture.id() == "id-2"

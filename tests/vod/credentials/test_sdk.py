@@ -1,4 +1,4 @@
-"""The real library against stand-ins on loopback."""
+"""The real library against fake servers on loopback."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from exporter.vod.credentials.sdk import CredentialFetcher, FetchedCredentials
 from exporter.vod.credentials.sources import Credentials
 from tests.vod.credential_servers import (
     NAMES,
-    Asked,
     Keys,
     Metadata,
+    ReceivedRequest,
     Sts,
     forwarding,
     listening,
@@ -55,7 +55,7 @@ SECRETS = (
     "hunter2",
 )
 
-# Seconds, at most, until a stand-in on a busy machine has closed the last connection.
+# The longest time in seconds until a fake server on a busy machine has closed the last connection.
 PATIENCE = 300.0
 
 
@@ -66,7 +66,7 @@ def ca() -> trustme.CA:
 
 @pytest.fixture
 def sts(ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
-    """Over TLS, trusted as an operator would have it."""
+    """Over TLS, with an authority that is trusted through the environment."""
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     standin = Sts()
@@ -76,17 +76,17 @@ def sts(ca: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def metadata() -> Iterator[Metadata]:
-    """Where requests for the metadata service arrive when it is the proxy on the way there."""
+    """The fake metadata service, reached as the proxy for itself."""
     standin = Metadata()
     with listening(standin) as standin.host:
         yield standin
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever happens: the library logs nothing, no secret is seen, and no thread is left.
+def library_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """In every test the library logs nothing, no secret is shown, and no thread is left.
 
-    A stand-in closes a connection after its answer was read, in a thread of the connection that ends by itself.
+    A fake server closes a connection after its response was read, in a thread of the connection that ends by itself.
     """
     before = set(threading.enumerate())
     with caplog.at_level(logging.DEBUG):
@@ -101,12 +101,12 @@ def nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCapture
 
 
 def fails(origin: CredentialProvider, start: Credentials | None = None) -> CredentialsError:
-    """The failure, of which no part or context knows a secret."""
+    """The error; no part or context of it contains a secret."""
     with pytest.raises(CredentialsError) as caught:
         CredentialFetcher([origin])(start)
     error = caught.value
-    told = f"{error!r} {error} {error.message} {error.advice}"
-    assert not [secret for secret in SECRETS if secret in told]
+    everything_shown = f"{error!r} {error} {error.message} {error.advice}"
+    assert not [secret for secret in SECRETS if secret in everything_shown]
     assert error.__cause__ is None
     assert error.__context__ is None
     return error
@@ -128,7 +128,7 @@ def instance(metadata: Metadata, role_name: str = "", *, disable_imds_v1: bool =
 def test_a_role_is_assumed_with_a_key(sts: Sts) -> None:
     fetched = CredentialFetcher([assumed(sts, external_id="contract:17")])(START)
     assert fetched == FetchedCredentials(GIVEN, "ram_role_arn", END)
-    (asked,) = sts.asked
+    (received,) = sts.received
     wanted = {
         "Action": "AssumeRole",
         "RoleArn": ROLE,
@@ -136,7 +136,7 @@ def test_a_role_is_assumed_with_a_key(sts: Sts) -> None:
         "ExternalId": "contract:17",
         "DurationSeconds": "1800",
     }
-    assert asked.query.items() >= wanted.items()
+    assert received.query.items() >= wanted.items()
 
 
 def test_a_role_is_assumed_with_a_temporary_key(sts: Sts) -> None:
@@ -145,7 +145,7 @@ def test_a_role_is_assumed_with_a_temporary_key(sts: Sts) -> None:
     assert CredentialFetcher([assumed(sts)])(start).credentials == GIVEN
 
 
-def test_every_fetch_asks_anew(sts: Sts) -> None:
+def test_every_fetch_sends_a_new_request(sts: Sts) -> None:
     fetcher = CredentialFetcher([assumed(sts)])
     fetcher(START)
     sts.keys = Keys(access_key_id="STS.other")
@@ -164,8 +164,8 @@ def test_a_role_is_assumed_with_the_token_that_is_in_the_file_now(sts: Sts, tmp_
 def test_the_role_of_the_instance_in_the_safer_way(metadata: Metadata, role_name: str) -> None:
     fetched = CredentialFetcher([instance(metadata, role_name, disable_imds_v1=True)])(None)
     assert fetched == FetchedCredentials(GIVEN, "ecs_ram_role", END)
-    # The whole URL is what a server is sent that stands in for its own proxy.
-    assert metadata.asked[-1].target == (
+    # A server that is its own proxy receives the absolute URL.
+    assert metadata.received[-1].target == (
         "http://100.100.100.200/latest/meta-data/ram/security-credentials/instance-role"
     )
 
@@ -184,7 +184,7 @@ def test_an_instance_without_a_role(metadata: Metadata) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "said"),
+    ("failure", "expected_text"),
     [
         (refusal(403, "NoPermission", "You are not authorized."), "NoPermission (HTTP 403, request ID REQ-STS): You"),
         (
@@ -200,19 +200,19 @@ def test_an_instance_without_a_role(metadata: Metadata) -> None:
         ((200, {"Credentials": Keys(expires=1.0).json()}), "had expired"),
     ],
 )
-def test_what_sts_may_answer_instead(sts: Sts, failure: tuple[int, object], said: str) -> None:
+def test_what_sts_may_answer_instead(sts: Sts, failure: tuple[int, object], expected_text: str) -> None:
     sts.failure = failure
-    assert said in fails(assumed(sts), START).message
+    assert expected_text in fails(assumed(sts), START).message
 
 
-def test_a_certificate_nobody_trusts() -> None:
+def test_an_untrusted_certificate() -> None:
     stranger = Sts()
     with listening(stranger, trustme.CA()) as stranger.host:
         assert "its certificate is not trusted" in fails(assumed(stranger), START).message
-    assert stranger.asked == []
+    assert stranger.received == []
 
 
-def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
+def test_no_server_listens(sts: Sts, tmp_path: Path) -> None:
     origin = oidc(sts, tmp_path)
     gone = OidcRole(ROLE, origin.oidc_provider_arn, origin.oidc_token_file, "s", 900, "127.0.0.1:1")
     assert fails(gone).message == "oidc_role_arn: no answer from 127.0.0.1:1: it refused the connection"
@@ -220,7 +220,7 @@ def test_nobody_there(sts: Sts, tmp_path: Path) -> None:
 
 @pytest.fixture
 def sts_by_name(sts: Sts, monkeypatch: pytest.MonkeyPatch) -> Sts:
-    """STS under a name, since no proxy is asked for this machine; no other name can be looked up."""
+    """STS under a name, since no proxy is used for this machine; no other name can be resolved."""
     look_up = socket.getaddrinfo
 
     def fake(host: str, *args: Any, **options: Any) -> Any:
@@ -291,18 +291,20 @@ def test_a_proxy_is_sent_any_password(sts_by_name: Sts, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("proxy", "said"),
+    ("proxy", "expected_text"),
     [
         ("socks5://user:hunter2@127.0.0.1:1", "HTTPS_PROXY names a SOCKS proxy, which is not supported"),
         ("ftp://user:hunter2@127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy"),
         ("http://user:hunter2@127.0.0.1:1", "no answer from {sts}: the proxy does not connect"),
     ],
 )
-def test_a_proxy_that_leads_nowhere(sts_by_name: Sts, monkeypatch: pytest.MonkeyPatch, proxy: str, said: str) -> None:
+def test_a_proxy_that_leads_nowhere(
+    sts_by_name: Sts, monkeypatch: pytest.MonkeyPatch, proxy: str, expected_text: str
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     message = fails(assumed(sts_by_name), START).message
-    assert said.format(sts=sts_by_name.host) in message
-    assert sts_by_name.asked == []
+    assert expected_text.format(sts=sts_by_name.host) in message
+    assert sts_by_name.received == []
 
 
 def test_the_sts_of_a_profile_is_reached_by_the_same_rules(
@@ -321,28 +323,28 @@ def test_the_sts_of_a_profile_is_reached_by_the_same_rules(
 
 
 def test_a_uri_is_reached_by_the_same_rules(sts_by_name: Sts, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Asked] = []
+    received: list[ReceivedRequest] = []
 
-    def answer(request: Asked) -> tuple[int, Any]:
-        asked.append(request)
+    def answer(request: ReceivedRequest) -> tuple[int, Any]:
+        received.append(request)
         return 200, {"Code": "Success", **sts_by_name.keys.json()}
 
     with listening(answer) as host:
         monkeypatch.setenv("HTTP_PROXY", f"http://{host}")
         assert CredentialFetcher([UriProvider("http://keys.example.org/k")])(None).credentials == GIVEN
-        assert [request.target for request in asked] == ["http://keys.example.org/k"]
-        # No proxy is asked for this machine.
+        assert [request.target for request in received] == ["http://keys.example.org/k"]
+        # No proxy is used for this machine.
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
         assert CredentialFetcher([UriProvider(f"http://{host}/k")])(None).credentials == GIVEN
-        assert asked[-1].target == "/k"
+        assert received[-1].target == "/k"
         monkeypatch.setenv("HTTP_PROXY", f"http://{host}")
         monkeypatch.setenv("NO_PROXY", "example.org")
         assert "its name cannot be resolved" in fails(UriProvider("http://keys.example.org/k")).message
 
 
-def test_sts_is_told_whose_token_it_is_and_for_how_long(sts: Sts, tmp_path: Path) -> None:
+def test_the_request_to_sts_contains_session_name_and_duration(sts: Sts, tmp_path: Path) -> None:
     CredentialFetcher([oidc(sts, tmp_path)])(None)
-    (asked,) = sts.asked
+    (received,) = sts.received
     wanted = {
         "Action": "AssumeRoleWithOIDC",
         "RoleArn": ROLE,
@@ -350,14 +352,16 @@ def test_sts_is_told_whose_token_it_is_and_for_how_long(sts: Sts, tmp_path: Path
         "RoleSessionName": "vod-exporter",
         "DurationSeconds": "900",
     }
-    assert asked.query.items() >= wanted.items()
+    assert received.query.items() >= wanted.items()
 
 
 @pytest.mark.parametrize(
-    ("mode", "size", "said"),
+    ("mode", "size", "expected_text"),
     [(0o602, 0, "everyone may write to it"), (0o600, 1024 * 1024 + 1, "it is larger than 1048576 bytes")],
 )
-def test_a_file_that_cannot_be_trusted_is_not_used(sts: Sts, tmp_path: Path, mode: int, size: int, said: str) -> None:
+def test_a_file_that_cannot_be_trusted_is_not_used(
+    sts: Sts, tmp_path: Path, mode: int, size: int, expected_text: str
+) -> None:
     token = oidc(sts, tmp_path)
     profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "hunter2"})
     section = IniProfile(tmp_path / "credentials.ini", "key", EcsRole())
@@ -366,14 +370,14 @@ def test_a_file_that_cannot_be_trusted_is_not_used(sts: Sts, tmp_path: Path, mod
         CredentialFetcher([origin])(None)
         file.write_text(file.read_text() + " " * size)
         file.chmod(mode)
-        assert f": cannot read {file}: {said}" in fails(origin).message
+        assert f": cannot read {file}: {expected_text}" in fails(origin).message
 
 
 def test_a_token_file_that_is_not_there(sts: Sts, tmp_path: Path) -> None:
     origin = oidc(sts, tmp_path)
     origin.oidc_token_file.unlink()
     assert "token: No such file or directory" in fails(origin).message
-    assert sts.asked == []
+    assert sts.received == []
 
 
 @pytest.mark.parametrize("secret", ["start-secret-0123456789", "start-token-0123456789"])
@@ -390,7 +394,7 @@ def test_keys_without_a_secret_are_not_used(sts: Sts) -> None:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
-    """How the library sent its requests: the scheme, and how many seconds it waits for a connection and an answer."""
+    """Records how the library sends requests: the scheme, and the timeouts in seconds for connecting and reading."""
     seen: list[tuple[str, object]] = []
     send = requests.Session.send
 
@@ -402,7 +406,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     return seen
 
 
-def test_nobody_is_waited_for_longer_than_an_answer_may_take(
+def test_no_server_is_waited_for_longer_than_the_timeout(
     sts: Sts, metadata: Metadata, patience: list[tuple[str, object]]
 ) -> None:
     CredentialFetcher([assumed(sts)])(START)
@@ -412,7 +416,7 @@ def test_nobody_is_waited_for_longer_than_an_answer_may_take(
     assert patience == [("http", (2.0, 2.0))] * 2
 
 
-def test_the_library_is_silenced_and_nobody_else(sts: Sts) -> None:
+def test_only_the_library_is_silenced(sts: Sts) -> None:
     root = logging.getLogger()
     mine, before = logging.NullHandler(), (list(root.handlers), root.level)
     logging.getLogger("credentials").addHandler(mine)
@@ -462,7 +466,7 @@ ROLES = "/latest/meta-data/ram/security-credentials/"
 
 
 @pytest.mark.parametrize(
-    ("of_the_profile", "of_the_account", "asked"),
+    ("of_the_profile", "of_the_account", "paths"),
     [
         ("instance-role", "", [f"{ROLES}instance-role"]),
         ("instance-role", "another-role", [f"{ROLES}instance-role"]),
@@ -473,8 +477,13 @@ ROLES = "/latest/meta-data/ram/security-credentials/"
     ],
 )
 @pytest.mark.parametrize("kind", ["of the CLI", "of credentials.ini"])
-def test_the_role_that_a_profile_names_comes_first_and_only_without_any_the_service_is_asked_for_it(
-    tmp_path: Path, metadata: Metadata, kind: str, of_the_profile: str | None, of_the_account: str, asked: list[str]
+def test_the_role_of_the_profile_takes_precedence_over_the_one_of_the_service(
+    tmp_path: Path,
+    metadata: Metadata,
+    kind: str,
+    of_the_profile: str | None,
+    of_the_account: str,
+    paths: list[str],
 ) -> None:
     profile: CredentialProvider
     ecs = instance(metadata, of_the_account)
@@ -486,11 +495,11 @@ def test_the_role_that_a_profile_names_comes_first_and_only_without_any_the_serv
         (tmp_path / "credentials.ini").write_text(f"[here]\ntype = ecs_ram_role\n{line}")
         profile = IniProfile(tmp_path / "credentials.ini", "here", ecs)
     assert CredentialFetcher([profile])(None).credentials == GIVEN
-    assert [request.path for request in metadata.asked if request.path.startswith(ROLES)] == asked
+    assert [request.path for request in metadata.received if request.path.startswith(ROLES)] == paths
 
 
-def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
-    said = {
+def test_a_profile_that_runs_a_program(tmp_path: Path) -> None:
+    expected_text = {
         "mode": "StsToken",
         "access_key_id": "a",
         "access_key_secret": "hunter2",
@@ -498,7 +507,7 @@ def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
         "expiration": "2096-10-02T07:06:40Z",
     }
     program = tmp_path / "program.py"
-    program.write_text(f"print({json.dumps(said)!r})")
+    program.write_text(f"print({json.dumps(expected_text)!r})")
     profile = cli(tmp_path, {"mode": "External", "process_command": f"{sys.executable} {program}"})
     assert CredentialFetcher([profile])(None) == FetchedCredentials(Credentials("a", "hunter2", "c"), "profile", END)
     program.write_text("import sys; sys.exit('hunter2')")
@@ -506,7 +515,7 @@ def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected_text"),
     [
         ('{"current": "there", "profiles": [{"name": "here", "access_key_secret": "hunter2"}]}', "with 'there'"),
         ('{"current": "here", "profiles": [{"name": "here", "mode": "hunter-3"}]}', "unsupported profile mode"),
@@ -514,12 +523,12 @@ def test_a_profile_that_asks_a_program(tmp_path: Path) -> None:
         ("[]", "cannot be understood"),
     ],
 )
-def test_a_file_of_the_cli_that_is_of_no_use(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_of_the_cli_that_is_of_no_use(tmp_path: Path, text: str, expected_text: str) -> None:
     (tmp_path / "config.json").write_text(text)
-    assert said in fails(CliProfile(tmp_path / "config.json", None, EcsRole())).message
+    assert expected_text in fails(CliProfile(tmp_path / "config.json", None, EcsRole())).message
 
 
-def test_a_profile_is_told_by_its_file(tmp_path: Path) -> None:
+def test_a_profile_is_named_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text("[]")
     message = fails(CliProfile(file, None, EcsRole())).message
@@ -557,7 +566,7 @@ def test_a_uri_that_answers_with_keys() -> None:
         assert "ALIBABA_CLOUD_CREDENTIALS_URI" in fails(UriProvider(f"http://{host}/keys?token=hunter2")).message
 
 
-def test_the_first_place_with_keys_is_asked_from_then_on(tmp_path: Path, metadata: Metadata) -> None:
+def test_the_first_provider_with_keys_is_used_from_then_on(tmp_path: Path, metadata: Metadata) -> None:
     profile = cli(tmp_path, {"mode": "AK", "access_key_id": "a", "access_key_secret": "b"})
     metadata.failure = (404, "no")
     fetcher = CredentialFetcher([instance(metadata), profile])
@@ -569,7 +578,7 @@ def test_the_first_place_with_keys_is_asked_from_then_on(tmp_path: Path, metadat
         fetcher(None)
 
 
-def test_when_no_place_has_keys_each_is_told(tmp_path: Path, metadata: Metadata) -> None:
+def test_when_no_provider_has_keys_each_is_reported(tmp_path: Path, metadata: Metadata) -> None:
     metadata.failure = (404, "no")
     missing = CliProfile(tmp_path / "config.json", None, EcsRole())
     with pytest.raises(CredentialsError, match=r"^ecs_ram_role: .* HTTP 404; profile: unable to open"):

@@ -11,19 +11,19 @@ SECRET = "hunter2-" + "x" * 100
 
 
 class CredentialException(Exception):
-    """As the library's."""
+    """Like the library's."""
 
 
 class RetryError(Exception):
-    """As the library's, which says it instead of what requests raised."""
+    """Like the library's, which replaces the exception of requests."""
 
 
 class SSLError(OSError):
-    """As that of requests."""
+    """Like that of requests."""
 
 
 class ReadTimeout(OSError):
-    """As that of requests."""
+    """Like that of requests."""
 
 
 def refused(code: str, message: str = "No.", status: int = 403) -> CredentialException:
@@ -32,7 +32,7 @@ def refused(code: str, message: str = "No.", status: int = 403) -> CredentialExc
 
 
 def retried(cause: Exception) -> Exception:
-    """What the library raises for a failure of the network: the text of the cause with the whole URL."""
+    """The library's exception for a network failure: the text of the cause with the whole URL."""
     try:
         try:
             raise cause
@@ -88,32 +88,32 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
         (ImportError("No module named 'x'"), "cannot be imported: No module named 'x'", "pip install"),
         (KeyError(SECRET), "what sts.x gave cannot be understood (KeyError)", ""),
         (OSError(f"hunter2 {SECRET}"), "what sts.x gave cannot be understood (OSError)", ""),
-        (no_credentials("the AccessKey ID is empty", "Mend it."), "gave keys that cannot be used: the Acc", "Mend it."),
+        (no_credentials("the AccessKey ID is empty", "Fix it."), "gave keys that cannot be used: the Acc", "Fix it."),
     ],
 )
 def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exception, message: str, advice: str) -> None:
-    said, todo = describe_failure(error, "sts.x")
-    assert message in said
+    expected_text, todo = describe_failure(error, "sts.x")
+    assert message in expected_text
     assert advice in todo
-    assert "hunter2" not in said + todo
-    assert "xxx" not in said + todo
+    assert "hunter2" not in expected_text + todo
+    assert "xxx" not in expected_text + todo
 
 
-def test_what_nobody_has_advice_for_comes_without_any() -> None:
+def test_an_unknown_failure_has_no_advice() -> None:
     assert describe_failure(refused("SomethingNew"), "sts.x")[1] == ""
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected_text"),
     [
-        (no_credentials("it is empty", "Mend it."), "sts.x gave keys that cannot be used: it is empty"),
+        (no_credentials("it is empty", "Fix it."), "sts.x gave keys that cannot be used: it is empty"),
         (CredentialException("failed to execute external command: "), "failed to execute external command"),
     ],
 )
-def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, said: str) -> None:
-    assert describe_failure(error, "sts.x")[0] == said
+def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, expected_text: str) -> None:
+    assert describe_failure(error, "sts.x")[0] == expected_text
 
 
 def test_what_is_known_to_be_secret_is_hidden_however_short() -> None:
-    said, _ = describe_failure(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
-    assert said.endswith("the key *** is odd")
+    expected_text, _ = describe_failure(refused("Odd", "the key topsecret is odd"), "sts.x", hide=["topsecret"])
+    assert expected_text.endswith("the key *** is odd")

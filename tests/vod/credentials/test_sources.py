@@ -30,7 +30,7 @@ TOKEN = "ALIBABA_CLOUD_SECURITY_TOKEN"
 
 @contextlib.contextmanager
 def no_file_can_be_opened() -> Generator[None]:
-    """Files can be looked at, and what is open stays open."""
+    """No descriptor is left: files can be checked but not opened."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -69,7 +69,7 @@ async def test_environment_is_read_every_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "named", "said"),
+    ("environ", "named", "expected_text"),
     [
         ({}, ID, "is not set"),
         ({ID: "i"}, SECRET, "is not set"),
@@ -82,12 +82,12 @@ async def test_environment_is_read_every_time() -> None:
         ({ID: "i", SECRET: "s", TOKEN: "h\u200bush"}, TOKEN, "not ASCII"),
     ],
 )
-async def test_environment_that_cannot_be_used(environ: dict[str, str], named: str, said: str) -> None:
+async def test_environment_that_cannot_be_used(environ: dict[str, str], named: str, expected_text: str) -> None:
     with pytest.raises(CredentialsError) as caught:
         await EnvCredentials(environ).get()
     error = caught.value
     assert named in error.message
-    assert said in error.message
+    assert expected_text in error.message
     assert (error.code, error.kind) == ("credentials", ErrorKind.AUTH)
     assert error.advice
     assert "ush" not in f"{error}{error.advice}"
@@ -156,7 +156,7 @@ async def test_symbolic_link_that_moves_is_followed(tmp_path: Path) -> None:
     assert await file.read() == "two"
 
 
-async def test_unchanged_file_is_read_again_only_when_told(tmp_path: Path) -> None:
+async def test_unchanged_file_is_read_again_only_on_renewal(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("first")
     file = SecretFile(path)
@@ -197,7 +197,7 @@ def _large(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "expected_text"),
     [
         (_missing, "No such file"),
         (_directory, "not a regular file"),
@@ -208,14 +208,14 @@ def _large(path: Path) -> None:
         (_large, "larger than"),
     ],
 )
-async def test_file_that_cannot_be_used(tmp_path: Path, make: object, said: str) -> None:
+async def test_file_that_cannot_be_used(tmp_path: Path, make: object, expected_text: str) -> None:
     path = tmp_path / "access_key_secret"
     assert callable(make)
     make(path)
     with pytest.raises(CredentialsError) as caught:
         await SecretFile(path).read()
     assert str(path) in caught.value.message
-    assert said in caught.value.message
+    assert expected_text in caught.value.message
     assert "sh" not in caught.value.message.replace(str(path), "")
 
 
@@ -279,14 +279,14 @@ async def test_a_changed_file_is_noticed_once(tmp_path: Path, *, good: bool) -> 
     if good:
         path.write_text("old")
     file = SecretFile(path)
-    assert not await file.changed(), "nobody has read it yet"
+    assert not await file.changed(), "it was not read yet"
     with contextlib.nullcontext() if good else pytest.raises(CredentialsError):
         await file.read()
     assert not await file.changed()
-    path.write_text("mended")
+    path.write_text("corrected")
     assert await file.changed()
     assert not await file.changed()
-    assert await file.read() == "mended"
+    assert await file.read() == "corrected"
     path.unlink()
     assert await file.changed()
     assert not await file.changed()

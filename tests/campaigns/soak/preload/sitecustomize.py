@@ -1,7 +1,7 @@
-"""The clocks of this process with the seconds added that the soak has skipped; Python imports this before all else.
+"""Adds the seconds skipped by the soak to the clocks of this process; Python imports this module first.
 
-Not libfaketime: it changes the clocks of C too, by which a thread waits for the interpreter, and those waits then end
-late or never. What Python code asks is what the program goes by; locks and sockets go on by the true clocks.
+Not libfaketime: it also changes the clocks of C, with which threads wait for the GIL, and these waits then end late or
+never. Here Python code sees the changed clocks; locks and sockets use the real ones.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ if "SOAK_CLOCK" in os.environ:
         return _time() + ahead
 
     def monotonic() -> float:
-        """Seconds that never go back."""
+        """Seconds that never decrease."""
         ahead: float = struct.unpack_from("d", _ahead, 8)[0]
         return _monotonic() + ahead
 
@@ -33,11 +33,11 @@ if "SOAK_CLOCK" in os.environ:
             return isinstance(instance, _datetime)
 
     class Skipping(_datetime, metaclass=_Kind):
-        """A datetime whose now is ours; what C has made is one too."""
+        """A datetime whose `now` is the changed clock; datetimes created in C are instances too."""
 
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> Any:
             return _datetime.fromtimestamp(wall(), tz)
 
     time.time, time.monotonic = wall, monotonic
-    dt.datetime = Skipping  # type: ignore[misc]  # whoever imports it from now on has this one
+    dt.datetime = Skipping  # type: ignore[misc]  # for all modules that import it from now on

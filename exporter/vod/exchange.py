@@ -1,0 +1,178 @@
+"""One attempt of a call: a signed request, and its response received and decoded within the timeout."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import httpx
+
+from exporter import __version__
+from exporter.errors import ErrorKind, UpstreamError
+from exporter.vod import error_codes, network_errors
+from exporter.vod.network_route import Progress
+from exporter.vod.replayed_responses import ReplayDetector
+from exporter.vod.responses import (
+    LARGEST_ERROR,
+    LARGEST_RESPONSE,
+    RawResponse,
+    decode_response,
+    no_response,
+    replayed,
+)
+from exporter.vod.signing import Acs3Auth, canonical_query
+from exporter.vod.transport import FRESH, TransportSender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.vod.actions import Action
+    from exporter.vod.credentials.sources import Credentials
+    from exporter.vod.redaction import Secrets
+
+_URLS: Final = 1_024
+
+_HEADERS: Final = {
+    "user-agent": f"aliyun-vod-exporter/{__version__}",
+    "accept": "application/json",
+    "accept-encoding": "gzip",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """An action with its parameters; each attempt sends a request of its own."""
+
+    action: Action[T]
+    parameters: Mapping[str, str]
+    url: httpx.URL
+
+    @property
+    def identity(self) -> bytes:
+        """What the response depends on."""
+        return self.action.name.encode() + b"?" + self.url.query
+
+    def request(self, *, fresh: bool) -> httpx.Request:
+        """The unsigned request; `fresh` demands a new connection."""
+        headers = {**_HEADERS, "x-acs-action": self.action.name, "x-acs-version": self.action.version}
+        return httpx.Request("POST", self.url, headers=headers, extensions={FRESH: fresh})
+
+
+class Exchange:
+    """Exchanges a request for a response with one endpoint.
+
+    * `transport`: how requests are sent; `destination` names its other end in messages.
+    * `timeout`: seconds for the whole exchange.
+    * `secrets`: hidden in texts of servers.
+    * `now`: returns seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        endpoint: httpx.URL,
+        transport: httpx.AsyncBaseTransport,
+        *,
+        destination: str,
+        timeout: float,
+        secrets: Secrets,
+        now: Callable[[], float],
+        nonce: Callable[[], str],
+    ) -> None:
+        self._destination = destination
+        self._timeout = timeout
+        self._secrets = secrets
+        self._now = now
+        self._nonce = nonce
+        self._http = TransportSender(transport)
+        self._replay_detector = ReplayDetector()
+        # The same queries recur all day, and parsing a URL takes as long as signing it.
+        self._url = lru_cache(_URLS)(lambda query: endpoint.copy_with(query=query))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def prepare(self, action: Action[T], parameters: Mapping[str, str]) -> Call[T]:
+        """A call in RPC style (`POST /?parameters`, empty body). Raises UpstreamError for text that cannot be sent."""
+        return Call(action, parameters, self._url(_query(parameters)))
+
+    async def send(self, call: Call[T], credentials: Credentials, *, fresh: bool) -> T:
+        """Send, receive and decode within the timeout; `fresh` demands a new connection.
+
+        Raises UpstreamError, also for failures of the network.
+        """
+        request = call.request(fresh=fresh)
+        auth = Acs3Auth(credentials, now=self._now, nonce=self._nonce)
+        progress = request.extensions["progress"] = Progress()
+        try:
+            # One timeout for the whole exchange: timeouts of single steps would restart with every byte received.
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.send(request, auth=auth)
+                try:
+                    return self._decode(call, await _receive(response), response.extensions.get("connection"))
+                except UpstreamError:
+                    # After an error it is uncertain to which request the next response on this connection belongs.
+                    response.extensions.get("discard", lambda: None)()
+                    raise
+                finally:
+                    await response.aclose()
+        except (TimeoutError, httpx.TimeoutException):
+            limit = f"within {self._timeout:g} s"
+            message = f"no complete answer from {self._destination} {limit}: waited for {progress.waiting_for}"
+            raise no_response(error_codes.TIMEOUT, message, self._secrets) from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            failure = error if isinstance(error, network_errors.NetworkError) else network_errors.of_httpx(error)
+            message = f"no answer from {self._destination}: {failure.message}"
+            # The exception chain could show the request with its secrets.
+            raise no_response(failure.code, message, self._secrets, advice=failure.advice) from None
+
+    def _decode(self, call: Call[T], response: RawResponse, connection: object | None) -> T:
+        decoded = decode_response(response, call.action, call.parameters, now=self._now(), hide=self._secrets)
+        if self._replay_detector.is_copy(response.request_id, call.identity, connection):
+            raise replayed(response, self._secrets)
+        return decoded
+
+
+async def _receive(response: httpx.Response) -> RawResponse:
+    """Receive the body, decompressed; without it if it is too large or cannot be decompressed."""
+    if unreadable := _normalize_encoding(response.headers):
+        return RawResponse(response.status_code, response.headers, b"", unreadable)
+    body = bytearray()
+    largest = LARGEST_RESPONSE if response.is_success else LARGEST_ERROR
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > largest:
+                unreadable = f"the answer is longer than {largest} bytes"
+                break
+    except httpx.DecodingError:
+        unreadable = "the answer cannot be decompressed"
+    return RawResponse(response.status_code, response.headers, b"" if unreadable else bytes(body), unreadable)
+
+
+def _normalize_encoding(headers: httpx.Headers) -> str:
+    """Replace old names of encodings by those that httpx knows; the reason why the body is unreadable, or empty."""
+    given = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
+    words = [word.removeprefix("x-") for word in given if word not in ("", "identity")]
+    if any(word not in ("gzip", "deflate") for word in words):
+        return "the answer is encoded in another way than was asked for (gzip)"
+    if words:
+        headers["content-encoding"] = ", ".join(words)
+    return ""
+
+
+def _query(parameters: Mapping[str, str]) -> bytes:
+    """The query string exactly as it is signed, so that no server can interpret a `+` differently."""
+    try:
+        return canonical_query(parameters.items()).encode("ascii")
+    except UnicodeEncodeError as error:
+        raise UpstreamError(
+            "a parameter holds half a character (a lone surrogate), which cannot be sent",
+            code="parameter",
+            kind=ErrorKind.PARAMETER,
+            advice="Write the media ID again in the configuration file.",
+        ) from error
