@@ -32,6 +32,8 @@ SIGNS: Final[Mapping[str, str]] = {
     State.UNANSWERED: "\N{WHITE CIRCLE}",
 }
 _SHADES: Final = 4
+# How much of a list is visible until it is unfolded.
+_LISTED: Final = 10
 
 
 class Pages:
@@ -54,6 +56,7 @@ class Pages:
             t=texts,
             ago=partial(formatting.ago, now=view.now, words=texts),
             clock=partial(formatting.clock, words=texts),
+            dated=partial(formatting.dated, words=texts),
             duration=partial(formatting.duration, words=texts),
             spans=partial(formatting.spans, words=texts),
             translated=partial(translated, language=language),
@@ -80,6 +83,7 @@ def _template() -> Template:
         "number": formatting.number,
         "percent": formatting.percent,
         "difference": formatting.difference,
+        "whole": lambda value: None if value is None else round(value),
         "instant": formatting.instant,
         "visible": formatting.visible,
     }
@@ -92,6 +96,7 @@ def _template() -> Template:
         "is_dropped": is_dropped,
         "is_own": is_own,
         "states": tuple(State),
+        "listed": _LISTED,
     }
     return environment.get_template("page.html")
 
@@ -112,7 +117,7 @@ def _selects(
 
     def named_day(day: DayView) -> str:
         ago = texts[f"days_ago_{day.days_ago}"] if day.days_ago < 2 else texts["days_ago_n"].format(day.days_ago)  # noqa: PLR2004 - only today and yesterday have names
-        return texts["with_detail"].format(day.play_date, ago)
+        return texts["with_detail"].format(formatting.dated(day.play_date, texts), ago)
 
     days = [(day.days_ago, named_day(day)) for day in reversed(view.days) if day.slices]
     yield "account", texts["account"], named(account.name for account in view.accounts)

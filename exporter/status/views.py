@@ -64,6 +64,38 @@ class Failure:
     request_id: str
 
 
+class Expected(StrEnum):
+    """Whether plays are expected of a query or account, and if not, why."""
+
+    ON = "on"
+    OFF = "off"  # by its setting `expected`
+    NO_YESTERDAY = "no_yesterday"  # its `days_ago` does not contain 1
+
+
+@dataclass(frozen=True, slots=True)
+class MissingDay:
+    """A day that is not settled and has to be: `state` says why, of a day that is requested or kept.
+
+    `final_from`: when it can be final, in seconds since 1970, if that is in the future.
+    """
+
+    play_date: date
+    state: State
+    final_from: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationView:
+    """The last settled day of some filter combinations of a query; None while no plays can be expected.
+
+    `missing`: the days that must settle for that, or for a newer day if the last one is older than two days.
+    """
+
+    play_date: date | None
+    combinations: int
+    missing: tuple[MissingDay, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class QueryView:
     """One query. Times are in seconds since 1970, durations in seconds; None: not yet.
@@ -87,6 +119,8 @@ class QueryView:
     last_success_at: float | None
     next_poll_at: float | None
     polls: Mapping[str, int]
+    expected: Expected
+    settled_days: tuple[ExpectationView, ...]
     failures: tuple[Failure, ...]
 
 
@@ -174,13 +208,37 @@ class ComparisonView:
 
 
 @dataclass(frozen=True, slots=True)
+class LossView:
+    """The plays of an account on its last settled day against those expected, in the combination with fewest filters.
+
+    * `play_date`: None while no plays can be expected; `missing` are the days that must settle for that, as of a query.
+    * `media`: the number of media with expected plays. `plays`, `expected`, `lost`: their sums, None without any.
+    * `dropped`: how many of them lost more than half of at least 100 expected plays.
+    """
+
+    account: str
+    terminal_type: str = "all"
+    os: str = "all"
+    region: str = "all"
+    setting: Expected = Expected.ON
+    play_date: date | None = None
+    media: int = 0
+    plays: int | float | None = None
+    expected: int | float | None = None
+    lost: int | float | None = None
+    dropped: int = 0
+    missing: tuple[MissingDay, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MediaView:
     """One media of an account in one combination of filters.
 
-    `plays` are those of `play_date`; `difference` is their difference to `plays_week_before`, and `change` the relative
-    one: -0.5 is half as many. Both are None if one of the two days is not known or not settled; `change` also if there
-    were no plays a week before. `history` is the plays of the 30 days before today, the oldest first, None: not known.
-    `unknown`: the media was requested by ID, and no response has ever contained it.
+    `plays` are those of `play_date`; `lost` is `expected` less `plays`, None without an expectation: `missing_days` are
+    the days of which the media would need settled plays. `difference` is the difference to `plays_week_before`, and
+    `change` the relative one: -0.5 is half as many. Both are None if one of the two days is not known or not settled;
+    `change` also if there were no plays a week before. `history` is the plays of the 30 days before today, the oldest
+    first, None: not known. `unknown`: the media was requested by ID, and no response has ever contained it.
     """
 
     account: str
@@ -191,10 +249,13 @@ class MediaView:
     region: str
     play_date: date | None
     plays: int | float | None
+    expected: int | float | None
+    lost: int | float | None
     plays_week_before: int | float | None
     difference: int | float | None
     change: float | None
-    history: tuple[int | float | None, ...]
+    missing_days: tuple[date, ...] = ()
+    history: tuple[int | float | None, ...] = ()
     unknown: bool = False
 
 
@@ -225,6 +286,7 @@ class StatusView:
     queries: tuple[QueryView, ...]
     accounts: tuple[AccountView, ...]
     days: tuple[DayView, ...]
+    losses: tuple[LossView, ...]
     comparisons: tuple[ComparisonView, ...]
     media: Page[MediaView]
     slices: Page[SliceView]
