@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from exporter.status.views import DayView, StatusView
+    from exporter.status.views import DayView, MissingDay, StatusView
 
 # Each state has a sign, so that colour is not the only difference.
 SIGNS: Final[Mapping[str, str]] = {
@@ -57,6 +58,7 @@ class Pages:
             ago=partial(formatting.ago, now=view.now, words=texts),
             clock=partial(formatting.clock, words=texts),
             dated=partial(formatting.dated, words=texts),
+            alike=partial(_alike, texts=texts),
             duration=partial(formatting.duration, words=texts),
             spans=partial(formatting.spans, words=texts),
             translated=partial(translated, language=language),
@@ -130,6 +132,14 @@ def _selects(
     yield "media_change", texts["media_change"], [("", texts["any"]), *labelled(MEDIA_CHANGES, "media_change")]
     yield "media_sort", texts["sort_media"], labelled(MEDIA_SORTS, "media_sort")
     yield "sort", texts["sort_slices"], labelled(SORTS, "sort")
+
+
+def _alike(days: Iterable[MissingDay], texts: Mapping[str, str]) -> list[tuple[tuple[State, float | None], list[str]]]:
+    """Group missing days that have the same reason and the same end."""
+    groups: defaultdict[tuple[State, float | None], list[str]] = defaultdict(list)
+    for day in days:
+        groups[day.state, day.final_from].append(formatting.dated(day.play_date, texts))
+    return list(groups.items())
 
 
 def _shade(day: DayView) -> int:

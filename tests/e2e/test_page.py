@@ -79,7 +79,9 @@ async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
 async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
     """An exporter with some polls, then faults; one media collapses on the compared day."""
     collapsed = SimulatorOptions(collapse_on=play_dates.play_date(NOON, 1))
-    async with staged(collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]") as stage:
+    async with staged(
+        collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]", expected="true"
+    ) as stage:
         for _ in range(polls):
             await stage.poll(later=3600)
         stage.simulator.change(faults=faults)
