@@ -15,7 +15,7 @@ from exporter.status.media import is_dropped
 from exporter.status.sparkline import HEIGHT, WIDTH, sparkline
 from exporter.status.stylesheet import stylesheet
 from exporter.status.translation import is_own, translated
-from exporter.status.views import State
+from exporter.status.views import Expected, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -99,6 +99,7 @@ def _template() -> Template:
         "is_own": is_own,
         "states": tuple(State),
         "listed": _LISTED,
+        "lacks_expectations": _lacks_expectations,
     }
     return environment.get_template("page.html")
 
@@ -140,6 +141,15 @@ def _alike(days: Iterable[MissingDay], texts: Mapping[str, str]) -> list[tuple[t
     for day in days:
         groups[day.state, day.final_from].append(formatting.dated(day.play_date, texts))
     return list(groups.items())
+
+
+def _lacks_expectations(view: StatusView) -> bool:
+    """Return whether media on this page have no expected plays for a reason that the queries give."""
+    reasons = any(
+        query.expected != Expected.ON or any(settled.play_date is None for settled in query.settled_days)
+        for query in view.queries
+    )
+    return reasons and any(row.expected is None and not row.missing_days for row in view.media.rows)
 
 
 def _shade(day: DayView) -> int:

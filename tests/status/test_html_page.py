@@ -94,7 +94,7 @@ def test_the_page_shows_everything_of_the_view() -> None:
 
 def shown(**seen: object) -> str:
     """The text from the box to the media."""
-    return " ".join(page(reports=[report(EXPECTING)], **seen).text.split())
+    return " ".join(page(None, "en", reports=[report(EXPECTING)], **seen).text.split())
 
 
 def test_the_status_box_is_green_only_if_nothing_is_wrong_or_unknown() -> None:
