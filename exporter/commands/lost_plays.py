@@ -40,9 +40,12 @@ def settled_plays(publication: Publication) -> list[dict[str, Any]]:
 
 def largest_losses(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     """The first of `settled_plays` as rows of a table, rounded, and a line above them; both empty without losses."""
-    losing = [row for row in rows if row["lost"] is not None and round(row["lost"]) > 0]
+    losing = [row for row in rows if row["expected"] is not None and round(row["expected"]) > row["plays"]]
     if not losing:
         return [], ""
     more = f", the {_SHOWN} largest of {len(losing)}" if len(losing) > _SHOWN else ""
-    shown = [{**row, "expected": round(row["expected"]), "lost": round(row["lost"])} for row in losing[:_SHOWN]]
+    shown = [
+        {**row, "expected": round(row["expected"]), "lost": round(row["expected"]) - row["plays"]}
+        for row in losing[:_SHOWN]
+    ]
     return shown, f"Fewer plays than expected on the last settled day{more}:"

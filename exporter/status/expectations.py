@@ -10,7 +10,8 @@ from exporter.core import play_dates
 from exporter.core.model import ByIds, Everything, Slice, Top
 from exporter.core.plan import has_expected_plays
 from exporter.core.settled_days import days_needed, is_settled, wants_by_filters
-from exporter.status.views import ExpectationView, MissingDay, State
+from exporter.status.expected_views import ExpectationView, MissingDay
+from exporter.status.views import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

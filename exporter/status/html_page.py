@@ -9,20 +9,22 @@ from urllib.parse import quote
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
 from exporter.status import formatting
+from exporter.status.expected_views import Expected
 from exporter.status.filters import MEDIA_CHANGES, MEDIA_SORTS, SORTS
 from exporter.status.languages import words
 from exporter.status.media import is_dropped
 from exporter.status.sparkline import HEIGHT, WIDTH, sparkline
 from exporter.status.stylesheet import stylesheet
 from exporter.status.translation import is_own, translated
-from exporter.status.views import Expected, State
+from exporter.status.views import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from jinja2 import Template
 
-    from exporter.status.views import DayView, MissingDay, StatusView
+    from exporter.status.expected_views import MissingDay
+    from exporter.status.views import DayView, StatusView
 
 # Each state has a sign, so that colour is not the only difference.
 SIGNS: Final[Mapping[str, str]] = {

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from exporter.core.losses import has_dropped, lost_plays
 from exporter.core.plan import has_expected_plays
+from exporter.status.expected_views import Expected, LossView
 from exporter.status.slices import labels, specificity
-from exporter.status.views import Expected, LossView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

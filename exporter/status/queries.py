@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from exporter.core.poller import PollReport
     from exporter.errors import UpstreamError
     from exporter.status.expectations import Expectations
+    from exporter.status.expected_views import ExpectationView
     from exporter.status.model import MetricSample, StatusInput
-    from exporter.status.views import ExpectationView
 
 
 class Numbers:

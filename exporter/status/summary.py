@@ -25,10 +25,11 @@ from exporter.status.views import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from exporter.status.expected_views import LossView
     from exporter.status.filters import Filters
     from exporter.status.model import StatusInput
     from exporter.status.queries import Numbers
-    from exporter.status.views import AccountView, LossView, QueryView, SliceView
+    from exporter.status.views import AccountView, QueryView, SliceView
 
     T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from exporter.status.media import media
 from tests.status.examples import EVERYTHING, EXPECTING, by_ids, day, known, observed, weekly
 
 if TYPE_CHECKING:
+    from exporter.status.expected_views import LossView
     from exporter.status.model import StatusInput
-    from exporter.status.views import LossView
 
 IOS = Dimensions(os="iOS")
 counts = st.none() | st.integers(0, 1000)
