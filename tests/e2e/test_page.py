@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from playwright.async_api import async_playwright
 from starlette.applications import Starlette
 
 from exporter.core import play_dates
+from exporter.core.model import Dimensions
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import SimulatorOptions
 from exporter.status.routes import status_routes
@@ -25,7 +27,7 @@ from exporter.web.routes import routes
 from exporter.web.server import bound, serving, urls
 from tests.e2e.processes import PATIENCE, free_port, get, running, until
 from tests.harness import CONFIGURATION, NOON, staged
-from tests.status.examples import known, observed
+from tests.status.examples import EXPECTING, observed, weekly
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -64,6 +66,7 @@ CONFIGURED = (
     "    limits: {requests_per_second: 2, calls_per_day: 500}\n"
     "queries:\n",
 )
+NARROW = Dimensions("Native", "Android", "ap-southeast-5")
 DIMENSIONS = "[{}, {terminal_type: [Native, Web]}, {os: [Android, iOS, Windows, macOS, Linux]}]"
 
 
@@ -304,11 +307,14 @@ async def test_the_first_stop_of_the_keyboard_skips_to_the_content() -> None:
 
 async def test_a_hostile_title_is_only_displayed() -> None:
     title = "<script>alert(1)</script><img src=//evil.example onerror=alert(2)><b>\u202egnol yrev</b> " + "W" * 250
-    slices = [known(ago, {"m": 10, title: 5}) for ago in (1, 2, 8, 9)]
+    huge = 123_456_789_012_345
+    slices = weekly(
+        {"m": (10, huge, huge, huge), title: (5, 5, 5, 5), "new": (huge, None, None, None)}, dimensions=NARROW
+    )
 
     class Hostile:
         async def status(self) -> StatusInput:
-            return observed(*slices)
+            return observed(*slices, queries=[replace(EXPECTING, dimensions=(NARROW,))])
 
     app = Starlette(routes=status_routes(Hostile(), "/metrics", HEADERS))
     with bound(["127.0.0.1:0"]) as sockets:
@@ -316,3 +322,5 @@ async def test_a_hostile_title_is_only_displayed() -> None:
             url = urls(sockets)[0]
             for look in ("wide", "narrow"):
                 await inspected(chromium, url, look, f"hostile-{look}")
+            for language in ("en", "zh"):
+                assert await overflowing(chromium, f"{url}/?", language) == {}

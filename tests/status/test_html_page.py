@@ -143,6 +143,46 @@ def test_days_that_are_missing_are_named_with_their_earliest_end() -> None:
     ) in shown(settings=late, slices=today)
 
 
+def test_a_media_without_an_expectation_names_the_days_that_it_lacks() -> None:
+    ids = replace(by_ids("old", "added"), expected=True)
+    days = [replace(data, listed=None) for data in weekly({"old": (9, 9, 9, 9)})]
+    days[0] = replace(days[0], answers={**days[0].answers, **known(1, {"added": 3}).answers})
+
+    text = shown(queries=(ids,), slices=days)
+
+    assert "added main Sat 2024-03-23 3 –no settled plays: Fri 2024-03-22, Sat 2024-03-16 –" in text
+    assert "old main Sat 2024-03-23 9 9 ±0 (±0 %)week before: 9" in text
+    assert "The queries say why" not in text
+
+
+def test_an_old_settled_day_is_named_with_what_a_newer_one_needs() -> None:
+    text = shown(slices=weekly({"a": (9, 9, 9, 9)}, newest=4))
+
+    assert (
+        "Last settled day: Wed 2024-03-20, a newer one needs: "
+        "Sat 2024-03-23, Fri 2024-03-22, Sat 2024-03-16, Fri 2024-03-15 (unanswered) "
+    ) in text
+
+
+def test_combinations_of_filters_with_different_days_are_counted() -> None:
+    ios, query = Dimensions(os="iOS"), replace(EXPECTING, dimensions=(Dimensions(), Dimensions(os="iOS")))
+    days = weekly({"a": (9, 9, 9, 9)}), weekly({"a": (9, 9, 9, 9)}, newest=2, dimensions=ios)
+
+    text = shown(queries=(query,), slices=[*days[0], *days[1]])
+
+    assert (
+        "Last settled day: Sat 2024-03-23 (1 of 2 combinations of filters) Last settled day: Fri 2024-03-22 (1 of 2"
+        in text
+    )
+
+
+def test_play_dates_have_their_weekday_in_chinese() -> None:
+    text = page(language="zh", reports=[report(EXPECTING)]).text
+
+    assert "2024-03-23 周六：1 个视频的播放次数不到预期的一半（共 1 个有预期值，只看预期不少于 100 次的）" in text
+    assert "最近定稿日：2024-03-23 周六" in text
+
+
 def test_of_many_problems_and_accounts_the_first_are_visible() -> None:
     queries = [replace(EXPECTING, name=f"q{number}", account=f"account{number}") for number in range(12)]
     well = page(queries=queries, reports=[report(query) for query in queries], slices=[])
