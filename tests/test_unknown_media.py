@@ -14,7 +14,6 @@ from exporter.simulator.dataset import Dataset
 from exporter.simulator.faults import Fault
 from exporter.status.filters import Filters
 from exporter.status.html_page import Pages
-from exporter.status.media import media
 from exporter.status.summary import summarize
 from tests.harness import (
     CONFIGURATION,
@@ -90,8 +89,8 @@ async def test_the_page_says_so_in_place_of_the_title() -> None:
     async with running_harness(media=IDS) as harness:
         await harness.poll()
         observed = await harness.exporter.status()
-    assert {view.media_id: view.unknown for view in media(observed, Filters())} == {PLAYED: False, MISTYPED: True}
     view = summarize(observed, Filters())
+    assert {row.media_id: row.unknown for row in view.media.rows} == {PLAYED: False, MISTYPED: True}
     for language, words in (("en", "never seen: no title known"), ("zh", "从未出现：标题未知")):
         assert Pages("/metrics").render(view, language).decode().count(words) == 1
 

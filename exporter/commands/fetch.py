@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -26,7 +27,7 @@ from exporter.safe_text import printable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from exporter.config.schema import Config
     from exporter.core.publication import Publication
@@ -40,6 +41,9 @@ _NEVER_SEEN: Final = "never seen: no title known"
 _SECONDS: Final = tuple(field.attribute for field in NUMBERS if field.seconds)
 # Width of a table that is not written to a terminal: wide enough that nothing is cut off.
 _UNLIMITED_WIDTH: Final = 10_000
+# A longer table is shortened: nobody reads it, and it takes a minute to draw.
+_LONGEST_TABLE: Final = 1000
+_SLICE: Final = ("account", "play_date", "terminal_type", "os", "region")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -131,10 +135,11 @@ def _write(fetched: _FetchResult, output: str) -> None:
     match output:
         case "table":
             lines = "".join(f"{_cell(line)}\n" for line in fetched.sentences)
-            rows = [{**row, "title": _title(row, fetched.unknown)} for row in fetched.rows]
+            most, left_out = most_played(fetched.rows)
+            rows = [{**row, "title": _title(row, fetched.unknown)} for row in most]
             losses, heading = largest_losses(fetched.settled_plays)
             lost = f"{heading}\n\n{table(losses)}" if losses else ""
-            sys.stdout.write("\n".join(part for part in (table(rows), lines, lost) if part))
+            sys.stdout.write("\n".join(part for part in (table(rows), left_out, lines, lost) if part))
         case "json":
             document = {
                 "queries": fetched.results,
@@ -151,6 +156,19 @@ def _write(fetched: _FetchResult, output: str) -> None:
                 exposition = printable(exposition.decode(), keep="\n").encode()
             stdio.write_utf8(sys.stdout, exposition)
     sys.stdout.flush()
+
+
+def most_played(rows: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """The rows of the table, and a line on those left out: of many rows, the most played media of each slice."""
+    if len(rows) <= _LONGEST_TABLE:
+        return rows, ""
+    slices = [list(group) for _, group in groupby(rows, key=lambda row: [row[name] for name in _SLICE])]
+    count = max(1, _LONGEST_TABLE // len(slices))
+    shown = [row for group in slices for row in group[:count]]
+    return (
+        shown,
+        f"Most played media of each slice: at most {count} are shown. --output=json has all {len(rows)} rows.\n",
+    )
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -172,12 +190,12 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
-    """One row for each media of each slice; zeros for a media without plays, None for values that are not known."""
+    """One row for each media of each slice, the most played first; zeros without plays, None for unknown values."""
     titles = {(media.account, media.media_id): media.title for media in publication.media}
     for published in publication.slices:
         slice_, filters = published.slice, published.slice.dimensions
-        for media_id, row in published.rows.items():
-            values = row or zero_row(media_id)
+        values_of = {media_id: row or zero_row(media_id) for media_id, row in published.rows.items()}
+        for media_id, values in sorted(values_of.items(), key=lambda entry: (-(entry[1].plays or 0), entry[0])):
             yield {
                 "account": slice_.account,
                 "play_date": slice_.play_date.isoformat(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.core.losses import loss_order, lost_plays
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,22 +26,26 @@ def settled_plays(publication: Publication) -> list[dict[str, Any]]:
             "os": day.slice.dimensions.os or "all",
             "region": day.slice.dimensions.region or "all",
             "media_id": media_id,
-            "title": titles.get((day.slice.account, media_id)),
+            "title": titles.get((day.slice.account, media_id)) or row.title,
             "plays": row.plays,
             "expected": row.expected,
-            "lost": None if row.expected is None else row.expected - row.plays,
+            "lost": lost_plays(row.plays, row.expected),
         }
         for day in publication.settled_days
         for media_id, row in day.rows.items()
     ]
-    return sorted(found, key=lambda row: (row["lost"] is None, -(row["lost"] or 0), row["account"], row["media_id"]))
+    names = "account", "media_id", "terminal_type", "os", "region"
+    return sorted(found, key=lambda row: loss_order(row["plays"], row["lost"], *(row[name] for name in names)))
 
 
 def largest_losses(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     """The first of `settled_plays` as rows of a table, rounded, and a line above them; both empty without losses."""
-    losing = [row for row in rows if row["lost"] is not None and round(row["lost"]) > 0]
+    losing = [row for row in rows if row["expected"] is not None and round(row["expected"]) > row["plays"]]
     if not losing:
         return [], ""
     more = f", the {_SHOWN} largest of {len(losing)}" if len(losing) > _SHOWN else ""
-    shown = [{**row, "expected": round(row["expected"]), "lost": round(row["lost"])} for row in losing[:_SHOWN]]
+    shown = [
+        {**row, "expected": round(row["expected"]), "lost": round(row["expected"]) - row["plays"]}
+        for row in losing[:_SHOWN]
+    ]
     return shown, f"Fewer plays than expected on the last settled day{more}:"

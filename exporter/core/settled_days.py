@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _OLDEST: Final = play_dates.OLDEST_DAYS_AGO + 1 - max(DAYS_USED)
 
 
+def days_needed(ago: int) -> tuple[int, ...]:
+    """The days that must be settled for the plays of a day to be compared with expected ones, that day first."""
+    return ago, *(ago - 1 + used for used in DAYS_USED)
+
+
 def wants_by_filters(queries: Iterable[Query]) -> dict[tuple[str, Dimensions], tuple[Media, ...]]:
     """What queries with expected plays want, by account and filters."""
     wants: dict[tuple[str, Dimensions], tuple[Media, ...]] = {}
@@ -56,7 +61,7 @@ class SettledDayFinder:
     def update(self, known: Mapping[Slice, SliceData]) -> None:
         """Find the day in this data."""
         for ago in range(1, _OLDEST + 1):
-            sources = self._settled(known, (ago, *(ago - 1 + used for used in DAYS_USED)))
+            sources = self._settled(known, days_needed(ago))
             if sources:
                 if not self._sources or any(map(is_not, sources, self._sources)):
                     day = settled_day(sources[0], dict(zip(DAYS_USED, sources[1:], strict=True)), self.wants)
@@ -78,7 +83,7 @@ class SettledDayFinder:
     def _is_settled(self, data: SliceData, before: SliceData | None) -> bool:
         checked, checked_before, settled = self._checked.get(data.slice, (None, None, False))
         if checked is not data or checked_before is not before:
-            settled = all(_is_settled(data, before, want) for want in self.wants)
+            settled = all(is_settled(data, before, want) for want in self.wants)
             self._checked[data.slice] = data, before, settled
         return settled
 
@@ -103,7 +108,7 @@ def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterabl
     return SettledDay(day.slice, rows)
 
 
-def _is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
+def is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
     """Whether what is known of the wanted media is final; `before`: the day before.
 
     Media are ignored that were never requested, or only since the others settled, which the day before shows: it has no

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 SORTS: Final = ("days_ago", "age", "rows", "state")
-MEDIA_SORTS: Final = ("plays", "fall", "rise", "title")
+MEDIA_SORTS: Final = ("lost", "plays", "fall", "rise", "title")
 MEDIA_CHANGES: Final = ("dropped",)
 MOST_PER_PAGE: Final = 1000
-# The default of the page; the default of the JSON is higher.
-ROWS_ON_PAGE: Final = 20
+# Where the page has other defaults than the JSON.
+PAGE_DEFAULTS: Final[Mapping[str, Any]] = {"per_page": 20, "media_sort": "lost"}
 # An error is a long sentence; a short query string must not cause a long response.
 _MOST_PROBLEMS: Final = 10
 _MOST_PAGES: Final = 1_000_000
@@ -56,7 +56,7 @@ class Filters:
     """What the page shows; empty and None do not filter.
 
     `media` is a part of an ID or title. `sort` and `page` apply to slices, `media_sort` and `media_page` to media.
-    `media_change` is `dropped` for media that lost many plays.
+    `media_change` is `dropped` for media that lost many of their expected plays.
     """
 
     account: str = ""
@@ -77,14 +77,15 @@ class Filters:
 
     def query_string(self, **changes: str | int | None) -> str:
         """Return these filters with changes as a query string: `?` and every value that is not the page's default."""
-        default = Filters(per_page=ROWS_ON_PAGE)
+        default = Filters(**PAGE_DEFAULTS)
         filters = replace(self, **changes)  # type: ignore[arg-type]  # templates have no types
         values = {field.name: getattr(filters, field.name) for field in fields(Filters)}
         return "?" + urlencode({name: value for name, value in values.items() if value != getattr(default, name)})
 
     def reset(self, **changes: str | int | None) -> str:
         """Return a query string of only the changes, with the language and page size of these filters."""
-        return Filters(lang=self.lang, per_page=self.per_page).query_string(**changes)
+        kept = {**PAGE_DEFAULTS, "lang": self.lang, "per_page": self.per_page}
+        return Filters(**kept).query_string(**changes)
 
     @property
     def is_filtered(self) -> bool:
@@ -98,7 +99,7 @@ class Filters:
         return bool(self.state) or self.days_ago is not None or self.page > 1 or self.sort != SORTS[0]
 
 
-def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Filters:
+def parse(given: Iterable[tuple[str, str]], **defaults: Any) -> Filters:
     """Parse the names and values of a query string; an empty value counts as not given. Raises FilterError."""
     problems: list[str] = []
     chosen: dict[str, str | int] = {}
@@ -117,7 +118,7 @@ def parse(given: Iterable[tuple[str, str]], **defaults: int) -> Filters:
                 problems.append(f"{name}: {error}")
     if problems:
         raise FilterError(*problems)
-    return Filters(**{**defaults, **chosen})  # type: ignore[arg-type]  # _value returns the field's type
+    return Filters(**{**defaults, **chosen})
 
 
 def check(filters: Filters, *, accounts: Collection[str], queries: Collection[str]) -> None:

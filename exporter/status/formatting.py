@@ -10,6 +10,7 @@ from exporter.safe_text import printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
 UNKNOWN: Final = "\N{EN DASH}"
 _LONGEST_TEXT: Final = 300
@@ -106,6 +107,11 @@ def clock(at: float, words: Mapping[str, str]) -> str:
     """Format seconds since 1970 as `2026-11-22 19:38:49 UTC`, in the time zone of the language."""
     zone = timezone(timedelta(hours=int(words["clock_hours"])))
     return words["clock"].format(datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def dated(play_date: date, words: Mapping[str, str]) -> str:
+    """Format a play date with its weekday: `Sat 2024-03-23`."""
+    return words["dated"].format(date=play_date.isoformat(), weekday=words["weekdays"].split()[play_date.weekday()])
 
 
 def visible(text: str) -> str:

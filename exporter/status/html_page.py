@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
 from exporter.status import formatting
+from exporter.status.expected_views import Expected
 from exporter.status.filters import MEDIA_CHANGES, MEDIA_SORTS, SORTS
 from exporter.status.languages import words
 from exporter.status.media import is_dropped
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
+    from exporter.status.expected_views import MissingDay
     from exporter.status.views import DayView, StatusView
 
 # Each state has a sign, so that colour is not the only difference.
@@ -32,6 +35,8 @@ SIGNS: Final[Mapping[str, str]] = {
     State.UNANSWERED: "\N{WHITE CIRCLE}",
 }
 _SHADES: Final = 4
+# How much of a list is visible until it is unfolded.
+_LISTED: Final = 10
 
 
 class Pages:
@@ -54,6 +59,8 @@ class Pages:
             t=texts,
             ago=partial(formatting.ago, now=view.now, words=texts),
             clock=partial(formatting.clock, words=texts),
+            dated=partial(formatting.dated, words=texts),
+            alike=partial(_alike, texts=texts),
             duration=partial(formatting.duration, words=texts),
             spans=partial(formatting.spans, words=texts),
             translated=partial(translated, language=language),
@@ -80,6 +87,7 @@ def _template() -> Template:
         "number": formatting.number,
         "percent": formatting.percent,
         "difference": formatting.difference,
+        "whole": lambda value: None if value is None else round(value),
         "instant": formatting.instant,
         "visible": formatting.visible,
     }
@@ -92,6 +100,8 @@ def _template() -> Template:
         "is_dropped": is_dropped,
         "is_own": is_own,
         "states": tuple(State),
+        "listed": _LISTED,
+        "lacks_expectations": _lacks_expectations,
     }
     return environment.get_template("page.html")
 
@@ -112,7 +122,7 @@ def _selects(
 
     def named_day(day: DayView) -> str:
         ago = texts[f"days_ago_{day.days_ago}"] if day.days_ago < 2 else texts["days_ago_n"].format(day.days_ago)  # noqa: PLR2004 - only today and yesterday have names
-        return texts["with_detail"].format(day.play_date, ago)
+        return texts["with_detail"].format(formatting.dated(day.play_date, texts), ago)
 
     days = [(day.days_ago, named_day(day)) for day in reversed(view.days) if day.slices]
     yield "account", texts["account"], named(account.name for account in view.accounts)
@@ -125,6 +135,23 @@ def _selects(
     yield "media_change", texts["media_change"], [("", texts["any"]), *labelled(MEDIA_CHANGES, "media_change")]
     yield "media_sort", texts["sort_media"], labelled(MEDIA_SORTS, "media_sort")
     yield "sort", texts["sort_slices"], labelled(SORTS, "sort")
+
+
+def _alike(days: Iterable[MissingDay], texts: Mapping[str, str]) -> list[tuple[tuple[State, float | None], list[str]]]:
+    """Group missing days that have the same reason and the same end."""
+    groups: defaultdict[tuple[State, float | None], list[str]] = defaultdict(list)
+    for day in days:
+        groups[day.state, day.final_from].append(formatting.dated(day.play_date, texts))
+    return list(groups.items())
+
+
+def _lacks_expectations(view: StatusView) -> bool:
+    """Return whether media on this page have no expected plays for a reason that the queries give."""
+    reasons = any(
+        query.expected != Expected.ON or any(settled.play_date is None for settled in query.settled_days)
+        for query in view.queries
+    )
+    return reasons and any(row.expected is None and not row.missing_days for row in view.media.rows)
 
 
 def _shade(day: DayView) -> int:

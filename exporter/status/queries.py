@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.core.model import ByIds, Everything, Top
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded
+from exporter.status.losses import expected_setting
 from exporter.status.views import AccountView, ErrorCount, Failure, QueryView
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from exporter.core.model import Account, Media, Query
     from exporter.core.poll_report import PollReport
     from exporter.errors import UpstreamError
+    from exporter.status.expectations import Expectations
+    from exporter.status.expected_views import ExpectationView
     from exporter.status.model import MetricSample, StatusInput
 
 
@@ -41,11 +44,17 @@ class Numbers:
         return round(sum(number.value for number in self.of(name, **labels)))
 
 
-def queries(observed: StatusInput, numbers: Numbers) -> tuple[QueryView, ...]:
+def queries(observed: StatusInput, numbers: Numbers, expectations: Expectations) -> tuple[QueryView, ...]:
     """Return every query, in the order of the configuration."""
     reports = {report.query.name: report for report in observed.reports}
     return tuple(
-        _query(query, reports.get(query.name), observed.next_polls.get(query.name), numbers)
+        _query(
+            query,
+            reports.get(query.name),
+            observed.next_polls.get(query.name),
+            numbers,
+            expectations.of_query(query),
+        )
         for query in observed.queries
     )
 
@@ -55,7 +64,13 @@ def accounts(observed: StatusInput, numbers: Numbers) -> tuple[AccountView, ...]
     return tuple(_account(account, observed.reports, numbers) for account in observed.accounts)
 
 
-def _query(query: Query, report: PollReport | None, next_poll_at: float | None, numbers: Numbers) -> QueryView:
+def _query(
+    query: Query,
+    report: PollReport | None,
+    next_poll_at: float | None,
+    numbers: Numbers,
+    settled_days: tuple[ExpectationView, ...],
+) -> QueryView:
     media, count, by = _media(query.media)
     polls = numbers.of("aliyun_vod_query_polls_total", query=query.name)
     return QueryView(
@@ -74,6 +89,8 @@ def _query(query: Query, report: PollReport | None, next_poll_at: float | None, 
         last_success_at=numbers.one("aliyun_vod_query_last_success_timestamp_seconds", query=query.name),
         next_poll_at=next_poll_at,
         polls={number.labels["result"]: round(number.value) for number in polls},
+        expected=expected_setting([query]),
+        settled_days=settled_days,
         failures=tuple(_failures(report)) if report else (),
     )
 

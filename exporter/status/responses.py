@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from exporter.status.filters import ROWS_ON_PAGE, FilterError, parse
+from exporter.status.filters import PAGE_DEFAULTS, FilterError, parse
 from exporter.status.html_page import Pages
 from exporter.status.json_document import document
 from exporter.status.languages import LANGUAGES, preferred
@@ -54,7 +54,7 @@ class StatusResponses:
         wanted = request.query_params.get("lang")
         language = wanted if wanted in LANGUAGES else preferred(request.headers.get("accept-language"))
         try:
-            filters = parse(request.query_params.multi_items(), per_page=ROWS_ON_PAGE)
+            filters = parse(request.query_params.multi_items(), **PAGE_DEFAULTS)
             body = await self._build(request, filters, lambda view: self._pages.render(view, language))
         except FilterError as error:
             text = "".join(f"{translated('problem', problem, language) or problem}\n" for problem in error.problems)

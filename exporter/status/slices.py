@@ -58,6 +58,12 @@ def labels(dimensions: Dimensions) -> tuple[str, str, str]:
     return dimensions.terminal_type or "all", dimensions.os or "all", dimensions.region or "all"
 
 
+def specificity(dimensions: Dimensions) -> tuple[int, tuple[str, ...]]:
+    """Return a sort key that puts the dimensions with the fewest filters first."""
+    values = labels(dimensions)
+    return sum(value != "all" for value in values), values
+
+
 def _view(
     slice_: Slice,
     shown: PublishedSlice | None,

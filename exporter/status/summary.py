@@ -8,9 +8,11 @@ from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.errors import ErrorKind
+from exporter.status import losses as losses_
 from exporter.status import media as media_
 from exporter.status import queries as queries_
 from exporter.status import slices as slices_
+from exporter.status.expectations import Expectations
 from exporter.status.filters import check
 from exporter.status.views import (
     Attention,
@@ -23,10 +25,11 @@ from exporter.status.views import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from exporter.status.expected_views import LossView
     from exporter.status.filters import Filters
     from exporter.status.model import StatusInput
     from exporter.status.queries import Numbers
-    from exporter.status.views import AccountView, ComparisonView, QueryView, SliceView
+    from exporter.status.views import AccountView, QueryView, SliceView
 
     T = TypeVar("T")
 
@@ -39,10 +42,11 @@ def summarize(observed: StatusInput, filters: Filters) -> StatusView:
         queries={query.name for query in observed.queries},
     )
     numbers = queries_.Numbers(observed.numbers)
-    queries, accounts = queries_.queries(observed, numbers), queries_.accounts(observed, numbers)
+    expectations = Expectations(observed)
+    queries, accounts = queries_.queries(observed, numbers, expectations), queries_.accounts(observed, numbers)
     slices = slices_.slices(observed)
-    comparisons = media_.comparisons(observed)
-    media = _page(media_.media(observed, filters), filters.media_page, filters.per_page)
+    losses = losses_.losses(observed, expectations)
+    media = _page(media_.media(observed, filters, expectations), filters.media_page, filters.per_page)
     return StatusView(
         version=observed.version,
         now=observed.now,
@@ -53,12 +57,13 @@ def summarize(observed: StatusInput, filters: Filters) -> StatusView:
         storage_errors=numbers.sum("aliyun_vod_exporter_storage_errors_total"),
         settings=observed.settings,
         filters=filters,
-        attention=tuple(_attention(observed, numbers, queries, accounts, slices, comparisons)),
+        attention=tuple(_attention(observed, numbers, queries, accounts, slices, losses)),
         queries=queries,
         accounts=accounts,
-        comparisons=comparisons,
+        losses=losses,
+        comparisons=media_.comparisons(observed),
         days=slices_.days_of(slices, observed.publication.valid_from),
-        media=replace(media, rows=tuple(replace(row, history=media_.history(observed, row)) for row in media.rows)),
+        media=replace(media, rows=tuple(media_.with_details(observed, row, expectations) for row in media.rows)),
         slices=_page(slices_.filtered(slices, filters), filters.page, filters.per_page),
     )
 
@@ -69,13 +74,13 @@ def _attention(
     queries: Iterable[QueryView],
     accounts: Iterable[AccountView],
     slices: Iterable[SliceView],
-    comparisons: Iterable[ComparisonView],
+    losses: Iterable[LossView],
 ) -> Iterator[Attention]:
     """Yield what needs the operator's attention, the most urgent first."""
     yield from _polling(queries, accounts)
-    for compared in comparisons:
-        if compared.dropped:
-            yield Attention(Problem.PLAYS_DROPPED, compared.account, str(compared.play_date), compared.dropped)
+    for account in losses:
+        if account.dropped:
+            yield Attention(Problem.PLAYS_DROPPED, account.account, str(account.play_date), account.dropped)
     if numbers.one("aliyun_vod_exporter_config_last_reload_successful") == 0:
         yield Attention(Problem.CONFIG_REJECTED)
     if observed.publication.dropped:

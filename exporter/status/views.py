@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from exporter.status.expected_views import ExpectationView, Expected, LossView
     from exporter.status.filters import Filters
     from exporter.status.model import StatusSettings
 
@@ -87,6 +88,8 @@ class QueryView:
     last_success_at: float | None
     next_poll_at: float | None
     polls: Mapping[str, int]
+    expected: Expected
+    settled_days: tuple[ExpectationView, ...]
     failures: tuple[Failure, ...]
 
 
@@ -177,10 +180,11 @@ class ComparisonView:
 class MediaView:
     """One media of an account in one combination of filters.
 
-    `plays` are those of `play_date`; `difference` is their difference to `plays_week_before`, and `change` the relative
-    one: -0.5 is half as many. Both are None if one of the two days is not known or not settled; `change` also if there
-    were no plays a week before. `history` is the plays of the 30 days before today, the oldest first, None: not known.
-    `unknown`: the media was requested by ID, and no response has ever contained it.
+    `plays` are those of `play_date`; `lost` is `expected` less `plays`, None without an expectation: `missing_days` are
+    the days of which the media would need settled plays. `difference` is the difference to `plays_week_before`, and
+    `change` the relative one: -0.5 is half as many. Both are None if one of the two days is not known or not settled;
+    `change` also if there were no plays a week before. `history` is the plays of the 30 days before today, the oldest
+    first, None: not known. `unknown`: the media was requested by ID, and no response has ever contained it.
     """
 
     account: str
@@ -191,10 +195,13 @@ class MediaView:
     region: str
     play_date: date | None
     plays: int | float | None
+    expected: int | float | None
+    lost: int | float | None
     plays_week_before: int | float | None
     difference: int | float | None
     change: float | None
-    history: tuple[int | float | None, ...]
+    missing_days: tuple[date, ...] = ()
+    history: tuple[int | float | None, ...] = ()
     unknown: bool = False
 
 
@@ -225,6 +232,7 @@ class StatusView:
     queries: tuple[QueryView, ...]
     accounts: tuple[AccountView, ...]
     days: tuple[DayView, ...]
+    losses: tuple[LossView, ...]
     comparisons: tuple[ComparisonView, ...]
     media: Page[MediaView]
     slices: Page[SliceView]

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from exporter.commands.fetch import poll_all, table
+import pytest
+
+from exporter.commands.fetch import most_played, poll_all, table
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from tests.harness import running_harness
@@ -42,6 +44,39 @@ def test_a_title_cannot_reach_the_terminal_s_controls() -> None:
     assert len(printed.splitlines()) == 2
     assert "\u202e" not in printed
     assert "[bold]not markup[/bold]" in printed
+
+
+def rows_of(days: int, media: int) -> list[dict[str, object]]:
+    """Rows of `fetch`, the most played media of each day first."""
+    return [
+        {
+            "account": "main",
+            "play_date": f"day {day}",
+            "terminal_type": "all",
+            "os": "all",
+            "region": "all",
+            "plays": -m,
+        }
+        for day in range(days)
+        for m in range(media)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "media", "shown", "each"),
+    [(1, 1000, 1000, 1000), (4, 250, 1000, 250), (4, 5000, 1000, 250), (1500, 2, 1500, 1)],
+)
+def test_a_long_table_has_the_most_played_media_of_each_slice(days: int, media: int, shown: int, each: int) -> None:
+    rows, line = most_played(rows_of(days, media))
+
+    assert len(rows) == shown
+    assert {row["plays"] for row in rows} == set(range(0, -each, -1))
+    if days * media > shown:
+        assert line == (
+            f"Most played media of each slice: at most {each} are shown. --output=json has all {days * media} rows.\n"
+        )
+    else:
+        assert line == ""
 
 
 def test_a_long_title_is_not_cut() -> None:

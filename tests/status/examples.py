@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ ALL = Dimensions()
 SETTINGS = StatusSettings(33 * 3600.0, 2, 2 * 86_400.0, 200_000, None, 0, 1)
 ACCOUNT = Account("main", "https://vod.cn-shanghai.aliyuncs.com", "key", 10.0, 5.0, 4, 0)
 EVERYTHING = Query("q", "main", 900.0, Everything(), (ALL,), (0, 1, 2, 8, 9))
+EXPECTING = replace(EVERYTHING, expected=True)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ def known(
         last_response_at=at,
         ready=ready,
     )
+
+
+def weekly(plays: Mapping[str, tuple[float | None, ...]], *, newest: int = 1, **kwargs: object) -> list[SliceData]:
+    """Settled days of each media: the `newest`, the day before, the same two a week before; None: not a row."""
+    days = (newest, newest + 1, newest + 7, newest + 8)
+    return [
+        known(ago, {m: numbers[i] for m, numbers in plays.items() if numbers[i] is not None}, **kwargs)  # type: ignore[arg-type]
+        for i, ago in enumerate(days)
+    ]
 
 
 def observed(

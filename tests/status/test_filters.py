@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from exporter.status.filters import FilterError, Filters, check, parse
+from exporter.status.filters import PAGE_DEFAULTS, FilterError, Filters, check, parse
 
 
 def problems(text: str) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def test_every_parameter_is_parsed() -> None:
 
 
 def test_a_link_changes_some_filters_and_keeps_the_others() -> None:
-    choice = Filters(account="a&b", page=4, per_page=20)
+    choice = Filters(account="a&b", page=4, **PAGE_DEFAULTS)
 
     assert choice.query_string(page=5) == "?account=a%26b&page=5"
     assert choice.query_string(page=1, account="") == "?"

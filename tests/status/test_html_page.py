@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.core.model import REGIONS, Measure, Top
+from exporter.core.model import REGIONS, Dimensions, Measure, Query, Top
 from exporter.errors import ErrorKind, NotReady, UpstreamError
 from exporter.status.filters import Filters
 from exporter.status.html_page import Pages
@@ -19,6 +19,7 @@ from exporter.vod import error_codes
 from tests.status.examples import (
     ACCOUNT,
     EVERYTHING,
+    EXPECTING,
     NOW,
     SETTINGS,
     Number,
@@ -26,6 +27,7 @@ from tests.status.examples import (
     known,
     observed,
     report,
+    weekly,
 )
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"' onmouseover='x' {{ 7*7 }} {0} javascript:"
@@ -58,7 +60,8 @@ class Elements(HTMLParser):
 
 
 def page(choice: Filters | None = None, language: str = "en", **seen: object) -> Elements:
-    slices = seen.pop("slices", (known(1, {"a": 50}), known(8, {"a": 200})))
+    slices = seen.pop("slices", weekly({"a": (50, 200, 300, 300)}))
+    seen.setdefault("queries", (EXPECTING,))
     view = summarize(observed(*slices, **seen), choice or Filters())  # type: ignore[misc, arg-type]
     return Elements(Pages("/metrics").render(view, language).decode())
 
@@ -76,41 +79,131 @@ def test_the_page_shows_everything_of_the_view() -> None:
     told = " ".join(page().text.split())
 
     for expected in (
-        "Version 1.2.3 · started 1 h ago · 3 media series published",
-        "Slices without any response so far: 3",
+        "Version 1.2.3 · started 1 h ago · 7 media series published",
+        "Slices without any response so far: 1",
         "all media, every 15 min",
-        "slices: 5 · days ago: 0-2, 8, 9",
         "in 10 min",
-        "2024-03-23 (yesterday): slices 1, settled 1",
-        "title of a a main 2024-03-23 50 200 ▼ −150 (−75 %)",
+        "slices: 5 · days ago: 0-2, 8, 9 Last settled day: Sat 2024-03-23 ○ waiting",
+        "Sat 2024-03-23 (yesterday): slices 1, settled 1",
+        "title of a a main Sat 2024-03-23 50 200 ▼ −150 (−75 %)week before: 300",
         "1 d 9 h after its start, once 2 more polls found it unchanged",
         "State at 2024-03-24 04:00:00 UTC",
     ):
         assert expected in told
 
 
-def test_the_status_box_is_green_only_if_nothing_is_wrong_or_unknown() -> None:
-    polled = [report(EVERYTHING)]
-    final = [known(ago, {"a": 500}) for ago in EVERYTHING.days_ago]
-    open_days = [known(ago, {"a": 500}, settled=False) for ago in EVERYTHING.days_ago]
-    dropped = [*final[1:], known(0, {"a": 1}), known(1, {"a": 240}), known(2, {"a": 500})]
+def shown(**seen: object) -> str:
+    """The text from the box to the media."""
+    return " ".join(page(None, "en", reports=[report(EXPECTING)], **seen).text.split())
 
-    well, early, bad = (
-        " ".join(page(slices=slices, reports=polled).text.split()) for slices in (final, open_days, dropped)
-    )
+
+def test_the_status_box_is_green_only_if_nothing_is_wrong_or_unknown() -> None:
+    today = known(0, {"a": 9}, settled=False)
+    well = shown(slices=[today, *weekly({"a": (500, 500, 500, 500)})])
+    early = shown(slices=[today, *weekly({"a": (500, 500, 500, 500)}, settled=False)])
+    bad = shown(slices=[today, *weekly({"a": (240, 500, 500, 500)})])
 
     assert "✓ Nothing needs attention." in well
-    assert "None of the 1 media that can be compared lost more than half of at least 100 plays: 2024-03-23" in well
+    assert "On Sat 2024-03-23, none of 1 media lost more than half of at least 100 expected plays." in well
     assert "✓ Polling works." in early
-    assert "Drops cannot be detected yet: there are no two final days a week apart." in early
-    assert "! Needs attention Of the 1 media that can be compared, 1 lost more than half" in bad
+    assert (
+        "Drops cannot be detected. No expected plays yet; they come once these days are settled: "
+        "Sat 2024-03-23, Fri 2024-03-22, Sat 2024-03-16, Fri 2024-03-15 (unsettled) " in early
+    )
+    assert "! Needs attention On Sat 2024-03-23, 1 of 1 media lost more than half of at least 100 expected plays" in bad
     assert "✓" not in bad.partition("Queries")[0]
 
 
-def test_dropped_media_link_to_their_list() -> None:
-    tags = page(slices=[known(1, {"a": 1}), known(8, {"a": 200})]).tags
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (EVERYTHING, "No expected plays: switched off (expected: false)."),
+        (replace(EXPECTING, days_ago=(2, 9)), "No expected plays: days_ago does not contain 1."),
+    ],
+)
+def test_a_query_without_expected_plays_says_why(query: Query, said: str) -> None:
+    text = shown(queries=(query,), slices=[known(0, {"a": 9}, settled=False), *weekly({"a": (1, *3 * (200,))})])
 
-    assert ("a", {"href": "?media_sort=fall&per_page=50&media_change=dropped#media"}) in tags
+    assert f"Drops cannot be detected. {said}" in text
+    assert re.search(rf"days ago: [\d, -]+ {re.escape(said)} ", text)
+    assert "The queries say why media have no expected plays." in text
+
+
+def test_days_that_are_missing_are_named_with_their_earliest_end() -> None:
+    before_nine = {"now": NOW - 5 * 3600, "slices": [known(2, {"a": 1}), known(9, {"a": 1})]}
+
+    assert (
+        "No expected plays yet; they come once these days are settled: Thu 2024-03-21, Thu 2024-03-14 (unanswered)"
+        in shown(**before_nine)
+    )
+    late = replace(SETTINGS, settle_after=61 * 3600.0)
+    today = [known(2, {"a": 1}, settled=False), *(known(ago, {"a": 1}) for ago in (3, 9, 10))]
+    assert (
+        "once these days are settled: Fri 2024-03-22 (unsettled, final from 2024-03-24 05:00:00 UTC at the earliest)"
+    ) in shown(settings=late, slices=today)
+
+
+def test_a_media_without_an_expectation_names_the_days_that_it_lacks() -> None:
+    ids = replace(by_ids("old", "added"), expected=True)
+    days = [replace(data, listed=None) for data in weekly({"old": (9, 9, 9, 9)})]
+    days[0] = replace(days[0], answers={**days[0].answers, **known(1, {"added": 3}).answers})
+
+    text = shown(queries=(ids,), slices=days)
+
+    assert "added main Sat 2024-03-23 3 –no settled plays: Fri 2024-03-22, Sat 2024-03-16 –" in text
+    assert "old main Sat 2024-03-23 9 9 ±0 (±0 %)week before: 9" in text
+    assert "The queries say why" not in text
+
+
+def test_an_old_settled_day_is_named_with_what_a_newer_one_needs() -> None:
+    text = shown(slices=weekly({"a": (9, 9, 9, 9)}, newest=4))
+
+    assert (
+        "Last settled day: Wed 2024-03-20, a newer one needs: "
+        "Sat 2024-03-23, Fri 2024-03-22, Sat 2024-03-16, Fri 2024-03-15 (unanswered) "
+    ) in text
+
+
+def test_combinations_of_filters_with_different_days_are_counted() -> None:
+    ios, query = Dimensions(os="iOS"), replace(EXPECTING, dimensions=(Dimensions(), Dimensions(os="iOS")))
+    days = weekly({"a": (9, 9, 9, 9)}), weekly({"a": (9, 9, 9, 9)}, newest=2, dimensions=ios)
+
+    text = shown(queries=(query,), slices=[*days[0], *days[1]])
+
+    assert (
+        "Last settled day: Sat 2024-03-23 (1 of 2 combinations of filters) Last settled day: Fri 2024-03-22 (1 of 2"
+        in text
+    )
+
+
+def test_play_dates_have_their_weekday_in_chinese() -> None:
+    text = page(language="zh", reports=[report(EXPECTING)]).text
+
+    assert "2024-03-23 周六：1 个视频的播放次数不到预期的一半（共 1 个有预期值，只看预期不少于 100 次的）" in text
+    assert "最近定稿日：2024-03-23 周六" in text
+
+
+def test_of_many_problems_and_accounts_the_first_are_visible() -> None:
+    queries = [replace(EXPECTING, name=f"q{number}", account=f"account{number}") for number in range(12)]
+    well = page(queries=queries, reports=[report(query) for query in queries], slices=[])
+    bad = page(
+        queries=queries, reports=[report(query, UpstreamError("", code="X", kind=ErrorKind.OTHER)) for query in queries]
+    )
+
+    for told in (well, bad):
+        assert ("details", {}) in told.tags
+        assert re.search(r"\b[23] more\b", told.text)
+
+
+def test_dropped_media_link_to_their_list() -> None:
+    ios = Dimensions(os="iOS")
+    both = (replace(EVERYTHING, name="all"), replace(EXPECTING, dimensions=(ios,)))
+
+    assert ("a", {"href": "?per_page=50&media_change=dropped#media"}) in page(
+        slices=weekly({"a": (1, *3 * (200,))})
+    ).tags
+    pinned = "?terminal_type=all&os=iOS&region=all&per_page=50&media_change=dropped#media"
+    assert ("a", {"href": pinned}) in page(slices=weekly({"a": (1, 200, 200, 200)}, dimensions=ios), queries=both).tags
 
 
 def test_the_chinese_page_is_chinese() -> None:
@@ -137,7 +230,7 @@ def test_the_chinese_page_is_chinese() -> None:
     ).text
     same = """
         aliyun-vod-exporter English top main timeout Throttling.User https vod.cn-shanghai.aliyuncs.com title of
-        no answer in time series_limit days_ago limits.requests_per_second requests_per_second
+        no answer in time series_limit days_ago expected false limits.requests_per_second requests_per_second
         API ID JSON Prometheus UTC Native Web Android iOS Windows macOS Linux metrics api v1 status healthy ready
     """
 
@@ -228,11 +321,11 @@ def test_links_keep_the_filters() -> None:
         if tag == "a" and "href" in attributes
     }
 
-    assert "?account=main&media_page=3&per_page=2&lang=en#media" in links
-    assert "?account=main&per_page=2&lang=en#media" in links
-    assert "?account=main&page=2&media_page=2&per_page=2&lang=en#slices" in links
-    assert "?account=main&media_page=2&per_page=2&lang=zh" in links
-    assert "?account=main&days_ago=1&per_page=2&lang=en#slices" in links
+    assert "?account=main&media_sort=plays&media_page=3&per_page=2&lang=en#media" in links
+    assert "?account=main&media_sort=plays&per_page=2&lang=en#media" in links
+    assert "?account=main&media_sort=plays&page=2&media_page=2&per_page=2&lang=en#slices" in links
+    assert "?account=main&media_sort=plays&media_page=2&per_page=2&lang=zh" in links
+    assert "?account=main&days_ago=1&media_sort=plays&per_page=2&lang=en#slices" in links
     assert {"./metrics", "./api/v1/status", "./-/healthy", "./-/ready"} <= links
 
 

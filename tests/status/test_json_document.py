@@ -11,7 +11,7 @@ from exporter.status.filters import Filters
 from exporter.status.json_document import document
 from exporter.status.summary import summarize
 from tests.status.examples import (
-    EVERYTHING,
+    EXPECTING,
     Number,
     known,
     observed,
@@ -45,9 +45,9 @@ def named(section: str) -> set[str]:
 
 
 def test_the_documentation_describes_exactly_the_fields_of_the_json() -> None:
-    failed = report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))
+    failed = report(EXPECTING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))
     error = Number("aliyun_vod_api_errors_total", 1, {"account": "main", "code": "X", "kind": "other"})
-    view = summarize(observed(known(1, {"a": 1}), reports=[failed], numbers=[error]), Filters())
+    view = summarize(observed(known(1, {"a": 1}), queries=[EXPECTING], reports=[failed], numbers=[error]), Filters())
 
     assert set(paths(json.loads(document(view)))) == named("Fields")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -14,7 +15,12 @@ def test_both_languages_have_the_same_keys_and_placeholders() -> None:
 
     assert english.keys() == chinese.keys()
     for key, text in english.items():
-        assert text.count("{}") == chinese[key].count("{}"), key
+        assert placeholders(text) == placeholders(chinese[key]), key
+
+
+def placeholders(text: str) -> list[str]:
+    """Numbered ones in their order, and named ones, whose order differs between languages."""
+    return sorted(name for _, name, _, _ in Formatter().parse(text) if name is not None)
 
 
 def test_every_text_is_used() -> None:

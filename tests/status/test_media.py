@@ -1,20 +1,34 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, Ranking, Top
+from exporter.status import media as module
+from exporter.status.expectations import Expectations
 from exporter.status.filters import Filters
-from exporter.status.media import comparisons, history, media
+from exporter.status.media import comparisons, with_details
 from tests.status.examples import (
     EVERYTHING,
+    EXPECTING,
     NOW,
     by_ids,
     day,
     known,
     observed,
+    weekly,
 )
+
+if TYPE_CHECKING:
+    from exporter.status.model import StatusInput
+    from exporter.status.views import MediaView
+
+
+def media(status: StatusInput, choice: Filters) -> list[MediaView]:
+    return module.media(status, choice, Expectations(status))
+
 
 WEEK = (known(1, {"a": 50, "b": 300}), known(8, {"a": 100, "b": 200}))
 
@@ -131,13 +145,108 @@ def test_the_largest_fall_is_the_one_that_lost_most_plays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "dropped"), [(100, 49, True), (100, 50, False), (99, 0, False), (100, 0, True), (0, 0, False)]
+    ("expected", "now", "dropped"), [(100, 49, True), (100, 50, False), (99, 0, False), (100, 0, True), (0, 0, False)]
 )
-def test_more_than_half_of_at_least_a_hundred_plays_is_a_drop(before: int, now: int, *, dropped: bool) -> None:
-    days = observed(known(1, {"a": now, "b": 1}), known(8, {"a": before, "b": 1}))
+def test_less_than_half_of_at_least_a_hundred_expected_plays_is_a_drop(
+    expected: int, now: int, *, dropped: bool
+) -> None:
+    days = observed(*weekly({"a": (now, *3 * (expected,)), "b": (1, 1, 1, 1)}), queries=(EXPECTING,))
 
     assert [view.media_id for view in media(days, Filters(media_change="dropped"))] == (["a"] if dropped else [])
-    (compared,) = comparisons(days)
+
+
+def test_a_media_that_ages_has_not_dropped() -> None:
+    """It has a quarter of its plays of a week before, and half of those of the day before, as last week."""
+    days = observed(*weekly({"ages": (250, 500, 1000, 2000)}), queries=(EXPECTING,))
+
+    (view,) = media(days, Filters())
+
+    assert (view.plays, view.expected, view.lost, view.plays_week_before) == (250, 250, 0, 1000)
+    assert media(days, Filters(media_change="dropped")) == []
+
+
+def test_plays_are_those_of_the_last_settled_day_and_most_lost_plays_are_first() -> None:
+    plays: dict[str, tuple[float | None, ...]] = {
+        "small": (0, 30, 30, 30),
+        "large": (100, 900, 900, 900),
+        "new": (40, 30, None, None),
+        "rose": (70, 50, 50, 50),
+    }
+    data = [*weekly(plays, newest=2), known(1, dict.fromkeys(plays, 5.0), settled=False)]
+
+    views = media(observed(*data, queries=(EXPECTING,)), Filters(media_sort="lost"))
+
+    assert [(view.media_id, view.plays, view.expected, view.lost) for view in views] == [
+        ("large", 100, 900, 800),
+        ("small", 0, 30, 30),
+        ("rose", 70, 50, -20),
+        ("new", 40, 0, -40),
+    ]
+    assert {view.play_date for view in views} == {day(2)}
+
+
+def test_the_days_that_an_expectation_lacks_are_named() -> None:
+    ids = replace(by_ids("old", "added"), expected=True)
+    days = weekly({"old": (9, 9, 9, 9)}, total=None)
+    ids_only = [
+        replace(data, listed=None, answers={**data.answers, **(known(1, {"added": 3}).answers if ago == 1 else {})})
+        for ago, data in zip((1, 2, 8, 9), days, strict=True)
+    ]
+    status = observed(*ids_only, queries=(ids,))
+
+    views = [with_details(status, view, Expectations(status)) for view in media(status, Filters(media_sort="lost"))]
+
+    assert [(view.media_id, view.plays, view.lost, view.missing_days) for view in views] == [
+        ("old", 9, 0, ()),
+        ("added", 3, None, (day(2), day(8))),
+    ]
+
+
+def test_media_without_an_expectation_are_shown_beside_those_with_one() -> None:
+    """Another query, with `expected: false`, wants them on the same days."""
+    ids = replace(by_ids("a"), expected=True)
+    days = weekly({"a": (10, 20, 20, 20), "b": (7, 8, 9, 10)})
+
+    views = media(observed(*days, queries=(EVERYTHING, ids)), Filters(media_sort="lost"))
+
+    assert [(view.media_id, view.plays, view.lost, view.play_date) for view in views] == [
+        ("a", 10, 10, day(1)),
+        ("b", 7, None, day(1)),
+    ]
+
+
+def test_a_media_that_left_a_top_query_with_no_plays_is_shown_by_it() -> None:
+    top = replace(EXPECTING, name="top", media=Top(1, Measure.PLAYS))
+    days = weekly({"gone": (None, 90, 90, 90), "other": (50, 40, 40, 40)})
+
+    views = media(observed(*days, queries=(top,)), Filters(query="top", media_sort="lost"))
+
+    assert [(view.media_id, view.plays, view.expected) for view in views] == [("gone", 0, 90), ("other", 50, 40)]
+
+
+def test_another_day_has_no_expected_plays() -> None:
+    days = observed(*weekly({"a": (10, 20, 20, 20)}), queries=(EXPECTING,))
+
+    assert [(view.plays, view.expected) for view in media(days, Filters(days_ago=1))] == [(10, 20)]
+    assert [(view.plays, view.expected) for view in media(days, Filters(days_ago=2))] == [(20, None)]
+
+
+def test_a_week_before_that_is_not_published_is_known() -> None:
+    yesterday = replace(EXPECTING, days_ago=(1,))
+
+    (view,) = media(observed(*weekly({"a": (10, 20, 30, 30)}), queries=(yesterday,)), Filters())
+
+    assert (view.plays, view.plays_week_before, view.difference) == (10, 30, -20)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "dropped"), [(100, 49, True), (100, 50, False), (99, 0, False), (100, 0, True), (0, 0, False)]
+)
+def test_comparisons_count_media_with_less_than_half_of_the_plays_a_week_before(
+    before: int, now: int, *, dropped: bool
+) -> None:
+    (compared,) = comparisons(observed(known(1, {"a": now, "b": 1}), known(8, {"a": before, "b": 1})))
+
     assert (compared.play_date, compared.week_before, compared.media, compared.dropped) == (day(1), day(8), 2, dropped)
 
 
@@ -155,7 +264,7 @@ def test_history_covers_the_thirty_days_before_today_with_gaps_for_unknown_days(
     days = observed(known(0, {"a": 1}), known(1, {"a": 10}), known(30, {"a": 300}), stale, unplayed, silent)
     (view,) = (view for view in media(days, Filters()) if view.media_id == "a")
 
-    told = history(days, view)
+    told = with_details(days, view, Expectations(days)).history
 
     assert len(told) == 30
     assert {30 - place: plays for place, plays in enumerate(told) if plays is not None} == {30: 300, 4: 0, 1: 10}

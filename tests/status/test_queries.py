@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.core.model import Measure, Top
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
 from exporter.status import queries
+from exporter.status.expectations import Expectations
 from exporter.status.views import ErrorCount, Failure
 from tests.status.examples import (
     ACCOUNT,
@@ -18,13 +20,21 @@ from tests.status.examples import (
     report,
 )
 
+if TYPE_CHECKING:
+    from exporter.status.model import StatusInput
+    from exporter.status.views import QueryView
+
 
 def error(code: str, *, of: type[UpstreamError] = UpstreamError) -> UpstreamError:
     return of("said no", code=code, kind=ErrorKind.AUTH, advice="ask", request_id="R1")
 
 
+def views(status: StatusInput, numbers: queries.Numbers) -> tuple[QueryView, ...]:
+    return queries.queries(status, numbers, Expectations(status))
+
+
 def test_a_query_before_its_first_poll() -> None:
-    (view,) = queries.queries(observed(), queries.Numbers(()))
+    (view,) = views(observed(), queries.Numbers(()))
 
     assert (view.name, view.account, view.every, view.slices, view.days_ago) == ("q", "main", 900, 5, (0, 1, 2, 8, 9))
     assert (view.result, view.ended_at, view.duration, view.last_success_at) == (None, None, None, None)
@@ -33,9 +43,9 @@ def test_a_query_before_its_first_poll() -> None:
 
 def test_the_settings_of_a_query() -> None:
     top = replace(EVERYTHING, name="top", media=Top(10, Measure.PLAY_DURATION))
-    views = queries.queries(observed(queries=(EVERYTHING, top, by_ids("a", "b"))), queries.Numbers(()))
+    found = views(observed(queries=(EVERYTHING, top, by_ids("a", "b"))), queries.Numbers(()))
 
-    assert [(view.media, view.media_count, view.media_by) for view in views] == [
+    assert [(view.media, view.media_count, view.media_by) for view in found] == [
         ("all", None, None),
         ("top", 10, "play_duration"),
         ("ids", 2, None),
@@ -53,7 +63,7 @@ def test_the_result_of_a_query() -> None:
     )
     polled = report(EVERYTHING, error("B"), error("A"), error("A"))
 
-    (view,) = queries.queries(observed(reports=[polled]), numbers)
+    (view,) = views(observed(reports=[polled]), numbers)
 
     assert (view.result, view.ended_at, view.duration, view.last_success_at) == ("failure", NOW, 2, 12.5)
     assert view.polls == {"success": 3, "failure": 1}

@@ -12,6 +12,7 @@ from exporter.status.summary import summarize
 from exporter.status.views import Attention, Problem
 from tests.status.examples import (
     EVERYTHING,
+    EXPECTING,
     NOW,
     SETTINGS,
     Number,
@@ -19,6 +20,7 @@ from tests.status.examples import (
     known,
     observed,
     report,
+    weekly,
 )
 
 SETTLED = [known(ago, {"a": 1}) for ago in EVERYTHING.days_ago]
@@ -67,13 +69,23 @@ def test_problems_are_reported_most_urgent_first() -> None:
     assert (view.storage_errors, view.series_dropped) == (2, 2)
 
 
-def test_media_that_lost_many_plays_are_a_problem() -> None:
-    slices = [known(1, {"a": 10, "b": 0, "c": 900}), known(8, {"a": 100, "b": 25, "c": 1000})]
+def test_media_that_lost_many_expected_plays_are_a_problem() -> None:
+    slices = weekly({"a": (10, 100, 100, 100), "b": (0, 25, 25, 25), "c": (900, 1000, 1000, 1000)}, newest=2)
     (attention,) = (
-        each for each in summarize(observed(*slices), Filters(media="c")).attention if each.trouble == "plays_dropped"
+        each
+        for each in summarize(observed(*slices, queries=(EXPECTING,)), Filters(media="c")).attention
+        if each.trouble == "plays_dropped"
     )
 
-    assert attention == Attention(Problem.PLAYS_DROPPED, "main", "2024-03-23", 1)
+    assert attention == Attention(Problem.PLAYS_DROPPED, "main", "2024-03-22", 1)
+
+
+def test_media_that_age_are_no_problem() -> None:
+    slices = weekly({f"m{number}": (200, 400, 1000, 2000) for number in range(9)})
+
+    assert summarize(observed(*slices, queries=(EXPECTING,), reports=[report(EXPECTING)]), Filters()).attention == (
+        Attention(Problem.UNANSWERED, count=1),
+    )
 
 
 def test_slices_that_wait_for_the_first_poll_are_not_reported_one_by_one() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter.errors import ExporterError
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from tests.exposition.examples import example, full_telemetry
-from tests.status.examples import EVERYTHING, known, observed
+from tests.status.examples import EXPECTING, known, observed, weekly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     from exporter.exposition.negotiation import Response
     from exporter.status.model import StatusInput
 
-OBSERVED = observed(known(1, {"a": 7, "b": None}), known(8, {"a": 20, "<b>": 1}, settled=False), queries=[EVERYTHING])
+OBSERVED = observed(
+    *weekly({"a": (7, 300, 300, 300), "<b>": (1, None, 1, None)}),
+    known(1, {"x": None}, account="second"),
+    known(8, {"x": 1}, settled=False, account="second"),
+    queries=[EXPECTING, replace(EXPECTING, name="second", account="second")],
+)
 RELOAD_REFUSED = "config.yaml:1:1: is empty"
 
 
