@@ -118,6 +118,7 @@ _TABLE: Final[dict[str, _Row]] = {
     # The AccessKey and the signature.
     "signaturedoesnotmatch*": (ErrorKind.AUTH, None, _SECRET),
     "incompletesignature*": (ErrorKind.AUTH, None, _SECRET),
+    "invalidsignaturenonce*": (ErrorKind.OTHER, RetryPolicy.ONCE, _NONCE),
     "invalidsignature*": (ErrorKind.AUTH, None, _SECRET),
     "missingsignature*": (ErrorKind.AUTH, None, _SECRET),
     "invalidaccesskeysecret*": (ErrorKind.AUTH, None, _SECRET),
@@ -177,6 +178,36 @@ _TABLE: Final[dict[str, _Row]] = {
         "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
     ),
 }
+# Codes that are in no row, or in one of a large family, by what they contain without dots and underscores: the first
+# match counts. The gateway and the products behind it have many names for one cause.
+_GENERAL: Final = frozenset({"missing*", "invalid*", "forbidden*", "forbedden*", "operationdenied*", "accessdenied*"})
+_BY_WORD: Final[tuple[tuple[re.Pattern[str], _Row], ...]] = tuple(
+    (re.compile(words), row)
+    for words, row in (
+        ("(missing.*(security|sts)token|(security|sts)tokenmissing)", (ErrorKind.AUTH, None, _NEEDS_ALL_THREE)),
+        ("(security|sts)token|credentials?expired", (ErrorKind.AUTH, RetryPolicy.ONCE_RENEWED, _TOKEN)),
+        (
+            "throttl|flowcontrol|flowlimit|ratelimit|qps|toomanyreq|requestlimit|frequencylimit|^(limit|quota)exceed",
+            (ErrorKind.THROTTLED, None, _SLOWER),
+        ),
+        ("nonce", (ErrorKind.OTHER, RetryPolicy.ONCE, _NONCE)),
+        ("^(?!missing).*timestamp|requestexpired|requesttime", (ErrorKind.CLOCK, None, _CLOCK)),
+        ("arrear|overdue|indebt|accountdebt|balance|unpaid|suspend", (ErrorKind.AUTH, None, _BILL)),
+        ("not(yet)?(open|activ|enabled)|unopened|inactiveservice", (ErrorKind.AUTH, None, _ACTIVATE)),
+        (
+            "realname|riskcontrol|(account|user)(is)?(disabled|frozen|locked|forbidden|verif|abnormal)",
+            (ErrorKind.AUTH, None, _ACCOUNT),
+        ),
+        ("whitelist|networkpolicy|sourceip|ipdenied|deniedip$", (ErrorKind.AUTH, None, _NETWORK_POLICY)),
+        ("accesskey|akid", (ErrorKind.AUTH, None, _KEY)),
+        ("^(?!missing).*signature(?!method|version|type)", (ErrorKind.AUTH, None, _SECRET)),
+        (
+            "permission|unauthori[sz]ed|(?<!operation)denied|implicitdeny|accessforbidden",
+            (ErrorKind.AUTH, None, _PERMISSION),
+        ),
+        ("(system|server|service|backend).*(busy|timeout|unavailable|error)", (ErrorKind.SERVER, None, _LATER)),
+    )
+)
 # Products that validate parameters themselves use one code for all and name the parameter in the message:
 # `The input parameter "SecurityToken" that is mandatory for processing this request is not supplied.`
 _PARAMETERS: Final[Mapping[str, str]] = {
@@ -208,7 +239,8 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
-    kind, retry, advice = _row(_specific_code(known, message)) or _by_status(http_status)
+    own = code in {TIMEOUT, CONNECT, MALFORMED} or known.startswith("http_")
+    kind, retry, advice = _row(_specific_code(known, message), by_word=not own) or _by_status(http_status)
     if retry is None:
         retry = RetryPolicy.BACK_OFF if kind in _RETRIED else RetryPolicy.NEVER
     for documented in action.error_codes if action else ():
@@ -218,8 +250,16 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     return ErrorInfo(code, kind, retry, advice.replace("{}", action.ram_action if action else "of the call"), scope)
 
 
-def _row(known: str) -> _Row | None:
-    return _TABLE.get(known) or next((_TABLE[f"{prefix}*"] for prefix in _PREFIXES if known.startswith(prefix)), None)
+def _row(known: str, *, by_word: bool) -> _Row | None:
+    if known in _TABLE:
+        return _TABLE[known]
+    family = next((f"{prefix}*" for prefix in _PREFIXES if known.startswith(prefix)), "")
+    if by_word and (not family or family in _GENERAL):
+        plain = known.replace(".", "").replace("_", "")
+        for words, row in _BY_WORD:
+            if words.search(plain):
+                return row
+    return _TABLE.get(family)
 
 
 def _specific_code(known: str, message: str) -> str:
