@@ -62,7 +62,7 @@ def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """As it is; in URLs, also twice; in JSON and HTML; in base64."""
+    """As it is; in URLs, also twice; in JSON and HTML; in hexadecimal; in base64, also as a part of a longer text."""
     data = secret.encode("utf-8", "surrogateescape")
     quoted = [quote(data, safe="~"), quote(data, safe=""), quote(data), quote_plus(data)]
     in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
@@ -74,4 +74,14 @@ def _spellings(secret: str) -> Iterator[str]:
     yield from (text.replace("/", "\\/") for text in in_json)
     yield re.sub("[^A-Za-z0-9]", lambda found: f"\\u{ord(found[0]):04x}", secret)
     yield html.escape(secret)
+    for form in ("&#{};", "&#x{:x};"):
+        yield re.sub("[^A-Za-z0-9]", lambda found, form=form: form.format(ord(found[0])), secret)
+    yield data.hex()
     yield from (text.rstrip("=") for text in in_base64)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):
+            # Only characters that do not depend on what stands before and after.
+            inner = encode(b"\0" * before + data).decode()[(0, 2, 3)[before] :]
+            inner = inner.rstrip("=")[:-1] if inner.endswith("=") else inner
+            if len(inner) >= _SHORTEST:
+                yield inner
