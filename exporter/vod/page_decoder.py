@@ -89,6 +89,8 @@ def _decode_valid(body: bytes, page: int | None, page_size: int, media_id: str |
 
     Nearly all responses are valid. This decodes them in a third of the time, without a Python call for each number.
     """
+    if b":-" in body or b": -" in body:  # -0.0 is valid
+        return None
     try:
         answer = _PLAIN_DECODER.decode(body)
     except _NO_JSON:

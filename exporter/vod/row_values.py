@@ -39,7 +39,7 @@ def number(value: bytes) -> tuple[int | float | None, str]:
         # A JSON number that does not decode is one that no float can hold.
         return None, "too large" if value[:1] in _LITERAL else "not a number"
     reason = "negative" if found < 0 else "too large" if found > LARGEST_NUMBER else ""
-    return (None, reason) if reason else (found, "")
+    return (None, reason) if reason else (abs(found), "")  # -0.0 is 0
 
 
 def count(value: bytes, field: str) -> int | None:
@@ -56,6 +56,8 @@ def count(value: bytes, field: str) -> int | None:
     # Also false for NaN.
     if not -math.inf < found < math.inf:
         raise ValueError(f"{field} is not a finite number")
+    if found > LARGEST_NUMBER:
+        raise ValueError(f"{field} is larger than any count")
     if found < 0 or found != math.floor(found):
         raise ValueError(f"{field} is {found!r:.40}, not a whole number from 0")
     return int(found)

@@ -219,7 +219,7 @@ def test_neither_count_nor_rows_is_no_answer(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "read"), [(0, 0), (7, 7), (7.0, 7), ("7", 7), ("7.0", 7), (None, None), (10**20, 10**20)]
+    ("total", "read"), [(0, 0), (7, 7), (7.0, 7), ("7", 7), ("7.0", 7), (None, None), (2**53, 2**53)]
 )
 def test_total_count(total: object, read: int | None) -> None:
     page = decode(body(TotalCount=total))
@@ -227,7 +227,7 @@ def test_total_count(total: object, read: int | None) -> None:
     assert type(page.total_count) is type(read)
 
 
-@pytest.mark.parametrize("total", [-1, 0.5, "-1", "many", "", True, [], {}, "1e400"])
+@pytest.mark.parametrize("total", [-1, 0.5, "-1", "many", "", True, [], {}, "1e400", 2**53 + 1, "9" * 309])
 def test_total_count_that_is_none(total: object) -> None:
     assert "TotalCount" in refused(body(TotalCount=total)).message
 
@@ -471,6 +471,12 @@ def test_rows_are_believed_without_a_usable_total(total: str) -> None:
     assert page.total_count is None
     assert [each.plays for each in page.rows] == [2]
     assert page.problems == (RowProblem("TotalCount", "not a count", ""),)
+
+
+@pytest.mark.parametrize("value", ["-0.0", '"-0.0"', "-0", " -0.0", "-1e-400"])
+def test_zero_has_no_sign(value: str) -> None:
+    (row,) = decode(raw(f'"DAU":1,"PlaySuccessVv":{value},"PlayDuration":3')).rows
+    assert str(row.plays) in {"0", "0.0"}
 
 
 @pytest.mark.parametrize("broken", [b'"a\nb"', b'"a\tb"', b'"a\0b"', b'"a\x7fb"'])
