@@ -74,8 +74,8 @@ def _spellings(secret: str) -> Iterator[str]:
     yield from (text.replace("/", "\\/") for text in in_json)
     yield re.sub("[^A-Za-z0-9]", lambda found: f"\\u{ord(found[0]):04x}", secret)
     yield html.escape(secret)
-    for form in ("&#{};", "&#x{:x};"):
-        yield re.sub("[^A-Za-z0-9]", lambda found, form=form: form.format(ord(found[0])), secret)
+    yield "".join(c if c.isascii() and c.isalnum() else f"&#{ord(c)};" for c in secret)
+    yield "".join(c if c.isascii() and c.isalnum() else f"&#x{ord(c):x};" for c in secret)
     yield data.hex()
     yield from (text.rstrip("=") for text in in_base64)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
