@@ -74,6 +74,13 @@ def _account(account: AccountSettings, queries: list[Query], settlement: Settlem
                 f"query {query.name}: every is {to_text(query.every)}, timeout of account {account.name} is"
                 f" {to_text(account.timeout)}: while the service does not respond, polls are skipped."
             )
+    given = account.credentials
+    key_id = given.access_key_id.get_secret_value() if given.access_key_id else ""
+    if key_id.startswith("STS.") and not (given.security_token or given.security_token_file):
+        yield (
+            f"account {account.name}: its AccessKey ID begins with STS.: it is temporary and good only with its token."
+            " Set security_token or security_token_file too."
+        )
     first_poll = sum(cost(query, settlement).first_poll.low for query in queries)
     if 0 < account.limits.calls_per_day < first_poll:
         yield (

@@ -1,4 +1,4 @@
-"""Characters that look like YAML's own and are not: full-width punctuation, typographic quotes, other spaces."""
+"""Characters that look like ASCII and are not: full-width punctuation, typographic quotes, other spaces and letters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ _LINES_BEFORE: Final = 2
 
 def named(text: str) -> str:
     """The first such character of a text, with its name and its replacement; empty if there is none."""
-    found = next((letter for letter in text if _is_lookalike(letter)), None)
+    found = next((letter for letter in text if _is_lookalike(letter) or _is_like_latin(letter)), None)
+    if found is not None and not _is_lookalike(found):
+        return f"{found!r} (U+{ord(found):04X}, {unicodedata.name(found).lower()}), which is not ASCII: write it again"
     return "" if found is None else _sentence(found)
 
 
@@ -67,6 +69,11 @@ def _is_lookalike(letter: str) -> bool:
     if letter.isascii():
         return False
     return letter in _MEANT or not letter.isprintable() or unicodedata.normalize("NFKC", letter).isascii()
+
+
+def _is_like_latin(letter: str) -> bool:
+    """Whether it is of an alphabet that shares shapes with the Latin one."""
+    return unicodedata.name(letter, "").startswith(("CYRILLIC ", "GREEK "))
 
 
 def _sentence(letter: str) -> str:

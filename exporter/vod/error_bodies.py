@@ -6,14 +6,21 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from exporter.vod.json_repair import with_literals_replaced, with_text_repaired
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST_ERROR: Final = 64 * 1024
 """Bytes of a decoded body that reports only an error; genuine ones are far shorter."""
 
+# Names of fields in lower case, without underscores and hyphens.
 _CODES: Final = ("code", "errorcode", "errcode")
-_MESSAGES: Final = ("message", "errormessage", "errormsg", "msg", "error")
+_MESSAGES: Final = ("message", "errormessage", "errormsg", "errmsg", "msg", "error", "errors")
+_ERRORS: Final = ("error", "errors")
+_HTTP_STATUSES: Final = ("httpstatuscode", "httpstatus", "httpcode", "statuscode")
+_OUTCOMES: Final = ("status", "state", "result")
+_FAILURES: Final = frozenset({"fail", "failed", "failure", "error"})
 # Codes and messages that report success, in lower case.
 _FINE_CODES: Final = frozenset({"200", "ok", "success"})
 _FINE_MESSAGES: Final = frozenset({"", "ok", "success", "successful", "succeeded", "成功", "请求成功", "操作成功"})
@@ -29,10 +36,10 @@ class ErrorBody:
 
 
 def find(body: bytes) -> ErrorBody | None:
-    """The error in a body that holds no data; None if the body reports success or cannot be read.
+    """The error in a body that holds no data; None if the body reports success or is no JSON object.
 
-    An error is a Code other than 200, OK or Success, in any letter case, as text or number; or `Success: false`; or a
-    message without either of them.
+    An error is a Code other than 200, OK or Success, in any letter case, as text or number; or `Success: false`; or
+    without either of them a message, an error object, or a status of failure.
     """
     given = fields(body)
     error = ErrorBody(code(given).strip(), message(given), text(given, "requestid"))
@@ -43,28 +50,28 @@ def find(body: bytes) -> ErrorBody | None:
         return replace(error, code="")
     if error.code or success is not None:
         return None
-    odd_code = any(given.get(name) not in (None, "") for name in _CODES)
-    return error if odd_code or error.message.strip().lower() not in _FINE_MESSAGES else None
+    if any(given.get(name) not in (None, "") for name in _CODES) or any(given.get(name) for name in _ERRORS):
+        return error
+    if failed := _failed_status(given):
+        return replace(error, message=error.message or failed)
+    return error if error.message.strip().lower() not in _FINE_MESSAGES else None
 
 
 def fields(body: bytes) -> Mapping[str, object]:
-    """The fields of a JSON object by lower-case name (the service writes both cases); empty for any other body.
+    """The fields of a JSON object by lower-case name without underscores and hyphens; empty for any other body.
 
-    If the object has no code, the fields of the first nested object with a code take precedence.
+    The service writes both cases. If the object has no code, the fields of the first nested object with a code take
+    precedence, or those of a nested error.
     """
-    if len(body) > LARGEST_ERROR:
-        return {}
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
+    parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
     if not isinstance(parsed, dict):
         return {}
-    top = _lowered(parsed)
+    top = _by_name(parsed)
     if code(top):
         return top
-    inner = (_lowered(value) for value in parsed.values() if isinstance(value, dict))
-    return {**top, **next((each for each in inner if code(each)), {})}
+    inner = [_by_name(each) for value in parsed.values() for each in _objects(value)]
+    errors = (_by_name(each) for name in _ERRORS for each in _objects(top.get(name)))
+    return {**top, **next((each for each in inner if code(each)), next(errors, {}))}
 
 
 def code(given: Mapping[str, object]) -> str:
@@ -86,5 +93,29 @@ def text(given: Mapping[str, object], *names: str) -> str:
     return ""
 
 
-def _lowered(parsed: Mapping[str, object]) -> dict[str, object]:
-    return {name.lower(): value for name, value in parsed.items()}
+def _parsed(body: bytes) -> object:
+    """The body as JSON, repaired if necessary: an error in another encoding is an error still. None if unreadable."""
+    for repair in (lambda given: given, with_text_repaired, with_literals_replaced):
+        body = repair(body)
+        try:
+            return json.loads(body, strict=False)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _objects(value: object) -> list[dict[str, object]]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+def _failed_status(given: Mapping[str, object]) -> str:
+    """What the body says of a failure where it has neither code nor message; empty if nothing."""
+    for name in _HTTP_STATUSES:
+        if (status := text(given, name)) and not status.startswith("2"):
+            return f"HTTP status {status}"
+    outcome = text(given, *_OUTCOMES)
+    return f"its status is {outcome}" if outcome.strip().lower() in _FAILURES else ""
+
+
+def _by_name(parsed: Mapping[str, object]) -> dict[str, object]:
+    return {name.lower().replace("_", "").replace("-", ""): value for name, value in parsed.items()}

@@ -126,6 +126,7 @@ _TABLE: Final[dict[str, _Row]] = {
     # The AccessKey and the signature.
     "signaturedoesnotmatch*": _Row(ErrorKind.AUTH, _SECRET),
     "incompletesignature*": _Row(ErrorKind.AUTH, _SECRET),
+    "invalidsignaturenonce*": _Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE),
     "invalidsignature*": _Row(ErrorKind.AUTH, _SECRET),
     "missingsignature*": _Row(ErrorKind.AUTH, _SECRET),
     "invalidaccesskeysecret*": _Row(ErrorKind.AUTH, _SECRET),
@@ -184,6 +185,36 @@ _TABLE: Final[dict[str, _Row]] = {
         "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
     ),
 }
+# Codes that are in no row, or in one of a large family, by what they contain without dots and underscores: the first
+# match counts. The gateway and the products behind it have many names for one cause.
+_GENERAL: Final = frozenset({"missing*", "invalid*", "forbidden*", "forbedden*", "operationdenied*", "accessdenied*"})
+_BY_WORD: Final[tuple[tuple[re.Pattern[str], _Row], ...]] = tuple(
+    (re.compile(words), row)
+    for words, row in (
+        ("(missing.*(security|sts)token|(security|sts)tokenmissing)", _Row(ErrorKind.AUTH, _NEEDS_ALL_THREE)),
+        ("(security|sts)token|credentials?expired", _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED)),
+        (
+            "throttl|flowcontrol|flowlimit|ratelimit|qps|toomanyreq|requestlimit|frequencylimit|^(limit|quota)exceed",
+            _Row(ErrorKind.THROTTLED, _SLOWER),
+        ),
+        ("nonce", _Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
+        ("^(?!missing).*timestamp|requestexpired|requesttime", _Row(ErrorKind.CLOCK, _CLOCK)),
+        ("arrear|overdue|indebt|accountdebt|balance|unpaid|suspend", _Row(ErrorKind.AUTH, _BILL)),
+        ("not(yet)?(open|activ|enabled)|unopened|inactiveservice", _Row(ErrorKind.AUTH, _ACTIVATE)),
+        (
+            "realname|riskcontrol|(account|user)(is)?(disabled|frozen|locked|forbidden|verif|abnormal)",
+            _Row(ErrorKind.AUTH, _ACCOUNT),
+        ),
+        ("whitelist|networkpolicy|sourceip|ipdenied|deniedip$", _Row(ErrorKind.AUTH, _NETWORK_POLICY)),
+        ("accesskey|akid", _Row(ErrorKind.AUTH, _KEY)),
+        ("^(?!missing).*signature(?!method|version|type)", _Row(ErrorKind.AUTH, _SECRET)),
+        (
+            "permission|unauthori[sz]ed|(?<!operation)denied|implicitdeny|accessforbidden",
+            _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+        ),
+        ("(system|server|service|backend).*(busy|timeout|unavailable|error)", _Row(ErrorKind.SERVER, _LATER)),
+    )
+)
 # Products that validate parameters themselves use one code for all and name the parameter in the message:
 # `The input parameter "SecurityToken" that is mandatory for processing this request is not supplied.`
 _PARAMETERS: Final[Mapping[str, str]] = {
@@ -215,7 +246,8 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
-    row = _row(_specific_code(known, message)) or _by_status(http_status)
+    own = code in {TIMEOUT, CONNECT, MALFORMED} or known.startswith("http_")
+    row = _row(_specific_code(known, message), by_word=not own) or _by_status(http_status)
     retry = row.retry or (RetryPolicy.BACK_OFF if row.kind in _RETRIED else RetryPolicy.NEVER)
     for documented in action.error_codes if action else ():
         if documented.lower() == known:
@@ -224,8 +256,16 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     return ErrorInfo(code, row.kind, retry, advice, row.scope)
 
 
-def _row(known: str) -> _Row | None:
-    return _TABLE.get(known) or next((_TABLE[f"{prefix}*"] for prefix in _PREFIXES if known.startswith(prefix)), None)
+def _row(known: str, *, by_word: bool) -> _Row | None:
+    if known in _TABLE:
+        return _TABLE[known]
+    family = next((f"{prefix}*" for prefix in _PREFIXES if known.startswith(prefix)), "")
+    if by_word and (not family or family in _GENERAL):
+        plain = known.replace(".", "").replace("_", "")
+        for words, row in _BY_WORD:
+            if words.search(plain):
+                return row
+    return _TABLE.get(family)
 
 
 def _specific_code(known: str, message: str) -> str:

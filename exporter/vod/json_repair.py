@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
+_LARGEST: Final = 512 * 1024
 # In JSON a backslash always begins an escape. A surrogate pair matches as one escape; the group is a lone surrogate.
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-# A string up to its end or that of the body, so that each byte is scanned once. The group is an unquoted value.
-_TEXT: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)(?:\s*+:\s*+([^\s",\[\]{}]++))?', re.DOTALL)
+# A string up to its end or that of the body, so that each byte is scanned once; or an unquoted value.
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|[^\s",:\[\]{}]++', re.DOTALL)
+# Control characters must be escaped in JSON; DEL, which is one too, need not be.
+_WITHOUT_CONTROLS: Final = bytes([0x7F] * 32) + bytes(range(32, 256))
 _LITERAL: Final = re.compile(rb"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -21,11 +24,15 @@ def with_text_repaired(body: bytes) -> bytes:
 
 
 def with_literals_replaced(body: bytes) -> bytes:
-    """The body with values that are not JSON, such as NaN, as `true`, which is read as neither number nor string."""
-    return _TEXT.sub(_replaced, body)
+    """The body with values that are not JSON, such as NaN, as `true`, which is read as neither number nor string.
+
+    Control characters in strings become DEL. Bodies far longer than a genuine page are returned unchanged.
+    """
+    return _TOKEN.sub(_replaced, body) if len(body) <= _LARGEST else body
 
 
 def _replaced(found: re.Match[bytes]) -> bytes:
-    if found[1] is None or _LITERAL.fullmatch(found[1]):
-        return found[0]
-    return found[0][: found.start(1) - found.start()] + b"true"
+    token = found[0]
+    if token[:1] == b'"':
+        return token.translate(_WITHOUT_CONTROLS)
+    return token if _LITERAL.fullmatch(token) else b"true"

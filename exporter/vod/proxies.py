@@ -85,7 +85,8 @@ def parsed(variable: str, value: str) -> Proxy:
     user, _, password = user_info.partition(":")
     plain = f"{unquote(user)}:{unquote(password)}"
     encoded = base64.b64encode(plain.encode("utf-8", "surrogateescape")).decode()
-    secrets = (encoded, unquote(password), password)
+    # A user name without a password is a token.
+    secrets = (encoded, unquote(password), password) if password else (encoded, unquote(user), user)
     return Proxy(scheme, host, port, variable, f"Basic {encoded}", tuple(secret for secret in secrets if secret))
 
 

@@ -62,7 +62,10 @@ def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
 
 
 def _encodings(secret: str) -> Iterator[str]:
-    """A secret as it is; URL-encoded once and twice; escaped for JSON and HTML; in base64."""
+    """A secret as it is; URL-encoded once and twice; escaped for JSON and HTML; in hexadecimal and base64.
+
+    In base64 also as a part of a longer text.
+    """
     data = secret.encode("utf-8", "surrogateescape")
     quoted = [quote(data, safe="~"), quote(data, safe=""), quote(data), quote_plus(data)]
     in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
@@ -74,4 +77,14 @@ def _encodings(secret: str) -> Iterator[str]:
     yield from (text.replace("/", "\\/") for text in in_json)
     yield re.sub("[^A-Za-z0-9]", lambda found: f"\\u{ord(found[0]):04x}", secret)
     yield html.escape(secret)
+    yield "".join(c if c.isascii() and c.isalnum() else f"&#{ord(c)};" for c in secret)
+    yield "".join(c if c.isascii() and c.isalnum() else f"&#x{ord(c):x};" for c in secret)
+    yield data.hex()
     yield from (text.rstrip("=") for text in in_base64)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):
+            # Only characters that do not depend on what stands before and after.
+            inner = encode(b"\0" * before + data).decode()[(0, 2, 3)[before] :]
+            inner = inner.rstrip("=")[:-1] if inner.endswith("=") else inner
+            if len(inner) >= _SHORTEST:
+                yield inner

@@ -16,6 +16,7 @@ LARGEST_HEAD: Final = 64 * 1024
 _END: Final = b"\r\n\r\n"
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})( [^\r\n\0]*)?")
 _HEADER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
+_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 
 
@@ -56,3 +57,6 @@ def _check(head: bytes) -> None:
         if not _HEADER_LINE.fullmatch(line):
             folded = line[:1] in (b" ", b"\t")
             raise network_errors.no_http("a header is folded" if folded else "a line of its head is no header")
+    # Whoever goes by the other of the two takes a part of the body for the next answer (RFC 9112, 6.3).
+    if len({line.split(b":", 1)[0].lower() for line in headers} & _LENGTHS) > 1:
+        raise network_errors.no_http("it has both Content-Length and Transfer-Encoding")

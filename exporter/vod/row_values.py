@@ -16,12 +16,11 @@ LARGEST_NUMBER: Final = 2**53
 LONGEST_ID: Final = 128
 LONGEST_TITLE: Final = 128
 """Characters; the service allows 128 bytes (Alibaba Cloud's page of upload limits)."""
-DAMAGE: Final = "\N{REPLACEMENT CHARACTER}"
-"""Marks a damaged ID, which is not used: a part of an ID may be the ID of another media."""
 
 _LONGEST_NUMBER: Final = 400
 # A number as in JSON, but also with a plus sign or leading zeros.
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,309}(\.[0-9]{1,309})?([eE][+-]?[0-9]{1,4})?")
+_DAMAGE: Final = re.compile("[\x00-\x1f\x7f-\x9f\N{REPLACEMENT CHARACTER}]")
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 _LITERAL: Final = b"-0123456789"
 _NUMBER_DECODER: Final = msgspec.json.Decoder(int | float | str)
@@ -40,20 +39,25 @@ def number(value: bytes) -> tuple[int | float | None, str]:
         # A JSON number that does not decode is one that no float can hold.
         return None, "too large" if value[:1] in _LITERAL else "not a number"
     reason = "negative" if found < 0 else "too large" if found > LARGEST_NUMBER else ""
-    return (None, reason) if reason else (found, "")
+    return (None, reason) if reason else (abs(found), "")  # -0.0 is 0
 
 
-def count(value: float | str | None, field: str) -> int | None:
+def count(value: bytes, field: str) -> int | None:
     """A number of rows or of a page; None if it is absent. Raises ValueError."""
-    if value is None:
+    if value == b"null":
         return None
     try:
-        found = _decimal(value) if isinstance(value, str) else value
+        given = _NUMBER_DECODER.decode(value) if len(value) <= _LONGEST_NUMBER else ""
+        found = _decimal(given) if isinstance(given, str) else given
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{field} is not a number") from error
     except ValueError as error:
         raise ValueError(f"{field} {error}") from error
     # Also false for NaN.
     if not -math.inf < found < math.inf:
         raise ValueError(f"{field} is not a finite number")
+    if found > LARGEST_NUMBER:
+        raise ValueError(f"{field} is larger than any count")
     if found < 0 or found != math.floor(found):
         raise ValueError(f"{field} is {found!r:.40}, not a whole number from 0")
     return int(found)
@@ -62,7 +66,12 @@ def count(value: float | str | None, field: str) -> int | None:
 def media_id(value: bytes) -> str | None:
     """A media ID; None if it is absent, damaged or too long."""
     found = text(value)
-    return found if found and len(found) <= LONGEST_ID and DAMAGE not in found else None
+    return found if found and len(found) <= LONGEST_ID and not is_damaged(found) else None
+
+
+def is_damaged(media_id: str) -> bool:
+    """Whether an ID contains what no ID does: a part of an ID may be the ID of another media."""
+    return _DAMAGE.search(media_id) is not None
 
 
 def title(value: bytes) -> tuple[str | None, str]:

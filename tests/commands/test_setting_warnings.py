@@ -89,6 +89,21 @@ def test_of_many_a_few_are_named() -> None:
             ],
         ),
         ("every: 1d, dimensions: [{os: [Android, iOS]}]", "accounts: [{name: main, limits: {calls_per_day: 12}}]", []),
+        (
+            "every: 1d",
+            "accounts: [{name: main, credentials: {access_key_id: STS.x, access_key_secret: y}}]",
+            [
+                (
+                    "account main: its AccessKey ID begins with STS.: it is temporary and good only with its token."
+                    " Set security_token or security_token_file too."
+                )
+            ],
+        ),
+        (
+            "every: 1d",
+            "accounts: [{name: main, credentials: {access_key_id: STS.x, access_key_secret: y, security_token: z}}]",
+            [],
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_named_with_both_values(

@@ -22,6 +22,8 @@ from exporter.documents.yaml_reader import Document, read
         ("a\u3000b", "(U+3000, ideographic space): write ' '"),
         ("a\u200bb", "(U+200B, zero width space): remove it"),
         ("a\ufeffb", "(U+FEFF, zero width no-break space): remove it"),
+        ("9\u0430e2", "'\u0430' (U+0430, cyrillic small letter a), which is not ASCII: write it again"),
+        ("\u039fs", "'\u039f' (U+039F, greek capital letter omicron), which is not ASCII: write it again"),
         ("plain, text: 标题", ""),
         ("", ""),
     ],

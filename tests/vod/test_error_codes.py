@@ -251,3 +251,45 @@ def test_any_code_becomes_a_label(status: int, code: str) -> None:
 )
 def test_hostile_code(code: str, clean: str) -> None:
     assert classify(400, code).code == clean
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "retry", "advice"),
+    [
+        (400, "SecurityTokenMissing", ErrorKind.AUTH, NEVER, "STS."),
+        (400, "MissingParameter.SecurityToken", ErrorKind.AUTH, NEVER, "STS."),
+        (400, "SecurityToken.Expired", ErrorKind.AUTH, RENEWED, "fresh security token"),
+        (400, "InvalidParameter.StsToken", ErrorKind.AUTH, RENEWED, "fresh security token"),
+        (400, "AccessKeyNotFound", ErrorKind.AUTH, NEVER, "AccessKey"),
+        (400, "InvalidAkId", ErrorKind.AUTH, NEVER, "AccessKey"),
+        (400, "SignatureNotMatch", ErrorKind.AUTH, NEVER, "secret"),
+        (400, "TimestampExpired", ErrorKind.CLOCK, NEVER, "clock"),
+        (400, "RequestExpired", ErrorKind.CLOCK, NEVER, "clock"),
+        (400, "NonceUsed", ErrorKind.OTHER, ONCE, "nonce"),
+        (400, "InvalidSignatureNonce", ErrorKind.OTHER, ONCE, "nonce"),
+        (400, "QpsLimitExceeded", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "ApiFlowControl", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "LimitExceeded", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "OperationDenied.Arrear", ErrorKind.AUTH, NEVER, "overdue"),
+        (403, "UserInArrears", ErrorKind.AUTH, NEVER, "overdue"),
+        (403, "Account.InDebt", ErrorKind.AUTH, NEVER, "overdue"),
+        (403, "VodServiceNotOpen", ErrorKind.AUTH, NEVER, "Activate"),
+        (403, "ServiceNotActivated", ErrorKind.AUTH, NEVER, "Activate"),
+        (403, "Account.Frozen", ErrorKind.AUTH, NEVER, "wrong with the account"),
+        (403, "NoRealNameAuthentication", ErrorKind.AUTH, NEVER, "verification"),
+        (403, "Forbidden.NotInWhitelist", ErrorKind.AUTH, NEVER, "this machine's address"),
+        (400, "User.NoPermission", ErrorKind.AUTH, NEVER, "RAM action"),
+        (400, "SystemBusy", ErrorKind.SERVER, BACK_OFF, "passes"),
+        # Not ours to mistake for keys, clocks or limits.
+        (400, "MissingTimestamp", ErrorKind.PARAMETER, NEVER, "endpoint"),
+        (400, "UnsupportedSignatureMethod", ErrorKind.PARAMETER, NEVER, "endpoint"),
+        (400, "InvalidMediaId", ErrorKind.PARAMETER, NEVER, "filters"),
+        (403, "OperationDenied.Vod", ErrorKind.AUTH, NEVER, "Activate"),
+    ],
+)
+def test_codes_in_no_table_are_classified_by_what_they_contain(
+    status: int, code: str, kind: ErrorKind, retry: RetryPolicy, advice: str
+) -> None:
+    info = classify(status, code)
+    assert (info.kind, info.retry) == (kind, retry)
+    assert advice in info.advice

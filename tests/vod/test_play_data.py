@@ -23,7 +23,8 @@ from exporter.core.model import (
 )
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod.page_decoder import decode
-from exporter.vod.play_data import PlayDataSource, parameters
+from exporter.vod.play_data import PLAY_DATA, PlayDataSource, parameters
+from exporter.vod.responses import RawResponse, decode_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -218,7 +219,7 @@ def test_neither_count_nor_rows_is_no_answer(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "read"), [(0, 0), (7, 7), (7.0, 7), ("7", 7), ("7.0", 7), (None, None), (10**20, 10**20)]
+    ("total", "read"), [(0, 0), (7, 7), (7.0, 7), ("7", 7), ("7.0", 7), (None, None), (2**53, 2**53)]
 )
 def test_total_count(total: object, read: int | None) -> None:
     page = decode(body(TotalCount=total))
@@ -226,7 +227,7 @@ def test_total_count(total: object, read: int | None) -> None:
     assert type(page.total_count) is type(read)
 
 
-@pytest.mark.parametrize("total", [-1, 0.5, "-1", "many", "", True, [], {}, "1e400"])
+@pytest.mark.parametrize("total", [-1, 0.5, "-1", "many", "", True, [], {}, "1e400", 2**53 + 1, "9" * 309])
 def test_total_count_that_is_none(total: object) -> None:
     assert "TotalCount" in refused(body(TotalCount=total)).message
 
@@ -244,7 +245,7 @@ def test_a_count_that_is_none_is_named_with_what_is_wrong(field: str, value: obj
     assert refused(body(**{field: value})).message == f"{field} {reason}"
 
 
-NO_IDS: list[object] = [None, "", 7, True, [], {}, "a\ufffd", "\ud83d", "x" * 129]
+NO_IDS: list[object] = [None, "", 7, True, [], {}, "a\ufffd", "\ud83d", "x" * 129, "a\0", "a\nb", "\x7f", "\x85"]
 NO_ROWS: list[object] = [
     None,
     1,
@@ -281,14 +282,19 @@ def test_body_that_is_no_object(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"TotalCount":1', "the answer is not JSON: Input data was truncated"),
-        (b"<html>", "the answer is not JSON: JSON is malformed: invalid character (byte 0)"),
-        (b'{"RequestId":"R","QoeInfoList":7}', "the answer has another shape than DescribeVodMediaPlayData's: Exp"),
+        (b'{"TotalCount":1', "the answer is JSON that ends too early"),
+        (b"<html>", "the answer is HTML or XML, not JSON"),
+        (b'{"RequestId":"R","QoeInfoList":7}', "QoeInfoList is not a list"),
+        (b"[]", "the answer is JSON, but not an object"),
+        (b" \n", "the answer is empty"),
+        (b"{'RequestId':'R'}", "the answer is not JSON"),
     ],
 )
 def test_an_unusable_response_is_an_error_with_a_reason(mark: bytes, content: bytes, reason: str) -> None:
     error = refused(mark + content)
     assert error.message.startswith(reason)
+    assert "byte" not in error.message
+    assert "Expected" not in error.message
     assert error.request_id == ""
 
 
@@ -418,6 +424,12 @@ def test_what_is_not_json_is_looked_at_once(noise: bytes) -> None:
         {"Data": {"code": "InternalError"}, "Code": ""},
         {"errorCode": "InternalError"},
         {"error": "something"},
+        {"Error": {"Message": "x"}},
+        {"Errors": [{"Code": "InternalError"}]},
+        {"Errors": [{"Detail": "x"}]},
+        {"error_code": "InternalError", "error_msg": "x"},
+        {"HttpStatusCode": 503},
+        {"Status": "FAILED"},
     ],
 )
 @pytest.mark.parametrize("rows", [{"QoeInfoList": []}, {"QoeInfoList": None}, {}])
@@ -428,6 +440,55 @@ def test_an_error_without_rows_is_no_answer(
     content = json.dumps({"RequestId": "R", **total, **rows, **fields}).encode()
     for media_id in (None, "m"):
         assert "holds an error and no rows" in refused(content, media_id=media_id).message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"Code":"InternalError","Message":"系统错误","TotalCount":0,"QoeInfoList":[]}'.encode("gbk"),
+        b'{"Code":"InternalError","Message":"a\nb","TotalCount":0,"QoeInfoList":[]}',
+        b'{"Code":"InternalError","Time":undefined,"TotalCount":0,"QoeInfoList":[]}',
+        b'{"Code":"InternalError","Tags":[NaN,],"TotalCount":0,"QoeInfoList":[]}',
+        b'{"Code":"InternalError","Wait":' + b"9" * 5_000 + b',"TotalCount":0,"QoeInfoList":[]}',
+        b'{"Code":"InternalError","Message":"\\ud83d","TotalCount":0,"QoeInfoList":[]}',
+    ],
+)
+def test_an_error_that_must_be_repaired_is_an_error_still(content: bytes) -> None:
+    response = RawResponse(200, {}, content)
+    with pytest.raises(UpstreamError) as caught:
+        decode_response(response, PLAY_DATA, {"PageNo": "1", "PageSize": "100"}, now=0)
+    assert caught.value.code in {"InternalError", "malformed"}
+
+
+def test_rows_under_another_name_are_not_taken_for_no_rows() -> None:
+    assert "another letter case" in refused(b'{"TotalCount":0,"qoeInfoList":[{"MediaId":"m"}]}').message
+
+
+@pytest.mark.parametrize("total", ["-1", '"-"', '""', "NaN", "true", "[]", "1e400"])
+def test_rows_are_believed_without_a_usable_total(total: str) -> None:
+    row = '{"MediaId":"m","DAU":1,"PlaySuccessVv":2,"PlayDuration":3}'
+    page = decode(f'{{"TotalCount":{total},"QoeInfoList":[{row}]}}'.encode())
+    assert page.total_count is None
+    assert [each.plays for each in page.rows] == [2]
+    assert page.problems == (RowProblem("TotalCount", "not a count", ""),)
+
+
+@pytest.mark.parametrize("value", ["-0.0", '"-0.0"', "-0", " -0.0", "-1e-400"])
+def test_zero_has_no_sign(value: str) -> None:
+    (row,) = decode(raw(f'"DAU":1,"PlaySuccessVv":{value},"PlayDuration":3')).rows
+    assert str(row.plays) in {"0", "0.0"}
+
+
+@pytest.mark.parametrize("broken", [b'"a\nb"', b'"a\tb"', b'"a\0b"', b'"a\x7fb"'])
+def test_an_unescaped_control_character_costs_a_title_that_character(broken: bytes) -> None:
+    (row,) = decode(raw(f'"VideoTitle":{broken.decode()},"DAU":1,"PlaySuccessVv":2,"PlayDuration":3')).rows
+    assert (row.title, row.plays) == ("a b", 2)
+
+
+@pytest.mark.parametrize("value", ["[NaN]", '{"a":[NaN]}', "[undefined,1]"])
+def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: str) -> None:
+    (row,) = decode(raw(f'"New":{value},"DAU":1,"PlaySuccessVv":2,"PlayDuration":3')).rows
+    assert row.plays == 2
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,11 @@ def test_what_names_a_proxy(value: str, scheme: str, host: str, port: int) -> No
     assert (proxy.scheme, proxy.host, proxy.port, proxy.authorization) == (scheme, host, port, "")
 
 
+def test_a_user_without_a_password_is_a_token_and_hidden() -> None:
+    assert "ghp_token" in parsed("HTTPS_PROXY", "http://ghp_token@proxy.example.com:3128").secrets
+    assert "user" not in parsed("HTTPS_PROXY", "http://user:password@proxy.example.com:3128").secrets
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_a_password_may_hold_anything_and_is_shown_nowhere(password: str) -> None:
     proxy = parsed("HTTPS_PROXY", f"http://user:{password.replace('%', '%25')}@proxy.example.com:3128")

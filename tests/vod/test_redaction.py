@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -28,6 +29,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "in HTML": html.escape,
     "in base64": lambda secret: base64.b64encode(secret.encode()).decode(),
     "in base64 of URLs": lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+    "in hexadecimal": lambda secret: secret.encode().hex(),
+    "in HTML, decimal": lambda secret: re.sub("[^A-Za-z0-9]", lambda found: f"&#{ord(found[0])};", secret),
+    "in HTML, hexadecimal": lambda secret: re.sub("[^A-Za-z0-9]", lambda found: f"&#x{ord(found[0]):X};", secret),
 }
 
 
@@ -39,6 +43,17 @@ def test_a_secret_is_hidden_in_every_spelling(spelling: str, secret: str, other:
     encoded_row = SPELLINGS[spelling](secret)
     message_text = redacted(f"<{encoded_row}>", secrets)
     assert encoded_row not in message_text or encoded_row in "<***>"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+@pytest.mark.parametrize("after", ["", "\n", ":more"])
+def test_a_secret_within_base64_of_more_is_hidden(before: str, after: str) -> None:
+    secret = "hunter2-hunter2-hunter2-hunter2"
+    encoded = base64.b64encode(f"{before}{secret}{after}".encode()).decode()
+    shown = redacted(f"Proxy-Authorization: Basic {encoded}", [secret])
+    assert "***" in shown
+    left = max(re.sub(r"[^A-Za-z0-9+/]", " ", shown.partition("Basic ")[2]).split(), key=len, default="")
+    assert len(left) <= 10
 
 
 def test_what_surrounds_a_secret_stays() -> None:

@@ -56,6 +56,22 @@ def test_error_without_readable_code(body: bytes) -> None:
     assert error.message == "HTTP 502 without an error code"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"Code":"Throttling.User","Message":"请求过多"}'.encode("gbk"),
+        b'{"Code":"Throttling.User","Message":"a\nb"}',
+        b'\xef\xbb\xbf{"Code":"Throttling.User"}',
+        b'{"Code":"Throttling.User","Wait":NaN,"Until":undefined}',
+        b'{"Errors":[{"Code":"Throttling.User"}]}',
+        b'{"error_code":"Throttling.User"}',
+    ],
+)
+def test_an_error_body_in_another_encoding_or_shape_keeps_its_code(body: bytes) -> None:
+    error = failure(400, body)
+    assert (error.code, error.kind) == ("Throttling.User", ErrorKind.THROTTLED)
+
+
 @pytest.mark.parametrize("code", [None, True, [], {}, "", " "])
 def test_code_that_is_none(code: object) -> None:
     assert failure(503, {"Code": code, "Message": "m"}).code == "http_503"

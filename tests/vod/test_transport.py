@@ -290,6 +290,10 @@ def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> C
         (b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
         (b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "its headers contradict each other"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "it has both Content-Length and Transfer-Encoding",
+        ),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}", "its headers contradict each other"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 65_536 + b"\r\n\r\n", "its head is longer than 65536 bytes"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000_000, "its head is longer than 65536 bytes"),
