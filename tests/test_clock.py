@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,12 @@ def window(now: float) -> dict[int, date]:
     return {ago: day_of(now) - timedelta(days=ago) for ago in WINDOW}
 
 
+@cache
+def labels_of(text: str) -> dict[str, str]:
+    """The labels of a series; a night has the same series again and again."""
+    return dict(re.findall(r'(\w+)="([^"]*)"', text))
+
+
 @dataclass
 class Scraped:
     """The content of a scrape, by the play date that it has for each `days_ago`."""
@@ -68,7 +75,7 @@ class Scraped:
     @classmethod
     def of(cls, text: str) -> Scraped:
         samples = [
-            (name, dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value))
+            (name, labels_of(labels), float(value))
             for name, labels, value in re.findall(
                 r"^(aliyun_vod_(?:media_plays|media_viewers|slice_\w+|play_date_\w+))"
                 r"\{(.*)\} (\S+)$",

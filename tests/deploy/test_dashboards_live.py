@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import pytest
 
 from deploy.grafana.builder.written import texts
@@ -18,7 +17,7 @@ from exporter.core import play_dates
 from exporter.core.model import Dimensions
 from exporter.simulator.dataset import Dataset
 from tests.deploy.grafana import rate_interval
-from tests.e2e.processes import PATIENCE, Prometheus, exporter, free_port, prometheus_with, until
+from tests.e2e.processes import Prometheus, exporter, free_port, post, prometheus_with, until
 from tests.e2e.test_clock import wall_clock
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class DashboardQueries:
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """As `Prometheus.query`, for queries longer than a URL may be."""
-        answer = httpx.post(f"{self.server.url}/api/v1/query", data={"query": promql}, timeout=PATIENCE).json()
+        answer = post(f"{self.server.url}/api/v1/query", data={"query": promql}).json()
         assert answer["status"] == "success", (answer, promql)
         return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
 

@@ -9,6 +9,7 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 PATIENCE = 300.0
 GLANCE = 0.1
 # A loaded machine is slow, not wrong.
-get = partial(httpx.get, timeout=PATIENCE)
-patch = partial(httpx.patch, timeout=PATIENCE)
+# httpx would read all certificate authorities for each request, 40 ms of CPU; plain HTTP needs none.
+NO_AUTHORITIES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+get = partial(httpx.get, timeout=PATIENCE, verify=NO_AUTHORITIES)
+patch = partial(httpx.patch, timeout=PATIENCE, verify=NO_AUTHORITIES)
+post = partial(httpx.post, timeout=PATIENCE, verify=NO_AUTHORITIES)
 
 
 def until(ready: Callable[[], Any], what: str) -> Any:
@@ -154,7 +158,7 @@ class Alertmanager:
 
     def tell(self, alerts: list[dict[str, Any]]) -> None:
         """Send alerts as Prometheus does: labels, annotations, startsAt, endsAt."""
-        httpx.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=PATIENCE).raise_for_status()
+        post(f"{self.url}/api/v2/alerts", json=alerts).raise_for_status()
 
     def alerts(self, *matchers: str) -> list[dict[str, Any]]:
         """Its alerts, with `status.state` (active or suppressed) and `status.inhibitedBy`."""
