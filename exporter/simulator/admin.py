@@ -4,6 +4,7 @@ GET    /_admin/conditions   the conditions, without secrets
 PATCH  /_admin/conditions   change the given ones: {"latency": 0.03, "faults": [{"code": "html", "times": 1}]}
 GET    /_admin/calls        {"counts": {action: {outcome: n}}, "calls": [latest calls, oldest first]}
 DELETE /_admin/calls        clear both
+GET    /_admin/incidents    the incidents: [{"kind": "os", "os": "Android", "change": -0.95, "first": ...}]
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from exporter.simulator.options import Conditions
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from exporter.simulator.incidents import Incident
     from exporter.simulator.request_log import RequestLog
 
 _SECRETS: Final = ("access_key_secret", "security_token")
@@ -31,6 +33,11 @@ class AdminTarget(Protocol):
     """The simulator, as far as the admin API needs it."""
 
     conditions: Conditions
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What loses plays, and when."""
+        ...
 
     @property
     def request_log(self) -> RequestLog:
@@ -55,9 +62,13 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
             return Response(status_code=204)
         return _json({"counts": simulator.request_log.counts, "calls": simulator.request_log.calls})
 
+    async def incidents(_request: Request) -> Response:
+        return _json(simulator.incidents)
+
     return [
         Route("/_admin/conditions", conditions, methods=["GET", "PATCH"]),
         Route("/_admin/calls", calls, methods=["GET", "DELETE"]),
+        Route("/_admin/incidents", incidents, methods=["GET"]),
     ]
 
 

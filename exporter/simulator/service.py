@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from exporter.core.model import PlayRow
     from exporter.simulator.faults import Fault
+    from exporter.simulator.incidents import Incident
     from exporter.simulator.options import Conditions
 
 ACTION: Final = "DescribeVodMediaPlayData"
@@ -48,7 +49,8 @@ class Simulator:
     """The service with its state: `dataset`, `conditions` and `request_log`.
 
     `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
-    the simulated clock. `clock` returns seconds since 1970.
+    the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a media that is not
+    in the account.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Simulator:
         self._request_ids = Random(self._options.seed)
         self._verifier = Verifier()
         self._closing = asyncio.Event()
-        self.dataset = Dataset(self._options.seed, self._options.media, self._options.collapse_on)
+        self.dataset = Dataset(self._options.seed, self._options.media, self._options.incidents)
         self.request_log = RequestLog()
         self.conditions = self._options.conditions
         self.app = Starlette(
@@ -86,6 +88,11 @@ class Simulator:
         self._plan = FaultPlan(conditions.faults, self._options.seed)
         self._throttle = Throttle(conditions.rate, self._clock())
         self.dataset.recover(conditions.recover_on)
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What loses plays, and when; `recover_on` ends all of it."""
+        return self.dataset.incidents
 
     def change(self, **changes: Any) -> None:
         """Replace some of the conditions, by name."""

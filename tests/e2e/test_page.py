@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 from exporter.core import play_dates
 from exporter.simulator.faults import Fault
+from exporter.simulator.incidents import collapse
 from exporter.simulator.options import SimulatorOptions
 from exporter.status.routes import status_routes
 from exporter.web.access.middleware import HEADERS
@@ -78,7 +79,7 @@ async def shown(stage: Stage, prefix: str) -> AsyncGenerator[str]:
 @contextlib.asynccontextmanager
 async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
     """An exporter with some polls, then faults; one media collapses on the compared day."""
-    collapsed = SimulatorOptions(collapse_on=play_dates.play_date(NOON, 1))
+    collapsed = SimulatorOptions(incidents=(collapse(0, play_dates.play_date(NOON, 1)),))
     async with staged(collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]") as stage:
         for _ in range(polls):
             await stage.poll(later=3600)
