@@ -151,8 +151,8 @@ def _simulate(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="KIND@DAYS_AGO",
-        help="plays that are lost since that day: os:Android@1, terminal:Web@1, region:cn-beijing@1, account@1, media@1,"
-        " removal@1, collapse@1; a wrong one lists all forms; repeatable",
+        help="plays that are lost since that day: os:Android@1, terminal:Web@1, region:cn-beijing@1, account@1,"
+        " media@1, removal@1, collapse@1; a wrong one lists all forms; repeatable",
     )
     add(
         "--collapse",

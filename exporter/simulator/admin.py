@@ -5,6 +5,7 @@ PATCH  /_admin/conditions   change the given ones: {"latency": 0.03, "faults": [
 GET    /_admin/calls        {"counts": {action: {outcome: n}}, "calls": [latest calls, oldest first]}
 DELETE /_admin/calls        clear both
 GET    /_admin/incidents    the incidents: [{"kind": "os", "os": "Android", "change": -0.95, "first": ...}]
+PUT    /_admin/incidents    have others, as in --incident, days from the simulated now: ["os:Android@0"]
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
 
     from exporter.simulator.incidents import Incident
@@ -38,6 +41,9 @@ class AdminTarget(Protocol):
     def incidents(self) -> tuple[Incident, ...]:
         """What loses plays, and when."""
         ...
+
+    def have_incidents(self, texts: Iterable[str]) -> None:
+        """Have these incidents and no others; raises ValueError that says what is allowed."""
 
     @property
     def request_log(self) -> RequestLog:
@@ -62,13 +68,18 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
             return Response(status_code=204)
         return _json({"counts": simulator.request_log.counts, "calls": simulator.request_log.calls})
 
-    async def incidents(_request: Request) -> Response:
+    async def incidents(request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                simulator.have_incidents(msgspec.json.decode(await request.body(), type=list[str]))
+            except (msgspec.MsgspecError, ValueError) as error:
+                return _json({"error": str(error)}, 400)
         return _json(simulator.incidents)
 
     return [
         Route("/_admin/conditions", conditions, methods=["GET", "PATCH"]),
         Route("/_admin/calls", calls, methods=["GET", "DELETE"]),
-        Route("/_admin/incidents", incidents, methods=["GET"]),
+        Route("/_admin/incidents", incidents, methods=["GET", "PUT"]),
     ]
 
 

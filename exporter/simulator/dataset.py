@@ -121,19 +121,30 @@ class Dataset:
         self._results: OrderedDict[tuple[object, ...], Sequence[Counts]] = OrderedDict()
         self._cached = 0
         self._cached_rows = cached_rows
-        self.incidents = tuple(incidents)
+        self._most_played = most_played(seed)
         self.media_ids = tuple(self._media)
-        for incident in self.incidents:
+        self.incidents: tuple[Incident, ...] = ()
+        self.have_incidents(incidents)
+
+    def have_incidents(self, incidents: Iterable[Incident]) -> None:
+        """Have these incidents and no others. Raises ValueError for one of a media that the account does not have."""
+        wanted = tuple(incidents)
+        for each in wanted:
             # An account without any media has nothing to lose.
-            if incident.media_id not in (None, most_played(seed)) and incident.media_id not in self._media:
-                raise ValueError(f"incident {incident.kind!r}: the account has no media {incident.media_id}")
+            if each.media_id not in (None, self._most_played) and each.media_id not in self._media:
+                raise ValueError(f"incident {each.kind!r}: the account has no media {each.media_id}")
+        self.incidents = wanted
+        self._forget_results()
 
     def recover(self, on: date | None) -> None:
         """From that play date all incidents are over; None: they go on."""
         if on != self._recover_on:
             self._recover_on = on
-            self._results.clear()
-            self._cached = 0
+            self._forget_results()
+
+    def _forget_results(self) -> None:
+        self._results.clear()
+        self._cached = 0
 
     def row(self, media_id: str, play_date: date, dimensions: Dimensions = NO_FILTER, *, now: float) -> PlayRow | None:
         """The row of one media in one slice at `now`; None without plays."""

@@ -22,6 +22,7 @@ from exporter.simulator.broken_responses import BROKEN_RESPONSES, FaultContext, 
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.error_responses import API_ERRORS, ApiError
 from exporter.simulator.faults import FaultPlan
+from exporter.simulator.incidents import parse_incident
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.request_log import ANSWERED, Call, RequestLog
 from exporter.simulator.request_parsing import NAMES, parse_query
@@ -29,7 +30,7 @@ from exporter.simulator.signature_check import SignedRequest, Verifier
 from exporter.simulator.throttle import Throttle, wait_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from starlette.requests import Request
 
@@ -93,6 +94,11 @@ class Simulator:
     def incidents(self) -> tuple[Incident, ...]:
         """What loses plays, and when; `recover_on` ends all of it."""
         return self.dataset.incidents
+
+    def have_incidents(self, texts: Iterable[str]) -> None:
+        """Have these incidents and no others; raises ValueError that says what is allowed."""
+        seed, now = self._options.seed, self.now()
+        self.dataset.have_incidents(parse_incident(text, seed=seed, now=now) for text in texts)
 
     def change(self, **changes: Any) -> None:
         """Replace some of the conditions, by name."""

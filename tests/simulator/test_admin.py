@@ -98,6 +98,31 @@ async def test_incidents_are_listed_as_labels(clock: Clock) -> None:
     ]
 
 
+async def test_incidents_can_be_replaced_while_the_simulator_runs(clock: Clock) -> None:
+    parameters = {**PAGE, "PlayDate": f"{day_at(clock.now, 2):%Y%m%d}"}
+
+    async def plays(client: Client) -> int:
+        return sum(int(row["PlaySuccessVv"]) for row in (await client.request(parameters)).json()["QoeInfoList"])
+
+    async with client_of(simulator(clock, admin=True), clock) as client:
+        usual = await plays(client)
+        replaced = await client.http.put("/_admin/incidents", json=["account:-50%@2"])
+        assert [each["kind"] for each in replaced.json()] == ["account"]
+        assert await plays(client) == pytest.approx(usual / 2, rel=0.02)
+        for wrong, message in (
+            ('["account@99"]', "'99' is neither a number of days ago"),
+            (f'["removal:{32 * "a"}@1"]', "the account has no media"),
+            ('"account@1"', "Expected `array`"),
+            ("[1]", "Expected `str`"),
+            ("", "truncated"),
+        ):
+            response = await client.http.put("/_admin/incidents", content=wrong)
+            assert (response.status_code, message in response.json()["error"]) == (400, True), response.text
+        assert (await client.http.get("/_admin/incidents")).json() == replaced.json(), "a wrong one changes nothing"
+        await client.http.put("/_admin/incidents", json=[])
+        assert await plays(client) == usual
+
+
 async def test_a_patch_changes_only_the_given_conditions(clock: Clock) -> None:
     service = simulator(clock, admin=True, wait_header="none")
     async with client_of(service, clock) as client:
