@@ -146,8 +146,11 @@ async def test_a_query_polled_once_a_day_has_expected_plays_every_day() -> None:
     async with staged(MEDIA, expected="true") as stage:
         for _ in range(5):
             await poll(stage, 1)
-            assert await settled(stage) == stage.truth(2)
-            assert await settled(stage, "settled_plays_expected") == expected(stage, 2)
+            found = await settled(stage)
+            # A media that was played the day before has 0 plays if it has none.
+            assert {media_id: plays for media_id, plays in found.items() if plays} == stage.truth(2)
+            assert found.keys() - stage.truth(2).keys() <= stage.truth(3).keys()
+            assert (await settled(stage, "settled_plays_expected")).items() >= expected(stage, 2).items()
             stage.clock.at += DAY - 900
 
 

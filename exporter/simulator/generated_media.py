@@ -141,6 +141,9 @@ def generate_media(seed: int, count: int) -> Iterator[Media]:
             popularity = 2 * 10 ** (4.2 * share[2] ** 1.6)
             # Four in ten are releases; not those with a delicate title, which must always have plays.
             release = share[4] < 0.4 and index >= 2 + len(_DELICATE_TITLES)  # noqa: PLR2004 - a share
+            if release:
+                # In its first days it has a multiple, but fewer plays than the second media.
+                popularity = min(popularity, 4_000)
             yield Media(
                 media_id=digest[:16].hex(),
                 title=_title(index, drawn[5]),

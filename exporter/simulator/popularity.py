@@ -35,6 +35,7 @@ _HALF_LIFE: Final = 2.0
 
 _DRIFT: Final = 0.25
 _SPIKE_DAYS: Final = 8
+_TOO_POPULAR: Final = 3_000
 _LARGEST_NOISE: Final = 0.28
 # Days without any plays are those of media that have few.
 _FEW: Final = 15
@@ -103,7 +104,12 @@ def _drift(media: Media, ordinal: int) -> float:
 
 
 def _spike(media: Media, ordinal: int) -> float:
-    """Now and then, about once in 250 days, a media has a multiple of its plays, half as many more every day after."""
+    """Now and then, about once in 250 days, a media has a multiple of its plays, half as many more every day after.
+
+    Not one that everybody knows already.
+    """
+    if media.popularity > _TOO_POPULAR:
+        return 1.0
     bits = mix(media.key ^ (ordinal >> 5) * 0xA0761D6478BD642F & _MASK)
     since = (ordinal & 31) - (bits >> 8) % (32 - _SPIKE_DAYS)
     if bits & 7 or not 0 <= since < _SPIKE_DAYS:
