@@ -35,7 +35,7 @@ _HALF_LIFE: Final = 2.0
 
 _DRIFT: Final = 0.25
 _SPIKE_DAYS: Final = 8
-_TOO_POPULAR: Final = 3_000
+_WELL_KNOWN: Final = 3_000
 _LARGEST_NOISE: Final = 0.28
 # Days without any plays are those of media that have few.
 _FEW: Final = 15
@@ -106,9 +106,9 @@ def _drift(media: Media, ordinal: int) -> float:
 def _spike(media: Media, ordinal: int) -> float:
     """Now and then, about once in 250 days, a media has a multiple of its plays, half as many more every day after.
 
-    Not one that everybody knows already.
+    Not one that is new or that everybody knows already.
     """
-    if media.popularity > _TOO_POPULAR:
+    if media.cycle or media.popularity > _WELL_KNOWN:
         return 1.0
     bits = mix(media.key ^ (ordinal >> 5) * 0xA0761D6478BD642F & _MASK)
     since = (ordinal & 31) - (bits >> 8) % (32 - _SPIKE_DAYS)
@@ -119,7 +119,7 @@ def _spike(media: Media, ordinal: int) -> float:
 
 def _volatility(media: Media) -> float:
     share = (media.key >> 32 & 0xFFFF) / 65536
-    return 0.03 + 0.19 * share * share
+    return 0.03 + (0.05 if media.popularity > _WELL_KNOWN else 0.19) * share * share
 
 
 def _deviation(bits: int) -> float:
