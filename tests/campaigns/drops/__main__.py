@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Dimensions
 from tests.campaigns.drops import cost, page
-from tests.campaigns.drops.accounts import account_wide, healthy, of_media
+from tests.campaigns.drops.accounts import ALL, account_wide, healthy, of_media
 from tests.campaigns.drops.evaluation import evaluate, one_group
 from tests.campaigns.drops.scoring import Score, score
 from tests.deploy.promtool import FOLDER, ROOT
@@ -51,6 +51,7 @@ def accounts() -> dict[str, list[Account]]:
     }
     return {
         "none": [healthy(seed) for seed in range(6)],
+        page.LARGE: [healthy(30 + seed, media=1_000, days=14, filters=(ALL,)) for seed in range(5)],
         **{
             row: [account_wide(kind, 10 + seed, change, dimensions) for seed in _SEEDS]
             for row, (kind, change, dimensions) in wide.items()

@@ -81,9 +81,9 @@ def _of_day(plays: Mapping[int, Mapping[str, int]], number: int, media_id: str) 
     return Settled(found or 0, expected)
 
 
-def healthy(seed: int, *, media: int = 100, days: int = 28) -> Account:
+def healthy(seed: int, *, media: int = 100, days: int = 28, filters: tuple[Dimensions, ...] = FILTERS) -> Account:
     """Without incidents; the alert about a slow decline needs a fortnight before."""
-    return Account(f"healthy-{seed}", seed, media, _first(seed), days + 14, warm_up=14)
+    return Account(f"healthy-{seed}", seed, media, _first(seed), days + 14, warm_up=14, filters=filters)
 
 
 def account_wide(

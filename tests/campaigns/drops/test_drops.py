@@ -161,9 +161,11 @@ def test_only_the_measured_sections_of_the_page_are_replaced(tmp_path: Path, mon
 
 
 def test_the_table_has_a_row_for_each_kind_and_the_false_alerts_of_all_healthy_days() -> None:
-    table = page.accuracy({"none": Score(days=90, false=2), "iOS gone": Score(4, 3, 2, 1, 8, 1, 10)})
+    table = page.accuracy(
+        {"none": Score(days=90, false=2), page.LARGE: Score(days=70, false=1), "iOS gone": Score(4, 3, 2, 1, 8, 1, 10)}
+    )
     assert table.splitlines()[2:] == [
         "| iOS gone | 4 | 50 % | 75 % | 0.3 d | 2.0 | 45 % |",
         "",
-        "False alerts on 100 healthy days of accounts: 3, 0.03 a day.",
+        "False alerts on 100 healthy days of accounts: 3, 0.030 a day; on 70 days of accounts of 1,000 media: 1.",
     ]
