@@ -38,7 +38,7 @@ _SPIKE_DAYS: Final = 8
 _WELL_KNOWN: Final = 3_000
 _LARGEST_NOISE: Final = 0.28
 # Days without any plays are those of media that have few.
-_FEW: Final = 15
+_FEW: Final = 6
 
 
 def mix(number: int) -> int:

@@ -6,7 +6,6 @@ import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from statistics import median
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,12 +24,12 @@ _FIVE: Final = (ALL, Dimensions("Native"), Dimensions("Web"), Dimensions(os="And
 # Media and filters.
 SIZES: Final = {100: (20, _FIVE), 2_000: (400, _FIVE), 10_000: (2_000, _FIVE)}
 _INTERVAL: Final = 5
-_EVALUATIONS: Final = 3
+_EVALUATIONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of one evaluation of all rules, the median of some, and the alerts that fire then."""
+    """Seconds of one evaluation of all rules, the fastest of some, and the alerts that fire then."""
 
     seconds: float
     alerts: int
@@ -59,7 +58,7 @@ def measure(size: int, change: float, folder: Path) -> Cost:
 
         until(evaluated, "the rules to be evaluated")
         alerts = server.query('ALERTS{alertstate="firing", alertname=~"AliyunVod(Account|Media).*"}')
-        return Cost(sum(median(list(each.values())[1:]) for each in times.values()), len(alerts))
+        return Cost(sum(min(list(each.values())[1:]) for each in times.values()), len(alerts))
 
 
 def _configuration(target: str) -> str:

@@ -40,11 +40,8 @@ def accuracy(scores: Mapping[str, Score]) -> str:
                 f" | {_percent(right.precision(DAYS_BETWEEN))} |"
             )
     per_day = healthy.false / healthy.days if healthy.days else 0.0
-    lines += [
-        "",
-        f"False alerts on {healthy.days} healthy days of accounts: {healthy.false}, {per_day:.3f} a day; on {large.days}"
-        f" days of accounts of 1,000 media: {large.false}.",
-    ]
+    found = f"False alerts on {healthy.days} healthy days of accounts: {healthy.false}, {per_day:.3f} a day"
+    lines += ["", f"{found}; on {large.days} days of accounts of 1,000 media: {large.false}."]
     return "\n".join(lines)
 
 

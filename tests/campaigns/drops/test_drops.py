@@ -11,10 +11,12 @@ from exporter.core.model import Dimensions
 from exporter.simulator.generated_media import most_played
 from exporter.simulator.incidents import Incident, collapse
 from tests.campaigns.drops import page
+from tests.campaigns.drops.__main__ import main, scored_by
 from tests.campaigns.drops.accounts import FILTERS, Account, account_wide, healthy, of_media
 from tests.campaigns.drops.cost import Cost
 from tests.campaigns.drops.evaluation import Alert, evaluate
 from tests.campaigns.drops.scoring import Score, names, score
+from tests.deploy.promtool import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +160,31 @@ def test_only_the_measured_sections_of_the_page_are_replaced(tmp_path: Path, mon
     assert before.endswith(after[end:])
     with pytest.raises(ValueError, match="has no <!-- make drops: speed -->"):
         page.write({"speed": table})
+
+
+def test_a_scoring_program_gets_the_shipped_rules_and_the_formula(tmp_path: Path) -> None:
+    tool = tmp_path / "score.py"
+    tool.write_text(
+        "import importlib, os, sys\n"
+        "module, function = sys.argv[sys.argv.index('--expected') + 1].split(':')\n"
+        "sys.path.insert(0, os.getcwd())\n"
+        "formula = getattr(importlib.import_module(module), function)\n"
+        "print(open(sys.argv[1]).read().count('alert: AliyunVod'), formula({2: 5, 8: 4, 9: 4}), sys.argv[1])\n"
+    )
+    shipped = sum(file.read_text(encoding="utf-8").count("alert: AliyunVod") for file in RULES)
+    alerts, expected, *_ = scored_by(tool).split()
+    assert (int(alerts), float(expected)) == (shipped, 4)
+    tool.write_text("raise SystemExit('no data here')")
+    with pytest.raises(SystemExit, match=r"score\.py: no data here"):
+        scored_by(tool)
+
+
+def test_without_promtool_the_benchmark_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert main([]) == 2
+    assert "drops: needs promtool" in capsys.readouterr().err
 
 
 def test_the_table_has_a_row_for_each_kind_and_the_false_alerts_of_all_healthy_days() -> None:
