@@ -59,14 +59,16 @@ The exporter:          $exporter
 
 $incident
 Some others have less than half of their plays of a week before. They are new and age as videos do: nothing is wrong.
-  aliyun_vod_media_plays{days_ago="1"} / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5
+  aliyun_vod_media_plays{days_ago="1",terminal_type="all",os="all",region="all"}
+    / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5
 
 Ctrl-C ends it.
 """)
 
 _INCIDENT: Final = Template("""One media lost nearly all its plays on $day: $title
 Within a minute that day is settled. The page then lists this media first, and in Prometheus it is found with
-  aliyun_vod_media_settled_plays / aliyun_vod_media_settled_plays_expected < 0.33
+  aliyun_vod_media_settled_plays{terminal_type="all",os="all",region="all"}
+    / (aliyun_vod_media_settled_plays_expected >= 100) < 0.33
 """)
 
 
