@@ -97,8 +97,6 @@ def test_gzip_is_used_only_if_requested(demo: Demo) -> None:
 def test_the_media_that_dropped_is_told_from_those_that_age_as_the_demo_says(demo: Demo, tmp_path: Path) -> None:
     printed = re.findall(r"^  (aliyun_vod_[^\n]+\n    [^\n]+)$", demo.text, re.MULTILINE)
     drop, ageing = (" ".join(each.split()) for each in printed)
-        " ".join(each.split()) for each in re.findall(r"^  (aliyun_vod_[^\n]+\n    [^\n]+)$", demo.text, re.MULTILINE)
-    )
     with prometheus(tmp_path, demo.url) as server:
         dropped = until(lambda: server.query(drop), "the drop")
         aged = server.query(ageing)
