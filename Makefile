@@ -7,7 +7,7 @@ UV     := $(VENV)/uv/bin/uv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench faults fuzz soak mutants audit sbom chart dashboards calls docs lock clean
+.PHONY: help demo test test-all lint format bench drops faults fuzz soak mutants audit sbom chart dashboards calls docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ fuzz: $(VENV)/.dev ## search for failing inputs; --seconds=N for each target
 
 soak: $(VENV)/.dev ## ninety simulated days under faults, reloads and kill -9, as a table
 	$(BIN)/python -m tests.campaigns.soak $(ARGS)
+
+drops: $(VENV)/.dev ## the drop alerts on simulated accounts with known incidents, into docs/design/drop-alerts.md
+	$(BIN)/python -m tests.campaigns.drops $(ARGS)
 
 mutants: $(VENV)/.dev ## every small change of core and vod, and whether a test notices; or those of ARGS
 	$(BIN)/python -m tests.campaigns.mutation $(ARGS)

@@ -65,6 +65,8 @@ SLOW: Final = (
     "exposition/test_formats.py::test_every_series_reads_back",
     "backfill/test_openmetrics.py::test_every_sample_is_there_once",
     "exposition/test_round_trip.py::test_values_of_the_api_are_those_that_clients_read",
+    "campaigns/drops/test_drops.py::test_an_incident_of_each_kind",
+    "campaigns/drops/test_drops.py::test_a_healthy_fortnight",
     "campaigns/faults/test_all.py",
     "campaigns/faults/test_ids.py",
     "campaigns/faults/test_environments.py::test_every_invariant",

@@ -122,9 +122,9 @@ class Harness:
 async def simulated(
     settings: SimulatorOptions | None = None, clock: Clock | None = None
 ) -> AsyncGenerator[tuple[Simulator, str]]:
-    """A simulator and its URL."""
+    """A simulator and its URL; by default all media are on one page."""
     clock = clock or Clock()
-    simulator = Simulator(settings or SimulatorOptions(), clock=clock.now)
+    simulator = Simulator(settings or SimulatorOptions(media=100), clock=clock.now)
     with bound(["127.0.0.1:0"]) as sockets:
         async with serving(simulator.app, sockets, date_header=False):
             try:

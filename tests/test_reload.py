@@ -266,7 +266,7 @@ async def test_one_account_that_cannot_be_opened_keeps_all_others_from_changing(
 async def test_a_running_poll_is_cancelled_when_its_query_changes_and_its_data_is_kept(tmp_path: Path) -> None:
     stalling = Conditions(faults=(Fault("stall", when={"PlayDate": DAY[2]}),))
     async with served(
-        tmp_path, account(), query(days="[1, 2]"), settings=SimulatorOptions(conditions=stalling)
+        tmp_path, account(), query(days="[1, 2]"), settings=SimulatorOptions(media=100, conditions=stalling)
     ) as daemon:
         await daemon.wait_for_requests(2)
         while DAY[1] not in daemon.days():

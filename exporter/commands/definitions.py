@@ -147,10 +147,20 @@ def _simulate(parser: Parser) -> None:
         help="number of media in the simulated account",
     )
     add(
+        "--incident",
+        action="append",
+        default=[],
+        metavar="KIND@DAYS_AGO",
+        help="plays that are lost since that day: os:Android@1, terminal:Web@1, region:cn-beijing@1, account@1,"
+        " media@1, removal@1, collapse@1; a wrong one lists all forms; repeatable",
+    )
+    add(
         "--collapse",
-        type=flag_values.days_ago,
+        dest="incident",
+        action="append",
+        type=flag_values.collapse,
         metavar="DAYS_AGO",
-        help="since when one media has lost nearly all plays, 0 to 30",
+        help="the incident collapse since that day: the most played media has lost nearly all plays in the app",
     )
     add(
         "--fail",

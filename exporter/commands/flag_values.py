@@ -145,11 +145,11 @@ def days(text: str) -> int:
     return int(text)
 
 
-def days_ago(text: str) -> int:
-    """A number of days before today."""
+def collapse(text: str) -> str:
+    """The incident of that many days before today."""
     if (number := non_negative_int(text)) > OLDEST_DAYS_AGO:
         raise argparse.ArgumentTypeError(f"{number} is more than {OLDEST_DAYS_AGO} days ago")
-    return number
+    return f"collapse@{number}"
 
 
 def step(text: str) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import structlog
 
 from exporter.commands.loop_signals import stop_on_signal
-from exporter.core import play_dates
 from exporter.errors import FlagError
 from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import parse_fault
+from exporter.simulator.incidents import parse_incident
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
 from exporter.web.server import bound, serving, urls
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.simulator.faults import Fault
+    from exporter.simulator.incidents import Incident
 
 _log = structlog.get_logger()
 
@@ -29,10 +31,10 @@ _log = structlog.get_logger()
 def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT. Raises FlagError and StartError."""
     try:
-        options = simulator_options(arguments)
+        simulator = Simulator(simulator_options(arguments))
     except ValueError as error:
         raise FlagError(str(error)) from None
-    asyncio.run(_serve(Simulator(options), arguments.listen))
+    asyncio.run(_serve(simulator, arguments.listen))
     return 0
 
 
@@ -41,7 +43,7 @@ def simulator_options(arguments: argparse.Namespace) -> SimulatorOptions:
     return SimulatorOptions(
         seed=arguments.seed,
         media=arguments.media,
-        collapse_on=None if arguments.collapse is None else play_dates.play_date(time.time(), arguments.collapse),
+        incidents=_incidents(arguments.incident, seed=arguments.seed, now=time.time()),
         admin=arguments.admin,
         conditions=Conditions(
             credentials=Credentials(
@@ -59,8 +61,17 @@ async def _serve(simulator: Simulator, listen: list[str]) -> None:
     with bound(listen) as sockets:
         async with stop_on_signal() as stop, serving(simulator.app, sockets, date_header=False):
             _log.info("simulating", urls=",".join(urls(sockets)), media=len(simulator.dataset.media_ids))
+            for incident in simulator.incidents:
+                _log.info("incident", **{name: value for name, value in asdict(incident).items() if value is not None})
             await stop.wait()
             simulator.close()
+
+
+def _incidents(given: list[str], *, seed: int, now: float) -> tuple[Incident, ...]:
+    try:
+        return tuple(parse_incident(text, seed=seed, now=now) for text in given)
+    except ValueError as error:
+        raise FlagError(f"--incident: {error}") from None
 
 
 def _faults(given: list[str]) -> tuple[Fault, ...]:

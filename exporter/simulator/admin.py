@@ -4,6 +4,8 @@ GET    /_admin/conditions   the conditions, without secrets
 PATCH  /_admin/conditions   change the given ones: {"latency": 0.03, "faults": [{"code": "html", "times": 1}]}
 GET    /_admin/calls        {"counts": {action: {outcome: n}}, "calls": [latest calls, oldest first]}
 DELETE /_admin/calls        clear both
+GET    /_admin/incidents    the incidents: [{"kind": "os", "os": "Android", "change": -0.95, "first": ...}]
+PUT    /_admin/incidents    have others, as in --incident, days from the simulated now: ["os:Android@0"]
 """
 
 from __future__ import annotations
@@ -20,8 +22,11 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
 
+    from exporter.simulator.incidents import Incident
     from exporter.simulator.request_log import RequestLog
 
 _SECRETS: Final = ("access_key_secret", "security_token")
@@ -31,6 +36,14 @@ class AdminTarget(Protocol):
     """The simulator, as far as the admin API needs it."""
 
     conditions: Conditions
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What loses plays, and when."""
+        ...
+
+    def have_incidents(self, texts: Iterable[str]) -> None:
+        """Have these incidents and no others; raises ValueError that says what is allowed."""
 
     @property
     def request_log(self) -> RequestLog:
@@ -55,9 +68,18 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
             return Response(status_code=204)
         return _json({"counts": simulator.request_log.counts, "calls": simulator.request_log.calls})
 
+    async def incidents(request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                simulator.have_incidents(msgspec.json.decode(await request.body(), type=list[str]))
+            except (msgspec.MsgspecError, ValueError) as error:
+                return _json({"error": str(error)}, 400)
+        return _json(simulator.incidents)
+
     return [
         Route("/_admin/conditions", conditions, methods=["GET", "PATCH"]),
         Route("/_admin/calls", calls, methods=["GET", "DELETE"]),
+        Route("/_admin/incidents", incidents, methods=["GET", "PUT"]),
     ]
 
 

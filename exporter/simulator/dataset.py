@@ -5,6 +5,8 @@ segment into regions, so plays add up over every dimension. Play duration is an 
 that line, so it adds up too. Viewers are a concave function of the number of plays, so they are never fewer than in the
 largest part and never more than in all parts together.
 
+How many plays that are is in popularity.py; incidents shorten segments or regions of the line, and the others stay.
+
 A day is provisional until 09:00 UTC+8 of the next one: its rows appear half an hour after its start, grow to 96 % until
 midnight and to 100 % after it, then never change again. They change in steps of five minutes.
 """
@@ -14,23 +16,21 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Dimensions, Measure, PlayRow
+from exporter.simulator import popularity
 from exporter.simulator.calendar import start_of_day
-from exporter.simulator.generated_media import (
-    COLLAPSED_AUDIENCE,
-    COLLAPSED_POPULARITY,
-    generate_media,
-    regions_of,
-    segments_of,
-)
+from exporter.simulator.generated_media import generate_media, most_played, regions_of, segments_of
+from exporter.simulator.incidents import effect_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
 
-    from exporter.simulator.generated_media import Audience, Media
+    from exporter.simulator.generated_media import Media
+    from exporter.simulator.incidents import Incident
 
 NO_FILTER: Final = Dimensions()
 
@@ -40,13 +40,13 @@ _SETTLED: Final = 33 * 3_600.0
 _STEP: Final = 300.0
 _AT_MIDNIGHT: Final = 0.96
 
-_WEEK: Final = (0.94, 0.92, 0.93, 0.96, 1.05, 1.30, 1.26)
 # How much less later parts of the line watch than earlier ones: browsers are closed sooner than apps.
 _IMPATIENCE: Final = 0.2
 _GOLDEN: Final = 0.6180339887498949
 _CACHED_ROWS: Final = 500_000
-
-_MASK: Final = (1 << 64) - 1
+# How much the shares of segments and regions vary from day to day, and how much less the Web is used at weekends.
+_SHARE_NOISE: Final = 0.12
+_WEEKEND: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +108,43 @@ def progress(play_date: date, now: float) -> float:
 class Dataset:
     """The media of the account of `seed` and their play data.
 
-    `collapse_on`: from this play date the media `collapsing` loses nearly all Native plays (a broken app release): its
-    plays fall to about a tenth, those on the Web remain, until `recover` restores them. None: never. `cached_rows`: how
-    many rows of result sets are cached for the next page; the latest result set always is.
+    `incidents`: what loses or gains plays, until `recover` ends all of them. `cached_rows`: how many rows of result
+    sets are cached for the next page; the latest result set always is.
     """
 
     def __init__(
-        self, seed: int = 0, media: int = 120, collapse_on: date | None = None, *, cached_rows: int = _CACHED_ROWS
+        self, seed: int = 0, media: int = 120, incidents: Iterable[Incident] = (), *, cached_rows: int = _CACHED_ROWS
     ) -> None:
+        """Raises ValueError for an incident of a media that the account does not have."""
         self._media = {one.media_id: one for one in generate_media(seed, media)}
-        self._collapse_on = collapse_on
         self._recover_on: date | None = None
         self._results: OrderedDict[tuple[object, ...], Sequence[Counts]] = OrderedDict()
         self._cached = 0
         self._cached_rows = cached_rows
+        self._most_played = most_played(seed)
         self.media_ids = tuple(self._media)
-        # The second media; None in an account without one.
-        self.collapsing = self.media_ids[1] if media > 1 else None
+        self.incidents: tuple[Incident, ...] = ()
+        self.have_incidents(incidents)
+
+    def have_incidents(self, incidents: Iterable[Incident]) -> None:
+        """Have these incidents and no others. Raises ValueError for one of a media that the account does not have."""
+        wanted = tuple(incidents)
+        for each in wanted:
+            # An account without any media has nothing to lose.
+            if each.media_id not in (None, self._most_played) and each.media_id not in self._media:
+                raise ValueError(f"incident {each.kind!r}: the account has no media {each.media_id}")
+        self.incidents = wanted
+        self._forget_results()
 
     def recover(self, on: date | None) -> None:
-        """From that play date the collapsed media has its usual plays again; None: never."""
+        """From that play date all incidents are over; None: they go on."""
         if on != self._recover_on:
             self._recover_on = on
-            self._results.clear()
-            self._cached = 0
+            self._forget_results()
+
+    def _forget_results(self) -> None:
+        self._results.clear()
+        self._cached = 0
 
     def row(self, media_id: str, play_date: date, dimensions: Dimensions = NO_FILTER, *, now: float) -> PlayRow | None:
         """The row of one media in one slice at `now`; None without plays."""
@@ -145,7 +158,7 @@ class Dataset:
         media = self._media.get(media_id)
         if media is None:
             return None
-        return _Selection(play_date, dimensions, progress(play_date, now)).counts(*self._state(media, play_date))
+        return self._selection(play_date, dimensions, progress(play_date, now)).counts(media)
 
     def result_set(
         self, play_date: date, dimensions: Dimensions = NO_FILTER, order: Order | None = None, *, now: float
@@ -159,9 +172,8 @@ class Dataset:
         if key in self._results:
             self._results.move_to_end(key)
             return self._results[key]
-        selection = _Selection(play_date, dimensions, share)
-        every = (selection.counts(*self._state(media, play_date)) for media in self._media.values())
-        result = [counts for counts in every if counts]
+        selection = self._selection(play_date, dimensions, share)
+        result = [counts for media in self._media.values() if (counts := selection.counts(media))]
         if order:
             by = order.by
             result.sort(key=lambda counts: counts.by(by), reverse=order.descending)
@@ -171,40 +183,50 @@ class Dataset:
             self._cached -= len(self._results.popitem(last=False)[1])
         return result
 
-    def _state(self, media: Media, play_date: date) -> tuple[Media, Audience, float]:
-        """A media on a date: its audience and the factor of its popularity."""
-        if media.media_id == self.collapsing and self._collapsed(play_date):
-            return media, COLLAPSED_AUDIENCE, COLLAPSED_POPULARITY
-        return media, media.audience, 1.0
-
-    def _collapsed(self, play_date: date) -> bool:
-        collapsed = self._collapse_on is not None and play_date >= self._collapse_on
-        return collapsed and (self._recover_on is None or play_date < self._recover_on)
+    def _selection(self, play_date: date, dimensions: Dimensions, share: float) -> _Selection:
+        recovered = self._recover_on is not None and play_date >= self._recover_on
+        incidents = () if recovered else tuple(each for each in self.incidents if each.affects(play_date))
+        return _Selection(play_date, dimensions, share, incidents)
 
 
 class _Selection:
     """One slice at one instant, prepared once for all media."""
 
-    def __init__(self, play_date: date, dimensions: Dimensions, share: float) -> None:
+    def __init__(self, play_date: date, dimensions: Dimensions, share: float, incidents: Sequence[Incident]) -> None:
         self._ordinal = play_date.toordinal()
-        self._weekday = _WEEK[play_date.weekday()]
+        self._account_factor = popularity.account_factor(play_date)
+        self._web = _WEEKEND if popularity.is_weekend(play_date) else 1.0
         self._share = share
-        self._unfiltered = dimensions == NO_FILTER
+        self._incidents = incidents
         self._segments = segments_of(dimensions.terminal_type, dimensions.os)
         # A final day is divided into regions only where the filter needs it.
         self._regions = None if share == 1 and dimensions.region is None else regions_of(dimensions.region)
+        self._whole = dimensions == NO_FILTER and self._regions is None
 
-    def counts(self, media: Media, audience: Audience, scale: float) -> Counts | None:
-        """The counts of a media with that audience and `scale` times its usual popularity."""
+    def counts(self, media: Media) -> Counts | None:
+        """The counts of a media; None without plays."""
         if not self._share:
             return None
-        bits = _mix(media.key ^ self._ordinal * 0x9E3779B97F4A7C15 & _MASK)
-        total = self._total(media, bits, scale)
+        bits = popularity.bits_of(media, self._ordinal)
+        final = popularity.plays(media, self._ordinal, self._account_factor, bits)
+        bits = popularity.mix(bits)
+        effect = effect_of(self._incidents, media.media_id) if self._incidents else None
+        segments: Sequence[float] = ()
+        regions: Sequence[float] = ()
+        # The Web is behind the app.
+        if effect or not self._whole:
+            bounds, power = media.audience.segments, self._web * _power(bits >> 16)
+            segments, remaining = _line(bounds, power, effect.segments if effect else None)
+            final *= remaining
+        if effect or self._regions is not None:
+            regions, remaining = _line(media.audience.regions, _power(bits >> 24), effect.regions if effect else None)
+            final *= remaining
+        total = int(final + (bits & 0xFFFF) / 65536) if final else 0
         if not total:
             return None
         seconds = total * media.duration * media.watched
         plays = play_duration = 0
-        for start_, end, phase in self._parts(audience, total, bits):
+        for start_, end, phase in self._parts(segments, regions, total, bits):
             part = end - start_
             visible = part if self._share == 1 else int(part * self._share + phase)
             played = int(seconds * _share_of_time(end / total)) - int(seconds * _share_of_time(start_ / total))
@@ -212,49 +234,45 @@ class _Selection:
             play_duration += played * visible // part
         return Counts(media, plays, math.ceil(plays**media.loyalty), play_duration) if plays else None
 
-    def _total(self, media: Media, bits: int, scale: float) -> int:
-        """The plays of the final day."""
-        if bits >> 16 & 0xFF < media.quiet:
-            return 0
-        noise = 0.94 + 0.12 * (bits & 0xFFFF) / 65536
-        expected = media.popularity * scale * self._weekday * noise * self._life(media)
-        return int(expected + (bits >> 24 & 0xFFFF) / 65536)
-
-    def _life(self, media: Media) -> float:
-        """The factor of popularity by age: high at the release, fading, 0, and after some weeks released again."""
-        if not media.cycle:
-            return 1.0
-        age = (self._ordinal + media.offset) % media.cycle
-        return 4 * math.exp(-age / 10) + 0.05 if age < 0.6 * media.cycle else 0.0
-
-    def _parts(self, audience: Audience, total: int, bits: int) -> Iterator[tuple[int, int, float]]:
+    def _parts(
+        self, segments: Sequence[float], regions: Sequence[float], total: int, bits: int
+    ) -> Iterator[tuple[int, int, float]]:
         """The selected parts of the line that are not empty: start, end, and the rounding offset of the part."""
-        if self._unfiltered and self._regions is None:
+        if self._whole:
             yield 0, total, 0.0
             return
         segment_rounding, region_rounding = (bits >> 40 & 0xFFF) / 4096, (bits >> 52) / 4096
         for segment in self._segments:
-            first = int(total * audience.segments[segment] + segment_rounding)
-            length = int(total * audience.segments[segment + 1] + segment_rounding) - first
+            first = int(total * segments[segment] + segment_rounding)
+            length = int(total * segments[segment + 1] + segment_rounding) - first
             if not length:
                 continue
             if self._regions is None:
                 yield first, first + length, 0.0
                 continue
             for region in self._regions:
-                start_ = first + int(length * audience.regions[region] + region_rounding)
-                end = first + int(length * audience.regions[region + 1] + region_rounding)
+                start_ = first + int(length * regions[region] + region_rounding)
+                end = first + int(length * regions[region + 1] + region_rounding)
                 if end > start_:
                     yield start_, end, (region_rounding + _GOLDEN * (7 * segment + region)) % 1
+
+
+def _power(bits: int) -> float:
+    """About 1, from eight bits: the exponent that moves the bounds within a line on one day."""
+    return 1 + _SHARE_NOISE * ((bits & 0xFF) / 255 - 0.5)
+
+
+def _line(bounds: Sequence[float], power: float, factors: Sequence[float] | None) -> tuple[Sequence[float], float]:
+    """The bounds to a power, the parts between them multiplied: again from 0 to 1, and the length that remains."""
+    moved = [bound**power for bound in bounds]
+    if factors is None:
+        return moved, 1.0
+    parts = [(end - start_) * factor for (start_, end), factor in zip(pairwise(moved), factors, strict=True)]
+    ends = list(accumulate(parts, initial=0.0))
+    length = ends[-1]
+    return ([end / length for end in ends], length) if length else (moved, 0.0)
 
 
 def _share_of_time(position: float) -> float:
     """The share of the play duration before a position (0 to 1) of the line; increasing."""
     return position * (1 + _IMPATIENCE * (1 - position))
-
-
-def _mix(number: int) -> int:
-    """64 pseudo-random bits that depend on every bit of `number` (the finalizer of splitmix64)."""
-    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _MASK
-    number = (number ^ number >> 27) * 0x94D049BB133111EB & _MASK
-    return number ^ number >> 31

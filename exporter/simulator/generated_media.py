@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 EXAMPLE_MEDIA_ID: Final = "9ae2af636ca6c10412f44891fc000000"
 """The media of the example on Alibaba Cloud's page, with zeros for its masked digits."""
+
+MEDIA_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+REGION_COUNT: Final = len(REGIONS)
 
 # Combinations of terminal type and OS with a player SDK; others (Native on Windows) never have plays.
 SEGMENTS: Final = (
@@ -62,9 +66,6 @@ AUDIENCES: Final = tuple(
     for regions in _REGION_WEIGHTS
 )
 APP_AUDIENCE: Final = AUDIENCES[0]
-# The app's audience after its native players stopped working, in weights of the same hundred: the web remains.
-COLLAPSED_AUDIENCE: Final = Audience(_cumulative((3, 2, 2, 1, 1, 1, 0)), APP_AUDIENCE.regions)
-COLLAPSED_POPULARITY: Final = 0.10
 
 # Titles that need escaping: quotes, backslashes, line ends, four-byte characters, right to left.
 _DELICATE_TITLES: Final = (
@@ -98,11 +99,11 @@ class Media:
     """One media of the account.
 
     * `duration`: seconds. `watched`: the mean share of it that is played.
-    * `popularity`: expected plays on a working day.
+    * `popularity`: expected plays on a working day; four times as many on the first full day of a release.
     * `loyalty`: viewers = plays ** loyalty, below 1: some viewers play more than once.
-    * `cycle`, `offset`: days; a media with a cycle is released, fades, has no plays, and is released again. 0: none.
-    * `quiet`: the number of days in 256 without any plays.
-    * `key`: 64 bits from which the random numbers of each day are derived.
+    * `cycle`, `offset`: days; a media with a cycle is released, ages, has no plays, and is released again. 0: none.
+    * `quiet`: the number of days in 256 without any plays, while it has few.
+    * `key`: 64 bits from which its further traits and the random numbers of each day are derived.
     """
 
     media_id: str
@@ -124,7 +125,7 @@ def generate_media(seed: int, count: int) -> Iterator[Media]:
     The first is the example on Alibaba Cloud's page, the second a popular one with app viewers only.
     """
     for index in range(count):
-        digest = blake2b(f"{seed}:{index}".encode(), digest_size=40).digest()
+        digest = _digest(seed, index)
         key = int.from_bytes(digest[16:24])
         # Eight numbers from 0 to 65535, one per trait.
         drawn = [int.from_bytes(digest[at : at + 2]) for at in range(24, 40, 2)]
@@ -138,8 +139,11 @@ def generate_media(seed: int, count: int) -> Iterator[Media]:
         else:
             # Most media have tens to hundreds of plays a day, few have tens of thousands.
             popularity = 2 * 10 ** (4.2 * share[2] ** 1.6)
-            # Three in ten are releases; not those with a delicate title, which must always have plays.
-            release = share[4] < 0.3 and index >= 2 + len(_DELICATE_TITLES)  # noqa: PLR2004 - a share
+            # Four in ten are releases; not those with a delicate title, which must always have plays.
+            release = share[4] < 0.4 and index >= 2 + len(_DELICATE_TITLES)  # noqa: PLR2004 - a share
+            if release:
+                # In its first days it has a multiple, but fewer plays than the second media.
+                popularity = min(popularity, 4_000)
             yield Media(
                 media_id=digest[:16].hex(),
                 title=_title(index, drawn[5]),
@@ -153,6 +157,15 @@ def generate_media(seed: int, count: int) -> Iterator[Media]:
                 offset=drawn[4],
                 quiet=12 if drawn[7] % 4 == 0 else 0,
             )
+
+
+def most_played(seed: int) -> str:
+    """The ID of the media that has the most plays on most days: the second one."""
+    return _digest(seed, 1)[:16].hex()
+
+
+def _digest(seed: int, index: int) -> bytes:
+    return blake2b(f"{seed}:{index}".encode(), digest_size=40).digest()
 
 
 def _title(index: int, random_bits: int) -> str:

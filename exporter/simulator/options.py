@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - msgspec reads it when the admin API decodes conditions
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import Fault  # noqa: TC001 - msgspec reads it when the admin API decodes conditions
 from exporter.simulator.throttle import WaitHeader
+
+if TYPE_CHECKING:
+    from exporter.simulator.incidents import Incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Conditions:
     * `latency`: seconds before every response.
     * `rate`: requests per second above which it throttles, 0: never; `wait_header`: the header that names the wait.
     * `faults`: injected failures; the first one that applies to a request is used.
-    * `recover_on`: the play date from which the collapsed media has its usual plays again; None: never.
+    * `recover_on`: the play date from which all incidents are over; None: they go on.
     """
 
     credentials: Credentials = field(default_factory=Credentials)
@@ -50,13 +53,13 @@ class SimulatorOptions:
     """What is fixed when a simulator starts.
 
     * `seed`, `media`: the generated account and its number of media.
-    * `collapse_on`: the play date from which one media loses nearly all its Native plays; None: never.
+    * `incidents`: what loses plays, and from which play date on.
     * `admin`: whether `/_admin/` is served; it has no authentication: only for loopback.
     """
 
     seed: int = 0
     media: int = 120
-    collapse_on: date | None = None
+    incidents: tuple[Incident, ...] = ()
     admin: bool = False
     conditions: Conditions = field(default_factory=Conditions)
 

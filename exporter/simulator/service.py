@@ -22,6 +22,7 @@ from exporter.simulator.broken_responses import BROKEN_RESPONSES, FaultContext, 
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.error_responses import API_ERRORS, ApiError
 from exporter.simulator.faults import FaultPlan
+from exporter.simulator.incidents import parse_incident
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.request_log import ANSWERED, Call, RequestLog
 from exporter.simulator.request_parsing import NAMES, parse_query
@@ -29,12 +30,13 @@ from exporter.simulator.signature_check import SignedRequest, Verifier
 from exporter.simulator.throttle import Throttle, wait_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from starlette.requests import Request
 
     from exporter.core.model import PlayRow
     from exporter.simulator.faults import Fault
+    from exporter.simulator.incidents import Incident
     from exporter.simulator.options import Conditions
 
 ACTION: Final = "DescribeVodMediaPlayData"
@@ -48,7 +50,8 @@ class Simulator:
     """The service with its state: `dataset`, `conditions` and `request_log`.
 
     `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
-    the simulated clock. `clock` returns seconds since 1970.
+    the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a media that is not
+    in the account.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Simulator:
         self._request_ids = Random(self._options.seed)
         self._verifier = Verifier()
         self._closing = asyncio.Event()
-        self.dataset = Dataset(self._options.seed, self._options.media, self._options.collapse_on)
+        self.dataset = Dataset(self._options.seed, self._options.media, self._options.incidents)
         self.request_log = RequestLog()
         self.conditions = self._options.conditions
         self.app = Starlette(
@@ -86,6 +89,16 @@ class Simulator:
         self._plan = FaultPlan(conditions.faults, self._options.seed)
         self._throttle = Throttle(conditions.rate, self._clock())
         self.dataset.recover(conditions.recover_on)
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What loses plays, and when; `recover_on` ends all of it."""
+        return self.dataset.incidents
+
+    def have_incidents(self, texts: Iterable[str]) -> None:
+        """Have these incidents and no others; raises ValueError that says what is allowed."""
+        seed, now = self._options.seed, self.now()
+        self.dataset.have_incidents(parse_incident(text, seed=seed, now=now) for text in texts)
 
     def change(self, **changes: Any) -> None:
         """Replace some of the conditions, by name."""

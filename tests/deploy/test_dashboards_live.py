@@ -16,6 +16,8 @@ from deploy.grafana.builder.written import texts
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
 from exporter.simulator.dataset import Dataset
+from exporter.simulator.generated_media import most_played
+from exporter.simulator.incidents import collapse
 from tests.deploy.grafana import rate_interval
 from tests.e2e.processes import Prometheus, exporter, free_port, post, prometheus_with, until
 from tests.e2e.test_clock import wall_clock
@@ -111,9 +113,7 @@ class DashboardQueries:
     @property
     def collapsing(self) -> str:
         """The media that has lost its plays."""
-        collapsing = catalogue().collapsing
-        assert collapsing
-        return collapsing
+        return most_played(0)
 
 
 def substituted(text: str, values: dict[str, str]) -> str:
@@ -121,7 +121,7 @@ def substituted(text: str, values: dict[str, str]) -> str:
 
 
 def catalogue() -> Dataset:
-    return Dataset(media=MEDIA, collapse_on=play_dates.play_date(AT_NOON, 1))
+    return Dataset(media=MEDIA, incidents=(collapse(0, play_dates.play_date(AT_NOON, 1)),))
 
 
 def week_ago(now: float, labels: str) -> str:

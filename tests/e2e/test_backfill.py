@@ -17,6 +17,7 @@ from exporter.backfill.progress import ProgressLines
 from exporter.commands import backfill
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
+from exporter.simulator.incidents import collapse
 from exporter.simulator.options import SimulatorOptions
 from tests.e2e.processes import PATIENCE, exporter, free_port, get, running, until
 from tests.harness import NOON, Clock, configuration, simulated
@@ -46,10 +47,8 @@ Ratios = dict[tuple[int, str, str], float]
 @pytest.mark.tool("prometheus")
 async def test_the_week_over_week_ratio_of_each_of_the_last_20_days_is_the_truth(tmp_path: Path) -> None:
     clock = Clock()
-    async with simulated(SimulatorOptions(media=5, collapse_on=play_dates.play_date(NOON, 3)), clock) as (
-        simulator,
-        url,
-    ):
+    dropped = collapse(0, play_dates.play_date(NOON, 3))
+    async with simulated(SimulatorOptions(media=5, incidents=(dropped,)), clock) as (simulator, url):
         known = await fetch(
             configuration(url, dimensions="[{}, {terminal_type: [Native]}]", days_ago="[1, 2, 8, 9]"),
             Runtime({}, clock.now, clock.now, clock.sleep),

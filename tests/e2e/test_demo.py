@@ -4,6 +4,7 @@ import gzip
 import re
 import subprocess
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
+from exporter.simulator.generated_media import most_played
 from tests.e2e.processes import PATIENCE, exporter, get, prometheus, until
 
 if TYPE_CHECKING:
@@ -18,22 +20,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@dataclass(frozen=True)
+class Demo:
+    """Where the exporter listens, and what the demo prints."""
+
+    url: str
+    text: str
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """The URL of a demo after its first polls."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Generator[Demo]:
+    """A demo after its first polls."""
     with exporter(tmp_path_factory.mktemp("demo"), "demo", "--web.listen-address=127.0.0.1:0") as process:
         url = process.url()
         until(lambda: get(f"{url}/-/ready").status_code == httpx.codes.OK, "the demo to be ready")
-        yield url
+        yield Demo(url, process.out.read_text())
         assert process.stop() == 0
         assert "Traceback" not in process.logged()
         assert "Warning" not in process.logged()
         assert f"curl {url}/metrics" in process.out.read_text()
 
 
-def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal_types(demo: str) -> None:
+def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal_types(demo: Demo) -> None:
     values: dict[str, set[str]] = defaultdict(set)
-    for family in text(get(f"{demo}/metrics").text):
+    for family in text(get(f"{demo.url}/metrics").text):
         if family.name == "aliyun_vod_media_plays":
             for sample in family.samples:
                 for name, value in sample.labels.items():
@@ -48,17 +58,17 @@ def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal
 
 @pytest.mark.tool("promtool")
 @pytest.mark.parametrize("accept", ["text/plain;version=0.0.4", "text/plain;version=1.0.0"])
-def test_promtool_finds_nothing_wrong(demo: str, accept: str) -> None:
-    body = get(f"{demo}/metrics", headers={"Accept": accept}).content
+def test_promtool_finds_nothing_wrong(demo: Demo, accept: str) -> None:
+    body = get(f"{demo.url}/metrics", headers={"Accept": accept}).content
 
     checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
-def test_every_format_has_the_same_samples(demo: str) -> None:
+def test_every_format_has_the_same_samples(demo: Demo) -> None:
     def plays(accept: str) -> set[tuple[str, float]]:
-        answer = get(f"{demo}/metrics", headers={"Accept": accept})
+        answer = get(f"{demo.url}/metrics", headers={"Accept": accept})
         assert answer.headers["content-type"].startswith(accept.partition(";")[0])
         parse: Any = openmetrics if "openmetrics" in accept else text
         families = parse(answer.text)
@@ -71,11 +81,11 @@ def test_every_format_has_the_same_samples(demo: str) -> None:
     assert all(other == first for other in others)
 
 
-def test_gzip_is_used_only_if_requested(demo: str) -> None:
-    with httpx.stream("GET", f"{demo}/metrics", headers={"Accept-Encoding": "gzip"}, timeout=PATIENCE) as answer:
+def test_gzip_is_used_only_if_requested(demo: Demo) -> None:
+    with httpx.stream("GET", f"{demo.url}/metrics", headers={"Accept-Encoding": "gzip"}, timeout=PATIENCE) as answer:
         packed = b"".join(answer.iter_raw())
         assert answer.headers["content-encoding"] == "gzip"
-    plain = get(f"{demo}/metrics", headers={"Accept-Encoding": "identity"})
+    plain = get(f"{demo.url}/metrics", headers={"Accept-Encoding": "identity"})
 
     assert "content-encoding" not in plain.headers
     assert re.findall(rb"^aliyun_vod_media.*", gzip.decompress(packed), re.MULTILINE) == re.findall(
@@ -84,12 +94,15 @@ def test_gzip_is_used_only_if_requested(demo: str) -> None:
 
 
 @pytest.mark.tool("prometheus")
-def test_the_collapsed_media_is_found_as_the_demo_says(demo: str, tmp_path: Path) -> None:
-    expression = (
-        'aliyun_vod_media_plays{days_ago="1",terminal_type="all",os="all",region="all"}'
-        ' / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5'
-    )
-    with prometheus(tmp_path, demo) as server:
-        found = until(lambda: server.query(expression), "the drop")
+def test_the_media_that_dropped_is_told_from_those_that_age_as_the_demo_says(demo: Demo, tmp_path: Path) -> None:
+    printed = re.findall(r"^  (aliyun_vod_[^\n]+\n    [^\n]+)$", demo.text, re.MULTILINE)
+    drop, ageing = (" ".join(each.split()) for each in printed)
+    with prometheus(tmp_path, demo.url) as server:
+        dropped = until(lambda: server.query(drop), "the drop")
+        aged = server.query(ageing)
 
-    assert len(found) >= 1
+    media = {labels["media_id"] for labels, _ in dropped}
+    assert most_played(0) in media
+    assert len(media) <= 2
+    assert most_played(0) in {labels["media_id"] for labels, _ in aged}
+    assert len(aged) >= len(media) + 3

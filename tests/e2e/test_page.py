@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
 from exporter.simulator.faults import Fault
+from exporter.simulator.incidents import collapse
 from exporter.simulator.options import SimulatorOptions
 from exporter.status.routes import status_routes
 from exporter.web.access.middleware import HEADERS
@@ -81,7 +82,7 @@ async def displayed(harness: Harness, prefix: str) -> AsyncGenerator[str]:
 @contextlib.asynccontextmanager
 async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
     """An exporter with some polls, then faults; one media collapses on the compared day."""
-    collapsed = SimulatorOptions(collapse_on=play_dates.play_date(NOON, 1))
+    collapsed = SimulatorOptions(incidents=(collapse(0, play_dates.play_date(NOON, 1)),))
     async with running_harness(
         collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]", expected="true"
     ) as harness:

@@ -105,7 +105,7 @@ async def no_sleep(_: float) -> None:
 
 def simulator(clock: Clock, **settings: Any) -> Simulator:
     """A simulator of 30 media at noon; keywords that SimulatorOptions does not have are conditions."""
-    own = {name: settings.pop(name) for name in ("seed", "media", "collapse_on", "admin") if name in settings}
+    own = {name: settings.pop(name) for name in ("seed", "media", "incidents", "admin") if name in settings}
     return Simulator(
         SimulatorOptions(**{"media": 30, **own}, conditions=Conditions(**settings)), clock=clock, sleep=no_sleep
     )

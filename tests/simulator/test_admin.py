@@ -6,6 +6,8 @@ import pytest
 
 from exporter.simulator.access_keys import Credentials
 from exporter.simulator.calendar import day_at
+from exporter.simulator.generated_media import most_played
+from exporter.simulator.incidents import collapse, parse_incident
 from tests.simulator.clients import (
     PAGE,
     Client,
@@ -57,13 +59,13 @@ async def test_credentials_can_be_replaced_and_tokens_expire(clock: Clock) -> No
         assert (await client.request(credentials=new)).json()["Code"] == "InvalidSecurityToken.Expired"
 
 
-async def test_the_collapsed_media_recovers_on_the_given_day(clock: Clock) -> None:
-    service = simulator(clock, admin=True, collapse_on=day_at(clock.now, 3))
+async def test_incidents_are_over_on_the_given_day(clock: Clock) -> None:
+    service = simulator(clock, admin=True, incidents=(collapse(0, day_at(clock.now, 3)),))
 
     async def plays(client: Client, days_ago: int) -> int:
         parameters = {**PAGE, "PlayDate": f"{day_at(clock.now, days_ago):%Y%m%d}"}
         rows = (await client.request(parameters)).json()["QoeInfoList"]
-        (found,) = (int(row["PlaySuccessVv"]) for row in rows if row["MediaId"] == service.dataset.collapsing)
+        (found,) = (int(row["PlaySuccessVv"]) for row in rows if row["MediaId"] == most_played(0))
         return found
 
     async with client_of(service, clock) as client:
@@ -75,6 +77,50 @@ async def test_the_collapsed_media_recovers_on_the_given_day(clock: Clock) -> No
         assert await plays(client, 2) > 5 * last
         await client.http.patch(CONDITIONS, json={"recover_on": None})
         assert await plays(client, 2) == last
+
+
+async def test_incidents_are_listed_as_labels(clock: Clock) -> None:
+    service = simulator(clock, admin=True, incidents=(parse_incident("os:iOS:-40%@3..2", seed=0, now=clock.now),))
+    async with client_of(service, clock) as client:
+        response = await client.http.get("/_admin/incidents")
+        assert (await client.http.post("/_admin/incidents")).status_code == 405
+    assert response.json() == [
+        {
+            "kind": "os",
+            "change": -0.4,
+            "first": str(day_at(clock.now, 3)),
+            "last": str(day_at(clock.now, 2)),
+            "media_id": None,
+            "terminal_type": None,
+            "os": "iOS",
+            "region": None,
+        }
+    ]
+
+
+async def test_incidents_can_be_replaced_while_the_simulator_runs(clock: Clock) -> None:
+    parameters = {**PAGE, "PlayDate": f"{day_at(clock.now, 2):%Y%m%d}"}
+
+    async def plays(client: Client) -> int:
+        return sum(int(row["PlaySuccessVv"]) for row in (await client.request(parameters)).json()["QoeInfoList"])
+
+    async with client_of(simulator(clock, admin=True), clock) as client:
+        usual = await plays(client)
+        replaced = await client.http.put("/_admin/incidents", json=["account:-50%@2"])
+        assert [each["kind"] for each in replaced.json()] == ["account"]
+        assert await plays(client) == pytest.approx(usual / 2, rel=0.02)
+        for wrong, message in (
+            ('["account@99"]', "'99' is neither a number of days ago"),
+            (f'["removal:{32 * "a"}@1"]', "the account has no media"),
+            ('"account@1"', "Expected `array`"),
+            ("[1]", "Expected `str`"),
+            ("", "truncated"),
+        ):
+            response = await client.http.put("/_admin/incidents", content=wrong)
+            assert (response.status_code, message in response.json()["error"]) == (400, True), response.text
+        assert (await client.http.get("/_admin/incidents")).json() == replaced.json(), "a wrong one changes nothing"
+        await client.http.put("/_admin/incidents", json=[])
+        assert await plays(client) == usual
 
 
 async def test_a_patch_changes_only_the_given_conditions(clock: Clock) -> None:

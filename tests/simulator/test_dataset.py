@@ -12,6 +12,7 @@ from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dime
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset, Order, progress
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
+from exporter.simulator.incidents import collapse
 
 DATASET = Dataset(seed=7, media=60)
 HOUR = 3600.0
@@ -167,35 +168,14 @@ def test_titles_need_every_kind_of_escaping() -> None:
 
 @pytest.mark.parametrize("media", [0, 1])
 def test_an_account_may_be_nearly_empty(media: int) -> None:
-    dataset = Dataset(media=media, collapse_on=date(2026, 3, 16))
     day = date(2026, 3, 16)
+    dataset = Dataset(media=media, incidents=(collapse(0, day),))
     assert len(dataset.result_set(day, now=start_of_day(day) + 33 * HOUR)) == media
-    assert dataset.collapsing is None
 
 
 def _plays(dataset: Dataset, media_id: str, day: date, what: Dimensions | None = None) -> int:
     row = dataset.row(media_id, day, what or Dimensions(), now=start_of_day(day) + 33 * HOUR)
     return int(row.plays or 0) if row else 0
-
-
-@pytest.mark.parametrize("day", [date(2026, 3, 16), date(2031, 8, 2)])
-@pytest.mark.parametrize("seed", [0, 1, 99])
-def test_one_media_collapses_to_a_tenth_because_its_native_plays_are_gone(seed: int, day: date) -> None:
-    dataset = Dataset(seed=seed, collapse_on=day)
-    media_id = dataset.collapsing
-    assert media_id is not None
-    week_before = day - timedelta(days=7)
-
-    def ratio(what: Dimensions) -> float:
-        return _plays(dataset, media_id, day, what) / _plays(dataset, media_id, week_before, what)
-
-    assert ratio(Dimensions()) == pytest.approx(0.10, rel=0.15)
-    assert ratio(Dimensions("Native", "Android")) < 0.07
-    assert ratio(Dimensions("Native", "iOS")) < 0.08
-    assert ratio(Dimensions("Web")) == pytest.approx(1, rel=0.15)
-    assert _plays(Dataset(seed=seed), media_id, day) > 5 * _plays(dataset, media_id, day)
-    others = [id_ for id_ in dataset.media_ids if id_ != media_id]
-    assert [_plays(dataset, id_, day) for id_ in others] == [_plays(Dataset(seed=seed), id_, day) for id_ in others]
 
 
 def test_weekends_have_more_plays_than_working_days() -> None:

@@ -15,6 +15,7 @@ from exporter.simulator.access_keys import Credentials
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
+from exporter.simulator.incidents import collapse
 from exporter.simulator.request_parsing import NAMES
 from tests.simulator.clients import (
     HOST,
@@ -371,8 +372,9 @@ async def test_any_parameters_yield_a_page_or_a_param_error(parameters: dict[str
 
 
 def test_a_dataset_of_the_same_options_has_the_rows_of_the_simulator(clock: Clock) -> None:
-    service = simulator(clock, seed=5, media=12, collapse_on=DAY)
-    alike = Dataset(5, 12, DAY)
+    incidents = (collapse(5, DAY),)
+    service = simulator(clock, seed=5, media=12, incidents=incidents)
+    alike = Dataset(5, 12, incidents)
     assert [service.dataset.row(id_, DAY, now=NOON) for id_ in alike.media_ids] == [
         alike.row(id_, DAY, now=NOON) for id_ in alike.media_ids
     ]

@@ -184,7 +184,7 @@ spec:
     - simulate
     - --web.listen-address=:9986
     - --media={{ .Values.demo.media }}
-    - --collapse={{ .Values.demo.collapse }}
+    - --incident=collapse@{{ .Values.demo.collapse }}
   ports:
     - name: simulator
       containerPort: 9986

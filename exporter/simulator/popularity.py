@@ -1,0 +1,128 @@
+"""The plays that a media has on a date, without incidents: age, weekday, holidays, spikes and noise; a pure function.
+
+Ages are as those of real videos: the median new media has 44 % of the plays of its first full day on day 7, 28 % on
+day 14 and 20 % on day 28; a quarter keeps three quarters for a week, another quarter less than a fifth, some grow.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from exporter.simulator.generated_media import Media
+
+_MASK: Final = (1 << 64) - 1
+_WEEK: Final = (0.94, 0.92, 0.93, 0.96, 1.05, 1.30, 1.26)
+_SATURDAY: Final = 5
+# Holidays on a fixed date, as first and last (month, day), and how much more is played.
+_HOLIDAYS: Final = (((1, 1), (1, 1)), ((5, 1), (5, 5)), ((10, 1), (10, 7)))
+_HOLIDAY: Final = 1.2
+_DAY_NOISE: Final = 0.03
+
+_RELEASE_PEAK: Final = 4.0
+# 1 on the first full day, 0.44, 0.28 and 0.20 after 7, 14 and 28 days.
+_FLOOR, _PACE, _STEEPNESS = 0.175, 26.84, 4.9
+# The exponent of that curve by quantile of the media: ratios of days 7, 14 and 28 have the quantiles of real videos.
+_EXPONENTS: Final = ((0.0, -0.5), (0.05, -0.25), (0.25, 0.5), (0.5, 1.0), (0.75, 1.85), (0.95, 3.3), (1.0, 4.5))
+# From this part of its cycle on a media is no longer recommended, and loses half of its plays every other day.
+_WITHDRAWN: Final = 0.6
+_HALF_LIFE: Final = 2.0
+
+_DRIFT: Final = 0.25
+_SPIKE_DAYS: Final = 8
+_WELL_KNOWN: Final = 3_000
+_LARGEST_NOISE: Final = 0.28
+# Days without any plays are those of media that have few.
+_FEW: Final = 6
+
+
+def mix(number: int) -> int:
+    """64 pseudo-random bits that depend on every bit of `number` (the finalizer of splitmix64)."""
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & _MASK
+    return number ^ number >> 31
+
+
+def bits_of(media: Media, ordinal: int) -> int:
+    """The 64 random bits of a media on a day."""
+    return mix(media.key ^ ordinal * 0x9E3779B97F4A7C15 & _MASK)
+
+
+def account_factor(day: date) -> float:
+    """What a day does to the plays of all media: weekday, holiday, and what nobody can explain."""
+    holiday = any(first <= (day.month, day.day) <= last for first, last in _HOLIDAYS)
+    unexplained = 1 + _DAY_NOISE * _deviation(mix(day.toordinal() * 0xD6E8FEB86659FD93 & _MASK))
+    return _WEEK[day.weekday()] * (_HOLIDAY if holiday else 1.0) * unexplained
+
+
+def is_weekend(day: date) -> bool:
+    """Whether people are at home."""
+    return day.weekday() >= _SATURDAY
+
+
+def plays(media: Media, ordinal: int, account: float, bits: int) -> float:
+    """The plays of the final day, not rounded; `account` and `bits` are those of the day."""
+    life = _age_factor(media, ordinal) if media.cycle else _drift(media, ordinal)
+    expected = media.popularity * account * life * _spike(media, ordinal)
+    if expected < _FEW and bits & 0xFF < media.quiet:
+        return 0.0
+    # A media has a noise of its own, and few plays are noisier than many.
+    noise = min(math.hypot(_volatility(media), 1 / math.sqrt(expected)), _LARGEST_NOISE)
+    return expected * (1 + noise * _deviation(bits >> 8))
+
+
+def _age_factor(media: Media, ordinal: int) -> float:
+    """Of a media that is released, ages, is withdrawn, has no plays, and is released again."""
+    age = (ordinal + media.offset) % media.cycle
+    if not age:
+        # Released at some hour of the day.
+        return _RELEASE_PEAK * (0.1 + 0.9 * (media.key >> 16 & 0xFFFF) / 65536)
+    curve = _FLOOR + (1 - _FLOOR) * (1 + (age - 1) / _PACE) ** -_STEEPNESS
+    withdrawn = max(0.0, age - _WITHDRAWN * media.cycle)
+    exponent = _exponent((media.key & 0xFFFF) / 65536)
+    return _RELEASE_PEAK * math.exp(exponent * math.log(curve) - math.log(2) * withdrawn / _HALF_LIFE)
+
+
+def _exponent(quantile: float) -> float:
+    at = bisect_right(_EXPONENTS, (quantile, math.inf)) - 1
+    (lower, start), (upper, end) = _PAIRS[at]
+    return start + (end - start) * (quantile - lower) / (upper - lower)
+
+
+_PAIRS: Final = tuple(pairwise(_EXPONENTS))
+
+
+def _drift(media: Media, ordinal: int) -> float:
+    """Media that do not age are not the same for ever either."""
+    period = 45 + (media.key & 0xFF) * 0.3
+    return 1 + _DRIFT * math.sin(2 * math.pi * (ordinal / period + (media.key >> 8 & 0xFF) / 256))
+
+
+def _spike(media: Media, ordinal: int) -> float:
+    """Now and then, about once in 250 days, a media has a multiple of its plays, half as many more every day after.
+
+    Not one that is new or that everybody knows already.
+    """
+    if media.cycle or media.popularity > _WELL_KNOWN:
+        return 1.0
+    bits = mix(media.key ^ (ordinal >> 5) * 0xA0761D6478BD642F & _MASK)
+    since = (ordinal & 31) - (bits >> 8) % (32 - _SPIKE_DAYS)
+    if bits & 7 or not 0 <= since < _SPIKE_DAYS:
+        return 1.0
+    return 1 + (1 + 3 * (bits >> 40) / (1 << 24)) * 0.5**since
+
+
+def _volatility(media: Media) -> float:
+    share = (media.key >> 32 & 0xFFFF) / 65536
+    return 0.03 + (0.05 if media.popularity > _WELL_KNOWN else 0.19) * share * share
+
+
+def _deviation(bits: int) -> float:
+    """About normally distributed, of mean 0 and variance 1, within 3.5: the sum of four numbers of ten bits."""
+    total = (bits & 0x3FF) + (bits >> 10 & 0x3FF) + (bits >> 20 & 0x3FF) + (bits >> 30 & 0x3FF)
+    return (total - 2046) / 591.2

@@ -1,0 +1,130 @@
+"""Simulated accounts day by day, as the exporter publishes their settled days, and the incidents in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+from exporter.core.expectation import DAYS_USED, expected_plays
+from exporter.core.model import Dimensions
+from exporter.simulator.calendar import start_of_day
+from exporter.simulator.dataset import Dataset
+from exporter.simulator.generated_media import generate_media
+from exporter.simulator.incidents import Incident
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+ALL: Final = Dimensions()
+# As a team queries it: without filters, by terminal type, by the main OSes and by some regions, among them a small one.
+FILTERS: Final = (
+    ALL,
+    *(Dimensions(terminal_type=each) for each in ("Native", "Web")),
+    *(Dimensions(os=each) for each in ("Android", "iOS", "Windows")),
+    *(Dimensions(region=each) for each in ("cn-beijing", "cn-shanghai", "eu-central-1")),
+)
+_PUBLISHED_AFTER: Final = 40 * 3600.0
+_FIRST: Final = date(2026, 2, 2)
+# Months and weekdays differ by seed.
+_APART: Final = 37
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Plays of a media on a settled day; None where nothing is published."""
+
+    plays: int | None
+    expected: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account over `days` settled days from `first` on; its alerts count from day `warm_up` on."""
+
+    name: str
+    seed: int
+    media: int
+    first: date
+    days: int
+    warm_up: int = 0
+    incidents: tuple[Incident, ...] = ()
+    filters: tuple[Dimensions, ...] = FILTERS
+
+    def day(self, number: int) -> date:
+        """A settled day, counted from 0."""
+        return self.first + timedelta(days=number)
+
+    def settled(self) -> Iterator[tuple[Dimensions, str, list[Settled]]]:
+        """For each filter and media what is published of each day."""
+        dataset = Dataset(self.seed, self.media, self.incidents)
+        earliest = -max(DAYS_USED) + 1
+        for dimensions in self.filters:
+            plays = {number: _plays(dataset, self.day(number), dimensions) for number in range(earliest, self.days)}
+            for media_id in dataset.media_ids:
+                line = [_of_day(plays, number, media_id) for number in range(self.days)]
+                if any(each.plays is not None for each in line):
+                    yield dimensions, media_id, line
+
+
+def _plays(dataset: Dataset, day: date, dimensions: Dimensions) -> dict[str, int]:
+    result = dataset.result_set(day, dimensions, now=start_of_day(day) + _PUBLISHED_AFTER)
+    return {counts.media.media_id: counts.plays for counts in result}
+
+
+def _of_day(plays: Mapping[int, Mapping[str, int]], number: int, media_id: str) -> Settled:
+    """A query for all media shows those with plays on a day, and those that were expected to have some."""
+    expected = expected_plays({ago: plays[number + 1 - ago].get(media_id, 0) for ago in DAYS_USED})
+    found = plays[number].get(media_id)
+    if found is None and not (expected and media_id in plays[number - 1]):
+        return Settled(None, None)
+    return Settled(found or 0, expected)
+
+
+def healthy(seed: int, *, media: int = 100, days: int = 28, filters: tuple[Dimensions, ...] = FILTERS) -> Account:
+    """Without incidents; the alert about a slow decline needs a fortnight before."""
+    return Account(f"healthy-{seed}", seed, media, _first(seed), days + 14, warm_up=14, filters=filters)
+
+
+def account_wide(
+    kind: str, seed: int, change: float, dimensions: Dimensions = ALL, *, media: int = 100, days: int = 8
+) -> Account:
+    """An incident of all media of an account, from the middle on."""
+    first = _first(seed)
+    incident = Incident(
+        kind,
+        change,
+        first + timedelta(days=days // 2),
+        terminal_type=dimensions.terminal_type,
+        os=dimensions.os,
+        region=dimensions.region,
+    )
+    named = "-".join(filter(None, (kind, dimensions.terminal_type, dimensions.os, dimensions.region)))
+    return Account(f"{named}{change * 100:+.0f}-{seed}", seed, media, first, days, incidents=(incident,))
+
+
+def of_media(kind: str, seed: int, change: float, *, media: int = 100, days: int = 14, count: int = 8) -> Account:
+    """Incidents of single media that are old enough and have 100 expected plays or more, one a day."""
+    first = _first(seed)
+    days_of = [first + timedelta(days=number) for number in range(2, days - 2)]
+    incidents = [
+        Incident(kind, change, day, media_id=media_id)
+        for day, media_id in zip(days_of, _played_media(seed, media, first, days), strict=False)
+    ]
+    return Account(f"{kind}{change * 100:+.0f}-{seed}", seed, media, first, days, incidents=tuple(incidents[:count]))
+
+
+def _played_media(seed: int, media: int, first: date, days: int) -> Sequence[str]:
+    """Media with at least 200 plays a day through all the time; in no order of popularity."""
+    dataset = Dataset(seed, media)
+    times = [first + timedelta(days=number) for number in range(-9, days)]
+    plays = [_plays(dataset, day, ALL) for day in times]
+    return [
+        each.media_id
+        for each in sorted(generate_media(seed, media), key=lambda one: one.key)
+        if all(of_day.get(each.media_id, 0) >= 200 for of_day in plays)
+    ]
+
+
+def _first(seed: int) -> date:
+    return _FIRST + timedelta(days=_APART * seed)
