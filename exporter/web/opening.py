@@ -86,7 +86,7 @@ class Opening:
     async def _wait(self) -> None:
         if self._web_access is None:
             is_scrape = _GZIP in self._data
-            await self._tracker.turns.wait(self._client, Step.COMPRESSED_RESPONSE if is_scrape else Step.OPENING)
+            await self._tracker.turns.wait(self._client, Step.OPENING_FOR_SCRAPE if is_scrape else Step.OPENING)
             if not self._raw.is_closing():
                 self._opened(None, self._data)
             return

@@ -11,9 +11,11 @@ class Step(IntEnum):
 
     COMPRESSED_RESPONSE = 0
     """What Prometheus requests, and the cheapest for its size."""
-    OPENING = 1
+    OPENING_FOR_SCRAPE = 1
+    """After the responses: newcomers must not delay a scrape that has begun."""
+    OPENING = 2
     """The handshake, or the first request."""
-    PLAIN_RESPONSE = 2
+    PLAIN_RESPONSE = 3
 
 
 class Turns:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from exporter.web.turns import Step, Turns
 
-ORDER = (Step.PLAIN_RESPONSE, Step.COMPRESSED_RESPONSE, Step.OPENING)
+ORDER = (Step.PLAIN_RESPONSE, Step.COMPRESSED_RESPONSE, Step.OPENING_FOR_SCRAPE, Step.OPENING)
 
 
 @dataclass
@@ -53,6 +53,8 @@ async def test_compressed_responses_come_first_and_of_each_kind_the_newest_clien
     assert await queue.run() == [
         "COMPRESSED_RESPONSE 1",
         "COMPRESSED_RESPONSE 0",
+        "OPENING_FOR_SCRAPE 1",
+        "OPENING_FOR_SCRAPE 0",
         "OPENING 1",
         "OPENING 0",
         "PLAIN_RESPONSE 1",
