@@ -19,15 +19,17 @@ class Step(IntEnum):
 
 
 class Turns:
-    """Lets one client take its step in each iteration of the event loop: the newest first, and each at most once.
+    """Lets one client take its step in each iteration of the event loop: the newest and the oldest in turns.
 
     Under more load than the process can serve, clients that came long ago have given up, or are about to. Served in
-    the order of arrival, every client would wait as long as they do.
+    the order of arrival, every client would wait as long as they do; served newest first only, some would wait for
+    ever.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Step, dict[object, asyncio.Future[None]]] = {step: {} for step in Step}
         self._is_taken = False
+        self._is_oldest_next = False
 
     def take(self) -> bool:
         """Take the turn of this iteration; return whether it was free."""
@@ -59,7 +61,8 @@ class Turns:
         waiting = next(filter(None, self._waiting.values()), None)
         self._is_taken = waiting is not None
         if waiting is not None:
-            _, turn = waiting.popitem()
+            turn = waiting.pop(next(iter(waiting) if self._is_oldest_next else reversed(waiting)))
+            self._is_oldest_next = not self._is_oldest_next
             if not turn.done():
                 turn.set_result(None)
             asyncio.get_running_loop().call_soon(self._next)

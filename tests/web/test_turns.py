@@ -1,4 +1,4 @@
-"""Turns: one client per iteration of the event loop, by step, and the newest first."""
+"""Turns: one client per iteration of the event loop, by step, the newest and the oldest in turns."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_the_turn_of_an_iteration_is_taken_once() -> None:
     assert [turns.take(), turns.take()] == [True, False]
 
 
-async def test_compressed_responses_come_first_and_of_each_kind_the_newest_client() -> None:
+async def test_compressed_responses_come_first_and_new_connections_before_plain_text() -> None:
     queue = Queue()
     waiting = [queue.join(f"{step.name} {number}", step) for number in range(2) for step in ORDER]
     assert queue.turns.take(), "so that all wait"
@@ -76,6 +76,16 @@ async def test_a_newcomer_goes_before_those_that_wait() -> None:
     before = len(await queue.run(4))
     waiting.append(queue.join("newcomer", Step.OPENING))
     assert "newcomer" in (await queue.run())[before : before + 3]
+    assert all(each.done() for each in waiting)
+
+
+async def test_the_oldest_client_does_not_wait_for_ever_for_newer_ones() -> None:
+    queue = Queue()
+    waiting = [queue.join(str(number), Step.OPENING) for number in range(10)]
+    while "0" not in await queue.run(1):
+        waiting.append(queue.join(str(len(waiting)), Step.OPENING))
+        assert len(waiting) < 20
+    await queue.run(60)
     assert all(each.done() for each in waiting)
 
 
