@@ -16,12 +16,13 @@ T = TypeVar("T")
 class SharedRun(Generic[T]):
     """Runs the work once for all callers that wait, after the last of them has called; returns its result to all.
 
-    If the caller that runs it is cancelled, or the work fails, the next one that waits runs it again.
+    If the caller that runs it is cancelled, or the work fails, the next one that waits runs it again. All that wait
+    continue in the same iteration of the event loop: with a lock, each would wait for those before it.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
         self._work = work
-        self._lock = asyncio.Lock()
+        self._run_ended: asyncio.Event | None = None
         self._calls = 0
         self._answered: tuple[int, T] | None = None
 
@@ -29,11 +30,18 @@ class SharedRun(Generic[T]):
         """The result of a run that began after this call."""
         self._calls += 1
         call = self._calls
-        async with self._lock:
-            if self._answered is None or self._answered[0] < call:
-                waiting = self._calls  # those who call while it runs get another run
+        while self._answered is None or self._answered[0] < call:
+            if self._run_ended is not None:
+                await self._run_ended.wait()
+                continue
+            waiting = self._calls  # those who call while it runs get another run
+            self._run_ended = ended = asyncio.Event()
+            try:
                 self._answered = waiting, await self._work()
-            return self._answered[1]
+            finally:
+                self._run_ended = None
+                ended.set()
+        return self._answered[1]
 
 
 class SharedThreads(Generic[T]):

@@ -99,3 +99,16 @@ async def test_a_failure_without_waiting_callers_is_not_logged(caplog: pytest.Lo
     with pytest.raises(ValueError, match=r"^$"):
         await shared.run("key", fail, "failing")
     assert caplog.text == ""
+
+
+async def test_callers_that_wait_do_not_continue_one_after_another() -> None:
+    work = Work()
+    shared = SharedRun(work)
+    callers = [asyncio.create_task(shared()) for _ in range(100)]
+    await work.until(1)
+    work.go.set()
+    await callers[0]
+    for _ in range(5):  # enough for the second run, which all others share
+        await asyncio.sleep(0)
+    assert all(caller.done() for caller in callers)
+    assert work.begun <= 2

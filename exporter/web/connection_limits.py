@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from exporter.web.turns import Turns
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
@@ -124,6 +126,7 @@ class ConnectionTracker:
         self.limits = limits
         self.monotonic = monotonic
         self.buffered_bytes = 0
+        self.turns = Turns()
         self._connections_open: set[TrackedConnection] = set()
         # Connections by state; each dictionary begins with the one that has been in this state for longest.
         self._requesting: dict[TrackedConnection, float] = {}

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 # The time for responses in flight when the process stops; the whole stop takes less than 5 s.
 GRACE_SECONDS: Final = 2
 BACKLOG: Final = 1024
-# How many waiting connections asyncio accepts in one iteration; more could need more descriptors than there are.
-ACCEPTED_AT_ONCE: Final = 64
+# How many waiting connections asyncio accepts in one iteration; more could need more descriptors than there are, and
+# would delay the clients that are being served.
+ACCEPTED_AT_ONCE: Final = 16
 # The errors of a machine without IPv6, or without IPv4.
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 

@@ -1,0 +1,100 @@
+"""Open a connection at its first bytes: read the current certificate, wait for a turn, reject what is not TLS."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from exporter.web.access.middleware import HEADERS
+from exporter.web.turns import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.web.access.live_config import LiveWebConfig
+    from exporter.web.access.tls import TlsEngine
+    from exporter.web.connection_limits import ConnectionTracker, TrackedConnection
+
+# The headers of responses that no application makes.
+PLAIN_HEADERS: Final = {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+_PLAIN_ON_TLS: Final = (
+    "\r\n".join(["HTTP/1.0 400 Bad Request", *(f"{name}: {value}" for name, value in PLAIN_HEADERS.items()), "", ""])
+    + "Client sent an HTTP request to an HTTPS server.\n"
+).encode()
+_METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")
+# Part of the head of a scrape by Prometheus.
+_GZIP: Final = b"gzip"
+
+_log = structlog.get_logger()
+
+
+def reject_handshake(raw: asyncio.Transport, data: bytes, alert: bytes, reason: str) -> None:
+    """Close a connection whose client sent `data` instead of a valid handshake; explain it to clients without TLS."""
+    if raw.is_closing():
+        return
+    raw.write(_PLAIN_ON_TLS if data.startswith(_METHODS) else alert)
+    peer = raw.get_extra_info("peername")
+    _log.debug("TLS handshake failed", client=peer[0] if peer else "", error=reason)
+    raw.close()
+
+
+class Opening:
+    """A connection until it is open; `opened` is then called with its TLS engine and the bytes that have arrived.
+
+    Reading is not paused meanwhile, so that a hang-up is noticed.
+    """
+
+    def __init__(
+        self,
+        client: TrackedConnection,
+        raw: asyncio.Transport,
+        tracker: ConnectionTracker,
+        web_access: LiveWebConfig | None,
+        opened: Callable[[TlsEngine | None, bytes], None],
+    ) -> None:
+        self._client = client
+        self._raw = raw
+        self._tracker = tracker
+        self._web_access = web_access if web_access is not None and web_access.has_tls else None
+        self._opened = opened
+        self._waiting: asyncio.Task[None] | None = None
+        self._data = b""
+
+    def receive(self, data: bytes) -> None:
+        """Handle bytes from the network: open the connection, or buffer them if anything needs to be waited for."""
+        if self._raw.is_closing():
+            return
+        if self._waiting is None:
+            if self._web_access is None and self._tracker.turns.take():
+                self._opened(None, data)
+                return
+            self._waiting = asyncio.get_running_loop().create_task(self._wait())
+        self._data += data
+        if len(self._data) > self._tracker.limits.header_bytes:
+            if self._web_access is None:
+                self._tracker.evict_oversized(self._client)
+            else:
+                reject_handshake(self._raw, self._data, b"", "too much data before the handshake")
+
+    def cancel(self) -> None:
+        """Stop waiting."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _wait(self) -> None:
+        if self._web_access is None:
+            is_scrape = _GZIP in self._data
+            await self._tracker.turns.wait(self._client, Step.OPENING_FOR_SCRAPE if is_scrape else Step.OPENING)
+            if not self._raw.is_closing():
+                self._opened(None, self._data)
+            return
+        policy = await self._web_access.rules()
+        await self._tracker.turns.wait(self._client, Step.OPENING)
+        if self._raw.is_closing() or policy.context is None:
+            self._raw.abort()
+            return
+        from exporter.web.access.tls import TlsEngine  # noqa: PLC0415 - OpenSSL takes 0.1 s to load, which only TLS needs
+
+        self._opened(TlsEngine(policy.context), self._data)

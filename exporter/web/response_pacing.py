@@ -1,0 +1,107 @@
+"""Send the responses of one connection in chunks, each after the kernel has taken the one before."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.web.connection_limits import TrackedConnection
+from exporter.web.turns import Step
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from starlette.types import Message, Scope, Send
+
+    from exporter.web.connection_limits import ConnectionTracker
+
+
+class ClientDisconnected(BaseException):
+    """Stops the application when its client is gone; not an Exception, because that would get an error page."""
+
+
+class PacedConnection(TrackedConnection, Protocol):
+    """What the pacing needs of its connection."""
+
+    def begin_response(self) -> None:
+        """Note that the response starts now, or waits for its turn."""
+        ...
+
+    def detect_disconnect(self) -> None:
+        """Raise ClientDisconnected if the client is gone."""
+        ...
+
+
+def buffered_cost(chunk_bytes: int) -> int:
+    """Return the memory of a chunk that the client has not received: itself, and twice as much in the kernel."""
+    return 3 * chunk_bytes
+
+
+class ResponsePacing:
+    """The chunk size of a connection, and its responses in chunks of that size."""
+
+    def __init__(self, client: PacedConnection, tracker: ConnectionTracker, raw: asyncio.Transport) -> None:
+        self._client = client
+        self._tracker = tracker
+        self._limits = tracker.limits
+        self._raw = raw
+        self._chunk_bytes = tracker.limits.few_connections_chunk_bytes
+        if len(tracker) > self._limits.few_connections:
+            is_some = len(tracker) <= self._limits.several
+            self._set_chunk_bytes(self._limits.some_connections_chunk_bytes if is_some else self._limits.chunk_bytes)
+
+    def paced(self, scope: Scope, send: Send) -> Send:
+        """Return `send` for one response, in chunks; it raises ClientDisconnected."""
+        sent_bytes = 0
+
+        async def paced(message: Message) -> None:
+            nonlocal sent_bytes
+            self._client.detect_disconnect()
+            if message["type"] == "http.response.start":
+                await self._start(message, send)
+                return
+            body = b"" if scope["method"] == "HEAD" else message.get("body", b"")
+            # A chunk is a copy. The rest of the body stays buffered here; a shared body counts once for all clients.
+            is_shared = message.get("shared", False)
+            begin = 0
+            while True:
+                self._client.detect_disconnect()
+                if (
+                    sent_bytes > self._limits.fast_reader_bytes
+                    and self._chunk_bytes < self._limits.some_connections_chunk_bytes
+                ):
+                    # With small chunks, a fast reader would wait for all other clients between any two of them.
+                    self._set_chunk_bytes(self._limits.some_connections_chunk_bytes)
+                chunk = body[begin : begin + self._chunk_bytes]
+                buffered = buffered_cost(len(chunk))
+                if is_shared:
+                    self._tracker.set_buffered(self._client, buffered, body)
+                else:
+                    self._tracker.set_buffered(self._client, buffered + len(body))
+                begin += len(chunk)
+                sent_bytes += len(chunk)
+                has_more = begin < len(body)
+                await send({**message, "body": chunk, "more_body": has_more or message.get("more_body", False)})
+                if not has_more:
+                    break
+            self._tracker.set_buffered(self._client, buffered_cost(self._raw.get_write_buffer_size()))
+
+        return paced
+
+    async def _start(self, message: Message, send: Send) -> None:
+        """Send the head of a response, after waiting for a turn if one chunk will not hold its body."""
+        self._client.begin_response()
+        headers = dict(message.get("headers", ()))
+        if int(headers.get(b"content-length", 0)) > self._chunk_bytes:
+            step = Step.COMPRESSED_RESPONSE if b"content-encoding" in headers else Step.PLAIN_RESPONSE
+            await self._tracker.turns.wait(self._client, step)
+            self._client.detect_disconnect()
+            self._client.begin_response()
+        await send(message)
+
+    def _set_chunk_bytes(self, size: int) -> None:
+        """Set the chunk size and the send buffer of the kernel, which doubles the size that it is given."""
+        self._chunk_bytes = size
+        connected = self._raw.get_extra_info("socket")
+        if connected is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)

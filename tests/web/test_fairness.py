@@ -1,0 +1,196 @@
+"""Many clients at the same time: which is served first, and that nothing is left of those that hang up."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+from uvicorn.server import ServerState
+
+from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.http_connection import HttpConnection
+from tests.campaigns.fuzz.http_connection import Wire
+from tests.web.clients import PATIENCE, Client
+from tests.web.harness import front_door, prepared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+BODY = bytes(100_000)
+PLAIN = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+GZIP = b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
+SMALL = b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def exposition(request: Request) -> Response:
+    headers = {"Content-Encoding": "gzip"} if "gzip" in request.headers.get("accept-encoding", "") else {}
+    return Response(BODY, headers=headers)
+
+
+async def healthy(_request: Request) -> Response:
+    return Response(b"healthy")
+
+
+APP = Starlette(routes=[Route("/", exposition), Route("/-/healthy", healthy)])
+
+
+@dataclass
+class Crowd:
+    """Clients of one server, each on a wire of its own, and the order in which their responses began."""
+
+    limits: ConnectionLimits = field(default_factory=lambda: ConnectionLimits(few_connections=0, several=0))
+    answered: list[str] = field(default_factory=list)
+    wires: dict[str, Wire] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.state = ServerState()
+        self.tracker = ConnectionTracker(self.limits)
+        self.config = uvicorn.Config(APP, interface="asgi3", ws="none", log_config=None, access_log=False)
+        self.config.load()
+
+    def connect(self, name: str) -> HttpConnection:
+        loop = asyncio.get_running_loop()
+        wire = self.wires[name] = Wire(loop)
+        connection = HttpConnection(self.config, self.state, {}, loop, tracker=self.tracker)
+        wire.protocol = connection
+        connection.connection_made(wire)
+        return connection
+
+    async def iterate(self, iterations: int = 1) -> None:
+        for _ in range(iterations):
+            await asyncio.sleep(0)
+            self.answered += [name for name, wire in self.wires.items() if wire.written and name not in self.answered]
+
+    async def leave(self) -> None:
+        for wire in self.wires.values():
+            wire.close()
+        await asyncio.sleep(0)
+
+
+async def test_a_scrape_is_answered_before_plain_text_for_clients_that_came_earlier() -> None:
+    crowd = Crowd()
+    for number in range(50):
+        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.connect("scrape").data_received(GZIP)
+    while len(crowd.answered) < len(crowd.wires):
+        await crowd.iterate()
+    assert crowd.answered.index("scrape") <= 2
+    await crowd.leave()
+
+
+async def test_a_scrape_on_a_kept_connection_is_answered_before_plain_text() -> None:
+    crowd = Crowd()
+    kept = crowd.connect("kept")
+    kept.data_received(GZIP)
+    while not crowd.wires["kept"].written.endswith(BODY):
+        await crowd.iterate()
+    crowd.wires["kept"].written.clear()
+    crowd.answered.clear()
+    for number in range(50):
+        crowd.connect(f"plain {number}").data_received(PLAIN)
+    kept.data_received(GZIP)
+    while len(crowd.answered) < len(crowd.wires):
+        await crowd.iterate()
+    assert crowd.answered.index("kept") <= 2
+    await crowd.leave()
+
+
+async def test_small_responses_do_not_wait_for_large_ones() -> None:
+    crowd = Crowd()
+    for number in range(50):
+        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.connect("probe").data_received(SMALL)
+    while len(crowd.answered) < len(crowd.wires):
+        await crowd.iterate()
+    assert crowd.answered.index("probe") <= 2
+    await crowd.leave()
+
+
+async def test_an_iteration_of_the_event_loop_does_not_answer_a_whole_crowd() -> None:
+    crowd = Crowd()
+    for number in range(50):
+        crowd.connect(f"plain {number}").data_received(PLAIN)
+    progress = [0]
+    while len(crowd.answered) < len(crowd.wires):
+        await crowd.iterate()
+        progress.append(len(crowd.answered))
+    assert max(after - before for before, after in itertools.pairwise(progress)) <= 2
+    await crowd.leave()
+
+
+async def test_a_client_that_hangs_up_while_it_waits_is_not_answered() -> None:
+    crowd = Crowd()
+    for number in range(50):
+        crowd.connect(f"plain {number}").data_received(PLAIN)
+    await crowd.iterate(4)
+    for wire in crowd.wires.values():
+        wire.close()
+    answered = len(crowd.answered)
+    await crowd.iterate(60)
+    assert len(crowd.answered) == answered < 10
+    assert not len(crowd.tracker)
+    assert not crowd.state.tasks
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_client_that_waits_for_its_turn_can_be_closed_for_another() -> None:
+    crowd = Crowd(ConnectionLimits(connections=10, few_connections=0, several=0))
+    for number in range(20):
+        crowd.connect(f"plain {number}").data_received(PLAIN)
+    assert len(crowd.tracker) == 10
+    await crowd.iterate(60)
+    assert len(crowd.answered) == 10
+    await crowd.leave()
+
+
+async def test_a_request_that_is_too_large_is_rejected_while_it_waits_for_its_turn() -> None:
+    crowd = Crowd()
+    assert crowd.tracker.turns.take()
+    connection = crowd.connect("large")
+    for _ in range(3):
+        connection.data_received(b"GET /" + bytes(crowd.limits.header_bytes))
+    await crowd.iterate(10)
+    assert crowd.wires["large"].closed
+    assert not len(crowd.tracker)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_nothing_of_a_closed_connection_waits_for_a_garbage_collection(tmp_path: Path, *, tls: bool) -> None:
+    """A collection freezes what is alive; what is frozen and becomes cyclic garbage would stay."""
+
+    def connections() -> int:
+        return sum(isinstance(each, HttpConnection) for each in gc.get_objects())
+
+    path = prepared(tmp_path, TLS) if tls else None
+    prepared(tmp_path, TLS)
+    context = Client(tls=tls).context(tmp_path)
+    gc.collect()
+    before = connections()
+    gc.disable()
+    try:
+        async with front_door(path, APP, ConnectionLimits(few_connections=0, several=0)) as (port, _):
+            for _ in range(3):
+                _, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, ssl=context, server_hostname="localhost" if tls else None, limit=1
+                )
+                writer.write(PLAIN)
+                await asyncio.sleep(0)
+                writer.transport.abort()
+            await Client(tls=tls, path="/").ask(port, tmp_path)
+            async with asyncio.timeout(PATIENCE):
+                while connections() > before:
+                    await asyncio.sleep(0.01)
+    finally:
+        gc.enable()

@@ -1,0 +1,107 @@
+"""Turns: one client per iteration of the event loop, by step, the newest and the oldest in turns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from exporter.web.turns import Step, Turns
+
+ORDER = (Step.PLAIN_RESPONSE, Step.COMPRESSED_RESPONSE, Step.OPENING_FOR_SCRAPE, Step.OPENING)
+
+
+@dataclass
+class Queue:
+    """Clients that wait, and those whose turn has come, by the iteration of the event loop."""
+
+    turns: Turns = field(default_factory=Turns)
+    iteration: int = 0
+    taken: list[tuple[int, str]] = field(default_factory=list)
+
+    def join(self, client: str, step: Step) -> asyncio.Task[None]:
+        async def wait() -> None:
+            await self.turns.wait(client, step)
+            self.taken.append((self.iteration, client))
+
+        return asyncio.create_task(wait())
+
+    async def run(self, iterations: int = 40) -> list[str]:
+        for _ in range(iterations):
+            self.iteration += 1
+            await asyncio.sleep(0)
+        return [client for _, client in self.taken]
+
+
+async def test_a_single_client_does_not_wait() -> None:
+    turns = Turns()
+    async with asyncio.timeout(0):
+        await turns.wait("only", Step.PLAIN_RESPONSE)
+
+
+async def test_the_turn_of_an_iteration_is_taken_once() -> None:
+    turns = Turns()
+    assert [turns.take(), turns.take()] == [True, False]
+    await asyncio.sleep(0)
+    assert [turns.take(), turns.take()] == [True, False]
+
+
+async def test_compressed_responses_come_first_and_new_connections_before_plain_text() -> None:
+    queue = Queue()
+    waiting = [queue.join(f"{step.name} {number}", step) for number in range(2) for step in ORDER]
+    assert queue.turns.take(), "so that all wait"
+    assert await queue.run() == [
+        "COMPRESSED_RESPONSE 1",
+        "COMPRESSED_RESPONSE 0",
+        "OPENING_FOR_SCRAPE 1",
+        "OPENING_FOR_SCRAPE 0",
+        "OPENING 1",
+        "OPENING 0",
+        "PLAIN_RESPONSE 1",
+        "PLAIN_RESPONSE 0",
+    ]
+    assert all(each.done() for each in waiting)
+
+
+async def test_no_iteration_has_two_turns() -> None:
+    queue = Queue()
+    waiting = [queue.join(str(number), Step.OPENING) for number in range(20)]
+    assert len(await queue.run()) == len(waiting)
+    assert len({iteration for iteration, _ in queue.taken}) == len(waiting)
+
+
+async def test_a_newcomer_goes_before_those_that_wait() -> None:
+    queue = Queue()
+    waiting = [queue.join(str(number), Step.OPENING) for number in range(10)]
+    before = len(await queue.run(4))
+    waiting.append(queue.join("newcomer", Step.OPENING))
+    assert "newcomer" in (await queue.run())[before : before + 3]
+    assert all(each.done() for each in waiting)
+
+
+async def test_the_oldest_client_does_not_wait_for_ever_for_newer_ones() -> None:
+    queue = Queue()
+    waiting = [queue.join(str(number), Step.OPENING) for number in range(10)]
+    while "0" not in await queue.run(1):
+        waiting.append(queue.join(str(len(waiting)), Step.OPENING))
+        assert len(waiting) < 20
+    await queue.run(60)
+    assert all(each.done() for each in waiting)
+
+
+async def test_clients_that_leave_or_are_cancelled_take_no_turn() -> None:
+    queue = Queue()
+    left, cancelled, stays, both = (queue.join(name, Step.OPENING) for name in ("left", "cancelled", "stays", "both"))
+    assert queue.turns.take(), "so that all wait"
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    both.cancel()
+    queue.turns.leave("both")
+    queue.turns.leave("left")
+    queue.turns.leave("unknown")
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(left, stays)
+    assert sorted(await queue.run()) == ["left", "stays"], "who leaves is woken, to notice"
+    assert cancelled.cancelled()
+    assert both.cancelled()
+    assert queue.turns.take(), "the turn is free again"
