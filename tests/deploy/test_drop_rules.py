@@ -92,7 +92,7 @@ ORDER: Final = [f"aliyun-vod-{group}" for group in ("thresholds", "plays", "heal
 
 
 def days(changed: dict[int, float], *, late: int | None = None) -> Series:
-    """Six media for 36 days, far more played at weekends; some days are changed, a late one settles together with the next."""
+    """Six media for 36 days, far more played at weekends; some days are changed, a late one settles with the next."""
     weekday = (1, 1, 1, 1, 1.9, 2.6, 2)
     factor = [weekday[day % 7] * changed.get(day, 1) for day in range(36)]
     series = slice_date(" ".join(str(MONDAY + DAY * (day - (day == late))) for day in range(36)))
@@ -116,7 +116,7 @@ def check_days(version: str, folder: Path, series: Series, alerts: Iterable[int]
 
 def test_a_drop_on_a_day_that_usually_has_more_plays_than_the_day_before(version: str, tmp_path: Path) -> None:
     """A Friday: what is expected of it is what Thursday had, so it is not below that."""
-    check_days(version, tmp_path, days({day: 0.7 for day in range(25, 36)}), [25])
+    check_days(version, tmp_path, days(dict.fromkeys(range(25, 36), 0.7)), [25])
 
 
 @pytest.mark.parametrize("holiday", [{21: 1.8}, {24: 0.4}], ids=["many plays", "few plays"])
