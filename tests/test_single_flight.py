@@ -111,4 +111,4 @@ async def test_callers_that_wait_do_not_continue_one_after_another() -> None:
     for _ in range(5):  # enough for the second run, which all others share
         await asyncio.sleep(0)
     assert all(caller.done() for caller in callers)
-    assert work.begun <= 2
+    assert work.started <= 2

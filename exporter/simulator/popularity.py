@@ -54,7 +54,7 @@ def bits_of(media: Media, ordinal: int) -> int:
 
 
 def account_factor(day: date) -> float:
-    """What a day does to the plays of all media: weekday, holiday, and what nobody can explain."""
+    """What a day does to the plays of all media: weekday, holiday and noise."""
     holiday = any(first <= (day.month, day.day) <= last for first, last in _HOLIDAYS)
     unexplained = 1 + _DAY_NOISE * _deviation(mix(day.toordinal() * 0xD6E8FEB86659FD93 & _MASK))
     return _WEEK[day.weekday()] * (_HOLIDAY if holiday else 1.0) * unexplained

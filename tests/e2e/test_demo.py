@@ -94,7 +94,7 @@ def test_gzip_is_used_only_if_requested(demo: Demo) -> None:
 
 
 @pytest.mark.tool("prometheus")
-def test_the_media_that_dropped_is_told_from_those_that_age_as_the_demo_says(demo: Demo, tmp_path: Path) -> None:
+def test_the_printed_query_finds_the_media_that_dropped_and_not_those_that_age(demo: Demo, tmp_path: Path) -> None:
     printed = re.findall(r"^  (aliyun_vod_[^\n]+\n    [^\n]+)$", demo.text, re.MULTILINE)
     drop, ageing = (" ".join(each.split()) for each in printed)
     with prometheus(tmp_path, demo.url) as server:

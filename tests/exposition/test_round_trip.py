@@ -139,9 +139,14 @@ def number(value: float | str | None) -> float | None:
     return None if value is None or not 0 <= Decimal(value) <= 2**53 else float(value)
 
 
+def is_id(text: str) -> bool:
+    """Whether a row with this media ID is published: an ID with control characters is damaged."""
+    return re.search("[\x00-\x1f\x7f-\x9f]", text) is None
+
+
 def given_numbers(rows_sent: list[dict[str, Any]], field: str) -> dict[str, float]:
     """The valid values of a field, by media."""
-    found = {row["MediaId"]: number(row.get(field)) for row in rows_sent}
+    found = {row["MediaId"]: number(row.get(field)) for row in rows_sent if is_id(row["MediaId"])}
     return {media_id: value for media_id, value in found.items() if value is not None}
 
 
@@ -158,7 +163,11 @@ def test_values_of_the_api_are_those_that_clients_read(
     assert exposed_values(metrics, "aliyun_vod_media_duration_seconds", "media_id") == given_numbers(
         rows_sent, "VideoDuration"
     )
-    named = {(row["MediaId"], row["VideoTitle"]) for row in rows_sent if row.get("VideoTitle") is not None}
+    named = {
+        (row["MediaId"], row["VideoTitle"])
+        for row in rows_sent
+        if is_id(row["MediaId"]) and row.get("VideoTitle") is not None
+    }
     read_titles = {
         (dict(labels)["media_id"], dict(labels)["title"])
         for (metric, labels) in series(metrics)
