@@ -50,8 +50,8 @@ PROMISED: Final = {
 }
 ESCALATING: Final = {"AliyunVodExporterDown", "AliyunVodAuthFailing"}
 # Nothing one would tune: none, one and the largest, the median, percent, the hour of `offset 1h`,
-# the 8 hours of UTC+8, a day.
-FIXED: Final = {"0", "1", "0.5", "100", "3600", "28800", "86400"}
+# the 8 hours of UTC+8, a day, and the days of one and two weeks.
+FIXED: Final = {"0", "1", "0.5", "100", "3600", "28800", "86400", "7", "14"}
 
 _METRIC: Final = re.compile(r"\baliyun_vod_\w+\b")
 _RECORD: Final = re.compile(r"\baliyun_vod:[\w:]+")
@@ -198,7 +198,7 @@ def test_a_drop_is_told_at_once_and_ends_with_its_day() -> None:
     """No `for`, and no `keep_firing_for`, by which a media would fire about two days."""
     for rule in DROPS:
         assert "keep_firing_for" not in rule
-        assert rule.get("for") == ("2d" if rule["alert"] == "AliyunVodAccountPlaysSinking" else None)
+        assert rule.get("for") == ("4d" if rule["alert"] == "AliyunVodAccountPlaysSinking" else None)
     # What bridges a failed scrape instead.
     assert all("[10m]" in RECORDED[name] for name in RECORDED if re.search("plays:(settled|expected|lost|share)", name))
 
