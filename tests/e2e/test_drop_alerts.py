@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from exporter.core import play_dates
 from tests.e2e.processes import PATIENCE, alertmanager, exporter, get, prometheus_with, until, webhook
 from tests.e2e.shipped import alertmanager_of, prometheus_of
 from tests.e2e.test_clock import wall_clock
@@ -92,14 +93,16 @@ def test_a_fortnight_of_ageing_is_silent_and_what_breaks_is_named_on_its_first_d
             prometheus_with(tmp_path, prometheus_of(daemon.url(), manager.url, folder=rules)) as server,
         ):
 
-            def next_day() -> None:
-                before = settled_on(server)
-                clock.jump(NEXT_DAY)
-                until(lambda: settled_on(server) > before, "the next day to settle")
+            def yesterday_settles() -> None:
+                yesterday = play_dates.start(play_dates.play_date(clock.now(), 1))
+                until(lambda: settled_on(server) == yesterday, "yesterday to settle")
                 after_evaluations(server)
 
-            until(lambda: settled_on(server), "the first day to settle")
-            after_evaluations(server)
+            def next_day() -> None:
+                clock.jump(NEXT_DAY)
+                yesterday_settles()
+
+            yesterday_settles()
             noise = alerts(server)
             for _ in range(DAYS - 1):
                 next_day()

@@ -46,6 +46,13 @@ async def _literal(exchange: Exchange, *, name: str, literal: str, means: Any = 
     return {**payload, "QoeInfoList": [*payload["QoeInfoList"][:-1], {**payload["QoeInfoList"][-1], name: means}]}
 
 
+async def _without_total(exchange: Exchange, *, literal: str) -> Payload | None:
+    """The correct response, but its count is unusable: its rows count, and a response without rows is refused."""
+    body = to_json({**exchange.payload, "TotalCount": _MARK}).replace(f'"{_MARK}"'.encode(), _bytes(literal))
+    await exchange.send("200 OK", {}, body)
+    return {**exchange.payload, "TotalCount": None} if exchange.payload["QoeInfoList"] else None
+
+
 async def _without_media_id(exchange: Exchange, *, literal: str) -> Payload | None:
     """The correct response, but the last row has no usable media ID: it is ignored, the others count."""
     rows = exchange.payload["QoeInfoList"]
@@ -193,7 +200,9 @@ def faults() -> tuple[Fault, ...]:
             for name, (text, means) in NUMBERS.items()
         ),
         *(
-            _refused(f"TotalCount: {name}", literal(name="TotalCount", literal=text, believed=False))
+            Fault(
+                f"TotalCount: {name}", Family.ANSWER, _MALFORMED, 4, partial(_without_total, literal=text), sure=False
+            )
             for name, text in NO_COUNTS.items()
         ),
         *(
