@@ -73,6 +73,8 @@ def alerts(server: Prometheus) -> list[dict[str, str]]:
     return [labels for labels, _ in server.query(DROPS)]
 
 
+# Sixteen days of two polls each, ten seconds apart: minutes of waiting, more on a loaded machine.
+@pytest.mark.timeout(2400)
 def test_a_fortnight_of_ageing_is_silent_and_what_breaks_is_named_on_its_first_day(tmp_path: Path) -> None:
     (rules := tmp_path / "rules").mkdir()
     with (
