@@ -195,7 +195,7 @@ async def _running(
         while True:
             try:
                 return await work()
-            except Exception:  # noqa: BLE001 - otherwise nobody would notice that, for example, reloads have ended
+            except Exception:  # noqa: BLE001 - otherwise it would go unnoticed that, for example, reloads have ended
                 _log.exception("background task failed", advice=_RESTARTED)
                 await sleep(_RESTART_SECONDS)
 

@@ -41,7 +41,7 @@ _NEVER_SEEN: Final = "never seen: no title known"
 _SECONDS: Final = tuple(field.attribute for field in NUMBERS if field.seconds)
 # Width of a table that is not written to a terminal: wide enough that nothing is cut off.
 _UNLIMITED_WIDTH: Final = 10_000
-# A longer table is shortened: nobody reads it, and it takes a minute to draw.
+# A longer table is shortened: it is too long to read, and takes a minute to draw.
 _LONGEST_TABLE: Final = 1000
 _SLICE: Final = ("account", "play_date", "terminal_type", "os", "region")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Days before the expected one: 1 is the day before it, like yesterday in `days_ago`.
+# Counted back like `days_ago` with the expected day as yesterday: that day is 1.
 DAY_BEFORE: Final = 2
 WEEK_BEFORE: Final = 8
 DAY_BEFORE_THAT: Final = 9

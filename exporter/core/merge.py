@@ -75,7 +75,7 @@ def merge_observation(
 
     rows = {**_known_zeros(before), **observation.rows} if observation.listed else observation.rows
     changed: set[str] = set()
-    late: set[str] = set()  # media that changed or went after the day could be final
+    late: set[str] = set()  # media whose row changed or disappeared after the day could be final
     records: dict[str, MediaRecord] = {}
     for media_id, row in rows.items():
         previous = before.answer(media_id)

@@ -1,4 +1,4 @@
-"""Incidents on demand: from a play date on, some of the plays are lost; each is a label for who tests alerts.
+"""Incidents on demand: from a play date on, some of the plays are lost; each is a label for tests of alerts.
 
 `KIND[:VALUE][:CHANGE]@DAYS_AGO[..DAYS_AGO]`, such as `os:Android@1` or `account:-30%@3..2`.
 """
@@ -45,7 +45,7 @@ _MOST: Final = 9.0
 class Incident:
     """From the play date `first` on, plays that match the filters are 1 + `change` of what they would be.
 
-    `last`: the last play date; None: it goes on. `media_id`: None for all media. `kind`: the label.
+    `last`: the last play date; None: it does not end. `media_id`: None for all media. `kind`: the label.
     """
 
     kind: str

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.vod.json_repair import with_literals_replaced, with_text_repaired
+from exporter.vod.json_repair import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,10 +95,9 @@ def text(given: Mapping[str, object], *names: str) -> str:
 
 def _parsed(body: bytes) -> object:
     """The body as JSON, repaired if necessary: an error in another encoding is an error still. None if unreadable."""
-    for repair in (lambda given: given, with_text_repaired, with_literals_replaced):
-        body = repair(body)
+    for repaired, _ in attempts(body):
         try:
-            return json.loads(body, strict=False)
+            return json.loads(repaired, strict=False)
         except (ValueError, RecursionError):
             continue
     return None

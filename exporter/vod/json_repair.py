@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LARGEST: Final = 512 * 1024
 # In JSON a backslash always begins an escape. A surrogate pair matches as one escape; the group is a lone surrogate.
@@ -17,13 +20,27 @@ _WITHOUT_CONTROLS: Final = bytes([0x7F] * 32) + bytes(range(32, 256))
 _LITERAL: Final = re.compile(rb"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
+def attempts(body: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The body, and what each repair changes of it; and whether it is still the text that the service sent.
+
+    For a caller that tries each until one can be decoded.
+    """
+    yield body, True
+    text = with_text_repaired(body)
+    if text != body:
+        yield text, True
+    valid = _with_literals_replaced(text)
+    if valid != text:
+        yield valid, False
+
+
 def with_text_repaired(body: bytes) -> bytes:
     """The body without a byte order mark and with U+FFFD for lone surrogates, as a truncated emoji in a title has."""
     text = body.decode("utf-8-sig", "replace").encode()
     return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], text)
 
 
-def with_literals_replaced(body: bytes) -> bytes:
+def _with_literals_replaced(body: bytes) -> bytes:
     """The body with values that are not JSON, such as NaN, as `true`, which is read as neither number nor string.
 
     Control characters in strings become DEL. Bodies far longer than a genuine page are returned unchanged.

@@ -11,7 +11,7 @@ from exporter.core.fields import FIELDS, NUMBERS, WIRE_NAMES
 from exporter.core.model import Page, PlayRow, RowProblem
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_bodies, row_values
-from exporter.vod.json_repair import with_literals_replaced, with_text_repaired
+from exporter.vod.json_repair import attempts
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
 
 if TYPE_CHECKING:
@@ -217,18 +217,14 @@ def _row(body: bytes, note: Callable[[str, str, str], None]) -> PlayRow | None:
 def _parse(body: bytes) -> tuple[_Body, bytes]:
     """Parse the body, repaired if necessary, and return that too; a repair loses only the value concerned."""
     reason = ""
-    for repair in (lambda given: given, with_text_repaired, with_literals_replaced):
-        repaired = repair(body)
-        if reason and repaired == body:
-            continue
-        body = repaired
+    for repaired, is_original_text in attempts(body):
         try:
-            return _DECODER.decode(body), body
+            return _DECODER.decode(repaired), repaired
         except RecursionError as error:
             raise _malformed("the answer is nested too deeply") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            # After the last repair, the text is no longer what the service sent: report the error from before it.
-            reason = reason if repair is with_literals_replaced else _reason(error, body)
+            # The error in a text that the service did not send would mislead: report the one before.
+            reason = _reason(error, repaired) if is_original_text else reason
     raise _malformed(reason)
 
 

@@ -82,7 +82,7 @@ class AdaptiveRateLimiter:
         return self.per_second >= self._fastest and self._monotonic() >= self._held_until
 
     def honours(self, turn: Permit) -> bool:
-        """Whether a permit is still good: no throttling and no hold came after it."""
+        """Whether a permit is still valid: neither throttling nor a hold has followed it."""
         return turn.at >= self._slowed_at and self._monotonic() >= self._held_until
 
     def change(self, per_second: float) -> None:

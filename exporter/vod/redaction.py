@@ -83,7 +83,7 @@ def _encodings(secret: str) -> Iterator[str]:
     yield from (text.rstrip("=") for text in in_base64)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):
-            # Only characters that do not depend on what stands before and after.
+            # Only characters that do not depend on the bytes before and after.
             inner = encode(b"\0" * before + data).decode()[(0, 2, 3)[before] :]
             inner = inner.rstrip("=")[:-1] if inner.endswith("=") else inner
             if len(inner) >= _SHORTEST:

@@ -57,6 +57,6 @@ def _check(head: bytes) -> None:
         if not _HEADER_LINE.fullmatch(line):
             folded = line[:1] in (b" ", b"\t")
             raise network_errors.no_http("a header is folded" if folded else "a line of its head is no header")
-    # Whoever goes by the other of the two takes a part of the body for the next answer (RFC 9112, 6.3).
+    # A proxy that uses the other of the two would read a part of the body as the next response (RFC 9112, 6.3).
     if len({line.split(b":", 1)[0].lower() for line in headers} & _LENGTHS) > 1:
         raise network_errors.no_http("it has both Content-Length and Transfer-Encoding")

@@ -21,9 +21,8 @@ class Step(IntEnum):
 class Turns:
     """Lets one client take its step in each iteration of the event loop: the newest and the oldest in turns.
 
-    Under more load than the process can serve, clients that came long ago have given up, or are about to. Served in
-    the order of arrival, every client would wait as long as they do; served newest first only, some would wait for
-    ever.
+    Under more load than the process can serve, clients that connected long ago have given up, or are about to. In the
+    order of arrival, every client would wait as long as they do; newest first only, some would wait for ever.
     """
 
     def __init__(self) -> None:

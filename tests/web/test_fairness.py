@@ -67,10 +67,19 @@ class Crowd:
         connection.connection_made(wire)
         return connection
 
+    def request_plain(self, clients: int) -> None:
+        for number in range(clients):
+            self.connect(f"plain {number}").data_received(PLAIN)
+
     async def iterate(self, iterations: int = 1) -> None:
         for _ in range(iterations):
             await asyncio.sleep(0)
             self.answered += [name for name, wire in self.wires.items() if wire.written and name not in self.answered]
+
+    async def finish(self) -> None:
+        """Iterate until every response has begun."""
+        while len(self.answered) < len(self.wires):
+            await self.iterate()
 
     async def leave(self) -> None:
         for wire in self.wires.values():
@@ -80,11 +89,9 @@ class Crowd:
 
 async def test_a_scrape_is_answered_before_plain_text_for_clients_that_came_earlier() -> None:
     crowd = Crowd()
-    for number in range(50):
-        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.request_plain(50)
     crowd.connect("scrape").data_received(GZIP)
-    while len(crowd.answered) < len(crowd.wires):
-        await crowd.iterate()
+    await crowd.finish()
     assert crowd.answered.index("scrape") <= 2
     await crowd.leave()
 
@@ -97,30 +104,25 @@ async def test_a_scrape_on_a_kept_connection_is_answered_before_plain_text() -> 
         await crowd.iterate()
     crowd.wires["kept"].written.clear()
     crowd.answered.clear()
-    for number in range(50):
-        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.request_plain(50)
     kept.data_received(GZIP)
-    while len(crowd.answered) < len(crowd.wires):
-        await crowd.iterate()
+    await crowd.finish()
     assert crowd.answered.index("kept") <= 2
     await crowd.leave()
 
 
 async def test_small_responses_do_not_wait_for_large_ones() -> None:
     crowd = Crowd()
-    for number in range(50):
-        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.request_plain(50)
     crowd.connect("probe").data_received(SMALL)
-    while len(crowd.answered) < len(crowd.wires):
-        await crowd.iterate()
+    await crowd.finish()
     assert crowd.answered.index("probe") <= 2
     await crowd.leave()
 
 
 async def test_an_iteration_of_the_event_loop_does_not_answer_a_whole_crowd() -> None:
     crowd = Crowd()
-    for number in range(50):
-        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.request_plain(50)
     progress = [0]
     while len(crowd.answered) < len(crowd.wires):
         await crowd.iterate()
@@ -131,8 +133,7 @@ async def test_an_iteration_of_the_event_loop_does_not_answer_a_whole_crowd() ->
 
 async def test_a_client_that_hangs_up_while_it_waits_is_not_answered() -> None:
     crowd = Crowd()
-    for number in range(50):
-        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.request_plain(50)
     await crowd.iterate(4)
     for wire in crowd.wires.values():
         wire.close()
@@ -146,8 +147,7 @@ async def test_a_client_that_hangs_up_while_it_waits_is_not_answered() -> None:
 
 async def test_a_client_that_waits_for_its_turn_can_be_closed_for_another() -> None:
     crowd = Crowd(ConnectionLimits(connections=10, few_connections=0, several=0))
-    for number in range(20):
-        crowd.connect(f"plain {number}").data_received(PLAIN)
+    crowd.request_plain(20)
     assert len(crowd.tracker) == 10
     await crowd.iterate(60)
     assert len(crowd.answered) == 10

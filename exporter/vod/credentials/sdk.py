@@ -213,7 +213,7 @@ def _provider(library: Any, spec: CredentialProvider, start: Credentials | None)
 
 def _profile(library: Any, base: Any, spec: CliProfile | IniProfile) -> _Provider:
     class Profile(base):  # type: ignore[misc]  # the library has no types
-        """What the profile stands for is kept: it tells when its keys expire, the profile's own answer does not."""
+        """Keeps the provider that the profile refers to: unlike the profile itself, it knows when its keys expire."""
 
         def _get_credentials_provider(self, *section: Any) -> Any:
             role_name = _ecs_role_name(*section)

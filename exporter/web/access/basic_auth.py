@@ -95,7 +95,7 @@ class BasicAuth:
         if check is None:
             check = _Check(digest, password, hashed, is_known, asyncio.get_running_loop().create_future())
             self._checks[digest] = check
-            # Known and unknown names share the queue: 503 for one and 401 for the other would tell which names exist.
+            # Known and unknown names share the queue: 503 for one and 401 for the other would reveal which names exist.
             if (displaced := self._waiting.add(address, check)) is not None:
                 self._end(displaced, AuthResult.BUSY)
             if self._worker is None:
