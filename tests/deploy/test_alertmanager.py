@@ -140,9 +140,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, hook: Webhook) -> Generator
         yield running
 
 
-def fire(server: Alertmanager, *alerts: Labels, for_: timedelta = timedelta(hours=1)) -> None:
+def fire(
+    server: Alertmanager,
+    *alerts: Labels,
+    for_: timedelta = timedelta(hours=1),
+    since: timedelta = timedelta(minutes=1),
+) -> None:
     now = datetime.now(UTC)
-    times = {"startsAt": (now - timedelta(minutes=1)).isoformat(), "endsAt": (now + for_).isoformat()}
+    times = {"startsAt": (now - since).isoformat(), "endsAt": (now + for_).isoformat()}
     server.tell([{"labels": labels, "annotations": {}, **times} for labels in alerts])
 
 
@@ -289,14 +294,22 @@ def test_the_media_of_an_account_are_one_message_and_the_account_is_another(
     gone = {"alertname": "AliyunVodMediaPlaysGone", **OVERALL, "media_id": "m3", "severity": "critical"}
     whole = {"alertname": "AliyunVodAccountShareDropped", "os": "iOS", "severity": "critical"}
     accounts = ("grouped-1", "grouped-2")
-    fire(server, *({**labels, "account": account} for labels in (*media, gone, whole) for account in accounts))
+    alerts = [{**labels, "account": account} for labels in (*media, gone, whole) for account in accounts]
+    # In the future: for an alert older than `group_wait`, Alertmanager does not wait for the others of its group.
+    fire(server, *alerts, since=timedelta(minutes=-1))
 
     def told() -> list[tuple[str, str, list[str]]]:
-        return sorted(
-            (path, sent["groupLabels"]["account"], sorted(a["labels"].get("media_id", "all") for a in sent["alerts"]))
+        """The last message of each group: on a busy machine, the first one may come before all its alerts have."""
+        last = {
+            (path, sent["groupKey"]): (
+                path,
+                sent["groupLabels"]["account"],
+                sorted(a["labels"].get("media_id", "all") for a in sent["alerts"]),
+            )
             for path, sent in zip(hook.paths, hook.received, strict=False)
             if sent["groupLabels"].get("account") in accounts
-        )
+        }
+        return sorted(last.values())
 
     team = [("/dingtalk-drops", account, ids) for account in accounts for ids in (["all"], ["m1", "m2", "m3"])]
     mail = [("/mail-drops", account, ["all", "m3"]) for account in accounts]

@@ -74,9 +74,10 @@ def other(name: str, account: str = "main", **annotations: str) -> Alert:
 
 
 def fire(server: Alertmanager, *alerts: Alert, ended: bool = False) -> None:
-    """Now, not before: Alertmanager does not wait for others when an alert is older than `group_wait`."""
-    starts = datetime.now(UTC) - timedelta(hours=1 if ended else 0)
-    ends = starts + timedelta(minutes=59 if ended else 60)
+    """In the future: for an alert older than `group_wait`, Alertmanager does not wait for the others of its group."""
+    now = datetime.now(UTC)
+    starts = now - timedelta(hours=1) if ended else now + timedelta(minutes=1)
+    ends = now + timedelta(minutes=-1 if ended else 60)
     server.tell([{**alert, "startsAt": starts.isoformat(), "endsAt": ends.isoformat()} for alert in alerts])
 
 
