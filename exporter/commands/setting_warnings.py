@@ -76,14 +76,24 @@ def _account(account: AccountSettings, queries: list[Query], settlement: Settlem
             )
     given = account.credentials
     key_id = given.access_key_id.get_secret_value() if given.access_key_id else ""
-    if key_id.startswith("STS.") and not (given.security_token or given.security_token_file):
-        yield (
-            f"account {account.name}: its AccessKey ID begins with STS.: it is temporary and good only with its token."
-            " Set security_token or security_token_file too."
-        )
+    if lacks_token(key_id, given.security_token or given.security_token_file):
+        yield missing_token(account.name, "security_token or security_token_file")
     first_poll = sum(cost(query, settlement).first_poll.low for query in queries)
     if 0 < account.limits.calls_per_day < first_poll:
         yield (
             f"account {account.name}: the first poll of its queries takes {first_poll} calls or more, calls_per_day is"
             f" {account.limits.calls_per_day}: it takes days until everything was polled once."
         )
+
+
+def lacks_token(access_key_id: str, token: object) -> bool:
+    """Whether an AccessKey ID is temporary and has no security token."""
+    return access_key_id.startswith("STS.") and not token
+
+
+def missing_token(account: str, settings: str) -> str:
+    """The warning about such an ID; `settings`: where its token would be."""
+    return (
+        f"account {account}: its AccessKey ID begins with STS.: it is temporary and good only with its token."
+        f" Set {settings} too."
+    )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import __version__, secret_files
 from exporter.account_credentials import credential_source
+from exporter.commands.setting_warnings import lacks_token, missing_token
 from exporter.errors import CredentialsError, StartError
+from exporter.vod.credentials.sources import SECURITY_TOKEN, EnvCredentials, StaticCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,6 +43,7 @@ async def _check_start(config: Config, environ: Mapping[str, str]) -> StartCheck
         not_yet: list[CredentialsError] = []
         try:
             source = await credential_source(account, environ, not_yet=not_yet.append)
+            warnings += await _missing_token(account, source)
             if any(map(_concerns_connections, environ)):
                 await _connect(account, source)
         except StartError as error:
@@ -48,6 +51,19 @@ async def _check_start(config: Config, environ: Mapping[str, str]) -> StartCheck
         warnings += (f"account {account.name}: {e.message}. {e.advice} {_RETRIED}" for e in not_yet)
         warnings += _missing_files(account)
     return StartCheckResult(tuple(errors), tuple(warnings))
+
+
+async def _missing_token(account: AccountSettings, source: CredentialSource) -> list[str]:
+    """A warning about a temporary AccessKey in a file or the environment without its token."""
+    in_environment = isinstance(source, EnvCredentials)
+    if account.credentials.access_key_id is not None or not (in_environment or isinstance(source, StaticCredentials)):
+        return []  # `setting_warnings` checks what is in the configuration; all other sources provide the token
+    try:
+        found = await source.get()
+    except CredentialsError:
+        return []  # a warning or an error of its own
+    where = SECURITY_TOKEN if in_environment else "security_token or security_token_file"
+    return [missing_token(account.name, where)] if lacks_token(found.access_key_id, found.security_token) else []
 
 
 def _missing_files(account: AccountSettings) -> Iterator[str]:

@@ -360,3 +360,29 @@ def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, 
     assert found.errors == ()
     (warning,) = found.warnings
     assert warning.startswith(expected)
+
+
+@pytest.mark.parametrize("token", ["", "a-token"])
+@pytest.mark.parametrize(
+    ("credentials", "setting"),
+    [
+        ("{}", "ALIBABA_CLOUD_SECURITY_TOKEN"),
+        ("{access_key_id_file: id, access_key_secret: c2VjcmV0%s}", "security_token or security_token_file"),
+    ],
+    ids=["environment", "file"],
+)
+def test_a_temporary_key_without_its_token_is_a_warning_wherever_it_is(
+    tmp_path: Path, credentials: str, setting: str, token: str
+) -> None:
+    (tmp_path / "id").write_text("STS.abc\n")
+    given = credentials % (f", security_token: {token}" if token else "") if "%" in credentials else credentials
+    environ = {**KEYS, "ALIBABA_CLOUD_ACCESS_KEY_ID": "STS.abc", "ALIBABA_CLOUD_SECURITY_TOKEN": token}
+    (file := tmp_path / "config.yaml").write_text(
+        f"accounts: [{{name: main, {ENDPOINT}, credentials: {given}}}]\n"
+        "queries: [{name: q, account: main, media: all}]\n"
+    )
+    warning = (
+        "account main: its AccessKey ID begins with STS.: it is temporary and good only with its token."
+        f" Set {setting} too."
+    )
+    assert check_start(load(file, {}), environ).warnings == (() if token else (warning,))
