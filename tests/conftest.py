@@ -39,6 +39,8 @@ for _number, _default in (
         signal.signal(_number, _default)
 
 
+# Minutes of waiting, and hardly any CPU.
+LONGEST: Final = "tests/e2e/test_drop_alerts.py"
 # Tests that take seconds of CPU or need an idle machine, by the start of their names.
 SLOW: Final = (
     "campaigns/bench/test_calls.py::test_the_cheap_rows",
@@ -104,7 +106,11 @@ NOT_SLOW: Final = ("e2e/test_process.py::test_fetch_prints_one_poll[table",)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests. Skip tests whose tool is not installed; with REQUIRE_TOOLS=1 they fail instead."""
+    """Mark slow tests. Skip tests whose tool is not installed; with REQUIRE_TOOLS=1 they fail instead.
+
+    What waits for minutes comes first: at the end, the other workers would wait for it.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     required = os.environ.get("REQUIRE_TOOLS") == "1"
     for item in items:
         name = item.nodeid.removeprefix("tests/")
