@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import os
 import re
@@ -28,7 +29,7 @@ RULES: Final = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 DASHBOARDS: Final = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 # The oldest supported version, and the newest one of the validator.
 KUBERNETES: Final = ("1.29", "latest")
-OPERATORS: Final = "monitoring.coreos.com/v1"
+OPERATORS: Final = ("monitoring.coreos.com/", "operator.victoriametrics.com/")
 Document = dict[str, Any]
 
 
@@ -83,7 +84,7 @@ def pod(documents: Iterable[Document]) -> Document:
 
 
 def exporter(documents: Iterable[Document]) -> Document:
-    (container,) = pod(documents)["spec"]["containers"]
+    (container,) = (each for each in pod(documents)["spec"]["containers"] if each["name"] == "exporter")
     assert isinstance(container, dict)
     return container
 
@@ -94,6 +95,12 @@ def pods(documents: Iterable[Document]) -> Iterator[Document]:
         yield document["spec"]["template"]["spec"]
     for document in kinds(documents, "Pod"):
         yield document["spec"]
+
+
+def containers(spec: Document) -> list[Document]:
+    """The chart's own containers of a pod."""
+    every = spec.get("initContainers", []) + spec["containers"]
+    return [each for each in every if each["name"] in {"exporter", "simulator", "check-healthy"}]
 
 
 def configuration(documents: Iterable[Document]) -> str:
@@ -126,7 +133,7 @@ def test_every_document_is_what_kubernetes_knows(case: str, version: str) -> Non
     import kubernetes_validate  # type: ignore[import-untyped]  # noqa: PLC0415
 
     known = kubernetes_validate.latest_version() if version == "latest" else version
-    documents = [each for each in manifests(case) if each["apiVersion"] != OPERATORS]
+    documents = [each for each in manifests(case) if not each["apiVersion"].startswith(OPERATORS)]
     assert documents
     for document in documents:
         kubernetes_validate.validate(document, known, strict=True)
@@ -249,18 +256,16 @@ def test_another_configuration_restarts_the_exporter_and_another_key_does_not() 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_program_takes_the_flags(case: str, capsys: pytest.CaptureFixture[str]) -> None:
-    containers = [
-        each for spec in pods(manifests(case)) for each in spec.get("initContainers", []) + spec["containers"]
-    ]
-    assert len(containers) == {"demo": 3, "mutual": 1}.get(case, 2)
+    started = [each for spec in pods(manifests(case)) for each in containers(spec)]
+    assert len(started) == {"demo": 3, "mutual": 1, "routed": 1}.get(case, 2)
     probed = [
         handler["command"][1:]
-        for container in containers
+        for container in started
         for probe in ("startupProbe", "livenessProbe", "readinessProbe")
         if (handler := container.get(probe, {}).get("exec"))
     ]
     assert bool(probed) == (case in {"mutual", "probes"})
-    for argv in [*(container["args"] for container in containers), *probed]:
+    for argv in [*(container["args"] for container in started), *probed]:
         command, *flags = (arg.replace("$(SHARD)", "0") for arg in argv)
         assert main([command, *flags, "--help"], {}) == 0
         known = set(re.findall(r"--[a-z][\w.-]+", capsys.readouterr().out))
@@ -280,7 +285,7 @@ def test_every_pod_can_do_nothing_but_its_work(case: str) -> None:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         }
-        for container in spec.get("initContainers", []) + spec["containers"]:
+        for container in containers(spec):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -779,7 +784,27 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
                 ("readinessProbe", ["startupProbe=null", "livenessProbe=null", 'readinessProbe={"grpc": {"port": 1}}']),
             )
         ),
-        (['storage.existingClaim="c"'], "not used while storage.enabled is false"),
+        (['storage.existingClaim="c"'], "not used without a volume"),
+        (
+            ['updateStrategy={"type": "RollingUpdate"}'],
+            "two exporters make every call twice for a while; add rollingUpdate: {maxSurge: 0, maxUnavailable: 1}",
+        ),
+        (
+            [
+                'serviceMonitor.basicAuth={"username": {"name": "a", "key": "b"}}',
+                'serviceMonitor.authorization={"type": "x"}',
+            ],
+            "give either basicAuth or authorization",
+        ),
+        (["alertmanagerConfig.enabled=true"], "nobody would be told; give it receivers"),
+        (
+            [
+                "alertmanagerConfig.enabled=true",
+                'alertmanagerConfig.receivers=[{"name": "a"}]',
+                'alertmanagerConfig.receiver="b"',
+            ],
+            "receivers has no b",
+        ),
         (["shards=2", 'storage={"enabled": true, "existingClaim": "c"}'], "each needs a claim of its own"),
         (["prometheusRule.enabled=true", 'prometheusRule.disabledAlerts=["Typo"]'], "is called Typo"),
         (["prometheusRule.enabled=true", 'prometheusRule.thresholds={"a:b": 1}'], "no threshold is called a:b"),
@@ -800,3 +825,211 @@ def test_notes_say_what_to_do_next() -> None:
     assert "nothing says" not in with_a_key
     assert "statefulset/vod-aliyun-vod-exporter" in with_a_key
     assert "made up by a simulated service" in notes("demo.enabled=true")
+
+
+# ---------------------------------------------------------------------------------------------- as in other charts
+
+
+def test_names_that_other_charts_use_are_taken() -> None:
+    documents = manifests("more")
+    spec = pod(documents)["spec"]
+    assert [each["name"] for each in spec["imagePullSecrets"]] == ["of-the-parent", "registry", "second"]
+    assert [each["name"] for each in spec["initContainers"]] == ["wait"]
+    assert [each["name"] for each in spec["containers"]] == ["exporter", "proxy"]
+    assert exporter(documents)["args"][-2:] == ["--config.enable-auto-reload", "--web.telemetry-path=/metrics"]
+    assert {each["name"]: each["value"] for each in exporter(documents)["env"]} == {
+        "HTTPS_PROXY": "http://proxy.example.com:3128",
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "id",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret",
+    }
+    assert (spec["dnsPolicy"], spec["dnsConfig"]["nameservers"]) == ("None", ["192.0.2.1"])
+    assert spec["hostAliases"] == [{"ip": "192.0.2.2", "hostnames": ["vod.cn-shanghai.aliyuncs.com"]}]
+    assert workload(documents)["spec"]["revisionHistoryLimit"] == 0
+    assert workload(documents)["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert one(documents, "ConfigMap", "-extra")["metadata"]["name"] == "vod-aliyun-vod-exporter-extra"
+
+
+@pytest.mark.parametrize("flag", ["on", "on=false", "on=7"])
+def test_a_flag_without_a_value_is_true(flag: str) -> None:
+    name, _, value = flag.partition("=")
+    documents = manifests("defaults", f'extraArgs={{"{name}": {value or "true"}}}')
+    assert exporter(documents)["args"][-1] == f"--{flag}"
+
+
+def test_the_pod_of_helm_test_is_placed_like_the_exporter() -> None:
+    documents = manifests("more")
+    (test,) = kinds(documents, "Pod")
+    for setting in ("imagePullSecrets", "nodeSelector", "tolerations"):
+        assert test["spec"][setting] == pod(documents)["spec"][setting]
+    assert test["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1m", "memory": "32Mi"}
+
+
+def test_three_operators_find_the_exporter_by_the_same_settings() -> None:
+    documents = manifests("more", "serviceMonitor.enabled=true")
+    service, by_pod, victoria = (
+        one(documents, kind)["spec"] for kind in ("ServiceMonitor", "PodMonitor", "VMServiceScrape")
+    )
+    assert service["sampleLimit"] == by_pod["sampleLimit"] == victoria["sampleLimit"] == 2000000
+    assert service["targetLabels"] == victoria["targetLabels"] == by_pod["podTargetLabels"] == ["team"]
+    (endpoint,) = service["endpoints"]
+    assert endpoint == {
+        "port": "metrics",
+        "path": "/metrics",
+        "honorLabels": False,
+        "interval": "2m",
+        "scrapeTimeout": "50s",
+        "scheme": "http",
+        "authorization": {"credentials": {"name": "token", "key": "token"}},
+        "relabelings": [{"targetLabel": "job", "replacement": "aliyun-vod"}],
+        "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "python_.*", "action": "drop"}],
+    }
+    assert by_pod["podMetricsEndpoints"] == [endpoint]
+    # VictoriaMetrics calls two of them otherwise.
+    names = {"relabelings": "relabelConfigs", "metricRelabelings": "metricRelabelConfigs"}
+    assert victoria["endpoints"] == [{names.get(name, name): value for name, value in endpoint.items()}]
+    assert one(documents, "VMServiceScrape")["metadata"]["namespace"] == "victoria"
+
+
+def test_by_default_labels_of_the_metrics_win() -> None:
+    (endpoint,) = one(manifests("defaults", "podMonitor.enabled=true"), "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] is True
+
+
+@pytest.mark.parametrize(
+    ("sets", "kind"),
+    [
+        ([], "Deployment"),
+        (["prometheusRule.enabled=true"], "StatefulSet"),
+        (["prometheusRule.enabled=true", "storage.enabled=false"], "Deployment"),
+        (["storage.enabled=true"], "StatefulSet"),
+    ],
+)
+def test_drop_alerts_bring_a_volume_unless_it_is_declined(sets: list[str], kind: str) -> None:
+    documents = manifests("defaults", *sets)
+    assert workload(documents)["kind"] == kind
+    assert ("--storage.path=/data/state.db" in exporter(documents)["args"]) == (kind == "StatefulSet")
+
+
+def test_an_update_strategy_is_also_that_of_a_stateful_set() -> None:
+    assert workload(manifests("routed"))["spec"]["updateStrategy"] == {"type": "OnDelete"}
+
+
+def test_alerts_are_routed_and_inhibited_as_the_shipped_alertmanager_does() -> None:
+    shipped = yaml.safe_load((ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text())
+    receivers = {"dingtalk": "chat", "dingtalk-drops": "drops", "mail": "pager", "mail-drops": "pager"}
+    spec = one(manifests("routed"), "AlertmanagerConfig")["spec"]
+
+    def route(of: Document, inherited: Document) -> Document:
+        own = {
+            key: of.get(key, inherited.get(key))
+            for key in ("receiver", "group_by", "group_interval", "repeat_interval")
+        }
+        routes = [route(each, own) for each in of.get("routes", [])]
+        keeps = {"receiver": receivers[own["receiver"]], **{key: own[key] for key in own if key != "receiver"}}
+        return {**keeps, "matchers": of.get("matchers", []), "continue": of.get("continue", False), "routes": routes}
+
+    def written(matchers: list[Document]) -> list[str]:
+        return [f'{each["name"]}{each["matchType"]}"{each["value"]}"' for each in matchers]
+
+    def converted(of: Document, inherited: Document) -> Document:
+        own = {
+            "receiver": of.get("receiver", inherited.get("receiver")),
+            "group_by": of.get("groupBy", inherited.get("group_by")),
+            "group_interval": of.get("groupInterval", inherited.get("group_interval")),
+            "repeat_interval": of.get("repeatInterval", inherited.get("repeat_interval")),
+        }
+        routes = [converted(each, own) for each in of.get("routes", [])]
+        return {
+            **own,
+            "matchers": written(of.get("matchers", [])),
+            "continue": of.get("continue", False),
+            "routes": routes,
+        }
+
+    expected = route(shipped["route"], {})
+    assert converted({**spec["route"], "matchers": []}, {}) == expected
+    assert written(spec["route"]["matchers"]) == ['alertname=~"AliyunVod.+"']
+    assert spec["route"]["groupWait"] == shipped["route"]["group_wait"]
+    assert [
+        {
+            "source_matchers": written(each["sourceMatch"]),
+            "target_matchers": written(each["targetMatch"]),
+            "equal": each["equal"],
+        }
+        for each in spec["inhibitRules"]
+    ] == shipped["inhibit_rules"]
+
+
+def test_routed_alerts_carry_the_namespace_that_the_operator_matches() -> None:
+    for case, namespace in (("routed", "video"), ("monitoring", None)):
+        labels = [
+            rule["labels"].get("namespace")
+            for document in kinds(manifests(case), "PrometheusRule")
+            for group in document["spec"]["groups"]
+            for rule in group["rules"]
+            if "alert" in rule
+        ]
+        assert set(labels) == {namespace}
+
+
+def test_the_icon_is_that_of_the_documentation() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    kind, _, data = chart["icon"].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(data) == (ROOT / "docs" / "images" / "icon.svg").read_bytes()
+    yaml.safe_load(chart["annotations"]["artifacthub.io/links"])
+
+
+def notes(*sets: str) -> str:
+    words = [word for value in sets for word in ("--set-json", value)]
+    ran = helm("install", "vod", str(CHART), "--dry-run=client", *words)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.partition("NOTES:")[2]
+
+
+KEYS: Final = (
+    '[{"name": "ALIBABA_CLOUD_ACCESS_KEY_ID", "value": "a"}, {"name": "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "value": "b"}]'
+)
+
+
+@pytest.mark.parametrize(
+    ("sets", "warned"),
+    [
+        ([], True),
+        (['extraEnv={"HTTPS_PROXY": "http://proxy"}'], True),
+        (['config.accounts=[{"name": "a"}]'], True),
+        ([f"extraEnv={KEYS}"], False),
+        ([f"env={KEYS}"], False),
+        (['envFrom=[{"secretRef": {"name": "key"}}]'], False),
+        (['credentials.existingSecret="key"'], False),
+        (['config.accounts=[{"name": "a", "credentials": {"provider": "ecs_ram_role"}}]'], False),
+        (['rrsa.roleName="vod"'], False),
+        (["demo.enabled=true"], False),
+    ],
+)
+def test_the_notes_warn_where_no_account_has_a_key(sets: list[str], warned: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert ("nothing says which AccessKey to use" in notes(*sets)) == warned
+
+
+def test_old_names_are_taken_with_a_notice() -> None:
+    old = notes(f"env={KEYS}", 'image.pullSecrets=["registry"]')
+    assert "env is now called extraEnv" in old
+    assert "image.pullSecrets is now called imagePullSecrets" in old
+    assert "now called" not in notes(f"extraEnv={KEYS}")
+    assert exporter(manifests("defaults", f"env={KEYS}"))["env"][0]["name"] == "ALIBABA_CLOUD_ACCESS_KEY_ID"
+
+
+def test_alerts_and_thresholds_of_0_1_0_are_taken_with_a_notice() -> None:
+    sets = (
+        "prometheusRule.enabled=true",
+        'prometheusRule.disabledAlerts=["AliyunVodPlaysGone", "AliyunVodThrottled"]',
+        'prometheusRule.thresholds={"aliyun_vod:viewers:threshold": 3, "aliyun_vod:plays:threshold": 2}',
+    )
+    alerts = {rule.get("alert") for rule in rules(manifests("defaults", *sets))}
+    assert alerts - {None} == {rule["alert"] for rule in rules(manifests("defaults", sets[0])) if "alert" in rule} - {
+        "AliyunVodMediaPlaysGone"
+    }
+    told = notes(*sets)
+    assert "AliyunVodPlaysGone is now called AliyunVodMediaPlaysGone; the old name still works." in told
+    assert "AliyunVodThrottled is gone and can be left out." in told
+    assert "aliyun_vod:viewers:threshold is gone and can be left out." in told

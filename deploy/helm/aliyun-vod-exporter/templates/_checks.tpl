@@ -33,7 +33,7 @@ true
 
 {{- define "aliyun-vod-exporter.checkedLabels" -}}
 {{- $own := splitList " " (include "aliyun-vod-exporter.ownLabels" .) -}}
-{{- range $where := list "commonLabels" "podLabels" "service.labels" "serviceMonitor.labels" "prometheusRule.labels" "dashboards.labels" -}}
+{{- range $where := list "commonLabels" "podLabels" "service.labels" "serviceMonitor.labels" "podMonitor.labels" "vmServiceScrape.labels" "prometheusRule.labels" "alertmanagerConfig.labels" "dashboards.labels" -}}
 {{- $labels := $.Values -}}
 {{- range splitList "." $where -}}
 {{- $labels = get $labels . -}}
@@ -49,4 +49,36 @@ true
 {{/* Git, helm and helm package follow the links of files/; what unpacks a source archive, and Windows, may not. */}}
 {{- define "aliyun-vod-exporter.linkLost" -}}
 {{- fail (printf "the chart has no files/%s: that is a symbolic link, and something did not follow it. In a checkout where it is one, run: helm package deploy/helm/aliyun-vod-exporter; and install the .tgz it makes" .) -}}
+{{- end -}}
+
+{{/* Whether an account has no AccessKey as far as the values tell: neither its own, nor of the chart, nor of the environment. */}}
+{{- define "aliyun-vod-exporter.keyless" -}}
+{{- $given := or (include "aliyun-vod-exporter.credentialsSecret" .) .Values.rrsa.roleName .Values.envFrom -}}
+{{- range include "aliyun-vod-exporter.env" . | fromYamlArray -}}
+{{- if hasPrefix "ALIBABA_CLOUD_" .name -}}
+{{- $given = true -}}
+{{- end -}}
+{{- end -}}
+{{- $accounts := default (list dict) .Values.config.accounts -}}
+{{- range ternary (list $accounts) $accounts (kindIs "map" $accounts) -}}
+{{- if not (or $given .credentials) -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Names of 0.1.0 in prometheusRule, and what they are called now; empty: there is no such thing any more. */}}
+{{- define "aliyun-vod-exporter.formerNames" -}}
+AliyunVodApiErrors: ""
+AliyunVodCallBudgetSpent: AliyunVodBudgetSpent
+AliyunVodDataStale: AliyunVodQueryFailing
+AliyunVodDayNotReady: AliyunVodDayNotSettled
+AliyunVodPlaysDropped: AliyunVodMediaPlaysDropped
+AliyunVodPlaysGone: AliyunVodMediaPlaysGone
+AliyunVodThrottled: ""
+AliyunVodViewersDropped: AliyunVodMediaViewersDropped
+AliyunVodWatchTimeDropped: AliyunVodMediaWatchTimeDropped
+aliyun_vod:api_errors_ratio:threshold: ""
+aliyun_vod:api_throttled_ratio:threshold: ""
+aliyun_vod:viewers:threshold: ""
 {{- end -}}

@@ -66,8 +66,14 @@ simulator; its key is public.
 {{- end -}}
 {{- include "aliyun-vod-exporter.checkedTLS" . -}}
 {{- include "aliyun-vod-exporter.checkedLabels" . -}}
-{{- if and .Values.storage.existingClaim (not .Values.storage.enabled) -}}
-{{- fail "storage.existingClaim is not used while storage.enabled is false" -}}
+{{- if and .Values.storage.existingClaim (not (include "aliyun-vod-exporter.storage" .)) -}}
+{{- fail "storage.existingClaim is not used without a volume; set storage.enabled to true" -}}
+{{- end -}}
+{{- if and (eq (include "aliyun-vod-exporter.kind" .) "Deployment") (eq (default "Recreate" .Values.updateStrategy.type) "RollingUpdate") (ne (toString (dig "rollingUpdate" "maxSurge" "25%" .Values.updateStrategy)) "0") -}}
+{{- fail "updateStrategy: with RollingUpdate two exporters make every call twice for a while; add rollingUpdate: {maxSurge: 0, maxUnavailable: 1}, or leave Recreate" -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.basicAuth .Values.serviceMonitor.authorization -}}
+{{- fail "serviceMonitor: give either basicAuth or authorization" -}}
 {{- end -}}
 {{- if and .Values.storage.existingClaim (gt (int .Values.shards) 1) -}}
 {{- fail "shards: each needs a claim of its own; leave storage.existingClaim empty" -}}

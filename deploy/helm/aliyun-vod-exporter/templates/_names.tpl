@@ -82,9 +82,16 @@ app.kubernetes.io/component: exporter
 {{- end -}}
 {{- end -}}
 
+{{/* Whether there is a volume: as the values say, or else where drop alerts are. */}}
+{{- define "aliyun-vod-exporter.storage" -}}
+{{- if ternary .Values.prometheusRule.enabled .Values.storage.enabled (kindIs "invalid" .Values.storage.enabled) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* Storage and the number of a shard belong to a pod that keeps its name. */}}
 {{- define "aliyun-vod-exporter.kind" -}}
-{{- ternary "StatefulSet" "Deployment" (or .Values.storage.enabled (gt (int .Values.shards) 1)) -}}
+{{- ternary "StatefulSet" "Deployment" (or (not (empty (include "aliyun-vod-exporter.storage" .))) (gt (int .Values.shards) 1)) -}}
 {{- end -}}
 
 {{/* What is spoken on the exporter's port. */}}

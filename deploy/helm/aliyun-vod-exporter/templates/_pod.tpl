@@ -24,37 +24,38 @@ spec:
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
   securityContext:
     {{- toYaml .Values.podSecurityContext | nindent 4 }}
-  {{- with .Values.image.pullSecrets }}
-  imagePullSecrets:
-    {{- range . }}
-    - name: {{ . }}
-    {{- end }}
-  {{- end }}
-  {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
-  {{- with .Values.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "aliyun-vod-exporter.placement" . }}
+  {{- . | nindent 2 }}
   {{- end }}
   {{- with .Values.topologySpreadConstraints }}
   topologySpreadConstraints:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- if .Values.demo.enabled }}
+  {{- with .Values.dnsPolicy }}
+  dnsPolicy: {{ . }}
+  {{- end }}
+  {{- with .Values.dnsConfig }}
+  dnsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.hostAliases }}
+  hostAliases:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if or .Values.demo.enabled .Values.initContainers }}
   initContainers:
+    {{- if .Values.demo.enabled }}
     {{- include "aliyun-vod-exporter.simulator" . | nindent 4 }}
+    {{- end }}
+    {{- with .Values.initContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- end }}
   containers:
     {{- include "aliyun-vod-exporter.exporter" . | nindent 4 }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: config
       configMap:
@@ -81,6 +82,44 @@ spec:
     {{- end }}
 {{- end -}}
 
+{{/* What lets the pod start where it is to run; that of helm test too. */}}
+{{- define "aliyun-vod-exporter.placement" -}}
+{{- with include "aliyun-vod-exporter.pullSecrets" . | fromYamlArray }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- range $setting := list "nodeSelector" "tolerations" "affinity" }}
+{{- with get $.Values $setting }}
+{{ $setting }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "aliyun-vod-exporter.pullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat (default list (.Values.global).imagePullSecrets) .Values.imagePullSecrets (default list .Values.image.pullSecrets) -}}
+{{- $secrets = append $secrets (ternary . (dict "name" .) (kindIs "map" .)) -}}
+{{- end -}}
+{{- toYaml (uniq $secrets) -}}
+{{- end -}}
+
+{{/* The variables of extraEnv, after those of its old name. */}}
+{{- define "aliyun-vod-exporter.env" -}}
+{{- $variables := default list .Values.env -}}
+{{- if kindIs "map" .Values.extraEnv -}}
+{{- range $name, $value := .Values.extraEnv -}}
+{{- $variables = append $variables (dict "name" $name "value" $value) -}}
+{{- end -}}
+{{- else -}}
+{{- $variables = concat $variables .Values.extraEnv -}}
+{{- end -}}
+{{- toYaml $variables -}}
+{{- end -}}
+
 {{/* No subPath anywhere: files mounted so do not follow their Secret. */}}
 {{- define "aliyun-vod-exporter.exporter" -}}
 - name: exporter
@@ -92,7 +131,7 @@ spec:
     - --web.listen-address=:9985
     - --log.level={{ .Values.log.level }}
     - --log.format={{ .Values.log.format }}
-    {{- if .Values.storage.enabled }}
+    {{- if include "aliyun-vod-exporter.storage" . }}
     - --storage.path=/data/state.db
     {{- end }}
     {{- if include "aliyun-vod-exporter.webSecret" . }}
@@ -102,10 +141,17 @@ spec:
     - --shard=$(SHARD)
     - --total-shards={{ .Values.shards }}
     {{- end }}
+    {{- if kindIs "map" .Values.extraArgs }}
+    {{- range $name, $value := .Values.extraArgs }}
+    - {{ printf "--%s%s" $name (ternary "" (printf "=%v" $value) (eq (toString $value) "true")) | quote }}
+    {{- end }}
+    {{- else }}
     {{- with .Values.extraArgs }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- if or .Values.env (gt (int .Values.shards) 1) }}
+    {{- end }}
+  {{- $env := include "aliyun-vod-exporter.env" . | fromYamlArray }}
+  {{- if or $env (gt (int .Values.shards) 1) }}
   env:
     {{- if gt (int .Values.shards) 1 }}
     - name: SHARD
@@ -113,7 +159,7 @@ spec:
         fieldRef:
           fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
     {{- end }}
-    {{- with .Values.env }}
+    {{- with $env }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   {{- end }}
@@ -154,7 +200,7 @@ spec:
       mountPath: /etc/aliyun-vod-exporter-web
       readOnly: true
     {{- end }}
-    {{- if .Values.storage.enabled }}
+    {{- if include "aliyun-vod-exporter.storage" . }}
     - name: data
       mountPath: /data
     {{- end }}
