@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from rich.console import Console
 
 from exporter import app
-from exporter.backfill import openmetrics
+from exporter.backfill import openmetrics, promtool, replay
 from exporter.backfill.collect import fetch
+from exporter.backfill.estimate import LOOKBACK, estimate, step_for
 from exporter.backfill.progress import shown
 from exporter.config.loader import load
 from exporter.core import play_dates
+from exporter.documents.durations import to_text
 from exporter.errors import ExporterError, FlagError
 
 if TYPE_CHECKING:
@@ -30,37 +32,81 @@ if TYPE_CHECKING:
     from exporter.backfill.collect import BackfillData
     from exporter.backfill.progress import Progress
     from exporter.backfill.replay import HistoricalView
+    from exporter.config.schema import Config
 
 STANDARD_OUTPUT: Final = Path("-")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Write the file; exit status 1 when a day is missing. Raises ConfigError, FlagError and ExporterError."""
-    config = load(arguments.config_file, environ)
+    """Write the file or the blocks; exit status 1 when a day is missing.
+
+    Raises ConfigError, FlagError and ExporterError.
+    """
+    config = selected(load(arguments.config_file, environ), arguments.queries)
     console = Console(stderr=True, highlight=False)
 
     def print_line(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    _check_output(arguments.output, overwrite=arguments.overwrite)
+    if bool(arguments.output) == bool(arguments.blocks):
+        raise FlagError("give either --output=FILE or --blocks=DIRECTORY")
+    program = promtool.find(environ) if arguments.blocks else ""
+    if arguments.blocks:
+        promtool.check_directory(arguments.blocks)
+    else:
+        _check_output(arguments.output, overwrite=arguments.overwrite)
+    rates = {account.name: account.limits.requests_per_second for account in config.accounts}
+    queries = replay.past_queries(config.core_queries())
+    print_line(estimate(queries, arguments.days, config.settlement(), rates).line(arguments.step))
     with shown(console) as progress:
         runtime = app.Runtime(environ)
         fetched = asyncio.run(fetch(config, runtime, arguments.days, progress, arguments.storage_path))
     for line in (*gap_messages(fetched, arguments.days), *invalid_value_messages(fetched)):
         print_line(line)
-    views = fetched.views(arguments.step)
+    views = fetched.views(LOOKBACK)
     if not views:
         raise ExporterError("no day was fetched, nothing is written; fix the problems above and try again")
+    step = arguments.step or step_for(openmetrics.samples(views))
+    if step != LOOKBACK:
+        views = fetched.views(step)
+    if not arguments.step and step > LOOKBACK:
+        print_line(longer_step_message(step))
     labels = dict(arguments.labels)
-    if arguments.output != STANDARD_OUTPUT:
-        check_free_space(
-            arguments.output, openmetrics.size(views, labels), shutil.disk_usage(arguments.output.parent).free
-        )
-    with _atomic_file(arguments.output) as file, shown(console) as progress:
-        written = write(file, views, labels, progress)
+    if arguments.blocks:
+        with promtool.text_file(arguments.blocks) as output:
+            written = _write_file(output, views, labels, console)
+            print_line(f"promtool makes blocks of it in {arguments.blocks}")
+            promtool.create_blocks(program, output, arguments.blocks, hours_of_blocks(views))
+    else:
+        written = _write_file(arguments.output, views, labels, console)
     for line in report_gaps(arguments.output, views, written):
         print_line(line)
     return 1 if fetched.gaps else 0
+
+
+def selected(config: Config, names: Sequence[str]) -> Config:
+    """The configuration with only these queries; all without names. Raises FlagError for a name that it has not."""
+    if unknown := sorted(set(names) - {query.name for query in config.queries}):
+        known = ", ".join(query.name for query in config.queries)
+        raise FlagError(f"--query={unknown[0]}: the configuration has {known}")
+    if not names:
+        return config
+    return config.model_copy(update={"queries": tuple(query for query in config.queries if query.name in names)})
+
+
+def longer_step_message(step: int) -> str:
+    """Why the step is longer than Prometheus' lookback, and what to do about it."""
+    return (
+        f"--step={to_text(step)}, because 5m would be more than 10 million samples: graphs have gaps between samples;"
+        " give --step=5m if there is room, --query and --days for less"
+    )
+
+
+def _write_file(output: Path, views: Sequence[HistoricalView], labels: Mapping[str, str], console: Console) -> int:
+    if output != STANDARD_OUTPUT:
+        check_free_space(output, openmetrics.size(views, labels), shutil.disk_usage(output.parent).free)
+    with _atomic_file(output) as file, shown(console) as progress:
+        return write(file, views, labels, progress)
 
 
 def check_free_space(output: Path, needed: int, free: int) -> None:
@@ -69,7 +115,7 @@ def check_free_space(output: Path, needed: int, free: int) -> None:
         gigabytes = [f"{size / 1e9:.1f} GB" for size in (needed, free)]
         raise ExporterError(
             "--output={} needs about {}, {} are free: make room, or ask for a longer --step, fewer --days,"
-            " or fewer days_ago in the queries".format(output, *gigabytes)
+            " one --query, or fewer days_ago in the queries".format(output, *gigabytes)
         )
 
 
@@ -101,18 +147,25 @@ def invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
         )
 
 
-def report_gaps(output: Path, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:
-    """Print what was written and how to import it into Prometheus."""
+def hours_of_blocks(views: Sequence[HistoricalView]) -> int:
+    """As long as all samples: with its default blocks of 2 h promtool would read the file hundreds of times."""
+    return (views[-1].instants[-1] - views[0].instants[0]) // 3600 + 24
+
+
+def report_gaps(output: Path | None, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:
+    """Print what was written and how to import it into Prometheus; `output` None: the blocks are made already."""
     first, last = (
         datetime.fromtimestamp(at, play_dates.PLAY_TIME_ZONE).strftime("%F %H:%M")
         for at in (views[0].instants[0], views[-1].instants[-1])
     )
-    file = "backfill.txt" if output == STANDARD_OUTPUT else str(output)
-    # With its default blocks of 2 h promtool would read the file once per block, hundreds of times.
-    hours = (views[-1].instants[-1] - views[0].instants[0]) // 3600 + 24
     yield f"written: {samples:,} samples from {first} to {last} UTC+8"
-    yield "next, with the storage directory of your Prometheus in place of DATA:"
-    yield f"  promtool tsdb create-blocks-from openmetrics --max-block-duration={hours}h {shlex.quote(file)} DATA"
+    if output is None:
+        yield "next: move the blocks into the storage directory of your Prometheus, and give them to its user"
+    else:
+        file = "backfill.txt" if output == STANDARD_OUTPUT else str(output)
+        hours = hours_of_blocks(views)
+        yield "next, with the storage directory of your Prometheus in place of DATA:"
+        yield f"  promtool tsdb create-blocks-from openmetrics --max-block-duration={hours}h {shlex.quote(file)} DATA"
     yield "and let Prometheus keep them: --storage.tsdb.retention.time is 15d unless you say otherwise, say 90d or more"
 
 

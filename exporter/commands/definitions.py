@@ -106,16 +106,29 @@ def _backfill(parser: Parser) -> None:
     parser.add_argument(
         "--step",
         type=flag_values.step,
-        default="5m",
         metavar="DURATION",
-        help="interval between the samples of a series, 15s to 1d; above 5m, Prometheus' lookback, graphs have gaps",
+        help="interval between the samples of a series, 15s to 1d; without it 5m, or longer above 10 million samples;"
+        " above 5m, Prometheus' lookback, graphs have gaps",
+    )
+    parser.add_argument(
+        "--query",
+        dest="queries",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this query of the configuration; repeatable",
     )
     parser.add_argument(
         "--output",
         type=Path,
-        required=True,
         metavar="FILE",
         help="output file, which appears when it is complete; - is standard output",
+    )
+    parser.add_argument(
+        "--blocks",
+        type=Path,
+        metavar="DIRECTORY",
+        help="instead of a file: blocks for Prometheus in this directory, made by promtool, which has to be installed",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output file")
     parser.add_argument(

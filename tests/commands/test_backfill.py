@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+import os
 import re
 import resource
 import time
@@ -246,6 +247,87 @@ async def test_it_writes_a_whole_file_and_says_what_to_do_with_it(
     assert f"{tmp_path}/out.txt DATA" in err
 
 
+async def test_an_estimate_is_printed_before_the_first_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with command(tmp_path):
+        assert await run(tmp_path) == 0
+
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.startswith("5 days: at least 5 calls, ")
+    assert "for each series of each day with --step=6h, as many as there are media" in first
+    assert others[0].startswith("fetching ")
+
+
+async def test_a_chosen_query_alone_is_fetched(tmp_path: Path) -> None:
+    async with command(tmp_path) as (simulator, _):
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            path.read_text() + "  - {name: native, media: {top: 1}, dimensions: [{terminal_type: Native}]}\n"
+        )
+        assert await run(tmp_path, "--query=native") == 0
+        assert {call.parameters.get("TerminalType") for call in simulator.request_log.calls} == {"Native"}
+
+        with pytest.raises(FlagError, match="--query=nope: the configuration has q, native"):
+            await run(tmp_path, "--query=native", "--query=nope")
+
+
+@pytest.mark.tool("promtool")
+async def test_promtool_makes_blocks_of_what_would_be_in_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = tmp_path / "blocks"
+    async with command(tmp_path):
+        assert await run(tmp_path) == 0
+        at = f"--config.file={tmp_path}/config.yaml"
+        arguments = parsed(at, "--days=5", "--step=6h", f"--blocks={blocks}")
+        assert await asyncio.to_thread(backfill.run, arguments, dict(os.environ)) == 0
+
+    samples = sum(not line.startswith("#") for line in (tmp_path / "out.txt").read_text().splitlines())
+    metadata = [json.loads((block / "meta.json").read_text()) for block in blocks.iterdir()]
+    assert sum(block["stats"]["numSamples"] for block in metadata) == samples
+    assert "next: move the blocks into the storage directory of your Prometheus" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "path", "message"),
+    [
+        (
+            ["--blocks={}/blocks"],
+            "/nowhere",
+            "--blocks needs promtool in PATH: install Prometheus here, or use --output",
+        ),
+        (["--blocks={}/config.yaml"], "{}", "config.yaml is not a directory that can be written to"),
+        (["--blocks={}/a/b"], "{}", "a/b is not a directory that can be written to"),
+        (["--blocks={}/blocks", "--output={}/out.txt"], "{}", "give either --output=FILE or --blocks=DIRECTORY"),
+        ([], "{}", "give either --output=FILE or --blocks=DIRECTORY"),
+    ],
+)
+async def test_blocks_that_cannot_be_made_are_reported_before_any_request(
+    tmp_path: Path, argv: list[str], path: str, message: str
+) -> None:
+    program(tmp_path, "exit 0")
+    async with command(tmp_path) as (simulator, _):
+        arguments = parsed(f"--config.file={tmp_path}/config.yaml", *(word.format(tmp_path) for word in argv))
+        with pytest.raises(FlagError, match=re.escape(message)):
+            await asyncio.to_thread(backfill.run, arguments, {"PATH": path.format(tmp_path)})
+        assert not simulator.request_log.calls
+
+
+async def test_a_promtool_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    program(tmp_path, "echo first >&2; printf 'no \\033[31mroom' >&2; exit 3")
+    async with command(tmp_path):
+        arguments = parsed(f"--config.file={tmp_path}/config.yaml", "--days=3", f"--blocks={tmp_path}/blocks")
+        with pytest.raises(ExporterError, match="promtool ended with status 3: no \N{REPLACEMENT CHARACTER}"):
+            await asyncio.to_thread(backfill.run, arguments, {"PATH": str(tmp_path)})
+    assert names(tmp_path / "blocks") == []
+
+
+def program(folder: Path, script: str) -> None:
+    """A promtool that does this."""
+    promtool = folder / "promtool"
+    promtool.write_text(f"#!/bin/sh\n{script}\n")
+    promtool.chmod(0o700)
+
+
 async def test_standard_output_has_nothing_but_the_samples(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -382,4 +464,4 @@ def test_a_step_is_a_prometheus_duration(seconds: int) -> None:
 def test_defaults() -> None:
     arguments = parsed("--output=x")
 
-    assert (arguments.days, arguments.step, arguments.overwrite, arguments.labels) == (30, 300, False, [])
+    assert (arguments.days, arguments.step, arguments.overwrite, arguments.labels) == (30, None, False, [])

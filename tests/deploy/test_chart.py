@@ -925,7 +925,7 @@ def test_alerts_are_routed_and_inhibited_as_the_shipped_alertmanager_does() -> N
             for key in ("receiver", "group_by", "group_interval", "repeat_interval")
         }
         routes = [route(each, own) for each in of.get("routes", [])]
-        keeps = {"receiver": receivers[own["receiver"]], **{key: own[key] for key in own if key != "receiver"}}
+        keeps = {"receiver": receivers[str(own["receiver"])], **{key: own[key] for key in own if key != "receiver"}}
         return {**keeps, "matchers": of.get("matchers", []), "continue": of.get("continue", False), "routes": routes}
 
     def written(matchers: list[Document]) -> list[str]:

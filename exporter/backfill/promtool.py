@@ -1,0 +1,65 @@
+"""Blocks of Prometheus from an OpenMetrics file, by promtool."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exporter.errors import ExporterError, FlagError
+from exporter.safe_text import printable, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+_LONGEST_MESSAGE: Final = 300
+
+
+def find(environ: Mapping[str, str]) -> str:
+    """The path of promtool. Raises FlagError when it is not installed."""
+    found = shutil.which("promtool", path=environ.get("PATH"))
+    if found is None:
+        raise FlagError(
+            "--blocks needs promtool in PATH: install Prometheus here, or use --output and promtool elsewhere"
+        )
+    return found
+
+
+def check_directory(directory: Path) -> None:
+    """Make the directory if it is not there. Raises FlagError when nothing can be written to it."""
+    with contextlib.suppress(OSError):
+        directory.mkdir(exist_ok=True)
+    if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+        raise FlagError(f"--blocks={directory} is not a directory that can be written to")
+
+
+@contextlib.contextmanager
+def text_file(directory: Path) -> Generator[Path]:
+    """The name of a text file in a temporary directory beside the blocks, where there is room for them too."""
+    with tempfile.TemporaryDirectory(prefix=".backfill-", dir=directory, ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "backfill.txt"
+
+
+def create_blocks(program: str, file: Path, directory: Path, hours: int) -> None:
+    """Add the blocks of a file to a directory. Raises ExporterError when promtool fails."""
+    argv = [
+        program,
+        "tsdb",
+        "create-blocks-from",
+        "openmetrics",
+        "--quiet",
+        f"--max-block-duration={hours}h",
+        str(file),
+        str(directory),
+    ]
+    try:
+        ran = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - what `find` found
+    except OSError as error:
+        raise ExporterError(f"promtool cannot be started: {error.strerror}") from None
+    if ran.returncode:
+        said = printable(ran.stderr.strip().rpartition("\n")[2])
+        raise ExporterError(f"promtool ended with status {ran.returncode}: {shortened(said, _LONGEST_MESSAGE)}")

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.backfill.estimate import LOOKBACK, estimate, step_for
+from exporter.core.model import ByIds, Dimensions, Everything, Query
+from exporter.core.play_dates import Settlement
+
+HEADLINE = Query("headline", "a", 3600.0, ByIds(frozenset(("0" * 32, "1" * 32))), (Dimensions(),), (1, 8))
+
+
+def test_calls_time_and_size_of_media_by_id() -> None:
+    line = estimate([HEADLINE], 10, Settlement(), {"a": 5.0}).line(None)
+    # Two calls a day at 5 a second; 8 plays series and 2 of the media for each, 288 samples of 200 bytes a day.
+    assert line.startswith("10 days: 20 calls, 4 s or more; ")
+    assert " with --step=5m; --query and --days ask for less" in line
+
+
+def test_accounts_are_asked_at_the_same_time() -> None:
+    other = replace(HEADLINE, name="other", account="b")
+    assert estimate([HEADLINE, other], 10, Settlement(), {"a": 5.0, "b": 1.0}).seconds == 20
+
+
+def test_an_unknown_number_of_media_is_not_guessed() -> None:
+    everything = replace(HEADLINE, media=Everything())
+    line = estimate([HEADLINE, everything], 30, Settlement(), {"a": 5.0}).line(3600)
+    assert "5 kB for each series of each day with --step=1h, as many as there are media" in line
+
+
+def test_a_longer_step_is_announced() -> None:
+    many = replace(HEADLINE, media=ByIds(frozenset(f"{number:032x}" for number in range(1000))))
+    assert ", which is made longer for so many samples" in estimate([many], 30, Settlement(), {"a": 5.0}).line(None)
+    assert "made longer" not in estimate([many], 30, Settlement(), {"a": 5.0}).line(LOOKBACK)
+
+
+@pytest.mark.parametrize(
+    ("samples", "step"), [(0, 300), (10_000_000, 300), (10_000_001, 900), (30_000_001, 3600), (120_000_001, 21_600)]
+)
+def test_the_step_is_the_shortest_with_at_most_ten_million_samples(samples: int, step: int) -> None:
+    assert step_for(samples) == step
+
+
+@given(st.integers(0, 10**10))
+def test_more_samples_never_get_a_shorter_step(samples: int) -> None:
+    assert LOOKBACK <= step_for(samples) <= step_for(samples * 2)
