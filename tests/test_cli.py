@@ -147,7 +147,7 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["chek-config"], "unknown command 'chek-config', did you mean check-config; try"),
         (["help", "fecth"], "unknown command 'fecth', did you mean fetch; try"),
         (["fetch", "more"], "unexpected 'more', fetch takes flags only; try"),
-        (["backfill"], "the following arguments are required: --output; try aliyun-vod-exporter backfill --help"),
+        (["backfill"], "give either --output=FILE or --blocks=DIRECTORY"),
         (["--log.level=loud"], "invalid choice: 'loud'"),
         (["--web.listen-address=9985"], "'9985' is not an address: write HOST:PORT, :PORT or [IPv6]:PORT"),
         (["--web.telemetry-path=metrics"], "'metrics' is not a path of its own: write one like /metrics"),

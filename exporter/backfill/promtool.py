@@ -61,5 +61,5 @@ def create_blocks(program: str, file: Path, directory: Path, hours: int) -> None
     except OSError as error:
         raise ExporterError(f"promtool cannot be started: {error.strerror}") from None
     if ran.returncode:
-        said = printable(ran.stderr.strip().rpartition("\n")[2])
-        raise ExporterError(f"promtool ended with status {ran.returncode}: {shortened(said, _LONGEST_MESSAGE)}")
+        reason = printable(ran.stderr.strip().rpartition("\n")[2])
+        raise ExporterError(f"promtool ended with status {ran.returncode}: {shortened(reason, _LONGEST_MESSAGE)}")

@@ -42,14 +42,14 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     Raises ConfigError, FlagError and ExporterError.
     """
+    if bool(arguments.output) == bool(arguments.blocks):
+        raise FlagError("give either --output=FILE or --blocks=DIRECTORY")
     config = selected(load(arguments.config_file, environ), arguments.queries)
     console = Console(stderr=True, highlight=False)
 
     def print_line(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    if bool(arguments.output) == bool(arguments.blocks):
-        raise FlagError("give either --output=FILE or --blocks=DIRECTORY")
     program = promtool.find(environ) if arguments.blocks else ""
     if arguments.blocks:
         promtool.check_directory(arguments.blocks)
