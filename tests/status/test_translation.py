@@ -107,7 +107,8 @@ def ours() -> Iterator[UpstreamError]:
         with pytest.raises(UpstreamError) as malformed:
             responses.decode_response(reply, PLAY_DATA, {}, now=NOW)
         yield malformed.value
-    yield responses.no_response("timeout", "no complete answer within 10 s")
+    destination = "vod.cn-shanghai.aliyuncs.com:443"
+    yield responses.no_response("timeout", f"no complete answer from {destination} within 10 s: waited for the answer")
     for network in (
         network_errors.unresolved("vod.example.com", OSError()),
         network_errors.unconnected("the endpoint", ConnectionRefusedError(errno.ECONNREFUSED, "")),
@@ -117,7 +118,9 @@ def ours() -> Iterator[UpstreamError]:
         network_errors.proxy_refused(407),
         network_errors.unsendable(),
     ):
-        yield responses.no_response(network.code, network.message, advice=network.advice)
+        # As `Exchange.send` reports it.
+        message = f"no answer from {destination}: {network.message}"
+        yield responses.no_response(network.code, message, advice=network.advice)
 
 
 def failure(error: UpstreamError) -> Failure:
