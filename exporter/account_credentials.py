@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CredentialsError
 from exporter.vod.credentials.resolve import resolve_source
-from exporter.vod.credentials.sources import PlainSecret, SecretFile, StaticCredentials
+from exporter.vod.credentials.secret_values import PlainSecret, SecretFile
+from exporter.vod.credentials.sources import StaticCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from exporter.config.accounts import AccountSettings
-    from exporter.vod.credentials.sources import CredentialSource, Secret
+    from exporter.vod.credentials.secret_values import Secret
+    from exporter.vod.credentials.sources import CredentialSource
 
 
 async def credential_source(
