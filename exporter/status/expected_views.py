@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import date
 
-    from exporter.status.views import State
+    from exporter.status.model import State
 
 
 class Expected(StrEnum):
