@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import CredentialsError
 from exporter.vod.credentials.resolve import resolve_source
-from exporter.vod.credentials.secret_values import PlainSecret, SecretFile
-from exporter.vod.credentials.sources import StaticCredentials
+from exporter.vod.credentials.sources import PlainSecret, SecretFile, StaticCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from exporter.config.accounts import AccountSettings
-    from exporter.vod.credentials.secret_values import Secret
-    from exporter.vod.credentials.sources import CredentialSource
+    from exporter.vod.credentials.sources import CredentialSource, Secret
 
 
 async def credential_source(

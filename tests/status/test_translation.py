@@ -16,8 +16,7 @@ from exporter.status.translation import OWN_CODES, is_own, translated
 from exporter.status.views import Failure
 from exporter.vod import error_codes, network_errors, responses
 from exporter.vod.auth_breaker import AuthCircuitBreaker
-from exporter.vod.credentials.secret_values import EnvSecret, SecretFile, validate_secret
-from exporter.vod.credentials.sources import Credentials
+from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
 from exporter.vod.daily_quota import DailyQuota
 from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.responses import RawResponse

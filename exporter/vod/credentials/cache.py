@@ -13,13 +13,13 @@ import structlog
 
 from exporter.errors import CredentialsError
 from exporter.threads import run_in_daemon_thread
-from exporter.vod.credentials.secret_values import NO_THREAD, FileWatch, no_credentials
+from exporter.vod.credentials.sources import NO_THREAD, Credentials, FileWatch, no_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from exporter.vod.credentials.sources import Credentials, CredentialSource
+    from exporter.vod.credentials.sources import CredentialSource
 
 TIME_LIMIT: Final = 30.0
 """Seconds that a fetch may take."""

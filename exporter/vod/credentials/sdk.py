@@ -24,8 +24,7 @@ from exporter.vod.credentials.providers import (
     UriProvider,
 )
 from exporter.vod.credentials.sdk_errors import describe_failure
-from exporter.vod.credentials.secret_values import no_credentials, validate_secret
-from exporter.vod.credentials.sources import Credentials
+from exporter.vod.credentials.sources import Credentials, no_credentials, validate_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,22 +1,34 @@
-"""Sources of an account's credentials: parts that are configured, or the environment."""
+"""Sources of credentials: settings, files that are read again when they change, or the environment."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.vod.credentials.secret_values import EnvSecret
+from exporter.errors import CredentialsError, ErrorKind
+from exporter.secret_files import read_secret
+from exporter.single_flight import SharedThreads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from exporter.vod.credentials.secret_values import Secret
 
 # The variables that Alibaba Cloud's SDKs read.
 ACCESS_KEY_ID: Final = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 ACCESS_KEY_SECRET: Final = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the name of a variable, not a secret
 SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+
+# Tokens have a few kB; a larger file is a wrong one, and a log or device must not be read to its end.
+_LARGEST_FILE: Final = 64 * 1024
+
+TIME_LIMIT: Final = 10.0
+"""Seconds that looking at a file may take."""
+
+_Signature = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,128 @@ class CredentialSource(Protocol):
         The next `get` does not return values cached from the file before.
         """
         ...
+
+
+class Secret(Protocol):
+    """One part of the credentials. Both methods may block on files and do so in a thread."""
+
+    async def read(self, *, again: bool = False) -> str:
+        """The value; `again`: do not use a cached one. Raises CredentialsError."""
+        ...
+
+    async def changed(self) -> bool:
+        """Whether its file has changed since the last call of this or `read`; never raises."""
+        ...
+
+
+class PlainSecret:
+    """A value in the configuration; `setting` is its name in errors."""
+
+    def __init__(self, value: str, *, setting: str) -> None:
+        self._value = value
+        self._setting = setting
+
+    async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - there is nothing to read again
+        """The validated value. Raises CredentialsError."""
+        return validate_secret(self._value, self._setting)
+
+    async def changed(self) -> bool:
+        """False: it cannot change."""
+        return False
+
+
+class FileWatch:
+    """Detects that a file, which may be missing, has changed since it was last checked; its methods may block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: _Signature | None = None
+        self._looked = False
+
+    def look(self) -> _Signature:
+        """The signature of the file's current state. Raises OSError and ValueError."""
+        self._looked = True
+        try:
+            status = self._path.stat()
+        except (OSError, ValueError):
+            self._last = None
+            raise
+        # Copying tools preserve the modification time, but nothing can set the change time.
+        self._last = last = status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+        return last
+
+    def changed(self) -> bool:
+        """Whether the state differs from that of the last check, if there was one."""
+        looked, last = self._looked, self._last
+        with contextlib.suppress(OSError, ValueError):
+            self.look()
+        return looked and self._last != last
+
+
+class SecretFile:
+    """A file with one value; read again when its times, size or inode change. A trailing line break is ignored.
+
+    Reading that takes longer than `time_limit` seconds is an error.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT) -> None:
+        self._path = Path(path)
+        self._time_limit = time_limit
+        self._seen: _Signature | None = None
+        self._value = ""
+        self._watch = FileWatch(self._path)
+        self._threads: SharedThreads[tuple[_Signature, str]] = SharedThreads()
+
+    async def read(self, *, again: bool = False) -> str:
+        """The value, read in a thread: a network file system may block for ever. Raises CredentialsError."""
+        look = partial(self._look, None if again else self._seen, self._value)
+        try:
+            async with asyncio.timeout(self._time_limit):
+                self._seen, self._value = await self._threads.run(again, look, f"reading {self._path.name}")
+        except TimeoutError:
+            raise no_credentials(
+                f"cannot read credentials file {self._path}: no answer within {self._time_limit:g} s", _HUNG_FILE
+            ) from None
+        except OSError as error:
+            raise no_credentials(f"cannot read credentials file {self._path}: {error.strerror}", NO_THREAD) from None
+        return self._value
+
+    async def changed(self) -> bool:
+        """Whether the file has changed."""
+        return await asyncio.to_thread(self._watch.changed)
+
+    def _look(self, seen: _Signature | None, value: str) -> tuple[_Signature, str]:
+        try:
+            # The state is recorded before reading, so that a change in between is noticed next time.
+            now = self._watch.look()
+            if now == seen:
+                return now, value
+            content = read_secret(self._path, most=_LARGEST_FILE)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _FIX_FILE) from error
+        # Invalid UTF-8 becomes replacement characters, which validate_secret rejects like all other non-ASCII
+        # characters.
+        text = content.decode("utf-8", "replace").rstrip("\r\n")
+        return now, validate_secret(text, f"credentials file {self._path}")
+
+
+class EnvSecret:
+    """An environment variable, which does not change while the process runs."""
+
+    def __init__(self, name: str, *, environ: Mapping[str, str] = os.environ) -> None:
+        self._name = name
+        self._environ = environ
+
+    async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - the environment is never kept
+        """The validated value. Raises CredentialsError."""
+        if self._name not in self._environ:
+            raise no_credentials(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
+        return validate_secret(self._environ[self._name], f"environment variable {self._name}")
+
+    async def changed(self) -> bool:
+        """False: it cannot change."""
+        return False
 
 
 class StaticCredentials:
@@ -96,3 +230,32 @@ class EnvCredentials:
     async def changed(self) -> bool:
         """False: the environment does not change while the process runs."""
         return False
+
+
+_OTHERWISE: Final = "or name the credentials of the account in the configuration file."
+NO_THREAD: Final = "Raise the number of processes or threads that the exporter may have; it is tried again."
+_HUNG_FILE: Final = "See whether the file system that it is on answers (a network file system, for example)."
+_FIX_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
+
+
+def validate_secret(text: str, origin: str) -> str:
+    """A value that can be sent in a header: printable ASCII without spaces.
+
+    Raises CredentialsError, which never shows the value.
+    """
+    if not text:
+        raise no_credentials(f"{origin} is empty", "Write the value into it.")
+    if not text.isascii():
+        raise no_credentials(
+            f"{origin} holds characters that are not ASCII", "Copy the value again, without any others."
+        )
+    if not all("!" <= character <= "~" for character in text):
+        raise no_credentials(
+            f"{origin} holds a space, line break or control character", "Write the value alone, in one line."
+        )
+    return text
+
+
+def no_credentials(message: str, advice: str) -> CredentialsError:
+    """The error that a request cannot be signed; message and advice must not contain a secret."""
+    return CredentialsError(message, code="credentials", kind=ErrorKind.AUTH, advice=advice)

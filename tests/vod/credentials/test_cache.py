@@ -16,8 +16,7 @@ from exporter.vod.credentials.cache import (
     UNKNOWN,
     CredentialCache,
 )
-from exporter.vod.credentials.secret_values import no_credentials
-from exporter.vod.credentials.sources import Credentials
+from exporter.vod.credentials.sources import Credentials, no_credentials
 from tests.vod.fakes import KEY, Clock, FakeSource
 
 if TYPE_CHECKING:

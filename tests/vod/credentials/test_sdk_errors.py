@@ -5,7 +5,7 @@ import json
 import pytest
 
 from exporter.vod.credentials.sdk_errors import describe_failure
-from exporter.vod.credentials.secret_values import no_credentials
+from exporter.vod.credentials.sources import no_credentials
 
 SECRET = "hunter2-" + "x" * 100
 
