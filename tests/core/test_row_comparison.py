@@ -18,6 +18,7 @@ ROW = PlayRow("m1", "title", plays=10, viewers=5, play_duration=100.5, plays_per
         (10, 10.01, True),  # one of them is a fraction
         (0.5, 0.51, True),
         (0.5, 0.52, False),
+        (10**10, 10**10 + 1, False),  # counts are exact, however large
         (1e9 + 0.5, 1e9 + 1.25, True),  # a float has no more digits for it
         (1e9 + 0.5, 1e9 + 1.75, False),
         (None, None, True),
