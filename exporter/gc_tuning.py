@@ -1,4 +1,4 @@
-"""Shortens garbage collections and turns of threads, so that neither delays the event loop for long.
+"""Shortens garbage collections and the time slices of threads, so that neither delays the event loop for long.
 
 A full collection of CPython stops everything while it visits every object that may be part of a cycle: 0.15 s at
 1,000,000 series. Nearly all of these are rows, which live for days, are part of no cycle, and are freed by their
@@ -50,7 +50,7 @@ class FreezeAfterSlowGc:
 
 @contextlib.contextmanager
 def tune_interpreter() -> Generator[None]:
-    """Keep collections and turns of threads short in the whole process while the context is entered."""
+    """Keep collections and time slices short in the whole process while the context is entered."""
     callback = FreezeAfterSlowGc()
     switch_interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     gc.callbacks.append(callback)

@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    # On a day that can settle now, and not earlier: the day after it is compared with days that are low already.
+    # On the newest day that can settle now: on the day after the incident, expected plays would be low already.
     since = play_dates.play_date(time.time(), last_settled_days_ago(time.time()))
     simulator = Simulator(SimulatorOptions(media=arguments.media, incidents=(collapse(0, since),)))
     row = simulator.dataset.row(most_played(0), since, now=time.time())

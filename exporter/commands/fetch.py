@@ -220,5 +220,5 @@ def _cell(value: object) -> str:
 
 
 def _escaped(letter: str) -> str:
-    """A letter of JSON as an escape if it is not printable: titles may hold terminal escapes."""
+    """A character of a JSON text, escaped if it is not printable: titles may contain terminal escapes."""
     return letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]

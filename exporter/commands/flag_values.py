@@ -31,7 +31,7 @@ def non_negative_int(text: str) -> int:
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Let argparse show the message of a ValueError that `parse` raises; argparse would hide it."""
+    """Wrap `parse` so that argparse shows the message of its ValueError instead of its own."""
 
     def parsed(text: str) -> T:
         try:

@@ -12,12 +12,14 @@ from exporter.core.page_reader import PageReader, PageRequest
 from exporter.core.pages_or_ids import last_certain_page, pages_of, worth_a_page
 from exporter.core.plan import PAGE_SIZE
 from exporter.core.row_comparison import preferred_row, same_row
-from exporter.errors import ErrorKind, UpstreamError
+from exporter.errors import ErrorKind
 
 if TYPE_CHECKING:
+    from exporter.core.listing import Listing
     from exporter.core.merge import SliceObservation
     from exporter.core.model import Page, PlayRow
     from exporter.core.plan import FetchPlan
+    from exporter.errors import UpstreamError
 
 # After this many failures in a row the next media would fail too: the rest is left to the next poll.
 GIVE_UP_AFTER: Final = 3
@@ -92,7 +94,7 @@ class CallPlanner:
         if self.aborted or self.stopped or self.in_flight >= (self._max_in_flight if self._has_response else 1):
             return None
         for reader in self._readers.values():
-            if not reader.done:
+            if not reader.listing.done:
                 return self._request_page(reader, reader.last_known_page)
         if not self._unresolved:
             return None
@@ -101,7 +103,7 @@ class CallPlanner:
             if reader.in_flight or self._worth_a_page(reader):
                 self._readers[Measure.PLAYS] = reader
                 return self._request_page(
-                    reader, last_certain_page(reader.number, reader.total or 0, len(self._unresolved))
+                    reader, last_certain_page(reader.number, reader.listing.total or 0, len(self._unresolved))
                 )
             self._media_queue = sorted(self._unresolved, reverse=True)
         return self._request_media(self._media_queue)
@@ -123,7 +125,7 @@ class CallPlanner:
                 before = len(self._unresolved)
                 self._unresolved.difference_update([row.media_id for row in read.rows])
                 self._page_was_useful = len(self._unresolved) < before
-        if reader.complete and not reader.skipped:
+        if reader.listing.complete and not reader.listing.skipped:
             self._unresolved.clear()
         self._handle_failure(reader)
 
@@ -163,36 +165,43 @@ class CallPlanner:
             self._readers.setdefault(by, PageReader(by, self._page_size(n), n, self._earlier))
         for by, reader in self._readers.items():
             reader.restrict_to(plan.tops.get(by, 0))
-        self.aborted = plan.everything or any(reader.failed and not reader.done for reader in self._readers.values())
+        self.aborted = plan.everything or any(
+            reader.failed and not reader.listing.done for reader in self._readers.values()
+        )
         if not self.aborted:
             self.errors = []
         return not self.aborted
 
     def observation(self, at: float) -> SliceObservation:
         """Everything returned until `at` (seconds since 1970); `is_whole` if that is all that was planned."""
-        return observe(self._plan, self._readers, self._rows, at, aborted=self.aborted)
+        listings = {by: reader.listing for by, reader in self._readers.items()}
+        return observe(self._plan, listings, self._rows, at, aborted=self.aborted)
+
+    @property
+    def _listings(self) -> list[Listing]:
+        return [reader.listing for reader in self._readers.values()]
 
     @property
     def inconsistent(self) -> bool:
         """Whether the rows read and the earlier ones that may be missing are more than the service counts."""
-        return any(reader.inconsistent for reader in self._readers.values())
+        return any(listing.inconsistent for listing in self._listings)
 
     @property
     def has_pages(self) -> bool:
         """Whether any response contained rows, or was for a media."""
-        return bool(self._rows) or any(reader.rows for reader in self._readers.values())
+        return bool(self._rows) or any(listing.rows for listing in self._listings)
 
     @property
     def problems(self) -> tuple[RowProblem, ...]:
         """What could not be used of the rows returned, one for each field and reason."""
-        conflicts = sorted(self._conflicts.union(*(reader.conflicts for reader in self._readers.values())))
+        conflicts = sorted(self._conflicts.union(*(listing.conflicts for listing in self._listings)))
         conflict = (RowProblem("MediaId", _CONFLICT, conflicts[0], len(conflicts)),) if conflicts else ()
         return (*self._problems.values(), *conflict)
 
     @property
     def short_by(self) -> int:
         """How many wanted rows the service counted and did not return in its listings."""
-        return sum(reader.short_by for reader in self._readers.values())
+        return sum(listing.short_by for listing in self._listings)
 
     def _single_row(self, page: Page) -> PlayRow | None:
         """The row of a media requested by ID; of several rows the preferred one."""
@@ -238,29 +247,17 @@ class CallPlanner:
     def _abort(self, reader: PageReader, error: UpstreamError) -> None:
         reader.mark_failed()
         page_rejected = error.kind in _REJECTIONS and reader.number > 0 and not self.discarded
-        if page_rejected and reader.done:
+        if page_rejected and reader.listing.done:
             # All tops are read; the remaining media can still be requested by ID.
             reader.cancel_ahead()
             return
         self.aborted = True
-        self.errors.append(_no_further_pages(reader, error) if page_rejected else error)
+        self.errors.append(reader.rejection(error) if page_rejected else error)
 
     def _worth_a_page(self, reader: PageReader) -> bool:
         """Whether reading the listing on takes no more calls than requesting each missing media by ID."""
-        if any(other.ended or other.failed for other in self._readers.values()):
+        if any(other.listing.ended or other.failed for other in self._readers.values()):
             return False
-        total = next((other.total for other in self._readers.values() if other.total is not None), None)
+        total = next((listing.total for listing in self._listings if listing.total is not None), None)
         left = None if total is None else pages_of(total) - reader.number
         return worth_a_page(len(self._unresolved), left, self._likely_pages, page_was_useful=self._page_was_useful)
-
-
-def _no_further_pages(reader: PageReader, error: UpstreamError) -> UpstreamError:
-    return UpstreamError(
-        f"page {reader.number + 1} of the list of media was refused: {error.message}",
-        code=error.code,
-        kind=error.kind,
-        request_id=error.request_id,
-        http_status=error.http_status,
-        advice=f"The service answered the pages before it, which are shown: ask for {{top: {len(reader.rows)}, by: "
-        f"{reader.by.value}}}, or for media by their IDs.",
-    )

@@ -59,7 +59,7 @@ def merge_observation(
     )
     one_poll_is_enough = final and has_plays
 
-    @cache  # a slice of 50,000 media needs two or three different objects, and keeps them in memory
+    @cache  # 50,000 records share two or three objects
     def observed(confirmations: int, *, sure: bool) -> Freshness:
         settled = possible and (confirmations >= settlement.unchanged or sure)
         return Freshness(observation.at, confirmations, settled=settled)

@@ -58,7 +58,7 @@ def compress_segment(text: bytes) -> DeflateSegment:
 
 
 class _Unpacked:
-    """A decompressed segment, shared by all its readers; the reference keeps the `id` of the segment in use."""
+    """A decompressed segment, shared by all its readers; while `segment` is referenced, its `id` cannot be reused."""
 
     __slots__ = ("__weakref__", "segment", "text")
 
@@ -124,7 +124,7 @@ class GzipPayload:
 
 @dataclass(frozen=True, slots=True)
 class _SmallSegments:
-    """Pieces of text compressed as one segment; the references keep the `id`s of the pieces in use."""
+    """Pieces of text compressed as one segment; while they are referenced, their `id`s cannot be reused."""
 
     pieces: tuple[bytes, ...]
     segment: DeflateSegment
@@ -134,7 +134,7 @@ class _SmallSegments:
 class _SegmentGroup:
     """Consecutive segments: `length` bytes of text with the CRC-32 `crc`, `size` bytes compressed.
 
-    The references keep the `id`s of the segments in use, as those of a chunk do for its groups.
+    While the segments are referenced, their `id`s cannot be reused; the same holds for the groups of a chunk.
     """
 
     segments: tuple[DeflateSegment, ...]

@@ -38,8 +38,8 @@ class _Chunk:
     """A rendered slice, or a rendered settled day.
 
     * `order`: its sort key.
-    * `plays`: for each family of its rows their segments, or the text where that is too short for its own segment.
-    * `about`: the line of each family about itself.
+    * `plays`: for each family about rows, their segments, or the text where that is too short for its own segment.
+    * `about`: for each family about the source itself, its line.
     """
 
     source: PublishedSlice | SettledDay

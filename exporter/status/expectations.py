@@ -11,7 +11,7 @@ from exporter.core.model import ByIds, Everything, Slice, Top
 from exporter.core.plan import has_expected_plays
 from exporter.core.settled_days import days_needed, is_settled, wants_by_filters
 from exporter.status.expected_views import ExpectationView, MissingDay
-from exporter.status.views import State
+from exporter.status.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

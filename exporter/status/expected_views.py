@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import date
 
-    from exporter.status.views import State
+    from exporter.status.model import State
 
 
 class Expected(StrEnum):
@@ -22,7 +22,7 @@ class Expected(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MissingDay:
-    """A day that is not settled and has to be: `state` says why, of a day that is requested or kept.
+    """A day that must settle before plays can be expected; `state`: why it is not settled yet.
 
     `final_from`: when it can be final, in seconds since 1970, if that is in the future.
     """

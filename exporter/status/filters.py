@@ -10,7 +10,7 @@ from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
 from exporter.core.play_dates import OLDEST_DAYS_AGO
 from exporter.errors import ExporterError
 from exporter.status.languages import LANGUAGES
-from exporter.status.views import State
+from exporter.status.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -1,8 +1,9 @@
-"""The input of the status page: immutable, and taken at one instant."""
+"""The input of the status page, taken at one instant, and the words for states and problems; all immutable."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -30,6 +31,32 @@ class MetricSample(Protocol):
     def value(self) -> float:
         """Its value."""
         ...
+
+
+class State(StrEnum):
+    """The state of a slice, the worst first."""
+
+    STALE = "stale"  # observed once, and no longer published
+    UNANSWERED = "unanswered"  # never observed
+    NOT_READY = "not_ready"  # the service has not computed that day
+    UNSETTLED = "unsettled"  # may change
+    SETTLED = "settled"  # final
+
+
+class Problem(StrEnum):
+    """The kinds of problems that the page reports."""
+
+    NO_CREDENTIALS = "no_credentials"
+    REFUSED = "refused"
+    PAUSED = "paused"
+    BUDGET_SPENT = "budget_spent"
+    QUERY = "query"
+    WAITING = "waiting"
+    PLAYS_DROPPED = "plays_dropped"
+    STALE = "stale"
+    UNANSWERED = "unanswered"
+    SERIES_DROPPED = "series_dropped"
+    CONFIG_REJECTED = "config_rejected"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def status_routes(
             # In a thread: the imports take as long as many scrapes.
             try:
                 created = await asyncio.to_thread(_responses, source, telemetry_path, headers)
-            except OSError as error:  # such as: no descriptor is left to open a module
+            except OSError as error:  # for example: no descriptor is left to open a module
                 reason = os.strerror(error.errno or 0)
                 raise HTTPException(503, f"The page cannot be loaded: {reason}.", dict(headers)) from None
             # A concurrent request may have created one, too; all requests use the first, and its lock.

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from exporter.core import plan, play_dates
-from exporter.status.views import DayView, SliceView, State
+from exporter.status.model import State
+from exporter.status.views import DayView, SliceView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

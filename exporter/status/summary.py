@@ -14,13 +14,8 @@ from exporter.status import queries as queries_
 from exporter.status import slices as slices_
 from exporter.status.expectations import Expectations
 from exporter.status.filters import check
-from exporter.status.views import (
-    Attention,
-    Page,
-    Problem,
-    State,
-    StatusView,
-)
+from exporter.status.model import Problem, State
+from exporter.status.views import Attention, Page, StatusView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

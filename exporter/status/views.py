@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -12,35 +11,9 @@ if TYPE_CHECKING:
 
     from exporter.status.expected_views import ExpectationView, Expected, LossView
     from exporter.status.filters import Filters
-    from exporter.status.model import StatusSettings
+    from exporter.status.model import Problem, State, StatusSettings
 
 T = TypeVar("T")
-
-
-class State(StrEnum):
-    """The state of a slice, the worst first."""
-
-    STALE = "stale"  # observed once, and no longer published
-    UNANSWERED = "unanswered"  # never observed
-    NOT_READY = "not_ready"  # the service has not computed that day
-    UNSETTLED = "unsettled"  # may change
-    SETTLED = "settled"  # final
-
-
-class Problem(StrEnum):
-    """The kinds of problems that the page reports."""
-
-    NO_CREDENTIALS = "no_credentials"
-    REFUSED = "refused"
-    PAUSED = "paused"
-    BUDGET_SPENT = "budget_spent"
-    QUERY = "query"
-    WAITING = "waiting"
-    PLAYS_DROPPED = "plays_dropped"
-    STALE = "stale"
-    UNANSWERED = "unanswered"
-    SERIES_DROPPED = "series_dropped"
-    CONFIG_REJECTED = "config_rejected"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def damaged(path: Path, detail: object) -> StartError:
 
 
 def misfit(path: Path, beside: Path, why: str) -> StartError:
-    """A -wal or -journal does not belong to the file, which is good without it."""
+    """A -wal or -journal does not belong to the file, which is valid by itself."""
     what = f"{shown(beside)} {why}; both files were left as they are"
     advice = "Move that one away, with the -shm if there is one, and start again: what the other lacks is polled anew."
     return refusal(path, what, advice)

@@ -24,22 +24,22 @@ def after(reader: PageReader, *pages: Page) -> PageReader:
 def test_a_total_is_kept_while_later_pages_give_none() -> None:
     first = page("a", "b", total=4), page("c")
     reader = after(PageReader(PLAYS, 2, None), *first)
-    assert (reader.total, reader.ended, reader.complete) == (4, False, False)
+    assert (reader.listing.total, reader.listing.ended, reader.listing.complete) == (4, False, False)
 
     reader = after(PageReader(PLAYS, 2, None), *first, page("d"))
-    assert (reader.total, reader.ended, reader.complete) == (4, True, True)
+    assert (reader.listing.total, reader.listing.ended, reader.listing.complete) == (4, True, True)
 
 
 def test_rows_of_both_readings_are_kept_and_the_second_one_overrides() -> None:
     reader = after(PageReader(PLAYS, 2, None), page("a", "b", total=4), page("b"))
-    assert (reader.ended, reader.number, reader.rows) == (False, 0, {})
+    assert (reader.listing.ended, reader.number, reader.listing.rows) == (False, 0, {})
 
     again = Page((row("a", plays=11), row("c")), 4, "R")
     after(reader, again, page())
 
-    assert reader.ended
-    assert {media_id: each.plays for media_id, each in reader.rows.items()} == {"a": 11, "c": 10, "b": 10}
-    assert (reader.complete, reader.short_by) == (False, 1)
+    assert reader.listing.ended
+    assert {media_id: each.plays for media_id, each in reader.listing.rows.items()} == {"a": 11, "c": 10, "b": 10}
+    assert (reader.listing.complete, reader.listing.short_by) == (False, 1)
 
 
 def test_the_last_known_page_follows_from_the_total_and_the_wanted_rows() -> None:
@@ -53,13 +53,13 @@ def test_the_last_known_page_follows_from_the_total_and_the_wanted_rows() -> Non
 def test_a_repeated_row_does_not_count_towards_a_top() -> None:
     reader = after(PageReader(PLAYS, 2, 4), page("a", "b", total=19), page("b", "c", total=19))
 
-    assert (reader.done, reader.last_known_page) == (False, 3)
+    assert (reader.listing.done, reader.last_known_page) == (False, 3)
 
 
 def test_no_rows_count_as_missing_before_the_end() -> None:
     reader = after(PageReader(PLAYS, 2, None), page("a", "b", total=5))
 
-    assert (reader.ended, reader.short_by) == (False, 0)
+    assert (reader.listing.ended, reader.listing.short_by) == (False, 0)
 
 
 def test_a_result_set_with_rows_after_max_pages_is_an_error() -> None:

@@ -85,8 +85,8 @@ def _meaning(value: Mapping[str, Any]) -> str:
 
 
 def _shown(default: object) -> str:
-    said = json.dumps(default)
-    return f"`{said}`" if len(said) <= _LONGEST_DEFAULT else "see values.yaml"
+    text = json.dumps(default)
+    return f"`{text}`" if len(text) <= _LONGEST_DEFAULT else "see values.yaml"
 
 
 def readme_text(before: str, node: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent.parent
 TAG: Final = "aliyun-vod-exporter:test"
 BASE: Final = "localhost/python-stand-in"
-# It only ends a test that hangs.
+# Only ends a test that hangs.
 PATIENCE: Final = 300.0
 # As documented for operators; the limits are those of a machine without systemd.
 _HARDENED: Final = (
@@ -42,7 +42,7 @@ class CannotRunError(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    """A store of images and containers in a folder of its own."""
+    """A store of images and containers in its own folder."""
 
     folder: Path
 
@@ -91,7 +91,7 @@ class Engine:
 
 
 def make_base(engine: Engine) -> None:
-    """Tag a base of this machine's Python, pip and the libraries they load, at the same places: nothing else, no shell.
+    """Tag a base image of this machine's Python, pip and the libraries they load, at the same paths; no shell.
 
     As in the base that the Dockerfile names, nothing of it is compiled to bytecode.
     """
@@ -138,8 +138,8 @@ def build(engine: Engine, *flags: str) -> None:
 
 def _pip_settings() -> dict[str, str]:
     """How pip reaches the package index on this machine; its folders and constraints stay out of the build."""
-    told = (line.partition("=") for line in _output(sys.executable, "-m", "pip", "config", "list").splitlines())
-    settings = {key.rpartition(".")[2]: str(ast.literal_eval(value)) for key, _, value in told}
+    listed = (line.partition("=") for line in _output(sys.executable, "-m", "pip", "config", "list").splitlines())
+    settings = {key.rpartition(".")[2]: str(ast.literal_eval(value)) for key, _, value in listed}
     return {key: " ".join(value.split()) for key, value in settings.items() if key in _WAY_TO_THE_INDEX}
 
 

@@ -14,7 +14,7 @@ DEFAULT_SCRAPE_INTERVAL: Final = "15s"
 
 
 def rate_interval(target: Mapping[str, Any]) -> float:
-    """The shortest `$__rate_interval` of a target, in seconds, with a data source that was left as it is.
+    """The shortest `$__rate_interval` of a target, in seconds, with the default settings of the data source.
 
     Four times the target's Min step, else the scrape interval of the data source (Grafana's documentation of its
     Prometheus data source, "Using $__rate_interval").

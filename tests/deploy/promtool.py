@@ -21,14 +21,14 @@ FOLDER: Final = ROOT / ".venv" / "prometheus3"
 _UNPACKED: Final = FOLDER / "usr" / "bin"
 RULES: Final = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 VERSIONS: Final = ("2", "3")
-# The exporter of the series, unless they say otherwise.
+# The exporter of the series, unless they have their own labels.
 _UP: Final = {'up{instance="e:9985", job="aliyun-vod"}': "1x1000"}
 
 
 def get(folder: Path) -> None:
     """Unpack the packages of Debian's newest suite; apt keeps its state elsewhere and installs nothing.
 
-    Where that cannot be done, it says why, and the tests that need it are skipped.
+    If that fails, it prints the reason, and the tests that need the packages are skipped.
     """
     listed = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian"]
     ran = subprocess.run(listed, capture_output=True, text=True, check=False) if shutil.which("apt-get") else None
@@ -53,7 +53,7 @@ def _unpack(mirror: str, folder: Path) -> None:
         (sources := Path(state) / "sources.list").write_text(f"deb [signed-by={keys}] {mirror} sid main\n")
         options = {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-", "Dir::State::lists": f"{state}/lists"}
         options |= {"Dir::Cache": f"{state}/cache", "APT::Sandbox::User": "root"}
-        # The list of a mirror that is some weeks behind has expired; what it lists is signed all the same.
+        # The list of a mirror that is some weeks behind has expired; its packages are still signed.
         options |= {"Acquire::Check-Valid-Until": "false"}
         apt = ["apt-get", "--quiet=2", *(f"--option={name}={value}" for name, value in options.items())]
         subprocess.run([*apt, "update"], check=True, cwd=state)

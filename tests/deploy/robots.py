@@ -1,4 +1,4 @@
-"""Stand-ins for the group robots of DingTalk, Feishu and WeCom, which refuse what the documented limits do."""
+"""Stand-ins for the group robots of DingTalk, Feishu and WeCom, which reject what the documented limits forbid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADDRESSES: Final = {
     "feishu": "/open-apis/bot/v2/hook/T",
     "wecom": "/cgi-bin/webhook/send?key=T",
 }
-# The word that a message must contain, where the robot asks for one.
+# The word that a message must contain, where the robot requires one.
 KEYWORD: Final = "VOD"
 # DingTalk and WeCom: 20 a minute; Feishu: 100.
 MESSAGES_A_MINUTE: Final = {"dingtalk": 20, "feishu": 100, "wecom": 20}
@@ -58,18 +58,18 @@ class Robots:
     url: str
     shown: list[Message] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    asked: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
 
     def address(self, robot: str) -> str:
         return f"{self.url}{ADDRESSES[robot]}"
 
     def take(self, path: str, body: bytes) -> dict[str, Any]:
-        """The answer, which has status 200 whatever it says."""
+        """The response, whose HTTP status is always 200."""
         robot = next(name for name, address in ADDRESSES.items() if address == path)
-        self.asked[robot] += 1
+        self.requests[robot] += 1
         try:
             message = read(robot, body)
-            check(self.asked[robot] <= MESSAGES_A_MINUTE[robot], "too many messages")
+            check(self.requests[robot] <= MESSAGES_A_MINUTE[robot], "too many messages")
         except (ValueError, KeyError, TypeError) as error:
             self.refused.append(f"{robot}: {error!r}: {body.decode()}")
             return {"errcode": 310000, "code": 19001, "errmsg": str(error)}
@@ -133,7 +133,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], Message]]] = {"dingtalk": _dingta
 
 
 def read(robot: str, body: bytes) -> Message:
-    """The message of a request, or an error for what the robot refuses."""
+    """The message of a request; raises an error if the robot rejects it."""
     return _READERS[robot](body)
 
 

@@ -27,14 +27,14 @@ Labels = dict[str, str]
 
 
 def amtool(*argv: str) -> str:
-    """One that knows payloads: since 0.32."""
+    """An amtool that knows payloads: since 0.32."""
     ran = subprocess.run([newest("amtool", "0.32"), *argv], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
 def alert_rules() -> list[dict[str, Any]]:
-    """Every alert of the rules; two may have one name, and labels that tell them apart."""
+    """Every alert of the rules; two may have the same name and different labels."""
     return [
         rule
         for file in sorted(RULES.glob("*.yml"))
@@ -50,7 +50,7 @@ def shipped_alerts() -> set[str]:
 
 
 def named(matcher: str) -> re.Pattern[str]:
-    """What a matcher such as alertname=~"A|B" asks of the alert's name."""
+    """The pattern of the alert name in a matcher such as alertname=~"A|B"."""
     found = re.fullmatch(r'alertname(=~?)"(.+)"', matcher)
     assert found, matcher
     return re.compile(found[2] if found[1] == "=~" else re.escape(found[2]))
@@ -85,8 +85,8 @@ def test_only_what_may_end_is_resolved() -> None:
         assert channel.get("send_resolved", not mail) is not receiver["name"].endswith("-drops"), receiver["name"]
 
 
-def test_a_settled_day_is_told_once() -> None:
-    """Neither for what settles a moment later nor because it still is so; Alertmanager remembers 5 days."""
+def test_a_settled_day_is_notified_once() -> None:
+    """Neither again for data that settles a moment later, nor as a reminder; Alertmanager remembers for 5 days."""
     drops = read(ALERTMANAGER)["route"]["routes"][0]
     assert drops["receiver"] == "dingtalk-drops"
     assert parse(drops["group_interval"]) == 3600
@@ -172,7 +172,7 @@ class Inhibition:
 
     cause: Alert
     silenced: list[Alert]
-    heard: list[Alert]
+    unaffected: list[Alert]
 
 
 CRITICAL = {"severity": "critical", "instance": "e:9985"}
@@ -196,35 +196,38 @@ INHIBITIONS = {
 
 @pytest.mark.tool("prometheus-alertmanager")
 @pytest.mark.parametrize("case", INHIBITIONS)
-def test_a_cause_silences_what_follows_from_it_in_its_own_account(server: Alertmanager, case: str) -> None:
+def test_a_cause_inhibits_its_consequences_in_its_own_account(server: Alertmanager, case: str) -> None:
     inhibition = INHIBITIONS[case]
 
     def of(account: str, *alerts: Alert) -> list[Labels]:
         return [{"alertname": f"AliyunVod{name}", "account": account, **labels} for name, labels in alerts]
 
-    fire(server, *of(case, *inhibition.heard, *inhibition.silenced, inhibition.cause))
+    fire(server, *of(case, *inhibition.unaffected, *inhibition.silenced, inhibition.cause))
     elsewhere = {f"{case} {number}": of(f"{case} {number}", one) for number, one in enumerate(inhibition.silenced)}
     fire(server, *(alert for alerts in elsewhere.values() for alert in alerts))
     # The cause arrives slightly later than the alerts that it inhibits.
-    until(lambda: any(inhibited(server, case).values()), "the cause to be heard of")
+    until(lambda: any(inhibited(server, case).values()), "the cause to arrive")
 
-    told = {account: inhibited(server, account) for account in (case, *elsewhere)}
+    found = {account: inhibited(server, account) for account in (case, *elsewhere)}
     expected = {
-        key(*one): one in inhibition.silenced for one in [inhibition.cause, *inhibition.silenced, *inhibition.heard]
+        key(*one): one in inhibition.silenced
+        for one in [inhibition.cause, *inhibition.silenced, *inhibition.unaffected]
     }
-    assert told.pop(case) == expected
-    assert [list(one.values()) for one in told.values()] == [[False]] * len(elsewhere), "other accounts hear of it"
+    assert found.pop(case) == expected
+    assert [list(one.values()) for one in found.values()] == [[False]] * len(elsewhere), (
+        "alerts of other accounts are not inhibited"
+    )
 
 
-def told_to(hook: Webhook, alertname: str, **labels: str) -> list[tuple[str, list[tuple[str, str]]]]:
+def notifications(hook: Webhook, alertname: str, **labels: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """Receiver, and severity and status of each alert, of every notification about it."""
     wanted = {"alertname": alertname, **labels}.items()
     pairs = zip(hook.paths, hook.received, strict=False)
-    told = [
+    found = [
         (path, [(a["labels"]["severity"], a["status"]) for a in sent["alerts"] if wanted <= a["labels"].items()])
         for path, sent in pairs
     ]
-    return [(path, alerts) for path, alerts in told if alerts]
+    return [(path, alerts) for path, alerts in found if alerts]
 
 
 @pytest.mark.tool("prometheus-alertmanager")
@@ -238,36 +241,36 @@ def test_what_can_wait_is_a_warning_and_after_half_a_day_critical_and_mailed(
     warning, critical = {**alert, "severity": "warning"}, {**alert, "severity": "critical"}
     drop = {"alertname": "AliyunVodMediaPlaysGone", "severity": "critical", **account, **OVERALL}
 
-    def told() -> list[tuple[str, list[tuple[str, str]]]]:
-        return told_to(hook, name, instance=name, **account)
+    def sent() -> list[tuple[str, list[tuple[str, str]]]]:
+        return notifications(hook, name, instance=name, **account)
 
     fire(server, warning)
-    until(told, "the warning")
-    assert told() == [("/dingtalk", [("warning", "firing")])]
+    until(sent, "the warning")
+    assert sent() == [("/dingtalk", [("warning", "firing")])]
     fire(server, warning, critical, other, drop)
-    until(lambda: len(told()) == 3, "the critical alert")
-    assert sorted(told()[1:]) == [("/dingtalk", [("critical", "firing")]), ("/mail", [("critical", "firing")])]
+    until(lambda: len(sent()) == 3, "the critical alert")
+    assert sorted(sent()[1:]) == [("/dingtalk", [("critical", "firing")]), ("/mail", [("critical", "firing")])]
     assert {a["labels"]["severity"] for a in server.alerts(f'instance="{name}"') if a["status"]["inhibitedBy"]} == {
         "warning"
     }
-    until(lambda: told_to(hook, name, instance="f:9985", **account), "another exporter, which is only a warning")
-    until(lambda: told_to(hook, drop["alertname"], **account), "a drop meanwhile, which nothing mutes")
+    until(lambda: notifications(hook, name, instance="f:9985", **account), "another exporter, which is only a warning")
+    until(lambda: notifications(hook, drop["alertname"], **account), "a drop meanwhile, which nothing mutes")
 
     fire(server, warning, critical, for_=timedelta(seconds=-1))
     ended = {("/dingtalk", "critical"), ("/mail", "critical"), ("/dingtalk", "warning")}
     until(
-        lambda: ended == {(path, of) for path, alerts in told() for of, how in alerts if how == "resolved"}, "the end"
+        lambda: ended == {(path, of) for path, alerts in sent() for of, how in alerts if how == "resolved"}, "the end"
     )
 
 
 @pytest.mark.tool("prometheus-alertmanager")
-def test_that_a_day_has_passed_is_no_message(server: Alertmanager, hook: Webhook) -> None:
+def test_the_end_of_a_day_sends_no_message(server: Alertmanager, hook: Webhook) -> None:
     account = {"account": "next day"}
 
     def drop(day: str) -> Labels:
         return {"alertname": "AliyunVodMediaPlaysDropped", "date": day, "severity": "warning", **account, **OVERALL}
 
-    def told() -> list[list[tuple[str, str]]]:
+    def messages() -> list[list[tuple[str, str]]]:
         return [
             [(alert["labels"]["date"], alert["status"]) for alert in notification["alerts"]]
             for notification in hook.received
@@ -275,12 +278,12 @@ def test_that_a_day_has_passed_is_no_message(server: Alertmanager, hook: Webhook
         ]
 
     fire(server, drop("1"))
-    until(told, "the drop to be told")
+    until(messages, "the drop to be notified")
     fire(server, drop("1"), for_=timedelta(seconds=-1))
     until(lambda: not inhibited(server, "next day"), "the day to be over")
     fire(server, drop("2"))
-    until(lambda: len(told()) > 1, "what is told next")
-    assert told() == [[("1", "firing")], [("2", "firing")]]
+    until(lambda: len(messages()) > 1, "the next message")
+    assert messages() == [[("1", "firing")], [("2", "firing")]]
 
 
 @pytest.mark.tool("prometheus-alertmanager")
@@ -298,7 +301,7 @@ def test_the_media_of_an_account_are_one_message_and_the_account_is_another(
     # In the future: for an alert older than `group_wait`, Alertmanager does not wait for the others of its group.
     fire(server, *alerts, since=timedelta(minutes=-1))
 
-    def told() -> list[tuple[str, str, list[str]]]:
+    def last_messages() -> list[tuple[str, str, list[str]]]:
         """The last message of each group: on a busy machine, the first one may come before all its alerts have."""
         last = {
             (path, sent["groupKey"]): (
@@ -313,4 +316,4 @@ def test_the_media_of_an_account_are_one_message_and_the_account_is_another(
 
     team = [("/dingtalk-drops", account, ids) for account in accounts for ids in (["all"], ["m1", "m2", "m3"])]
     mail = [("/mail-drops", account, ["all", "m3"]) for account in accounts]
-    until(lambda: told() == sorted(team + mail), "a message for each account and for its media")
+    until(lambda: last_messages() == sorted(team + mail), "a message for each account and for its media")

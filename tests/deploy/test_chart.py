@@ -353,8 +353,8 @@ def test_each_shard_gets_its_number() -> None:
 
 def test_probes_ask_what_each_is_for_and_can_be_left_out() -> None:
     container = exporter(manifests("defaults"))
-    asked = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
-    assert asked == {"startup": "/-/healthy", "liveness": "/-/healthy", "readiness": "/-/ready"}
+    probes = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    assert probes == {"startup": "/-/healthy", "liveness": "/-/healthy", "readiness": "/-/ready"}
     other = exporter(manifests("pod"))
     assert "livenessProbe" not in other
     assert other["startupProbe"]["failureThreshold"] == 300
@@ -444,7 +444,7 @@ def _twice(node: yaml.Node | None) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_service_and_whoever_scrapes_find_the_exporter_and_not_the_test(case: str) -> None:
+def test_the_service_and_the_monitors_select_the_exporter_and_not_the_test(case: str) -> None:
     documents = manifests(case)
     labels = pod(documents)["metadata"]["labels"].items()
     service = one(documents, "Service")
@@ -483,8 +483,8 @@ def test_where_and_how_the_pod_runs_is_handed_on() -> None:
 def test_secrets_are_in_secrets_alone() -> None:
     for case, secret in (("key", 'se"cret: of the values'), ("web", "$2b$10$")):
         for document in manifests(case):
-            said = secret in repr(document) or secret.replace('"', '\\"') in repr(document)
-            assert not said or document["kind"] == "Secret", document["metadata"]["name"]
+            contained = secret in repr(document) or secret.replace('"', '\\"') in repr(document)
+            assert not contained or document["kind"] == "Secret", document["metadata"]["name"]
         assert any(secret in str(each["stringData"]) for each in kinds(manifests(case), "Secret"))
 
 
@@ -692,7 +692,7 @@ def test_the_network_policy_allows_only_prometheus_in_and_dns_and_https_out() ->
     assert one(manifests("demo"), "NetworkPolicy")["spec"]["egress"] == [dns]
 
 
-def test_with_nobody_named_only_the_test_comes_in() -> None:
+def test_without_a_named_client_the_network_policy_admits_only_the_test() -> None:
     (ingress,) = one(manifests("mutual"), "NetworkPolicy")["spec"]["ingress"]
     (peer,) = ingress["from"]
     assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
@@ -714,15 +714,15 @@ def test_links_that_were_not_followed_are_not_rules_and_dashboards_that_are_not_
         if as_text:
             link.write_text(str(target))
     assert manifests("defaults", chart=chart) == manifests("defaults")
-    told = refused(sets, chart=chart)
-    assert f"the chart has no files/{what}" in told
-    assert "helm package deploy/helm/aliyun-vod-exporter" in told
+    error = refused(sets, chart=chart)
+    assert f"the chart has no files/{what}" in error
+    assert "helm package deploy/helm/aliyun-vod-exporter" in error
 
 
 # -------------------------------------------------------------------------------------------------------- bad values
 
 TLS: Final = '{"tls_server_config": {"cert_file": "c", "key_file": "k", "client_auth_type": "%s"}}'
-NOBODY_GETS_IN: Final = (
+NEEDS_CERTIFICATE: Final = (
     "{kind}: with client_auth_type {demands} nobody gets in without a certificate, and the kubelet has none: give the "
     "probe an exec of aliyun-vod-exporter check-healthy --url=https://127.0.0.1:9985 --tls.insecure-skip-verify "
     "--tls.cert-file=... --tls.key-file=..., or tcpSocket"
@@ -731,7 +731,7 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
 
 
 @pytest.mark.parametrize(
-    ("sets", "told"),
+    ("sets", "message"),
     [
         (["demo.enable=true"], "additional properties 'enable' not allowed"),
         (["replicas=2"], "additional properties 'replicas' not allowed"),
@@ -773,11 +773,11 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
         ),
         *(
             (
-                ['webConfig.scheme="https"', f"webConfig.config={TLS % demands}", *asked],
-                NOBODY_GETS_IN.format(kind=kind, demands=demands),
+                ['webConfig.scheme="https"', f"webConfig.config={TLS % demands}", *extra],
+                NEEDS_CERTIFICATE.format(kind=kind, demands=demands),
             )
             for demands in ("RequireAnyClientCert", "RequireAndVerifyClientCert", "RequireClientCert")
-            for kind, asked in (
+            for kind, extra in (
                 ("startupProbe", []),
                 ("livenessProbe", [f"startupProbe={SOCKET}", f"readinessProbe={SOCKET}"]),
                 ("readinessProbe", [f"startupProbe={SOCKET}", "livenessProbe=null"]),
@@ -810,8 +810,8 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
         (["prometheusRule.enabled=true", 'prometheusRule.thresholds={"a:b": 1}'], "no threshold is called a:b"),
     ],
 )
-def test_invalid_values_are_rejected_with_the_reason(sets: list[str], told: str) -> None:
-    assert told in refused(*sets)
+def test_invalid_values_are_rejected_with_the_reason(sets: list[str], message: str) -> None:
+    assert message in refused(*sets)
 
 
 def test_notes_say_what_to_do_next() -> None:

@@ -42,13 +42,13 @@ def services() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("place", [DEPLOY, DEPLOY.parent])
-def test_wherever_it_is_started_the_simulated_service_is_asked(place: Path) -> None:
+def test_the_simulated_service_is_polled_wherever_it_is_started(place: Path) -> None:
     services = composed(place)["services"]
     assert services.keys() == {"simulator", "exporter", "prometheus", "alertmanager", "grafana"}
     assert configuration(services) == DEPLOY / "compose" / "simulator"
 
 
-def test_one_variable_asks_the_real_account_instead() -> None:
+def test_one_variable_switches_to_the_real_account() -> None:
     services = composed(COMPOSE_PROFILES="account")["services"]
     assert "simulator" not in services
     assert configuration(services) == DEPLOY / "compose" / "account"
@@ -89,7 +89,7 @@ def test_every_image_is_one_version(services: dict[str, Any]) -> None:
     assert services["exporter"]["build"]["context"] == str(DEPLOY.parent)
 
 
-def test_each_waits_until_what_it_asks_is_healthy(services: dict[str, Any]) -> None:
+def test_each_service_waits_until_those_that_it_calls_are_healthy(services: dict[str, Any]) -> None:
     waits = {name: service.get("depends_on", {}) for name, service in services.items()}
     assert {name: set(on) for name, on in waits.items()} == {
         "simulator": set(),
@@ -121,7 +121,7 @@ def test_what_is_mounted_is_there(profile: str) -> None:
     assert [source for source in mounted if not Path(source).exists()] == []
 
 
-def test_a_misspelt_profile_does_not_become_an_empty_folder() -> None:
+def test_a_mistyped_profile_does_not_become_an_empty_folder() -> None:
     (mount,) = (m for m in composed()["services"]["exporter"]["volumes"] if m["type"] == "bind")
     assert mount["bind"]["create_host_path"] is False
 
@@ -134,10 +134,10 @@ def test_the_configuration_is_valid_without_any_variable(profile: str) -> None:
 def test_prometheus_finds_the_others_by_their_names(services: dict[str, Any]) -> None:
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
     scraped = [target for of in config["scrape_configs"] for s in of["static_configs"] for target in s["targets"]]
-    told = [
+    alertmanagers = [
         target for of in config["alerting"]["alertmanagers"] for s in of["static_configs"] for target in s["targets"]
     ]
-    for target in scraped + told:
+    for target in scraped + alertmanagers:
         name, _, port = target.partition(":")
         assert int(port) in {published["target"] for published in services[name]["ports"]}
     targets = {m["target"] for m in services["prometheus"]["volumes"]}
@@ -160,8 +160,8 @@ def test_grafana_finds_prometheus_and_the_dashboards(services: dict[str, Any]) -
 
 
 def test_the_key_of_an_account_stays_out_of_git() -> None:
-    asked = ["git", "check-ignore", "compose/account/access_key_id", "compose/account/access_key_secret"]
-    done = subprocess.run(asked, check=False, capture_output=True, text=True, cwd=DEPLOY)
+    command = ["git", "check-ignore", "compose/account/access_key_id", "compose/account/access_key_secret"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=DEPLOY)
     if done.returncode == 128:
         pytest.skip("not a git checkout")
     assert len(done.stdout.split()) == 2

@@ -138,7 +138,7 @@ def test_rates_are_of_stretches_that_have_two_scrapes(panel: dict[str, Any]) -> 
             assert rate_interval(target) >= 4 * max(documented_scrape_intervals())
 
 
-def test_some_rates_are_drawn_and_some_scrape_interval_is_said() -> None:
+def test_there_are_rates_and_a_documented_scrape_interval() -> None:
     exprs = [target["expr"] for panel in PANELS.values() for target in panel["targets"]]
 
     assert sum("$__rate_interval" in expr for expr in exprs) >= 3
@@ -149,11 +149,11 @@ def documented_scrape_intervals() -> list[float]:
     """The documented scrape intervals, in seconds."""
     root = FOLDER.parents[2]
     texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")]
-    said = [found for text in texts for found in re.findall(r"scrape_interval: (\w+)", text)]
+    documented = [found for text in texts for found in re.findall(r"scrape_interval: (\w+)", text)]
     chart = yaml.safe_load((root / "deploy" / "helm" / "aliyun-vod-exporter" / "values.yaml").read_text())
     return [
         parse(each)
-        for each in (*said, read(PROMETHEUS)["global"]["scrape_interval"], chart["serviceMonitor"]["interval"])
+        for each in (*documented, read(PROMETHEUS)["global"]["scrape_interval"], chart["serviceMonitor"]["interval"])
     ]
 
 

@@ -33,7 +33,7 @@ NOON: Final = "24T12:00:00"
 AT_NOON: Final = datetime.fromisoformat(f"2024-03-{NOON}+08:00").timestamp()
 MEDIA: Final = 20
 SCRAPED: Final = 1
-"""Seconds from scrape to scrape; users are told 60."""
+"""Seconds from scrape to scrape; the documentation recommends 60."""
 DAY: Final = 86_400
 
 CONFIGURATION: Final = """
@@ -101,13 +101,13 @@ class DashboardQueries:
             return list(dict.fromkeys(labels.get(found[2], "") for labels, _ in self.query(found[1])))
         found = re.fullmatch(r"query_result\((.+)\)", query)
         assert found, query
-        told = [
+        lines = [
             "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "} 1 1700000000000"
             for labels, _ in self.query(found[1])
         ]
         pattern = re.compile(regex.strip("/").replace("(?<", "(?P<"))
-        matched = [pattern.search(line) for line in told]
-        assert all(match and match["text"] for match in matched), told
+        matched = [pattern.search(line) for line in lines]
+        assert all(match and match["text"] for match in matched), lines
         return [match["value"] for match in matched if match]
 
     @property
@@ -139,7 +139,7 @@ def week_ago(now: float, labels: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Generator[DashboardQueries]:
+def dashboards(tmp_path_factory: pytest.TempPathFactory) -> Generator[DashboardQueries]:
     """Two exporters of the same configuration after some polls, with faults, and scrapes."""
     folder = tmp_path_factory.mktemp("dashboards")
     for name in ("one", "other"):
@@ -170,10 +170,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Generator[DashboardQuerie
             exporter(folder / "one", *serve, f"--web.listen-address=127.0.0.1:{ports['one']}", **clock.fixed),
             exporter(folder / "other", *serve, f"--web.listen-address=127.0.0.1:{ports['other']}", **clock.fixed),
         ):
-            asked = DashboardQueries(server)
+            dashboards = DashboardQueries(server)
             settled = 'count(aliyun_vod_slice_settled{days_ago=~"1|8",os="all",region="all"} == 1) == 12'
-            until(lambda: asked.query(settled), "yesterday to be settled")
-            yield asked
+            until(lambda: dashboards.query(settled), "yesterday to be settled")
+            yield dashboards
 
 
 TARGETS: Final = [
@@ -186,15 +186,17 @@ TARGETS: Final = [
 
 
 @pytest.mark.parametrize("dashboard", [pytest.param(each, id=each["uid"]) for each in WRITTEN])
-def test_every_variable_has_something_to_choose(asked: DashboardQueries, dashboard: dict[str, Any]) -> None:
-    assert asked.values(dashboard)
+def test_every_variable_has_something_to_choose(dashboards: DashboardQueries, dashboard: dict[str, Any]) -> None:
+    assert dashboards.values(dashboard)
 
 
 @pytest.mark.parametrize(("dashboard", "target"), TARGETS)
-def test_every_query_has_a_result(asked: DashboardQueries, dashboard: dict[str, Any], target: dict[str, Any]) -> None:
-    expr = asked.expr(dashboard, target)
+def test_every_query_has_a_result(
+    dashboards: DashboardQueries, dashboard: dict[str, Any], target: dict[str, Any]
+) -> None:
+    expr = dashboards.expr(dashboard, target)
 
-    assert until(lambda: asked.query(expr), expr)
+    assert until(lambda: dashboards.query(expr), expr)
 
 
 def plays(days_ago: int, media: Dataset) -> dict[str, int]:
@@ -206,39 +208,39 @@ def plays(days_ago: int, media: Dataset) -> dict[str, int]:
     return {media_id: each.plays for media_id, each in counts.items() if each}
 
 
-def shown(asked: DashboardQueries, title: str) -> list[tuple[dict[str, str], float]]:
+def shown(dashboards: DashboardQueries, title: str) -> list[tuple[dict[str, str], float]]:
     """The result of the first target of that panel of the overview."""
     (overview,) = (dashboard for dashboard in WRITTEN if dashboard["uid"] == "aliyun-vod-overview")
     (target,) = (panel["targets"][0] for panel in overview["panels"] if panel["title"] == title)
-    return asked.query(asked.expr(overview, target))
+    return dashboards.query(dashboards.expr(overview, target))
 
 
-def test_two_exporters_do_not_double_the_totals(asked: DashboardQueries) -> None:
+def test_two_exporters_do_not_double_the_totals(dashboards: DashboardQueries) -> None:
     now, before = plays(1, catalogue()), plays(8, catalogue())
 
-    assert shown(asked, "Plays") == [({}, sum(now.values()))]
-    ((_, changed),) = shown(asked, "Change in a week")
+    assert shown(dashboards, "Plays") == [({}, sum(now.values()))]
+    ((_, changed),) = shown(dashboards, "Change in a week")
     assert changed == pytest.approx(sum(now.values()) / sum(before.values()) - 1)
-    assert shown(asked, "Media played") == [({}, len(now))]
-    assert shown(asked, "Last settled day") == [({}, 1000 * play_dates.start(play_dates.play_date(AT_NOON, 1)))]
+    assert shown(dashboards, "Media played") == [({}, len(now))]
+    assert shown(dashboards, "Last settled day") == [({}, 1000 * play_dates.start(play_dates.play_date(AT_NOON, 1)))]
 
 
-def test_the_collapse_is_seen_at_a_glance(asked: DashboardQueries) -> None:
+def test_the_collapse_is_seen_at_a_glance(dashboards: DashboardQueries) -> None:
     now, before = plays(1, catalogue()), plays(8, catalogue())
     halved = [media_id for media_id, was in before.items() if was >= 100 and now.get(media_id, 0) < 0.5 * was]
-    (worst, loss), *_ = shown(asked, "Worst drops")
-    losers = {labels["media_id"]: lost for labels, lost in shown(asked, "Biggest losers")}
+    (worst, loss), *_ = shown(dashboards, "Worst drops")
+    losers = {labels["media_id"]: lost for labels, lost in shown(dashboards, "Biggest losers")}
 
-    assert asked.collapsing in halved
-    assert shown(asked, "Lost more than half") == [({}, len(halved))]
-    assert (worst["media_id"], worst["title"]) == (asked.collapsing, "旗舰新品 Hero video")
-    assert loss == pytest.approx(now[asked.collapsing] / before[asked.collapsing] - 1)
-    assert min(losers, key=losers.__getitem__) == asked.collapsing
-    assert losers[asked.collapsing] == now[asked.collapsing] - before[asked.collapsing]
+    assert dashboards.collapsing in halved
+    assert shown(dashboards, "Lost more than half") == [({}, len(halved))]
+    assert (worst["media_id"], worst["title"]) == (dashboards.collapsing, "旗舰新品 Hero video")
+    assert loss == pytest.approx(now[dashboards.collapsing] / before[dashboards.collapsing] - 1)
+    assert min(losers, key=losers.__getitem__) == dashboards.collapsing
+    assert losers[dashboards.collapsing] == now[dashboards.collapsing] - before[dashboards.collapsing]
 
 
-def test_shares_are_of_one_whole(asked: DashboardQueries) -> None:
-    shares = {labels["terminal_type"]: share for labels, share in shown(asked, "Plays by terminal")}
+def test_shares_are_of_one_whole(dashboards: DashboardQueries) -> None:
+    shares = {labels["terminal_type"]: share for labels, share in shown(dashboards, "Plays by terminal")}
 
     assert shares.keys() == {"Native", "Web"}
     assert sum(shares.values()) == pytest.approx(1)

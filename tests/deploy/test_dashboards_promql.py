@@ -17,7 +17,7 @@ pytestmark = pytest.mark.tool("promtool")
 
 ALL: Final = View('account="a"')
 SLICE: Final = 'account="a",terminal_type="all",os="all",region="all"'
-TOLD: Final = '{account="a", media_id="%s", os="all", region="all", terminal_type="all"}'
+SERIES: Final = '{account="a", media_id="%s", os="all", region="all", terminal_type="all"}'
 
 
 def play(media_id: str, days_ago: int, value: int, more: str = "") -> dict[str, str]:
@@ -71,8 +71,8 @@ DAYS: Final = [play("m", days_ago, plays) for days_ago, plays in ((1, 10), (2, 2
 def test_yesterday_counts_when_it_is_settled_and_the_day_before_until_then(
     tmp_path: Path, yesterday: list[dict[str, str]], now: int, before: int
 ) -> None:
-    answers(tmp_path, DAYS + yesterday, ALL.last_settled(), {TOLD % "m": now})
-    answers(tmp_path, DAYS + yesterday, ALL.week_before(), {TOLD % "m": before})
+    answers(tmp_path, DAYS + yesterday, ALL.last_settled(), {SERIES % "m": now})
+    answers(tmp_path, DAYS + yesterday, ALL.week_before(), {SERIES % "m": before})
 
 
 @pytest.mark.parametrize("given", [[settled(1, 0), settled(2, 0)], [settled(1, 0)], []], ids=["none", "one", "unknown"])
@@ -94,32 +94,32 @@ def test_the_date_is_that_of_the_day(tmp_path: Path) -> None:
 def test_a_media_that_was_in_the_top_but_is_not_settled_yet_is_not_taken_from_another_day(tmp_path: Path) -> None:
     given = [settled(1, 1), play("stays", 1, 10), play("stays", 2, 20), play("fell out", 2, 20)]
 
-    answers(tmp_path, given, ALL.last_settled(), {TOLD % "stays": 10})
+    answers(tmp_path, given, ALL.last_settled(), {SERIES % "stays": 10})
 
 
 def test_a_media_that_lost_its_last_play_has_zero_where_all_media_are_published(tmp_path: Path) -> None:
     given = [settled(1, 1), play("kept", 1, 5), play("kept", 8, 5), play("lost", 8, 7), counted(1, 1)]
 
-    answers(tmp_path, given, ALL.last_settled_or_zero(), {TOLD % "kept": 5, TOLD % "lost": 0})
+    answers(tmp_path, given, ALL.last_settled_or_zero(), {SERIES % "kept": 5, SERIES % "lost": 0})
 
 
 def test_a_media_that_fell_out_of_the_top_has_no_number(tmp_path: Path) -> None:
     given = [settled(1, 1), play("kept", 1, 5), play("kept", 8, 5), play("fell out", 8, 7), counted(1, 2)]
 
-    answers(tmp_path, given, ALL.last_settled_or_zero(), {TOLD % "kept": 5})
+    answers(tmp_path, given, ALL.last_settled_or_zero(), {SERIES % "kept": 5})
 
 
-def test_zeros_of_media_asked_for_by_id_do_not_make_a_top_complete(tmp_path: Path) -> None:
+def test_zeros_of_media_requested_by_id_do_not_make_a_top_complete(tmp_path: Path) -> None:
     given = [settled(1, 1), play("kept", 1, 5), play("id", 1, 0), play("fell out", 8, 7), counted(1, 2)]
 
-    answers(tmp_path, given, ALL.last_settled_or_zero(), {TOLD % "kept": 5, TOLD % "id": 0})
+    answers(tmp_path, given, ALL.last_settled_or_zero(), {SERIES % "kept": 5, SERIES % "id": 0})
 
 
-def test_one_media_has_lost_its_last_play_though_it_is_the_only_one_looked_at(tmp_path: Path) -> None:
+def test_a_media_that_lost_its_last_play_has_zero_if_it_is_the_only_one_selected(tmp_path: Path) -> None:
     given = [settled(1, 1), play("kept", 1, 5), play("lost", 8, 7), counted(1, 1)]
     view = View('account="a"', 'media_id="lost"')
 
-    answers(tmp_path, given, view.last_settled_or_zero(), {TOLD % "lost": 0})
+    answers(tmp_path, given, view.last_settled_or_zero(), {SERIES % "lost": 0})
 
 
 def test_two_exporters_are_one(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_two_exporters_are_one(tmp_path: Path) -> None:
     ]
 
     answers(tmp_path, given, total("account", ALL.last_settled()), {'{account="a"}': 40})
-    answers(tmp_path, given, change(ALL.last_settled(), ALL.week_before()), {TOLD % "m": -0.9})
+    answers(tmp_path, given, change(ALL.last_settled(), ALL.week_before()), {SERIES % "m": -0.9})
     answers(tmp_path, given, share("media_id", ALL.last_settled()), {'{media_id="m"}': 0.25, '{media_id="n"}': 0.75})
 
 
@@ -141,7 +141,7 @@ def test_without_plays_a_week_before_there_is_no_change(tmp_path: Path) -> None:
     answers(tmp_path, given, change(ALL.last_settled(), ALL.week_before()), {})
 
 
-def test_a_media_has_one_title_whatever_exporters_say_and_none_where_none_says_so(tmp_path: Path) -> None:
+def test_a_media_has_one_title_if_exporters_differ_and_none_if_they_have_none(tmp_path: Path) -> None:
     given = [
         play("m", 1, 10),
         play("nameless", 1, 20),

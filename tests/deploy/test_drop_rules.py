@@ -1,4 +1,4 @@
-"""What the alerts about plays do: one value a minute; from the eleventh on the next day is the settled one."""
+"""The alerts about plays, one value a minute; from minute 11 on the next day is the settled one."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def days(changed: dict[int, float], *, late: int | None = None) -> Series:
     series = slice_date(" ".join(str(MONDAY + DAY * (day - (day == late))) for day in range(36)))
     for number in range(6):
         plays = [round((1000 + 100 * number) * each) for each in factor]
-        told = [day - (day == late) for day in range(36)]
-        settled = [(plays[day], _expected(plays, day)) for day in told]
+        slice_days = [day - (day == late) for day in range(36)]
+        settled = [(plays[day], _expected(plays, day)) for day in slice_days]
         series |= media(f"s{number}", *(" ".join(map(str, column)) for column in zip(*settled, strict=True)))
     return series
 
@@ -116,7 +116,7 @@ def check_days(version: str, folder: Path, series: Series, alerts: Iterable[int]
 
 
 def test_a_drop_on_a_day_that_usually_has_more_plays_than_the_day_before(version: str, tmp_path: Path) -> None:
-    """A Friday: what is expected of it is what Thursday had, so it is not below that."""
+    """A Friday: its expectation is at least the plays of Thursday."""
     check_days(version, tmp_path, days(dict.fromkeys(range(25, 36), 0.7)), [25])
 
 
@@ -180,8 +180,8 @@ def test_one_media_that_loses_one_system_is_named_with_it(version: str, tmp_path
     check_firing(version, tmp_path, series, {"10m": [], "14m": [share], "35m": []})
 
 
-def test_a_breakdown_that_does_not_settle_neither_rings_nor_mutes(version: str, tmp_path: Path) -> None:
-    """Its numbers are of the day before, which had more plays."""
+def test_a_breakdown_that_does_not_settle_neither_fires_nor_inhibits(version: str, tmp_path: Path) -> None:
+    """Its numbers are those of the day before, which had more plays."""
     behind = slice_date(f"{MONDAY}x50", os="iOS") | steady(6, "100x50", "400x50", os="iOS")
     series = slice_date() | of_os("Android") | behind | steady(6, "970x10 500x40", "1000x10 505x40")
     series |= steady(6, "480x10 250x40", "500x10 252x40", os="Android")
@@ -199,7 +199,7 @@ def test_a_late_day_changes_nothing_until_it_settles(version: str, tmp_path: Pat
 
 
 def test_a_night_changes_nothing(version: str, tmp_path: Path) -> None:
-    """From 00:00 to 09:30 the plays of `days_ago` move on; the settled day is still the one before."""
+    """From 00:00 to 09:30 `days_ago` has moved by one day; the settled day is still the one before."""
     series = slice_date(f"{MONDAY}x38 {MONDAY + DAY}x20") | steady(5, "970x60", "1000x60")
     series |= media("m", "300x38 950x20", "1000x60") | media("n", "950x60", "1000x60")
     night = {f"{15 * quarter}m": [DROPPED.format("m")] for quarter in range(1, 39)}
@@ -219,7 +219,7 @@ def test_a_failed_scrape_and_a_restart_end_no_alert(version: str, tmp_path: Path
     check_firing(version, tmp_path, series, {f"{minute}m": [DROPPED.format("m")] for minute in range(3, 45)})
 
 
-def test_a_restart_beside_two_exporters_rings_nothing(version: str, tmp_path: Path) -> None:
+def test_a_restart_beside_two_exporters_fires_nothing(version: str, tmp_path: Path) -> None:
     """Prometheus begins with one exporter of half the media; the other one's come a few minutes later."""
     other = _merged(media(f"o{n}", "_x4 970x40", "_x4 1000x40", "f:9985") for n in range(20))
     series = slice_date() | slice_date("_x4 " + DATES, "f:9985") | steady(20) | other
@@ -233,14 +233,14 @@ def test_of_two_exporters_the_one_behind_hides_no_drop(version: str, tmp_path: P
     check_firing(version, tmp_path, series, {"10m": [], "14m": [DROPPED.format("m")], "25m": [DROPPED.format("m")]})
 
 
-def test_one_media_told_by_two_exporters_is_one_alert(version: str, tmp_path: Path) -> None:
+def test_one_media_of_two_exporters_is_one_alert(version: str, tmp_path: Path) -> None:
     series = _merged(
         slice_date(at=at) | steady(6, at=at) | media("m", "950x10 300x40", "1000x50", at) for at in ("e:1", "f:1")
     )
     check_firing(version, tmp_path, series, {"10m": [], "14m": [DROPPED.format("m")]})
 
 
-def test_an_account_that_sinks_for_two_weeks_is_told_after_four_days(version: str, tmp_path: Path) -> None:
+def test_an_account_that_sinks_for_two_weeks_fires_after_four_days(version: str, tmp_path: Path) -> None:
     """Each day a tenth less, as is expected then; one value in six hours."""
     days = [round(1000 * 0.9**day) for day in range(25)]
     values = " ".join(f"{plays}x3" for plays in days)
@@ -273,5 +273,5 @@ def test_viewers_and_watch_time_are_watched_where_plays_held_and_once_their_thre
             file.read_text(encoding="utf-8").replace("expr: vector(0)}", "expr: vector(0.5)}"), encoding="utf-8"
         )
         rules.append(copy)
-    told = f"{alert} account=main media_id=m severity=warning"
-    check_firing(version, tmp_path, series, {"10m": [*drops, told], "35m": drops}, rules=rules)
+    sized = f"{alert} account=main media_id=m severity=warning"
+    check_firing(version, tmp_path, series, {"10m": [*drops, sized], "35m": drops}, rules=rules)

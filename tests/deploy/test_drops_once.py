@@ -26,7 +26,7 @@ def expanded(values: str) -> list[str]:
 
 
 def series(media: str, plays: int | None) -> list[dict[str, str]]:
-    """The series of drops.yml, of these media only, and with so many plays of each on the day if they are given."""
+    """The series of drops.yml for these media only, optionally with other plays of each on the day."""
     found = yaml.safe_load(_DROPS.read_text(encoding="utf-8"))["tests"][0]["input_series"]
     kept = []
     for one in found:

@@ -1,4 +1,4 @@
-"""What the alerts about the exporter and the API do, one value a minute or in five; a single failure is none."""
+"""The alerts about the exporter and the API, one value every one or five minutes; a single failure fires none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Firing = dict[str, list[str]]
 WARNING: Final = "ExporterDown instance=e:9985 severity=warning"
 FAILING: Final = "QueryFailing instance=e:9985 query=q severity=warning"
 REFUSED: Final = "AuthFailing account=main instance=e:9985 severity={}"
-# The rules are evaluated in this order where a test has an interval so long that what was recorded is forgotten.
+# The rules are evaluated in this order where the interval of a test exceeds the lookback of recorded series.
 ORDER: Final = [f"aliyun-vod-{group}" for group in ("thresholds", "plays", "health", "drops", "exporter")]
 
 

@@ -32,7 +32,7 @@ accounts:
 queries: [{name: popular, media: {top: 20, by: plays}, days_ago: 1}]
 """
 BILL: Final = "/usr/share/doc/aliyun-vod-exporter/sbom.cdx.json"
-# Programs for the Python of the image: nothing else in it could tell.
+# Programs for the Python of the image: the image has no other tool to inspect it.
 GET: Final = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
 FACTS: Final = """
 import json, os, pathlib, sys
@@ -75,7 +75,7 @@ def facts(engine: Engine, *flags: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """A store with the base image; without container support the tests are skipped with the reason."""
-    # podman takes no longer path than 50 characters, and pytest's own are as long as they get.
+    # podman rejects paths above 50 characters, and those of pytest are longer.
     engine = Engine(Path(tempfile.mkdtemp(prefix="vod-")))
     try:
         make_base(engine)
@@ -200,22 +200,22 @@ def test_it_holds_the_program_compiled_and_nothing_else(image: Engine) -> None:
 
 @in_containers
 def test_its_bill_of_materials_is_valid_and_names_what_is_in_it(image: Engine) -> None:
-    # To import them takes seconds, which every other test would wait for.
+    # Importing them takes seconds, which would delay every other test.
     from cyclonedx.schema import SchemaVersion  # noqa: PLC0415
     from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
 
     bill = image.run("--entrypoint=python", TAG, "-c", f"print(open({BILL!r}).read(), end='')")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
-    told = json.loads(bill)
-    named = sorted([part["name"].lower().replace("_", "-"), part["version"]] for part in told["components"])
+    document = json.loads(bill)
+    named = sorted([part["name"].lower().replace("_", "-"), part["version"]] for part in document["components"])
     assert named == facts(image)["installed"]
     assert ["aliyun-vod-exporter", __version__] in named
     # All of it locked, in these versions.
     allowed = {**locked("roles"), "aliyun-vod-exporter": __version__}
     assert [[name, version] for name, version in named if allowed.get(name) != version] == []
     # Nothing that differs between builds: no time, random number or path of the build.
-    assert "timestamp" not in told["metadata"]
-    assert "serialNumber" not in told
+    assert "timestamp" not in document["metadata"]
+    assert "serialNumber" not in document
     assert "file:" not in bill
 
 

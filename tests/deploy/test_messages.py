@@ -1,4 +1,4 @@
-"""What groups of DingTalk, Feishu and WeCom read: a real Alertmanager with the shipped templates, stand-in robots."""
+"""What groups of DingTalk, Feishu and WeCom receive from a real Alertmanager with the shipped templates."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ HOSTILE = {
 
 def test_whatever_a_title_contains_it_is_text(running: tuple[str, str, Robots, Alertmanager]) -> None:
     robot, language, groups, server = running
-    groups.asked.clear()
+    groups.requests.clear()
     before = len(groups.shown)
     fire(server, *(drop(number, 50, title, account=f"a{number}") for number, title in enumerate(HOSTILE)))
     until(lambda: len(groups.shown) + len(groups.refused) == before + len(HOSTILE), "all messages")
@@ -190,7 +190,7 @@ def test_whatever_a_title_contains_it_is_text(running: tuple[str, str, Robots, A
 
 def test_what_concerns_the_exporter_recovers(running: tuple[str, str, Robots, Alertmanager]) -> None:
     robot, language, groups, server = running
-    groups.asked.clear()
+    groups.requests.clear()
     late = other("DayNotSettled", account="late")
     fire(server, late)
     until(lambda: about(groups, "late"), "the alert")
@@ -346,6 +346,6 @@ def yaml_or_text(text: str) -> object:
 
 
 def go_json(document: object) -> bytes:
-    """JSON as Go writes it: no characters but <, >, & and line separators are escaped beyond what JSON asks for."""
+    """JSON as Go writes it: no characters but <, >, & and line separators are escaped beyond what JSON requires."""
     text = json.dumps(document, ensure_ascii=False)
     return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).encode()

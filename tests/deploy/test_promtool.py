@@ -13,7 +13,7 @@ LISTS = 'case "$*" in *indextargets*) echo http://127.0.0.1:9/debian;; *) exit 1
 
 
 @pytest.mark.parametrize(("apt", "reason"), [("exit 0", "put another one on the path"), (LISTS, "exit status 100")])
-def test_a_machine_where_no_package_can_be_had_is_told_why_and_goes_on(
+def test_without_packages_the_reason_is_printed_and_the_command_succeeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], apt: str, reason: str
 ) -> None:
     (program := tmp_path / "apt-get").write_text(f"#!/bin/sh\n{apt}\n")

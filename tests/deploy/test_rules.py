@@ -165,7 +165,7 @@ def test_the_table_of_runbooks_has_the_severities_of_the_rules(language: str) ->
     severities: dict[str, list[str]] = {}
     for rule in ALERTS:
         severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
-    assert {name: told.split(", ") for name, told in shown} == severities
+    assert {name: listed.split(", ") for name, listed in shown} == severities
 
 
 @pytest.mark.parametrize("rule", ALL, ids=identity)
@@ -194,7 +194,7 @@ def test_thresholds_stand_together_and_are_all_used() -> None:
     assert set(THRESHOLDS) <= {name for rule in ALL for name in _RECORD.findall(rule["expr"])}
 
 
-def test_a_drop_is_told_at_once_and_ends_with_its_day() -> None:
+def test_a_drop_fires_immediately_and_resolves_with_its_day() -> None:
     """No `for`, and no `keep_firing_for`, by which a media would fire about two days."""
     for rule in DROPS:
         assert "keep_firing_for" not in rule
@@ -213,7 +213,7 @@ def test_queries_that_poll_as_rarely_as_the_runbooks_allow_settle_yesterday_befo
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("language", PAGES)
-def test_what_the_runbooks_ask_prometheus_is_promql(language: str, version: str, tmp_path: Path) -> None:
+def test_the_queries_of_the_runbooks_are_promql(language: str, version: str, tmp_path: Path) -> None:
     queries = _PROMQL.findall(PAGES[language])
     file = tmp_path / "queries.yml"
     rules = [{"record": f"runbook:query:{number}", "expr": query} for number, query in enumerate(queries)]
@@ -230,5 +230,5 @@ def test_everything_named_in_the_runbooks_exists(language: str) -> None:
     assert set(_RECORD.findall(PAGES[language])) <= set(RECORDED)
 
 
-def test_the_pages_ask_the_same() -> None:
+def test_both_languages_have_the_same_queries() -> None:
     assert _PROMQL.findall(PAGES["en"]) == _PROMQL.findall(PAGES["zh"])

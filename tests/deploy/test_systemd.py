@@ -50,8 +50,8 @@ def test_the_socket_belongs_to_the_service_and_listens_on_the_exporter_s_port(tm
 
 @pytest.mark.tool("systemd-analyze")
 def test_its_exposure_is_at_most_2(tmp_path: Path) -> None:
-    status, told, _ = analyzed("security", "--offline=true", "--threshold=20", UNIT)
-    assert status == 0, told
+    status, output, _ = analyzed("security", "--offline=true", "--threshold=20", UNIT)
+    assert status == 0, output
     bare = tmp_path / UNIT.name
     bare.write_text("[Service]\nExecStart=/bin/true\n")
     assert analyzed("security", "--offline=true", "--threshold=20", bare)[0] != 0
@@ -61,7 +61,7 @@ def test_the_program_understands_how_it_is_started(tmp_path: Path, capsys: pytes
     start = SETTINGS["ExecStart"].replace("${STATE_DIRECTORY}", str(tmp_path)).replace("$ARGS", "--log.format=json")
     program, *argv = shlex.split(start)
     assert program == "/opt/aliyun-vod-exporter/bin/aliyun-vod-exporter"
-    # There is no such file on a machine that tests; every flag was understood when that is what it says.
+    # The file does not exist on a test machine: this error shows that every flag was accepted.
     elsewhere = [word.replace("/etc/aliyun-vod-exporter", str(tmp_path)) for word in argv]
     assert main(elsewhere, {}) == 2
     assert capsys.readouterr().err == f"{tmp_path}/config.yaml: there is no such file; name one with --config.file\n"

@@ -1,4 +1,4 @@
-"""A client for the tests with a signer of its own; calls the application without a socket."""
+"""A client for the tests with its own signer; calls the application without a socket."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def no_sleep(_: float) -> None:
 
 
 def simulator(clock: Clock, **settings: Any) -> Simulator:
-    """A simulator of 30 media at noon; keywords that SimulatorOptions does not have are conditions."""
+    """A simulator of 30 media at noon; keywords that SimulatorOptions does not have become conditions."""
     own = {name: settings.pop(name) for name in ("seed", "media", "incidents", "admin") if name in settings}
     return Simulator(
         SimulatorOptions(**{"media": 30, **own}, conditions=Conditions(**settings)), clock=clock, sleep=no_sleep

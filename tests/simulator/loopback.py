@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def listening(simulator: Simulator) -> AsyncIterator[str]:
-    """Its URL, for as long as the block runs."""
+    """Yields its URL."""
     with bound(["127.0.0.1:0"]) as sockets:
         async with serving(simulator.app, sockets, date_header=False):
             try:

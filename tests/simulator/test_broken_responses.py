@@ -85,7 +85,7 @@ async def test_a_late_response_is_correct(clock: Clock, fault: str) -> None:
         assert (await client.request(small)).json()["QoeInfoList"] == right
 
 
-async def test_slow_is_as_late_as_it_was_told(clock: Clock) -> None:
+async def test_a_slow_response_is_delayed_by_the_configured_time(clock: Clock) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -35,7 +35,7 @@ def _numbers(media_id: str, day: date, what: Dimensions, now: float) -> tuple[in
 
 
 def _splits(what: Dimensions) -> list[list[Dimensions]]:
-    """Every way to split a question by one dimension it does not filter."""
+    """Every way to split a selection by one dimension that it does not filter."""
     splits = []
     if what.terminal_type is None:
         splits.append([Dimensions(value, what.os, what.region) for value in TERMINAL_TYPES])
@@ -149,7 +149,7 @@ def test_media_ids_are_unique_hexadecimal_and_as_many_as_configured() -> None:
     assert dataset.media_ids != Dataset(seed=1, media=500).media_ids
 
 
-def test_the_example_of_the_help_page_is_there() -> None:
+def test_the_example_of_the_help_page_exists() -> None:
     day = date(2026, 3, 16)
     row = DATASET.row(EXAMPLE_MEDIA_ID, day, now=start_of_day(day) + 33 * HOUR)
     assert row is not None

@@ -59,7 +59,7 @@ def test_only_the_plays_of_the_filter_are_lost(text: str, lost: Dimensions, kept
 
 @pytest.mark.parametrize("what", [ALL, IOS, SHANGHAI])
 @pytest.mark.parametrize(("text", "left"), [("account@0", 0.7), ("account:-12.5%@0", 0.875), ("account:+40%@0", 1.4)])
-def test_the_whole_account_loses_or_gains_alike(text: str, left: float, what: Dimensions) -> None:
+def test_all_media_of_the_account_lose_or_gain_by_the_same_factor(text: str, left: float, what: Dimensions) -> None:
     assert ratio(text, what) == pytest.approx(left, abs=0.01)
 
 
@@ -89,7 +89,7 @@ def test_incidents_on_the_same_plays_are_multiplied() -> None:
 
 
 @given(st.sampled_from(["os:Android@3..1", "region:cn-beijing@3..1", "account:-70%@3..1", "removal@3..1"]))
-def test_parts_still_add_up_and_other_days_are_as_usual(text: str) -> None:
+def test_parts_still_add_up_and_other_days_are_unchanged(text: str) -> None:
     usual, dataset = Dataset(media=30), Dataset(media=30, incidents=(parsed(text),))
     for ago in (5, 4, 3, 2, 1, 0):
         day = DAY - timedelta(days=ago)
@@ -98,7 +98,7 @@ def test_parts_still_add_up_and_other_days_are_as_usual(text: str) -> None:
         assert (whole == plays(usual, ALL, day)) == (ago not in {3, 2, 1})
 
 
-def test_without_an_end_an_incident_goes_on() -> None:
+def test_without_an_end_an_incident_continues() -> None:
     dataset = Dataset(media=30, incidents=(parsed("account@3"),))
     after = DAY + timedelta(days=60)
     assert plays(dataset, ALL, after) < 0.75 * plays(Dataset(media=30), ALL, after)
@@ -140,14 +140,14 @@ def test_the_last_settled_day_is_yesterday_from_nine_on(hour: float, ago: int) -
         ("os:iOS@1..3", "it ends 3 days ago, before it begins; write the earlier day first, as in @3..2"),
     ],
 )
-def test_a_wrong_incident_is_refused_with_what_is_allowed(text: str, message: str) -> None:
+def test_an_invalid_incident_is_rejected_with_the_allowed_values(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as raised:
         parsed(text)
     assert str(raised.value).startswith(repr(text))
     assert message in str(raised.value)
 
 
-def test_a_media_that_the_account_does_not_have_is_refused() -> None:
+def test_a_media_that_the_account_does_not_have_is_rejected() -> None:
     unknown = 32 * "a"
     with pytest.raises(ValueError, match=f"incident 'removal': the account has no media {unknown}"):
         Dataset(media=5, incidents=(parsed(f"removal:{unknown}@1"),))

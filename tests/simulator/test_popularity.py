@@ -28,17 +28,17 @@ def plays(media: Media, day: date, what: Dimensions | None = None) -> int:
 
 
 def account(day: date) -> int:
-    """The plays of media that neither age nor are few."""
+    """The plays of all media that do not age and are played often."""
     return sum(plays(media, day) for media in EVERGREEN if 100 < media.popularity < 2_000)
 
 
 def first_full_day(media: Media) -> date:
-    """The day after the release that is next after a Monday."""
+    """The first Tuesday after the release."""
     return MONDAY + timedelta(days=-(MONDAY.toordinal() + media.offset) % media.cycle + 1)
 
 
 def ratios(days: int) -> list[float]:
-    """For every release with enough plays: those so many days later, as a share of those of the first full day."""
+    """For every release with enough plays: the plays after so many days, relative to those of the first full day."""
     found = []
     for media in RELEASES:
         first = first_full_day(media)

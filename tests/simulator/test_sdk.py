@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _serving_in_thread(simulator: Simulator) -> Iterator[str]:
-    """The simulator in a loop of its own, so that a blocking client does not block it; yields host:port."""
+    """Serve the simulator in a thread with its own loop, apart from the blocking client; yields host:port."""
     up, loop, stop, where = threading.Event(), asyncio.new_event_loop(), asyncio.Event(), []
 
     async def serve() -> None:

@@ -8,7 +8,7 @@ import pytest
 from exporter.core.model import Dimensions, Freshness, Measure, Ranking, SliceData, Top
 from exporter.status.expectations import Expectations
 from exporter.status.expected_views import ExpectationView, MissingDay
-from exporter.status.views import State
+from exporter.status.model import State
 from tests.status.examples import ALL, EVERYTHING, EXPECTING, NOW, SETTINGS, by_ids, day, known, observed, weekly
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from exporter.status.languages import LANGUAGES, words
 
 
 @pytest.mark.parametrize(
-    ("value", "spelt"),
+    ("value", "expected"),
     [
         (None, "–"),
         (0, "0"),
@@ -21,12 +21,12 @@ from exporter.status.languages import LANGUAGES, words
         (float("inf"), "1.8e+308"),
     ],
 )
-def test_numbers(value: float | None, spelt: str) -> None:
-    assert formatting.number(value) == spelt
+def test_numbers(value: float | None, expected: str) -> None:
+    assert formatting.number(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("change", "spelt"),
+    ("change", "expected"),
     [
         (None, "–"),
         (0.0, "±0\u202f%"),
@@ -38,8 +38,8 @@ def test_numbers(value: float | None, spelt: str) -> None:
         (1e300, "×1e+300"),
     ],
 )
-def test_changes(change: float | None, spelt: str) -> None:
-    assert formatting.percent(change) == spelt
+def test_changes(change: float | None, expected: str) -> None:
+    assert formatting.percent(change) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_ages(at: float | None, english: str, chinese: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "spelt"),
+    ("seconds", "expected"),
     [
         (0.25, "0.25 s|0.25 秒"),
         (1.5, "1.5 s|1.5 秒"),
@@ -70,16 +70,16 @@ def test_ages(at: float | None, english: str, chinese: str) -> None:
         (61.4, "1 min 1 s|1 分钟 1 秒"),
     ],
 )
-def test_durations(seconds: float, spelt: str) -> None:
-    assert "|".join(formatting.duration(seconds, words(language)) for language in LANGUAGES) == spelt
+def test_durations(seconds: float, expected: str) -> None:
+    assert "|".join(formatting.duration(seconds, words(language)) for language in LANGUAGES) == expected
 
 
 @pytest.mark.parametrize(
-    ("numbers", "spelt"), [((), ""), ((1,), "1"), ((1, 2, 8, 9), "1, 2, 8, 9"), ((0, 1, 2, 7), "0-2, 7")]
+    ("numbers", "expected"), [((), ""), ((1,), "1"), ((1, 2, 8, 9), "1, 2, 8, 9"), ((0, 1, 2, 7), "0-2, 7")]
 )
-def test_runs_of_numbers(numbers: tuple[int, ...], spelt: str) -> None:
-    assert formatting.spans(numbers, words("en")) == spelt
-    assert formatting.spans(numbers, words("zh")) == spelt.replace(", ", "、")
+def test_runs_of_numbers(numbers: tuple[int, ...], expected: str) -> None:
+    assert formatting.spans(numbers, words("en")) == expected
+    assert formatting.spans(numbers, words("zh")) == expected.replace(", ", "、")
 
 
 def test_instants_use_the_time_zone_of_the_language() -> None:
@@ -88,10 +88,10 @@ def test_instants_use_the_time_zone_of_the_language() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "spelt"), [(None, "–"), (0, "±0"), (1200, "+1,200"), (-16_761, "−16,761"), (-(10**400), "−1.8e+308")]
+    ("count", "expected"), [(None, "–"), (0, "±0"), (1200, "+1,200"), (-16_761, "−16,761"), (-(10**400), "−1.8e+308")]
 )
-def test_differences(count: float | None, spelt: str) -> None:
-    assert formatting.difference(count) == spelt
+def test_differences(count: float | None, expected: str) -> None:
+    assert formatting.difference(count) == expected
 
 
 def test_instants_are_utc() -> None:

@@ -68,15 +68,15 @@ def page(choice: Filters | None = None, language: str = "en", **seen: object) ->
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_element_is_closed_and_no_placeholder_is_left(language: str) -> None:
-    told = page(language=language, reports=[report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))])
+    shown = page(language=language, reports=[report(EVERYTHING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))])
 
-    assert told.open == []
-    assert "{}" not in told.text
-    assert ("html", {"lang": {"en": "en", "zh": "zh-CN"}[language]}) in told.tags
+    assert shown.open == []
+    assert "{}" not in shown.text
+    assert ("html", {"lang": {"en": "en", "zh": "zh-CN"}[language]}) in shown.tags
 
 
 def test_the_page_shows_everything_of_the_view() -> None:
-    told = " ".join(page().text.split())
+    text = " ".join(page().text.split())
 
     for expected in (
         "Version 1.2.3 · started 1 h ago · 7 media series published",
@@ -89,7 +89,7 @@ def test_the_page_shows_everything_of_the_view() -> None:
         "1 d 9 h after its start, once 2 more polls found it unchanged",
         "State at 2024-03-24 04:00:00 UTC",
     ):
-        assert expected in told
+        assert expected in text
 
 
 def shown(**seen: object) -> str:
@@ -115,17 +115,17 @@ def test_the_status_box_is_green_only_if_nothing_is_wrong_or_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "reason"),
     [
         (EVERYTHING, "No expected plays: switched off (expected: false)."),
         (replace(EXPECTING, days_ago=(2, 9)), "No expected plays: days_ago does not contain 1."),
     ],
 )
-def test_a_query_without_expected_plays_says_why(query: Query, said: str) -> None:
+def test_a_query_without_expected_plays_says_why(query: Query, reason: str) -> None:
     text = shown(queries=(query,), slices=[known(0, {"a": 9}, settled=False), *weekly({"a": (1, *3 * (200,))})])
 
-    assert f"Drops cannot be detected. {said}" in text
-    assert re.search(rf"days ago: [\d, -]+ {re.escape(said)} ", text)
+    assert f"Drops cannot be detected. {reason}" in text
+    assert re.search(rf"days ago: [\d, -]+ {re.escape(reason)} ", text)
     assert "The queries say why media have no expected plays." in text
 
 
@@ -190,9 +190,9 @@ def test_of_many_problems_and_accounts_the_first_are_visible() -> None:
         queries=queries, reports=[report(query, UpstreamError("", code="X", kind=ErrorKind.OTHER)) for query in queries]
     )
 
-    for told in (well, bad):
-        assert ("details", {}) in told.tags
-        assert re.search(r"\b[23] more\b", told.text)
+    for shown in (well, bad):
+        assert ("details", {}) in shown.tags
+        assert re.search(r"\b[23] more\b", shown.text)
 
 
 def test_dropped_media_link_to_their_list() -> None:
@@ -220,7 +220,7 @@ def test_the_chinese_page_is_chinese() -> None:
         ),
     ]
     top = replace(EVERYTHING, name="top", every=90_061.0, media=Top(20, Measure.PLAYS))
-    said = page(
+    text = page(
         Filters(state="settled", days_ago=1),
         language="zh",
         slices=[known(1, {"1": 1}), known(8, {"1": 200})],
@@ -234,12 +234,12 @@ def test_the_chinese_page_is_chinese() -> None:
         API ID JSON Prometheus UTC Native Web Android iOS Windows macOS Linux metrics api v1 status healthy ready
     """
 
-    assert set(re.findall(r"[A-Za-z][\w.-]*\w|[A-Za-z]", said, re.ASCII)) <= {*same.split(), *REGIONS}
-    assert "前 20 个视频（按播放次数排序），每 1 天 1 小时 1 分钟 1 秒一次" in said
-    assert "请检查到接入点的网络链路，或调大该账号的 timeout。" in said
-    assert "timeout ×2（网络）" in said
-    assert "最近一次轮询没有全部得到应答（失败：" in said
-    assert "2024-03-24 12:00:00（UTC+8）" in said
+    assert set(re.findall(r"[A-Za-z][\w.-]*\w|[A-Za-z]", text, re.ASCII)) <= {*same.split(), *REGIONS}
+    assert "前 20 个视频（按播放次数排序），每 1 天 1 小时 1 分钟 1 秒一次" in text
+    assert "请检查到接入点的网络链路，或调大该账号的 timeout。" in text
+    assert "timeout ×2（网络）" in text
+    assert "最近一次轮询没有全部得到应答（失败：" in text
+    assert "2024-03-24 12:00:00（UTC+8）" in text
 
 
 def test_the_list_of_slices_is_collapsed_until_slices_are_filtered() -> None:
@@ -256,10 +256,10 @@ def test_a_failed_poll_is_shown_with_advice() -> None:
     refused = UpstreamError(
         "not authorized", code="Forbidden.RAM", kind=ErrorKind.AUTH, advice="Allow it.", request_id="R9"
     )
-    told = " ".join(page(reports=[report(EVERYTHING, refused)]).text.split())
+    text = " ".join(page(reports=[report(EVERYTHING, refused)]).text.split())
 
-    assert "Query q did not get a response for every slice in its last poll (failure: Forbidden.RAM)" in told
-    assert "Forbidden.RAM ×1 (permission): Message of the service: not authorizedAllow it. Request ID R9" in told
+    assert "Query q did not get a response for every slice in its last poll (failure: Forbidden.RAM)" in text
+    assert "Forbidden.RAM ×1 (permission): Message of the service: not authorizedAllow it. Request ID R9" in text
 
 
 def test_settings_are_shown_only_where_they_apply() -> None:

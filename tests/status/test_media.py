@@ -264,10 +264,10 @@ def test_history_covers_the_thirty_days_before_today_with_gaps_for_unknown_days(
     days = observed(known(0, {"a": 1}), known(1, {"a": 10}), known(30, {"a": 300}), stale, unplayed, silent)
     (view,) = (view for view in media(days, Filters()) if view.media_id == "a")
 
-    told = with_details(days, view, Expectations(days)).history
+    history = with_details(days, view, Expectations(days)).history
 
-    assert len(told) == 30
-    assert {30 - place: plays for place, plays in enumerate(told) if plays is not None} == {30: 300, 4: 0, 1: 10}
+    assert len(history) == 30
+    assert {30 - place: plays for place, plays in enumerate(history) if plays is not None} == {30: 300, 4: 0, 1: 10}
 
 
 @pytest.mark.parametrize("plays", [10**400, 1e308, float("inf")])

@@ -108,13 +108,13 @@ def test_the_state_of_an_account_is_that_of_its_last_poll(kind: type[UpstreamErr
     other = replace(EVERYTHING, name="other")
     bad, good = report(EVERYTHING, error("x", of=kind), at=NOW), report(other, at=NOW - 60)
 
-    def met(*reports: object) -> str:
+    def state_of(*reports: object) -> str:
         (view,) = queries.accounts(observed(reports=reports), queries.Numbers(()))  # type: ignore[arg-type]
         return view.state
 
-    assert met(bad, good) == state
-    assert met(bad, replace(good, ended_at=NOW + 60)) == "ok"
-    assert met() == "ok"
+    assert state_of(bad, good) == state
+    assert state_of(bad, replace(good, ended_at=NOW + 60)) == "ok"
+    assert state_of() == "ok"
 
 
 def test_an_account_with_an_authentication_error_is_refused_until_it_is_paused() -> None:

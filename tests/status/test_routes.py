@@ -22,7 +22,7 @@ SEEN = observed(known(1, {"a\ud800": 10**5000, "b": 5e-324, "c": float("inf")}),
 
 
 @dataclass
-class Watched:
+class CountingSource:
     """Counts concurrent calls."""
 
     observed: StatusInput = field(default_factory=lambda: SEEN)
@@ -39,7 +39,7 @@ class Watched:
 
 
 async def get(path: str, **headers: str) -> httpx.Response:
-    app = Starlette(routes=status_routes(Watched(), "/scrape", {"X-Every": "answer"}))
+    app = Starlette(routes=status_routes(CountingSource(), "/scrape", {"X-Every": "answer"}))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
         return await client.get(path, headers=headers)
 
@@ -51,11 +51,11 @@ def refused(text: str) -> Any:
 async def test_the_page_is_html_in_the_requested_language_and_is_not_cached() -> None:
     english = await get("/")
     chinese = await get("/", **{"Accept-Language": "zh-CN,zh;q=0.9"})
-    told = await get("/?lang=en", **{"Accept-Language": "zh-CN,zh;q=0.9"})
+    selected = await get("/?lang=en", **{"Accept-Language": "zh-CN,zh;q=0.9"})
 
     assert english.headers["content-type"] == "text/html; charset=utf-8"
     assert (english.headers["cache-control"], english.headers["vary"]) == ("no-store", "Accept-Language")
-    assert [answer.headers["content-language"] for answer in (english, chinese, told)] == ["en", "zh", "en"]
+    assert [answer.headers["content-language"] for answer in (english, chinese, selected)] == ["en", "zh", "en"]
     assert "需要关注" in chinese.text
     assert 'href="./scrape"' in english.text
 
@@ -72,19 +72,22 @@ async def test_the_stylesheet_is_served_at_the_path_in_the_page_and_cached_forev
 
 async def test_the_json_is_valid_whatever_the_service_returns() -> None:
     answer = await get("/api/v1/status?media_sort=title")
-    told = json.loads(answer.content, parse_constant=refused)
+    document = json.loads(answer.content, parse_constant=refused)
 
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
-    assert [row["media_id"] for row in told["media"]["rows"]] == ["a\ufffd", "b", "c"]
-    assert told["media"]["rows"][0]["plays"] > 1e308
-    assert (told["slices"]["rows"][1]["play_date"], told["slices"]["rows"][1]["state"]) == ("2024-03-23", "settled")
+    assert [row["media_id"] for row in document["media"]["rows"]] == ["a\ufffd", "b", "c"]
+    assert document["media"]["rows"][0]["plays"] > 1e308
+    assert (document["slices"]["rows"][1]["play_date"], document["slices"]["rows"][1]["state"]) == (
+        "2024-03-23",
+        "settled",
+    )
 
 
 async def test_filters_apply_to_page_and_json() -> None:
-    told = json.loads((await get("/api/v1/status?state=settled&per_page=1")).content)
+    document = json.loads((await get("/api/v1/status?state=settled&per_page=1")).content)
 
-    assert (told["slices"]["total"], told["slices"]["pages"], len(told["slices"]["rows"])) == (2, 2, 1)
+    assert (document["slices"]["total"], document["slices"]["pages"], len(document["slices"]["rows"])) == (2, 2, 1)
     assert (await get("/?state=stale")).text.count("No slices match.") == 1
 
 
@@ -118,26 +121,26 @@ async def test_every_response_has_the_given_headers() -> None:
 
 
 async def test_pages_are_built_one_at_a_time() -> None:
-    watched = Watched(observed(known(1, {"a": 1}), queries=[EVERYTHING]))
-    app = Starlette(routes=status_routes(watched, "/metrics", {}))
+    source = CountingSource(observed(known(1, {"a": 1}), queries=[EVERYTHING]))
+    app = Starlette(routes=status_routes(source, "/metrics", {}))
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
         answers = await asyncio.gather(*(client.get("/") for _ in range(5)))
 
     assert [answer.status_code for answer in answers] == [200] * 5
-    assert watched.most == 1
+    assert source.most == 1
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/status"])
 async def test_too_many_concurrent_requests_for_the_page_get_503_and_retry_after(path: str) -> None:
     go = asyncio.Event()
-    watched = Watched(go=go)
-    app = Starlette(routes=status_routes(watched, "/metrics", {"X-Every": "answer"}))
+    source = CountingSource(go=go)
+    app = Starlette(routes=status_routes(source, "/metrics", {"X-Every": "answer"}))
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://exporter") as client:
-        asked = [asyncio.create_task(client.get(path)) for _ in range(40)]
+        requests = [asyncio.create_task(client.get(path)) for _ in range(40)]
         # Their order is not deterministic, because threads import the implementation.
-        answers = asyncio.as_completed(asked)
+        answers = asyncio.as_completed(requests)
         busy = [await next(answers) for _ in range(8)]
         go.set()
         served = [await each for each in answers]
@@ -150,8 +153,8 @@ async def test_too_many_concurrent_requests_for_the_page_get_503_and_retry_after
 
 
 async def test_no_page_is_built_for_a_client_that_has_disconnected() -> None:
-    watched = Watched()
-    app = Starlette(routes=status_routes(watched, "/metrics", {}))
+    source = CountingSource()
+    app = Starlette(routes=status_routes(source, "/metrics", {}))
 
     async def receive() -> Message:
         return {"type": "http.disconnect"}
@@ -162,4 +165,4 @@ async def test_no_page_is_built_for_a_client_that_has_disconnected() -> None:
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
     await app(scope, receive, send)
 
-    assert watched.most == 0
+    assert source.most == 0

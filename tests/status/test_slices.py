@@ -5,8 +5,8 @@ from dataclasses import replace
 from exporter.core.model import Dimensions
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.status.filters import Filters
+from exporter.status.model import State
 from exporter.status.slices import days_of, filtered, slices
-from exporter.status.views import State
 from tests.status.examples import (
     EVERYTHING,
     NOW,

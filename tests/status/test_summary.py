@@ -8,8 +8,9 @@ import pytest
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES, Dimensions
 from exporter.errors import AccountPaused, ErrorKind, NotReady, UpstreamError
 from exporter.status.filters import FilterError, Filters
+from exporter.status.model import Problem
 from exporter.status.summary import summarize
-from exporter.status.views import Attention, Problem
+from exporter.status.views import Attention
 from tests.status.examples import (
     EVERYTHING,
     EXPECTING,

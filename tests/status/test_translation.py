@@ -24,7 +24,7 @@ from tests.status.examples import NOW
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Where sentences with advice stand that reach the page.
+# The modules whose advice reaches the page.
 ADVISING = [
     "vod/error_codes.py",
     "vod/credentials/sdk_errors.py",
@@ -34,7 +34,7 @@ ADVISING = [
     "vod/exchange.py",
     "core/page_reader.py",
 ]
-# Sentences that are none: what is searched for in what a library says.
+# Not sentences: patterns for messages of libraries.
 NO_ADVICE = {"No cached value was found."}
 
 
@@ -63,8 +63,8 @@ def test_every_advice_has_a_chinese_translation() -> None:
 
 
 def chinese(section: str, text: str) -> bool:
-    said = translated(section, text, "zh")
-    return said is not None and re.search("[\u4e00-\u9fff]", said) is not None
+    translation = translated(section, text, "zh")
+    return translation is not None and re.search("[\u4e00-\u9fff]", translation) is not None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_advice_of_every_error_has_a_chinese_translation(code: str, status: 
 
 
 def ours() -> Iterator[UpstreamError]:
-    """Failures whose message is our own, from those who make them."""
+    """Errors with the exporter's own messages, raised by the code that creates them."""
     budget = DailyQuota("main", 1, now=lambda: NOW)
     budget.spend()
     with pytest.raises(QuotaExceeded) as spent:
@@ -130,10 +130,10 @@ def test_messages_of_the_exporter_are_recognized_and_translated() -> None:
 
 
 def test_messages_of_the_service_are_not_translated() -> None:
-    said = UpstreamError("User not authorized to operate.", code="Forbidden.RAM", kind=ErrorKind.AUTH)
+    error = UpstreamError("User not authorized to operate.", code="Forbidden.RAM", kind=ErrorKind.AUTH)
 
-    assert not is_own(failure(said))
-    assert translated("message", said.message, "zh") is None
+    assert not is_own(failure(error))
+    assert translated("message", error.message, "zh") is None
 
 
 def test_values_in_a_message_are_kept_in_its_translation() -> None:

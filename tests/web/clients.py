@@ -25,7 +25,7 @@ VERSIONS = {
 
 
 class Refused(Exception):
-    """The connection ended without a response."""
+    """The connection was closed without a response."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Client:
             return None
         context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
         if self.only:
-            with warnings.catch_warnings(action="ignore"):  # that they are old
+            with warnings.catch_warnings(action="ignore"):  # deprecated versions
                 context.minimum_version = context.maximum_version = VERSIONS[self.only]
             if self.only in {"TLS10", "TLS11"}:
                 context.set_ciphers("ALL:@SECLEVEL=0")
@@ -79,7 +79,7 @@ class Client:
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"GET {self.path} HTTP/1.1\r\n{head}\r\n".encode()
 
-    async def ask(self, port: int, folder: Path) -> Answer:
+    async def fetch(self, port: int, folder: Path) -> Answer:
         """Raises Refused."""
         try:
             async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""Certificates that are created for tests: a CA, its servers and clients, and certificates of others."""
+"""Certificates that are created for tests: a CA, its servers and clients, and certificates of other CAs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def issue(
     strict: bool = True,
     odd: Iterable[x509.ExtensionType] = (),
 ) -> Issued:
-    """A certificate signed by another or by itself; not `strict`: without the extensions that many CAs omit."""
+    """A certificate signed by a CA or by itself; not `strict`: without the extensions that many CAs omit."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -106,7 +106,7 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
 
 
 def issue_odd(extensions: Iterable[tuple[str, str]]) -> Issued:
-    """A client's own certificate with extensions that no library would make: OIDs and DER in hexadecimal digits."""
+    """A self-signed client certificate with arbitrary extensions: OIDs, and DER in hexadecimal digits."""
     odd = (x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), bytes.fromhex(der)) for oid, der in extensions)
     return issue("odd", client=True, odd=odd)
 
@@ -128,7 +128,7 @@ def authority() -> Issued:
 
 @functools.cache
 def issued() -> dict[str, Issued]:
-    """By the name that the files of the corpus use."""
+    """Certificates by the names that the files of the corpus use."""
     ca = authority()
     return {
         "ca": ca,

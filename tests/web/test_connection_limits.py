@@ -58,97 +58,97 @@ def tracker(clock: Clock, *clients: FakeClient, **limits: float) -> ConnectionTr
 )
 def test_a_connection_that_takes_too_long_is_closed(client: FakeClient, seconds: float, *, ended: bool) -> None:
     clock = Clock()
-    everybody = tracker(clock, client)
+    connections = tracker(clock, client)
     clock.at += seconds
 
-    everybody.sweep()
+    connections.sweep()
 
     assert client.happened == ["ended"] * ended
-    assert len(everybody) == 1 - ended
+    assert len(connections) == 1 - ended
 
 
 def test_above_the_limit_incomplete_requests_are_closed_before_responses_and_idle_connections() -> None:
-    asking, earlier, reading, idle, busy = (
+    incomplete, earlier, reading, idle, busy = (
         FakeClient(request_started_at=20),
         FakeClient(request_started_at=15),
         FakeClient(response_started_at=10),
         FakeClient(idle_since=1),
         FakeClient(),
     )
-    everybody = tracker(Clock(), busy, earlier, asking, reading, idle, connections=5)
+    connections = tracker(Clock(), busy, earlier, incomplete, reading, idle, connections=5)
     gone = []
     for _ in range(5):
-        everybody.add(FakeClient())
-        gone.append([bool(each.happened) for each in (earlier, asking, reading, idle, busy)])
+        connections.add(FakeClient())
+        gone.append([bool(each.happened) for each in (earlier, incomplete, reading, idle, busy)])
 
     assert [sum(each) for each in gone] == [1, 2, 3, 4, 4]
     assert gone[-1] == [True, True, True, True, False]
     assert all(each == sorted(each, reverse=True) for each in gone), "in this order"
-    assert len(everybody) == 5
+    assert len(connections) == 5
 
 
 def test_a_response_survives_any_number_of_new_connections() -> None:
     reading = FakeClient(response_started_at=1)
-    everybody = tracker(Clock(), reading, connections=8)
+    connections = tracker(Clock(), reading, connections=8)
     for second in range(100):
-        everybody.add(FakeClient(request_started_at=10.0 + second))
+        connections.add(FakeClient(request_started_at=10.0 + second))
     assert reading.happened == []
 
 
 def test_idle_connections_are_closed_next_and_the_new_one_if_all_others_are_being_answered() -> None:
     idle, busy, newcomer = FakeClient(idle_since=1), FakeClient(), FakeClient(request_started_at=30)
-    everybody = tracker(Clock(), idle, busy, connections=2)
+    connections = tracker(Clock(), idle, busy, connections=2)
 
-    everybody.add(newcomer)
+    connections.add(newcomer)
     newcomer.request_started_at = None
-    everybody.update(newcomer)
+    connections.update(newcomer)
     another = FakeClient(request_started_at=40)
-    everybody.add(another)
+    connections.add(another)
 
     assert (idle.happened, another.happened, newcomer.happened, busy.happened) == (["ended"], ["ended"], [], [])
 
 
 def test_above_the_buffer_limit_the_largest_and_slowest_responses_are_dropped_first() -> None:
     small, stuck, moving, newcomer = (FakeClient(last_progress_at=at) for at in (900, 980, 999, 1_000))
-    everybody = tracker(Clock(), small, stuck, moving, newcomer, max_buffered_bytes=1_000)
+    connections = tracker(Clock(), small, stuck, moving, newcomer, max_buffered_bytes=1_000)
 
     for client, size in ((small, 10), (stuck, 400), (moving, 400), (newcomer, 400)):
-        everybody.set_buffered(client, size)
+        connections.set_buffered(client, size)
 
     assert [client.happened for client in (small, stuck, moving, newcomer)] == [[], ["released"], [], []]
-    assert everybody.buffered_bytes == 810
+    assert connections.buffered_bytes == 810
 
 
 def test_what_stays_buffered_of_a_dropped_response_counts_until_the_connection_is_closed() -> None:
     stuck, newcomer = FakeClient(buffered=300), FakeClient(last_progress_at=1_000)
-    everybody = tracker(Clock(), stuck, newcomer, max_buffered_bytes=1_000)
-    everybody.set_buffered(stuck, 900)
-    everybody.set_buffered(newcomer, 600)
-    assert (stuck.happened, everybody.buffered_bytes) == (["released"], 900)
+    connections = tracker(Clock(), stuck, newcomer, max_buffered_bytes=1_000)
+    connections.set_buffered(stuck, 900)
+    connections.set_buffered(newcomer, 600)
+    assert (stuck.happened, connections.buffered_bytes) == (["released"], 900)
 
-    everybody.set_buffered(newcomer, 800)
-    assert (stuck.happened, everybody.buffered_bytes) == (["released", "ended"], 800)
+    connections.set_buffered(newcomer, 800)
+    assert (stuck.happened, connections.buffered_bytes) == (["released", "ended"], 800)
 
-    everybody.set_buffered(stuck, 300)
-    assert everybody.buffered_bytes == 800, "who has gone keeps nothing, whatever its answer is still about to do"
+    connections.set_buffered(stuck, 300)
+    assert connections.buffered_bytes == 800, "a closed connection buffers nothing"
 
 
 def test_bytes_that_several_responses_share_count_once() -> None:
     part, other = bytes(500), bytes(200)
     clients = [FakeClient() for _ in range(100)]
-    everybody = tracker(Clock(), *clients)
+    connections = tracker(Clock(), *clients)
     for client in clients:
-        everybody.set_buffered(client, 10, part)
-    assert everybody.buffered_bytes == 1_500
+        connections.set_buffered(client, 10, part)
+    assert connections.buffered_bytes == 1_500
 
     for client in clients[1:]:
-        everybody.set_buffered(client, 10, other)
-    assert everybody.buffered_bytes == 1_700
-    everybody.remove(clients[0])
-    assert everybody.buffered_bytes == 1_190
+        connections.set_buffered(client, 10, other)
+    assert connections.buffered_bytes == 1_700
+    connections.remove(clients[0])
+    assert connections.buffered_bytes == 1_190
     for client in clients[1:]:
-        everybody.set_buffered(client, 0)
-    assert everybody.buffered_bytes == 0
+        connections.set_buffered(client, 0)
+    assert connections.buffered_bytes == 0
 
 
 def test_a_single_response_above_the_buffer_limit_is_still_sent() -> None:
@@ -157,14 +157,14 @@ def test_a_single_response_above_the_buffer_limit_is_still_sent() -> None:
     assert client.happened == []
 
 
-class Looked(FakeClient):
+class CountingClient(FakeClient):
     """Counts how often its times are read."""
 
     times = 0
 
     def __getattribute__(self, name: str) -> object:
         if name.endswith(("_since", "_at")):
-            Looked.times += 1
+            CountingClient.times += 1
         return super().__getattribute__(name)
 
 
@@ -172,64 +172,64 @@ class Looked(FakeClient):
 def test_the_cost_of_a_connection_does_not_depend_on_their_number(begins: str) -> None:
     costs = []
     for size in (10, 1_000):
-        waiting = [Looked() for _ in range(size)]
+        waiting = [CountingClient() for _ in range(size)]
         for each in waiting:
             setattr(each, begins, 1.0)
-        everybody = tracker(Clock(), *waiting, connections=size)
-        Looked.times = 0
+        connections = tracker(Clock(), *waiting, connections=size)
+        CountingClient.times = 0
         for second in range(20):
-            everybody.add(Looked(request_started_at=10.0 + second))
-        costs.append(Looked.times)
+            connections.add(CountingClient(request_started_at=10.0 + second))
+        costs.append(CountingClient.times)
     assert costs[0] == costs[1]
 
 
 def test_connections_are_not_sorted_at_every_chunk() -> None:
-    clients = [Looked(buffered=0) for _ in range(1_000)]
-    everybody = tracker(Clock(), *clients, max_buffered_bytes=100_000)
-    Looked.times = 0
+    clients = [CountingClient(buffered=0) for _ in range(1_000)]
+    connections = tracker(Clock(), *clients, max_buffered_bytes=100_000)
+    CountingClient.times = 0
     for client in clients * 5:
-        everybody.set_buffered(client, 1_000)
-    assert Looked.times <= 10 * 5 * len(clients)
-    assert everybody.buffered_bytes <= 100_000
+        connections.set_buffered(client, 1_000)
+    assert CountingClient.times <= 10 * 5 * len(clients)
+    assert connections.buffered_bytes <= 100_000
 
 
 def test_waiting_connections_are_evicted_for_a_descriptor_until_none_is_left() -> None:
-    idle, asking = FakeClient(idle_since=1), FakeClient(request_started_at=2)
-    everybody = tracker(Clock(), idle, asking, FakeClient())
-    assert [everybody.evict_one() for _ in range(3)] == [True, True, False]
-    assert (asking.happened, idle.happened, len(everybody)) == (["ended"], ["ended"], 1)
+    idle, incomplete = FakeClient(idle_since=1), FakeClient(request_started_at=2)
+    connections = tracker(Clock(), idle, incomplete, FakeClient())
+    assert [connections.evict_one() for _ in range(3)] == [True, True, False]
+    assert (incomplete.happened, idle.happened, len(connections)) == (["ended"], ["ended"], 1)
     with capture_logs() as logs:
-        everybody.sweep()
+        connections.sweep()
     assert logs[0]["too_few_descriptors"] == 3
 
 
 def test_closed_connections_are_logged_once_a_minute_with_their_number() -> None:
     clock = Clock()
-    everybody = tracker(clock)
-    told = []
+    connections = tracker(clock)
+    counts = []
     with capture_logs() as logs:
         for _ in range(130):
-            everybody.add(FakeClient(request_started_at=clock.at - 11))
-            everybody.sweep()
+            connections.add(FakeClient(request_started_at=clock.at - 11))
+            connections.sweep()
             clock.at += 1
-        told = [entry["slow_requests"] for entry in logs]
-    assert told == [1, 60, 60]
+        counts = [entry["slow_requests"] for entry in logs]
+    assert counts == [1, 60, 60]
 
 
 def test_a_connection_that_sends_too_much_is_closed_and_counted() -> None:
     client = FakeClient()
-    everybody = tracker(Clock(), client)
-    everybody.evict_oversized(client)
+    connections = tracker(Clock(), client)
+    connections.evict_oversized(client)
     with capture_logs() as logs:
-        everybody.sweep()
+        connections.sweep()
     assert client.happened == ["ended"]
-    assert (len(everybody), logs[0]["too_much_sent"]) == (0, 1)
+    assert (len(connections), logs[0]["too_much_sent"]) == (0, 1)
 
 
 def test_abort_pending_closes_only_connections_without_a_complete_request() -> None:
-    asking, idle, busy = FakeClient(request_started_at=1), FakeClient(idle_since=1), FakeClient()
-    tracker(Clock(), asking, idle, busy).abort_pending()
-    assert (asking.happened, idle.happened, busy.happened) == (["ended"], [], [])
+    incomplete, idle, busy = FakeClient(request_started_at=1), FakeClient(idle_since=1), FakeClient()
+    tracker(Clock(), incomplete, idle, busy).abort_pending()
+    assert (incomplete.happened, idle.happened, busy.happened) == (["ended"], [], [])
 
 
 def test_a_token_bucket_allows_a_burst_and_then_one_request_per_interval() -> None:

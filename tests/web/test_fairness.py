@@ -1,4 +1,4 @@
-"""Many clients at the same time: which is served first, and that nothing is left of those that hang up."""
+"""Many clients at the same time: which is served first, and that nothing remains of those that disconnect."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ APP = Starlette(routes=[Route("/", exposition), Route("/-/healthy", healthy)])
 
 
 @dataclass
-class Crowd:
-    """Clients of one server, each on a wire of its own, and the order in which their responses began."""
+class ClientGroup:
+    """Clients of one server, each with its own wire, and the order in which their responses began."""
 
     limits: ConnectionLimits = field(default_factory=lambda: ConnectionLimits(few_connections=0, several=0))
     answered: list[str] = field(default_factory=list)
@@ -87,88 +87,88 @@ class Crowd:
         await asyncio.sleep(0)
 
 
-async def test_a_scrape_is_answered_before_plain_text_for_clients_that_came_earlier() -> None:
-    crowd = Crowd()
-    crowd.request_plain(50)
-    crowd.connect("scrape").data_received(GZIP)
-    await crowd.finish()
-    assert crowd.answered.index("scrape") <= 2
-    await crowd.leave()
+async def test_a_scrape_is_answered_before_plain_text_for_earlier_clients() -> None:
+    group = ClientGroup()
+    group.request_plain(50)
+    group.connect("scrape").data_received(GZIP)
+    await group.finish()
+    assert group.answered.index("scrape") <= 2
+    await group.leave()
 
 
 async def test_a_scrape_on_a_kept_connection_is_answered_before_plain_text() -> None:
-    crowd = Crowd()
-    kept = crowd.connect("kept")
+    group = ClientGroup()
+    kept = group.connect("kept")
     kept.data_received(GZIP)
-    while not crowd.wires["kept"].written.endswith(BODY):
-        await crowd.iterate()
-    crowd.wires["kept"].written.clear()
-    crowd.answered.clear()
-    crowd.request_plain(50)
+    while not group.wires["kept"].written.endswith(BODY):
+        await group.iterate()
+    group.wires["kept"].written.clear()
+    group.answered.clear()
+    group.request_plain(50)
     kept.data_received(GZIP)
-    await crowd.finish()
-    assert crowd.answered.index("kept") <= 2
-    await crowd.leave()
+    await group.finish()
+    assert group.answered.index("kept") <= 2
+    await group.leave()
 
 
 async def test_small_responses_do_not_wait_for_large_ones() -> None:
-    crowd = Crowd()
-    crowd.request_plain(50)
-    crowd.connect("probe").data_received(SMALL)
-    await crowd.finish()
-    assert crowd.answered.index("probe") <= 2
-    await crowd.leave()
+    group = ClientGroup()
+    group.request_plain(50)
+    group.connect("probe").data_received(SMALL)
+    await group.finish()
+    assert group.answered.index("probe") <= 2
+    await group.leave()
 
 
-async def test_an_iteration_of_the_event_loop_does_not_answer_a_whole_crowd() -> None:
-    crowd = Crowd()
-    crowd.request_plain(50)
+async def test_an_iteration_of_the_event_loop_does_not_answer_all_clients() -> None:
+    group = ClientGroup()
+    group.request_plain(50)
     progress = [0]
-    while len(crowd.answered) < len(crowd.wires):
-        await crowd.iterate()
-        progress.append(len(crowd.answered))
+    while len(group.answered) < len(group.wires):
+        await group.iterate()
+        progress.append(len(group.answered))
     assert max(after - before for before, after in itertools.pairwise(progress)) <= 2
-    await crowd.leave()
+    await group.leave()
 
 
-async def test_a_client_that_hangs_up_while_it_waits_is_not_answered() -> None:
-    crowd = Crowd()
-    crowd.request_plain(50)
-    await crowd.iterate(4)
-    for wire in crowd.wires.values():
+async def test_a_client_that_disconnects_while_it_waits_is_not_answered() -> None:
+    group = ClientGroup()
+    group.request_plain(50)
+    await group.iterate(4)
+    for wire in group.wires.values():
         wire.close()
-    answered = len(crowd.answered)
-    await crowd.iterate(60)
-    assert len(crowd.answered) == answered < 10
-    assert not len(crowd.tracker)
-    assert not crowd.state.tasks
+    answered = len(group.answered)
+    await group.iterate(60)
+    assert len(group.answered) == answered < 10
+    assert not len(group.tracker)
+    assert not group.state.tasks
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_client_that_waits_for_its_turn_can_be_closed_for_another() -> None:
-    crowd = Crowd(ConnectionLimits(connections=10, few_connections=0, several=0))
-    crowd.request_plain(20)
-    assert len(crowd.tracker) == 10
-    await crowd.iterate(60)
-    assert len(crowd.answered) == 10
-    await crowd.leave()
+    group = ClientGroup(ConnectionLimits(connections=10, few_connections=0, several=0))
+    group.request_plain(20)
+    assert len(group.tracker) == 10
+    await group.iterate(60)
+    assert len(group.answered) == 10
+    await group.leave()
 
 
 async def test_a_request_that_is_too_large_is_rejected_while_it_waits_for_its_turn() -> None:
-    crowd = Crowd()
-    assert crowd.tracker.turns.take()
-    connection = crowd.connect("large")
+    group = ClientGroup()
+    assert group.tracker.turns.take()
+    connection = group.connect("large")
     for _ in range(3):
-        connection.data_received(b"GET /" + bytes(crowd.limits.header_bytes))
-    await crowd.iterate(10)
-    assert crowd.wires["large"].closed
-    assert not len(crowd.tracker)
+        connection.data_received(b"GET /" + bytes(group.limits.header_bytes))
+    await group.iterate(10)
+    assert group.wires["large"].closed
+    assert not len(group.tracker)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 async def test_nothing_of_a_closed_connection_waits_for_a_garbage_collection(tmp_path: Path, *, tls: bool) -> None:
-    """A collection freezes what is alive; what is frozen and becomes cyclic garbage would stay."""
+    """A slow garbage collection freezes live objects: those that become cyclic garbage later would never be freed."""
 
     def connections() -> int:
         return sum(isinstance(each, HttpConnection) for each in gc.get_objects())
@@ -188,7 +188,7 @@ async def test_nothing_of_a_closed_connection_waits_for_a_garbage_collection(tmp
                 writer.write(PLAIN)
                 await asyncio.sleep(0)
                 writer.transport.abort()
-            await Client(tls=tls, path="/").ask(port, tmp_path)
+            await Client(tls=tls, path="/").fetch(port, tmp_path)
             async with asyncio.timeout(PATIENCE):
                 while connections() > before:
                     await asyncio.sleep(0.01)

@@ -79,7 +79,7 @@ QUICK = ConnectionLimits(request_seconds=0.2)
 
 
 class Clock:
-    """Stands still, except within `flies`, where every time limit is reached soon."""
+    """Stands still, except within `running`, where every time limit is reached soon."""
 
     def __init__(self) -> None:
         self.at = 1_000.0
@@ -88,17 +88,17 @@ class Clock:
         return self.at
 
     @contextlib.asynccontextmanager
-    async def flies(self) -> AsyncGenerator[None]:
-        async def fly() -> None:
+    async def running(self) -> AsyncGenerator[None]:
+        async def advance() -> None:
             while True:
                 self.at += 1
                 await asyncio.sleep(0.01)
 
-        flying = asyncio.create_task(fly())
+        advancing = asyncio.create_task(advance())
         try:
             yield
         finally:
-            flying.cancel()
+            advancing.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +131,7 @@ async def test_a_response_of_many_chunks_arrives_complete(tmp_path: Path, *, tls
     prepared(tmp_path, TLS)
     async with front_door(path, APP) as (port, _):
         for _ in range(2):
-            assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
+            assert (await Client(tls=tls, path="/large").fetch(port, tmp_path)).body == BODY
 
 
 @pytest.mark.parametrize("few_connections", [0, 16], ids=["small pieces", "large pieces"])
@@ -151,7 +151,7 @@ async def test_a_response_arrives_complete_however_slowly_it_is_read(few_connect
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         b"",
         b"GET / HT",
@@ -160,9 +160,9 @@ async def test_a_response_arrives_complete_however_slowly_it_is_read(few_connect
     ],
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
-async def test_a_client_that_does_not_complete_its_request_is_disconnected(said: bytes) -> None:
+async def test_a_client_that_does_not_complete_its_request_is_disconnected(sent: bytes) -> None:
     async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
-        writer.write(said)
+        writer.write(sent)
         assert await rest(reader) == b""
 
 
@@ -171,7 +171,7 @@ async def test_the_time_limit_applies_to_a_second_request_too() -> None:
     async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /lar")
         answer = await reader.readuntil(b"\r\n\r\n3")
-        async with clock.flies():
+        async with clock.running():
             assert await rest(reader) == b""
         assert parsed(answer).status == 200
 
@@ -186,7 +186,7 @@ async def test_the_time_limit_applies_to_a_pipelined_request_too() -> None:
         )
         assert b"\r\n\r\n3HTTP/1.1 405" in await reader.readuntil(b"Method Not Allowed")
         writer.write(b"x")
-        async with clock.flies():
+        async with clock.running():
             await rest(reader)
 
 
@@ -212,7 +212,7 @@ async def test_a_client_that_sends_more_than_is_buffered_before_its_response_is_
         await reader.readuntil(b"\r\n\r\n")
         writer.write(behind)
         assert len(await rest(reader)) < len(BODY)
-        assert (await Client(tls=tls, path="/large").ask(port, tmp_path)).body == BODY
+        assert (await Client(tls=tls, path="/large").fetch(port, tmp_path)).body == BODY
 
 
 async def test_a_client_that_is_disconnected_before_its_response_is_not_logged(
@@ -261,8 +261,8 @@ async def test_a_client_that_is_idle_between_requests_stays_connected() -> None:
         for _ in range(2):
             writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
             assert (await reader.readuntil(b"\r\n\r\n3")).startswith(b"HTTP/1.1 200")
-            async with connected(port) as (says_nothing, _), clock.flies():
-                assert await rest(says_nothing) == b"", "so long it is"
+            async with connected(port) as (silent, _), clock.running():
+                assert await rest(silent) == b"", "all time limits have passed"
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
@@ -277,11 +277,11 @@ async def test_only_the_client_that_does_not_read_is_disconnected(tmp_path: Path
         writer.write(client.request())
         await reader.readuntil(b"\r\n\r\n")
         async with asyncio.TaskGroup() as group:
-            others = [group.create_task(client.ask(port, tmp_path)) for _ in range(4)]
+            others = [group.create_task(client.fetch(port, tmp_path)) for _ in range(4)]
         assert all(other.result().body == BODY for other in others)
         clock.at += 31
-        async with connected(port) as (says_nothing, _), clock.flies():
-            assert await rest(says_nothing) == b"", "so it has been looked who takes too long"
+        async with connected(port) as (silent, _), clock.running():
+            assert await rest(silent) == b"", "the time limits were checked"
         assert len(await rest(reader)) < len(BODY)
 
 
@@ -293,7 +293,7 @@ async def test_above_the_buffer_limit_clients_that_do_not_read_lose_their_respon
         for reader, writer in stuck:
             writer.write(client.request())
             await reader.readuntil(b"\r\n\r\n")
-        assert (await client.ask(port, tmp_path)).body == BODY
+        assert (await client.fetch(port, tmp_path)).body == BODY
         got = [len(await rest(reader)) for reader, _ in stuck]
         assert sum(size == len(BODY) for size in got) <= 2
         assert sum(size < len(BODY) for size in got) >= 4
@@ -318,7 +318,7 @@ async def test_many_connections_do_not_keep_a_new_client_out(tmp_path: Path) -> 
         contextlib.AsyncExitStack() as stack,
     ):
         tracker = [await stack.enter_async_context(connected(port)) for _ in range(40)]
-        assert (await Client(tls=False, path="/large").ask(port, tmp_path)).body == BODY
+        assert (await Client(tls=False, path="/large").fetch(port, tmp_path)).body == BODY
         assert [await rest(reader) for reader, _ in tracker[:32]] == [b""] * 32
 
 
@@ -338,9 +338,9 @@ async def test_a_head_that_is_too_large_is_rejected(tmp_path: Path, *, tls: bool
     prepared(tmp_path, TLS)
     async with front_door(path, APP) as (port, _):
         with contextlib.suppress(Refused):  # the response may be lost if the rest of the head is still in flight
-            answer = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 100_000}).ask(port, tmp_path)
+            answer = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 100_000}).fetch(port, tmp_path)
             assert answer.status == 400
-        fitting = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 12_000}).ask(port, tmp_path)
+        fitting = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 12_000}).fetch(port, tmp_path)
         assert fitting.status == 200
 
 
@@ -432,7 +432,7 @@ async def test_a_response_stops_when_its_client_disconnects(tmp_path: Path, *, t
         gone.set()
         async with asyncio.timeout(PATIENCE):
             await ended.wait()
-    assert given <= 100, "or it would never end"
+    assert given <= 100, "otherwise the response would never end"
 
 
 async def test_the_server_stops_immediately_despite_an_incomplete_request(tmp_path: Path) -> None:

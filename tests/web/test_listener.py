@@ -87,13 +87,13 @@ def test_if_nothing_can_be_evicted_asyncio_waits_before_it_tries_again() -> None
 
 
 async def test_only_the_message_that_asyncio_repeats_each_second_is_suppressed() -> None:
-    loop, said = asyncio.get_running_loop(), []
-    loop.set_exception_handler(lambda _, context: said.append(context["message"]))
+    loop, messages = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: messages.append(context["message"]))
     with count_exhaustion(loop):
         loop.call_exception_handler({"message": "socket.accept() out of system resource"})
         loop.call_exception_handler({"message": "else"})
     loop.set_exception_handler(None)
-    assert said == ["else"]
+    assert messages == ["else"]
 
 
 def test_other_errors_are_raised_and_all_descriptors_are_closed() -> None:

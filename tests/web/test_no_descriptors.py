@@ -1,4 +1,4 @@
-"""What is imported late must not need a descriptor: a scrape comes when none is left, too."""
+"""Lazy imports must not need a file descriptor: a scrape may arrive when none is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from textwrap import dedent
 
-# In a process of its own, where nothing has been imported yet.
+# In a subprocess, where nothing has been imported yet.
 _PROGRAM = """
 import asyncio, contextlib, os, resource
 {imports}

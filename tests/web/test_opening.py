@@ -50,9 +50,9 @@ async def until_written(wire: Wire) -> bytes:
     async with asyncio.timeout(30):
         while not wire.written:
             await asyncio.sleep(0)
-    said = bytes(wire.written)
+    written = bytes(wire.written)
     wire.written.clear()
-    return said
+    return written
 
 
 async def test_a_handshake_that_starts_before_the_certificate_is_read_continues(web_access: LiveWebConfig) -> None:
@@ -86,19 +86,19 @@ async def test_a_plain_request_in_pieces_to_a_tls_port_gets_an_explanation(
 
 
 @pytest.mark.parametrize(
-    ("data", "said"), [(REQUEST, b"Client sent an HTTP request to an HTTPS server."), (b"\x16\x03\x01", b"")]
+    ("data", "response"), [(REQUEST, b"Client sent an HTTP request to an HTTPS server."), (b"\x16\x03\x01", b"")]
 )
 async def test_a_client_that_sends_too_much_before_the_handshake_is_disconnected(
-    web_access: LiveWebConfig, data: bytes, said: bytes
+    web_access: LiveWebConfig, data: bytes, response: bytes
 ) -> None:
     connection, wire = await made(web_access)
     connection.data_received(data + bytes(LIMITS.header_bytes))
     assert wire.closed
-    assert said in wire.written
+    assert response in wire.written
     connection.data_received(b"and more")
     others = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.gather(*others)
-    assert wire.written.count(b"HTTP/1.0 400") == bool(said)
+    assert wire.written.count(b"HTTP/1.0 400") == bool(response)
 
 
 async def test_a_client_that_disconnects_before_the_certificate_is_read_leaves_nothing(

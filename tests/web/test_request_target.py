@@ -19,7 +19,7 @@ APP = routes(FakeExporter())
 USERS = "basic_auth_users: {ann: $2y$04$kGR5fLdZTDwVEfpwZAGvuuzKfyzjGrBWXW9qTHoXUoc2KYrPb3P7e}\n"
 
 
-async def asked(port: int, line: str, *, host: str = "Host: exporter") -> tuple[int, dict[str, str], str]:
+async def send_request_line(port: int, line: str, *, host: str = "Host: exporter") -> tuple[int, dict[str, str], str]:
     """Send a request line; return status, headers and text of the response."""
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -75,10 +75,10 @@ async def asked(port: int, line: str, *, host: str = "Host: exporter") -> tuple[
 )
 async def test_every_form_of_a_target_is_answered(line: str, status: int) -> None:
     async with front_door(None, APP) as (port, _):
-        told, headers, body = await asked(port, line)
-        after, _, _ = await asked(port, "GET /-/healthy HTTP/1.1")
+        before, headers, body = await send_request_line(port, line)
+        after, _, _ = await send_request_line(port, "GET /-/healthy HTTP/1.1")
 
-    assert (told, after) == (status, 200)
+    assert (before, after) == (status, 200)
     assert headers["x-content-type-options"] == "nosniff"
     assert ("allow" in headers) == (status == 405)
     assert "secret" not in body
@@ -88,7 +88,9 @@ async def test_every_form_of_a_target_is_answered(line: str, status: int) -> Non
 
 async def test_the_host_of_the_target_overrides_the_host_header() -> None:
     async with front_door(None) as (port, _):
-        status, _, body = await asked(port, "GET http://exporter.example/some/path HTTP/1.1", host="Host: other")
+        status, _, body = await send_request_line(
+            port, "GET http://exporter.example/some/path HTTP/1.1", host="Host: other"
+        )
 
     assert (status, body) == (200, "http /some/path\n")
 
@@ -96,7 +98,7 @@ async def test_the_host_of_the_target_overrides_the_host_header() -> None:
 async def test_no_form_of_a_target_bypasses_the_password(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, USERS), APP) as (port, _):
         statuses = {
-            target: (await asked(port, f"GET {target} HTTP/1.1"))[0]
+            target: (await send_request_line(port, f"GET {target} HTTP/1.1"))[0]
             for target in (
                 "http://exporter/metrics",
                 "http://exporter/-/healthy",
@@ -113,7 +115,7 @@ async def test_below_a_prefix_only_the_health_endpoints_need_no_password(tmp_pat
     app = routes(FakeExporter(), prefix="/vod")
     async with front_door(prepared(tmp_path, USERS), app, prefix="/vod") as (port, _):
         statuses = {
-            target: (await asked(port, f"GET {target} HTTP/1.1"))[0]
+            target: (await send_request_line(port, f"GET {target} HTTP/1.1"))[0]
             for target in ("/vod/-/healthy", "/vod/-/ready", "http://x/vod/-/ready", "/-/healthy", "/", "/vod/metrics")
         }
 

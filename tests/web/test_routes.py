@@ -30,10 +30,10 @@ class Answered:
 class FakeExporter:
     answer: Answered = field(default_factory=Answered)
     waiting: tuple[str, ...] = ()
-    asked: list[tuple[str | None, str | None]] = field(default_factory=list)
+    requested_formats: list[tuple[str | None, str | None]] = field(default_factory=list)
 
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> Answered:
-        self.asked.append((accept, accept_encoding))
+        self.requested_formats.append((accept, accept_encoding))
         return self.answer
 
     def pending_queries(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ async def test_a_scrape_gets_the_requested_format() -> None:
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.headers["vary"] == "Accept, Accept-Encoding"
     assert "content-encoding" not in answer.headers
-    assert exporter.asked == [("text/plain", "identity")]
+    assert exporter.requested_formats == [("text/plain", "identity")]
 
 
 async def test_head_returns_the_length_without_the_body() -> None:
@@ -170,11 +170,11 @@ async def test_every_response_has_the_security_headers() -> None:
 class Lazy:
     """Parts that record which of them were created."""
 
-    asked: list[int] = field(default_factory=list)
+    created: list[int] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[bytes]:
         for number in range(3):
-            self.asked.append(number)
+            self.created.append(number)
             yield b"%d\n" % number
 
 
@@ -183,16 +183,16 @@ async def test_parts_are_created_one_at_a_time_and_for_head_not_at_all() -> None
     exporter = FakeExporter(Answered(parts, length=6))
 
     assert (await request(exporter, "/metrics", "HEAD")).headers["content-length"] == "6"
-    assert parts.asked == []
+    assert parts.created == []
 
     sent: list[tuple[bytes, int]] = []
 
     async def send(message: Message) -> None:
         if message.get("body"):
-            sent.append((message["body"], len(parts.asked)))
+            sent.append((message["body"], len(parts.created)))
 
     async def receive() -> Message:
-        raise AssertionError("nobody asks what the client has to say")
+        raise AssertionError("the application must not wait for the client")
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [], "query_string": b""}
     await routes(exporter, "/metrics")(scope, receive, send)

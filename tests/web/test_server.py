@@ -63,13 +63,13 @@ def test_a_bare_port_listens_on_every_address_and_port_0_is_resolved() -> None:
 
 
 def both_families(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where /etc/hosts has localhost twice, IPv6 first."""
-    asked = socket.getaddrinfo
+    """Resolve localhost as on a machine whose /etc/hosts lists it twice, IPv6 first."""
+    original = socket.getaddrinfo
 
     def getaddrinfo(host: str, port: int, *rest: int, **settings: int) -> list[Any]:
         if host != "localhost":
-            return asked(host, port, *rest, **settings)
-        return [found for address in ("::1", "127.0.0.1") for found in asked(address, port, *rest, **settings)]
+            return original(host, port, *rest, **settings)
+        return [found for address in ("::1", "127.0.0.1") for found in original(address, port, *rest, **settings)]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
@@ -136,10 +136,10 @@ def test_ipv6_is_written_in_brackets() -> None:
 
 
 async def test_responses_in_flight_are_finished_before_the_server_stops() -> None:
-    asked, go = asyncio.Event(), asyncio.Event()
+    started, go = asyncio.Event(), asyncio.Event()
 
     async def slow(_request: object) -> PlainTextResponse:
-        asked.set()
+        started.set()
         await go.wait()
         return PlainTextResponse("finished")
 
@@ -148,7 +148,7 @@ async def test_responses_in_flight_are_finished_before_the_server_stops() -> Non
         async with httpx.AsyncClient() as client:
             async with serving(Starlette(routes=[Route("/", slow)]), sockets):
                 answer = asyncio.create_task(client.get(urls(sockets)[0]))
-                await asked.wait()
+                await started.wait()
                 asyncio.get_running_loop().call_soon(go.set)
             assert (await answer).text == "finished"
     with pytest.raises(OSError, match="refused"):

@@ -33,7 +33,7 @@ def test_a_passed_socket_is_used_and_remains_open_in_systemd(monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("environ", "told"),
+    ("environ", "message"),
     [
         ({}, "systemd has passed no sockets"),
         ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, "the sockets are for process 1, and this is "),
@@ -42,10 +42,10 @@ def test_a_passed_socket_is_used_and_remains_open_in_systemd(monkeypatch: pytest
         ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
     ],
 )
-def test_variables_that_systemd_would_not_set_are_rejected(environ: dict[str, str], told: str) -> None:
+def test_variables_that_systemd_would_not_set_are_rejected(environ: dict[str, str], message: str) -> None:
     with pytest.raises(StartError) as caught:
         inherited(environ).__enter__()
-    assert str(caught.value).startswith(f"--web.systemd-socket: {told}")
+    assert str(caught.value).startswith(f"--web.systemd-socket: {message}")
     assert str(caught.value).endswith("or leave --web.systemd-socket out.")
 
 

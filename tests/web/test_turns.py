@@ -1,4 +1,4 @@
-"""Turns: one client per iteration of the event loop, by step, the newest and the oldest in turns."""
+"""Turns: one client per iteration of the event loop, by step, the newest and the oldest alternately."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORDER = (Step.PLAIN_RESPONSE, Step.COMPRESSED_RESPONSE, Step.OPENING_FOR_SCRAPE,
 
 @dataclass
 class Queue:
-    """Clients that wait, and those whose turn has come, by the iteration of the event loop."""
+    """Clients that wait, and those that got their turn, by iteration of the event loop."""
 
     turns: Turns = field(default_factory=Turns)
     iteration: int = 0
@@ -49,7 +49,7 @@ async def test_the_turn_of_an_iteration_is_taken_once() -> None:
 async def test_compressed_responses_come_first_and_new_connections_before_plain_text() -> None:
     queue = Queue()
     waiting = [queue.join(f"{step.name} {number}", step) for number in range(2) for step in ORDER]
-    assert queue.turns.take(), "so that all wait"
+    assert queue.turns.take(), "the turn is taken, so all clients wait"
     assert await queue.run() == [
         "COMPRESSED_RESPONSE 1",
         "COMPRESSED_RESPONSE 0",
@@ -70,7 +70,7 @@ async def test_no_iteration_has_two_turns() -> None:
     assert len({iteration for iteration, _ in queue.taken}) == len(waiting)
 
 
-async def test_a_newcomer_goes_before_those_that_wait() -> None:
+async def test_a_newcomer_is_served_before_waiting_clients() -> None:
     queue = Queue()
     waiting = [queue.join(str(number), Step.OPENING) for number in range(10)]
     before = len(await queue.run(4))
@@ -92,7 +92,7 @@ async def test_the_oldest_client_does_not_wait_for_ever_for_newer_ones() -> None
 async def test_clients_that_leave_or_are_cancelled_take_no_turn() -> None:
     queue = Queue()
     left, cancelled, stays, both = (queue.join(name, Step.OPENING) for name in ("left", "cancelled", "stays", "both"))
-    assert queue.turns.take(), "so that all wait"
+    assert queue.turns.take(), "the turn is taken, so all clients wait"
     await asyncio.sleep(0)
     cancelled.cancel()
     both.cancel()
@@ -101,7 +101,7 @@ async def test_clients_that_leave_or_are_cancelled_take_no_turn() -> None:
     queue.turns.leave("unknown")
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(left, stays)
-    assert sorted(await queue.run()) == ["left", "stays"], "who leaves is woken, to notice"
+    assert sorted(await queue.run()) == ["left", "stays"], "a client that leaves is woken so that it notices"
     assert cancelled.cancelled()
     assert both.cancelled()
     assert queue.turns.take(), "the turn is free again"

@@ -18,16 +18,16 @@ def basic(text: str) -> str:
 
 @dataclass
 class FakeBcrypt:
-    """A hash is the password in brackets; counts what it is asked, and in which thread."""
+    """A hash is the password in brackets; records its calls and their threads."""
 
-    asked: list[tuple[bytes, bytes]] = field(default_factory=list)
+    calls: list[tuple[bytes, bytes]] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
     go: threading.Event | None = None
 
     def __call__(self, password: bytes, hashed: bytes) -> bool:
         if self.go:
             assert self.go.wait(30)
-        self.asked.append((password, hashed))
+        self.calls.append((password, hashed))
         self.threads.add(threading.get_ident())
         return hashed == b"[" + password + b"]"
 
@@ -42,7 +42,7 @@ async def test_a_right_password_is_checked_once_and_in_a_thread() -> None:
     verdicts = [await passwords.check(USERS, basic("ann:secret")) for _ in range(3)]
 
     assert verdicts == [AuthResult.ALLOWED] * 3
-    assert len(check.asked) == 1
+    assert len(check.calls) == 1
     assert threading.get_ident() not in check.threads
 
 
@@ -54,7 +54,7 @@ async def test_a_wrong_password_is_checked_once_and_always_refused() -> None:
     verdicts = [await passwords.check(USERS, basic("ann:wrong")) for _ in range(2)]
 
     assert verdicts == [AuthResult.REFUSED] * 2
-    assert len(check.asked) == 2
+    assert len(check.calls) == 2
 
 
 async def test_a_wrong_password_becomes_right_when_the_hash_changes() -> None:
@@ -88,9 +88,11 @@ async def test_an_unknown_name_costs_a_check_against_a_users_hash_and_is_refused
         for password in ("secret", "other"):
             assert await passwords.check(USERS, basic(f"nobody:{password}")) is AuthResult.REFUSED
 
-    assert len(check.asked) == 2, "remembered like those of a name that is known"
-    assert len({hashed for _, hashed in check.asked}) == 1, "always the same, or its time would tell"
-    assert check.asked[0][1] in USERS.values()
+    assert len(check.calls) == 2, "results of unknown names are cached, too"
+    assert len({hashed for _, hashed in check.calls}) == 1, (
+        "one hash for all unknown names: the time must not reveal which names exist"
+    )
+    assert check.calls[0][1] in USERS.values()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ async def test_an_invalid_authorization_header_is_refused_without_a_check(header
     check = FakeBcrypt()
 
     assert await BasicAuth(check).check(USERS, header) is AuthResult.REFUSED
-    assert check.asked == []
+    assert check.calls == []
 
 
 @pytest.mark.parametrize("header", [basic("ann:secret").replace("Basic", "basic"), basic("ann:secret") + " "])
@@ -137,7 +139,7 @@ async def test_requests_with_the_same_password_share_a_check_and_a_flood_of_othe
     assert await asyncio.gather(*same[1:]) == [AuthResult.ALLOWED] * 49
     verdicts = await asyncio.gather(*wrong)
     assert (verdicts.count(AuthResult.REFUSED), verdicts.count(AuthResult.BUSY)) == (255, 9)
-    assert len(check.asked) == 256
+    assert len(check.calls) == 256
 
 
 async def test_a_flood_from_one_address_leaves_room_for_others_whatever_their_user_name() -> None:
@@ -155,10 +157,12 @@ async def test_a_flood_from_one_address_leaves_room_for_others_whatever_their_us
     check.go.set()
 
     assert await scraper is AuthResult.ALLOWED
-    assert [password for password, _ in check.asked].index(b"secret") <= 2, "addresses take turns"
+    assert [password for password, _ in check.calls].index(b"secret") <= 2, "addresses take turns"
     verdicts = await asyncio.gather(*flood)
     assert (verdicts.count(AuthResult.REFUSED), verdicts.count(AuthResult.BUSY)) == (256, 8)
-    assert await passwords.check(USERS, basic("ann:0"), "192.0.2.1") is AuthResult.REFUSED, "there is room again"
+    assert await passwords.check(USERS, basic("ann:0"), "192.0.2.1") is AuthResult.REFUSED, (
+        "a check can be started again"
+    )
 
 
 @pytest.mark.parametrize("clients", [12, 100])
@@ -183,7 +187,7 @@ async def test_a_scraper_that_shares_its_address_with_wrong_passwords_waits_for_
 
     assert await scraper is AuthResult.ALLOWED
     let_in.set()
-    assert [password for password, _ in check.asked].index(b"secret") <= 1
+    assert [password for password, _ in check.calls].index(b"secret") <= 1
     await asyncio.gather(*flood)
 
 
@@ -193,12 +197,12 @@ async def test_the_least_recently_used_result_is_evicted_first() -> None:
     users = {str(number): b"[x]" for number in range(257)}
     for name in users:
         await passwords.check(users, basic(f"{name}:x"))
-    before = len(check.asked)
+    before = len(check.calls)
 
     await passwords.check(users, basic("256:x"))
     await passwords.check(users, basic("0:x"))
 
-    assert len(check.asked) == before + 1
+    assert len(check.calls) == before + 1
 
 
 @pytest.mark.parametrize("password", ["correct horse", "x" * 100, "nul\0byte", "päßwörd", ""])
@@ -245,4 +249,4 @@ async def test_without_a_thread_to_check_it_a_password_is_busy(monkeypatch: pyte
 
 
 class _Panic(BaseException):
-    """What a library written in Rust raises for a defect."""
+    """What PyO3 raises when Rust code panics: not an Exception."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PLAIN: Final = Client(tls=False)
 TLS: Final = Client()
-# What is expected of an answer: an attribute and its value, or a header (None: not there).
+# The expected response: attributes and their values, or headers (None: absent).
 Expected = dict[str, object]
 NO: Final[Expected] = {}  # no answer: the handshake or the connection fails
 YES: Final[Expected] = {"status": 200}
@@ -41,7 +41,7 @@ VERIFIED: Final = [
     (Client(cert="stranger"), NO),
     (Client(cert="client", only="TLS12"), YES),
     (Client(cert="stranger", only="TLS12"), NO),
-    (Client(cert="server"), NO),  # of the right authority, but not for clients
+    (Client(cert="server"), NO),  # signed by the right CA, but not for client authentication
     (Client(cert="anything"), YES),
     (Client(cert="anything", only="TLS12"), YES),
 ]
@@ -61,7 +61,7 @@ ALL_HEADERS: Final[Expected] = {
 
 
 def _offered(curve: str, expected: Expected) -> list[tuple[Client, Expected]]:
-    """A client with this curve alone, where Python's ssl can be one; that of 3.11.2 cannot with X25519."""
+    """A client that offers only this curve, if Python's ssl supports it: that of 3.11.2 does not support X25519."""
     try:
         ssl.create_default_context().set_ecdh_curve(curve)
     except ssl.SSLError:
@@ -244,7 +244,7 @@ async def test_good(name: str, tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, text(name, "good"))) as (port, _):
         for client, expected in GOOD[name]:
             try:
-                answer = await client.ask(port, tmp_path)
+                answer = await client.fetch(port, tmp_path)
             except Refused:
                 assert not expected, client
             else:
@@ -259,14 +259,14 @@ def test_bad(name: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, text(name, "bad"))
     with pytest.raises(ConfigError) as caught:
         load(path)
-    said = str(caught.value)
+    message = str(caught.value)
     place = "" if BAD[name].startswith("tls_server_config") else ":"
     assert any(
         line.startswith(f"{path}{place or ': '}{BAD[name]}".replace("FOLDER", str(tmp_path)))
-        for line in said.splitlines()
-    ), said
-    assert "$2b$" not in said
-    assert "PRIVATE KEY-----" not in said
+        for line in message.splitlines()
+    ), message
+    assert "$2b$" not in message
+    assert "PRIVATE KEY-----" not in message
 
 
 def test_a_secret_used_as_a_setting_name_is_not_shown(tmp_path: Path) -> None:
@@ -284,5 +284,5 @@ async def test_a_rejected_client_certificate_gets_a_matching_alert(cert: str, ve
     words = {"nameless": "bad certificate", "stranger": "unknown ca", "server": "unsupported certificate"}
     async with front_door(prepared(tmp_path, text("client_san_dns", "good"))) as (port, _):
         with pytest.raises(Refused) as caught:
-            await Client(cert=cert, only=version).ask(port, tmp_path)
+            await Client(cert=cert, only=version).fetch(port, tmp_path)
     assert f"alert {words[cert]}" in str(caught.value).lower()

@@ -35,12 +35,12 @@ def replace(folder: Path, target: str, source: str) -> None:
 
 async def test_a_new_certificate_is_used_for_the_next_connection(tmp_path: Path) -> None:
     async with front_door(prepared(tmp_path, TLS)) as (port, _):
-        before = await Client().ask(port, tmp_path)
+        before = await Client().fetch(port, tmp_path)
         with capture_logs() as logs:
             replace(tmp_path, "server.key", "other.key")
-            between = await Client().ask(port, tmp_path)  # the key is new, the certificate is not yet
+            between = await Client().fetch(port, tmp_path)  # the key is new, the certificate is not yet
             replace(tmp_path, "server.crt", "other.crt")
-            after = await Client().ask(port, tmp_path)
+            after = await Client().fetch(port, tmp_path)
 
     assert (before.certificate, between.certificate) == (certificate("server"), certificate("server"))
     assert after.certificate == certificate("other")
@@ -55,7 +55,7 @@ async def test_a_file_rewritten_immediately_with_the_same_size_is_noticed(tmp_pa
             before = path.stat()
             path.write_text(text.replace("user_a", name))
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-            answer = await Client(tls=False, user=f"{name}:correct horse").ask(port, tmp_path)
+            answer = await Client(tls=False, user=f"{name}:correct horse").fetch(port, tmp_path)
             assert answer.status == 200
 
 
@@ -87,12 +87,12 @@ async def test_rewriting_the_file_in_place_never_disables_passwords(left: str, t
     async with front_door(path) as (port, _):
         path.write_text(left)
         with capture_logs() as logs:
-            assert (await stranger.ask(port, tmp_path)).status == 401
-            assert (await user.ask(port, tmp_path)).status == 200
+            assert (await stranger.fetch(port, tmp_path)).status == 401
+            assert (await user.fetch(port, tmp_path)).status == 200
         path.write_text(USERS.replace("prometheus", "somebody"))
-        assert (await user.ask(port, tmp_path)).status == 401, "and it is still looked at"
-    (told,) = logs
-    assert told["error"] == (
+        assert (await user.fetch(port, tmp_path)).status == 401, "the file is still watched"
+    (logged,) = logs
+    assert logged["error"] == (
         f"{path}: passwords and client certificates can be dropped only by a restart;"
         " clients would no longer need a password"
     )
@@ -102,7 +102,7 @@ async def test_users_can_be_added_while_serving(tmp_path: Path) -> None:
     path = prepared(tmp_path, "")
     async with front_door(path) as (port, _):
         path.write_text(USERS)
-        assert (await Client(tls=False).ask(port, tmp_path)).status == 401
+        assert (await Client(tls=False).fetch(port, tmp_path)).status == 401
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ async def test_a_changed_file_never_disables_client_certificates(
     async with front_door(path) as (port, _):
         path.write_text((TESTDATA / f"{after}.good.yml").read_text())
         with capture_logs() as logs, pytest.raises(Refused):
-            await kept_out.ask(port, tmp_path)
-        assert (await Client(cert="client").ask(port, tmp_path)).status == 200
+            await kept_out.fetch(port, tmp_path)
+        assert (await Client(cert="client").fetch(port, tmp_path)).status == 200
     assert "client certificates can be dropped only by a restart; clients would no longer need a certificate" in next(
         entry["error"] for entry in logs if "error" in entry
     )
@@ -135,15 +135,15 @@ async def test_an_invalid_file_changes_nothing_and_is_logged_once(tmp_path: Path
         with capture_logs() as logs:
             path.write_text(TLS + "surprise: true\n")
             for _ in range(3):
-                assert (await Client().ask(port, tmp_path)).status == 200
+                assert (await Client().fetch(port, tmp_path)).status == 200
             path.unlink()
-            assert (await Client().ask(port, tmp_path)).status == 200
+            assert (await Client().fetch(port, tmp_path)).status == 200
             path.write_text(TLS)
-            assert (await Client().ask(port, tmp_path)).status == 200
-    told = [(entry["event"], entry.get("error", "").partition(": ")[2]) for entry in logs]
-    assert [event for event, _ in told] == [*["web configuration rejected"] * 2, "web configuration read again"]
-    assert told[0][1].startswith("'surprise' is not a setting here")
-    assert told[1][1] == "cannot be read: No such file or directory"
+            assert (await Client().fetch(port, tmp_path)).status == 200
+    logged = [(entry["event"], entry.get("error", "").partition(": ")[2]) for entry in logs]
+    assert [event for event, _ in logged] == [*["web configuration rejected"] * 2, "web configuration read again"]
+    assert logged[0][1].startswith("'surprise' is not a setting here")
+    assert logged[1][1] == "cannot be read: No such file or directory"
 
 
 async def test_a_changed_client_ca_takes_effect(tmp_path: Path) -> None:
@@ -151,11 +151,11 @@ async def test_a_changed_client_ca_takes_effect(tmp_path: Path) -> None:
     prepared(tmp_path, text)
     (tmp_path / "authorities.pem").write_bytes((tmp_path / "ca.crt").read_bytes())
     async with front_door(tmp_path / "web.yml") as (port, _):
-        assert (await Client(cert="client").ask(port, tmp_path)).status == 200
+        assert (await Client(cert="client").fetch(port, tmp_path)).status == 200
         replace(tmp_path, "authorities.pem", "stranger.crt")
         with pytest.raises(Refused):
-            await Client(cert="client").ask(port, tmp_path)
-        assert (await Client(cert="stranger").ask(port, tmp_path)).status == 200
+            await Client(cert="client").fetch(port, tmp_path)
+        assert (await Client(cert="stranger").fetch(port, tmp_path)).status == 200
 
 
 @pytest.mark.parametrize(("before", "after", "client"), [(TLS, "", Client()), ("", TLS, Client(tls=False))])
@@ -166,7 +166,7 @@ async def test_tls_is_neither_enabled_nor_disabled_while_serving(
     async with front_door(path) as (port, _):
         path.write_text(after)
         with capture_logs() as logs:
-            assert (await client.ask(port, tmp_path)).status == 200
+            assert (await client.fetch(port, tmp_path)).status == 200
     assert "tls_server_config: can be added or removed only by a restart" in logs[0]["error"]
 
 
@@ -219,12 +219,12 @@ async def test_a_file_whose_read_blocks_changes_nothing_and_does_not_block_the_e
     process = await asyncio.create_subprocess_exec(*asking, stdout=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(PATIENCE):
-            said, _ = await process.communicate()
+            output, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert (process.returncode, said) == (0, b"a\na\na\n")
+    assert (process.returncode, output) == (0, b"a\na\na\n")
 
 
 def test_an_unreadable_file_is_a_clear_error(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_an_unreadable_file_is_a_clear_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "said"),
+    ("named", "message"),
     [
         (r"a\0b", r"a\x00b' cannot be read: it is not a usable path"),
         (r"\ud800", "contains half of a character"),
@@ -247,14 +247,14 @@ def test_an_unreadable_file_is_a_clear_error(tmp_path: Path) -> None:
     ],
 )
 async def test_an_unusable_path_is_a_clear_error_at_start_and_while_serving(
-    named: str, said: str, tmp_path: Path
+    named: str, message: str, tmp_path: Path
 ) -> None:
     text = f'tls_server_config: {{cert_file: "{named}", key_file: server.key}}\n'
     path = prepared(tmp_path, text)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError) as caught:
         load(path)
-    (line,) = [line for line in str(caught.value).splitlines() if said in line]
+    (line,) = [line for line in str(caught.value).splitlines() if message in line]
     assert line.startswith(f"{path}:1:32: tls_server_config.cert_file: ")
 
     path.write_text(TLS)
@@ -262,9 +262,9 @@ async def test_an_unusable_path_is_a_clear_error_at_start_and_while_serving(
         path.write_text(text)
         with capture_logs() as logs:
             for _ in range(2):
-                assert (await Client().ask(port, tmp_path)).status == 200
-    (told,) = logs
-    assert said in told["error"]
+                assert (await Client().fetch(port, tmp_path)).status == 200
+    (logged,) = logs
+    assert message in logged["error"]
 
 
 def test_the_repr_of_a_policy_contains_no_secret(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def shake_hands(ours: TlsEngine, theirs: SSL.Connection) -> None:
     ("ours", "theirs", "agreed"),
     [
         (("X25519MLKEM768",), "X25519MLKEM768:X25519", "X25519MLKEM768"),
-        # What the client has begun with comes first, as with Go: it saves a round trip.
+        # The curve of the client's key share wins, as with Go: it saves a round trip.
         (("CurveP384", "X25519"), "X25519:P-384", "x25519"),
         (("CurveP384", "X25519"), "P-384:X25519", "secp384r1"),
     ],
@@ -76,9 +76,9 @@ async def test_tls12_uses_the_order_of_curves_of_the_server(
     async with front_door(prepared(tmp_path, text)) as (port, _):
         asking = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-groups", theirs]
         process = await asyncio.create_subprocess_exec(*asking, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        said, _ = await process.communicate()
-    # OpenSSL 3.5 says Peer where it said Server before.
-    (line,) = (line for line in said.decode().splitlines() if line.startswith(("Server Temp Key", "Peer Temp Key")))
+        output, _ = await process.communicate()
+    # OpenSSL 3.5 says Peer where earlier versions say Server.
+    (line,) = (line for line in output.decode().splitlines() if line.startswith(("Server Temp Key", "Peer Temp Key")))
     assert agreed in line
 
 
@@ -106,7 +106,7 @@ def test_a_certificate_that_openssl_rejects_as_weak_is_an_error() -> None:
     assert caught.value.setting == "cert"
 
 
-# A name of a kind that cryptography does not know (x400Address); names twice; a TLS feature that is none.
+# A name of a type that cryptography does not know (x400Address); duplicate names; an unknown TLS feature.
 @pytest.mark.parametrize(
     "extensions",
     [

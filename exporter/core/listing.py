@@ -1,0 +1,175 @@
+"""The rows of a listing: what its pages contain, whether it is complete, and which rows the service left out."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows, value
+from exporter.core.row_comparison import preferred_row, same_row
+
+if TYPE_CHECKING:
+    from exporter.core.model import Measure, Page, PlayRow
+
+_READINGS: Final = 2
+
+
+class Listing:
+    """The rows of one order read so far; `n` is how many rows are wanted, None for all.
+
+    * `number`: pages read; after a first reading that lacks rows, counted again for the second one.
+    * `ended`: the end of the result set was reached.
+    * `doubled`: additional rows of media that have several rows in the result set, because they were on one page or
+      both readings returned the same two. `conflicts`: the media whose rows differ.
+    * `skipped`: rows without a usable media ID.
+    * `inconsistent`: the rows read and the `earlier` ones that may be missing are more than the service counts.
+    """
+
+    def __init__(self, by: Measure, size: int, n: int | None, earlier: EarlierRows = NO_EARLIER_ROWS) -> None:
+        self.by = by
+        self.n = n
+        self.rows: dict[str, PlayRow] = {}
+        self.total: int | None = None
+        self.ended = False
+        self.number = 0
+        self._size = size
+        self._rows_seen = 0
+        self._readings_left = _READINGS - 1
+        self._earlier = earlier
+        self._first_reading: dict[str, PlayRow] = {}
+        self._page_ends: list[float] = []
+        self._pairs: dict[str, tuple[PlayRow, PlayRow]] = {}  # two rows on different pages
+        self._first_pairs: dict[str, tuple[PlayRow, PlayRow]] = {}
+        self._repeats: list[PlayRow] = []
+        self._left_out: dict[str, PlayRow] = {}
+        self.skipped = self.doubled = 0
+        self.conflicts: set[str] = set()
+        self.inconsistent = False
+
+    def add(self, page: Page) -> bool:
+        """Store the rows of the next page and check whether it is the last; False: read again from the first page."""
+        self.number += 1
+        self.total = page.total_count if page.total_count is not None else self.total
+        length = len(page.rows) + page.skipped
+        self._rows_seen += length
+        self.skipped += page.skipped
+        known = len(self.rows)
+        self._keep(page.rows)
+        full = length >= self._size
+        # A page shorter than requested is not the end while rows are missing; full pages may continue beyond the total.
+        # A page without a new row is the end: a service that repeats a page would repeat it forever.
+        total, nothing_new = self.total, len(self.rows) == known
+        self.ended = nothing_new or not (full if total is None or self._rows_seen > total else self._rows_seen < total)
+        if not self.ended:
+            return True
+        self._account()
+        # Rows that moved between pages during the first reading usually appear in a second one. After an empty page a
+        # second reading is pointless.
+        if not (self.short_by and self._readings_left and length):
+            return True
+        self._begin_again()
+        return False
+
+    def _keep(self, rows: tuple[PlayRow, ...]) -> None:
+        of_this_page: set[str] = set()
+        for row in rows:
+            media_id = row.media_id
+            known = self.rows.get(media_id)
+            if known is None:
+                self.rows[media_id] = row
+            else:
+                self._keep_one(known, row, same_page=media_id in of_this_page)
+            of_this_page.add(media_id)
+        if rows:
+            self._page_ends.append(value(rows[-1], self.by))
+
+    def _keep_one(self, known: PlayRow, row: PlayRow, *, same_page: bool) -> None:
+        """Store a further row of a media that has one: in the same page, or in an earlier one."""
+        same = same_row(known, row)
+        if same_page:
+            self.doubled += 1
+            if not same:
+                self.conflicts.add(row.media_id)
+        elif same:
+            self._repeats.append(row)
+        else:
+            self._pairs[row.media_id] = known, row
+        self.rows[row.media_id] = preferred_row(known, row)
+
+    def _account(self) -> None:
+        """At the end of a reading: count media that really have two rows, and find the rows that were left out."""
+        if self._first_reading or self._first_pairs:
+            self.rows = {**self.rows, **{m: row for m, row in self._first_reading.items() if m not in self.rows}}
+        for media_id, pair in self._pairs.items():
+            before = self._first_pairs.get(media_id)
+            if before is not None and all(map(same_row, before, pair)):
+                self.doubled += 1
+                self.conflicts.add(media_id)
+        if self.total is not None and self._accounted < self.total:
+            self._left_out = self._earlier.left_out(self.by, self.rows, self.total, self._page_ends)
+            self.inconsistent = self._accounted + len(self._left_out) > self.total
+            if self.inconsistent:
+                self._left_out = {}
+
+    def _begin_again(self) -> None:
+        self._readings_left -= 1
+        self._first_reading, self.rows = self.rows, {}
+        self._first_pairs, self._pairs = self._pairs, {}
+        self._left_out = {}
+        self._repeats.clear()
+        self.conflicts.clear()
+        self.number = self._rows_seen = self.skipped = self.doubled = 0
+        self.ended = self.inconsistent = False
+
+    @property
+    def _accounted(self) -> int:
+        """How many of the rows in the service's total were read."""
+        return len(self.rows) + self.doubled + self.skipped
+
+    @property
+    def all_rows(self) -> dict[str, PlayRow]:
+        """The rows read, plus the ones left out if the listing is complete with them."""
+        return {**self.rows, **self._left_out} if self._left_out and self.complete else self.rows
+
+    def first(self, n: int) -> tuple[dict[str, PlayRow], bool]:
+        """The top `n` rows, best first, and whether the top is certain: no row that belongs to it can be missing.
+
+        In the service's order. On a day that can be final, earlier rows that were left out are added, and of the rows
+        that tie with the last one, those of the previous top are preferred.
+        """
+        rows, edge = list(self.rows.values()), 0.0
+        values = [round(value(row, self.by), 6) for row in rows]
+        ordered = all(a >= b for a, b in pairwise(values))
+        if not self._earlier.rows or not ordered or self._earlier.total != self.total:
+            return {row.media_id: row for row in rows[:n]}, True
+        if rows:
+            edge = value(rows[min(n, len(rows)) - 1], self.by)
+        left_out = self._earlier.left_out(self.by, self.rows, self.total, [*self._page_ends, edge])
+        before = self._earlier.ranked.get(self.by, frozenset())
+        best = sorted(
+            (*rows, *left_out.values()),
+            key=lambda row: (-round(value(row, self.by), 6), row.media_id not in before, row.media_id),
+        )[:n]
+        last = value(best[-1], self.by) if best else 0.0
+        sure = sum(value(row, self.by) > last for row in self._repeats) <= sum(
+            value(row, self.by) > last for row in left_out.values()
+        )
+        return {row.media_id: row for row in best}, sure
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row of the result set was read; False if the service did not return a total."""
+        if not self.ended or self.total is None:
+            return False
+        return self._accounted >= self.total or self._accounted + len(self._left_out) == self.total
+
+    @property
+    def done(self) -> bool:
+        """Whether `n` rows were read or the end was reached."""
+        return self.ended or (self.n is not None and len(self.rows) >= self.n)
+
+    @property
+    def short_by(self) -> int:
+        """How many wanted rows the service counted and did not return; 0 before the end."""
+        wanted = self.total or 0 if self.n is None else min(self.n, self.total or 0)
+        return max(0, wanted - self._accounted - len(self._left_out)) if self.ended else 0
