@@ -68,7 +68,7 @@ async def search(request: Requester, response: Response, known: Response) -> Asy
     yield Finding("page 51 of 100 without ScrollToken", far_text)
     bare = await request({"PageSize": "1"})
     names = sorted({safe_name(name) for row in bare.rows("MediaList") for name in _video(row)})
-    yield Finding("fields of Video without Fields", ", ".join(names) if not bare.error else bare.outcome)
+    yield Finding("fields of Video without Fields", bare.outcome if bare.error else ", ".join(names) or "none")
     async for each in _matching(request, rows, known):
         yield each
 
