@@ -167,7 +167,7 @@ def _simulate(parser: Parser) -> None:
         default=[],
         metavar="KIND@DAYS_AGO",
         help="plays that are lost since that day: os:Android@1, terminal:Web@1, region:cn-beijing@1, account@1,"
-        " media@1, removal@1, collapse@1; a wrong one lists all forms; repeatable",
+        " media@1, removal@1, collapse@1, player@0T12:00; a wrong one lists all forms; repeatable",
     )
     add(
         "--collapse",
