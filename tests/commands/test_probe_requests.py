@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.commands import probe_catalogue, probe_play_data, probe_player
@@ -38,7 +38,7 @@ VALUES = (
 JSON = st.recursive(
     VALUES,
     lambda below: st.lists(below, max_size=4) | st.dictionaries(NAMES, below, max_size=6),
-    max_leaves=40,
+    max_leaves=12,
 )
 RESPONSES = st.builds(Response, st.dictionaries(NAMES, JSON, max_size=8)) | st.just(
     Response(error=UpstreamError("no", code="Throttling", kind=ErrorKind.THROTTLED))
@@ -49,7 +49,8 @@ async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
     return [finding async for finding in findings]
 
 
-@given(responses=st.lists(RESPONSES, min_size=3, max_size=6))
+@settings(max_examples=60)
+@given(responses=st.lists(RESPONSES, min_size=3, max_size=4))
 async def test_any_response_is_a_result(responses: list[Response]) -> None:
     waiting = iter(responses * 20)
 
