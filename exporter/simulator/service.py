@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """The service with its state: `dataset`, `catalogue`, `conditions` and `request_log`.
+    """The service with its state: `dataset`, `catalogue`, `actions`, `conditions` and `request_log`.
 
     `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
     the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a media that is not

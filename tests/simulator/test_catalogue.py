@@ -35,14 +35,14 @@ def test_a_new_media_has_plays_from_the_day_of_its_creation_on(catalogue: Catalo
     assert len(new) > 10
     for video in new:
         created = day_at(video.created)
-        first, full = (dataset.row(video.media_id, created + timedelta(days=days), now=NOON) for days in (0, 1))
+        first, full = (dataset.counts(video.media_id, created + timedelta(days=days), now=NOON) for days in (0, 1))
         assert full is not None
         assert full.plays > 3
         # Less on its first day, the later it was created.
         remaining = 1 - (video.created - start_of_day(created)) / DAY
         assert first is None or first.plays <= full.plays * remaining * 2
         for days in (1, 2, 5):
-            before = dataset.row(video.media_id, created - timedelta(days=days), now=NOON)
+            before = dataset.counts(video.media_id, created - timedelta(days=days), now=NOON)
             assert before is None or before.plays < full.plays / 20
 
 

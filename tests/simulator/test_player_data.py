@@ -100,7 +100,7 @@ async def test_a_broken_player_fails_and_a_missing_one_is_not_tried(clock: Clock
         found[kind] = await rows(service, clock, noon - 3600, noon + 3600, Metrics="Vv,PlayFailRate,FirstFrame")
 
     def mean(kind: str, name: str, hour: int) -> float:
-        return sum(row[name] for row in found[kind][12 * hour : 12 * hour + 12]) / 12
+        return float(sum(row[name] for row in found[kind][12 * hour : 12 * hour + 12]) / 12)
 
     before = sum(row["Vv"] for row in usual[12:]) / 12
     assert mean("player", "Vv", 1) == pytest.approx(before, rel=0.05)
