@@ -56,7 +56,7 @@ def test_every_command_explains_its_flags_and_their_defaults(command: str, capsy
     assert status_of(command, "--help") == 0
     printed = capsys.readouterr().out
     assert "--log.level" in printed
-    assert f"(default: {'warn' if command in {'fetch', 'backfill'} else 'info'})" in printed
+    assert f"(default: {'warn' if command in {'fetch', 'backfill', 'probe'} else 'info'})" in printed
     assert (status_of("help", command), capsys.readouterr().out) == (0, printed)
 
 
@@ -169,7 +169,7 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["fetch", "--output=xml"], "invalid choice: 'xml'"),
         (["demo", "--media=-1"], "'-1' is not a whole number from 0"),
         (["simulate", "--fail=Nonsense:1"], "'Nonsense' is not one of Meter.ParamError"),
-        (["simulate", "--fail=Meter.AuthError"], "is not CODE:RATE"),
+        (["simulate", "--fail=Meter.AuthError"], "is not [ACTION/]CODE:RATE"),
         (["simulate", "--latency=soon"], "argument --latency: "),
         (["simulate", "--collapse=31"], "31 is more than 30 days ago"),
         (["simulate", "--incident=os:android@1"], "--incident: 'os:android@1': 'android' is not one of Android, iOS,"),
