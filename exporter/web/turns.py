@@ -28,7 +28,7 @@ class Step(IntEnum):
 
 
 def network_of(address: str) -> str:
-    """Return what clients are told apart by: an IPv4 address, or the first 64 bits of an IPv6 address.
+    """Return what distinguishes clients: an IPv4 address, or the first 64 bits of an IPv6 address.
 
     Everyone with IPv6 has 2^64 addresses.
     """

@@ -138,7 +138,7 @@ async def test_of_two_crowds_each_has_the_turns_of_its_newest_and_its_oldest() -
         ("", "192.0.2.1", False),
     ],
 )
-def test_clients_are_told_apart_by_what_they_cannot_choose(one: str, other: str, *, same: bool) -> None:
+def test_clients_are_distinguished_by_what_they_cannot_choose(one: str, other: str, *, same: bool) -> None:
     assert (network_of(one) == network_of(other)) is same
 
 
