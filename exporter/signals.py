@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 
 # These modules are already loaded. `typing` and `signal` (for its enumerations) take longer than the whole start so
 # far, and until the handlers are installed Ctrl-C prints a traceback.
@@ -46,7 +47,7 @@ class ProcessSignals:
             signal.signal(signal.SIGHUP, self.hang_up)
         # Registered first, it runs last. Afterwards the interpreter restores the default of every handler, so that a
         # signal would kill it during cleanup; ignored signals stay ignored.
-        atexit.register(_ignore)
+        atexit.register(self._end)
 
     def stop(self, number: int, _frame: FrameType | None = None) -> None:
         """Handle SIGTERM or SIGINT."""
@@ -80,6 +81,23 @@ class ProcessSignals:
             for number in STOP:
                 signal.signal(number, self.stop)
 
+    def _end(self) -> None:
+        """Ignore signals, and end the process now if a daemon thread still runs.
+
+        When the interpreter is torn down, it ends such a thread where it next needs the GIL. In foreign code that is no
+        C, such as the check of a password, that aborts the whole process ("FATAL: exception not rethrown").
+        """
+        for number in (*STOP, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        threading = sys.modules.get("threading")
+        if self._daemon and self._status is not None and threading and threading.active_count() > 1:
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                try:  # noqa: SIM105 - contextlib is slow to import
+                    stream.flush()
+                except (OSError, ValueError):
+                    pass
+            os._exit(self._status)
+
     def _terminate(self, _number: int, _frame: FrameType | None) -> None:
         self._terminated = True
         signal.raise_signal(signal.SIGINT)
@@ -88,11 +106,6 @@ class ProcessSignals:
         if self._status is not None:
             return self._status
         return 0 if self._daemon else _KILLED_BY + number
-
-
-def _ignore() -> None:
-    for number in (*STOP, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 PROCESS: Final = ProcessSignals()

@@ -94,5 +94,7 @@ def respond(
 
 def _wants_gzip(accept_encoding: str | None) -> bool:
     weights = {item.value: item.weight for item in weighted_items(accept_encoding)}
-    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    # Who refuses plain text and names neither gzip nor `*` gets gzip rather than what is refused.
+    unnamed = 1.0 if weights.get("identity") == 0 else 0.0
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", unnamed)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)

@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from exporter.vod import failure_signs
+from exporter.vod.failure_signs import is_code
 from exporter.vod.json_repair import attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 LARGEST_ERROR: Final = 64 * 1024
 """Bytes of a decoded body that reports only an error; genuine ones are far shorter."""
@@ -18,9 +20,7 @@ LARGEST_ERROR: Final = 64 * 1024
 _CODES: Final = ("code", "errorcode", "errcode")
 _MESSAGES: Final = ("message", "errormessage", "errormsg", "errmsg", "msg", "error", "errors")
 _ERRORS: Final = ("error", "errors")
-_HTTP_STATUSES: Final = ("httpstatuscode", "httpstatus", "httpcode", "statuscode")
-_OUTCOMES: Final = ("status", "state", "result")
-_FAILURES: Final = frozenset({"fail", "failed", "failure", "error"})
+_DEEPEST: Final = 8
 # Codes and messages that report success, in lower case.
 _FINE_CODES: Final = frozenset({"200", "ok", "success"})
 _FINE_MESSAGES: Final = frozenset({"", "ok", "success", "successful", "succeeded", "成功", "请求成功", "操作成功"})
@@ -38,23 +38,20 @@ class ErrorBody:
 def find(body: bytes) -> ErrorBody | None:
     """The error in a body that holds no data; None if the body reports success or is no JSON object.
 
-    An error is a Code other than 200, OK or Success, in any letter case, as text or number; or `Success: false`; or
-    without either of them a message, an error object, or a status of failure.
+    An error is a Code other than 200, OK or Success, in any letter case, as text or number; or any other sign of a
+    failure (see `failure_signs`).
     """
-    given = fields(body)
+    parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
+    if not isinstance(parsed, dict):
+        return None
+    given = _fields(parsed)
     error = ErrorBody(code(given).strip(), message(given), text(given, "requestid"))
     if error.code and error.code.lower() not in _FINE_CODES:
         return error
-    success = given.get("success")
-    if success is False or str(success).strip().lower() in {"false", "0"}:
-        return replace(error, code="")
-    if error.code or success is not None:
+    if (sign := failure_signs.find(parsed)) is None:
         return None
-    if any(given.get(name) not in (None, "") for name in _CODES) or any(given.get(name) for name in _ERRORS):
-        return error
-    if failed := _failed_status(given):
-        return replace(error, message=error.message or failed)
-    return error if error.message.strip().lower() not in _FINE_MESSAGES else None
+    has_message = error.message.strip().lower() not in _FINE_MESSAGES
+    return replace(error, code="", message=error.message if has_message else f"{sign.name} is {sign.value}")
 
 
 def fields(body: bytes) -> Mapping[str, object]:
@@ -64,19 +61,29 @@ def fields(body: bytes) -> Mapping[str, object]:
     precedence, or those of a nested error.
     """
     parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
-    if not isinstance(parsed, dict):
-        return {}
+    return _fields(parsed) if isinstance(parsed, dict) else {}
+
+
+def _fields(parsed: Mapping[str, object]) -> Mapping[str, object]:
     top = _by_name(parsed)
     if code(top):
         return top
-    inner = [_by_name(each) for value in parsed.values() for each in _objects(value)]
+    inner = (_by_name(each) for each in _nested(parsed))
     errors = (_by_name(each) for name in _ERRORS for each in _objects(top.get(name)))
     return {**top, **next((each for each in inner if code(each)), next(errors, {}))}
 
 
+def _nested(parsed: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    """The objects within an object, the outer ones first."""
+    level = [parsed]
+    for _ in range(_DEEPEST):
+        level = [each for outer in level for value in outer.values() for each in _objects(value)]
+        yield from level
+
+
 def code(given: Mapping[str, object]) -> str:
     """The code among the fields of an error; empty if there is none."""
-    return text(given, *_CODES)
+    return text(given, *_CODES) or next((f"{value}" for name, value in given.items() if is_code(name, value)), "")
 
 
 def message(given: Mapping[str, object]) -> str:
@@ -105,15 +112,6 @@ def _parsed(body: bytes) -> object:
 
 def _objects(value: object) -> list[dict[str, object]]:
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
-
-
-def _failed_status(given: Mapping[str, object]) -> str:
-    """What the body says of a failure where it has neither code nor message; empty if nothing."""
-    for name in _HTTP_STATUSES:
-        if (status := text(given, name)) and not status.startswith("2"):
-            return f"HTTP status {status}"
-    outcome = text(given, *_OUTCOMES)
-    return f"its status is {outcome}" if outcome.strip().lower() in _FAILURES else ""
 
 
 def _by_name(parsed: Mapping[str, object]) -> dict[str, object]:

@@ -43,13 +43,14 @@ class _PlainRow(msgspec.Struct, gc=False, kw_only=True, rename=WIRE_NAMES):
     play_duration_per_viewer: _Plain | None = None
 
 
-class _PlainBody(msgspec.Struct, gc=False):
-    """A valid response."""
+class _PlainBody(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A valid response; anything besides may say that something failed."""
 
     QoeInfoList: list[_PlainRow]
     RequestId: str = ""
     TotalCount: _PlainCount = None
     PageNo: _PlainCount = None
+    PageSize: _PlainCount = None
 
 
 _NULL: Final = msgspec.Raw(b"null")
@@ -128,6 +129,10 @@ def _page(body: bytes, answer: _Body, request_id: str, page: int | None, page_si
         _check_empty(body, answer)
     problems = _Problems()
     total = _total(answer, problems.note)
+    if total is not None and listed and error_bodies.find(_beside_rows(body)):
+        # The rows are believed; whether they are all of them is not.
+        total = None
+        problems.note("TotalCount", "beside an error", "")
     echoed = row_values.count(bytes(answer.PageNo), "PageNo")
     if page is not None and echoed is not None and echoed != page:
         raise ValueError(f"PageNo is {echoed}, asked for was {page}")
@@ -169,6 +174,12 @@ def _check_empty(body: bytes, answer: _Body) -> None:
         raise ValueError("the answer has no rows and more that cannot be read")
     if given.get("qoeinfolist"):
         raise ValueError("QoeInfoList is written in another letter case: this is no answer of DescribeVodMediaPlayData")
+
+
+def _beside_rows(body: bytes) -> bytes:
+    """The body without its rows."""
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({name: value for name, value in given.items() if name != "QoeInfoList"})
 
 
 class _Problems:

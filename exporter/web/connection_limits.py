@@ -17,6 +17,8 @@ from exporter.web.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from exporter.web.turns import Step
+
 _SWEEP_SECONDS: Final = 1.0
 _LOG_SECONDS: Final = 60.0
 # Descriptors reserved for connections to the API and for files that are open for a moment.
@@ -113,6 +115,14 @@ class TrackedConnection(Protocol):
 
     def end(self) -> None:
         """Abort the connection, whatever its state."""
+        ...
+
+
+class WaitingConnection(TrackedConnection, Protocol):
+    """A connection that waits for turns."""
+
+    async def wait_for_turn(self, step: Step) -> None:
+        """Return when it is its turn, or when its client is gone."""
         ...
 
 

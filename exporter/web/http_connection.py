@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web.access.middleware import OPEN_PATHS
 from exporter.web.access.tls_transport import TlsTransport
 from exporter.web.opening import PLAIN_HEADERS, Opening, reject_handshake
 from exporter.web.request_head import check_head
 from exporter.web.response_pacing import ClientDisconnected, ResponsePacing, buffered_cost
+from exporter.web.turns import Step, network_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # Hides the warning that uvicorn logs for every malformed request: operators cannot act on the mistakes of clients.
 CLIENTS_LOGGER: Final = "exporter.web.clients"
+
+_PROBES: Final = tuple(OPEN_PATHS)
 
 
 class HttpConnection(H11Protocol):
@@ -51,6 +55,7 @@ class HttpConnection(H11Protocol):
         self._pacing: ResponsePacing | None = None
         self._web_access = web_access
         self._raw: asyncio.Transport | None = None
+        self._network = ""
         self._tls: TlsEngine | None = None
         self._opening: Opening | None = None
         self._is_responding = False
@@ -82,6 +87,10 @@ class HttpConnection(H11Protocol):
             self.response_started_at = self.last_progress_at
             self._tracker.update(self)
 
+    async def wait_for_turn(self, step: Step) -> None:
+        """Return when it is its turn, or when its client is gone."""
+        await self._tracker.turns.wait(self, step, self._network)
+
     def detect_disconnect(self) -> None:
         """Raise ClientDisconnected if the client is gone; asyncio calls `connection_lost` only later."""
         if self._raw is None or self._raw.is_closing():
@@ -91,6 +100,8 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Handle a new connection; nothing is done for it before its first bytes arrive."""
         self._raw = transport
+        peer = transport.get_extra_info("peername")
+        self._network = network_of(peer[0]) if peer else ""
         # Bytes that the kernel does not take immediately count as not received.
         transport.set_write_buffer_limits(high=0)
         self.request_started_at = self._tracker.monotonic()
@@ -102,12 +113,12 @@ class HttpConnection(H11Protocol):
         self._opening, self._tls = None, tls
         if self._raw is not None:
             super().connection_made(TlsTransport(self._raw, tls) if tls else self._raw)
-            self.data_received(data)
+            self._receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the end of the connection."""
         self._tracker.remove(self)
-        self._tracker.turns.leave(self)
+        self._tracker.turns.leave(self, self._network)
         self._response_drained()
         if self.transport is not None:
             super().connection_lost(exc)
@@ -125,6 +136,10 @@ class HttpConnection(H11Protocol):
                 reject_handshake(self._raw, data, self._tls.pending(), str(error))
             return
         self._flush()
+        self._receive(plaintext)
+
+    def _receive(self, plaintext: bytes) -> None:
+        """Handle decrypted bytes."""
         if plaintext and self.request_started_at is None and self.conn.their_state is h11.IDLE:
             self._begin_request()
         rest = memoryview(plaintext)
@@ -220,6 +235,12 @@ class HttpConnection(H11Protocol):
         """Return how many written bytes the kernel has not taken yet."""
         return self._raw.get_write_buffer_size() if self._raw else 0
 
+    def _is_deferrable(self, scope: Scope) -> bool:
+        """Return whether a request waits for its turn before the application sees it: under load, scrapes go first."""
+        if len(self._tracker) <= self._limits.several or scope["path"].endswith(_PROBES):
+            return False
+        return not any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+
     def _flush(self) -> None:
         """Send the pending records of TLS itself, such as those of the handshake."""
         if self._tls and self._raw and (own := self._tls.pending()):
@@ -232,6 +253,10 @@ class HttpConnection(H11Protocol):
         self._tracker.update(self)
         rejection = check_head(scope)
         try:
+            if self._is_deferrable(scope):
+                self.begin_response()
+                await self.wait_for_turn(Step.PLAIN_REQUEST)
+                self.detect_disconnect()
             await (rejection or self._inner)(scope, receive, self._pacing.paced(scope, send) if self._pacing else send)
         except ClientDisconnected:
             pass

@@ -1,4 +1,4 @@
-"""Open a connection at its first bytes: read the current certificate, wait for a turn, reject what is not TLS."""
+"""Open a connection: read the current certificate, wait for turns, make the handshake, reject what is not TLS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.web.access.live_config import LiveWebConfig
     from exporter.web.access.tls import TlsEngine
-    from exporter.web.connection_limits import ConnectionTracker, TrackedConnection
+    from exporter.web.connection_limits import ConnectionTracker, WaitingConnection
 
 # The headers of responses that no application makes.
 PLAIN_HEADERS: Final = {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
@@ -24,6 +24,8 @@ _PLAIN_ON_TLS: Final = (
     + "Client sent an HTTP request to an HTTPS server.\n"
 ).encode()
 _METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ")
+# More than any flight of a client: OpenSSL accepts certificates of 100 KiB.
+_LARGEST_FLIGHT: Final = 131_072
 # Part of the head of a scrape by Prometheus.
 _GZIP: Final = b"gzip"
 
@@ -41,14 +43,14 @@ def reject_handshake(raw: asyncio.Transport, data: bytes, alert: bytes, reason: 
 
 
 class Opening:
-    """A connection until it is open; `opened` is then called with its TLS engine and the bytes that have arrived.
+    """A connection until it is open; `opened` is then called with its TLS engine and the bytes for the application.
 
-    Reading is not paused meanwhile, so that a hang-up is noticed.
+    Each flight of a handshake waits for a turn. Reading is not paused meanwhile, so that a hang-up is noticed.
     """
 
     def __init__(
         self,
-        client: TrackedConnection,
+        client: WaitingConnection,
         raw: asyncio.Transport,
         tracker: ConnectionTracker,
         web_access: LiveWebConfig | None,
@@ -60,19 +62,21 @@ class Opening:
         self._web_access = web_access if web_access is not None and web_access.has_tls else None
         self._opened = opened
         self._waiting: asyncio.Task[None] | None = None
+        self._tls: TlsEngine | None = None
         self._data = b""
 
     def receive(self, data: bytes) -> None:
-        """Handle bytes from the network: open the connection, or buffer them if anything needs to be waited for."""
+        """Handle bytes from the network: go on, or buffer them if anything needs to be waited for."""
         if self._raw.is_closing():
             return
+        self._data += data
         if self._waiting is None:
-            if self._web_access is None and self._tracker.turns.take():
-                self._opened(None, data)
+            if (self._web_access is None or self._tls is not None) and self._tracker.turns.take():
+                self._go_on()
                 return
             self._waiting = asyncio.get_running_loop().create_task(self._wait())
-        self._data += data
-        if len(self._data) > self._tracker.limits.header_bytes:
+        limit = self._tracker.limits.header_bytes if self._tls is None else _LARGEST_FLIGHT
+        if len(self._data) > limit:
             if self._web_access is None:
                 self._tracker.evict_oversized(self._client)
             else:
@@ -86,15 +90,33 @@ class Opening:
     async def _wait(self) -> None:
         if self._web_access is None:
             is_scrape = _GZIP in self._data
-            await self._tracker.turns.wait(self._client, Step.OPENING_FOR_SCRAPE if is_scrape else Step.OPENING)
-            if not self._raw.is_closing():
-                self._opened(None, self._data)
-            return
-        policy = await self._web_access.rules()
-        await self._tracker.turns.wait(self._client, Step.OPENING)
-        if self._raw.is_closing() or policy.context is None:
-            self._raw.abort()
-            return
-        from exporter.web.access.tls import TlsEngine  # noqa: PLC0415 - OpenSSL takes 0.1 s to load, which only TLS needs
+            await self._client.wait_for_turn(Step.OPENING_FOR_SCRAPE if is_scrape else Step.OPENING)
+        elif self._tls is not None:
+            await self._client.wait_for_turn(Step.HANDSHAKE)
+        else:
+            policy = await self._web_access.rules()
+            await self._client.wait_for_turn(Step.OPENING)
+            if policy.context is None:
+                self._raw.abort()
+            else:
+                from exporter.web.access.tls import TlsEngine  # noqa: PLC0415 - OpenSSL takes 0.1 s to load, which only TLS needs
 
-        self._opened(TlsEngine(policy.context), self._data)
+                self._tls = TlsEngine(policy.context)
+        self._waiting = None
+        if not self._raw.is_closing():
+            self._go_on()
+
+    def _go_on(self) -> None:
+        data, self._data = self._data, b""
+        if self._tls is None:
+            self._opened(None, data)
+            return
+        try:
+            plaintext = self._tls.receive(data)
+        except ConnectionError as error:
+            reject_handshake(self._raw, data, self._tls.pending(), str(error))
+            return
+        if own := self._tls.pending():
+            self._raw.write(own)
+        if self._tls.is_open:
+            self._opened(self._tls, plaintext)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Protocol
 
-from exporter.web.connection_limits import TrackedConnection
+from exporter.web.connection_limits import WaitingConnection
 from exporter.web.turns import Step
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class ClientDisconnected(BaseException):
     """Stops the application when its client is gone; not an Exception, because that would get an error page."""
 
 
-class PacedConnection(TrackedConnection, Protocol):
+class PacedConnection(WaitingConnection, Protocol):
     """What the pacing needs of its connection."""
 
     def begin_response(self) -> None:
@@ -45,6 +45,7 @@ class ResponsePacing:
         self._tracker = tracker
         self._limits = tracker.limits
         self._raw = raw
+        self._has_received = False
         self._chunk_bytes = tracker.limits.few_connections_chunk_bytes
         if len(tracker) > self._limits.few_connections:
             is_some = len(tracker) <= self._limits.several
@@ -53,18 +54,22 @@ class ResponsePacing:
     def paced(self, scope: Scope, send: Send) -> Send:
         """Return `send` for one response, in chunks; it raises ClientDisconnected."""
         sent_bytes = 0
+        step: Step | None = None
 
         async def paced(message: Message) -> None:
-            nonlocal sent_bytes
+            nonlocal sent_bytes, step
             self._client.detect_disconnect()
             if message["type"] == "http.response.start":
-                await self._start(message, send)
+                step = self._step(message)
+                await self._start(message, send, step)
                 return
             body = b"" if scope["method"] == "HEAD" else message.get("body", b"")
             # A chunk is a copy. The rest of the body stays buffered here; a shared body counts once for all clients.
             is_shared = message.get("shared", False)
             begin = 0
             while True:
+                if sent_bytes and step is Step.PLAIN_RESPONSE:
+                    await self._client.wait_for_turn(step)
                 self._client.detect_disconnect()
                 if (
                     sent_bytes > self._limits.fast_reader_bytes
@@ -84,17 +89,26 @@ class ResponsePacing:
                 await send({**message, "body": chunk, "more_body": has_more or message.get("more_body", False)})
                 if not has_more:
                     break
+            # The client has asked again if there is a next response: so it has received this one.
+            self._has_received = self._has_received or step is not None
             self._tracker.set_buffered(self._client, buffered_cost(self._raw.get_write_buffer_size()))
 
         return paced
 
-    async def _start(self, message: Message, send: Send) -> None:
-        """Send the head of a response, after waiting for a turn if one chunk will not hold its body."""
-        self._client.begin_response()
+    def _step(self, message: Message) -> Step | None:
+        """Return for which step a response waits; None for one that fits into one chunk."""
         headers = dict(message.get("headers", ()))
-        if int(headers.get(b"content-length", 0)) > self._chunk_bytes:
-            step = Step.COMPRESSED_RESPONSE if b"content-encoding" in headers else Step.PLAIN_RESPONSE
-            await self._tracker.turns.wait(self._client, step)
+        if int(headers.get(b"content-length", 0)) <= self._chunk_bytes:
+            return None
+        if b"content-encoding" not in headers:
+            return Step.PLAIN_RESPONSE
+        return Step.REPEATED_RESPONSE if self._has_received else Step.COMPRESSED_RESPONSE
+
+    async def _start(self, message: Message, send: Send, step: Step | None) -> None:
+        """Send the head of a response, after waiting for its turn."""
+        self._client.begin_response()
+        if step is not None:
+            await self._client.wait_for_turn(step)
             self._client.detect_disconnect()
             self._client.begin_response()
         await send(message)

@@ -79,7 +79,7 @@ def routes(
     """
 
     async def metrics(request: Request) -> Response:
-        scraped = await exporter.scrape(request.headers.get("accept"), request.headers.get("accept-encoding"))
+        scraped = await exporter.scrape(_listed(request, "accept"), _listed(request, "accept-encoding"))
         headers = {**HEADERS, "Content-Type": scraped.content_type, "Vary": "Accept, Accept-Encoding"}
         if scraped.content_encoding:
             headers["Content-Encoding"] = scraped.content_encoding
@@ -122,6 +122,11 @@ def routes(
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _listed(request: Request, name: str) -> str | None:
+    """Return a header that is a list; sent several times, it is one list in parts."""
+    return ", ".join(request.headers.getlist(name)) or None
 
 
 def _redirects(prefix: str) -> list[Route]:

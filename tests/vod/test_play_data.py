@@ -430,6 +430,37 @@ def test_what_is_not_json_is_looked_at_once(noise: bytes) -> None:
         {"error_code": "InternalError", "error_msg": "x"},
         {"HttpStatusCode": 503},
         {"Status": "FAILED"},
+        {"ret_code": "FAIL"},
+        {"RetCode": 1},
+        {"ResultCode": "1001"},
+        {"bizCode": "isv.error"},
+        {"errno": 110},
+        {"Err": "boom"},
+        {"Exception": "java.lang.NullPointerException"},
+        {"Success": "N"},
+        {"isSuccess": False},
+        {"Succeeded": "false"},
+        {"ok": False},
+        {"Result": False},
+        {"hasError": True},
+        {"error": 1},
+        {"Status": 500},
+        {"State": "Timeout"},
+        {"ErrorDesc": "x"},
+        {"reason": "x"},
+        {"details": ["x"]},
+        {"AccessDeniedDetail": {"AuthAction": "vod:x"}},
+        {"\uff23\uff4f\uff44\uff45": "InternalError"},
+        {"Code ": "InternalError"},
+        {"data": {"success": False}},
+        {"Response": {"Error": {"Code": "InternalError", "Message": "x"}}},
+        {"Data": [[{"a": {"Code": "InternalError"}}]]},
+        {"Body": '{"Code":"InternalError"}'},
+        {"Result": {"Status": "FAILED"}},
+        {"Data": {"QoeInfoList": [{"MediaId": "m"}]}},
+        {"totalCount": 7},
+        {"Partial": True},
+        {"Ready": False},
     ],
 )
 @pytest.mark.parametrize("rows", [{"QoeInfoList": []}, {"QoeInfoList": None}, {}])
@@ -504,15 +535,34 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
         {"Success": True, "Message": "whatever"},
         {"Message": "Success"},
         {"Success": None},
+        {"RetCode": 0, "errno": "0", "error": None, "hasError": False, "Errors": []},
+        {"Status": 200, "Message": "请求成功。"},
+        {"HttpStatusCode": 200, "success": "true", "Result": "OK"},
+        {"Region": "cn-shanghai", "CostMs": 12, "CodecType": "h264", "Terrain": "x", "Extra": {"Trace": "y"}},
+        {"HostId": "vod.aliyuncs.com", "Data": None, "Body": "[]"},
     ],
 )
 def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> None:
     assert decode(body(**fields), page=1) == Page((), 0, "R")
 
 
-def test_rows_are_an_answer_whatever_stands_beside_them() -> None:
+@pytest.mark.parametrize("media_id", [None, "m"])
+@pytest.mark.parametrize("fields", [{"Code": "InternalError"}, {"Success": False}, {"retCode": 5}, {"isPartial": True}])
+def test_rows_beside_an_error_are_believed_and_their_number_is_not(
+    fields: dict[str, object], media_id: str | None
+) -> None:
+    """If the number of rows were believed, every other media of the listing would get a zero."""
     row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
-    assert len(decode(body(row, Code="InternalError", Success=False)).rows) == 1
+    page = decode(body(row, **fields), media_id=media_id)
+    assert [each.plays for each in page.rows] == [2]
+    assert page.total_count is None
+    assert page.problems == (RowProblem("TotalCount", "beside an error", ""),)
+
+
+@pytest.mark.parametrize("fields", [{"New": 1}, {"Code": "200", "Message": "OK"}, {"Success": True}, {"Region": "cn"}])
+def test_rows_beside_other_fields_are_a_whole_answer(fields: dict[str, object]) -> None:
+    row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
+    assert decode(body(row, **fields)) == Page((PlayRow("m", viewers=1, plays=2, play_duration=3),), 1, "R")
 
 
 def test_one_media() -> None:

@@ -74,6 +74,31 @@ async def test_a_handshake_that_starts_before_the_certificate_is_read_continues(
     assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
 
 
+async def test_each_flight_of_a_handshake_waits_for_its_turn(web_access: LiveWebConfig) -> None:
+    connection, wire = await made(web_access)
+    tracker = connection._tracker  # noqa: SLF001 - no client can see whose turn it is
+    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+    client.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        client.do_handshake()
+    connection.data_received(client.bio_read(65_536))
+    client.bio_write(await until_written(wire))
+    client.do_handshake()
+    client.send(REQUEST)
+    flight = client.bio_read(65_536)
+    while not tracker.turns.take():
+        await asyncio.sleep(0)
+    connection.data_received(flight[:100])
+    connection.data_received(flight[100:])
+    state: object = connection.cycle
+    assert state is None, "the request is not read yet"
+    async with asyncio.timeout(30):
+        while not wire.closed:
+            await asyncio.sleep(0)
+    client.bio_write(bytes(wire.written))
+    assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+
+
 @pytest.mark.parametrize("piece", [1, 7, len(REQUEST)])
 async def test_a_plain_request_in_pieces_to_a_tls_port_gets_an_explanation(
     web_access: LiveWebConfig, piece: int

@@ -63,6 +63,18 @@ async def test_a_scrape_gets_the_requested_format() -> None:
     assert exporter.requested_formats == [("text/plain", "identity")]
 
 
+async def test_headers_that_are_sent_in_several_lines_are_one_list() -> None:
+    exporter = FakeExporter()
+    app = httpx.ASGITransport(routes(exporter, "/metrics"))
+    headers = [(name, value) for name in ("Accept", "Accept-Encoding") for value in ("br", "gzip;q=0.5")]
+    async with httpx.AsyncClient(transport=app, base_url="http://exporter", headers={}) as client:
+        client.headers.clear()
+        await client.get("/metrics", headers=headers)
+        await client.get("/metrics")
+    assert exporter.asked[0] == ("br, gzip;q=0.5", "br, gzip;q=0.5")
+    assert exporter.asked[1] == (None, None)
+
+
 async def test_head_returns_the_length_without_the_body() -> None:
     answer = await request(FakeExporter(), "/metrics", "HEAD")
 

@@ -6,9 +6,19 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from exporter.web.turns import Step, Turns
+import pytest
 
-ORDER = (Step.PLAIN_RESPONSE, Step.COMPRESSED_RESPONSE, Step.OPENING_FOR_SCRAPE, Step.OPENING)
+from exporter.web.turns import Step, Turns, network_of
+
+ORDER = (
+    Step.PLAIN_RESPONSE,
+    Step.HANDSHAKE,
+    Step.COMPRESSED_RESPONSE,
+    Step.PLAIN_REQUEST,
+    Step.OPENING_FOR_SCRAPE,
+    Step.REPEATED_RESPONSE,
+    Step.OPENING,
+)
 
 
 @dataclass
@@ -19,9 +29,9 @@ class Queue:
     iteration: int = 0
     taken: list[tuple[int, str]] = field(default_factory=list)
 
-    def join(self, client: str, step: Step) -> asyncio.Task[None]:
+    def join(self, client: str, step: Step, network: str = "") -> asyncio.Task[None]:
         async def wait() -> None:
-            await self.turns.wait(client, step)
+            await self.turns.wait(client, step, network)
             self.taken.append((self.iteration, client))
 
         return asyncio.create_task(wait())
@@ -51,12 +61,18 @@ async def test_compressed_responses_come_first_and_new_connections_before_plain_
     waiting = [queue.join(f"{step.name} {number}", step) for number in range(2) for step in ORDER]
     assert queue.turns.take(), "the turn is taken, so all clients wait"
     assert await queue.run() == [
+        "REPEATED_RESPONSE 1",
+        "REPEATED_RESPONSE 0",
         "COMPRESSED_RESPONSE 1",
         "COMPRESSED_RESPONSE 0",
         "OPENING_FOR_SCRAPE 1",
         "OPENING_FOR_SCRAPE 0",
+        "HANDSHAKE 1",
+        "HANDSHAKE 0",
         "OPENING 1",
         "OPENING 0",
+        "PLAIN_REQUEST 1",
+        "PLAIN_REQUEST 0",
         "PLAIN_RESPONSE 1",
         "PLAIN_RESPONSE 0",
     ]
@@ -87,6 +103,43 @@ async def test_the_oldest_client_does_not_wait_for_ever_for_newer_ones() -> None
         assert len(waiting) < 20
     await queue.run(60)
     assert all(each.done() for each in waiting)
+
+
+async def test_a_client_of_another_network_does_not_wait_for_a_crowd() -> None:
+    queue = Queue()
+    waiting = [queue.join(str(number), Step.OPENING, "crowd") for number in range(20)]
+    before = len(await queue.run(4))
+    waiting.append(queue.join("other", Step.OPENING, "other"))
+    waiting += [queue.join(f"late {number}", Step.OPENING, "crowd") for number in range(20)]
+    assert "other" in (await queue.run(60))[before : before + 4]
+    assert all(each.done() for each in waiting)
+
+
+async def test_of_two_crowds_each_has_the_turns_of_its_newest_and_its_oldest() -> None:
+    queue = Queue()
+    waiting = [queue.join(f"{network}{number}", Step.OPENING, network) for number in range(9) for network in "ab"]
+    assert queue.turns.take(), "so that all wait"
+    taken = await queue.run(60)
+    assert [client for client in taken if client[0] == "a"][:4] == ["a8", "a0", "a7", "a1"]
+    assert [client for client in taken if client[0] == "b"][:4] == ["b8", "b0", "b7", "b1"]
+    assert all(each.done() for each in waiting)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "192.0.2.1", False),
+    ],
+)
+def test_clients_are_distinguished_by_what_they_cannot_choose(one: str, other: str, *, same: bool) -> None:
+    assert (network_of(one) == network_of(other)) is same
 
 
 async def test_clients_that_leave_or_are_cancelled_take_no_turn() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter.threads import run_in_daemon_thread
+from exporter.web.turns import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -96,7 +97,7 @@ class BasicAuth:
             check = _Check(digest, password, hashed, is_known, asyncio.get_running_loop().create_future())
             self._checks[digest] = check
             # Known and unknown names share the queue: 503 for one and 401 for the other would reveal which names exist.
-            if (displaced := self._waiting.add(address, check)) is not None:
+            if (displaced := self._waiting.add(network_of(address), check)) is not None:
                 self._end(displaced, AuthResult.BUSY)
             if self._worker is None:
                 self._worker = asyncio.create_task(self._work())

@@ -134,12 +134,15 @@ def _reason(error: Exception) -> str:
 
 
 class TlsEngine:
-    """The TLS state of one connection, from bytes to bytes; never blocks. `is_over`: the session has ended."""
+    """The TLS state of one connection, from bytes to bytes; never blocks.
+
+    `is_open`: the handshake is complete. `is_over`: the session has ended.
+    """
 
     def __init__(self, tls_context: SSL.Context) -> None:
         self._connection = SSL.Connection(tls_context, None)
         self._connection.set_accept_state()
-        self._handshake_done = False
+        self.is_open = False
         self.is_over = False
 
     def receive(self, data: bytes) -> bytes:
@@ -147,9 +150,9 @@ class TlsEngine:
         self._connection.bio_write(data)
         plaintext: list[bytes] = []
         try:
-            if not self._handshake_done:
+            if not self.is_open:
                 self._connection.do_handshake()
-                self._handshake_done = True
+                self.is_open = True
             while True:
                 plaintext.append(self._connection.recv(_READ_BYTES))
         except SSL.WantReadError:
@@ -171,7 +174,7 @@ class TlsEngine:
 
     def close_notify(self) -> bytes:
         """Return the bytes that end the session; the client need not confirm them."""
-        if self._handshake_done:
+        if self.is_open:
             with contextlib.suppress(SSL.Error):
                 self._connection.shutdown()
         return self.pending()

@@ -90,11 +90,11 @@ class Value:
         return _BOOLEANS[text.lower()]
 
     def whole_number(self) -> int | None:
-        """Read a whole number of at least 0."""
+        """Read a whole number of at least 0; a leading 0 would make it octal for Go."""
         text = self.text()
         if text is None:
             return None
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        if not re.fullmatch(r"0|[1-9]\d{0,8}", text, re.ASCII):
             self.wrong("must be a whole number from 0")
             return None
         return int(text)

@@ -220,6 +220,7 @@ BAD: Final[Mapping[str, str]] = {
     "rate_limit_burst": "2:3: rate_limit: burst must be at least 1: with 0 every request would be refused",
     "rate_limit_burst_0": "2:3: rate_limit: burst must be at least 1: with 0 every request would be refused",
     "rate_limit_interval": "2:10: rate_limit.burst: has no effect without interval",
+    "rate_limit_octal": "3:10: rate_limit.burst: must be a whole number from 0",
     "rate_limit_units": "2:13: rate_limit.interval: must be a duration with its unit, as in 500ms, 1s or 1m30s",
 }
 
