@@ -14,14 +14,14 @@ from exporter.core.media_details import AccountMetadata, FoundMedia, UnknownCate
 from exporter.core.media_search import conditions, matching
 from exporter.core.metadata import due_media
 from exporter.core.retry import Retry
-from exporter.errors import AccountPaused, ErrorKind, QuotaExceeded, RequestSkipped, UpstreamError
+from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded, UpstreamError
 from exporter.vod.categories import CATEGORIES
 from exporter.vod.media_source import MediaSource
 from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import MEDIA_PER_CALL, VIDEO_INFOS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 
     from exporter.core.media_details import CategoryTree, MediaDetails, MetadataRules, Search
     from exporter.core.media_search import Conditions
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 COURTESY_SECONDS: Final = 5.0
 _DAY: Final = 86_400.0
 _NAMED_IN_LOG: Final = 5
+# How long to wait until the polls have left some calls of the day.
+_QUOTA_PAUSE_SECONDS: Final = 1_800.0
 # GetVideoInfos is asked about so many media before what it returned is published and stored.
 _MEDIA_PER_ROUND: Final = 2_000
 OPTIONAL_ACTIONS: Final = frozenset(action.name for action in (SEARCH_MEDIA, VIDEO_INFOS, CATEGORIES))
@@ -85,7 +87,7 @@ class MediaDiscovery:
     """What searches have found and what is known about media, by account; refreshed one call at a time.
 
     * `client`, `limits`: of an account, by its name; they may change with the configuration.
-    * `is_polling`: whether play data of an account is polled at the moment.
+    * `is_polling`: whether play data of an account is polled at the moment; set by the daemon.
     * `found`, `metadata`: what was stored.
     """
 
@@ -94,7 +96,7 @@ class MediaDiscovery:
         *,
         client: Callable[[str], ApiClient],
         limits: Callable[[str], AccountLimitsView],
-        is_polling: Callable[[str], bool],
+        is_polling: Callable[[str], bool] = lambda _: False,
         meter: DiscoveryMeter,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]],
@@ -104,7 +106,7 @@ class MediaDiscovery:
     ) -> None:
         self._client = client
         self._limits = limits
-        self._is_polling = is_polling
+        self.is_polling = is_polling
         self._meter = meter
         self._now = now
         self._sleep = sleep
@@ -113,6 +115,7 @@ class MediaDiscovery:
         self.metadata: Mapping[str, AccountMetadata] = MappingProxyType(dict(metadata or {}))
         self.failures: dict[tuple[str, str], UpstreamError] = {}
         self._trees_read_at: dict[str, float] = {}
+        self._deleted_checked_at: dict[str, float] = {}
         self._calls_per_day: Mapping[str, int] = {}
         self._searching: dict[tuple[str, Search], asyncio.Lock] = {}
         self._logged: set[tuple[str, str, str]] = set()
@@ -201,7 +204,7 @@ class MediaDiscovery:
         now = self._now()
         self.found = {**self.found, key: FoundMedia((before | media_ids) - gone, now)}
         details = {hit.media_id: hit for hit in result.hits if hit.media_id in media_ids}
-        self._describe(account, details=details, missing=gone & self._deleted(account))
+        self._describe(account, details=details)
         self._meter.discovered(account, query, len(self.found[key].media_ids), now, complete=result.complete)
         for change, media in (("new", new), ("gone", gone)):
             self._meter.discovery_changed(account, query, change, len(media))
@@ -216,7 +219,7 @@ class MediaDiscovery:
             await self._store.save_media({key: self.found[key]}, {account: self.metadata[account]})
 
     async def refresh_metadata(
-        self, account: str, rules: MetadataRules, wanted: Callable[[], Collection[str]], configured: Collection[str]
+        self, account: str, rules: MetadataRules, wanted: Collection[str], configured: Collection[str]
     ) -> Retry | None:
         """Request what is not known about these media, or is older than the rules allow; and the categories.
 
@@ -231,24 +234,26 @@ class MediaDiscovery:
             except UpstreamError as error:
                 failed = self._failed(account, "categories", error)
         try:
-            await self._refresh_details(account, source, rules, wanted())
+            await self._refresh_details(account, source, rules, wanted)
             self._succeeded(account, "metadata", VIDEO_INFOS.name)
         except UpstreamError as error:
             failed = self._failed(account, "metadata", error)
+        self.forget(account, wanted)
         self._log_deleted(account, configured)
         if failed is None:
             self._meter.metadata_refreshed(account, self._now())
             return None
         if isinstance(failed, QuotaExceeded):
-            return Retry(play_dates.next_midnight(self._now()))
-        return Retry(self._now() + (failed.wait or 0.0))
+            return Retry(self._now() + _QUOTA_PAUSE_SECONDS)
+        return Retry(self._now() + failed.wait if failed.wait else 0.0)
 
     async def _refresh_details(
         self, account: str, source: MediaSource, rules: MetadataRules, wanted: Collection[str]
     ) -> None:
-        due, gone = due_media(wanted, self.metadata.get(account), rules.every, self._now())
-        if due or self._trees_read_at.get(account, 0.0) > self._now() - rules.every / 2:
-            # Those thought to be deleted are requested together: the answer to a whole batch says so in one call.
+        now = self._now()
+        due, gone = due_media(wanted, self.metadata.get(account), rules.every, now)
+        if not 0 <= now - self._deleted_checked_at.get(account, -rules.every) < rules.every:
+            self._deleted_checked_at[account] = now
             due += gone
         for begin in range(0, len(due), _MEDIA_PER_ROUND):
             details: dict[str, MediaDetails] = {}
@@ -310,7 +315,7 @@ class MediaDiscovery:
 
     async def _wait_for_polls(self, account: str) -> None:
         waited = 0.0
-        while self._is_polling(account) and waited < COURTESY_SECONDS:
+        while self.is_polling(account) and waited < COURTESY_SECONDS:
             await self._sleep(COURTESY_SECONDS / 10)
             waited += COURTESY_SECONDS / 10
 
@@ -333,12 +338,10 @@ class MediaDiscovery:
         """Log a failure, a lasting one once: what was known stays."""
         self.failures[account, what] = error
         action = _action(what, error)
-        refused = error.kind is ErrorKind.AUTH and not isinstance(error, RequestSkipped)
-        if refused or isinstance(error, AccountPaused):
+        if error.kind is ErrorKind.AUTH and error.scope is ErrorScope.ACTION:
             self._meter.action_permitted(account, action, permitted=False)
-        key = account, what, "" if isinstance(error, AccountPaused) else error.code
-        paused_after = isinstance(error, AccountPaused) and any(each[:2] == key[:2] for each in self._logged)
-        if key not in self._logged and not paused_after:
+        key = account, what, error.code
+        if key not in self._logged:
             self._logged.add(key)
             log = _log.info if isinstance(error, QuotaExceeded) else _log.warning
             log(
@@ -396,8 +399,8 @@ def _usable(result: SearchResult, wanted: Conditions) -> frozenset[str]:
     return media_ids
 
 
-def _batches(media_ids: list[str], gone: Collection[str]) -> Iterable[list[str]]:
-    """Batches of at most 20; media thought to be deleted are together."""
+def _batches(media_ids: list[str], gone: Collection[str]) -> Iterator[list[str]]:
+    """Batches of at most 20; media thought to be deleted are together: one answer for all of them confirms that."""
     for some in ([each for each in media_ids if each not in gone], [each for each in media_ids if each in gone]):
         for begin in range(0, len(some), MEDIA_PER_CALL):
             yield some[begin : begin + MEDIA_PER_CALL]

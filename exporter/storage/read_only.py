@@ -141,7 +141,7 @@ def _fault(path: Path, uri: str) -> StartError | None:
                 return foreign(path)
             check_pages(connection, path)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == len(MIGRATIONS):
+            if 1 <= version <= len(MIGRATIONS):
                 spent(connection)
                 for _ in heads(connection):
                     pass
@@ -249,6 +249,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if owner != APPLICATION_ID:
         raise foreign(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != len(MIGRATIONS):
-        advice = "Start the exporter once, which brings an older file up to date; a newer file needs a newer exporter."
-        raise refusal(path, f"its version is {version}, this exporter's is {len(MIGRATIONS)}", advice)
+    # Later versions have added tables; those of slices and calls are the same in each.
+    if not 1 <= version <= len(MIGRATIONS):
+        advice = "A newer file needs a newer exporter."
+        raise refusal(path, f"its version is {version}, this exporter knows versions up to {len(MIGRATIONS)}", advice)

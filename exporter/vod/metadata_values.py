@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,15 +98,21 @@ def details(given: Mapping[str, Any], id_: str, now: float) -> MediaDetails:
         id_,
         title=text(given.get("Title")),
         category_id=category_id if has_category else None,
-        category=(text(given.get("CateName")) or None) if has_category else None,
-        tags=None if tags is None else tuple(_tags(tags)),
-        status=text(given.get("Status")) or None,
+        category=_shared(given.get("CateName")) if has_category else None,
+        tags=None if tags is None else tuple(map(sys.intern, _tags(tags))),
+        status=_shared(given.get("Status")),
         created_at=time(given.get("CreationTime")),
-        app_id=text(given.get("AppId")) or None,
-        storage_class=text(given.get("StorageClass")) or None,
+        app_id=_shared(given.get("AppId")),
+        storage_class=_shared(given.get("StorageClass")),
         reference_id=text(given.get("ReferenceId")) or None,
         observed_at=now,
     )
+
+
+def _shared(value: object) -> str | None:
+    """A text that many media have, kept in memory once; None if it is empty."""
+    found = text(value)
+    return sys.intern(found) if found else None
 
 
 def _tags(value: object) -> list[str]:
