@@ -38,7 +38,7 @@ class ReplicaConfig:
 
 def replica_config(config: Config, shard: Shard, found: Found | None = None) -> ReplicaConfig:
     """The part of the configuration that this shard handles; searches are replaced by the media they have found."""
-    share = shard.share(map(partial(_with_found, found or {}), config.core_queries()))
+    share = shard.share(map(partial(with_found, found or {}), config.core_queries()))
     rules = PublicationRules(
         share.queries,
         config.stale_after,
@@ -51,7 +51,8 @@ def replica_config(config: Config, shard: Shard, found: Found | None = None) -> 
     return ReplicaConfig(config, shard, share.queries, scale_limits(config.accounts, share.parts), rules)
 
 
-def _with_found(found: Found, query: Query) -> Query:
+def with_found(found: Found, query: Query) -> Query:
+    """The query with the media that its search has found, if it has one."""
     if query.search is None:
         return query
     known = found.get((query.account, query.search))

@@ -63,5 +63,8 @@ def _add_media(connection: sqlite3.Connection) -> None:
     )
 
 
+MEDIA_SINCE: Final = 2
+"""The version that has the table of media."""
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _add_media)
 """The migration at index n turns version n into version n + 1; version 0 is an empty file."""
