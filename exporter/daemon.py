@@ -353,6 +353,7 @@ class Daemon:
             snapshot=snapshot,
             publication=publication,
             unknown_media=self.unknown_media(),
+            metadata_failures={} if self._discovery is None else dict(self._discovery.failures),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
 

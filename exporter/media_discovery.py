@@ -190,6 +190,8 @@ class MediaDiscovery:
         self._trees_read_at[account] = self._now()
         if tree != known:
             self._describe(account, tree=tree)
+            if self._store is not None:
+                await self._store.save_media({}, {account: self.metadata[account]})
         return tree
 
     async def _take(
