@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from exporter.core.publication import Publication
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
-    from exporter.media_discovery import MediaDiscovery
+    from exporter.media_discovery import DiscoveryProblem, MediaDiscovery
     from exporter.replica import Found, ReplicaConfig
     from exporter.vod.actions import Action
 
@@ -223,22 +223,32 @@ class Daemon:
         if self._discovery is None or rules is None:
             return None
         media_ids = await self._media_with_metadata(account)
-        configured = {
-            each for query in self.queries if query.account == account for each in listed_ids(query)
-        }
-        retry = await self._discovery.refresh_metadata(account, rules, media_ids, configured)
+        retry = await self._discovery.refresh_metadata(account, rules, media_ids, self._configured(account))
         self._follow_discovery()
         # Media that are published only after the first polls have no metadata yet.
         return retry or (Retry() if self.pending_queries() else None)
+
+    async def refresh_all_metadata(self) -> None:
+        """Refresh the metadata of every account that is configured to have it, once."""
+        for account in self.replica.rules.metadata:
+            await self.refresh_metadata(account)
+
+    def discovery_problems(self) -> tuple[DiscoveryProblem, ...]:
+        """Searches and metadata that failed last, and media in the configuration that do not exist."""
+        if self._discovery is None:
+            return ()
+        configured = {account.name: self._configured(account.name) for account in self.replica.accounts}
+        return self._discovery.problems(configured)
+
+    def _configured(self, account: str) -> frozenset[str]:
+        """The media IDs that queries of an account list."""
+        return frozenset(each for query in self.queries if query.account == account for each in listed_ids(query))
 
     async def _media_with_metadata(self, account: str) -> frozenset[str]:
         """The published media of an account that this replica exports metadata of, and those listed by ID."""
         _, rules, publication = await self._exposition.source()
         published = {media.media_id for media in publication.media if media.account == account}
-        for query in self.queries:
-            if query.account == account:
-                published |= listed_ids(query)
-        return frozenset(each for each in published if rules.owns(account, each))
+        return frozenset(each for each in published | self._configured(account) if rules.owns(account, each))
 
     def _follow_discovery(self) -> None:
         """Poll and publish what searches have found, and publish metadata."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -39,6 +39,18 @@ _MEDIA_PER_ROUND: Final = 2_000
 OPTIONAL_ACTIONS: Final = frozenset(action.name for action in (SEARCH_MEDIA, VIDEO_INFOS, CATEGORIES))
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryProblem:
+    """A search or a refresh of metadata that failed last, or configured media that do not exist."""
+
+    account: str
+    what: str
+    code: str = ""
+    message: str = ""
+    advice: str = ""
+    media_ids: tuple[str, ...] = ()
 
 
 class DiscoveryMeter(Protocol):
@@ -270,6 +282,16 @@ class MediaDiscovery:
                     self._describe(account, details=details, missing=missing)
                     if self._store is not None:
                         await self._store.save_media({}, {account: self.metadata[account]})
+
+    def problems(self, configured: Mapping[str, Collection[str]]) -> tuple[DiscoveryProblem, ...]:
+        """What failed last, and which of the configured media (by account) do not exist."""
+        failed = (
+            DiscoveryProblem(account, what, error.code, error.message, error.advice)
+            for (account, what), error in sorted(self.failures.items())
+        )
+        deleted = ((account, sorted(self._deleted(account).intersection(ids))) for account, ids in configured.items())
+        missing = (DiscoveryProblem(account, "media", media_ids=tuple(ids)) for account, ids in deleted if ids)
+        return (*failed, *missing)
 
     def forget(self, account: str, wanted: Collection[str]) -> None:
         """Forget the metadata of media that no query of the account publishes any more."""
