@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
 _NAMED_IN_LOG: Final = 5
+# How soon metadata is looked for again while the first polls have not ended.
+_FIRST_POLLS_SECONDS: Final = 5.0
 # How long a search waits that must leave the calls of the day to polls.
 _QUOTA_PAUSE_SECONDS: Final = 1_800.0
 ACTIONS: Final[tuple[Action[Any], ...]] = (PLAY_DATA,)
@@ -226,7 +228,7 @@ class Daemon:
         retry = await self._discovery.refresh_metadata(account, rules, media_ids, self._configured(account))
         self._follow_discovery()
         # Media that are published only after the first polls have no metadata yet.
-        return retry or (Retry() if self.pending_queries() else None)
+        return retry or (Retry(self._now() + _FIRST_POLLS_SECONDS) if self.pending_queries() else None)
 
     async def refresh_all_metadata(self) -> None:
         """Refresh the metadata of every account that is configured to have it, once."""
