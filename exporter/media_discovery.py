@@ -223,9 +223,7 @@ class MediaDiscovery:
         for change, media in (("new", new), ("gone", gone)):
             self._meter.discovery_changed(account, query, change, len(media))
             if media and known is not None:
-                _log.info(
-                    f"media {change}", query=query, account=account, media_ids=len(media), first=_first(media)
-                )
+                _log.info(f"media {change}", query=query, account=account, media_ids=len(media), first=_first(media))
         log = _log.info if result.complete else _log.warning
         about = {} if result.complete else _incomplete(result)
         log("media discovered", query=query, account=account, media=len(self.found[key].media_ids), **about)

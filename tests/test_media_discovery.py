@@ -83,7 +83,7 @@ VARIANTS: Final = [
     ("search", "wanted"),
     [
         ("{tags: [promo]}", lambda video: "promo" in video.tags),
-        ("{tags: [\"teacher's choice\", vip]}", lambda video: {"teacher's choice", "vip"} & set(video.tags)),
+        ('{tags: ["teacher\'s choice", vip]}', lambda video: {"teacher's choice", "vip"} & set(video.tags)),
         ("{status: Blocked}", lambda video: video.status == "Blocked"),
         ("{created_within: 30d}", lambda video: video.created >= NOON - 30 * DAY),
         ("{title: '1', status: Normal}", lambda video: "1" in video.title and video.status == "Normal"),
@@ -240,9 +240,10 @@ async def test_metadata_of_published_media(variants: Variants) -> None:
             if (video := known.get(each)) is None:
                 expected[f'aliyun_vod_media_deleted{{account="main",media_id="{each}"}}'] = 1
                 continue
+            category_id = video.category_id or ""
             category = "" if video.category_id is None else tree.path(video.category_id).replace('"', r"\"")
             expected[
-                f'aliyun_vod_media_metadata_info{{account="main",media_id="{each}",category_id="{video.category_id or ""}"'
+                f'aliyun_vod_media_metadata_info{{account="main",media_id="{each}",category_id="{category_id}"'
                 f',category="{category}",status="{video.status}",app_id="{video.app_id}"}}'
             ] = 1
             expected[f'aliyun_vod_media_created_timestamp_seconds{{account="main",media_id="{each}"}}'] = video.created
@@ -258,14 +259,14 @@ async def test_metadata_is_requested_once_in_its_interval_and_for_new_media_soon
     async with running_harness(text=text(METADATA), media="{top: 30}") as harness:
         await harness.poll()
         await metadata(harness)
-        calls = await harness.series('requests_total.*GetVideoInfos')
+        calls = await harness.series("requests_total.*GetVideoInfos")
         assert set(calls.values()) == {2}
         harness.clock.at += 3_600
         await metadata(harness)
-        assert await harness.series('requests_total.*GetVideoInfos') == calls
+        assert await harness.series("requests_total.*GetVideoInfos") == calls
         harness.clock.at += 6 * 3_600
         await metadata(harness)
-        assert set((await harness.series('requests_total.*GetVideoInfos')).values()) == {4}
+        assert set((await harness.series("requests_total.*GetVideoInfos")).values()) == {4}
 
 
 async def test_what_a_search_returned_is_not_requested_again() -> None:
@@ -273,7 +274,7 @@ async def test_what_a_search_returned_is_not_requested_again() -> None:
         await harness.poll()
         found = await metadata(harness)
         assert len([name for name in found if "metadata_info" in name]) == len(await harness.plays())
-        assert set((await harness.series('requests_total.*GetVideoInfos')).values()) == {0}
+        assert set((await harness.series("requests_total.*GetVideoInfos")).values()) == {0}
 
 
 async def test_a_rename_replaces_the_series() -> None:
@@ -288,7 +289,7 @@ async def test_a_rename_replaces_the_series() -> None:
         harness.clock.at += 6 * 3_600
         await harness.poll()
         after = await metadata(harness)
-        assert len([name for name in after if f"metadata_info{{account=\"main\",media_id=\"{first}\"" in name]) == 1
+        assert len([name for name in after if f'metadata_info{{account="main",media_id="{first}"' in name]) == 1
         assert any('status="Blocked"' in name and first in name for name in after)
         assert before != after
 

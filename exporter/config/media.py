@@ -17,7 +17,7 @@ from exporter.documents.field_types import Choice, Duration, ListOf, MediaId
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MEDIA_FORMS: Final = "all, {ids: [...]}, {top: 100, by: plays} or {search: {...}}"
+MEDIA_FORMS: Final = "all, {ids: [...]}, {top: 100, by: plays} or {search: ...}"
 # Status of a media (Alibaba Cloud's pages of SearchMedia and GetVideoList).
 STATUSES: Final = (
     "Normal",

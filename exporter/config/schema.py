@@ -61,7 +61,7 @@ class QuerySettings(SettingsModel):
     account: Name | None = Field(default=None, description="Name of the account; required if there are several.")
     every: Annotated[float, Duration("10s", "30d")] = duration_field("15m", "Poll interval, 10s to 30d.")
     media: Annotated[MediaByIds | MediaTop | MediaBySearch | Literal["all"], BeforeValidator(media_form)] = Field(
-        description="Media to query: {ids: [...]}, {top: 100, by: plays}, {search: {...}} or all."
+        description="Media to query: {ids: [...]}, {top: 100, by: plays}, {search: ...} or all."
     )
     dimensions: Annotated[tuple[DimensionLists, ...], ListOf(scalar=False)] = Field(
         default_factory=lambda: (DimensionLists(),),

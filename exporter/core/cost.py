@@ -100,9 +100,7 @@ def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = Non
     return Cost(0, walks, _times(walks, _DAY / search.every), Estimate(0, 0))
 
 
-def metadata_cost(
-    rules: MetadataRules, published: Estimate, found: Estimate, tree: CategoryTree | None = None
-) -> Cost:
+def metadata_cost(rules: MetadataRules, published: Estimate, found: Estimate, tree: CategoryTree | None = None) -> Cost:
     """The cost of metadata of so many published media, and of those that searches find, which need no calls.
 
     A search refreshes more often than metadata get old.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class MediaWalk:
     * `missing`: hits that the service counted and did not list.
     """
 
-    def __init__(self, created_from: float | None = None, *, page_size: int = PAGE_SIZE, ceiling: int = CEILING) -> None:
+    def __init__(
+        self, created_from: float | None = None, *, page_size: int = PAGE_SIZE, ceiling: int = CEILING
+    ) -> None:
         self._pages = ceiling // page_size
         self._page_size = page_size
         self._next: SearchRequest | None = SearchRequest(created_from, exclusive=False, page=1)
@@ -146,7 +149,7 @@ class MediaWalk:
 def _check_order(request: SearchRequest, times: list[float], page: SearchPage) -> None:
     if page.hits and not times:
         raise UnorderedError("no hit has a CreationTime")
-    if any(later < earlier for earlier, later in zip(times, times[1:], strict=False)):
+    if any(later < earlier for earlier, later in pairwise(times)):
         raise UnorderedError("the hits are not ordered by CreationTime")
     # Conditions are compared again afterwards, this one must hold for the walk to advance.
     if times and request.created_from is not None:

@@ -126,11 +126,7 @@ def _search(name: object) -> Search:
 
 def _about(about: AccountMetadata) -> dict[str, object]:
     tree = about.tree
-    categories = (
-        None
-        if tree is None
-        else [[each.category_id, each.name, each.parent_id, each.level] for each in tree]
-    )
+    categories = None if tree is None else [[each.category_id, each.name, each.parent_id, each.level] for each in tree]
     return {"deleted": sorted(about.deleted), "categories": categories}
 
 

@@ -55,7 +55,7 @@ SEARCH_MEDIA: Final = Action(
 
 
 def parameters(request: SearchRequest, wanted: Conditions, category_ids: Iterable[int] = ()) -> dict[str, str]:
-    """The parameters of one page: hits that fulfil the conditions, and have one of these categories if there are any."""
+    """The parameters of one page: hits that fulfil the conditions and have one of these categories (none: any)."""
     match = " and ".join(_conditions(request, wanted, list(category_ids)))
     given = {
         "SearchType": "video",

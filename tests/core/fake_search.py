@@ -31,8 +31,9 @@ class FakeSearch:
 
     def page(self, request: SearchRequest, wanted: Conditions) -> SearchPage:
         self.requests.append(request)
+        own = replace(wanted, created_from=None)
         hits = sorted(
-            (each for each in self.media.values() if self._hit(each, request, wanted)),
+            (each for each in self.media.values() if self._hit(each, request, own)),
             key=lambda each: (each.created_at, each.media_id),
         )
         begin = (request.page - 1) * self.page_size
@@ -46,7 +47,7 @@ class FakeSearch:
         if request.created_from is not None and created < int(request.created_from) + request.exclusive:
             return False
         if not self.loose:
-            return replace(wanted, created_from=None).match(media)
+            return wanted.match(media)
         tags = wanted.tags
         by_tags = not tags or any(tag in given for tag in tags for given in media.tags or ())
         return by_tags and (wanted.title is None or wanted.title in (media.title or ""))

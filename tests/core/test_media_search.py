@@ -118,9 +118,7 @@ def test_only_media_that_change_during_the_walk_may_be_missed_and_for_one_refres
     first = found(service, wanted)
     # A second with more hits than a page is read by page numbers, where a deletion may hide one more for one refresh.
     times = Counter(each.created_at for each in media.values())
-    unchanged = {
-        each for each in truth(service, wanted) - changed if times[service.media[each].created_at] < PAGE
-    }
+    unchanged = {each for each in truth(service, wanted) - changed if times[service.media[each].created_at] < PAGE}
     assert unchanged <= first <= ever
     pending.clear()
     assert found(service, wanted) == truth(service, wanted)
@@ -130,9 +128,7 @@ def catalogue(number: int, per_second: int = 1) -> dict[str, MediaDetails]:
     return {f"m{n}": MediaDetails(f"m{n}", created_at=float(1_000 + n // per_second)) for n in range(number)}
 
 
-@pytest.mark.parametrize(
-    ("media", "calls"), [(0, 1), (1, 1), (100, 1), (101, 2), (199, 2), (200, 3), (2_000, 21)]
-)
+@pytest.mark.parametrize(("media", "calls"), [(0, 1), (1, 1), (100, 1), (101, 2), (199, 2), (200, 3), (2_000, 21)])
 def test_calls_of_a_refresh(media: int, calls: int) -> None:
     service = FakeSearch(catalogue(media), page_size=100, ceiling=5_000)
     assert len(found(service, EVERYTHING)) == media
