@@ -36,8 +36,8 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> dict[str, Any]:
             return found
         break
     error = error_bodies.find(body)
-    said = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
-    raise malformed(f"the answer holds {said}: this is no answer of {action}")
+    content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
+    raise malformed(f"the answer holds {content}: this is no answer of {action}")
 
 
 def malformed(message: str, request_id: str = "") -> UpstreamError:
