@@ -25,8 +25,12 @@ FOUND: Final = (20, 200, 2_000)
 PLAYED: Final = 20_000
 
 
+def _line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
 def refreshes() -> None:
-    print("| media | created in one second | lower bound | calls |\n|---|---|---|---|")
+    _line("| media | created in one second | lower bound | calls |\n|---|---|---|---|")
     for media in MEDIA:
         for per_second in PER_SECOND:
             catalogue = {
@@ -35,11 +39,11 @@ def refreshes() -> None:
             }
             service = FakeSearch(catalogue, page_size=100, ceiling=5_000)
             assert len(walked(service, Conditions()).hits) == media
-            print(f"| {media:,} | {per_second} | {ceil(media / 100)} | {len(service.requests)} |")
+            _line(f"| {media:,} | {per_second} | {ceil(media / 100)} | {len(service.requests)} |")
 
 
 def polls() -> None:
-    print("\n| found | where they rank | one by one | calls |\n|---|---|---|---|")
+    _line("\n| found | where they rank | one by one | calls |\n|---|---|---|---|")
     listed = rows(PLAYED)
     for found in FOUND:
         for name, some in (
@@ -51,7 +55,7 @@ def polls() -> None:
             wanted = query(ids(*(row.media_id for row in some)))
             poller = service.poller(queries=[wanted])
             asyncio.run(poller.poll(wanted))
-            print(f"| {found:,} | {name} | {found:,} | {len(service.calls):,} |")
+            _line(f"| {found:,} | {name} | {found:,} | {len(service.calls):,} |")
 
 
 def memory() -> None:
@@ -68,8 +72,8 @@ def memory() -> None:
     described, _ = tracemalloc.get_traced_memory()
     found = frozenset(details)
     in_sets, _ = tracemalloc.get_traced_memory()
-    print(f"\n{(described - before) / len(details):.0f} bytes a media for its details, with ID and title")
-    print(f"{(in_sets - described) / len(found):.0f} bytes a media for the set of those found")
+    _line(f"\n{(described - before) / len(details):.0f} bytes a media for its details, with ID and title")
+    _line(f"{(in_sets - described) / len(found):.0f} bytes a media for the set of those found")
 
 
 if __name__ == "__main__":
