@@ -56,7 +56,7 @@ def test_every_command_explains_its_flags_and_their_defaults(command: str, capsy
     assert status_of(command, "--help") == 0
     printed = capsys.readouterr().out
     assert "--log.level" in printed
-    assert f"(default: {'warn' if command in {'fetch', 'backfill'} else 'info'})" in printed
+    assert f"(default: {'warn' if command in {'fetch', 'backfill', 'probe'} else 'info'})" in printed
     assert (status_of("help", command), capsys.readouterr().out) == (0, printed)
 
 

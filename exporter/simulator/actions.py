@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VERSION: Final = "2017-03-21"
 PLAY_DATA: Final = "DescribeVodMediaPlayData"
+PLAYER_DATA: Final = "DescribeVodPlayerMetricData"
+ACTIONS: Final = (PLAY_DATA, "SearchMedia", "GetVideoInfos", "GetCategories", PLAYER_DATA)
 
 Answer = Callable[[Mapping[str, str], float, "Variants"], dict[str, Any]]
 
@@ -45,7 +47,7 @@ def actions_of(dataset: Dataset, catalogue: Catalogue) -> dict[str, SimulatedAct
             categories.NAMES,
             lambda given, _, variants: categories.get_categories(catalogue.categories, given, variants),
         ),
-        "DescribeVodPlayerMetricData": SimulatedAction(player_query.NAMES, player.answer),
+        PLAYER_DATA: SimulatedAction(player_query.NAMES, player.answer),
     }
 
 

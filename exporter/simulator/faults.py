@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from exporter.simulator.actions import ACTIONS
 from exporter.simulator.broken_responses import BROKEN_RESPONSES
 from exporter.simulator.error_responses import API_ERRORS
 
@@ -50,6 +51,8 @@ def parse_fault(text: str) -> Fault:
     if not colon:
         raise ValueError(f"{text!r} is not [ACTION/]CODE:RATE, such as Meter.ServerInternalError:0.1")
     action, _, code = code.rpartition("/")
+    if action and action not in ACTIONS:
+        raise ValueError(f"{text!r}: {action!r} is not one of {', '.join(ACTIONS)}")
     try:
         share = float(rate)
     except ValueError:

@@ -8,7 +8,7 @@ from exporter.simulator.access_keys import Credentials
 from exporter.simulator.calendar import day_at
 from exporter.simulator.generated_media import most_played
 from exporter.simulator.incidents import collapse, parse_incident
-from exporter.simulator.variants import CHOICES
+from exporter.simulator.variants import CHOICES, Variants
 from tests.simulator.clients import (
     PAGE,
     Client,
@@ -48,6 +48,14 @@ async def test_faults_can_be_changed_while_the_simulator_runs(clock: Clock) -> N
         await client.http.patch(CONDITIONS, json={"faults": [{"code": "html"}]})
         await client.http.patch(CONDITIONS, json={"faults": []})
         assert (await client.request()).status_code == 200
+
+
+async def test_variants_can_be_changed_while_the_simulator_runs(clock: Clock) -> None:
+    service = simulator(clock, admin=True)
+    async with client_of(service, clock) as client:
+        changed = await client.http.patch(CONDITIONS, json={"variants": {"tags": "substring"}})
+    assert changed.json()["variants"]["tags"] == "substring"
+    assert service.conditions.variants == Variants(tags="substring")
 
 
 async def test_credentials_can_be_replaced_and_tokens_expire(clock: Clock) -> None:
@@ -147,6 +155,8 @@ async def test_a_patch_changes_only_the_given_conditions(clock: Clock) -> None:
         ('{"rate": -1}', "rate must be a number from 0"),
         ('{"clock_offset": 1e12}', "clock_offset must be seconds within a year"),
         ('{"wait_header": "soon"}', "wait_header"),
+        ('{"variants": {"tags": "soon"}}', "$.variants.tags"),
+        ('{"variants": {"tag": "words"}}', "variants.tag is not one of numbers,"),
         ('{"faults": {"html": 1}}', "$.faults"),
         ('{"faults": [{"code": "typo"}]}', "'typo' is not one of"),
         ('{"faults": [{"code": "html", "odds": 1}]}', "faults[0].odds is not one of code, rate"),

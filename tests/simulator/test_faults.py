@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from exporter.simulator.actions import ACTIONS
+from exporter.simulator.catalogue import Video
 from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault, FaultPlan, parse_fault
+from tests.simulator.account_requests import requested
 from tests.simulator.clients import PAGE, Clock, client_of, simulator
 
 if TYPE_CHECKING:
@@ -147,12 +150,14 @@ def test_several_faults_occur_at_their_own_rates() -> None:
 def test_a_fault_is_written_as_code_and_rate() -> None:
     assert parse_fault("Meter.ReadyTsError:0.25") == Fault("Meter.ReadyTsError", 0.25)
     assert parse_fault("stall:1") == Fault("stall", 1.0)
+    assert parse_fault("SearchMedia/stall:1") == Fault("stall", 1.0, {"Action": "SearchMedia"})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("html", "is not CODE:RATE"),
+        ("html", r"is not \[ACTION/\]CODE:RATE"),
+        ("Search/html:1", "'Search' is not one of DescribeVodMediaPlayData, SearchMedia,"),
         ("html:often", "the rate must be a number from 0 to 1, not 'often'"),
         ("html:1.5", "must be from 0 to 1, not 1.5"),
         ("html:nan", "must be from 0 to 1, not nan"),
@@ -163,6 +168,41 @@ def test_a_fault_is_written_as_code_and_rate() -> None:
 def test_an_invalid_fault_is_rejected_with_the_expected_form(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_fault(text)
+
+
+async def test_a_fault_of_one_action_spares_the_others(clock: Clock) -> None:
+    service = simulator(clock, faults=(parse_fault("GetVideoInfos/Forbidden.RAM:1"),))
+    refused = await requested(service, clock, "GetVideoInfos", VideoIds="a")
+    assert refused["Code"] == "Forbidden.RAM"
+    assert refused["AccessDeniedDetail"]["AuthAction"] == "vod:GetVideoInfos"
+    assert set(service.actions) == set(ACTIONS)
+    for action in set(ACTIONS) - {"GetVideoInfos"}:
+        assert (await requested(service, clock, action)).get("Code") != "Forbidden.RAM"
+
+
+@pytest.mark.parametrize(
+    ("fault", "values"),
+    [
+        ("strings", {"Duration": "60.0", "Title": "a"}),
+        ("nulls", {"Duration": None, "Title": None}),
+        ("missing", {}),
+    ],
+)
+async def test_broken_rows_of_the_other_actions(clock: Clock, fault: str, values: dict[str, Any]) -> None:
+    service = simulator(clock, media=0, faults=(Fault(fault),))
+    service.catalogue.put(Video("a" * 32, "a", 60.0, 1, 1))
+    search = await requested(service, clock, "SearchMedia", Fields="Title,Duration")
+    infos = await requested(service, clock, "GetVideoInfos", VideoIds="a" * 32)
+    for row in (search["MediaList"][0]["Video"], infos["VideoList"][0]):
+        assert {name: row[name] for name in ("Duration", "Title") if name in row} == values
+        assert row["VideoId"] == "a" * 32
+
+
+@pytest.mark.parametrize(("fault", "lists"), [("null_list", {"MediaList": None}), ("no_list", {})])
+async def test_missing_lists_of_the_other_actions(clock: Clock, fault: str, lists: dict[str, None]) -> None:
+    document = await requested(simulator(clock, faults=(Fault(fault),)), clock, "SearchMedia")
+    assert {name: document[name] for name in ("MediaList",) if name in document} == lists
+    assert document["Total"] == 0
 
 
 @pytest.mark.parametrize("wrong", [{"times": -1}, {"wait": -1.0}, {"wait": float("inf")}])
