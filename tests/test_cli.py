@@ -169,7 +169,7 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["fetch", "--output=xml"], "invalid choice: 'xml'"),
         (["demo", "--media=-1"], "'-1' is not a whole number from 0"),
         (["simulate", "--fail=Nonsense:1"], "'Nonsense' is not one of Meter.ParamError"),
-        (["simulate", "--fail=Meter.AuthError"], "is not CODE:RATE"),
+        (["simulate", "--fail=Meter.AuthError"], "is not [ACTION/]CODE:RATE"),
         (["simulate", "--latency=soon"], "argument --latency: "),
         (["simulate", "--collapse=31"], "31 is more than 30 days ago"),
         (["simulate", "--incident=os:android@1"], "--incident: 'os:android@1': 'android' is not one of Android, iOS,"),

@@ -36,7 +36,7 @@ _CHANGES: Final = {
     "first-frame": 3.0,
 }
 PLAYER: Final = "player"
-"""The kind whose plays are attempted and fail; with others nobody attempts them."""
+"""The kind whose plays are attempted and fail; those of others are not attempted."""
 
 FIRST_FRAME: Final = "first-frame"
 """The kind that loses no plays, but changes the time to the first frame."""

@@ -148,7 +148,7 @@ async def test_what_it_finds_of_a_service_as_documented(run: Any, clock: Clock) 
         ("day_buckets:utc", "DescribeVodPlayerMetricData", "buckets of 1d start at", "00:00:00Z"),
     ],
 )
-async def test_it_tells_what_is_not_documented(
+async def test_it_finds_what_is_not_documented(
     run: Any, clock: Clock, variant: str, action: str, label: str, text: str
 ) -> None:
     result = await run(simulator(clock, media=150, variants=parse_variants([variant])))
@@ -156,7 +156,7 @@ async def test_it_tells_what_is_not_documented(
     assert result.actions[action][label].startswith(text)
 
 
-async def test_buckets_without_plays_are_told_by_their_form(run: Any, clock: Clock) -> None:
+async def test_the_form_of_buckets_without_plays(run: Any, clock: Clock) -> None:
     for form in ("zero", "null"):
         gone = parse_incident("account:-100%@0T08:00..0T09:00", seed=0, now=clock.now)
         service = simulator(clock, incidents=(gone,), variants=parse_variants([f"empty_buckets:{form}"]))
