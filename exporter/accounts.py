@@ -95,6 +95,14 @@ class Accounts:
         """The source of pages of each account, by its name."""
         return {name: account.source for name, account in self._in_use.items()}
 
+    def client(self, account: str) -> Client:
+        """The client of an account in use."""
+        return self._in_use[account].client
+
+    def limits(self, account: str) -> AccountLimits:
+        """The limits of an account in use."""
+        return self._in_use[account].limits
+
     async def keys_changed(self, account: str) -> bool:
         """Whether a file with the account's keys has changed since the keys were used or this was last called."""
         used = self._in_use.get(account)

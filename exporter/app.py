@@ -22,7 +22,8 @@ from exporter.daemon import Daemon, api_actions
 from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
-from exporter.reload import Reloader, poll_jobs
+from exporter.media_discovery import MediaDiscovery
+from exporter.reload import Reloader, jobs
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
 from exporter.web.routes import routes
@@ -120,6 +121,18 @@ async def _assemble(
         await stack.enter_async_context(accounts)
         async with accounts.opened(replica.accounts) as opened_accounts:
             accounts.adopt(opened_accounts)
+        media = await storage.load_media() if storage else None
+        discovery = MediaDiscovery(
+            client=accounts.client,
+            limits=accounts.limits,
+            meter=telemetry,
+            now=runtime.now,
+            sleep=runtime.sleep,
+            store=storage,
+            found=media.found if media else None,
+            metadata=media.metadata if media else None,
+        )
+        replica = replica_config(config, shard, discovery.found)
         poller = Poller(
             accounts.sources,
             settlement=config.settlement(),
@@ -128,7 +141,7 @@ async def _assemble(
             queries=replica.queries,
             snapshot=Snapshot().updated(await storage.load(_oldest_play_date(runtime.now()))) if storage else None,
         )
-        yield Daemon(replica, poller, telemetry, runtime.now, store=storage), accounts
+        yield Daemon(replica, poller, telemetry, runtime.now, store=storage, discovery=discovery), accounts
 
 
 async def serve(
@@ -159,7 +172,7 @@ async def serve(
         opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
         daemon, accounts = await stack.enter_async_context(_assemble(config, runtime, storage_path, shard))
-        scheduler = Scheduler(poll_jobs(daemon, daemon.queries), daemon)
+        scheduler = Scheduler(jobs(daemon, daemon.replica), daemon)
         key_watch = KeyFileWatch(daemon.failed, accounts.keys_changed, scheduler.run_now)
         reloads = reloads or ReloadOptions(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, daemon=daemon, accounts=accounts, polling=scheduler)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from exporter.core.model import Query
     from exporter.daemon import Daemon
     from exporter.replica import ReplicaConfig
+
+NEW_MEDIA_SECONDS: Final = 900.0
+"""How often media without metadata are looked for."""
 
 _log = structlog.get_logger()
 
@@ -82,9 +85,36 @@ def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
     )
 
 
+def jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
+    """The jobs that poll the queries of a replica, repeat their searches and refresh metadata."""
+    return (*poll_jobs(daemon, replica.queries), *discovery_jobs(daemon, replica))
+
+
 def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
     """The jobs that poll these queries."""
     return tuple(Job(query.name, query.every, partial(daemon.poll, query)) for query in queries)
+
+
+def discovery_jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
+    """The jobs that repeat searches and refresh metadata. No query can have the name of one: it is not printable."""
+    searches = ((query, query.search) for query in replica.queries if query.dimensions)
+    return (
+        *(
+            Job(f"search\t{query.name}", search.every, partial(daemon.refresh_search, query))
+            for query, search in searches
+            if search is not None
+        ),
+        *(
+            # More often than metadata get old: media that are published for the first time have none.
+            Job(f"metadata\t{account}", min(rules.every, NEW_MEDIA_SECONDS), partial(daemon.refresh_metadata, account))
+            for account, rules in replica.rules.metadata.items()
+        ),
+    )
+
+
+def discovery_changed(old: ReplicaConfig, new: ReplicaConfig) -> bool:
+    """Whether anything has changed that searches or metadata depend on."""
+    return (old.accounts, old.rules.metadata) != (new.accounts, new.rules.metadata)
 
 
 class Reloader:
@@ -134,7 +164,7 @@ class Reloader:
 
     async def _reload(self) -> None:
         config = await run_in_daemon_thread(self._read, "reading the configuration")
-        replica = replica_config(config, self._daemon.replica.shard)
+        replica = replica_config(config, self._daemon.replica.shard, self._daemon.found)
         async with self._accounts.opened(replica.accounts) as accounts:
             changes = schedule_changes(self._daemon.replica, replica)
 
@@ -146,6 +176,12 @@ class Reloader:
             # breaker stays open.
             due = changes.due | self._daemon.auth_failed_queries()
             due &= {query.name for query in replica.queries}
-            jobs = poll_jobs(self._daemon, replica.queries)
-            await self._polling.reconfigure(jobs, interrupted=changes.interrupted, due=due, swap=swap)
+            # Searches and metadata begin anew: their account, its client or their conditions may have changed.
+            discovery = {job.name for job in discovery_jobs(self._daemon, replica)}
+            await self._polling.reconfigure(
+                jobs(self._daemon, replica),
+                interrupted=changes.interrupted | discovery,
+                due=due | (discovery if discovery_changed(self._daemon.replica, replica) else set()),
+                swap=swap,
+            )
         _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
+from exporter.core.model import ByIds
 from exporter.core.publication import PublicationRules
 
 if TYPE_CHECKING:
@@ -12,8 +14,12 @@ if TYPE_CHECKING:
 
     from exporter.config.accounts import AccountSettings, LimitSettings
     from exporter.config.schema import Config
+    from exporter.core.media_details import FoundMedia, Search
     from exporter.core.model import Query
     from exporter.core.sharding import Shard
+
+Found: TypeAlias = "Mapping[tuple[str, Search], FoundMedia]"
+"""What searches have found, by account and search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +36,27 @@ class ReplicaConfig:
     rules: PublicationRules
 
 
-def replica_config(config: Config, shard: Shard) -> ReplicaConfig:
-    """The part of the configuration that this shard handles."""
-    share = shard.share(config.core_queries())
+def replica_config(config: Config, shard: Shard, found: Found | None = None) -> ReplicaConfig:
+    """The part of the configuration that this shard handles; searches are replaced by the media they have found."""
+    share = shard.share(map(partial(with_found, found or {}), config.core_queries()))
     rules = PublicationRules(
         share.queries,
         config.stale_after,
         config.series_limit,
         media_info_ownership=share.media_info_ownership,
         days_ago=share.days_ago,
+        metadata={each.name: each.metadata.core_rules() for each in config.accounts if each.metadata is not None},
+        category_accounts=share.category_accounts,
     )
     return ReplicaConfig(config, shard, share.queries, scale_limits(config.accounts, share.parts), rules)
+
+
+def with_found(found: Found, query: Query) -> Query:
+    """The query with the media that its search has found, if it has one."""
+    if query.search is None:
+        return query
+    known = found.get((query.account, query.search))
+    return query if known is None else replace(query, media=ByIds(known.media_ids))
 
 
 def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
@@ -16,23 +16,34 @@ from exporter.commands.start_checks import StartCheckResult, check_start
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
 from exporter.core import play_dates
-from exporter.core.cost import Cost, Estimate, cost
-from exporter.core.model import Dimensions
+from exporter.core.cost import NOTHING, Cost, cost, media_of, metadata_cost, search_cost
 from exporter.errors import ConfigError, StartError
+from exporter.replica import with_found
 from exporter.secret_files import shown
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from exporter.config.schema import Config
+    from exporter.core.media_details import CategoryTree
+    from exporter.core.model import Dimensions
     from exporter.errors import ConfigProblem
+    from exporter.replica import Found
+    from exporter.storage.read_only import Examined
 
 _HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, steady day", "series")
 _SECONDS_PER_DAY: Final = 86_400
 _WOULD_NOT_START: Final = 2
 
-Totals = Mapping[tuple[str, Dimensions], int]
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What storage knows: media with plays on one day by account and filters, found media, categories by account."""
+
+    totals: Mapping[tuple[str, Dimensions], int] = field(default_factory=dict)
+    found: Found = field(default_factory=dict)
+    trees: Mapping[str, CategoryTree] = field(default_factory=dict)
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -42,7 +53,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return 0
     config = _read(arguments, environ)
     errors: list[str] = []
-    totals: Totals = {}
+    known = Known()
     stored: tuple[str, ...] = ()
     if arguments.storage_path:
         from exporter.storage.read_only import examine  # noqa: PLC0415 - SQLite is imported only with --storage.path
@@ -52,18 +63,18 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except StartError as error:
             errors.append(str(error))
         else:
-            totals, stored = examined.totals, examined.warnings
+            known, stored = Known(examined.totals, examined.media.found, _trees(examined)), examined.warnings
     start = StartCheckResult() if arguments.syntax_only else check_start(config, environ)
     errors += start.errors
     if arguments.web_config_file:
         sys.stdout.write(f"{shown(arguments.web_config_file)}: valid\n")
     verdict = "valid, but serve would not start here" if errors else "valid"
-    sys.stdout.write(f"{shown(arguments.config_file)}: {verdict}\n\n{report(config, totals)}\n")
+    sys.stdout.write(f"{shown(arguments.config_file)}: {verdict}\n\n{report(config, known)}\n")
     sys.stdout.flush()
     for warning in (
         *start.warnings,
         *stored,
-        *warnings(config, totals),
+        *warnings(config, known),
         *setting_warnings(config),
         *permission_warnings(arguments, config),
     ):
@@ -93,12 +104,12 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
     return config
 
 
-def report(config: Config, totals: Totals) -> str:
+def report(config: Config, known: Known) -> str:
     """The costs as a table: one line per query, and the total of each account.
 
-    `totals`: media with plays on one day, by account and filters, as far as storage knows them.
+    `known`: what storage knows, if there is any.
     """
-    costs = _costs(config, totals)
+    costs = _costs(config, known)
     lines: list[tuple[str, ...]] = [_HEADINGS]
     for account, by_query in costs.items():
         lines += [(account, name, *_figures(each)) for name, each in by_query.items()]
@@ -107,9 +118,9 @@ def report(config: Config, totals: Totals) -> str:
     return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def warnings(config: Config, totals: Totals) -> Iterator[str]:
+def warnings(config: Config, known: Known) -> Iterator[str]:
     """Warnings about a valid configuration that will not work well: limits exceeded, endpoint unusual."""
-    costs = _costs(config, totals)
+    costs = _costs(config, known)
     for account in config.accounts:
         if warning := endpoint_warning(account.endpoint):
             yield f"account {account.name}: {warning}"
@@ -135,28 +146,41 @@ def warnings(config: Config, totals: Totals) -> Iterator[str]:
         yield f"{series} series, series_limit is {config.series_limit}: media with the fewest plays will be left out"
 
 
-def _costs(config: Config, totals: Totals) -> dict[str, dict[str, Cost]]:
+def _costs(config: Config, known: Known) -> dict[str, dict[str, Cost]]:
     """The cost of each query, by account and query name, in the order of the file."""
     settlement = config.settlement()
-    queries = config.core_queries()
-    return {
-        account: {
-            query.name: cost(query, settlement, {dims: n for (owner, dims), n in totals.items() if owner == account})
-            for query in queries
-            if query.account == account
-        }
-        for account in dict.fromkeys(query.account for query in queries)
-    }
+    queries = [with_found(known.found, query) for query in config.core_queries()]
+    costs: dict[str, dict[str, Cost]] = {}
+    for account in dict.fromkeys(query.account for query in queries):
+        totals = {dims: n for (owner, dims), n in known.totals.items() if owner == account}
+        own = [query for query in queries if query.account == account]
+        costs[account] = {query.name: cost(query, settlement, totals) for query in own}
+        tree = known.trees.get(account)
+        for search, query in {query.search: query for query in own if query.search is not None}.items():
+            costs[account][f"{query.name} (search)"] = search_cost(search, media_of(query, totals), tree)
+        for settings in config.accounts:
+            if settings.name == account and settings.metadata is not None:
+                rules = settings.metadata.core_rules()
+                published, found = (
+                    reduce(add, (media_of(each, totals) for each in own if (each.search is None) is listed), NOTHING)
+                    for listed in (True, False)
+                )
+                costs[account]["(metadata)"] = metadata_cost(rules, published, found, tree)
+    return costs
+
+
+def _trees(examined: Examined) -> Mapping[str, CategoryTree]:
+    metadata = examined.media.metadata
+    return {account: about.tree for account, about in metadata.items() if about.tree is not None}
 
 
 def _total(costs: Iterable[Cost]) -> Cost:
     summands = tuple(costs)
-    zero = Estimate(0, 0)
     return Cost(
         sum(each.slices for each in summands),
-        reduce(add, (each.first_poll for each in summands), zero),
-        reduce(add, (each.steady_day for each in summands), zero),
-        reduce(add, (each.series for each in summands), zero),
+        reduce(add, (each.first_poll for each in summands), NOTHING),
+        reduce(add, (each.steady_day for each in summands), NOTHING),
+        reduce(add, (each.series for each in summands), NOTHING),
     )
 
 

@@ -7,7 +7,8 @@ import json
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,7 @@ from rich.text import Text
 from exporter import app, stdio
 from exporter.backfill.progress import NO_PROGRESS, Progress, shown
 from exporter.commands.lost_plays import largest_losses, settled_plays
-from exporter.commands.slice_results import SliceResult, describe_results, results_by_slice
+from exporter.commands.slice_results import SliceResult, describe_problem, describe_results, results_by_slice
 from exporter.config.loader import load
 from exporter.core.fields import NUMBERS, zero_row
 from exporter.core.poll_report import PollResult
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from exporter.config.schema import Config
-    from exporter.core.publication import Publication
+    from exporter.core.publication import Publication, PublishedMetadata
     from exporter.daemon import Daemon
     from exporter.exposition.telemetry import Telemetry
+    from exporter.media_discovery import DiscoveryProblem
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
 _FIELDS: Final = tuple(PLAY_BY_FIELD)
@@ -66,6 +68,7 @@ class _FetchResult:
     * `rows`: the published rows, one mapping each; `exposition`: as Prometheus would scrape them.
     * `settled_plays`: plays of the last settled day and those expected, by lost plays.
     * `unknown`: account and ID of media that no response has ever contained.
+    * `metadata_problems`: searches and metadata that failed, and configured media that do not exist.
     """
 
     results: Mapping[str, PollResult]
@@ -74,6 +77,7 @@ class _FetchResult:
     rows: list[dict[str, Any]]
     settled_plays: list[dict[str, Any]]
     unknown: Collection[tuple[str, str]]
+    metadata_problems: tuple[DiscoveryProblem, ...]
     exposition: bytes
 
 
@@ -81,15 +85,20 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
     async with app.assemble_daemon(config, app.Runtime(environ)) as exporter:
         with shown(console) as progress:
             await poll_all(exporter, progress)
+            await exporter.refresh_all_metadata()
         now, reports, publication = time.time(), exporter.reports(), exporter.publication()
         ended = results_by_slice(reports, publication, now)
         return _FetchResult(
             {report.query.name: report.result for report in reports},
             ended,
-            tuple(describe_results(ended, reports, final_after=config.settle.after, now=now)),
+            (
+                *describe_results(ended, reports, final_after=config.settle.after, now=now),
+                *map(describe_problem, exporter.discovery_problems()),
+            ),
             list(_rows(publication)),
             settled_plays(publication),
             exporter.unknown_media(),
+            exporter.discovery_problems(),
             (await exporter.scrape(_PLAIN_TEXT, None)).body if output == "prom" else b"",
         )
 
@@ -147,6 +156,8 @@ def _write(fetched: _FetchResult, output: str) -> None:
                 "settled_plays": fetched.settled_plays,
                 "slices": [result.document() for result in fetched.results_by_slice],
             }
+            if fetched.metadata_problems:
+                document["metadata_problems"] = [asdict(problem) for problem in fetched.metadata_problems]
             text = json.dumps(document, ensure_ascii=False, indent=2)
             stdio.write_utf8(sys.stdout, ("".join(map(_escaped, text)) + "\n").encode())
         case _:
@@ -192,6 +203,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
     """One row for each media of each slice, the most played first; zeros without plays, None for unknown values."""
     titles = {(media.account, media.media_id): media.title for media in publication.media}
+    metadata = {(each.account, each.media_id): each for each in publication.metadata}
     for published in publication.slices:
         slice_, filters = published.slice, published.slice.dimensions
         values_of = {media_id: row or zero_row(media_id) for media_id, row in published.rows.items()}
@@ -205,8 +217,21 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
                 "region": filters.region or "all",
                 "media_id": media_id,
                 "title": titles.get((slice_.account, media_id)),
+                **(_metadata(metadata.get((slice_.account, media_id))) if metadata else {}),
                 **{field: getattr(values, field) for field in _FIELDS},
             }
+
+
+def _metadata(known: PublishedMetadata | None) -> dict[str, Any]:
+    """The published metadata of a media; None and an empty list for what is not known."""
+    labels = dict(known.labels) if known is not None else {}
+    created_at = known.created_at if known is not None else None
+    return {
+        "category": labels.get("category") or None,
+        "tags": list(known.tags) if known is not None else [],
+        "created": None if created_at is None else f"{datetime.fromtimestamp(created_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "deleted": known is not None and known.deleted,
+    }
 
 
 def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> object:
@@ -216,7 +241,9 @@ def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> obje
 
 def _cell(value: object) -> str:
     """The value as one printable line, escaped for stdout's encoding before rich measures its width."""
-    return "" if value is None else stdio.as_encoded(sys.stdout, printable(str(value)))
+    if isinstance(value, list):
+        value = ", ".join(value)
+    return "" if value is None or value is False else stdio.as_encoded(sys.stdout, printable(str(value)))
 
 
 def _escaped(letter: str) -> str:

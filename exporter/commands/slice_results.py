@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exporter.core.poll_report import PollReport, SliceOutcome
     from exporter.core.publication import Publication
     from exporter.errors import UpstreamError
+    from exporter.media_discovery import DiscoveryProblem
 
 # How many slices are named for each cause.
 _NAMED: Final = 10
@@ -141,6 +142,19 @@ def describe_results(
         yield from (f"  {_slice_name(result.slice)}" for result in group[:_NAMED])
         if len(group) > _NAMED:
             yield f"  and {len(group) - _NAMED} more"
+
+
+def describe_problem(problem: DiscoveryProblem) -> str:
+    """A line for a search or metadata that failed, or for media that do not exist."""
+    if problem.media_ids:
+        return f"Do not exist, {len(problem.media_ids)} media of account {problem.account}: {_named(problem.media_ids)}"
+    text = f"Failed: {problem.what} of account {problem.account}: {problem.code}: {problem.message.rstrip('.')}."
+    return f"{text} {problem.advice}".rstrip()
+
+
+def _named(media_ids: Sequence[str]) -> str:
+    more = len(media_ids) - _NAMED
+    return ", ".join(media_ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _relevant_errors(result: SliceResult) -> Iterator[UpstreamError]:

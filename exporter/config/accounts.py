@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
+from exporter.config.media import MetadataSettings
 from exporter.config.settings_model import SettingsModel, duration_field
 from exporter.core.model import Account
 from exporter.documents import lookalikes
@@ -201,6 +202,9 @@ class AccountSettings(SettingsModel):
     )
     timeout: Annotated[float, Duration("100ms", "10m")] = duration_field("10s", "Timeout of one attempt, 100ms to 10m.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Request limits of the account.")
+    metadata: MetadataSettings | None = Field(
+        default=None, description="Metadata of the published media: category, status, tags, age; default: none."
+    )
 
     def core_account(self) -> Account:
         """The core's Account."""

@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field
 
 from exporter.config.accounts import DEFAULT_ACCOUNT, AccountSettings
 from exporter.config.consistency import stale_between_polls
 from exporter.config.json_schema import editor_schema
+from exporter.config.media import MediaByIds, MediaBySearch, MediaTop, media_form
 from exporter.config.settings_model import SettingsModel, duration_field
 from exporter.core.model import (
     OPERATING_SYSTEMS,
@@ -19,59 +20,19 @@ from exporter.core.model import (
     ByIds,
     Dimensions,
     Everything,
-    Measure,
     Media,
     Query,
     Top,
 )
 from exporter.core.play_dates import OLDEST_DAYS_AGO, Settlement
-from exporter.documents import lookalikes
-from exporter.documents.error_messages import FieldErrorDict, field_error, kind, quoted
-from exporter.documents.field_types import Choice, Duration, ListOf, MediaId, Name
+from exporter.documents.error_messages import FieldErrorDict, field_error, quoted
+from exporter.documents.field_types import Choice, Duration, ListOf, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Yesterday and the day before, each with the same day a week earlier: what alerts on drops compare.
 DEFAULT_DAYS_AGO: Final = (1, 2, 8, 9)
-_MEDIA_FORMS: Final = "all, {ids: [...]} or {top: 100, by: plays}"
-
-
-class MediaByIds(SettingsModel):
-    """Media listed by ID; without plays they are exported as 0."""
-
-    ids: Annotated[tuple[MediaId, ...], ListOf(unique=True)] = Field(
-        description="Media IDs; media without plays are exported as 0."
-        " At most one call per media and slice, and one more."
-    )
-
-
-class MediaTop(SettingsModel):
-    """The media that rank first by a measure."""
-
-    top: Annotated[int, Field(ge=1)] = Field(
-        description="Number of media, at least 1. One call per 100 media and slice."
-    )
-    by: Annotated[Measure, Choice(tuple(Measure))] = Field(default=Measure.PLAYS, description="Measure to rank by.")
-
-
-def _media(given: object, info: ValidationInfo) -> object:
-    """Choose the form by the keys, so that only errors of that form are reported."""
-    match given:
-        case {"ids": _, "top": _}:
-            raise field_error("takes ids or top, not both")
-        case {"ids": _}:
-            return MediaByIds.model_validate(given, context=info.context)
-        case {"top": _}:
-            return MediaTop.model_validate(given, context=info.context)
-        case "all" | MediaByIds() | MediaTop():
-            return given
-        case str():
-            raise field_error(f"{quoted(given)} is not one of {_MEDIA_FORMS}{lookalikes.hint(given)}")
-        case {}:
-            raise field_error(f"must be {_MEDIA_FORMS}")
-        case _:
-            raise field_error(f"must be {_MEDIA_FORMS}, not {kind(given)}")
 
 
 class DimensionLists(SettingsModel):
@@ -99,8 +60,8 @@ class QuerySettings(SettingsModel):
     name: Name = Field(description="Name in logs and self-metrics, never on play metrics; 1 to 64 characters.")
     account: Name | None = Field(default=None, description="Name of the account; required if there are several.")
     every: Annotated[float, Duration("10s", "30d")] = duration_field("15m", "Poll interval, 10s to 30d.")
-    media: Annotated[MediaByIds | MediaTop | Literal["all"], BeforeValidator(_media)] = Field(
-        description="Media to query: {ids: [...]}, {top: 100, by: plays} or all."
+    media: Annotated[MediaByIds | MediaTop | MediaBySearch | Literal["all"], BeforeValidator(media_form)] = Field(
+        description="Media to query: {ids: [...]}, {top: 100, by: plays}, {search: ...} or all."
     )
     dimensions: Annotated[tuple[DimensionLists, ...], ListOf(scalar=False)] = Field(
         default_factory=lambda: (DimensionLists(),),
@@ -127,6 +88,7 @@ class QuerySettings(SettingsModel):
             dimensions=tuple(dict.fromkeys(combinations)),
             days_ago=self.days_ago,
             expected=self.expected,
+            search=self.media.search.core_search() if isinstance(self.media, MediaBySearch) else None,
         )
 
     def _core_media(self) -> Media:
@@ -135,6 +97,8 @@ class QuerySettings(SettingsModel):
                 return ByIds(frozenset(ids))
             case MediaTop(top=n, by=by):
                 return Top(n, by)
+            case MediaBySearch():
+                return ByIds(frozenset())  # until the search has found some
             case "all":
                 return Everything()
 

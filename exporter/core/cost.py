@@ -14,6 +14,7 @@ from exporter.core.plan import PAGE_SIZE, has_expected_plays, unpublished_days
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.core.media_details import CategoryTree, MetadataRules, Search
     from exporter.core.model import Dimensions, Media, Query
     from exporter.core.play_dates import Settlement
 
@@ -22,6 +23,8 @@ _DAY: Final = 86_400.0
 _PHASES: Final = 24
 _SERIES_PER_ROW: Final = len(PLAY_NUMBERS)
 _SETTLED_SERIES_PER_ROW: Final = 2  # plays, and expected plays
+MEDIA_PER_CALL: Final = 20
+"""Media whose metadata one call returns (Alibaba Cloud's page of GetVideoInfos)."""
 _SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title, and the numbers of a media
 
 
@@ -45,6 +48,10 @@ class Estimate:
         return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
 
 
+NOTHING: Final = Estimate(0, 0)
+_UNKNOWN: Final = Estimate(1, None), Estimate(0, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What one query costs by itself; slices shared with other queries cost less."""
@@ -61,20 +68,66 @@ def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] 
     `totals`: how many media have plays on a day, by filters, as far as known.
     """
     polls = _polls_of_a_date(query, settlement)
+    not_found_yet = query.search is not None and query.media == ByIds(frozenset())
     polled_days = len(query.days_ago) + len(unpublished_days(query))
     per_row = len(query.days_ago) * _SERIES_PER_ROW + has_expected_plays(query) * _SETTLED_SERIES_PER_ROW
     zero = Estimate(0, 0)
     first = steady = series = zero
     for dimensions in query.dimensions:
-        calls, media = _per_slice(query.media, (totals or {}).get(dimensions))
+        calls, media = _UNKNOWN if not_found_yet else _per_slice(query.media, (totals or {}).get(dimensions))
         first += _times(calls, polled_days)
         steady += _times(calls, polls)
         series += _times(media, per_row)
+    distinct = media_of(query, totals)
+    return Cost(len(query.dimensions) * polled_days, first, steady, series + _times(distinct, _SERIES_PER_MEDIA))
+
+
+def media_of(query: Query, totals: Mapping[Dimensions, int] | None = None) -> Estimate:
+    """How many media a query publishes; those of an ended search are known."""
+    if query.search is not None and query.media == ByIds(frozenset()):
+        return _UNKNOWN[1]
     per_slice = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
     highs = [estimate.high for estimate in per_slice]
     known = [high for high in highs if high is not None]
-    distinct = Estimate(max(estimate.low for estimate in per_slice), max(known) if len(known) == len(highs) else None)
-    return Cost(len(query.dimensions) * polled_days, first, steady, series + _times(distinct, _SERIES_PER_MEDIA))
+    return Estimate(max(estimate.low for estimate in per_slice), max(known) if len(known) == len(highs) else None)
+
+
+def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = None) -> Cost:
+    """The cost of a search that finds so many media, if the service counts no others; it has no series."""
+    walks = _walk_calls(found)
+    if search.needs_categories:
+        walks += _tree_calls(tree)
+    return Cost(0, walks, _times(walks, _DAY / search.every), Estimate(0, 0))
+
+
+def metadata_cost(rules: MetadataRules, published: Estimate, found: Estimate, tree: CategoryTree | None = None) -> Cost:
+    """The cost of metadata of so many published media, and of those that searches find, which need no calls.
+
+    A search refreshes more often than metadata get old.
+    """
+    calls = _times(published, 1 / MEDIA_PER_CALL)
+    if "category" in rules.labels:
+        calls += _tree_calls(tree)
+    media = published + found
+    most = None if media.high is None else media.high * (2 + len(rules.tags))
+    return Cost(0, calls, _times(calls, _DAY / rules.every), Estimate(media.low, most))
+
+
+def _walk_calls(found: Estimate) -> Estimate:
+    """Each page but the first repeats the last hit of the one before."""
+    low, high = (
+        None if media is None else 1 + ceil(max(0, media - PAGE_SIZE) / (PAGE_SIZE - 1))
+        for media in (found.low, found.high)
+    )
+    return Estimate(low or 1, high)
+
+
+def _tree_calls(tree: CategoryTree | None) -> Estimate:
+    """One call for the root and one for each category with others below it."""
+    if tree is None:
+        return Estimate(1, None)
+    calls = 1 + len({each.parent_id for each in tree if each.parent_id is not None})
+    return Estimate(calls, calls)
 
 
 def _times(estimate: Estimate, factor: float) -> Estimate:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
+    from exporter.core.media_details import AccountMetadata, Search
+
 # The values that the service accepts for each filter (Alibaba Cloud's page of DescribeVodMediaPlayData).
 TERMINAL_TYPES: Final = ("Native", "Web")
 OPERATING_SYSTEMS: Final = ("Android", "iOS", "Windows", "macOS", "Linux")
@@ -97,7 +99,7 @@ class Query:
     """An entry of `queries`: which media of which account, by which dimensions, on which days, how often.
 
     `every` is in seconds; `days_ago` counts back from today in UTC+8; 0 is today. `expected`: also poll the days that
-    yesterday's expected plays need.
+    yesterday's expected plays need. `search`: what finds the media; `media` are then those found so far.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Query:
     dimensions: tuple[Dimensions, ...]
     days_ago: tuple[int, ...]
     expected: bool = False
+    search: Search | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,14 +249,17 @@ class SliceData:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything known at one instant, by slice."""
+    """Everything known at one instant, by slice; metadata by account."""
 
     slices: Mapping[Slice, SliceData] = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Mapping[str, AccountMetadata] = field(default_factory=lambda: MappingProxyType({}))
 
     def updated(self, changed: Iterable[SliceData]) -> Snapshot:
         """This snapshot with some slices replaced."""
-        return Snapshot(MappingProxyType({**self.slices, **{data.slice: data for data in changed}}))
+        return replace(self, slices=MappingProxyType({**self.slices, **{data.slice: data for data in changed}}))
 
     def since(self, oldest: date) -> Snapshot:
         """This snapshot without the days before `oldest`."""
-        return Snapshot(MappingProxyType({s: data for s, data in self.slices.items() if s.play_date >= oldest}))
+        return replace(
+            self, slices=MappingProxyType({s: data for s, data in self.slices.items() if s.play_date >= oldest})
+        )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from exporter.core.call_runner import PageSource
+    from exporter.core.media_details import AccountMetadata
     from exporter.core.merge import SliceObservation
     from exporter.core.model import Dimensions, Query, Slice, SliceData
     from exporter.core.play_dates import Settlement
@@ -101,6 +102,14 @@ class Poller:
         }
         self._ended_at = {name: at for name, at in self._ended_at.items() if name in same}
         self._incomplete_since = {name: at for name, at in self._incomplete_since.items() if name in same}
+
+    def follow(self, queries: Iterable[Query]) -> None:
+        """Poll these queries from now on: the same ones, whose searches have found other media."""
+        self._queries = tuple(queries)
+
+    def describe(self, metadata: Mapping[str, AccountMetadata]) -> None:
+        """Put the metadata of all accounts into the snapshot."""
+        self.snapshot = replace(self.snapshot, metadata=metadata)
 
     async def poll(self, query: Query) -> PollReport:
         """Fetch everything that a query needs today; errors of the service are reported, not raised.

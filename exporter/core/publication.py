@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.core.media_details import Category, MetadataRules
     from exporter.core.model import PlayRow, Query, Slice
     from exporter.core.sharding import MediaInfoOwnership
 
@@ -68,6 +69,36 @@ class PublishedMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedMetadata:
+    """The metadata of one media, as it is published.
+
+    * `labels`: names and values; empty if nothing but a deletion is known. `tags`: those that have series.
+    * `created_at`: seconds since 1970.
+    """
+
+    account: str
+    media_id: str
+    labels: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    created_at: float | None = None
+    deleted: bool = False
+
+    @property
+    def series(self) -> int:
+        """The number of its series."""
+        return bool(self.labels) + len(self.tags) + (self.created_at is not None) + self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedCategory:
+    """A category of an account, with its path."""
+
+    account: str
+    category: Category
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """All play series of one instant. Times are seconds since 1970.
 
@@ -76,6 +107,7 @@ class Publication:
     * `series`: the number of media series. `dropped`: those left out because of `series_limit`.
     * `valid_from`: the start of the day that `days_ago` counts from.
     * `valid_until`: when it has to be built again even if no poll changes the snapshot.
+    * `metadata`: of media; empty where it is not configured. `categories`: those of accounts with metadata.
     """
 
     slices: tuple[PublishedSlice, ...]
@@ -86,6 +118,8 @@ class Publication:
     valid_from: float
     valid_until: float
     settled_days: tuple[SettledDay, ...] = ()
+    metadata: tuple[PublishedMetadata, ...] = ()
+    categories: tuple[PublishedCategory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +131,8 @@ class PublicationRules:
     * `series_limit`: how many media series at most.
     * `media_info_ownership`: by account, the media whose title and length this replica exports; None: all.
     * `days_ago`: the days whose date this replica exports; None: all.
+    * `metadata`: by account, what is published of metadata; an account without has none.
+    * `category_accounts`: the accounts whose categories this replica exports; None: all.
     """
 
     queries: tuple[Query, ...]
@@ -104,3 +140,12 @@ class PublicationRules:
     series_limit: int
     media_info_ownership: Mapping[str, MediaInfoOwnership] | None = None
     days_ago: frozenset[int] | None = None
+    metadata: Mapping[str, MetadataRules] = field(default_factory=dict)
+    category_accounts: frozenset[str] | None = None
+
+    def owns(self, account: str, media_id: str) -> bool:
+        """Whether this replica exports title, length and metadata of a media."""
+        if self.media_info_ownership is None:
+            return True
+        ownership = self.media_info_ownership.get(account)
+        return ownership is not None and media_id in ownership

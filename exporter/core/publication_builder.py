@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from exporter.core import play_dates
 from exporter.core.media_info import MediaInfoIndex, media_series
+from exporter.core.metadata import MetadataPublisher
 from exporter.core.model import ByIds, Everything, Freshness, Top
 from exporter.core.plan import requested_slices
 from exporter.core.publication import Publication, PublishedSlice, SettledDay
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.core.model import Dimensions, Media, PlayRow, Ranking, Slice, SliceData, Snapshot
-    from exporter.core.publication import PublicationRules, PublishedMedia
+    from exporter.core.publication import PublicationRules, PublishedMedia, PublishedMetadata
 
 Shown = TypeVar("Shown", PublishedSlice, SettledDay)
 
@@ -39,6 +40,7 @@ class PublicationBuilder:
         self._finders: dict[tuple[str, Dimensions], SettledDayFinder] = {}
         self._days: dict[int, float] = {}
         self._media_info = MediaInfoIndex()
+        self._metadata = MetadataPublisher()
 
     def publish(self, snapshot: Snapshot, rules: PublicationRules, now: float) -> Publication:
         """The publication of a snapshot at `now` (seconds since 1970)."""
@@ -54,13 +56,17 @@ class PublicationBuilder:
         days = tuple(finder.day for finder in self._finders.values() if finder.day is not None)
         self._media_info.follow((*slices, *days))
         media = self._media_info.media
+        self._metadata.follow(media, snapshot.metadata, rules)
+        metadata = self._metadata.media
         series = sum(view.series for view in views) + sum(day.series for day in days) + self._media_info.series
+        series += self._metadata.series
         dropped = 0
         if series > rules.series_limit:
-            kept, series, dropped = _limit(slices, days, media, rules.series_limit)
+            kept, series, dropped = _limit(slices, days, (media, metadata), rules.series_limit)
             slices = tuple(_only_media(published, kept) for published in slices)
             days = tuple(_only_media(day, kept) for day in days)
             media = tuple(each for each in media if (each.account, each.media_id) in kept)
+            metadata = tuple(each for each in metadata if (each.account, each.media_id) in kept)
         return Publication(
             slices=slices,
             media=media,
@@ -70,6 +76,8 @@ class PublicationBuilder:
             valid_from=play_dates.start(play_dates.today(now)),
             valid_until=min([until, *(view.expires for view in views)]),
             settled_days=days,
+            metadata=metadata,
+            categories=self._metadata.categories,
         )
 
     def _begin(self, rules: PublicationRules, now: float, until: float) -> None:
@@ -206,14 +214,17 @@ class _SliceView:
 def _limit(
     slices: Iterable[PublishedSlice],
     settled_days: Iterable[SettledDay],
-    media: Iterable[PublishedMedia],
+    media: tuple[Iterable[PublishedMedia], Iterable[PublishedMetadata]],
     series_limit: int,
 ) -> tuple[set[tuple[str, str]], int, int]:
     """The media that fit under the limit, most played or expected first, and the numbers of series kept and dropped.
 
     A media keeps all its series or none, so that those published can be compared across days.
     """
-    series = {(each.account, each.media_id): media_series(each) for each in media}
+    titles, metadata = media
+    series = {(each.account, each.media_id): media_series(each) for each in titles}
+    for about in metadata:
+        series[about.account, about.media_id] += about.series
     plays: dict[tuple[str, str], int | float] = dict.fromkeys(series, 0)
     for published in slices:
         for media_id, row in published.rows.items():

@@ -35,12 +35,14 @@ class ShardAssignment:
     * `media_info_ownership`: by account, the media whose title and length it exports.
     * `days_ago`: the days whose date it exports.
     * `parts`: by account, its part of all polls of slices, from 0 to 1.
+    * `category_accounts`: the accounts whose categories it exports.
     """
 
     queries: tuple[Query, ...]
     media_info_ownership: Mapping[str, MediaInfoOwnership]
     days_ago: frozenset[int]
     parts: Mapping[str, float]
+    category_accounts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Shard:
             },
             days_ago=frozenset(ago for query in queries for ago in query.days_ago if self._is_assigned(f"day {ago}")),
             parts={account: own[account] / whole[account] for account in whole},
+            category_accounts=frozenset(account for account in whole if self._is_assigned(f"categories {account}")),
         )
 
     def _ownership(self, account: str, queries: Iterable[Query]) -> MediaInfoOwnership:

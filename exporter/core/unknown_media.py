@@ -52,5 +52,5 @@ class UnknownMedia:
 
 
 def listed_ids(query: Query) -> frozenset[str]:
-    """The media IDs in the configuration of a query."""
-    return query.media.ids if isinstance(query.media, ByIds) else frozenset()
+    """The media IDs in the configuration of a query; those that a search found exist."""
+    return query.media.ids if isinstance(query.media, ByIds) and query.search is None else frozenset()

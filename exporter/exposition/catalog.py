@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.core import play_dates
 from exporter.core.fields import WIRE_NAMES, zero_row
+from exporter.core.metadata import LABELS as METADATA_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,10 +171,47 @@ PLAY_DATE: Final[Family[float]] = _family(
     lambda start: start,
 )
 
+# Without those of accounts that do not export them: an empty label is none.
+METADATA_INFO: Final = Metric(
+    "aliyun_vod_media_metadata_info",
+    MetricType.GAUGE,
+    "Always 1; the configured metadata of the media is in its labels.",
+    (*MEDIA_LABELS, "category_id", *METADATA_LABELS),
+)
+MEDIA_CREATED: Final = Metric(
+    "aliyun_vod_media_created_timestamp_seconds",
+    MetricType.GAUGE,
+    "Time when the media was created, in seconds since 1970 (CreationTime).",
+    MEDIA_LABELS,
+)
+MEDIA_TAG_INFO: Final = Metric(
+    "aliyun_vod_media_tag_info",
+    MetricType.GAUGE,
+    "Always 1; a configured tag that the media has (Tags).",
+    (*MEDIA_LABELS, "tag"),
+)
+MEDIA_DELETED: Final = Metric(
+    "aliyun_vod_media_deleted",
+    MetricType.GAUGE,
+    "Always 1: the service reported that the media does not exist (NonExistVideoIds).",
+    MEDIA_LABELS,
+)
+CATEGORY_INFO: Final = Metric(
+    "aliyun_vod_category_info",
+    MetricType.GAUGE,
+    "Always 1; a category of media: its path, the ID of the category above it and its level from 0.",
+    ("account", "category_id", "category", "parent_id", "level"),
+)
+
 PLAY_METRICS: Final[tuple[Metric, ...]] = (
     *(family.metric for family in PLAY),
     *(family.metric for family in SETTLED_PLAYS),
     *(family.metric for family in MEDIA),
+    METADATA_INFO,
+    MEDIA_CREATED,
+    MEDIA_TAG_INFO,
+    MEDIA_DELETED,
+    CATEGORY_INFO,
     *(family.metric for family in SLICE),
     SETTLED_DATE.metric,
     PLAY_DATE.metric,

@@ -26,12 +26,19 @@ class EncodedCollectors:
 
     * `ours`: their values change only together with a call of `invalidate`.
     * `sampled`: their values may change at any time; they are collected once in SAMPLED_SECONDS.
+    * `optional`: those of `ours` that are left out, headers included, while they have no series.
     """
 
     def __init__(
-        self, ours: Iterable[Collector], sampled: Iterable[Collector], *, monotonic: Callable[[], float]
+        self,
+        ours: Iterable[Collector],
+        sampled: Iterable[Collector],
+        *,
+        monotonic: Callable[[], float],
+        optional: Iterable[Collector] = (),
     ) -> None:
         self._ours = tuple(ours)
+        self._optional = frozenset(optional)
         self._sampled = tuple(sampled)
         self._monotonic = monotonic
         # By content type; only those that are offered occur.
@@ -53,7 +60,8 @@ class EncodedCollectors:
         if cached.whole is None:
             for collector in self._ours:
                 if collector not in cached.families:
-                    cached.families[collector] = _encoding(encode)(collector)
+                    left_out = collector in self._optional and not _has_samples(collector)
+                    cached.families[collector] = b"" if left_out else _encoding(encode)(collector)
             end = _EOF if encode(_NoMetrics()) == _EOF else b""
             ours = b"".join(cached.families[collector] for collector in self._ours)
             cached.whole = compress_segment(ours + cached.sample + end)
@@ -85,6 +93,10 @@ class _WithoutCreated:
 
     def collect(self) -> Iterator[Metric]:
         return without_created(self._collector.collect())
+
+
+def _has_samples(collector: Collector) -> bool:
+    return any(metric.samples for metric in collector.collect())
 
 
 def without_created(metrics: Iterable[Metric]) -> Iterator[Metric]:

@@ -15,6 +15,7 @@ from exporter.core.publication import PublishedSlice
 from exporter.exposition import catalog, labels
 from exporter.exposition.catalog import ZERO_ROW
 from exporter.exposition.gzip_segments import DeflateSegment, GzipAssembler, compress_segment
+from exporter.exposition.metadata_segments import MetadataSegments
 from exporter.exposition.text_format import escaped_each, lines, utf8
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Renderer:
         self._chunks: tuple[_Chunk, ...] = ()
         self._settled_days: tuple[_Chunk, ...] = ()
         self._media = _MediaSegments()
+        self._metadata = MetadataSegments()
         self._assembler = GzipAssembler()
 
     def render(self, publication: Publication) -> GzipPayload:
@@ -66,6 +68,7 @@ class Renderer:
         self._chunks = _followed(self._chunks, publication.slices)
         self._settled_days = _followed(self._settled_days, publication.settled_days)
         self._media.follow(publication.media)
+        self._metadata.follow(publication.metadata, publication.categories)
         return self._assembler.assemble(self._segments(publication.days))
 
     def _segments(self, days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
@@ -74,6 +77,8 @@ class Renderer:
         yield from _rows(self._settled_days, catalog.SETTLED_PLAYS)
         for position, family in enumerate(catalog.MEDIA):
             yield from _with_header(family.metric, self._media.of_family(position))
+        for metric, segments in self._metadata.families():
+            yield from _with_header(metric, segments)
         yield from _lines_about(self._chunks, catalog.SLICE)
         yield from _lines_about(self._settled_days, (catalog.SETTLED_DATE,))
         ago = sorted(days)

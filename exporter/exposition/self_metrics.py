@@ -92,6 +92,36 @@ SELF_METRICS: Final[tuple[Metric, ...]] = (
         ("query",),
     ),
     Metric(
+        "aliyun_vod_query_discovered_media",
+        MetricType.GAUGE,
+        "Number of media that the search of the query has found.",
+        ("account", "query"),
+    ),
+    Metric(
+        "aliyun_vod_query_discovery_changes_total",
+        MetricType.COUNTER,
+        "Number of media that a search found for the first time or no longer, by change: new or gone.",
+        ("account", "query", "change"),
+    ),
+    Metric(
+        "aliyun_vod_query_discovery_last_success_timestamp_seconds",
+        MetricType.GAUGE,
+        "End time of the last complete search of the query, in seconds since 1970.",
+        ("account", "query"),
+    ),
+    Metric(
+        "aliyun_vod_metadata_last_success_timestamp_seconds",
+        MetricType.GAUGE,
+        "Time of the last refresh of metadata that left nothing out, in seconds since 1970.",
+        ("account",),
+    ),
+    Metric(
+        "aliyun_vod_api_action_permitted",
+        MetricType.GAUGE,
+        "Whether the last call of the optional action was permitted: 0 if a RAM permission is missing, else 1.",
+        ("account", "action"),
+    ),
+    Metric(
         "aliyun_vod_exporter_series",
         MetricType.GAUGE,
         "Number of media series published.",

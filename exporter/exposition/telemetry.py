@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RESULTS: Final = ("success", "partial", "failure", "skipped")
 SAVINGS: Final = ("shared", "sweep", "settled")
+DISCOVERY_CHANGES: Final = ("new", "gone")
 FIELDS: Final = tuple(WIRE_NAMES.values())
 # Actions of the API, each with its own error codes and their kinds.
 Actions: TypeAlias = "Mapping[str, Mapping[str, ErrorKind]]"
@@ -110,6 +111,21 @@ class Telemetry:
             self._unknown_media,
         )
 
+        self._discovered_media = metric(Gauge, "aliyun_vod_query_discovered_media")
+        self._discovery_changes = metric(Counter, "aliyun_vod_query_discovery_changes_total")
+        self._discovery_success = metric(Gauge, "aliyun_vod_query_discovery_last_success_timestamp_seconds")
+        self._metadata_success = metric(Gauge, "aliyun_vod_metadata_last_success_timestamp_seconds")
+        self._action_permitted = metric(Gauge, "aliyun_vod_api_action_permitted")
+        # Without searches and metadata these have no series, and are not in the exposition.
+        self._by_search: Final[tuple[MetricWrapperBase, ...]] = (
+            self._discovered_media,
+            self._discovery_changes,
+            self._discovery_success,
+        )
+        self._searches: frozenset[tuple[str, str]] = frozenset()
+        self._metadata_accounts: frozenset[str] = frozenset()
+        self._optional: Final = (*self._by_search, self._metadata_success, self._action_permitted)
+
         self._series = metric(Gauge, "aliyun_vod_exporter_series")
         self._series_dropped = metric(Gauge, "aliyun_vod_exporter_series_dropped")
         self._storage_errors = metric(Counter, "aliyun_vod_exporter_storage_errors_total")
@@ -123,6 +139,7 @@ class Telemetry:
                 *self._by_action,
                 *self._by_account,
                 *self._by_query,
+                *self._optional,
                 self._series,
                 self._series_dropped,
                 self._storage_errors,
@@ -132,6 +149,7 @@ class Telemetry:
             ),
             process_collectors(registry, log_lines_dropped),
             monotonic=monotonic,
+            optional=self._optional,
         )
         self.set_targets(accounts=accounts, queries=queries)
 
@@ -143,11 +161,11 @@ class Telemetry:
         names, queries = frozenset(accounts), frozenset(queries)
         actions = frozenset((account, action) for account in accounts for action in accounts[account])
         for account, action in self._actions - actions:
-            self._remove(self._by_action, account=account, action=action)
+            self._remove((*self._by_action, self._action_permitted), account=account, action=action)
         for account in self._accounts - names:
-            self._remove(self._by_account, account=account)
+            self._remove((*self._by_account, *self._optional), account=account)
         for query in self._queries - queries:
-            self._remove(self._by_query, query=query)
+            self._remove((*self._by_query, *self._by_search), query=query)
         for account, action in sorted(actions - self._actions):
             self._start_action(account, action, accounts[account][action])
         for account in sorted(names - self._accounts):
@@ -155,6 +173,36 @@ class Telemetry:
         for query in sorted(queries - self._queries):
             self._start_query(query)
         self._accounts, self._actions, self._queries = names, actions, queries
+
+    def set_discovery(self, *, searches: Iterable[tuple[str, str]], metadata: Iterable[str]) -> None:
+        """Apply the account and query of each search, and the accounts that export metadata; others lose series."""
+        searches, metadata = frozenset(searches), frozenset(metadata)
+        for account, query in self._searches - searches:
+            self._remove(self._by_search, account=account, query=query)
+        for account, query in sorted(searches - self._searches):
+            for change in DISCOVERY_CHANGES:
+                self._change(self._discovery_changes, account, query, change)
+        for account in self._metadata_accounts - metadata:
+            self._remove((self._metadata_success,), account=account)
+        self._searches, self._metadata_accounts = searches, metadata
+
+    def discovered(self, account: str, query: str, media: int, at: float, *, complete: bool) -> None:
+        """A search has found so many media, known since a time in seconds since 1970."""
+        self._change(self._discovered_media, account, query).set(media)
+        if complete:
+            self._change(self._discovery_success, account, query).set(at)
+
+    def discovery_changed(self, account: str, query: str, change: str, media: int) -> None:
+        """A search found so many media that are `new`, or so many known ones are `gone`."""
+        self._change(self._discovery_changes, account, query, change).inc(media)
+
+    def metadata_refreshed(self, account: str, at: float) -> None:
+        """All metadata of an account was refreshed, at a time in seconds since 1970."""
+        self._change(self._metadata_success, account).set(at)
+
+    def action_permitted(self, account: str, action: str, *, permitted: bool) -> None:
+        """The last call of an optional action was permitted or refused."""
+        self._change(self._action_permitted, account, action).set(int(permitted))
 
     def request_sent(self, account: str, action: str) -> None:
         """An attempt was sent to the API."""

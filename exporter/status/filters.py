@@ -40,6 +40,7 @@ _NUMBERS: Final = {
     "page": (1, _MOST_PAGES),
     "media_page": (1, _MOST_PAGES),
     "per_page": (1, MOST_PER_PAGE),
+    "created_within": (1, 3650),
 }
 
 
@@ -56,7 +57,8 @@ class Filters:
     """What the page shows; empty and None do not filter.
 
     `media` is a part of an ID or title. `sort` and `page` apply to slices, `media_sort` and `media_page` to media.
-    `media_change` is `dropped` for media that lost many of their expected plays.
+    `media_change` is `dropped` for media that lost many of their expected plays. `category` is a path that includes
+    those below it; `created_within` is in days.
     """
 
     account: str = ""
@@ -74,6 +76,9 @@ class Filters:
     per_page: int = 50
     lang: str = ""
     media_change: str = ""
+    category: str = ""
+    tag: str = ""
+    created_within: int | None = None
 
     def query_string(self, **changes: str | int | None) -> str:
         """Return these filters with changes as a query string: `?` and every value that is not the page's default."""
@@ -91,7 +96,7 @@ class Filters:
     def is_filtered(self) -> bool:
         """Whether any filter is set."""
         texts = (self.account, self.query, self.terminal_type, self.os, self.region, self.media, self.media_change)
-        return any(texts) or self.filters_slices
+        return any(texts) or bool(self.category or self.tag or self.created_within) or self.filters_slices
 
     @property
     def filters_slices(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.core import play_dates
 from exporter.core.expectation import DAY_BEFORE, WEEK_BEFORE
 from exporter.core.losses import has_dropped, loss_order, lost_plays
+from exporter.core.metadata import category_path
 from exporter.core.model import Dimensions, Slice
 from exporter.status.filters import Filters
 from exporter.status.formatting import finite
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
     from typing import Any
 
+    from exporter.core.media_details import AccountMetadata
     from exporter.core.model import MediaRecord
     from exporter.core.publication import PublishedMedia
     from exporter.status.expectations import Expectations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     Plays = int | float | None
 
 HISTORY_DAYS: Final = 30
+_DAY: Final = 86_400
 
 
 def media(observed: StatusInput, filters: Filters, expectations: Expectations) -> list[MediaView]:
@@ -40,8 +43,19 @@ def media(observed: StatusInput, filters: Filters, expectations: Expectations) -
         for view in _views(observed, media_days(observed, filters, expectations))
         if (part in view.media_id.casefold() or part in (view.title or "").casefold())
         and (not filters.media_change or is_dropped(view))
+        and _has_metadata(view, filters, observed.now)
     ]
     return sorted(matching, key=_ORDERS[filters.media_sort])
+
+
+def _has_metadata(view: MediaView, filters: Filters, now: float) -> bool:
+    """Return whether category, tag and age of a media match; a category includes those below it."""
+    days = filters.created_within
+    return (
+        (not filters.category or f"{view.category}/".startswith(f"{filters.category}/"))
+        and (not filters.tag or filters.tag in view.tags)
+        and (days is None or (view.created_at is not None and now - view.created_at <= days * _DAY))
+    )
 
 
 def is_dropped(view: MediaView) -> bool:
@@ -113,7 +127,26 @@ def _views(observed: StatusInput, days: Mapping[str, MediaDay]) -> Iterator[Medi
             now, before = day.plays(known.media_id)
             if now is not None or before is not None:
                 unknown = (known.account, known.media_id) in observed.unknown_media
-                yield _view(known, day, now, before, unknown=unknown)
+                view = _view(known, day, now, before, unknown=unknown)
+                yield _described(view, observed.snapshot.metadata.get(known.account))
+
+
+def _described(view: MediaView, about: AccountMetadata | None) -> MediaView:
+    """Add what is known from searches and metadata."""
+    if about is None:
+        return view
+    details = about.details.get(view.media_id)
+    deleted = view.media_id in about.deleted
+    if details is None:
+        return replace(view, deleted=deleted) if deleted else view
+    return replace(
+        view,
+        title=view.title or details.title,
+        category=category_path(details, about.tree),
+        tags=details.tags or (),
+        created_at=details.created_at,
+        deleted=deleted,
+    )
 
 
 def _view(known: PublishedMedia, day: MediaDay, now: Plays, before: Plays, *, unknown: bool) -> MediaView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from exporter.core.model import Account, Query, Snapshot
     from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication
+    from exporter.errors import UpstreamError
 
 
 class MetricSample(Protocol):
@@ -57,6 +58,8 @@ class Problem(StrEnum):
     UNANSWERED = "unanswered"
     SERIES_DROPPED = "series_dropped"
     CONFIG_REJECTED = "config_rejected"
+    METADATA = "metadata"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class StatusInput:
     * `publication`: what `/metrics` shows, made from `snapshot`.
     * `unknown_media`: account and ID of the requested media that no response has ever contained.
     * `numbers`: the exporter's own metrics.
+    * `metadata_failures`: searches and refreshes of metadata that failed last, by account and what it is.
     """
 
     version: str
@@ -100,3 +104,4 @@ class StatusInput:
     publication: Publication
     numbers: tuple[MetricSample, ...]
     unknown_media: frozenset[tuple[str, str]] = frozenset()
+    metadata_failures: Mapping[tuple[str, str], UpstreamError] = field(default_factory=dict)

@@ -72,6 +72,7 @@ def _query(
     settled_days: tuple[ExpectationView, ...],
 ) -> QueryView:
     media, count, by = _media(query.media)
+    media = "search" if query.search is not None else media
     polls = numbers.of("aliyun_vod_query_polls_total", query=query.name)
     return QueryView(
         name=query.name,

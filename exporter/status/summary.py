@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from exporter.core.model import ByIds
 from exporter.errors import ErrorKind
 from exporter.status import losses as losses_
 from exporter.status import media as media_
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from exporter.status.views import AccountView, QueryView, SliceView
 
     T = TypeVar("T")
+
+
+_NAMED: Final = 5
 
 
 def summarize(observed: StatusInput, filters: Filters) -> StatusView:
@@ -60,6 +64,7 @@ def summarize(observed: StatusInput, filters: Filters) -> StatusView:
         days=slices_.days_of(slices, observed.publication.valid_from),
         media=replace(media, rows=tuple(media_.with_details(observed, row, expectations) for row in media.rows)),
         slices=_page(slices_.filtered(slices, filters), filters.page, filters.per_page),
+        has_metadata=any(about.details for about in observed.snapshot.metadata.values()),
     )
 
 
@@ -76,6 +81,7 @@ def _attention(
     for account in losses:
         if account.dropped:
             yield Attention(Problem.PLAYS_DROPPED, account.account, str(account.play_date), account.dropped)
+    yield from _metadata(observed)
     if numbers.one("aliyun_vod_exporter_config_last_reload_successful") == 0:
         yield Attention(Problem.CONFIG_REJECTED)
     if observed.publication.dropped:
@@ -88,6 +94,21 @@ def _attention(
             yield Attention(problem, count=states[state])
     for name in observed.pending_queries:
         yield Attention(Problem.WAITING, name)
+
+
+def _metadata(observed: StatusInput) -> Iterator[Attention]:
+    """Yield searches and refreshes of metadata that failed, and configured media that do not exist."""
+    for (name, what), error in sorted(observed.metadata_failures.items()):
+        yield Attention(Problem.METADATA, name, f"{what}: {error.code}: {error.message}", advice=error.advice)
+    configured = {
+        (query.account, each)
+        for query in observed.queries
+        if isinstance(query.media, ByIds) and query.search is None
+        for each in query.media.ids
+    }
+    for name, about in sorted(observed.snapshot.metadata.items()):
+        if deleted := [each for each in sorted(about.deleted) if (name, each) in configured]:
+            yield Attention(Problem.DELETED, name, ", ".join(deleted[:_NAMED]), len(deleted))
 
 
 def _polling(queries: Iterable[QueryView], accounts: Iterable[AccountView]) -> Iterator[Attention]:

@@ -18,12 +18,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """A reported problem: `subject` is a query, an account or empty; `count` is the number of affected objects."""
+    """A reported problem: `subject` is a query, an account or empty; `count` is the number of affected objects.
+
+    `advice` is what the operator can do, if the problem has no other place on the page.
+    """
 
     trouble: Problem
     subject: str = ""
     detail: str = ""
     count: int = 0
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class Failure:
 class QueryView:
     """One query. Times are in seconds since 1970, durations in seconds; None: not yet.
 
-    `media` is `ids`, `top` or `all`; `media_count` is the number of IDs or the limit of `top`, None for `all`.
+    `media` is `ids`, `top`, `search` or `all`; `media_count` is the number of IDs or of media found, or the limit of
+    `top`, None for `all`.
     `result` is that of the last poll.
     """
 
@@ -158,6 +163,8 @@ class MediaView:
     `change` the relative one: -0.5 is half as many. Both are None if one of the two days is not known or not settled;
     `change` also if there were no plays a week before. `history` is the plays of the 30 days before today, the oldest
     first, None: not known. `unknown`: the media was requested by ID, and no response has ever contained it.
+    `category` is a path; it, `tags` and `created_at` (seconds since 1970) are known from a search or metadata only.
+    `deleted`: the service reported that there is no such media.
     """
 
     account: str
@@ -176,6 +183,10 @@ class MediaView:
     missing_days: tuple[date, ...] = ()
     history: tuple[int | float | None, ...] = ()
     unknown: bool = False
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    created_at: float | None = None
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +201,10 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything that the page shows; times are in seconds since 1970."""
+    """Everything that the page shows; times are in seconds since 1970.
+
+    `has_metadata`: whether categories, tags and ages of any media are known.
+    """
 
     version: str
     now: float
@@ -209,3 +223,4 @@ class StatusView:
     comparisons: tuple[ComparisonView, ...]
     media: Page[MediaView]
     slices: Page[SliceView]
+    has_metadata: bool = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, refusal, unusable
+from exporter.storage.media_table import StoredMedia, read_media, write_media
 from exporter.storage.read_only import check_pages, check_side_files, heads, recent, spent
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from exporter.core.media_details import AccountMetadata, FoundMedia, Search
     from exporter.core.model import Slice, SliceData
     from exporter.storage.migrations import Migration
 
@@ -28,18 +30,25 @@ _MAX_IDLE_WAL_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WriteBatch:
-    """The data of one transaction: slices, and by account a day and its number of calls."""
+    """The data of one transaction: slices, by account a day and its number of calls; found media and metadata."""
 
     slices: Mapping[Slice, SliceData] = field(default_factory=dict)
     calls: Mapping[str, tuple[date, int]] = field(default_factory=dict)
+    found: Mapping[tuple[str, Search], FoundMedia] = field(default_factory=dict)
+    metadata: Mapping[str, AccountMetadata] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.slices or self.calls)
+        return bool(self.slices or self.calls or self.found or self.metadata)
 
     def merged(self, later: WriteBatch) -> WriteBatch:
         """Both batches; where both have a value, the later one."""
-        return WriteBatch({**self.slices, **later.slices}, {**self.calls, **later.calls})
+        return WriteBatch(
+            {**self.slices, **later.slices},
+            {**self.calls, **later.calls},
+            {**self.found, **later.found},
+            {**self.metadata, **later.metadata},
+        )
 
 
 class SideFilesLost(OSError):
@@ -60,6 +69,13 @@ class Database:
         """By account the last day with calls, and their number. Raises StartError."""
         try:
             return spent(self._connection)
+        except SqliteTrouble as error:
+            raise unusable(self._path, error) from error
+
+    def load_media(self) -> StoredMedia:
+        """What searches found, and metadata. Raises StartError."""
+        try:
+            return read_media(self._connection)
         except SqliteTrouble as error:
             raise unusable(self._path, error) from error
 
@@ -85,6 +101,7 @@ class Database:
                 connection.execute("DELETE FROM calls WHERE day < ?", [oldest.isoformat()])
             for data in batch.slices.values():
                 _write_slice(connection, data)
+            write_media(connection, batch.found, batch.metadata)
             connection.executemany(
                 "REPLACE INTO calls (account, day, calls, seal) VALUES (?, ?, ?, ?)",
                 [codec.encode_calls(account, day, calls) for account, (day, calls) in batch.calls.items()],

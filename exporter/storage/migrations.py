@@ -47,5 +47,24 @@ def _create(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create,)
+def _add_media(connection: sqlite3.Connection) -> None:
+    """Create version 2: what searches found (`kind` search, `name` its conditions), and metadata of accounts."""
+    connection.execute(
+        """CREATE TABLE media (
+            account TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            updated_at REAL NOT NULL,
+            seal BLOB NOT NULL,
+            content BLOB NOT NULL,
+            PRIMARY KEY (account, kind, name, number)
+        )"""
+    )
+
+
+MEDIA_SINCE: Final = 2
+"""The version that has the table of media."""
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _add_media)
 """The migration at index n turns version n into version n + 1; version 0 is an empty file."""

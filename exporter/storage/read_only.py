@@ -30,7 +30,8 @@ from exporter.storage.file import (
     shown,
     unusable,
 )
-from exporter.storage.migrations import MIGRATIONS
+from exporter.storage.media_table import StoredMedia, read_media
+from exporter.storage.migrations import MEDIA_SINCE, MIGRATIONS
 from exporter.storage.wal_header import is_readable
 
 if TYPE_CHECKING:
@@ -46,10 +47,14 @@ _OF_ANOTHER: Final = "belongs to another database, or to another copy of this on
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The result of a check: media with plays by account and dimensions, and warnings for the operator."""
+    """The result of a check: media with plays by account and dimensions, and warnings for the operator.
+
+    `media`: what searches have found, and metadata.
+    """
 
     totals: Mapping[tuple[str, Dimensions], int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    media: StoredMedia = field(default_factory=StoredMedia)
 
 
 def examine(path: Path, today: date) -> Examined:
@@ -68,10 +73,12 @@ def examine(path: Path, today: date) -> Examined:
         spent(connection)
         recent(connection, today - _MONTH)
         totals = _totals(connection, today)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        media = read_media(connection) if version >= MEDIA_SINCE else StoredMedia()
     if not is_copy(path, real):
-        return Examined(totals)
+        return Examined(totals, media=media)
     what = "nothing can be written there, so it was read as a copy; serve would not start with it"
-    return Examined(totals, (f"storage {shown(path)}: {what}",))
+    return Examined(totals, (f"storage {shown(path)}: {what}",), media)
 
 
 def read_totals(path: Path, before: date) -> Mapping[tuple[str, Dimensions], int]:
@@ -141,7 +148,7 @@ def _fault(path: Path, uri: str) -> StartError | None:
                 return foreign(path)
             check_pages(connection, path)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == len(MIGRATIONS):
+            if 1 <= version <= len(MIGRATIONS):
                 spent(connection)
                 for _ in heads(connection):
                     pass
@@ -249,6 +256,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if owner != APPLICATION_ID:
         raise foreign(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != len(MIGRATIONS):
-        advice = "Start the exporter once, which brings an older file up to date; a newer file needs a newer exporter."
-        raise refusal(path, f"its version is {version}, this exporter's is {len(MIGRATIONS)}", advice)
+    # Later versions have added tables; those of slices and calls are the same in each.
+    if not 1 <= version <= len(MIGRATIONS):
+        advice = "A newer file needs a newer exporter."
+        raise refusal(path, f"its version is {version}, this exporter knows versions up to {len(MIGRATIONS)}", advice)

@@ -16,11 +16,13 @@ from exporter.storage.migrations import MIGRATIONS
 from exporter.storage.retention import retention_cutoff
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
+    from exporter.core.media_details import AccountMetadata, FoundMedia, Search
     from exporter.core.model import SliceData
+    from exporter.storage.media_table import StoredMedia
     from exporter.storage.migrations import Migration
 
 _log = structlog.get_logger()
@@ -110,6 +112,17 @@ class Storage:
         Where all are older (the clock is ahead, or the exporter was off for long), those of the last stored month.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._database.load, oldest)
+
+    async def load_media(self) -> StoredMedia:
+        """What searches found, and metadata, equal to what was saved. Raises StartError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._database.load_media)
+
+    async def save_media(
+        self, found: Mapping[tuple[str, Search], FoundMedia], metadata: Mapping[str, AccountMetadata]
+    ) -> None:
+        """Write found media and metadata as `save` writes slices."""
+        self._unsaved = self._unsaved.merged(WriteBatch(found=found, metadata=metadata))
+        await asyncio.shield(self._write_soon())
 
     async def save(self, slices: Iterable[SliceData]) -> None:
         """Write these slices in one transaction, and wait for it. A failure is logged and counted, not raised.

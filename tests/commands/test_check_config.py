@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.cli import main
-from exporter.commands.check_config import report, warnings
+from exporter.commands.check_config import Known, report, warnings
 from exporter.config.loader import loads
 from exporter.simulator.options import SimulatorOptions
 from tests.harness import CONFIGURATION, running_harness
@@ -34,7 +34,7 @@ def config(text: str) -> Config:
 
 
 def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> None:
-    assert report(config(TWO_ACCOUNTS), {}) == (
+    assert report(config(TWO_ACCOUNTS), Known()) == (
         "account  query      slices  calls, first poll  calls, steady day  series\n"
         "main     headline   18      18 to 72           114 to 456         69\n"
         "main     popular    1       1 to 3             1 to 3             0 to 1750\n"
@@ -72,13 +72,13 @@ def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> Non
 def test_what_will_not_go_well_is_a_warning(changed: str, expected: list[str]) -> None:
     text = TWO_ACCOUNTS.replace("{name: main}", f"{{name: main, {changed}}}" if changed else "{name: main}")
 
-    assert list(warnings(config(text), {})) == expected
+    assert list(warnings(config(text), Known())) == expected
 
 
 def test_an_account_without_a_query_and_too_many_series_are_warnings() -> None:
     text = TWO_ACCOUNTS.replace("{name: second}", "{name: second}, {name: third}") + "series_limit: 50\n"
 
-    assert list(warnings(config(text), {})) == [
+    assert list(warnings(config(text), Known())) == [
         "account third is not used by any query",
         "at least 69 series, series_limit is 50: media with the fewest plays will be left out",
     ]
@@ -91,7 +91,7 @@ def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys
     assert main(["check-config", f"--config.file={file}"], KEYS) == 0
 
     printed = capsys.readouterr()
-    assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS), {})}\n"
+    assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS), Known())}\n"
     assert printed.err.startswith("warning: at least 69 series")
 
 

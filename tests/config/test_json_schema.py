@@ -87,7 +87,8 @@ def test_every_setting_has_a_sentence() -> None:
 def test_defaults_are_written_as_in_a_file() -> None:
     defaults = {name: setting["default"] for name, setting in settings(SCHEMA) if "default" in setting}
 
-    assert defaults["every"] == "15m"
+    assert defaults["every"] == "1h", "that of a search, the last of that name"
+    assert dict(Config.model_json_schema()["$defs"]["QuerySettings"]["properties"]["every"])["default"] == "15m"
     assert defaults["dimensions"] == [{}]
     assert defaults["days_ago"] == [1, 2, 8, 9]
     assert durations.parse(defaults["stale_after"]) == Config.model_fields["stale_after"].default

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
+from exporter.core.media_details import Category
 from exporter.core.model import Dimensions, PlayRow, Slice
-from exporter.core.publication import Publication, PublishedMedia, PublishedSlice, SettledDay, SettledPlays
+from exporter.core.publication import (
+    Publication,
+    PublishedCategory,
+    PublishedMedia,
+    PublishedMetadata,
+    PublishedSlice,
+    SettledDay,
+    SettledPlays,
+)
 from exporter.errors import ErrorKind
 from exporter.exposition.telemetry import Telemetry
 
@@ -34,6 +44,21 @@ ROW: Final = PlayRow(
 TODAY: Final = date(2024, 3, 23)
 # 00:00 UTC+8 of 2024-03-22.
 YESTERDAY_STARTS: Final = 1711036800.0
+METADATA: Final = PublishedMetadata(
+    "main",
+    MEDIA,
+    labels=(
+        ("category_id", "12"),
+        ("category", "课程/数学"),
+        ("status", "Normal"),
+        ("app_id", "app-1000000"),
+        ("storage_class", "Standard"),
+        ("reference_id", "lesson_1"),
+    ),
+    tags=("promo",),
+    created_at=1711000000.0,
+    deleted=True,
+)
 OPENMETRICS: Final = "application/openmetrics-text;version=1.0.0"
 METER_CODES: Final = {
     "Meter.ParamError": ErrorKind.PARAMETER,
@@ -67,8 +92,21 @@ def publication(
     media: Iterable[PublishedMedia] = (),
     days: Mapping[int, float] | None = None,
     settled_days: Iterable[SettledDay] = (),
+    metadata: Iterable[PublishedMetadata] = (),
+    categories: Iterable[PublishedCategory] = (),
 ) -> Publication:
-    return Publication(slices, tuple(media), days or {}, 0, 0, 0.0, 0.0, tuple(settled_days))
+    return Publication(
+        slices,
+        tuple(media),
+        days or {},
+        0,
+        0,
+        0.0,
+        0.0,
+        tuple(settled_days),
+        tuple(metadata),
+        tuple(categories),
+    )
 
 
 def settled_day(
@@ -92,6 +130,12 @@ def example() -> Publication:
     )
 
 
+def full_example() -> Publication:
+    """The example with metadata."""
+    categories = (PublishedCategory("main", Category(12, "数学", 1, 1), "课程/数学"),)
+    return replace(example(), metadata=(METADATA,), categories=categories)
+
+
 def new_telemetry() -> Telemetry:
     return Telemetry(version="1.2.3", accounts={"main": CALLS}, queries=["headline"])
 
@@ -110,6 +154,11 @@ def full_telemetry() -> Telemetry:
     telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
     telemetry.next_poll("headline", 1711100900.0)
     telemetry.unknown_media("headline", 2)
+    telemetry.set_discovery(searches=[("main", "headline")], metadata=["main"])
+    telemetry.discovered("main", "headline", 20, 1711100000.5, complete=True)
+    telemetry.discovery_changed("main", "headline", "new", 20)
+    telemetry.metadata_refreshed("main", 1711100000.5)
+    telemetry.action_permitted("main", ACTION, permitted=True)
     telemetry.published(series=5, dropped=0)
     telemetry.config_loaded(1711090000.0)
     return telemetry

@@ -11,7 +11,7 @@ from exporter.exposition import catalog
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from exporter.exposition.self_metrics import SELF_METRICS
-from tests.exposition.examples import example, full_telemetry, read_text
+from tests.exposition.examples import full_example, full_telemetry, read_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 EVERYTHING = (*catalog.PLAY_METRICS, *SELF_METRICS)
@@ -50,7 +50,7 @@ def test_the_page_mentions_no_unknown_metric() -> None:
 
 
 def test_the_exposed_families_are_those_of_the_table() -> None:
-    exposition = respond(Renderer().render(example()), full_telemetry()).body
+    exposition = respond(Renderer().render(full_example()), full_telemetry()).body
     exposed: dict[str, tuple[str, str, set[str]]] = {}
     for metric in read_text(exposition):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
@@ -61,7 +61,7 @@ def test_the_exposed_families_are_those_of_the_table() -> None:
 
 
 def test_the_groups_of_the_library_are_exposed() -> None:
-    names = {metric.name for metric in read_text(respond(Renderer().render(example()), full_telemetry()).body)}
+    names = {metric.name for metric in read_text(respond(Renderer().render(full_example()), full_telemetry()).body)}
     assert {"process_resident_memory_bytes", "python_info", "python_gc_collections"} <= names
 
 

@@ -104,7 +104,7 @@ async def test_another_version_is_refused(storage_file: StorageFile) -> None:
     async with storage_file.opened(migrations=[*MIGRATIONS, lambda _: None]):
         pass
 
-    with pytest.raises(StartError, match="its version is 2, this exporter's is 1"):
+    with pytest.raises(StartError, match="its version is 3, this exporter knows versions up to 2"):
         read_totals(storage_file.path, date.max)
 
 

@@ -361,7 +361,7 @@ async def test_a_newer_file_is_refused_unchanged(storage_file: StorageFile) -> N
         pass
     before = storage_file.path.read_bytes()
 
-    with pytest.raises(StartError, match=r"its version is 2, this exporter knows versions up to 1\. Run the exporter"):
+    with pytest.raises(StartError, match=r"its version is 3, this exporter knows versions up to 2\. Run the exporter"):
         async with storage_file.opened():
             pass
     assert storage_file.path.read_bytes() == before

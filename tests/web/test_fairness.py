@@ -112,41 +112,41 @@ async def test_a_scrape_on_a_kept_connection_is_answered_before_plain_text() -> 
 
 
 async def test_a_connection_that_has_received_a_scrape_is_answered_before_other_scrapes() -> None:
-    crowd = Crowd()
-    kept = crowd.connect("kept")
+    group = ClientGroup()
+    kept = group.connect("kept")
     kept.data_received(GZIP)
-    while not crowd.wires["kept"].written.endswith(BODY):
-        await crowd.iterate()
-    crowd.wires["kept"].written.clear()
-    crowd.answered.clear()
+    while not group.wires["kept"].written.endswith(BODY):
+        await group.iterate()
+    group.wires["kept"].written.clear()
+    group.answered.clear()
     for number in range(50):
-        crowd.connect(f"gzip {number}").data_received(GZIP)
-    await crowd.iterate(10)
+        group.connect(f"gzip {number}").data_received(GZIP)
+    await group.iterate(10)
     kept.data_received(GZIP)
-    before = len(crowd.answered)
-    await crowd.finish()
-    assert crowd.answered.index("kept") <= before + 3
-    await crowd.leave()
+    before = len(group.answered)
+    await group.finish()
+    assert group.answered.index("kept") <= before + 3
+    await group.leave()
 
 
 async def test_while_there_are_many_connections_plain_text_waits_before_the_application_and_between_chunks() -> None:
     """Clients that read nothing and hang up would cost the most otherwise: with TLS, each chunk is encrypted."""
-    crowd = Crowd()
-    connections = [crowd.connect(f"plain {number}") for number in range(20)]
+    group = ClientGroup()
+    connections = [group.connect(f"plain {number}") for number in range(20)]
     for connection in connections:
         connection.data_received(SMALL)
-    await crowd.finish()
-    for wire in crowd.wires.values():
+    await group.finish()
+    for wire in group.wires.values():
         wire.written.clear()
-    crowd.answered.clear()
+    group.answered.clear()
     for connection in connections:
         connection.data_received(PLAIN)
     chunks = [0]
-    while not all(wire.written.endswith(BODY) for wire in crowd.wires.values()):
-        await crowd.iterate()
-        chunks.append(sum(len(wire.written) for wire in crowd.wires.values()) // crowd.limits.chunk_bytes)
+    while not all(wire.written.endswith(BODY) for wire in group.wires.values()):
+        await group.iterate()
+        chunks.append(sum(len(wire.written) for wire in group.wires.values()) // group.limits.chunk_bytes)
     assert max(after - before for before, after in itertools.pairwise(chunks)) <= 2
-    await crowd.leave()
+    await group.leave()
 
 
 async def test_small_responses_do_not_wait_for_large_ones() -> None:

@@ -71,8 +71,8 @@ async def test_headers_that_are_sent_in_several_lines_are_one_list() -> None:
         client.headers.clear()
         await client.get("/metrics", headers=headers)
         await client.get("/metrics")
-    assert exporter.asked[0] == ("br, gzip;q=0.5", "br, gzip;q=0.5")
-    assert exporter.asked[1] == (None, None)
+    assert exporter.requested_formats[0] == ("br, gzip;q=0.5", "br, gzip;q=0.5")
+    assert exporter.requested_formats[1] == (None, None)
 
 
 async def test_head_returns_the_length_without_the_body() -> None:

@@ -1,0 +1,131 @@
+"""Searches, details and categories of one account: whole results from the calls that they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from exporter.core.media_details import CategoryTree
+from exporter.core.media_search import Conditions, MediaWalk, UnorderedError
+from exporter.errors import UpstreamError
+from exporter.vod import categories, search_media, video_infos
+from exporter.vod.categories import CATEGORIES
+from exporter.vod.metadata_values import malformed
+from exporter.vod.search_media import CATEGORIES_PER_SEARCH, SEARCH_MEDIA
+from exporter.vod.video_infos import VIDEO_INFOS, VideoInfos
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from exporter.core.media_details import Category, MediaDetails
+    from exporter.vod.play_data import ApiClient
+
+# No account has more: three levels of 100 each would, but 100 pages of requests for them are a fault of the service.
+_MAX_CALLS_FOR_CATEGORIES: Final = 10_200
+
+
+class _Permit(Protocol):
+    """Waits until a call may be made."""
+
+    def __call__(self) -> Awaitable[object]:
+        """Return when the next call may be made; raises UpstreamError if it may not be made now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search returned: the hits, not compared yet, and how many the service counted (None: not given).
+
+    * `crowded`: seconds (since 1970) with more media than can be reached. `missing`: hits counted and not listed.
+    """
+
+    hits: tuple[MediaDetails, ...]
+    total: int | None
+    crowded: tuple[float, ...] = ()
+    missing: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every hit was listed."""
+        return not self.crowded and not self.missing
+
+
+class MediaSource:
+    """Media of one account, one call at a time: `permit` is awaited before each."""
+
+    def __init__(self, client: ApiClient, permit: _Permit, now: Callable[[], float]) -> None:
+        self._client = client
+        self._permit = permit
+        self._now = now
+
+    async def search(self, wanted: Conditions) -> SearchResult:
+        """All hits of a search. Raises UpstreamError."""
+        ids = sorted(wanted.category_ids or ())
+        groups = [ids[begin : begin + CATEGORIES_PER_SEARCH] for begin in range(0, len(ids), CATEGORIES_PER_SEARCH)]
+        if wanted.category_ids is None:
+            groups = [[]]
+        hits: dict[str, MediaDetails] = {}
+        totals: list[int | None] = []
+        crowded: list[float] = []
+        missing = 0
+        for group in groups:
+            walk = await self._walk(wanted, group)
+            hits |= walk.hits
+            totals.append(walk.total)
+            crowded += walk.crowded
+            missing += walk.missing
+        known = [total for total in totals if total is not None]
+        return SearchResult(
+            tuple(hits.values()), sum(known) if len(known) == len(totals) else None, tuple(crowded), missing
+        )
+
+    async def _walk(self, wanted: Conditions, category_ids: Sequence[int]) -> MediaWalk:
+        walk = MediaWalk(wanted.created_from)
+        while (request := walk.next) is not None:
+            await self._permit()
+            page = await self._client.call(SEARCH_MEDIA, search_media.parameters(request, wanted, category_ids))
+            now = self._now()
+            try:
+                walk.on_page(replace(page, hits=tuple(replace(hit, observed_at=now) for hit in page.hits)))
+            except UnorderedError as error:
+                raise malformed(str(error)) from error
+        return walk
+
+    async def details(self, media_ids: Sequence[str]) -> VideoInfos:
+        """Details of at most 20 media. Raises UpstreamError.
+
+        If the service answers that there is no such media, a smaller part is requested: it may mean only one of them.
+        """
+        await self._permit()
+        try:
+            infos = await self._client.call(VIDEO_INFOS, video_infos.parameters(media_ids))
+        except UpstreamError as error:
+            if error.code.lower() != video_infos.NOT_FOUND.lower():
+                raise
+            if len(media_ids) == 1:
+                return VideoInfos((), frozenset(media_ids))
+            half = len(media_ids) // 2
+            first, second = await self.details(media_ids[:half]), await self.details(media_ids[half:])
+            return VideoInfos((*first.details, *second.details), first.missing | second.missing)
+        now = self._now()
+        return replace(infos, details=tuple(replace(each, observed_at=now) for each in infos.details))
+
+    async def categories(self) -> CategoryTree:
+        """The whole tree. Raises UpstreamError."""
+        found: dict[int, Category] = {}
+        parents, calls = [categories.ROOT], 0
+        while parents:
+            parent, page, read = parents.pop(), 1, 0
+            while True:
+                if (calls := calls + 1) > _MAX_CALLS_FOR_CATEGORIES:
+                    raise malformed("the tree of categories has no end")
+                await self._permit()
+                answer = await self._client.call(CATEGORIES, categories.parameters(parent, page))
+                new = [each for each in answer.categories if each.category_id not in found]
+                found |= {each.category_id: each for each in new}
+                parents += [each.category_id for each in new if each.category_id in answer.parents]
+                read += len(answer.categories)
+                if not new or len(answer.categories) < categories.PAGE_SIZE or read == answer.total:
+                    break
+                page += 1
+        return CategoryTree(found.values())

@@ -1,0 +1,129 @@
+"""What responses about media have in common: JSON → objects, and their values: text, whole number, time, list."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from exporter.core.media_details import MediaDetails
+from exporter.errors import ErrorKind, UpstreamError
+from exporter.vod import error_bodies
+from exporter.vod.json_repair import attempts
+from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, is_damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]+")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+# Characters; the service allows 128 bytes for a title, 64 for a category, 32 for a tag (its pages of limits).
+_LONGEST: Final = 128
+
+
+def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> dict[str, Any]:
+    """The object in a body that has at least one of these fields. Raises UpstreamError."""
+    for repaired, _ in attempts(body):
+        try:
+            found = msgspec.json.decode(repaired)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if isinstance(found, dict) and any(found.get(field) is not None for field in fields):
+            return found
+        break
+    error = error_bodies.find(body)
+    content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
+    raise malformed(f"the answer holds {content}: this is no answer of {action}")
+
+
+def malformed(message: str, request_id: str = "") -> UpstreamError:
+    """The error of a body that cannot be used."""
+    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a list, which may also be given as JSON text."""
+    return [each for each in _list(value) if isinstance(each, dict)]
+
+
+def texts(value: object) -> list[str]:
+    """The texts of a list, which may also be given as JSON text."""
+    return [each for each in map(text, _list(value)) if each]
+
+
+def text(value: object) -> str | None:
+    """A text without control characters and of a limited length; a number as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    clean = _CONTROL.sub(" ", str(value)).strip()
+    return clean if len(clean) <= _LONGEST else f"{clean[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def whole(value: object) -> int | None:
+    """A whole number, given as number or text; None for anything else."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    usable = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
+    return value if usable else None  # type: ignore[return-value]
+
+
+def time(value: object) -> float | None:
+    """Seconds since 1970 of a time in UTC; None for anything else."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return None
+    try:
+        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def media_id(value: object) -> str | None:
+    """A media ID; None if it is absent, damaged or too long."""
+    usable = isinstance(value, str) and 0 < len(value) <= LONGEST_ID and not is_damaged(value)
+    return value if usable else None  # type: ignore[return-value]
+
+
+def details(given: Mapping[str, Any], id_: str, now: float) -> MediaDetails:
+    """The details of a media, observed at `now` (seconds since 1970)."""
+    category_id = whole(given.get("CateId"))
+    has_category = category_id is not None and category_id > 0
+    tags = given.get("Tags")
+    return MediaDetails(
+        id_,
+        title=text(given.get("Title")),
+        category_id=category_id if has_category else None,
+        category=_shared(given.get("CateName")) if has_category else None,
+        tags=None if tags is None else tuple(map(sys.intern, _tags(tags))),
+        status=_shared(given.get("Status")),
+        created_at=time(given.get("CreationTime")),
+        app_id=_shared(given.get("AppId")),
+        storage_class=_shared(given.get("StorageClass")),
+        reference_id=text(given.get("ReferenceId")) or None,
+        observed_at=now,
+    )
+
+
+def _shared(value: object) -> str | None:
+    """A text that many media have, kept in memory once; None if it is empty."""
+    found = text(value)
+    return sys.intern(found) if found else None
+
+
+def _tags(value: object) -> list[str]:
+    given = value.split(",") if isinstance(value, str) and not value.lstrip().startswith("[") else _list(value)
+    return [tag for tag in map(text, given) if tag]
+
+
+def _list(value: object) -> list[Any]:
+    if isinstance(value, str) and value.strip():
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            return []
+    return value if isinstance(value, list) else []

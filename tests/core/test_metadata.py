@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from exporter.core.media_details import AccountMetadata, Category, CategoryTree, MediaDetails, MetadataRules
+from exporter.core.metadata import MetadataPublisher, due_media
+from exporter.core.publication import PublicationRules, PublishedMedia, PublishedMetadata
+from exporter.core.sharding import MediaInfoOwnership
+
+NOW = 100_000.0
+RULES = PublicationRules((), 1.0, 1, metadata={"main": MetadataRules(60.0, ("category", "status"), ("a", "x"))})
+MEDIA = tuple(PublishedMedia("main", each, None, None) for each in ("m1", "m2", "gone", "unknown"))
+ABOUT = AccountMetadata(
+    {
+        "m1": MediaDetails("m1", "t", 2, "old name", ("a", "b"), "Normal", 5.0),
+        "m2": MediaDetails("m2"),
+    },
+    frozenset({"gone"}),
+    CategoryTree([Category(1, "课程", None, 0), Category(2, "数学", 1, 1)]),
+)
+
+
+def published(rules: PublicationRules = RULES) -> MetadataPublisher:
+    publisher = MetadataPublisher()
+    publisher.follow(MEDIA, {"main": ABOUT}, rules)
+    return publisher
+
+
+def test_labels_tags_creation_and_deletion() -> None:
+    publisher = published()
+    labels = (("category_id", "2"), ("category", "课程/数学"), ("status", "Normal"))
+    empty = (("category_id", ""), ("category", ""), ("status", ""))
+    assert publisher.media == (
+        PublishedMetadata("main", "m1", labels, ("a",), 5.0),
+        PublishedMetadata("main", "m2", empty),
+        PublishedMetadata("main", "gone", deleted=True),
+    )
+    assert publisher.series == 3 + 1 + 1
+    assert [(each.path, each.category.level) for each in publisher.categories] == [("课程", 0), ("课程/数学", 1)]
+
+
+def test_the_same_input_gives_the_same_objects() -> None:
+    publisher, metadata = MetadataPublisher(), MappingProxyType({"main": ABOUT})
+    publisher.follow(MEDIA, metadata, RULES)
+    media = publisher.media
+    publisher.follow(MEDIA, metadata, RULES)
+    assert publisher.media is media
+
+
+def test_accounts_without_rules_and_other_replicas_publish_nothing() -> None:
+    assert published(PublicationRules((), 1.0, 1)).media == ()
+    none = PublicationRules(
+        (),
+        1.0,
+        1,
+        media_info_ownership={"main": MediaInfoOwnership(all=False, but=frozenset({"m2"}))},
+        metadata=RULES.metadata,
+        category_accounts=frozenset(),
+    )
+    assert [each.media_id for each in published(none).media] == ["m2"]
+    assert published(none).categories == ()
+
+
+def test_due_media_are_unknown_or_old_or_from_the_future() -> None:
+    about = AccountMetadata(
+        {
+            "new": MediaDetails("new", observed_at=NOW - 1),
+            "old": MediaDetails("old", observed_at=NOW - 60),
+            "future": MediaDetails("future", observed_at=NOW + 60),
+        },
+        frozenset({"gone"}),
+    )
+    wanted = ["new", "old", "future", "unknown", "gone"]
+    assert due_media(wanted, about, 60.0, NOW) == (["future", "unknown", "old"], ["gone"])
+    assert due_media(["a"], None, 60.0, NOW) == (["a"], [])

@@ -1,0 +1,139 @@
+"""Requests and responses of SearchMedia, GetVideoInfos and GetCategories, in both documented forms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from exporter.core.media_details import Category, MediaDetails
+from exporter.core.media_search import Conditions, SearchRequest
+from exporter.errors import UpstreamError
+from exporter.vod import categories, search_media, video_infos
+from exporter.vod.categories import CATEGORIES
+from exporter.vod.search_media import SEARCH_MEDIA
+from exporter.vod.video_infos import VIDEO_INFOS
+
+FIRST = SearchRequest(None, exclusive=False, page=1)
+NOTHING = Conditions()
+ID = "93ab850b4f6f44eab54b6e91d24d81d4"
+VIDEO = {
+    "VideoId": ID,
+    "Title": "t\n",
+    "CateId": 781111,
+    "CateName": "教程",
+    "Tags": "a,b",
+    "Status": "Normal",
+    "AppId": "app-1000000",
+    "CreationTime": "2026-08-20T04:29:04Z",
+}
+DETAILS = MediaDetails(ID, "t", 781111, "教程", ("a", "b"), "Normal", 1787200144.0, "app-1000000")
+
+
+def searched(answer: Any, size: int = 100) -> Any:
+    return SEARCH_MEDIA.decode(json.dumps(answer).encode(), {"PageSize": str(size)})
+
+
+@pytest.mark.parametrize(
+    ("request_", "wanted", "ids", "match"),
+    [
+        (FIRST, NOTHING, (), None),
+        (FIRST, NOTHING, (5,), "CateId = 5"),
+        (FIRST, Conditions(tags=("a", "b")), (5, 6), "(CateId = 5 or CateId = 6) and Tags in ('a','b')"),
+        (FIRST, Conditions(title="课 1", statuses=("Normal",)), (), "Title = '课 1' and Status in ('Normal')"),
+        (FIRST, Conditions(title="it's", tags=("teacher's", "a")), (), None),
+        (SearchRequest(1787200144.7, exclusive=False, page=1), NOTHING, (), "CreationTime = ['2026-08-20T04:29:04Z',)"),
+        (SearchRequest(1787200144.0, exclusive=True, page=1), NOTHING, (), "CreationTime = ('2026-08-20T04:29:04Z',)"),
+    ],
+)
+def test_match_as_the_manual_writes_it(
+    request_: SearchRequest, wanted: Conditions, ids: tuple[int, ...], match: str | None
+) -> None:
+    given = search_media.parameters(request_, wanted, ids)
+    assert given.get("Match") == match
+    assert given["SortBy"] == "CreationTime:Asc"
+    assert (given["PageNo"], given["PageSize"]) == ("1", "100")
+
+
+def test_many_categories_stay_below_4_kb() -> None:
+    ids = range(10**9, 10**9 + search_media.CATEGORIES_PER_SEARCH)
+    assert len(search_media.parameters(FIRST, NOTHING, ids)["Match"]) < 2_000
+
+
+@pytest.mark.parametrize(
+    "video",
+    [VIDEO, {**VIDEO, "CateId": "781111"}, {**VIDEO, "Tags": '["a", "b"]'}, {**VIDEO, "CateId": 781111.0}],
+    ids=["numbers", "strings", "list", "float"],
+)
+def test_a_hit_in_each_form(video: dict[str, Any]) -> None:
+    page = searched({"Total": "1", "MediaList": [{"MediaId": ID, "MediaType": "video", "Video": video}]})
+    assert (page.hits, page.total, page.skipped) == ((DETAILS,), 1, 0)
+
+
+def test_a_hit_without_details_and_one_without_an_id() -> None:
+    page = searched({"Total": 2, "MediaList": [{"MediaId": ID, "CreationTime": "1970-01-01T00:00:09Z"}, {}]})
+    assert page.hits == (MediaDetails(ID, created_at=9.0),)
+    assert page.skipped == 1
+
+
+@pytest.mark.parametrize("category", [None, 0, -1, "", "x"])
+def test_media_without_a_category(category: object) -> None:
+    (hit,) = searched({"MediaList": [{"MediaId": ID, "Video": {"CateId": category, "CateName": "x"}}]}).hits
+    assert (hit.category_id, hit.category) == (None, None)
+
+
+def test_no_hits() -> None:
+    page = searched({"RequestId": "R", "Total": 0})
+    assert (page.hits, page.total) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"RequestId": "R"},
+        {"MediaList": []},
+        {"Total": -1},
+        {"Total": 1, "MediaList": [{"MediaId": "\x00"}]},
+        {"Total": 3, "MediaList": [{"MediaId": ID}] * 3},
+        [],
+        "text",
+        {"Code": "Forbidden", "Message": "no"},
+    ],
+)
+def test_what_is_no_answer_of_a_search_is_malformed(answer: object) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        searched(answer, size=2)
+    assert caught.value.code == "malformed"
+
+
+@pytest.mark.parametrize("missing", [["gone"], '["gone"]'], ids=["list", "text"])
+def test_video_infos_in_each_form(missing: object) -> None:
+    body = json.dumps({"VideoList": [VIDEO, {"VideoId": "other"}, 7], "NonExistVideoIds": missing}).encode()
+    infos = VIDEO_INFOS.decode(body, video_infos.parameters([ID, "gone", "silent"]))
+    assert infos.details == (DETAILS,)
+    assert infos.missing == {"gone"}
+
+
+@pytest.mark.parametrize("answer", [{}, {"VideoList": []}, {"NonExistVideoIds": ["other"]}, {"VideoList": "x"}])
+def test_video_infos_that_name_none_of_the_media_are_malformed(answer: object) -> None:
+    with pytest.raises(UpstreamError):
+        VIDEO_INFOS.decode(json.dumps(answer).encode(), video_infos.parameters([ID]))
+
+
+def test_categories_in_each_form() -> None:
+    rows = [
+        {"CateId": "100", "CateName": "Movie", "Level": "0", "ParentId": "-1", "SubTotal": "2"},
+        {"CateId": 101, "CateName": "News", "Level": 0, "SubTotal": 0},
+        {"CateId": 102, "CateName": "Deep", "Level": 1},
+        {"CateName": "no ID"},
+    ]
+    body = json.dumps({"SubTotal": 4, "SubCategories": {"Category": rows}}).encode()
+    page = CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1))
+    assert page.categories == (
+        Category(100, "Movie", None, 0),
+        Category(101, "News", None, 0),
+        Category(102, "Deep", None, 1),
+    )
+    assert page.parents == {100, 102}
+    assert page.total == 4
