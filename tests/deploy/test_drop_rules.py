@@ -156,7 +156,8 @@ def test_a_shard_of_its_own_for_a_system_hides_nothing(version: str, tmp_path: P
         "m", "480x10 20x40", "500x50", "f:9985", os="iOS"
     )
     share = "AccountShareDropped account=main terminal_type=all os=iOS region=all severity=critical"
-    check_firing(version, tmp_path, series, {"10m": [], "14m": [share]})
+    of_one = "MediaShareDropped account=main media_id=m terminal_type=all os=iOS region=all severity=warning"
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [share, of_one]})
 
 
 def test_a_small_region_is_seen_in_the_sums(version: str, tmp_path: Path) -> None:
@@ -178,6 +179,43 @@ def test_one_media_that_loses_one_system_is_named_with_it(version: str, tmp_path
     series |= media("m", "970x10 700x20 970x20", "1000x50") | media("m", "480x10 20x20 480x20", "500x50", os="iOS")
     share = "MediaShareDropped account=main media_id=m terminal_type=all os=iOS region=all severity=warning"
     check_firing(version, tmp_path, series, {"10m": [], "14m": [share], "35m": []})
+
+
+WEB: Final = {"terminal_type": "Web"}
+WEB_SHARE: Final = "AccountShareDropped account=main terminal_type=Web os=all region=all severity=critical"
+
+
+def web_broken(left: float) -> Series:
+    """Media for the Web and media for both; on the second day the Web has so much of its plays."""
+    series = slice_date() | slice_date(**WEB) | slice_date(terminal_type="Native")
+    for number in range(40):
+        native, web = (4000, 0 if number % 2 else 500) if number < 30 else (0, 800)
+        now, usual = round(web * left), native + web
+        media_id = f"w{number}"
+        series |= media(media_id, f"{usual}x10 {native + now}x40", f"{usual}x50")
+        if native:
+            series |= media(media_id, f"{native}x50", f"{native}x50", terminal_type="Native")
+        if web:
+            series |= media(media_id, f"{web}x10 {now}x40", f"{web}x50", **WEB)
+    return series
+
+
+def test_media_that_lost_what_their_account_lost_are_not_told_one_by_one(version: str, tmp_path: Path) -> None:
+    """Ten media are played in the Web only, so these have hardly any plays left."""
+    series = web_broken(0.05)
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [WEB_SHARE], "30m": [WEB_SHARE]})
+
+
+def test_media_that_lost_more_than_their_account_are_told_beside_it(version: str, tmp_path: Path) -> None:
+    """One is removed, one removed that had been played in the Web only, one lost nearly all of its Web."""
+    series = web_broken(0.4)
+    series |= media("removed", "1500x10 0x40", "1500x50") | media("removed", "500x10 0x40", "500x50", **WEB)
+    series |= media("removed", "1000x10 0x40", "1000x50", terminal_type="Native")
+    series |= media("web", "800x10 0x40", "800x50") | media("web", "800x10 0x40", "800x50", **WEB)
+    series |= media("both", "1500x10 1010x40", "1500x50") | media("both", "500x10 10x40", "500x50", **WEB)
+    share = "MediaShareDropped account=main media_id=both terminal_type=Web os=all region=all severity=warning"
+    alerts = [WEB_SHARE, GONE.format("removed"), GONE.format("web"), share]
+    check_firing(version, tmp_path, series, {"10m": [], "14m": alerts, "30m": alerts})
 
 
 def test_a_breakdown_that_does_not_settle_neither_rings_nor_mutes(version: str, tmp_path: Path) -> None:
