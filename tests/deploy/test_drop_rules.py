@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
+import yaml
 
 from exporter.core.expectation import DAYS_USED, expected_plays
 from tests.deploy import promtool
@@ -216,6 +217,23 @@ def test_media_that_lost_more_than_their_account_are_told_beside_it(version: str
     share = "MediaShareDropped account=main media_id=both terminal_type=Web os=all region=all severity=warning"
     alerts = [WEB_SHARE, GONE.format("removed"), GONE.format("web"), share]
     check_firing(version, tmp_path, series, {"10m": [], "14m": alerts, "30m": alerts})
+
+
+def test_rules_in_another_order_are_a_little_later_and_tell_nothing_else(version: str, tmp_path: Path) -> None:
+    """Every record is then of the evaluation before; at no time may one explain or deny something about another day."""
+    reversed_rules = []
+    for file in promtool.RULES:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for group in document["groups"]:
+            group["rules"].reverse()
+        (copy := tmp_path / file.name).write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        reversed_rules.append(copy)
+    web = {"10m": []} | {f"{minute}m": [WEB_SHARE] for minute in range(11, 25)}
+    check_firing(version, tmp_path, web_broken(0.05), web, rules=reversed_rules, order=ORDER)
+    storm = slice_date() | of_os("iOS") | steady(30, "970x10 290x20 970x20")
+    storm |= steady(30, "480x10 140x20 480x20", "500x50", os="iOS")
+    firing: dict[str, list[str]] = {"10m": [], "11m": []} | {f"{m}m": [ACCOUNT] for m in range(12, 32)}
+    check_firing(version, tmp_path, storm, firing | {"32m": [], "33m": []}, rules=reversed_rules, order=ORDER)
 
 
 def test_a_breakdown_that_does_not_settle_neither_rings_nor_mutes(version: str, tmp_path: Path) -> None:
