@@ -219,6 +219,13 @@ def test_media_that_lost_more_than_their_account_are_told_beside_it(version: str
     check_firing(version, tmp_path, series, {"10m": [], "14m": alerts, "30m": alerts})
 
 
+def test_settled_plays_without_a_date_are_compared_all_the_same(version: str, tmp_path: Path) -> None:
+    series = {key: value for key, value in web_broken(0.05).items() if "settled_date" not in key}
+    series |= media("removed", "5000x10 0x40", "5000x50")
+    alerts = [WEB_SHARE, GONE.format("removed")]
+    check_firing(version, tmp_path, series, {"10m": [], "14m": alerts, "30m": alerts})
+
+
 def test_rules_in_another_order_are_a_little_later_and_tell_nothing_else(version: str, tmp_path: Path) -> None:
     """Every record is then of the evaluation before; at no time may one explain or deny something about another day."""
     reversed_rules = []
