@@ -201,13 +201,13 @@ def web_broken(left: float) -> Series:
     return series
 
 
-def test_media_that_lost_what_their_account_lost_are_not_told_one_by_one(version: str, tmp_path: Path) -> None:
+def test_media_that_lost_what_their_account_lost_are_no_alerts_of_their_own(version: str, tmp_path: Path) -> None:
     """Ten media are played in the Web only, so these have hardly any plays left."""
     series = web_broken(0.05)
     check_firing(version, tmp_path, series, {"10m": [], "14m": [WEB_SHARE], "30m": [WEB_SHARE]})
 
 
-def test_media_that_lost_more_than_their_account_are_told_beside_it(version: str, tmp_path: Path) -> None:
+def test_media_that_lost_more_than_their_account_are_alerts_beside_it(version: str, tmp_path: Path) -> None:
     """One is removed, one removed that had been played in the Web only, one lost nearly all of its Web."""
     series = web_broken(0.4)
     series |= media("removed", "1500x10 0x40", "1500x50") | media("removed", "500x10 0x40", "500x50", **WEB)
@@ -226,8 +226,8 @@ def test_settled_plays_without_a_date_are_compared_all_the_same(version: str, tm
     check_firing(version, tmp_path, series, {"10m": [], "14m": alerts, "30m": alerts})
 
 
-def test_rules_in_another_order_are_a_little_later_and_tell_nothing_else(version: str, tmp_path: Path) -> None:
-    """Every record is then of the evaluation before; at no time may one explain or deny something about another day."""
+def test_rules_in_another_order_are_a_little_later_and_nothing_else_fires(version: str, tmp_path: Path) -> None:
+    """Every record is then of the evaluation before; none may explain or deny anything about another day."""
     reversed_rules = []
     for file in promtool.RULES:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
