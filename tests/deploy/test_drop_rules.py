@@ -235,7 +235,7 @@ def test_rules_in_another_order_are_a_little_later_and_nothing_else_fires(versio
             group["rules"].reverse()
         (copy := tmp_path / file.name).write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         reversed_rules.append(copy)
-    web = {"10m": []} | {f"{minute}m": [WEB_SHARE] for minute in range(11, 25)}
+    web: dict[str, list[str]] = {"10m": []} | {f"{minute}m": [WEB_SHARE] for minute in range(11, 25)}
     check_firing(version, tmp_path, web_broken(0.05), web, rules=reversed_rules, order=ORDER)
     storm = slice_date() | of_os("iOS") | steady(30, "970x10 290x20 970x20")
     storm |= steady(30, "480x10 140x20 480x20", "500x50", os="iOS")
