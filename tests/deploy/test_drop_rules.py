@@ -80,8 +80,13 @@ def test_ageing_media_and_small_ones_are_silent(version: str, tmp_path: Path) ->
 
 
 def test_a_day_bad_for_all_media_is_one_alert_about_the_account(version: str, tmp_path: Path) -> None:
-    series = slice_date() | steady(60, "970x10 290x20 970x20")
+    series = slice_date() | steady(60, "970x10 290x20 970x20") | media("few", "30x10 2x20 30x20", "30x50")
     check_firing(version, tmp_path, series, {"10m": [], "14m": [ACCOUNT], "35m": []})
+
+
+def test_a_media_that_is_gone_on_a_day_bad_for_all_is_an_alert_besides(version: str, tmp_path: Path) -> None:
+    series = slice_date() | steady(60, "970x10 290x20 970x20") | media("m", "950x10 0x40", "1000x50")
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [GONE.format("m"), ACCOUNT]})
 
 
 @pytest.mark.parametrize(("plays", "alerts"), [("400x40", [ACCOUNT]), ("600x40", [])])
