@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
+import yaml
 
 from exporter.core.expectation import DAYS_USED, expected_plays
 from tests.deploy import promtool
@@ -79,8 +80,13 @@ def test_ageing_media_and_small_ones_are_silent(version: str, tmp_path: Path) ->
 
 
 def test_a_day_bad_for_all_media_is_one_alert_about_the_account(version: str, tmp_path: Path) -> None:
-    series = slice_date() | steady(60, "970x10 290x20 970x20")
+    series = slice_date() | steady(60, "970x10 290x20 970x20") | media("few", "30x10 2x20 30x20", "30x50")
     check_firing(version, tmp_path, series, {"10m": [], "14m": [ACCOUNT], "35m": []})
+
+
+def test_a_media_that_is_gone_on_a_day_bad_for_all_is_an_alert_besides(version: str, tmp_path: Path) -> None:
+    series = slice_date() | steady(60, "970x10 290x20 970x20") | media("m", "950x10 0x40", "1000x50")
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [GONE.format("m"), ACCOUNT]})
 
 
 @pytest.mark.parametrize(("plays", "alerts"), [("400x40", [ACCOUNT]), ("600x40", [])])
@@ -156,7 +162,8 @@ def test_a_shard_of_its_own_for_a_system_hides_nothing(version: str, tmp_path: P
         "m", "480x10 20x40", "500x50", "f:9985", os="iOS"
     )
     share = "AccountShareDropped account=main terminal_type=all os=iOS region=all severity=critical"
-    check_firing(version, tmp_path, series, {"10m": [], "14m": [share]})
+    of_one = "MediaShareDropped account=main media_id=m terminal_type=all os=iOS region=all severity=warning"
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [share, of_one]})
 
 
 def test_a_small_region_is_seen_in_the_sums(version: str, tmp_path: Path) -> None:
@@ -178,6 +185,67 @@ def test_one_media_that_loses_one_system_is_named_with_it(version: str, tmp_path
     series |= media("m", "970x10 700x20 970x20", "1000x50") | media("m", "480x10 20x20 480x20", "500x50", os="iOS")
     share = "MediaShareDropped account=main media_id=m terminal_type=all os=iOS region=all severity=warning"
     check_firing(version, tmp_path, series, {"10m": [], "14m": [share], "35m": []})
+
+
+WEB: Final = {"terminal_type": "Web"}
+WEB_SHARE: Final = "AccountShareDropped account=main terminal_type=Web os=all region=all severity=critical"
+
+
+def web_broken(left: float) -> Series:
+    """Media for the Web and media for both; on the second day the Web has so much of its plays."""
+    series = slice_date() | slice_date(**WEB) | slice_date(terminal_type="Native")
+    for number in range(40):
+        native, web = (4000, 0 if number % 2 else 500) if number < 30 else (0, 800)
+        now, usual = round(web * left), native + web
+        media_id = f"w{number}"
+        series |= media(media_id, f"{usual}x10 {native + now}x40", f"{usual}x50")
+        if native:
+            series |= media(media_id, f"{native}x50", f"{native}x50", terminal_type="Native")
+        if web:
+            series |= media(media_id, f"{web}x10 {now}x40", f"{web}x50", **WEB)
+    return series
+
+
+def test_media_that_lost_what_their_account_lost_are_no_alerts_of_their_own(version: str, tmp_path: Path) -> None:
+    """Ten media are played in the Web only, so these have hardly any plays left."""
+    series = web_broken(0.05)
+    check_firing(version, tmp_path, series, {"10m": [], "14m": [WEB_SHARE], "30m": [WEB_SHARE]})
+
+
+def test_media_that_lost_more_than_their_account_are_alerts_beside_it(version: str, tmp_path: Path) -> None:
+    """One is removed, one removed that had been played in the Web only, one lost nearly all of its Web."""
+    series = web_broken(0.4)
+    series |= media("removed", "1500x10 0x40", "1500x50") | media("removed", "500x10 0x40", "500x50", **WEB)
+    series |= media("removed", "1000x10 0x40", "1000x50", terminal_type="Native")
+    series |= media("web", "800x10 0x40", "800x50") | media("web", "800x10 0x40", "800x50", **WEB)
+    series |= media("both", "1500x10 1010x40", "1500x50") | media("both", "500x10 10x40", "500x50", **WEB)
+    share = "MediaShareDropped account=main media_id=both terminal_type=Web os=all region=all severity=warning"
+    alerts = [WEB_SHARE, GONE.format("removed"), GONE.format("web"), share]
+    check_firing(version, tmp_path, series, {"10m": [], "14m": alerts, "30m": alerts})
+
+
+def test_settled_plays_without_a_date_are_compared_all_the_same(version: str, tmp_path: Path) -> None:
+    series = {key: value for key, value in web_broken(0.05).items() if "settled_date" not in key}
+    series |= media("removed", "5000x10 0x40", "5000x50")
+    alerts = [WEB_SHARE, GONE.format("removed")]
+    check_firing(version, tmp_path, series, {"10m": [], "14m": alerts, "30m": alerts})
+
+
+def test_rules_in_another_order_are_a_little_later_and_nothing_else_fires(version: str, tmp_path: Path) -> None:
+    """Every record is then of the evaluation before; none may explain or deny anything about another day."""
+    reversed_rules = []
+    for file in promtool.RULES:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for group in document["groups"]:
+            group["rules"].reverse()
+        (copy := tmp_path / file.name).write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        reversed_rules.append(copy)
+    web: dict[str, list[str]] = {"10m": []} | {f"{minute}m": [WEB_SHARE] for minute in range(11, 25)}
+    check_firing(version, tmp_path, web_broken(0.05), web, rules=reversed_rules, order=ORDER)
+    storm = slice_date() | of_os("iOS") | steady(30, "970x10 290x20 970x20")
+    storm |= steady(30, "480x10 140x20 480x20", "500x50", os="iOS")
+    firing: dict[str, list[str]] = {"10m": [], "11m": []} | {f"{m}m": [ACCOUNT] for m in range(12, 32)}
+    check_firing(version, tmp_path, storm, firing | {"32m": [], "33m": []}, rules=reversed_rules, order=ORDER)
 
 
 def test_a_breakdown_that_does_not_settle_neither_fires_nor_inhibits(version: str, tmp_path: Path) -> None:
@@ -219,11 +287,13 @@ def test_a_failed_scrape_and_a_restart_end_no_alert(version: str, tmp_path: Path
     check_firing(version, tmp_path, series, {f"{minute}m": [DROPPED.format("m")] for minute in range(3, 45)})
 
 
-def test_a_restart_beside_two_exporters_fires_nothing(version: str, tmp_path: Path) -> None:
-    """Prometheus begins with one exporter of half the media; the other one's come a few minutes later."""
+def test_a_restart_beside_two_exporters_fires_and_inhibits_nothing(version: str, tmp_path: Path) -> None:
+    """Prometheus begins with one exporter of half the media; the other half, one of which has dropped, comes later."""
     other = _merged(media(f"o{n}", "_x4 970x40", "_x4 1000x40", "f:9985") for n in range(20))
     series = slice_date() | slice_date("_x4 " + DATES, "f:9985") | steady(20) | other
-    check_firing(version, tmp_path, series, {f"{minute}m": [] for minute in range(1, 12)})
+    series |= media("m", "_x4 300x40", "_x4 1000x40", "f:9985")
+    firing = {f"{minute}m": [DROPPED.format("m")] if minute > 4 else [] for minute in (1, 2, 3, 6, 7, 8, 9)}
+    check_firing(version, tmp_path, series, firing)
 
 
 def test_of_two_exporters_the_one_behind_hides_no_drop(version: str, tmp_path: Path) -> None:

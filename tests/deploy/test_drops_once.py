@@ -46,11 +46,11 @@ def series(media: str, plays: int | None) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("media", "plays", "alerts"),
     [
-        pytest.param(".+", None, {"AccountShareDropped", "MediaPlaysDropped", "MediaShareDropped"}, id="one media"),
+        pytest.param(".+", None, {"AccountShareDropped", "MediaPlaysDropped"}, id="one media"),
         pytest.param(
             "m1",
             None,
-            {"AccountPlaysDropped", "AccountShareDropped", "MediaPlaysDropped", "MediaShareDropped"},
+            {"AccountPlaysDropped", "AccountShareDropped", "MediaPlaysDropped"},
             id="too few for a median",
         ),
         pytest.param(".+", 500, {"AccountPlaysDropped"}, id="a whole account"),

@@ -200,7 +200,8 @@ def test_a_drop_fires_immediately_and_resolves_with_its_day() -> None:
         assert "keep_firing_for" not in rule
         assert rule.get("for") == ("4d" if rule["alert"] == "AliyunVodAccountPlaysSinking" else None)
     # What bridges a failed scrape instead.
-    assert all("[10m]" in RECORDED[name] for name in RECORDED if re.search("plays:(settled|expected|lost|share)", name))
+    raw = re.compile("(slice|media)_plays:(settled|expected|lost|share_ratio)")
+    assert all("[10m]" in RECORDED[name] for name in RECORDED if raw.search(name))
 
 
 def test_queries_that_poll_as_rarely_as_the_runbooks_allow_settle_yesterday_before_its_alert() -> None:

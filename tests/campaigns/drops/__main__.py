@@ -1,6 +1,6 @@
 """The benchmark of the drop alerts: `python -m tests.campaigns.drops`, or `make drops`; writes its section of the page.
 
-DROPS_TOOL=SCORE.PY, or --tool=SCORE.PY: a program that scores rules on other daily counts; its table is written too.
+DROPS_TOOL=SCORE.PY, or --tool=SCORE.PY: a program that scores rules on other daily counts; its output is printed too.
 """
 
 from __future__ import annotations
@@ -113,10 +113,9 @@ def main(argv: Sequence[str]) -> int:
     sections = {"accuracy": page.accuracy(scores(accounts(), given.promtool))}
     if not given.no_cost:
         sections["cost"] = page.cost(costs())
-    if given.tool:
-        sections["tool"] = page.printed(scored_by(given.tool))
     page.write(sections)
-    sys.stdout.write("\n\n".join(sections.values()) + f"\n\n{time.monotonic() - began:.0f} s\n")
+    printed = [*sections.values(), *([scored_by(given.tool)] if given.tool else [])]
+    sys.stdout.write("\n\n".join(printed) + f"\n\n{time.monotonic() - began:.0f} s\n")
     return 0
 
 

@@ -48,7 +48,7 @@ def accuracy(scores: Mapping[str, Score]) -> str:
 def cost(costs: Mapping[int, tuple[Cost, Cost]]) -> str:
     """A row for each number of media and slices."""
     lines = [
-        "| media × slices | one evaluation, healthy day | alerts | everything \u2212\u200970 % | alerts |".replace(
+        "| media × slices | processor time, healthy day | alerts | everything \u2212\u200970 % | alerts |".replace(
             "\u2009", ""
         ),
         "|--:|--:|--:|--:|--:|",
@@ -56,11 +56,6 @@ def cost(costs: Mapping[int, tuple[Cost, Cost]]) -> str:
     for size, (calm, storm) in costs.items():
         lines.append(f"| {size:,} | {calm.seconds:.2f} s | {calm.alerts} | {storm.seconds:.2f} s | {storm.alerts} |")
     return "\n".join(lines)
-
-
-def printed(text: str) -> str:
-    """The output of a program."""
-    return f"```text\n{text.strip()}\n```"
 
 
 def write(sections: Mapping[str, str]) -> None:
