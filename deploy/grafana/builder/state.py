@@ -12,8 +12,8 @@ from deploy.grafana.builder.promql import RULES_ARE_LOADED, SETTLED_DATE, yester
 
 # Targets of jobs that are, or within the last day were, an exporter of this project.
 TARGETS: Final = (
-    'up{job=~"$job"} and on (job) (group by (job) (up{job=~".*aliyun-vod.*"} '
-    "or last_over_time(aliyun_vod_exporter_build_info[1d])))"
+    '(up{job=~"$job"} and on (job) (group by (job) (up{job=~".*aliyun-vod.*"} '
+    "or last_over_time(aliyun_vod_exporter_build_info[1d]))))"
 )
 _READY: Final = 'aliyun_vod_slice_ready{account=~"$account", job=~"$job"}'
 _YESTERDAY_READY: Final = 'aliyun_vod_slice_ready{account=~"$account", job=~"$job", days_ago="1"}'
@@ -64,16 +64,20 @@ _STATES: Final = (
 )
 
 
+def expression() -> str:
+    """The number of the state."""
+    return "\nor\n".join(f"vector({code}) {condition}".rstrip() for code, (_, condition, _) in enumerate(_STATES))
+
+
 def state() -> stat.Panel:
     """What the numbers are of; where they are missing, why and until when."""
-    expr = "\nor\n".join(f"vector({code}) {condition}".rstrip() for code, (_, condition, _) in enumerate(_STATES))
     about = About(
         "State",
         "Which day the numbers are of. Where there are none: why, and when that ends.",
         "none",
         "Prometheus does not answer",
     )
-    panel = single(about, now(expr), Threshold(color="#44474d"))
+    panel = single(about, now(expression()), Threshold(color="#44474d"))
     texts = {
         str(code): ValueMappingResult(text=text, color=colour, index=code)
         for code, (colour, _, text) in enumerate(_STATES)
