@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import dashboard as board
-from grafana_foundation_sdk.models.common import BigValueColorMode, VisibilityMode
+from grafana_foundation_sdk.models.common import BigValueColorMode, BigValueTextMode, VisibilityMode
 from grafana_foundation_sdk.models.dashboard import Threshold
 
 from deploy.grafana.builder import alerts, frame, state
@@ -17,7 +17,6 @@ from deploy.grafana.builder.panels import (
     About,
     dashed,
     graph,
-    named,
     now,
     over_time,
     rows,
@@ -195,10 +194,11 @@ def _yesterday() -> stat.Panel:
     plays = f"sum({_CHOSEN.recorded(SUM_OF_DAY, ago(1))})"
     settled = _CHOSEN.scraped("aliyun_vod_slice_settled", 'days_ago="1"')
     is_settled = f"min(max by (account) ({settled})) == 1"
-    panel = named(about, now(f"{plays} and on () ({is_settled})", "final"))
+    panel = single(about, now(f"{plays} and on () ({is_settled})", "final"))
     provisional = now(f"{plays} unless on () ({is_settled})", "provisional").ref_id("B").datasource(SOURCE)
     return (
         panel.with_target(provisional)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .color_mode(BigValueColorMode.VALUE)
         .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "orange"}))
     )
