@@ -281,6 +281,19 @@ def test_texts_of_one_panel_that_name_columns_stay_different() -> None:
             assert len(names) == len(set(names)), panel["title"]
 
 
+def test_a_load_of_the_overview_reads_no_series_of_every_media() -> None:
+    """Its cost is that of some recorded series, whether ten media are published or ten thousand."""
+    shown = [panel for panel in WRITTEN["aliyun-vod-overview.json"]["panels"] if panel["type"] != "row"]
+
+    assert len(shown) >= 16
+    for panel in shown:
+        for target in panel["targets"]:
+            assert not re.search(r"\baliyun_vod_media_\w+", target["expr"]), panel["title"]
+            # Of recorded series about media, at most as many as the rules keep; never without a limit for long answers.
+            if re.search(r"\baliyun_vod:media_plays:(lost|gained|moved)", target["expr"]):
+                assert "topk(" in target["expr"], panel["title"]
+
+
 def test_every_alert_of_the_rules_has_a_name_for_the_reader() -> None:
     assert set(alerts.NAMES) == {rule["alert"] for rule in rules("aliyun-vod-alerts.yml")}
 

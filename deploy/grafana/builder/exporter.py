@@ -132,7 +132,7 @@ def _queries_failing() -> stat.Panel:
         "Queries failing",
         "Queries whose last poll did not get an answer for every slice. What was got before stays published.",
         "none",
-        "no query was polled yet",
+        "no poll yet, or exporter down",
     )
     return single(about, now(f"sum(aliyun_vod_query_up{{{_INSTANCE}}} == bool 0)"), *NONE_IS_GOOD)
 
@@ -156,7 +156,7 @@ def _oldest_success() -> stat.Panel:
         "Last success",
         "How long ago the last successful poll ended, of the query for which that is longest ago.",
         "s",
-        "no poll has succeeded yet",
+        "none yet, or exporter down",
     )
     steps = (Threshold(color="green"), Threshold(21_600, "orange"), Threshold(86_400, "red"))
     last = f"max by (query) (aliyun_vod_query_last_success_timestamp_seconds{{{_INSTANCE}}})"
@@ -180,7 +180,7 @@ def _calls_left() -> stat.Panel:
         "Calls until calls_per_day is spent; then polling pauses until 00:00 UTC+8. Of several accounts and exporters, "
         "the one with fewest.",
         "locale",
-        "unlimited: no calls_per_day",
+        "no calls_per_day, or exporter down",
     )
     steps = (Threshold(color="red"), Threshold(1, "green"))
     return single(about, now(f"min(aliyun_vod_api_calls_remaining_today{{{_ACCOUNT}}})"), *steps)
