@@ -1029,7 +1029,7 @@ def test_alerts_and_thresholds_of_0_1_0_are_taken_with_a_notice() -> None:
     assert alerts - {None} == {rule["alert"] for rule in rules(manifests("defaults", sets[0])) if "alert" in rule} - {
         "AliyunVodMediaPlaysGone"
     }
-    told = notes(*sets)
-    assert "AliyunVodPlaysGone is now called AliyunVodMediaPlaysGone; the old name still works." in told
-    assert "AliyunVodThrottled is gone and can be left out." in told
-    assert "aliyun_vod:viewers:threshold is gone and can be left out." in told
+    printed = notes(*sets)
+    assert "AliyunVodPlaysGone is now called AliyunVodMediaPlaysGone; the old name still works." in printed
+    assert "AliyunVodThrottled is gone and can be left out." in printed
+    assert "aliyun_vod:viewers:threshold is gone and can be left out." in printed

@@ -1,159 +1,276 @@
-"""The dashboards' expressions for the last settled day, zeros and titles, on given series in promtool."""
+"""The dashboards' expressions for lost plays, days by date, titles and the state, on given series in promtool."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.builder.promql import View, change, last_settled_date, share, titled, total
+from deploy.grafana.builder import state
+from deploy.grafana.builder.promql import (
+    EXPECTED_PLAYS,
+    LOST,
+    PLAYS,
+    SUM_OF_PLAYS,
+    View,
+    named_slice,
+    or_zero,
+    per_dimension,
+    titled,
+)
+from deploy.grafana.builder.written import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.tool("promtool")
 
-ALL: Final = View('account="a"')
+RULES: Final = FOLDER.parents[1] / "prometheus" / "rules" / "aliyun-vod-records.yml"
+ALL: Final = View('account="a"', 'terminal_type="all", os="all", region="all"')
+ONE: Final = View('account="a"', 'terminal_type="all", os="all", region="all"', 'media_id="m"')
 SLICE: Final = 'account="a",terminal_type="all",os="all",region="all"'
-SERIES: Final = '{account="a", media_id="%s", os="all", region="all", terminal_type="all"}'
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
+# promtool's tests begin in 1970, in UTC+8 at 08:00: the first midnight there is 16 hours later.
+MIDNIGHT: Final = 16 * HOUR
 
 
-def play(media_id: str, days_ago: int, value: int, more: str = "") -> dict[str, str]:
-    return series(f'aliyun_vod_media_plays{{{SLICE},media_id="{media_id}",days_ago="{days_ago}"{more}}}', value)
+def series(name: str, values: object) -> dict[str, str]:
+    return {"series": name, "values": str(values)}
 
 
-def settled(days_ago: int, value: int, more: str = "") -> dict[str, str]:
-    return series(f'aliyun_vod_slice_settled{{{SLICE},days_ago="{days_ago}"{more}}}', value)
+def settled(
+    media_id: str, plays: int, expected: int | None, more: str = "", slices: str = SLICE
+) -> list[dict[str, str]]:
+    """Plays and expected plays of a media, for some minutes."""
+    labels = f'{{{slices},media_id="{media_id}",job="aliyun-vod"{more}}}'
+    found = [series(f"aliyun_vod_media_settled_plays{labels}", f"{plays}x20")]
+    return (
+        found
+        if expected is None
+        else [*found, series(f"aliyun_vod_media_settled_plays_expected{labels}", f"{expected}x20")]
+    )
 
 
-def counted(days_ago: int, value: int) -> dict[str, str]:
-    return series(f'aliyun_vod_slice_media{{{SLICE},days_ago="{days_ago}"}}', value)
+def info(media_id: str, title: str, more: str = "") -> dict[str, str]:
+    return series(
+        f'aliyun_vod_media_info{{account="a",media_id="{media_id}",title="{title}",job="aliyun-vod"{more}}}', "1x20"
+    )
 
 
-def series(name: str, value: int) -> dict[str, str]:
-    return {"series": name, "values": str(value)}
-
-
-def answers(folder: Path, given: list[dict[str, str]], expr: str, expected: dict[str, float]) -> None:
+def answers(
+    folder: Path,
+    given: list[dict[str, str]],
+    expr: str,
+    expected: dict[str, float],
+    at: str = "0s",
+    interval: str = "1m",
+) -> None:
     """Raises AssertionError with promtool's output if the result differs."""
     case: dict[str, Any] = {
+        "interval": interval,
         "input_series": given,
         "promql_expr_test": [
             {
-                "expr": expr,
-                "eval_time": "0s",
+                "expr": expr.replace("$job", "aliyun-vod").replace("$account", "a"),
+                "eval_time": at,
                 "exp_samples": [{"labels": labels, "value": value} for labels, value in expected.items()],
             }
         ],
     }
-    (folder / "test.yml").write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}, allow_unicode=True))
+    # What is looked at after hours does not depend on rules. promtool loads series up to the last time that is read.
+    files = [str(RULES)] if at == "6m" else []
+    if interval == "1h":
+        now = {"expr": "vector(1)", "eval_time": "80h", "exp_samples": [{"labels": "{}", "value": 1}]}
+        case["promql_expr_test"].append(now)
+    rules = yaml.safe_dump({"rule_files": files, "tests": [case]}, allow_unicode=True)
+    (folder / "test.yml").write_text(rules)
     done = subprocess.run(
         ["promtool", "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-DAYS: Final = [play("m", days_ago, plays) for days_ago, plays in ((1, 10), (2, 20), (8, 100), (9, 200))]
+TWO_EXPORTERS: Final = [
+    each
+    for instance in ("one", "other")
+    for more in [f',instance="{instance}"']
+    for each in (
+        *settled("m", 10, 100, more), *settled("n", 70, 80, more), *settled("new", 7, None, more),
+        *settled("won", 30, 10, more), info("m", "Title of " + instance, more),
+    )
+]  # fmt: skip
+
+
+def media(name: str) -> str:
+    return f'{{account="a", media_id="{name}", os="all", region="all", terminal_type="all"}}'
+
+
+def recorded(metric: str, name: str) -> str:
+    return metric + media(name)
+
+
+def test_the_media_that_lost_and_gained_are_recorded_once_however_many_exporters_there_are(tmp_path: Path) -> None:
+    lost = {recorded(LOST, "m"): 90.0, recorded(LOST, "n"): 10.0}
+    gained = "aliyun_vod:media_plays:gained"
+
+    answers(tmp_path, TWO_EXPORTERS, LOST, lost, "6m")
+    answers(tmp_path, TWO_EXPORTERS, gained, {recorded(gained, "new"): 7, recorded(gained, "won"): 20}, "6m")
+    answers(tmp_path, TWO_EXPORTERS, "sum(aliyun_vod:slice_plays:lost)", {"{}": 100}, "6m")
+
+
+def test_parts_of_the_loss_add_up(tmp_path: Path) -> None:
+    parts = f"{ALL.recorded(LOST)} / on (account) group_left () {ALL.recorded('aliyun_vod:slice_plays:lost')}"
+
+    answers(tmp_path, TWO_EXPORTERS, parts, {media("m"): 0.9, media("n"): 0.1}, "6m")
+
+
+def test_a_media_has_one_title_and_its_id_where_none_is_known(tmp_path: Path) -> None:
+    expr = titled(f"sum by (account, media_id) ({LOST})", "aliyun_vod:media_title:moved")
+
+    answers(tmp_path, TWO_EXPORTERS, f"count({expr})", {"{}": 2}, "6m")
+    answers(tmp_path, TWO_EXPORTERS, f'{expr} and on (title) label_replace(vector(1), "title", "n", "", "")',
+            {'{account="a", media_id="n", title="n"}': 10}, "6m")  # fmt: skip
+
+
+def test_without_any_expected_plays_no_media_is_called_new(tmp_path: Path) -> None:
+    answers(tmp_path, settled("m", 10, None), "aliyun_vod:media_plays:gained", {}, "6m")
+
+
+def test_plays_of_yesterday_and_today_are_summed_once(tmp_path: Path) -> None:
+    given = [
+        series(f'aliyun_vod_media_plays{{{SLICE},media_id="{name}",days_ago="{ago}",instance="{instance}"}}', "5x20")
+        for name in "mn" for ago in (0, 1, 8) for instance in ("one", "other")
+    ]  # fmt: skip
+    answers(tmp_path, given, "sum by (days_ago) (aliyun_vod:slice_plays:of_day)",
+            {'{days_ago="0"}': 10, '{days_ago="1"}': 10}, "6m")  # fmt: skip
+
+
+def test_a_slice_is_named_by_its_filters(tmp_path: Path) -> None:
+    given = [
+        series('aliyun_vod:slice_plays:settled{account="a",terminal_type="all",os="Android",region="all"}', "3x20"),
+        series('aliyun_vod:slice_plays:settled{account="a",terminal_type="Native",os="all",region="all"}', "4x20"),
+        series('aliyun_vod:slice_plays:settled{account="a",terminal_type="Web",os="iOS",region="all"}', "5x20"),
+    ]
+    expr = named_slice(per_dimension('account="a"', lambda view: view.recorded(SUM_OF_PLAYS)))
+    for variable in ("terminal_type", "os", "region"):
+        expr = expr.replace(f"${variable}", "all")
+
+    answers(tmp_path, given, expr, {'{account="a", slice="Android"}': 3, '{account="a", slice="Native"}': 4}, "1m")
+
+
+@pytest.mark.parametrize(("given", "shown"), [([], {"{}": 0}), ([("x", 5)], {"{}": 1})], ids=["none", "one"])
+def test_nothing_counted_is_zero_while_the_rules_run(
+    tmp_path: Path, given: list[tuple[str, int]], shown: dict[str, float]
+) -> None:
+    answers(tmp_path, [series(name, f"{value}x20") for name, value in given], or_zero("count(x)"), shown, "6m")
+
+
+def by_date(day: int) -> str:
+    """The time of a step of a day that begins so many midnights after the first."""
+    return f"{(MIDNIGHT + day * DAY) // HOUR}h"
+
+
+# Hour by hour: the first day (from midnight on) has 100 plays, the second 200, as yesterday of the next.
+HISTORY: Final = [
+    series(
+        f'aliyun_vod_media_plays{{{SLICE},media_id="m",days_ago="1",job="aliyun-vod"}}', "_x40 90x9 100x14 180x9 200x14"
+    ),
+    series('aliyun_vod_play_date_timestamp_seconds{days_ago="1"}', f"_x40 {MIDNIGHT}x23 {MIDNIGHT + DAY}x23"),
+    series(f'aliyun_vod_slice_settled{{{SLICE},days_ago="1",job="aliyun-vod"}}', "_x40 0x9 1x14 0x9 1x14"),
+    *(
+        series(f'{name}{{{SLICE},job="aliyun-vod"{more}}}', values)
+        for name, more, values in (
+            ("aliyun_vod_media_settled_plays_expected", ',media_id="m"', "_x50 110x23 220x13"),
+            ("aliyun_vod_slice_settled_date_timestamp_seconds", "", f"_x50 {MIDNIGHT}x23 {MIDNIGHT + DAY}x13"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("day", "plays"), [(0, 100), (1, 200), (2, None)])
+def test_a_day_out_of_history_has_what_was_scraped_last_while_it_was_yesterday(
+    tmp_path: Path, day: int, plays: float | None
+) -> None:
+    # The selected range ends long after: nothing is published at its end.
+    expr = ONE.by_date(PLAYS, final=True).replace("${__to:date:seconds}", str(30 * DAY))
+
+    answers(tmp_path, HISTORY, expr, {} if plays is None else {"{}": plays}, by_date(day), "1h")
+
+
+@pytest.mark.parametrize(("day", "plays"), [(0, 110), (1, 220), (2, None)])
+def test_expected_plays_stand_at_their_date(tmp_path: Path, day: int, plays: float | None) -> None:
+    expr = ONE.settled_by_date(ONE.scraped(EXPECTED_PLAYS))
+
+    answers(tmp_path, HISTORY, expr, {} if plays is None else {'{account="a"}': plays}, by_date(day), "1h")
+
+
+def test_a_step_that_is_no_midnight_shows_no_other_day(tmp_path: Path) -> None:
+    """Grafana begins steps of a day at midnight of the dashboard's time zone; another program may not."""
+    expr = ONE.settled_by_date(ONE.scraped(EXPECTED_PLAYS))
+
+    answers(tmp_path, HISTORY, expr, {}, "20h", "1h")
+    answers(tmp_path, HISTORY, expr, {}, "30h", "1h")
+
+
+def test_what_is_published_now_goes_before_history_and_is_provisional_until_settled(tmp_path: Path) -> None:
+    labels = f'{SLICE},job="aliyun-vod"'
+    given = [
+        *(
+            series(f'aliyun_vod_media_plays{{{labels},media_id="m",days_ago="{ago}"}}', f"{10 * ago}x80")
+            for ago in (1, 2)
+        ),
+        *(
+            series(f'aliyun_vod_play_date_timestamp_seconds{{days_ago="{ago}"}}', f"{MIDNIGHT + (2 - ago) * DAY}x80")
+            for ago in (1, 2)
+        ),
+        *(series(f'aliyun_vod_slice_settled{{{labels},days_ago="{ago}"}}', f"{ago - 1}x80") for ago in (1, 2)),
+    ]
+    final, provisional = (
+        ONE.by_date(PLAYS, final=final).replace("${__to:date:seconds}", str(MIDNIGHT + 2 * DAY))
+        for final in (True, False)
+    )
+
+    answers(tmp_path, given, final, {"{}": 20}, by_date(0), "1h")
+    answers(tmp_path, given, provisional, {}, by_date(0), "1h")
+    answers(tmp_path, given, final, {}, by_date(1), "1h")
+    answers(tmp_path, given, provisional, {"{}": 10}, by_date(1), "1h")
+
+
+UP: Final = series('up{job="aliyun-vod",instance="e"}', "1x60")
+LOADED: Final = series("aliyun_vod:plays:threshold", "100x60")
+READY: Final = series(f'aliyun_vod_slice_ready{{{SLICE},days_ago="1",job="aliyun-vod"}}', "1x60")
+
+
+def settled_date(value: int) -> dict[str, str]:
+    return series(f'aliyun_vod_slice_settled_date_timestamp_seconds{{{SLICE},job="aliyun-vod"}}', f"{value}x60")
 
 
 @pytest.mark.parametrize(
-    ("yesterday", "now", "before"),
+    ("given", "at", "says"),
     [
-        ([settled(1, 1), settled(2, 0)], 10, 100),
-        ([settled(1, 1), settled(2, 1)], 10, 100),
-        ([settled(1, 0), settled(2, 1)], 20, 200),
-        ([settled(2, 1)], 20, 200),
+        ([], "40h", "No exporter: "),
+        ([series('up{job="node",instance="n"}', "1x60")], "40h", "No exporter: "),
+        ([series('up{job="aliyun-vod",instance="e"}', "0x60")], "40h", "An exporter is down: "),
+        ([UP], "40h", "The first poll "),
+        ([UP, READY], "40h", "No recording rules: "),
+        ([UP, LOADED, series(READY["series"].replace('"1"', '"0"'), "1x60")], "40h", "No query requests yesterday: "),
+        ([UP, READY, LOADED], "40h", "No day to compare yet: "),
+        # 40 h: the second midnight in UTC+8.
+        ([UP, READY, LOADED, settled_date(MIDNIGHT)], "41h", "The numbers are of yesterday"),
+        ([UP, READY, LOADED, settled_date(MIDNIGHT - DAY)], "41h", "Yesterday is not final yet"),
+        ([UP, READY, LOADED, settled_date(MIDNIGHT - DAY)], "56h", "Late: "),
     ],
-    ids=["alone", "settled", "not settled", "not known"],
 )
-def test_yesterday_counts_when_it_is_settled_and_the_day_before_until_then(
-    tmp_path: Path, yesterday: list[dict[str, str]], now: int, before: int
+def test_the_state_says_why_there_are_no_numbers(
+    tmp_path: Path, given: list[dict[str, str]], at: str, says: str
 ) -> None:
-    answers(tmp_path, DAYS + yesterday, ALL.last_settled(), {SERIES % "m": now})
-    answers(tmp_path, DAYS + yesterday, ALL.week_before(), {SERIES % "m": before})
+    panel = json.loads(json.dumps(state.state().build(), cls=JSONEncoder))
+    texts = panel["fieldConfig"]["defaults"]["mappings"][1]["options"]
+    (code,) = (code for code, shown in texts.items() if shown["text"].startswith(says))
 
-
-@pytest.mark.parametrize("given", [[settled(1, 0), settled(2, 0)], [settled(1, 0)], []], ids=["none", "one", "unknown"])
-def test_a_day_that_may_still_change_is_never_the_last_settled_one(tmp_path: Path, given: list[dict[str, str]]) -> None:
-    dates = [series(f'aliyun_vod_play_date_timestamp_seconds{{days_ago="{ago}"}}', 1000 - ago) for ago in (1, 2)]
-    known = [*DAYS, *dates, *given, counted(1, 1), counted(2, 1)]
-
-    for expr in (ALL.last_settled(), ALL.last_settled_or_zero(), ALL.week_before(), last_settled_date(ALL)):
-        answers(tmp_path, known, expr, {})
-
-
-def test_the_date_is_that_of_the_day(tmp_path: Path) -> None:
-    dates = [series(f'aliyun_vod_play_date_timestamp_seconds{{days_ago="{ago}"}}', 1000 - ago) for ago in (1, 2)]
-
-    answers(tmp_path, [*dates, settled(1, 1)], last_settled_date(ALL), {"{}": 999_000})
-    answers(tmp_path, [*dates, settled(1, 0), settled(2, 1)], last_settled_date(ALL), {"{}": 998_000})
-
-
-def test_a_media_that_was_in_the_top_but_is_not_settled_yet_is_not_taken_from_another_day(tmp_path: Path) -> None:
-    given = [settled(1, 1), play("stays", 1, 10), play("stays", 2, 20), play("fell out", 2, 20)]
-
-    answers(tmp_path, given, ALL.last_settled(), {SERIES % "stays": 10})
-
-
-def test_a_media_that_lost_its_last_play_has_zero_where_all_media_are_published(tmp_path: Path) -> None:
-    given = [settled(1, 1), play("kept", 1, 5), play("kept", 8, 5), play("lost", 8, 7), counted(1, 1)]
-
-    answers(tmp_path, given, ALL.last_settled_or_zero(), {SERIES % "kept": 5, SERIES % "lost": 0})
-
-
-def test_a_media_that_fell_out_of_the_top_has_no_number(tmp_path: Path) -> None:
-    given = [settled(1, 1), play("kept", 1, 5), play("kept", 8, 5), play("fell out", 8, 7), counted(1, 2)]
-
-    answers(tmp_path, given, ALL.last_settled_or_zero(), {SERIES % "kept": 5})
-
-
-def test_zeros_of_media_requested_by_id_do_not_make_a_top_complete(tmp_path: Path) -> None:
-    given = [settled(1, 1), play("kept", 1, 5), play("id", 1, 0), play("fell out", 8, 7), counted(1, 2)]
-
-    answers(tmp_path, given, ALL.last_settled_or_zero(), {SERIES % "kept": 5, SERIES % "id": 0})
-
-
-def test_a_media_that_lost_its_last_play_has_zero_if_it_is_the_only_one_selected(tmp_path: Path) -> None:
-    given = [settled(1, 1), play("kept", 1, 5), play("lost", 8, 7), counted(1, 1)]
-    view = View('account="a"', 'media_id="lost"')
-
-    answers(tmp_path, given, view.last_settled_or_zero(), {SERIES % "lost": 0})
-
-
-def test_two_exporters_are_one(tmp_path: Path) -> None:
-    given = [
-        each
-        for instance in ("one", "other")
-        for more in [f',instance="{instance}"']
-        for each in (settled(1, 1, more), play("m", 1, 10, more), play("n", 1, 30, more), play("m", 8, 100, more))
-    ]
-
-    answers(tmp_path, given, total("account", ALL.last_settled()), {'{account="a"}': 40})
-    answers(tmp_path, given, change(ALL.last_settled(), ALL.week_before()), {SERIES % "m": -0.9})
-    answers(tmp_path, given, share("media_id", ALL.last_settled()), {'{media_id="m"}': 0.25, '{media_id="n"}': 0.75})
-
-
-def test_without_plays_a_week_before_there_is_no_change(tmp_path: Path) -> None:
-    given = [settled(1, 1), play("m", 1, 10), play("m", 8, 0)]
-
-    answers(tmp_path, given, change(ALL.last_settled(), ALL.week_before()), {})
-
-
-def test_a_media_has_one_title_if_exporters_differ_and_none_if_they_have_none(tmp_path: Path) -> None:
-    given = [
-        play("m", 1, 10),
-        play("nameless", 1, 20),
-        series('aliyun_vod_media_info{account="a",media_id="m",title="new",instance="one"}', 1),
-        series('aliyun_vod_media_info{account="a",media_id="m",title="old",instance="other"}', 1),
-    ]
-    named = titled("max by (account, media_id) (aliyun_vod_media_plays)", 'account="a"')
-
-    answers(tmp_path, given, f"count({named})", {"{}": 2})
-    answers(
-        tmp_path,
-        given,
-        f'max by (media_id) ({named} > 0 and on (account, media_id) (aliyun_vod_media_info{{title="new"}} or {named}))',
-        {'{media_id="m"}': 10, '{media_id="nameless"}': 20},
-    )
+    answers(tmp_path, given, state.expression(), {"{}": float(code)}, at, "1h")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.dashboard import Threshold
 
-from deploy.grafana.builder import frame
+from deploy.grafana.builder import alerts, frame
 from deploy.grafana.builder.panels import (
     NONE_IS_GOOD,
     ONE_IS_GOOD,
@@ -22,17 +22,19 @@ from deploy.grafana.builder.panels import (
     stacked,
 )
 from deploy.grafana.builder.promql import SLICE
+from deploy.grafana.builder.state import TARGETS, next_poll, state
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table, timeseries
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
-_INSTANCE: Final = 'instance=~"$instance"'
+_INSTANCE: Final = 'job=~"$job", instance=~"$instance"'
 _ACCOUNT: Final = f'account=~"$account", {_INSTANCE}'
 _OURS: Final = f"and on (instance, job) aliyun_vod_exporter_build_info{{{_INSTANCE}}}"
 _STALE: Final = (Threshold(color="transparent"), Threshold(21_600, "orange"), Threshold(86_400, "red"))
-_NOT_SCRAPED: Final = "Prometheus scrapes no exporter"
+_NOT_SCRAPED: Final = "Prometheus scrapes no exporter that runs"
+_TARGETS: Final = f"{TARGETS} and on (instance, job) up{{{_INSTANCE}}}"
 
 
 def build() -> Dashboard:
@@ -44,9 +46,10 @@ def build() -> Dashboard:
     ).time("now-6h", "now")
     for variable in _variables():
         built.with_variable(variable)
-    built.with_row(board.Row("At a glance"))
+    built.with_panel(state().span(20).height(3))
+    built.with_panel(next_poll().span(4).height(3))
     for number in (
-        _running(),
+        _down(),
         _queries_failing(),
         _errors_share(),
         _oldest_success(),
@@ -55,7 +58,9 @@ def build() -> Dashboard:
         _series(),
         _dropped(),
     ):
-        built.with_panel(number.span(3).height(4))
+        built.with_panel(number.span(6).height(3))
+    built.with_panel(_instances().span(12).height(7))
+    built.with_panel(alerts.firing().span(12).height(7))
     built.with_row(board.Row("Calls to the API"))
     for graphs in (_calls(), _errors(), _latency(), _rate(), _budget(), _saved()):
         built.with_panel(graphs.span(8).height(8))
@@ -69,18 +74,57 @@ def build() -> Dashboard:
 
 
 def _variables() -> tuple[board.QueryVariable, ...]:
-    instance = frame.label_variable(
-        "instance", "Instance", "aliyun_vod_exporter_build_info", "Exporters that Prometheus scrapes."
-    )
+    instance = frame.result_variable(
+        "instance",
+        "Instance",
+        f"query_result(group by (instance) ({TARGETS}))",
+        "Exporters that Prometheus scrapes, also those that are down.",
+    ).regex('/instance="([^"]+)"/')
     account = frame.label_variable(
-        "account", "Account", "aliyun_vod_api_requests_total", "Accounts of the configuration."
+        "account", "Account", 'aliyun_vod_api_requests_total{job=~"$job"}', "Accounts of the configuration."
     )
-    return frame.several(account), frame.several(instance)
+    return frame.several(account).all_value(".*"), frame.several(instance).all_value(".*")
 
 
-def _running() -> stat.Panel:
-    about = About("Exporters", "Exporters that the last scrape reached.", "none", _NOT_SCRAPED)
-    return single(about, now(f"count(aliyun_vod_exporter_build_info{{{_INSTANCE}}})"), *ONE_IS_GOOD)
+def _down() -> stat.Panel:
+    about = About(
+        "Exporters down",
+        "Exporters that Prometheus could not scrape the last time. What only they publish is missing.",
+        "none",
+        "none is scraped",
+    )
+    return single(about, now(f"sum(({_TARGETS}) == bool 0)"), *NONE_IS_GOOD, none_is="red")
+
+
+def _instances() -> table.Panel:
+    about = About(
+        "Exporters",
+        "Exporters that Prometheus scrapes: whether each answered the last time, its version, and since when it runs.",
+        "none",
+        _NOT_SCRAPED,
+    )
+    version = f"aliyun_vod_exporter_build_info{{{_INSTANCE}}}"
+    return table_of(
+        about,
+        (
+            rows(f"max by (job, instance) ({_TARGETS})"),
+            rows(f"max by (job, instance, version) ({version})"),
+            rows(f"1000 * max by (job, instance) (process_start_time_seconds {_OURS})"),
+            rows(
+                "1000 * max by (job, instance) "
+                f"(aliyun_vod_exporter_config_last_reload_success_timestamp_seconds{{{_INSTANCE}}})"
+            ),
+        ),
+        Joined(sort_by="instance", descending=False),
+        (
+            Column("instance", "Instance"),
+            Column("job", "Job", width=90),
+            Column("Value #A", "State", width=60, steps=ONE_IS_GOOD, mappings=(_words("down", "up"),)),
+            Column("version", "Version", width=70),
+            Column("Value #C", "Runs since", "time:MM-DD HH:mm", 100),
+            Column("Value #D", "Config since", "time:MM-DD HH:mm", 105),
+        ),
+    )
 
 
 def _queries_failing() -> stat.Panel:
@@ -88,7 +132,7 @@ def _queries_failing() -> stat.Panel:
         "Queries failing",
         "Queries whose last poll did not get an answer for every slice. What was got before stays published.",
         "none",
-        "no query was polled yet",
+        "no poll yet, or exporter down",
     )
     return single(about, now(f"sum(aliyun_vod_query_up{{{_INSTANCE}}} == bool 0)"), *NONE_IS_GOOD)
 
@@ -112,7 +156,7 @@ def _oldest_success() -> stat.Panel:
         "Last success",
         "How long ago the last successful poll ended, of the query for which that is longest ago.",
         "s",
-        "no poll has succeeded yet",
+        "none yet, or exporter down",
     )
     steps = (Threshold(color="green"), Threshold(21_600, "orange"), Threshold(86_400, "red"))
     last = f"max by (query) (aliyun_vod_query_last_success_timestamp_seconds{{{_INSTANCE}}})"
@@ -136,7 +180,7 @@ def _calls_left() -> stat.Panel:
         "Calls until calls_per_day is spent; then polling pauses until 00:00 UTC+8. Of several accounts and exporters, "
         "the one with fewest.",
         "locale",
-        "unlimited: no calls_per_day",
+        "no calls_per_day, or exporter down",
     )
     steps = (Threshold(color="red"), Threshold(1, "green"))
     return single(about, now(f"min(aliyun_vod_api_calls_remaining_today{{{_ACCOUNT}}})"), *steps)
@@ -230,7 +274,7 @@ def _saved() -> timeseries.Panel:
     about = About(
         "Calls saved",
         "Calls that a naive poller would have made: shared between queries, one sweep for many media, or the day is "
-        "settled and not asked for again.",
+        "settled and not requested again.",
         "short",
         "No call was saved in this time",
     )
@@ -264,12 +308,12 @@ def _queries() -> table.Panel:
         Joined(sort_by="query", descending=False),
         (
             Column("query", "Query"),
-            Column("instance", "Instance", width=150),
-            Column("Value #A", "Last poll", width=85, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
-            Column("Value #B", "Success ago", "s", 105, 0, _STALE),
-            Column("Value #C", "Next in", "s", 80, 0),
-            Column("Value #D", "Took", "s", 75, 1),
-            Column("Value #E", "Not ok, 1 d", "short", 105, 0),
+            Column("instance", "Instance", width=135),
+            Column("Value #A", "Last poll", width=75, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
+            Column("Value #B", "Success ago", "s", 98, 0, _STALE),
+            Column("Value #C", "Next in", "s", 65, 0),
+            Column("Value #D", "Took", "s", 55, 1),
+            Column("Value #E", "Not ok, 1 d", "short", 90, 0),
         ),
     )
 
@@ -277,7 +321,7 @@ def _queries() -> table.Panel:
 def _days() -> table.Panel:
     about = About(
         "Days",
-        "Per account and play date: how many of its slices are settled (final, not asked for again), how many the "
+        "Per account and play date: how many of its slices are settled (final, not requested again), how many the "
         "service has not computed yet, how long ago the oldest that may still change was polled, and media with plays.",
         "none",
         "Nothing is published yet",
@@ -307,15 +351,15 @@ def _days() -> table.Panel:
         Joined(sort_by="days_ago", descending=False, numbers=("days_ago",)),
         (
             Column("account", "Account"),
-            Column("days_ago", "Days ago", width=90),
-            Column("Value #A", "Date", "time:ddd YYYY-MM-DD", 125),
+            Column("days_ago", "Days ago", width=75),
+            Column("Value #A", "Date", "time:ddd YYYY-MM-DD", 120),
             Column("Value #B", "Slices", "none", 60),
             Column(
-                "Value #C", "Settled", "percentunit", 75, 0, (Threshold(color="transparent"), Threshold(1, "green"))
+                "Value #C", "Settled", "percentunit", 65, 0, (Threshold(color="transparent"), Threshold(1, "green"))
             ),
-            Column("Value #D", "Not ready", "none", 85, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
-            Column("Value #E", "Polled ago", "s", 100, 0, _STALE),
-            Column("Value #F", "Media", "locale", 70),
+            Column("Value #D", "Not ready", "none", 78, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
+            Column("Value #E", "Polled ago", "s", 85, 0, _STALE),
+            Column("Value #F", "Media", "locale", 55),
         ),
     )
 
@@ -349,7 +393,7 @@ def _storage() -> timeseries.Panel:
     about = About(
         "Storage errors",
         "Times that storage could not be written. What is known is kept in memory and written later; a restart before "
-        "that asks the API again.",
+        "that requests it again.",
         "short",
         _NOT_SCRAPED,
     )
