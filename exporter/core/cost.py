@@ -21,8 +21,8 @@ _DAY: Final = 86_400.0
 # A query polled less than daily sees a play date at any time of day: the average over this many times is taken.
 _PHASES: Final = 24
 _SERIES_PER_ROW: Final = len(PLAY_NUMBERS)
-_SETTLED_SERIES_PER_ROW: Final = 2  # plays, and expected plays
-_SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title, and the numbers of a media
+_SETTLED_SERIES_PER_ROW: Final = 2  # plays, and those expected
+_SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title is the other one
 
 
 @dataclass(frozen=True, slots=True)
