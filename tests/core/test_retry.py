@@ -46,8 +46,10 @@ def test_a_failure_of_any_kind_is_repeated_after_the_back_off(kind: ErrorKind) -
     assert retry(report(PollResult.FAILURE, failure(kind))) == Retry()
 
 
-def test_a_poll_that_timed_out_is_repeated() -> None:
-    assert retry(PollReport(query(everything), 0, 1, (), PollResult.FAILURE)) == Retry()
+@pytest.mark.parametrize("calls_per_day", [0, 1_000])
+def test_a_poll_that_timed_out_is_repeated(calls_per_day: int) -> None:
+    timed_out = PollReport(query(everything), 0, 1, (), PollResult.FAILURE)
+    assert retry(timed_out, calls_per_day=calls_per_day) == Retry()
 
 
 @pytest.mark.parametrize("errors", [(), (not_ready(),)])
