@@ -166,8 +166,17 @@ def _simulate(parser: Parser) -> None:
         "--fail",
         action="append",
         default=[],
-        metavar="CODE:RATE",
-        help="share of requests that fail with an error code, 0 to 1; an unknown code lists all; repeatable",
+        metavar="[ACTION/]CODE:RATE",
+        help="share of requests, of all actions or one, that fail with an error code, 0 to 1; an unknown code lists"
+        " all; repeatable",
+    )
+    add(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME:VALUE",
+        help="what the service does where its documentation is silent, such as tags:substring; a wrong one lists all;"
+        " repeatable",
     )
     add("--rate", type=float, default="0", metavar="PER_SECOND", help="throttle above this request rate; 0: never")
     add(

@@ -16,6 +16,7 @@ from exporter.simulator.faults import parse_fault
 from exporter.simulator.incidents import parse_incident
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
+from exporter.simulator.variants import Variants, parse_variants
 from exporter.web.server import bound, serving, urls
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def simulator_options(arguments: argparse.Namespace) -> SimulatorOptions:
             rate=arguments.rate,
             wait_header=arguments.wait_header,
             faults=_faults(arguments.fail),
+            variants=_variants(arguments.variant),
         ),
     )
 
@@ -79,3 +81,10 @@ def _faults(given: list[str]) -> tuple[Fault, ...]:
         return tuple(map(parse_fault, given))
     except ValueError as error:
         raise FlagError(f"--fail: {error}") from None
+
+
+def _variants(given: list[str]) -> Variants:
+    try:
+        return parse_variants(given)
+    except ValueError as error:
+        raise FlagError(f"--variant: {error}") from None

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions
+from exporter.simulator.variants import Variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +91,7 @@ def patched(conditions: Conditions, patch: bytes) -> Conditions:
     for index, fault in enumerate(_list_or_empty(changes.get("faults"))):
         _check_names(f"faults[{index}].", fault, Fault)
     _check_names("credentials.", changes.get("credentials"), Credentials)
+    _check_names("variants.", changes.get("variants"), Variants)
     return msgspec.convert({**msgspec.to_builtins(conditions), **changes}, Conditions)
 
 

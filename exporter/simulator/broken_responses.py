@@ -138,11 +138,33 @@ def _background(awaited: Awaitable[Any]) -> Iterator[asyncio.Future[Any]]:
 
 def _with_rows(context: FaultContext, change: Callable[[str, Any], Any]) -> Response:
     """The correct response with `change` applied to each value of its rows; Ellipsis removes the field."""
-    rows = [
-        {name: new for name, value in row.items() if (new := change(name, value)) is not ...}
-        for row in context.payload["QoeInfoList"]
-    ]
-    return _json({**context.payload, "QoeInfoList": rows}, context)
+    return _json({name: _changed_rows(value, change) for name, value in context.payload.items()}, context)
+
+
+def _changed_rows(value: Any, change: Callable[[str, Any], Any], *, row: bool = False) -> Any:
+    """Rows are objects in lists, with the objects in them: MediaList[].Video, SubCategories.Category[]."""
+    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        return [_changed_rows(each, change, row=True) for each in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {
+        name: _changed_rows(each, change, row=row) if isinstance(each, dict | list) or not row else change(name, each)
+        for name, each in value.items()
+    }
+    return {name: new for name, new in changed.items() if new is not ...}
+
+
+def _with_lists(context: FaultContext, change: Callable[[Any], Any]) -> Response:
+    """The correct response with no rows: `change` gives what is in place of each list, Ellipsis removes it."""
+    counts = {name: 0 for name in context.payload if name.startswith(("Total", "SubTotal"))}
+    changed = {name: change(value) for name, value in {**context.payload, **counts}.items()}
+    return _json({name: value for name, value in changed.items() if value is not ...}, context)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) or (
+        isinstance(value, dict) and any(isinstance(each, list) for each in value.values())
+    )
 
 
 def _json(payload: Mapping[str, Any], context: FaultContext, status: int = 200) -> Response:
@@ -159,8 +181,11 @@ def _lower_case(context: FaultContext) -> Response:
     return _json({name[0].lower() + name[1:]: value for name, value in body.items()}, context, error.status)
 
 
-def _is_number(name: str) -> bool:
-    return name not in ("MediaId", "VideoTitle")
+_KEYS: Final = ("MediaId", "VideoId", "CateId", "TimeStamp")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _status(status: int, title: str) -> Callable[[FaultContext], Response]:
@@ -181,9 +206,9 @@ BROKEN_RESPONSES: Final[dict[str, Callable[[FaultContext], Response]]] = {
     "slow": Slow,
     # Correct responses in the types and key formats of other generations of the service.
     "lower_case": _lower_case,
-    "strings": lambda context: _with_rows(context, lambda name, value: str(value) if _is_number(name) else value),
-    "nulls": lambda context: _with_rows(context, lambda name, value: value if name == "MediaId" else None),
-    "missing": lambda context: _with_rows(context, lambda name, value: value if name == "MediaId" else ...),
-    "null_list": lambda context: _json({**context.payload, "TotalCount": 0, "QoeInfoList": None}, context),
-    "no_list": lambda context: _json({"RequestId": context.payload["RequestId"], "TotalCount": 0}, context),
+    "strings": lambda context: _with_rows(context, lambda _, value: str(value) if _is_number(value) else value),
+    "nulls": lambda context: _with_rows(context, lambda name, value: value if name in _KEYS else None),
+    "missing": lambda context: _with_rows(context, lambda name, value: value if name in _KEYS else ...),
+    "null_list": lambda context: _with_lists(context, lambda value: None if _is_rows(value) else value),
+    "no_list": lambda context: _with_lists(context, lambda value: ... if _is_rows(value) else value),
 }

@@ -123,6 +123,7 @@ class Dataset:
         self._cached_rows = cached_rows
         self._most_played = most_played(seed)
         self.media_ids = tuple(self._media)
+        self.media = tuple(self._media.values())
         self.incidents: tuple[Incident, ...] = ()
         self.have_incidents(incidents)
 

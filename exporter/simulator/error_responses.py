@@ -57,7 +57,15 @@ GATEWAY: Final = {
     "UnsupportedHTTPMethod": (405, "This http method is not supported."),
     "RequestEntityTooLarge": (413, "The request body is too large."),
 }
-API_ERRORS: Final = {**METER, **GATEWAY}
+# Of SearchMedia, GetVideoInfos and GetCategories (their pages).
+CATALOGUE: Final = {
+    "ErrorMatchSyntax": (400, "The parameter Match.{detail} has an error syntax, please check it."),
+    "SortByExceededMax": (400, "The sort fields exceeded max when all data is traversed."),
+    "InvalidScrollToken.Expired": (400, "The ScrollToken is expired, please search from the first page again."),
+    "InvalidVideo.NotFound": (404, "The video does not exist."),
+    "InvalidCateId.NotFound": (404, "The CateId does not exist."),
+}
+API_ERRORS: Final = {**METER, **GATEWAY, **CATALOGUE}
 
 # Codes whose response names the policy that denied the request (the gateway's AccessDeniedDetail).
 _DENIED: Final = frozenset({"Forbidden.RAM", "NoPermission"})
@@ -73,7 +81,7 @@ class ApiError(Exception):
         self.headers = headers or {}
         super().__init__(f"{code}: {self.message}")
 
-    def body(self, request_id: str, host: str) -> dict[str, object]:
+    def body(self, request_id: str, host: str, action: str = "DescribeVodMediaPlayData") -> dict[str, object]:
         """The JSON object that the gateway sends."""
         document: dict[str, object] = {
             "RequestId": request_id,
@@ -84,7 +92,7 @@ class ApiError(Exception):
         }
         if self.code in _DENIED:
             document["AccessDeniedDetail"] = {
-                "AuthAction": "vod:DescribeVodMediaPlayData",
+                "AuthAction": f"vod:{action}",
                 "AuthPrincipalType": "SubUser",
                 "NoPermissionType": "ImplicitDeny",
                 "PolicyType": "AccountLevelIdentityBasedPolicy",

@@ -20,7 +20,7 @@ class Fault:
 
     * `code`: an error code of the service or its gateway, or the name of a broken response (`html`, `reset`, ...).
     * `rate`: the share of requests that fail, 0 to 1.
-    * `when`: parameters that a request must have; empty: any request.
+    * `when`: parameters that a request must have, `Action` among them; empty: any request.
     * `times`: the number of failures, after which the fault has no effect; None: no limit.
     * `wait`: seconds; the wait that a throttling response names (None: none), or the delay of `slow`
       (None: 3 s).
@@ -45,15 +45,16 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """`Meter.ServerInternalError:0.1` as a Fault; raises ValueError naming the expected form."""
+    """`Meter.ServerInternalError:0.1` or `SearchMedia/Forbidden.RAM:1` as a Fault; raises ValueError for others."""
     code, colon, rate = text.rpartition(":")
     if not colon:
-        raise ValueError(f"{text!r} is not CODE:RATE, such as Meter.ServerInternalError:0.1")
+        raise ValueError(f"{text!r} is not [ACTION/]CODE:RATE, such as Meter.ServerInternalError:0.1")
+    action, _, code = code.rpartition("/")
     try:
         share = float(rate)
     except ValueError:
         raise ValueError(f"{text!r}: the rate must be a number from 0 to 1, not {rate!r}") from None
-    return Fault(code, share)
+    return Fault(code, share, when={"Action": action} if action else {})
 
 
 class FaultPlan:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from exporter.simulator.access_keys import Credentials
 from exporter.simulator.faults import Fault  # noqa: TC001 - msgspec reads it when the admin API decodes conditions
 from exporter.simulator.throttle import WaitHeader
+from exporter.simulator.variants import Variants
 
 if TYPE_CHECKING:
     from exporter.simulator.incidents import Incident
@@ -25,6 +26,7 @@ class Conditions:
     * `rate`: requests per second above which it throttles, 0: never; `wait_header`: the header that names the wait.
     * `faults`: injected failures; the first one that applies to a request is used.
     * `recover_on`: the play date from which all incidents are over; None: they go on.
+    * `variants`: what it does where the service's behaviour is not documented.
     """
 
     credentials: Credentials = field(default_factory=Credentials)
@@ -35,6 +37,7 @@ class Conditions:
     wait_header: WaitHeader = "x-acs-retry-after"
     faults: tuple[Fault, ...] = ()
     recover_on: date | None = None
+    variants: Variants = field(default_factory=Variants)
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the allowed values."""

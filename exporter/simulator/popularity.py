@@ -76,12 +76,16 @@ def plays(media: Media, ordinal: int, account: float, bits: int) -> float:
     return expected * (1 + noise * _deviation(bits >> 8))
 
 
+def first_day_share(media: Media) -> float:
+    """The part of its first day in which a release can be played: it is released at some hour of that day."""
+    return 0.1 + 0.9 * (media.key >> 16 & 0xFFFF) / 65536
+
+
 def _age_factor(media: Media, ordinal: int) -> float:
     """Of a media that is released, ages, is withdrawn, has no plays, and is released again."""
     age = (ordinal + media.offset) % media.cycle
     if not age:
-        # Released at some hour of the day.
-        return _RELEASE_PEAK * (0.1 + 0.9 * (media.key >> 16 & 0xFFFF) / 65536)
+        return _RELEASE_PEAK * first_day_share(media)
     curve = _FLOOR + (1 - _FLOOR) * (1 + (age - 1) / _PACE) ** -_STEEPNESS
     withdrawn = max(0.0, age - _WITHDRAWN * media.cycle)
     exponent = _exponent((media.key & 0xFFFF) / 65536)

@@ -8,6 +8,7 @@ from exporter.simulator.access_keys import Credentials
 from exporter.simulator.calendar import day_at
 from exporter.simulator.generated_media import most_played
 from exporter.simulator.incidents import collapse, parse_incident
+from exporter.simulator.variants import CHOICES
 from tests.simulator.clients import (
     PAGE,
     Client,
@@ -33,6 +34,7 @@ async def test_conditions_are_listed_without_secrets(clock: Clock) -> None:
         "wait_header": "x-acs-retry-after",
         "faults": [],
         "recover_on": None,
+        "variants": {name: allowed[0] for name, allowed in CHOICES.items()},
     }
 
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from exporter.core.model import Measure
 from exporter.simulator.dataset import Dataset, Order, progress
-from exporter.simulator.service import to_json_row
+from exporter.simulator.actions import to_json_row
 from tests.campaigns.faults import certificates
 from tests.campaigns.faults.fault import ConnectionFault, Fault, NotMet
 from tests.campaigns.faults.oracle import Call, Returned

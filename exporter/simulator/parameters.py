@@ -1,0 +1,45 @@
+"""Parameters of the actions beside that of play data: numbers, choices and times, or InvalidParameter."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from exporter.simulator.error_responses import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def integer(name: str, parameters: Mapping[str, str], default: int, *, smallest: int | None = None) -> int:
+    """An integer parameter; raises ApiError for anything else."""
+    text = parameters.get(name) or str(default)
+    value = int(text) if _INTEGER.fullmatch(text) else None
+    if value is None or (smallest is not None and value < smallest):
+        raise ApiError("InvalidParameter", f"{name} must be an integer{f' from {smallest}' if smallest else ''}.")
+    return value
+
+
+def page_size(parameters: Mapping[str, str], default: int, largest: int) -> int:
+    """PageSize; raises ApiError if it is not from 1 to `largest`."""
+    value = integer("PageSize", parameters, default, smallest=1)
+    if value > largest:
+        raise ApiError("InvalidParameter", f"PageSize must be from 1 to {largest}.")
+    return value
+
+
+def parse_time(text: str) -> int | None:
+    """A time such as 2026-03-18T04:00:00Z in seconds since 1970; None if it is not one."""
+    try:
+        return int(datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return None
+
+
+def format_time(seconds: float) -> str:
+    """Seconds since 1970 as such a time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(_TIME)
