@@ -23,6 +23,7 @@ from exporter.vod.auth_breaker import OPEN_SECONDS
 from exporter.vod.client import ATTEMPTS
 from exporter.vod.error_codes import classify
 from exporter.vod.play_data import PLAY_DATA
+from exporter.vod.player_metrics import PLAYER_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.call_runner import PageSource
     from exporter.core.model import Query, SliceData
+    from exporter.core.player_query import PlayerView
     from exporter.core.poller import Poller
     from exporter.core.publication import Publication
     from exporter.core.retry import Retry
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
 _NAMED_IN_LOG: Final = 5
 ACTIONS: Final[tuple[Action[Any], ...]] = (PLAY_DATA,)
-"""The actions of the API that accounts call; their series exist from the start."""
+"""The actions of the API that all accounts call; their series exist from the start."""
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
 _log = structlog.get_logger()
@@ -71,6 +73,7 @@ class Daemon:
         now: Callable[[], float],
         *,
         store: SliceStore | None = None,
+        player_views: Callable[[], Sequence[PlayerView]] = tuple,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
         self.replica = replica
@@ -78,6 +81,7 @@ class Daemon:
         self.telemetry = telemetry
         self._now = now
         self._store = store
+        self._player_views = player_views
         self._poll_timeout = poll_timeout
         self._restored = {query.name for query in self.queries if self._is_restored(query)}
         self._ready = False
@@ -252,6 +256,7 @@ class Daemon:
             snapshot=snapshot,
             publication=publication,
             unknown_media=self.unknown_media(),
+            player=tuple(self._player_views()),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
 
@@ -274,10 +279,18 @@ class Daemon:
 
 def api_actions(config: Config) -> dict[str, dict[str, dict[str, ErrorKind]]]:
     """The actions that each account calls, with their error codes and the kinds of these."""
-    actions = {
-        action.name: {code: classify(0, code, action=action).kind for code in action.error_codes} for action in ACTIONS
+
+    def codes(actions: Iterable[Action[Any]]) -> dict[str, dict[str, ErrorKind]]:
+        return {
+            action.name: {code: classify(0, code, action=action).kind for code in action.error_codes}
+            for action in actions
+        }
+
+    of_players = {query.account for query in config.player_queries()}
+    return {
+        account.name: codes((*ACTIONS, PLAYER_METRICS) if account.name in of_players else ACTIONS)
+        for account in config.accounts
     }
-    return {account.name: actions for account in config.accounts}
 
 
 def _settings(replica: ReplicaConfig, *, store: bool) -> StatusSettings:

@@ -11,6 +11,7 @@ import structlog
 
 from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
+from exporter.player import changed_jobs
 from exporter.replica import replica_config
 from exporter.scheduler import Job
 from exporter.single_flight import SharedRun
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.model import Query
     from exporter.daemon import Daemon
+    from exporter.player import PlayerPolls
     from exporter.replica import ReplicaConfig
 
 _log = structlog.get_logger()
@@ -82,6 +84,16 @@ def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
     )
 
 
+def _changed_connections(old: ReplicaConfig, new: ReplicaConfig) -> set[str]:
+    """The accounts that are called in another way from now on."""
+    before = {account.name: account for account in old.accounts}
+    return {
+        account.name
+        for account in new.accounts
+        if account.name in before and not same_connection(before[account.name], account)
+    }
+
+
 def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
     """The jobs that poll these queries."""
     return tuple(Job(query.name, query.every, partial(daemon.poll, query)) for query in queries)
@@ -94,12 +106,19 @@ class Reloader:
     """
 
     def __init__(
-        self, read: Callable[[], Config], *, daemon: Daemon, accounts: Accounts, polling: PollScheduler
+        self,
+        read: Callable[[], Config],
+        *,
+        daemon: Daemon,
+        accounts: Accounts,
+        polling: PollScheduler,
+        player: PlayerPolls | None = None,
     ) -> None:
         self._read = read
         self._daemon = daemon
         self._accounts = accounts
         self._polling = polling
+        self._player = player
         self._shared_reload = SharedRun(self._try_reload)
 
     async def reload(self) -> None:
@@ -141,11 +160,19 @@ class Reloader:
             def swap() -> None:
                 self._accounts.adopt(accounts)
                 self._daemon.reconfigure(replica, self._accounts.sources)
+                if self._player is not None:
+                    self._player.reconfigure(replica, self._accounts)
 
             # Credentials or calls_per_day may have changed. If they have not, polling these sends nothing: the auth
             # breaker stays open.
             due = changes.due | self._daemon.auth_failed_queries()
             due &= {query.name for query in replica.queries}
             jobs = poll_jobs(self._daemon, replica.queries)
-            await self._polling.reconfigure(jobs, interrupted=changes.interrupted, due=due, swap=swap)
+            interrupted, player_due = changes.interrupted, frozenset[str]()
+            if self._player is not None:
+                player_interrupted, player_due = changed_jobs(
+                    self._daemon.replica, replica, _changed_connections(self._daemon.replica, replica)
+                )
+                jobs, interrupted = (*jobs, *self._player.jobs(replica)), interrupted | player_interrupted
+            await self._polling.reconfigure(jobs, interrupted=interrupted, due=due | player_due, swap=swap)
         _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

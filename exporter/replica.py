@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from exporter.config.accounts import AccountSettings, LimitSettings
     from exporter.config.schema import Config
     from exporter.core.model import Query
+    from exporter.core.player_query import PlayerQuery
     from exporter.core.sharding import Shard
 
 
@@ -28,6 +29,7 @@ class ReplicaConfig:
     queries: tuple[Query, ...]
     accounts: tuple[AccountSettings, ...]
     rules: PublicationRules
+    player_queries: tuple[PlayerQuery, ...] = ()
 
 
 def replica_config(config: Config, shard: Shard) -> ReplicaConfig:
@@ -40,7 +42,9 @@ def replica_config(config: Config, shard: Shard) -> ReplicaConfig:
         media_info_ownership=share.media_info_ownership,
         days_ago=share.days_ago,
     )
-    return ReplicaConfig(config, shard, share.queries, scale_limits(config.accounts, share.parts), rules)
+    accounts = scale_limits(config.accounts, share.parts)
+    player_queries = tuple(query for query in config.player_queries() if shard.owns_player_query(query.name))
+    return ReplicaConfig(config, shard, share.queries, accounts, rules, player_queries)
 
 
 def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:

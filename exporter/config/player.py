@@ -104,14 +104,22 @@ class PlayerSettings(SettingsModel):
         )
 
 
-def repeated_targets(entries: object) -> Iterator[FieldErrorDict]:
-    """Errors for targets that an earlier entry has too: the series of both would be the same."""
+def repeated_targets(entries: object, only_account: object) -> Iterator[FieldErrorDict]:
+    """Errors for targets that an earlier entry has too: the series of both would be the same.
+
+    `only_account`: the name of the account if there is only one.
+    """
     first: dict[tuple[object, ...], int] = {}
     for position, entry in enumerate(_entries(entries)):
         given = entry if isinstance(entry, Mapping) else entry.__dict__ if isinstance(entry, PlayerSettings) else {}
         for terminal_type in _entries(given.get("terminal_type") or TERMINAL_TYPES):
             for system in _entries(given.get("os")) or [""]:
-                target = (given.get("account"), given.get("app_id") or SYSTEM_APPLICATION, terminal_type, system)
+                target = (
+                    given.get("account") or only_account,
+                    given.get("app_id") or SYSTEM_APPLICATION,
+                    terminal_type,
+                    system,
+                )
                 if not all(isinstance(part, str | None) for part in target):
                     continue
                 earlier = first.setdefault(target, position)

@@ -213,7 +213,7 @@ class Config(SettingsModel):
         yield from _duplicates("accounts", account_names)
         yield from _duplicates("queries", _each_item(given.get("queries"), "name"))
         yield from _duplicates("player", _each_item(given.get("player"), "name"))
-        yield from repeated_targets(given.get("player"))
+        yield from repeated_targets(given.get("player"), account_names[0] if len(account_names) == 1 else None)
         used = [
             ((setting, position, "account"), account)
             for setting in ("queries", "player")

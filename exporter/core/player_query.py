@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from exporter.core.player_buckets import INTERVALS, CallHistory, Interval, TargetHistory
+from exporter.core.player_buckets import INTERVALS, CallHistory, Interval, PublishedBuckets, TargetHistory
 from exporter.core.player_fields import PlayerField, calls
 
 _DAY: Final = 86_400
@@ -52,6 +52,29 @@ class PlayerQuery:
     def empty_history(self) -> TargetHistory:
         """The history of a target before its first poll."""
         return TargetHistory(self.buckets, tuple(CallHistory(fields) for fields in self.calls))
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerView:
+    """What is known of a target at one instant.
+
+    * `up`: whether its last poll got all responses; False before the first.
+    * `lag`: seconds since the end of the newest bucket that has data; None: there was none.
+    * `error`: why its last poll failed, else empty.
+    """
+
+    query: PlayerQuery
+    target: PlayerTarget
+    up: bool = False
+    published: PublishedBuckets | None = None
+    lag: float | None = None
+    revisions: int = 0
+    error: str = ""
+
+
+def ago_label(ago: int) -> str:
+    """The label of an age in seconds: `7d`; empty for the newest bucket."""
+    return f"{ago // _DAY}d" if ago else ""
 
 
 def first_poll_calls(query: PlayerQuery) -> int:

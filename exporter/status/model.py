@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Account, Query, Snapshot
+    from exporter.core.player_query import PlayerView
     from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication
 
@@ -58,6 +59,7 @@ class StatusInput:
     * `publication`: what `/metrics` shows, made from `snapshot`.
     * `unknown_media`: account and ID of the requested media that no response has ever contained.
     * `numbers`: the exporter's own metrics.
+    * `player`: what is known of players.
     """
 
     version: str
@@ -73,3 +75,4 @@ class StatusInput:
     publication: Publication
     numbers: tuple[MetricSample, ...]
     unknown_media: frozenset[tuple[str, str]] = frozenset()
+    player: tuple[PlayerView, ...] = ()
