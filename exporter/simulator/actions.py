@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.simulator import categories, media_search, player_data, request_parsing, video_fields
+from exporter.simulator import categories, media_search, player_query, request_parsing, video_fields
 from exporter.simulator.error_responses import ApiError
 from exporter.simulator.media_search import MediaSearch
 from exporter.simulator.player_data import PlayerData
@@ -45,7 +45,7 @@ def actions_of(dataset: Dataset, catalogue: Catalogue) -> dict[str, SimulatedAct
             categories.NAMES,
             lambda given, _, variants: categories.get_categories(catalogue.categories, given, variants),
         ),
-        "DescribeVodPlayerMetricData": SimulatedAction(player_data.NAMES, player.answer),
+        "DescribeVodPlayerMetricData": SimulatedAction(player_query.NAMES, player.answer),
     }
 
 

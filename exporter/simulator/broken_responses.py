@@ -162,9 +162,9 @@ def _with_lists(context: FaultContext, change: Callable[[Any], Any]) -> Response
 
 
 def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) or (
-        isinstance(value, dict) and any(isinstance(each, list) for each in value.values())
-    )
+    if isinstance(value, dict):
+        return any(isinstance(each, list) for each in value.values())
+    return isinstance(value, list)
 
 
 def _json(payload: Mapping[str, Any], context: FaultContext, status: int = 200) -> Response:

@@ -184,16 +184,25 @@ class Dataset:
             self._cached -= len(self._results.popitem(last=False)[1])
         return result
 
-    def _selection(self, play_date: date, dimensions: Dimensions, share: float) -> _Selection:
+    def plays(self, play_date: date, dimensions: Dimensions, incidents: Sequence[Incident]) -> int:
+        """The final plays of all media in one slice, with these incidents of that date."""
+        selection = _Selection(play_date, dimensions, 1.0, incidents)
+        return sum(counts.plays for media in self.media if (counts := selection.counts(media)))
+
+    def incidents_on(self, play_date: date) -> tuple[Incident, ...]:
+        """The incidents that affect a date."""
         recovered = self._recover_on is not None and play_date >= self._recover_on
-        incidents = () if recovered else tuple(each for each in self.incidents if each.affects(play_date))
-        return _Selection(play_date, dimensions, share, incidents)
+        return () if recovered else tuple(each for each in self.incidents if each.affects(play_date))
+
+    def _selection(self, play_date: date, dimensions: Dimensions, share: float) -> _Selection:
+        return _Selection(play_date, dimensions, share, self.incidents_on(play_date))
 
 
 class _Selection:
     """One slice at one instant, prepared once for all media."""
 
     def __init__(self, play_date: date, dimensions: Dimensions, share: float, incidents: Sequence[Incident]) -> None:
+        self._play_date = play_date
         self._ordinal = play_date.toordinal()
         self._account_factor = popularity.account_factor(play_date)
         self._web = _WEEKEND if popularity.is_weekend(play_date) else 1.0
@@ -211,7 +220,7 @@ class _Selection:
         bits = popularity.bits_of(media, self._ordinal)
         final = popularity.plays(media, self._ordinal, self._account_factor, bits)
         bits = popularity.mix(bits)
-        effect = effect_of(self._incidents, media.media_id) if self._incidents else None
+        effect = effect_of(self._incidents, media.media_id, self._play_date) if self._incidents else None
         segments: Sequence[float] = ()
         regions: Sequence[float] = ()
         # The Web is behind the app.

@@ -1,17 +1,20 @@
 """Incidents on demand: from a play date on, some of the plays are lost; each is a label for tests of alerts.
 
-`KIND[:VALUE][:CHANGE]@DAYS_AGO[..DAYS_AGO]`, such as `os:Android@1` or `account:-30%@3..2`.
+`KIND[:VALUE][:CHANGE]@DAYS_AGO[..DAYS_AGO]`, such as `os:Android@1` or `account:-30%@3..2`; each day may have a time in
+UTC+8, as in `player:Android@0T12:00..0T13:30`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
+from exporter.simulator import hours
 from exporter.simulator.calendar import OLDEST_DAYS_AGO, day_at, start_of_day
 from exporter.simulator.generated_media import MEDIA_ID, REGION_COUNT, SEGMENTS, most_played
+from exporter.simulator.hours import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,15 +32,26 @@ _CHANGES: Final = {
     "media": -0.80,
     "removal": -1.0,
     "collapse": -0.95,
+    "player": -0.9,
+    "first-frame": 3.0,
 }
+PLAYER: Final = "player"
+"""The kind whose plays are attempted and fail; with others nobody attempts them."""
+
+FIRST_FRAME: Final = "first-frame"
+"""The kind that loses no plays, but changes the time to the first frame."""
+
 _VALUES: Final = {"os": OPERATING_SYSTEMS, "terminal": TERMINAL_TYPES, "region": REGIONS}
+_OF_PLAYERS: Final = (PLAYER, FIRST_FRAME)
 _OF_ONE_MEDIA: Final = ("media", "removal")
-_FORM: Final = "KIND[:VALUE][:CHANGE]@DAYS_AGO[..DAYS_AGO]"
+_FORM: Final = "KIND[:VALUE][:CHANGE]@DAYS_AGO[Thh:mm][..DAYS_AGO[Thh:mm]]"
 _EXAMPLES: Final = (
     "os:Android@1, os:iOS:-40%@3..2, terminal:Web@1, region:cn-beijing@1, account:-30%@1, media:-60%@1, media:ID@1,"
-    " removal@1, removal:ID@1, collapse@settled"
+    " removal@1, removal:ID@1, collapse@settled, player@0T12:00, player:Android:-60%@0T12:00..0T13:30,"
+    " player:Web@1, first-frame:iOS:+300%@0T12:00"
 )
 _CHANGE: Final = re.compile(r"[+-](\d{1,3}(?:\.\d{1,3})?)%", re.ASCII)
+_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 _MOST: Final = 9.0
 
 
@@ -46,6 +60,7 @@ class Incident:
     """From the play date `first` on, plays that match the filters are 1 + `change` of what they would be.
 
     `last`: the last play date; None: it does not end. `media_id`: None for all media. `kind`: the label.
+    `since`, `until`: the second of the first day at which it begins, and that of the last day at which it ends.
     """
 
     kind: str
@@ -56,10 +71,36 @@ class Incident:
     terminal_type: str | None = None
     os: str | None = None
     region: str | None = None
+    since: int = 0
+    until: int = DAY
+
+    @property
+    def of_whole_account(self) -> bool:
+        """Whether it is the same for all media and regions."""
+        return self.media_id is None and self.region is None
 
     def affects(self, play_date: date) -> bool:
         """Whether it changes plays of that date."""
         return self.first <= play_date and (self.last is None or play_date <= self.last)
+
+    def hits(self, segment: int) -> bool:
+        """Whether it concerns a segment, an index into SEGMENTS."""
+        terminal_type, os = SEGMENTS[segment]
+        return self.terminal_type in (None, terminal_type) and self.os in (None, os)
+
+    def change_on(self, play_date: date) -> float:
+        """The change of all plays of an affected date: less on a day of which it is only a part."""
+        begin, end = self._seconds(play_date)
+        return self.change * (hours.played_before(end) - hours.played_before(begin))
+
+    def part_of_bucket(self, play_date: date, bucket: int) -> float:
+        """The part of five minutes of an affected date in which it goes on, 0 to 1."""
+        begin, end = self._seconds(play_date)
+        start = bucket * hours.BUCKET
+        return max(0, min(end, start + hours.BUCKET) - max(begin, start)) / hours.BUCKET
+
+    def _seconds(self, play_date: date) -> tuple[int, int]:
+        return (self.since if play_date == self.first else 0, self.until if play_date == self.last else DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +111,20 @@ class Effect:
     regions: tuple[float, ...]
 
 
-def effect_of(incidents: Iterable[Incident], media_id: str) -> Effect | None:
-    """What those incidents together do to a media; None: nothing."""
-    hit = [each for each in incidents if each.media_id in (None, media_id)]
+def effect_of(incidents: Iterable[Incident], media_id: str, play_date: date) -> Effect | None:
+    """What those incidents, which affect that date, together do to a media; None: nothing."""
+    hit = [each for each in incidents if each.media_id in (None, media_id) and each.kind != FIRST_FRAME]
     if not hit:
         return None
     segments, regions = [1.0] * len(SEGMENTS), [1.0] * REGION_COUNT
     for each in hit:
+        change = each.change_on(play_date)
         if each.region is not None:
-            regions[REGIONS.index(each.region)] *= 1 + each.change
+            regions[REGIONS.index(each.region)] *= 1 + change
             continue
-        for index, (terminal_type, os) in enumerate(SEGMENTS):
-            if each.terminal_type in (None, terminal_type) and each.os in (None, os):
-                segments[index] *= 1 + each.change
+        for index in range(len(SEGMENTS)):
+            if each.hits(index):
+                segments[index] *= 1 + change
     return Effect(tuple(segments), tuple(regions))
 
 
@@ -101,20 +143,20 @@ def parse_incident(text: str, *, seed: int, now: float) -> Incident:
         problem = f"{kind!r} is not one of {', '.join(_CHANGES)}" if at else f"it is not {_FORM}"
         raise ValueError(f"{text!r}: {problem}; examples: {_EXAMPLES}")
     try:
-        first, last = _days(days, now)
+        period = _period(days, now)
         value, change = _value_and_change(kind, rest)
     except ValueError as error:
         raise ValueError(f"{text!r}: {error}") from None
     if kind == "collapse":
-        return collapse(seed, first, last)
+        return replace(collapse(seed, period.first), **asdict(period))
+    of_player = kind in _OF_PLAYERS
     return Incident(
         kind,
         change,
-        first,
-        last,
+        **asdict(period),
         media_id=(value or most_played(seed)) if kind in _OF_ONE_MEDIA else None,
-        terminal_type=value if kind == "terminal" else None,
-        os=value if kind == "os" else None,
+        terminal_type=value if kind == "terminal" or (of_player and value in TERMINAL_TYPES) else None,
+        os=value if kind == "os" or (of_player and value in OPERATING_SYSTEMS) else None,
         region=value if kind == "region" else None,
     )
 
@@ -124,13 +166,33 @@ def last_settled_days_ago(now: float) -> int:
     return 1 if now >= start_of_day(day_at(now)) + 9 * 3_600 else 2
 
 
-def _days(text: str, now: float) -> tuple[date, date | None]:
-    since, dots, until = text.partition("..")
-    first = _day(since, now)
-    last = _day(until, now) if dots else None
-    if last is not None and last < first:
-        raise ValueError(f"it ends {until} days ago, before it begins; write the earlier day first, as in @3..2")
-    return first, last
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """When an incident is; named as in Incident."""
+
+    first: date
+    since: int
+    last: date | None
+    until: int
+
+
+def _period(text: str, now: float) -> _Period:
+    start, dots, end = text.partition("..")
+    (first, since), (last, until) = _instant(start, now, 0), _instant(end, now, DAY) if dots else (None, DAY)
+    if last is not None and (last, until) <= (first, since):
+        raise ValueError(f"it ends {end} days ago, before it begins; write the earlier day first, as in @3..2")
+    return _Period(first, since, last, until)
+
+
+def _instant(text: str, now: float, without: int) -> tuple[date, int]:
+    """A day and the second of it; `without` if no time is given."""
+    day, at, clock = text.partition("T")
+    if not at:
+        return _day(day, now), without
+    found = _TIME.fullmatch(clock)
+    if found is None:
+        raise ValueError(f"{clock!r} is not a time of UTC+8 from 00:00 to 23:59")
+    return _day(day, now), int(found[1]) * 3_600 + int(found[2]) * 60
 
 
 def _day(text: str, now: float) -> date:
@@ -147,6 +209,8 @@ def _value_and_change(kind: str, given: Sequence[str]) -> tuple[str | None, floa
     if rest and rest[-1].endswith("%"):
         change = _parse_change(kind, rest.pop())
     allowed = _VALUES.get(kind)
+    if kind in _OF_PLAYERS and rest:
+        allowed = (*TERMINAL_TYPES, *OPERATING_SYSTEMS)
     if allowed:
         if len(rest) != 1 or rest[0] not in allowed:
             raise ValueError(f"{':'.join(rest)!r} is not one of {', '.join(allowed)}")

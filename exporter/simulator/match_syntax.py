@@ -106,9 +106,9 @@ class _Parser:
         return tuple(conditions)
 
     def _condition(self) -> Condition:
-        kind_of_token, field = self._take()
+        type_, field = self._take()
         kind = KINDS.get(field)
-        if kind_of_token != "word" or kind is None:
+        if type_ != "word" or kind is None:
             raise _error(field)
         _, operator = self._take()
         if operator.lower() == "in" and kind in {"id", "contains", "choice"}:

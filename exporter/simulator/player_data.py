@@ -1,21 +1,150 @@
-"""DescribeVodPlayerMetricData: a placeholder."""
+"""DescribeVodPlayerMetricData: the rows of a request, with the lag, growth and form of the variants in force."""
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.simulator.calendar import day_at, start_of_day
+from exporter.simulator.catalogue import APP_ID
+from exporter.simulator.error_responses import ApiError
+from exporter.simulator.hours import BUCKET, DAY
+from exporter.simulator.parameters import format_time
+from exporter.simulator.player_buckets import Bucket, PlayerBuckets
+from exporter.simulator.player_metrics import values, zeros
+from exporter.simulator.player_query import METRICS, parse_query
+from exporter.simulator.popularity import mix
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from exporter.simulator.dataset import Dataset
+    from exporter.simulator.player_query import PlayerQuery
     from exporter.simulator.variants import Variants
 
-NAMES: Final = ("AppId",)
+LAGS: Final = {"none": 0, "10m": 600, "6h": 21_600}
+"""Seconds from the end of a bucket until it has data."""
+
+_AT_FIRST: Final = 0.8
+_GROWS: Final = 1_800
+_ONE_GAP_IN: Final = 40
+_EIGHT_HOURS: Final = 8 * 3_600
+_DIMENSIONS: Final = {"empty": "", "all": "ALL", "value": "H264_MP4_WIFI"}
+_SEVERAL: Final = (("H264_MP4_WIFI", 0.7), ("H265_MP4_4G", 0.3))
 
 
 class PlayerData:
+    """The player statistics of the account's only application."""
+
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+        self._buckets = PlayerBuckets(dataset)
 
     def answer(self, parameters: Mapping[str, str], now: float, variants: Variants) -> dict[str, Any]:
-        return {}
+        """The response without RequestId; raises ApiError."""
+        query = parse_query(parameters, now)
+        known = query.app_id == APP_ID
+        if not known and variants.unknown_app == "error":
+            raise ApiError("Meter.ParamError", f"AppId {query.app_id} does not exist")
+        starts = list(_starts(query, variants)) if known else []
+        with_data = [start for start in starts if _share(start, now, variants)]
+        rows = [row for start in _in_order(starts, variants) for row in self._rows(start, query, now, variants)]
+        first = (query.page_number - 1) * query.page_size
+        answer: dict[str, Any] = {
+            "PageNumber": query.page_number,
+            "PageSize": query.page_size,
+            "TotalCnt": len(rows),
+        }
+        if variants.extend == "present":
+            answer["Extend"] = {"IntervalSeconds": query.interval}
+            if with_data:
+                answer["Extend"] |= {
+                    "ActualStartTime": format_time(with_data[0]),
+                    "ActualEndTime": format_time(with_data[-1]),
+                }
+        answer["DataList"] = rows[first : first + query.page_size]
+        return answer
+
+    def _rows(self, start: int, query: PlayerQuery, now: float, variants: Variants) -> Iterator[dict[str, Any]]:
+        if variants.bucket_gaps == "some" and not mix(start) % _ONE_GAP_IN:
+            return
+        bucket = self._sum(start, query, now, variants)
+        if bucket is None:
+            form = variants.unready_buckets
+        elif not bucket.attempted:
+            form = variants.empty_buckets
+        else:
+            for dimension, share in _dimensions(query, variants):
+                yield _row(start, dimension, values(bucket.part(share), start, query.interval), query, variants)
+            return
+        if form != "absent":
+            nothing = zeros() if form == "zero" else dict.fromkeys(METRICS)
+            for dimension, _ in _dimensions(query, variants):
+                yield _row(start, dimension, nothing, query, variants)
+
+    def _sum(self, start: int, query: PlayerQuery, now: float, variants: Variants) -> Bucket | None:
+        """All plays from `start` on for an interval as far as there is data; None without any data."""
+        ready = [
+            (at, share) for at in range(start, start + query.interval, BUCKET) if (share := _share(at, now, variants))
+        ]
+        total = Bucket()
+        for at, share in ready:
+            day = day_at(at)
+            index = (at - start_of_day(day)) // BUCKET
+            for segment in query.segments:
+                total += self._buckets.day(day, segment)[index].part(share)
+        return total if ready else None
+
+
+def _starts(query: PlayerQuery, variants: Variants) -> Iterator[int]:
+    """The starts of the buckets in a half-open range, from the one that its start is in."""
+    offset = _EIGHT_HOURS if query.interval == DAY and variants.day_buckets == "utc8" else 0
+    start = (query.start + offset) // query.interval * query.interval - offset
+    yield from range(start, query.end, query.interval)
+
+
+def _share(start: int, now: float, variants: Variants) -> float:
+    """The share of five minutes' final numbers that is there at `now`."""
+    lag = LAGS[variants.player_lag]
+    visible = start + BUCKET + lag if lag else start
+    if now <= visible:
+        return 0.0
+    share = 1.0 if lag else min(1.0, (now - start) / BUCKET)
+    if variants.player_growth == "late":
+        share *= _AT_FIRST + (1 - _AT_FIRST) * min(1.0, (now - visible) / _GROWS)
+    return share
+
+
+def _in_order(starts: list[int], variants: Variants) -> list[int]:
+    match variants.bucket_order:
+        case "ascending":
+            return starts
+        case "descending":
+            return starts[::-1]
+        case "shuffled":
+            return sorted(starts, key=mix)
+
+
+def _dimensions(query: PlayerQuery, variants: Variants) -> Sequence[tuple[str | None, float]]:
+    """The values of Dimension and their share of the plays; None: no such column."""
+    if query.filters:
+        combinations = ["_".join(each).upper() for each in product(*query.filters)]
+        weights = [1 / (index + 1) for index in range(len(combinations))]
+        shares = [weight / sum(weights) for weight in weights]
+        return list(zip(combinations, shares, strict=True))[: query.top]
+    if variants.dimension == "several":
+        return list(_SEVERAL)[: query.top]
+    return [(_DIMENSIONS.get(variants.dimension), 1.0)]
+
+
+def _row(
+    start: int, dimension: str | None, metrics: Mapping[str, Any], query: PlayerQuery, variants: Variants
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"TimeStamp": format_time(start)}
+    if dimension is not None:
+        row["Dimension"] = dimension
+    for name in METRICS:
+        if name in query.metrics:
+            row[name] = metrics[name]
+        elif variants.unasked_metrics != "absent":
+            row[name] = None if variants.unasked_metrics == "null" else 0.0
+    return row

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Variants:
-    """The first of each is the default. In SearchMedia, GetVideoInfos and GetCategories:
+    """The values in force; the first of each is the default.
+
+    In SearchMedia, GetVideoInfos and GetCategories:
 
     * `numbers`: whether numbers in responses are JSON numbers or strings; of all actions but that of play data.
     * `uncategorised`: the CateId of media without a category.
@@ -45,7 +47,7 @@ class Variants:
     subcategories: Literal["excluded", "included"] = "excluded"
     beyond_5000: Literal["empty", "error"] = "empty"
     scroll: Literal["100_media", "5_pages"] = "100_media"
-    scroll_token: Literal["lasting", "expiring"] = "lasting"
+    scroll_token: Literal["lasting", "expiring"] = "lasting"  # noqa: S105 - no password
     created: Literal["spread", "same_second"] = "spread"
     video_order: Literal["requested", "shuffled"] = "requested"
     not_found: Literal["all", "any", "never"] = "all"

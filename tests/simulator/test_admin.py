@@ -96,6 +96,8 @@ async def test_incidents_are_listed_as_labels(clock: Clock) -> None:
             "terminal_type": None,
             "os": "iOS",
             "region": None,
+            "since": 0,
+            "until": 86400,
         }
     ]
 

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 from exporter.core.model import Measure
-from exporter.simulator.dataset import Dataset, Order, progress
 from exporter.simulator.actions import to_json_row
+from exporter.simulator.dataset import Dataset, Order, progress
 from tests.campaigns.faults import certificates
 from tests.campaigns.faults.fault import ConnectionFault, Fault, NotMet
 from tests.campaigns.faults.oracle import Call, Returned
