@@ -98,7 +98,7 @@ class _Reads:
 
 @dataclass(frozen=True, slots=True)
 class CallHistory:
-    """What the responses to one call have said: the last values of each bucket, and those that were confirmed."""
+    """What the responses to one call contained: the last values of each bucket, and those that were confirmed."""
 
     fields: tuple[PlayerField, ...]
     seen: Mapping[int, _Seen] = field(default_factory=dict)

@@ -11,6 +11,8 @@ from exporter.core.player_fields import PlayerField, calls
 
 _DAY: Final = 86_400
 _CONFIRMING_READS: Final = 2
+# The start of the bucket, the lag, revisions, and whether the last poll succeeded.
+_SERIES_OF_A_TARGET: Final = 4
 
 TERMINAL_TYPES: Final = ("web", "mobile")
 OPERATING_SYSTEMS: Final = ("Android", "iOS", "Harmony", "Windows", "MacOS", "Linux")
@@ -87,6 +89,12 @@ def calls_per_day(query: PlayerQuery) -> int:
     polls = _DAY / query.every
     earlier = min(polls, _CONFIRMING_READS * _DAY / query.buckets.chunk) * _ages_apart(query)
     return ceil(len(query.targets) * len(query.calls) * (polls + earlier))
+
+
+def series(query: PlayerQuery) -> int:
+    """The most series: the metrics for each age, and those about each target."""
+    metrics = sum(map(len, query.calls))
+    return len(query.targets) * (metrics * (1 + len(query.compare)) + _SERIES_OF_A_TARGET)
 
 
 def _ages_apart(query: PlayerQuery) -> int:

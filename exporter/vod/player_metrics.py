@@ -68,7 +68,7 @@ def decode(body: bytes, parameters: Mapping[str, str]) -> PlayerRows:
     """Decode a response to a request with these parameters; raises UpstreamError of kind malformed.
 
     A row of a bucket that is there twice with different values is left out, and so is a single invalid value. Rows of
-    several dimensions, which were not asked for, cannot be told apart: then none of them is used.
+    several dimensions, which were not asked for, cannot be distinguished: then none of them is used.
     """
     answer, body = _parse(body)
     try:
@@ -129,7 +129,7 @@ def _decoded(body: bytes, answer: _Body, parameters: Mapping[str, str]) -> Playe
         raise ValueError(f"IntervalSeconds is {given:g}, asked for were {length}: these are other buckets")
     dimensions = {_dimension(row.get("Dimension", _NULL)) for row in listed}
     if len(dimensions) > 1:
-        raise ValueError(f"rows of {len(dimensions)} dimensions, none was asked for: they cannot be told apart")
+        raise ValueError(f"rows of {len(dimensions)} dimensions, none was asked for: they cannot be distinguished")
     return _rows(listed, parameters["Metrics"].split(","), _time(extend.get("ActualEndTime")))
 
 
