@@ -1,4 +1,4 @@
-"""Buckets of player metrics, against a service whose lag, growth and form of rows are anything that is not documented."""
+"""Buckets of player metrics, against a service with any lag, growth and form of rows that is not documented."""
 
 from __future__ import annotations
 
