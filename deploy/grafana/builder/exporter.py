@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.dashboard import Threshold
 
-from deploy.grafana.builder import frame
+from deploy.grafana.builder import alerts, frame
 from deploy.grafana.builder.panels import (
     NONE_IS_GOOD,
     ONE_IS_GOOD,
@@ -22,17 +22,19 @@ from deploy.grafana.builder.panels import (
     stacked,
 )
 from deploy.grafana.builder.promql import SLICE
+from deploy.grafana.builder.state import TARGETS, next_poll, state
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table, timeseries
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
-_INSTANCE: Final = 'instance=~"$instance"'
+_INSTANCE: Final = 'job=~"$job", instance=~"$instance"'
 _ACCOUNT: Final = f'account=~"$account", {_INSTANCE}'
 _OURS: Final = f"and on (instance, job) aliyun_vod_exporter_build_info{{{_INSTANCE}}}"
 _STALE: Final = (Threshold(color="transparent"), Threshold(21_600, "orange"), Threshold(86_400, "red"))
-_NOT_SCRAPED: Final = "Prometheus scrapes no exporter"
+_NOT_SCRAPED: Final = "Prometheus scrapes no exporter that runs"
+_TARGETS: Final = f"{TARGETS} and on (instance, job) up{{{_INSTANCE}}}"
 
 
 def build() -> Dashboard:
@@ -44,9 +46,10 @@ def build() -> Dashboard:
     ).time("now-6h", "now")
     for variable in _variables():
         built.with_variable(variable)
-    built.with_row(board.Row("At a glance"))
+    built.with_panel(state().span(20).height(3))
+    built.with_panel(next_poll().span(4).height(3))
     for number in (
-        _running(),
+        _down(),
         _queries_failing(),
         _errors_share(),
         _oldest_success(),
@@ -56,6 +59,8 @@ def build() -> Dashboard:
         _dropped(),
     ):
         built.with_panel(number.span(3).height(4))
+    built.with_panel(_instances().span(12).height(7))
+    built.with_panel(alerts.firing().span(12).height(7))
     built.with_row(board.Row("Calls to the API"))
     for graphs in (_calls(), _errors(), _latency(), _rate(), _budget(), _saved()):
         built.with_panel(graphs.span(8).height(8))
@@ -69,18 +74,57 @@ def build() -> Dashboard:
 
 
 def _variables() -> tuple[board.QueryVariable, ...]:
-    instance = frame.label_variable(
-        "instance", "Instance", "aliyun_vod_exporter_build_info", "Exporters that Prometheus scrapes."
-    )
+    instance = frame.result_variable(
+        "instance",
+        "Instance",
+        f"query_result(group by (instance) ({TARGETS}))",
+        "Exporters that Prometheus scrapes, also those that are down.",
+    ).regex('/instance="([^"]+)"/')
     account = frame.label_variable(
-        "account", "Account", "aliyun_vod_api_requests_total", "Accounts of the configuration."
+        "account", "Account", 'aliyun_vod_api_requests_total{job=~"$job"}', "Accounts of the configuration."
     )
-    return frame.several(account), frame.several(instance)
+    return frame.several(account).all_value(".*"), frame.several(instance).all_value(".*")
 
 
-def _running() -> stat.Panel:
-    about = About("Exporters", "Exporters that the last scrape reached.", "none", _NOT_SCRAPED)
-    return single(about, now(f"count(aliyun_vod_exporter_build_info{{{_INSTANCE}}})"), *ONE_IS_GOOD)
+def _down() -> stat.Panel:
+    about = About(
+        "Exporters down",
+        "Exporters that Prometheus could not scrape the last time. What only they publish is missing.",
+        "none",
+        "none is scraped",
+    )
+    return single(about, now(f"sum(({_TARGETS}) == bool 0)"), *NONE_IS_GOOD, none_is="red")
+
+
+def _instances() -> table.Panel:
+    about = About(
+        "Exporters",
+        "Exporters that Prometheus scrapes: whether each answered the last time, its version, and since when it runs.",
+        "none",
+        _NOT_SCRAPED,
+    )
+    version = f"aliyun_vod_exporter_build_info{{{_INSTANCE}}}"
+    return table_of(
+        about,
+        (
+            rows(f"max by (job, instance) ({_TARGETS})"),
+            rows(f"max by (job, instance, version) ({version})"),
+            rows(f"1000 * max by (job, instance) (process_start_time_seconds {_OURS})"),
+            rows(
+                "1000 * max by (job, instance) "
+                f"(aliyun_vod_exporter_config_last_reload_success_timestamp_seconds{{{_INSTANCE}}})"
+            ),
+        ),
+        Joined(sort_by="instance", descending=False),
+        (
+            Column("instance", "Instance"),
+            Column("job", "Job"),
+            Column("Value #A", "State", width=90, steps=ONE_IS_GOOD, mappings=(_words("down", "up"),)),
+            Column("version", "Version", width=130),
+            Column("Value #C", "Runs since", "time:YYYY-MM-DD HH:mm", 190),
+            Column("Value #D", "Configuration loaded", "time:YYYY-MM-DD HH:mm", 190),
+        ),
+    )
 
 
 def _queries_failing() -> stat.Panel:
@@ -230,7 +274,7 @@ def _saved() -> timeseries.Panel:
     about = About(
         "Calls saved",
         "Calls that a naive poller would have made: shared between queries, one sweep for many media, or the day is "
-        "settled and not asked for again.",
+        "settled and not requested again.",
         "short",
         "No call was saved in this time",
     )
@@ -277,7 +321,7 @@ def _queries() -> table.Panel:
 def _days() -> table.Panel:
     about = About(
         "Days",
-        "Per account and play date: how many of its slices are settled (final, not asked for again), how many the "
+        "Per account and play date: how many of its slices are settled (final, not requested again), how many the "
         "service has not computed yet, how long ago the oldest that may still change was polled, and media with plays.",
         "none",
         "Nothing is published yet",
@@ -349,7 +393,7 @@ def _storage() -> timeseries.Panel:
     about = About(
         "Storage errors",
         "Times that storage could not be written. What is known is kept in memory and written later; a restart before "
-        "that asks the API again.",
+        "that requests it again.",
         "short",
         _NOT_SCRAPED,
     )

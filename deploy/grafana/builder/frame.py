@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.dashboard import (
@@ -16,13 +16,19 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from deploy.grafana.builder.panels import SOURCE
+from deploy.grafana.builder.promql import ALL, DIMENSIONS
 
 OVERVIEW: Final = "aliyun-vod-overview"
 MEDIA: Final = "aliyun-vod-media"
 EXPORTER: Final = "aliyun-vod-exporter"
+TAG: Final = "aliyun-vod"
 
-ALL: Final = "all"  # the label value of a dimension without filter
-DIMENSIONS: Final = {"terminal_type": "Terminal", "os": "OS", "region": "Region"}
+_FIRING: Final = 'ALERTS{alertstate="firing", alertname=~"AliyunVod.*"}'
+# Where an alert begins; one about plays begins for each date.
+_ALERT_BEGINS: Final = (
+    f"group by (alertname, account, date) ({_FIRING}) unless group by (alertname, account, date) ({_FIRING} offset 1h)"
+)
+_LOADED: Final = 'changes(aliyun_vod_exporter_config_last_reload_success_timestamp_seconds{job=~"$job"}[1h]) > 0'
 
 
 def dashboard(uid: str, title: str, description: str) -> board.Dashboard:
@@ -31,29 +37,57 @@ def dashboard(uid: str, title: str, description: str) -> board.Dashboard:
         board.Dashboard(title)
         .uid(uid)
         .description(description)
-        .tags(["aliyun-vod"])
+        .tags([TAG])
         # Play dates are days in UTC+8, wherever the reader is.
         .timezone("Asia/Shanghai")
-        .refresh("1m")
+        # Numbers change with polls, which are half an hour apart.
+        .refresh("15m")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .readonly()
-        .link(
-            board.DashboardLink("Alibaba Cloud VOD")
-            .type(DashboardLinkType.DASHBOARDS)
-            .tags(["aliyun-vod"])
-            .include_vars(include_vars=True)
-            .keep_time(keep_time=True)
-        )
+        .link(_link("Alibaba Cloud VOD", TAG))
+        .link(_link("中文", f"{TAG}-zh"))
+        .annotation(_annotation("Alerts", _ALERT_BEGINS, "red"))
+        .annotation(_annotation("Configuration loaded", _LOADED, "blue"))
         .with_variable(board.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(_job())
+    )
+
+
+def _link(title: str, tag: str) -> board.DashboardLink:
+    return (
+        board.DashboardLink(title)
+        .type(DashboardLinkType.DASHBOARDS)
+        .as_dropdown(as_dropdown=True)
+        .tags([tag])
+        .include_vars(include_vars=True)
+        .keep_time(keep_time=True)
+    )
+
+
+def _annotation(name: str, expr: str, colour: str) -> board.AnnotationQuery:
+    return board.AnnotationQuery().name(name).datasource(SOURCE).enable(enable=True).icon_color(colour).expr(expr)
+
+
+def _job() -> board.QueryVariable:
+    exporters = 'up{job=~".*aliyun-vod.*"} or last_over_time(aliyun_vod_exporter_build_info[1d])'
+    return (
+        several(
+            result_variable(
+                "job", "Job", f"query_result(group by (job) ({exporters}))", "Jobs of Prometheus that scrape exporters."
+            )
+        )
+        .regex('/job="([^"]+)"/')
+        # Also series that backfill wrote without a job.
+        .all_value(".*")
     )
 
 
 def label_variable(name: str, label: str, selector: str, description: str, *, of: str = "") -> board.QueryVariable:
     """The values of a label (`of`, when it is called otherwise than the variable) in the series of a selector."""
-    return asked_variable(name, label, f"label_values({selector}, {of or name})", description)
+    return result_variable(name, label, f"label_values({selector}, {of or name})", description)
 
 
-def asked_variable(name: str, label: str, query: str, description: str) -> board.QueryVariable:
+def result_variable(name: str, label: str, query: str, description: str) -> board.QueryVariable:
     """The results of a variable query."""
     return (
         board.QueryVariable(name)
@@ -61,7 +95,7 @@ def asked_variable(name: str, label: str, query: str, description: str) -> board
         .description(description)
         .datasource(SOURCE)
         .query({"query": query, "refId": name})
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
         .sort(VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
     )
 
@@ -86,8 +120,8 @@ def dimension_variables(account: str) -> list[board.QueryVariable]:
             label_variable(
                 name,
                 label,
-                f"aliyun_vod_slice_ready{{{matchers}}}",
-                f"{label} the numbers are filtered by; all is no filter. Only what the configuration asks for is here.",
+                f'aliyun_vod_slice_ready{{job=~"$job", {matchers}}}',
+                f"{label} the numbers are filtered by; all is no filter. Only what the configuration requests is here.",
             ).current(VariableOption(selected=True, text=ALL, value=ALL))
         )
         matchers += f', {name}="${name}"'
@@ -96,11 +130,29 @@ def dimension_variables(account: str) -> list[board.QueryVariable]:
 
 def media_link() -> str:
     """The media dashboard for the row's account and media, with the filters and the time range of this one."""
-    carried = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", *DIMENSIONS))
+    carried = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", *DIMENSIONS))
     return (
         f"/d/{MEDIA}?var-account=${{__data.fields.account}}&var-media=${{__data.fields.media_id}}"
         f"&{carried}&${{__url_time_range}}"
     )
+
+
+def category_link() -> str:
+    """The same dashboard, of the row's category."""
+    carried = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "account", *DIMENSIONS))
+    return f"/d/{OVERVIEW}?var-category=${{__data.fields.category}}&{carried}&${{__url_time_range}}"
+
+
+def completed(dashboard: dict[str, Any]) -> dict[str, Any]:
+    """The JSON with what the SDK has no words for: how an annotation reads its series, hour by hour."""
+    for annotation in dashboard["annotations"]["list"]:
+        annotation |= {
+            "step": "1h",
+            "titleFormat": "{{alertname}}" if "ALERTS" in annotation["expr"] else annotation["name"],
+            "textFormat": "{{account}}{{instance}}",
+            "target": {"expr": annotation["expr"], "interval": "1h", "refId": "Anno"},
+        }
+    return dashboard
 
 
 def numbered(built: Dashboard) -> Dashboard:

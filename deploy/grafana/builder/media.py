@@ -1,4 +1,4 @@
-"""The dashboard *Media*: one media, its last 30 days, who watches it where, and how it grows today."""
+"""The dashboard *Media*: one media day by day, what it lost where, and how it grows today."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 from grafana_foundation_sdk.builders import common
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.common import BigValueColorMode, GraphDrawStyle, StackingMode
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
 
-from deploy.grafana.builder import frame, promql
+from deploy.grafana.builder import frame, state
 from deploy.grafana.builder.panels import (
     LOSS,
     VERDICT,
@@ -23,8 +22,8 @@ from deploy.grafana.builder.panels import (
     set_to,
     single,
 )
-from deploy.grafana.builder.promql import View, change
-from deploy.grafana.builder.tables import Column, Computed, Joined, table_of
+from deploy.grafana.builder.promql import DIMENSIONS, EXPECTED_PLAYS, PLAYS, SETTLED_PLAYS, View
+from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table, timeseries
@@ -32,23 +31,16 @@ if TYPE_CHECKING:
 
 _ACCOUNT: Final = 'account="$account"'
 _MEDIA: Final = 'media_id="$media"'
-_DIMENSIONS: Final = ", ".join(f'{name}="${name}"' for name in frame.DIMENSIONS)
-_SLICES: Final = f"{_ACCOUNT}, {_DIMENSIONS}"
-_CHOSEN: Final = View(_SLICES, _MEDIA)
+_CHOSEN: Final = View(_ACCOUNT, ", ".join(f'{name}="${name}"' for name in DIMENSIONS), _MEDIA)
+_OPTIONS: Final = 500
 
 _VIEWERS: Final = "aliyun_vod_media_viewers"
-_PLAYS_PER_VIEWER: Final = "aliyun_vod_media_plays_per_viewer"
 _TIME: Final = "aliyun_vod_media_play_duration_seconds"
-_TIME_PER_VIEWER: Final = "aliyun_vod_media_play_duration_per_viewer_seconds"
 _LENGTH: Final = f"max(aliyun_vod_media_duration_seconds{{{_ACCOUNT}, {_MEDIA}}})"
 
-_NO_DAY: Final = "none published, or no settled day yet"
-_NO_WEEK: Final = "needs days_ago 1, 2, 8, 9"
-_NO_DAYS: Final = "No day of this media with these filters: the configuration does not ask for it"
-_SETTLED: Final = (
-    "The last settled day is yesterday (UTC+8) once it is final, soon after 09:00, and the day before until then; "
-    "while neither is, as in the first hours or with polls more than 2 h apart, there is none."
-)
+_NO_DAY: Final = "not published, or no day yet: see State"
+_NO_DAYS: Final = "No day of this media with these filters: not requested, or not polled yet (see State)"
+_SETTLED: Final = "The last settled day is yesterday (UTC+8) from about 09:30 on, the day before until then."
 
 
 def build() -> Dashboard:
@@ -56,153 +48,165 @@ def build() -> Dashboard:
     built = frame.dashboard(
         frame.MEDIA,
         "Alibaba Cloud VOD / Media",
-        "One media: its last 30 days, what it lost or won in a week and on which terminals, systems and regions.",
+        "One media: its last 30 days, what it lost and on which terminals, systems and regions.",
     ).time("now-30d", "now")
     for variable in (_account(), _media(), *frame.dimension_variables(_ACCOUNT)):
         built.with_variable(variable)
-    built.with_row(board.Row("The last settled day"))
-    built.with_panel(_title().span(7).height(4))
-    built.with_panel(_play_date().span(4).height(4))
-    built.with_panel(_plays().span(3).height(4))
-    built.with_panel(_changed().span(4).height(4))
-    built.with_panel(_viewers().span(3).height(4))
-    built.with_panel(_watched().span(3).height(4))
-    built.with_row(board.Row("The last 30 days"))
+    for panel, span in ((state.state(), 14), (state.next_poll(), 4), (_date(), 6)):
+        built.with_panel(panel.span(span).height(3))
+    built.with_panel(_title().span(8).height(4))
+    for number, span in ((_plays(), 3), (_expected(), 3), (_changed(), 4), (_viewers(), 3), (_watched(), 3)):
+        built.with_panel(number.span(span).height(4))
     built.with_panel(_plays_per_day().span(24).height(9))
+    for breakdown in DIMENSIONS:
+        built.with_panel(_breakdown(breakdown, DIMENSIONS[breakdown]).span(8).height(8))
+    built.with_row(board.Row("Viewers and time played per day"))
     for per_day in (_viewers_per_day(), _plays_per_viewer(), _hours_per_day(), _time_per_viewer()):
         built.with_panel(per_day.span(6).height(7))
-    built.with_row(board.Row("Where it is watched: the last settled day against the same weekday a week before"))
-    for breakdown in (
-        _breakdown("terminal_type", "Terminal"),
-        _breakdown("os", "OS"),
-        _breakdown("region", "Region"),
-    ):
-        built.with_panel(breakdown.span(8).height(8))
-    built.with_row(board.Row("As Prometheus saw it"))
-    built.with_panel(_today().span(12).height(8))
-    built.with_panel(_history().span(12).height(8))
+    built.with_row(board.Row("Today"))
+    built.with_panel(_today().span(24).height(8))
     return frame.numbered(built.build())
 
 
 def _account() -> board.QueryVariable:
-    return frame.label_variable("account", "Account", "aliyun_vod_slice_ready", "Accounts of the configuration.")
+    return frame.label_variable(
+        "account", "Account", 'aliyun_vod_slice_ready{job=~"$job"}', "Accounts of the configuration."
+    )
 
 
 def _media() -> board.QueryVariable:
-    return frame.asked_variable(
+    """With a title if there is one; without the limit, titles of thousands of media would be loaded each time."""
+    whole = f'{_ACCOUNT}, job=~"$job", terminal_type="all", os="all", region="all"'
+    played = f'{EXPECTED_PLAYS}{{{whole}}} or {PLAYS}{{{whole}, days_ago=~"[12]"}}'
+    most = f"topk({_OPTIONS}, max by (media_id) ({played}))"
+    titles = f'topk by (media_id) (1, aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job"}} and on (media_id) {most})'
+    return frame.result_variable(
         "media",
         "Media",
-        f"query_result(max by (media_id, title) (aliyun_vod_media_info{{{_ACCOUNT}}}))",
-        "Media of the account by title; type to search.",
-    ).regex(r'/media_id="(?<value>[^"]+)",title="(?<text>[\s\S]*)"} /')
+        f"query_result({most} ^ 0 * on (media_id) group_left (title) ({titles} or on (media_id) {most} ^ 0))",
+        "The most played media by title, or by ID without one; type to search. Links open others as well.",
+    ).regex(r'/media_id="(?<value>[^"]+)"(?:,title="(?<text>[\s\S]*)")?} /')
 
 
 def _title() -> stat.Panel:
     about = About(
         "Title and length",
-        "The newest title that the service gave for the media, and how long it is.",
+        "The newest title that the service gave for the media, or its ID, and how long it is.",
         "dthms",
-        "no title: never played since it is asked for",
+        "no length is published",
     )
-    info = f"topk by (account, media_id) (1, aliyun_vod_media_info{{{_ACCOUNT}, {_MEDIA}}})"
-    length = f"max by (account, media_id) (aliyun_vod_media_duration_seconds{{{_ACCOUNT}, {_MEDIA}}})"
-    measured = f"{length} * on (account, media_id) group_left (title) ({info})"
-    return named(about, now(f"{measured} or on (account, media_id) 0 * {info}", "{{title}}")).color_mode(
-        BigValueColorMode.NONE
-    )
+    info = f'topk by (media_id) (1, aliyun_vod_media_info{{{_ACCOUNT}, {_MEDIA}, title!=""}})'
+    length = f"max by (media_id) (aliyun_vod_media_duration_seconds{{{_ACCOUNT}, {_MEDIA}}})"
+    length = f"({length} or max by (media_id) (0 * {_CHOSEN.scraped(PLAYS)}))"
+    nameless = f'label_replace({length} ^ 0, "title", "$1", "media_id", "(.*)")'
+    titled = f"{length} * on (media_id) group_left (title) ({info} or on (media_id) {nameless})"
+    return named(about, now(titled, "{{title}}")).color_mode(BigValueColorMode.NONE)
 
 
-def _play_date() -> stat.Panel:
+def _date() -> stat.Panel:
     about = About(
-        "Last settled day", f"{_SETTLED} The other numbers of this row are of that day.", "time:ddd YYYY-MM-DD", _NO_DAY
+        "Last settled day",
+        f"{_SETTLED} Plays and expected plays are of that day.",
+        "time:ddd YYYY-MM-DD",
+        _NO_DAY,
     )
-    return single(about, now(promql.last_settled_date(_CHOSEN)))
+    return single(about, now(f"1000 * max({_CHOSEN.date()})"))
 
 
 def _plays() -> stat.Panel:
     about = About("Plays", f"Plays of the media on the last settled day. {_SETTLED}", "locale", _NO_DAY)
-    return single(about, now(_CHOSEN.last_settled()))
+    return single(about, now(_CHOSEN.settled()))
+
+
+def _expected() -> stat.Panel:
+    about = About(
+        "Expected",
+        "Plays expected on the last settled day: the fewer of those a week before and those the day before let expect.",
+        "locale",
+        "too few days known",
+    )
+    return single(about, now(_CHOSEN.settled(EXPECTED_PLAYS))).decimals(0)
 
 
 def _changed() -> stat.Panel:
     about = About(
-        "Change in a week",
-        "Plays of the last settled day against the same weekday a week before: -50 % is half lost.",
+        "Against expected",
+        "Plays of the last settled day against those expected: -50 % is half lost.",
         "percentunit",
-        _NO_WEEK,
+        "too few days known",
     )
-    return single(about, now(change(_CHOSEN.last_settled_or_zero(), _CHOSEN.week_before())), *VERDICT).decimals(0)
+    return single(about, now(f"- {_CHOSEN.lost()} / ({_CHOSEN.settled(EXPECTED_PLAYS)} > 0)"), *VERDICT).decimals(0)
+
+
+def _of_yesterday(metric: str) -> str:
+    return f"max({_CHOSEN.on_day(metric, 1)})"
 
 
 def _viewers() -> stat.Panel:
-    about = About("Viewers", "Unique viewers of the media on the last settled day.", "locale", _NO_DAY)
-    return single(about, now(_CHOSEN.last_settled(_VIEWERS)))
+    about = About(
+        "Viewers yesterday", "Unique viewers of the media yesterday (UTC+8), as known now.", "locale", "not published"
+    )
+    return single(about, now(_of_yesterday(_VIEWERS)))
 
 
 def _watched() -> stat.Panel:
     about = About(
-        "Watched",
-        "How much of the media a play lasts on average: time played over plays over its length.",
+        "Watched yesterday",
+        "How much of the media a play lasted on average yesterday (UTC+8): time played over plays over its length.",
         "percentunit",
         "no plays, or no length",
     )
-    time, plays = _CHOSEN.last_settled(_TIME), _CHOSEN.last_settled()
-    return single(about, now(f"(\n{time}\n) / ((\n{plays}\n) > 0) / scalar({_LENGTH})")).decimals(0)
+    return single(about, now(f"{_of_yesterday(_TIME)} / ({_of_yesterday(PLAYS)} > 0) / {_LENGTH}")).decimals(0)
 
 
 def _per_day(
-    about: About, metric: str, divisor: int = 1, colour: str = "blue", *, legend: bool = False
+    about: About, metric: str, divisor: int = 1, colour: str = "blue", *, expected: bool = False
 ) -> timeseries.Panel:
-    """Bars by date out of one instant: `days_ago` is the day, its date another metric's value."""
-    plain = f"max by (days_ago) ({metric}{{{_SLICES}, {_MEDIA}}})" + (f" / {divisor}" if divisor > 1 else "")
-    settled = f"max by (days_ago) (aliyun_vod_slice_settled{{{_SLICES}}}) == 1"
-    panel = graph(
-        about,
-        rows(f"{plain} and on (days_ago) {settled}"),
-        rows(f"{plain} unless on (days_ago) {settled}"),
-        rows("1000 * max by (days_ago) (aliyun_vod_play_date_timestamp_seconds)"),
-        legend=legend,
-    )
-    for transformation, options in (
-        ("filterFieldsByName", {"include": {"names": ["days_ago", "Value #A", "Value #B", "Value #C"]}}),
-        ("joinByField", {"byField": "days_ago", "mode": "outer"}),
-        (
-            "convertFieldType",
-            {"fields": {}, "conversions": [{"targetField": "Value #C", "destinationType": "time"}]},
-        ),
-        ("sortBy", {"fields": {}, "sort": [{"field": "Value #C"}]}),
-        (
-            "organize",
-            {
-                "excludeByName": {"days_ago": True},
-                "indexByName": {"Value #C": 0, "Value #A": 1, "Value #B": 2},
-                "renameByName": {"Value #A": "final", "Value #B": "may still change", "Value #C": "Date"},
-            },
-        ),
-    ):
-        panel.with_transformation(DataTransformerConfig(id_val=transformation, options=options))
-    return (
-        # All possible days, whatever range is selected.
-        panel.time_from("31d")
+    """Bars by date: from what is published now, and from history."""
+    divided = f" / {divisor}" if divisor > 1 else ""
+    targets = [
+        over_time(f"({_CHOSEN.by_date(metric, final=True)}){divided}", "final"),
+        over_time(f"{_CHOSEN.by_date(metric, final=False)}{divided}", "may still change"),
+    ]
+    if expected:
+        targets.append(over_time(_CHOSEN.settled_by_date(_CHOSEN.scraped(EXPECTED_PLAYS)), "expected"))
+        targets.append(
+            over_time(
+                f"{_CHOSEN.settled_by_date(_CHOSEN.scraped(SETTLED_PLAYS))}\nunless on () "
+                f"({_CHOSEN.by_date(metric, final=True)})",
+                "final, without a row",
+            )
+        )
+    panel = (
+        graph(about, *targets, legend=expected)
+        .interval("1d")
         .draw_style(GraphDrawStyle.BARS)
         .bar_width_factor(0.8)
         .fill_opacity(85)
         .line_width(0)
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
-        .override_by_name("final", set_to(color={"mode": "fixed", "fixedColor": colour}))
-        .override_by_name("may still change", set_to(color={"mode": "fixed", "fixedColor": "gray"}))
+        .override_by_query("A", set_to(color={"mode": "fixed", "fixedColor": colour}))
+        .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "gray"}))
     )
+    if expected:
+        line = dashed("orange") + set_to(
+            custom__drawStyle="line", custom__lineWidth=2, custom__stacking={"mode": "none", "group": "B"}
+        )
+        panel.override_by_query("C", line)
+        panel.override_by_query("D", set_to(color={"mode": "fixed", "fixedColor": colour}))
+    return panel
 
 
 def _plays_per_day() -> timeseries.Panel:
     about = About(
-        "Plays per day",
-        "Plays of each day that the configuration asks for (days_ago), by date. Gray days may still change: "
-        "today grows, a past day is final soon after 09:00 UTC+8 of the next.",
+        "Plays per day, and expected (dashed)",
+        "Plays of each day: of those that the configuration requests (days_ago) as published now, of others as "
+        "Prometheus scraped them the day after, or backfill wrote them. Gray days may still change. Dashed are the "
+        "plays expected of each day when it was the last settled one.",
         "short",
         _NO_DAYS,
     )
-    return _per_day(about, promql.PLAYS, legend=True)
+    return _per_day(about, PLAYS, expected=True)
 
 
 def _viewers_per_day() -> timeseries.Panel:
@@ -217,7 +221,7 @@ def _viewers_per_day() -> timeseries.Panel:
 
 def _plays_per_viewer() -> timeseries.Panel:
     about = About("Plays per viewer", "How often a viewer played the media on that day.", "none", _NO_DAYS)
-    return _per_day(about, _PLAYS_PER_VIEWER, colour="purple").decimals(1)
+    return _per_day(about, "aliyun_vod_media_plays_per_viewer", colour="purple").decimals(1)
 
 
 def _hours_per_day() -> timeseries.Panel:
@@ -227,77 +231,48 @@ def _hours_per_day() -> timeseries.Panel:
 
 def _time_per_viewer() -> timeseries.Panel:
     about = About("Time per viewer", "How long a viewer watched the media on that day.", "s", _NO_DAYS)
-    return _per_day(about, _TIME_PER_VIEWER, colour="green")
+    return _per_day(about, "aliyun_vod_media_play_duration_per_viewer_seconds", colour="green")
 
 
 def _breakdown(dimension: str, name: str) -> table.Panel:
     about = About(
         f"By {name if name == 'OS' else name.lower()}",
-        f"The other filters apply, that for {name} does not. Viewers of two lines cannot be added up.",
+        f"Where the media lost plays on the last settled day. The other filters apply, that for {name} does not.",
         "short",
-        f"Not asked for: no entry of queries[].dimensions has {dimension} with these filters",
+        f"No {dimension} in queries[].dimensions with these filters, or no day to compare yet (see State)",
     )
-    others = ", ".join(f'{other}="${other}"' for other in frame.DIMENSIONS if other != dimension)
-    parts = View(f'{_ACCOUNT}, {others}, {dimension}!="{frame.ALL}"', _MEDIA)
+    others = ", ".join(f'{other}!="all"' if other == dimension else f'{other}="${other}"' for other in DIMENSIONS)
+    parts = View(_ACCOUNT, others, _MEDIA)
 
     def each(expr: str) -> str:
-        return f"max by ({dimension}) (\n{expr}\n)"
+        return f"topk(20, max by ({dimension}) ({expr}))"
 
+    plays, expected = parts.scraped(SETTLED_PLAYS), parts.scraped(EXPECTED_PLAYS)
     return table_of(
         about,
-        (
-            rows(each(parts.last_settled_or_zero())),
-            rows(each(parts.week_before())),
-            rows(each(parts.last_settled(_VIEWERS))),
-        ),
-        Joined(
-            by=dimension,
-            sort_by="Value #B",
-            computed=(
-                Computed("Difference", "Value #A", "-", "Value #B"),
-                Computed("Change", "Difference", "/", "Value #B"),
-            ),
-        ),
+        (rows(each(plays)), rows(each(expected)), rows(each(f"{plays} / ({expected} > 0) - 1"))),
+        Joined(by=dimension, sort_by="Value #B"),
         (
             Column(dimension, name),
-            Column("Value #A", "Plays", "locale", 75),
-            Column("Value #B", "Week before", "locale", 108),
-            Column("Change", "Change", "percentunit", 75, 0, LOSS),
-            Column("Value #C", "Viewers", "locale", 75),
+            Column("Value #A", "Plays", "locale", 80),
+            Column("Value #B", "Expected", "locale", 85, 0),
+            Column("Value #C", "Change", "percentunit", 80, 0, LOSS),
         ),
     )
 
 
 def _today() -> timeseries.Panel:
     about = About(
-        "Plays today so far, and a week ago at the same time",
-        "How today's count grows, beside what it was at the same time a week ago as Prometheus saw it then. "
+        "Today so far, and a week ago at the same time (dashed)",
+        "How today's count grows, beside what it was at the same time a week ago as Prometheus scraped it then. "
         "It falls to 0 at 00:00 UTC+8.",
         "short",
-        "Needs days_ago 0 in the configuration",
+        "No plays of today yet: the service may be hours behind after 00:00. Never without days_ago 0.",
     )
-    selector = f'{promql.PLAYS}{{{_SLICES}, {_MEDIA}, days_ago="0"}}'
+    selector = _CHOSEN.scraped(PLAYS, 'days_ago="0"')
     return (
         graph(about, over_time(f"max({selector})", "today"), over_time(f"max({selector} offset 7d)", "a week ago"))
         .time_from("1d")
-        .override_by_name("a week ago", dashed("gray"))
-    )
-
-
-def _history() -> timeseries.Panel:
-    about = About(
-        "Plays of the last settled day, as time went on",
-        "Steps from one day's plays to the next day's soon after 09:00 UTC+8, when a day gets final. The dashed line "
-        "is the same weekday a week before. Of the past it knows what Prometheus scraped, or what backfill wrote.",
-        "short",
-        _NO_DAYS,
-    )
-    return (
-        graph(
-            about,
-            over_time(f"max(\n{_CHOSEN.last_settled()}\n)", "last settled day"),
-            over_time(f"max(\n{_CHOSEN.week_before()}\n)", "a week before"),
-        )
-        .interval("15m")
-        .override_by_name("a week before", dashed("gray"))
+        .interval("5m")
+        .override_by_query("B", dashed("gray"))
     )

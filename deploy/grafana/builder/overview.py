@@ -1,55 +1,77 @@
-"""The dashboard *Overview*: how the account did on the last settled day, and which media lost or won."""
+"""The dashboard *Overview*: which videos lost plays, and where; it reads recording rules, not all media."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import dashboard as board
-from grafana_foundation_sdk.models.dashboard import Threshold, VariableOption
+from grafana_foundation_sdk.models.common import BigValueColorMode, VisibilityMode
+from grafana_foundation_sdk.models.dashboard import Threshold
 
-from deploy.grafana.builder import frame, promql
+from deploy.grafana.builder import alerts, frame, state
 from deploy.grafana.builder.panels import (
     LOSS,
     NONE_IS_GOOD,
-    VERDICT,
+    OF_ALL,
+    SOURCE,
     About,
-    bars,
     dashed,
     graph,
     named,
     now,
     over_time,
     rows,
+    set_to,
     single,
 )
-from deploy.grafana.builder.promql import View, change, share, titled, total
-from deploy.grafana.builder.tables import Column, Computed, Joined, table_of
+from deploy.grafana.builder.promql import (
+    DIMENSIONS,
+    EXPECTED_OF_MOVED,
+    EXPECTED_PLAYS,
+    GAINED,
+    LOST,
+    PLAYS_OF_MOVED,
+    SUM_OF_DAY,
+    SUM_OF_EXPECTED,
+    SUM_OF_LOST,
+    SUM_OF_PLAYS,
+    TITLES_OF_MOVED,
+    View,
+    ago,
+    named_slice,
+    or_zero,
+    per_dimension,
+    titled,
+)
+from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
+    from grafana_foundation_sdk.builders import stat, table, timeseries
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 _ACCOUNT: Final = 'account=~"$account"'
-_DIMENSIONS: Final = ", ".join(f'{name}="${name}"' for name in frame.DIMENSIONS)
-_CHOSEN: Final = View(f"{_ACCOUNT}, {_DIMENSIONS}")
-
-_PLAYS: Final = _CHOSEN.last_settled()
-_PLAYS_BEFORE: Final = _CHOSEN.week_before()
-_PLAYS_OR_ZERO: Final = _CHOSEN.last_settled_or_zero()
-_TIME_PLAYED: Final = "aliyun_vod_media_play_duration_seconds"
-
-_NO_DAY: Final = "no settled day yet"
-_NO_WEEK: Final = "needs days_ago 1, 2, 8, 9"
-_SETTLED: Final = (
-    "The last settled day is yesterday (UTC+8) once it is final, soon after 09:00, and the day before until then; "
-    "while neither is, as in the first hours or with polls more than 2 h apart, there is none."
-)
+_CHOSEN: Final = View(_ACCOUNT, ", ".join(f'{name}="${name}"' for name in DIMENSIONS))
 _ROWS: Final = 15
-# All media together vary less than a single one.
-_OF_ALL: Final = (Threshold(color="red"), Threshold(-0.3, "orange"), Threshold(-0.1, "green"))
+_SLICES: Final = 20
+
+_LOST: Final = f"topk({_ROWS}, {_CHOSEN.recorded(LOST)})"
+_GAINED: Final = f"topk({_ROWS}, {_CHOSEN.recorded(GAINED)})"
+_TITLES: Final = f"{TITLES_OF_MOVED}{{{_ACCOUNT}}}"
+_INFO: Final = f'aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job", title!=""}}'
+_EXPECTED: Final = _CHOSEN.recorded(SUM_OF_EXPECTED)
+_SETTLED: Final = _CHOSEN.recorded(SUM_OF_PLAYS)
+_METADATA: Final = "aliyun_vod_media_metadata_info"
+_SHARE_MOVED: Final = (
+    Threshold(color="red"),
+    Threshold(-10, "orange"),
+    Threshold(-5, "#b58b00"),
+    Threshold(-2, "transparent"),
+)
+
+_NO_DAY: Final = "no day to compare yet: see State"
+_NO_MEDIA_DAY: Final = "Nothing to show: no media lost plays, or there is no day to compare yet (see State)"
+_NO_RULES_DAY: Final = "Needs the recording rules and a day to compare: see State"
 _TITLE: Final = Column("title", "Title", links=(("Open this media", frame.media_link()),))
-_MEDIA_ID: Final = Column("media_id", "Media ID", width=300)
-_ACCOUNT_COLUMN: Final = Column("account", "Account", width=90)
 _HIDDEN: Final = (Column("media_id", "Media ID", hidden=True), Column("account", "Account", hidden=True))
 
 
@@ -58,273 +80,397 @@ def build() -> Dashboard:
     built = frame.dashboard(
         frame.OVERVIEW,
         "Alibaba Cloud VOD / Overview",
-        "Account totals of the last settled day and today so far, and the media that lost or won most in a week.",
+        "Which videos lost plays on the last settled day, how much of the whole loss each is, and where it was.",
     ).time("now-30d", "now")
-    for variable in (_accounts(), *frame.dimension_variables(_ACCOUNT), _least_plays()):
+    for variable in (_accounts(), *frame.dimension_variables(_ACCOUNT), _category()):
         built.with_variable(variable)
-    built.with_row(board.Row("The last settled day"))
-    for number in (_play_date(), _plays(), _plays_changed(), _hours_played(), _media_played(), _today()):
-        built.with_panel(number.span(4).height(4))
-    built.with_panel(_collapsed().span(4).height(7))
-    built.with_panel(_worst().span(8).height(7))
-    built.with_panel(_today_over_time().span(12).height(7))
-    built.with_row(board.Row("From one week to the next"))
-    for moved in (_losers(), _winners()):
-        built.with_panel(moved.span(12).height(11))
-    built.with_row(board.Row("What is watched, and where"))
-    built.with_panel(_top().span(24).height(12))
-    for shares in (_shares("terminal_type", "terminal"), _shares("os", "OS"), _shares("region", "region")):
-        built.with_panel(shares.span(8).height(8))
-    # Collapsed: a month of every media is only queried when it is opened.
-    built.with_row(board.Row("History").collapsed(collapsed=True).with_panel(_history().span(24).height(9)))
+    for panel, span in ((state.state(), 14), (state.next_poll(), 3), (_date(), 4), (_alerts_firing(), 3)):
+        built.with_panel(panel.span(span).height(3))
+    for number in (_plays(), _against_expected(), _lost_plays(), _dropped(), _yesterday(), _today()):
+        built.with_panel(number.span(4).height(3))
+    built.with_panel(_losers().span(13).height(9))
+    built.with_panel(_slices().span(11).height(9))
+    built.with_panel(alerts.firing().span(13).height(8))
+    built.with_panel(_trend().span(11).height(8))
+    built.with_row(board.Row("Winners, and today"))
+    built.with_panel(_winners().span(12).height(10))
+    built.with_panel(_today_over_time().span(12).height(10))
+    # Collapsed rows are only queried when they are opened.
+    built.with_row(board.Row("Top media").collapsed(collapsed=True).with_panel(_top().span(24).height(12)))
+    built.with_row(
+        board.Row("By category")
+        .collapsed(collapsed=True)
+        .with_panel(_categories().span(10).height(10))
+        .with_panel(_media_of_category().span(14).height(10))
+    )
     return frame.numbered(built.build())
 
 
 def _accounts() -> board.QueryVariable:
     return frame.several(
-        frame.label_variable("account", "Account", "aliyun_vod_slice_ready", "Accounts of the configuration.")
+        frame.label_variable(
+            "account", "Account", 'aliyun_vod_slice_ready{job=~"$job"}', "Accounts of the configuration."
+        )
     )
 
 
-def _least_plays() -> board.CustomVariable:
-    return (
-        board.CustomVariable("least_plays")
-        .label("Drops from")
-        .description("Media with fewer plays a week before are left out where drops are counted: their numbers jump.")
-        .values("10,100,1000,10000")
-        .current(VariableOption(selected=True, text="100", value="100"))
-    )
+def _category() -> board.QueryVariable:
+    return frame.several(
+        frame.label_variable(
+            "category",
+            "Category",
+            f"{_METADATA}{{{_ACCOUNT}}}",
+            "Categories of media, for the row By category; only where the exporter publishes metadata.",
+        )
+    ).all_value(".*")
 
 
-def _play_date() -> stat.Panel:
+def _date() -> stat.Panel:
     about = About(
         "Last settled day",
-        f"{_SETTLED} All numbers of that day on this dashboard are of this date; of several accounts, the newest.",
+        "The last day whose plays are final and can be compared with expected ones: yesterday (UTC+8) from about 09:30 "
+        "on, the day before until then. All numbers are of that day unless their title says otherwise.",
         "time:ddd YYYY-MM-DD",
         _NO_DAY,
     )
-    return single(about, now(promql.last_settled_date(_CHOSEN)))
+    return single(about, now(f"1000 * max({_CHOSEN.date()})"))
+
+
+def _alerts_firing() -> stat.Panel:
+    about = About(
+        "Alerts",
+        "Alerts of the accounts and exporters that are firing now. They are listed below.",
+        "none",
+        "rules are not loaded",
+    )
+    return single(about, now(or_zero(f"count({alerts.FIRING})")), *NONE_IS_GOOD)
 
 
 def _plays() -> stat.Panel:
+    about = About("Plays", "Plays of all published media on the last settled day.", "locale", _NO_DAY)
+    return single(about, now(f"sum({_SETTLED})"))
+
+
+def _against_expected() -> stat.Panel:
     about = About(
-        "Plays",
-        f"Plays of all media that the exporter publishes. {_SETTLED} With a query for some media it is their sum.",
+        "Against expected",
+        "Plays of the last settled day against those expected: the fewer of what the day before and the same weekday "
+        "a week before let expect, so a usual day is at or above 0 %. New media count as plays without being expected.",
+        "percentunit",
+        _NO_DAY,
+    )
+    return single(about, now(f"sum({_SETTLED}) / (sum({_EXPECTED}) > 0) - 1"), *OF_ALL).decimals(1)
+
+
+def _lost_plays() -> stat.Panel:
+    about = About(
+        "Lost plays",
+        "Expected plays - plays, added up over the media that have fewer than expected. Some are lost every day: what "
+        "other media gained is not subtracted.",
         "locale",
         _NO_DAY,
     )
-    return single(about, now(total("", _PLAYS)))
+    return single(about, now(f"sum({_CHOSEN.recorded(SUM_OF_LOST)})")).decimals(0)
 
 
-def _plays_changed() -> stat.Panel:
+def _dropped() -> stat.Panel:
     about = About(
-        "Change in a week",
-        "Plays of the last settled day against the same weekday a week before: -50 % is half lost.",
-        "percentunit",
-        _NO_WEEK,
+        "Media that dropped",
+        "Media that lost so many plays that the rules call it a drop, whatever the filters above. Those that lost most "
+        "alert.",
+        "none",
+        "rules are not loaded, or no day yet",
     )
-    return single(about, now(change(total("", _PLAYS), total("", _PLAYS_BEFORE))), *_OF_ALL).decimals(1)
+    count = or_zero(f"count(aliyun_vod:media_plays:dropped{{{_ACCOUNT}}})", f"{SUM_OF_EXPECTED}{{{_ACCOUNT}}}")
+    return single(about, now(count), *NONE_IS_GOOD)
 
 
-def _hours_played() -> stat.Panel:
+def _yesterday() -> stat.Panel:
     about = About(
-        "Hours played", "Total time that all published media were played on the last settled day.", "locale", _NO_DAY
-    )
-    return single(about, now(f"{total('', _CHOSEN.last_settled(_TIME_PLAYED))} / 3600")).decimals(0)
-
-
-def _media_played() -> stat.Panel:
-    about = About(
-        "Media played",
-        "Media with plays on the last settled day, as the service counts them. Only a query for all or the top media "
-        "is told that; one for given IDs is not.",
+        "Yesterday",
+        "Plays of yesterday (UTC+8) as known now: provisional until about 09:30, when the day becomes final.",
         "locale",
-        "needs media: all or top",
+        "none yet, or no days_ago 1",
     )
-    return single(about, now(total("", _CHOSEN.last_settled(promql.SLICE_MEDIA))))
+    plays = f"sum({_CHOSEN.recorded(SUM_OF_DAY, ago(1))})"
+    settled = _CHOSEN.scraped("aliyun_vod_slice_settled", 'days_ago="1"')
+    is_settled = f"min(max by (account) ({settled})) == 1"
+    panel = named(about, now(f"{plays} and on () ({is_settled})", "final"))
+    provisional = now(f"{plays} unless on () ({is_settled})", "provisional").ref_id("B").datasource(SOURCE)
+    return (
+        panel.with_target(provisional)
+        .color_mode(BigValueColorMode.VALUE)
+        .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "orange"}))
+    )
 
 
 def _today() -> stat.Panel:
     about = About(
-        "Plays today so far",
+        "Today so far",
         "Plays since 00:00 UTC+8. The service may be hours behind; at 00:00 the count starts again.",
         "locale",
-        "needs days_ago 0",
+        "none yet, or no days_ago 0",
     )
-    return single(about, now(total("", _CHOSEN.on(promql.PLAYS, "0"))))
+    return single(about, now(f"sum({_CHOSEN.recorded(SUM_OF_DAY, ago(0))})"))
 
 
-def _collapsed() -> stat.Panel:
-    about = About(
-        "Lost more than half",
-        "Media with less than half the plays of the same weekday a week before, among those that had at least as many "
-        "plays then as *Drops from* says. A media that lost its last play counts, where all media are asked for.",
-        "none",
-        _NO_WEEK,
-    )
-    halved = (
-        f"((\n{_PLAYS_OR_ZERO}\n) < bool (0.5 * (\n{_PLAYS_BEFORE}\n))) and ((\n{_PLAYS_BEFORE}\n) >= $least_plays)"
-    )
-    return single(about, now(total("", halved)), *NONE_IS_GOOD)
-
-
-def _worst() -> stat.Panel:
-    about = About(
-        "Worst drops",
-        "The three media that lost the largest share of their plays in a week, among those that had at least as many "
-        "plays as *Drops from* says. Details are in the table below.",
-        "percentunit",
-        f"no media with so many plays, or {_NO_WEEK}",
-    )
-    dropped = change(_PLAYS_OR_ZERO, f"(\n{_PLAYS_BEFORE}\n) >= $least_plays")
-    return named(about, now(titled(f"bottomk(3, {dropped})", _ACCOUNT), "{{title}}"), *VERDICT).decimals(0)
-
-
-def _today_over_time() -> timeseries.Panel:
-    about = About(
-        "Plays today so far, and a week ago at the same time",
-        "How today's count grows, beside what it was at the same time a week ago as Prometheus saw it then: the "
-        "earliest sign of a drop, hours before the day is final. It falls to 0 at 00:00 UTC+8.",
-        "short",
-        "needs days_ago 0 in the configuration",
-    )
-    today = _CHOSEN.on(promql.PLAYS, "0")
-    week_ago = today.replace("})", "} offset 7d)")
-    return (
-        graph(
-            about,
-            over_time(total("account", today), "{{account}} today"),
-            over_time(total("account", week_ago), "{{account}} a week ago"),
-        )
-        .time_from("1d")
-        .override_by_query("B", dashed("gray"))
-    )
+def _beside(metric: str, media: str) -> str:
+    """Another number of the media of a result."""
+    return f"{_CHOSEN.recorded(metric)} and on (account, media_id) {media}"
 
 
 def _losers() -> table.Panel:
     about = About(
-        "Biggest losers",
-        f"Media that lost most plays in number, the last settled day against the same weekday a week before. "
-        f"{_SETTLED} A title leads to the media.",
+        "Lost plays by media",
+        "Media with fewer plays than expected on the last settled day, by how many they lost. Of all lost: the part of "
+        "Lost plays that is this media's. A title opens the media.",
         "short",
-        f"No media has lost plays, or the configuration {_NO_WEEK}",
+        _NO_MEDIA_DAY,
     )
-    return _moved(about, f"bottomk({_ROWS}, {_difference()} < 0)", descending=False)
+    of_all = f"{_LOST} / on (account) group_left () sum by (account) ({_CHOSEN.recorded(SUM_OF_LOST)})"
+    expected = f"{_CHOSEN.recorded(EXPECTED_OF_MOVED)}"
+    return table_of(
+        about,
+        (
+            rows(titled(_LOST, _TITLES)),
+            rows(f"max by (media_id) ({of_all})"),
+            rows(f"max by (media_id) ({_beside(PLAYS_OF_MOVED, _LOST)})"),
+            rows(f"max by (media_id) (- {_LOST} / {expected})"),
+        ),
+        Joined(by="media_id", only=True, sort_by="Value #A"),
+        (
+            _TITLE,
+            Column("Value #A", "Lost", "locale", 75, 0),
+            Column("Value #B", "Of all lost", "percentunit", 130, 1, gauge="red"),
+            Column("Value #C", "Plays", "locale", 75),
+            Column("Value #D", "Change", "percentunit", 75, 0, LOSS),
+            *_HIDDEN,
+        ),
+    )
+
+
+def _slices() -> table.Panel:
+    about = About(
+        "Lost plays by terminal, OS and region",
+        "Where the plays were lost on the last settled day. Of the loss: its part of what all values of that dimension "
+        "lost. Share: of all plays, and by how many percentage points (pp) it differs from its expected share. The "
+        "filter of a dimension does not apply to its own lines.",
+        "short",
+        "No dimensions: no query has terminal_type, os or region in its dimensions, or there is no day yet (see State)",
+    )
+
+    def lost(view: View) -> str:
+        return f"({view.recorded(SUM_OF_EXPECTED)} - {view.recorded(SUM_OF_PLAYS)})"
+
+    def of_loss(view: View) -> str:
+        return f"({lost(view)} > 0) / on (account) group_left () sum by (account) ({lost(view)} > 0)"
+
+    def share(view: View, metric: str) -> str:
+        return f"({view.recorded(metric)} / on (account) group_left () sum by (account) ({view.recorded(metric)} > 0))"
+
+    def moved(view: View) -> str:
+        return f"100 * ({share(view, SUM_OF_PLAYS)} - {share(view, SUM_OF_EXPECTED)})"
+
+    most = f"topk({_SLICES}, {named_slice(per_dimension(_ACCOUNT, lost))})"
+
+    def of_most(expr: str) -> str:
+        return f"{named_slice(expr)} and {most}"
+
+    return table_of(
+        about,
+        (
+            rows(most),
+            rows(of_most(per_dimension(_ACCOUNT, of_loss))),
+            rows(of_most(per_dimension(_ACCOUNT, lambda view: share(view, SUM_OF_PLAYS)))),
+            rows(of_most(per_dimension(_ACCOUNT, moved))),
+        ),
+        Joined(sort_by="Value #A"),
+        (
+            Column("slice", "Where"),
+            Column("Value #A", "Lost", "locale", 70, 0),
+            Column("Value #B", "Of the loss", "percentunit", 95, 0),
+            Column("Value #C", "Share", "percentunit", 65, 1),
+            Column("Value #D", "Share change", "suffix: pp", 105, 1, _SHARE_MOVED),
+            Column("account", "Account", width=70),
+        ),
+    )
+
+
+def _trend() -> timeseries.Panel:
+    about = About(
+        "Plays per day, and expected (dashed)",
+        "Plays of each day when it was the last settled one, at its date, and the plays expected then. Of the past it "
+        "knows what the recording rules recorded.",
+        "short",
+        _NO_RULES_DAY,
+    )
+    return (
+        graph(
+            about,
+            over_time(_CHOSEN.settled_by_date(_SETTLED), "{{account}}"),
+            over_time(_CHOSEN.settled_by_date(_EXPECTED), "{{account}} expected"),
+        )
+        .interval("1d")
+        .show_points(VisibilityMode.ALWAYS)
+        .point_size(5)
+        .override_by_query("B", dashed("gray"))
+    )
 
 
 def _winners() -> table.Panel:
     about = About(
-        "Biggest winners",
-        "Media that won most plays in number, the last settled day against the same weekday a week before. New media, "
-        "without plays then, are not among them.",
+        "Gained plays by media",
+        "Media with more plays than expected on the last settled day. A media is new if too few days with plays are "
+        "known to expect any.",
         "short",
-        f"No media has won plays, or the configuration {_NO_WEEK}",
+        "Nothing to show: no media gained plays, or there is no day to compare yet (see State)",
     )
-    return _moved(about, f"topk({_ROWS}, {_difference()} > 0)", descending=True)
-
-
-def _difference() -> str:
-    return f"(\n(\n{_PLAYS_OR_ZERO}\n)\n-\n(\n{_PLAYS_BEFORE}\n)\n)"
-
-
-def _moved(about: About, expr: str, *, descending: bool) -> table.Panel:
     return table_of(
         about,
-        (rows(titled(expr, _ACCOUNT)), rows(f"max by (media_id) (\n{_PLAYS_OR_ZERO}\n)")),
-        Joined(
-            by="media_id",
-            only=True,
-            sort_by="Value #A",
-            descending=descending,
-            computed=(
-                Computed("Before", "Value #B", "-", "Value #A"),
-                Computed("Change", "Value #A", "/", "Before"),
-            ),
+        (
+            rows(titled(_GAINED, _TITLES)),
+            rows(f"max by (media_id) ({_beside(PLAYS_OF_MOVED, _GAINED)})"),
+            rows(f"max by (media_id) ({_beside(EXPECTED_OF_MOVED, _GAINED)})"),
         ),
+        Joined(by="media_id", sort_by="Value #A"),
         (
             _TITLE,
-            Column("Value #B", "Plays", "locale", 80),
-            Column("Before", "Week before", "locale", 105),
-            Column("Value #A", "Difference", "locale", 95),
-            Column("Change", "Change", "percentunit", 85, 0, LOSS),
+            Column("Value #A", "Gained", "locale", 90, 0),
+            Column("Value #B", "Plays", "locale", 90),
+            Column("Value #C", "Expected", "locale", 90, 0, empty="new"),
             *_HIDDEN,
         ),
+    )
+
+
+def _today_over_time() -> timeseries.Panel:
+    about = About(
+        "Today so far, and a week ago at the same time (dashed)",
+        "How today's count grows, beside what it was at the same time a week ago as Prometheus scraped it then: the "
+        "earliest sign of a drop, hours before the day is final. It falls to 0 at 00:00 UTC+8.",
+        "short",
+        "No plays of today yet: the service may be hours behind after 00:00. Never without days_ago 0.",
+    )
+    today = _CHOSEN.recorded(SUM_OF_DAY, ago(0))
+    return (
+        graph(
+            about,
+            over_time(today, "{{account}} today"),
+            over_time(f"{today} offset 7d", "{{account}} a week ago"),
+        )
+        .time_from("1d")
+        .interval("5m")
+        .override_by_query("B", dashed("gray"))
     )
 
 
 def _top() -> table.Panel:
     about = About(
         "Top media",
-        f"The media with most plays on the last settled day. {_SETTLED} A title leads to the media. Viewers are of one "
-        "media each: they cannot be added up, because who watched two would count twice.",
+        "The media with most plays on the last settled day. Viewers are of one media each: they cannot be added up, "
+        "because who watched two would count twice. A title opens the media.",
         "short",
-        f"Nothing published for these filters: {_NO_DAY}, or the configuration does not ask for them",
+        _NO_MEDIA_DAY,
     )
-    top = f"topk(20, {_PLAYS})"
-    ours = f"and on (account, media_id) ({top})"
+    top = f"topk(20, {_CHOSEN.settled()})"
 
     def beside(metric: str) -> str:
-        return f"max by (media_id) ((\n{_CHOSEN.last_settled(metric)}\n) {ours})"
+        """Of yesterday if that is the last settled day, else of the day before."""
+        days = " or ".join(
+            f"({_CHOSEN.on_day(metric, days_ago)} and on (account, media_id) {top} and on (account) ({_CHOSEN.date()} "
+            f'== on () group_left () max(aliyun_vod_play_date_timestamp_seconds{{days_ago="{days_ago}"}})))'
+            for days_ago in (1, 2)
+        )
+        return f"max by (media_id) ({days})"
 
     return table_of(
         about,
         (
-            rows(titled(top, _ACCOUNT)),
-            rows(f"max by (media_id) ((\n{_PLAYS_BEFORE}\n) {ours})"),
+            rows(titled(top, _INFO)),
+            rows(f"max by (media_id) ({_CHOSEN.settled(EXPECTED_PLAYS)} and on (account, media_id) {top})"),
+            rows(f"max by (media_id) (- {_CHOSEN.lost()} / ({_CHOSEN.settled(EXPECTED_PLAYS)} > 0) and {top})"),
             rows(beside("aliyun_vod_media_viewers")),
             rows(beside("aliyun_vod_media_plays_per_viewer")),
-            rows(f"{beside(_TIME_PLAYED)} / 3600"),
+            rows(f"{beside('aliyun_vod_media_play_duration_seconds')} / 3600"),
             rows(beside("aliyun_vod_media_play_duration_per_viewer_seconds")),
         ),
-        Joined(
-            by="media_id",
-            sort_by="Value #A",
-            computed=(
-                Computed("Difference", "Value #A", "-", "Value #B"),
-                Computed("Change", "Difference", "/", "Value #B"),
-            ),
-        ),
+        Joined(by="media_id", sort_by="Value #A"),
         (
             _TITLE,
-            Column("Value #A", "Plays", "locale", 220, gauge="blue"),
-            Column("Value #B", "Week before", "locale", 105),
-            Column("Change", "Change", "percentunit", 85, 0, LOSS),
-            Column("Value #C", "Viewers", "locale", 85),
-            Column("Value #D", "Plays per viewer", "none", 140, 2),
-            Column("Value #E", "Hours played", "locale", 120, 0),
-            Column("Value #F", "Time per viewer", "s", 135, 1),
-            _MEDIA_ID,
-            _ACCOUNT_COLUMN,
+            Column("Value #A", "Plays", "locale", 200, gauge="blue"),
+            Column("Value #B", "Expected", "locale", 90, 0),
+            Column("Value #C", "Change", "percentunit", 80, 0, LOSS),
+            Column("Value #D", "Viewers", "locale", 85),
+            Column("Value #E", "Plays per viewer", "none", 130, 2),
+            Column("Value #F", "Hours played", "locale", 110, 0),
+            Column("Value #G", "Time per viewer", "s", 125, 1),
+            *_HIDDEN,
         ),
     )
 
 
-def _shares(dimension: str, name: str) -> bargauge.Panel:
-    about = About(
-        f"Plays by {name}",
-        f"Shares of the plays of the last settled day. The filter for {name} has no effect here, the others have.",
-        "percentunit",
-        f"not asked for: queries[].dimensions without {dimension}",
-    )
-    others = ", ".join(f'{other}="${other}"' for other in frame.DIMENSIONS if other != dimension)
-    parts = View(f'{_ACCOUNT}, {others}, {dimension}!="{frame.ALL}"')
-    return bars(about, now(share(dimension, parts.last_settled()), f"{{{{{dimension}}}}}")).max(1).decimals(1)
+_CATEGORY_OF: Final = (
+    "* on (account, media_id) group_left (category) group by (account, media_id, category) "
+    f"({_METADATA}{{{_ACCOUNT}%s}})"
+)
+_NO_CATEGORIES: Final = "No categories: the exporter publishes no metadata of media (aliyun_vod_media_metadata_info)"
 
 
-def _history() -> timeseries.Panel:
+def _by_category(expr: str) -> str:
+    return f"sum by (account, category) ({expr} {_CATEGORY_OF % ''})"
+
+
+def _categories() -> table.Panel:
     about = About(
-        "Plays of the last settled day, as time went on",
-        "Steps from one day's plays to the next day's soon after 09:00 UTC+8, when a day gets final. The dashed line "
-        "is the same weekday a week before. Of the past it knows what Prometheus scraped, or what backfill wrote.",
+        "Plays by category",
+        "Plays of the last settled day by category of the media, against those expected. A category shows its media "
+        "beside it.",
         "short",
-        _NO_DAY,
+        _NO_CATEGORIES,
     )
-    return (
-        graph(
-            about,
-            over_time(total("account", _PLAYS), "{{account}}"),
-            over_time(total("account", _PLAYS_BEFORE), "{{account}} a week before"),
-        )
-        .interval("15m")
-        .override_by_query("B", dashed("gray"))
+    plays, expected = _by_category(_CHOSEN.settled()), _by_category(_CHOSEN.settled(EXPECTED_PLAYS))
+    return table_of(
+        about,
+        (
+            rows(f"topk(30, {plays})"),
+            rows(f"topk(30, {expected})"),
+            rows(f"topk(30, - {_by_category(_CHOSEN.lost())} / ({expected} > 0))"),
+        ),
+        Joined(sort_by="Value #A"),
+        (
+            Column("category", "Category", links=(("Its media", frame.category_link()),)),
+            Column("Value #A", "Plays", "locale", 90),
+            Column("Value #B", "Expected", "locale", 90, 0),
+            Column("Value #C", "Change", "percentunit", 80, 0, LOSS),
+            Column("account", "Account", width=85),
+        ),
+    )
+
+
+def _media_of_category() -> table.Panel:
+    about = About(
+        "Lost plays by media, of the chosen categories",
+        "Media of the categories chosen above, by how many plays they lost on the last settled day.",
+        "short",
+        _NO_CATEGORIES,
+    )
+    category = ', category=~"$category"'
+    most = f"topk({_ROWS}, {_CHOSEN.lost()} {_CATEGORY_OF % category})"
+    return table_of(
+        about,
+        (
+            rows(titled(f"max by (account, media_id) ({most})", _INFO)),
+            rows(f"max by (media_id, category) ({most} ^ 0)"),
+            rows(f"max by (media_id) ({_CHOSEN.settled()} and on (account, media_id) {most})"),
+            rows(f"max by (media_id) ({_CHOSEN.settled(EXPECTED_PLAYS)} and on (account, media_id) {most})"),
+        ),
+        Joined(by="media_id", sort_by="Value #A"),
+        (
+            _TITLE,
+            Column("category", "Category", width=160),
+            Column("Value #A", "Lost", "locale", 90, 0),
+            Column("Value #C", "Plays", "locale", 90),
+            Column("Value #D", "Expected", "locale", 90, 0),
+            *_HIDDEN,
+        ),
     )

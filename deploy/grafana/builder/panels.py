@@ -42,16 +42,25 @@ if TYPE_CHECKING:
 
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+UNKNOWN: Final = "#44474d"  # neither good nor bad
 PLAIN: Final = (Threshold(color="text"),)
 LOSS: Final = (
     Threshold(color="red"),
     Threshold(-0.5, "orange"),
-    Threshold(-0.2, "transparent"),
+    Threshold(-0.2, "#b58b00"),
+    Threshold(-0.05, "transparent"),
     Threshold(0.2, "green"),
 )
-"""A change from one week to the next: half lost is red."""
-VERDICT: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, "green"))
+"""A media's difference from its expected plays, as a share of them: half lost is red."""
+VERDICT: Final = (*LOSS[:3], Threshold(-0.05, "green"))
 """The same where a colour is always shown."""
+OF_ALL: Final = (
+    Threshold(color="red"),
+    Threshold(-0.3, "orange"),
+    Threshold(-0.15, "#b58b00"),
+    Threshold(-0.05, "green"),
+)
+"""The same of all media together: they vary less than a single one."""
 NONE_IS_GOOD: Final = (Threshold(color="green"), Threshold(1, "red"))
 ONE_IS_GOOD: Final = (Threshold(color="red"), Threshold(1, "green"))
 
@@ -146,11 +155,11 @@ def colour(name: str) -> board.FieldColor:
     return board.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(name)
 
 
-def single(about: About, target: prometheus.Dataquery, *steps: Threshold) -> stat.Panel:
-    """One number; with steps its background has their colours, unless there is no number to judge."""
+def single(about: About, target: prometheus.Dataquery, *steps: Threshold, none_is: str = UNKNOWN) -> stat.Panel:
+    """One number; with steps its background has their colours; `none_is` the colour where there is no number."""
     unknown = SpecialValueMap(
         DashboardSpecialValueMapOptions(
-            SpecialValueMatch.NULL_AND_NAN, ValueMappingResult(text=about.empty, color="#44474d")
+            SpecialValueMatch.NULL_AND_NAN, ValueMappingResult(text=about.empty, color=none_is)
         )
     )
     panel = (

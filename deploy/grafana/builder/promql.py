@@ -1,90 +1,147 @@
-"""The PromQL of the panels: the last settled day, the week before, titles; nothing about layout.
+"""The PromQL of the panels: plays of the last settled day and those expected, days out of history, titles.
 
-Two exporters may be scraped, so every selector is brought to one series per media and slice by `max` before
-anything is added up.
+Two exporters may be scraped, so each selector becomes one series per media before anything is added up. Sums over media
+are read from recording rules: they cost one series each, however many media there are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALL: Final = "all"  # the label value of a dimension without filter
+DIMENSIONS: Final = {"terminal_type": "Terminal", "os": "OS", "region": "Region"}
 
 PLAYS: Final = "aliyun_vod_media_plays"
-SLICE_MEDIA: Final = "aliyun_vod_slice_media"
+SETTLED_PLAYS: Final = "aliyun_vod_media_settled_plays"
+EXPECTED_PLAYS: Final = "aliyun_vod_media_settled_plays_expected"
+SETTLED_DATE: Final = "aliyun_vod_slice_settled_date_timestamp_seconds"
+SUM_OF_PLAYS: Final = "aliyun_vod:slice_plays:settled"
+SUM_OF_EXPECTED: Final = "aliyun_vod:slice_plays:expected"
+SUM_OF_LOST: Final = "aliyun_vod:slice_plays:lost"
+SUM_OF_DAY: Final = "aliyun_vod:slice_plays:of_day"
+# Of the media that lost and gained most.
+LOST: Final = "aliyun_vod:media_plays:lost"
+GAINED: Final = "aliyun_vod:media_plays:gained"
+PLAYS_OF_MOVED: Final = "aliyun_vod:media_plays:moved"
+EXPECTED_OF_MOVED: Final = "aliyun_vod:media_expected_plays:moved"
+TITLES_OF_MOVED: Final = "aliyun_vod:media_title:moved"
+RULES_ARE_LOADED: Final = "aliyun_vod:plays:threshold"
 
 SLICE: Final = "account, terminal_type, os, region"
-MEDIA: Final = "account, media_id, terminal_type, os, region"
+_MEDIA: Final = "account, media_id"
+# Series of an exporter that is behind or ahead: two days are never mixed.
+_OF_ONE_DAY: Final = "unless ignoring (media_id) aliyun_vod:slice_settled_date:other"
+_TO: Final = "${__to:date:seconds}"  # the end of the selected time range
+_DAY: Final = 86_400
+
+
+def yesterday() -> str:
+    """00:00 UTC+8 of yesterday, in seconds since 1970."""
+    return f"(time() - (time() + 28800) % {_DAY} - {_DAY})"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The slices and media of a panel, as label matchers.
+    """The media and slices of a panel, as label matchers: of scraped series, and of those that rules record."""
 
-    `slices` are matchers of slice labels, `media` of media_id (empty: every media).
-    """
-
-    slices: str
+    account: str
+    filters: str
     media: str = ""
 
-    def on(self, metric: str, days_ago: str) -> str:
-        """A metric about media or slices `days_ago`, one series per media and slice."""
-        whole = metric.startswith("aliyun_vod_slice_")
-        matchers = ", ".join(filter(None, (self.slices, "" if whole else self.media, f'days_ago="{days_ago}"')))
-        return f"max by ({SLICE if whole else MEDIA}) ({metric}{{{matchers}}})"
+    def scraped(self, metric: str, *more: str) -> str:
+        """A selector of series about media or slices."""
+        media = "" if "_slice_" in metric else self.media
+        matchers = ", ".join(filter(None, (self.account, 'job=~"$job"', self.filters, media, *more)))
+        return f"{metric}{{{matchers}}}"
 
-    def last_settled(self, metric: str = PLAYS) -> str:
-        """Yesterday where that is settled, else the day before where that is; else nothing, as for the alerts."""
-        return self._either(metric, "1", "2")
+    def recorded(self, metric: str, *more: str) -> str:
+        """A selector of series that rules record about slices and media of slices; these have no job."""
+        return f"{metric}{{{', '.join((self.account, self.filters, *more))}}}"
 
-    def week_before(self, metric: str = PLAYS) -> str:
-        """The same weekday a week before the last settled day; nothing where there is no such day."""
-        return self._either(metric, "8", "9")
+    def settled(self, metric: str = SETTLED_PLAYS) -> str:
+        """Plays of the last settled day, or those expected, one series per media."""
+        return f"max by ({_MEDIA}) ({self.scraped(metric)} {_OF_ONE_DAY})"
 
-    def last_settled_or_zero(self) -> str:
-        """Plays of the last settled day, and 0 where a media of the week before is not among all that had plays.
+    def lost(self) -> str:
+        """Expected plays - plays, one series per media; negative where it gained. Both are of one exporter and day."""
+        return f"max by ({_MEDIA}) ({self.scraped(EXPECTED_PLAYS)} - {self.scraped(SETTLED_PLAYS)} {_OF_ONE_DAY})"
 
-        A media that has lost its last play has no row any more. That this is a zero, and not a media that fell out of
-        a `top` query, is known where as many media are published as the service says had plays.
+    def on_day(self, metric: str, days_ago: int) -> str:
+        """A metric of the day so many days ago, one series per media; it may still change."""
+        return f"max by ({_MEDIA}) ({self.scraped(metric, ago(days_ago))})"
+
+    def date(self) -> str:
+        """00:00 UTC+8 of the last settled day, in seconds since 1970, by account."""
+        return f"max by (account) ({self.scraped(SETTLED_DATE)})"
+
+    def settled_by_date(self, selector: str) -> str:
+        """By date, what was true of the last settled day while it was that.
+
+        It is so from about 09:00 of the next day on for 24 hours. What was recorded then about another day is left out.
         """
-        everything = View(self.slices)
-        complete = f"count by ({SLICE}) (({everything.last_settled()}) > 0) >= ({everything.last_settled(SLICE_MEDIA)})"
-        return f"{self.last_settled()}\nor\n0 * (({self.week_before()}) and on ({SLICE}) ({complete}))"
-
-    def _either(self, metric: str, yesterday: str, day_before: str) -> str:
-        is_settled, was_settled = (f"{self.on('aliyun_vod_slice_settled', days_ago)} == 1" for days_ago in "12")
+        past = "[1d] offset -57h"
         return (
-            f"({self.on(metric, yesterday)} and on ({SLICE}) {is_settled})\n"
-            f"or\n"
-            f"({self.on(metric, day_before)} and on ({SLICE}) ({was_settled} unless {is_settled}))"
+            f"max by (account) (last_over_time({selector}{past}))\nand on (account) "
+            f"{_of_this_step(f'max by (account) (last_over_time({self.scraped(SETTLED_DATE)}{past}))')}"
+        )
+
+    def by_date(self, metric: str, *, final: bool) -> str:
+        """By date, a metric of one media, of days that are final or that may still change.
+
+        Of the days that are published now it is the newest value; of others, what Prometheus scraped last while the
+        day was yesterday.
+        """
+        published = f"max by (days_ago) ({self.scraped(metric)} @ {_TO})"
+        date = f"(max by (days_ago) (aliyun_vod_play_date_timestamp_seconds @ {_TO}))"
+        is_settled = f"max by (days_ago) ({self.scraped('aliyun_vod_slice_settled')} @ {_TO}) == 1"
+        now = f"{published} and on (days_ago) {_of_this_step(date)}"
+        if not final:
+            return f"max({now} unless on (days_ago) {is_settled})"
+        yesterday_then = f"[{_DAY - 1}s] offset -{2 * _DAY - 1}s"
+        past = f"max(last_over_time({self.scraped(metric, ago(1))}{yesterday_then}))"
+        date_then = f'max(last_over_time(aliyun_vod_play_date_timestamp_seconds{{days_ago="1"}}{yesterday_then}))'
+        return (
+            f"max({now} and on (days_ago) {is_settled})\n"
+            f"or on () (\n{past} and on () {_of_this_step(date_then)} unless on () ({now})\n)"
         )
 
 
-def total(by: str, expr: str) -> str:
-    """Plays, or seconds played, added up; never viewers or what is per viewer, which do not add up."""
-    return f"sum by ({by}) (\n{expr}\n)" if by else f"sum(\n{expr}\n)"
+def ago(days_ago: int) -> str:
+    """The matcher of a day."""
+    return f'days_ago="{days_ago}"'
 
 
-def change(now: str, before: str) -> str:
-    """The change as a ratio: -0.9 is nine tenths lost. Nothing where there was nothing before."""
-    return f"(\n{now}\n) / ((\n{before}\n) > 0) - 1"
+def _of_this_step(date: str) -> str:
+    """A date, where a step of a day begins with it."""
+    return f"(({date} > time() - {_DAY}) <= time())"
 
 
-def last_settled_date(view: View) -> str:
-    """00:00 UTC+8 of the last settled day, in milliseconds since 1970; of several accounts the newest."""
-    yesterday, day_before = (
-        f'max(aliyun_vod_play_date_timestamp_seconds{{days_ago="{days_ago}"}})' for days_ago in "12"
-    )
-    is_settled, was_settled = (f"max({view.on('aliyun_vod_slice_settled', days_ago)}) == 1" for days_ago in "12")
-    return f"1000 * (({yesterday} and {is_settled}) or ({day_before} and {was_settled}))"
+def titled(expr: str, titles: str) -> str:
+    """`expr` (one series per media, few of them) with the media's title, or its ID where the service gave none."""
+    nameless = f'label_replace({expr} ^ 0, "title", "$1", "media_id", "(.*)")'
+    known = f"topk by ({_MEDIA}) (1, {titles} and on ({_MEDIA}) {expr})"
+    return f"{expr}\n* on ({_MEDIA}) group_left (title) (\n{known}\nor on ({_MEDIA}) {nameless}\n)"
 
 
-def share(by: str, expr: str) -> str:
-    """The share of each value of a label, largest first."""
-    return f"sort_desc({total(by, expr)} / scalar({total('', expr)}))"
+def per_dimension(account: str, expr: Callable[[View], str]) -> str:
+    """`expr` of the values of each dimension; the filters of the other two dimensions apply."""
+    parts = []
+    for dimension in DIMENSIONS:
+        filters = ", ".join(f'{name}!="{ALL}"' if name == dimension else f'{name}="${name}"' for name in DIMENSIONS)
+        parts.append(expr(View(account, filters)))
+    return "\nor\n".join(parts)
 
 
-def titled(expr: str, account: str) -> str:
-    """`expr` (one series per media) with the media's title; an empty title where the service gave none."""
-    info = f"topk by (account, media_id) (1, aliyun_vod_media_info{{{account}}})"
-    nameless = f"0 * max by (account, media_id) ({PLAYS}{{{account}}}) + 1"
-    return f"(\n{expr}\n)\n* on (account, media_id) group_left (title) ({info} or on (account, media_id) {nameless})"
+def named_slice(expr: str) -> str:
+    """`expr` (series of slices) with the label `slice`: its filters without those that are `all`, as in alerts."""
+    joined = f'label_join(\n{expr},\n"slice", " ", "terminal_type", "os", "region")'
+    return f'max by (account, slice) (label_replace({joined}, "slice", "$1", "slice", "(?:all )*(.+?)(?: all)*"))'
+
+
+def or_zero(count: str, *known: str) -> str:
+    """A count, and 0 where nothing is counted though the rules run."""
+    return f"{count} or on () 0 * count({', '.join(known) or RULES_ARE_LOADED})"

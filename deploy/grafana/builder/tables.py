@@ -25,7 +25,8 @@ class Column:
     * `steps`: colours of the cell by value. `gauge`: the colour of a bar as long as the value.
     * `mappings`: words in place of numbers, as Grafana's JSON has them.
     * `links`: (title, URL) of what a click offers. `width`: pixels; 0 shares what is left.
-    * `hidden`: only there for the links of others.
+    * `hidden`: only there for the links of others. `empty`: in a cell without a value.
+    * `text_colour`: `mappings` colour the text.
     """
 
     field: str
@@ -38,10 +39,12 @@ class Column:
     mappings: tuple[dict[str, Any], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     hidden: bool = False
+    empty: str = _WHERE_NONE
+    text_colour: bool = False
 
     def properties(self) -> list[DynamicConfigValue]:
         """Its looks, as overrides of the panel's."""
-        found: dict[str, object] = {"noValue": _WHERE_NONE}
+        found: dict[str, object] = {"noValue": self.empty}
         if self.unit:
             found["unit"] = self.unit
         if self.width:
@@ -55,15 +58,23 @@ class Column:
         if self.hidden:
             # As Grafana says it up to 12, and since.
             found |= {"custom.hidden": True, "custom.hideFrom": {"viz": True}}
+        return [DynamicConfigValue(name, value) for name, value in (found | self._cell()).items()]
+
+    def _cell(self) -> dict[str, object]:
+        found: dict[str, object] = {}
         if self.steps:
             found["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
             found["thresholds"] = {"mode": "absolute", "steps": list(self.steps)}
             found["color"] = {"mode": "thresholds"}
+        if self.text_colour:
+            found["custom.cellOptions"] = {"type": "color-text"}
         if self.gauge:
             found["custom.cellOptions"] = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
             found["color"] = {"mode": "fixed", "fixedColor": self.gauge}
             found["min"] = 0
-        return [DynamicConfigValue(name, value) for name, value in found.items()]
+            if self.unit == "percentunit":
+                found["max"] = 1
+        return found
 
 
 @dataclass(frozen=True, slots=True)
