@@ -18,6 +18,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy.grafana.builder.written import FOLDER, texts
 from exporter.documents.durations import parse
 from exporter.exposition import catalog
+from exporter.exposition.player_catalog import PLAYER_METRICS
 from exporter.exposition.self_metrics import SELF_METRICS
 from tests.deploy.grafana import rate_interval
 from tests.e2e.shipped import PROMETHEUS, read
@@ -124,7 +125,7 @@ def test_viewers_and_averages_are_not_summed(panel: dict[str, Any]) -> None:
 
 @every_panel
 def test_panels_use_only_existing_metrics(panel: dict[str, Any]) -> None:
-    ours = {metric.name for metric in catalog.PLAY_METRICS + SELF_METRICS}
+    ours = {metric.name for metric in catalog.PLAY_METRICS + SELF_METRICS + PLAYER_METRICS}
     for target in panel["targets"]:
         named = re.findall(r"\baliyun_vod_\w+", target["expr"])
         assert {re.sub(r"_bucket$", "", name) for name in named} <= ours | {"aliyun_vod_exporter_build_info"}
