@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from exporter.status.expected_views import ExpectationView, Expected, LossView
     from exporter.status.filters import Filters
     from exporter.status.model import StatusSettings
+    from exporter.status.player import PlayerTargetView
 
 T = TypeVar("T")
 
@@ -236,3 +237,4 @@ class StatusView:
     comparisons: tuple[ComparisonView, ...]
     media: Page[MediaView]
     slices: Page[SliceView]
+    player: tuple[PlayerTargetView, ...] = ()
