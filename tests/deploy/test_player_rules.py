@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.deploy.promtool import VERSIONS, check_firing
+from tests.deploy.promtool import RULES, VERSIONS, check_firing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_RULES: Final = [file for file in RULES if file.name.startswith("aliyun-vod-player-")]
 _TARGET: Final = (
     'instance="e:9985", job="aliyun-vod", account="main", app_id="app-1000000", terminal_type="web", os="all"'
 )
@@ -104,18 +105,17 @@ QUIET: Final = [1_000] * 4
     ],
 )
 def test_which_alerts_fire(given: dict[str, str], firing: dict[str, list[str]], version: str, tmp_path: Path) -> None:
-    check_firing(version, tmp_path, given, firing)
+    check_firing(version, tmp_path, given, firing, rules=_RULES)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_target_that_never_had_data_is_late_and_a_failed_scrape_ends_nothing(version: str, tmp_path: Path) -> None:
     never = {f"aliyun_vod_player_up{{{_TARGET}}}": "0x60"}
-    check_firing(version, tmp_path, never, {"10m": [], "20m": [f"PlayerDataLate {_ALERT}"]})
+    check_firing(version, tmp_path, never, {"10m": [], "20m": [f"PlayerDataLate {_ALERT}"]}, rules=_RULES)
     dropping = series([*QUIET, *[40] * 8])
     gap = {
         name: " ".join(["1000x4"] * 4 + ["40x3 _"] * 8) if "plays" in name and "7d" not in name else values
         for name, values in dropping.items()
     }
-    check_firing(
-        version, tmp_path, gap, {"31m": [f"PlayerPlaysDropped {_ALERT}"], "50m": [f"PlayerPlaysDropped {_ALERT}"]}
-    )
+    firing = [f"PlayerPlaysDropped {_ALERT}"]
+    check_firing(version, tmp_path, gap, {"31m": firing, "50m": firing}, rules=_RULES)
