@@ -295,7 +295,7 @@ CHINESE: Final = {
     "By terminal and OS": "按终端和系统",
     "Plays in 5 minutes. OS all contains the others: never add them up.": "5 分钟播放次数。系统 all 包含其他系统：不要相加。",
     "Failed plays by target": "各目标的失败播放",
-    "Share of plays that failed.": "失败的播放占比。",
+    "Share of plays that failed.": "各终端和系统失败的播放占比。",
     "First frame": "首帧",
     "Time from the request to the first frame; without failed starts.": "从请求到首帧的时间；不含起播失败。",
     "Stutter": "卡顿",
