@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlayerField:
-    """A metric of the API; its value times `factor` has the unit of `name`.
+    """A metric of the API; its value divided by `divisor` has the unit of `name`.
 
     `per_viewer`: the service ignores filters of a call with this metric, so that it is requested without others.
     """
@@ -32,11 +32,11 @@ class PlayerField:
     wire_name: str
     meaning: str
     kind: Kind
-    factor: float = 1.0
+    divisor: float = 1.0
     per_viewer: bool = False
 
 
-_MILLISECONDS: Final = 0.001
+_MILLISECONDS: Final = 1_000.0
 PLAYS: Final = "plays"
 
 PLAYER_FIELDS: Final = (

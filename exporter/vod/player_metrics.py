@@ -145,7 +145,7 @@ def _rows(listed: Sequence[Mapping[str, msgspec.Raw]], names: Sequence[str], dat
             number, reason = None, "not a ratio"
         if reason:
             problems[name] = problems.get(name, 0) + 1
-        return number if number is None or metric.factor == 1 else number * metric.factor
+        return number if number is None or metric.divisor == 1 else number / metric.divisor
 
     for row in listed:
         start = _time(_text(row.get("TimeStamp", _NULL)))

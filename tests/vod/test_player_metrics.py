@@ -85,7 +85,8 @@ def test_two_rows_of_a_bucket_count_only_if_they_are_equal() -> None:
 
 def test_where_the_data_ends() -> None:
     assert answer(ROW, Extend={"ActualEndTime": "2026-11-26T00:05:00Z"}).data_until == START + 300
-    for nothing in ({}, None, [], "x", {"ActualEndTime": None}, {"ActualEndTime": "soon"}):
+    empty: tuple[Any, ...] = ({}, None, [], "x", {"ActualEndTime": None}, {"ActualEndTime": "soon"})
+    for nothing in empty:
         assert answer(ROW, Extend=nothing).data_until is None
 
 
