@@ -57,7 +57,7 @@ class PlayerSettings(SettingsModel):
     )
     metrics: Annotated[tuple[Annotated[str, Choice(tuple(BY_NAME))], ...], ListOf(unique=True)] = Field(
         default=DEFAULT_NAMES,
-        description="Metrics by name without aliyun_vod_player_; plays are always among them. A call returns three;"
+        description="Metrics: plays stands for aliyun_vod_player_plays, which is always among them. A call returns three;"
         " viewers and metrics per viewer take calls of their own.",
     )
     compare: Annotated[

@@ -136,8 +136,10 @@ def test_players_have_their_place_in_the_budget() -> None:
     ]
     assert list(warnings(config(text), {})) == []
     assert list(warnings(config(text.replace("1000", "584")), {})) == [
-        "account second: a steady day takes 585 calls with those of players, calls_per_day is 584: players get what play"
-        " data leaves, and will pause. Poll fewer targets or metrics, or less often."
+        (
+            "account second: a steady day takes 585 calls with those of players, calls_per_day is 584: players get"
+            " what play data leaves, and will pause. Poll fewer targets or metrics, or less often."
+        )
     ]
 
 
