@@ -57,8 +57,8 @@ class PlayerSettings(SettingsModel):
     )
     metrics: Annotated[tuple[Annotated[str, Choice(tuple(BY_NAME))], ...], ListOf(unique=True)] = Field(
         default=DEFAULT_NAMES,
-        description="Metrics: plays stands for aliyun_vod_player_plays, which is always among them. A call returns three;"
-        " viewers and metrics per viewer take calls of their own.",
+        description="Metrics: plays stands for aliyun_vod_player_plays, which is always among them. A call returns"
+        " three; viewers and metrics per viewer take calls of their own.",
     )
     compare: Annotated[
         tuple[Annotated[float, AfterValidator(_whole_days), Duration("1d", "31d")], ...], ListOf(unique=True)
