@@ -36,9 +36,10 @@ VARIABLES: Final = {
 }
 STATUSES: Final = {
     "0": "success; serve, simulate, demo: stopped by SIGTERM or SIGINT",
-    "1": "cannot start; fetch: a query failed; backfill: a day is missing; check-healthy: not healthy",
+    "1": "cannot start; fetch: a query failed; backfill: a day is missing; check-healthy: not healthy; probe: an"
+    " action was not answered",
     "2": "bad flag or configuration; check-config: serve would not start",
-    "130, 143": "fetch, backfill, check-config: interrupted by SIGINT, SIGTERM",
+    "130, 143": "fetch, backfill, probe, check-config: interrupted by SIGINT, SIGTERM",
 }
 
 

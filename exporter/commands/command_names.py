@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-COMMANDS = ("serve", "check-config", "check-healthy", "fetch", "backfill", "simulate", "demo")
+COMMANDS = ("serve", "check-config", "check-healthy", "fetch", "backfill", "probe", "simulate", "demo")
 DEFAULT = "serve"
 # Commands that run until a signal stops them.
 DAEMONS = frozenset({"serve", "simulate", "demo"})

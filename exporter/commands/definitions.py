@@ -130,6 +130,21 @@ def _backfill(parser: Parser) -> None:
     flags.storage_path(parser)
 
 
+def _probe(parser: Parser) -> None:
+    flags.config_file(parser)
+    parser.add_argument(
+        "--account", metavar="NAME", help="account whose key is used; may be left out if the configuration has one"
+    )
+    parser.add_argument(
+        "--app-id", default="app-1000000", metavar="ID", help="application whose player statistics are requested"
+    )
+    parser.add_argument(
+        "--values",
+        action="store_true",
+        help="also print a value of each field (titles, IDs, numbers), and the messages of errors; never secrets",
+    )
+
+
 def _simulate(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
     add = parser.add_argument
@@ -152,7 +167,7 @@ def _simulate(parser: Parser) -> None:
         default=[],
         metavar="KIND@DAYS_AGO",
         help="plays that are lost since that day: os:Android@1, terminal:Web@1, region:cn-beijing@1, account@1,"
-        " media@1, removal@1, collapse@1; a wrong one lists all forms; repeatable",
+        " media@1, removal@1, collapse@1, player@0T12:00; a wrong one lists all forms; repeatable",
     )
     add(
         "--collapse",
@@ -251,6 +266,13 @@ DEFINITIONS: Final = {
             _backfill,
             log_level="warn",
             uses_terminal=True,
+        ),
+        Command(
+            "probe",
+            "Request each action of the API once or a few times; print how it responds, without values, for a bug"
+            " report.",
+            _probe,
+            log_level="warn",
         ),
         Command(
             "simulate",

@@ -29,5 +29,7 @@ _BEFORE: Final = tuple(accumulate(WEIGHTS, initial=0.0))
 
 def played_before(seconds: int) -> float:
     """The share of a day's plays before that second of it."""
-    bucket, rest = divmod(min(max(seconds, 0), DAY), BUCKET)
-    return _BEFORE[bucket] + (WEIGHTS[bucket] * rest / BUCKET if rest else 0.0)
+    if seconds >= DAY:
+        return 1.0
+    bucket, rest = divmod(seconds, BUCKET)
+    return _BEFORE[bucket] + WEIGHTS[bucket] * rest / BUCKET

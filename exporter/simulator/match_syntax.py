@@ -144,11 +144,13 @@ class _Parser:
 
     def _range(self, field: str, kind: Kind) -> Range:
         _, opening = self._take()
+        if opening not in {"(", "["}:
+            raise _error(field)
         lower = self._bound(field, kind)
         self._sign(",", field)
         upper = self._bound(field, kind)
         _, closing = self._take()
-        if opening not in {"(", "["} or closing not in {")", "]"} or (lower is None and upper is None):
+        if closing not in {")", "]"} or (lower is None and upper is None):
             raise _error(field)
         return Range(lower, upper, opening == "[", closing == "]")
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """The service with its state: `dataset`, `catalogue`, `conditions` and `request_log`.
+    """The service with its state: `dataset`, `catalogue`, `actions`, `conditions` and `request_log`.
 
     `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
     the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a media that is not
@@ -65,7 +65,7 @@ class Simulator:
         self._closing = asyncio.Event()
         self.dataset = Dataset(self._options.seed, self._options.media, self._options.incidents)
         self.catalogue = Catalogue(self.dataset.media)
-        self._actions = actions_of(self.dataset, self.catalogue)
+        self.actions = actions_of(self.dataset, self.catalogue)
         self.request_log = RequestLog()
         self.conditions = self._options.conditions
         self.app = Starlette(
@@ -121,13 +121,13 @@ class Simulator:
             parameters = parameters_of(received)
             action = received.headers.get("x-acs-action") or parameters.get("Action", "")
             version = received.headers.get("x-acs-version") or parameters.get("Version", "")
-            check_action(action, version, self._actions)
+            check_action(action, version, self.actions)
             self._admit(received)
             fault = self._plan.choose({**parameters, "Action": action})
             if fault and fault.code in API_ERRORS:
                 raise self._injected_error(fault)
             variants = self.conditions.variants
-            answer = self._actions[action].answer(parameters, self.now(), variants)
+            answer = self.actions[action].answer(parameters, self.now(), variants)
             payload = {"RequestId": request_id, **written(answer, action, variants)}
             headers = self._headers(request_id)
             if fault is None:
@@ -141,9 +141,9 @@ class Simulator:
             outcome = "disconnect"
             return Response()
         finally:
-            named = self._actions[action].names if action in self._actions else NAMES
+            named = self.actions[action].names if action in self.actions else NAMES
             known = {name: parameters[name] for name in named if name in parameters}
-            name = action if action in self._actions else "other"
+            name = action if action in self.actions else "other"
             self.request_log.add(Call(self.now(), request_id, name, known, outcome))
 
     def _admit(self, received: SignedRequest) -> None:

@@ -11,6 +11,7 @@ from exporter.core.model import Dimensions
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID, most_played
+from exporter.simulator.hours import played_before
 from exporter.simulator.incidents import Incident, collapse, last_settled_days_ago, parse_incident
 
 if TYPE_CHECKING:
@@ -83,6 +84,29 @@ def test_a_collapse_leaves_the_web() -> None:
     assert ratio("collapse@0", Dimensions("Web"), most_played(0).__eq__) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("text", ["account:-50%@0T20:00", "player:-50%@0T20:00", "account:-50%@1T20:00..0T00:00"])
+def test_an_incident_of_some_hours_takes_their_part_of_the_day(text: str) -> None:
+    evening = 1 - played_before(20 * 3600)
+    assert 0.2 < evening < 0.4
+    assert ratio(text, ALL) == pytest.approx(1 - 0.5 * evening if "@0" in text else 1, abs=0.005)
+
+
+def test_parts_of_a_day_that_follow_each_other_are_the_day() -> None:
+    parts = (parsed("account:-50%@0T00:00..0T09:10"), parsed("account:-50%@0T09:10"))
+    both = plays(Dataset(media=80, incidents=parts), ALL) / plays(Dataset(media=80), ALL)
+    first = 0.5 * played_before(9 * 3600 + 600)
+    assert both == pytest.approx((1 - first) * (1 - (0.5 - first)), abs=0.005)
+
+
+def test_slow_players_lose_no_plays() -> None:
+    assert ratio("first-frame:+300%@0", ALL) == 1
+
+
+def test_a_player_is_of_a_terminal_type_or_an_os() -> None:
+    assert ratio("player:Android@0", Dimensions(os="Android")) == pytest.approx(0.1, abs=0.01)
+    assert ratio("player:Android@0", IOS) == ratio("player:Web@0", Dimensions("Native")) == 1
+
+
 def test_incidents_on_the_same_plays_are_multiplied() -> None:
     both = Dataset(media=80, incidents=(parsed("account:-50%@0"), parsed("region:cn-shanghai:-50%@0")))
     assert plays(both, SHANGHAI) / plays(Dataset(media=80), SHANGHAI) == pytest.approx(0.25, abs=0.01)
@@ -114,7 +138,7 @@ def test_the_last_settled_day_is_yesterday_from_nine_on(hour: float, ago: int) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "it is not KIND[:VALUE][:CHANGE]@DAYS_AGO[..DAYS_AGO]; examples: os:Android@1"),
+        ("", "it is not KIND[:VALUE][:CHANGE]@DAYS_AGO[Thh:mm][..DAYS_AGO[Thh:mm]]; examples: os:Android@1"),
         ("os:iOS", "it is not KIND"),
         ("@1", "'' is not one of os, terminal, region, account, media, removal, collapse"),
         ("OS:iOS@1", "'OS' is not one of os,"),
@@ -137,6 +161,10 @@ def test_the_last_settled_day_is_yesterday_from_nine_on(hour: float, ago: int) -
         ("os:iOS@²", "'²' is neither"),
         ("os:iOS@", "'' is neither"),
         ("os:iOS@1..", "'' is neither"),
+        ("os:iOS@1T24:00", "'24:00' is not a time of UTC+8 from 00:00 to 23:59"),
+        ("os:iOS@1T", "'' is not a time"),
+        ("os:iOS@1T12:00..1T12:00", "it ends 1T12:00 days ago, before it begins"),
+        ("player:App@1", "'App' is not one of Native, Web, Android, iOS, Windows, macOS, Linux"),
         ("os:iOS@1..3", "it ends 3 days ago, before it begins; write the earlier day first, as in @3..2"),
     ],
 )
