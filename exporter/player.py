@@ -16,7 +16,7 @@ from exporter.scheduler import Job
 from exporter.vod import player_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from exporter.core.player_buckets import Range, TargetHistory
     from exporter.core.player_query import PlayerQuery, PlayerTarget
@@ -118,21 +118,28 @@ class PlayerPolls:
     async def _poll_target(self, query: PlayerQuery, target: PlayerTarget) -> None:
         """Read the newest buckets by all calls, then the earlier ones that are missing; raises UpstreamError."""
         began, at = self._now(), self._monotonic()
-        asked = self._histories[target].recent(began)
-        for number in range(len(query.calls)):
-            await self._read(query, target, number, asked, at)
-        for number in range(len(query.calls)):
-            for asked in self._histories[target].earlier(number, query.compare, began):
-                await self._read(query, target, number, asked, at)
+        numbers = range(len(query.calls))
+        newest = self._histories[target].recent(began)
+        await self._read(query, target, [(number, newest) for number in numbers], at)
+        history = self._histories[target]
+        earlier = [(number, asked) for number in numbers for asked in history.earlier(number, query.compare, began)]
+        await self._read(query, target, earlier, at)
         self._keep(target, self._histories[target].pruned(query.compare, began))
 
-    async def _read(self, query: PlayerQuery, target: PlayerTarget, number: int, asked: Range, at: float) -> None:
+    async def _read(
+        self, query: PlayerQuery, target: PlayerTarget, asked: Iterable[tuple[int, Range]], at: float
+    ) -> None:
+        """Make these calls, by number and range, and record the responses, also those before a call that fails."""
         client = self._clients[query.account]
-        found = await player_metrics.read(client, target, query.calls[number], asked, query.interval)
-        for field, times in found.problems.items():
-            self._meter.invalid_values(query.account, field, times)
-        reading = Reading(asked, at, found.rows, found.data_until)
-        self._keep(target, self._histories[target].recorded([(number, reading)]))
+        readings: list[tuple[int, Reading]] = []
+        try:
+            for number, span in asked:
+                found = await player_metrics.read(client, target, query.calls[number], span, query.interval)
+                for field, times in found.problems.items():
+                    self._meter.invalid_values(query.account, field, times)
+                readings.append((number, Reading(span, at, found.rows, found.data_until)))
+        finally:
+            self._keep(target, self._histories[target].recorded(readings))
 
     def _keep(self, target: PlayerTarget, history: TargetHistory) -> None:
         """Replace, not change: scrapes read it in another thread."""

@@ -190,6 +190,17 @@ def test_the_number_from_before_is_shown_until_the_new_one_is_confirmed_and_then
     assert [revisions for _, revisions in shown] == sorted(revisions for _, revisions in shown)
 
 
+def test_a_bucket_that_changes_in_several_calls_is_one_revision() -> None:
+    history = TargetHistory(INTERVALS["5m"], (CallHistory(FIELDS[:1]), CallHistory(FIELDS[1:])))
+    start = NOON - 600
+    for at, plays in ((NOON, 5.0), (NOON + 300, 5.0), (NOON + 600, 6.0), (NOON + 900, 6.0)):
+        asked = history.recent(at)
+        first = Reading(asked, at, {start: (plays,), start + 300: (1.0,)})
+        history = history.recorded([(0, first), (1, Reading(asked, at, {start: (plays / 10,)}))])
+    assert history.calls[1].confirmed[start] == (0.6,)
+    assert history.revisions == 1
+
+
 def test_a_row_that_is_gone_again_takes_no_number_away() -> None:
     service = Service()
     history = polled(service, polls=3)
