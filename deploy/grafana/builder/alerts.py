@@ -54,7 +54,7 @@ def firing() -> table.Panel:
     what = f'label_join({what}, "slice", " ", "terminal_type", "os", "region")'
     what = f'label_replace({what}, "slice", "$1", "slice", "(?:all )*(.*?)(?: all)*")'
     for label in ("slice", "percent"):
-        what = f'label_replace({what}, "{label}", "-", "{label}", "")'
+        what = f'label_replace({what}, "{label}", "-", "{label}", " *")'
     labels = "alertname, severity, account, media_id, what, slice, percent"
     return table_of(
         about,
@@ -62,9 +62,9 @@ def firing() -> table.Panel:
         Joined(sort_by="Value"),
         (
             Column("severity", "Severity", width=75, mappings=(_words(),), text_colour=True),
-            Column("alertname", "Alert", width=190, mappings=(_names(),)),
+            Column("alertname", "Alert", width=205, mappings=(_names(),)),
             Column("what", "About", links=(("Open this media", frame.media_link()),)),
-            Column("slice", "Where", width=100),
+            Column("slice", "Where", width=95),
             Column("percent", "% left", width=60),
             Column("Value", "Since", "time:MM-DD HH:mm", 95),
             Column("media_id", "Media ID", hidden=True),

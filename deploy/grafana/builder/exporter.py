@@ -58,7 +58,7 @@ def build() -> Dashboard:
         _series(),
         _dropped(),
     ):
-        built.with_panel(number.span(3).height(4))
+        built.with_panel(number.span(6).height(3))
     built.with_panel(_instances().span(12).height(7))
     built.with_panel(alerts.firing().span(12).height(7))
     built.with_row(board.Row("Calls to the API"))
@@ -118,11 +118,11 @@ def _instances() -> table.Panel:
         Joined(sort_by="instance", descending=False),
         (
             Column("instance", "Instance"),
-            Column("job", "Job"),
-            Column("Value #A", "State", width=90, steps=ONE_IS_GOOD, mappings=(_words("down", "up"),)),
-            Column("version", "Version", width=130),
-            Column("Value #C", "Runs since", "time:YYYY-MM-DD HH:mm", 190),
-            Column("Value #D", "Configuration loaded", "time:YYYY-MM-DD HH:mm", 190),
+            Column("job", "Job", width=90),
+            Column("Value #A", "State", width=60, steps=ONE_IS_GOOD, mappings=(_words("down", "up"),)),
+            Column("version", "Version", width=70),
+            Column("Value #C", "Runs since", "time:MM-DD HH:mm", 100),
+            Column("Value #D", "Config since", "time:MM-DD HH:mm", 105),
         ),
     )
 
@@ -308,12 +308,12 @@ def _queries() -> table.Panel:
         Joined(sort_by="query", descending=False),
         (
             Column("query", "Query"),
-            Column("instance", "Instance", width=150),
-            Column("Value #A", "Last poll", width=85, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
-            Column("Value #B", "Success ago", "s", 105, 0, _STALE),
-            Column("Value #C", "Next in", "s", 80, 0),
-            Column("Value #D", "Took", "s", 75, 1),
-            Column("Value #E", "Not ok, 1 d", "short", 105, 0),
+            Column("instance", "Instance", width=135),
+            Column("Value #A", "Last poll", width=75, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
+            Column("Value #B", "Success ago", "s", 98, 0, _STALE),
+            Column("Value #C", "Next in", "s", 65, 0),
+            Column("Value #D", "Took", "s", 55, 1),
+            Column("Value #E", "Not ok, 1 d", "short", 90, 0),
         ),
     )
 
@@ -351,15 +351,15 @@ def _days() -> table.Panel:
         Joined(sort_by="days_ago", descending=False, numbers=("days_ago",)),
         (
             Column("account", "Account"),
-            Column("days_ago", "Days ago", width=90),
-            Column("Value #A", "Date", "time:ddd YYYY-MM-DD", 125),
+            Column("days_ago", "Days ago", width=75),
+            Column("Value #A", "Date", "time:ddd YYYY-MM-DD", 120),
             Column("Value #B", "Slices", "none", 60),
             Column(
-                "Value #C", "Settled", "percentunit", 75, 0, (Threshold(color="transparent"), Threshold(1, "green"))
+                "Value #C", "Settled", "percentunit", 65, 0, (Threshold(color="transparent"), Threshold(1, "green"))
             ),
-            Column("Value #D", "Not ready", "none", 85, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
-            Column("Value #E", "Polled ago", "s", 100, 0, _STALE),
-            Column("Value #F", "Media", "locale", 70),
+            Column("Value #D", "Not ready", "none", 78, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
+            Column("Value #E", "Polled ago", "s", 85, 0, _STALE),
+            Column("Value #F", "Media", "locale", 55),
         ),
     )
 

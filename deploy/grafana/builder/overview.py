@@ -288,9 +288,9 @@ def _slices() -> table.Panel:
         (
             Column("slice", "Where"),
             Column("Value #A", "Lost", "locale", 70, 0),
-            Column("Value #B", "Of the loss", "percentunit", 95, 0),
+            Column("Value #B", "Of the loss", "percentunit", 90, 0),
             Column("Value #C", "Share", "percentunit", 65, 1),
-            Column("Value #D", "Share change", "suffix: pp", 105, 1, _SHARE_MOVED),
+            Column("Value #D", "Share change", "suffix: pp", 118, 1, _SHARE_MOVED),
             Column("account", "Account", width=70),
         ),
     )
@@ -397,13 +397,13 @@ def _top() -> table.Panel:
         Joined(by="media_id", sort_by="Value #A"),
         (
             _TITLE,
-            Column("Value #A", "Plays", "locale", 200, gauge="blue"),
+            Column("Value #A", "Plays", "locale", 180, gauge="blue"),
             Column("Value #B", "Expected", "locale", 90, 0),
             Column("Value #C", "Change", "percentunit", 80, 0, LOSS),
             Column("Value #D", "Viewers", "locale", 85),
-            Column("Value #E", "Plays per viewer", "none", 130, 2),
+            Column("Value #E", "Plays per viewer", "none", 140, 2),
             Column("Value #F", "Hours played", "locale", 110, 0),
-            Column("Value #G", "Time per viewer", "s", 125, 1),
+            Column("Value #G", "Time per viewer", "s", 135, 1),
             *_HIDDEN,
         ),
     )

@@ -200,6 +200,7 @@ CHINESE: Final = {
     "up": "正常",
     "Version": "版本",
     "Runs since": "运行开始于",
+    "Config since": "配置加载于",
     "Queries failing": "失败的查询",
     "Queries whose last poll did not get an answer for every slice. What was got before stays published.": "最近一次轮询未能得到全部切片响应的查询。之前得到的数据仍然发布。",
     "no query was polled yet": "还没有查询被轮询",
