@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from exporter.threads import run_in_daemon_thread
 from exporter.vod.client import Client, Meter
@@ -16,6 +16,7 @@ from exporter.vod.play_data import PlayDataSource
 from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.redaction import Secrets
 from exporter.vod.resolver import Resolver
+from exporter.vod.separate_limits import SeparateLimits
 from exporter.vod.tls_trust import tls_context
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from exporter.vod.credentials.sources import CredentialSource
     from exporter.vod.daily_quota import QuotaStore
     from exporter.vod.rate_limits import LimitsMeter
+
+_SEPARATE_REQUESTS_PER_SECOND: Final = 1.0
 
 
 class CredentialResolver(Protocol):
@@ -38,13 +41,18 @@ class CredentialResolver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account in use: its settings, limits and client. The limits stay when the client is replaced."""
+    """An account in use: its settings, limits and client. The limits stay when the client is replaced.
+
+    `separate_client` has limits, breakers and connections of its own, for calls that must not delay those of `client`.
+    """
 
     settings: AccountSettings
     limits: AccountLimits
     meter: _GatedMeter
     client: Client
     source: PlayDataSource
+    separate_limits: SeparateLimits
+    separate_client: Client
 
 
 class Accounts:
@@ -84,6 +92,7 @@ class Accounts:
         """Close every connection."""
         for account in self._in_use.values():
             await account.client.aclose()
+            await account.separate_client.aclose()
 
     @property
     def settings(self) -> tuple[AccountSettings, ...]:
@@ -102,6 +111,16 @@ class Accounts:
     def limits(self, account: str) -> AccountLimits:
         """The limits of an account in use."""
         return self._in_use[account].limits
+
+    @property
+    def separate_clients(self) -> Mapping[str, Client]:
+        """The client of each account whose calls delay no others, by its name."""
+        return {name: account.separate_client for name, account in self._in_use.items()}
+
+    def keep_calls(self, needed: Mapping[str, int | None]) -> None:
+        """Keep so many calls of the daily quota from the separate clients, by account; None: unknown."""
+        for name, account in self._in_use.items():
+            account.separate_limits.needed = needed.get(name, 0)
 
     async def keys_changed(self, account: str) -> bool:
         """Whether a file with the account's keys has changed since the keys were used or this was last called."""
@@ -129,6 +148,7 @@ class Accounts:
             for account in (*before.values(), *accounts.values()):
                 if account.client not in used:
                     await account.client.aclose()
+                    await account.separate_client.aclose()
 
     def adopt(self, accounts: Mapping[str, Account]) -> None:
         """Use exactly these accounts from now on. No call may be in flight over the clients that are removed."""
@@ -140,6 +160,9 @@ class Accounts:
                     concurrency=new_limits.concurrency,
                     calls_per_day=new_limits.calls_per_day,
                 )
+                account.separate_limits.change(
+                    requests_per_second=_separate_rate(account.settings), concurrency=1, calls_per_day=0
+                )
             else:
                 account.meter.enable(name, account.limits)
         self._in_use = dict(accounts)
@@ -148,12 +171,13 @@ class Accounts:
         self, account_settings: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
     ) -> Account:
         if before is not None and same_connection(before.settings, account_settings):
-            return Account(account_settings, before.limits, before.meter, before.client, before.source)
+            return replace(before, settings=account_settings)
         meter = before.meter if before else _GatedMeter(self._meter)
         limits = before.limits if before else self._limits(account_settings, meter)
+        separate_limits = before.separate_limits if before else self._separate_limits(account_settings, limits)
         keys = await self._keys(account_settings)
 
-        def client() -> Client:
+        def client(limits: AccountLimits) -> Client:
             return Client(
                 account_settings.name,
                 endpoint=account_settings.endpoint,
@@ -170,8 +194,10 @@ class Accounts:
             )
 
         # Loading certificate authorities takes tens of milliseconds, and they may be on a file system that hangs.
-        opened = await run_in_daemon_thread(client, f"opening {account_settings.name}")
-        return Account(account_settings, limits, meter, opened, PlayDataSource(opened))
+        opened, separate = await run_in_daemon_thread(
+            lambda: (client(limits), client(separate_limits)), f"opening {account_settings.name}"
+        )
+        return Account(account_settings, limits, meter, opened, PlayDataSource(opened), separate_limits, separate)
 
     def _limits(self, account_settings: AccountSettings, meter: LimitsMeter) -> AccountLimits:
         return AccountLimits(
@@ -185,6 +211,21 @@ class Accounts:
             monotonic=self._monotonic,
             sleep=self._sleep,
         )
+
+    def _separate_limits(self, account_settings: AccountSettings, limits: AccountLimits) -> SeparateLimits:
+        return SeparateLimits(
+            account_settings.name,
+            limits,
+            requests_per_second=_separate_rate(account_settings),
+            now=self._now,
+            monotonic=self._monotonic,
+            sleep=self._sleep,
+        )
+
+
+def _separate_rate(account_settings: AccountSettings) -> float:
+    """Requests a second of separate calls, in addition to those of play data."""
+    return min(_SEPARATE_REQUESTS_PER_SECOND, account_settings.limits.requests_per_second)
 
 
 def same_connection(before: AccountSettings, after: AccountSettings) -> bool:

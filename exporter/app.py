@@ -23,6 +23,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
 from exporter.media_discovery import MediaDiscovery
+from exporter.player import JobObserver, PlayerPolls
 from exporter.reload import Reloader, jobs
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config
+    from exporter.core.player_query import PlayerView
     from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
     from exporter.web.access.live_config import LiveWebConfig
@@ -81,22 +83,28 @@ async def assemble_daemon(
 
     Raises StartError.
     """
-    async with _assemble(config, runtime, storage_path, shard) as (daemon, _):
+    async with _assemble(config, runtime, storage_path, shard) as (daemon, _, _):
         yield daemon
 
 
 @contextlib.asynccontextmanager
 async def _assemble(
     config: Config, runtime: Runtime, storage_path: Path | None, shard: Shard
-) -> AsyncGenerator[tuple[Daemon, Accounts]]:
-    """As `assemble_daemon`, and also yield the accounts it uses."""
+) -> AsyncGenerator[tuple[Daemon, Accounts, PlayerPolls]]:
+    """As `assemble_daemon`, and also yield the accounts it uses and what polls players beside it."""
     replica = replica_config(config, shard)
+
+    def player_views() -> Sequence[PlayerView]:
+        return player.views()
+
     telemetry = Telemetry(
         version=__version__,
         accounts=api_actions(config),
         queries=[query.name for query in replica.queries],
         log_lines_dropped=logs.lines_dropped,
+        player_views=player_views,
     )
+    player = PlayerPolls(telemetry, now=runtime.now, monotonic=runtime.monotonic)
     async with contextlib.AsyncExitStack() as stack:
         storage = None
         if storage_path is not None:
@@ -133,6 +141,7 @@ async def _assemble(
             metadata=media.metadata if media else None,
         )
         replica = replica_config(config, shard, discovery.found)
+        player.reconfigure(replica, accounts)
         poller = Poller(
             accounts.sources,
             settlement=config.settlement(),
@@ -141,7 +150,10 @@ async def _assemble(
             queries=replica.queries,
             snapshot=Snapshot().updated(await storage.load(_oldest_play_date(runtime.now()))) if storage else None,
         )
-        yield Daemon(replica, poller, telemetry, runtime.now, store=storage, discovery=discovery), accounts
+        daemon = Daemon(
+            replica, poller, telemetry, runtime.now, store=storage, discovery=discovery, player_views=player.views
+        )
+        yield daemon, accounts, player
 
 
 async def serve(
@@ -171,11 +183,12 @@ async def serve(
         web_access = stack.enter_context(contextlib.closing(_open_web_config(web_config))) if web_config else None
         opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
-        daemon, accounts = await stack.enter_async_context(_assemble(config, runtime, storage_path, shard))
-        scheduler = Scheduler(jobs(daemon, daemon.replica), daemon)
+        daemon, accounts, player = await stack.enter_async_context(_assemble(config, runtime, storage_path, shard))
+        all_jobs = (*jobs(daemon, daemon.replica), *player.jobs(daemon.replica))
+        scheduler = Scheduler(all_jobs, JobObserver(daemon, player))
         key_watch = KeyFileWatch(daemon.failed, accounts.keys_changed, scheduler.run_now)
         reloads = reloads or ReloadOptions(lambda: config, asyncio.Event())
-        reloader = Reloader(reloads.read, daemon=daemon, accounts=accounts, polling=scheduler)
+        reloader = Reloader(reloads.read, daemon=daemon, accounts=accounts, polling=scheduler, player=player)
         reload = reloader.reload if reloads.via_http else None
         app = routes(daemon, telemetry_path, reload, prefix)
         await stack.enter_async_context(serving(app, sockets, web_access=web_access, prefix=prefix))

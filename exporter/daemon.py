@@ -26,6 +26,7 @@ from exporter.vod.categories import CATEGORIES
 from exporter.vod.client import ATTEMPTS
 from exporter.vod.error_codes import classify
 from exporter.vod.play_data import PLAY_DATA
+from exporter.vod.player_metrics import PLAYER_METRICS
 from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.call_runner import PageSource
     from exporter.core.model import Query, SliceData
+    from exporter.core.player_query import PlayerView
     from exporter.core.poller import Poller
     from exporter.core.publication import Publication
     from exporter.exposition.gzip_segments import GzipPayload
@@ -52,7 +54,7 @@ _FIRST_POLLS_SECONDS: Final = 5.0
 # How long a search waits that must leave the calls of the day to polls.
 _QUOTA_PAUSE_SECONDS: Final = 1_800.0
 ACTIONS: Final[tuple[Action[Any], ...]] = (PLAY_DATA,)
-"""The actions of the API that accounts call; their series exist from the start."""
+"""The actions of the API that all accounts call; their series exist from the start."""
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
 _log = structlog.get_logger()
@@ -82,6 +84,7 @@ class Daemon:
         *,
         store: SliceStore | None = None,
         discovery: MediaDiscovery | None = None,
+        player_views: Callable[[], Sequence[PlayerView]] = tuple,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
         self.replica = replica
@@ -91,6 +94,7 @@ class Daemon:
         self._store = store
         self._discovery = discovery
         self._polling: Counter[str] = Counter()
+        self._player_views = player_views
         self._poll_timeout = poll_timeout
         if discovery is not None:
             discovery.is_polling = self.is_polling
@@ -366,6 +370,7 @@ class Daemon:
             publication=publication,
             unknown_media=self.unknown_media(),
             metadata_failures={} if self._discovery is None else dict(self._discovery.failures),
+            player=tuple(self._player_views()),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
 
@@ -389,17 +394,18 @@ class Daemon:
 def api_actions(config: Config) -> dict[str, dict[str, dict[str, ErrorKind]]]:
     """The actions that each account calls, with their error codes and the kinds of these."""
     queries = config.core_queries()
+    of_players = {query.account for query in config.player_queries()}
     return {
         account.name: {
             action.name: {code: classify(0, code, action=action).kind for code in action.error_codes}
-            for action in (*ACTIONS, *_optional_actions(account, queries))
+            for action in (*ACTIONS, *_optional_actions(account, queries, player=account.name in of_players))
         }
         for account in config.accounts
     }
 
 
-def _optional_actions(account: AccountSettings, queries: Iterable[Query]) -> Iterator[Action[Any]]:
-    """The actions that searches and metadata of an account call."""
+def _optional_actions(account: AccountSettings, queries: Iterable[Query], *, player: bool) -> Iterator[Action[Any]]:
+    """The actions that searches, metadata and players of an account call."""
     searches = [query.search for query in queries if query.account == account.name and query.search is not None]
     rules = account.metadata.core_rules() if account.metadata is not None else None
     if searches:
@@ -408,6 +414,8 @@ def _optional_actions(account: AccountSettings, queries: Iterable[Query]) -> Ite
         yield VIDEO_INFOS
     if any(search.needs_categories for search in searches) or (rules is not None and "category" in rules.labels):
         yield CATEGORIES
+    if player:
+        yield PLAYER_METRICS
 
 
 def _settings(replica: ReplicaConfig, *, store: bool) -> StatusSettings:

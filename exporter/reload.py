@@ -11,6 +11,7 @@ import structlog
 
 from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
+from exporter.player import changed_jobs
 from exporter.replica import replica_config
 from exporter.scheduler import Job
 from exporter.single_flight import SharedRun
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.model import Query
     from exporter.daemon import Daemon
+    from exporter.player import PlayerPolls
     from exporter.replica import ReplicaConfig
 
 NEW_MEDIA_SECONDS: Final = 900.0
@@ -90,6 +92,16 @@ def jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
     return (*poll_jobs(daemon, replica.queries), *discovery_jobs(daemon, replica))
 
 
+def _changed_connections(old: ReplicaConfig, new: ReplicaConfig) -> set[str]:
+    """The accounts that are called in another way from now on."""
+    before = {account.name: account for account in old.accounts}
+    return {
+        account.name
+        for account in new.accounts
+        if account.name in before and not same_connection(before[account.name], account)
+    }
+
+
 def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
     """The jobs that poll these queries."""
     return tuple(Job(query.name, query.every, partial(daemon.poll, query)) for query in queries)
@@ -124,12 +136,19 @@ class Reloader:
     """
 
     def __init__(
-        self, read: Callable[[], Config], *, daemon: Daemon, accounts: Accounts, polling: PollScheduler
+        self,
+        read: Callable[[], Config],
+        *,
+        daemon: Daemon,
+        accounts: Accounts,
+        polling: PollScheduler,
+        player: PlayerPolls | None = None,
     ) -> None:
         self._read = read
         self._daemon = daemon
         self._accounts = accounts
         self._polling = polling
+        self._player = player
         self._shared_reload = SharedRun(self._try_reload)
 
     async def reload(self) -> None:
@@ -171,6 +190,8 @@ class Reloader:
             def swap() -> None:
                 self._accounts.adopt(accounts)
                 self._daemon.reconfigure(replica, self._accounts.sources)
+                if self._player is not None:
+                    self._player.reconfigure(replica, self._accounts)
 
             # Credentials or calls_per_day may have changed. If they have not, polling these sends nothing: the auth
             # breaker stays open.
@@ -178,10 +199,12 @@ class Reloader:
             due &= {query.name for query in replica.queries}
             # Searches and metadata begin anew: their account, its client or their conditions may have changed.
             discovery = {job.name for job in discovery_jobs(self._daemon, replica)}
-            await self._polling.reconfigure(
-                jobs(self._daemon, replica),
-                interrupted=changes.interrupted | discovery,
-                due=due | (discovery if discovery_changed(self._daemon.replica, replica) else set()),
-                swap=swap,
-            )
+            all_jobs, interrupted = jobs(self._daemon, replica), changes.interrupted | discovery
+            due_jobs = due | (discovery if discovery_changed(self._daemon.replica, replica) else set())
+            if self._player is not None:
+                reconnected = _changed_connections(self._daemon.replica, replica)
+                player_interrupted, player_due = changed_jobs(self._daemon.replica, replica, reconnected)
+                all_jobs = (*all_jobs, *self._player.jobs(replica))
+                interrupted, due_jobs = interrupted | player_interrupted, due_jobs | player_due
+            await self._polling.reconfigure(all_jobs, interrupted=interrupted, due=due_jobs, swap=swap)
         _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

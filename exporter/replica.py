@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.media_details import FoundMedia, Search
     from exporter.core.model import Query
+    from exporter.core.player_query import PlayerQuery
     from exporter.core.sharding import Shard
 
 Found: TypeAlias = "Mapping[tuple[str, Search], FoundMedia]"
@@ -34,6 +35,7 @@ class ReplicaConfig:
     queries: tuple[Query, ...]
     accounts: tuple[AccountSettings, ...]
     rules: PublicationRules
+    player_queries: tuple[PlayerQuery, ...] = ()
 
 
 def replica_config(config: Config, shard: Shard, found: Found | None = None) -> ReplicaConfig:
@@ -48,7 +50,9 @@ def replica_config(config: Config, shard: Shard, found: Found | None = None) -> 
         metadata={each.name: each.metadata.core_rules() for each in config.accounts if each.metadata is not None},
         category_accounts=share.category_accounts,
     )
-    return ReplicaConfig(config, shard, share.queries, scale_limits(config.accounts, share.parts), rules)
+    accounts = scale_limits(config.accounts, share.parts)
+    player_queries = tuple(query for query in config.player_queries() if shard.owns_player_query(query.name))
+    return ReplicaConfig(config, shard, share.queries, accounts, rules, player_queries)
 
 
 def with_found(found: Found, query: Query) -> Query:

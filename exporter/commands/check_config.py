@@ -16,7 +16,8 @@ from exporter.commands.start_checks import StartCheckResult, check_start
 from exporter.config.loader import load
 from exporter.config.schema import schema_json
 from exporter.core import play_dates
-from exporter.core.cost import NOTHING, Cost, cost, media_of, metadata_cost, search_cost
+from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata_cost, search_cost
+from exporter.core.player_query import calls_per_day, first_poll_calls, series
 from exporter.errors import ConfigError, StartError
 from exporter.replica import with_found
 from exporter.secret_files import shown
@@ -105,30 +106,39 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
 
 
 def report(config: Config, known: Known) -> str:
-    """The costs as a table: one line per query, and the total of each account.
+    """The costs as a table: one line per query, those of players included, and the total of each account.
 
     `known`: what storage knows, if there is any.
     """
-    costs = _costs(config, known)
+    costs, players = _costs(config, known), _player_costs(config)
     lines: list[tuple[str, ...]] = [_HEADINGS]
-    for account, by_query in costs.items():
+    for account in dict.fromkeys((*costs, *players)):
+        by_query, of_players = costs.get(account, {}), players.get(account, {})
         lines += [(account, name, *_figures(each)) for name, each in by_query.items()]
-        lines.append((account, "(total)", *_figures(_total(by_query.values()))))
+        lines += [(account, f"player: {name}", *_figures(each)) for name, each in of_players.items()]
+        lines.append((account, "(total)", *_figures(_total((*by_query.values(), *of_players.values())))))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def warnings(config: Config, known: Known) -> Iterator[str]:
     """Warnings about a valid configuration that will not work well: limits exceeded, endpoint unusual."""
-    costs = _costs(config, known)
+    costs, players = _costs(config, known), _player_costs(config)
     for account in config.accounts:
         if warning := endpoint_warning(account.endpoint):
             yield f"account {account.name}: {warning}"
-        by_query = costs.get(account.name, {})
-        if not by_query:
+        by_query, of_players = costs.get(account.name, {}), players.get(account.name, {})
+        if not by_query and not of_players:
             yield f"account {account.name} is not used by any query"
             continue
         steady = _total(by_query.values()).steady_day
+        calls = steady.low + _total(of_players.values()).steady_day.low
+        if of_players and 0 < account.limits.calls_per_day < calls:
+            yield (
+                f"account {account.name}: a steady day takes {calls} calls with those of players, calls_per_day is"
+                f" {account.limits.calls_per_day}: players get what play data leaves, and will pause. Poll fewer"
+                " targets or metrics, or less often."
+            )
         most = steady.low if steady.high is None else steady.high
         possible = account.limits.requests_per_second * _SECONDS_PER_DAY
         if account.limits.calls_per_day and most > account.limits.calls_per_day:
@@ -141,9 +151,9 @@ def warnings(config: Config, known: Known) -> Iterator[str]:
                 f"account {account.name}: a steady day takes {steady} calls, requests_per_second allows"
                 f" {possible:.0f}: polls will be skipped. Poll less often, or fewer dimensions or days."
             )
-    series = _total(each for by_query in costs.values() for each in by_query.values()).series
-    if series.low > config.series_limit:
-        yield f"{series} series, series_limit is {config.series_limit}: media with the fewest plays will be left out"
+    published = _total(each for by_query in costs.values() for each in by_query.values()).series
+    if published.low > config.series_limit:
+        yield f"{published} series, series_limit is {config.series_limit}: media with the fewest plays will be left out"
 
 
 def _costs(config: Config, known: Known) -> dict[str, dict[str, Cost]]:
@@ -172,6 +182,17 @@ def _costs(config: Config, known: Known) -> dict[str, dict[str, Cost]]:
 def _trees(examined: Examined) -> Mapping[str, CategoryTree]:
     metadata = examined.media.metadata
     return {account: about.tree for account, about in metadata.items() if about.tree is not None}
+
+
+def _player_costs(config: Config) -> dict[str, dict[str, Cost]]:
+    """The cost of each player query, by account and name, in the order of the file; a target counts as a slice."""
+    costs: dict[str, dict[str, Cost]] = {}
+    for query in config.player_queries():
+        first, day, count = first_poll_calls(query), calls_per_day(query), series(query)
+        costs.setdefault(query.account, {})[query.name] = Cost(
+            len(query.targets), Estimate(first, first), Estimate(day, day), Estimate(count, count)
+        )
+    return costs
 
 
 def _total(costs: Iterable[Cost]) -> Cost:

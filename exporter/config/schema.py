@@ -12,6 +12,7 @@ from exporter.config.accounts import DEFAULT_ACCOUNT, AccountSettings
 from exporter.config.consistency import stale_between_polls
 from exporter.config.json_schema import editor_schema
 from exporter.config.media import MediaByIds, MediaBySearch, MediaTop, media_form
+from exporter.config.player import PlayerSettings, repeated_targets
 from exporter.config.settings_model import SettingsModel, duration_field
 from exporter.core.model import (
     OPERATING_SYSTEMS,
@@ -30,6 +31,8 @@ from exporter.documents.field_types import Choice, Duration, ListOf, Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from exporter.core.player_query import PlayerQuery
 
 # Yesterday and the day before, each with the same day a week earlier: what alerts on drops compare.
 DEFAULT_DAYS_AGO: Final = (1, 2, 8, 9)
@@ -132,6 +135,11 @@ class Config(SettingsModel):
     queries: Annotated[tuple[QuerySettings, ...], ListOf(scalar=False)] = Field(
         description="What to poll, at least one query."
     )
+    player: Annotated[tuple[PlayerSettings, ...], ListOf(scalar=False)] = Field(
+        default=(),
+        description="Experimental: plays and playback quality of whole applications in buckets of minutes; default:"
+        " none.",
+    )
     settle: SettleSettings = Field(
         default_factory=SettleSettings, description="When a day is settled and not polled again."
     )
@@ -156,6 +164,10 @@ class Config(SettingsModel):
         """The queries as core types, in the order of the file."""
         return tuple(query.core_query(self.accounts[0].name) for query in self.queries)
 
+    def player_queries(self) -> tuple[PlayerQuery, ...]:
+        """What is polled of players, as core types, in the order of the file."""
+        return tuple(each.core_query(self.accounts[0].name) for each in self.player)
+
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
         """Names are given once, and queries name accounts that exist."""
@@ -164,8 +176,14 @@ class Config(SettingsModel):
         is_known = bool(account_names) and all(isinstance(name, str) for name in account_names)
         yield from _duplicates("accounts", account_names)
         yield from _duplicates("queries", _each_item(given.get("queries"), "name"))
-        for position, account in enumerate(_each_item(given.get("queries"), "account")):
-            path = ("queries", position, "account")
+        yield from _duplicates("player", _each_item(given.get("player"), "name"))
+        yield from repeated_targets(given.get("player"), account_names[0] if len(account_names) == 1 else None)
+        used = [
+            ((setting, position, "account"), account)
+            for setting in ("queries", "player")
+            for position, account in enumerate(_each_item(given.get(setting), "account"))
+        ]
+        for path, account in used:
             if account is None and len(account_names) > 1:
                 yield path, field_error("is required where there is more than one account")
             if is_known and isinstance(account, str) and account not in account_names:

@@ -79,6 +79,10 @@ class Shard:
             category_accounts=frozenset(account for account in whole if self._is_assigned(f"categories {account}")),
         )
 
+    def owns_player_query(self, name: str) -> bool:
+        """Whether this replica polls the player query of this name, with all its targets."""
+        return self._is_assigned(f"player\0{name}")
+
     def _ownership(self, account: str, queries: Iterable[Query]) -> MediaInfoOwnership:
         """The replica with the fewest filters owns title and length: its slices are most likely to contain a media."""
         others = False

@@ -12,17 +12,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from exporter.core.fields import WIRE_NAMES
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
 from exporter.exposition.error_code_labels import ErrorCodeLabels
+from exporter.exposition.player_catalog import PlayerCollector
 from exporter.exposition.process_collectors import process_collectors
 from exporter.exposition.self_metrics import SELF_METRICS
 from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
     from prometheus_client.metrics import MetricWrapperBase
     from prometheus_client.registry import Collector
 
+    from exporter.core.player_query import PlayerView
     from exporter.errors import ErrorKind
     from exporter.exposition.gzip_segments import DeflateSegment
 
@@ -48,6 +50,7 @@ class Telemetry:
     * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
     * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called as often.
+    * `player_views`: returns what is known of players; called as often.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Telemetry:
         registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         log_lines_dropped: Callable[[], int] = lambda: 0,
+        player_views: Callable[[], Sequence[PlayerView]] = tuple,
     ) -> None:
         self._registry = registry = CollectorRegistry() if registry is None else registry
         self._codes = ErrorCodeLabels()
@@ -147,7 +151,7 @@ class Telemetry:
                 self._reload_success,
                 build,
             ),
-            process_collectors(registry, log_lines_dropped),
+            (PlayerCollector(player_views, registry), *process_collectors(registry, log_lines_dropped)),
             monotonic=monotonic,
             optional=self._optional,
         )

@@ -20,7 +20,10 @@ _LARGEST: Final = 2**53
 
 def document(view: StatusView) -> bytes:
     """Encode a view as UTF-8 JSON, with dates as `2026-11-22` and only finite numbers."""
-    return json.dumps(_plain(asdict(view)), ensure_ascii=False, allow_nan=False).encode()
+    fields = asdict(view)
+    if not fields["player"]:  # not configured
+        del fields["player"]
+    return json.dumps(_plain(fields), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Account, Query, Snapshot
+    from exporter.core.player_query import PlayerView
     from exporter.core.poll_report import PollReport
     from exporter.core.publication import Publication
     from exporter.errors import UpstreamError
@@ -89,6 +90,7 @@ class StatusInput:
     * `unknown_media`: account and ID of the requested media that no response has ever contained.
     * `numbers`: the exporter's own metrics.
     * `metadata_failures`: searches and refreshes of metadata that failed last, by account and what it is.
+    * `player`: what is known of players.
     """
 
     version: str
@@ -105,3 +107,4 @@ class StatusInput:
     numbers: tuple[MetricSample, ...]
     unknown_media: frozenset[tuple[str, str]] = frozenset()
     metadata_failures: Mapping[tuple[str, str], UpstreamError] = field(default_factory=dict)
+    player: tuple[PlayerView, ...] = ()

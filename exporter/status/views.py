@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from exporter.status.expected_views import ExpectationView, Expected, LossView
     from exporter.status.filters import Filters
     from exporter.status.model import Problem, State, StatusSettings
+    from exporter.status.player import PlayerTargetView
 
 T = TypeVar("T")
 
@@ -224,3 +225,4 @@ class StatusView:
     media: Page[MediaView]
     slices: Page[SliceView]
     has_metadata: bool = False
+    player: tuple[PlayerTargetView, ...] = ()

@@ -34,7 +34,7 @@ class DailyQuota:
         self, account: str, calls_per_day: int, *, now: Callable[[], float], quota_store: QuotaStore | None = None
     ) -> None:
         self._account = account
-        self._calls_per_day = calls_per_day
+        self.calls_per_day = calls_per_day
         self._now = now
         self._quota_store = quota_store
         self._day = play_dates.today(now())
@@ -45,21 +45,21 @@ class DailyQuota:
     @property
     def remaining(self) -> int | None:
         """Calls left today; None: unlimited."""
-        if not self._calls_per_day:
+        if not self.calls_per_day:
             return None
         self._roll()
-        return max(0, self._calls_per_day - self._spent)
+        return max(0, self.calls_per_day - self._spent)
 
     def change(self, calls_per_day: int) -> None:
         """Change the number of calls per day; calls already made today still count."""
-        self._calls_per_day = calls_per_day
+        self.calls_per_day = calls_per_day
 
     def check(self) -> None:
         """Raise QuotaExceeded if no calls are left today."""
         if self.remaining == 0:
             tomorrow = play_dates.today(self._now()) + timedelta(days=1)
             raise QuotaExceeded(
-                f"account {self._account}: all {self._calls_per_day} calls_per_day are used up; "
+                f"account {self._account}: all {self.calls_per_day} calls_per_day are used up; "
                 f"polling goes on at {tomorrow} 00:00 UTC+8",
                 code="calls_per_day",
                 kind=ErrorKind.OTHER,

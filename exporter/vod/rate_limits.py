@@ -152,6 +152,11 @@ class AccountLimits:
         return min(each.per_second for each in (self._rate_limiter, *self._throttled_actions.values()))
 
     @property
+    def calls_per_day(self) -> int:
+        """The daily quota; 0: unlimited."""
+        return self._quota.calls_per_day
+
+    @property
     def calls_remaining(self) -> int | None:
         """Calls left today in UTC+8; None: unlimited."""
         return self._quota.remaining

@@ -124,3 +124,26 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "--schema"], {}) == 0
 
     assert set(json.loads(capsys.readouterr().out)["properties"]) >= {"accounts", "queries", "stale_after"}
+
+
+def test_players_have_their_place_in_the_budget() -> None:
+    text = TWO_ACCOUNTS.replace("{name: second}", "{name: second, limits: {calls_per_day: 1000}}")
+    text += "player: [{name: app, account: second, terminal_type: web, compare: 1d}]\n"
+    assert report(config(text), Known()).splitlines()[-3:] == [
+        "second   catalogue    1       at least 1         at least 1         at least 0",
+        "second   player: app  1       4                  584                16",
+        "second   (total)      2       at least 5         at least 585       at least 16",
+    ]
+    assert list(warnings(config(text), Known())) == []
+    assert list(warnings(config(text.replace("1000", "584")), Known())) == [
+        (
+            "account second: a steady day takes 585 calls with those of players, calls_per_day is 584: players get"
+            " what play data leaves, and will pause. Poll fewer targets or metrics, or less often."
+        )
+    ]
+
+
+def test_an_account_that_only_players_use_is_used() -> None:
+    text = "accounts: [{name: main}, {name: second}]\nqueries: [{name: q, account: main, media: all}]\n"
+    assert list(warnings(config(text), Known())) == ["account second is not used by any query"]
+    assert list(warnings(config(text + "player: [{name: app, account: second}]\n"), Known())) == []

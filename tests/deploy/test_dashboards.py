@@ -20,6 +20,7 @@ from deploy.grafana.builder.texts import CHINESE
 from deploy.grafana.builder.written import FOLDER, texts
 from exporter.documents.durations import parse
 from exporter.exposition import catalog
+from exporter.exposition.player_catalog import PLAYER_METRICS
 from exporter.exposition.self_metrics import SELF_METRICS
 from tests.deploy.grafana import rate_interval
 from tests.e2e.shipped import PROMETHEUS, read
@@ -146,7 +147,7 @@ def test_viewers_and_averages_are_not_summed(panel: dict[str, Any]) -> None:
 
 @every_panel
 def test_panels_use_only_existing_metrics(panel: dict[str, Any]) -> None:
-    ours = {metric.name for metric in catalog.PLAY_METRICS + SELF_METRICS}
+    ours = {metric.name for metric in catalog.PLAY_METRICS + SELF_METRICS + PLAYER_METRICS}
     for target in panel["targets"]:
         named = set(re.findall(r"\baliyun_vod[\w:]+", target["expr"]))
         scraped = {re.sub(r"_bucket$", "", name) for name in named if ":" not in name}

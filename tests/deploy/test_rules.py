@@ -18,7 +18,7 @@ PAGES: Final = {
     language: (ROOT / page).read_text(encoding="utf-8")
     for language, page in {"en": "docs/runbooks.md", "zh": "docs/zh-CN/runbooks.md"}.items()
 }
-METRICS: Final = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+METRICS: Final = "".join((ROOT / f"docs/{page}.md").read_text(encoding="utf-8") for page in ("metrics", "player"))
 
 GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
     group["name"]: group["rules"]
@@ -47,6 +47,7 @@ PROMISED: Final = {
     "AliyunVodStorageFailing",
     "AliyunVodConfigReloadFailed",
     "AliyunVodLabelsShadowed",
+    *(f"AliyunVodPlayer{what}" for what in ("PlaysDropped", "FailureRatioHigh", "FirstFrameSlow", "DataLate")),
 }
 ESCALATING: Final = {"AliyunVodExporterDown", "AliyunVodAuthFailing"}
 # Nothing one would tune: none, one and the largest, the median, percent, the hour of `offset 1h`,
@@ -87,7 +88,7 @@ def test_every_alert_of_the_contract_exists() -> None:
 def test_every_alert_is_tested_firing_and_not_firing() -> None:
     """The tests give all alerts that fire at a time, so every other one is tested not to."""
     tests = "".join(
-        (Path(__file__).parent / f"test_{what}_rules.py").read_text("utf-8") for what in ("drop", "exporter")
+        (Path(__file__).parent / f"test_{what}_rules.py").read_text("utf-8") for what in ("drop", "exporter", "player")
     )
     assert {name for name in NAMES if not re.search(rf'"{name.removeprefix("AliyunVod")}\b', tests)} == set()
 
@@ -123,7 +124,8 @@ def test_the_link_of_an_alert_is_a_dashboard_with_these_variables(rule: dict[str
     assert dashboard["uid"] == uid
     set_ = set(re.findall(r"(?:^|&)var-(\w+)=", query))
     assert set_ <= {variable["name"] for variable in dashboard["templating"]["list"]}
-    assert set_ == {"media": {"account", "media"}, "overview": {"account"}}.get(uid.removeprefix("aliyun-vod-"), set())
+    variables = {"media": {"account", "media"}, "overview": {"account"}, "player": {"account"}}
+    assert set_ == variables.get(uid.removeprefix("aliyun-vod-"), set())
 
 
 def test_messages_have_what_they_sort_and_count_by() -> None:
@@ -179,7 +181,7 @@ def test_records_and_alerts_are_in_different_files() -> None:
     for file in RULES:
         groups = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
         kinds = {"alert" if "alert" in rule else "record" for group in groups for rule in group["rules"]}
-        assert kinds == {file.stem.removeprefix("aliyun-vod-").removesuffix("s")}
+        assert kinds == {file.stem.rpartition("-")[2].removesuffix("s")}
 
 
 def test_no_rule_has_a_number_of_its_own() -> None:
@@ -189,7 +191,8 @@ def test_no_rule_has_a_number_of_its_own() -> None:
 
 
 def test_thresholds_stand_together_and_are_all_used() -> None:
-    assert [rule["record"] for rule in GROUPS["aliyun-vod-thresholds"]] == list(THRESHOLDS)
+    together = [*GROUPS["aliyun-vod-player-thresholds"], *GROUPS["aliyun-vod-thresholds"]]
+    assert [rule["record"] for rule in together] == list(THRESHOLDS)
     assert all(expr.startswith("vector(") for expr in THRESHOLDS.values())
     assert set(THRESHOLDS) <= {name for rule in ALL for name in _RECORD.findall(rule["expr"])}
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exporter.core.player_query import PlayerQuery, PlayerTarget, PlayerView
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.status.filters import Filters
 from exporter.status.json_document import document
@@ -47,7 +48,10 @@ def named(section: str) -> set[str]:
 def test_the_documentation_describes_exactly_the_fields_of_the_json() -> None:
     failed = report(EXPECTING, UpstreamError("no", code="X", kind=ErrorKind.OTHER))
     error = Number("aliyun_vod_api_errors_total", 1, {"account": "main", "code": "X", "kind": "other"})
-    view = summarize(observed(known(1, {"a": 1}), queries=[EXPECTING], reports=[failed], numbers=[error]), Filters())
+    seen = observed(known(1, {"a": 1}), queries=[EXPECTING], reports=[failed], numbers=[error])
+    target = PlayerTarget("main", "app-1000000", "web")
+    player = PlayerView(PlayerQuery("p", "main", (target,), 300, "5m", ("plays",), (86_400,)), target)
+    view = summarize(replace(seen, player=(player,)), Filters())
 
     assert set(paths(json.loads(document(view)))) == named("Fields")
 

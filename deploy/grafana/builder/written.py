@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.builder import exporter, frame, languages, media, overview
+from deploy.grafana.builder import exporter, frame, languages, media, overview, player
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent.parent / "dashboards"
 # A dashboard of one's own is one more line here, and its texts in texts.py.
-DASHBOARDS: Final[tuple[Callable[[], Dashboard], ...]] = (overview.build, media.build, exporter.build)
+DASHBOARDS: Final[tuple[Callable[[], Dashboard], ...]] = (overview.build, media.build, exporter.build, player.build)
 
 
 def texts() -> dict[str, str]:

@@ -1,0 +1,234 @@
+"""Polls player metrics beside the play data, which is never delayed by it; experimental."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from exporter.core.cost import cost
+from exporter.core.player_buckets import Reading
+from exporter.core.player_query import PlayerView
+from exporter.errors import ErrorKind, RequestSkipped, UpstreamError
+from exporter.scheduler import Job
+from exporter.vod import player_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from exporter.core.player_buckets import Range, TargetHistory
+    from exporter.core.player_query import PlayerQuery, PlayerTarget
+    from exporter.replica import ReplicaConfig
+    from exporter.scheduler import ScheduleObserver
+    from exporter.vod.player_metrics import ApiClient
+
+# No name of a query contains it.
+_JOB_PREFIX: Final = "player\0"
+
+_log = structlog.get_logger()
+
+
+class InvalidValueMeter(Protocol):
+    """Counts invalid values in responses."""
+
+    def invalid_values(self, account: str, field: str, times: int) -> None:
+        """So many values of a field were invalid."""
+        ...
+
+
+class SeparateAccounts(Protocol):
+    """Clients of accounts whose calls delay no others."""
+
+    @property
+    def separate_clients(self) -> Mapping[str, ApiClient]:
+        """The client of each account, by its name."""
+        ...
+
+    def keep_calls(self, needed: Mapping[str, int | None]) -> None:
+        """Keep so many calls of the daily quota from these clients, by account; None: unknown."""
+        ...
+
+
+class PlayerPolls:
+    """Polls the player queries of a replica and keeps what they have returned, in memory only.
+
+    After a restart two polls find it again.
+    """
+
+    def __init__(self, meter: InvalidValueMeter, *, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._meter = meter
+        self._now = now
+        self._monotonic = monotonic
+        self._clients: Mapping[str, ApiClient] = {}
+        self._queries: tuple[PlayerQuery, ...] = ()
+        self._histories: Mapping[PlayerTarget, TargetHistory] = {}
+        self._errors: Mapping[PlayerTarget, UpstreamError | None] = {}
+
+    def reconfigure(self, replica: ReplicaConfig, accounts: SeparateAccounts) -> None:
+        """Poll what this replica has to, from now on. Polls of removed or changed queries must have ended."""
+        accounts.keep_calls(_calls_of_play_data(replica))
+        self._queries, self._clients = replica.player_queries, accounts.separate_clients
+        histories = {}
+        for query in self._queries:
+            for target in query.targets:
+                empty, known = query.empty_history(), self._histories.get(target)
+                if known is None:
+                    histories[target] = empty
+                elif (known.interval, _fields(known)) == (empty.interval, _fields(empty)):
+                    histories[target] = known
+                else:
+                    histories[target] = replace(empty, revisions=known.revisions)
+        self._histories = histories
+        self._errors = {target: error for target, error in self._errors.items() if target in histories}
+
+    def views(self) -> Sequence[PlayerView]:
+        """What is known now, in the order of the configuration."""
+        histories, errors, now = self._histories, self._errors, self._now()
+        return tuple(
+            PlayerView(
+                query,
+                target,
+                up=errors.get(target, _NOT_POLLED) is None,
+                published=history.published(query.compare, now),
+                lag=history.lag(now),
+                revisions=history.revisions,
+                error=str(errors.get(target) or ""),
+            )
+            for query in self._queries
+            for target in query.targets
+            if (history := histories.get(target)) is not None
+        )
+
+    async def poll(self, query: PlayerQuery) -> None:
+        """Poll each target of a query; failures are logged when they begin and when they end."""
+        for target in query.targets:
+            try:
+                await self._poll_target(query, target)
+            except UpstreamError as error:
+                self._note(query, target, error)
+                if isinstance(error, RequestSkipped) or error.kind is ErrorKind.AUTH:
+                    for other in query.targets:
+                        self._errors = {**self._errors, other: error}
+                    return
+            else:
+                self._note(query, target, None)
+
+    async def _poll_target(self, query: PlayerQuery, target: PlayerTarget) -> None:
+        """Read the newest buckets by all calls, then the earlier ones that are missing; raises UpstreamError."""
+        began, at = self._now(), self._monotonic()
+        numbers = range(len(query.calls))
+        newest = self._histories[target].recent(began)
+        await self._read(query, target, [(number, newest) for number in numbers], at)
+        history = self._histories[target]
+        earlier = [(number, asked) for number in numbers for asked in history.earlier(number, query.compare, began)]
+        await self._read(query, target, earlier, at)
+        self._keep(target, self._histories[target].pruned(query.compare, began))
+
+    async def _read(
+        self, query: PlayerQuery, target: PlayerTarget, asked: Iterable[tuple[int, Range]], at: float
+    ) -> None:
+        """Make these calls, by number and range, and record the responses, also those before a call that fails."""
+        client = self._clients[query.account]
+        readings: list[tuple[int, Reading]] = []
+        try:
+            for number, span in asked:
+                found = await player_metrics.read(client, target, query.calls[number], span, query.interval)
+                for field, times in found.problems.items():
+                    self._meter.invalid_values(query.account, field, times)
+                readings.append((number, Reading(span, at, found.rows, found.data_until)))
+        finally:
+            self._keep(target, self._histories[target].recorded(readings))
+
+    def _keep(self, target: PlayerTarget, history: TargetHistory) -> None:
+        """Replace, not change: scrapes read it in another thread."""
+        self._histories = {**self._histories, target: history}
+
+    def _note(self, query: PlayerQuery, target: PlayerTarget, error: UpstreamError | None) -> None:
+        before = self._errors.get(target)
+        self._errors = {**self._errors, target: error}
+        names = {"query": query.name, "account": query.account, "terminal_type": target.terminal_type, "os": target.os}
+        if error is not None and (before is None or before.code != error.code):
+            _log.warning(
+                "player poll failed",
+                **names,
+                code=error.code,
+                error=error.message,
+                request_id=error.request_id,
+                advice=error.advice,
+            )
+        elif error is None and before is not None:
+            _log.info("player poll succeeded again", **names)
+
+    def run_skipped(self, job: str, /) -> None:
+        """Log a poll that was due while the previous one was still running."""
+        _log.warning("player poll skipped", query=_name(job), reason="the poll before it has not ended")
+
+    def next_run(self, job: str, at: float, /) -> None:
+        """Nothing shows when the next poll starts."""
+
+    def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
+        """The jobs that poll what a replica has to."""
+        return tuple(Job(_job(query), query.every, partial(self.poll, query)) for query in replica.player_queries)
+
+
+class JobObserver:
+    """Passes events of the schedule to what runs the job."""
+
+    def __init__(self, daemon: ScheduleObserver, player: ScheduleObserver) -> None:
+        self._daemon = daemon
+        self._player = player
+
+    def run_skipped(self, job: str, /) -> None:
+        """A run was due while the previous one had not ended."""
+        self._of(job).run_skipped(job)
+
+    def next_run(self, job: str, at: float, /) -> None:
+        """The next run starts at `at` (seconds since 1970)."""
+        self._of(job).next_run(job, at)
+
+    def _of(self, job: str) -> ScheduleObserver:
+        return self._player if job.startswith(_JOB_PREFIX) else self._daemon
+
+
+def changed_jobs(
+    old: ReplicaConfig, new: ReplicaConfig, accounts: Collection[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The jobs to interrupt and those to run now; `accounts` are those whose connection has changed."""
+    before, after = ({query.name: query for query in each.player_queries} for each in (old, new))
+    common = before.keys() & after.keys()
+    changed = {
+        name
+        for name in common
+        if replace(before[name], every=after[name].every) != after[name] or after[name].account in accounts
+    }
+    interrupted = [before[name] for name in (before.keys() - common) | changed]
+    due = [after[name] for name in (after.keys() - common) | changed]
+    return frozenset(map(_job, interrupted)), frozenset(map(_job, due))
+
+
+def _calls_of_play_data(replica: ReplicaConfig) -> dict[str, int | None]:
+    """The most calls that play data takes on a day, by account; None where that is not known."""
+    needed: dict[str, int | None] = {}
+    for query in replica.queries:
+        if query.dimensions:  # the others are polled by other replicas
+            one = cost(query, replica.config.settlement())
+            most, so_far = (one.first_poll + one.steady_day).high, needed.get(query.account, 0)
+            needed[query.account] = None if most is None or so_far is None else so_far + most
+    return needed
+
+
+_NOT_POLLED: Final = UpstreamError("not polled yet", code="", kind=ErrorKind.OTHER)
+
+
+def _job(query: PlayerQuery) -> str:
+    return f"{_JOB_PREFIX}{query.name}"
+
+
+def _name(job: str) -> str:
+    return job.removeprefix(_JOB_PREFIX)
+
+
+def _fields(history: TargetHistory) -> list[object]:
+    return [call.fields for call in history.calls]

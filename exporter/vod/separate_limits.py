@@ -1,0 +1,92 @@
+"""Limits of calls that must not delay the other calls of an account: everything of their own but the daily quota."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from exporter.core import play_dates
+from exporter.errors import ErrorKind, QuotaExceeded
+from exporter.vod.rate_limits import AccountLimits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from exporter.vod.rate_limits import Permit
+
+_DAY: Final = 86_400.0
+
+
+class SeparateLimits(AccountLimits):
+    """Limits of calls to an action with a rate limit of its own in the service.
+
+    A rate, throttling and one slot of their own, so that they never wait for the other calls of the account nor those
+    for them. The calls count in the account's daily quota, of which the other calls keep what they need: `needed` calls
+    (None: unknown), but at most the part of the quota that the rest of the day is of a day.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        shared: AccountLimits,
+        *,
+        requests_per_second: float,
+        needed: int | None = None,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(
+            account,
+            requests_per_second=requests_per_second,
+            concurrency=1,
+            meter=_Unmetered(),
+            now=now,
+            monotonic=monotonic,
+            sleep=sleep,
+        )
+        self._name = account
+        self._shared = shared
+        self._clock = now
+        self.needed = needed
+
+    @asynccontextmanager
+    async def turn(self, action: str) -> AsyncIterator[Permit]:
+        """As for the account; raises QuotaExceeded where the calls left are kept for other calls."""
+        self._check()
+        async with super().turn(action) as permit:
+            yield permit
+
+    def spend(self) -> None:
+        """Count a call in the quota of the account; raises QuotaExceeded."""
+        self._check()
+        self._shared.spend()
+
+    def _check(self) -> None:
+        remaining, calls_per_day = self._shared.calls_remaining, self._shared.calls_per_day
+        if remaining is None:
+            return
+        now = self._clock()
+        rest = (play_dates.next_midnight(now) - now) / _DAY
+        kept = min(math.ceil(calls_per_day * rest), calls_per_day if self.needed is None else self.needed)
+        if remaining <= kept:
+            raise QuotaExceeded(
+                f"account {self._name}: the {remaining} calls left of calls_per_day ({calls_per_day}) are kept for play"
+                " data",
+                code="calls_per_day",
+                kind=ErrorKind.OTHER,
+                advice="Raise limits.calls_per_day of the account, or poll players less often or with fewer targets.",
+            )
+
+
+class _Unmetered:
+    """The metrics of limits describe those of the account."""
+
+    def rate_changed(self, account: str, per_second: float) -> None:
+        pass
+
+    def calls_remaining(self, account: str, calls: int | None) -> None:
+        pass
