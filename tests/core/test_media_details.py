@@ -35,7 +35,11 @@ def test_categories_by_id_and_path(wanted: tuple[int | str, ...], ids: set[int],
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [(99, "no category with the ID 99"), ("数学", r"no category 数学; did you mean Live/数学\?"), ("x", "no category x$")],
+    [
+        (99, "no category with the ID 99"),
+        ("数学", r"no category 数学; did you mean Live/数学\?"),
+        ("x", "no category x$"),
+    ],
 )
 def test_an_unknown_category_is_named(wanted: int | str, message: str) -> None:
     with pytest.raises(UnknownCategoryError, match=message):

@@ -16,7 +16,15 @@ from exporter.storage.read_only import read_slices
 if TYPE_CHECKING:
     from tests.storage.examples import StorageFile
 
-SEARCH = Search(("课程/数学", 12), False, ("promo",), 'a "title"', ("Normal",), 86_400.0, every=60.0)
+SEARCH = Search(
+    ("课程/数学", 12),
+    subcategories=False,
+    tags=("promo",),
+    title='a "title"',
+    statuses=("Normal",),
+    created_within=86_400.0,
+    every=60.0,
+)
 TREE = CategoryTree([Category(1, "课程", None, 0), Category(2, "数学", 1, 1)])
 METADATA = AccountMetadata(
     {

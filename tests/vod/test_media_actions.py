@@ -43,8 +43,8 @@ def searched(answer: Any, size: int = 100) -> Any:
         (FIRST, Conditions(tags=("a", "b")), (5, 6), "(CateId = 5 or CateId = 6) and Tags in ('a','b')"),
         (FIRST, Conditions(title="课 1", statuses=("Normal",)), (), "Title = '课 1' and Status in ('Normal')"),
         (FIRST, Conditions(title="it's", tags=("teacher's", "a")), (), None),
-        (SearchRequest(1787200144.7, False, 1), NOTHING, (), "CreationTime = ['2026-08-20T04:29:04Z',)"),
-        (SearchRequest(1787200144.0, True, 1), NOTHING, (), "CreationTime = ('2026-08-20T04:29:04Z',)"),
+        (SearchRequest(1787200144.7, exclusive=False, page=1), NOTHING, (), "CreationTime = ['2026-08-20T04:29:04Z',)"),
+        (SearchRequest(1787200144.0, exclusive=True, page=1), NOTHING, (), "CreationTime = ('2026-08-20T04:29:04Z',)"),
     ],
 )
 def test_match_as_the_manual_writes_it(
