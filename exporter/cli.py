@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     except OSError as error:
         if error.errno not in {errno.EMFILE, errno.ENFILE}:
             raise
-        advice = "Let this process open at least 64 (ulimit -n, LimitNOFILE= of systemd)."
+        advice = import_module("exporter.errors").OPEN_MORE_FILES
         return _print_error(f"aliyun-vod-exporter: {os.strerror(error.errno)}. {advice}", 1)
 
 
@@ -75,7 +75,6 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
         try:
             status = run(arguments, environ)
             sys.stdout.flush()
-            return status
         except errors.ConfigError as error:
             # No prefix: editors and CI jump to a file:line:column at the start of a line.
             return _print_error(str(error), _USAGE_ERROR)
@@ -87,6 +86,7 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
             return int(signals.PROCESS.interrupted())
         except BrokenPipeError:
             return _stdout_closed()
+        return status
 
 
 def _module(name: str) -> Any:

@@ -10,7 +10,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import StartError
+from exporter.errors import OPEN_MORE_FILES, StartError
 from exporter.storage.locks import file_locked, name_locked
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _refused_by_system(path: Path, number: int | None, reason: str) -> StartErro
     if number in {errno.ENOSPC, errno.EDQUOT}:
         return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE_ANOTHER.lower()}.")
     if number in {errno.EMFILE, errno.ENFILE}:
-        return refusal(path, f"cannot use it: {reason}", "Let this process open at least 64 (ulimit -n).")
+        return refusal(path, f"cannot use it: {reason}", OPEN_MORE_FILES)
     if number == errno.EROFS:
         return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or mount that file system writable.")
     return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or let the exporter's user write there.")
