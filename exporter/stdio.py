@@ -51,8 +51,9 @@ def guarded_stderr(stream: TextIO) -> TextIO:
 def _over(stream: TextIO, kind: type[_Stdout]) -> TextIO:
     """A stream on the same descriptor, with the same encoding and buffering."""
     assert isinstance(stream, io.TextIOWrapper)  # noqa: S101 - called with what Python opened
+    raw: io.RawIOBase = kind(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
-        io.BufferedWriter(kind(stream.fileno(), "w", closefd=False)),
+        io.BufferedWriter(raw),
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,
