@@ -89,7 +89,9 @@ def _listen(address: str) -> list[socket.socket]:
         if code in {errno.EMFILE, errno.ENFILE}:
             raise
         reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or "not a name of a host"
-        raise StartError(f"cannot listen on {address}: {reason}. {_LISTEN_ADVICE.get(code or 0, _OWN_ADDRESS)}") from None
+        raise StartError(
+            f"cannot listen on {address}: {reason}. {_LISTEN_ADVICE.get(code or 0, _OWN_ADDRESS)}"
+        ) from None
 
 
 def _listen_everywhere(port: int) -> socket.socket:
