@@ -6,6 +6,7 @@ import os
 import sys
 from importlib import import_module
 
+from exporter import stdio
 from exporter.commands.command_names import DAEMONS, DEFAULT, split
 from exporter.signals import PROCESS
 
@@ -17,6 +18,7 @@ PROCESS.take(daemon=_COMMAND in DAEMONS, reloads=_COMMAND == "serve")
 def main() -> int:
     """Run the command line of this process and return its exit status."""
     _reopen_closed_streams()
+    sys.stdout, sys.stderr = stdio.guarded_stdout(sys.stdout), stdio.guarded_stderr(sys.stderr)
     try:
         status: int = import_module("exporter.cli").main()
     except KeyboardInterrupt:

@@ -41,10 +41,12 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         return _print_error(str(error), _USAGE_ERROR)
     try:
         return _run(command, arguments, environ)
+    except stdio.StdoutError as error:
+        return _stdout_failed(error)
     except OSError as error:
         if error.errno not in {errno.EMFILE, errno.ENFILE}:
             raise
-        advice = "Let this process open at least 64 (ulimit -n, LimitNOFILE= of systemd)."
+        advice = import_module("exporter.errors").OPEN_MORE_FILES
         return _print_error(f"aliyun-vod-exporter: {os.strerror(error.errno)}. {advice}", 1)
 
 
@@ -71,7 +73,8 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
         if command.name not in command_names.DAEMONS:
             signals.PROCESS.interrupt()
         try:
-            return run(arguments, environ)
+            status = run(arguments, environ)
+            sys.stdout.flush()
         except errors.ConfigError as error:
             # No prefix: editors and CI jump to a file:line:column at the start of a line.
             return _print_error(str(error), _USAGE_ERROR)
@@ -83,6 +86,7 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
             return int(signals.PROCESS.interrupted())
         except BrokenPipeError:
             return _stdout_closed()
+        return status
 
 
 def _module(name: str) -> Any:
@@ -102,10 +106,17 @@ def _print(text: str) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return _stdout_closed()
+    except stdio.StdoutError as error:
+        return _stdout_failed(error)
     return 0
 
 
+def _stdout_failed(error: stdio.StdoutError) -> int:
+    stdio.discard(sys.stdout)
+    return _print_error(f"aliyun-vod-exporter: cannot write standard output: {error.strerror}", 1)
+
+
 def _stdout_closed() -> int:
-    """The reader closed the pipe, as `head` does. Redirect stdout so that the final flush does not fail at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The reader closed the pipe, as `head` does."""
+    stdio.discard(sys.stdout)
     return 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class ErrorKind(StrEnum):
@@ -46,6 +47,9 @@ class ErrorScope(StrEnum):
 
     ACCOUNT = "account"
     ACTION = "action"
+
+
+OPEN_MORE_FILES: Final = "Let this process open at least 64 files and connections (ulimit -n, LimitNOFILE= of systemd)."
 
 
 class ExporterError(Exception):

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 SLOW_GC_SECONDS: Final = 0.005
 # A full collection runs after so many of the younger generation (default: 10); more often means shorter.
 FULL_GC_THRESHOLD: Final = 4
-# Frozen objects that become cyclic garbage later (a connection, for instance) are never freed, so all are unfrozen
-# after so many freezes: weeks at 1,000,000 series, with at most 25 MB of garbage until then.
-MAX_FREEZES: Final = 10_000
+# Frozen objects that become cyclic garbage later (a connection, or the configuration before a reload) are not freed
+# while they are frozen, so all are unfrozen once a day; one collection then visits everything.
+MAX_FROZEN_SECONDS: Final = 86_400.0
 # The event loop waits this long for a computing thread to release the GIL; by default 5 ms.
 SWITCH_INTERVAL_SECONDS: Final = 0.001
 
@@ -33,18 +33,19 @@ class FreezeAfterSlowGc:
     def __init__(self, perf_counter: Callable[[], float] = time.perf_counter) -> None:
         self._perf_counter = perf_counter
         self._started_at = 0.0
-        self._freezes = 0
+        self._frozen_since: float | None = None
 
     def __call__(self, phase: str, info: Mapping[str, int]) -> None:
         """Freeze the objects that survived a slow full collection."""
         if phase == "start":
             self._started_at = self._perf_counter()
         elif info["generation"] == len(gc.get_threshold()) - 1:
-            if self._freezes == MAX_FREEZES:
-                self._freezes = 0
+            now = self._perf_counter()
+            if self._frozen_since is not None and now - self._frozen_since >= MAX_FROZEN_SECONDS:
+                self._frozen_since = None
                 gc.unfreeze()
-            elif self._perf_counter() - self._started_at >= SLOW_GC_SECONDS:
-                self._freezes += 1
+            elif now - self._started_at >= SLOW_GC_SECONDS:
+                self._frozen_since = now if self._frozen_since is None else self._frozen_since
                 gc.freeze()
 
 

@@ -60,7 +60,10 @@ def test_every_command_explains_its_flags_and_their_defaults(command: str, capsy
     assert (status_of("help", command), capsys.readouterr().out) == (0, printed)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"], ["--log.level=debug", "--help"]])
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["-h"], ["-help"], ["help"], ["help", "help"], ["help", "version"], ["--log.level=debug", "--help"]],
+)
 def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(*argv) == 0
     printed = " ".join(capsys.readouterr().out.split())
@@ -149,7 +152,36 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["fetch", "more"], "unexpected 'more', fetch takes flags only; try"),
         (["backfill"], "give either --output=FILE or --blocks=DIRECTORY"),
         (["--log.level=loud"], "invalid choice: 'loud'"),
-        (["--web.listen-address=9985"], "'9985' is not an address: write HOST:PORT, :PORT or [IPv6]:PORT"),
+        (["--web.listen-address=9985"], "'9985' is not an address: write HOST:PORT, [IPv6]:PORT, or :PORT for every"),
+        # The C library takes `*` for this machine alone.
+        (
+            ["--web.listen-address=*:9985"],
+            "'*:9985' is not an address: write HOST:PORT, [IPv6]:PORT, or :PORT for every",
+        ),
+        (["--web.listen-address=a,b:1"], "'a,b:1' is not an address"),
+        (["--web.listen-address=[zz]:1"], "'[zz]:1' is not an address"),
+        (["--web.listen-address=:\N{FULLWIDTH DIGIT NINE}"], "is not an address"),
+        (["--shard=\N{ARABIC-INDIC DIGIT ONE}"], "is not a whole number from 0"),
+        (["--config.file="], "argument --config.file: is empty: name a file"),
+        (["check-healthy", "--tls.ca-file="], "argument --tls.ca-file: is empty: name a file"),
+        (["backfill", "--output="], "argument --output: is empty: name a file"),
+        (["--web.telemetry-path=/a/../b"], "'/a/../b' is not a path of its own"),
+        (["--web.telemetry-path=//b"], "'//b' is not a path of its own"),
+        (["--web.telemetry-path=/a%20b"], "'/a%20b' is not a path of its own"),
+        (["--web.telemetry-path=/\u89c6"], "'/\\u89c6' is not a path of its own"),
+        (["--web.telemetry-path=/api/v1/status"], "'/api/v1/status' is not a path of its own"),
+        (["--web.telemetry-path=/static/metrics"], "'/static/metrics' is not a path of its own"),
+        (["--config.enable-auto-reload=true"], "--config.enable-auto-reload takes no value: leave 'true' out; try"),
+        (["--version=1"], "--version takes no value and no other words; try"),
+        (["--help-man", "more"], "--help-man takes no value and no other words; try"),
+        (["SERVE"], "unknown command 'SERVE', did you mean serve; try"),
+        (["check"], "unknown command 'check', did you mean check-config or check-healthy; try"),
+        (["--web.conf=x"], "unknown flag --web.conf, did you mean --web.config.file; try"),
+        (["version", "more"], "version must be the first word, and `version` the only one; try"),
+        (["help", "serve", "fetch"], "help takes one command; try"),
+        (["help", "help", "serve"], "help takes one command; try"),
+        (["simulate", "--rate=fast"], "argument --rate: 'fast' is not a number from 0"),
+        (["simulate", "--rate=nan"], "argument --rate: 'nan' is not a number from 0"),
         (["--web.telemetry-path=metrics"], "'metrics' is not a path of its own: write one like /metrics"),
         (["--web.telemetry-path=/-/ready"], "'/-/ready' is not a path of its own"),
         (["--web.external-url=monitoring.example.com/vod"], "not a URL to be found under: write http:// or https://"),
@@ -174,7 +206,7 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["simulate", "--collapse=31"], "31 is more than 30 days ago"),
         (["simulate", "--incident=os:android@1"], "--incident: 'os:android@1': 'android' is not one of Android, iOS,"),
         (["simulate", f"--incident=removal:{32 * 'a'}@1"], f"the account has no media {32 * 'a'}"),
-        (["simulate", "--rate=-1"], "rate must be a number from 0, not -1.0"),
+        (["simulate", "--rate=-1"], "argument --rate: '-1' is not a number from 0"),
         (["simulate", "--access-key-id="], "access_key_id and access_key_secret must not be empty"),
     ],
 )

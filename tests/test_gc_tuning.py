@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.gc_tuning import (
     FULL_GC_THRESHOLD,
-    MAX_FREEZES,
+    MAX_FROZEN_SECONDS,
     SLOW_GC_SECONDS,
     SWITCH_INTERVAL_SECONDS,
     FreezeAfterSlowGc,
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 FULL = 2
+
+
+class Node:
+    itself: Node
 
 
 @pytest.fixture(autouse=True)
@@ -57,18 +62,36 @@ def test_objects_that_survive_a_slow_full_collection_are_frozen(
     assert (gc.get_freeze_count() > 0) is frozen
 
 
-def test_after_many_freezes_all_objects_are_unfrozen_once() -> None:
+@pytest.mark.parametrize("seconds", [2 * SLOW_GC_SECONDS, SLOW_GC_SECONDS / 2])
+def test_once_a_day_all_objects_are_unfrozen_for_one_collection(seconds: float) -> None:
     clock = Clock()
     callback = FreezeAfterSlowGc(clock)
-    for _ in range(MAX_FREEZES):
+    for day in range(2):
         clock.collection(callback, 2 * SLOW_GC_SECONDS)
-    assert gc.get_freeze_count() > 0
+        clock.at = (day + 0.9) * MAX_FROZEN_SECONDS
+        clock.collection(callback, 2 * SLOW_GC_SECONDS)
+        assert gc.get_freeze_count() > 0
 
-    clock.collection(callback, 2 * SLOW_GC_SECONDS)
-    assert gc.get_freeze_count() == 0
+        clock.at = (day + 1) * (MAX_FROZEN_SECONDS + 1)
+        clock.collection(callback, seconds)
+        assert gc.get_freeze_count() == 0
 
+
+def test_what_was_frozen_and_became_a_garbage_cycle_is_freed_within_a_day() -> None:
+    clock = Clock()
+    callback = FreezeAfterSlowGc(clock)
+    cycle = Node()
+    cycle.itself = cycle
+    found = weakref.ref(cycle)
     clock.collection(callback, 2 * SLOW_GC_SECONDS)
-    assert gc.get_freeze_count() > 0
+    del cycle
+    gc.collect()
+    assert found() is not None
+
+    clock.at += MAX_FROZEN_SECONDS
+    clock.collection(callback, SLOW_GC_SECONDS / 2)
+    gc.collect()
+    assert found() is None
 
 
 def test_the_settings_apply_within_the_context_and_are_restored_after_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "aliyun-vod-exporter"
 _ABOUT: Final = "Prometheus exporter for the playback statistics of Alibaba Cloud ApsaraVideo VOD."
-_HELP: Final = frozenset({"-h", "--help"})
+_LONGEST_DASHES: Final = 2
+_MOST_SUGGESTIONS: Final = 3
+_IGNORED_VALUE: Final = re.compile(r"argument (?:-h/)?(--\S+): ignored explicit argument (.*)", re.DOTALL)
+_HELP: Final = frozenset({"-h", "-help", "--help"})
 _WORDS: Final = {"help": "Print this help, or the flags of a command: help COMMAND.", "version": "Print the version."}
 GENERAL_FLAGS: Final = {
     "--version": "print version, revision, Python version and platform",
@@ -54,6 +58,8 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
+        # argparse's sentence for `--flag=value` where the flag takes none.
+        message = _IGNORED_VALUE.sub(r"\1 takes no value: leave \2 out", message)
         raise UsageError(f"{self.prog}: error: {message}; try {self.prog} --help")
 
 
@@ -85,6 +91,8 @@ def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namesp
         word = unknown[0]
         if word.startswith("-"):
             flag = word.partition("=")[0]
+            if flag in GENERAL_FLAGS and not named:
+                parser.error(f"{flag} takes no value and no other words")
             parser.error(
                 f"unknown flag {flag}{_did_you_mean(flag, flags.names if named else [*flags.names, *GENERAL_FLAGS])}"
             )
@@ -105,14 +113,23 @@ def requested_text(given: Sequence[str]) -> str:
     name, words = command_names.split(list(given))
     if _HELP.intersection(words):
         return _help_of(DEFINITIONS[name]) if name else _help()
-    if words[:1] == ["help"] and not (name and words[1:]):
-        if words[1:]:
-            _reject_command(words[1])
-        return _help_of(DEFINITIONS[name]) if name else _help()
+    if words[:1] == ["help"]:
+        return _help_about(name, words[1:])
     return ""
 
 
+def _help_about(name: str | None, words: Sequence[str]) -> str:
+    """The help that `help COMMAND` requests; `name` is the command if there is one, `words` are all others."""
+    if name is None and words and words[0] not in _WORDS:
+        _reject_command(words[0])
+    if len(words) > (name is None):
+        _Parser(prog=PROGRAM).error("help takes one command")
+    return _help_of(DEFINITIONS[name]) if name else _help()
+
+
 def _reject_command(word: str) -> NoReturn:
+    if word in _WORDS:
+        _Parser(prog=PROGRAM).error(f"{word} must be the first word, and `version` the only one")
     _Parser(prog=PROGRAM).error(f"unknown command {word!r}{_did_you_mean(word, [*command_names.COMMANDS, *_WORDS])}")
 
 
@@ -196,5 +213,7 @@ def _manual_page() -> str:
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     """`, did you mean --config.file` when a known word is similar; else empty."""
-    close = import_module("difflib").get_close_matches(word, list(known), n=1)
-    return f", did you mean {close[0]}" if close else ""
+    names, lower = list(known), word.lower()
+    begin = [name for name in names if len(word) > _LONGEST_DASHES and name.startswith(lower)]
+    close = begin or import_module("difflib").get_close_matches(lower, names, n=1)
+    return f", did you mean {' or '.join(close)}" if 0 < len(close) <= _MOST_SUGGESTIONS else ""

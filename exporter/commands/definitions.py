@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 from exporter.commands import flag_values, flags
@@ -78,9 +77,27 @@ def _check_healthy(parser: Parser) -> None:
         metavar="SECONDS",
         help="timeout of the connection, and then of the response, at most 3600",
     )
-    add("--tls.ca-file", dest="ca_file", type=Path, metavar="FILE", help="CAs to trust instead of the system's (PEM)")
-    add("--tls.cert-file", dest="cert_file", type=Path, metavar="FILE", help="client certificate, if required (PEM)")
-    add("--tls.key-file", dest="key_file", type=Path, metavar="FILE", help="key of the client certificate (PEM)")
+    add(
+        "--tls.ca-file",
+        dest="ca_file",
+        type=flag_values.file,
+        metavar="FILE",
+        help="CAs to trust instead of the system's (PEM)",
+    )
+    add(
+        "--tls.cert-file",
+        dest="cert_file",
+        type=flag_values.file,
+        metavar="FILE",
+        help="client certificate, if required (PEM)",
+    )
+    add(
+        "--tls.key-file",
+        dest="key_file",
+        type=flag_values.file,
+        metavar="FILE",
+        help="key of the client certificate (PEM)",
+    )
     add(
         "--tls.insecure-skip-verify",
         dest="insecure",
@@ -120,13 +137,13 @@ def _backfill(parser: Parser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=flag_values.file,
         metavar="FILE",
         help="output file, which appears when it is complete; - is standard output",
     )
     parser.add_argument(
         "--blocks",
-        type=Path,
+        type=flag_values.file,
         metavar="DIRECTORY",
         help="instead of a file: blocks for Prometheus in this directory, made by promtool, which has to be installed",
     )
@@ -206,7 +223,13 @@ def _simulate(parser: Parser) -> None:
         help="what the service does where its documentation is silent, such as tags:substring; a wrong one lists all;"
         " repeatable",
     )
-    add("--rate", type=float, default="0", metavar="PER_SECOND", help="throttle above this request rate; 0: never")
+    add(
+        "--rate",
+        type=flag_values.rate,
+        default="0",
+        metavar="PER_SECOND",
+        help="throttle above this request rate; 0: never",
+    )
     add(
         "--wait-header",
         choices=get_args(WaitHeader),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,14 +22,40 @@ _LONGEST_TIMEOUT: Final = 3600
 _SHORTEST_STEP: Final = 15
 _LONGEST_STEP: Final = 86_400
 _LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_PATH: Final = re.compile(r"(/[\w.~:@+-]+)+/?", re.ASCII)
+# Clients remove these segments before they send a request.
+_DOTS: Final = re.compile(r"/\.{1,2}(/|$)")
+_STATUS_PATH: Final = "/api/v1/status"
 _SEGMENT: Final = re.compile(r"[\w.~-]{1,200}", re.ASCII)
 
 
 def non_negative_int(text: str) -> int:
     """Parse a whole number of at least 0, for argparse."""
-    if not text.isdecimal():
+    if not _is_digits(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def rate(text: str) -> float:
+    """A number of at least 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return number
+
+
+def file(text: str) -> Path:
+    """The path of a file; empty is an error, as of a variable that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: name a file")
+    return Path(text)
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -103,14 +131,10 @@ def log_level(text: str) -> str:
 
 def telemetry_path(text: str) -> str:
     """The path of the metrics."""
-    if (
-        not text.startswith("/")
-        or len(text) == 1
-        or text.startswith("/-/")
-        or not text.isprintable()
-        or set(text) & set("{?#")
-    ):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a path of its own: write one like /metrics")
+    if not _PATH.fullmatch(text) or _DOTS.search(text) or text.startswith(("/-/", "/static/")) or text == _STATUS_PATH:
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is not a path of its own: write one like /metrics, of letters, digits and - . _ ~ : @ / +"
+        )
     return text
 
 
@@ -140,7 +164,7 @@ def timeout(text: str) -> float:
 
 def days(text: str) -> int:
     """A number of past days."""
-    if not text.isdecimal() or not 1 <= int(text) <= OLDEST_DAYS_AGO:
+    if not _is_digits(text) or not 1 <= int(text) <= OLDEST_DAYS_AGO:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {OLDEST_DAYS_AGO}")
     return int(text)
 

@@ -42,7 +42,7 @@ def config_file(parser: Parser) -> None:
     parser.add_argument(
         "--config.file",
         dest="config_file",
-        type=Path,
+        type=flag_values.file,
         default=Path("config.yaml"),
         metavar="FILE",
         help="configuration file (YAML)",

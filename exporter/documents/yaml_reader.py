@@ -35,7 +35,7 @@ _LINE_BREAK: Final = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 # The beginnings of PyYAML's messages → what the operator can do. Names are left out: an unquoted secret may look like
 # an anchor.
 _SYNTAX: Final[Mapping[str, str]] = {
-    "found character '\\t'": "a tab cannot indent; use spaces",
+    "found character '\\t'": "a tab is not allowed here; use spaces",
     "found character": "a value that begins with this character must be in quotes",
     "mapping values are not allowed here": "a second `: ` on the line, or wrong indentation; put the value in quotes",
     "expected ',' or": "a list or mapping goes wrong here; a value with brackets, braces or commas must be in quotes",
@@ -47,7 +47,16 @@ _SYNTAX: Final[Mapping[str, str]] = {
     "second occurrence": "`&` begins an anchor, and this one is defined twice; put the value in quotes",
     "found undefined tag handle": "tags (`!`) are not allowed here; put the value in quotes",
     "but found another document": "only one document is allowed; remove the line `---`",
+    "expected '<document start>'": "`name: value` was expected",
+    "sequence entries are not allowed here": "a list must begin on a line of its own, or be written [a, b]",
+    "mapping keys are not allowed here": "a value that begins with `? ` must be in quotes",
+    "found unknown escape character": "write each backslash twice, or put the value in single quotes",
+    "expected escape sequence": "write each backslash twice, or put the value in single quotes",
+    "found unexpected document separator": "a quote is not closed before the line `---`",
+    "found duplicate anchor": "`&` begins an anchor, and this one is defined twice; put the value in quotes",
 }
+# PyYAML's own texts are not shown: they may quote a character of a secret.
+_OTHER_SYNTAX: Final = "a value with special characters must be in quotes"
 
 
 _CIRCLE: Final = "an anchor refers to itself"
@@ -258,4 +267,4 @@ class _Reader:
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     problem = str(error.problem or "")
     advice = next((advice for beginning, advice in _SYNTAX.items() if problem.startswith(beginning)), None)
-    return advice or problem
+    return advice or _OTHER_SYNTAX

@@ -18,13 +18,17 @@ OWN_CODES: Final = frozenset({"timeout", "connect", "malformed", "credentials", 
 
 
 def translated(section: str, text: str, language: str) -> str | None:
-    """Translate a text of a section (`advice`, `message` or `problem`) into one of `languages.LANGUAGES`.
+    """Translate a text of a section (`advice`, `message`, `problem` or `reason`) into one of `languages.LANGUAGES`.
 
     Returns None if the text is not one of the exporter's.
     """
     for pattern, chinese in _texts(section):
         if found := pattern.fullmatch(text):
-            return text if language == "en" else chinese.format(*found.groups())
+            if language == "en":
+                return text
+            # A message of the network may contain reasons of its own.
+            parts = found.groups()
+            return chinese.format(*(translated("reason", part, language) or part for part in parts))
     return None
 
 

@@ -10,11 +10,11 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import StartError
+from exporter.errors import OPEN_MORE_FILES, StartError
 from exporter.storage.locks import file_locked, name_locked
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 # At a fixed place of the header (SQLite's file format, "Application ID"); the letters AVOD.
@@ -83,7 +83,7 @@ def _refused_by_system(path: Path, number: int | None, reason: str) -> StartErro
     if number in {errno.ENOSPC, errno.EDQUOT}:
         return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE_ANOTHER.lower()}.")
     if number in {errno.EMFILE, errno.ENFILE}:
-        return refusal(path, f"cannot use it: {reason}", "Let this process open at least 64 (ulimit -n).")
+        return refusal(path, f"cannot use it: {reason}", OPEN_MORE_FILES)
     if number == errno.EROFS:
         return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or mount that file system writable.")
     return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or let the exporter's user write there.")
@@ -94,16 +94,30 @@ def _obstacle(path: Path) -> StartError | None:
     try:
         real = path.resolve()
         _try_to_write(real.parent)
-        for file in (real, *(real.with_name(f"{real.name}{suffix}") for suffix in _SIDE_FILES)):
-            with contextlib.suppress(FileNotFoundError):
-                name = ascii(file.name)[1:-1]
-                if not stat.S_ISREG(file.stat().st_mode):
-                    return refusal(path, f"{name} is not a regular file", "Move that away.")
-                if not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
-                    return refusal(path, f"{name} may not be read and written", "Give it to the exporter's user.")
+        _check_regular(path, real)
+        for file in _files(real):
+            if file.exists() and not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
+                what = f"{ascii(file.name)[1:-1]} may not be read and written"
+                return refusal(path, what, "Give it to the exporter's user.")
+    except StartError as error:
+        return error
     except OSError as error:
         return unusable(path, error)
     return None
+
+
+def _files(real: Path) -> Iterator[Path]:
+    """The file and those beside it; they need not exist."""
+    yield real
+    yield from (real.with_name(f"{real.name}{suffix}") for suffix in _SIDE_FILES)
+
+
+def _check_regular(path: Path, real: Path) -> None:
+    """Refuse directories, pipes and the like in place of the file or of one beside it. Raises StartError, OSError."""
+    for file in _files(real):
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(file.stat().st_mode):
+                raise refusal(path, f"{ascii(file.name)[1:-1]} is not a regular file", "Move that away.")
 
 
 def _try_to_write(folder: Path) -> None:
@@ -140,6 +154,7 @@ def claimed(path: Path) -> Generator[Path]:
     with contextlib.ExitStack() as locks:
         try:
             _check_place(path, real)
+            _check_regular(path, real)
             locks.enter_context(name_locked(f"{real}-lock", _OWNER_ONLY))
             header = os.pread(locks.enter_context(file_locked(real, _OWNER_ONLY)), _HEADER_BYTES, 0)
         except BlockingIOError:
@@ -166,6 +181,7 @@ def looked_at(path: Path) -> Path | None:
             _try_to_write(real.parent)
             if real.exists() and not os.access(real, os.R_OK | os.W_OK, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            _check_regular(path, real)
             return None
     except OSError as error:
         raise unusable(path, error) from None

@@ -11,6 +11,7 @@ from typing import Final
 
 import httpx
 
+from exporter.errors import OPEN_MORE_FILES
 from exporter.vod import error_codes
 
 _CHECK_ENDPOINT: Final = "Check the endpoint of the account; it is tried again."
@@ -20,20 +21,46 @@ _CHECK_TLS: Final = "Check that host and port are right and speak TLS 1.2 or lat
 _CHECK_PEER: Final = "Nothing to do if it passes. If it lasts, look at the endpoint, and at proxies on the way."
 _NO_HTTP: Final = "Check that the endpoint is Alibaba Cloud's and no proxy on the way answers for it."
 
-# By errno, whatever the class of the OSError.
-_CONNECTING: Final = {
-    errno.ECONNREFUSED: "the connection was refused",
-    errno.ECONNRESET: "the connection was reset",
-    errno.ETIMEDOUT: "nobody answered",
-    errno.EHOSTUNREACH: "there is no route to that host",
-    errno.ENETUNREACH: "there is no route to that network",
-    errno.EADDRNOTAVAIL: "this machine has no address or port left to connect from",
-    errno.EMFILE: "this process has too many files open",
-    errno.ENFILE: "this machine has too many files open",
-    errno.EACCES: "this machine does not allow it",
-    errno.EPERM: "this machine does not allow it",
+_CHECK_FIREWALL: Final = (
+    "Allow outgoing connections there: look at this machine's firewall, the network policies of the cluster, and the"
+    " sandbox of the service (RestrictAddressFamilies=, IPAddressDeny= of systemd)."
+)
+_MORE_MACHINE_FILES: Final = "Raise fs.file-max of this machine, or find the process that holds so many files open."
+_MORE_PORTS: Final = (
+    "Look at this machine's own addresses (ip address), and at how many connections it holds open (ss -s)."
+)
+_MORE_MEMORY: Final = "Give this process or machine more memory."
+_MORE_THREADS: Final = (
+    "Let this process have more threads (ulimit -u, TasksMax= of systemd, the container's PID limit)."
+)
+
+# By errno, whatever the class of the OSError: the reason, and what to do where it is not the way to the other side.
+_SYSTEM: Final = {
+    errno.ECONNREFUSED: ("the connection was refused", ""),
+    errno.ECONNRESET: ("the connection was reset", ""),
+    errno.ECONNABORTED: ("the connection was reset", ""),
+    errno.ETIMEDOUT: ("nobody answered", ""),
+    errno.EHOSTUNREACH: ("there is no route to that host", ""),
+    errno.EHOSTDOWN: ("there is no route to that host", ""),
+    errno.ENETUNREACH: ("there is no route to that network", ""),
+    errno.ENETDOWN: ("this machine's network is down", ""),
+    errno.EADDRNOTAVAIL: ("this machine has no address or port left to connect from", _MORE_PORTS),
+    errno.EMFILE: ("this process has too many files open", OPEN_MORE_FILES),
+    errno.ENFILE: ("this machine has too many files open", _MORE_MACHINE_FILES),
+    errno.ENOBUFS: ("this machine has no memory left for it", _MORE_MEMORY),
+    errno.ENOMEM: ("this machine has no memory left for it", _MORE_MEMORY),
+    errno.EAGAIN: ("no thread can be started", _MORE_THREADS),
+    errno.EACCES: ("this machine does not allow it", _CHECK_FIREWALL),
+    errno.EPERM: ("this machine does not allow it", _CHECK_FIREWALL),
+    errno.EAFNOSUPPORT: ("this machine does not allow addresses of that kind", _CHECK_FIREWALL),
 }
-_NO_SUCH_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_RESOLVING: Final = {
+    socket.EAI_NONAME: "no such name is known",
+    getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "no such name is known",
+    socket.EAI_AGAIN: "no name server answered",
+    socket.EAI_FAIL: "a name server answered with an error",
+    getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY): "it has no address of a kind that this machine uses",
+}
 _OPENSSL_WORD: Final = re.compile(r"[A-Z0-9_]{3,60}")
 _HANDSHAKE: Final = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS",
@@ -61,30 +88,36 @@ class ConnectionLost(NetworkError):
 
 def unresolved(name: str, error: Exception) -> NetworkError:
     """The error of a name that could not be resolved."""
-    number = error.errno if isinstance(error, socket.gaierror) else None
-    if number in _NO_SUCH_NAME:
-        reason = "no such name is known"
-    elif number == socket.EAI_AGAIN:
-        reason = "no name server answered"
+    advice = ""
+    if isinstance(error, socket.gaierror):
+        reason = _RESOLVING.get(error.errno or 0, "name resolution failed")
+    elif isinstance(error, OSError):
+        reason, advice = _system(error, "name resolution failed")
     else:
-        reason = "name resolution failed" if isinstance(error, OSError) else "it cannot be the name of a host"
-    return NetworkError(f"the name {name} was not resolved: {reason}", advice=_CHECK_NAMES)
+        reason = "it cannot be the name of a host"
+    return NetworkError(f"the name {name} was not resolved: {reason}", advice=advice or _CHECK_NAMES)
 
 
 def unconnected(peer: str, error: OSError) -> NetworkError:
     """The error of a connection that was not established; `peer` is `the endpoint` or `the proxy`."""
-    reason = _CONNECTING.get(error.errno or 0) or (os.strerror(error.errno) if error.errno else "it failed")
-    return NetworkError(f"cannot connect to {peer}: {reason}", advice=_CHECK_WAY)
+    reason, advice = _system(error, os.strerror(error.errno) if error.errno else "it failed")
+    return NetworkError(f"cannot connect to {peer}: {reason}", advice=advice or _CHECK_WAY)
+
+
+def _system(error: OSError, otherwise: str) -> tuple[str, str]:
+    """The reason that the operating system gives, and advice if the cause is on this machine."""
+    return _SYSTEM.get(error.errno or 0, (otherwise, ""))
 
 
 def no_tls(peer: str, error: OSError) -> NetworkError:
     """The error of a TLS handshake that failed for another reason than the certificate."""
+    advice = ""
     if isinstance(error, ssl.SSLError):
         word = error.reason or ""
         reason = _HANDSHAKE.get(word) or (f"OpenSSL says {word}" if _OPENSSL_WORD.fullmatch(word) else "it failed")
     else:
-        reason = _CONNECTING.get(error.errno or 0, "the connection was closed")
-    return NetworkError(f"TLS handshake with {peer}: {reason}", advice=_CHECK_TLS)
+        reason, advice = _system(error, "the connection was closed")
+    return NetworkError(f"TLS handshake with {peer}: {reason}", advice=advice or _CHECK_TLS)
 
 
 def untrusted(peer: str, reason: str, advice: str) -> NetworkError:

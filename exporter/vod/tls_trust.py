@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
+import stat
 from typing import TYPE_CHECKING, Final
 
 import certifi
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = "SSL_CERT_FILE"
 _DIRECTORY: Final = "SSL_CERT_DIR"
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _NAMES_SHOWN: Final = 5
 
 _UNKNOWN_ISSUER: Final = "it was issued by an authority that is not trusted here"
@@ -64,14 +67,33 @@ def tls_context(variables: Mapping[str, str]) -> ssl.SSLContext:
     if file:
         return _context_from_file(file)
     if directory:
-        if not os.path.isdir(directory):  # noqa: PTH112 - pathlib raises for some paths, which should get the same error
-            raise StartError(f"{_DIRECTORY} names {directory!a}, which is not a directory")
-        return ssl.create_default_context(capath=directory)
+        return _context_from_directories(directory)
     return ssl.create_default_context(cafile=certifi.where())
+
+
+def _context_from_directories(value: str) -> ssl.SSLContext:
+    """Trust the authorities in a directory, or in several with colons between them, as OpenSSL does."""
+    # pathlib and listdir raise for some paths, which should get the same error.
+    directories = [each for each in value.split(os.pathsep) if os.path.isdir(each)]  # noqa: PTH112
+    if not directories:
+        raise StartError(f"{_DIRECTORY} names {value!a}, which is not a directory")
+    try:
+        names = [name for directory in directories for name in os.listdir(directory)]  # noqa: PTH208
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise StartError(f"{_DIRECTORY} names {value!a}, which cannot be read: {reason}") from None
+    if not any(map(_HASHED.fullmatch, names)):
+        raise StartError(
+            f"{_DIRECTORY} names {value!a}, which holds no certificates by the names that OpenSSL looks for:"
+            " run openssl rehash on it"
+        )
+    return ssl.create_default_context(capath=os.pathsep.join(directories))
 
 
 def _context_from_file(file: str) -> ssl.SSLContext:
     try:
+        if stat.S_ISFIFO(os.stat(file).st_mode):  # noqa: PTH116 - as above; opening a pipe may block for ever
+            raise StartError(f"{_FILE} names {file!a}, which is not a regular file")
         with open(file, "rb"):  # noqa: PTH123 - as above
             pass
         context = ssl.create_default_context(cafile=file)

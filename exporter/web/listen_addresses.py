@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]*)\]|(?P<host>[^:\[\]\s]*)):(?P<port>\d{1,5})")
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]*(?:%[^\]\s]+)?)\]|(?P<host>[\w.-]*)):(?P<port>[0-9]{1,5})")
 _MAX_PORT: Final = 65535
 
 
@@ -16,5 +16,8 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     match = _ADDRESS.fullmatch(text)
     if not match or int(match["port"]) > _MAX_PORT:
-        raise ValueError(f"{text!r} is not an address: write HOST:PORT, :PORT or [IPv6]:PORT, as in :9985")
+        raise ValueError(
+            f"{text!r} is not an address: write HOST:PORT, [IPv6]:PORT, or :PORT for every address of this machine,"
+            " as in :9985"
+        )
     return match["v6"] or match["host"] or "", int(match["port"])

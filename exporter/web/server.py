@@ -42,6 +42,13 @@ ACCEPTED_AT_ONCE: Final = 16
 # The errors of a machine without IPv6, or without IPv4.
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
+_OWN_ADDRESS: Final = "Name an address of this machine in --web.listen-address, or :PORT for every one."
+_LISTEN_ADVICE: Final = {
+    errno.EADDRINUSE: "Choose another --web.listen-address or stop what uses it.",
+    errno.EACCES: "Choose a port from 1024 on, or let the exporter use lower ones"
+    " (AmbientCapabilities=CAP_NET_BIND_SERVICE of systemd).",
+}
+
 
 @contextlib.contextmanager
 def bound(addresses: Iterable[str]) -> Generator[list[socket.socket]]:
@@ -81,9 +88,9 @@ def _listen(address: str) -> list[socket.socket]:
         code = getattr(error, "errno", None)
         if code in {errno.EMFILE, errno.ENFILE}:
             raise
-        reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or str(error)
+        reason = os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or "not a name of a host"
         raise StartError(
-            f"cannot listen on {address}: {reason}. Choose another --web.listen-address or stop what uses it."
+            f"cannot listen on {address}: {reason}. {_LISTEN_ADVICE.get(code or 0, _OWN_ADDRESS)}"
         ) from None
 
 

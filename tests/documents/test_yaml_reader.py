@@ -21,6 +21,34 @@ def test_scalars_are_the_text_that_stands_there(text: str) -> None:
     assert document(f"a: {text}").data == {"a": text.strip("'")}
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("a:\tb", "a tab is not allowed here"),
+        ("a: b\t", "a tab is not allowed here"),
+        ("a: |hunter", "must be in quotes"),
+        ("a: >hunter", "must be in quotes"),
+        ("a: *#hunter", "must be in quotes"),
+        ("a: &#hunter", "must be in quotes"),
+        ("a: !<hunter", "must be in quotes"),
+        ("a: !h^unter", "must be in quotes"),
+        ("a: !%zz", "must be in quotes"),
+        ("%YAML hunter", "must be in quotes"),
+        ('a: "\\hunter"', "write each backslash twice"),
+        ('a: "\\xhunter"', "write each backslash twice"),
+        ("a: - hunter", "a list must begin on a line of its own"),
+        ("a: ? hunter", "must be in quotes"),
+        ("[a]\nb = hunter", "`name: value` was expected"),
+        ("a: &b c\nd: &b e", "put the value in quotes"),
+    ],
+)
+def test_a_syntax_error_is_a_sentence_without_a_character_of_the_value(text: str, advice: str) -> None:
+    (mistake,) = document(text).mistakes
+    assert advice in mistake.message
+    for quoted in ("found", "expected '", "hunter", "'h'", "'#'"):
+        assert quoted not in mistake.message
+
+
 @pytest.mark.parametrize("text", ["", "~", "null", "Null", "NULL"])
 def test_nothing_is_none(text: str) -> None:
     assert document(f"a: {text}").data == {"a": None}

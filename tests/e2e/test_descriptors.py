@@ -54,5 +54,5 @@ def test_with_storage_it_answers_scrapes_or_says_why_it_cannot_start(tmp_path: P
         else:
             assert started.process.returncode == 1
             assert started.logged().splitlines()[-1].startswith("aliyun-vod-exporter: ")
-            assert "open at least 64 (ulimit -n" in started.logged()
+            assert "open at least 64 files and connections (ulimit -n" in started.logged()
         assert "Traceback" not in started.logged()

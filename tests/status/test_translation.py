@@ -2,24 +2,34 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import errno
+import inspect
+import os
 import re
+import socket
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import exporter
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
 from exporter.status.filters import FilterError, check, parse
 from exporter.status.translation import OWN_CODES, is_own, translated
 from exporter.status.views import Failure
-from exporter.vod import error_codes, responses
+from exporter.vod import error_codes, network_errors, network_route, response_head, responses, tls_trust, transport
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
 from exporter.vod.daily_quota import DailyQuota
+from exporter.vod.network_route import Progress
 from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.responses import RawResponse
 from tests.status.examples import NOW
+from tests.web.pki import issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +42,21 @@ ADVISING = [
     "vod/credentials/cache.py",
     "vod/rate_limits.py",
     "vod/exchange.py",
+    "vod/network_errors.py",
+    "vod/responses.py",
+    "vod/tls_trust.py",
     "core/page_reader.py",
 ]
+NAMES_IN_CHINESE = {
+    *("VOD", "TLS", "HTTP", "OpenSSL", "CA", "RFC", "Python", "CONNECT", "vod", "example"),
+    *("Content", "Length", "Transfer", "Encoding"),
+}
+STRERROR_SHOWN = {
+    number
+    for number in errno.errorcode
+    if os.strerror(number) in network_errors.unconnected("", OSError(number, "raw text")).message
+}
+CERTIFICATES = [issue("VOD", sans=sans).certificate.public_bytes(Encoding.DER) for sans in ((), (x509.DNSName("VOD"),))]
 # Not sentences: patterns for messages of libraries.
 NO_ADVICE = {"No cached value was found."}
 
@@ -143,6 +166,100 @@ def test_values_in_a_message_are_kept_in_its_translation() -> None:
         "账号 main 已暂停，到 2024-03-24T04:05:00Z 或密钥变化时恢复；起因为 X.{0}，服务端原文：no: {}"
     )
     assert translated("message", paused, "en") == paused
+
+
+def network_failures() -> Iterator[network_errors.NetworkError]:
+    """Every failure of the network, with every reason."""
+    for number in (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_FAMILY, socket.EAI_ADDRFAMILY):
+        yield network_errors.unresolved("vod.example", socket.gaierror(number, "raw text"))
+    yield network_errors.unresolved("vod.example", UnicodeError("raw text"))
+    for number in errno.errorcode:
+        if number not in STRERROR_SHOWN:
+            yield network_errors.unconnected("the proxy", OSError(number, "raw text"))
+        yield network_errors.unresolved("vod.example", OSError(number, "raw text"))
+        yield network_errors.no_tls("the endpoint", OSError(number, "raw text"))
+    yield network_errors.unconnected("the endpoint", OSError())
+    yield from tls_failures()
+    for when in ("before the answer", "in the middle of the answer", "in the middle of the headers"):
+        yield network_errors.closed(when)
+    yield network_errors.closed("by the proxy before it connected to the endpoint")
+    yield network_errors.lost()
+    yield network_errors.unsendable()
+    for status in (403, 407, 502):
+        yield network_errors.proxy_refused(status)
+    for error in (httpx.ConnectError("raw text"), httpx.RemoteProtocolError("raw text"), httpx.ReadError("raw text")):
+        yield network_errors.of_httpx(error)
+    for text in reasons_not_http():
+        yield network_errors.no_http(text)
+
+
+def tls_failures() -> Iterator[network_errors.NetworkError]:
+    for word in ("WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "UNEXPECTED_EOF_WHILE_READING", "X_Y", ""):
+        failure = ssl.SSLError()
+        failure.reason = word
+        yield network_errors.no_tls("the endpoint", failure)
+    for code in range(1, 100):
+        rejected = ssl.SSLCertVerificationError()
+        rejected.verify_code = code
+        for certificate in (None, *CERTIFICATES):
+            yield network_errors.untrusted("the proxy", *tls_trust.describe_rejection(rejected, certificate))
+
+
+def reasons_not_http() -> Iterator[str]:
+    for module in (response_head, transport, network_route):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "no_http":
+                yield from texts(ast.Module([ast.Expr(ast.Tuple([*node.args]))], []))
+
+
+def waits() -> Iterator[str]:
+    yield Progress().waiting_for
+    for module in (transport, network_route):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("waiting_for"):
+                yield from (text.replace("{}", "the proxy") for text in texts(ast.Module([node], [])))
+
+
+def english_left(text: str) -> list[str]:
+    return [word for word in re.findall("[A-Za-z]{2,}", text) if word not in NAMES_IN_CHINESE]
+
+
+def test_network_failures_have_no_english_left_in_chinese() -> None:
+    failures = list(network_failures())
+    assert len({failure.message for failure in failures}) > 70
+    for failure in failures:
+        message = responses.no_response(failure.code, f"no answer from VOD: {failure.message}").message
+        shown = translated("message", message, "zh")
+        assert shown is not None
+        assert english_left(shown) == [], shown
+        assert chinese("advice", failure.advice), failure.advice
+
+
+def test_timeouts_have_no_english_left_in_chinese() -> None:
+    assert len(set(waits())) > 5
+    for wait in waits():
+        shown = translated("message", f"no complete answer from VOD within 10 s: waited for {wait}", "zh")
+        assert shown is not None
+        assert english_left(shown) == [], shown
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EMFILE, "ulimit -n"),
+        (errno.ENFILE, "fs.file-max"),
+        (errno.ENOBUFS, "memory"),
+        (errno.EAGAIN, "TasksMax="),
+        (errno.EACCES, "firewall"),
+        (errno.EAFNOSUPPORT, "RestrictAddressFamilies="),
+        (errno.EADDRNOTAVAIL, "ss -s"),
+        (errno.ECONNREFUSED, "host and port"),
+    ],
+)
+def test_the_advice_names_what_the_system_lacks(number: int, advice: str) -> None:
+    assert advice in network_errors.unconnected("the endpoint", OSError(number, "raw text")).advice
+    resolving = network_errors.unresolved("vod.example", OSError(number, "raw text"))
+    assert (advice if number != errno.ECONNREFUSED else "/etc/resolv.conf") in resolving.advice
 
 
 def test_network_errors_of_libraries_are_translated_like_the_exporters_own() -> None:

@@ -18,7 +18,7 @@ from exporter.storage.read_only import Examined, examine, read_slices, read_tota
 from tests.storage.examples import TODAY, YESTERDAY, StorageFile, files, mounted, some, unwritable_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 WEB = Dimensions("Web")
@@ -190,6 +190,18 @@ def test_a_missing_file_is_announced_as_to_be_created(tmp_path: Path, *, empty: 
         warnings=(f"storage {path}: there is no such file yet; serve will create it",)
     )
     assert path.exists() is empty
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", "-lock"])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+async def test_what_serve_could_not_create_beside_a_missing_file_is_refused_by_both(
+    suffix: str, make: Callable[[Path], None], storage_file: StorageFile
+) -> None:
+    make(storage_file.path.with_name(f"{storage_file.path.name}{suffix}"))
+    with pytest.raises(StartError, match=f"{suffix} is not a regular file. Move that away"):
+        examine(storage_file.path, TODAY)
+    with pytest.raises(StartError, match=f"{suffix} is not a regular file. Move that away"):
+        await storage_file.put(some())
 
 
 async def test_a_file_in_use_is_examined_beside_its_exporter(storage_file: StorageFile) -> None:

@@ -35,8 +35,10 @@ async def test_addresses_come_in_the_order_of_the_system() -> None:
     [
         (socket.gaierror(socket.EAI_NONAME, "raw text"), "no such name is known"),
         (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server answered"),
-        (socket.gaierror(socket.EAI_FAIL, "raw text"), "name resolution failed"),
-        (OSError(errno.EAGAIN, "no thread can be started"), "name resolution failed"),
+        (socket.gaierror(socket.EAI_FAIL, "raw text"), "a name server answered with an error"),
+        (OSError(errno.EAGAIN, "no thread can be started"), "no thread can be started"),
+        (OSError(errno.EMFILE, "raw text"), "this process has too many files open"),
+        (OSError(errno.EIO, "raw text"), "name resolution failed"),
         (UnicodeError("raw text"), "it cannot be the name of a host"),
     ],
 )

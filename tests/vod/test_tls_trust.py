@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.vod.tls_trust import describe_rejection
+from exporter.errors import StartError
+from exporter.vod.tls_trust import describe_rejection, tls_context
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def error(number: int) -> ssl.SSLCertVerificationError:
@@ -54,3 +60,23 @@ def test_the_certificate_is_described() -> None:
 
 def test_what_is_no_certificate_is_not_described() -> None:
     assert describe_rejection(error(20), b"nothing of the kind") == describe_rejection(error(20), None)
+
+
+def test_a_pipe_as_the_file_of_authorities_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StartError, match=r"SSL_CERT_FILE names .*pipe', which is not a regular file"):
+        tls_context({"SSL_CERT_FILE": str(tmp_path / "pipe")})
+
+
+def test_a_directory_without_hashed_names_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    with pytest.raises(StartError, match=r"SSL_CERT_DIR names .*: run openssl rehash on it"):
+        tls_context({"SSL_CERT_DIR": str(tmp_path)})
+
+
+def test_of_several_directories_each_is_searched(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "second" / "0123abcd.0").write_bytes(trustme.CA().cert_pem.bytes())
+    value = os.pathsep.join(str(tmp_path / name) for name in ("missing", "first", "second"))
+    assert tls_context({"SSL_CERT_DIR": value}).verify_mode is ssl.CERT_REQUIRED

@@ -55,6 +55,29 @@ def test_an_unknown_host_is_a_clear_error() -> None:
         bound(["203.0.113.7:1"]).__enter__()
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EADDRINUSE, "stop what uses it"),
+        (errno.EACCES, "Choose a port from 1024 on"),
+        (errno.EADDRNOTAVAIL, "Name an address of this machine"),
+    ],
+)
+def test_the_advice_depends_on_why_it_cannot_listen(number: int, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_server(*_: object, **__: object) -> socket.socket:
+        raise OSError(number, "raw text")
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    with pytest.raises(StartError, match=advice):
+        bound(["127.0.0.1:80"]).__enter__()
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 64])
+def test_what_is_no_host_name_is_an_error_without_a_codecs_text(name: str) -> None:
+    with pytest.raises(StartError, match=r"not a name of a host\. Name an address of this machine"):
+        bound([f"{name}:0"]).__enter__()
+
+
 def test_a_bare_port_listens_on_every_address_and_port_0_is_resolved() -> None:
     with bound([":0"]) as sockets:
         port = sockets[0].getsockname()[1]

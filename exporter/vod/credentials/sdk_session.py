@@ -32,7 +32,9 @@ class ProxySession(requests.Session):
         if url.hostname and url.hostname != _METADATA_HOST:  # proxies cannot reach it, so its proxy is set separately
             options["proxies"] = _proxies(url.scheme, url.hostname, url.port, os.environ)
         # Behind a proxy, requests would trust the authorities of certifi only.
-        if authorities := os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        directories = [each for each in os.environ.get("SSL_CERT_DIR", "").split(os.pathsep) if each]
+        # requests takes one directory only.
+        if authorities := os.environ.get("SSL_CERT_FILE") or next(filter(os.path.isdir, directories), None):
             options["verify"] = authorities
         return super().send(request, **options)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.errors import CredentialsError, ErrorKind
+from exporter.errors import OPEN_MORE_FILES, CredentialsError, ErrorKind
 from exporter.secret_files import read_secret
 from exporter.single_flight import SharedThreads
 
@@ -156,7 +157,9 @@ class SecretFile:
             content = read_secret(self._path, most=_LARGEST_FILE)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
-            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", _FIX_FILE) from error
+            exhausted = isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
+            advice = OPEN_MORE_FILES if exhausted else _FIX_FILE
+            raise no_credentials(f"cannot read credentials file {self._path}: {reason}", advice) from error
         # Invalid UTF-8 becomes replacement characters, which validate_secret rejects like all other non-ASCII
         # characters.
         text = content.decode("utf-8", "replace").rstrip("\r\n")

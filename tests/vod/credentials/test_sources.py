@@ -39,6 +39,16 @@ def no_file_can_be_opened() -> Generator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+async def test_a_file_that_no_descriptor_is_left_for_needs_a_higher_limit(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("secret")
+    secret = SecretFile(file)
+    with no_file_can_be_opened(), pytest.raises(CredentialsError) as caught:
+        await secret.read()
+    assert caught.value.message == f"cannot read credentials file {file}: Too many open files"
+    assert "ulimit -n" in caught.value.advice
+
+
 def test_repr_shows_only_the_id() -> None:
     shown = repr(Credentials("the-id", "hush", "quiet"))
     assert "the-id" in shown
