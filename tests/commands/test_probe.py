@@ -238,7 +238,7 @@ async def test_broken_responses_are_results_too(run: Any, clock: Clock, fault: s
 async def test_an_account_without_media(run: Any, clock: Clock) -> None:
     result = await run(simulator(clock, media=0))
     assert result.status == 0
-    assert result.actions["GetVideoInfos"]["result"] == "failed: InvalidVideo.NotFound with HTTP 404, kind other"
+    assert result.actions["GetVideoInfos"]["result"] == "failed: InvalidVideo.NotFound with HTTP 404, kind parameter"
     assert result.actions["DescribeVodPlayerMetricData"]["mobile: newest bucket with plays"] == (
         "none in the last 8 hours"
     )
