@@ -124,7 +124,7 @@ def _backfill(parser: Parser) -> None:
         "--step",
         type=flag_values.step,
         metavar="DURATION",
-        help="interval between the samples of a series, 15s to 1d; without it 5m, or longer above 10 million samples;"
+        help="interval between the samples of a series, 15s to 1d; without it 5m, or longer above ten million samples;"
         " above 5m, Prometheus' lookback, graphs have gaps",
     )
     parser.add_argument(

@@ -8,7 +8,6 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
 
-from exporter.simulator.error_responses import API_ERRORS
 from tests.campaigns.faults import broken_responses, codes, false_responses, network
 from tests.campaigns.faults.fault import ConnectionFault, Family, Fault
 
@@ -109,4 +108,4 @@ def brief() -> Iterator[Case]:
 
 def is_code(fault: Fault) -> bool:
     """Whether it is an error code of the API or of its gateway."""
-    return fault.name in API_ERRORS
+    return fault.name in codes.ERRORS

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from exporter.simulator.error_responses import API_ERRORS, ApiError
+from exporter.simulator.error_responses import GATEWAY, METER, ApiError
 from tests.campaigns.faults.fault import Family, Fault
 from tests.campaigns.faults.service import to_json
 
@@ -74,6 +74,9 @@ WAITS: Final = {
     "retry-after garbage": ("retry-after", "soon"),
 }
 
+# What a call of play data can fail with; the other actions: test_media_actions.
+ERRORS: Final = {**METER, **GATEWAY}
+
 
 def expected(code: str) -> tuple[str, int]:
     """The kind of a code and the attempts of a call. Raises StopIteration for an undocumented code."""
@@ -95,16 +98,12 @@ def _refusal(
 
 
 def _worded(code: str) -> bytes:
-    return (
-        to_json(ApiError(code, "on demand").body("REQ", "vod.cn-shanghai.aliyuncs.com")) if code in API_ERRORS else b""
-    )
+    return to_json(ApiError(code, "on demand").body("REQ", "vod.cn-shanghai.aliyuncs.com")) if code in ERRORS else b""
 
 
 def faults() -> tuple[Fault, ...]:
     """All of them."""
-    by_code = [
-        _refusal(code, code, *expected(code), body=_worded(code), status=API_ERRORS[code][0]) for code in API_ERRORS
-    ]
+    by_code = [_refusal(code, code, *expected(code), body=_worded(code), status=ERRORS[code][0]) for code in ERRORS]
     html = b"<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>"
     by_status = [
         _refusal(f"HTTP {status}", f"http_{status}", kind, attempts, body=html, status=status)
@@ -131,7 +130,7 @@ def faults() -> tuple[Fault, ...]:
             body=to_json({**empty, "Success": False, "Code": code}),
             status=200,
         )
-        for code in API_ERRORS
+        for code in ERRORS
         if code not in _BY_STATUS_ALONE
     ]
     in_success += [

@@ -7,7 +7,6 @@ from itertools import product
 
 import pytest
 
-from exporter.simulator.error_responses import API_ERRORS
 from exporter.vod.play_data import PLAY_DATA
 from tests.campaigns.faults import codes
 from tests.campaigns.faults.cases import (
@@ -20,14 +19,15 @@ from tests.campaigns.faults.cases import (
     is_code,
     possible,
 )
+from tests.campaigns.faults.codes import ERRORS
 from tests.campaigns.faults.fault import Family
 
 
 def test_every_code_of_the_api_page_occurs_at_every_moment_for_every_selection() -> None:
     affected = {(case.fault.name, case.moment, case.selection) for case in brief()}
 
-    assert set(PLAY_DATA.error_codes) <= set(API_ERRORS)
-    assert affected >= set(product(API_ERRORS, Moment, Selection))
+    assert set(PLAY_DATA.error_codes) <= set(ERRORS)
+    assert affected >= set(product(ERRORS, Moment, Selection))
 
 
 def test_every_fault_occurs_at_every_possible_moment() -> None:
