@@ -7,7 +7,7 @@ UV     := $(VENV)/uv/bin/uv
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench drops faults fuzz soak mutants audit sbom chart dashboards calls docs lock clean
+.PHONY: help demo test test-all lint format bench drops faults fuzz soak mutants audit sbom dist release-version chart dashboards calls docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,14 @@ sbom: $(VENV)/.dev ## the content of the image, as CycloneDX, into dist/sbom.cdx
 	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --require-hashes -r requirements/roles.txt
 	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --no-index --no-deps --find-links=$(VENV)/image/dist aliyun-vod-exporter
 	$(BIN)/python -m cyclonedx_py environment --output-reproducible --output-file=dist/sbom.cdx.json $(VENV)/image/bin/python
+
+dist: $(VENV)/.dev $(VENV)/.kubetools ## wheel, source archive and packaged chart, into dist/
+	rm -f dist/*.whl dist/*.tar.gz dist/*.tgz
+	SOURCE_DATE_EPOCH=$$(git show --no-patch --format=%ct HEAD) $(BIN)/python -m hatchling build -d dist
+	$(VENV)/kubetools/helm package --destination dist deploy/helm/aliyun-vod-exporter
+
+release-version: $(VENV)/.runtime ## fail unless program, chart and CHANGELOG have the version of TAG=vX.Y.Z
+	$(BIN)/python -m tests.deploy.release $(TAG)
 
 chart: $(VENV)/.dev ## the chart's values.yaml and README table from its schema
 	$(BIN)/python -m tests.deploy.chart_values

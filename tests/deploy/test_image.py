@@ -129,7 +129,8 @@ def test_the_base_is_one_version() -> None:
     assert re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE) == [
         "docker.io/library/python:3.13.14-slim-trixie"
     ]
-    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) - set(stages) == {"${PYTHON_IMAGE}"}
 
 
 def test_no_step_needs_a_shell() -> None:
@@ -256,6 +257,16 @@ def test_it_serves_the_simulator_s_numbers_reports_its_health_and_ends_on_sigter
 
 
 @in_containers
+def test_a_mounted_configuration_is_found_by_its_default_name(image: Engine, mounted: Path) -> None:
+    printed = image.run(f"--volume={mounted}:/etc/aliyun-vod-exporter:ro", TAG, "check-config")
+    assert "config.yaml: valid" in printed
+
+
+def test_program_and_dependencies_are_layers_of_their_own(image: Engine) -> None:
+    steps = [each.get("created_by", "") for each in image.inspect(TAG)["History"]]
+    assert len([step for step in steps if "COPY" in step and "/opt/aliyun-vod-exporter" in step]) == 2
+
+
 def test_a_volume_for_its_state_needs_no_preparation(image: Engine, simulator: str, mounted: Path) -> None:
     container = image.start(
         f"--volume={mounted}:/etc/aliyun-vod-exporter:ro",
