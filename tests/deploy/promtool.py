@@ -99,7 +99,7 @@ def check_firing(
     order: Iterable[str] = (),
 ) -> None:
     """Check which alerts fire at which times, each as `Name label=value ...` with the labels of `_BY` that it has."""
-    by = "alertname, account, media_id, terminal_type, os, region, instance, query, severity"
+    by = "alertname, account, media_id, terminal_type, os, region, instance, query, severity, category, age_days"
     cases = [
         {
             "expr": f'group by ({by}) (ALERTS{{alertstate="firing"}})',

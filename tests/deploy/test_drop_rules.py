@@ -248,6 +248,17 @@ def test_rules_in_another_order_are_a_little_later_and_nothing_else_fires(versio
     check_firing(version, tmp_path, storm, firing | {"32m": [], "33m": []}, rules=reversed_rules, order=ORDER)
 
 
+def test_a_media_that_dropped_has_its_category_and_age_where_they_are_known(version: str, tmp_path: Path) -> None:
+    created = 12.5 * 86_400
+    series = slice_date() | steady(5) | media("m", "300x50", "1000x50") | media("unknown", "300x50", "1000x50")
+    series[
+        name("media_metadata_info", {"media_id": "m", "category": "Courses/Maths", "status": "Normal"}, "e:9985")
+    ] = "1x50"
+    series[name("media_created_timestamp_seconds", {"media_id": "m"}, "e:9985")] = f"{MONDAY - created}x50"
+    known = DROPPED.format("m") + " category=Courses/Maths age_days=13"
+    check_firing(version, tmp_path, series, {"5m": [known, DROPPED.format("unknown")]})
+
+
 def test_a_breakdown_that_does_not_settle_neither_fires_nor_inhibits(version: str, tmp_path: Path) -> None:
     """Its numbers are those of the day before, which had more plays."""
     behind = slice_date(f"{MONDAY}x50", os="iOS") | steady(6, "100x50", "400x50", os="iOS")
