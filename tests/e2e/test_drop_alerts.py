@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.tool(tool) for tool in ("faketime", "prometheus", "pro
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "simulator-secret"}
 LISTEN = "--web.listen-address=127.0.0.1:0"
-# As many as a large account has: DROP_ALERTS_MEDIA=5000.
 MINUTE = 60
+# As many as a large account has: DROP_ALERTS_MEDIA=5000.
 MEDIA = int(os.environ.get("DROP_ALERTS_MEDIA", "400"))
 # Messages in a fortnight in which nothing is broken, at most.
 QUIET = MEDIA // 2500
@@ -58,7 +58,7 @@ def settled_on(server: Prometheus, slices: int = 6) -> float:
 
 
 def evaluated(server: Prometheus) -> dict[str, str]:
-    """When each group of rules for alerts was last evaluated. Those for dashboards are evaluated every other minute only."""
+    """When each group of rules was last evaluated, without those for dashboards, which wait two minutes."""
     groups = get(f"{server.url}/api/v1/rules").json()["data"]["groups"]
     return {group["name"]: group["lastEvaluation"] for group in groups if group["interval"] < MINUTE}
 
