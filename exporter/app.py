@@ -14,15 +14,16 @@ import structlog
 from exporter import __version__, logs
 from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
+from exporter.called_actions import called_actions
 from exporter.core import play_dates
 from exporter.core.model import Snapshot
 from exporter.core.poller import Poller
 from exporter.core.sharding import WHOLE
-from exporter.daemon import Daemon, api_actions
+from exporter.daemon import Daemon
+from exporter.discovery.media_discovery import MediaDiscovery
 from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
-from exporter.media_discovery import MediaDiscovery
 from exporter.player import JobObserver, PlayerPolls
 from exporter.reload import Reloader, jobs
 from exporter.replica import replica_config
@@ -99,7 +100,7 @@ async def _assemble(
 
     telemetry = Telemetry(
         version=__version__,
-        accounts=api_actions(config),
+        accounts=called_actions(config),
         queries=[query.name for query in replica.queries],
         log_lines_dropped=logs.lines_dropped,
         player_views=player_views,

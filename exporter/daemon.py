@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from exporter import __version__
+from exporter.called_actions import called_actions
 from exporter.core import plan
 from exporter.core.poll_report import PollReport, PollResult
 from exporter.core.publication_builder import publish
 from exporter.core.retry import Retry, RetryRules
-from exporter.core.unknown_media import UnknownMedia, listed_ids
+from exporter.core.unknown_media import listed_ids
 from exporter.errors import AccountPaused, ErrorKind, QuotaExceeded
 from exporter.exposition.cache import ExpositionCache
 from exporter.exposition.negotiation import Response, respond
@@ -21,40 +21,28 @@ from exporter.exposition.render import Renderer
 from exporter.poll_log import log_report
 from exporter.replica import replica_config
 from exporter.status.model import StatusInput, StatusSettings
+from exporter.unknown_media_report import UnknownMediaReport
 from exporter.vod.auth_breaker import OPEN_SECONDS
-from exporter.vod.categories import CATEGORIES
 from exporter.vod.client import ATTEMPTS
-from exporter.vod.error_codes import classify
-from exporter.vod.play_data import PLAY_DATA
-from exporter.vod.player_metrics import PLAYER_METRICS
-from exporter.vod.search_media import SEARCH_MEDIA
-from exporter.vod.video_infos import VIDEO_INFOS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from exporter.config.accounts import AccountSettings
-    from exporter.config.schema import Config
     from exporter.core.call_runner import PageSource
     from exporter.core.model import Query, SliceData
     from exporter.core.player_query import PlayerView
     from exporter.core.poller import Poller
     from exporter.core.publication import Publication
+    from exporter.discovery.failure_log import DiscoveryProblem
+    from exporter.discovery.media_discovery import MediaDiscovery
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
-    from exporter.media_discovery import DiscoveryProblem, MediaDiscovery
     from exporter.replica import Found, ReplicaConfig
-    from exporter.vod.actions import Action
 
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
-_NAMED_IN_LOG: Final = 5
 # How soon metadata is looked for again while the first polls have not ended.
 _FIRST_POLLS_SECONDS: Final = 5.0
-# How long a search waits that must leave the calls of the day to polls.
-_QUOTA_PAUSE_SECONDS: Final = 1_800.0
-ACTIONS: Final[tuple[Action[Any], ...]] = (PLAY_DATA,)
-"""The actions of the API that all accounts call; their series exist from the start."""
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
 _log = structlog.get_logger()
@@ -93,24 +81,19 @@ class Daemon:
         self._now = now
         self._store = store
         self._discovery = discovery
-        self._polling: Counter[str] = Counter()
         self._player_views = player_views
         self._poll_timeout = poll_timeout
-        if discovery is not None:
-            discovery.is_polling = self.is_polling
         self._restored = {query.name for query in self.queries if self._is_restored(query)}
         self._ready = False
         self._started_at = now()
         self._exposition: ExpositionCache[GzipPayload] = ExpositionCache(
             Renderer(), replica.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
         )
-        self._unknown_media = UnknownMedia()
-        self._logged_unknown: set[tuple[str, str]] = set()
+        self._unknown_media = UnknownMediaReport(telemetry)
         self._reports: dict[str, PollReport] = {}
         self._next_polls: dict[str, float] = {}
         self._series_counts = (0, 0)
-        self._find_unknown_media()
-        self._configure_discovery()
+        self._follow_queries()
         telemetry.config_loaded(self._started_at)
 
     @property
@@ -130,9 +113,8 @@ class Daemon:
         self._exposition.reconfigure(replica.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
-        self.telemetry.set_targets(accounts=api_actions(config), queries=names)
-        self._find_unknown_media()
-        self._configure_discovery()
+        self.telemetry.set_targets(accounts=called_actions(config), queries=names)
+        self._follow_queries()
         self.telemetry.config_loaded(self._now())
 
     def failed(self) -> tuple[Query, ...]:
@@ -177,7 +159,7 @@ class Daemon:
         log_report(report)
         await self._exposition.get()
         self._reports[query.name] = report
-        self._update_unknown_media(report)
+        self._unknown_media.update(report, self._polled(report))
         await self.persist(report)
         calls_per_day = {account.name: account.limits.calls_per_day for account in self.replica.accounts}
         return _RETRY_RULES.retry(
@@ -196,32 +178,23 @@ class Daemon:
                 return PollReport(query, started_at, self._now(), (), result)
             self._follow_discovery()
             query = next((each for each in self.queries if each.name == query.name), query)
-        self._polling[query.account] += 1
-        try:
+        if self._discovery is None:
             return await self.poller.poll(query)
-        finally:
-            self._polling[query.account] -= 1
+        with self._discovery.polling(query.account):
+            return await self.poller.poll(query)
 
     @property
     def found(self) -> Found:
         """What searches have found so far."""
         return {} if self._discovery is None else self._discovery.found
 
-    def is_polling(self, account: str) -> bool:
-        """Whether play data of an account is polled at the moment."""
-        return self._polling[account] > 0
-
     async def refresh_search(self, query: Query) -> Retry | None:
         """Search for the media of a query again, and return when to retry; None after a success."""
         if self._discovery is None or query.search is None:
             return None
-        failure = await self._discovery.refresh_search(query.account, query.name, query.search)
+        retry = await self._discovery.refresh_search(query.account, query.name, query.search)
         self._follow_discovery()
-        if failure is None:
-            return None
-        if isinstance(failure, QuotaExceeded):
-            return Retry(self._now() + _QUOTA_PAUSE_SECONDS)
-        return Retry(self._now() + failure.wait if failure.wait else 0.0)
+        return retry
 
     async def refresh_metadata(self, account: str) -> Retry | None:
         """Refresh the metadata of the published media, and return when to retry; None after a success."""
@@ -268,12 +241,15 @@ class Daemon:
             self.poller.follow(self.queries)
             self._exposition.reconfigure(replica.rules)
 
-    def _configure_discovery(self) -> None:
+    def _follow_queries(self) -> None:
+        """Report on the queries of the configuration, and search for their media."""
+        self._unknown_media.follow(self.queries, self.poller.snapshot.slices.values())
         searches = {(query.account, query.name): query.search for query in self.queries if query.search is not None}
         self.telemetry.set_discovery(searches=searches, metadata=self.replica.rules.metadata)
         if self._discovery is not None:
-            self._discovery.set_limits({each.name: each.limits.calls_per_day for each in self.replica.accounts})
-            self._discovery.report(searches)
+            self._discovery.reconfigure(
+                searches, {each.name: each.limits.calls_per_day for each in self.replica.accounts}
+            )
             self._follow_discovery()
 
     async def persist(self, report: PollReport) -> None:
@@ -288,34 +264,7 @@ class Daemon:
 
     def unknown_media(self) -> frozenset[tuple[str, str]]:
         """Account and ID of the media that queries list by ID and that no response has ever contained."""
-        return frozenset((query.account, each) for query in self.queries for each in self._unknown_media.of(query))
-
-    def _find_unknown_media(self) -> None:
-        """Recompute unknown media from all slices, after the queries or the restored data have changed."""
-        self._unknown_media.follow(self.queries, self.poller.snapshot.slices.values())
-        for query in self.queries:
-            self.telemetry.unknown_media(query.name, self._count_unknown_media(query))
-
-    def _update_unknown_media(self, report: PollReport) -> None:
-        self._unknown_media.update(self._polled(report))
-        for query in self.queries:
-            if query.account == report.query.account:
-                self.telemetry.unknown_media(query.name, self._count_unknown_media(query))
-        query = report.query
-        found = {(query.account, media_id) for media_id in self._unknown_media.of(query)} - self._logged_unknown
-        if found and report.result is PollResult.SUCCESS:
-            self._logged_unknown |= found
-            _log.warning(
-                "unknown media",
-                query=query.name,
-                account=query.account,
-                media_ids=len(found),
-                first=",".join(sorted(media_id for _, media_id in found)[:_NAMED_IN_LOG]),
-                advice="Check these IDs: no answer has named them yet, as if they were mistyped or never played.",
-            )
-
-    def _count_unknown_media(self, query: Query) -> int | None:
-        return len(self._unknown_media.of(query)) if listed_ids(query) else None
+        return self._unknown_media.current()
 
     def run_skipped(self, query: str, /) -> None:
         """Count and log a poll that was due while the previous one was still running."""
@@ -368,7 +317,7 @@ class Daemon:
             next_polls=dict(self._next_polls),
             snapshot=snapshot,
             publication=publication,
-            unknown_media=self.unknown_media(),
+            unknown_media=self._unknown_media.current(),
             metadata_failures={} if self._discovery is None else dict(self._discovery.failures),
             player=tuple(self._player_views()),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
@@ -389,33 +338,6 @@ class Daemon:
                 advice="Raise series_limit, or ask for fewer media, dimensions or days.",
             )
         self._series_counts = series, dropped
-
-
-def api_actions(config: Config) -> dict[str, dict[str, dict[str, ErrorKind]]]:
-    """The actions that each account calls, with their error codes and the kinds of these."""
-    queries = config.core_queries()
-    of_players = {query.account for query in config.player_queries()}
-    return {
-        account.name: {
-            action.name: {code: classify(0, code, action=action).kind for code in action.error_codes}
-            for action in (*ACTIONS, *_optional_actions(account, queries, player=account.name in of_players))
-        }
-        for account in config.accounts
-    }
-
-
-def _optional_actions(account: AccountSettings, queries: Iterable[Query], *, player: bool) -> Iterator[Action[Any]]:
-    """The actions that searches, metadata and players of an account call."""
-    searches = [query.search for query in queries if query.account == account.name and query.search is not None]
-    rules = account.metadata.core_rules() if account.metadata is not None else None
-    if searches:
-        yield SEARCH_MEDIA
-    if rules is not None:
-        yield VIDEO_INFOS
-    if any(search.needs_categories for search in searches) or (rules is not None and "category" in rules.labels):
-        yield CATEGORIES
-    if player:
-        yield PLAYER_METRICS
 
 
 def _settings(replica: ReplicaConfig, *, store: bool) -> StatusSettings:

@@ -69,7 +69,6 @@ class ScheduleChanges:
 def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
     """Compare queries and accounts of the configuration in use with those of a new one."""
     before, after = ({query.name: query for query in each.queries} for each in (old, new))
-    old_accounts, new_accounts = ({account.name: account for account in each.accounts} for each in (old, new))
     removed = before.keys() - after.keys()
     remaining = before.keys() & after.keys()
     # Another interval alone changes no request.
@@ -77,8 +76,7 @@ def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
 
     def account_differs(same: Callable[[AccountSettings, AccountSettings], bool]) -> set[str]:
         """The remaining queries whose account changed in the respect that `same` compares."""
-        common = old_accounts.keys() & new_accounts.keys()
-        differing = {name for name in common if not same(old_accounts[name], new_accounts[name])}
+        differing = _differing_accounts(old, new, same)
         return {name for name in remaining if after[name].account in differing}
 
     return ScheduleChanges(
@@ -92,14 +90,12 @@ def jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
     return (*poll_jobs(daemon, replica.queries), *discovery_jobs(daemon, replica))
 
 
-def _changed_connections(old: ReplicaConfig, new: ReplicaConfig) -> set[str]:
-    """The accounts that are called in another way from now on."""
-    before = {account.name: account for account in old.accounts}
-    return {
-        account.name
-        for account in new.accounts
-        if account.name in before and not same_connection(before[account.name], account)
-    }
+def _differing_accounts(
+    old: ReplicaConfig, new: ReplicaConfig, same: Callable[[AccountSettings, AccountSettings], bool]
+) -> set[str]:
+    """The accounts of both that differ in the respect that `same` compares."""
+    before, after = ({account.name: account for account in each.accounts} for each in (old, new))
+    return {name for name in before.keys() & after.keys() if not same(before[name], after[name])}
 
 
 def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
@@ -202,7 +198,7 @@ class Reloader:
             all_jobs, interrupted = jobs(self._daemon, replica), changes.interrupted | discovery
             due_jobs = due | (discovery if discovery_changed(self._daemon.replica, replica) else set())
             if self._player is not None:
-                reconnected = _changed_connections(self._daemon.replica, replica)
+                reconnected = _differing_accounts(self._daemon.replica, replica, same_connection)
                 player_interrupted, player_due = changed_jobs(self._daemon.replica, replica, reconnected)
                 all_jobs = (*all_jobs, *self._player.jobs(replica))
                 interrupted, due_jobs = interrupted | player_interrupted, due_jobs | player_due

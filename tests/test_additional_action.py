@@ -20,7 +20,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter import daemon
+from exporter import called_actions
 from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
 from exporter.backfill.openmetrics import exposition
@@ -96,12 +96,12 @@ COVER_INFO: Final[Family[PublishedMedia]] = Family(
     lambda media: None if getattr(media, "cover", None) is None else 1,
 )
 
-# The list of actions in exporter/daemon.py.
+# The list of actions in exporter/called_actions.py.
 
 
 @pytest.fixture(autouse=True)
 def one_more_action(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "ACTIONS", (*daemon.ACTIONS, COVERS))
+    monkeypatch.setattr(called_actions, "ACTIONS", (*called_actions.ACTIONS, COVERS))
     monkeypatch.setattr(catalog, "MEDIA", (*catalog.MEDIA, COVER_INFO))
 
 
@@ -205,7 +205,7 @@ async def running_harness(text: str = CONFIGURATION, clock: Clock | None = None)
     with bound(["127.0.0.1:0"]) as sockets:
         async with serving(service, sockets, date_header=False):
             config = configuration(urls(sockets)[0], text=text)
-            telemetry = Telemetry(version="1", accounts=daemon.api_actions(config), queries=[])
+            telemetry = Telemetry(version="1", accounts=called_actions.called_actions(config), queries=[])
             accounts = Accounts(
                 lambda account: credential_source(account, {}, not_yet=print),
                 meter=telemetry,
@@ -238,7 +238,7 @@ def call(harness: Harness, action: Action[Any]) -> Coroutine[Any, Any, object]:
 def test_modules_md_names_the_places() -> None:
     text = (Path(__file__).parent.parent / "docs" / "design" / "modules.md").read_text()
     (item,) = re.findall(r"^\* Another API action: (.*?)^\* ", text, re.MULTILINE | re.DOTALL)
-    assert re.findall(r"`([a-z_/]+(?:\.py|/))`", item) == ["vod/", "daemon.py", "exposition/catalog.py"]
+    assert re.findall(r"`([a-z_/]+(?:\.py|/))`", item) == ["vod/", "called_actions.py", "exposition/catalog.py"]
 
 
 async def test_the_action_is_signed_answered_and_decoded() -> None:

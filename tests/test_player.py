@@ -11,11 +11,11 @@ import pytest
 
 from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
+from exporter.called_actions import called_actions
 from exporter.config.loader import loads
 from exporter.core.model import Dimensions, Slice
 from exporter.core.play_dates import play_date
 from exporter.core.sharding import WHOLE, Shard
-from exporter.daemon import api_actions
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from exporter.exposition.telemetry import Telemetry
@@ -101,7 +101,7 @@ async def setup(
         holder: list[PlayerPolls] = []
         telemetry = Telemetry(
             version="1",
-            accounts=api_actions(replica.config),
+            accounts=called_actions(replica.config),
             queries=["q"],
             monotonic=clock.now,
             player_views=lambda: holder[0].views() if holder else (),
@@ -148,7 +148,7 @@ async def test_without_players_nothing_is_called_and_exposed() -> None:
         body = respond(Renderer().render(publication()), running.telemetry).body.decode()
         assert "player" not in body.lower()
         assert not running.player.jobs(running.replica)
-        assert list(api_actions(running.replica.config)["main"]) == ["DescribeVodMediaPlayData"]
+        assert list(called_actions(running.replica.config)["main"]) == ["DescribeVodMediaPlayData"]
 
 
 async def series_with(variants: Variants) -> tuple[dict[str, float], str]:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.publication import Publication, PublishedMetadata
     from exporter.daemon import Daemon
+    from exporter.discovery.failure_log import DiscoveryProblem
     from exporter.exposition.telemetry import Telemetry
-    from exporter.media_discovery import DiscoveryProblem
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
 _FIELDS: Final = tuple(PLAY_BY_FIELD)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from exporter.core.model import Slice
     from exporter.core.poll_report import PollReport, SliceOutcome
     from exporter.core.publication import Publication
+    from exporter.discovery.failure_log import DiscoveryProblem
     from exporter.errors import UpstreamError
-    from exporter.media_discovery import DiscoveryProblem
 
 # How many slices are named for each cause.
 _NAMED: Final = 10

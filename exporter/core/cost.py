@@ -7,6 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.fields import MEDIA_NUMBERS, PLAY_NUMBERS
+from exporter.core.metadata import MEDIA_PER_CALL
 from exporter.core.model import ByIds, Everything, Top
 from exporter.core.pages_or_ids import FEW_MEDIA, MANY_MEDIA
 from exporter.core.plan import PAGE_SIZE, has_expected_plays, unpublished_days
@@ -23,8 +24,6 @@ _DAY: Final = 86_400.0
 _PHASES: Final = 24
 _SERIES_PER_ROW: Final = len(PLAY_NUMBERS)
 _SETTLED_SERIES_PER_ROW: Final = 2  # plays, and expected plays
-MEDIA_PER_CALL: Final = 20
-"""Media whose metadata one call returns (Alibaba Cloud's page of GetVideoInfos)."""
 _SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title, and the numbers of a media
 
 

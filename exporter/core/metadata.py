@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from exporter.core.media_details import AccountMetadata, CategoryTree, MediaDetails, MetadataRules
     from exporter.core.publication import PublicationRules, PublishedMedia
 
+MEDIA_PER_CALL: Final = 20
+"""Media whose metadata one call returns (Alibaba Cloud's page of GetVideoInfos)."""
 LABELS: Final = ("category", "status", "app_id", "storage_class", "reference_id")
 """What can be a label of media; `category` is two of them, the ID and the path."""
 

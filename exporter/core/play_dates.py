@@ -28,6 +28,11 @@ def next_midnight(now: float) -> float:
     return start(today(now) + timedelta(days=1))
 
 
+def rest_of_day(now: float) -> float:
+    """The part of the play date of `now` (seconds since 1970) that is left, 0 to 1."""
+    return (next_midnight(now) - now) / 86_400
+
+
 def play_date(now: float, days_ago: int) -> date:
     """The date that is `days_ago` days before the play date of `now` (seconds since 1970)."""
     return today(now) - timedelta(days=days_ago)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from exporter.core.media_details import CategoryTree
 from exporter.core.media_search import Conditions, MediaWalk, UnorderedError
@@ -15,10 +15,13 @@ from exporter.vod.search_media import CATEGORIES_PER_SEARCH, SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS, VideoInfos
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from exporter.core.media_details import Category, MediaDetails
+    from exporter.vod.actions import Action
     from exporter.vod.play_data import ApiClient
+
+T = TypeVar("T")
 
 # No account has more: three levels of 100 each would, but 100 pages of requests for them are a fault of the service.
 _MAX_CALLS_FOR_CATEGORIES: Final = 10_200
@@ -51,12 +54,21 @@ class SearchResult:
 
 
 class MediaSource:
-    """Media of one account, one call at a time: `permit` is awaited before each."""
+    """Media of one account, one call at a time: `permit` is awaited before each.
+
+    `action`: the name of the action that was called last.
+    """
 
     def __init__(self, client: ApiClient, permit: _Permit, now: Callable[[], float]) -> None:
         self._client = client
         self._permit = permit
         self._now = now
+        self.action = ""
+
+    async def _call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
+        self.action = action.name
+        await self._permit()
+        return await self._client.call(action, parameters)
 
     async def search(self, wanted: Conditions) -> SearchResult:
         """All hits of a search. Raises UpstreamError."""
@@ -82,8 +94,7 @@ class MediaSource:
     async def _walk(self, wanted: Conditions, category_ids: Sequence[int]) -> MediaWalk:
         walk = MediaWalk(wanted.created_from)
         while (request := walk.next) is not None:
-            await self._permit()
-            page = await self._client.call(SEARCH_MEDIA, search_media.parameters(request, wanted, category_ids))
+            page = await self._call(SEARCH_MEDIA, search_media.parameters(request, wanted, category_ids))
             now = self._now()
             try:
                 walk.on_page(replace(page, hits=tuple(replace(hit, observed_at=now) for hit in page.hits)))
@@ -96,9 +107,8 @@ class MediaSource:
 
         If the service answers that there is no such media, a smaller part is requested: it may mean only one of them.
         """
-        await self._permit()
         try:
-            infos = await self._client.call(VIDEO_INFOS, video_infos.parameters(media_ids))
+            infos = await self._call(VIDEO_INFOS, video_infos.parameters(media_ids))
         except UpstreamError as error:
             if error.code.lower() != video_infos.NOT_FOUND.lower():
                 raise
@@ -119,8 +129,7 @@ class MediaSource:
             while True:
                 if (calls := calls + 1) > _MAX_CALLS_FOR_CATEGORIES:
                     raise malformed("the tree of categories has no end")
-                await self._permit()
-                answer = await self._client.call(CATEGORIES, categories.parameters(parent, page))
+                answer = await self._call(CATEGORIES, categories.parameters(parent, page))
                 new = [each for each in answer.categories if each.category_id not in found]
                 found |= {each.category_id: each for each in new}
                 parents += [each.category_id for each in new if each.category_id in answer.parents]

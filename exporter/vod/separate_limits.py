@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter.core import play_dates
 from exporter.errors import ErrorKind, QuotaExceeded
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from exporter.vod.rate_limits import Permit
-
-_DAY: Final = 86_400.0
 
 
 class SeparateLimits(AccountLimits):
@@ -69,8 +67,7 @@ class SeparateLimits(AccountLimits):
         remaining, calls_per_day = self._shared.calls_remaining, self._shared.calls_per_day
         if remaining is None:
             return
-        now = self._clock()
-        rest = (play_dates.next_midnight(now) - now) / _DAY
+        rest = play_dates.rest_of_day(self._clock())
         kept = min(math.ceil(calls_per_day * rest), calls_per_day if self.needed is None else self.needed)
         if remaining <= kept:
             raise QuotaExceeded(

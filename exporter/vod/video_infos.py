@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from exporter.core.media_details import MediaDetails
 
-MEDIA_PER_CALL: Final = 20
 NOT_FOUND: Final = "InvalidVideo.NotFound"
 """Answered instead of a list if none of the media exists; whether also if only some do not is not documented."""
 

@@ -37,6 +37,8 @@ def test_the_start_of_a_day_is_midnight_in_utc_plus_8() -> None:
 def test_a_timestamp_is_within_its_play_date(now: float) -> None:
     assert play_dates.start(play_dates.today(now)) <= now < play_dates.next_midnight(now)
     assert play_dates.next_midnight(now) - play_dates.start(play_dates.today(now)) == 86_400
+    assert 0 < play_dates.rest_of_day(now) <= 1
+    assert play_dates.rest_of_day(play_dates.next_midnight(now)) == 1
 
 
 @given(INSTANTS, st.integers(0, 30))

@@ -9,8 +9,8 @@ import pytest
 from exporter.simulator.broken_responses import BROKEN_RESPONSES
 from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault
+from tests.discovery.test_media_discovery import METADATA, text
 from tests.harness import running_harness
-from tests.test_media_discovery import METADATA, text
 
 if TYPE_CHECKING:
     from tests.harness import Harness

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from exporter.core.model import Query
+    from exporter.core.poll_report import PollReport
+
 TEXT: Final = """
 accounts:
   - name: main
@@ -325,21 +328,27 @@ async def test_the_calls_of_the_day_are_left_to_plays() -> None:
             assert await harness.exporter.refresh_metadata("main") is not None
         assert {line["code"] for line in logs if "code" in line} == {"calls_per_day"}
         (remaining,) = (await harness.series("calls_remaining_today")).values()
-        rest = (play_dates.next_midnight(harness.clock.at) - harness.clock.at) / DAY
+        rest = play_dates.rest_of_day(harness.clock.at)
         assert remaining >= int(100 * rest * 0.9)
         assert await harness.poll(later=900) == "success"
 
 
-async def test_calls_for_metadata_wait_while_plays_are_polled() -> None:
+async def test_calls_for_metadata_wait_while_plays_are_polled(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running_harness(text=text(METADATA), media="{top: 30}") as harness:
         await harness.poll()
         harness.clock.waits.clear()
         await metadata(harness)
         assert sum(harness.clock.waits) < 0.5
         harness.clock.at += 7 * 3_600
-        harness.exporter._polling["main"] = 1  # noqa: SLF001 - a poll in progress
-        await harness.exporter.refresh_metadata("main")
-        assert sum(harness.clock.waits) >= 5.0
+        poll = harness.exporter.poller.poll
+
+        async def poll_and_refresh(query: Query) -> PollReport:
+            await harness.exporter.refresh_metadata("main")
+            assert sum(harness.clock.waits) >= 5.0
+            return await poll(query)
+
+        monkeypatch.setattr(harness.exporter.poller, "poll", poll_and_refresh)
+        assert await harness.poll() == "success"
 
 
 async def test_sets_and_metadata_survive_a_restart(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""What searches have found and what is known about media, by account; replaced as a whole and kept in storage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
+
+from exporter.core.media_details import AccountMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from exporter.core.media_details import CategoryTree, FoundMedia, MediaDetails, Search
+
+# Details of media that nobody publishes any more are kept up to this number, beside as many as are published.
+_SPARE_DETAILS: Final = 2_000
+
+
+class MediaStore(Protocol):
+    """Stores what was found so that it survives a restart."""
+
+    async def save_media(
+        self,
+        found: Mapping[tuple[str, Search], FoundMedia],
+        metadata: Mapping[str, AccountMetadata],
+        /,
+    ) -> None:
+        """Store these sets and this metadata. Handles its own failures and raises none."""
+        ...
+
+
+class KnownMedia:
+    """`found` by account and search, `metadata` by account; at first what was stored."""
+
+    def __init__(
+        self,
+        store: MediaStore | None = None,
+        found: Mapping[tuple[str, Search], FoundMedia] | None = None,
+        metadata: Mapping[str, AccountMetadata] | None = None,
+    ) -> None:
+        self._store = store
+        self.found: Mapping[tuple[str, Search], FoundMedia] = dict(found or {})
+        self.metadata: Mapping[str, AccountMetadata] = MappingProxyType(dict(metadata or {}))
+
+    def about(self, account: str) -> AccountMetadata:
+        """What is known about the media of an account."""
+        return self.metadata.get(account, AccountMetadata())
+
+    async def replace_found(
+        self, account: str, search: Search, media: FoundMedia, details: Mapping[str, MediaDetails]
+    ) -> None:
+        """Replace what a search has found, and add the details of it that were returned."""
+        self.found = {**self.found, (account, search): media}
+        self._describe(account, details=details)
+        if self._store is not None:
+            await self._store.save_media({(account, search): media}, {account: self.metadata[account]})
+
+    async def describe(
+        self,
+        account: str,
+        *,
+        details: Mapping[str, MediaDetails] | None = None,
+        missing: Iterable[str] = (),
+        tree: CategoryTree | None = None,
+    ) -> None:
+        """Add what was returned about an account: details, IDs that do not exist, all categories."""
+        self._describe(account, details=details, missing=missing, tree=tree)
+        if self._store is not None:
+            await self._store.save_media({}, {account: self.metadata[account]})
+
+    def _describe(
+        self,
+        account: str,
+        *,
+        details: Mapping[str, MediaDetails] | None = None,
+        missing: Iterable[str] = (),
+        tree: CategoryTree | None = None,
+    ) -> None:
+        about, details = self.about(account), details or {}
+        self._set(
+            account,
+            AccountMetadata(
+                MappingProxyType({**about.details, **details}),
+                (about.deleted | frozenset(missing)) - details.keys(),
+                tree if tree is not None else about.tree,
+            ),
+        )
+
+    def forget(self, account: str, wanted: Collection[str]) -> None:
+        """Forget the metadata of media that no query of the account publishes any more."""
+        about = self.metadata.get(account)
+        if about is None:
+            return
+        kept = frozenset(wanted).union(*(each.media_ids for (owner, _), each in self.found.items() if owner == account))
+        if len(about.details) > 2 * len(kept) + _SPARE_DETAILS:
+            details = {media_id: each for media_id, each in about.details.items() if media_id in kept}
+            self._set(account, replace(about, details=MappingProxyType(details), deleted=about.deleted & kept))
+
+    def _set(self, account: str, about: AccountMetadata) -> None:
+        self.metadata = MappingProxyType({**self.metadata, account: about})
