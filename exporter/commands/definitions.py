@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
-from exporter.commands import flag_values, flags
+from exporter.commands import flag_values, flags, simulator_flags
 from exporter.core.play_dates import OLDEST_DAYS_AGO
-from exporter.documents import durations
-from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
-from exporter.simulator.throttle import WaitHeader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,88 +172,6 @@ def _probe(parser: Parser) -> None:
     )
 
 
-def _simulate(parser: Parser) -> None:
-    flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
-    add = parser.add_argument
-    add(
-        "--seed",
-        type=flag_values.non_negative_int,
-        default=0,
-        help="seed of the simulated data; the same seed gives the same data",
-    )
-    add(
-        "--media",
-        type=flag_values.non_negative_int,
-        default=120,
-        metavar="N",
-        help="number of media in the simulated account",
-    )
-    add(
-        "--incident",
-        action="append",
-        default=[],
-        metavar="KIND@DAYS_AGO",
-        help="plays that are lost since that day: os:Android@1, terminal:Web@1, region:cn-beijing@1, account@1,"
-        " media@1, removal@1, collapse@1, player@0T12:00; a wrong one lists all forms; repeatable",
-    )
-    add(
-        "--collapse",
-        dest="incident",
-        action="append",
-        type=flag_values.collapse,
-        metavar="DAYS_AGO",
-        help="the incident collapse since that day: the most played media has lost nearly all plays in the app",
-    )
-    add(
-        "--fail",
-        action="append",
-        default=[],
-        metavar="[ACTION/]CODE:RATE",
-        help="share of requests, of all actions or one, that fail with an error code, 0 to 1; an unknown code lists"
-        " all; repeatable",
-    )
-    add(
-        "--variant",
-        action="append",
-        default=[],
-        metavar="NAME:VALUE",
-        help="what the service does where its documentation is silent, such as tags:substring; a wrong one lists all;"
-        " repeatable",
-    )
-    add(
-        "--rate",
-        type=flag_values.rate,
-        default="0",
-        metavar="PER_SECOND",
-        help="throttle above this request rate; 0: never",
-    )
-    add(
-        "--wait-header",
-        choices=get_args(WaitHeader),
-        default="x-acs-retry-after",
-        help="response header that names the wait when throttled",
-    )
-    add(
-        "--latency",
-        type=flag_values.checked(durations.parse),
-        default="0s",
-        metavar="DURATION",
-        help="delay before each response",
-    )
-    add("--access-key-id", default=SIMULATOR_ACCESS_KEY_ID, help="accepted AccessKey ID")
-    add(
-        "--access-key-secret",
-        default=SIMULATOR_ACCESS_KEY_SECRET,
-        help="AccessKey secret that requests must be signed with",
-    )
-    add("--security-token", help="security token that requests must carry")
-    add(
-        "--admin",
-        action="store_true",
-        help="serve /_admin/ (no password), where tests change these conditions and read the requests",
-    )
-
-
 def _demo(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.EXPORTER_PORT}")
     flags.telemetry_path(parser)
@@ -313,7 +228,7 @@ DEFINITIONS: Final = {
         Command(
             "simulate",
             "Run only the simulated API: a made-up account behind the real protocol, for demos and tests.",
-            _simulate,
+            simulator_flags.add,
         ),
         Command(
             "demo", "Run simulator and exporter on loopback with a ready configuration; print what to open.", _demo

@@ -130,7 +130,7 @@ def _page(body: bytes, answer: _Body, request_id: str, page: int | None, page_si
     problems = _Problems()
     total = _total(answer, problems.note)
     if total is not None and listed and error_bodies.find(_beside_rows(body)):
-        # The rows are believed; whether they are all of them is not.
+        # The rows are used; whether they are all of them is open.
         total = None
         problems.note("TotalCount", "beside an error", "")
     echoed = row_values.count(bytes(answer.PageNo), "PageNo")
@@ -153,7 +153,7 @@ def _total(answer: _Body, note: Callable[[str, str, str], None]) -> int | None:
     try:
         return row_values.count(bytes(answer.TotalCount), "TotalCount")
     except ValueError:
-        # Rows are believed without it; an answer without rows says too little then.
+        # Rows are used without TotalCount; a response without rows needs it.
         if not answer.QoeInfoList:
             raise
         note("TotalCount", "not a count", "")

@@ -67,6 +67,16 @@ class ClientGroup:
         connection.connection_made(wire)
         return connection
 
+    async def connect_and_scrape(self, name: str) -> HttpConnection:
+        """A connection that has received a scrape."""
+        connection = self.connect(name)
+        connection.data_received(GZIP)
+        while not self.wires[name].written.endswith(BODY):
+            await self.iterate()
+        self.wires[name].written.clear()
+        self.answered.clear()
+        return connection
+
     def request_plain(self, clients: int) -> None:
         for number in range(clients):
             self.connect(f"plain {number}").data_received(PLAIN)
@@ -98,12 +108,7 @@ async def test_a_scrape_is_answered_before_plain_text_for_earlier_clients() -> N
 
 async def test_a_scrape_on_a_kept_connection_is_answered_before_plain_text() -> None:
     group = ClientGroup()
-    kept = group.connect("kept")
-    kept.data_received(GZIP)
-    while not group.wires["kept"].written.endswith(BODY):
-        await group.iterate()
-    group.wires["kept"].written.clear()
-    group.answered.clear()
+    kept = await group.connect_and_scrape("kept")
     group.request_plain(50)
     kept.data_received(GZIP)
     await group.finish()
@@ -113,12 +118,7 @@ async def test_a_scrape_on_a_kept_connection_is_answered_before_plain_text() -> 
 
 async def test_a_connection_that_has_received_a_scrape_is_answered_before_other_scrapes() -> None:
     group = ClientGroup()
-    kept = group.connect("kept")
-    kept.data_received(GZIP)
-    while not group.wires["kept"].written.endswith(BODY):
-        await group.iterate()
-    group.wires["kept"].written.clear()
-    group.answered.clear()
+    kept = await group.connect_and_scrape("kept")
     for number in range(50):
         group.connect(f"gzip {number}").data_received(GZIP)
     await group.iterate(10)
