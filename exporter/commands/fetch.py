@@ -23,6 +23,7 @@ from exporter.commands.slice_results import SliceResult, describe_problem, descr
 from exporter.config.loader import load
 from exporter.core.fields import NUMBERS, zero_row
 from exporter.core.poll_report import PollResult
+from exporter.discovery.failure_log import search_name
 from exporter.exposition.catalog import PLAY_BY_FIELD
 from exporter.safe_text import printable
 
@@ -88,17 +89,21 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
             await exporter.refresh_all_metadata()
         now, reports, publication = time.time(), exporter.reports(), exporter.publication()
         ended = results_by_slice(reports, publication, now)
+        problems = exporter.discovery_problems()
+        # Without the media of its search, a query is not polled: the problem says why.
+        unsearched = {(problem.account, problem.what) for problem in problems}
+        polled = [each for each in reports if (each.query.account, search_name(each.query.name)) not in unsearched]
         return _FetchResult(
             {report.query.name: report.result for report in reports},
             ended,
             (
-                *describe_results(ended, reports, final_after=config.settle.after, now=now),
-                *map(describe_problem, exporter.discovery_problems()),
+                *describe_results(ended, polled, final_after=config.settle.after, now=now),
+                *map(describe_problem, problems),
             ),
             list(_rows(publication)),
             settled_plays(publication),
             exporter.unknown_media(),
-            exporter.discovery_problems(),
+            problems,
             (await exporter.scrape(_PLAIN_TEXT, None)).body if output == "prom" else b"",
         )
 

@@ -1,14 +1,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.cli import main
 from exporter.commands.fetch import most_played, poll_all, table
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
-from tests.harness import running_harness
+from tests.harness import Clock, running_harness, simulated
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A search in which nothing can be found yet, and a query beside it.
+SEARCH = """
+accounts:
+  - {name: main, endpoint: "ENDPOINT", credentials: {access_key_id: simulator, access_key_secret: simulator-secret}}
+queries:
+  - {name: courses, media: {search: {category: [nowhere]}}}
+  - {name: popular, media: {top: 2}, days_ago: 2}
+"""
 ROW = {
     "account": "main",
     "play_date": "2024-03-23",
@@ -117,3 +131,15 @@ async def test_while_nothing_ends_it_says_what_was_tried() -> None:
     assert progress.lines[0] == "polling 1 queries"
     assert progress.lines[-1].startswith("polled q: success, 1 slices in ")
     assert progress.lines[-1].endswith(" s +1")
+
+
+async def test_a_search_that_fails_is_the_reason_and_not_a_timeout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with simulated(SimulatorOptions(media=3), Clock(time.time())) as (_, url):
+        (tmp_path / "config.yaml").write_text(SEARCH.replace("ENDPOINT", url))
+        assert await asyncio.to_thread(main, ["fetch", f"--config.file={tmp_path}/config.yaml"], {}) == 1
+
+    printed = capsys.readouterr().out
+    assert "timed out" not in printed
+    assert "Failed: search courses of account main: unknown_category: there is no category nowhere." in printed
