@@ -7,7 +7,7 @@ The wall clock of the first two jumps from day to day; only intervals and waitin
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from tests.e2e.shipped import alertmanager_of, prometheus_of
 from tests.e2e.test_clock import wall_clock
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView
     from pathlib import Path
 
     from tests.e2e.processes import Prometheus
@@ -57,21 +56,24 @@ def settled_on(server: Prometheus, slices: int = 6) -> float:
     return found[0] if len(found) == slices and len(set(found)) == 1 else 0
 
 
-def evaluated(server: Prometheus) -> dict[str, str]:
-    """When each group of rules was last evaluated, without those for dashboards, which wait two minutes."""
+def evaluated_since(server: Prometheus, moment: datetime) -> bool:
+    """Whether every group of rules was evaluated for a time after `moment`, but for those for dashboards.
+
+    What is reported is when an evaluation began, and it is for a time up to one interval before that.
+    """
     groups = get(f"{server.url}/api/v1/rules").json()["data"]["groups"]
-    return {group["name"]: group["lastEvaluation"] for group in groups if group["interval"] < MINUTE}
+    return all(
+        datetime.fromisoformat(group["lastEvaluation"]) > moment + timedelta(seconds=group["interval"])
+        for group in groups
+        if group["interval"] < MINUTE
+    )
 
 
-def after_evaluations(server: Prometheus, count: int = 2) -> None:
-    """Wait until every group was evaluated so often again: records, then alerts, which read them."""
-    for _ in range(count):
-        before = evaluated(server).items()
-        until(partial(_changed, server, before), "the rules to be evaluated")
-
-
-def _changed(server: Prometheus, before: ItemsView[str, str]) -> bool:
-    return not evaluated(server).items() & before
+def after_evaluations(server: Prometheus) -> None:
+    """Wait until records were evaluated for what is scraped now, then the alerts that read them."""
+    for _ in ("records", "alerts"):
+        moment = datetime.now(UTC)
+        until(partial(evaluated_since, server, moment), "the rules to be evaluated")
 
 
 def alerts(server: Prometheus) -> list[dict[str, str]]:
