@@ -25,7 +25,7 @@ from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
 from exporter.player import JobObserver, PlayerPolls
-from exporter.reload import Reloader, jobs
+from exporter.reload import Reloader, jobs, poll_id
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
 from exporter.web.routes import routes
@@ -187,7 +187,9 @@ async def serve(
         daemon, accounts, player = await stack.enter_async_context(_assemble(config, runtime, storage_path, shard))
         all_jobs = (*jobs(daemon, daemon.replica), *player.jobs(daemon.replica))
         scheduler = Scheduler(all_jobs, JobObserver(daemon, player))
-        key_watch = KeyFileWatch(daemon.failed, accounts.keys_changed, scheduler.run_now)
+        key_watch = KeyFileWatch(
+            daemon.failed, accounts.keys_changed, lambda queries: scheduler.run_now(map(poll_id, queries))
+        )
         reloads = reloads or ReloadOptions(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, daemon=daemon, accounts=accounts, polling=scheduler, player=player)
         reload = reloader.reload if reloads.via_http else None

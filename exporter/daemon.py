@@ -20,6 +20,7 @@ from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
 from exporter.poll_log import log_report
 from exporter.replica import replica_config
+from exporter.scheduler import JobKind
 from exporter.status.model import StatusInput, StatusSettings
 from exporter.unknown_media_report import UnknownMediaReport
 from exporter.vod.auth_breaker import OPEN_SECONDS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
     from exporter.replica import Found, ReplicaConfig
+    from exporter.scheduler import JobId
 
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
@@ -266,18 +268,17 @@ class Daemon:
         """Account and ID of the media that queries list by ID and that no response has ever contained."""
         return self._unknown_media.current()
 
-    def run_skipped(self, query: str, /) -> None:
+    def run_skipped(self, job: JobId, /) -> None:
         """Count and log a poll that was due while the previous one was still running."""
-        if all(each.name != query for each in self.queries):
-            return  # a search or metadata
-        self.telemetry.poll_skipped(query)
-        _log.warning("poll skipped", query=query, reason="the poll before it has not ended")
+        if job.kind is JobKind.POLL:
+            self.telemetry.poll_skipped(job.name)
+            _log.warning("poll skipped", query=job.name, reason="the poll before it has not ended")
 
-    def next_run(self, query: str, at: float, /) -> None:
+    def next_run(self, job: JobId, at: float, /) -> None:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""
-        if any(each.name == query for each in self.queries):  # otherwise a search or metadata
-            self._next_polls[query] = at
-            self.telemetry.next_poll(query, at)
+        if job.kind is JobKind.POLL:
+            self._next_polls[job.name] = at
+            self.telemetry.next_poll(job.name, at)
 
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> Response:
         """The current metrics, in the format and encoding that the client accepts."""

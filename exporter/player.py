@@ -12,7 +12,7 @@ from exporter.core.cost import cost
 from exporter.core.player_buckets import Reading
 from exporter.core.player_query import PlayerView
 from exporter.errors import ErrorKind, RequestSkipped, UpstreamError
-from exporter.scheduler import Job
+from exporter.scheduler import Job, JobId, JobKind
 from exporter.vod import player_metrics
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from exporter.replica import ReplicaConfig
     from exporter.scheduler import ScheduleObserver
     from exporter.vod.player_metrics import ApiClient
-
-# No name of a query contains it.
-_JOB_PREFIX: Final = "player\0"
 
 _log = structlog.get_logger()
 
@@ -161,40 +158,40 @@ class PlayerPolls:
         elif error is None and before is not None:
             _log.info("player poll succeeded again", **names)
 
-    def run_skipped(self, job: str, /) -> None:
+    def run_skipped(self, job: JobId, /) -> None:
         """Log a poll that was due while the previous one was still running."""
-        _log.warning("player poll skipped", query=_name(job), reason="the poll before it has not ended")
+        _log.warning("player poll skipped", query=job.name, reason="the poll before it has not ended")
 
-    def next_run(self, job: str, at: float, /) -> None:
+    def next_run(self, job: JobId, at: float, /) -> None:
         """Nothing shows when the next poll starts."""
 
     def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
-        """The jobs that poll what a replica has to."""
-        return tuple(Job(_job(query), query.every, partial(self.poll, query)) for query in replica.player_queries)
+        """The jobs that poll the player queries of a replica."""
+        return tuple(Job(_job_id(query), query.every, partial(self.poll, query)) for query in replica.player_queries)
 
 
 class JobObserver:
-    """Passes events of the schedule to what runs the job."""
+    """Passes events of the schedule to the object that runs the job."""
 
     def __init__(self, daemon: ScheduleObserver, player: ScheduleObserver) -> None:
         self._daemon = daemon
         self._player = player
 
-    def run_skipped(self, job: str, /) -> None:
+    def run_skipped(self, job: JobId, /) -> None:
         """A run was due while the previous one had not ended."""
         self._of(job).run_skipped(job)
 
-    def next_run(self, job: str, at: float, /) -> None:
+    def next_run(self, job: JobId, at: float, /) -> None:
         """The next run starts at `at` (seconds since 1970)."""
         self._of(job).next_run(job, at)
 
-    def _of(self, job: str) -> ScheduleObserver:
-        return self._player if job.startswith(_JOB_PREFIX) else self._daemon
+    def _of(self, job: JobId) -> ScheduleObserver:
+        return self._player if job.kind is JobKind.PLAYER else self._daemon
 
 
 def changed_jobs(
     old: ReplicaConfig, new: ReplicaConfig, accounts: Collection[str]
-) -> tuple[frozenset[str], frozenset[str]]:
+) -> tuple[frozenset[JobId], frozenset[JobId]]:
     """The jobs to interrupt and those to run now; `accounts` are those whose connection has changed."""
     before, after = ({query.name: query for query in each.player_queries} for each in (old, new))
     common = before.keys() & after.keys()
@@ -205,7 +202,7 @@ def changed_jobs(
     }
     interrupted = [before[name] for name in (before.keys() - common) | changed]
     due = [after[name] for name in (after.keys() - common) | changed]
-    return frozenset(map(_job, interrupted)), frozenset(map(_job, due))
+    return frozenset(map(_job_id, interrupted)), frozenset(map(_job_id, due))
 
 
 def _calls_of_play_data(replica: ReplicaConfig) -> dict[str, int | None]:
@@ -222,12 +219,8 @@ def _calls_of_play_data(replica: ReplicaConfig) -> dict[str, int | None]:
 _NOT_POLLED: Final = UpstreamError("not polled yet", code="", kind=ErrorKind.OTHER)
 
 
-def _job(query: PlayerQuery) -> str:
-    return f"{_JOB_PREFIX}{query.name}"
-
-
-def _name(job: str) -> str:
-    return job.removeprefix(_JOB_PREFIX)
+def _job_id(query: PlayerQuery) -> JobId:
+    return JobId(JobKind.PLAYER, query.name)
 
 
 def _fields(history: TargetHistory) -> list[object]:

@@ -13,7 +13,7 @@ from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
 from exporter.player import changed_jobs
 from exporter.replica import replica_config
-from exporter.scheduler import Job
+from exporter.scheduler import Job, JobId, JobKind
 from exporter.single_flight import SharedRun
 from exporter.threads import run_in_daemon_thread
 
@@ -42,8 +42,8 @@ class PollScheduler(Protocol):
         self,
         jobs: Iterable[Job],
         *,
-        interrupted: Collection[str],
-        due: Collection[str],
+        interrupted: Collection[JobId],
+        due: Collection[JobId],
         swap: Callable[[], None],
     ) -> None:
         """Schedule these jobs; call `swap` while none of the interrupted jobs is running.
@@ -100,21 +100,30 @@ def _differing_accounts(
 
 def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
     """The jobs that poll these queries."""
-    return tuple(Job(query.name, query.every, partial(daemon.poll, query)) for query in queries)
+    return tuple(Job(poll_id(query.name), query.every, partial(daemon.poll, query)) for query in queries)
+
+
+def poll_id(query: str) -> JobId:
+    """The ID of the job that polls a query."""
+    return JobId(JobKind.POLL, query)
 
 
 def discovery_jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
-    """The jobs that repeat searches and refresh metadata. No query can have the name of one: it is not printable."""
+    """The jobs that repeat searches and refresh metadata."""
     searches = ((query, query.search) for query in replica.queries if query.dimensions)
     return (
         *(
-            Job(f"search\t{query.name}", search.every, partial(daemon.refresh_search, query))
+            Job(JobId(JobKind.SEARCH, query.name), search.every, partial(daemon.refresh_search, query))
             for query, search in searches
             if search is not None
         ),
         *(
-            # More often than metadata get old: media that are published for the first time have none.
-            Job(f"metadata\t{account}", min(rules.every, NEW_MEDIA_SECONDS), partial(daemon.refresh_metadata, account))
+            # More often than metadata becomes outdated: media that are published for the first time have none.
+            Job(
+                JobId(JobKind.METADATA, account),
+                min(rules.every, NEW_MEDIA_SECONDS),
+                partial(daemon.refresh_metadata, account),
+            )
             for account, rules in replica.rules.metadata.items()
         ),
     )
@@ -193,10 +202,11 @@ class Reloader:
             # breaker stays open.
             due = changes.due | self._daemon.auth_failed_queries()
             due &= {query.name for query in replica.queries}
-            # Searches and metadata begin anew: their account, its client or their conditions may have changed.
-            discovery = {job.name for job in discovery_jobs(self._daemon, replica)}
-            all_jobs, interrupted = jobs(self._daemon, replica), changes.interrupted | discovery
-            due_jobs = due | (discovery if discovery_changed(self._daemon.replica, replica) else set())
+            # Searches and metadata are restarted: their account, its client or their conditions may have changed.
+            discovery = {job.id for job in discovery_jobs(self._daemon, replica)}
+            all_jobs = jobs(self._daemon, replica)
+            interrupted = {*map(poll_id, changes.interrupted), *discovery}
+            due_jobs = {*map(poll_id, due)} | (discovery if discovery_changed(self._daemon.replica, replica) else set())
             if self._player is not None:
                 reconnected = _differing_accounts(self._daemon.replica, replica, same_connection)
                 player_interrupted, player_due = changed_jobs(self._daemon.replica, replica, reconnected)

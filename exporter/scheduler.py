@@ -8,7 +8,8 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 from apscheduler.events import EVENT_JOB_SUBMITTED
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -36,6 +37,32 @@ WATCH_SECONDS: Final = 10.0
 CLOCK_TOLERANCE_SECONDS: Final = 60.0
 
 
+class JobKind(StrEnum):
+    """What a job does."""
+
+    POLL = "poll"
+    SEARCH = "search"
+    METADATA = "metadata"
+    PLAYER = "player"
+
+
+class JobId(NamedTuple):
+    """What a job does, and for which query, player query or (metadata) account."""
+
+    kind: JobKind
+    name: str
+
+    def __str__(self) -> str:
+        """`poll/headline`, as APScheduler identifies the job."""
+        return f"{self.kind}/{self.name}"
+
+
+def parse_job_id(text: str) -> JobId:
+    """The ID that `str` has formatted; a name may contain slashes, too."""
+    kind, _, name = text.partition("/")
+    return JobId(JobKind(kind), name)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Work to do every `every` seconds.
@@ -43,7 +70,7 @@ class Job:
     `run` handles its own failures and returns when to retry, or None after a success.
     """
 
-    name: str
+    id: JobId
     every: float
     run: Callable[[], Awaitable[Retry | None]]
 
@@ -51,11 +78,11 @@ class Job:
 class ScheduleObserver(Protocol):
     """Receives events of the schedule."""
 
-    def run_skipped(self, job: str, /) -> None:
+    def run_skipped(self, job: JobId, /) -> None:
         """A run was due while the previous one had not ended."""
         ...
 
-    def next_run(self, job: str, at: float, /) -> None:
+    def next_run(self, job: JobId, at: float, /) -> None:
         """The next run starts at `at` (seconds since 1970)."""
         ...
 
@@ -109,13 +136,13 @@ class Scheduler:
         now: Callable[[], float] = time.time,
         random: Callable[[], float] = randomness.random,
     ) -> None:
-        self._jobs = {job.name: job for job in jobs}
+        self._jobs = {job.id: job for job in jobs}
         self._observer = observer
         self._now = now
         self._random = random
         self._is_active = False
-        self._runs: dict[str, _Run] = {}
-        self._plans: dict[str, _Plan] = {}
+        self._runs: dict[JobId, _Run] = {}
+        self._plans: dict[JobId, _Plan] = {}
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             # The default grace time of 1 s drops every late run, on a busy loop or after the machine slept. `_run`
@@ -124,7 +151,7 @@ class Scheduler:
         )
         # Not first in `_run`, whose task starts later: `_watch_clock` would run in between, see the next regular run
         # beside the old due time, and start a second poll.
-        self._scheduler.add_listener(lambda event: self._report_next(event.job_id), EVENT_JOB_SUBMITTED)
+        self._scheduler.add_listener(lambda event: self._report_next(parse_job_id(event.job_id)), EVENT_JOB_SUBMITTED)
 
     async def __aenter__(self) -> Self:
         """Start; every job is due immediately."""
@@ -145,27 +172,27 @@ class Scheduler:
         await asyncio.gather(self._watch, return_exceptions=True)
         self._scheduler.shutdown(wait=False)
 
-    def run_now(self, names: Collection[str]) -> None:
+    def run_now(self, jobs: Iterable[JobId]) -> None:
         """Run these jobs now; one that is running runs again if it fails."""
-        for name in names:
-            if name in self._runs:
-                self._plans[name].again = True
-            elif name in self._plans and self._is_active:
-                self._plans[name].failures = 0
-                self._run_at(name, self._now())
+        for job in jobs:
+            if job in self._runs:
+                self._plans[job].again = True
+            elif job in self._plans and self._is_active:
+                self._plans[job].failures = 0
+                self._run_at(job, self._now())
 
     async def reconfigure(
-        self, jobs: Iterable[Job], *, interrupted: Collection[str], due: Collection[str], swap: Callable[[], None]
+        self, jobs: Iterable[Job], *, interrupted: Collection[JobId], due: Collection[JobId], swap: Callable[[], None]
     ) -> None:
         """Schedule these jobs, and call `swap` while none of the interrupted jobs is running.
 
-        `interrupted` and `due` are names. Runs of interrupted and removed jobs are cancelled. Jobs that remain of
-        these, and those that are due and not running, run now. All others keep their schedule.
+        Runs of interrupted and removed jobs are cancelled. Interrupted jobs that remain, and due jobs that are not
+        running, run now. All others keep their schedule.
 
         Raises StartError, with nothing changed, before the scheduler starts and after it stops.
         """
         self._check_active()
-        new_jobs = {job.name: job for job in jobs}
+        new_jobs = {job.id: job for job in jobs}
         self._scheduler.pause()
         try:
             # Let runs that APScheduler has just submitted start their work, so that it can be cancelled.
@@ -182,9 +209,9 @@ class Scheduler:
         if not self._is_active:
             raise StartError("the exporter is starting or stopping; try again when it is up")
 
-    async def _interrupt(self, names: Collection[str]) -> set[str]:
-        """Cancel runs and wait until they have ended; returns the names of those jobs."""
-        runs = {name: run for name, run in self._runs.items() if name in names}
+    async def _interrupt(self, jobs: Collection[JobId]) -> set[JobId]:
+        """Cancel runs and wait until they have ended; returns the jobs that were running."""
+        runs = {job: run for job, run in self._runs.items() if job in jobs}
         for run in runs.values():
             run.work.cancel()
         # Not gather(): if the caller is cancelled, it would cancel the runs of APScheduler too.
@@ -192,36 +219,36 @@ class Scheduler:
             await asyncio.wait(tasks)
         return set(runs)
 
-    def _replan(self, jobs: dict[str, Job], due: Collection[str]) -> None:
+    def _replan(self, jobs: dict[JobId, Job], due: Collection[JobId]) -> None:
         before, self._jobs = self._jobs, jobs
-        for name in before.keys() - self._jobs.keys():
-            self._scheduler.remove_job(name)
-            del self._plans[name]
-        for name, job in self._jobs.items():
-            if name not in before:
+        for removed in before.keys() - self._jobs.keys():
+            self._scheduler.remove_job(str(removed))
+            del self._plans[removed]
+        for id_, job in self._jobs.items():
+            if id_ not in before:
                 self._add(job)
                 continue
-            if job.every != before[name].every:
-                self._scheduler.modify_job(name, trigger=_trigger(job))
-                regular = min(self._plans[name].began, self._now()) + job.every
-                is_retry = self._plans[name].failures > 0
-                self._run_at(name, min(regular, self._next_run(name)) if is_retry else regular)
-            if name in due:
-                self._plans[name].failures = 0
-                if name not in self._runs:
-                    self._run_at(name, self._now())
+            plan = self._plans[id_]
+            if job.every != before[id_].every:
+                self._scheduler.modify_job(str(id_), trigger=_trigger(job))
+                regular = min(plan.began, self._now()) + job.every
+                self._run_at(id_, min(regular, self._next_run(id_)) if plan.failures else regular)
+            if id_ in due:
+                plan.failures = 0
+                if id_ not in self._runs:
+                    self._run_at(id_, self._now())
 
     def _add(self, job: Job) -> None:
         self._scheduler.add_job(
             self._run,
             _trigger(job),
-            args=(job.name,),
-            id=job.name,
-            name=job.name,
+            args=(job.id,),
+            id=str(job.id),
+            name=str(job.id),
             next_run_time=datetime.fromtimestamp(self._now(), UTC),
         )
-        self._plans[job.name] = _Plan(began=self._now(), due=self._loop.time())
-        self._report_next(job.name)
+        self._plans[job.id] = _Plan(began=self._now(), due=self._loop.time())
+        self._report_next(job.id)
 
     async def _watch_clock(self) -> None:
         """Correct the schedule when the wall clock, which APScheduler uses, is set.
@@ -232,26 +259,25 @@ class Scheduler:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             now, passed = self._now(), self._loop.time()
-            for name, plan in self._plans.items():
+            for job, plan in self._plans.items():
                 planned = now + plan.due - passed
-                is_delayed = self._next_run(name) > planned + CLOCK_TOLERANCE_SECONDS
+                is_delayed = self._next_run(job) > planned + CLOCK_TOLERANCE_SECONDS
                 # Due only because the clock was set forward during a run: do not count that run as overlapped.
-                is_early = name in self._runs and self._next_run(name) <= now < planned
+                is_early = job in self._runs and self._next_run(job) <= now < planned
                 if is_delayed or is_early:
-                    self._run_at(name, planned)
-            if any(self._next_run(name) <= now for name in self._plans):
+                    self._run_at(job, planned)
+            if any(self._next_run(job) <= now for job in self._plans):
                 self._scheduler.wakeup()
 
-    async def _run(self, name: str) -> None:
+    async def _run(self, job: JobId) -> None:
         """Run a job once, in a task of its own: APScheduler logs a traceback for a job that is cancelled."""
-        job = self._jobs[name]
-        if name in self._runs:
-            self._observer.run_skipped(name)
+        if job in self._runs:
+            self._observer.run_skipped(job)
             return
-        plan = self._plans[name]
+        plan = self._plans[job]
         plan.began, plan.again = self._now(), False
-        work = asyncio.ensure_future(job.run())
-        self._runs[name] = _Run(asyncio.current_task(), work)
+        work = asyncio.ensure_future(self._jobs[job].run())
+        self._runs[job] = _Run(asyncio.current_task(), work)
         try:
             await asyncio.wait({work})
             if not work.cancelled():
@@ -259,13 +285,13 @@ class Scheduler:
                 try:
                     retry = work.result()  # raises only for a defect, which APScheduler logs
                 finally:
-                    self._ended(name, retry)
+                    self._ended(job, retry)
         finally:
-            del self._runs[name]
+            del self._runs[job]
 
-    def _ended(self, name: str, retry: Retry | None) -> None:
+    def _ended(self, job: JobId, retry: Retry | None) -> None:
         """After a failure, move the next run to before the regular one, never to after it."""
-        plan = self._plans[name]
+        plan = self._plans[job]
         plan.failures = 0 if retry is None or plan.again else plan.failures + 1
         if retry is None:
             return
@@ -277,21 +303,21 @@ class Scheduler:
         else:
             delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(plan.failures - 1, _DOUBLINGS))
             at = now + delay * (1 - self._random() / 5)
-        if at < self._next_run(name):
-            self._run_at(name, at)
+        if at < self._next_run(job):
+            self._run_at(job, at)
 
-    def _next_run(self, name: str) -> float:
-        at: float = self._scheduler.get_job(name).next_run_time.timestamp()
+    def _next_run(self, job: JobId) -> float:
+        at: float = self._scheduler.get_job(str(job)).next_run_time.timestamp()
         return at
 
-    def _run_at(self, name: str, at: float) -> None:
-        self._scheduler.modify_job(name, next_run_time=datetime.fromtimestamp(max(at, self._now()), UTC))
-        self._report_next(name)
+    def _run_at(self, job: JobId, at: float) -> None:
+        self._scheduler.modify_job(str(job), next_run_time=datetime.fromtimestamp(max(at, self._now()), UTC))
+        self._report_next(job)
 
-    def _report_next(self, name: str) -> None:
-        at = self._next_run(name)
-        self._plans[name].due = self._loop.time() + at - self._now()
-        self._observer.next_run(name, at)
+    def _report_next(self, job: JobId) -> None:
+        at = self._next_run(job)
+        self._plans[job].due = self._loop.time() + at - self._now()
+        self._observer.next_run(job, at)
 
 
 def _trigger(job: Job) -> _Interval:

@@ -12,6 +12,7 @@ from exporter.core.retry import Retry
 from exporter.core.sharding import WHOLE
 from exporter.daemon import Daemon
 from exporter.exposition.telemetry import Telemetry
+from exporter.reload import poll_id
 from exporter.replica import replica_config
 from tests.core.fake_service import (
     YESTERDAY,
@@ -69,8 +70,8 @@ async def a_poll_that_hangs() -> None:
 async def test_a_poll_that_was_due_while_the_last_one_ran_is_counted_as_skipped() -> None:
     polling_daemon = exporter(FakeService())
 
-    polling_daemon.run_skipped("q")
-    polling_daemon.next_run("q", 1234.0)
+    polling_daemon.run_skipped(poll_id("q"))
+    polling_daemon.next_run(poll_id("q"), 1234.0)
 
     assert (await samples(polling_daemon, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="skipped"}'
@@ -138,7 +139,7 @@ async def test_the_status_contains_the_configuration_and_the_data() -> None:
     service.put([row("a")])
     polling_daemon = exporter(service)
     before = await polling_daemon.status()
-    polling_daemon.next_run("q", 1234.0)
+    polling_daemon.next_run(poll_id("q"), 1234.0)
     await polling_daemon.poll(polling_daemon.queries[0])
 
     after = await polling_daemon.status()

@@ -21,6 +21,7 @@ from exporter.exposition.render import Renderer
 from exporter.exposition.telemetry import Telemetry
 from exporter.player import JobObserver, PlayerPolls, changed_jobs
 from exporter.replica import ReplicaConfig, replica_config
+from exporter.scheduler import JobId, JobKind
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.variants import CHOICES, Variants, parse_variants
@@ -251,8 +252,8 @@ def test_changed_queries_are_interrupted_and_polled_now() -> None:
         "http://127.0.0.1:1", "player: [{name: a, terminal_type: web, every: 10m}, {name: c, terminal_type: mobile}]\n"
     )
     assert changed_jobs(before, before, set()) == (frozenset(), frozenset())
-    assert changed_jobs(before, after, set()) == (frozenset({"player\0b"}), frozenset({"player\0c"}))
-    assert changed_jobs(before, after, {"main"})[0] == frozenset({"player\0a", "player\0b"})
+    assert changed_jobs(before, after, set()) == (frozenset({player_id("b")}), frozenset({player_id("c")}))
+    assert changed_jobs(before, after, {"main"})[0] == frozenset({player_id("a"), player_id("b")})
 
 
 def test_each_query_is_polled_by_one_replica() -> None:
@@ -263,21 +264,27 @@ def test_each_query_is_polled_by_one_replica() -> None:
     assert sorted(names) == ["a", "b"]
 
 
+def player_id(name: str) -> JobId:
+    return JobId(JobKind.PLAYER, name)
+
+
 def test_events_of_the_schedule_go_to_what_runs_the_job() -> None:
     class Observer:
         def __init__(self) -> None:
-            self.jobs: list[str] = []
+            self.jobs: list[JobId] = []
 
-        def run_skipped(self, job: str, /) -> None:
+        def run_skipped(self, job: JobId, /) -> None:
             self.jobs.append(job)
 
-        def next_run(self, job: str, at: float, /) -> None:
+        def next_run(self, job: JobId, at: float, /) -> None:
             del at
             self.jobs.append(job)
 
     daemon, player = Observer(), Observer()
     both = JobObserver(daemon, player)
-    for job in ("player", "player\0player"):
+    ids = [JobId(kind, "same name") for kind in JobKind]
+    for job in ids:
         both.run_skipped(job)
         both.next_run(job, 0)
-    assert (daemon.jobs, player.jobs) == (["player"] * 2, ["player\0player"] * 2)
+    assert player.jobs == [player_id("same name")] * 2
+    assert [*daemon.jobs, *player.jobs] == [job for job in ids for _ in range(2)]

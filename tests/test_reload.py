@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config
-    from exporter.scheduler import Job
+    from exporter.scheduler import Job, JobId
     from exporter.simulator.service import Simulator
     from exporter.vod.credentials.sources import CredentialSource
 
@@ -443,8 +443,8 @@ class AtOnce:
         self,
         jobs: Iterable[Job],  # noqa: ARG002 - nothing is polled
         *,
-        interrupted: Collection[str],  # noqa: ARG002 - nothing is polled
-        due: Collection[str],  # noqa: ARG002 - nothing is polled
+        interrupted: Collection[JobId],  # noqa: ARG002 - nothing is polled
+        due: Collection[JobId],  # noqa: ARG002 - nothing is polled
         swap: Callable[[], None],
     ) -> None:
         swap()

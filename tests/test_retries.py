@@ -12,7 +12,8 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.core.retry import Retry
-from exporter.scheduler import MAX_JITTER_SECONDS, RETRY_JITTER_SECONDS, WATCH_SECONDS, Job, Scheduler
+from exporter.reload import poll_id
+from exporter.scheduler import MAX_JITTER_SECONDS, RETRY_JITTER_SECONDS, WATCH_SECONDS, Job, JobId, Scheduler
 from tests.core.fake_service import everything, query
 from tests.virtual_time import START, SettableClock, in_virtual_time
 
@@ -48,15 +49,15 @@ class Service:
             raise
         return self.results.pop(0) if len(self.results) > 1 else self.results[0]
 
-    def run_skipped(self, job: str, /) -> None:
-        assert job in self.polls
+    def run_skipped(self, job: JobId, /) -> None:
+        assert job.name in self.polls
         self.skipped += 1
 
-    def next_run(self, job: str, at: float, /) -> None:
-        self.next[job] = at
+    def next_run(self, job: JobId, at: float, /) -> None:
+        self.next[job.name] = at
 
     def job(self, query: Query) -> Job:
-        return Job(query.name, query.every, partial(self.poll, query))
+        return Job(poll_id(query.name), query.every, partial(self.poll, query))
 
     def waits(self, name: str = "q") -> list[float]:
         return [after - before for before, after in itertools.pairwise(self.polls[name])]
@@ -135,7 +136,7 @@ def test_a_poll_that_breaks_is_repeated_too(run: Run) -> None:
             begun.append(clock.loop.time())
             raise RuntimeError("a defect")
 
-        async with Scheduler([Job("q", 6 * HOUR, breaks)], Service(clock), now=clock.now):
+        async with Scheduler([Job(poll_id("q"), 6 * HOUR, breaks)], Service(clock), now=clock.now):
             await asyncio.sleep(2 * MINUTE)
         assert len(begun) == 2
 
@@ -157,7 +158,7 @@ def test_a_changed_key_polls_at_once_and_begins_the_growth_anew(run: Run) -> Non
         service = Service(clock, [Retry(START + 2 * HOUR), AGAIN, None])
         async with service.scheduler(q()) as scheduler:
             await asyncio.sleep(10)
-            scheduler.run_now(["q", "unknown"])
+            scheduler.run_now([poll_id("q"), poll_id("unknown")])
             await asyncio.sleep(2 * MINUTE)
         assert service.polls["q"][1] == 10
         assert MINUTE <= service.waits()[1] <= 1.25 * MINUTE
@@ -171,7 +172,7 @@ def test_a_key_that_changes_during_a_poll_repeats_it_only_if_it_fails(run: Run, 
         service = Service(clock, [result, None], takes=20)
         async with service.scheduler(q()) as scheduler:
             await asyncio.sleep(10)
-            scheduler.run_now(["q"])
+            scheduler.run_now([poll_id("q")])
             await asyncio.sleep(MINUTE)
         assert len(service.polls["q"]) == polls
 
@@ -198,7 +199,7 @@ def test_what_a_reload_removes_is_not_repeated(run: Run) -> None:
         async with service.scheduler(q("gone"), q("stays")) as scheduler:
             await asyncio.sleep(1)
             await scheduler.reconfigure([service.job(q("stays"))], interrupted=[], due=[], swap=lambda: None)
-            scheduler.run_now(["gone"])
+            scheduler.run_now([poll_id("gone")])
             await asyncio.sleep(HOUR)
         assert len(service.polls["gone"]) == 1
         assert len(service.polls["stays"]) > 10
@@ -211,7 +212,7 @@ def test_what_waits_to_be_repeated_ends_with_the_exporter(run: Run) -> None:
         service = Service(clock, [AGAIN], takes=5)
         async with service.scheduler(q("a"), q("b")) as scheduler:
             await asyncio.sleep(1)
-        scheduler.run_now(["a"])
+        scheduler.run_now([poll_id("a")])
         await asyncio.sleep(HOUR)
         assert service.cancelled == 2
         assert {len(polls) for polls in service.polls.values()} == {1}

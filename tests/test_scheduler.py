@@ -11,7 +11,8 @@ import pytest
 
 from exporter.core.retry import Retry
 from exporter.errors import StartError
-from exporter.scheduler import MAX_JITTER_SECONDS, WATCH_SECONDS, Job, Scheduler
+from exporter.reload import poll_id
+from exporter.scheduler import MAX_JITTER_SECONDS, WATCH_SECONDS, Job, JobId, Scheduler
 from tests.core.fake_service import everything, query
 from tests.virtual_time import SettableClock, in_virtual_time
 
@@ -26,15 +27,15 @@ class RecordedEvents:
     skipped: Counter[str] = field(default_factory=Counter)
     next: dict[str, float] = field(default_factory=dict)
 
-    def run_skipped(self, job: str, /) -> None:
-        self.skipped[job] += 1
+    def run_skipped(self, job: JobId, /) -> None:
+        self.skipped[job.name] += 1
 
-    def next_run(self, job: str, at: float, /) -> None:
-        self.next[job] = at
+    def next_run(self, job: JobId, at: float, /) -> None:
+        self.next[job.name] = at
 
 
 def jobs(queries: Iterable[Query], poll: Callable[[Query], Awaitable[Retry | None]]) -> list[Job]:
-    return [Job(query.name, query.every, partial(poll, query)) for query in queries]
+    return [Job(poll_id(query.name), query.every, partial(poll, query)) for query in queries]
 
 
 class Polls:
@@ -170,8 +171,8 @@ async def test_nothing_that_is_interrupted_or_gone_is_polled_while_things_are_sw
 
         await scheduler.reconfigure(
             jobs([q("changed", days_ago=(2,)), q("same")], polls),
-            interrupted=["changed"],
-            due=["changed", "same"],
+            interrupted=[poll_id("changed")],
+            due=[poll_id("changed"), poll_id("same")],
             swap=lambda: cancelled.append(polls.cancelled),
         )
 
@@ -186,7 +187,9 @@ async def test_a_poll_that_was_interrupted_begins_again_although_it_is_not_due()
     polls.hold.clear()
     async with Scheduler(jobs([q("a"), q("b")], polls), events) as scheduler:
         await polls.until(2)
-        await scheduler.reconfigure(jobs([q("a"), q("b")], polls), interrupted=["a"], due=[], swap=lambda: None)
+        await scheduler.reconfigure(
+            jobs([q("a"), q("b")], polls), interrupted=[poll_id("a")], due=[], swap=lambda: None
+        )
         await polls.until(3)
         assert polls.started[2:] == ["a"]
     assert not events.skipped
@@ -199,7 +202,10 @@ async def test_a_poll_that_has_only_just_become_due_is_interrupted_too() -> None
         await asyncio.sleep(0)  # APScheduler has submitted it, and it has not started
 
         await scheduler.reconfigure(
-            jobs([q("new", days_ago=(2,))], polls), interrupted=["new"], due=["new"], swap=lambda: None
+            jobs([q("new", days_ago=(2,))], polls),
+            interrupted=[poll_id("new")],
+            due=[poll_id("new")],
+            swap=lambda: None,
         )
 
         await polls.until(1)

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
+from exporter.reload import poll_id
 from exporter.simulator.faults import Fault
 from exporter.simulator.incidents import collapse
 from exporter.simulator.options import SimulatorOptions
@@ -92,7 +93,7 @@ async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGen
         if faults:
             await harness.poll(later=3600)
         for query in harness.exporter.queries:
-            harness.exporter.next_run(query.name, harness.clock.at + 0.9 * query.every)
+            harness.exporter.next_run(poll_id(query.name), harness.clock.at + 0.9 * query.every)
         harness.clock.at += 95
         async with displayed(harness, prefix) as url:
             yield url
