@@ -70,9 +70,13 @@ class Telemetry:
         self._actions: frozenset[tuple[str, str]] = frozenset()
         self._queries: frozenset[str] = frozenset()
 
+        self._label_names: Final[dict[MetricWrapperBase, frozenset[str]]] = {}
+
         def metric(make: Callable[..., Wrapper], name: str) -> Wrapper:
             row = _ROWS[name]
-            return make(row.name, row.help, row.labels, registry=registry)
+            made = make(row.name, row.help, row.labels, registry=registry)
+            self._label_names[made] = frozenset(row.labels)
+            return made
 
         self._requests = metric(Counter, "aliyun_vod_api_requests_total")
         self._errors = metric(Counter, "aliyun_vod_api_errors_total")
@@ -85,19 +89,6 @@ class Telemetry:
         self._calls_saved = metric(Counter, "aliyun_vod_api_calls_saved_total")
         self._invalid_values = metric(Counter, "aliyun_vod_api_invalid_values_total")
 
-        self._by_action: Final[tuple[MetricWrapperBase, ...]] = (
-            self._requests,
-            self._errors,
-            self._request_seconds,
-            self._retries,
-        )
-        self._by_account: Final[tuple[MetricWrapperBase, ...]] = (
-            self._rate_limit,
-            self._calls_remaining,
-            self._calls_saved,
-            self._invalid_values,
-        )
-
         self._up = metric(Gauge, "aliyun_vod_query_up")
         self._polls = metric(Counter, "aliyun_vod_query_polls_total")
         self._poll_seconds = metric(Gauge, "aliyun_vod_query_poll_duration_seconds")
@@ -106,29 +97,13 @@ class Telemetry:
 
         self._unknown_media = metric(Gauge, "aliyun_vod_query_unknown_media")
 
-        self._by_query: Final[tuple[MetricWrapperBase, ...]] = (
-            self._up,
-            self._polls,
-            self._poll_seconds,
-            self._last_success,
-            self._next_poll,
-            self._unknown_media,
-        )
-
         self._discovered_media = metric(Gauge, "aliyun_vod_query_discovered_media")
         self._discovery_changes = metric(Counter, "aliyun_vod_query_discovery_changes_total")
         self._discovery_success = metric(Gauge, "aliyun_vod_query_discovery_last_success_timestamp_seconds")
         self._metadata_success = metric(Gauge, "aliyun_vod_metadata_last_success_timestamp_seconds")
         self._action_permitted = metric(Gauge, "aliyun_vod_api_action_permitted")
-        # Without searches and metadata these have no series, and are not in the exposition.
-        self._by_search: Final[tuple[MetricWrapperBase, ...]] = (
-            self._discovered_media,
-            self._discovery_changes,
-            self._discovery_success,
-        )
         self._searches: frozenset[tuple[str, str]] = frozenset()
         self._metadata_accounts: frozenset[str] = frozenset()
-        self._optional: Final = (*self._by_search, self._metadata_success, self._action_permitted)
 
         self._series = metric(Gauge, "aliyun_vod_exporter_series")
         self._series_dropped = metric(Gauge, "aliyun_vod_exporter_series_dropped")
@@ -139,21 +114,17 @@ class Telemetry:
         build.labels(replace_surrogates(version), platform.python_version()).set(1)
 
         self._collectors = EncodedCollectors(
-            (
-                *self._by_action,
-                *self._by_account,
-                *self._by_query,
-                *self._optional,
-                self._series,
-                self._series_dropped,
-                self._storage_errors,
-                self._reload_successful,
-                self._reload_success,
-                build,
-            ),
+            self._label_names,
             (PlayerCollector(player_views, registry), *process_collectors(registry, log_lines_dropped)),
             monotonic=monotonic,
-            optional=self._optional,
+            # Without searches and metadata these have no series, and are not in the exposition.
+            optional=(
+                self._discovered_media,
+                self._discovery_changes,
+                self._discovery_success,
+                self._metadata_success,
+                self._action_permitted,
+            ),
         )
         self.set_targets(accounts=accounts, queries=queries)
 
@@ -165,11 +136,11 @@ class Telemetry:
         names, queries = frozenset(accounts), frozenset(queries)
         actions = frozenset((account, action) for account in accounts for action in accounts[account])
         for account, action in self._actions - actions:
-            self._remove((*self._by_action, self._action_permitted), account=account, action=action)
+            self._remove(account=account, action=action)
         for account in self._accounts - names:
-            self._remove((*self._by_account, *self._optional), account=account)
+            self._remove(account=account)
         for query in self._queries - queries:
-            self._remove((*self._by_query, *self._by_search), query=query)
+            self._remove(query=query)
         for account, action in sorted(actions - self._actions):
             self._start_action(account, action, accounts[account][action])
         for account in sorted(names - self._accounts):
@@ -182,12 +153,12 @@ class Telemetry:
         """Apply the account and query of each search, and the accounts that export metadata; others lose series."""
         searches, metadata = frozenset(searches), frozenset(metadata)
         for account, query in self._searches - searches:
-            self._remove(self._by_search, account=account, query=query)
+            self._remove(account=account, query=query)
         for account, query in sorted(searches - self._searches):
             for change in DISCOVERY_CHANGES:
                 self._change(self._discovery_changes, account, query, change)
         for account in self._metadata_accounts - metadata:
-            self._remove((self._metadata_success,), account=account)
+            self._remove_series(self._metadata_success, account=account)
         self._searches, self._metadata_accounts = searches, metadata
 
     def discovered(self, account: str, query: str, media: int, at: float, *, complete: bool) -> None:
@@ -302,14 +273,19 @@ class Telemetry:
 
     def _set_of_query(self, metric: Gauge, query: str, value: float | None) -> None:
         if value is None:
-            self._remove((metric,), query=query)
+            self._remove_series(metric, query=query)
         else:
             self._change(metric, query).set(value)
 
-    def _remove(self, metrics: Iterable[MetricWrapperBase], **labels: str) -> None:
-        for metric in metrics:
-            metric.remove_by_labels({name: replace_surrogates(value) for name, value in labels.items()})
-            self._collectors.invalidate(metric)
+    def _remove(self, **labels: str) -> None:
+        """Remove the series with these label values from every metric that has all these labels."""
+        for metric, names in self._label_names.items():
+            if labels.keys() <= names:
+                self._remove_series(metric, **labels)
+
+    def _remove_series(self, metric: MetricWrapperBase, **labels: str) -> None:
+        metric.remove_by_labels({name: replace_surrogates(value) for name, value in labels.items()})
+        self._collectors.invalidate(metric)
 
     def _start_action(self, account: str, action: str, codes: Mapping[str, ErrorKind]) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):
