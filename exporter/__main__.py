@@ -12,7 +12,7 @@ from exporter.signals import PROCESS
 
 _COMMAND = split(sys.argv[1:])[0] or DEFAULT
 # At import, not in main(), which the console script calls later: PID 1 in a container has no default signal handlers.
-PROCESS.take(daemon=_COMMAND in DAEMONS, reloads=_COMMAND == "serve")
+PROCESS.install(daemon=_COMMAND in DAEMONS, reloads=_COMMAND == "serve")
 
 
 def main() -> int:

@@ -85,7 +85,7 @@ class Accounts:
         self._in_use: dict[str, Account] = {}
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before `opened` is called."""
+        """Nothing is opened until `opened` is called."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -114,11 +114,11 @@ class Accounts:
 
     @property
     def separate_clients(self) -> Mapping[str, Client]:
-        """The client of each account whose calls delay no others, by its name."""
+        """The separate client of each account, whose calls delay no others, by account name."""
         return {name: account.separate_client for name, account in self._in_use.items()}
 
-    def keep_calls(self, needed: Mapping[str, int | None]) -> None:
-        """Keep so many calls of the daily quota from the separate clients, by account; None: unknown."""
+    def reserve_calls(self, needed: Mapping[str, int | None]) -> None:
+        """Reserve this many calls of the daily quota of each account for its other client; None: unknown."""
         for name, account in self._in_use.items():
             account.separate_limits.needed = needed.get(name, 0)
 
@@ -129,7 +129,7 @@ class Accounts:
 
     @contextlib.asynccontextmanager
     async def opened(self, settings: Iterable[AccountSettings]) -> AsyncGenerator[Mapping[str, Account]]:
-        """Accounts with these settings, for `adopt`; a client is opened for those that are new or connect differently.
+        """Yield accounts with these settings, for `adopt`; opens clients for those that are new or connect differently.
 
         When the context ends, clients that are not in use are closed: the new ones if they were not adopted, otherwise
         the ones that they replaced. Raises StartError.
@@ -224,7 +224,7 @@ class Accounts:
 
 
 def _separate_rate(account_settings: AccountSettings) -> float:
-    """Requests a second of separate calls, in addition to those of play data."""
+    """Requests per second of the separate client, in addition to those for play data."""
     return min(_SEPARATE_REQUESTS_PER_SECOND, account_settings.limits.requests_per_second)
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from exporter.web.access.live_config import LiveWebConfig
 
 _RESTART_SECONDS: Final = 10.0
-_RESTARTED: Final = "It is started again. If it lasts, look at the limits of threads and memory, and report this."
+_RESTARTED: Final = "It will be restarted. If this persists, check the limits of threads and memory, and report it."
 
 _log = structlog.get_logger()
 
@@ -92,7 +92,7 @@ async def assemble_daemon(
 async def _assemble(
     config: Config, runtime: Runtime, storage_path: Path | None, shard: Shard
 ) -> AsyncGenerator[tuple[Daemon, Accounts, PlayerPolls]]:
-    """As `assemble_daemon`, and also yield the accounts it uses and what polls players beside it."""
+    """As `assemble_daemon`; also yields the accounts it uses and the poller of players."""
     replica = replica_config(config, shard)
 
     def player_views() -> Sequence[PlayerView]:

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from exporter.replica import Found, ReplicaConfig
     from exporter.scheduler import JobId
 
-# Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query for ever.
+# Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query forever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
-# How soon metadata is looked for again while the first polls have not ended.
+# How soon metadata is requested again while the first polls have not ended.
 _FIRST_POLLS_SECONDS: Final = 5.0
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
@@ -72,8 +72,8 @@ class Daemon:
         telemetry: Telemetry,
         now: Callable[[], float],
         *,
+        discovery: MediaDiscovery,
         store: SliceStore | None = None,
-        discovery: MediaDiscovery | None = None,
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
@@ -95,12 +95,12 @@ class Daemon:
         self._reports: dict[str, PollReport] = {}
         self._next_polls: dict[str, float] = {}
         self._series_counts = (0, 0)
-        self._follow_queries()
+        self._apply_queries()
         telemetry.config_loaded(self._started_at)
 
     @property
     def queries(self) -> tuple[Query, ...]:
-        """What this replica polls."""
+        """The queries that this replica polls."""
         return self.replica.queries
 
     def reconfigure(self, replica: ReplicaConfig, sources: Mapping[str, PageSource]) -> None:
@@ -116,7 +116,7 @@ class Daemon:
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
         self.telemetry.set_targets(accounts=called_actions(config), queries=names)
-        self._follow_queries()
+        self._apply_queries()
         self.telemetry.config_loaded(self._now())
 
     def failed(self) -> tuple[Query, ...]:
@@ -138,7 +138,7 @@ class Daemon:
     async def poll(self, query: Query) -> Retry | None:
         """Poll a query, publish and store the result, and return when to retry; None after a success.
 
-        If it searches for its media and nothing was found yet, search first.
+        If the query has a search that has not run yet, search first.
         """
         _log.debug("polling", query=query.name)
         try:
@@ -172,40 +172,38 @@ class Daemon:
 
     async def _report(self, query: Query) -> PollReport:
         started_at = self._now()
-        if query.search is not None and self._discovery is not None:
+        if query.search is not None:
             failure = await self._discovery.ensure(query.account, query.name, query.search)
             if failure is not None:
                 skipped = isinstance(failure, AccountPaused | QuotaExceeded)
                 result = PollResult.SKIPPED if skipped else PollResult.FAILURE
                 return PollReport(query, started_at, self._now(), (), result)
-            self._follow_discovery()
+            self._apply_discovery()
             query = next((each for each in self.queries if each.name == query.name), query)
-        if self._discovery is None:
-            return await self.poller.poll(query)
         with self._discovery.polling(query.account):
             return await self.poller.poll(query)
 
     @property
     def found(self) -> Found:
         """What searches have found so far."""
-        return {} if self._discovery is None else self._discovery.found
+        return self._discovery.found
 
     async def refresh_search(self, query: Query) -> Retry | None:
         """Search for the media of a query again, and return when to retry; None after a success."""
-        if self._discovery is None or query.search is None:
+        if query.search is None:
             return None
         retry = await self._discovery.refresh_search(query.account, query.name, query.search)
-        self._follow_discovery()
+        self._apply_discovery()
         return retry
 
     async def refresh_metadata(self, account: str) -> Retry | None:
         """Refresh the metadata of the published media, and return when to retry; None after a success."""
         rules = self.replica.rules.metadata.get(account)
-        if self._discovery is None or rules is None:
+        if rules is None:
             return None
         media_ids = await self._media_with_metadata(account)
         retry = await self._discovery.refresh_metadata(account, rules, media_ids, self._configured(account))
-        self._follow_discovery()
+        self._apply_discovery()
         # Media that are published only after the first polls have no metadata yet.
         return retry or (Retry(self._now() + _FIRST_POLLS_SECONDS) if self.pending_queries() else None)
 
@@ -216,8 +214,6 @@ class Daemon:
 
     def discovery_problems(self) -> tuple[DiscoveryProblem, ...]:
         """Searches and metadata that failed last, and media in the configuration that do not exist."""
-        if self._discovery is None:
-            return ()
         configured = {account.name: self._configured(account.name) for account in self.replica.accounts}
         return self._discovery.problems(configured)
 
@@ -231,28 +227,23 @@ class Daemon:
         published = {media.media_id for media in publication.media if media.account == account}
         return frozenset(each for each in published | self._configured(account) if rules.owns(account, each))
 
-    def _follow_discovery(self) -> None:
-        """Poll and publish what searches have found, and publish metadata."""
-        if self._discovery is None:
-            return
+    def _apply_discovery(self) -> None:
+        """Poll and publish the media that searches have found, and publish metadata."""
         if self.poller.snapshot.metadata is not self._discovery.metadata:
-            self.poller.describe(self._discovery.metadata)
+            self.poller.set_metadata(self._discovery.metadata)
         replica = replica_config(self.replica.config, self.replica.shard, self._discovery.found)
         if replica.queries != self.replica.queries:
             self.replica = replica
-            self.poller.follow(self.queries)
+            self.poller.set_queries(self.queries)
             self._exposition.reconfigure(replica.rules)
 
-    def _follow_queries(self) -> None:
-        """Report on the queries of the configuration, and search for their media."""
-        self._unknown_media.follow(self.queries, self.poller.snapshot.slices.values())
+    def _apply_queries(self) -> None:
+        """Tell the parts that report on queries or search for their media which queries there are."""
+        self._unknown_media.set_queries(self.queries, self.poller.snapshot.slices.values())
         searches = {(query.account, query.name): query.search for query in self.queries if query.search is not None}
         self.telemetry.set_discovery(searches=searches, metadata=self.replica.rules.metadata)
-        if self._discovery is not None:
-            self._discovery.reconfigure(
-                searches, {each.name: each.limits.calls_per_day for each in self.replica.accounts}
-            )
-            self._follow_discovery()
+        self._discovery.reconfigure(searches, {each.name: each.limits.calls_per_day for each in self.replica.accounts})
+        self._apply_discovery()
 
     async def persist(self, report: PollReport) -> None:
         """Write the polled slices to storage, if there is storage."""
@@ -319,7 +310,7 @@ class Daemon:
             snapshot=snapshot,
             publication=publication,
             unknown_media=self._unknown_media.current(),
-            metadata_failures={} if self._discovery is None else dict(self._discovery.failures),
+            metadata_failures=dict(self._discovery.failures),
             player=tuple(self._player_views()),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
@@ -336,7 +327,7 @@ class Daemon:
                 "series limit exceeded",
                 published=series,
                 dropped=dropped,
-                advice="Raise series_limit, or ask for fewer media, dimensions or days.",
+                advice="Raise series_limit, or query fewer media, dimensions or days.",
             )
         self._series_counts = series, dropped
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A collection that takes this long has visited some 20,000 new objects.
 SLOW_GC_SECONDS: Final = 0.005
-# A full collection runs after so many of the younger generation (default: 10); more often means shorter.
+# A full collection runs after this many of the younger generation (default: 10): more often, but shorter.
 FULL_GC_THRESHOLD: Final = 4
 # Frozen objects that become cyclic garbage later (a connection, or the configuration before a reload) are not freed
 # while they are frozen, so all are unfrozen once a day; one collection then visits everything.

@@ -44,9 +44,9 @@ class KeyFileWatch:
         """Check every WATCH_SECONDS, without end."""
         while True:
             await self._sleep(WATCH_SECONDS)
-            await self.look()
+            await self.check()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Check once."""
         failed: defaultdict[str, list[str]] = defaultdict(list)
         for query in self._failed():

@@ -49,7 +49,7 @@ class LineWriter:
             self._changed.notify()
 
     def close(self, seconds: float) -> bool:
-        """Wait up to so many seconds until pending lines are written, and discard the rest.
+        """Wait up to `seconds` until pending lines are written, and discard the rest.
 
         Returns whether all were written.
         """

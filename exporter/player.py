@@ -1,4 +1,4 @@
-"""Polls player metrics beside the play data, which is never delayed by it; experimental."""
+"""Polls player metrics beside the play data, without delaying it; experimental."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class InvalidValueMeter(Protocol):
     """Counts invalid values in responses."""
 
     def invalid_values(self, account: str, field: str, times: int) -> None:
-        """So many values of a field were invalid."""
+        """Count `times` invalid values of a field."""
         ...
 
 
@@ -43,16 +43,13 @@ class SeparateAccounts(Protocol):
         """The client of each account, by its name."""
         ...
 
-    def keep_calls(self, needed: Mapping[str, int | None]) -> None:
-        """Keep so many calls of the daily quota from these clients, by account; None: unknown."""
+    def reserve_calls(self, needed: Mapping[str, int | None]) -> None:
+        """Reserve this many calls of each account's daily quota for its other client; None: unknown."""
         ...
 
 
 class PlayerPolls:
-    """Polls the player queries of a replica and keeps what they have returned, in memory only.
-
-    After a restart two polls find it again.
-    """
+    """Polls the player queries of a replica and keeps their data, in memory only: two polls restore it at a restart."""
 
     def __init__(self, meter: InvalidValueMeter, *, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._meter = meter
@@ -64,8 +61,8 @@ class PlayerPolls:
         self._errors: Mapping[PlayerTarget, UpstreamError | None] = {}
 
     def reconfigure(self, replica: ReplicaConfig, accounts: SeparateAccounts) -> None:
-        """Poll what this replica has to, from now on. Polls of removed or changed queries must have ended."""
-        accounts.keep_calls(_calls_of_play_data(replica))
+        """Apply a new configuration. Polls of removed or changed queries must have ended."""
+        accounts.reserve_calls(_calls_of_play_data(replica))
         self._queries, self._clients = replica.player_queries, accounts.separate_clients
         histories = {}
         for query in self._queries:
@@ -81,7 +78,7 @@ class PlayerPolls:
         self._errors = {target: error for target, error in self._errors.items() if target in histories}
 
     def views(self) -> Sequence[PlayerView]:
-        """What is known now, in the order of the configuration."""
+        """The state of each target now, in the order of the configuration."""
         histories, errors, now = self._histories, self._errors, self._now()
         return tuple(
             PlayerView(
@@ -113,7 +110,7 @@ class PlayerPolls:
                 self._note(query, target, None)
 
     async def _poll_target(self, query: PlayerQuery, target: PlayerTarget) -> None:
-        """Read the newest buckets by all calls, then the earlier ones that are missing; raises UpstreamError."""
+        """Request the newest buckets with all calls, then missing earlier ones. Raises UpstreamError."""
         began, at = self._now(), self._monotonic()
         numbers = range(len(query.calls))
         newest = self._histories[target].recent(began)
@@ -126,7 +123,7 @@ class PlayerPolls:
     async def _read(
         self, query: PlayerQuery, target: PlayerTarget, asked: Iterable[tuple[int, Range]], at: float
     ) -> None:
-        """Make these calls, by number and range, and record the responses, also those before a call that fails."""
+        """Make these calls, by number and range; record all responses, also when a later call fails."""
         client = self._clients[query.account]
         readings: list[tuple[int, Reading]] = []
         try:
@@ -139,7 +136,7 @@ class PlayerPolls:
             self._keep(target, self._histories[target].recorded(readings))
 
     def _keep(self, target: PlayerTarget, history: TargetHistory) -> None:
-        """Replace, not change: scrapes read it in another thread."""
+        """Replace the mapping instead of changing it: scrapes read it in another thread."""
         self._histories = {**self._histories, target: history}
 
     def _note(self, query: PlayerQuery, target: PlayerTarget, error: UpstreamError | None) -> None:
@@ -163,7 +160,7 @@ class PlayerPolls:
         _log.warning("player poll skipped", query=job.name, reason="the poll before it has not ended")
 
     def next_run(self, job: JobId, at: float, /) -> None:
-        """Nothing shows when the next poll starts."""
+        """Ignored: nothing shows when the next poll starts."""
 
     def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
         """The jobs that poll the player queries of a replica."""
@@ -206,7 +203,7 @@ def changed_jobs(
 
 
 def _calls_of_play_data(replica: ReplicaConfig) -> dict[str, int | None]:
-    """The most calls that play data takes on a day, by account; None where that is not known."""
+    """The maximum number of calls that play data takes on a day, by account; None: unknown."""
     needed: dict[str, int | None] = {}
     for query in replica.queries:
         if query.dimensions:  # the others are polled by other replicas

@@ -44,10 +44,10 @@ def log_report(report: PollReport) -> None:
             query=report.query.name,
             account=report.query.account,
             rows=missing_rows,
-            reason="the service counted more media than it listed; what it listed is shown, and no media is taken for"
-            " unplayed",
-            advice="Nothing to do if it passes: rows move while they are read. If it lasts, ask for {top: N, by: plays}"
-            " with as many media as it lists, or for media by their IDs.",
+            reason="the service counted more media than it listed; what it listed is published, and no other media"
+            " gets a zero",
+            advice="Usually temporary: rows move while they are read. If it persists, query {top: N, by: plays} with"
+            " as many media as it lists, or media by their IDs.",
         )
     _log_problems(report)
     _log.info(
@@ -69,6 +69,6 @@ def _log_problems(report: PollReport) -> None:
             account=report.query.account,
             values=sum(problem.times for problem in problems),
             fields="; ".join(map(str, problems)),
-            advice="Nothing is shown for values that were left out; all others are. If it lasts, ask Alibaba Cloud's"
-            " support why the service says so.",
+            advice="Values that were left out are not published; all others are. If it persists, contact Alibaba"
+            " Cloud support.",
         )

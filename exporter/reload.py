@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exporter.replica import ReplicaConfig
 
 NEW_MEDIA_SECONDS: Final = 900.0
-"""How often media without metadata are looked for."""
+"""Seconds between two checks for media without metadata."""
 
 _log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exporter.core.sharding import Shard
 
 Found: TypeAlias = "Mapping[tuple[str, Search], FoundMedia]"
-"""What searches have found, by account and search."""
+"""The media that searches have found, by account and search."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,5 +21,5 @@ def printable(text: str, *, keep: str = "", instead: str = _REPLACEMENT) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Cut a text to so many characters; the last one then is an ellipsis."""
+    """Cut a text to at most `longest` characters, the last of which then is an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -36,7 +36,7 @@ class ProcessSignals:
         self._status: int | None = None
         self._terminated = False
 
-    def take(self, *, daemon: bool, reloads: bool) -> None:
+    def install(self, *, daemon: bool, reloads: bool) -> None:
         """Install the handlers. A daemon exits with status 0 on a signal; with `reloads`, SIGHUP does not end it."""
         self._daemon = daemon
         for number in STOP:
@@ -84,8 +84,8 @@ class ProcessSignals:
     def _end(self) -> None:
         """Ignore signals, and end the process now if a daemon thread still runs.
 
-        When the interpreter is torn down, it ends such a thread where it next needs the GIL. In foreign code that is no
-        C, such as the check of a password, that aborts the whole process ("FATAL: exception not rethrown").
+        When the interpreter is torn down, it ends such a thread where it next needs the GIL. In a library that is not
+        written in C, such as bcrypt, this aborts the whole process ("FATAL: exception not rethrown").
         """
         for number in (*STOP, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Standard streams that accept any text in any locale, and whose failures are known as theirs; imports nothing slow."""
+"""Standard streams that accept any text in any locale and raise errors of their own; imports nothing slow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Stdout(io.FileIO):
 
 
 class _Stderr(_Stdout):
-    """Discards what cannot be written: that messages are lost changes neither the output nor the exit status."""
+    """Discards text that cannot be written: lost messages change neither the output nor the exit status."""
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
         with contextlib.suppress(OSError):
@@ -70,7 +70,7 @@ def _wait_until_writable(descriptor: int) -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Let the descriptor of a stream lead to nothing, so that the flush at exit does not fail again."""
+    """Redirect the descriptor of a stream to /dev/null, so that the flush at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

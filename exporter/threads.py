@@ -1,4 +1,4 @@
-"""Run work that may block for ever in daemon threads: neither other work nor the exit waits for it."""
+"""Run work that may block forever in daemon threads: neither other work nor the exit waits for it."""
 
 from __future__ import annotations
 

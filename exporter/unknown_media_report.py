@@ -29,7 +29,7 @@ class UnknownMediaMeter(Protocol):
 
 
 class UnknownMediaReport:
-    """Follows the queries and the polls; each media is logged once."""
+    """Counts the unknown media of each query after every poll, and logs each of them once."""
 
     def __init__(self, meter: UnknownMediaMeter) -> None:
         self._meter = meter
@@ -37,15 +37,15 @@ class UnknownMediaReport:
         self._queries: Sequence[Query] = ()
         self._logged: set[tuple[str, str]] = set()
 
-    def follow(self, queries: Sequence[Query], known: Iterable[SliceData]) -> None:
-        """Follow these queries from now on; `known` is all data, as restored or polled so far."""
+    def set_queries(self, queries: Sequence[Query], known: Iterable[SliceData]) -> None:
+        """Report on these queries from now on; `known` is all data restored or polled so far."""
         self._queries = queries
-        self._unknown_media.follow(queries, known)
+        self._unknown_media.set_queries(queries, known)
         for query in queries:
             self._count(query)
 
     def update(self, report: PollReport, polled: Iterable[SliceData]) -> None:
-        """Take the slices that a poll has changed."""
+        """Update the numbers from the slices that a poll has changed."""
         self._unknown_media.update(polled)
         polled_query = report.query
         for query in self._queries:
@@ -60,7 +60,7 @@ class UnknownMediaReport:
                 account=polled_query.account,
                 media_ids=len(media_ids),
                 first=",".join(sorted(media_id for _, media_id in media_ids)[:_NAMED_IN_LOG]),
-                advice="Check these IDs: no answer has named them yet, as if they were mistyped or never played.",
+                advice="Check these IDs: no response has contained them yet. They may be mistyped, or never played.",
             )
 
     def current(self) -> frozenset[tuple[str, str]]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import pytest
 
@@ -11,6 +11,7 @@ from exporter.core.model import Page, RowProblem
 from exporter.core.retry import Retry
 from exporter.core.sharding import WHOLE
 from exporter.daemon import Daemon
+from exporter.discovery.media_discovery import MediaDiscovery
 from exporter.exposition.telemetry import Telemetry
 from exporter.reload import poll_id
 from exporter.replica import replica_config
@@ -24,6 +25,7 @@ from tests.core.fake_service import (
 from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
+    from exporter.config.schema import Config
     from exporter.core.poller import Poller
 
 CONFIG = loads(
@@ -34,10 +36,18 @@ CONFIG = loads(
 )
 
 
-def exporter(service: FakeService, poll_timeout: float = 60.0) -> Daemon:
+def exporter(service: FakeService, poll_timeout: float = 60.0, config: Config = CONFIG) -> Daemon:
+    def uncalled(account: str) -> Never:
+        raise AssertionError(account)
+
+    def now() -> float:
+        return service.now
+
     telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
     poller: Poller = service.poller()
-    return Daemon(replica_config(CONFIG, WHOLE), poller, telemetry, lambda: service.now, poll_timeout=poll_timeout)
+    discovery = MediaDiscovery(client=uncalled, limits=uncalled, meter=telemetry, now=now, sleep=asyncio.sleep)
+    replica = replica_config(config, WHOLE)
+    return Daemon(replica, poller, telemetry, now, discovery=discovery, poll_timeout=poll_timeout)
 
 
 async def samples(polling_daemon: Daemon, start: str) -> dict[str, float]:
@@ -161,9 +171,7 @@ async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_th
     service = FakeService(refuse=lambda *_: failure())
     text = "queries: [{name: q, media: all, days_ago: 1, expected: false}]\n"
     text += f"accounts: [{{name: main, limits: {{calls_per_day: {calls_per_day}}}}}]\n"
-    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
-    config = loads(text, file="", environ={})
-    polling_daemon = Daemon(replica_config(config, WHOLE), service.poller(), telemetry, lambda: service.now)
+    polling_daemon = exporter(service, config=loads(text, file="", environ={}))
 
     assert await polling_daemon.poll(polling_daemon.queries[0]) == Retry(service.now + wait if wait else 0.0)
     assert [query.name for query in polling_daemon.failed()] == ["q"]

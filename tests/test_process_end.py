@@ -10,7 +10,7 @@ import pytest
 _PROGRAM = """
 import sys, threading
 from exporter.signals import PROCESS
-PROCESS.take(daemon=True, reloads=True)
+PROCESS.install(daemon=True, reloads=True)
 import bcrypt
 hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(4))
 def check():

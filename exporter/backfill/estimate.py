@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exporter.core.model import Query
     from exporter.core.play_dates import Settlement
 
-# Prometheus looks back for a sample that long; with longer steps, graphs have gaps between the samples.
+# How far Prometheus looks back for a sample; with longer steps, graphs have gaps between the samples.
 LOOKBACK: Final = 300
 _STEPS: Final = (LOOKBACK, 900, 3600, 6 * 3600)
 # A file of 2 GB, which promtool reads in a few minutes.
@@ -42,10 +42,9 @@ class BackfillEstimate:
             total = self.series.high * self.days * a_day
             size = f"{self.series} series, up to {total / 1e9:.1f} GB with --step={text}"
             if step is None and total > _MOST_SAMPLES * _BYTES_PER_SAMPLE:
-                size += ", which is made longer for so many samples"
+                size += "; the step becomes longer for so many samples"
         return (
-            f"{self.days} days: {self.calls} calls, {self.seconds:.0f} s or more; {size};"
-            " --query and --days ask for less"
+            f"{self.days} days: {self.calls} calls, {self.seconds:.0f} s or more; {size}; --query and --days reduce it"
         )
 
 
@@ -65,5 +64,5 @@ def estimate(
 
 
 def step_for(samples: int) -> int:
-    """The step in seconds for a file that would have so many samples with a step of `LOOKBACK`."""
+    """The step in seconds for a file that would have `samples` samples with a step of `LOOKBACK`."""
     return next((step for step in _STEPS if samples * LOOKBACK <= _MOST_SAMPLES * step), _STEPS[-1])

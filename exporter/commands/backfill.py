@@ -75,17 +75,17 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.blocks:
         with promtool.text_file(arguments.blocks) as output:
             written = _write_file(output, views, labels, console)
-            print_line(f"promtool makes blocks of it in {arguments.blocks}")
+            print_line(f"promtool creates blocks from it in {arguments.blocks}")
             promtool.create_blocks(program, output, arguments.blocks, hours_of_blocks(views))
     else:
         written = _write_file(arguments.output, views, labels, console)
-    for line in report_gaps(arguments.output, views, written):
+    for line in describe_output(arguments.output, views, written):
         print_line(line)
     return 1 if fetched.gaps else 0
 
 
 def selected(config: Config, names: Sequence[str]) -> Config:
-    """The configuration with only these queries; all without names. Raises FlagError for a name that it has not."""
+    """The configuration with only these queries (no names: all). Raises FlagError for an unknown name."""
     if unknown := sorted(set(names) - {query.name for query in config.queries}):
         known = ", ".join(query.name for query in config.queries)
         raise FlagError(f"--query={unknown[0]}: the configuration has {known}")
@@ -114,7 +114,7 @@ def check_free_space(output: Path, needed: int, free: int) -> None:
     if needed > free:
         gigabytes = [f"{size / 1e9:.1f} GB" for size in (needed, free)]
         raise ExporterError(
-            "--output={} needs about {}, {} are free: make room, or ask for a longer --step, fewer --days,"
+            "--output={} needs about {}, {} are free: make room, or use a longer --step, fewer --days,"
             " one --query, or fewer days_ago in the queries".format(output, *gigabytes)
         )
 
@@ -148,12 +148,12 @@ def invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
 
 
 def hours_of_blocks(views: Sequence[HistoricalView]) -> int:
-    """As long as all samples: with its default blocks of 2 h promtool would read the file hundreds of times."""
+    """Hours that all samples span: with its default blocks of 2 h, promtool would read the file hundreds of times."""
     return (views[-1].instants[-1] - views[0].instants[0]) // 3600 + 24
 
 
-def report_gaps(output: Path | None, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:
-    """Print what was written and how to import it into Prometheus; `output` None: the blocks are made already."""
+def describe_output(output: Path | None, views: Sequence[HistoricalView], samples: int) -> Iterator[str]:
+    """Lines on what was written and how to import it into Prometheus; `output` None: the blocks exist already."""
     first, last = (
         datetime.fromtimestamp(at, play_dates.PLAY_TIME_ZONE).strftime("%F %H:%M")
         for at in (views[0].instants[0], views[-1].instants[-1])
@@ -166,7 +166,7 @@ def report_gaps(output: Path | None, views: Sequence[HistoricalView], samples: i
         hours = hours_of_blocks(views)
         yield "next, with the storage directory of your Prometheus in place of DATA:"
         yield f"  promtool tsdb create-blocks-from openmetrics --max-block-duration={hours}h {shlex.quote(file)} DATA"
-    yield "and let Prometheus keep them: --storage.tsdb.retention.time is 15d unless you say otherwise, say 90d or more"
+    yield "and let Prometheus keep them: --storage.tsdb.retention.time is 15d by default, so set it to 90d or more"
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:

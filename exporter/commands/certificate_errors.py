@@ -18,7 +18,7 @@ _REASONS: Final[Mapping[int, str]] = {
     9: "its certificate is not valid yet; check the clocks of both machines",
     10: "its certificate or CA has expired; renew it",
     26: "its certificate is not for servers; issue it with serverAuth",
-    79: "who issued its certificate is no CA; issue it by one",
+    79: "its certificate was not issued by a CA; have a CA issue it",
 }
 # Errors of VERIFY_X509_STRICT, which Python's ssl sets by default since 3.13.
 _STRICT: Final[Mapping[int, str]] = {

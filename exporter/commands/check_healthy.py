@@ -87,9 +87,9 @@ def _reason(error: Exception, scheme: str) -> str:
         case ssl.SSLError() | http.client.HTTPException() | ConnectionResetError() if scheme == "https":
             reason = "ended the connection; if it asks for a client certificate, give --tls.cert-file"
         case http.client.HTTPException() | ConnectionResetError():
-            reason = "no answer in HTTP; if it speaks TLS, write https:// in --url"
+            reason = "no HTTP response; if it speaks TLS, write https:// in --url"
         case TimeoutError():
-            reason = "no answer in time"
+            reason = "no response in time"
         case ConnectionRefusedError():
             reason = "nothing listens there"
         case _:

@@ -55,10 +55,10 @@ The exporter:          $exporter
 
   curl $exporter$metrics     what Prometheus scrapes
   $exporter/                 the state at a glance
-  $exporter/-/ready          whether the first poll is done
+  $exporter/-/ready          whether the first poll has ended
 
 $incident
-Some others have less than half of their plays of a week before. They are new and age as videos do: nothing is wrong.
+Some others have less than half of the plays of a week before: they are new, and new videos lose plays.
   aliyun_vod_media_plays{days_ago="1",terminal_type="all",os="all",region="all"}
     / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5
 

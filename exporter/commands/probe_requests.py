@@ -67,10 +67,10 @@ def _decode(body: bytes, _parameters: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise UpstreamError("the answer is no JSON object", code="malformed", kind=ErrorKind.MALFORMED)
+        raise UpstreamError("the response is not a JSON object", code="malformed", kind=ErrorKind.MALFORMED)
     if any(name.lower() == "code" for name in document):
         # The client finds the error in such a body.
-        raise UpstreamError("the answer is an error", code="malformed", kind=ErrorKind.MALFORMED)
+        raise UpstreamError("the response is an error", code="malformed", kind=ErrorKind.MALFORMED)
     return document
 
 

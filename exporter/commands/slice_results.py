@@ -131,7 +131,7 @@ def describe_results(
         count, cause = f"{len(group)} of {len(results)} slices", _cause(group)
         match state:
             case SliceState.NO_PLAYS:
-                yield f"No plays, {count}: the service answered, and counted no play of the media asked for."
+                yield f"No plays, {count}: the service responded, and counted no plays of the requested media."
             case SliceState.NOT_READY:
                 latest = max(play_dates.start(result.slice.play_date) + final_after for result in group)
                 yield f"Not computed yet, {count}: {cause} {_retry_hint(latest, now)}"
@@ -167,16 +167,16 @@ def _cause(group: Sequence[SliceResult]) -> str:
     errors = [error for result in group for error in _relevant_errors(result)]
     error = next((error for error in errors if not isinstance(error, RequestSkipped)), errors[0] if errors else None)
     if error is None:
-        return f"{sum(result.missing for result in group)} media were counted and not listed. Ask again."
+        return f"{sum(result.missing for result in group)} media were counted and not listed. Try again."
     request = f" (request ID {error.request_id})" if error.request_id else ""
     return f"{error.code}: {error.message.rstrip('.')}{request}. {error.advice}".rstrip()
 
 
 def _retry_hint(latest: float, now: float) -> str:
     if now >= latest:
-        return "It should be by now: ask again in an hour."
+        return "It should be by now: try again in an hour."
     at = datetime.fromtimestamp(latest, play_dates.PLAY_TIME_ZONE).strftime("%Y-%m-%d %H:%M")
-    return f"Ask again in some minutes or hours; by {at} UTC+8 it should be."
+    return f"Try again in some minutes or hours; by {at} UTC+8 it should be."
 
 
 def _slice_name(slice_: Slice) -> str:

@@ -118,7 +118,7 @@ class CredentialSettings(SettingsModel):
     )
     sts_endpoint: Host | None = Field(
         default=None,
-        description="Host of STS; default: that of ALIBABA_CLOUD_STS_REGION (inside the VPC with"
+        description="Host of STS; default: the host of the region ALIBABA_CLOUD_STS_REGION (inside the VPC with"
         " ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED=true), else sts.aliyuncs.com.",
     )
     external_id: Annotated[str, Pattern(r"^[!-~]{2,1224}$", "must be 2 to 1224 characters without spaces")] | None = (
@@ -137,8 +137,8 @@ class CredentialSettings(SettingsModel):
         Annotated[str, Pattern(r"^[A-Za-z0-9.-]{1,64}$", "must be the name of a RAM role, not its ARN")] | None
     ) = Field(
         default=None,
-        description="Name of the ECS instance's RAM role; default: ALIBABA_CLOUD_ECS_METADATA, else what the"
-        " metadata service answers.",
+        description="Name of the ECS instance's RAM role; default: ALIBABA_CLOUD_ECS_METADATA, else the"
+        " metadata service is queried.",
     )
     profile_name: Name | None = Field(
         default=None,

@@ -17,7 +17,7 @@ _DAY: Final = 86_400
 def stale_between_polls(
     given: Mapping[str, Any], *, every: float, stale_after: float, settle_after: float, days_ago: Sequence[int]
 ) -> Iterator[FieldErrorDict]:
-    """Queries whose days go stale before they are polled again, although these days cannot be final yet.
+    """Errors for queries whose days become stale before the next poll, although these days cannot be final yet.
 
     The keyword arguments are the defaults of these settings, in seconds and days. Values that cannot be read are
     reported elsewhere.

@@ -105,7 +105,7 @@ def _in_file(path: SettingPath, document: Document) -> SettingPath:
 
 
 def _nearest_position(path: SettingPath, document: Document) -> Position:
-    """The position of the value; for a missing one, that of the mapping that lacks it."""
+    """The position of the value; if it is missing, the position of the mapping that lacks it."""
     ancestors = (path[:length] for length in range(len(path), -1, -1))
     return next(document.values[ancestor] for ancestor in ancestors if ancestor in document.values)
 

@@ -29,7 +29,7 @@ _DAY: Final = 86_400
 
 
 def _whole_days(seconds: float) -> float:
-    """Only so does a bucket have the same time of day as the one that it is compared with."""
+    """Whole days, so that both compared buckets have the same time of day."""
     if seconds % _DAY:
         raise field_error(f"{quoted(durations.to_text(seconds))} must be whole days, such as 1d or 7d")
     return int(seconds)
@@ -71,7 +71,7 @@ class PlayerSettings(SettingsModel):
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
-        """Only some operating systems are those of mobile terminals."""
+        """Mobile terminals have only some of the operating systems."""
         if "mobile" not in _entries(given.get("terminal_type", TERMINAL_TYPES)):
             return
         for position, system in enumerate(_entries(given.get("os"))):

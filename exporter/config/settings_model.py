@@ -1,4 +1,4 @@
-"""What all settings have in common: unknown keys are errors, and every error is found."""
+"""The base of all settings: unknown keys are errors, and every error is found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 class SettingsModel(BaseModel):
     """A mapping of settings: unknown keys are errors, nothing changes later, errors hold no values.
 
-    A setting without a value (`key:`) is as if it were not there.
+    A setting without a value (`key:`) counts as missing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)

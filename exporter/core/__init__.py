@@ -1,1 +1,1 @@
-"""The exporter's logic, in standard-library Python: no input or output, no clock."""
+"""The exporter's logic: standard library only, no input or output, no clock."""

@@ -29,7 +29,7 @@ _SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title, and the numbers 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """From `low` to `high`; `high` is None while the number of media with plays is unknown."""
+    """A number from `low` to `high`; `high` is None while the number of media with plays is unknown."""
 
     low: int
     high: int | None
@@ -92,7 +92,7 @@ def media_of(query: Query, totals: Mapping[Dimensions, int] | None = None) -> Es
 
 
 def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = None) -> Cost:
-    """The cost of a search that finds so many media, if the service counts no others; it has no series."""
+    """The cost of a search that finds `found` media, if the service counts no others; it has no series."""
     walks = _walk_calls(found)
     if search.needs_categories:
         walks += _tree_calls(tree)
@@ -100,9 +100,9 @@ def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = Non
 
 
 def metadata_cost(rules: MetadataRules, published: Estimate, found: Estimate, tree: CategoryTree | None = None) -> Cost:
-    """The cost of metadata of so many published media, and of those that searches find, which need no calls.
+    """The cost of metadata of `published` media, and of `found` ones from searches, which need no calls.
 
-    A search refreshes more often than metadata get old.
+    A search refreshes their metadata more often than it becomes outdated.
     """
     calls = _times(published, 1 / MEDIA_PER_CALL)
     if "category" in rules.labels:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class EarlierRows:
     """Rows of earlier polls of a day that can be final: candidates for rows that a listing left out.
 
-    A service that sorts equal rows anew for each page returns some of them twice and others not at all. Only rows with
-    the same value as the last row of a page can be missing for this reason.
+    A service that orders equal rows differently for each page returns some of them twice and others not at all. Only
+    rows with the same value as the last row of a page can be missing for this reason.
 
     * `rows`: by media ID.
     * `total`: the number of rows in the result set at that time.

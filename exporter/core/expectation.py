@@ -24,7 +24,7 @@ def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
         min(w, b x min(1, w / v)); min(w, b) where v is 0 or not known
 
     New media lose plays from day to day, and most media have a weekly rhythm. A fall between these two weekdays a week
-    ago may repeat, so it is expected; a rise is not expected to repeat, and never more than the plays of a week before.
+    ago may repeat, so it is expected; a rise is not. Never more plays are expected than a week before.
     """
     before, week, step_from = (plays.get(ago) for ago in DAYS_USED)
     if not (_is_count(before) and _is_count(week)):

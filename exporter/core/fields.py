@@ -1,7 +1,7 @@
-"""The fields of a row in the response, one line each; what lists fields derives from this table.
+"""The fields of a row in the response, one line each; all lists of fields derive from this table.
 
-Comparing rows, counting their series and the fast decoder name the fields themselves, for speed.
-tests/core/test_fields.py fails where one of them, or any other place, lacks a field of this table.
+The comparison of rows, the count of their series and the fast decoder name the fields themselves, for speed.
+tests/core/test_fields.py fails if one of them, or any other place, lacks a field of this table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from exporter.core.model import PlayRow
 class Field:
     """A field: its attribute in PlayRow and its name in QoeInfoList.
 
-    * `zero_when_unplayed`: a media without plays has 0, not None; rows of played media always have such a field.
+    * `zero_when_unplayed`: 0, not None, for a media without plays; rows of played media always have the field.
     * `sortable`: the API can order rows by it; there is a Measure of the same name.
     * `seconds`: the unit is the second.
     """

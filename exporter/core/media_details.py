@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which media a query searches for: those that fulfil every condition that is given.
+    """The media that a query searches for: those that meet every given condition.
 
     * `categories`: IDs, or paths such as `Courses/Maths`; any of them. `subcategories`: also those below them.
     * `tags`, `statuses`: any of them, compared exactly. `title`: contained in the title.
-    * `created_within`: at most so many seconds ago.
-    * `every`: seconds between two refreshes; not part of what is searched for.
+    * `created_within`: created at most this many seconds ago.
+    * `every`: seconds between two refreshes; not a condition.
     """
 
     categories: tuple[int | str, ...] = ()
@@ -38,8 +38,8 @@ class Search:
 class MediaDetails:
     """What the service returned about one media. None is "not given".
 
-    * `category_id`, `category`: of its category and the name of that; None also for media without a category.
-    * `created_at`: seconds since 1970. `observed_at`: likewise; it does not make details differ.
+    * `category_id`, `category`: ID and name of its category; None also for media without a category.
+    * `created_at`, `observed_at`: seconds since 1970; `observed_at` is not compared.
     """
 
     media_id: str

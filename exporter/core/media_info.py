@@ -36,8 +36,8 @@ class MediaInfoIndex:
         self.media: tuple[PublishedMedia, ...] = ()
         self.series = 0
 
-    def follow(self, slices: tuple[Titled, ...]) -> None:
-        """Take the slices published now; only media of slices that are not the same objects as before are looked up."""
+    def update(self, slices: tuple[Titled, ...]) -> None:
+        """Update to the slices published now; only media of slices that are new objects are looked up."""
         # Compared by identity, not equality: there are thousands of slices, and nearly all are unchanged objects.
         known, staying = set(map(id, self._slices)), set(map(id, slices))
         before = {_key(published): published for published in self._slices if id(published) not in staying}

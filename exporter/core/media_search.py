@@ -18,7 +18,7 @@ CEILING: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What every hit is compared with: a search whose categories are resolved, at one instant.
+    """The conditions of a search at one instant, with resolved categories; every hit is compared with them.
 
     * `category_ids`: any of them; None: no condition. `created_from`: seconds since 1970.
     """
@@ -30,7 +30,7 @@ class Conditions:
     created_from: float | None = None
 
     def match(self, details: MediaDetails) -> bool:
-        """Whether a media fulfils all of them; tags, status and category are compared exactly."""
+        """Whether a media meets all conditions; tags, status and category are compared exactly."""
         return (
             (self.category_ids is None or details.category_id in self.category_ids)
             and (not self.tags or not set(self.tags).isdisjoint(details.tags or ()))
@@ -40,7 +40,7 @@ class Conditions:
         )
 
     def comparable(self, details: MediaDetails) -> bool:
-        """Whether the response has every field that a condition is about; media have no category or tags by right."""
+        """Whether the response has every field that a condition is about."""
         return (
             (self.category_ids is None or details.category_id is not None)
             and (not self.tags or details.tags is not None)
@@ -83,7 +83,7 @@ class UnorderedError(ValueError):
 class MediaWalk:
     """Plans the pages of a search, ordered by creation time.
 
-    The page after one begins at the creation time of its last hit and not at the next page number: a medium that is
+    The page after one begins at the creation time of its last hit and not at the next page number: a media that is
     deleted meanwhile would move another one to a page already read, and beyond CEILING there are no page numbers.
     Numbers are used only within a second that has more hits than a page.
 

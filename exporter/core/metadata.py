@@ -33,7 +33,7 @@ class MetadataPublisher:
         self.categories: tuple[PublishedCategory, ...] = ()
         self.series = 0
 
-    def follow(
+    def update(
         self, media: tuple[PublishedMedia, ...], metadata: Mapping[str, AccountMetadata], rules: PublicationRules
     ) -> None:
         """Publish the metadata of this media, for accounts that have rules, as far as this replica owns it."""

@@ -46,7 +46,7 @@ class Slice:
 
 
 class Measure(StrEnum):
-    """What the service can order rows by."""
+    """The measures by which the service can order rows."""
 
     PLAYS = "plays"
     PLAYS_PER_VIEWER = "plays_per_viewer"
@@ -63,7 +63,7 @@ class ByIds:
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The `n` media with the most of `by`."""
+    """The `n` media that rank first by a measure."""
 
     n: int
     by: Measure
@@ -79,7 +79,7 @@ Media = ByIds | Top | Everything
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that is called, without secrets.
+    """An account of the configuration, without secrets.
 
     `credentials` is `key` for a key in the configuration or in files, else the provider.
     `requests_per_second`, `concurrency` and `calls_per_day` (0: unlimited) are those of all replicas together.
@@ -96,10 +96,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """An entry of `queries`: which media of which account, by which dimensions, on which days, how often.
+    """An entry of `queries`: its account, media, dimensions and days, and how often it is polled.
 
     `every` is in seconds; `days_ago` counts back from today in UTC+8; 0 is today. `expected`: also poll the days that
-    yesterday's expected plays need. `search`: what finds the media; `media` are then those found so far.
+    yesterday's expected plays need. `search`: the search that finds the media; `media` are then those found so far.
     """
 
     name: str

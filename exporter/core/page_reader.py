@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.core.model import Measure, Page
 
-# A result set of a million media; a longer one is taken for a service that never ends its listing.
+# A result set of a million media; a longer listing is assumed never to end.
 MAX_PAGES: Final = 10_000
 
 
@@ -86,7 +86,7 @@ class PageReader:
         self.failed = True
 
     def restrict_to(self, n: int) -> None:
-        """Want only `n` rows from now on, and drop all pages ahead."""
+        """Read only `n` rows from now on, and drop all pages ahead."""
         self.listing.n = n
         self.cancel_ahead()
 
@@ -119,14 +119,14 @@ class PageReader:
             f"the result set has no end: still rows after {MAX_PAGES} pages",
             code="malformed",
             kind=ErrorKind.MALFORMED,
-            advice="The service does not end its list of media; ask Alibaba Cloud's support, or poll media by ID.",
+            advice="The service's list of media has no end; contact Alibaba Cloud support, or poll media by ID.",
         )
 
     def rejection(self, error: UpstreamError) -> UpstreamError:
         """The error to report when the service answers some pages and rejects the next one."""
         wanted = f"{{top: {len(self.listing.rows)}, by: {self.listing.by.value}}}"
         return UpstreamError(
-            f"page {self.number + 1} of the list of media was refused: {error.message}",
+            f"page {self.number + 1} of the list of media was rejected: {error.message}",
             code=error.code,
             kind=error.kind,
             request_id=error.request_id,

@@ -2,7 +2,7 @@
 
 The service does not document how late a bucket is, whether it grows, or how it returns one without plays. So a value
 is used only once two polls have read it unchanged, the second of them together with data of a later bucket: whatever
-our clock says, the bucket was over by then.
+the local clock shows, the bucket was over by then.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Values = tuple[float | None, ...]
 CONFIRM_SECONDS: Final = 30.0
 """Two reads that are less apart count as one: a poll may read a bucket twice, and a reload may repeat a poll."""
 _CONFIRMING_READS: Final = 2
-# A chunk whose values change with every read is not read for ever.
+# A chunk whose values change with every read is not read forever.
 _MOST_READS: Final = 6
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
@@ -35,9 +35,9 @@ _DAY_STARTS: Final = frozenset({0, 16 * _HOUR})
 class Interval:
     """The length of buckets, in seconds, and how they are read.
 
-    * `window`: each poll reads the buckets of this time again.
-    * `chunk`: earlier buckets, for comparison, are read so many seconds at a time.
-    * `margin`: earlier buckets are read so many seconds before they are needed, and kept as long after.
+    * `window`: each poll reads the buckets of the last `window` seconds again.
+    * `chunk`: earlier buckets, for comparison, are read in ranges of this many seconds.
+    * `margin`: earlier buckets are read this many seconds before they are needed, and kept equally long after.
     """
 
     seconds: int
@@ -73,7 +73,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one response says: rows by start of the bucket, and up to which bucket the service has data, if it says so.
+    """The content of one response: rows by start of the bucket, and the newest bucket with data (None: not given).
 
     `at`: when the poll began, on the monotonic clock.
     """
@@ -128,7 +128,7 @@ class TargetHistory:
     revisions: int = 0
 
     def recorded(self, readings: Iterable[tuple[int, Reading]]) -> TargetHistory:
-        """With responses of one poll added, each with the number of its call; those with plays come first."""
+        """This history with the responses of one poll, each with the number of its call, those with plays first."""
         history, revised = self, set[int]()
         for number, reading in readings:
             history = history._with_reading(number, reading, revised)
@@ -155,7 +155,7 @@ class TargetHistory:
         return replace(self, newest=newest, calls=tuple(calls))
 
     def _is_usable(self, at: int, asked: Range) -> bool:
-        """Whether a bucket lies within the range with all its time, and is not the first: that may be cut off."""
+        """Whether a bucket lies completely within the range and is not its first, which may be cut off."""
         length = self.interval.seconds
         return self.interval.is_start(at) and asked.start + length <= at <= asked.end - length
 
@@ -213,7 +213,7 @@ class TargetHistory:
         )
 
     def pruned(self, compare: Sequence[int], now: float) -> TargetHistory:
-        """Without buckets that are neither read again nor needed for comparison."""
+        """This history without buckets that are neither read again nor needed for comparison."""
         size, needed, recent = self.interval.chunk, self._needed(compare, now), self.recent(now).start
         # From the newest data too: a clock that is set ahead for a while loses nothing.
         oldest = min(recent, recent if self.newest is None else self.newest) - 2 * size

@@ -1,4 +1,4 @@
-"""What the operator wants to know of players: targets, buckets and metrics; and the calls that this takes."""
+"""Queries of player metrics: targets, buckets and metrics, and the calls and series that they take."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PlayerTarget:
 
 @dataclass(frozen=True, slots=True)
 class PlayerQuery:
-    """Targets that are polled together; `compare` are seconds by which the buckets to compare with are older."""
+    """Targets that are polled together; `compare`: ages in seconds of the earlier buckets to compare with."""
 
     name: str
     account: str

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 # Merging this many rows takes some milliseconds; more are merged in a thread.
 INLINE_ROWS: Final = 2_000
-# What another query will need within this part of its interval, SOON_SECONDS at most, is fetched together with what is
-# needed now.
+# Data that another query will need within this part of its interval, SOON_SECONDS at most, is fetched together with the
+# data needed now.
 DUE_SOON: Final = 0.1
 SOON_SECONDS: Final = 60.0
 
@@ -50,7 +50,7 @@ class CallSavingsObserver(Protocol):
 class Poller:
     """Polls queries and merges what they return; a slice that several queries need is fetched once per round.
 
-    * `queries`: all that are polled; what several of them need of a slice is fetched together.
+    * `queries`: all polled queries; data of a slice that several of them need is fetched together.
     * `snapshot`: the data known at the start. It changes only when a poll ends, for all slices of the poll together.
     * `now`: returns seconds since 1970.
     """
@@ -103,12 +103,12 @@ class Poller:
         self._ended_at = {name: at for name, at in self._ended_at.items() if name in same}
         self._incomplete_since = {name: at for name, at in self._incomplete_since.items() if name in same}
 
-    def follow(self, queries: Iterable[Query]) -> None:
-        """Poll these queries from now on: the same ones, whose searches have found other media."""
+    def set_queries(self, queries: Iterable[Query]) -> None:
+        """Poll these queries from now on: the same ones, with the media that their searches have found."""
         self._queries = tuple(queries)
 
-    def describe(self, metadata: Mapping[str, AccountMetadata]) -> None:
-        """Put the metadata of all accounts into the snapshot."""
+    def set_metadata(self, metadata: Mapping[str, AccountMetadata]) -> None:
+        """Replace the metadata of all accounts in the snapshot."""
         self.snapshot = replace(self.snapshot, metadata=metadata)
 
     async def poll(self, query: Query) -> PollReport:
@@ -130,8 +130,8 @@ class Poller:
                     group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=repeats))
                     for slice_ in slices(query, started_at)
                 ),
-                # Last, so that limited calls go first to what is published. They do not count as saved calls, nor are
-                # days reported that are known already: a poller without expected plays would not need them.
+                # Last, so that limited calls are spent on published days first. Days that are known already are neither
+                # counted as saved calls nor reported: a poller without expected plays would not need them.
                 *(
                     group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=True))
                     for slice_ in unpublished_slices(query, started_at)

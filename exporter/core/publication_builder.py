@@ -54,9 +54,9 @@ class PublicationBuilder:
         for finder in self._finders.values():
             finder.update(snapshot.slices)
         days = tuple(finder.day for finder in self._finders.values() if finder.day is not None)
-        self._media_info.follow((*slices, *days))
+        self._media_info.update((*slices, *days))
         media = self._media_info.media
-        self._metadata.follow(media, snapshot.metadata, rules)
+        self._metadata.update(media, snapshot.metadata, rules)
         metadata = self._metadata.media
         series = sum(view.series for view in views) + sum(day.series for day in days) + self._media_info.series
         series += self._metadata.series

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class UnknownMedia:
-    """Tracks which of the IDs in `queries` ever had a row, and which were requested without."""
+    """Tracks which configured media IDs ever had a row, and which were requested and had none."""
 
     def __init__(self) -> None:
         self._played: dict[str, set[str]] = {}
         self._missing: dict[str, set[str]] = {}  # in queries and never with a row
         self._requested: dict[str, set[str]] = {}  # of these, those that were requested
 
-    def follow(self, queries: Iterable[Query], known: Iterable[SliceData]) -> None:
+    def set_queries(self, queries: Iterable[Query], known: Iterable[SliceData]) -> None:
         """Track the IDs of these queries from now on; `known` is all data so far."""
         configured: defaultdict[str, set[str]] = defaultdict(set)
         for query in queries:
@@ -32,7 +32,7 @@ class UnknownMedia:
         self.update(known)
 
     def update(self, changed: Iterable[SliceData]) -> None:
-        """Take slices that have changed; an ID that once had a row is known for good."""
+        """Update from slices that have changed; an ID that once had a row stays known."""
         for data in changed:
             account = data.slice.account
             for media_id in tuple(self._missing.get(account, ())):

@@ -1,4 +1,4 @@
-"""FailureLog of searches and of refreshes of metadata: each is logged when it begins and when it has ended."""
+"""Failures of searches and metadata refreshes, each logged when it begins and when it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryProblem:
-    """A search or a refresh of metadata that failed last, or configured media that do not exist."""
+    """A search or metadata refresh that currently fails, or configured media that do not exist."""
 
     account: str
     what: str
@@ -36,7 +36,7 @@ class PermissionMeter(Protocol):
 
 
 class FailureLog:
-    """What failed last, by account and name: `search QUERY`, `metadata` or `categories`."""
+    """The current failures, by account and name: `search QUERY`, `metadata` or `categories`."""
 
     def __init__(self, meter: PermissionMeter) -> None:
         self._meter = meter
@@ -44,7 +44,7 @@ class FailureLog:
         self._logged: set[tuple[str, str, str]] = set()
 
     def retain_searches(self, queries: Collection[str]) -> None:
-        """Drop the failures of searches of other queries."""
+        """Drop the failures of searches that belong to other queries."""
         names = {search_name(query) for query in queries}
         self.current = {
             key: error
@@ -53,7 +53,7 @@ class FailureLog:
         }
 
     def failed(self, account: str, what: str, error: UpstreamError, action: str) -> UpstreamError:
-        """Record and return the failure of a call of an action; a lasting one is logged once."""
+        """Record, log and return a failure; one that persists is logged once."""
         self.current[account, what] = error
         if error.kind is ErrorKind.AUTH and error.scope is ErrorScope.ACTION:
             self._meter.action_permitted(account, action, permitted=False)
@@ -81,7 +81,7 @@ class FailureLog:
             _log.info("media metadata refreshed again", account=account, what=what)
 
     def problems(self) -> tuple[DiscoveryProblem, ...]:
-        """What failed last."""
+        """The current failures."""
         return tuple(
             DiscoveryProblem(account, what, error.code, error.message, error.advice)
             for (account, what), error in sorted(self.current.items())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from exporter.core.media_details import CategoryTree, FoundMedia, MediaDetails, Search
 
-# Details of media that nobody publishes any more are kept up to this number, beside as many as are published.
+# Details of this many media that are no longer published are kept, plus as many as are published.
 _SPARE_DETAILS: Final = 2_000
 
 
@@ -31,7 +31,7 @@ class MediaStore(Protocol):
 
 
 class KnownMedia:
-    """`found` by account and search, `metadata` by account; at first what was stored."""
+    """Found media by account and search, and metadata by account; initially the stored ones."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class KnownMedia:
     async def replace_found(
         self, account: str, search: Search, media: FoundMedia, details: Mapping[str, MediaDetails]
     ) -> None:
-        """Replace what a search has found, and add the details of it that were returned."""
+        """Replace the media that a search has found, and add the details that it returned."""
         self.found = {**self.found, (account, search): media}
         self._describe(account, details=details)
         if self._store is not None:
@@ -64,7 +64,7 @@ class KnownMedia:
         missing: Iterable[str] = (),
         tree: CategoryTree | None = None,
     ) -> None:
-        """Add what was returned about an account: details, IDs that do not exist, all categories."""
+        """Add details, IDs that do not exist and all categories, as the service returned them."""
         self._describe(account, details=details, missing=missing, tree=tree)
         if self._store is not None:
             await self._store.save_media({}, {account: self.metadata[account]})
@@ -88,7 +88,7 @@ class KnownMedia:
         )
 
     def forget(self, account: str, wanted: Collection[str]) -> None:
-        """Forget the metadata of media that no query of the account publishes any more."""
+        """Delete the metadata of media that no query of the account publishes any more, once there are many."""
         about = self.metadata.get(account)
         if about is None:
             return

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from exporter.vod.play_data import ApiClient
 
 _NAMED_IN_LOG: Final = 5
-# How long to wait until the polls have left some calls of the day.
+# Wait this long for calls of the day that the polls do not need.
 _QUOTA_PAUSE_SECONDS: Final = 1_800.0
-# GetVideoInfos is asked about so many media before what it returned is published and stored.
+# Details of this many media are requested before they are published and stored.
 _MEDIA_PER_ROUND: Final = 2_000
 
 _log = structlog.get_logger()
@@ -44,11 +44,11 @@ class DiscoveryMeter(Protocol):
     """Counts what searches find, and records whether their actions are permitted."""
 
     def discovered(self, account: str, query: str, media: int, at: float, *, complete: bool) -> None:
-        """A search has found so many media."""
+        """Record the number of media that a search has found."""
         ...
 
     def discovery_changed(self, account: str, query: str, change: str, media: int) -> None:
-        """So many media are `new` or `gone`."""
+        """Count media that are `new` or `gone`."""
         ...
 
     def metadata_refreshed(self, account: str, at: float) -> None:
@@ -61,10 +61,10 @@ class DiscoveryMeter(Protocol):
 
 
 class MediaDiscovery:
-    """What searches have found and what is known about media, by account; refreshed one call at a time.
+    """Media found by searches, and metadata of media, by account; refreshed one call at a time.
 
-    * `client`, `limits`: of an account, by its name; they may change with the configuration.
-    * `found`, `metadata`: what was stored.
+    * `client`, `limits`: return those of an account, by its name; they may change with the configuration.
+    * `found`, `metadata`: the stored ones.
     """
 
     def __init__(
@@ -106,13 +106,13 @@ class MediaDiscovery:
         return self._failures.current
 
     def polling(self, account: str) -> AbstractContextManager[None]:
-        """While this context is entered, calls for this account wait: play data is polled."""
+        """While this context is entered, play data of the account is polled: calls of searches and metadata wait."""
         return self._permits.polling(account)
 
     def reconfigure(self, searches: Mapping[tuple[str, str], Search], calls_per_day: Mapping[str, int]) -> None:
-        """Follow the configuration: the searches of queries (by account and query), and the limits of accounts.
+        """Apply a configuration: the searches of queries (by account and query), and the limits of accounts.
 
-        Reports what is known of the searches, such as after a restart.
+        Reports the known results of the searches, for example after a restart.
         """
         self._permits.set_limits(calls_per_day)
         for (account, query), search in searches.items():
@@ -121,13 +121,13 @@ class MediaDiscovery:
         self._failures.retain_searches([query for _, query in searches])
 
     async def ensure(self, account: str, query: str, search: Search) -> UpstreamError | None:
-        """Search if nothing is known yet, without waiting for polls: one of them waits for it."""
+        """Search if there is no result yet, without waiting for polls: one of them waits for this."""
         if (account, search) in self.found:
             return None
         return await self._search(account, query, search, first=True)
 
     async def refresh_search(self, account: str, query: str, search: Search) -> Retry | None:
-        """Search again, unless that has just been done, and return when to retry. A failure changes nothing."""
+        """Search again unless the result is recent, and return when to retry. A failure keeps the last result."""
         failure = await self._search(account, query, search, first=(account, search) not in self.found)
         return self._retry(failure)
 
@@ -154,7 +154,7 @@ class MediaDiscovery:
             except UpstreamError as error:
                 return self._failures.failed(account, search_name(query), error, source.action)
             self._failures.succeeded(account, search_name(query), SEARCH_MEDIA.name)
-            await self._take(account, query, search, result, media_ids)
+            await self._store_result(account, query, search, result, media_ids)
         return None
 
     async def _category_ids(self, account: str, search: Search, source: MediaSource) -> frozenset[int] | None:
@@ -166,7 +166,7 @@ class MediaDiscovery:
         return tree.resolve(search)
 
     async def _tree(self, account: str, source: MediaSource, every: float) -> CategoryTree:
-        """The categories, read again if they are as old as half an interval: what needs them shares them."""
+        """The categories, requested again once half an interval old; searches and metadata share them."""
         known, now = self._known.about(account).tree, self._now()
         if known is not None and 0 <= now - self._trees_read_at.get(account, -every) < every / 2:
             return known
@@ -177,10 +177,10 @@ class MediaDiscovery:
             await self._known.describe(account, tree=tree)
         return tree
 
-    async def _take(
+    async def _store_result(
         self, account: str, query: str, search: Search, result: SearchResult, media_ids: frozenset[str]
     ) -> None:
-        """Replace what is known by the result; of an incomplete one nothing is gone."""
+        """Replace the known media by the result; an incomplete one removes none."""
         known = self.found.get((account, search))
         before = known.media_ids if known is not None else frozenset()
         gone = before - media_ids if result.complete else frozenset()
@@ -203,9 +203,9 @@ class MediaDiscovery:
     async def refresh_metadata(
         self, account: str, rules: MetadataRules, wanted: Collection[str], configured: Collection[str]
     ) -> Retry | None:
-        """Request what is not known about these media, or is older than the rules allow; and the categories.
+        """Request metadata of these media that is missing or older than the rules allow, and the categories.
 
-        Returns when to repeat it, if something failed.
+        Returns when to retry if something failed, else None.
         """
         source = self._source(account, first=False)
         failed = None
@@ -247,7 +247,7 @@ class MediaDiscovery:
                     await self._known.describe(account, details=details, missing=missing)
 
     def problems(self, configured: Mapping[str, Collection[str]]) -> tuple[DiscoveryProblem, ...]:
-        """What failed last, and which of the configured media (by account) do not exist."""
+        """The current failures, and the configured media (by account) that do not exist."""
         deleted = (
             (account, sorted(self._known.about(account).deleted.intersection(ids)))
             for account, ids in configured.items()
@@ -263,7 +263,7 @@ class MediaDiscovery:
         return MediaSource(self._client(account), permit, self._now)
 
     def _retry(self, failure: UpstreamError | None) -> Retry | None:
-        """When to repeat what failed: after the pause that the service or the quota asks for, or soon (0)."""
+        """When to retry: after the wait that the service requested or the pause of the quota, else soon (0)."""
         if failure is None:
             return None
         wait = _QUOTA_PAUSE_SECONDS if isinstance(failure, QuotaExceeded) else failure.wait
@@ -284,27 +284,27 @@ class MediaDiscovery:
 
 
 def _usable(result: SearchResult, wanted: Conditions) -> frozenset[str]:
-    """The media that fulfil the conditions. Raises UpstreamError where the answer does not allow to tell."""
+    """The media that meet the conditions. Raises UpstreamError if the response does not show which ones do."""
     media_ids = matching(result.hits, wanted)
     if result.hits and not media_ids and not any(map(wanted.comparable, result.hits)):
         raise UpstreamError(
-            "no hit has the fields that it has to be compared by",
+            "no hit has the fields that the conditions are about",
             code="malformed",
             kind=ErrorKind.MALFORMED,
-            advice="Report this as a defect: the service answers SearchMedia in another way than documented.",
+            advice="Report this as a defect: the responses of SearchMedia differ from its documentation.",
         )
     if not result.hits and result.total != 0:
         raise UpstreamError(
             "the search returned no media and did not count 0",
             code="malformed",
             kind=ErrorKind.MALFORMED,
-            advice="Nothing to do if it passes: what was found before stays.",
+            advice="Usually temporary: what was found before stays.",
         )
     return media_ids
 
 
 def _batches(media_ids: list[str], gone: Collection[str]) -> Iterator[list[str]]:
-    """Batches of at most 20; media thought to be deleted are together: one answer for all of them confirms that."""
+    """Batches of at most 20; media reported as deleted are batched together: one response confirms all of them."""
     for some in ([each for each in media_ids if each not in gone], [each for each in media_ids if each in gone]):
         for begin in range(0, len(some), MEDIA_PER_CALL):
             yield some[begin : begin + MEDIA_PER_CALL]
@@ -319,7 +319,7 @@ def _incomplete(result: SearchResult) -> dict[str, object]:
         }
     return {
         "reason": f"the service counted {result.missing} media more than it listed",
-        "advice": "Nothing to do if it passes; media found before stay.",
+        "advice": "Usually temporary; media found before stay.",
     }
 
 

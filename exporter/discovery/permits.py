@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # While play data is polled, a call waits until the polls have ended, but no longer than this.
 COURTESY_SECONDS: Final = 5.0
 QUOTA_SHARE: Final = 0.1
-"""The part of calls_per_day that these calls may use ahead of what the rest of the day takes evenly."""
+"""The part of calls_per_day that these calls may use ahead of an even distribution over the day."""
 
 
 class AccountLimitsView(Protocol):
@@ -64,7 +64,7 @@ class CallPermits:
             waited += COURTESY_SECONDS / 10
 
     def _check_quota(self, account: str) -> None:
-        """Leave the polls the part of the daily quota that the rest of the day takes."""
+        """Reserve for polls the part of the daily quota that the rest of the day is of the day."""
         per_day, remaining = self._calls_per_day.get(account, 0), self._limits(account).calls_remaining
         if not per_day or remaining is None:
             return

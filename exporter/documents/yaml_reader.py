@@ -83,7 +83,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class YamlError:
-    """An error at a position of the text; `path` is that of the value concerned."""
+    """An error at a position of the text; `path`: the path of the value concerned."""
 
     path: ValuePath
     place: Position

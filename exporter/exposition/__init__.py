@@ -1,1 +1,1 @@
-"""How Prometheus sees what is known."""
+"""The data as Prometheus scrapes it: metrics, rendering, formats and compression."""

@@ -161,7 +161,7 @@ class GzipAssembler:
         self._unpacked = _UnpackedSegments()
 
     def assemble(self, segments: Iterable[DeflateSegment | Sequence[bytes]]) -> GzipPayload:
-        """One payload of segments and of sequences of pieces, each of which becomes one segment.
+        """One payload of segments and of sequences of pieces; each sequence becomes one segment.
 
         Pieces are compressed again when any piece of their sequence is a different object.
         """

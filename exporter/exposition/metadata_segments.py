@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     # Labels after the media ID, and the value, of each series of a media.
     Series = Callable[[PublishedMetadata], Sequence[tuple[str, float]]]
 
-# Formatting so many media holds the GIL for some milliseconds.
+# Formatting this many media holds the GIL for some milliseconds.
 _MAX_SEGMENT_MEDIA: Final = 2_048
 
 
@@ -57,7 +57,7 @@ class MetadataSegments:
         self._pieces: dict[PublishedMetadata, tuple[Sequence[PublishedMetadata], tuple[DeflateSegment, ...]]] = {}
         self._about_categories: list[DeflateSegment] = []
 
-    def follow(self, media: tuple[PublishedMetadata, ...], categories: tuple[PublishedCategory, ...]) -> None:
+    def update(self, media: tuple[PublishedMetadata, ...], categories: tuple[PublishedCategory, ...]) -> None:
         """Replace what is rendered."""
         if media is not self._media:
             self._media = media

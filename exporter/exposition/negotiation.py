@@ -94,7 +94,7 @@ def respond(
 
 def _wants_gzip(accept_encoding: str | None) -> bool:
     weights = {item.value: item.weight for item in weighted_items(accept_encoding)}
-    # Who refuses plain text and names neither gzip nor `*` gets gzip rather than what is refused.
+    # A client that rejects plain text and lists neither gzip nor `*` gets gzip, not the rejected encoding.
     unnamed = 1.0 if weights.get("identity") == 0 else 0.0
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", unnamed)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Source = TypeVar("Source")
 T = TypeVar("T")
 
-# From so many rows on, text compresses about as well alone as together with other text: 22.5 bytes a row instead of 21.
+# Text of at least this many rows compresses about as well alone as with other text: 22.5 bytes a row instead of 21.
 _OWN_SEGMENT_ROWS: Final = 64
-# Formatting so many rows holds the GIL for a millisecond.
+# Formatting this many rows holds the GIL for a millisecond.
 _MAX_SEGMENT_ROWS: Final = 4_096
 
 
@@ -65,10 +65,10 @@ class Renderer:
         Families are contiguous, and those without samples are omitted; series are sorted, so that scrapes compress well
         and are easy to compare. A lone surrogate in a label value becomes U+FFFD; every other character is kept.
         """
-        self._chunks = _followed(self._chunks, publication.slices)
-        self._settled_days = _followed(self._settled_days, publication.settled_days)
-        self._media.follow(publication.media)
-        self._metadata.follow(publication.metadata, publication.categories)
+        self._chunks = _chunks_of(self._chunks, publication.slices)
+        self._settled_days = _chunks_of(self._settled_days, publication.settled_days)
+        self._media.update(publication.media)
+        self._metadata.update(publication.metadata, publication.categories)
         return self._assembler.assemble(self._segments(publication.days))
 
     def _segments(self, days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
@@ -95,7 +95,7 @@ class _MediaSegments:
         self._media: tuple[PublishedMedia, ...] = ()
         self._segments: dict[PublishedMedia, tuple[Sequence[PublishedMedia], tuple[DeflateSegment, ...]]] = {}
 
-    def follow(self, media: tuple[PublishedMedia, ...]) -> None:
+    def update(self, media: tuple[PublishedMedia, ...]) -> None:
         """Replace the media by these."""
         if media is self._media or media == self._media:
             return
@@ -124,7 +124,7 @@ def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[Published
     return media, tuple(map(compress_segment, texts))
 
 
-def _followed(chunks: Iterable[_Chunk], sources: Iterable[PublishedSlice | SettledDay]) -> tuple[_Chunk, ...]:
+def _chunks_of(chunks: Iterable[_Chunk], sources: Iterable[PublishedSlice | SettledDay]) -> tuple[_Chunk, ...]:
     """The chunks of these sources in order; those of unchanged sources are the same objects."""
     same = {id(chunk.source): chunk for chunk in chunks}
     current = set(map(id, sources))

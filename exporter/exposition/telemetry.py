@@ -44,13 +44,13 @@ _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 class Telemetry:
     """The exporter's own metrics; every series that is known in advance exists from the start.
 
-    * `version`: of the exporter.
+    * `version`: the version of the exporter.
     * `accounts`: the actions that each configured account calls, with their error codes, which all start at 0.
     * `queries`: the configured names. `set_targets` replaces both.
     * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
     * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
-    * `log_lines_dropped`: returns the log lines dropped since the start; called as often.
-    * `player_views`: returns what is known of players; called as often.
+    * `log_lines_dropped`: returns the log lines dropped since the start; called equally often.
+    * `player_views`: returns the state of players; called equally often.
     """
 
     def __init__(
@@ -162,17 +162,17 @@ class Telemetry:
         self._searches, self._metadata_accounts = searches, metadata
 
     def discovered(self, account: str, query: str, media: int, at: float, *, complete: bool) -> None:
-        """A search has found so many media, known since a time in seconds since 1970."""
+        """A search has found `media` media, as of `at` (seconds since 1970)."""
         self._change(self._discovered_media, account, query).set(media)
         if complete:
             self._change(self._discovery_success, account, query).set(at)
 
     def discovery_changed(self, account: str, query: str, change: str, media: int) -> None:
-        """A search found so many media that are `new`, or so many known ones are `gone`."""
+        """A search has found `media` new media (`new`), or no longer found that many known ones (`gone`)."""
         self._change(self._discovery_changes, account, query, change).inc(media)
 
     def metadata_refreshed(self, account: str, at: float) -> None:
-        """All metadata of an account was refreshed, at a time in seconds since 1970."""
+        """All metadata of an account was refreshed at `at` (seconds since 1970)."""
         self._change(self._metadata_success, account).set(at)
 
     def action_permitted(self, account: str, action: str, *, permitted: bool) -> None:
@@ -188,7 +188,7 @@ class Telemetry:
         self._change(self._errors, account, action, self._codes.label(code), kind).inc()
 
     def request_took(self, account: str, action: str, seconds: float) -> None:
-        """An attempt ended after so many seconds, successful or not."""
+        """An attempt ended after this many seconds, successful or not."""
         self._change(self._request_seconds, account, action).observe(seconds)
 
     def retried(self, account: str, action: str) -> None:
@@ -200,7 +200,7 @@ class Telemetry:
         self._change(self._rate_limit, account).set(per_second)
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
-        """So many calls are left today; None: the account has no daily quota any more, and no series."""
+        """This many calls are left today; None: the account has no daily quota, and so no series."""
         if calls is None:
             self._calls_remaining.remove(replace_surrogates(account))
             self._collectors.invalidate(self._calls_remaining)
@@ -208,15 +208,15 @@ class Telemetry:
             self._change(self._calls_remaining, account).set(calls)
 
     def calls_saved(self, account: str, reason: str, calls: int) -> None:
-        """So many calls were avoided, for a reason of `SAVINGS`."""
+        """This many calls were avoided, for a reason of `SAVINGS`."""
         self._change(self._calls_saved, account, reason).inc(calls)
 
     def invalid_values(self, account: str, field: str, times: int) -> None:
-        """So many values of a field of the response (`FIELDS`) were invalid."""
+        """A response had `times` invalid values of a field (`FIELDS`)."""
         self._change(self._invalid_values, account, field).inc(times)
 
     def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
-        """A poll ended with a result of `RESULTS` after so many seconds, at a time in seconds since 1970."""
+        """A poll ended at `ended_at` (seconds since 1970) after `seconds`, with a result of `RESULTS`."""
         self._change(self._polls, query, result).inc()
         self._change(self._poll_seconds, query).set(seconds)
         self._change(self._up, query).set(int(up))
@@ -230,11 +230,11 @@ class Telemetry:
             self._change(self._up, query).set(int(up))
 
     def next_poll(self, query: str, at: float | None) -> None:
-        """The query is polled again at a time in seconds since 1970; None: unknown, and there is no series."""
+        """The next poll of the query starts at `at` (seconds since 1970); None: unknown, and so no series."""
         self._set_of_query(self._next_poll, query, at)
 
     def unknown_media(self, query: str, media: int | None) -> None:
-        """So many media IDs of the query were in no response so far; None: it lists no IDs, and has no series."""
+        """This many media IDs of the query were in no response so far; None: it lists no IDs, and so has no series."""
         self._set_of_query(self._unknown_media, query, media)
 
     def published(self, series: int, dropped: int) -> None:
@@ -247,7 +247,7 @@ class Telemetry:
         self._change(self._storage_errors).inc()
 
     def config_loaded(self, at: float) -> None:
-        """A configuration was loaded and is in use since a time in seconds since 1970."""
+        """A configuration was loaded at `at` (seconds since 1970) and is in use."""
         self._change(self._reload_successful).set(1)
         self._change(self._reload_success).set(at)
 

@@ -63,8 +63,8 @@ def check_action(action: str, version: str, known: Mapping[str, SimulatedAction]
         raise ApiError("InvalidAction.NotFound", action)
 
 
-def written(answer: dict[str, Any], action: str, variants: Variants) -> dict[str, Any]:
-    """The response as the service writes numbers: those of play data are numbers always."""
+def in_service_format(answer: dict[str, Any], action: str, variants: Variants) -> dict[str, Any]:
+    """The response with numbers in the format of the variants; those of play data are always numbers."""
     if action == PLAY_DATA or variants.numbers == "numbers":
         return answer
     return {name: _as_strings(value) for name, value in answer.items()}

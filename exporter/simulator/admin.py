@@ -43,8 +43,8 @@ class AdminTarget(Protocol):
         """What loses plays, and when."""
         ...
 
-    def have_incidents(self, texts: Iterable[str]) -> None:
-        """Have these incidents and no others; raises ValueError that says what is allowed."""
+    def set_incidents(self, texts: Iterable[str]) -> None:
+        """Replace the incidents; raises ValueError that says what is allowed."""
 
     @property
     def request_log(self) -> RequestLog:
@@ -72,7 +72,7 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
     async def incidents(request: Request) -> Response:
         if request.method == "PUT":
             try:
-                simulator.have_incidents(msgspec.json.decode(await request.body(), type=list[str]))
+                simulator.set_incidents(msgspec.json.decode(await request.body(), type=list[str]))
             except (msgspec.MsgspecError, ValueError) as error:
                 return _json({"error": str(error)}, 400)
         return _json(simulator.incidents)

@@ -1,4 +1,4 @@
-"""What the account knows of its media at any time: creation, category, tags, status; media come and go.
+"""The media of the account at any time: creation, category, tags, status; media are released and deleted.
 
 A release is created at the hour from which the popularity model plays it, and deleted when nine tenths of its cycle are
 over; at its next release the ID is used again. Media that are no releases were created before 2023. Some media move
@@ -39,7 +39,7 @@ _TAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """What SearchMedia and GetVideoInfos tell of one media; times in seconds since 1970."""
+    """What SearchMedia and GetVideoInfos return about one media; times in seconds since 1970."""
 
     media_id: str
     title: str
@@ -129,7 +129,7 @@ class _Generated:
         self._video: Video | None = None
 
     def at(self, now: float) -> tuple[Video | None, float]:
-        """It at `now`, None while it is deleted; and the time until which that is so."""
+        """The video at `now`, None while it is deleted; and the time until which that holds."""
         if not self._since <= now < self._until:
             self._since = now
             self._video, self._until = self._state(now)

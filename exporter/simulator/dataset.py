@@ -125,25 +125,25 @@ class Dataset:
         self.media_ids = tuple(self._media)
         self.media = tuple(self._media.values())
         self.incidents: tuple[Incident, ...] = ()
-        self.have_incidents(incidents)
+        self.set_incidents(incidents)
 
-    def have_incidents(self, incidents: Iterable[Incident]) -> None:
-        """Have these incidents and no others. Raises ValueError for one of a media that the account does not have."""
+    def set_incidents(self, incidents: Iterable[Incident]) -> None:
+        """Replace the incidents. Raises ValueError for one of a media that the account does not have."""
         wanted = tuple(incidents)
         for each in wanted:
             # An account without any media has nothing to lose.
             if each.media_id not in (None, self._most_played) and each.media_id not in self._media:
                 raise ValueError(f"incident {each.kind!r}: the account has no media {each.media_id}")
         self.incidents = wanted
-        self._forget_results()
+        self._clear_results()
 
     def recover(self, on: date | None) -> None:
         """From that play date all incidents are over; None: they go on."""
         if on != self._recover_on:
             self._recover_on = on
-            self._forget_results()
+            self._clear_results()
 
-    def _forget_results(self) -> None:
+    def _clear_results(self) -> None:
         self._results.clear()
         self._cached = 0
 

@@ -60,7 +60,7 @@ class Incident:
     """From the play date `first` on, plays that match the filters are 1 + `change` of what they would be.
 
     `last`: the last play date; None: it does not end. `media_id`: None for all media. `kind`: the label.
-    `since`, `until`: the second of the first day at which it begins, and that of the last day at which it ends.
+    `since`, `until`: the second of the first day at which it begins, and the second of the last day at which it ends.
     """
 
     kind: str
@@ -89,7 +89,7 @@ class Incident:
         return self.terminal_type in (None, terminal_type) and self.os in (None, os)
 
     def change_on(self, play_date: date) -> float:
-        """The change of all plays of an affected date: less on a day of which it is only a part."""
+        """The change of all plays of an affected date: less if it lasts only a part of that day."""
         begin, end = self._seconds(play_date)
         return self.change * (hours.played_before(end) - hours.played_before(begin))
 

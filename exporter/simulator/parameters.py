@@ -1,4 +1,4 @@
-"""Parameters of the actions beside that of play data: numbers, choices and times, or InvalidParameter."""
+"""Parses parameters of all actions except play data: integers, page sizes and times, or InvalidParameter."""
 
 from __future__ import annotations
 

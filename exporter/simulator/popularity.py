@@ -61,7 +61,7 @@ def account_factor(day: date) -> float:
 
 
 def is_weekend(day: date) -> bool:
-    """Whether people are at home."""
+    """Whether a day is a Saturday or Sunday."""
     return day.weekday() >= _SATURDAY
 
 
@@ -102,7 +102,7 @@ _PAIRS: Final = tuple(pairwise(_EXPONENTS))
 
 
 def _drift(media: Media, ordinal: int) -> float:
-    """Media that do not age are not the same for ever either."""
+    """Media that do not age change slowly, too."""
     period = 45 + (media.key & 0xFF) * 0.3
     return 1 + _DRIFT * math.sin(2 * math.pi * (ordinal / period + (media.key >> 8 & 0xFF) / 256))
 

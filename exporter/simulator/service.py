@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.simulator.actions import actions_of, check_action, written
+from exporter.simulator.actions import actions_of, check_action, in_service_format
 from exporter.simulator.admin import admin_routes
 from exporter.simulator.broken_responses import BROKEN_RESPONSES, FaultContext, pause, to_json
 from exporter.simulator.catalogue import Catalogue
@@ -93,10 +93,10 @@ class Simulator:
         """What loses plays, and when; `recover_on` ends all of it."""
         return self.dataset.incidents
 
-    def have_incidents(self, texts: Iterable[str]) -> None:
-        """Have these incidents and no others; raises ValueError that says what is allowed."""
+    def set_incidents(self, texts: Iterable[str]) -> None:
+        """Replace the incidents; raises ValueError that says what is allowed."""
         seed, now = self._options.seed, self.now()
-        self.dataset.have_incidents(parse_incident(text, seed=seed, now=now) for text in texts)
+        self.dataset.set_incidents(parse_incident(text, seed=seed, now=now) for text in texts)
 
     def change(self, **changes: Any) -> None:
         """Replace some of the conditions, by name."""
@@ -128,7 +128,7 @@ class Simulator:
                 raise self._injected_error(fault)
             variants = self.conditions.variants
             answer = self.actions[action].answer(parameters, self.now(), variants)
-            payload = {"RequestId": request_id, **written(answer, action, variants)}
+            payload = {"RequestId": request_id, **in_service_format(answer, action, variants)}
             headers = self._headers(request_id)
             if fault is None:
                 return Response(to_json(payload), headers=headers)

@@ -15,7 +15,7 @@ class Variants:
 
     In SearchMedia, GetVideoInfos and GetCategories:
 
-    * `numbers`: whether numbers in responses are JSON numbers or strings; of all actions but that of play data.
+    * `numbers`: whether numbers in responses are JSON numbers or strings; of all actions except play data.
     * `uncategorised`: the CateId of media without a category.
     * `tags`: whether a condition on tags compares whole tags, or finds any part of them.
     * `subcategories`: whether a category includes the media of its subcategories.

@@ -49,7 +49,7 @@ class QueryView:
 
     `media` is `ids`, `top`, `search` or `all`; `media_count` is the number of IDs or of media found, or the limit of
     `top`, None for `all`.
-    `result` is that of the last poll.
+    `result` is the result of the last poll.
     """
 
     name: str
@@ -159,8 +159,8 @@ class ComparisonView:
 class MediaView:
     """One media of an account in one combination of filters.
 
-    `plays` are those of `play_date`; `lost` is `expected` less `plays`, None without an expectation: `missing_days` are
-    the days of which the media would need settled plays. `difference` is the difference to `plays_week_before`, and
+    `plays` are the plays on `play_date`. `lost` is `expected` less `plays`; None without an expectation: then
+    `missing_days` are the days whose settled plays it needs. `difference` is the difference to `plays_week_before`, and
     `change` the relative one: -0.5 is half as many. Both are None if one of the two days is not known or not settled;
     `change` also if there were no plays a week before. `history` is the plays of the 30 days before today, the oldest
     first, None: not known. `unknown`: the media was requested by ID, and no response has ever contained it.

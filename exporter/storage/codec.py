@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str | None, str | None, str | None, str]
 
-# Encoding holds the GIL; so many rows take less than a millisecond, then the event loop can run.
+# Encoding holds the GIL; this many rows take less than a millisecond, then the event loop can run.
 ROWS_PER_BLOCK: Final = 512
 # A block is mostly digits: higher levels save little.
 _COMPRESSION: Final = 1

@@ -31,7 +31,7 @@ _SIDE_FILES: Final = ("-wal", "-shm", "-journal", "-lock")
 _SIDE_FILE_BYTES: Final = 128 * 1024
 
 _CHOOSE_ANOTHER: Final = "Choose another --storage.path"
-MOVE_AWAY: Final = "Move the file away, its -wal and -shm too, and start again: recent days are polled anew."
+MOVE_AWAY: Final = "Move the file away, its -wal and -shm too, and start again: recent days are polled again."
 
 
 def refusal(path: Path, what: str, advice: str) -> StartError:
@@ -57,7 +57,7 @@ def damaged(path: Path, detail: object) -> StartError:
 def misfit(path: Path, beside: Path, why: str) -> StartError:
     """A -wal or -journal does not belong to the file, which is valid by itself."""
     what = f"{shown(beside)} {why}; both files were left as they are"
-    advice = "Move that one away, with the -shm if there is one, and start again: what the other lacks is polled anew."
+    advice = "Move that one away, with the -shm if there is one, and start again: what the other lacks is polled again."
     return refusal(path, what, advice)
 
 

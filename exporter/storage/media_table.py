@@ -1,4 +1,4 @@
-"""Reads and writes found media and metadata: sealed blocks of JSON, of which only changed ones are written."""
+"""Reads and writes found media and metadata as sealed blocks of JSON; only changed blocks are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _COMPRESSION: Final = 1
-# A search that is no longer configured is forgotten after so many seconds.
+# Seconds after which the result of a search that is no longer configured is deleted.
 _SEARCH_RETENTION: Final = 35 * 86_400.0
 _SEARCH: Final = "search"
 _DETAILS: Final = "details"

@@ -1,4 +1,4 @@
-"""An action of the API: its name and version, the permission it needs, how its responses are decoded, its errors."""
+"""An action of the API: name, version, permission, response decoder and error codes."""
 
 from __future__ import annotations
 

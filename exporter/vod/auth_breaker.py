@@ -69,8 +69,8 @@ class AuthCircuitBreaker:
         """Admit one request, sent within the block, or raise AccountPaused.
 
         When OPEN_SECONDS have passed, one request probes and the others wait for its outcome. Any response except an
-        authentication error closes the breaker, and a missing permission that of the account, whose credentials were
-        accepted; without a response the next request probes.
+        authentication error closes the breaker. A missing permission closes the breaker of the account, whose
+        credentials were accepted. Without a response, the next request probes.
         """
         self.check(credentials)
         if self._rejects(credentials):

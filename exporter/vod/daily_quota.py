@@ -60,7 +60,7 @@ class DailyQuota:
             tomorrow = play_dates.today(self._now()) + timedelta(days=1)
             raise QuotaExceeded(
                 f"account {self._account}: all {self.calls_per_day} calls_per_day are used up; "
-                f"polling goes on at {tomorrow} 00:00 UTC+8",
+                f"polling continues at {tomorrow} 00:00 UTC+8",
                 code="calls_per_day",
                 kind=ErrorKind.OTHER,
                 advice="Raise limits.calls_per_day of the account, or poll less often or fewer dimensions and days.",

@@ -47,16 +47,14 @@ _CLOCK: Final = "Set this machine's clock: it may be at most 15 minutes off; use
 _ACTIVATE: Final = "Activate ApsaraVideo VOD for this Alibaba Cloud account."
 _BILL: Final = "Pay the overdue bill of this Alibaba Cloud account."
 _ACCOUNT: Final = (
-    "See in the Alibaba Cloud console what is wrong with the account: verification, risk control or its state."
+    "Check in the Alibaba Cloud console what is wrong with the account: verification, risk control or its state."
 )
 _NETWORK_POLICY: Final = (
     "Allow this machine's address in the network restrictions of the AccessKey or of the RAM policy."
 )
 _DEFECT: Final = "Check the endpoint and the filters of the query; if both are right, report this as a defect."
-_NO_API: Final = "Check the endpoint and any proxy: Alibaba Cloud's API does not answer like this."
-_LATER: Final = (
-    "Nothing to do if it passes: it is asked again at the next poll. If it lasts, ask Alibaba Cloud's support."
-)
+_NO_API: Final = "Check the endpoint and any proxy: Alibaba Cloud's API does not respond like this."
+_LATER: Final = "Usually temporary: the next poll requests it again. If it persists, contact Alibaba Cloud support."
 _SLOWER: Final = (
     "Lower limits.requests_per_second of the account: all users of an Alibaba Cloud account share its limit."
 )
@@ -83,14 +81,14 @@ class _Row(NamedTuple):
 _TABLE: Final[dict[str, _Row]] = {
     "meter.paramerror": _Row(
         ErrorKind.PARAMETER,
-        "Check media IDs, filters and days_ago of the query: the service answers for the last 30 days only.",
+        "Check media IDs, filters and days_ago of the query: the service has data of the last 30 days only.",
     ),
     "meter.serverinternalerror": _Row(ErrorKind.SERVER, _LATER),
     "meter.datasourcequeryerror": _Row(ErrorKind.SERVER, _LATER),
     "meter.autherror": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
     "meter.readytserror": _Row(
         ErrorKind.NOT_READY,
-        "Nothing to do: the service has not computed that day yet; it is asked again at the next poll.",
+        "No action needed: the service has not computed that day yet; the next poll requests it again.",
     ),
     # Too many requests.
     "throttling*": _Row(ErrorKind.THROTTLED, _SLOWER),
@@ -178,11 +176,12 @@ _TABLE: Final[dict[str, _Row]] = {
     "missing*": _Row(ErrorKind.PARAMETER, _DEFECT),
     "invalid*": _Row(ErrorKind.PARAMETER, _DEFECT),
     # The exporter's own.
-    TIMEOUT: _Row(ErrorKind.TRANSPORT, "Check the way to the endpoint, or raise the timeout of the account."),
+    TIMEOUT: _Row(ErrorKind.TRANSPORT, "Check the network path to the endpoint, or raise the timeout of the account."),
     CONNECT: _Row(ErrorKind.TRANSPORT, "Check the endpoint, name resolution, proxy and firewall."),
     MALFORMED: _Row(
         ErrorKind.MALFORMED,
-        "Check that the endpoint is Alibaba Cloud's and no proxy answers for it; if so, report this as a defect.",
+        "Check that the endpoint is Alibaba Cloud's and that no proxy responds in its place; if both are right, report"
+        " this as a defect.",
     ),
 }
 # Codes that are in no row, or in one of a large family, by what they contain without dots and underscores: the first

@@ -122,11 +122,11 @@ class Exchange:
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException):
             limit = f"within {self._timeout:g} s"
-            message = f"no complete answer from {self._destination} {limit}: waited for {progress.waiting_for}"
+            message = f"no complete response from {self._destination} {limit}: waited for {progress.waiting_for}"
             raise no_response(error_codes.TIMEOUT, message, self._secrets) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             failure = error if isinstance(error, network_errors.NetworkError) else network_errors.of_httpx(error)
-            message = f"no answer from {self._destination}: {failure.message}"
+            message = f"no response from {self._destination}: {failure.message}"
             # The exception chain could show the request with its secrets.
             raise no_response(failure.code, message, self._secrets, advice=failure.advice) from None
 
@@ -147,10 +147,10 @@ async def _receive(response: httpx.Response) -> RawResponse:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > largest:
-                unreadable = f"the answer is longer than {largest} bytes"
+                unreadable = f"the response is longer than {largest} bytes"
                 break
     except httpx.DecodingError:
-        unreadable = "the answer cannot be decompressed"
+        unreadable = "the response cannot be decompressed"
     return RawResponse(response.status_code, response.headers, b"" if unreadable else bytes(body), unreadable)
 
 
@@ -159,7 +159,7 @@ def _normalize_encoding(headers: httpx.Headers) -> str:
     given = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
     words = [word.removeprefix("x-") for word in given if word not in ("", "identity")]
     if any(word not in ("gzip", "deflate") for word in words):
-        return "the answer is encoded in another way than was asked for (gzip)"
+        return "the response has an encoding that was not requested (only gzip was)"
     if words:
         headers["content-encoding"] = ", ".join(words)
     return ""

@@ -1,4 +1,4 @@
-"""Find what a JSON answer without data says of a failure, whatever its fields are called and however deep they are."""
+"""Find signs of a failure in a JSON response without data, whatever the fields are called and however deep they are."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FINE_STATUS: Final = re.compile(r"2\d\d")
 
 
 class Sign(NamedTuple):
-    """A field that says that something failed."""
+    """A field that indicates a failure."""
 
     name: str
     value: str
@@ -60,7 +60,7 @@ def is_code(name: str, value: object) -> bool:
 
 
 def find(answer: Mapping[str, object]) -> Sign | None:
-    """The first sign of a failure in an answer without rows; None if there is none."""
+    """The first sign of a failure in a response without rows; None if there is none."""
     return next(_signs(answer, 0), None)
 
 

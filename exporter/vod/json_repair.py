@@ -13,7 +13,7 @@ _LARGEST: Final = 512 * 1024
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-# A string up to its end or that of the body, so that each byte is scanned once; or an unquoted value.
+# A string, up to its end or the end of the body, so that each byte is scanned once; or an unquoted value.
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)|[^\s",:\[\]{}]++', re.DOTALL)
 # Control characters must be escaped in JSON; DEL, which is one too, need not be.
 _WITHOUT_CONTROLS: Final = bytes([0x7F] * 32) + bytes(range(32, 256))

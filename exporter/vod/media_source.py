@@ -1,4 +1,4 @@
-"""Searches, details and categories of one account: whole results from the calls that they take."""
+"""Searches, details and categories of one account: complete results, each from as many calls as it takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What responses about media have in common: JSON → objects, and their values: text, whole number, time, list."""
+"""Shared by responses about media: JSON → objects, and their values: text, whole number, time, list."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> dict[str, Any]:
         break
     error = error_bodies.find(body)
     content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
-    raise malformed(f"the answer holds {content}: this is no answer of {action}")
+    raise malformed(f"the response contains {content}: this is not a response of {action}")
 
 
 def malformed(message: str, request_id: str = "") -> UpstreamError:

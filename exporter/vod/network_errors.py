@@ -14,12 +14,12 @@ import httpx
 from exporter.errors import OPEN_MORE_FILES
 from exporter.vod import error_codes
 
-_CHECK_ENDPOINT: Final = "Check the endpoint of the account; it is tried again."
+_CHECK_ENDPOINT: Final = "Check the endpoint of the account; it is retried."
 _CHECK_NAMES: Final = "Check the spelling of that name, and name resolution on this machine (/etc/resolv.conf)."
-_CHECK_WAY: Final = "Check that host and port are right, and firewalls and routes on the way."
-_CHECK_TLS: Final = "Check that host and port are right and speak TLS 1.2 or later, and what a proxy on the way does."
-_CHECK_PEER: Final = "Nothing to do if it passes. If it lasts, look at the endpoint, and at proxies on the way."
-_NO_HTTP: Final = "Check that the endpoint is Alibaba Cloud's and no proxy on the way answers for it."
+_CHECK_WAY: Final = "Check that host and port are right, and check firewalls and routes in between."
+_CHECK_TLS: Final = "Check that host and port are right and support TLS 1.2 or later, and what a proxy in between does."
+_CHECK_PEER: Final = "Usually temporary. If it persists, check the endpoint and any proxies in between."
+_NO_HTTP: Final = "Check that the endpoint is Alibaba Cloud's and that no proxy responds in its place."
 
 _CHECK_FIREWALL: Final = (
     "Allow outgoing connections there: look at this machine's firewall, the network policies of the cluster, and the"
@@ -39,7 +39,7 @@ _SYSTEM: Final = {
     errno.ECONNREFUSED: ("the connection was refused", ""),
     errno.ECONNRESET: ("the connection was reset", ""),
     errno.ECONNABORTED: ("the connection was reset", ""),
-    errno.ETIMEDOUT: ("nobody answered", ""),
+    errno.ETIMEDOUT: ("the connection timed out", ""),
     errno.EHOSTUNREACH: ("there is no route to that host", ""),
     errno.EHOSTDOWN: ("there is no route to that host", ""),
     errno.ENETUNREACH: ("there is no route to that network", ""),
@@ -52,22 +52,22 @@ _SYSTEM: Final = {
     errno.EAGAIN: ("no thread can be started", _MORE_THREADS),
     errno.EACCES: ("this machine does not allow it", _CHECK_FIREWALL),
     errno.EPERM: ("this machine does not allow it", _CHECK_FIREWALL),
-    errno.EAFNOSUPPORT: ("this machine does not allow addresses of that kind", _CHECK_FIREWALL),
+    errno.EAFNOSUPPORT: ("this machine does not allow addresses of that family", _CHECK_FIREWALL),
 }
 _RESOLVING: Final = {
-    socket.EAI_NONAME: "no such name is known",
-    getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "no such name is known",
-    socket.EAI_AGAIN: "no name server answered",
-    socket.EAI_FAIL: "a name server answered with an error",
-    getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY): "it has no address of a kind that this machine uses",
+    socket.EAI_NONAME: "the name does not exist",
+    getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "the name does not exist",
+    socket.EAI_AGAIN: "no name server responded",
+    socket.EAI_FAIL: "a name server returned an error",
+    getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY): "it has no address of a family that this machine uses",
 }
 _OPENSSL_WORD: Final = re.compile(r"[A-Z0-9_]{3,60}")
 _HANDSHAKE: Final = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS",
     "HTTP_REQUEST": "it does not speak TLS",
     "RECORD_LAYER_FAILURE": "it does not speak TLS",
-    "UNSUPPORTED_PROTOCOL": "it speaks no TLS from version 1.2 on",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no TLS from version 1.2 on",
+    "UNSUPPORTED_PROTOCOL": "it does not support TLS 1.2 or later",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it does not support TLS 1.2 or later",
     "UNEXPECTED_EOF_WHILE_READING": "the connection was closed",
 }
 
@@ -94,7 +94,7 @@ def unresolved(name: str, error: Exception) -> NetworkError:
     elif isinstance(error, OSError):
         reason, advice = _system(error, "name resolution failed")
     else:
-        reason = "it cannot be the name of a host"
+        reason = "it is not a valid host name"
     return NetworkError(f"the name {name} was not resolved: {reason}", advice=advice or _CHECK_NAMES)
 
 
@@ -132,12 +132,12 @@ def closed(when: str) -> NetworkError:
 
 def lost() -> ConnectionLost:
     """The error of a reused connection that turned out to be closed."""
-    return ConnectionLost("the connection was closed before the answer", advice=_CHECK_PEER)
+    return ConnectionLost("the connection was closed before the response", advice=_CHECK_PEER)
 
 
 def no_http(reason: str) -> NetworkError:
     """The error of a response that is not valid HTTP."""
-    return NetworkError(f"what arrived is not an HTTP answer: {reason}", advice=_NO_HTTP, code=error_codes.MALFORMED)
+    return NetworkError(f"the response is not valid HTTP: {reason}", advice=_NO_HTTP, code=error_codes.MALFORMED)
 
 
 def unsendable() -> NetworkError:
@@ -159,5 +159,5 @@ def of_httpx(error: Exception) -> NetworkError:
     if isinstance(error, httpx.ConnectError):
         return NetworkError("cannot connect", advice=_CHECK_WAY)
     if isinstance(error, httpx.RemoteProtocolError):
-        return closed("in the middle of the answer")
-    return closed("before the answer")
+        return closed("in the middle of the response")
+    return closed("before the response")

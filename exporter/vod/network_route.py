@@ -118,7 +118,7 @@ class Route:
         if (status := status_of(head)) != _OK:
             raise network_errors.proxy_refused(status)
         if stream.received:
-            raise network_errors.no_http("the proxy sent more than its answer to CONNECT")
+            raise network_errors.no_http("the proxy sent more than its response to CONNECT")
 
 
 async def _rejected_certificate(connect_plain: Opener, host: str) -> bytes | None:

@@ -17,7 +17,7 @@ from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Every row has these; per-viewer values, titles and lengths may be left out without a word.
+# Every row has these; per-viewer values, titles and lengths may be missing without a reported problem.
 _EXPECTED: Final = frozenset(field.wire_name for field in NUMBERS if field.zero_when_unplayed)
 # "每页显示的数据条数……最大值为 100" (Alibaba Cloud's page).
 _PAGE_SIZE: Final = 100
@@ -44,7 +44,7 @@ class _PlainRow(msgspec.Struct, gc=False, kw_only=True, rename=WIRE_NAMES):
 
 
 class _PlainBody(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A valid response; anything besides may say that something failed."""
+    """A valid response; any other field may report a failure."""
 
     QoeInfoList: list[_PlainRow]
     RequestId: str = ""
@@ -81,7 +81,7 @@ def decode(body: bytes, *, page: int | None = None, page_size: int = _PAGE_SIZE,
     Raises UpstreamError of kind malformed, with the request ID if the body has one.
     """
     if len(body) > page_size * _ROW_BYTES + error_bodies.LARGEST_ERROR and body.count(b"}") > page_size * _BRACES:
-        raise _malformed(f"the answer holds far more than the {page_size} rows asked for")
+        raise _malformed(f"the response contains far more than the {page_size} rows requested")
     return _decode_valid(body, page, page_size, media_id) or _decode_lenient(body, page, page_size, media_id)
 
 
@@ -135,17 +135,17 @@ def _page(body: bytes, answer: _Body, request_id: str, page: int | None, page_si
         problems.note("TotalCount", "beside an error", "")
     echoed = row_values.count(bytes(answer.PageNo), "PageNo")
     if page is not None and echoed is not None and echoed != page:
-        raise ValueError(f"PageNo is {echoed}, asked for was {page}")
+        raise ValueError(f"PageNo is {echoed}, but {page} was requested")
     if len(listed) > page_size:
-        raise ValueError(f"QoeInfoList has {len(listed)} rows, asked for were {page_size}")
+        raise ValueError(f"QoeInfoList has {len(listed)} rows, but {page_size} were requested")
     rows = tuple(row for row in (_row(bytes(each), problems.note) for each in listed) if row is not None)
     if listed and not rows:
         raise ValueError("no row of QoeInfoList has a MediaId that can be used")
     if media_id is not None:
         if any(row.media_id != media_id for row in rows):
-            raise ValueError(f"QoeInfoList holds another MediaId than {media_id!a}, which was asked for")
+            raise ValueError(f"QoeInfoList contains a MediaId other than {media_id!a}, which was requested")
         if total and not rows:
-            raise ValueError(f"TotalCount is {total} but QoeInfoList has no row of the media asked for")
+            raise ValueError(f"TotalCount is {total} but QoeInfoList has no row of the requested media")
     return Page(rows, total, request_id, skipped=len(listed) - len(rows), problems=problems.summary())
 
 
@@ -161,19 +161,21 @@ def _total(answer: _Body, note: Callable[[str, str, str], None]) -> int | None:
 
 
 def _check_empty(body: bytes, answer: _Body) -> None:
-    """Check that a body without rows says that there are none. Raises ValueError."""
+    """Check that a body without rows shows that there are none. Raises ValueError."""
     if error := error_bodies.find(body):
-        raise ValueError(f"the answer holds an error and no rows: {error.message or error.code or 'it says no more'}")
+        raise ValueError(f"the response contains an error and no rows: {error.message or error.code or 'no message'}")
     if bytes(answer.TotalCount) == b"null" and answer.QoeInfoList is None:
-        raise ValueError("neither TotalCount nor QoeInfoList: this is no answer of DescribeVodMediaPlayData")
+        raise ValueError("neither TotalCount nor QoeInfoList: this is not a response of DescribeVodMediaPlayData")
     if len(body) > error_bodies.LARGEST_ERROR:
-        raise ValueError(f"the answer has {len(body)} bytes and no rows")
+        raise ValueError(f"the response has {len(body)} bytes and no rows")
     given = error_bodies.fields(body)
     if not given:
         # It may hold an error.
-        raise ValueError("the answer has no rows and more that cannot be read")
+        raise ValueError("the response has no rows, and other content that cannot be read")
     if given.get("qoeinfolist"):
-        raise ValueError("QoeInfoList is written in another letter case: this is no answer of DescribeVodMediaPlayData")
+        raise ValueError(
+            "QoeInfoList is written in another letter case: this is not a response of DescribeVodMediaPlayData"
+        )
 
 
 def _beside_rows(body: bytes) -> bytes:
@@ -232,7 +234,7 @@ def _parse(body: bytes) -> tuple[_Body, bytes]:
         try:
             return _DECODER.decode(repaired), repaired
         except RecursionError as error:
-            raise _malformed("the answer is nested too deeply") from error
+            raise _malformed("the response is nested too deeply") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # The error in a text that the service did not send would mislead: report the one before.
             reason = _reason(error, repaired) if is_original_text else reason
@@ -243,13 +245,13 @@ def _reason(error: Exception, body: bytes) -> str:
     """Why a body cannot be decoded, in words of our own."""
     start = body.lstrip()[:1]
     if not start:
-        return "the answer is empty"
+        return "the response is empty"
     if start == b"<":
-        return "the answer is HTML or XML, not JSON"
+        return "the response is HTML or XML, not JSON"
     if isinstance(error, msgspec.ValidationError):
-        what = "QoeInfoList is not a list" if start == b"{" else "the answer is JSON, but not an object"
-        return f"{what}: this is no answer of DescribeVodMediaPlayData"
-    return "the answer is JSON that ends too early" if "truncated" in str(error) else "the answer is not JSON"
+        what = "QoeInfoList is not a list" if start == b"{" else "the response is JSON, but not an object"
+        return f"{what}: this is not a response of DescribeVodMediaPlayData"
+    return "the response is JSON that ends too early" if "truncated" in str(error) else "the response is not JSON"
 
 
 def _malformed(message: str, request_id: str = "") -> UpstreamError:

@@ -46,7 +46,7 @@ _NULL: Final = msgspec.Raw(b"null")
 class PlayerRows:
     """The rows of a response by start of the bucket, in seconds since 1970; values in the units of our metrics.
 
-    * `data_until`: the newest bucket that has data, if the service says so.
+    * `data_until`: the newest bucket that has data; None: not given.
     * `problems`: how often a value of each field was invalid.
     """
 
@@ -67,8 +67,8 @@ _DECODER: Final = msgspec.json.Decoder(_Body)
 def decode(body: bytes, parameters: Mapping[str, str]) -> PlayerRows:
     """Decode a response to a request with these parameters; raises UpstreamError of kind malformed.
 
-    A row of a bucket that is there twice with different values is left out, and so is a single invalid value. Rows of
-    several dimensions, which were not asked for, cannot be distinguished: then none of them is used.
+    A bucket that has two rows with different values is left out, and so is a single invalid value. Rows of several
+    dimensions, although none was requested, cannot be distinguished: then none of them is used.
     """
     answer, body = _parse(body)
     try:
@@ -110,7 +110,7 @@ def _parse(body: bytes) -> tuple[_Body, bytes]:
             return _DECODER.decode(repaired), repaired
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-    raise _malformed("the answer is not JSON, or no answer of DescribeVodPlayerMetricData")
+    raise _malformed("the response is not JSON, or not a response of DescribeVodPlayerMetricData")
 
 
 def _decoded(body: bytes, answer: _Body, parameters: Mapping[str, str]) -> PlayerRows:
@@ -118,18 +118,22 @@ def _decoded(body: bytes, answer: _Body, parameters: Mapping[str, str]) -> Playe
     extend = _extend(answer)
     if not listed:
         if error := error_bodies.find(body):
-            raise ValueError(f"the answer holds an error and no rows: {error.message or error.code or 'no more'}")
+            raise ValueError(
+                f"the response contains an error and no rows: {error.message or error.code or 'no message'}"
+            )
         if answer.DataList is None and not extend:
-            raise ValueError("neither DataList nor Extend: this is no answer of DescribeVodPlayerMetricData")
+            raise ValueError("neither DataList nor Extend: this is not a response of DescribeVodPlayerMetricData")
     if len(listed) >= PAGE_SIZE:
         raise ValueError(f"DataList has {len(listed)} rows, more than the range has buckets")
     length = INTERVALS[parameters["Interval"]].seconds
     given = _number(extend.get("IntervalSeconds"))
     if given is not None and given != length:
-        raise ValueError(f"IntervalSeconds is {given:g}, asked for were {length}: these are other buckets")
+        raise ValueError(f"IntervalSeconds is {given:g}, but {length} were requested: these are other buckets")
     dimensions = {_dimension(row.get("Dimension", _NULL)) for row in listed}
     if len(dimensions) > 1:
-        raise ValueError(f"rows of {len(dimensions)} dimensions, none was asked for: they cannot be distinguished")
+        raise ValueError(
+            f"rows of {len(dimensions)} dimensions, although none was requested: they cannot be distinguished"
+        )
     return _rows(listed, parameters["Metrics"].split(","), _time(extend.get("ActualEndTime")))
 
 

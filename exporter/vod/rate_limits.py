@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 MIN_REQUESTS_PER_SECOND: Final = 0.1
 """Requests a second that throttling cannot push the rate below (unless less is configured)."""
 RECOVERY: Final = 60.0
-"""Seconds in which the rate climbs by the configured one, as long as requests succeed."""
+"""Seconds in which the rate rises from 0 to the configured one while requests succeed."""
 _SLACK: Final = 0.05
-"""Seconds of a late wake-up that the next request makes up for; what lets the rate be reached on a busy loop."""
+"""Seconds of a late wake-up that the next request makes up for, so that the rate is reached on a busy loop."""
 
 
 class LimitsMeter(Protocol):
@@ -148,7 +148,7 @@ class AccountLimits:
 
     @property
     def requests_per_second(self) -> float:
-        """The current rate, per second; that of the slowest action if the service throttles one by itself."""
+        """The current rate, per second; the lowest one if the service throttles single actions."""
         return min(each.per_second for each in (self._rate_limiter, *self._throttled_actions.values()))
 
     @property
@@ -214,7 +214,7 @@ class AccountLimits:
         self._report_rate()
 
     def on_error(self, action: str, turn: Permit, error: UpstreamError) -> None:
-        """The request of that action with that permit failed; a wait that the service asked for is kept."""
+        """The request of that action with that permit failed; honours a wait that the service requested."""
         throttled = error.kind is ErrorKind.THROTTLED
         limiter = self._rate_limiter
         if throttled and error.scope is ErrorScope.ACTION:

@@ -49,7 +49,7 @@ def status_of(head: bytes) -> int:
 def _check_begin(head: bytes | bytearray) -> None:
     """Reject another protocol at its first bytes: its server may wait for more, up to the timeout."""
     if not head.startswith(_BEGIN[: len(head)]):
-        raise network_errors.no_http("its status line is not one of HTTP/1.1")
+        raise network_errors.no_http("its status line is not that of HTTP/1.1")
 
 
 def _check_line_ends(head: bytes | bytearray) -> None:
@@ -61,11 +61,11 @@ def _check(head: bytes) -> None:
     _check_line_ends(head)
     status_line, *headers = head[: -len(_END)].split(b"\r\n")
     if not _STATUS_LINE.fullmatch(status_line):
-        raise network_errors.no_http("its status line is not one of HTTP/1.1")
+        raise network_errors.no_http("its status line is not that of HTTP/1.1")
     for line in headers:
         if not _HEADER_LINE.fullmatch(line):
             folded = line[:1] in (b" ", b"\t")
-            raise network_errors.no_http("a header is folded" if folded else "a line of its head is no header")
+            raise network_errors.no_http("a header is folded" if folded else "a line of its head is not a header")
     # A proxy that uses the other of the two would read a part of the body as the next response (RFC 9112, 6.3).
     lengths = {line.split(b":", 1)[0].lower() for line in headers} & _LENGTHS
     if len(lengths) > 1:

@@ -68,7 +68,7 @@ def decode_response(
         if _has_error_code(response):
             raise _service_error(response, action, now, hide)
         # A part of a response, or one that a proxy has changed.
-        text = f"HTTP {response.status}, which no whole answer of the service has"
+        text = f"HTTP {response.status}, which no complete response of the service has"
         raise _malformed(response, text, response.request_id, hide)
     if response.unreadable:
         raise _malformed(response, response.unreadable, "", hide)
@@ -96,8 +96,8 @@ def no_response(code: str, message: str, hide: Collection[str] = (), *, advice: 
 def replayed(response: RawResponse, hide: Collection[str] = ()) -> UpstreamError:
     """The error of an attempt that received the response to an earlier request again."""
     request_id = _request_id(response, response.request_id, hide)
-    advice = "Look for a proxy on the way, or a server in place of the endpoint, that sends answers twice."
-    message = f"the answer to an earlier request arrived again (request ID {request_id}); it is not believed"
+    advice = "Look for a proxy, or a server that poses as the endpoint, that sends responses twice."
+    message = f"the response to an earlier request arrived again (request ID {request_id}); it was discarded"
     return _malformed(response, message, response.request_id, hide, advice=advice)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 FIELDS: Final = "Title,CateId,CateName,Tags,Status,StorageClass,AppId,ReferenceId,CreationTime"
-# So many categories in one condition keep the query string below 4 kB, which every server takes.
+# This many categories in one condition keep the query string below 4 kB, which every server accepts.
 CATEGORIES_PER_SEARCH: Final = 50
 
 
@@ -22,11 +22,13 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
     request_id = values.text(answer.get("RequestId")) or ""
     total, listed = values.whole(answer.get("Total")), values.objects(answer.get("MediaList"))
     if len(listed) > int(parameters["PageSize"]):
-        raise values.malformed(f"MediaList has {len(listed)} hits, requested were {parameters['PageSize']}", request_id)
+        raise values.malformed(
+            f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested", request_id
+        )
     if total is not None and total < 0:
         raise values.malformed("Total is negative", request_id)
     if not listed and total is None:
-        raise values.malformed("neither hits nor a Total: the answer does not say that there are none", request_id)
+        raise values.malformed("neither hits nor a Total: the response does not show that there are none", request_id)
     hits = []
     for each in listed:
         inner = each.get("Video")

@@ -1,4 +1,4 @@
-"""Limits of calls that must not delay the other calls of an account: everything of their own but the daily quota."""
+"""Limits of calls that must not delay the other calls of an account; only the daily quota is shared."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class SeparateLimits(AccountLimits):
     """Limits of calls to an action with a rate limit of its own in the service.
 
-    A rate, throttling and one slot of their own, so that they never wait for the other calls of the account nor those
-    for them. The calls count in the account's daily quota, of which the other calls keep what they need: `needed` calls
-    (None: unknown), but at most the part of the quota that the rest of the day is of a day.
+    They have a rate, throttling and one slot of their own, so that these calls and the other calls of the account never
+    wait for each other. They count in the account's daily quota, which reserves `needed` calls (None: unknown) for the
+    other calls, at most in proportion to the rest of the day.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SeparateLimits(AccountLimits):
 
 
 class _Unmetered:
-    """The metrics of limits describe those of the account."""
+    """Reports nothing: the metrics of limits describe the account's own."""
 
     def rate_changed(self, account: str, per_second: float) -> None:
         pass

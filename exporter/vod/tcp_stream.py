@@ -59,9 +59,9 @@ class Stream(asyncio.Protocol):
     # Called by the owner.
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Switch to TLS. Raises OSError, of which ssl.SSLError is one."""
+        """Switch to TLS. Raises OSError, including ssl.SSLError."""
         loop = asyncio.get_running_loop()
-        assert self._transport is not None  # noqa: S101 - only a connect stream can start TLS
+        assert self._transport is not None  # noqa: S101 - only a connected stream can start TLS
         transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
         if transport is None:  # asyncio returns None for a connection that was closed meanwhile
             raise ConnectionResetError
@@ -148,7 +148,7 @@ async def connect(addresses: Sequence[Address]) -> Stream:
 
 
 def _interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """The addresses with alternating families, beginning with that of the first."""
+    """The addresses with alternating families, in the order of their first addresses."""
     first = [address for address in addresses if address[0] is addresses[0][0]]
     others = [address for address in addresses if address[0] is not addresses[0][0]]
     return [address for pair in zip_longest(first, others) for address in pair if address is not None]

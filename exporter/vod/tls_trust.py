@@ -23,15 +23,17 @@ _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _NAMES_SHOWN: Final = 5
 
 _UNKNOWN_ISSUER: Final = "it was issued by an authority that is not trusted here"
-_SELF_SIGNED: Final = "it is signed by itself or by an authority that is not trusted here"
-_NOT_STRICT: Final = "it, or its authority's, breaks the rules of RFC 5280, which Python 3.13 and later insist on"
+_SELF_SIGNED: Final = "it is self-signed, or signed by an authority that is not trusted here"
+_NOT_STRICT: Final = "it or its authority's certificate violates RFC 5280, which Python 3.13 and later enforce"
 _ADD_AUTHORITY: Final = (
-    "If a proxy on the way opens TLS, let SSL_CERT_FILE name a file with its certificate authority besides the public"
-    " ones; else somebody answers in place of the endpoint."
+    "If a proxy intercepts TLS, set SSL_CERT_FILE to a file with its certificate authority and the public ones;"
+    " otherwise another server poses as the endpoint."
 )
-_CLOCK: Final = "Check this machine's clock, and the certificate of the server or of the proxy on the way."
-_WRONG_HOST: Final = "Check the endpoint; else somebody answers in its place, as a portal or a proxy may."
-_STRICT: Final = "Have the certificate, or that of the proxy's authority, issued again as RFC 5280 has it."
+_CLOCK: Final = "Check this machine's clock, and the certificate of the server or of the proxy in between."
+_WRONG_HOST: Final = (
+    "Check the endpoint; if it is right, another server poses as it, such as a login portal or a proxy."
+)
+_STRICT: Final = "Have the certificate, or that of the proxy's authority, reissued in accordance with RFC 5280."
 
 # OpenSSL's error numbers (x509_vfy.h); those from 80 on are checks of its strict mode.
 _REASONS: Final[Mapping[int, tuple[str, str]]] = {
@@ -43,13 +45,13 @@ _REASONS: Final[Mapping[int, tuple[str, str]]] = {
     20: (_UNKNOWN_ISSUER, _ADD_AUTHORITY),
     21: (_UNKNOWN_ISSUER, _ADD_AUTHORITY),
     23: ("it was revoked", _WRONG_HOST),
-    26: ("it is not for servers", _WRONG_HOST),
+    26: ("it is not a server certificate", _WRONG_HOST),
     62: ("it is for another host", _WRONG_HOST),
     64: ("it is for another address", _WRONG_HOST),
     66: ("its key is too weak", _STRICT),
     67: ("the key of its authority is too weak", _STRICT),
     68: ("it is signed with a hash that is too weak", _STRICT),
-    79: ("one of the authorities that vouch for it is none", _ADD_AUTHORITY),
+    79: ("an issuer in its chain is not a certificate authority", _ADD_AUTHORITY),
     85: (f"{_NOT_STRICT} (missing authority key identifier)", _STRICT),
     86: (f"{_NOT_STRICT} (missing subject key identifier)", _STRICT),
     89: (f"{_NOT_STRICT} (basic constraints of an authority not marked critical)", _STRICT),
@@ -113,9 +115,9 @@ def describe_rejection(error: ssl.SSLCertVerificationError, certificate: bytes |
     reason, advice = _REASONS.get(error.verify_code) or (
         (_NOT_STRICT, _STRICT)
         if error.verify_code >= _FIRST_STRICT
-        else (f"OpenSSL refuses it with number {error.verify_code}", _ADD_AUTHORITY)
+        else (f"OpenSSL rejects it with error {error.verify_code}", _ADD_AUTHORITY)
     )
-    return f"its certificate is refused: {reason}{_certificate_summary(certificate)}", advice
+    return f"its certificate is rejected: {reason}{_certificate_summary(certificate)}", advice
 
 
 def _certificate_summary(certificate: bytes | None) -> str:

@@ -62,7 +62,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
     """A pool of connections over one route, opened on demand: one for each request in flight.
 
     A connection is reused only if its last response was received completely and nothing followed it: unsolicited data
-    would be taken for the next response. Timeouts, redirects, cookies and compression are left to the caller.
+    would be read as the next response. Timeouts, redirects, cookies and compression are left to the caller.
     """
 
     def __init__(self, route: Route) -> None:
@@ -80,14 +80,14 @@ class PooledTransport(httpx.AsyncBaseTransport):
         if connection is None:
             connection = _Connection(await self._route.open(progress), self._route)
         try:
-            progress.waiting_for = "the answer"
+            progress.waiting_for = "the response"
             status, headers = await connection.send(request, await request.aread())
         except BaseException as error:
             connection.close()
             if isinstance(error, ConnectionLost):
                 await self.aclose()  # the others have been idle for as long
             raise
-        progress.waiting_for = "the end of the answer"
+        progress.waiting_for = "the end of the response"
         is_compressed = any(name.lower() == b"content-encoding" for name, _ in headers)
         body = _Body(connection, self._idle, is_compressed=is_compressed)
         extensions = {"discard": body.discard, "connection": connection}
@@ -125,7 +125,7 @@ class _Connection:
         while True:
             head = await read_head(self._stream)
             if head is None:
-                raise network_errors.lost() if self._is_used else network_errors.closed("before the answer")
+                raise network_errors.lost() if self._is_used else network_errors.closed("before the response")
             try:
                 self._http.receive_data(head)
                 event = self._http.next_event()
@@ -134,7 +134,7 @@ class _Connection:
             if isinstance(event, h11.Response):
                 break
             if not isinstance(event, h11.InformationalResponse):
-                raise network_errors.no_http("it answered something else than was asked")
+                raise network_errors.no_http("it is a response to something else")
         if proxied and event.status_code == _PROXY_AUTHENTICATION:
             raise network_errors.proxy_refused(event.status_code)
         self._is_used = True
@@ -183,8 +183,8 @@ class _Connection:
 
     def _body_error(self) -> network_errors.NetworkError:
         if self._is_eof:
-            return network_errors.closed("in the middle of the answer")
-        return network_errors.no_http("the parts of its body do not have the lengths that they name")
+            return network_errors.closed("in the middle of the response")
+        return network_errors.no_http("the parts of its body do not have the stated lengths")
 
     def make_idle(self, idle: list[_Connection]) -> bool:
         """Become idle until KEEP_ALIVE has passed; False if the connection cannot be reused."""

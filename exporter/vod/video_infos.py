@@ -36,7 +36,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
     missing = requested.intersection(values.texts(answer.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
         raise values.malformed(
-            "the answer names none of the media that were requested", values.text(answer.get("RequestId")) or ""
+            "the response contains none of the requested media", values.text(answer.get("RequestId")) or ""
         )
     return VideoInfos(tuple(found.values()), missing)
 

@@ -17,7 +17,7 @@ def test_calls_time_and_size_of_media_by_id() -> None:
     line = estimate([HEADLINE], 10, Settlement(), {"a": 5.0}).line(None)
     # Two calls a day at 5 a second; 8 plays series and 2 of the media for each, 288 samples of 200 bytes a day.
     assert line.startswith("10 days: 20 calls, 4 s or more; ")
-    assert " with --step=5m; --query and --days ask for less" in line
+    assert " with --step=5m; --query and --days reduce it" in line
 
 
 def test_accounts_are_asked_at_the_same_time() -> None:
@@ -33,7 +33,7 @@ def test_an_unknown_number_of_media_is_not_guessed() -> None:
 
 def test_a_longer_step_is_announced() -> None:
     many = replace(HEADLINE, media=ByIds(frozenset(f"{number:032x}" for number in range(1000))))
-    assert ", which is made longer for so many samples" in estimate([many], 30, Settlement(), {"a": 5.0}).line(None)
+    assert "; the step becomes longer for so many samples" in estimate([many], 30, Settlement(), {"a": 5.0}).line(None)
     assert "made longer" not in estimate([many], 30, Settlement(), {"a": 5.0}).line(LOOKBACK)
 
 

@@ -199,7 +199,7 @@ async def test_next_step_names_the_file_and_reads_it_once(service: tuple[Simulat
     known = await fetched(url, 2)
 
     gap_line = "\n".join(
-        backfill.report_gaps(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567)
+        backfill.describe_output(backfill.STANDARD_OUTPUT.with_name("a b.txt"), known.views(3600), 1234567)
     )
 
     assert "1,234,567 samples from 2024-03-23 09:00 to 2024-03-24 09:00 UTC+8" in gap_line

@@ -108,7 +108,7 @@ def test_no_answer_in_time(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = CheckResult(capsys, f"--url=http://127.0.0.1:{silent.getsockname()[1]}", "--timeout=0.05")
     assert result.status == 1
-    assert result.err.endswith(": no answer in time\n")
+    assert result.err.endswith(": no response in time\n")
 
 
 def test_a_name_that_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,4 +310,4 @@ def test_the_wrong_scheme_is_reported(tls: ssl.SSLContext, capsys: pytest.Captur
         encrypted = CheckResult(capsys, f"--url={url.replace('https', 'http')}")
     assert (plain.status, encrypted.status) == (1, 1)
     assert plain.err.endswith(": does not speak TLS; write http:// in --url\n")
-    assert encrypted.err.endswith(": no answer in HTTP; if it speaks TLS, write https:// in --url\n")
+    assert encrypted.err.endswith(": no HTTP response; if it speaks TLS, write https:// in --url\n")

@@ -51,8 +51,8 @@ def test_a_failure_is_described_with_cause_advice_and_slices() -> None:
 @pytest.mark.parametrize(
     ("slice_", "again"),
     [
-        (TODAY, "Ask again in some minutes or hours; by 2024-03-25 09:00 UTC+8 it should be."),
-        (YESTERDAY, "It should be by now: ask again in an hour."),
+        (TODAY, "Try again in some minutes or hours; by 2024-03-25 09:00 UTC+8 it should be."),
+        (YESTERDAY, "It should be by now: try again in an hour."),
     ],
 )
 def test_a_day_not_computed_yet_is_described_with_its_final_time(slice_: Slice, again: str) -> None:
@@ -65,7 +65,7 @@ def test_a_day_not_computed_yet_is_described_with_its_final_time(slice_: Slice, 
 @pytest.mark.parametrize("row", [None, PlayRow("m", plays=0)])
 def test_an_answer_without_plays_is_no_failure(row: PlayRow | None) -> None:
     assert lines_about(report(SliceOutcome(TODAY, answered=True)), published_data=published((TODAY, row))) == [
-        "No plays, 1 of 1 slices: the service answered, and counted no play of the media asked for.",
+        "No plays, 1 of 1 slices: the service responded, and counted no plays of the requested media.",
         "  main 2024-03-24",
     ]
 
@@ -108,7 +108,7 @@ def test_each_outcome_of_a_mixed_poll_and_missing_rows_are_described() -> None:
     )
 
     assert [line.partition(",")[0] for line in lines if line[0] != " "] == ["Not computed yet", "Incomplete", "Failed"]
-    assert "Incomplete, 1 of 3 slices: 2 media were counted and not listed. Ask again." in lines
+    assert "Incomplete, 1 of 3 slices: 2 media were counted and not listed. Try again." in lines
 
 
 def test_of_two_queries_one_may_have_got_its_answer() -> None:

@@ -40,7 +40,7 @@ def index_of(
 ) -> MediaInfoIndex:
     found = MediaInfoIndex(media_info_ownership)
     for slices in rounds:
-        found.follow(tuple(slices))
+        found.update(tuple(slices))
     return found
 
 
@@ -177,9 +177,9 @@ def test_media_stay_the_same_objects_while_nothing_changes() -> None:
     found = index_of(slices)
     before = found.media
 
-    found.follow(tuple(slices))
+    found.update(tuple(slices))
     assert found.media is before
-    found.follow((published_media({"a": media_row("t", 1)}, at=2.0),))
+    found.update((published_media({"a": media_row("t", 1)}, at=2.0),))
     assert found.media is before
 
 
@@ -190,5 +190,5 @@ def test_accounts_have_independent_titles() -> None:
     found = index_of([mine, theirs])
 
     assert set(found.media) == {PublishedMedia("main", "a", "mine", 1), PublishedMedia("other", "a", "theirs", 2)}
-    found.follow((mine,))
+    found.update((mine,))
     assert found.media == (PublishedMedia("main", "a", "mine", 1),)

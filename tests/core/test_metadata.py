@@ -22,7 +22,7 @@ ABOUT = AccountMetadata(
 
 def published(rules: PublicationRules = RULES) -> MetadataPublisher:
     publisher = MetadataPublisher()
-    publisher.follow(MEDIA, {"main": ABOUT}, rules)
+    publisher.update(MEDIA, {"main": ABOUT}, rules)
     return publisher
 
 
@@ -41,9 +41,9 @@ def test_labels_tags_creation_and_deletion() -> None:
 
 def test_the_same_input_gives_the_same_objects() -> None:
     publisher, metadata = MetadataPublisher(), MappingProxyType({"main": ABOUT})
-    publisher.follow(MEDIA, metadata, RULES)
+    publisher.update(MEDIA, metadata, RULES)
     media = publisher.media
-    publisher.follow(MEDIA, metadata, RULES)
+    publisher.update(MEDIA, metadata, RULES)
     assert publisher.media is media
 
 

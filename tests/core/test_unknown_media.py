@@ -27,7 +27,7 @@ def data(answers: dict[str, bool], *, account: str = "main", days: int = 0, list
 
 def test_an_id_that_was_requested_and_never_had_a_row_is_unknown() -> None:
     configured, unknown = query(ids("played", "mistyped", "not requested yet")), UnknownMedia()
-    unknown.follow([configured], [])
+    unknown.set_queries([configured], [])
     assert unknown.of(configured) == set()
 
     unknown.update([data({"played": True, "mistyped": False, "not configured": False})])
@@ -37,18 +37,18 @@ def test_an_id_that_was_requested_and_never_had_a_row_is_unknown() -> None:
 
 def test_one_row_on_any_day_makes_an_id_known_for_good() -> None:
     configured, unknown = query(ids("a", "b")), UnknownMedia()
-    unknown.follow([configured], [data({"a": False, "b": False})])
+    unknown.set_queries([configured], [data({"a": False, "b": False})])
     assert unknown.of(configured) == {"a", "b"}
     unknown.update([data({"a": True}, days=9)])
     unknown.update([data({"a": False, "b": False}, days=1)])
     assert unknown.of(configured) == {"b"}
-    unknown.follow([configured], [])
+    unknown.set_queries([configured], [])
     assert unknown.of(configured) == {"b"}, "a reload keeps what is known"
 
 
 def test_a_listing_without_the_id_counts_and_another_account_does_not() -> None:
     configured, unknown = query(ids("a", "b")), UnknownMedia()
-    unknown.follow([configured, query(everything, "all"), query(ids("a"), "other", account="other")], [])
+    unknown.set_queries([configured, query(everything, "all"), query(ids("a"), "other", account="other")], [])
     unknown.update([data({"b": True}, listed=True), data({"a": True}, account="other")])
     assert unknown.of(configured) == {"a"}
     assert unknown.of(query(everything, "all")) == set()
@@ -56,8 +56,8 @@ def test_a_listing_without_the_id_counts_and_another_account_does_not() -> None:
 
 def test_an_id_removed_from_the_configuration_is_forgotten() -> None:
     unknown = UnknownMedia()
-    unknown.follow([query(ids("a", "b"))], [data({"a": False, "b": False})])
-    unknown.follow([query(ids("b"))], [])
+    unknown.set_queries([query(ids("a", "b"))], [data({"a": False, "b": False})])
+    unknown.set_queries([query(ids("b"))], [])
     assert unknown.of(query(ids("a", "b"))) == {"b"}
-    unknown.follow([], [])
+    unknown.set_queries([], [])
     assert unknown.of(query(ids("a", "b"))) == set()

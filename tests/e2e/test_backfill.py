@@ -59,7 +59,7 @@ async def test_the_week_over_week_ratio_of_each_of_the_last_20_days_is_the_truth
     views, file = known.views(STEP), tmp_path / "past days.txt"
     with file.open("wb") as written:
         samples = backfill.write(written, views, {"job": "vod"}, ProgressLines(lambda _: None))
-    (command,) = (line for line in backfill.report_gaps(file, views, samples) if "promtool" in line)
+    (command,) = (line for line in backfill.describe_output(file, views, samples) if "promtool" in line)
 
     await asyncio.to_thread(compare, tmp_path, command, truth)
 

@@ -11,7 +11,7 @@ import pytest
 
 from exporter.core.model import Dimensions
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, Credentials
-from exporter.simulator.actions import written
+from exporter.simulator.actions import in_service_format
 from exporter.simulator.calendar import day_at
 from exporter.simulator.catalogue import APP_ID
 from exporter.simulator.faults import Fault
@@ -238,7 +238,7 @@ async def test_every_field_of_the_other_actions(
     response = await _call(_client(endpoint), way, method, request_name, given)
     (call,) = simulator.request_log.calls
     answer = simulator.actions[call.action].answer(call.parameters, simulator.now(), simulator.conditions.variants)
-    sent = {"RequestId": call.request_id, **written(answer, call.action, simulator.conditions.variants)}
+    sent = {"RequestId": call.request_id, **in_service_format(answer, call.action, simulator.conditions.variants)}
     sent.pop("ScrollToken", None)
     # The SDK drops what it does not know.
     received = {name: value for name, value in response.body.to_map().items() if name != "ScrollToken"}

@@ -210,7 +210,7 @@ def test_the_chinese_page_is_chinese() -> None:
     """Except for names, codes, paths and units, which are the same in every language."""
     failures = [
         UpstreamError(
-            "no answer in time",
+            "no response in time",
             code="timeout",
             kind=ErrorKind.TRANSPORT,
             advice=error_codes.classify(0, "timeout").advice,
@@ -230,7 +230,7 @@ def test_the_chinese_page_is_chinese() -> None:
     ).text
     same = """
         aliyun-vod-exporter English top main timeout Throttling.User https vod.cn-shanghai.aliyuncs.com title of
-        no answer in time series_limit days_ago expected false limits.requests_per_second requests_per_second
+        no response in time series_limit days_ago expected false limits.requests_per_second requests_per_second
         API ID JSON Prometheus UTC Native Web Android iOS Windows macOS Linux metrics api v1 status healthy ready
     """
 

@@ -131,14 +131,14 @@ def ours() -> Iterator[UpstreamError]:
         yield missing.value
 
     for reply in (
-        RawResponse(200, {}, b"", "the answer is longer than 16777216 bytes"),
+        RawResponse(200, {}, b"", "the response is longer than 16777216 bytes"),
         RawResponse(503, {}, b""),
         RawResponse(400, {}, b'{"Code":"X"}'),
     ):
         with pytest.raises(UpstreamError) as malformed:
             responses.decode_response(reply, PLAY_DATA, {}, now=NOW)
         yield malformed.value
-    yield responses.no_response("timeout", "no complete answer within 10 s")
+    yield responses.no_response("timeout", "no complete response within 10 s")
 
 
 def failure(error: UpstreamError) -> Failure:
@@ -180,7 +180,7 @@ def network_failures() -> Iterator[network_errors.NetworkError]:
         yield network_errors.no_tls("the endpoint", OSError(number, "raw text"))
     yield network_errors.unconnected("the endpoint", OSError())
     yield from tls_failures()
-    for when in ("before the answer", "in the middle of the answer", "in the middle of the headers"):
+    for when in ("before the response", "in the middle of the response", "in the middle of the headers"):
         yield network_errors.closed(when)
     yield network_errors.closed("by the proxy before it connected to the endpoint")
     yield network_errors.lost()
@@ -228,7 +228,7 @@ def test_network_failures_have_no_english_left_in_chinese() -> None:
     failures = list(network_failures())
     assert len({failure.message for failure in failures}) > 70
     for failure in failures:
-        message = responses.no_response(failure.code, f"no answer from VOD: {failure.message}").message
+        message = responses.no_response(failure.code, f"no response from VOD: {failure.message}").message
         shown = translated("message", message, "zh")
         assert shown is not None
         assert english_left(shown) == [], shown
@@ -238,7 +238,7 @@ def test_network_failures_have_no_english_left_in_chinese() -> None:
 def test_timeouts_have_no_english_left_in_chinese() -> None:
     assert len(set(waits())) > 5
     for wait in waits():
-        shown = translated("message", f"no complete answer from VOD within 10 s: waited for {wait}", "zh")
+        shown = translated("message", f"no complete response from VOD within 10 s: waited for {wait}", "zh")
         assert shown is not None
         assert english_left(shown) == [], shown
 
@@ -263,7 +263,7 @@ def test_the_advice_names_what_the_system_lacks(number: int, advice: str) -> Non
 
 
 def test_network_errors_of_libraries_are_translated_like_the_exporters_own() -> None:
-    silent = responses.no_response("connect", "no answer from vod.cn-shanghai.aliyuncs.com: Connection refused")
+    silent = responses.no_response("connect", "no response from vod.cn-shanghai.aliyuncs.com: Connection refused")
 
     assert is_own(failure(silent))
     assert {error_codes.TIMEOUT, error_codes.CONNECT, error_codes.MALFORMED} <= OWN_CODES

@@ -604,11 +604,11 @@ async def test_nonces_are_those_that_were_given() -> None:
 @pytest.mark.parametrize(
     ("error", "expected_text"),
     [
-        (httpx.ReadError("raw text"), "the connection was closed before the answer"),
+        (httpx.ReadError("raw text"), "the connection was closed before the response"),
         (httpx.ConnectError("[Errno 111] raw text"), "cannot connect"),
-        (httpx.RemoteProtocolError("raw text"), "the connection was closed in the middle of the answer"),
-        (OSError(5, "raw text"), "the connection was closed before the answer"),
-        (UnicodeError("raw text"), "the connection was closed before the answer"),
+        (httpx.RemoteProtocolError("raw text"), "the connection was closed in the middle of the response"),
+        (OSError(5, "raw text"), "the connection was closed before the response"),
+        (UnicodeError("raw text"), "the connection was closed before the response"),
     ],
 )
 async def test_without_a_response_the_error_says_why_without_texts_of_a_library(
@@ -616,7 +616,7 @@ async def test_without_a_response_the_error_says_why_without_texts_of_a_library(
 ) -> None:
     async with ClientFixture(Service(error)) as fixture:
         failure = await failing(fixture)
-        assert failure.message == f"no answer from vod.cn-shanghai.aliyuncs.com: {expected_text}"
+        assert failure.message == f"no response from vod.cn-shanghai.aliyuncs.com: {expected_text}"
         assert failure.advice
 
 
@@ -635,7 +635,7 @@ async def test_an_answer_that_always_comes_too_late_is_never_believed() -> None:
     async with ClientFixture(Service(page_of("ID-1"))) as fixture:
         await fixture.run(PlayDate="20231114")
         error = await failing(fixture, PlayDate="20231113")
-        assert error.message.startswith("the answer to an earlier request arrived again (request ID ID-1)")
+        assert error.message.startswith("the response to an earlier request arrived again (request ID ID-1)")
         assert error.request_id == "ID-1"
 
 
@@ -752,4 +752,4 @@ async def test_a_body_that_cannot_be_decompressed_is_an_error() -> None:
     async with ClientFixture(service) as fixture:
         answer = await failing(fixture)
         assert answer.code == "malformed"
-        assert answer.message == "the answer cannot be decompressed"
+        assert answer.message == "the response cannot be decompressed"

@@ -193,7 +193,7 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
         async with serving(too_long) as endpoint, network_client(endpoint) as (client, meter):
             with pytest.raises(
                 UpstreamError,
-                match=r"^no complete answer from [0-9.:]+ within 300 s: waited for the (end of the )?answer$",
+                match=r"^no complete response from [0-9.:]+ within 300 s: waited for the (end of the )?response$",
             ) as caught:
                 await client.call(action(decode), {})
             assert caught.value.code == "timeout"
@@ -207,7 +207,7 @@ async def test_no_program_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
     async with network_client(endpoint) as (client, meter):
-        with pytest.raises(UpstreamError, match=r"^no answer from 127\.0\.0\.1:") as caught:
+        with pytest.raises(UpstreamError, match=r"^no response from 127\.0\.0\.1:") as caught:
             await client.call(action(decode), {})
         assert caught.value.code == "connect"
         assert caught.value.advice
@@ -311,7 +311,7 @@ async def test_a_proxy_of_the_environment_is_used_and_no_proxy_is_respected(monk
 
         monkeypatch.setenv("NO_PROXY", "example.invalid")
         async with network_client("http://vod.example.invalid") as (client, meter):
-            with pytest.raises(UpstreamError, match=r"^no answer from vod\.example\.invalid"):
+            with pytest.raises(UpstreamError, match=r"^no response from vod\.example\.invalid"):
                 await client.call(action(decode), {})
             assert meter.failed == [("connect", "transport")] * 4
 
@@ -471,7 +471,7 @@ async def test_a_proxy_that_does_not_connect_is_named_and_shows_no_credentials(
             with pytest.raises(UpstreamError) as caught:
                 await client.call(action(decode), {})
         place = f"{ENDPOINT_NAME}:443 through proxy 127.0.0.1:{port} (HTTPS_PROXY)"
-        assert caught.value.message == f"no answer from {place}: {expected_text}"
+        assert caught.value.message == f"no response from {place}: {expected_text}"
         assert caught.value.code == "connect"
 
 
@@ -513,8 +513,8 @@ async def test_a_certificate_that_is_refused_is_described(
     ):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
-    refusal = f"TLS handshake with the endpoint: its certificate is refused: {expected_text}"
-    begin = f"no answer from 127.0.0.1:{port}: {refusal}; issuer "
+    refusal = f"TLS handshake with the endpoint: its certificate is rejected: {expected_text}"
+    begin = f"no response from 127.0.0.1:{port}: {refusal}; issuer "
     assert caught.value.message.startswith(f'{begin}"Corporate Proxy CA", subject "')
     assert names[0] in caught.value.message
 
@@ -537,7 +537,7 @@ async def test_a_self_signed_certificate_is_reported_as_such() -> None:
         context.load_cert_chain(certificate, key)
     server = await asyncio.start_server(GOOD, "127.0.0.1", 0, ssl=context)
     async with server, network_client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
-        with pytest.raises(UpstreamError, match="signed by itself or by an authority that is not trusted"):
+        with pytest.raises(UpstreamError, match="self-signed, or signed by an authority that is not trusted"):
             await client.call(action(decode), {})
 
 
@@ -545,7 +545,7 @@ async def test_a_name_that_is_not_known() -> None:
     async with network_client(f"https://{ENDPOINT_NAME}") as (client, _):
         with pytest.raises(UpstreamError) as caught:
             await client.call(action(decode), {})
-    expected_text = f"no answer from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
+    expected_text = f"no response from {ENDPOINT_NAME}:443: the name {ENDPOINT_NAME} was not resolved: "
     assert caught.value.message.startswith(expected_text)
 
 

@@ -279,7 +279,7 @@ def test_hostile_code(code: str, clean: str) -> None:
         (403, "NoRealNameAuthentication", ErrorKind.AUTH, NEVER, "verification"),
         (403, "Forbidden.NotInWhitelist", ErrorKind.AUTH, NEVER, "this machine's address"),
         (400, "User.NoPermission", ErrorKind.AUTH, NEVER, "RAM action"),
-        (400, "SystemBusy", ErrorKind.SERVER, BACK_OFF, "passes"),
+        (400, "SystemBusy", ErrorKind.SERVER, BACK_OFF, "temporary"),
         # Not ours to mistake for keys, clocks or limits.
         (400, "MissingTimestamp", ErrorKind.PARAMETER, NEVER, "endpoint"),
         (400, "UnsupportedSignatureMethod", ErrorKind.PARAMETER, NEVER, "endpoint"),

@@ -282,12 +282,12 @@ def test_body_that_is_no_object(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"TotalCount":1', "the answer is JSON that ends too early"),
-        (b"<html>", "the answer is HTML or XML, not JSON"),
+        (b'{"TotalCount":1', "the response is JSON that ends too early"),
+        (b"<html>", "the response is HTML or XML, not JSON"),
         (b'{"RequestId":"R","QoeInfoList":7}', "QoeInfoList is not a list"),
-        (b"[]", "the answer is JSON, but not an object"),
-        (b" \n", "the answer is empty"),
-        (b"{'RequestId':'R'}", "the answer is not JSON"),
+        (b"[]", "the response is JSON, but not an object"),
+        (b" \n", "the response is empty"),
+        (b"{'RequestId':'R'}", "the response is not JSON"),
     ],
 )
 def test_an_unusable_response_is_an_error_with_a_reason(mark: bytes, content: bytes, reason: str) -> None:
@@ -371,7 +371,7 @@ def test_page_number_must_be_the_requested_one(echo: object, good: bool) -> None
 @pytest.mark.parametrize(("rows", "requested"), [(101, 100), (150, 100), (2, 1)])
 def test_a_page_has_at_most_the_requested_rows(rows: int, requested: int) -> None:
     given = [{"MediaId": str(number), "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3} for number in range(rows)]
-    with pytest.raises(UpstreamError, match=f"{rows} rows, asked for were {requested}") as caught:
+    with pytest.raises(UpstreamError, match=f"{rows} rows, but {requested} were requested") as caught:
         decode(body(*given), page=1, page_size=requested)
     assert caught.value.kind is ErrorKind.MALFORMED
     assert len(decode(body(*given[:requested]), page=1, page_size=requested).rows) == requested
@@ -470,7 +470,7 @@ def test_an_error_without_rows_is_no_answer(
 ) -> None:
     content = json.dumps({"RequestId": "R", **total, **rows, **fields}).encode()
     for media_id in (None, "m"):
-        assert "holds an error and no rows" in refused(content, media_id=media_id).message
+        assert "contains an error and no rows" in refused(content, media_id=media_id).message
 
 
 @pytest.mark.parametrize(
@@ -569,7 +569,7 @@ def test_one_media() -> None:
     assert decode(body({"MediaId": "m"}), page=1, media_id="m").rows == (PlayRow("m"),)
     assert len(decode(body({"MediaId": "m"}, {"MediaId": "m", "DAU": 1}), page=1, media_id="m").rows) == 2
     assert decode(body(), page=1, media_id="m").rows == ()
-    assert "another MediaId" in refused(body({"MediaId": "n"}), media_id="m").message
+    assert "a MediaId other than" in refused(body({"MediaId": "n"}), media_id="m").message
     assert "no row" in refused(body(TotalCount=1), media_id="m").message
 
 
@@ -685,9 +685,9 @@ async def test_media_and_order_are_parameters() -> None:
 
 async def test_page_must_match_the_request() -> None:
     source = PlayDataSource(Recorder())
-    with pytest.raises(UpstreamError, match="PageNo is 1, asked for was 2"):
+    with pytest.raises(UpstreamError, match="PageNo is 1, but 2 was requested"):
         await source.page(DAY, page=2, page_size=100)
-    with pytest.raises(UpstreamError, match="another MediaId"):
+    with pytest.raises(UpstreamError, match="a MediaId other than"):
         await source.page(DAY, page=1, page_size=100, media_id="other")
 
 

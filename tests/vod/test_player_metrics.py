@@ -104,9 +104,9 @@ def test_times_are_utc_unless_they_have_an_offset(written: str) -> None:
         ({"DataList": [ROW], "Extend": {"IntervalSeconds": "3600"}}, "these are other buckets"),
         ({"DataList": [{**ROW, "Dimension": "H264"}, {**ROW, "Dimension": "H265"}]}, "2 dimensions"),
         ({"DataList": [ROW] * 5_000}, "more than the range has buckets"),
-        ({"DataList": [], "Message": "no", "Code": "Failed"}, "the answer holds an error"),
-        ({"DataList": "x"}, "not JSON, or no answer"),
-        ([1], "not JSON, or no answer"),
+        ({"DataList": [], "Message": "no", "Code": "Failed"}, "the response contains an error"),
+        ({"DataList": "x"}, "not JSON, or not a response"),
+        ([1], "not JSON, or not a response"),
     ],
 )
 def test_an_answer_that_cannot_be_believed_is_rejected(body: Any, message: str) -> None:

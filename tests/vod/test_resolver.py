@@ -33,13 +33,13 @@ async def test_addresses_come_in_the_order_of_the_system() -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (socket.gaierror(socket.EAI_NONAME, "raw text"), "no such name is known"),
-        (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server answered"),
-        (socket.gaierror(socket.EAI_FAIL, "raw text"), "a name server answered with an error"),
+        (socket.gaierror(socket.EAI_NONAME, "raw text"), "the name does not exist"),
+        (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server responded"),
+        (socket.gaierror(socket.EAI_FAIL, "raw text"), "a name server returned an error"),
         (OSError(errno.EAGAIN, "no thread can be started"), "no thread can be started"),
         (OSError(errno.EMFILE, "raw text"), "this process has too many files open"),
         (OSError(errno.EIO, "raw text"), "name resolution failed"),
-        (UnicodeError("raw text"), "it cannot be the name of a host"),
+        (UnicodeError("raw text"), "it is not a valid host name"),
     ],
 )
 async def test_why_a_name_was_not_resolved(error: Exception, reason: str) -> None:
@@ -89,7 +89,7 @@ async def test_names_that_hang_take_one_thread_each_and_no_one_elses_time() -> N
         hang.set()
     for result in results:
         assert isinstance(result, UpstreamError)
-        reason = "no complete answer from vod.example:80 within 0.05 s: waited for name resolution of vod.example"
+        reason = "no complete response from vod.example:80 within 0.05 s: waited for name resolution of vod.example"
         assert (result.code, result.message) == ("timeout", reason)
     for client in clients:
         await client.aclose()

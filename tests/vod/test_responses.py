@@ -212,9 +212,9 @@ def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> Non
 
     with pytest.raises(UpstreamError) as caught:
         decode_response(
-            RawResponse(200, {"x-acs-request-id": "header"}, b"", "the answer is too long"), action(odd), {}, now=NOW
+            RawResponse(200, {"x-acs-request-id": "header"}, b"", "the response is too long"), action(odd), {}, now=NOW
         )
-    assert (caught.value.message, caught.value.request_id) == ("the answer is too long", "header")
+    assert (caught.value.message, caught.value.request_id) == ("the response is too long", "header")
 
 
 def test_a_code_without_a_message_says_so() -> None:

@@ -29,22 +29,22 @@ def error(number: int) -> ssl.SSLCertVerificationError:
     [
         (9, "it is not yet valid", "clock"),
         (10, "it has expired", "clock"),
-        (18, "signed by itself", "SSL_CERT_FILE"),
-        (19, "signed by itself", "SSL_CERT_FILE"),
+        (18, "self-signed", "SSL_CERT_FILE"),
+        (19, "self-signed", "SSL_CERT_FILE"),
         (20, "not trusted here", "SSL_CERT_FILE"),
         (21, "not trusted here", "SSL_CERT_FILE"),
         (62, "for another host", "endpoint"),
         (64, "for another address", "endpoint"),
-        (85, "Python 3.13 and later insist on (missing authority key identifier)", "RFC 5280"),
-        (89, "Python 3.13 and later insist on (basic constraints", "RFC 5280"),
-        (92, "Python 3.13 and later insist on (an authority without key usage)", "RFC 5280"),
-        (91, "Python 3.13 and later insist on", "RFC 5280"),
-        (1, "OpenSSL refuses it with number 1", "SSL_CERT_FILE"),
+        (85, "Python 3.13 and later enforce (missing authority key identifier)", "RFC 5280"),
+        (89, "Python 3.13 and later enforce (basic constraints", "RFC 5280"),
+        (92, "Python 3.13 and later enforce (an authority without key usage)", "RFC 5280"),
+        (91, "Python 3.13 and later enforce", "RFC 5280"),
+        (1, "OpenSSL rejects it with error 1", "SSL_CERT_FILE"),
     ],
 )
 def test_each_reason_has_its_sentence(number: int, says: str, advises: str) -> None:
     reason, advice = describe_rejection(error(number), None)
-    assert reason.startswith("its certificate is refused: ")
+    assert reason.startswith("its certificate is rejected: ")
     assert says in reason
     assert "raw text" not in reason
     assert advises in advice

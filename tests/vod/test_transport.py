@@ -142,7 +142,7 @@ async def test_a_connection_whose_answer_was_not_read_is_closed(connections: ToA
 async def test_an_untrusted_certificate_is_a_failure_to_connect() -> None:
     strangers = ToAnywhere()
     async with serving(replied(b"{}")) as (server, url):
-        with pytest.raises(NetworkError, match="its certificate is refused"):
+        with pytest.raises(NetworkError, match="its certificate is rejected"):
             await strangers.handle_async_request(httpx.Request("POST", url))
         await strangers.aclose()
         assert server.requests == []
@@ -279,16 +279,16 @@ def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> C
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
-        (b"mumble\r\n\r\n", "its status line is not one of HTTP/1.1"),
-        (b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "its status line is not one of HTTP/1.1"),
-        (b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}", "its status line is not one of HTTP/1.1"),
+        (b"mumble\r\n\r\n", "its status line is not that of HTTP/1.1"),
+        (b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "its status line is not that of HTTP/1.1"),
+        (b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}", "its status line is not that of HTTP/1.1"),
         (b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", "a line of its head ends with a line feed alone"),
         (b"HTTP/1.1 200 OK\r\nX: a\nContent-Length: 2\r\n\r\n{}", "a line of its head ends with a line feed alone"),
         (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", "a header is folded"),
         (b"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", "a header is folded"),
-        (b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
-        (b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
-        (b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is no header"),
+        (b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is not a header"),
+        (b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is not a header"),
+        (b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\n{}", "a line of its head is not a header"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "its headers contradict each other"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
@@ -298,10 +298,10 @@ def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> C
             b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
             "it is HTTP/1.0, which has no Transfer-Encoding",
         ),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "its status line is not one of HTTP/1.1"),
-        (b"\x16\x03\x01\x02\x00", "its status line is not one of HTTP/1.1"),
-        (b"\r\nHTTP/1.1 200 OK\r\n", "its status line is not one of HTTP/1.1"),
-        (b"{", "its status line is not one of HTTP/1.1"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "its status line is not that of HTTP/1.1"),
+        (b"\x16\x03\x01\x02\x00", "its status line is not that of HTTP/1.1"),
+        (b"\r\nHTTP/1.1 200 OK\r\n", "its status line is not that of HTTP/1.1"),
+        (b"{", "its status line is not that of HTTP/1.1"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}", "its headers contradict each other"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 65_536 + b"\r\n\r\n", "its head is longer than 65536 bytes"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000_000, "its head is longer than 65536 bytes"),
@@ -313,7 +313,7 @@ async def test_what_is_not_http_to_the_letter_is_not_believed(
     async with talking(as_raw(head)) as url:
         with pytest.raises(NetworkError) as caught:
             await connections.handle_async_request(httpx.Request("POST", f"{url}?MediaId=quiet"))
-        assert caught.value.message == f"what arrived is not an HTTP answer: {reason}"
+        assert caught.value.message == f"the response is not valid HTTP: {reason}"
         assert caught.value.code == "malformed"
 
 
@@ -454,7 +454,7 @@ async def test_a_new_connection_that_is_closed_is_not_tried_again(connections: T
         heads.append(await reader.readuntil(b"\r\n\r\n"))
 
     async with talking(closes) as url:
-        with pytest.raises(NetworkError, match=r"^the connection was closed before the answer$") as caught:
+        with pytest.raises(NetworkError, match=r"^the connection was closed before the response$") as caught:
             await TransportSender(connections).send(httpx.Request("POST", url), auth=httpx.Auth())
         assert not isinstance(caught.value, ConnectionLost)
         assert len(heads) == 1

@@ -113,7 +113,7 @@ class CredentialCache:
             return self._is_usable(due=True) or await self._renewed(again=False)
 
     async def renew(self) -> Credentials:
-        """Other credentials than those the service has just rejected. Raises CredentialsError."""
+        """Credentials other than those that the service has just rejected. Raises CredentialsError."""
         async with self._lock:
             if self._cached is not None and self._monotonic() - self._cached.since < JUST_NOW:
                 return self._cached.credentials
@@ -161,7 +161,7 @@ class CredentialCache:
                 )
         except TimeoutError:
             raise no_credentials(
-                f"no credentials within {self._time_limit:g} s", "Check the network; it is tried again."
+                f"no credentials within {self._time_limit:g} s", "Check the network; it is retried."
             ) from None
         except OSError as error:
             raise no_credentials(f"no credentials: {error.strerror}", NO_THREAD) from None
@@ -170,7 +170,7 @@ class CredentialCache:
         """Note the state of the files before reading them, so that a change in between is noticed next time."""
         for file in self._files:
             with suppress(OSError, ValueError):
-                file.look()
+                file.check()
         return self._fetch(start)
 
     def _cache(self, fetched: FetchedCredentials) -> Credentials:

@@ -32,7 +32,7 @@ _VPC_ENDPOINT_ENABLED: Final = "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED"
 
 @dataclass(frozen=True, slots=True)
 class EcsRole:
-    """The RAM role of the ECS instance, from its metadata service, which is asked for the name if `role_name` is empty.
+    """The RAM role of the ECS instance, from its metadata service, which also returns its name if `role_name` is empty.
 
     `proxy` is the URL of the HTTP proxy to use for it, or None.
     """

@@ -21,8 +21,8 @@ _NETWORK: Final[Mapping[str, str]] = {
     "ProxyError": "the proxy does not connect",
     "SSLError": "its certificate is not trusted",
     "NameResolutionError": "its name cannot be resolved",
-    "ConnectTimeout": "it did not take the connection in time",
-    "ReadTimeout": "it did not answer in time",
+    "ConnectTimeout": "it did not accept the connection in time",
+    "ReadTimeout": "it did not respond in time",
     "ConnectionRefusedError": "it refused the connection",
     "RetryError": "the connection failed",
 }
@@ -39,7 +39,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     "SignatureDoesNotMatch": "Check the AccessKey secret that the role is assumed with.",
     "InvalidParameter.DurationSeconds": "Make session_duration at most the maximum session duration of the role.",
     "InvalidTimeStamp": "Set this machine's clock; use NTP.",
-    "Throttling": "Nothing to do: it is asked again.",
+    "Throttling": "No action needed: it is retried.",
 }
 _REFUSED: Final = re.compile(r"http_code[:=] ?(?P<status>\d{3}), result: (?P<body>.*)", re.DOTALL)
 _METADATA_STATUS: Final = re.compile(r"ECS metadata service. HttpCode=(\d{3})")
@@ -53,7 +53,7 @@ _SPOKEN: Final = ("CredentialException", "ValueError")
 # Never `pip install` by name: the package is on no index, so a stranger who registers the name would get cloud keys.
 INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
 _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
-_NETWORK_ADVICE: Final = "Check the network on the way there, and HTTPS_PROXY; it is tried again."
+_NETWORK_ADVICE: Final = "Check the network path to it, and HTTPS_PROXY; it is retried."
 
 
 def describe_failure(error: BaseException, server: str, hide: Collection[str] = ()) -> tuple[str, str]:
@@ -67,7 +67,7 @@ def describe_failure(error: BaseException, server: str, hide: Collection[str] = 
 def _of_this_machine(error: BaseException, server: str) -> tuple[str, str] | None:
     match error:
         case CredentialsError():
-            return f"{server} gave keys that cannot be used: {error.message}", error.advice
+            return f"{server} returned keys that cannot be used: {error.message}", error.advice
         case StartError():
             return f"{server}: {error}", ""
         case ImportError():
@@ -81,7 +81,7 @@ def _of_this_machine(error: BaseException, server: str) -> tuple[str, str] | Non
 def _of_the_network(error: BaseException, server: str) -> tuple[str, str] | None:
     names = {type(link).__name__ for link in _linked(error)}
     happened = next((happened for name, happened in _NETWORK.items() if name in names), None)
-    return (f"no answer from {server}: {happened}", _NETWORK_ADVICE) if happened else None
+    return (f"no response from {server}: {happened}", _NETWORK_ADVICE) if happened else None
 
 
 def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:
@@ -91,12 +91,12 @@ def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:
     if status := _METADATA_STATUS.search(text):
         return f"{server} answered with HTTP {status[1]}", _METADATA_ADVICE
     if text == _NO_EXPIRED_KEYS:
-        return f"{server} gave keys that had expired", "Check this machine's clock; use NTP."
+        return f"{server} returned keys that had expired", "Check this machine's clock; use NTP."
     if type(error).__name__ in _SPOKEN:
-        return _FOREIGN.sub("", text), "See that what the provider needs is there."
+        return _FOREIGN.sub("", text), "Check that everything the provider needs exists."
     return (
-        f"what {server} gave cannot be understood ({type(error).__name__})",
-        "See that it is what the provider needs.",
+        f"the data of {server} cannot be interpreted ({type(error).__name__})",
+        "Check that it is what the provider needs.",
     )
 
 

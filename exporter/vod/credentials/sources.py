@@ -27,7 +27,7 @@ SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name 
 _LARGEST_FILE: Final = 64 * 1024
 
 TIME_LIMIT: Final = 10.0
-"""Seconds that looking at a file may take."""
+"""Seconds that checking and reading a file may take."""
 
 _Signature = tuple[int, int, int, int]
 
@@ -94,11 +94,11 @@ class FileWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last: _Signature | None = None
-        self._looked = False
+        self._checked = False
 
-    def look(self) -> _Signature:
-        """The signature of the file's current state. Raises OSError and ValueError."""
-        self._looked = True
+    def check(self) -> _Signature:
+        """Record and return the signature of the file's current state. Raises OSError and ValueError."""
+        self._checked = True
         try:
             status = self._path.stat()
         except (OSError, ValueError):
@@ -109,11 +109,11 @@ class FileWatch:
         return last
 
     def changed(self) -> bool:
-        """Whether the state differs from that of the last check, if there was one."""
-        looked, last = self._looked, self._last
+        """Whether the state has changed since the last check; False if there was none."""
+        checked, last = self._checked, self._last
         with contextlib.suppress(OSError, ValueError):
-            self.look()
-        return looked and self._last != last
+            self.check()
+        return checked and self._last != last
 
 
 class SecretFile:
@@ -131,14 +131,14 @@ class SecretFile:
         self._threads: SharedThreads[tuple[_Signature, str]] = SharedThreads()
 
     async def read(self, *, again: bool = False) -> str:
-        """The value, read in a thread: a network file system may block for ever. Raises CredentialsError."""
+        """The value, read in a thread: a network file system may block forever. Raises CredentialsError."""
         look = partial(self._look, None if again else self._seen, self._value)
         try:
             async with asyncio.timeout(self._time_limit):
                 self._seen, self._value = await self._threads.run(again, look, f"reading {self._path.name}")
         except TimeoutError:
             raise no_credentials(
-                f"cannot read credentials file {self._path}: no answer within {self._time_limit:g} s", _HUNG_FILE
+                f"cannot read credentials file {self._path}: no response within {self._time_limit:g} s", _HUNG_FILE
             ) from None
         except OSError as error:
             raise no_credentials(f"cannot read credentials file {self._path}: {error.strerror}", NO_THREAD) from None
@@ -151,7 +151,7 @@ class SecretFile:
     def _look(self, seen: _Signature | None, value: str) -> tuple[_Signature, str]:
         try:
             # The state is recorded before reading, so that a change in between is noticed next time.
-            now = self._watch.look()
+            now = self._watch.check()
             if now == seen:
                 return now, value
             content = read_secret(self._path, most=_LARGEST_FILE)
@@ -236,9 +236,9 @@ class EnvCredentials:
 
 
 _OTHERWISE: Final = "or name the credentials of the account in the configuration file."
-NO_THREAD: Final = "Raise the number of processes or threads that the exporter may have; it is tried again."
-_HUNG_FILE: Final = "See whether the file system that it is on answers (a network file system, for example)."
-_FIX_FILE: Final = "Make it a file with one line that the exporter's user may read and nobody else may write."
+NO_THREAD: Final = "Raise the number of processes or threads that the exporter may have; it is retried."
+_HUNG_FILE: Final = "Check whether its file system responds; it may be a network file system."
+_FIX_FILE: Final = "Make it a file with one line that the exporter's user may read and no other user may write."
 
 
 def validate_secret(text: str, origin: str) -> str:

@@ -192,7 +192,7 @@ def test_an_instance_without_a_role(metadata: Metadata) -> None:
             "Odd (HTTP 400, request ID REQ-STS)",
         ),
         ((500, "<html>hunter2</html>"), "HTTP 500 and no error code"),
-        ((200, "<html>hunter2</html>"), "cannot be understood (JSONDecodeError)"),
+        ((200, "<html>hunter2</html>"), "cannot be interpreted (JSONDecodeError)"),
         ((200, {"Credentials": {"AccessKeySecret": "hunter2"}}), "error retrieving credentials"),
         ((200, {"Credentials": Keys("", "hunter2", "hunter2").json()}), "the AccessKey ID is empty"),
         ((200, {"Credentials": Keys("id", "hun ter2", "hunter2").json()}), "the AccessKey secret holds a space"),
@@ -215,7 +215,7 @@ def test_an_untrusted_certificate() -> None:
 def test_no_server_listens(sts: Sts, tmp_path: Path) -> None:
     origin = oidc(sts, tmp_path)
     gone = OidcRole(ROLE, origin.oidc_provider_arn, origin.oidc_token_file, "s", 900, "127.0.0.1:1")
-    assert fails(gone).message == "oidc_role_arn: no answer from 127.0.0.1:1: it refused the connection"
+    assert fails(gone).message == "oidc_role_arn: no response from 127.0.0.1:1: it refused the connection"
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_a_proxy_is_sent_any_password(sts_by_name: Sts, monkeypatch: pytest.Monk
     [
         ("socks5://user:hunter2@127.0.0.1:1", "HTTPS_PROXY names a SOCKS proxy, which is not supported"),
         ("ftp://user:hunter2@127.0.0.1:1", "HTTPS_PROXY is not the URL of a proxy"),
-        ("http://user:hunter2@127.0.0.1:1", "no answer from {sts}: the proxy does not connect"),
+        ("http://user:hunter2@127.0.0.1:1", "no response from {sts}: the proxy does not connect"),
     ],
 )
 def test_a_proxy_that_leads_nowhere(
@@ -520,7 +520,7 @@ def test_a_profile_that_runs_a_program(tmp_path: Path) -> None:
         ('{"current": "there", "profiles": [{"name": "here", "access_key_secret": "hunter2"}]}', "with 'there'"),
         ('{"current": "here", "profiles": [{"name": "here", "mode": "hunter-3"}]}', "unsupported profile mode"),
         ("{hunter2", "failed to parse"),
-        ("[]", "cannot be understood"),
+        ("[]", "cannot be interpreted"),
     ],
 )
 def test_a_file_of_the_cli_that_is_of_no_use(tmp_path: Path, text: str, expected_text: str) -> None:
@@ -532,7 +532,7 @@ def test_a_profile_is_named_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text("[]")
     message = fails(CliProfile(file, None, EcsRole())).message
-    assert message == f"profile: what the profile in {file} gave cannot be understood (AttributeError)"
+    assert message == f"profile: the data of the profile in {file} cannot be interpreted (AttributeError)"
 
 
 def test_a_file_of_the_cli_that_is_not_there(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
             "sts.x answered with HTTP 404",
             "Attach a RAM role",
         ),
-        (CredentialException("No cached value was found."), "sts.x gave keys that had expired", "clock"),
+        (CredentialException("No cached value was found."), "sts.x returned keys that had expired", "clock"),
         (
             CredentialException(f'error retrieving credentials from x result: {{"AccessKeySecret": "{SECRET}"'),
             "error retrieving credentials from x",
@@ -79,16 +79,20 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
         ),
         (CredentialException(f"failed to refresh OAuth token: {{{SECRET}"), "failed to refresh OAuth token", ""),
         (ValueError("the access key id is empty"), "the access key id is empty", ""),
-        (retried(ReadTimeout()), "no answer from sts.x: it did not answer in time", "network"),
-        (retried(SSLError()), "no answer from sts.x: its certificate is not trusted", "network"),
-        (retried(ConnectionRefusedError()), "no answer from sts.x: it refused the connection", "network"),
-        (retried(OSError()), "no answer from sts.x: the connection failed", "network"),
+        (retried(ReadTimeout()), "no response from sts.x: it did not respond in time", "network"),
+        (retried(SSLError()), "no response from sts.x: its certificate is not trusted", "network"),
+        (retried(ConnectionRefusedError()), "no response from sts.x: it refused the connection", "network"),
+        (retried(OSError()), "no response from sts.x: the connection failed", "network"),
         (FileNotFoundError(2, "No such file", "/run/token"), "cannot read /run/token: No such file", "may read"),
         (FileNotFoundError(2, "No such file", LONG_PATH), f"cannot read {LONG_PATH}: No such file", "may read"),
         (ImportError("No module named 'x'"), "cannot be imported: No module named 'x'", "pip install"),
-        (KeyError(SECRET), "what sts.x gave cannot be understood (KeyError)", ""),
-        (OSError(f"hunter2 {SECRET}"), "what sts.x gave cannot be understood (OSError)", ""),
-        (no_credentials("the AccessKey ID is empty", "Fix it."), "gave keys that cannot be used: the Acc", "Fix it."),
+        (KeyError(SECRET), "the data of sts.x cannot be interpreted (KeyError)", ""),
+        (OSError(f"hunter2 {SECRET}"), "the data of sts.x cannot be interpreted (OSError)", ""),
+        (
+            no_credentials("the AccessKey ID is empty", "Fix it."),
+            "returned keys that cannot be used: the Acc",
+            "Fix it.",
+        ),
     ],
 )
 def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exception, message: str, advice: str) -> None:
@@ -106,7 +110,7 @@ def test_an_unknown_failure_has_no_advice() -> None:
 @pytest.mark.parametrize(
     ("error", "expected_text"),
     [
-        (no_credentials("it is empty", "Fix it."), "sts.x gave keys that cannot be used: it is empty"),
+        (no_credentials("it is empty", "Fix it."), "sts.x returned keys that cannot be used: it is empty"),
         (CredentialException("failed to execute external command: "), "failed to execute external command"),
     ],
 )

@@ -364,7 +364,7 @@ async def test_a_file_that_hangs_is_an_error_in_time_and_takes_one_thread(
     secret = SecretFile(file, time_limit=0.01)
     try:
         for _ in range(3):
-            with pytest.raises(CredentialsError, match=r"secret: no answer within 0\.01 s$") as caught:
+            with pytest.raises(CredentialsError, match=r"secret: no response within 0\.01 s$") as caught:
                 await secret.read()
             assert "file system" in caught.value.advice
         assert looked == 1
