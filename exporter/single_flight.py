@@ -24,24 +24,24 @@ class SharedRun(Generic[T]):
         self._work = work
         self._run_ended: asyncio.Event | None = None
         self._calls = 0
-        self._answered: tuple[int, T] | None = None
+        self._result: tuple[int, T] | None = None
 
     async def __call__(self) -> T:
         """The result of a run that began after this call."""
         self._calls += 1
         call = self._calls
-        while self._answered is None or self._answered[0] < call:
+        while self._result is None or self._result[0] < call:
             if self._run_ended is not None:
                 await self._run_ended.wait()
                 continue
             waiting = self._calls  # those who call while it runs get another run
             self._run_ended = ended = asyncio.Event()
             try:
-                self._answered = waiting, await self._work()
+                self._result = waiting, await self._work()
             finally:
                 self._run_ended = None
                 ended.set()
-        return self._answered[1]
+        return self._result[1]
 
 
 class SharedThreads(Generic[T]):

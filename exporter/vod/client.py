@@ -160,7 +160,7 @@ class Client:
         """Make one attempt when the limits permit it, and count it; raises RequestSkipped uncounted."""
         action = call.action.name
         self._auth_breakers.check(action, credentials)
-        async with self._limits.turn(action) as turn, self._auth_breakers.admit(action, credentials):
+        async with self._limits.acquire(action) as permit, self._auth_breakers.admit(action, credentials):
             self._limits.spend()
             self._meter.request_sent(self._account, action)
             began = self._monotonic()
@@ -171,10 +171,10 @@ class Client:
             except UpstreamError as error:
                 self._meter.request_took(self._account, action, self._monotonic() - began)
                 self._meter.request_failed(self._account, action, error.code, error.kind)
-                self._limits.on_error(action, turn, error)
+                self._limits.on_error(action, permit, error)
                 raise
             self._meter.request_took(self._account, action, self._monotonic() - began)
-            self._limits.on_success(action, turn)
+            self._limits.on_success(action, permit)
             return decoded
 
     def _backoff(self, attempt: int) -> float:

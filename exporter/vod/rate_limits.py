@@ -65,7 +65,7 @@ class AdaptiveRateLimiter:
         self._slowed_at = -math.inf
         self._grown_at = -math.inf
 
-    async def turn(self) -> Permit:
+    async def acquire(self) -> Permit:
         """Wait for the next permit."""
         async with self._queue:
             # The rate may change and a hold may begin while we sleep.
@@ -81,9 +81,9 @@ class AdaptiveRateLimiter:
         """Whether the rate is the configured one and no hold lasts."""
         return self.per_second >= self._fastest and self._monotonic() >= self._held_until
 
-    def honours(self, turn: Permit) -> bool:
+    def honours(self, permit: Permit) -> bool:
         """Whether a permit is still valid: neither throttling nor a hold has followed it."""
-        return turn.at >= self._slowed_at and self._monotonic() >= self._held_until
+        return permit.at >= self._slowed_at and self._monotonic() >= self._held_until
 
     def change(self, per_second: float) -> None:
         """Change the configured rate; a rate lowered by throttling recovers from where it is."""
@@ -95,16 +95,16 @@ class AdaptiveRateLimiter:
         """Grant no permit for this many seconds."""
         self._held_until = max(self._held_until, self._monotonic() + seconds)
 
-    def on_throttled(self, turn: Permit) -> None:
+    def on_throttled(self, permit: Permit) -> None:
         """Halve the rate, once for all requests that were in flight when it was too high."""
-        if turn.at < self._slowed_at:
+        if permit.at < self._slowed_at:
             return
         self._slowed_at = self._grown_at = self._monotonic()
         self.per_second = max(min(MIN_REQUESTS_PER_SECOND, self._fastest), self.per_second / 2)
 
-    def on_success(self, turn: Permit) -> None:
+    def on_success(self, permit: Permit) -> None:
         """Raise the rate by the time since it last changed; requests permitted before the last halving do not count."""
-        if self.per_second >= self._fastest or turn.at < self._slowed_at:
+        if self.per_second >= self._fastest or permit.at < self._slowed_at:
             return
         now = self._monotonic()
         climbed = self._fastest * (now - self._grown_at) / RECOVERY
@@ -176,7 +176,7 @@ class AccountLimits:
         self._report_remaining()
 
     @asynccontextmanager
-    async def turn(self, action: str) -> AsyncIterator[Permit]:
+    async def acquire(self, action: str) -> AsyncIterator[Permit]:
         """Wait for a permit and a concurrency slot, which is held while the block runs; raises QuotaExceeded.
 
         A request that is sent must be counted with `spend`; a permit may stay unused.
@@ -187,9 +187,9 @@ class AccountLimits:
         while True:
             # Without a slot, which other actions use meanwhile.
             if (limiter := self._must_wait_for(action, granted)) is not None:
-                granted = await limiter.turn()
+                granted = await limiter.acquire()
             async with self._slots:
-                permit = await self._rate_limiter.turn()
+                permit = await self._rate_limiter.acquire()
                 if self._must_wait_for(action, granted) is None:
                     yield permit
                     return
@@ -204,23 +204,23 @@ class AccountLimits:
         self._quota.spend()
         self._report_remaining()
 
-    def on_success(self, action: str, turn: Permit) -> None:
+    def on_success(self, action: str, permit: Permit) -> None:
         """The request of that action with that permit succeeded."""
-        self._rate_limiter.on_success(turn)
+        self._rate_limiter.on_success(permit)
         if (limiter := self._throttled_actions.get(action)) is not None:
-            limiter.on_success(turn)
+            limiter.on_success(permit)
             if limiter.unrestricted:
                 del self._throttled_actions[action]
         self._report_rate()
 
-    def on_error(self, action: str, turn: Permit, error: UpstreamError) -> None:
+    def on_error(self, action: str, permit: Permit, error: UpstreamError) -> None:
         """The request of that action with that permit failed; honours a wait that the service requested."""
         throttled = error.kind is ErrorKind.THROTTLED
         limiter = self._rate_limiter
         if throttled and error.scope is ErrorScope.ACTION:
             limiter = self._throttled_actions.get(action) or self._throttle_action(action)
         if throttled:
-            limiter.on_throttled(turn)
+            limiter.on_throttled(permit)
         if error.wait is not None:
             limiter.block_for(error.wait)
         self._report_rate()

@@ -52,10 +52,10 @@ class SeparateLimits(AccountLimits):
         self.needed = needed
 
     @asynccontextmanager
-    async def turn(self, action: str) -> AsyncIterator[Permit]:
+    async def acquire(self, action: str) -> AsyncIterator[Permit]:
         """As for the account; raises QuotaExceeded where the calls left are kept for other calls."""
         self._check()
-        async with super().turn(action) as permit:
+        async with super().acquire(action) as permit:
             yield permit
 
     def spend(self) -> None:

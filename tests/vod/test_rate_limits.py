@@ -55,7 +55,7 @@ class Account:
         self.most_at_once = 0
 
     async def caller(self, name: int = 0, takes: float = 0.0, action: str = ACTION) -> Permit:
-        async with self.limits.turn(action) as turn:
+        async with self.limits.acquire(action) as permit:
             self.limits.spend()
             self.passed.append((self.clock.monotonic(), name))
             self.max_in_flight += 1
@@ -65,7 +65,7 @@ class Account:
                     await self.clock.sleep(takes)
             finally:
                 self.max_in_flight -= 1
-        return turn
+        return permit
 
     @property
     def times(self) -> list[float]:
@@ -105,11 +105,11 @@ def test_neither_rate_nor_concurrency_is_ever_exceeded(
 
     async def caller(number: int, arrival: float) -> None:
         await clock.sleep(arrival)
-        turn = await account.caller(number, takes[number])
+        permit = await account.caller(number, takes[number])
         if number in throttled:
-            account.limits.on_error(ACTION, turn, THROTTLED)
+            account.limits.on_error(ACTION, permit, THROTTLED)
         else:
-            account.limits.on_success(ACTION, turn)
+            account.limits.on_success(ACTION, permit)
 
     async def cancel(task: asyncio.Task[None], at: float) -> None:
         await clock.sleep(at)
@@ -172,10 +172,10 @@ async def test_cancelled_waiter_does_not_delay_the_next() -> None:
 
 async def test_named_wait_holds_everybody() -> None:
     account = Account(rate=10)
-    turn = await account.clock.run(account.caller())
+    permit = await account.clock.run(account.caller())
     waiting = asyncio.create_task(account.caller())
-    await account.clock.settle()  # asleep for its turn when the hold begins
-    account.limits.on_error(ACTION, turn, retry_after(7.0))
+    await account.clock.settle()  # asleep for its permit when the hold begins
+    account.limits.on_error(ACTION, permit, retry_after(7.0))
     await account.clock.run(_all([account.caller()]))
     await waiting
     assert account.times[1:] == pytest.approx([7.0, 7.05], abs=0.06)
@@ -184,9 +184,9 @@ async def test_named_wait_holds_everybody() -> None:
 
 async def test_shorter_wait_does_not_end_a_longer_one() -> None:
     account = Account(rate=10)
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, retry_after(60.0))
-    account.limits.on_error(ACTION, turn, retry_after(1.0))
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, retry_after(60.0))
+    account.limits.on_error(ACTION, permit, retry_after(1.0))
     await account.clock.run(account.caller())
     assert account.times[1] == 60.0
 
@@ -195,16 +195,16 @@ async def test_throttling_halves_the_rate_down_to_a_floor() -> None:
     account = Account(rate=1.0)
     assert account.meter.rates == [1.0]
     for _ in range(6):
-        turn = await account.clock.run(account.caller())
-        account.limits.on_error(ACTION, turn, THROTTLED)
+        permit = await account.clock.run(account.caller())
+        account.limits.on_error(ACTION, permit, THROTTLED)
     assert account.meter.rates == [1.0, 0.5, 0.25, 0.125, MIN_REQUESTS_PER_SECOND]
     assert account.limits.requests_per_second == MIN_REQUESTS_PER_SECOND
 
 
 async def test_floor_is_not_above_the_configured_rate() -> None:
     account = Account(rate=0.05)
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, THROTTLED)
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, THROTTLED)
     assert account.limits.requests_per_second == 0.05
     assert account.meter.rates == [0.05]
 
@@ -213,18 +213,18 @@ async def test_requests_under_way_together_halve_the_rate_once() -> None:
     account = Account(rate=8)
     turns = [await account.clock.run(account.caller()) for _ in range(4)]
     account.clock.elapsed += 1
-    for turn in turns:
-        account.limits.on_error(ACTION, turn, THROTTLED)
+    for permit in turns:
+        account.limits.on_error(ACTION, permit, THROTTLED)
     assert account.limits.requests_per_second == 4
 
 
 async def test_success_lets_the_rate_recover_over_time() -> None:
     account = Account(rate=6)
-    turn = await account.clock.run(account.caller())
+    permit = await account.clock.run(account.caller())
     account.clock.elapsed += 1
-    account.limits.on_error(ACTION, turn, THROTTLED)
+    account.limits.on_error(ACTION, permit, THROTTLED)
     account.clock.elapsed += RECOVERY / 6
-    account.limits.on_success(ACTION, turn)  # was sent before the halving: proves nothing
+    account.limits.on_success(ACTION, permit)  # was sent before the halving: proves nothing
     assert account.limits.requests_per_second == 3
     for number, expected in enumerate((4.0, 5.0, 6.0, 6.0)):
         account.clock.elapsed += RECOVERY / 6 if number else 0
@@ -236,8 +236,8 @@ async def test_success_lets_the_rate_recover_over_time() -> None:
 
 async def test_halved_rate_is_the_one_in_force() -> None:
     account = Account(rate=4)
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, THROTTLED)
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, THROTTLED)
     await account.clock.run(_all(account.caller() for _ in range(4)))
     assert [later - earlier for earlier, later in pairwise(account.times)][1:] == pytest.approx([0.5] * 3)
 
@@ -265,8 +265,8 @@ async def test_an_unchanged_rate_is_not_reported_again() -> None:
 @pytest.mark.parametrize(("rate", "in_force", "at_most"), [(100, 4, 100), (2, 2, 2)])
 async def test_what_throttling_has_taught_outlives_another_rate(rate: float, in_force: float, at_most: float) -> None:
     account = Account(rate=8)
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, THROTTLED)
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, THROTTLED)
 
     account.limits.change(requests_per_second=rate, concurrency=4, calls_per_day=0)
 
@@ -333,8 +333,8 @@ async def test_no_call_beyond_the_quota_is_sent() -> None:
 
 async def test_an_exceeded_quota_is_reported_before_waiting_for_a_permit() -> None:
     account = Account(rate=1, concurrency=1, calls_per_day=1)
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, retry_after(60))
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, retry_after(60))
     with pytest.raises(QuotaExceeded):
         await account.clock.run(account.caller())
     assert account.clock.elapsed == 0
@@ -343,7 +343,7 @@ async def test_an_exceeded_quota_is_reported_before_waiting_for_a_permit() -> No
 async def test_turn_given_back_unused_costs_no_call() -> None:
     account = Account(calls_per_day=1)
     with suppress(ZeroDivisionError):
-        async with account.limits.turn(ACTION):
+        async with account.limits.acquire(ACTION):
             raise ZeroDivisionError
     assert account.limits.calls_remaining == 1
 
@@ -396,8 +396,8 @@ async def test_a_clock_that_is_set_to_another_day_and_back_gives_no_budget_twice
 
 
 async def throttle_alone(account: Account, wait: float | None = None) -> None:
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, throttled_alone(wait))
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, throttled_alone(wait))
 
 
 async def test_an_action_that_is_throttled_alone_is_slower_and_no_other() -> None:
@@ -431,12 +431,12 @@ async def test_while_an_action_has_to_wait_it_takes_no_slot() -> None:
 
 async def test_requests_that_wait_when_their_action_is_throttled_are_held_back_too() -> None:
     account = Account(rate=1000, concurrency=2)
-    turn = await account.clock.run(account.caller())
+    permit = await account.clock.run(account.caller())
     first = [asyncio.ensure_future(account.caller(1, takes=5)) for _ in range(2)]
     # Behind the first two: without a slot, and with a permit of the account soon.
     behind = [asyncio.ensure_future(account.caller(2)) for _ in range(3)]
     await account.clock.until(1)
-    account.limits.on_error(ACTION, turn, throttled_alone(wait=60))
+    account.limits.on_error(ACTION, permit, throttled_alone(wait=60))
     await account.clock.until(60)
     assert [name for _, name in account.passed] == [0, 1, 1]
     await account.clock.until(70)
@@ -494,8 +494,8 @@ async def test_an_action_that_has_recovered_has_the_rate_of_the_account() -> Non
     await throttle_alone(account)
     assert account.limits.requests_per_second == 5
     while account.limits.requests_per_second < 10:
-        turn = await account.clock.run(account.caller(takes=1.0))
-        account.limits.on_success(ACTION, turn)
+        permit = await account.clock.run(account.caller(takes=1.0))
+        account.limits.on_success(ACTION, permit)
     assert account.clock.elapsed == pytest.approx(RECOVERY / 2, abs=2)
     assert (account.meter.rates[1], account.meter.rates[-1]) == (5, 10)
     account.passed.clear()
@@ -514,9 +514,9 @@ async def test_the_successes_of_another_action_prove_nothing() -> None:
 
 async def test_a_throttled_action_starts_from_the_rate_of_a_throttled_account_and_keeps_to_both() -> None:
     account = Account(rate=8)
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, THROTTLED)
-    account.limits.on_error(ACTION, turn, throttled_alone())
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, THROTTLED)
+    account.limits.on_error(ACTION, permit, throttled_alone())
     assert account.meter.rates == [8, 4, 2]
     account.limits.on_error("Other", await account.clock.run(account.caller(action="Other")), THROTTLED)
     account.limits.on_error("Other", await account.clock.run(account.caller(action="Other")), THROTTLED)
@@ -535,10 +535,10 @@ async def test_a_changed_rate_is_that_of_a_throttled_action_too() -> None:
 
 async def test_the_slowest_rate_still_keeps_a_wait_of_the_action() -> None:
     account = Account(rate=MIN_REQUESTS_PER_SECOND)
-    turn = await account.clock.run(account.caller())
-    account.limits.on_error(ACTION, turn, throttled_alone(wait=300))
+    permit = await account.clock.run(account.caller())
+    account.limits.on_error(ACTION, permit, throttled_alone(wait=300))
     # The answer to a request that was sent before.
-    account.limits.on_success(ACTION, turn)
+    account.limits.on_success(ACTION, permit)
     await account.clock.run(account.caller())
     assert account.times[-1] == 300
 
@@ -562,15 +562,15 @@ def test_no_request_is_sent_within_a_wait_of_its_action(
 
     async def caller(number: int, arrival: float, action: str) -> None:
         await clock.sleep(arrival)
-        async with account.limits.turn(action) as turn:
+        async with account.limits.acquire(action) as permit:
             sent.append((clock.elapsed, action))
             await clock.sleep(0.3)
             if number in throttled:
                 wait = throttled[number]
                 holds.append((clock.elapsed, clock.elapsed + (wait or 0), action))
-                account.limits.on_error(action, turn, throttled_alone(wait))
+                account.limits.on_error(action, permit, throttled_alone(wait))
             else:
-                account.limits.on_success(action, turn)
+                account.limits.on_success(action, permit)
 
     asyncio.run(clock.run(_all(caller(number, *each) for number, each in enumerate(arrivals))))
     assert len(sent) == len(arrivals)

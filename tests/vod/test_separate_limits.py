@@ -75,7 +75,7 @@ async def test_calls_of_the_others_count() -> None:
         shared.spend()
     assert await spend_all(separate) == 0
     with pytest.raises(QuotaExceeded):
-        async with separate.turn("Ask"):
+        async with separate.acquire("Ask"):
             pass
 
 
@@ -91,7 +91,7 @@ async def test_they_wait_for_none_of_the_others_and_none_for_them() -> None:
     passed: list[str] = []
 
     async def call(name: str, of: AccountLimits) -> None:
-        async with of.turn("Ask"):
+        async with of.acquire("Ask"):
             passed.append(name)
             await asyncio.sleep(3_600)
 
@@ -105,9 +105,9 @@ async def test_they_wait_for_none_of_the_others_and_none_for_them() -> None:
 async def test_throttling_of_one_slows_only_that() -> None:
     _, _, shared, separate = limits(0)
     error = UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED, wait=60.0)
-    async with separate.turn("Ask") as permit:
+    async with separate.acquire("Ask") as permit:
         separate.on_error("Ask", permit, error)
     assert separate.requests_per_second == 0.5
     assert shared.requests_per_second == 1
-    async with shared.turn("Ask"):
+    async with shared.acquire("Ask"):
         pass
