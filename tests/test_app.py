@@ -26,6 +26,7 @@ from tests.harness import (
     running_harness,
     simulated,
 )
+from tests.web.clients import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -216,7 +217,7 @@ async def test_it_polls_and_serves_until_stopped() -> None:
             )
         )
         (place,) = await places.get()
-        async with httpx.AsyncClient(base_url=place) as client:
+        async with httpx.AsyncClient(base_url=place, timeout=PATIENCE) as client:
             while (await client.get("/-/ready")).status_code != 200:
                 await asyncio.sleep(0)
             metrics = (await client.get("/vod")).text
@@ -227,7 +228,7 @@ async def test_it_polls_and_serves_until_stopped() -> None:
     assert 'aliyun_vod_query_polls_total{query="q",result="success"} 1.0' in metrics
     assert 'aliyun_vod_query_next_poll_timestamp_seconds{query="q"}' in metrics
     assert "</span> success</span>" in page
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(place)
 

@@ -16,7 +16,7 @@ from exporter.line_writer import LineStream, LineWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 PIPE = 4096
 
 

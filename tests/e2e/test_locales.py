@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.processes import exporter, until
+from tests.e2e.processes import PATIENCE, exporter, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def configure(folder: Path, endpoint: str) -> None:
 def test_what_is_fetched_is_printed_in_any_locale(tmp_path: Path, service: str, encoding: str, output: str) -> None:
     configure(tmp_path, service)
     with exporter(tmp_path, "fetch", f"--output={output}", **KEYS, **PLAIN, PYTHONIOENCODING=encoding) as fetch:
-        assert fetch.process.wait(60) == 0
+        assert fetch.process.wait(PATIENCE) == 0
         assert "Traceback" not in fetch.err.read_text(encoding, "backslashreplace")
         printed = fetch.out.read_bytes()
     if output == "json":
@@ -63,7 +63,7 @@ def test_logs_as_json_are_utf_8_in_any_locale(tmp_path: Path, service: str) -> N
     configure(tmp_path, service)
     argv = ("--log.format=json", "--log.level=info")
     with exporter(tmp_path, "fetch", *argv, **KEYS, **PLAIN, PYTHONIOENCODING="gbk") as fetch:
-        assert fetch.process.wait(60) == 0
+        assert fetch.process.wait(PATIENCE) == 0
         lines = fetch.err.read_bytes().decode("utf-8").splitlines()
     polled = [json.loads(line) for line in lines if line.startswith("{")]
     assert [line["query"] for line in polled if line["msg"] == "polled"] == ["头条 🎬"]
@@ -74,12 +74,12 @@ def test_check_config_prints_costs_and_errors_in_any_locale(tmp_path: Path, enco
     configure(tmp_path, "http://127.0.0.1:1")
     environ = {**KEYS, **PLAIN, "PYTHONIOENCODING": encoding}
     with exporter(tmp_path, "check-config", **environ) as check:
-        assert check.process.wait(60) == 0
+        assert check.process.wait(PATIENCE) == 0
         assert r"\U0001f3ac" in check.out.read_text(encoding)
     file = tmp_path / "config.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("top: 12", "top: 十二 🎬"), encoding="utf-8")
     with exporter(tmp_path, "check-config", **environ) as check:
-        assert check.process.wait(60) == 2
+        assert check.process.wait(PATIENCE) == 2
         log_text = check.err.read_text(encoding)
     assert log_text.startswith("config.yaml:2:")
     assert "Traceback" not in log_text
@@ -91,7 +91,7 @@ def test_a_path_and_a_variable_that_are_not_text_are_reported(tmp_path: Path, co
     (tmp_path / f"{half}.yaml").write_text("queries: [{name: '${NAME}', media: all}]\n")
     argv = (f"--config.file={half}.yaml", *(["--output=-"] if command == "backfill" else []))
     with exporter(tmp_path, command, *argv, **KEYS, NAME=half) as process:
-        assert process.process.wait(60) == 2
+        assert process.process.wait(PATIENCE) == 2
         assert process.logged().startswith(
             r"\udcff.yaml:1:18: queries[0].name: the environment variable NAME is not UTF-8"
         )
@@ -101,7 +101,7 @@ def test_a_path_and_a_variable_that_are_not_text_are_reported(tmp_path: Path, co
 def test_a_label_that_is_not_text_is_rejected(tmp_path: Path) -> None:
     label = f"--label=job={os.fsdecode(bytes([0xFF]))}"
     with exporter(tmp_path, "backfill", "--output=-", label, **KEYS) as backfill:
-        assert backfill.process.wait(60) == 2
+        assert backfill.process.wait(PATIENCE) == 2
         assert "the value is not text in this locale" in backfill.logged()
 
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import trustme
 
-from tests.e2e.processes import GLANCE, PATIENCE, exporter, until
+from tests.e2e.processes import GLANCE, PATIENCE, exporter, get, until
 from tests.vod.credential_servers import Keys, Sts, listening
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def test_no_output_contains_a_secret(echo: EchoService, tmp_path: Path, monkeypa
             )
         )
         url = process.url()
-        until(lambda: httpx.get(f"{url}/-/ready").status_code == httpx.codes.OK, "the first polls")
+        until(lambda: get(f"{url}/-/ready").status_code == httpx.codes.OK, "the first polls")
         everything_written = everything(url, password)
 
         (tmp_path / "secret").write_text(PLANTED["file, changed"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.processes import Running, free_port, get, running, until
+from tests.e2e.processes import PATIENCE, Running, free_port, get, running, until
 from tests.web import pki
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_it_serves_on_the_socket_it_was_given_and_leaves_it_open(tmp_path: Path)
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.logged()
         # Between two daemons a scrape waits instead of failing.
-        waiting = socket.create_connection(listening.getsockname(), timeout=60)
+        waiting = socket.create_connection(listening.getsockname(), timeout=PATIENCE)
         waiting.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         with activated(tmp_path, listening) as daemon:
             assert waiting.recv(1024).startswith(b"HTTP/1.1 200 ")
@@ -89,7 +89,7 @@ def test_tls_works_on_it_too(tmp_path: Path) -> None:
         url = daemon.url()
         assert url == "https://{}:{}".format(*listening.getsockname())
         trust = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
-        assert httpx.get(f"{url}/-/healthy", verify=trust, timeout=60).status_code == 200
+        assert httpx.get(f"{url}/-/healthy", verify=trust, timeout=PATIENCE).status_code == 200
         assert daemon.stop() == 0
 
 
@@ -109,7 +109,7 @@ def test_systemd_s_own_program_starts_it_at_the_first_connection(tmp_path: Path)
 def test_without_systemd_it_says_what_is_missing(tmp_path: Path) -> None:
     configure(tmp_path)
     with running(tmp_path, "serve", *SERVE, "--web.systemd-socket", **KEYS) as daemon:
-        assert daemon.process.wait(60) == 1
+        assert daemon.process.wait(PATIENCE) == 1
         assert daemon.logged().startswith(
             "aliyun-vod-exporter: --web.systemd-socket: systemd has passed no sockets (LISTEN_FDS is not set). Start it"
         )

@@ -9,6 +9,7 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.service import Simulator
 from tests.simulator.clients import Client, Clock, no_sleep, simulator
 from tests.simulator.loopback import listening
+from tests.web.clients import PATIENCE
 
 
 def _client(http: httpx.AsyncClient, clock: Clock) -> Client:
@@ -16,7 +17,7 @@ def _client(http: httpx.AsyncClient, clock: Clock) -> Client:
 
 
 async def test_a_response_over_tcp_has_a_single_date_header(clock: Clock) -> None:
-    async with listening(simulator(clock)) as url, httpx.AsyncClient(base_url=url) as http:
+    async with listening(simulator(clock)) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
         response = await _client(http, clock).request()
     assert response.status_code == 200
     assert response.headers.get_list("date") == ["Wed, 18 Mar 2026 04:00:00 GMT"]
@@ -78,7 +79,7 @@ async def test_a_trickling_response_ends_at_shutdown(clock: Clock) -> None:
 async def test_a_late_response_is_correct(clock: Clock, fault: str) -> None:
     service = Simulator(clock=clock, sleep=no_sleep)
     small = {"PageNo": "1", "PageSize": "1"}
-    async with listening(service) as url, httpx.AsyncClient(base_url=url) as http:
+    async with listening(service) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
         client = _client(http, clock)
         right = (await client.request(small)).json()["QoeInfoList"]
         service.change(faults=(Fault(fault),))
@@ -93,7 +94,7 @@ async def test_a_slow_response_is_delayed_by_the_configured_time(clock: Clock) -
 
     service = Simulator(clock=clock, sleep=sleep)
     service.change(faults=(Fault("slow", times=1), Fault("slow", wait=0.25)))
-    async with listening(service) as url, httpx.AsyncClient(base_url=url) as http:
+    async with listening(service) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
         client = _client(http, clock)
         await client.request()
         await client.request()
@@ -101,7 +102,7 @@ async def test_a_slow_response_is_delayed_by_the_configured_time(clock: Clock) -
 
 
 async def test_what_is_not_http_gets_400_and_the_server_lives_on(clock: Clock) -> None:
-    async with listening(simulator(clock)) as url, httpx.AsyncClient(base_url=url) as http:
+    async with listening(simulator(clock)) as url, httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
         reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
         writer.write(b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400")

@@ -20,6 +20,7 @@ from exporter.simulator.parameters import format_time
 from exporter.simulator.service import Simulator
 from exporter.simulator.variants import parse_variants
 from tests.simulator.loopback import listening
+from tests.web.clients import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +40,11 @@ def _serving_in_thread(simulator: Simulator) -> Iterator[str]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert up.wait(10)
+        assert up.wait(PATIENCE)
         yield where[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(PATIENCE)
         loop.close()
 
 

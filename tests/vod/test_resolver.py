@@ -15,6 +15,7 @@ from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.resolver import Resolver
 from exporter.vod.tcp_stream import connect
 from tests.vod.fakes import FakeMeter, FakeSource, action
+from tests.web.clients import PATIENCE
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
@@ -99,7 +100,7 @@ async def test_the_first_address_that_takes_the_connection_is_used() -> None:
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     with socket.create_server(("127.0.0.1", 0)) as closing:
         closed = closing.getsockname()
-    async with server, asyncio.timeout(10):
+    async with server, asyncio.timeout(PATIENCE):
         stream = await connect([(V4, closed), (V4, server.sockets[0].getsockname())])
         stream.close()
         with pytest.raises(ConnectionRefusedError):
@@ -119,7 +120,7 @@ async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
         for one in waiting:
             one.setblocking(False)  # noqa: FBT003 - the name is the system's
             one.connect_ex(place)
-        async with server, asyncio.timeout(10):
+        async with server, asyncio.timeout(PATIENCE):
             stream = await connect([(V4, place), (V4, server.sockets[0].getsockname())])
             stream.close()
         for one in waiting:

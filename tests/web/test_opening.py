@@ -15,6 +15,7 @@ from exporter.web.access.live_config import LiveWebConfig
 from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
 from exporter.web.http_connection import HttpConnection
 from tests.campaigns.fuzz.http_connection import Wire
+from tests.web.clients import PATIENCE
 from tests.web.harness import APP, prepared
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def made(web_access: LiveWebConfig) -> tuple[HttpConnection, Wire]:
 
 
 async def until_written(wire: Wire) -> bytes:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not wire.written:
             await asyncio.sleep(0)
     written = bytes(wire.written)
@@ -67,7 +68,7 @@ async def test_a_handshake_that_starts_before_the_certificate_is_read_continues(
     client.do_handshake()
     client.send(REQUEST)
     connection.data_received(client.bio_read(65_536))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not wire.closed:
             await asyncio.sleep(0)
     client.bio_write(bytes(wire.written))
@@ -92,7 +93,7 @@ async def test_each_flight_of_a_handshake_waits_for_its_turn(web_access: LiveWeb
     connection.data_received(flight[100:])
     state: object = connection.cycle
     assert state is None, "the request is not read yet"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not wire.closed:
             await asyncio.sleep(0)
     client.bio_write(bytes(wire.written))

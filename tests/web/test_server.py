@@ -15,6 +15,7 @@ from starlette.routing import Route
 from exporter.errors import StartError
 from exporter.web.listen_addresses import parse_address
 from exporter.web.server import bound, serving, urls
+from tests.web.clients import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ async def test_responses_in_flight_are_finished_before_the_server_stops() -> Non
 
     with bound(["127.0.0.1:0"]) as sockets:
         address = sockets[0].getsockname()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             async with serving(Starlette(routes=[Route("/", slow)]), sockets):
                 answer = asyncio.create_task(client.get(urls(sockets)[0]))
                 await started.wait()

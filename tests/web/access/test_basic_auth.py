@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.web.access.basic_auth import AuthResult, BasicAuth
+from tests.web.clients import PATIENCE
 
 
 def basic(text: str) -> str:
@@ -26,7 +27,7 @@ class FakeBcrypt:
 
     def __call__(self, password: bytes, hashed: bytes) -> bool:
         if self.go:
-            assert self.go.wait(30)
+            assert self.go.wait(PATIENCE)
         self.calls.append((password, hashed))
         self.threads.add(threading.get_ident())
         return hashed == b"[" + password + b"]"
