@@ -17,6 +17,7 @@ from exporter.web.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from exporter.web.client_groups import ClientGroup
     from exporter.web.turns import Step
 
 _SWEEP_SECONDS: Final = 1.0
@@ -119,7 +120,9 @@ class TrackedConnection(Protocol):
 
 
 class WaitingConnection(TrackedConnection, Protocol):
-    """A connection that waits for turns."""
+    """A connection that waits for turns, and which others are like it."""
+
+    group: ClientGroup
 
     async def wait_for_turn(self, step: Step) -> None:
         """Return when it is its turn, or when its client is gone."""
