@@ -13,7 +13,7 @@ from exporter.web.access.middleware import OPEN_PATHS
 from exporter.web.access.tls_transport import TlsTransport
 from exporter.web.client_groups import ClientGroup, network_of
 from exporter.web.opening import PLAIN_HEADERS, Opening, reject_handshake
-from exporter.web.request_head import check_head
+from exporter.web.request_head import RequestParser, check_head
 from exporter.web.response_pacing import ClientDisconnected, ResponsePacing, buffered_cost
 from exporter.web.turns import NO_GROUP, Step
 
@@ -46,13 +46,15 @@ class HttpConnection(H11Protocol):
         web_access: LiveWebConfig | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._tracker = tracker
+        self._limits = tracker.limits
+        # A head of exactly `header_bytes` is allowed, and no longer incomplete at that size.
+        self.conn = RequestParser(h11.SERVER, self._limits.header_bytes - 1)
         self.logger = logging.getLogger(CLIENTS_LOGGER)
         self.request_started_at: float | None = None
         self.response_started_at: float | None = None
         self.idle_since: float | None = None
         self.last_progress_at = 0.0
-        self._tracker = tracker
-        self._limits = tracker.limits
         self._pacing: ResponsePacing | None = None
         self._web_access = web_access
         self._raw: asyncio.Transport | None = None

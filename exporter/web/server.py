@@ -168,8 +168,6 @@ async def serving(
         server_header=False,
         date_header=date_header,
         backlog=ACCEPTED_AT_ONCE,
-        # A head of exactly `header_bytes` is allowed, and no longer incomplete at that size.
-        h11_max_incomplete_event_size=tracker.limits.header_bytes - 1,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=tracker.limits.idle_seconds,
     )
