@@ -17,6 +17,7 @@ from exporter.web.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from exporter.web.client_groups import ClientGroup
     from exporter.web.turns import Step
 
 _SWEEP_SECONDS: Final = 1.0
@@ -36,6 +37,9 @@ class ConnectionLimits:
     """Limits of all client connections together and of each."""
 
     connections: int = 1_536
+    accepted_at_once: int = 16
+    """How many connections are accepted in one iteration of the event loop. Those that are closed for them free their
+    descriptors only later; and more would delay the clients that are being served."""
     header_bytes: int = 16_384
     """Largest head of a request; up to as many bytes may follow it before it is answered."""
     request_seconds: float = 10.0
@@ -76,7 +80,8 @@ def limits_for_process() -> ConnectionLimits:
     possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
     left = possible - _open_descriptors() - _OTHER_DESCRIPTORS
-    return ConnectionLimits(connections=max(_FEWEST_CONNECTIONS, min(possible // 2, left)))
+    connections = max(_FEWEST_CONNECTIONS, min(possible // 2, left))
+    return ConnectionLimits(connections, min(default.accepted_at_once, max(1, connections // 4)))
 
 
 def _open_descriptors() -> int:
@@ -119,7 +124,9 @@ class TrackedConnection(Protocol):
 
 
 class WaitingConnection(TrackedConnection, Protocol):
-    """A connection that waits for turns."""
+    """A connection that waits for turns, and which others are like it."""
+
+    group: ClientGroup
 
     async def wait_for_turn(self, step: Step) -> None:
         """Return when it is its turn, or when its client is gone."""

@@ -11,10 +11,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.web.access.middleware import OPEN_PATHS
 from exporter.web.access.tls_transport import TlsTransport
+from exporter.web.client_groups import ClientGroup, network_of
 from exporter.web.opening import PLAIN_HEADERS, Opening, reject_handshake
-from exporter.web.request_head import check_head
+from exporter.web.request_head import RequestParser, check_head
 from exporter.web.response_pacing import ClientDisconnected, ResponsePacing, buffered_cost
-from exporter.web.turns import Step, network_of
+from exporter.web.turns import NO_GROUP, Step
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -45,17 +46,19 @@ class HttpConnection(H11Protocol):
         web_access: LiveWebConfig | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._tracker = tracker
+        self._limits = tracker.limits
+        # A head of exactly `header_bytes` is allowed, and no longer incomplete at that size.
+        self.conn = RequestParser(h11.SERVER, self._limits.header_bytes - 1)
         self.logger = logging.getLogger(CLIENTS_LOGGER)
         self.request_started_at: float | None = None
         self.response_started_at: float | None = None
         self.idle_since: float | None = None
         self.last_progress_at = 0.0
-        self._tracker = tracker
-        self._limits = tracker.limits
         self._pacing: ResponsePacing | None = None
         self._web_access = web_access
         self._raw: asyncio.Transport | None = None
-        self._network = ""
+        self.group = NO_GROUP
         self._tls: TlsEngine | None = None
         self._opening: Opening | None = None
         self._is_responding = False
@@ -89,7 +92,7 @@ class HttpConnection(H11Protocol):
 
     async def wait_for_turn(self, step: Step) -> None:
         """Return when it is its turn, or when its client is gone."""
-        await self._tracker.turns.wait(self, step, self._network)
+        await self._tracker.turns.wait(self, step, self.group)
 
     def detect_disconnect(self) -> None:
         """Raise ClientDisconnected if the client is gone; asyncio calls `connection_lost` only later."""
@@ -101,7 +104,7 @@ class HttpConnection(H11Protocol):
         """Handle a new connection; nothing is done for it before its first bytes arrive."""
         self._raw = transport
         peer = transport.get_extra_info("peername")
-        self._network = network_of(peer[0]) if peer else ""
+        self.group = ClientGroup(network_of(peer[0]) if peer else "")
         # Bytes that the kernel does not take immediately count as not received.
         transport.set_write_buffer_limits(high=0)
         self.request_started_at = self._tracker.monotonic()
@@ -118,7 +121,7 @@ class HttpConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the end of the connection."""
         self._tracker.remove(self)
-        self._tracker.turns.leave(self, self._network)
+        self._tracker.turns.leave(self, self.group)
         self._response_drained()
         if self.transport is not None:
             super().connection_lost(exc)

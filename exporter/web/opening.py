@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from exporter.web.access.middleware import HEADERS
+from exporter.web.client_groups import kind_of_hello, kind_of_request
 from exporter.web.turns import Step
 
 if TYPE_CHECKING:
@@ -69,6 +71,9 @@ class Opening:
         """Handle bytes from the network: go on, or buffer them if anything needs to be waited for."""
         if self._raw.is_closing():
             return
+        if self._tls is None and not self._data:
+            kind_of = kind_of_request if self._web_access is None else kind_of_hello
+            self._client.group = replace(self._client.group, kind=kind_of(data))
         self._data += data
         if self._waiting is None:
             if (self._web_access is None or self._tls is not None) and self._tracker.turns.take():
@@ -88,14 +93,11 @@ class Opening:
             self._waiting.cancel()
 
     async def _wait(self) -> None:
-        if self._web_access is None:
-            is_scrape = _GZIP in self._data
-            await self._client.wait_for_turn(Step.OPENING_FOR_SCRAPE if is_scrape else Step.OPENING)
-        elif self._tls is not None:
-            await self._client.wait_for_turn(Step.HANDSHAKE)
+        if self._web_access is None or self._tls is not None:
+            await self._client.wait_for_turn(self._step())
         else:
             policy = await self._web_access.rules()
-            await self._client.wait_for_turn(Step.OPENING)
+            await self._client.wait_for_turn(self._step())
             if policy.context is None:
                 self._raw.abort()
             else:
@@ -105,6 +107,12 @@ class Opening:
         self._waiting = None
         if not self._raw.is_closing():
             self._go_on()
+
+    def _step(self) -> Step:
+        if self._tls is not None:
+            return Step.HANDSHAKE
+        is_scrape = self._web_access is None and _GZIP in self._data
+        return Step.OPENING_FOR_SCRAPE if is_scrape else Step.OPENING
 
     def _go_on(self) -> None:
         data, self._data = self._data, b""

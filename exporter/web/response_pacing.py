@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.web.connection_limits import WaitingConnection
 from exporter.web.turns import Step
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from starlette.types import Message, Scope, Send
 
     from exporter.web.connection_limits import ConnectionTracker
+
+# Steps of what scrapers request.
+_SCRAPES: Final = frozenset({Step.REPEATED_RESPONSE, Step.COMPRESSED_RESPONSE})
 
 
 class ClientDisconnected(BaseException):
@@ -57,10 +60,18 @@ class ResponsePacing:
         step: Step | None = None
 
         async def paced(message: Message) -> None:
+            try:
+                await send_paced(message)
+            except ClientDisconnected:
+                if sent_bytes and step in _SCRAPES:
+                    self._tracker.turns.readers.gave_up(self._client.group)
+                raise
+
+        async def send_paced(message: Message) -> None:
             nonlocal sent_bytes, step
             self._client.detect_disconnect()
             if message["type"] == "http.response.start":
-                step = self._step(message)
+                step = self._step(scope, message)
                 await self._start(message, send, step)
                 return
             body = b"" if scope["method"] == "HEAD" else message.get("body", b"")
@@ -71,18 +82,10 @@ class ResponsePacing:
                 if sent_bytes and step is Step.PLAIN_RESPONSE:
                     await self._client.wait_for_turn(step)
                 self._client.detect_disconnect()
-                if (
-                    sent_bytes > self._limits.fast_reader_bytes
-                    and self._chunk_bytes < self._limits.some_connections_chunk_bytes
-                ):
-                    # With small chunks, a fast reader would wait for all other clients between any two of them.
-                    self._set_chunk_bytes(self._limits.some_connections_chunk_bytes)
+                self._adapt_chunk_bytes(sent_bytes)
                 chunk = body[begin : begin + self._chunk_bytes]
-                buffered = buffered_cost(len(chunk))
-                if is_shared:
-                    self._tracker.set_buffered(self._client, buffered, body)
-                else:
-                    self._tracker.set_buffered(self._client, buffered + len(body))
+                buffered = buffered_cost(len(chunk)) + (0 if is_shared else len(body))
+                self._tracker.set_buffered(self._client, buffered, body if is_shared else b"")
                 begin += len(chunk)
                 sent_bytes += len(chunk)
                 has_more = begin < len(body)
@@ -91,14 +94,16 @@ class ResponsePacing:
                     break
             # The client has asked again if there is a next response: so it has received this one.
             self._has_received = self._has_received or step is not None
+            if step in _SCRAPES and not message.get("more_body", False):
+                self._tracker.turns.readers.finished(self._client.group)
             self._tracker.set_buffered(self._client, buffered_cost(self._raw.get_write_buffer_size()))
 
         return paced
 
-    def _step(self, message: Message) -> Step | None:
+    def _step(self, scope: Scope, message: Message) -> Step | None:
         """Return for which step a response waits; None for one that fits into one chunk."""
         headers = dict(message.get("headers", ()))
-        if int(headers.get(b"content-length", 0)) <= self._chunk_bytes:
+        if scope["method"] == "HEAD" or int(headers.get(b"content-length", 0)) <= self._chunk_bytes:
             return None
         if b"content-encoding" not in headers:
             return Step.PLAIN_RESPONSE
@@ -112,6 +117,12 @@ class ResponsePacing:
             self._client.detect_disconnect()
             self._client.begin_response()
         await send(message)
+
+    def _adapt_chunk_bytes(self, sent_bytes: int) -> None:
+        """Enlarge small chunks for a fast reader, who would wait for all other clients between any two of them."""
+        enlarged = self._limits.some_connections_chunk_bytes
+        if sent_bytes > self._limits.fast_reader_bytes and self._chunk_bytes < enlarged:
+            self._set_chunk_bytes(enlarged)
 
     def _set_chunk_bytes(self, size: int) -> None:
         """Set the chunk size and the send buffer of the kernel, which doubles the size that it is given."""

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 # The time for responses in flight when the process stops; the whole stop takes less than 5 s.
 GRACE_SECONDS: Final = 2
 BACKLOG: Final = 1024
-# How many waiting connections asyncio accepts in one iteration; more could need more descriptors than there are, and
-# would delay the clients that are being served.
-ACCEPTED_AT_ONCE: Final = 16
 # The errors of a machine without IPv6, or without IPv4.
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
@@ -167,9 +164,7 @@ async def serving(
         lifespan="off",
         server_header=False,
         date_header=date_header,
-        backlog=ACCEPTED_AT_ONCE,
-        # A head of exactly `header_bytes` is allowed, and no longer incomplete at that size.
-        h11_max_incomplete_event_size=tracker.limits.header_bytes - 1,
+        backlog=tracker.limits.accepted_at_once,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=tracker.limits.idle_seconds,
     )

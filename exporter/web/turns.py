@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import OrderedDict
 from enum import IntEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from exporter.web.client_groups import ClientGroup, Readers
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+NO_GROUP: Final = ClientGroup()
+
+T = TypeVar("T")
 
 
 class Step(IntEnum):
@@ -27,43 +36,36 @@ class Step(IntEnum):
     """A response, or its next chunk."""
 
 
-def network_of(address: str) -> str:
-    """Return what distinguishes clients: an IPv4 address, or the first 64 bits of an IPv6 address.
-
-    Everyone with IPv6 has 2^64 addresses.
-    """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.IPv6Address(int(parsed) >> 64 << 64))
-
-
-class _Queue(dict[object, "asyncio.Future[None]"]):
-    """The clients of one network that wait for one step, in order of arrival."""
+class _Queue(OrderedDict["Hashable", T]):
+    """Networks that wait for one step, or the kinds of clients of a network, or the clients of a kind."""
 
     is_oldest_next = False
 
-    def take_next(self) -> asyncio.Future[None]:
-        """Remove and return the newest or the oldest in turns."""
-        turn = self.pop(next(iter(self) if self.is_oldest_next else reversed(self)))
+    def pick(self) -> tuple[Hashable, T]:
+        """Return the newest or the oldest in turns, which becomes the newest, since it is served just now."""
+        name = next(iter(self) if self.is_oldest_next else reversed(self))
         self.is_oldest_next = not self.is_oldest_next
-        return turn
+        self.move_to_end(name)
+        return name, self[name]
+
+
+_Networks = _Queue[_Queue[_Queue["asyncio.Future[None]"]]]
 
 
 class Turns:
     """Lets one client take its step in each iteration of the event loop.
 
-    Networks take turns, so that none waits for the crowd of another; of a network, the newest and the oldest client.
-    Under more load than the process can serve, clients that connected long ago have given up, or are about to. In the
-    order of arrival, every client would wait as long as they do; newest first only, some would wait for ever.
+    Every other turn belongs to `readers`, if any of them waits. Otherwise networks take turns, and so do the kinds of
+    clients of a network: none waits for the crowd of another. Of each, the newest and the oldest go in turns. Under
+    more load than the process can serve, clients that connected long ago have given up, or are about to. In the order
+    of arrival, every client would wait as long as they do; newest first only, some would wait for ever.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Step, OrderedDict[str, _Queue]] = {step: OrderedDict() for step in Step}
+        self.readers = Readers()
+        self._waiting: dict[Step, _Networks] = {step: _Queue() for step in Step}
         self._is_taken = False
+        self._is_for_reader = False
 
     def take(self) -> bool:
         """Take the turn of this iteration; return whether it was free."""
@@ -73,40 +75,43 @@ class Turns:
         asyncio.get_running_loop().call_soon(self._next)
         return True
 
-    async def wait(self, client: object, step: Step, network: str = "") -> None:
+    async def wait(self, client: Hashable, step: Step, group: ClientGroup = NO_GROUP) -> None:
         """Return when it is the client's turn, or when it leaves; immediately if this iteration's turn is free."""
         if not self.take():
             turn = asyncio.get_running_loop().create_future()
-            self._waiting[step].setdefault(network, _Queue())[client] = turn
+            kinds = self._waiting[step].setdefault(group.network, _Queue())
+            kinds.setdefault(group.kind, _Queue())[client] = turn
             try:
                 await turn
             finally:
-                self._remove(client, network)
+                self.leave(client, group)
 
-    def leave(self, client: object, network: str = "") -> None:
-        """End the wait of a client that is disconnected."""
-        if (turn := self._remove(client, network)) and not turn.done():
-            turn.set_result(None)
-
-    def _remove(self, client: object, network: str) -> asyncio.Future[None] | None:
+    def leave(self, client: Hashable, group: ClientGroup = NO_GROUP) -> None:
+        """End the wait of a client: it is its turn, or it is disconnected."""
         for networks in self._waiting.values():
-            clients = networks.get(network)
-            if clients is not None and (turn := clients.pop(client, None)):
-                if not clients:
-                    del networks[network]
-                return turn
-        return None
+            kinds = networks.get(group.network)
+            clients = kinds.get(group.kind) if kinds else None
+            if not (kinds and clients and client in clients):
+                continue
+            turn = clients.pop(client)
+            if not turn.done():
+                turn.set_result(None)
+            if not clients:
+                del kinds[group.kind]
+            if not kinds:
+                del networks[group.network]
 
     def _next(self) -> None:
         """Begin the turn of this iteration."""
         networks = next(filter(None, self._waiting.values()), None)
         self._is_taken = networks is not None
         if networks is not None:
-            network, clients = next(iter(networks.items()))
-            turn = clients.take_next()
-            networks.move_to_end(network)
-            if not clients:
-                del networks[network]
-            if not turn.done():
-                turn.set_result(None)
+            self._is_for_reader = not self._is_for_reader
+            group = self.readers.pick(networks) if self._is_for_reader else None
+            if group is None:
+                network, kinds = networks.pick()
+                kind, _ = kinds.pick()
+                group = ClientGroup(network, kind)
+            client, _ = networks[group.network][group.kind].pick()
+            self.leave(client, group)
             asyncio.get_running_loop().call_soon(self._next)

@@ -261,3 +261,4 @@ def test_the_descriptor_limit_is_raised_to_what_connections_need(descriptors: in
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft >= 2 * limits.connections
     assert limits.connections == min(ConnectionLimits().connections, descriptors // 2)
+    assert limits.accepted_at_once == min(16, limits.connections // 4)

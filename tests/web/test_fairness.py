@@ -30,6 +30,7 @@ TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
 BODY = bytes(100_000)
 PLAIN = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 GZIP = b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
+CROWD = b"GET / HTTP/1.1\r\nHost: crowd\r\nAccept-Encoding: gzip\r\n\r\n"
 SMALL = b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -43,6 +44,15 @@ async def healthy(_request: Request) -> Response:
 
 
 APP = Starlette(routes=[Route("/", exposition), Route("/-/healthy", healthy)])
+
+
+class UnreadWire(Wire):
+    """The client reads nothing."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        if isinstance(self.protocol, HttpConnection):
+            self.protocol.pause_writing()
 
 
 @dataclass
@@ -59,9 +69,9 @@ class ClientGroup:
         self.config = uvicorn.Config(APP, interface="asgi3", ws="none", log_config=None, access_log=False)
         self.config.load()
 
-    def connect(self, name: str) -> HttpConnection:
+    def connect(self, name: str, kind_of_wire: type[Wire] = Wire) -> HttpConnection:
         loop = asyncio.get_running_loop()
-        wire = self.wires[name] = Wire(loop)
+        wire = self.wires[name] = kind_of_wire(loop)
         connection = HttpConnection(self.config, self.state, {}, loop, tracker=self.tracker)
         wire.protocol = connection
         connection.connection_made(wire)
@@ -126,6 +136,62 @@ async def test_a_connection_that_has_received_a_scrape_is_answered_before_other_
     before = len(group.answered)
     await group.finish()
     assert group.answered.index("kept") <= before + 3
+    await group.leave()
+
+
+async def test_a_new_connection_of_a_scraper_does_not_wait_for_a_crowd_from_its_address_that_accepts_gzip() -> None:
+    group = ClientGroup()
+    for number in range(50):
+        group.connect(f"crowd {number}").data_received(CROWD)
+    await group.iterate(10)
+    group.connect("scraper").data_received(GZIP)
+    for number in range(50, 100):
+        group.connect(f"crowd {number}").data_received(CROWD)
+    before = len(group.answered)
+    await group.finish()
+    assert group.answered.index("scraper") <= before + 8
+    await group.leave()
+
+
+async def test_a_scraper_that_is_known_does_not_wait_for_clients_that_send_something_else_each_time() -> None:
+    group = ClientGroup()
+    await group.connect_and_scrape("known")
+    for number in range(50):
+        group.connect(f"crowd {number}").data_received(CROWD.replace(b"crowd", str(number).encode()))
+    group.connect("scraper").data_received(GZIP)
+    for number in range(50, 100):
+        group.connect(f"crowd {number}").data_received(CROWD.replace(b"crowd", str(number).encode()))
+    await group.iterate(10)
+    assert "scraper" in group.answered
+    await group.leave()
+
+
+async def test_who_disconnects_during_a_response_is_no_longer_known_as_a_scraper() -> None:
+    group = ClientGroup()
+    known = await group.connect_and_scrape("known")
+    waiting = {known.group.network: {known.group.kind}}
+    assert group.tracker.turns.readers.pick(waiting) == known.group
+    group.connect("leaves", UnreadWire).data_received(GZIP)
+    while not group.answered:
+        await group.iterate()
+    group.wires["leaves"].close()
+    await group.iterate(10)
+    assert not group.wires["leaves"].written.endswith(BODY)
+    assert group.tracker.turns.readers.pick(waiting) is None
+    await group.leave()
+
+
+async def test_a_request_without_a_body_proves_no_reader() -> None:
+    group = ClientGroup()
+    connection = group.connect("head")
+    connection.data_received(GZIP.replace(b"GET", b"HEAD"))
+    while not group.wires["head"].written:
+        await group.iterate()
+    for number in range(20):
+        group.connect(f"gzip {number}").data_received(GZIP)
+    await group.iterate(10)
+    connection.data_received(GZIP)
+    assert group.tracker.turns.readers.pick({connection.group.network: {connection.group.kind}}) is None
     await group.leave()
 
 

@@ -366,6 +366,10 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n", 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n", 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\n" + CHUNKED, 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\n" + CHUNKED.upper(), 400),
+        (b"GET /shared HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 100, 400),
+        (b"GET /shared HTTP/1.1\nHost: a\n" + b"a:\n" * 100, 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n", 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n", 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\n" + CHUNKED * 2, 400),
@@ -394,9 +398,11 @@ async def test_an_ambiguous_request_is_rejected_and_the_connection_closed(head: 
         b"Host: [::1]:9985\r\n",
         b"Host: \r\n",
         b"Host: a\r\nX-A: one\r\n two\r\n",
+        b"Host: a\r\nX-A: transfer-encoding: chunked\r\n",
+        b"Host: a\r\n" + b"a:\r\n" * 98,
         b"Host: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n",
     ],
-    ids=["IPv6", "empty", "folded", "twice the same length"],
+    ids=["IPv6", "empty", "folded", "a value", "as many headers as allowed", "twice the same length"],
 )
 async def test_an_unambiguous_request_is_answered(head: bytes) -> None:
     async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import socket
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
 from exporter.web.listener import Listener, count_exhaustion
+from tests.web.harness import front_door
 from tests.web.test_connection_limits import FakeClient
 
 
@@ -70,6 +73,24 @@ def test_a_waiting_connection_is_evicted_and_the_new_one_accepted_in_the_next_it
     assert idle.happened == ["ended"]
     assert door.accept()[0] is cast("Any", scraper)
     door.close()
+
+
+async def test_a_burst_of_connections_needs_few_descriptors_beyond_the_limit() -> None:
+    """Otherwise none is left for the API, whose request would fail and be counted as a failure of the network."""
+
+    def descriptors() -> int:
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - the names are only counted
+
+    limits = ConnectionLimits(connections=4, accepted_at_once=1)
+    async with front_door(None, limits=limits) as (port, _):
+        with contextlib.ExitStack() as clients:
+            for _ in range(40):
+                clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            before, most = descriptors(), 0
+            for _ in range(200):
+                await asyncio.sleep(0)
+                most = max(most, descriptors())
+    assert limits.connections <= most - before <= limits.connections + 3
 
 
 def test_if_nothing_can_be_evicted_asyncio_waits_before_it_tries_again() -> None:

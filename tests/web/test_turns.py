@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-import pytest
-
-from exporter.web.turns import Step, Turns, network_of
+from exporter.web.client_groups import ClientGroup
+from exporter.web.turns import Step, Turns
 
 ORDER = (
     Step.PLAIN_RESPONSE,
@@ -29,9 +28,9 @@ class Queue:
     iteration: int = 0
     taken: list[tuple[int, str]] = field(default_factory=list)
 
-    def join(self, client: str, step: Step, network: str = "") -> asyncio.Task[None]:
+    def join(self, client: str, step: Step, network: str = "", kind: int = 0) -> asyncio.Task[None]:
         async def wait() -> None:
-            await self.turns.wait(client, step, network)
+            await self.turns.wait(client, step, ClientGroup(network, kind))
             self.taken.append((self.iteration, client))
 
         return asyncio.create_task(wait())
@@ -115,6 +114,38 @@ async def test_a_client_of_another_network_does_not_wait_for_a_crowd() -> None:
     assert all(each.done() for each in waiting)
 
 
+async def test_a_client_of_another_kind_does_not_wait_for_the_crowd_of_its_network() -> None:
+    queue = Queue()
+    waiting = [queue.join(str(number), Step.OPENING, "a", kind=1) for number in range(20)]
+    before = len(await queue.run(4))
+    waiting.append(queue.join("other", Step.OPENING, "a", kind=2))
+    waiting += [queue.join(f"late {number}", Step.OPENING, "a", kind=1) for number in range(20)]
+    assert "other" in (await queue.run(60))[before : before + 4]
+    assert all(each.done() for each in waiting)
+
+
+async def test_a_network_with_clients_of_many_kinds_has_no_more_turns_than_another() -> None:
+    queue = Queue()
+    waiting = [queue.join(f"many {number}", Step.OPENING, "a", kind=number) for number in range(20)]
+    waiting += [queue.join(f"one {number}", Step.OPENING, "b") for number in range(20)]
+    assert queue.turns.take(), "so that all wait"
+    taken = await queue.run(60)
+    assert 8 <= sum(client.startswith("one") for client in taken[:20]) <= 12
+    assert all(each.done() for each in waiting)
+
+
+async def test_a_kind_that_received_a_response_has_every_other_turn_among_kinds_that_never_come_again() -> None:
+    queue = Queue()
+    queue.turns.readers.finished(ClientGroup("a", 1_000))
+    waiting = [queue.join(str(number), Step.OPENING, "a", kind=number) for number in range(20)]
+    assert queue.turns.take(), "so that all wait"
+    waiting += [queue.join(f"scraper {number}", Step.OPENING, "a", kind=1_000) for number in range(3)]
+    taken = await queue.run(60)
+    assert sum(client.startswith("scraper") for client in taken[:6]) == 3
+    assert sum(client.startswith("scraper") for client in taken[:2]) <= 2
+    assert all(each.done() for each in waiting)
+
+
 async def test_of_two_crowds_each_has_the_turns_of_its_newest_and_its_oldest() -> None:
     queue = Queue()
     waiting = [queue.join(f"{network}{number}", Step.OPENING, network) for number in range(9) for network in "ab"]
@@ -123,23 +154,6 @@ async def test_of_two_crowds_each_has_the_turns_of_its_newest_and_its_oldest() -
     assert [client for client in taken if client[0] == "a"][:4] == ["a8", "a0", "a7", "a1"]
     assert [client for client in taken if client[0] == "b"][:4] == ["b8", "b0", "b7", "b1"]
     assert all(each.done() for each in waiting)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("192.0.2.1", "192.0.2.1", True),
-        ("192.0.2.1", "192.0.2.2", False),
-        ("::ffff:192.0.2.1", "192.0.2.1", True),
-        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
-        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
-        ("fe80::1%eth0", "fe80::2%eth0", True),
-        ("", "192.0.2.1", False),
-    ],
-)
-def test_clients_are_distinguished_by_what_they_cannot_choose(one: str, other: str, *, same: bool) -> None:
-    assert (network_of(one) == network_of(other)) is same
 
 
 async def test_clients_that_leave_or_are_cancelled_take_no_turn() -> None:

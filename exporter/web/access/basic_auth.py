@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter.threads import run_in_daemon_thread
-from exporter.web.turns import network_of
+from exporter.web.client_groups import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
