@@ -164,6 +164,32 @@ def test_hits_that_are_counted_and_not_listed_make_the_walk_incomplete() -> None
     assert walk.total == 3
 
 
+def hits_of(*times: float) -> tuple[MediaDetails, ...]:
+    return tuple(MediaDetails(f"m{time:g}", created_at=time) for time in times)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_count_below_the_hits_that_are_listed_is_not_the_end(count: int) -> None:
+    walk = MediaWalk(page_size=4)
+    walk.on_page(SearchPage(hits_of(1, 2, 3, 4), count))
+    assert walk.next == SearchRequest(4.0, exclusive=False, page=1)
+    walk.on_page(SearchPage(hits_of(4, 5), count and 2))
+    assert len(walk.hits) == 5
+    assert walk.complete
+
+
+def test_pages_that_leave_hits_out_make_the_walk_incomplete_by_the_first_count() -> None:
+    walk = MediaWalk(page_size=4)
+    walk.on_page(SearchPage(hits_of(1, 3), 4, skipped=1))
+    walk.on_page(SearchPage(hits_of(3), 2))
+    walk.on_page(SearchPage(hits_of(3), 1))
+    assert walk.next is None
+    assert (walk.missing, walk.complete) == (1, False)
+    whole = MediaWalk(page_size=4)
+    whole.on_page(SearchPage(hits_of(1, 3), 3, skipped=1))
+    assert (whole.next, whole.missing, whole.complete) == (None, 0, True)
+
+
 @pytest.mark.parametrize(
     ("hits", "message"),
     [
