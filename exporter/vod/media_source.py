@@ -121,6 +121,7 @@ class MediaSource:
         except UpstreamError as error:
             if error.code.lower() != video_infos.NOT_FOUND.lower():
                 raise
+            self._succeeded(VIDEO_INFOS.name)
             if len(media_ids) == 1:
                 return VideoInfos((), frozenset(media_ids))
             half = len(media_ids) // 2
