@@ -153,7 +153,8 @@ class MediaDiscovery:
             except UpstreamError as error:
                 return self._failures.failed(account, search_name(query), error, source.action)
             self._failures.succeeded(account, search_name(query))
-            await self._take(account, query, search, result, media_ids)
+            unclear = frozenset(hit.media_id for hit in result.hits if not wanted.comparable(hit))
+            await self._take(account, query, search, result, media_ids, unclear)
         return None
 
     async def _category_ids(self, account: str, search: Search, source: MediaSource) -> frozenset[int] | None:
@@ -176,12 +177,18 @@ class MediaDiscovery:
         return tree
 
     async def _take(
-        self, account: str, query: str, search: Search, result: SearchResult, media_ids: frozenset[str]
+        self,
+        account: str,
+        query: str,
+        search: Search,
+        result: SearchResult,
+        media_ids: frozenset[str],
+        unclear: frozenset[str],
     ) -> None:
-        """Replace what is known by the result; of an incomplete one nothing is gone."""
+        """Replace what is known by the result; of an incomplete one nothing is gone, nor what cannot be compared."""
         known = self.found.get((account, search))
         before = known.media_ids if known is not None else frozenset()
-        gone = before - media_ids if result.complete else frozenset()
+        gone = before - media_ids - unclear if result.complete else frozenset()
         new = media_ids - before
         found = FoundMedia((before | media_ids) - gone, self._now())
         self._report(account, query, found, complete=result.complete)

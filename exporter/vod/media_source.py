@@ -131,7 +131,7 @@ class MediaSource:
         return replace(infos, details=tuple(replace(each, observed_at=now) for each in infos.details))
 
     async def categories(self, known: CategoryTree | None = None) -> CategoryTree:
-        """The whole tree; `known` categories stay where fewer are listed than counted. Raises UpstreamError."""
+        """The whole tree; `known` ones stay if some are left out or have no usable ID. Raises UpstreamError."""
         found: dict[int, Category] = {}
         parents, calls, is_short = [categories.ROOT], 0, False
         while parents:
@@ -144,6 +144,7 @@ class MediaSource:
                 found |= {each.category_id: each for each in new}
                 parents += [each.category_id for each in new if each.category_id in answer.parents]
                 read += answer.listed
+                is_short = is_short or len(answer.categories) < answer.listed
                 if not new or answer.listed < categories.PAGE_SIZE or read == answer.total:
                     break
                 page += 1

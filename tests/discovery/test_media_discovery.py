@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 from exporter.core import play_dates
 from exporter.core.media_details import Category, CategoryTree, Search
 from exporter.errors import UpstreamError
+from exporter.simulator.actions import SimulatedAction
 from exporter.simulator.catalogue import Video
 from exporter.simulator.faults import Fault
+from exporter.simulator.media_search import NAMES as SEARCH_NAMES
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.variants import Variants
 from exporter.status.filters import Filters
@@ -265,8 +267,30 @@ async def test_categories_that_are_not_listed_are_not_gone(subtotal: int | None)
     with pytest.raises(UpstreamError, match="does not count 0"):
         await source.categories()
     other = replace(A_CATEGORY, category_id=6, name="other")
+    answers.append(CategoryPage((A_CATEGORY,), frozenset(), 2, 2))  # the other one without a usable ID
     assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
-    assert permitted == ["GetCategories"] * 2
+    assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
+    assert permitted == ["GetCategories"] * 3
+
+
+async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:
+    async with running_harness(text=text(), media="{search: {status: Normal}}") as harness:
+        await harness.poll()
+        found = await harness.series("discovered_media")
+        ((search, known),) = harness.exporter.found.items()
+        assert len(known.media_ids) > 50
+        answer = harness.simulator.actions["SearchMedia"].answer
+
+        def without_a_status(*given: Any) -> dict[str, Any]:
+            page = answer(*given)
+            page["MediaList"][0]["Video"]["Status"] = None
+            return page
+
+        changed = {"SearchMedia": SimulatedAction(SEARCH_NAMES, without_a_status)}
+        harness.simulator.actions |= changed
+        await search_again(harness)
+        assert await harness.series("discovered_media") == found
+        assert harness.exporter.found[search].refreshed_at > known.refreshed_at
 
 
 async def metadata(harness: Harness) -> dict[str, float]:

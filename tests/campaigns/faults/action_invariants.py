@@ -104,7 +104,9 @@ def found_media_stay(evidence: ActionEvidence) -> Iterator[str | None]:
 def metadata_stay(evidence: ActionEvidence) -> Iterator[str | None]:
     """Media keep their metadata, and categories stay, whatever was refused; afterwards they are as before."""
     fault = evidence.case.fault
-    for name in _METADATA if fault.name not in (COUNTED_ZERO, STRANGERS) else ():
+    # An answer that is accepted may not give a field.
+    stay = _METADATA if fault.refuses else _METADATA[:1]
+    for name in stay if fault.name not in (COUNTED_ZERO, STRANGERS) else ():
         before, after = ({each.labels["media_id"] for each in _named(s, name)} for s in _both(evidence))
         yield None if before <= after else f"{len(before - after)} media have lost {name}"
     before, after = ({each.labels["category"] for each in _named(s, _CATEGORIES)} for s in _both(evidence))
