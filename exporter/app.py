@@ -84,12 +84,12 @@ async def assemble_daemon(
 
     Raises StartError.
     """
-    async with _assemble(config, runtime, storage_path, shard) as (daemon, _, _):
+    async with assemble(config, runtime, storage_path, shard) as (daemon, _, _):
         yield daemon
 
 
 @contextlib.asynccontextmanager
-async def _assemble(
+async def assemble(
     config: Config, runtime: Runtime, storage_path: Path | None, shard: Shard
 ) -> AsyncGenerator[tuple[Daemon, Accounts, PlayerPolls]]:
     """As `assemble_daemon`; also yields the accounts it uses and the poller of players."""
@@ -103,6 +103,7 @@ async def _assemble(
         accounts=called_actions(config),
         queries=[query.name for query in replica.queries],
         log_lines_dropped=logs.lines_dropped,
+        monotonic=runtime.monotonic,
         player_views=player_views,
     )
     player = PlayerPolls(telemetry, now=runtime.now, monotonic=runtime.monotonic)
@@ -184,7 +185,7 @@ async def serve(
         web_access = stack.enter_context(contextlib.closing(_open_web_config(web_config))) if web_config else None
         opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
-        daemon, accounts, player = await stack.enter_async_context(_assemble(config, runtime, storage_path, shard))
+        daemon, accounts, player = await stack.enter_async_context(assemble(config, runtime, storage_path, shard))
         all_jobs = (*jobs(daemon, daemon.replica), *player.jobs(daemon.replica))
         scheduler = Scheduler(all_jobs, JobObserver(daemon, player))
         key_watch = KeyFileWatch(

@@ -88,11 +88,13 @@ class PlayerPolls:
                 published=history.published(query.compare, now),
                 lag=history.lag(now),
                 revisions=history.revisions,
-                error=str(errors.get(target) or ""),
+                error="" if error is None else f"{error.code}: {error.message}",
+                advice="" if error is None else error.advice,
             )
             for query in self._queries
             for target in query.targets
             if (history := histories.get(target)) is not None
+            for error in (errors.get(target),)
         )
 
     async def poll(self, query: PlayerQuery) -> None:

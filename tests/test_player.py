@@ -13,8 +13,6 @@ from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
 from exporter.called_actions import called_actions
 from exporter.config.loader import loads
-from exporter.core.model import Dimensions, Slice
-from exporter.core.play_dates import play_date
 from exporter.core.sharding import WHOLE, Shard
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
@@ -26,7 +24,7 @@ from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.variants import CHOICES, Variants, parse_variants
 from tests.exposition.examples import publication
-from tests.harness import NOON, Clock, simulated
+from tests.harness import Clock, simulated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -199,25 +197,18 @@ async def test_buckets_that_grow_are_published_later_and_never_too_small() -> No
         assert later.calls[0].confirmed[int(start)][0] == plays == history.calls[0].confirmed[int(start)][0]
 
 
-@pytest.mark.parametrize(
-    ("fault", "advice"), [("Forbidden.RAM", "vod:DescribeVodPlayerMetricData"), ("InternalError", ""), ("html", "")]
-)
-async def test_a_failed_poll_keeps_the_numbers_and_play_data_goes_on(fault: str, advice: str) -> None:
+async def test_a_refused_permission_ends_the_poll_of_all_targets() -> None:
     async with setup(player="player: [{name: app}]\n") as running:
         await running.poll(3)
         plays = running.value("plays")
-        running.simulator.change(faults=(Fault(fault, when={"Action": "DescribeVodPlayerMetricData"}),))
+        running.simulator.change(faults=(Fault("Forbidden.RAM", when={"Action": "DescribeVodPlayerMetricData"}),))
+        running.simulator.request_log.clear()
         await running.poll()
-        assert running.value("up") == 0
+        assert len(running.simulator.request_log.calls) == 1
         assert running.value("plays") == plays
-        errors = running.player._errors.values()  # noqa: SLF001 - the log has them
-        assert all(error is not None and advice in error.advice for error in errors)
-        account = next(iter(running.accounts.sources.values()))
-        page = await account.page(Slice("main", Dimensions(), play_date(NOON, 1)), page=1, page_size=100)
-        assert page.rows
-        running.simulator.change(faults=())
-        await running.poll(apart=4_000)
-        assert running.value("up") == 1
+        assert [(view.up, view.error.partition(":")[0]) for view in running.player.views()] == [
+            (False, "Forbidden.RAM")
+        ] * 2
 
 
 async def test_play_data_keeps_the_calls_that_it_needs() -> None:

@@ -99,6 +99,7 @@ class MediaWalk:
         self._page_size = page_size
         self._next: SearchRequest | None = SearchRequest(created_from, exclusive=False, page=1)
         self._read = 0  # hits of the current window, from its first page on
+        self._skipped = 0
         self.hits: dict[str, MediaDetails] = {}
         self.total: int | None = None
         self.crowded: list[float] = []
@@ -125,15 +126,16 @@ class MediaWalk:
             self.total = page.total
         self.hits.update((hit.media_id, hit) for hit in page.hits)
         returned = len(page.hits) + page.skipped
+        self._skipped += page.skipped
         self._read = returned + (self._read if request.page > 1 else 0)
-        if page.total is None:
-            self._next = None if returned < self._page_size else self._following(request, times)
-        elif self._read >= page.total:
-            self._next = None
-        elif not returned:
-            self.missing, self._next = page.total - self._read, None
+        if page.total is None or self._read > page.total:  # no count, or a wrong one
+            ended = returned < self._page_size
         else:
-            self._next = self._following(request, times)
+            ended = self._read == page.total or not returned
+        self._next = None if ended else self._following(request, times)
+        if ended:
+            left = 0 if page.total is None else page.total - self._read
+            self.missing = max(0, left, (self.total or 0) - len(self.hits) - self._skipped)
 
     def _following(self, request: SearchRequest, times: list[float]) -> SearchRequest:
         last = times[-1] if times else request.created_from

@@ -144,6 +144,8 @@ class TargetHistory:
         seen, confirmed = dict(call.seen), dict(call.confirmed)
         for at, values in rows.items():
             before = seen.get(at)
+            if not any(values) and (newest is None or at > newest):
+                continue  # zeros after all data: perhaps not computed yet, so this is no first look at them
             if before is None or before.values != values:
                 seen[at] = _Seen(values, reading.at)
             elif newest is not None and at < newest and reading.at - before.since >= CONFIRM_SECONDS:

@@ -62,7 +62,7 @@ class PlayerView:
 
     * `up`: whether its last poll got all responses; False before the first.
     * `lag`: seconds since the end of the newest bucket that has data; None: there was none.
-    * `error`: why its last poll failed, else empty.
+    * `error`, `advice`: why its last poll failed and what to do, else empty.
     """
 
     query: PlayerQuery
@@ -72,6 +72,7 @@ class PlayerView:
     lag: float | None = None
     revisions: int = 0
     error: str = ""
+    advice: str = ""
 
 
 def ago_label(ago: int) -> str:

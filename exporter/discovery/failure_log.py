@@ -36,28 +36,39 @@ class PermissionMeter(Protocol):
 
 
 class FailureLog:
-    """The current failures, by account and name: `search QUERY`, `metadata` or `categories`."""
+    """The current failures, by account and name: `search QUERY`, `metadata` or `categories`.
+
+    A missing permission is one failure of its action, whatever needs the action.
+    """
 
     def __init__(self, meter: PermissionMeter) -> None:
         self._meter = meter
-        self.current: dict[tuple[str, str], UpstreamError] = {}
+        self._failed: dict[tuple[str, str], tuple[UpstreamError, str]] = {}
         self._logged: set[tuple[str, str, str]] = set()
+
+    @property
+    def current(self) -> dict[tuple[str, str], UpstreamError]:
+        """The failures; what fails for want of one permission is one of them, with the names of all."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for (account, what), (error, action) in sorted(self._failed.items(), key=lambda each: each[0]):
+            names.setdefault((account, _cause(what, error, action)), []).append(what)
+        return {(account, ", ".join(some)): self._failed[account, some[0]][0] for (account, _), some in names.items()}
 
     def retain_searches(self, queries: Collection[str]) -> None:
         """Drop the failures of searches that belong to other queries."""
         names = {search_name(query) for query in queries}
-        self.current = {
-            key: error
-            for key, error in self.current.items()
+        self._failed = {
+            key: failure
+            for key, failure in self._failed.items()
             if not key[1].startswith(search_name("")) or key[1] in names
         }
 
     def failed(self, account: str, what: str, error: UpstreamError, action: str) -> UpstreamError:
-        """Record, log and return a failure; one that persists is logged once."""
-        self.current[account, what] = error
-        if error.kind is ErrorKind.AUTH and error.scope is ErrorScope.ACTION:
+        """Record, log and return the failure of a call of an action; one that persists is logged once."""
+        self._failed[account, what] = error, action
+        if _is_permission(error):
             self._meter.action_permitted(account, action, permitted=False)
-        key = account, what, error.code
+        key = account, _cause(what, error, action), error.code
         if key not in self._logged:
             self._logged.add(key)
             log = _log.info if isinstance(error, QuotaExceeded) else _log.warning
@@ -73,19 +84,31 @@ class FailureLog:
             )
         return error
 
-    def succeeded(self, account: str, what: str, action: str) -> None:
-        """Record that calls of an action have succeeded."""
+    def permitted(self, account: str, action: str) -> None:
+        """Record that a call of an action has succeeded."""
         self._meter.action_permitted(account, action, permitted=True)
+        self._logged = {each for each in self._logged if each[:2] != (account, action)}
+
+    def succeeded(self, account: str, what: str) -> None:
+        """Record that a search or a refresh has succeeded."""
         self._logged = {each for each in self._logged if each[:2] != (account, what)}
-        if self.current.pop((account, what), None) is not None:
+        if self._failed.pop((account, what), None) is not None:
             _log.info("media metadata refreshed again", account=account, what=what)
 
     def problems(self) -> tuple[DiscoveryProblem, ...]:
         """The current failures."""
         return tuple(
             DiscoveryProblem(account, what, error.code, error.message, error.advice)
-            for (account, what), error in sorted(self.current.items())
+            for (account, what), (error, _) in sorted(self._failed.items(), key=lambda each: each[0])
         )
+
+
+def _is_permission(error: UpstreamError) -> bool:
+    return error.kind is ErrorKind.AUTH and error.scope is ErrorScope.ACTION
+
+
+def _cause(what: str, error: UpstreamError, action: str) -> str:
+    return action if _is_permission(error) else what
 
 
 def search_name(query: str) -> str:

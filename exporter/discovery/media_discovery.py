@@ -17,7 +17,6 @@ from exporter.discovery.permits import CallPermits
 from exporter.errors import ErrorKind, QuotaExceeded, UpstreamError
 from exporter.vod.categories import CATEGORIES
 from exporter.vod.media_source import MediaSource
-from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS
 
 if TYPE_CHECKING:
@@ -153,8 +152,9 @@ class MediaDiscovery:
                 return self._failures.failed(account, search_name(query), failure, source.action)
             except UpstreamError as error:
                 return self._failures.failed(account, search_name(query), error, source.action)
-            self._failures.succeeded(account, search_name(query), SEARCH_MEDIA.name)
-            await self._store_result(account, query, search, result, media_ids)
+            self._failures.succeeded(account, search_name(query))
+            unclear = frozenset(hit.media_id for hit in result.hits if not wanted.comparable(hit))
+            await self._store_result(account, query, search, result, media_ids, unclear)
         return None
 
     async def _category_ids(self, account: str, search: Search, source: MediaSource) -> frozenset[int] | None:
@@ -170,20 +170,25 @@ class MediaDiscovery:
         known, now = self._known.about(account).tree, self._now()
         if known is not None and 0 <= now - self._trees_read_at.get(account, -every) < every / 2:
             return known
-        tree = await source.categories()
-        self._meter.action_permitted(account, CATEGORIES.name, permitted=True)
+        tree = await source.categories(known)
         self._trees_read_at[account] = self._now()
         if tree != known:
             await self._known.describe(account, tree=tree)
         return tree
 
     async def _store_result(
-        self, account: str, query: str, search: Search, result: SearchResult, media_ids: frozenset[str]
+        self,
+        account: str,
+        query: str,
+        search: Search,
+        result: SearchResult,
+        media_ids: frozenset[str],
+        unclear: frozenset[str],
     ) -> None:
-        """Replace the known media by the result; an incomplete one removes none."""
+        """Replace the known media by the result; an incomplete one removes none, a complete one not the unclear ones."""
         known = self.found.get((account, search))
         before = known.media_ids if known is not None else frozenset()
-        gone = before - media_ids if result.complete else frozenset()
+        gone = before - media_ids - unclear if result.complete else frozenset()
         new = media_ids - before
         found = FoundMedia((before | media_ids) - gone, self._now())
         self._report(account, query, found, complete=result.complete)
@@ -212,12 +217,12 @@ class MediaDiscovery:
         if "category" in rules.labels:
             try:
                 await self._tree(account, source, rules.every)
-                self._failures.succeeded(account, "categories", CATEGORIES.name)
+                self._failures.succeeded(account, "categories")
             except UpstreamError as error:
                 failed = self._failures.failed(account, "categories", error, CATEGORIES.name)
         try:
             await self._refresh_details(account, source, rules, wanted)
-            self._failures.succeeded(account, "metadata", VIDEO_INFOS.name)
+            self._failures.succeeded(account, "metadata")
         except UpstreamError as error:
             failed = self._failures.failed(account, "metadata", error, VIDEO_INFOS.name)
         self._known.forget(account, wanted)
@@ -260,7 +265,9 @@ class MediaDiscovery:
             if not first:
                 await self._permits.permit(account)
 
-        return MediaSource(self._client(account), permit, self._now)
+        return MediaSource(
+            self._client(account), permit, self._now, lambda action: self._failures.permitted(account, action)
+        )
 
     def _retry(self, failure: UpstreamError | None) -> Retry | None:
         """When to retry: after the wait that the service requested or the pause of the quota, else soon (0)."""

@@ -33,6 +33,7 @@ class PlayerTargetView:
     interval: str
     up: bool
     error: str
+    advice: str
     bucket: float | None
     lag: float | None
     revisions: int
@@ -60,6 +61,7 @@ def _target(view: PlayerView) -> PlayerTargetView:
         interval=view.query.interval,
         up=view.up,
         error=view.error,
+        advice=view.advice,
         bucket=view.published.start if view.published is not None else None,
         lag=view.lag,
         revisions=view.revisions,

@@ -19,11 +19,15 @@ NOT_FOUND: Final = "InvalidCateId.NotFound"
 
 @dataclass(frozen=True, slots=True)
 class CategoryPage:
-    """One response: categories, those of them with categories below, and the number of all; None if not given."""
+    """One response: categories, those of them with categories below, and the number of all; None if not given.
+
+    `listed`: how many it lists, also those without a usable ID or name.
+    """
 
     categories: tuple[Category, ...]
     parents: frozenset[int]
     total: int | None
+    listed: int
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
@@ -32,8 +36,8 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
     if isinstance(listed, dict):
         listed = listed.get("Category")
     parent = int(parameters["CateId"])
-    categories, parents = [], set()
-    for each in values.objects(listed):
+    rows, categories, parents = values.objects(listed), [], set()
+    for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))
         if category_id is None or category_id <= 0 or not name:
             continue
@@ -43,7 +47,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         children = values.whole(each.get("SubTotal"))
         if children or (children is None and (level or 0) < _DEEPEST):
             parents.add(category_id)
-    return CategoryPage(tuple(categories), frozenset(parents), values.whole(answer.get("SubTotal")))
+    return CategoryPage(tuple(categories), frozenset(parents), values.whole(answer.get("SubTotal")), len(rows))
 
 
 # "最多 3 级分类" (Alibaba Cloud's page): levels 0 to 2.

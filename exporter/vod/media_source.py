@@ -56,19 +56,28 @@ class SearchResult:
 class MediaSource:
     """Media of one account, one call at a time: `permit` is awaited before each.
 
-    `action`: the name of the action that was called last.
+    `succeeded` gets the name of the action of each call that has succeeded; `action`: of the last call.
     """
 
-    def __init__(self, client: ApiClient, permit: _Permit, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        permit: _Permit,
+        now: Callable[[], float],
+        succeeded: Callable[[str], None] = lambda _action: None,
+    ) -> None:
         self._client = client
         self._permit = permit
         self._now = now
+        self._succeeded = succeeded
         self.action = ""
 
     async def _call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
         self.action = action.name
         await self._permit()
-        return await self._client.call(action, parameters)
+        answer = await self._client.call(action, parameters)
+        self._succeeded(action.name)
+        return answer
 
     async def search(self, wanted: Conditions) -> SearchResult:
         """All hits of a search. Raises UpstreamError."""
@@ -112,6 +121,7 @@ class MediaSource:
         except UpstreamError as error:
             if error.code.lower() != video_infos.NOT_FOUND.lower():
                 raise
+            self._succeeded(VIDEO_INFOS.name)
             if len(media_ids) == 1:
                 return VideoInfos((), frozenset(media_ids))
             half = len(media_ids) // 2
@@ -120,10 +130,10 @@ class MediaSource:
         now = self._now()
         return replace(infos, details=tuple(replace(each, observed_at=now) for each in infos.details))
 
-    async def categories(self) -> CategoryTree:
-        """The whole tree. Raises UpstreamError."""
+    async def categories(self, known: CategoryTree | None = None) -> CategoryTree:
+        """The whole tree; `known` ones stay if some are left out or have no usable ID. Raises UpstreamError."""
         found: dict[int, Category] = {}
-        parents, calls = [categories.ROOT], 0
+        parents, calls, is_short = [categories.ROOT], 0, False
         while parents:
             parent, page, read = parents.pop(), 1, 0
             while True:
@@ -133,8 +143,14 @@ class MediaSource:
                 new = [each for each in answer.categories if each.category_id not in found]
                 found |= {each.category_id: each for each in new}
                 parents += [each.category_id for each in new if each.category_id in answer.parents]
-                read += len(answer.categories)
-                if not new or len(answer.categories) < categories.PAGE_SIZE or read == answer.total:
+                read += answer.listed
+                is_short = is_short or len(answer.categories) < answer.listed
+                if not new or answer.listed < categories.PAGE_SIZE or read == answer.total:
                     break
                 page += 1
+            if not found and answer.total != 0:
+                raise malformed("the answer lists no categories and does not count 0")
+            is_short = is_short or read < (answer.total or 0)
+        if is_short and known is not None:
+            found = {each.category_id: each for each in known} | found
         return CategoryTree(found.values())

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.media_details import MediaDetails
+from exporter.core.media_details import MediaDetails, Search
 from exporter.core.media_search import (
     Conditions,
     MediaWalk,
     SearchPage,
     SearchRequest,
     UnorderedError,
+    conditions,
     matching,
 )
 from tests.core.fake_search import FakeSearch
@@ -162,6 +163,92 @@ def test_hits_that_are_counted_and_not_listed_make_the_walk_incomplete() -> None
     assert walk.missing == 3
     assert not walk.complete
     assert walk.total == 3
+
+
+def test_conditions_are_those_of_the_search_at_that_time() -> None:
+    search = Search(tags=("a",), title="t", statuses=("Normal",), created_within=60.0)
+    assert conditions(search, frozenset({1}), 100.0) == Conditions(frozenset({1}), ("a",), "t", ("Normal",), 40.0)
+    assert conditions(Search(title="t"), None, 100.0).created_from is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matches"),
+    [
+        (Conditions(), True),
+        (Conditions(category_ids=frozenset({1})), True),
+        (Conditions(category_ids=frozenset({2})), False),
+        (Conditions(tags=("a", "b")), True),
+        (Conditions(tags=("A",)), False),
+        (Conditions(title="aths"), True),
+        (Conditions(title="maths"), False),
+        (Conditions(statuses=("Normal",)), True),
+        (Conditions(statuses=("Blocked",)), False),
+        (Conditions(created_from=100.0), True),
+        (Conditions(created_from=100.5), False),
+    ],
+)
+def test_each_condition_is_compared(wanted: Conditions, *, matches: bool) -> None:
+    assert wanted.match(MediaDetails("m", "Maths", 1, None, ("b",), "Normal", 100.0)) is matches
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Conditions(category_ids=frozenset({1})),
+        Conditions(tags=("a",)),
+        Conditions(title="XX"),
+        Conditions(statuses=("Normal",)),
+        Conditions(created_from=0.5),
+    ],
+)
+def test_a_media_without_the_field_of_a_condition_does_not_match_and_cannot_be_compared(wanted: Conditions) -> None:
+    assert not wanted.match(MediaDetails("m"))
+    assert wanted.comparable(MediaDetails("m")) is (wanted.created_from is not None)
+    assert Conditions().comparable(MediaDetails("m"))
+    whole = MediaDetails("m", "Maths", 1, None, (), "Normal", 100.0)
+    assert wanted.comparable(whole)
+    # One field is missing, that of another condition is there.
+    assert not replace(wanted, statuses=("Normal",)).comparable(replace(whole, status=None))
+    assert not replace(wanted, title="t").comparable(replace(whole, title=None))
+    assert not replace(wanted, tags=("t",)).comparable(replace(whole, tags=None))
+    assert not replace(wanted, category_ids=frozenset({1})).comparable(replace(whole, category_id=None))
+
+
+def test_a_walk_begins_where_the_search_begins_and_has_found_nothing() -> None:
+    walk = MediaWalk(5.0, page_size=4)
+    assert walk.next == SearchRequest(5.0, exclusive=False, page=1)
+    assert not walk.complete
+    walk.on_page(SearchPage((), 0))
+    assert (walk.next, walk.missing, walk.total, walk.complete) == (None, 0, 0, True)
+    late = MediaWalk(5.0, page_size=2)
+    late.on_page(SearchPage(hits_of(5, 5.5), 3))
+    assert late.total == 3
+
+
+def hits_of(*times: float) -> tuple[MediaDetails, ...]:
+    return tuple(MediaDetails(f"m{time:g}", created_at=time) for time in times)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_count_below_the_hits_that_are_listed_is_not_the_end(count: int) -> None:
+    walk = MediaWalk(page_size=4)
+    walk.on_page(SearchPage(hits_of(1, 2, 3, 4), count))
+    assert walk.next == SearchRequest(4.0, exclusive=False, page=1)
+    walk.on_page(SearchPage(hits_of(4, 5), count and 2))
+    assert len(walk.hits) == 5
+    assert walk.complete
+
+
+def test_pages_that_leave_hits_out_make_the_walk_incomplete_by_the_first_count() -> None:
+    walk = MediaWalk(page_size=4)
+    walk.on_page(SearchPage(hits_of(1, 3), 4, skipped=1))
+    walk.on_page(SearchPage(hits_of(3), 2))
+    walk.on_page(SearchPage(hits_of(3), 1))
+    assert walk.next is None
+    assert (walk.missing, walk.complete) == (1, False)
+    whole = MediaWalk(page_size=4)
+    whole.on_page(SearchPage(hits_of(1, 3), 3, skipped=1))
+    assert (whole.next, whole.missing, whole.complete) == (None, 0, True)
 
 
 @pytest.mark.parametrize(

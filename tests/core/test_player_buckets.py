@@ -319,3 +319,105 @@ def test_calls_hold_at_most_three_metrics_and_per_viewer_ones_are_alone() -> Non
     assert all(len({field.per_viewer for field in call}) == 1 for call in every)
     assert sorted(field.name for call in every for field in call) == sorted(field.name for field in PLAYER_FIELDS)
     assert [[field.wire_name for field in call] for call in calls(["viewers"])] == [["Vv"], ["Uv"]]
+
+
+def two_calls(interval: Interval = INTERVALS["5m"]) -> TargetHistory:
+    counts = (BY_NAME["plays"], BY_NAME["started_plays"])
+    return TargetHistory(interval, (CallHistory(counts), CallHistory(FIELDS[1:])))
+
+
+def test_a_bucket_that_only_one_call_has_confirmed_lacks_the_metrics_of_the_other() -> None:
+    history = two_calls()
+    for at in (NOON, NOON + 300):
+        asked = history.recent(at)
+        rows = {NOON - 900: (60.0, 50.0), NOON - 600: (61.0, 51.0)}
+        history = history.recorded([(0, Reading(asked, at, rows)), (1, Reading(asked, NOON, {NOON - 900: (0.8,)}))])
+    published = history.published((), NOON + 300)
+    assert published is not None
+    assert published.values == {0: {"plays": 60.0, "started_plays": 50.0}}
+
+
+@pytest.mark.parametrize(("plays", "started", "names"), [(0.0, 5.0, 2), (5.0, 0.0, 3)])
+def test_plays_alone_tell_whether_an_average_means_something(plays: float, started: float, names: int) -> None:
+    history = two_calls()
+    for at in (NOON, NOON + 300):
+        asked = history.recent(at)
+        rows = {NOON - 900: (plays, started), NOON - 600: (61.0, 51.0)}
+        history = history.recorded([(0, Reading(asked, at, rows)), (1, Reading(asked, at, {NOON - 900: (0.8,)}))])
+    published = history.published((), NOON + 300)
+    assert published is not None
+    assert len(published.values[0]) == names
+
+
+def test_a_bucket_is_published_until_it_ended_a_whole_window_ago() -> None:
+    history = polled(Service(), polls=2)
+    published = history.published((), NOON + 300)
+    assert published is not None
+    end = published.start + FIVE_MINUTES
+    assert history.published((), end + DAY) == published
+    assert history.published((), end + DAY + 1) is None
+
+
+def test_before_there_is_data_nothing_is_late_or_needed() -> None:
+    history = new_history()
+    assert history.lag(NOON) is None
+    assert history.earlier(0, COMPARE, NOON) == ()
+    assert history.published(COMPARE, NOON) is None
+
+
+def with_newest(at: int, interval: Interval = SHORT) -> TargetHistory:
+    """A history whose newest bucket with data is known, and nothing else."""
+    return TargetHistory(interval, (CallHistory(FIELDS),), newest=at)
+
+
+def test_chunks_next_to_each_other_are_one_range_and_others_are_not() -> None:
+    # 20 minutes before and after the bucket: two hours' chunks if an hour begins in between, else one.
+    hour = NOON - DAY
+    (one,) = with_newest(NOON + 1_800).earlier(0, (DAY,), NOON + 2_400)
+    assert one == Range(hour - 300, hour + HOUR + 300)
+    (two,) = with_newest(NOON).earlier(0, (DAY,), NOON + 600)
+    assert two == Range(hour - HOUR - 300, hour + HOUR + 300)
+    apart = with_newest(NOON + 1_800).earlier(0, COMPARE, NOON + 2_400)
+    assert apart == (Range(one.start - 6 * DAY, one.end - 6 * DAY), one)
+
+
+def test_a_chunk_is_read_before_its_first_bucket_is_needed() -> None:
+    hour = NOON - DAY
+    assert with_newest(NOON - 1_200).earlier(0, (DAY,), NOON)[-1].end == hour + HOUR + 300
+    assert with_newest(NOON - 1_500).earlier(0, (DAY,), NOON)[-1].end == hour + 300
+
+
+def read_chunk(history: TargetHistory, at: float, rows: dict[int, float]) -> TargetHistory:
+    (asked,) = history.earlier(0, (DAY,), NOON + 2_400)
+    return history.recorded([(0, Reading(asked, at, {start: (plays, 0.8) for start, plays in rows.items()}))])
+
+
+@pytest.mark.parametrize(("offset", "reads"), [(0, 3), (HOUR - 300, 3), (-300, 2), (HOUR, 2)])
+def test_a_chunk_is_read_until_all_of_its_buckets_are_confirmed(offset: int, reads: int) -> None:
+    history, start = with_newest(NOON + 1_800), NOON - DAY
+    for number in range(6):
+        if not history.earlier(0, (DAY,), NOON + 2_400):
+            break
+        # One bucket, of this chunk or beside it, has other plays at the second read.
+        plays = dict.fromkeys(range(start, start + HOUR, 300), 60.0) | {start + offset: 60.0 if not number else 61.0}
+        history = read_chunk(history, NOON + 300 * number, plays)
+    assert number == reads
+
+
+def test_a_chunk_that_changes_with_every_read_is_read_six_times() -> None:
+    history = with_newest(NOON + 1_800)
+    for number in range(6):
+        history = read_chunk(history, NOON + 300 * number, {NOON - DAY: 60.0 + number})
+    assert history.earlier(0, (DAY,), NOON + 2_400) == ()
+
+
+def test_zeros_after_all_data_are_no_first_look_at_a_bucket() -> None:
+    history, shown = new_history(), []
+    late = NOON - 600  # computed after the bucket that follows it
+    for poll_number, (plays, following) in enumerate([(0.0, 0.0), (0.0, 70.0), (65.0, 70.0), (65.0, 70.0)]):
+        at = NOON + 300 * poll_number
+        rows = {NOON - 900: (60.0, 0.8), late: (plays, 0.8 if plays else 0.0), late + 300: (following, 0.8)}
+        history = history.recorded([(0, Reading(history.recent(at), at, rows))])
+        shown.append(history.calls[0].confirmed.get(late))
+    assert shown == [None, None, None, (65.0, 0.8)]
+    assert history.revisions == 0

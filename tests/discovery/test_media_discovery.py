@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from structlog.testing import capture_logs
 
 from exporter.core import play_dates
-from exporter.core.media_details import Search
+from exporter.core.media_details import Category, CategoryTree, Search
+from exporter.errors import UpstreamError
+from exporter.simulator.actions import SimulatedAction
 from exporter.simulator.catalogue import Video
 from exporter.simulator.faults import Fault
+from exporter.simulator.media_search import NAMES as SEARCH_NAMES
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.variants import Variants
 from exporter.status.filters import Filters
 from exporter.status.html_page import Pages
 from exporter.status.summary import summarize
+from exporter.vod.categories import CategoryPage
+from exporter.vod.media_source import MediaSource
 from tests.harness import NOON, Harness, running_harness
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ queries:
 """
 METADATA: Final = "metadata: {every: 6h, labels: [category, status, app_id], tags: [promo, vip]}"
 DAY: Final = 86_400
+A_CATEGORY: Final = Category(5, "one", None, 0)
 
 
 def text(metadata: str = "", calls_per_day: int = 0) -> str:
@@ -222,6 +229,68 @@ async def test_without_the_permission_other_queries_keep_their_plays() -> None:
         assert await harness.poll(later=400) == "success,success"
         await harness.exporter.refresh_metadata("main")
         assert set((await harness.series("action_permitted")).values()) == {1}
+
+
+async def test_a_refused_action_is_one_failure_for_all_that_needs_it_and_stays_refused() -> None:
+    async with running_harness(text=text(METADATA), media="{search: {category: 课程, every: 5m}}") as harness:
+        await harness.poll()
+        await harness.exporter.refresh_metadata("main")
+        harness.simulator.change(faults=(Fault("Forbidden.RAM", when={"Action": "GetCategories"}),))
+        with capture_logs() as logs:
+            # The search needs the categories again, metadata only in hours.
+            for later in (600, 600, 4 * 3_600):
+                await search_again(harness, later=later)
+                await harness.exporter.refresh_metadata("main")
+                assert (await harness.series("action_permitted.*GetCategories")).popitem()[1] == 0
+        assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["media metadata not refreshed"]
+        view = summarize(await harness.exporter.status(), Filters())
+        (line,) = [each.detail for each in view.attention if each.trouble == "metadata"]
+        assert line.startswith("categories, search q: Forbidden.RAM")
+        assert [each.what for each in harness.exporter.discovery_problems()] == ["categories", "search q"]
+
+
+@pytest.mark.parametrize("subtotal", [None, 3])
+async def test_categories_that_are_not_listed_are_not_gone(subtotal: int | None) -> None:
+    permitted: list[str] = []
+    answers = [CategoryPage((), frozenset(), subtotal, 0), CategoryPage((A_CATEGORY,), frozenset(), 2, 1)]
+
+    class Client:
+        max_in_flight = 1
+
+        async def call(self, *_: object) -> Any:
+            return answers.pop(0)
+
+    async def permit() -> None:
+        pass
+
+    source = MediaSource(Client(), permit, lambda: NOON, permitted.append)
+    with pytest.raises(UpstreamError, match="does not count 0"):
+        await source.categories()
+    other = replace(A_CATEGORY, category_id=6, name="other")
+    answers.append(CategoryPage((A_CATEGORY,), frozenset(), 2, 2))  # the other one without a usable ID
+    assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
+    assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
+    assert permitted == ["GetCategories"] * 3
+
+
+async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:
+    async with running_harness(text=text(), media="{search: {status: Normal}}") as harness:
+        await harness.poll()
+        found = await harness.series("discovered_media")
+        ((search, known),) = harness.exporter.found.items()
+        assert len(known.media_ids) > 50
+        answer = harness.simulator.actions["SearchMedia"].answer
+
+        def without_a_status(*given: Any) -> dict[str, Any]:
+            page = answer(*given)
+            page["MediaList"][0]["Video"]["Status"] = None
+            return page
+
+        changed = {"SearchMedia": SimulatedAction(SEARCH_NAMES, without_a_status)}
+        harness.simulator.actions |= changed
+        await search_again(harness)
+        assert await harness.series("discovered_media") == found
+        assert harness.exporter.found[search].refreshed_at > known.refreshed_at
 
 
 async def metadata(harness: Harness) -> dict[str, float]:

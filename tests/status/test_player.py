@@ -25,7 +25,9 @@ VALUES = {
     7 * DAY: {},
 }
 KNOWN = PlayerView(QUERY, TARGET, up=True, published=PublishedBuckets(int(NOW) - 1_500, VALUES), lag=900.0, revisions=2)
-WAITING = PlayerView(QUERY, PlayerTarget("main", "app-1000000", "mobile", "iOS"), error="no <permission>")
+WAITING = PlayerView(
+    QUERY, PlayerTarget("main", "app-1000000", "mobile", "iOS"), error="no <permission>", advice="Ask <her>."
+)
 
 
 def page(*players: PlayerView, language: str = "en") -> str:
@@ -45,6 +47,7 @@ def test_the_json_has_each_target() -> None:
         "interval": "5m",
         "up": True,
         "error": "",
+        "advice": "",
         "bucket": NOW - 1_500,
         "lag": 900,
         "revisions": 2,
@@ -54,9 +57,10 @@ def test_the_json_has_each_target() -> None:
         "first_frame_seconds": 0.987,
         "stutter_play_ratio": None,
     }
-    assert (waiting["up"], waiting["error"], waiting["bucket"], waiting["os"]) == (
+    assert (waiting["up"], waiting["error"], waiting["advice"], waiting["bucket"], waiting["os"]) == (
         False,
         "no <permission>",
+        "Ask <her>.",
         None,
         "iOS",
     )
@@ -64,7 +68,15 @@ def test_the_json_has_each_target() -> None:
 
 def test_the_page_shows_the_newest_bucket_and_what_is_not_known() -> None:
     html = page(KNOWN, WAITING)
-    for text in ("Players (experimental)", "321", "654, 1d before", "1.2 %", "0.99 s", "no &lt;permission&gt;"):
+    for text in (
+        "Players (experimental)",
+        "321",
+        "654, 1d before",
+        "1.2 %",
+        "0.99 s",
+        "no &lt;permission&gt;",
+        "Ask &lt;her&gt;.",
+    ):
         assert text in html
     assert "The service documents no delay" in html
     assert "none confirmed yet" in html

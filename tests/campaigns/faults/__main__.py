@@ -1,4 +1,4 @@
-"""The matrix and environments as tables: `python -m tests.campaigns.faults`; `--brief`: as in `make test-all`."""
+"""The matrices and environments as tables: `python -m tests.campaigns.faults`; `--brief`: as in `make test-all`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
 from tests.campaigns.faults import environment_runner, environments
+from tests.campaigns.faults.action_cases import MOMENTS, Action
+from tests.campaigns.faults.action_invariants import INVARIANTS as OF_ACTIONS
 from tests.campaigns.faults.cases import Moment, Selection
 from tests.campaigns.faults.fault import Family
 from tests.campaigns.faults.table import table
-from tests.campaigns.faults.verdict import Verdict, verdict_of
+from tests.campaigns.faults.verdict import Verdict, verdict_of, verdict_of_action
 
 
 def main(argv: list[str]) -> int:
@@ -34,8 +36,16 @@ def main(argv: list[str]) -> int:
             pool.submit(verdict_of, *cell, briefly=arguments.brief, only=arguments.only)
             for cell in product(Family, Moment, Selection)
         ]
+        of_actions = [
+            pool.submit(verdict_of_action, *cell, briefly=arguments.brief, only=arguments.only)
+            for cell in product(Action, MOMENTS)
+        ]
         for cell in cells:
             found += cell.result()
+        beside = time.monotonic()
+        other = Verdict(OF_ACTIONS)
+        for cell in of_actions:
+            other += cell.result()
         between = time.monotonic()
         verified = environment_runner.CellResults()
         in_environments = environments.brief() if arguments.brief else environments.possible()
@@ -46,10 +56,13 @@ def main(argv: list[str]) -> int:
             sys.stderr.write("".join(f"{wrong}\n" for wrong in one.wrong) or ".")
             sys.stderr.flush()
     if found.cases[""]:
-        sys.stdout.write(table(found, seconds=between - began) + "\n")
+        sys.stdout.write(table(found, seconds=beside - began) + "\n")
+    if other.cases[""]:
+        sys.stdout.write(table(other, seconds=between - beside, counted=("actions", Action)) + "\n")
     if verified.cells:
         sys.stdout.write(environment_runner.table(verified, seconds=time.monotonic() - between) + "\n")
-    return 1 if found.failed[""] or verified.failed or not (found.cases[""] or verified.cells) else 0
+    failed = found.failed[""] or other.failed[""] or verified.failed
+    return 1 if failed or not (found.cases[""] or other.cases[""] or verified.cells) else 0
 
 
 if __name__ == "__main__":

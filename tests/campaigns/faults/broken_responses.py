@@ -170,27 +170,30 @@ NO_TITLES_BUT_ROWS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+# Bodies that are not an answer of any action, made from the correct one.
+BODIES: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "nothing": lambda _: b"",
+    "HTML": lambda _: b"<!DOCTYPE html><html><body>Welcome</body></html>",
+    "half an answer": lambda body: body[: len(body) // 2],
+    "two answers": lambda body: body * 2,
+    "UTF-16": lambda body: body.decode().encode("utf-16"),
+    "null": lambda _: b"null",
+    "a list": lambda body: b"[%b]" % body,
+    "a text": lambda body: json.dumps(body.decode()).encode(),
+    "a number": lambda _: b"%d" % POISON,
+    "an empty object": lambda _: b"{}",
+    "nested deeply": lambda _: b"[" * _DEEP,
+    "nested deeply inside": lambda body: b'{"X":%b%b,%b' % (b"[" * _DEEP, b"]" * _DEEP, body[1:]),
+    "a control character": lambda body: body.replace(b":", b":\x01", 1),
+    "no comma": lambda body: body.replace(b",", b"", 1),
+}
+
+
 def faults() -> tuple[Fault, ...]:
     """All of them."""
-    bodies: dict[str, Callable[[bytes], bytes]] = {
-        "nothing": lambda _: b"",
-        "HTML": lambda _: b"<!DOCTYPE html><html><body>Welcome</body></html>",
-        "half an answer": lambda body: body[: len(body) // 2],
-        "two answers": lambda body: body * 2,
-        "UTF-16": lambda body: body.decode().encode("utf-16"),
-        "null": lambda _: b"null",
-        "a list": lambda body: b"[%b]" % body,
-        "a text": lambda body: json.dumps(body.decode()).encode(),
-        "a number": lambda _: b"%d" % POISON,
-        "an empty object": lambda _: b"{}",
-        "nested deeply": lambda _: b"[" * _DEEP,
-        "nested deeply inside": lambda body: b'{"X":%b%b,%b' % (b"[" * _DEEP, b"]" * _DEEP, body[1:]),
-        "a control character": lambda body: body.replace(b":", b":\x01", 1),
-        "no comma": lambda body: body.replace(b",", b"", 1),
-    }
     literal = partial(partial, _literal)
     return (
-        *(_refused(f"body: {name}", partial(_body, spoil=spoil)) for name, spoil in bodies.items()),
+        *(_refused(f"body: {name}", partial(_body, spoil=spoil)) for name, spoil in BODIES.items()),
         *(
             _believed(f"plays: {name}", literal(name="PlaySuccessVv", literal=text, believed=True))
             for name, text in NO_NUMBERS.items()

@@ -59,17 +59,25 @@ class CaseRun:
 
     def wanted(self) -> frozenset[tuple[str, str]]:
         """The places that must be known after everything has been polled again."""
-        dates = [f"{play_dates.play_date(self.clock.at, ago):%Y%m%d}" for ago in (0, 1)]
         if self.case.selection is Selection.IDS:
-            return frozenset((date, media_id) for date in dates for media_id in wanted_ids())
-        n = TOP if self.case.selection is Selection.TOP else None
-        return frozenset((date, row["MediaId"]) for date in dates for row in self.service.listed(date)[:n])
+            return frozenset((date, media_id) for date in recent_dates(self.clock.at) for media_id in wanted_ids())
+        return listed_rows(self.service, self.clock.at, TOP if self.case.selection is Selection.TOP else None)
 
     @contextlib.asynccontextmanager
     async def exporting(self, storage: Path | None = None, *, broken: bool = False) -> AsyncGenerator[Daemon]:
         async with assemble_daemon(self.config(broken=broken), self.environment, storage) as exporter:
             self.exporters.append(weakref.ref(exporter))
             yield exporter
+
+
+def recent_dates(now: float) -> list[str]:
+    """The play dates of the queries, in the service's format."""
+    return [f"{play_dates.play_date(now, ago):%Y%m%d}" for ago in (0, 1)]
+
+
+def listed_rows(service: Service, now: float, n: int | None = None) -> frozenset[tuple[str, str]]:
+    """The places of the media with plays, or the first `n` of them, on each of these dates."""
+    return frozenset((date, row["MediaId"]) for date in recent_dates(now) for row in service.listed(date)[:n])
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class Case:
         """`code · Meter.AuthError · first poll · top`."""
         return f"{self.fault.family} · {self.fault.name} · {self.moment} · {self.selection}"
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it is counted under."""
+        return self.fault.family, self.moment, self.selection
+
 
 @cache
 def faults() -> tuple[Fault, ...]:

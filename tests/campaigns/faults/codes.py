@@ -9,11 +9,13 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from exporter.simulator.error_responses import GATEWAY, METER, ApiError
+from exporter.simulator.error_responses import API_ERRORS, GATEWAY, METER, ApiError
 from tests.campaigns.faults.fault import Family, Fault
 from tests.campaigns.faults.service import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.campaigns.faults.fault import Exchange
 
 # Code → kind, and the attempts of a call: 4 if retries help, 2 if one retry does. The first match counts.
@@ -40,6 +42,8 @@ EXPECTED: Final = (
     ("MissingSignature*", "auth", 1),
     ("Missing*", "parameter", 1),
     ("Invalid*", "parameter", 1),
+    ("ErrorMatchSyntax", "parameter", 1),
+    ("SortByExceededMax", "parameter", 1),
     # Undocumented: by their status, 405 and 413.
     ("UnsupportedHTTPMethod", "other", 1),
     ("RequestEntityTooLarge", "other", 1),
@@ -74,7 +78,7 @@ WAITS: Final = {
     "retry-after garbage": ("retry-after", "soon"),
 }
 
-# What a call of play data can fail with; the other actions: test_media_actions.
+# What a call of play data can fail with; the other actions: action_faults.
 ERRORS: Final = {**METER, **GATEWAY}
 
 
@@ -98,12 +102,18 @@ def _refusal(
 
 
 def _worded(code: str) -> bytes:
-    return to_json(ApiError(code, "on demand").body("REQ", "vod.cn-shanghai.aliyuncs.com")) if code in ERRORS else b""
+    return (
+        to_json(ApiError(code, "on demand").body("REQ", "vod.cn-shanghai.aliyuncs.com")) if code in API_ERRORS else b""
+    )
+
+
+def by_code(errors: Iterable[str]) -> list[Fault]:
+    """The error responses with these codes."""
+    return [_refusal(code, code, *expected(code), body=_worded(code), status=API_ERRORS[code][0]) for code in errors]
 
 
 def faults() -> tuple[Fault, ...]:
     """All of them."""
-    by_code = [_refusal(code, code, *expected(code), body=_worded(code), status=ERRORS[code][0]) for code in ERRORS]
     html = b"<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>"
     by_status = [
         _refusal(f"HTTP {status}", f"http_{status}", kind, attempts, body=html, status=status)
@@ -169,4 +179,4 @@ def faults() -> tuple[Fault, ...]:
         _refusal("an error page without end", "http_500", "server", 4, body=b"x" * 1_000_000, status=500),
         _refusal("an error nested deeply", "http_500", "server", 4, body=b"[" * 60_000, status=500),
     ]
-    return (*by_code, *by_status, *waits, *in_success, *strange)
+    return (*by_code(ERRORS), *by_status, *waits, *in_success, *strange)

@@ -145,9 +145,9 @@ class ServiceWithHabit(Service):
             case Habit.LEFTOVER:
                 await exchange.raw(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
 
-    def _answer(self, call: Call, head: bytes) -> Payload:
+    def answer(self, call: Call, head: bytes) -> Payload:
         self.keys += (key.decode() for key in _REQUESTED.findall(head))
-        return super()._answer(call, head)
+        return super().answer(call, head)
 
 
 async def _answer_late(_: Exchange) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.campaigns.faults.action_cases import ActionCase
+    from tests.campaigns.faults.action_service import ReturnedByActions
     from tests.campaigns.faults.cases import Case
     from tests.campaigns.faults.oracle import Call, Returned, RowKey
     from tests.campaigns.faults.scrapes import Scrape
@@ -47,3 +49,19 @@ class Evidence:
     descriptors: tuple[str, ...] = ()
     peak: int = 0
     secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionEvidence(Evidence):
+    """The evidence of a case of an action beside play data.
+
+    * `play_data_waits`: the sleeps of the poll of play data beside it.
+    * `rounds`: how often everything ran during the fault.
+    * `problems`: what the page says after the fault about searches, metadata and players.
+    """
+
+    case: ActionCase
+    returned: ReturnedByActions
+    play_data_waits: tuple[float, ...] = ()
+    rounds: int = 0
+    problems: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core import play_dates
 from tests.campaigns.faults.cases import OF_A_PAGE, Moment, Selection
@@ -14,7 +14,7 @@ from tests.campaigns.faults.fault import ConnectionFault
 from tests.campaigns.faults.oracle import ZEROS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tests.campaigns.faults.evidence import Evidence
     from tests.campaigns.faults.oracle import RowKey
@@ -297,9 +297,11 @@ INVARIANTS: Final[tuple[Callable[[Evidence], Iterator[str | None]], ...]] = (
 )
 
 
-def findings(evidence: Evidence) -> dict[str, Finding]:
+def findings(
+    evidence: Evidence, invariants: Iterable[Callable[[Any], Iterator[str | None]]] = INVARIANTS
+) -> dict[str, Finding]:
     """The finding of every invariant for a case, by name."""
-    return {invariant.__name__: _finding(invariant(evidence)) for invariant in INVARIANTS}
+    return {invariant.__name__: _finding(invariant(evidence)) for invariant in invariants}
 
 
 def _cut_and_good(evidence: Evidence) -> bool:

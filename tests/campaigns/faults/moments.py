@@ -50,7 +50,7 @@ async def while_polling(run: CaseRun) -> Passed:
 async def while_shutting_down(run: CaseRun) -> Passed:
     """A good poll and an end; a poll that is cancelled during the fault; a good one after another start."""
     case, service, clock = run.case, run.service, run.clock
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(dir=memory()) as folder:
         storage = Path(folder) / "state.db"
         async with run.exporting(storage) as exporter:
             await exporter.poll(exporter.queries[0])
@@ -83,7 +83,7 @@ async def while_shutting_down(run: CaseRun) -> Passed:
     return Passed(before, after, recovered, (begun, ended), **seen, wanted=run.wanted(), cut=True)
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
     """A folder in memory, if the system has one: the files need not be durable."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - it gets a name of its own
 

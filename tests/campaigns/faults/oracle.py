@@ -32,13 +32,18 @@ RowKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The parameters of one request; `page` and `size` are 0 if it is not for play data."""
+    """The parameters of one request; `page` and `size` are 0 if it is not for play data.
+
+    `action`, `query`: of a request for another action, the name and all parameters.
+    """
 
     path: str
     date: str = ""
     page: int = 0
     size: int = 0
     media_id: str | None = None
+    action: str = ""
+    query: str = ""
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import ssl
 from datetime import datetime
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 from exporter.core.model import Measure
-from exporter.simulator.actions import to_json_row
+from exporter.simulator.actions import PLAY_DATA, to_json_row
 from exporter.simulator.dataset import Dataset, Order, progress
 from tests.campaigns.faults import certificates
 from tests.campaigns.faults.fault import ConnectionFault, Fault, NotMet
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 ENOUGH_CALLS: Final = 600
 ENDLESS_CALLS: Final = 25_000
 # With SO_LINGER 0 a connection is reset when it is closed.
+_ACTION: Final = re.compile(rb"\r\nx-acs-action: *(\w+)", re.IGNORECASE)
 _AT_ONCE: Final = b"\x01\0\0\0\0\0\0\0"
 
 
@@ -239,7 +241,7 @@ class Service:
         head = await reader.readuntil(b"\r\n\r\n")
         call = _received(head)
         self.calls.append(call)
-        payload = self._answer(call, head)
+        payload = self.answer(call, head)
         exchange = Exchange(self, call, payload, reader, writer)
         fault = self.fault
         if fault is not None and fault.act is not None and self._patience and self.meets(call):
@@ -265,7 +267,8 @@ class Service:
         self.first_affected.set()
         self.on_meeting()
 
-    def _answer(self, call: Call, head: bytes) -> Payload:
+    def answer(self, call: Call, head: bytes) -> Payload:
+        """The correct response to a request."""
         now = self._now()
         if call.path != "/" or not call.date:
             return {}
@@ -318,6 +321,9 @@ def to_json(payload: Mapping[str, object]) -> bytes:
 
 def _received(head: bytes) -> Call:
     target = urlsplit(head.split(b" ", 2)[1].decode("ascii"))
+    action = _ACTION.search(head)
+    if action is not None and action[1] != PLAY_DATA.encode():
+        return Call(target.path, action=action[1].decode("ascii"), query=target.query)
     received = dict(parse_qsl(target.query))
     return Call(
         target.path,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from tests.campaigns.faults import action_cases, action_runner
+from tests.campaigns.faults.action_invariants import INVARIANTS as OF_ACTIONS
 from tests.campaigns.faults.case_runner import run_cases
 from tests.campaigns.faults.cases import brief, possible
-from tests.campaigns.faults.invariants import findings
+from tests.campaigns.faults.invariants import INVARIANTS, findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from tests.campaigns.faults.action_cases import Action
     from tests.campaigns.faults.cases import Case, Moment, Selection
     from tests.campaigns.faults.evidence import Evidence
     from tests.campaigns.faults.fault import Family
@@ -22,8 +25,9 @@ _SHOWN_VIOLATIONS = 2
 
 @dataclass
 class Verdict:
-    """Counts by family, moment and selection and by invariant; `wrong` has a line for each violation."""
+    """Counts by what a case is counted under, and by invariant; `wrong` has a line for each violation."""
 
+    invariants: tuple[Callable[[Any], Iterator[str | None]], ...] = INVARIANTS
     cases: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     verified: Counter[str] = field(default_factory=Counter)
@@ -34,14 +38,13 @@ class Verdict:
     def check(self, evidence: Evidence) -> None:
         """Check a case against every invariant."""
         passed = True
-        for name, finding in findings(evidence).items():
+        for name, finding in findings(evidence, self.invariants).items():
             self.verified[name] += finding.checked > 0
             self.checked[name] += finding.checked
             self.violated[name] += bool(finding.wrong)
             passed = passed and not finding.wrong
             self.wrong += [f"{evidence.case}: {name}: {wrong}" for wrong in finding.wrong[:_SHOWN_VIOLATIONS]]
-        case = evidence.case
-        for kind in ("", case.fault.family, case.moment, case.selection):
+        for kind in ("", *evidence.case.kinds):
             self.cases[kind] += 1
             self.failed[kind] += not passed
 
@@ -71,3 +74,13 @@ def verdict_of(
     cell = family, moment, selection
     cases = brief() if briefly else possible()
     return verdict(c for c in cases if (c.fault.family, c.moment, c.selection) == cell and only in str(c))
+
+
+def verdict_of_action(action: Action, moment: Moment, *, briefly: bool = True, only: str = "") -> Verdict:
+    """Run all cases of an action at a moment, briefly or not, whose names contain `only`."""
+    found = Verdict(OF_ACTIONS)
+    cases = action_cases.brief() if briefly else action_cases.possible()
+    chosen = (case for case in cases if (case.action, case.moment) == (action, moment) and only in str(case))
+    if kept := action_runner.run_cases(chosen, found.check):
+        found.wrong.append(f"{kept} exporters that were closed are still in memory")
+    return found
