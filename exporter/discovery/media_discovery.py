@@ -185,7 +185,7 @@ class MediaDiscovery:
         media_ids: frozenset[str],
         unclear: frozenset[str],
     ) -> None:
-        """Replace the known media by the result; an incomplete one removes none, a complete one not the unclear ones."""
+        """Replace the known media by the result; an incomplete one removes none, a complete one no unclear ones."""
         known = self.found.get((account, search))
         before = known.media_ids if known is not None else frozenset()
         gone = before - media_ids - unclear if result.complete else frozenset()
