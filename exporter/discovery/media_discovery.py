@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from exporter.core.media_details import FoundMedia, UnknownCategoryError
-from exporter.core.media_search import conditions, matching
+from exporter.core.media_search import conditions
 from exporter.core.metadata import MEDIA_PER_CALL, due_media
 from exporter.core.retry import Retry
 from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, search_name
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from exporter.core.media_details import AccountMetadata, CategoryTree, MediaDetails, MetadataRules, Search
-    from exporter.core.media_search import Conditions
     from exporter.discovery.known_media import MediaStore
     from exporter.discovery.permits import AccountLimitsView
     from exporter.vod.media_source import SearchResult
@@ -142,7 +141,7 @@ class MediaDiscovery:
             try:
                 wanted = conditions(search, await self._category_ids(account, search, source), self._now())
                 result = await source.search(wanted)
-                media_ids = _usable(result, wanted)
+                media_ids = result.media_ids(wanted)
             except UnknownCategoryError as error:
                 failure = UpstreamError(
                     f"{error}",
@@ -281,26 +280,6 @@ class MediaDiscovery:
                 first=_first(media_id for _, media_id in new),
                 advice="Remove these IDs from the configuration, or correct them: the service knows no such media.",
             )
-
-
-def _usable(result: SearchResult, wanted: Conditions) -> frozenset[str]:
-    """The media that fulfil the conditions. Raises UpstreamError where the answer does not allow to tell."""
-    media_ids = matching(result.hits, wanted)
-    if result.hits and not media_ids and not any(map(wanted.comparable, result.hits)):
-        raise UpstreamError(
-            "no hit has the fields that it has to be compared by",
-            code="malformed",
-            kind=ErrorKind.MALFORMED,
-            advice="Report this as a defect: the service answers SearchMedia in another way than documented.",
-        )
-    if not result.hits and result.total != 0:
-        raise UpstreamError(
-            "the search returned no media and did not count 0",
-            code="malformed",
-            kind=ErrorKind.MALFORMED,
-            advice="Nothing to do if it passes: what was found before stays.",
-        )
-    return media_ids
 
 
 def _batches(media_ids: list[str], gone: Collection[str]) -> Iterator[list[str]]:
