@@ -26,13 +26,21 @@ ACTIONS: Final[tuple[Action[Any], ...]] = (PLAY_DATA,)
 
 def called_actions(config: Config) -> dict[str, dict[str, dict[str, ErrorKind]]]:
     """The actions that each account calls, with their error codes and the kinds of these."""
+    return {
+        account: {
+            action.name: {code: classify(0, code, action=action).kind for code in action.error_codes}
+            for action in (*ACTIONS, *optional)
+        }
+        for account, optional in optional_actions(config).items()
+    }
+
+
+def optional_actions(config: Config) -> dict[str, tuple[Action[Any], ...]]:
+    """The actions that searches, metadata and players of each account call."""
     queries = config.core_queries()
     of_players = {query.account for query in config.player_queries()}
     return {
-        account.name: {
-            action.name: {code: classify(0, code, action=action).kind for code in action.error_codes}
-            for action in (*ACTIONS, *_optional_actions(account, queries, player=account.name in of_players))
-        }
+        account.name: tuple(_optional_actions(account, queries, player=account.name in of_players))
         for account in config.accounts
     }
 

@@ -201,11 +201,12 @@ class Daemon:
         rules = self.replica.rules.metadata.get(account)
         if rules is None:
             return None
+        # Media that the first polls publish meanwhile have no metadata yet.
+        more_to_come = bool(self.pending_queries())
         media_ids = await self._media_with_metadata(account)
         retry = await self._discovery.refresh_metadata(account, rules, media_ids, self._configured(account))
         self._apply_discovery()
-        # Media that are published only after the first polls have no metadata yet.
-        return retry or (Retry(self._now() + _FIRST_POLLS_SECONDS) if self.pending_queries() else None)
+        return retry or (Retry(self._now() + _FIRST_POLLS_SECONDS) if more_to_come else None)
 
     async def refresh_all_metadata(self) -> None:
         """Refresh the metadata of every account that is configured to have it, once."""

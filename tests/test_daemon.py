@@ -15,6 +15,7 @@ from exporter.discovery.media_discovery import MediaDiscovery
 from exporter.exposition.telemetry import Telemetry
 from exporter.reload import poll_id
 from exporter.replica import replica_config
+from exporter.vod.categories import CategoryPage
 from tests.core.fake_service import (
     YESTERDAY,
     FakeService,
@@ -25,8 +26,11 @@ from tests.core.fake_service import (
 from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.config.schema import Config
     from exporter.core.poller import Poller
+    from exporter.vod.actions import Action
 
 CONFIG = loads(
     "queries: [{name: q, account: main, media: all, days_ago: 1, expected: false}]\n"
@@ -34,6 +38,11 @@ CONFIG = loads(
     file="",
     environ={},
 )
+
+
+(METADATA_ACCOUNT,) = loads(
+    "queries: [{name: q, media: all}]\naccounts: [{name: main, metadata: {labels: category}}]", file="", environ={}
+).accounts
 
 
 def exporter(service: FakeService, poll_timeout: float = 60.0, config: Config = CONFIG) -> Daemon:
@@ -48,6 +57,43 @@ def exporter(service: FakeService, poll_timeout: float = 60.0, config: Config = 
     discovery = MediaDiscovery(client=uncalled, limits=uncalled, meter=telemetry, now=now, sleep=asyncio.sleep)
     replica = replica_config(config, WHOLE)
     return Daemon(replica, poller, telemetry, now, discovery=discovery, poll_timeout=poll_timeout)
+
+
+class Categories:
+    """A client that answers GetCategories once its gate is open."""
+
+    max_in_flight = 1
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.calls_remaining = None
+
+    async def call(self, _: Action[Any], __: Mapping[str, str]) -> Any:
+        self.requested.set()
+        await self.gate.wait()
+        return CategoryPage((), frozenset(), 0, listed=0)
+
+
+async def test_media_that_are_published_during_the_first_refresh_of_metadata_are_looked_up_soon_after() -> None:
+    config = CONFIG.model_copy(update={"accounts": (METADATA_ACCOUNT,)})
+    service, client = FakeService(), Categories()
+    service.put([row("a")])
+    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
+    discovery = MediaDiscovery(
+        client=lambda _: client, limits=lambda _: client, meter=telemetry, now=lambda: service.now, sleep=asyncio.sleep
+    )
+    polling_daemon = Daemon(
+        replica_config(config, WHOLE), service.poller(), telemetry, lambda: service.now, discovery=discovery
+    )
+
+    refreshed = asyncio.create_task(polling_daemon.refresh_metadata("main"))
+    await client.requested.wait()
+    await polling_daemon.poll(polling_daemon.queries[0])
+    assert polling_daemon.pending_queries() == []
+    client.gate.set()
+
+    assert await refreshed == Retry(service.now + 5.0)
 
 
 async def samples(polling_daemon: Daemon, start: str) -> dict[str, float]:

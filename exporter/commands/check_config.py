@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from dataclasses import dataclass, field
@@ -18,13 +19,14 @@ from exporter.config.schema import schema_json
 from exporter.core import play_dates
 from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata_cost, search_cost
 from exporter.core.player_query import calls_per_day, first_poll_calls, series
-from exporter.errors import ConfigError, StartError
+from exporter.documents.durations import to_text
+from exporter.errors import ConfigError, FlagError, StartError
 from exporter.replica import with_found
 from exporter.secret_files import shown
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.config.schema import Config
     from exporter.core.media_details import CategoryTree
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
     from exporter.storage.read_only import Examined
 
 _HEADINGS: Final = ("account", "query", "slices", "calls, first poll", "calls, steady day", "series")
+_ONLINE_HEADINGS: Final = ("account", "request", "result")
 _SECONDS_PER_DAY: Final = 86_400
-_WOULD_NOT_START: Final = 2
+_WOULD_NOT_WORK: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,15 @@ class Known:
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Print the costs and warnings; exit status 2 when serve would not start. Raises ConfigError with every problem."""
+    """Print the costs and warnings; exit status 2 when serve would not start, or a requested online check has errors.
+
+    Raises ConfigError with every problem, and FlagError.
+    """
     if arguments.schema:
         sys.stdout.write(schema_json() + "\n")
         return 0
+    if arguments.online and arguments.syntax_only:
+        raise FlagError("--online makes calls with the keys that --syntax-only does not need: leave one of them out")
     config = _read(arguments, environ)
     errors: list[str] = []
     known = Known()
@@ -72,17 +80,44 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     verdict = "valid, but serve would not start here" if errors else "valid"
     sys.stdout.write(f"{shown(arguments.config_file)}: {verdict}\n\n{report(config, known)}\n")
     sys.stdout.flush()
-    for warning in (
-        *start.warnings,
-        *stored,
-        *warnings(config, known),
-        *setting_warnings(config),
-        *permission_warnings(arguments, config),
-    ):
+    _print_problems(
+        (
+            *start.warnings,
+            *stored,
+            *warnings(config, known),
+            *setting_warnings(config),
+            *permission_warnings(arguments, config),
+        ),
+        errors,
+    )
+    if arguments.online and errors:
+        sys.stderr.write("warning: --online sent no request: correct the errors first\n")
+    elif arguments.online:
+        errors += _check_online(arguments, config, environ)
+    return _WOULD_NOT_WORK if errors else 0
+
+
+def _print_problems(warnings: Iterable[object], errors: Iterable[str]) -> None:
+    for warning in warnings:
         sys.stderr.write(f"warning: {warning}\n")
     for text in errors:
         sys.stderr.write(f"error: {text}\n")
-    return _WOULD_NOT_START if errors else 0
+
+
+def _check_online(arguments: argparse.Namespace, config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Print what a few calls to the service show, and return the errors."""
+    from exporter import app, logs  # noqa: PLC0415 - all that calls the service is imported only with --online
+    from exporter.commands.online_check import check_online  # noqa: PLC0415 - likewise
+
+    logs.configure(arguments.log_level, arguments.log_format)
+    timeout = arguments.online_timeout
+    sys.stdout.write(f"\nRequests to the service, within {to_text(timeout)}:\n\n")
+    sys.stdout.flush()
+    online = asyncio.run(check_online(config, app.Runtime(environ), timeout))
+    sys.stdout.write(f"{_table((_ONLINE_HEADINGS, *online.lines))}\n\n{online.requests} requests sent.\n")
+    sys.stdout.flush()
+    _print_problems(online.warnings, online.errors)
+    return online.errors
 
 
 def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
@@ -117,6 +152,10 @@ def report(config: Config, known: Known) -> str:
         lines += [(account, name, *_figures(each)) for name, each in by_query.items()]
         lines += [(account, f"player: {name}", *_figures(each)) for name, each in of_players.items()]
         lines.append((account, "(total)", *_figures(_total((*by_query.values(), *of_players.values())))))
+    return _table(lines)
+
+
+def _table(lines: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 

@@ -59,6 +59,20 @@ def _check_config(parser: Parser) -> None:
         help="check only the files, not whether serve would start here; for CI, which has no keys",
     )
     parser.add_argument(
+        "--online",
+        action="store_true",
+        help="also make a few calls for each account: whether the service permits the actions that the configuration"
+        " needs, and knows its media and categories",
+    )
+    parser.add_argument(
+        "--online.timeout",
+        dest="online_timeout",
+        type=flag_values.interval,
+        default="1m",
+        metavar="DURATION",
+        help="time limit of all calls of --online, at least 1s",
+    )
+    parser.add_argument(
         "--schema", action="store_true", help="print the JSON schema of the configuration file, for editors"
     )
 

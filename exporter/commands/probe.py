@@ -17,6 +17,7 @@ from exporter.accounts import Accounts
 from exporter.commands import probe_catalogue, probe_play_data, probe_player
 from exporter.commands.answer_fields import field_lines
 from exporter.commands.probe_requests import Response, raw_action
+from exporter.commands.request_counter import RequestCounter
 from exporter.config.loader import load
 from exporter.errors import CredentialsError, FlagError, UpstreamError
 from exporter.safe_text import printable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from exporter.commands.probe_requests import Finding, Requester
     from exporter.config.accounts import AccountSettings
-    from exporter.errors import ErrorKind
     from exporter.vod.client import Client
     from exporter.vod.credentials.sources import CredentialSource
 
@@ -53,31 +53,6 @@ def _account(accounts: tuple[AccountSettings, ...], name: str | None) -> Account
     return found[0]
 
 
-class _Meter:
-    """Counts requests; what else the client reports is of no use here."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-
-    def request_sent(self, account: str, action: str) -> None:  # noqa: ARG002 - the client's protocol
-        self.sent += 1
-
-    def request_failed(self, account: str, action: str, code: str, kind: ErrorKind) -> None:
-        """Not counted."""
-
-    def request_took(self, account: str, action: str, seconds: float) -> None:
-        """Not counted."""
-
-    def retried(self, account: str, action: str) -> None:
-        """Not counted."""
-
-    def rate_changed(self, account: str, per_second: float) -> None:
-        """Not counted."""
-
-    def calls_remaining(self, account: str, calls: int | None) -> None:
-        """Not counted."""
-
-
 @dataclass(slots=True)
 class _Section:
     """An action: its first request, and what further ones show once that one is answered.
@@ -99,7 +74,7 @@ class _Probe:
         self._runtime = runtime
         self._app_id = app_id
         self._values = values
-        self._meter = _Meter()
+        self._meter = RequestCounter()
         self._secrets = Secrets()
         self._unanswered: list[str] = []
         self._now = runtime.now()

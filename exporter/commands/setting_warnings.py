@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.media import MediaByIds
+from exporter.config.media import MediaByIds, MediaBySearch
 from exporter.core.cost import cost
 from exporter.documents.durations import to_text
 
@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 _DAY: Final = 86_400.0
 _MEDIA_ID: Final = re.compile(r"[0-9A-Fa-f]{32}")
 _MOST_IDS: Final = 5
+# What may be written in place of a slash between names (full-width solidus), or of a comma (full-width, ideographic).
+_NO_SLASH: Final = re.compile(r"[\uff0f>\\]")
+_NO_COMMA: Final = re.compile(r"[\uff0c\u3001;|]")
+_WILDCARDS: Final = ("*", "%")
 
 
 def setting_warnings(config: Config) -> Iterator[str]:
     """Warnings, each one or two sentences."""
     for position, settings in enumerate(config.queries):
         yield from _media_ids(position, settings)
+        yield from _search_texts(f"queries[{position}].media.search", settings)
     settlement = config.settlement()
     queries = config.core_queries()
     for query in queries:
@@ -45,6 +50,26 @@ def _media_ids(position: int, query: QuerySettings) -> Iterator[str]:
         )
     if len(odd) > _MOST_IDS:
         yield f"queries[{position}].media.ids: {len(odd) - _MOST_IDS} more do not look like media IDs"
+
+
+def _search_texts(path: str, query: QuerySettings) -> Iterator[str]:
+    """Warnings about texts of a search that are probably meant as several texts, or as a pattern."""
+    if not isinstance(query.media, MediaBySearch):
+        return
+    search = query.media.search
+    categories = [each for each in search.category or () if isinstance(each, str)]
+    tags, titles = search.tags or (), (search.title,) if search.title else ()
+    for text in filter(_NO_SLASH.search, categories):
+        yield f"{path}.category: {text!r} is a single name: in a path, / separates the names."
+    for text in filter(_NO_COMMA.search, tags):
+        yield f"{path}.tags: {text!r} is a single tag: several are entries of a list."
+    for name, texts in (("category", categories), ("tags", tags), ("title", titles)):
+        for text in texts:
+            if text.startswith(_WILDCARDS) or text.endswith(_WILDCARDS):
+                yield (
+                    f"{path}.{name}: {text!r} is compared as it is written: * and % stand for nothing else. A title"
+                    " need only contain the text, and a category includes those below it."
+                )
 
 
 def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator[str]:

@@ -144,15 +144,22 @@ def describe_results(
             yield f"  and {len(group) - _NAMED} more"
 
 
+def describe_error(error: UpstreamError) -> str:
+    """Code, message and advice as sentences."""
+    request = f" (request ID {error.request_id})" if error.request_id else ""
+    return f"{error.code}: {error.message.rstrip('.')}{request}. {error.advice}".rstrip()
+
+
 def describe_problem(problem: DiscoveryProblem) -> str:
     """A line for a search or metadata that failed, or for media that do not exist."""
     if problem.media_ids:
-        return f"Do not exist, {len(problem.media_ids)} media of account {problem.account}: {_named(problem.media_ids)}"
+        return f"Do not exist, {len(problem.media_ids)} media of account {problem.account}: {named(problem.media_ids)}"
     text = f"Failed: {problem.what} of account {problem.account}: {problem.code}: {problem.message.rstrip('.')}."
     return f"{text} {problem.advice}".rstrip()
 
 
-def _named(media_ids: Sequence[str]) -> str:
+def named(media_ids: Sequence[str]) -> str:
+    """The first of these IDs, and how many more there are."""
     more = len(media_ids) - _NAMED
     return ", ".join(media_ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -168,8 +175,7 @@ def _cause(group: Sequence[SliceResult]) -> str:
     error = next((error for error in errors if not isinstance(error, RequestSkipped)), errors[0] if errors else None)
     if error is None:
         return f"{sum(result.missing for result in group)} media were counted and not listed. Try again."
-    request = f" (request ID {error.request_id})" if error.request_id else ""
-    return f"{error.code}: {error.message.rstrip('.')}{request}. {error.advice}".rstrip()
+    return describe_error(error)
 
 
 def _retry_hint(latest: float, now: float) -> str:

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter import __version__, secret_files
+from exporter import secret_files
 from exporter.account_credentials import credential_source
+from exporter.commands.request_counter import RequestCounter
 from exporter.commands.setting_warnings import lacks_token, missing_token
 from exporter.errors import CredentialsError, StartError
 from exporter.vod.credentials.sources import SECURITY_TOKEN, EnvCredentials, StaticCredentials
@@ -88,12 +89,10 @@ async def _connect(account: AccountSettings, source: CredentialSource) -> None:
     The client's libraries take half a second to import, so this runs only when a variable may affect it.
     """
     from exporter.accounts import Accounts  # noqa: PLC0415 - see above
-    from exporter.exposition.telemetry import Telemetry  # noqa: PLC0415 - likewise
 
     async def opened_source(account: AccountSettings) -> CredentialSource:
         del account
         return source
 
-    meter = Telemetry(version=__version__, accounts={}, queries=[])
-    async with Accounts(opened_source, meter=meter) as accounts, accounts.opened((account,)):
+    async with Accounts(opened_source, meter=RequestCounter()) as accounts, accounts.opened((account,)):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -30,6 +31,8 @@ STATUSES: Final = (
     "Checking",
     "ProduceFail",
 )
+# Neither an ID nor, without a slash before it, a path: 0 and -1 stand for no category and the root in the API.
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 _LONGEST_TAG_BYTES: Final = 32
 _LONGEST_TITLE_BYTES: Final = 128
 _CONDITIONS: Final = ("category", "tags", "title", "status", "created_within")
@@ -66,7 +69,7 @@ def _category(given: object) -> object:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     parts = [part.strip() for part in text.strip("/").split("/")]
-    if isinstance(given, int) or not all(parts) or not text.isprintable():
+    if isinstance(given, int) or _NUMBER.fullmatch(text) or not all(parts) or not text.isprintable():
         raise field_error(
             f"{quoted(given)} is neither the ID of a category nor a path, such as Courses/Maths{lookalikes.hint(text)}"
         )
@@ -119,8 +122,8 @@ class SearchSettings(SettingsModel):
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
-        """A search without conditions would return every media."""
-        if not any(name in given for name in _CONDITIONS):
+        """A search without conditions would return every media; an unknown key may be meant as one."""
+        if not any(name in given for name in _CONDITIONS) and given.keys() <= cls.model_fields.keys():
             yield (), field_error(f"needs at least one of {', '.join(_CONDITIONS)}")
         elif "subcategories" in given and "category" not in given:
             yield ("subcategories",), field_error("is for category only")
@@ -184,6 +187,8 @@ def media_form(given: object, info: ValidationInfo) -> object:
         case str():
             raise field_error(f"{quoted(given)} is not one of {MEDIA_FORMS}{lookalikes.hint(given)}")
         case {}:
+            if conditions := [name for name in _CONDITIONS if name in given]:
+                raise field_error(f"takes {conditions[0]} within search only: {{search: {{{conditions[0]}: ...}}}}")
             raise field_error(f"must be {MEDIA_FORMS}")
         case _:
             raise field_error(f"must be {MEDIA_FORMS}, not {kind(given)}")

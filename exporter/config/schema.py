@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -59,6 +59,12 @@ class DimensionLists(SettingsModel):
 
 class QuerySettings(SettingsModel):
     """A query that is polled at an interval."""
+
+    elsewhere: ClassVar = {
+        **dict.fromkeys(("ids", "top", "by", "search"), "media"),
+        "metadata": "an entry of accounts",
+        **dict.fromkeys(("terminal_type", "os", "region"), "an entry of dimensions"),
+    }
 
     name: Name = Field(description="Name in logs and self-metrics, never on play metrics; 1 to 64 characters.")
     account: Name | None = Field(default=None, description="Name of the account; required if there are several.")
@@ -127,6 +133,8 @@ class StorageSettings(SettingsModel):
 
 class Config(SettingsModel):
     """The whole configuration."""
+
+    elsewhere: ClassVar = {"metadata": "an entry of accounts", "search": "media of a query"}
 
     accounts: Annotated[tuple[AccountSettings, ...], ListOf(scalar=False)] = Field(
         default_factory=lambda: (AccountSettings(name=DEFAULT_ACCOUNT),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
@@ -24,11 +24,14 @@ class SettingsModel(BaseModel):
     A setting without a value (`key:`) counts as missing.
     """
 
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Settings of other places that are easily looked for here, and those places."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
-        """Errors between settings, found even if one of them is invalid by itself."""
+        """Errors between settings, found even if one of them is invalid by itself; `given` may have unknown keys."""
         del given
         yield from ()
 
@@ -37,11 +40,12 @@ class SettingsModel(BaseModel):
     def _collect_all_errors(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, Mapping):
             return handler(given)
-        known = {key: value for key, value in given.items() if key in cls.model_fields and value is not None}
+        with_value = {key: value for key, value in given.items() if value is not None}
+        known = {key: value for key, value in with_value.items() if key in cls.model_fields}
         unknown: list[FieldErrorDict] = [
-            ((key,), unknown_key(key, cls.model_fields)) for key in given if key not in cls.model_fields
+            ((key,), unknown_key(key, cls.model_fields, cls.elsewhere)) for key in given if key not in cls.model_fields
         ]
-        settings: Self = merge_errors(handler, known, [*unknown, *cls.cross_field_errors(known)])
+        settings: Self = merge_errors(handler, known, [*unknown, *cls.cross_field_errors(with_value)])
         return settings
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from exporter.core.media_details import FoundMedia, UnknownCategoryError
-from exporter.core.media_search import conditions, matching
+from exporter.core.media_search import conditions
 from exporter.core.metadata import MEDIA_PER_CALL, due_media
 from exporter.core.retry import Retry
 from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, search_name
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from exporter.core.media_details import AccountMetadata, CategoryTree, MediaDetails, MetadataRules, Search
-    from exporter.core.media_search import Conditions
     from exporter.discovery.known_media import MediaStore
     from exporter.discovery.permits import AccountLimitsView
     from exporter.vod.media_source import SearchResult
@@ -141,7 +140,7 @@ class MediaDiscovery:
             try:
                 wanted = conditions(search, await self._category_ids(account, search, source), self._now())
                 result = await source.search(wanted)
-                media_ids = _usable(result, wanted)
+                media_ids = result.media_ids(wanted)
             except UnknownCategoryError as error:
                 failure = UpstreamError(
                     f"{error}",
@@ -288,26 +287,6 @@ class MediaDiscovery:
                 first=_first(media_id for _, media_id in new),
                 advice="Remove these IDs from the configuration, or correct them: the service knows no such media.",
             )
-
-
-def _usable(result: SearchResult, wanted: Conditions) -> frozenset[str]:
-    """The media that meet the conditions. Raises UpstreamError if the response does not show which ones do."""
-    media_ids = matching(result.hits, wanted)
-    if result.hits and not media_ids and not any(map(wanted.comparable, result.hits)):
-        raise UpstreamError(
-            "no hit has the fields that the conditions are about",
-            code="malformed",
-            kind=ErrorKind.MALFORMED,
-            advice="Report this as a defect: the responses of SearchMedia differ from its documentation.",
-        )
-    if not result.hits and result.total != 0:
-        raise UpstreamError(
-            "the search returned no media and did not count 0",
-            code="malformed",
-            kind=ErrorKind.MALFORMED,
-            advice="Usually temporary: what was found before stays.",
-        )
-    return media_ids
 
 
 def _batches(media_ids: list[str], gone: Collection[str]) -> Iterator[list[str]]:

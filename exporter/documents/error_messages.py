@@ -27,6 +27,8 @@ FieldErrorDict = tuple[SettingPath, PydanticCustomError]
 _FIELD_ERROR: Final = "field_error"
 _UNKNOWN_KEY: Final = "unknown_key"
 _LONGEST_QUOTE: Final = 60
+# Words that have so many letters at their beginning in common are probably meant: categories and category.
+_BEGINNING: Final = 5
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 # pydantic's error types (its documentation, "Validation Errors"), as far as a file can cause them.
@@ -62,12 +64,16 @@ def field_error(sentence: str) -> PydanticCustomError:
     return _error(_FIELD_ERROR, sentence)
 
 
-def unknown_key(key: str, allowed: Collection[str]) -> PydanticCustomError:
-    """The error for an unknown key; the sentence lists the allowed keys."""
+def unknown_key(key: str, allowed: Collection[str], elsewhere: Mapping[str, str]) -> PydanticCustomError:
+    """The error for an unknown key; the sentence lists the allowed keys. `elsewhere`: where others belong."""
     from difflib import get_close_matches  # noqa: PLC0415 - for mistakes only
 
-    close = get_close_matches(key.casefold().replace("-", "_"), allowed, n=1)
+    word = key.casefold().replace("-", "_")
+    begins_alike = [name for name in allowed if len(word) > _BEGINNING and name.startswith(word[:_BEGINNING])]
+    close = begins_alike if len(begins_alike) == 1 else get_close_matches(word, allowed, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
+    if key in elsewhere:
+        hint = f"; it belongs to {elsewhere[key]}"
     if ":" in key:
         hint = "; a colon needs a space after it"
     hint = lookalikes.hint(key) or hint

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from exporter.core.media_details import CategoryTree
-from exporter.core.media_search import Conditions, MediaWalk, UnorderedError
-from exporter.errors import UpstreamError
+from exporter.core.media_search import Conditions, MediaWalk, UnorderedError, matching
+from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
 from exporter.vod.metadata_values import malformed
@@ -52,6 +52,25 @@ class SearchResult:
         """Whether every hit was listed."""
         return not self.crowded and not self.missing
 
+    def media_ids(self, wanted: Conditions) -> frozenset[str]:
+        """The media that fulfil the conditions. Raises UpstreamError if the response does not show which ones do."""
+        media_ids = matching(self.hits, wanted)
+        if self.hits and not media_ids and not any(map(wanted.comparable, self.hits)):
+            raise UpstreamError(
+                "no hit has the fields that the conditions are about",
+                code="malformed",
+                kind=ErrorKind.MALFORMED,
+                advice="Report this as a defect: the responses of SearchMedia differ from its documentation.",
+            )
+        if not self.hits and self.total != 0:
+            raise UpstreamError(
+                "the search returned no media and did not count 0",
+                code="malformed",
+                kind=ErrorKind.MALFORMED,
+                advice="Usually temporary: what was found before stays.",
+            )
+        return media_ids
+
 
 class MediaSource:
     """Media of one account, one call at a time: `permit` is awaited before each.
@@ -79,8 +98,8 @@ class MediaSource:
         self._succeeded(action.name)
         return answer
 
-    async def search(self, wanted: Conditions) -> SearchResult:
-        """All hits of a search. Raises UpstreamError."""
+    async def search(self, wanted: Conditions, *, most_pages: int | None = None) -> SearchResult:
+        """All hits of a search, or those of at most `most_pages` pages for each 50 categories. Raises UpstreamError."""
         ids = sorted(wanted.category_ids or ())
         groups = [ids[begin : begin + CATEGORIES_PER_SEARCH] for begin in range(0, len(ids), CATEGORIES_PER_SEARCH)]
         if wanted.category_ids is None:
@@ -90,19 +109,21 @@ class MediaSource:
         crowded: list[float] = []
         missing = 0
         for group in groups:
-            walk = await self._walk(wanted, group)
+            walk = await self._walk(wanted, group, most_pages)
             hits |= walk.hits
             totals.append(walk.total)
             crowded += walk.crowded
-            missing += walk.missing
+            missing += walk.missing if walk.next is None else max(1, (walk.total or 0) - len(walk.hits))
         known = [total for total in totals if total is not None]
         return SearchResult(
             tuple(hits.values()), sum(known) if len(known) == len(totals) else None, tuple(crowded), missing
         )
 
-    async def _walk(self, wanted: Conditions, category_ids: Sequence[int]) -> MediaWalk:
+    async def _walk(self, wanted: Conditions, category_ids: Sequence[int], most_pages: int | None) -> MediaWalk:
         walk = MediaWalk(wanted.created_from)
-        while (request := walk.next) is not None:
+        pages = 0
+        while (request := walk.next) is not None and pages != most_pages:
+            pages += 1
             page = await self._call(SEARCH_MEDIA, search_media.parameters(request, wanted, category_ids))
             now = self._now()
             try:

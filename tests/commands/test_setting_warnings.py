@@ -36,6 +36,33 @@ def test_of_many_a_few_are_named() -> None:
     assert found[-1] == "queries[0].media.ids: 3 more do not look like media IDs"
 
 
+AS_WRITTEN = (
+    " is compared as it is written: * and % stand for nothing else. A title need only contain the text, and a category"
+    " includes those below it."
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "warning"),
+    [
+        ("category: Courses>Maths", "category: 'Courses>Maths' is a single name: in a path, / separates the names."),
+        ("category: 课程／数学", "category: '课程／数学' is a single name: in a path, / separates the names."),
+        ("tags: ['promo，vip']", "tags: 'promo，vip' is a single tag: several are entries of a list."),
+        ("tags: promo;vip", "tags: 'promo;vip' is a single tag: several are entries of a list."),
+        ("category: Courses/*", f"category: 'Courses/*'{AS_WRITTEN}"),
+        ("title: '%promo%'", f"title: '%promo%'{AS_WRITTEN}"),
+        ("tags: '*'", f"tags: '*'{AS_WRITTEN}"),
+    ],
+)
+def test_texts_of_a_search_that_are_probably_meant_in_another_way(condition: str, warning: str) -> None:
+    assert warnings(f"{{name: q, media: {{search: {{{condition}}}}}}}") == [f"queries[0].media.search.{warning}"]
+
+
+def test_other_texts_of_a_search_are_usual() -> None:
+    search = "{category: [课程/数学, 'C: a & b', 5], tags: [2024, teacher's choice], title: '数学，第一课|50%?'}"
+    assert warnings(f"{{name: q, media: {{search: {search}}}}}") == []
+
+
 @pytest.mark.parametrize(
     ("query", "rest", "expected"),
     [

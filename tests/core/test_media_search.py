@@ -219,7 +219,8 @@ def test_a_walk_begins_where_the_search_begins_and_has_found_nothing() -> None:
     assert walk.next == SearchRequest(5.0, exclusive=False, page=1)
     assert not walk.complete
     walk.on_page(SearchPage((), 0))
-    assert (walk.next, walk.missing, walk.total, walk.complete) == (None, 0, 0, True)
+    after: tuple[object, ...] = (walk.next, walk.missing, walk.total, walk.complete)
+    assert after == (None, 0, 0, True)
     late = MediaWalk(5.0, page_size=2)
     late.on_page(SearchPage(hits_of(5, 5.5), 3))
     assert late.total == 3

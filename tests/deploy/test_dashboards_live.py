@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,6 +19,7 @@ from deploy.grafana.builder.written import FOLDER, texts
 from exporter.core import play_dates
 from exporter.core.expectation import expected_plays
 from exporter.core.model import Dimensions
+from exporter.simulator.catalogue import Catalogue
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import most_played
 from exporter.simulator.incidents import collapse
@@ -38,8 +41,6 @@ WRITTEN: Final = [
 NOON: Final = "24T12:00:00"
 AT_NOON: Final = datetime.fromisoformat(f"2024-03-{NOON}+08:00").timestamp()
 MEDIA: Final = 20
-WITHOUT_OPTIONS: Final = {"category"}
-"""Only an exporter with metadata of media has categories."""
 RULES: Final = FOLDER.parents[1] / "prometheus" / "rules"
 SCRAPED: Final = 1
 """Seconds from scrape to scrape; the documentation recommends 60."""
@@ -51,6 +52,7 @@ accounts:
     endpoint: {endpoint}
     credentials: {{access_key_id: simulator, access_key_secret: simulator-secret}}
     limits: {{requests_per_second: 200, concurrency: 8, calls_per_day: 100000}}
+    metadata: {{labels: [category]}}
 settle: {{unchanged: 1}}
 queries:
   - name: catalogue
@@ -94,12 +96,12 @@ class DashboardQueries:
             for variable in dashboard["templating"]["list"]:
                 if variable["type"] == "query":
                     options = self.options(substituted(variable["query"]["query"], known), variable.get("regex", ""))
-                    assert options or variable["name"] in WITHOUT_OPTIONS, f"nothing to choose for {variable['name']}"
+                    assert options, f"nothing to choose for {variable['name']}"
                     whole = (
                         variable.get("allValue")
                         or "(" + "|".join(re.escape(option).replace("\\", "\\\\") for option in options) + ")"
                     )
-                    first = self.collapsing if self.collapsing in options else next(iter(options), "")
+                    first = self.collapsing if self.collapsing in options else options[0]
                     chosen = variable.get("current", {}).get("value", first)
                     assert chosen in ("$__all", *options)
                     known[variable["name"]] = whole if chosen == "$__all" else chosen
@@ -205,8 +207,19 @@ def dashboards(tmp_path_factory: pytest.TempPathFactory) -> Generator[DashboardQ
             date = f"{28800 + play_dates.start(play_dates.play_date(AT_NOON, 1)):.0f}"
             recorded_date = f'aliyun_vod:slice_plays:settled{{date="{date}"}}'
             until(lambda: dashboards.query(recorded_date), "the rules to have seen its date")
+            until(lambda: dashboards.query(ALL_DESCRIBED), "metadata of all media")
+            in_alerts = 'ALERTS{alertname=~"AliyunVodMediaPlays(Gone|Dropped)", age_days!=""}'
+            until(lambda: dashboards.query(in_alerts), "the alert to have it")
             yield dashboards
 
+
+# Of each exporter, with or without a category; a media that was deleted before has none.
+ALL_DESCRIBED: Final = """
+absent(aliyun_vod_media_settled_plays{terminal_type="all", os="all", region="all"}
+  unless on (instance, media_id) aliyun_vod_media_metadata_info
+  unless on (instance, media_id) aliyun_vod_media_deleted)
+and on () aliyun_vod_media_metadata_info
+"""
 
 TARGETS: Final = [
     pytest.param(dashboard, target, id=f"{dashboard['uid']}-{panel['id']}{target['refId']}-{panel['title']}")
@@ -225,7 +238,6 @@ def test_every_variable_has_something_to_choose(dashboards: DashboardQueries, da
 # What this stack has no series for, also because its exporters and Prometheus are years apart; Prometheus answers all
 # the same. What is read by date is in test_dashboards_promql.
 EMPTY: Final = (
-    "aliyun_vod_media_metadata_info",
     "unless on () (min(max by (account) (aliyun_vod_slice_settled{",
     "> time() - 86400) <= time()",
 )
@@ -255,7 +267,7 @@ def plays(days_ago: int, media: Dataset) -> dict[str, int]:
 def shown(dashboards: DashboardQueries, title: str, ref_id: str = "A") -> list[tuple[dict[str, str], float]]:
     """The result of a target of that panel of the overview."""
     (overview,) = (dashboard for dashboard in WRITTEN if dashboard["uid"] == "aliyun-vod-overview")
-    (panel,) = (panel for panel in overview["panels"] if panel["title"] == title)
+    (panel,) = (panel for panel in languages.panels_of(overview) if panel["title"] == title)
     (target,) = (target for target in panel["targets"] if target["refId"] == ref_id)
     expr = dashboards.expr(overview, target)
     return list(until(lambda: dashboards.query(expr), expr))
@@ -302,6 +314,46 @@ def test_the_alert_of_the_collapse_is_listed_with_its_media(dashboards: Dashboar
 
     gone = alerts.get("AliyunVodMediaPlaysGone") or alerts["AliyunVodMediaPlaysDropped"]
     assert (gone["media_id"], gone["what"]) == (dashboards.collapsing, "旗舰新品 Hero video")
+
+
+def test_plays_by_category_are_those_of_the_service(dashboards: DashboardQueries) -> None:
+    described = Catalogue(catalogue().media).at(AT_NOON).by_id
+    played: defaultdict[str, float] = defaultdict(float)
+    expected: defaultdict[str, float] = defaultdict(float)
+    lost: defaultdict[str, float] = defaultdict(float)
+    for media_id, count in plays(1, catalogue()).items():
+        if media_id not in described:
+            continue
+        category = category_of(media_id)
+        played[category] += count
+        on_days = {days_ago: plays(days_ago, catalogue()).get(media_id, 0) for days_ago in (1, 2, 8, 9)}
+        if (most := expected_plays(on_days)) is not None:
+            expected[category] += most
+            lost[category] += most - count
+
+    def found(ref_id: str) -> dict[str, float]:
+        return {labels.get("category", ""): value for labels, value in shown(dashboards, "Plays by category", ref_id)}
+
+    assert len(played) > 3
+    assert found("A") == played
+    assert found("B") == pytest.approx(expected)
+    assert found("C") == pytest.approx({each: -lost[each] / expected[each] for each in expected if expected[each]})
+
+
+def test_the_alert_has_the_category_and_the_age_of_its_media(dashboards: DashboardQueries) -> None:
+    firing = dashboards.query('ALERTS{alertname=~"AliyunVodMediaPlays(Gone|Dropped)", alertstate="firing"}')
+    assert firing
+    for labels, _ in firing:
+        created = Catalogue(catalogue().media).at(AT_NOON).by_id[labels["media_id"]].created
+        age = (play_dates.start(play_dates.play_date(AT_NOON, 1)) - created) / DAY
+        assert labels.get("category", "") == category_of(labels["media_id"])
+        assert labels["age_days"] == str(ceil(age))
+
+
+def category_of(media_id: str) -> str:
+    videos = Catalogue(catalogue().media)
+    category_id = videos.at(AT_NOON).by_id[media_id].category_id
+    return videos.categories.path(category_id) if category_id is not None else ""
 
 
 # No panel of a load may answer more, or read more samples of what a few media publish.

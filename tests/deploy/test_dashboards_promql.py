@@ -10,7 +10,7 @@ import pytest
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.builder import state
+from deploy.grafana.builder import languages, state
 from deploy.grafana.builder.promql import (
     EXPECTED_PLAYS,
     LOST,
@@ -22,7 +22,7 @@ from deploy.grafana.builder.promql import (
     per_dimension,
     titled,
 )
-from deploy.grafana.builder.written import FOLDER
+from deploy.grafana.builder.written import FOLDER, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,6 +135,32 @@ def test_a_media_has_one_title_and_its_id_where_none_is_known(tmp_path: Path) ->
     answers(tmp_path, TWO_EXPORTERS, f"count({expr})", {"{}": 2}, "6m")
     answers(tmp_path, TWO_EXPORTERS, f'{expr} and on (title) label_replace(vector(1), "title", "n", "", "")',
             {'{account="a", media_id="n", title="n"}': 10}, "6m")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "ref_id", "total"),
+    [
+        ("Plays by category", "A", 10 + 70 + 30),
+        ("Plays by category", "B", 100 + 80 + 10),
+        ("Lost plays by media, of the chosen categories", "A", 90 + 10 - 20),
+    ],
+)
+def test_a_media_has_one_category_though_exporters_disagree(
+    tmp_path: Path, title: str, ref_id: str, total: float
+) -> None:
+    """One of them has refreshed its metadata since the media was moved."""
+    categories = [
+        series(f'aliyun_vod_media_metadata_info{{account="a",media_id="{name}",category="{at}",{instance}}}', "1x20")
+        for instance, home in (('instance="one"', "Old"), ('instance="other"', "New"))
+        for name, at in (("m", home), ("n", "Maths"), ("won", ""))
+    ]
+    overview = json.loads(texts()["aliyun-vod-overview.json"])
+    (panel,) = (panel for panel in languages.panels_of(overview) if panel["title"] == title)
+    (expr,) = (target["expr"] for target in panel["targets"] if target["refId"] == ref_id)
+    for variable, value in {"terminal_type": "all", "os": "all", "region": "all", "category": ".*"}.items():
+        expr = expr.replace(f"${variable}", value)
+
+    answers(tmp_path, [*TWO_EXPORTERS, *categories], f"sum({expr})", {"{}": total}, "6m")
 
 
 def test_without_any_expected_plays_no_media_is_called_new(tmp_path: Path) -> None:

@@ -50,6 +50,16 @@ def test_a_signal_during_a_stalled_poll_ends_it_at_once_with_status_0(tmp_path: 
                 assert word not in process.logged()
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_an_online_check_whose_requests_stall(tmp_path: Path, number: int, status: int) -> None:
+    with exporter(tmp_path, "simulate", LISTEN, "--fail=stall:1") as simulator:
+        write(tmp_path, simulator.url(), timeout="10m")
+        with exporter(tmp_path, "check-config", "--online", "--online.timeout=1h", **KEYS) as check:
+            until(lambda: "Requests to the service, within 1h:" in check.out.read_text(), "the requests to begin")
+            assert check.stop(number) == status
+            assert "Traceback" not in check.logged()
+
+
 def test_it_starts_without_the_service_and_recovers_when_it_comes(tmp_path: Path) -> None:
     with exporter(tmp_path, "simulate", LISTEN) as simulator:
         endpoint = simulator.url()

@@ -410,8 +410,9 @@ def _top() -> table.Panel:
 
 
 _CATEGORY_OF: Final = (
-    "* on (account, media_id) group_left (category) group by (account, media_id, category) "
-    f"({_METADATA}{{{_ACCOUNT}%s}})"
+    # Exporters that refresh metadata at different times may disagree about a media that has moved.
+    "* on (account, media_id) group_left (category) topk by (account, media_id) "
+    f"(1, group by (account, media_id, category) ({_METADATA}{{{_ACCOUNT}%s}}))"
 )
 _NO_CATEGORIES: Final = "No categories: the exporter publishes no metadata of media (aliyun_vod_media_metadata_info)"
 
