@@ -293,3 +293,9 @@ def test_hits_of_a_second_that_was_passed_over_are_refused() -> None:
     assert walk.next == SearchRequest(5.0, exclusive=True, page=1)
     with pytest.raises(UnorderedError, match="created before"):
         walk.on_page(SearchPage(hits_of(5), 3))
+
+
+def test_a_full_page_with_all_hits_is_the_end() -> None:
+    walk = MediaWalk(page_size=2)
+    walk.on_page(SearchPage(hits_of(1, 2), 2))
+    assert walk.next is None
