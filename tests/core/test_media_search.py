@@ -217,10 +217,9 @@ def test_a_media_without_the_field_of_a_condition_does_not_match_and_cannot_be_c
 def test_a_walk_begins_where_the_search_begins_and_has_found_nothing() -> None:
     walk = MediaWalk(5.0, page_size=4)
     assert walk.next == SearchRequest(5.0, exclusive=False, page=1)
-    assert not walk.complete
     walk.on_page(SearchPage((), 0))
-    after: tuple[object, ...] = (walk.next, walk.missing, walk.total, walk.complete)
-    assert after == (None, 0, 0, True)
+    assert walk.complete
+    assert (walk.missing, walk.total) == (0, 0)
     late = MediaWalk(5.0, page_size=2)
     late.on_page(SearchPage(hits_of(5, 5.5), 3))
     assert late.total == 3
@@ -277,3 +276,26 @@ def test_a_page_size_below_the_requested_one_ends_no_walk() -> None:
     while (request := walk.next) is not None:
         walk.on_page(service.page(request, EVERYTHING))
     assert len(walk.hits) == 20
+
+
+def test_pages_of_hits_without_an_id_are_passed_by_page_numbers() -> None:
+    walk = MediaWalk(page_size=2, ceiling=4)
+    walk.on_page(SearchPage((), 5, skipped=2))
+    assert walk.next == SearchRequest(None, exclusive=False, page=2)
+    walk.on_page(SearchPage((), 5, skipped=2))
+    assert walk.crowded == [0.0]
+
+
+def test_hits_of_a_second_that_was_passed_over_are_refused() -> None:
+    walk = MediaWalk(page_size=1, ceiling=1)
+    for _ in range(2):
+        walk.on_page(SearchPage(hits_of(5), 3))
+    assert walk.next == SearchRequest(5.0, exclusive=True, page=1)
+    with pytest.raises(UnorderedError, match="created before"):
+        walk.on_page(SearchPage(hits_of(5), 3))
+
+
+def test_a_full_page_with_all_hits_is_the_end() -> None:
+    walk = MediaWalk(page_size=2)
+    walk.on_page(SearchPage(hits_of(1, 2), 2))
+    assert walk.next is None

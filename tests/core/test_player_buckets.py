@@ -421,3 +421,62 @@ def test_zeros_after_all_data_are_no_first_look_at_a_bucket() -> None:
         shown.append(history.calls[0].confirmed.get(late))
     assert shown == [None, None, None, (65.0, 0.8)]
     assert history.revisions == 0
+
+
+def recorded(history: TargetHistory, *reads: tuple[float, dict[int, float]]) -> TargetHistory:
+    """Reads of plays, each at its time; the range is that of `recent`."""
+    for at, rows in reads:
+        values = {start: (plays, 0.8) for start, plays in rows.items()}
+        history = history.recorded([(0, Reading(history.recent(NOON), at, values))])
+    return history
+
+
+def test_a_bucket_of_a_day_begins_at_midnight_in_utc_or_in_utc_plus_8() -> None:
+    today = NOON // DAY * DAY
+    starts = {today + hours * HOUR for hours in range(-72, 0)}
+    history = recorded(new_history(INTERVALS["1d"]), (NOON, dict.fromkeys(starts, 5.0)))
+    assert sorted(history.calls[0].seen) == [
+        today + days * DAY + hours * HOUR for days in (-3, -2) for hours in (0, 16)
+    ] + [today - DAY]
+    hourly = recorded(new_history(INTERVALS["1h"]), (NOON, {NOON - 2 * HOUR: 5.0, NOON - 2 * HOUR + 300: 6.0}))
+    assert list(hourly.calls[0].seen) == [NOON - 2 * HOUR]
+
+
+def test_the_newest_bucket_with_data_is_not_confirmed() -> None:
+    twice = recorded(new_history(), (NOON, {NOON - 600: 5.0}), (NOON + 300, {NOON - 600: 5.0}))
+    assert twice.calls[0].confirmed == {}
+    assert twice.newest == NOON - 600
+
+
+@pytest.mark.parametrize(("apart", "confirmed"), [(29, 0), (30, 1)])
+def test_two_looks_are_half_a_minute_apart(apart: int, confirmed: int) -> None:
+    rows = {NOON - 600: 5.0, NOON - 300: 6.0}
+    assert len(recorded(new_history(), (NOON, rows), (NOON + apart, rows)).calls[0].confirmed) == confirmed
+
+
+def test_each_bucket_that_changes_is_a_revision() -> None:
+    before, after = ({NOON - 900: n, NOON - 600: n, NOON - 300: 9.0} for n in (5.0, 6.0))
+    history = recorded(new_history(), *((NOON + 60 * n, rows) for n, rows in enumerate((before, before, after, after))))
+    assert history.revisions == 2
+
+
+@pytest.mark.parametrize(("before", "after", "reads"), [(300, 300, 1), (0, 300, 0), (300, 0, 0)])
+def test_a_chunk_whose_first_or_last_bucket_may_be_cut_off_was_not_read(before: int, after: int, reads: int) -> None:
+    start = NOON - DAY
+    asked = Range(start - before, start + SHORT.chunk + after)
+    history = with_newest(NOON).recorded([(0, Reading(asked, NOON, {}))])
+    assert [(at, each.times) for at, each in history.calls[0].chunks.items()] == [(start, 1)] * reads
+
+
+def test_what_is_read_again_and_two_chunks_before_are_kept() -> None:
+    oldest = SHORT.window // FIVE_MINUTES
+    kept = NOON - SHORT.window - FIVE_MINUTES - 2 * SHORT.chunk
+    rows = dict.fromkeys(range(kept - 3 * FIVE_MINUTES, NOON - 600, FIVE_MINUTES), 5.0)
+    asked = Range(kept - DAY, NOON)
+    history = with_newest(NOON - 900).recorded(
+        (0, Reading(asked, at, {start: (plays, 0.8) for start, plays in rows.items()})) for at in (NOON, NOON + 60)
+    )
+    pruned = history.pruned((), NOON).calls[0]
+    assert min(pruned.seen) == min(pruned.confirmed) == kept
+    assert min(pruned.chunks) >= kept
+    assert oldest < len(pruned.seen) < len(history.calls[0].seen)

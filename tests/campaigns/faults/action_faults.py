@@ -145,8 +145,8 @@ def _of_lists(action: str) -> list[Fault]:
 def _strangers(given: Payload) -> Payload:
     """Other media than those that exist, with everything that is compared."""
     rows = rows_of("SearchMedia", given)
-    for number, row in enumerate(rows):
-        row["MediaId"] = row["Video"]["VideoId"] = f"stranger-{number}"
+    for row in rows:
+        row["MediaId"] = row["Video"]["VideoId"] = f"stranger-{row['MediaId']}"
         row["Video"] |= {"CateId": 5, "Status": "Blocked"}
     return {**given, "MediaList": rows}
 
