@@ -54,21 +54,20 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
     optional, errors, signals = (
         import_module(f"exporter.{name}") for name in ("optional_imports", "errors", "signals")
     )
+    os.environ |= optional.WITHOUT_PLUGINS
     with contextlib.ExitStack() as stack:
         hidden = contextlib.nullcontext()
         if not command.uses_terminal:
-            hidden = optional.without(*optional.TERMINAL_LIBRARIES, emptied=optional.COMMAND_LINES)
+            hidden = optional.without(*optional.ABSENT, emptied=optional.UNUSED)
         run: Callable[[argparse.Namespace, Mapping[str, str]], int]
-        if command.logs:
-            with hidden:
+        with hidden:
+            if command.logs:
                 logs = import_module("exporter.logs")
                 if arguments.log_format == "json":
                     stdio.use_utf8(sys.stderr)
                 logs.configure(arguments.log_level, arguments.log_format)
                 if command.name in command_names.DAEMONS:
                     stack.enter_context(logs.never_blocking())
-                run = import_module(command.module).run
-        else:
             run = import_module(command.module).run
         if command.name not in command_names.DAEMONS:
             signals.PROCESS.interrupt()

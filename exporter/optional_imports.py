@@ -1,4 +1,4 @@
-"""Imports libraries without their optional dependencies."""
+"""Imports libraries without the parts that the exporter does not use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# 75 modules for tracebacks in colour and the command lines of httpx and uvicorn (click): a daemon needs none of these.
-TERMINAL_LIBRARIES: Final = ("rich", "pygments", "httpx._main")
-COMMAND_LINES: Final = ("uvicorn.main",)
+# What libraries do without if it is not installed: tracebacks in colour and the command line of httpx (75 modules),
+# greenlets (structlog), and PyYAML's parser in C, which `documents/yaml_reader.py` does not use.
+ABSENT: Final = ("rich", "pygments", "httpx._main", "greenlet", "yaml._yaml")
+# What libraries import at once and use only on request: the command line of uvicorn (click), its types and its
+# configuration of logging; pools of threads or processes and the machine's time zone (APScheduler); descriptions of
+# types (msgspec).
+UNUSED: Final = (
+    *("uvicorn.main", "uvicorn._types", "logging.config", "configparser"),
+    *("apscheduler.executors.pool", "tzlocal"),
+    *("msgspec.inspect", "msgspec._json_schema"),
+)
+# Environment variables that keep pydantic from looking for plugins in every installed package; one would see secrets.
+WITHOUT_PLUGINS: Final = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 
 
 @contextlib.contextmanager

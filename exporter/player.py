@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from exporter.core.cost import cost
-from exporter.core.player_buckets import Reading
+from exporter.core.player_buckets import Reading, TargetHistory
 from exporter.core.player_query import PlayerView
 from exporter.errors import ErrorKind, RequestSkipped, UpstreamError
 from exporter.scheduler import Job, JobId, JobKind
@@ -18,7 +18,7 @@ from exporter.vod import player_metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from exporter.core.player_buckets import Range, TargetHistory
+    from exporter.core.player_buckets import Range
     from exporter.core.player_query import PlayerQuery, PlayerTarget
     from exporter.replica import ReplicaConfig
     from exporter.scheduler import ScheduleObserver
@@ -67,7 +67,7 @@ class PlayerPolls:
         histories = {}
         for query in self._queries:
             for target in query.targets:
-                empty, known = query.empty_history(), self._histories.get(target)
+                empty, known = TargetHistory.empty(query.buckets, query.calls), self._histories.get(target)
                 if known is None:
                     histories[target] = empty
                 elif (known.interval, _fields(known)) == (empty.interval, _fields(empty)):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from exporter.core.model import ByIds
 from exporter.core.publication import PublicationRules
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ class ReplicaConfig:
 
 def replica_config(config: Config, shard: Shard, found: Found | None = None) -> ReplicaConfig:
     """The part of the configuration that this shard handles; searches are replaced by the media they have found."""
-    share = shard.share(map(partial(with_found, found or {}), config.core_queries()))
+    share = shard.share(query.with_found(found or {}) for query in config.core_queries())
     rules = PublicationRules(
         share.queries,
         config.stale_after,
@@ -53,14 +51,6 @@ def replica_config(config: Config, shard: Shard, found: Found | None = None) -> 
     accounts = scale_limits(config.accounts, share.parts)
     player_queries = tuple(query for query in config.player_queries() if shard.owns_player_query(query.name))
     return ReplicaConfig(config, shard, share.queries, accounts, rules, player_queries)
-
-
-def with_found(found: Found, query: Query) -> Query:
-    """The query with the media that its search has found, if it has one."""
-    if query.search is None:
-        return query
-    known = found.get((query.account, query.search))
-    return query if known is None else replace(query, media=ByIds(known.media_ids))
 
 
 def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:

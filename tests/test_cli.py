@@ -290,7 +290,9 @@ def test_questions_need_no_library(argv: list[str]) -> None:
 
 def test_the_configuration_is_checked_without_what_polls_and_serves(config: Path) -> None:
     modules = imported("check-config", f"--config.file={config}")
+    assert "exporter.config.schema" in modules
     assert not modules & {
+        *("exporter.core.player_buckets", "exporter.core.publication", "exporter.vod.credentials.sdk"),
         "aiohttp",
         "apscheduler",
         "click",
@@ -302,7 +304,23 @@ def test_the_configuration_is_checked_without_what_polls_and_serves(config: Path
         "starlette",
         "structlog",
         "uvicorn",
+        "yaml._yaml",
     }
+
+
+def test_plugins_of_pydantic_do_not_see_the_configuration(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "curious-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: curious\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[pydantic]\ncurious = curious_plugin\n")
+    (tmp_path / "curious_plugin.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    modules = imported("check-config", f"--config.file={config}")
+    assert "pydantic" in modules
+    assert "curious_plugin" not in modules
 
 
 def test_a_plain_daemon_imports_no_terminal_page_password_role_or_storage_code() -> None:
@@ -314,6 +332,8 @@ def test_a_plain_daemon_imports_no_terminal_page_password_role_or_storage_code()
     modules = set(run_alone(program).split())
     assert "exporter.app" in modules
     assert not modules & {
+        *("concurrent.futures.process", "configparser", "greenlet", "logging.config", "msgspec.inspect"),
+        *("multiprocessing", "tzlocal", "uvicorn._types", "yaml._yaml"),
         *(
             "bcrypt",
             "click",

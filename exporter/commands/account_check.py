@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.commands.slice_results import describe_error, named
 from exporter.core import play_dates
-from exporter.core.media_details import UnknownCategoryError
+from exporter.core.media_details import MEDIA_PER_CALL, UnknownCategoryError
 from exporter.core.media_search import conditions
-from exporter.core.metadata import MEDIA_PER_CALL
+from exporter.core.player_buckets import TargetHistory
 from exporter.core.model import Dimensions, Slice
 from exporter.core.plan import PAGE_SIZE
 from exporter.core.unknown_media import listed_ids
@@ -228,7 +228,7 @@ class AccountCheck:
 
     async def _player(self, app_id: str, query: PlayerQuery) -> str:
         target = next(each for each in query.targets if each.app_id == app_id)
-        recent = query.empty_history().recent(self._now())
+        recent = TargetHistory.empty(query.buckets, query.calls).recent(self._now())
         rows = await player_metrics.read(self._client, target, query.calls[0], recent, query.interval)
         return f"answered: {len(rows.rows)} buckets"
 

@@ -21,7 +21,6 @@ from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata
 from exporter.core.player_query import calls_per_day, first_poll_calls, series
 from exporter.documents.durations import to_text
 from exporter.errors import ConfigError, FlagError, StartError
-from exporter.replica import with_found
 from exporter.secret_files import shown
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def warnings(config: Config, known: Known) -> Iterator[str]:
 def _costs(config: Config, known: Known) -> dict[str, dict[str, Cost]]:
     """The cost of each query, by account and query name, in the order of the file."""
     settlement = config.settlement()
-    queries = [with_found(known.found, query) for query in config.core_queries()]
+    queries = [query.with_found(known.found) for query in config.core_queries()]
     costs: dict[str, dict[str, Cost]] = {}
     for account in dict.fromkeys(query.account for query in queries):
         totals = {dims: n for (owner, dims), n in known.totals.items() if owner == account}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from exporter.config.settings_model import SettingsModel, duration_field
-from exporter.core.media_details import MetadataRules, Search
-from exporter.core.metadata import LABELS
+from exporter.core.media_details import LABELS, MetadataRules, Search
 from exporter.core.model import Measure
 from exporter.documents import lookalikes
 from exporter.documents.error_messages import FieldErrorDict, field_error, kind, quoted

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import AfterValidator, Field
 
 from exporter.config.settings_model import SettingsModel, duration_field
-from exporter.core.player_buckets import INTERVALS
 from exporter.core.player_fields import BY_NAME, DEFAULT_NAMES
+from exporter.core.player_intervals import INTERVALS
 from exporter.core.player_query import (
     MOBILE_OPERATING_SYSTEMS,
     OPERATING_SYSTEMS,

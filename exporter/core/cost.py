@@ -7,7 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.fields import MEDIA_NUMBERS, PLAY_NUMBERS
-from exporter.core.metadata import MEDIA_PER_CALL
+from exporter.core.media_details import MEDIA_PER_CALL
 from exporter.core.model import ByIds, Everything, Top
 from exporter.core.pages_or_ids import FEW_MEDIA, MANY_MEDIA
 from exporter.core.plan import PAGE_SIZE, has_expected_plays, unpublished_days

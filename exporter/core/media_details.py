@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+MEDIA_PER_CALL: Final = 20
+"""Media whose metadata one call returns (Alibaba Cloud's page of GetVideoInfos)."""
+LABELS: Final = ("category", "status", "app_id", "storage_class", "reference_id")
+"""What can be a label of media; `category` is two of them, the ID and the path."""
 
 
 @dataclass(frozen=True, slots=True)

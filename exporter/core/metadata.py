@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from exporter.core.publication import PublishedCategory, PublishedMetadata
 
@@ -11,11 +11,6 @@ if TYPE_CHECKING:
 
     from exporter.core.media_details import AccountMetadata, CategoryTree, MediaDetails, MetadataRules
     from exporter.core.publication import PublicationRules, PublishedMedia
-
-MEDIA_PER_CALL: Final = 20
-"""Media whose metadata one call returns (Alibaba Cloud's page of GetVideoInfos)."""
-LABELS: Final = ("category", "status", "app_id", "storage_class", "reference_id")
-"""What can be a label of media; `category` is two of them, the ID and the path."""
 
 
 def category_path(details: MediaDetails, tree: CategoryTree | None) -> str | None:

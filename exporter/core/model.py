@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from exporter.core.media_details import AccountMetadata, Search
+    from exporter.core.media_details import AccountMetadata, FoundMedia, Search
 
 # The values that the service accepts for each filter (Alibaba Cloud's page of DescribeVodMediaPlayData).
 TERMINAL_TYPES: Final = ("Native", "Web")
@@ -110,6 +110,11 @@ class Query:
     days_ago: tuple[int, ...]
     expected: bool = False
     search: Search | None = None
+
+    def with_found(self, found: Mapping[tuple[str, Search], FoundMedia]) -> Query:
+        """The query with the media that its search has found, by account and search, if it has one."""
+        known = None if self.search is None else found.get((self.account, self.search))
+        return self if known is None else replace(self, media=ByIds(known.media_ids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from exporter.core.player_buckets import INTERVALS, CallHistory, Interval, PublishedBuckets, TargetHistory
 from exporter.core.player_fields import PlayerField, calls
+from exporter.core.player_intervals import INTERVALS, Interval
+
+if TYPE_CHECKING:
+    from exporter.core.player_buckets import PublishedBuckets
 
 _DAY: Final = 86_400
 _CONFIRMING_READS: Final = 2
@@ -50,10 +53,6 @@ class PlayerQuery:
     def calls(self) -> tuple[tuple[PlayerField, ...], ...]:
         """The metrics of each call of a poll of one target."""
         return calls(self.metrics)
-
-    def empty_history(self) -> TargetHistory:
-        """The history of a target before its first poll."""
-        return TargetHistory(self.buckets, tuple(CallHistory(fields) for fields in self.calls))
 
 
 @dataclass(frozen=True, slots=True)

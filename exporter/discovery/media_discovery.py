@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from exporter.core.media_details import FoundMedia, UnknownCategoryError
+from exporter.core.media_details import MEDIA_PER_CALL, FoundMedia, UnknownCategoryError
 from exporter.core.media_search import conditions
-from exporter.core.metadata import MEDIA_PER_CALL, due_media
+from exporter.core.metadata import due_media
 from exporter.core.retry import Retry
 from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, search_name
 from exporter.discovery.known_media import KnownMedia

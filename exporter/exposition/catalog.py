@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.core import play_dates
 from exporter.core.fields import WIRE_NAMES, zero_row
-from exporter.core.metadata import LABELS as METADATA_LABELS
+from exporter.core.media_details import LABELS as METADATA_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from exporter.core.player_buckets import INTERVALS
 from exporter.core.player_fields import PLAYER_FIELDS, Kind
+from exporter.core.player_intervals import INTERVALS
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_bodies, row_values
 from exporter.vod.actions import Action

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.player_buckets import INTERVALS, CallHistory, Interval, Range, Reading, TargetHistory
+from exporter.core.player_buckets import CallHistory, Range, Reading, TargetHistory
 from exporter.core.player_fields import BY_NAME, MOST_PER_CALL, PLAYER_FIELDS, calls
+from exporter.core.player_intervals import INTERVALS, Interval
 
 FIVE_MINUTES = 300
 HOUR = 3_600

@@ -11,6 +11,9 @@ from exporter.errors import StartError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LIBRARY: Final = "alibabacloud_credentials"
+"""The library that fetches credentials from providers; not installed by default."""
+INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
 SESSION_NAME: Final = "aliyun-vod-exporter"
 METADATA_SERVICE: Final = "http://100.100.100.200"
 

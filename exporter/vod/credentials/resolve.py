@@ -63,9 +63,7 @@ async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
 
 def _fetcher(options: CredentialOptions, variables: Mapping[str, str]) -> CredentialFetcher:
     # Imported when needed: most accounts have an AccessKey.
-    from exporter.vod.credentials.providers import provider_chain  # noqa: PLC0415
-    from exporter.vod.credentials.sdk import LIBRARY, CredentialFetcher  # noqa: PLC0415
-    from exporter.vod.credentials.sdk_errors import INSTALL_ROLES  # noqa: PLC0415
+    from exporter.vod.credentials.providers import INSTALL_ROLES, LIBRARY, provider_chain  # noqa: PLC0415
 
     found = provider_chain(options, variables)
     if find_spec(LIBRARY) is None:
@@ -74,4 +72,6 @@ def _fetcher(options: CredentialOptions, variables: Mapping[str, str]) -> Creden
         raise StartError(f"provider {options.provider} needs a library that is not installed: {INSTALL_ROLES}")
     if not found:
         raise StartError(f"{_UNSET}, and there is nothing else to take keys from. {_SET_KEYS}. {_ON_ECS}")
+    from exporter.vod.credentials.sdk import CredentialFetcher  # noqa: PLC0415
+
     return CredentialFetcher(found)

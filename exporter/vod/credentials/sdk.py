@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.secret_files import read_secret
 from exporter.vod.credentials.providers import (
+    LIBRARY,
     METADATA_SERVICE,
     AssumedRole,
     CliProfile,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from exporter.errors import CredentialsError
 
-LIBRARY: Final = "alibabacloud_credentials"
 _SESSION: Final = "exporter.vod.credentials.sdk_session"
 # Milliseconds; the metadata service is on the local network.
 _CONNECT_TIMEOUT: Final = 5_000

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import CredentialsError, StartError
+from exporter.vod.credentials.providers import INSTALL_ROLES
 from exporter.vod.responses import clean_message
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ _LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
 # Exceptions with messages written by the library.
 _SPOKEN: Final = ("CredentialException", "ValueError")
 # Never `pip install` by name: the package is on no index, so a stranger who registers the name would get cloud keys.
-INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
 _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
 _NETWORK_ADVICE: Final = "Check the network path to it, and HTTPS_PROXY; it is retried."
 
