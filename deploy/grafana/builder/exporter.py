@@ -115,7 +115,7 @@ def _instances() -> table.Panel:
                 f"(aliyun_vod_exporter_config_last_reload_success_timestamp_seconds{{{_INSTANCE}}})"
             ),
         ),
-        Joined(sort_by="instance", descending=False),
+        Joined(by=("job", "instance"), sort_by="instance", descending=False),
         (
             Column("instance", "Instance"),
             Column("job", "Job", width=90),
@@ -213,7 +213,10 @@ def _calls() -> timeseries.Panel:
         about,
         per_second(f"aliyun_vod_api_requests_total{{{_ACCOUNT}}}", "{{account}} {{action}}", by="account, action"),
         per_second(
-            f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}", "{{account}} {{action}} repeated", by="account, action"
+            f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}",
+            "{{account}} {{action}} repeated",
+            by="account, action",
+            more="> 0",
         ),
     ).override_by_query("B", dashed("orange"))
 
@@ -288,7 +291,7 @@ def _queries() -> table.Panel:
         "Each query's last poll: whether it got an answer for every slice, how long ago one last did, when the next is "
         "due, how long it took; and polls of the last day that were not successful.",
         "none",
-        "No query was polled yet",
+        "No query was polled yet, or no exporter runs: see State",
     )
 
     def each(metric: str) -> str:
@@ -299,20 +302,20 @@ def _queries() -> table.Panel:
     return table_of(
         about,
         (
+            rows(f"{each('aliyun_vod_query_next_poll_timestamp_seconds')} - time()"),
             rows(each("aliyun_vod_query_up")),
             rows(f"time() - {each('aliyun_vod_query_last_success_timestamp_seconds')}"),
-            rows(f"{each('aliyun_vod_query_next_poll_timestamp_seconds')} - time()"),
             rows(each("aliyun_vod_query_poll_duration_seconds")),
             rows(unsuccessful),
         ),
-        Joined(sort_by="query", descending=False),
+        Joined(by=("query", "instance"), sort_by="query", descending=False),
         (
             Column("query", "Query"),
-            Column("instance", "Instance", width=135),
-            Column("Value #A", "Last poll", width=75, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
-            Column("Value #B", "Success ago", "s", 98, 0, _STALE),
-            Column("Value #C", "Next in", "s", 65, 0),
-            Column("Value #D", "Took", "s", 55, 1),
+            Column("instance", "Instance", width=125),
+            Column("Value #B", "Last poll", width=72, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
+            Column("Value #C", "Success ago", "s", 104, 0, _STALE),
+            Column("Value #A", "Next in", "s", 65, 0),
+            Column("Value #D", "Took", "s", 70, 1),
             Column("Value #E", "Not ok, 1 d", "short", 90, 0),
         ),
     )
@@ -324,7 +327,7 @@ def _days() -> table.Panel:
         "Per account and play date: how many of its slices are settled (final, not requested again), how many the "
         "service has not computed yet, how long ago the oldest that may still change was polled, and media with plays.",
         "none",
-        "Nothing is published yet",
+        "Nothing is published yet, or no exporter runs: see State",
     )
 
     def per_day(how: str, expr: str) -> str:
@@ -348,18 +351,18 @@ def _days() -> table.Panel:
             rows(per_day("max", f"time() - ({updated} unless {settled} == 1)")),
             rows(per_day("max", per_slice("aliyun_vod_slice_media"))),
         ),
-        Joined(sort_by="days_ago", descending=False, numbers=("days_ago",)),
+        Joined(by=("account", "days_ago"), sort_by="days_ago", descending=False, numbers=("days_ago",)),
         (
             Column("account", "Account"),
-            Column("days_ago", "Days ago", width=75),
-            Column("Value #A", "Date", "time:ddd YYYY-MM-DD", 120),
-            Column("Value #B", "Slices", "none", 60),
+            Column("days_ago", "Days ago", width=76),
+            Column("Value #A", "Date", "time:ddd MM-DD", 78),
+            Column("Value #B", "Slices", "none", 62),
             Column(
-                "Value #C", "Settled", "percentunit", 65, 0, (Threshold(color="transparent"), Threshold(1, "green"))
+                "Value #C", "Settled", "percentunit", 70, 0, (Threshold(color="transparent"), Threshold(1, "green"))
             ),
-            Column("Value #D", "Not ready", "none", 78, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
-            Column("Value #E", "Polled ago", "s", 85, 0, _STALE),
-            Column("Value #F", "Media", "locale", 55),
+            Column("Value #D", "Not ready", "none", 86, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
+            Column("Value #E", "Polled ago", "s", 88, 0, _STALE),
+            Column("Value #F", "Media", "locale", 62),
         ),
     )
 

@@ -22,7 +22,7 @@ _BY: Final = "account, app_id, terminal_type, os"
 _LEGEND: Final = "{{account}} {{app_id}} {{terminal_type}} {{os}}"
 _NOTHING: Final = "no player data: set player in the configuration; two polls later it is here"
 _LATE: Final = (Threshold(color="green"), Threshold(3_600, "orange"), Threshold(7_200, "red"))
-_FEWER: Final = (Threshold(color="red"), Threshold(0.5, "orange"), Threshold(0.8, "green"))
+_FEWER: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, "green"))
 
 
 def build() -> Dashboard:
@@ -98,11 +98,12 @@ def _bucket() -> stat.Panel:
 def _ratio() -> stat.Panel:
     about = About(
         "Against last week",
-        "Plays of the newest bucket as a share of the same bucket a week before; of several applications the smallest.",
+        "Plays of the newest bucket against the same bucket a week before: -20 % is a fifth fewer; of several "
+        "applications the lowest.",
         "percentunit",
         "no such bucket a week before",
     )
-    return single(about, now(f"min({_of('plays', _TARGET)} / ({_of('plays', _TARGET, '7d')} > 0))"), *_FEWER)
+    return single(about, now(f"min({_of('plays', _TARGET)} / ({_of('plays', _TARGET, '7d')} > 0)) - 1"), *_FEWER)
 
 
 def _failures_now() -> stat.Panel:
@@ -166,4 +167,4 @@ def _revisions() -> timeseries.Panel:
         _NOTHING,
     )
     rises = f"max by ({_BY}) (increase(aliyun_vod_player_bucket_revisions_total{{{_ACCOUNT}}}[1h]))"
-    return graph(about, over_time(rises, _LEGEND))
+    return graph(about, over_time(rises, _LEGEND)).axis_soft_max(1)
