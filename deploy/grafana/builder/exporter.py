@@ -354,9 +354,9 @@ def _days() -> table.Panel:
         Joined(by=("account", "days_ago"), sort_by="days_ago", descending=False, numbers=("days_ago",)),
         (
             Column("account", "Account"),
-            Column("days_ago", "Days ago", width=76),
+            Column("days_ago", "Days ago", width=82),
             Column("Value #A", "Date", "time:ddd MM-DD", 78),
-            Column("Value #B", "Slices", "none", 62),
+            Column("Value #B", "Slices", "none", 58),
             Column(
                 "Value #C", "Settled", "percentunit", 70, 0, (Threshold(color="transparent"), Threshold(1, "green"))
             ),

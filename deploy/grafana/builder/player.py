@@ -103,7 +103,9 @@ def _ratio() -> stat.Panel:
         "percentunit",
         "no such bucket a week before",
     )
-    return single(about, now(f"min({_of('plays', _TARGET)} / ({_of('plays', _TARGET, '7d')} > 0)) - 1"), *_FEWER)
+    return single(
+        about, now(f"min({_of('plays', _TARGET)} / ({_of('plays', _TARGET, '7d')} > 0)) - 1"), *_FEWER
+    ).decimals(1)
 
 
 def _failures_now() -> stat.Panel:
@@ -111,7 +113,7 @@ def _failures_now() -> stat.Panel:
         "Failed plays", "Share of the plays of the newest bucket that failed; the largest.", "percentunit", _NOTHING
     )
     steps = (Threshold(color="green"), Threshold(0.05, "orange"), Threshold(0.1, "red"))
-    return single(about, now(f"max({_of('play_failure_ratio', _TARGET)})"), *steps)
+    return single(about, now(f"max({_of('play_failure_ratio', _TARGET)})"), *steps).decimals(1)
 
 
 def _plays() -> timeseries.Panel:

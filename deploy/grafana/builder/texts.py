@@ -123,7 +123,7 @@ CHINESE: Final = {
     # Alerts
     "Alerts that fire now": "正在触发的告警",
     "Firing alerts of the accounts and exporters chosen above, the newest first, with what the media has of its expected plays. A click on a media opens it.": "所选账号和 exporter 正在触发的告警，最新的在前，并列出媒体相对预期还剩多少。点击媒体可打开。",
-    "No alert fires. Where rules are not loaded, none can: see State": "没有告警触发。规则未加载时不会触发：见“状态”",
+    "No alert fires, or the rules are not loaded": "没有告警触发，或规则未加载",
     "Severity": "级别",
     "critical": "严重",
     "warning": "警告",
@@ -249,7 +249,7 @@ CHINESE: Final = {
     "Success ago": "距上次成功",
     "Next in": "距下次",
     "Took": "耗时",
-    "Not ok, 1 d": "1 天内未成功",
+    "Not ok, 1 d": "1 天未成功",
     "Days": "日期",
     "Per account and play date: how many of its slices are settled (final, not requested again), how many the service has not computed yet, how long ago the oldest that may still change was polled, and media with plays.": "按账号和播放日期：已定稿（不再请求）的切片比例、服务尚未算出的切片数、可能变化的切片中最久未轮询的时间，以及有播放的媒体数。",
     "Nothing is published yet, or no exporter runs: see State": "还没有发布数据，或没有运行中的 exporter：见“状态”",
