@@ -162,7 +162,7 @@ CHINESE: Final = {
     "Viewers yesterday": "昨天的观众",
     "Unique viewers of the media yesterday (UTC+8), as known now.": "该媒体昨天（北京时间）的独立观众数，目前已知的值。",
     "not published": "未发布",
-    "Watched yesterday": "昨天看完的比例",
+    "Watched yesterday": "昨天观看比例",
     "How much of the media a play lasted on average yesterday (UTC+8): time played over plays over its length.": "昨天（北京时间）平均每次播放占该媒体时长的比例：播放时长 ÷ 播放数 ÷ 媒体时长。",
     "no plays, or no length": "没有播放，或没有时长",
     "Plays of each day: of those that the configuration requests (days_ago) as published now, of others as Prometheus scraped them the day after, or backfill wrote them. Gray days may still change. Dashed are the plays expected of each day when it was the last settled one.": "每天的播放数：配置所请求的日期（days_ago）取当前发布的值，其余取 Prometheus 次日抓取或 backfill 写入的值。灰色的日期还可能变化。虚线为该日作为最近定稿日时的预期播放数。",
