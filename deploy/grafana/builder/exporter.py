@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import dashboard as board
-from grafana_foundation_sdk.models.dashboard import Threshold
+from grafana_foundation_sdk.models.dashboard import FieldColorModeId, Threshold
 
 from deploy.grafana.builder import alerts, frame
 from deploy.grafana.builder.panels import (
@@ -18,6 +18,7 @@ from deploy.grafana.builder.panels import (
     over_time,
     per_second,
     rows,
+    set_to,
     single,
     stacked,
 )
@@ -26,13 +27,16 @@ from deploy.grafana.builder.state import TARGETS, next_poll, state
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import stat, table, timeseries
+    from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 _INSTANCE: Final = 'job=~"$job", instance=~"$instance"'
 _ACCOUNT: Final = f'account=~"$account", {_INSTANCE}'
 _OURS: Final = f"and on (instance, job) aliyun_vod_exporter_build_info{{{_INSTANCE}}}"
 _STALE: Final = (Threshold(color="transparent"), Threshold(21_600, "orange"), Threshold(86_400, "red"))
+_RESULTS: Final = {"success": "green", "partial": "orange", "failure": "red", "skipped": "gray"}
+# Nothing that failed is green, however many kinds there are.
+_FAILURES: Final = board.FieldColor().mode(FieldColorModeId.SHADES).fixed_color("red")
 _NOT_SCRAPED: Final = "Prometheus scrapes no exporter that runs"
 _TARGETS: Final = f"{TARGETS} and on (instance, job) up{{{_INSTANCE}}}"
 
@@ -214,8 +218,8 @@ def _calls() -> timeseries.Panel:
         per_second(f"aliyun_vod_api_requests_total{{{_ACCOUNT}}}", "{{account}} {{action}}", by="account, action"),
         per_second(
             f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}",
-            "{{account}} {{action}} repeated",
-            by="account, action",
+            "{{account}} repeated",
+            by="account",
             more="> 0",
         ),
     ).override_by_query("B", dashed("orange"))
@@ -230,7 +234,7 @@ def _errors() -> timeseries.Panel:
         "No attempt has failed in this time",
     )
     failed = f"sum by (code, kind) (increase(aliyun_vod_api_errors_total{{{_ACCOUNT}}}[$__interval]))"
-    return stacked(graph(about, over_time(f"{failed} > 0", "{{code}} ({{kind}})")))
+    return stacked(graph(about, over_time(f"{failed} > 0", "{{code}} ({{kind}})"))).color_scheme(_FAILURES)
 
 
 def _latency() -> timeseries.Panel:
@@ -306,7 +310,7 @@ def _queries() -> table.Panel:
             rows(each("aliyun_vod_query_up")),
             rows(f"time() - {each('aliyun_vod_query_last_success_timestamp_seconds')}"),
             rows(each("aliyun_vod_query_poll_duration_seconds")),
-            rows(unsuccessful),
+            rows(f"{unsuccessful} and {each('aliyun_vod_query_next_poll_timestamp_seconds')}"),
         ),
         Joined(by=("query", "instance"), sort_by="query", descending=False),
         (
@@ -374,8 +378,15 @@ def _polls() -> timeseries.Panel:
         "short",
         "No poll has ended in this time",
     )
-    polls = f"sum by (result) (increase(aliyun_vod_query_polls_total{{{_INSTANCE}}}[$__interval]))"
-    return stacked(graph(about, over_time(f"{polls} > 0", "{{result}}")))
+
+    def ended(result: str) -> prometheus.Dataquery:
+        polls = f'increase(aliyun_vod_query_polls_total{{{_INSTANCE}, result="{result}"}}[$__interval])'
+        return over_time(f"sum by (result) ({polls}) > 0", "{{result}}")
+
+    panel = stacked(graph(about, *map(ended, _RESULTS)))
+    for target, name in zip("ABCD", _RESULTS.values(), strict=True):
+        panel.override_by_query(target, set_to(color={"mode": "fixed", "fixedColor": name}))
+    return panel
 
 
 def _series_over_time() -> timeseries.Panel:
@@ -401,7 +412,7 @@ def _storage() -> timeseries.Panel:
         _NOT_SCRAPED,
     )
     errors = f"increase(aliyun_vod_exporter_storage_errors_total{{{_INSTANCE}}}[$__interval])"
-    return stacked(graph(about, over_time(errors, "{{instance}}")))
+    return stacked(graph(about, over_time(errors, "{{instance}}"))).color_scheme(_FAILURES)
 
 
 def _memory() -> timeseries.Panel:

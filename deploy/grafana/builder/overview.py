@@ -310,8 +310,8 @@ def _trend() -> timeseries.Panel:
     return (
         graph(
             about,
-            over_time(_CHOSEN.settled_by_date(_SETTLED), "{{account}}"),
-            over_time(_CHOSEN.settled_by_date(_EXPECTED), "{{account}} expected"),
+            over_time(_CHOSEN.settled_by_date(_SETTLED, dated=True), "{{account}}"),
+            over_time(_CHOSEN.settled_by_date(_EXPECTED, dated=True), "{{account}} expected"),
         )
         .interval("1d")
         .show_points(VisibilityMode.ALWAYS)
@@ -373,7 +373,7 @@ def _top() -> table.Panel:
         "The media with most plays on the last settled day. Viewers are of one media each: they cannot be added up, "
         "because who watched two would count twice. A title opens the media.",
         "short",
-        _NO_MEDIA_DAY,
+        _NO_DAY,
     )
     top = f"topk(20, {_CHOSEN.settled()})"
 
@@ -436,8 +436,8 @@ def _categories() -> table.Panel:
         about,
         (
             rows(f"topk(30, {plays})"),
-            rows(f"topk(30, {expected})"),
-            rows(f"topk(30, - {_by_category(_CHOSEN.lost())} / ({expected} > 0))"),
+            rows(f"{expected} and topk(30, {plays})"),
+            rows(f"- {_by_category(_CHOSEN.lost())} / ({expected} > 0) and topk(30, {plays})"),
         ),
         Joined(by=("account", "category"), sort_by="Value #A"),
         (

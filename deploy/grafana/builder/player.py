@@ -37,8 +37,8 @@ def build() -> Dashboard:
         built.with_variable(variable)
     for number in (_lag(), _bucket(), _ratio(), _failures_now()):
         built.with_panel(number.span(6).height(4))
-    built.with_panel(_plays().span(16).height(9))
-    built.with_panel(alerts.firing().span(8).height(9))
+    built.with_panel(_plays().span(13).height(9))
+    built.with_panel(alerts.firing().span(11).height(9))
     built.with_row(board.Row("By terminal and OS"))
     for graphs in (_plays_by_target(), _failures(), _first_frame(), _stutter()):
         built.with_panel(graphs.span(12).height(8))

@@ -52,14 +52,19 @@ class Column:
             found["custom.width"] = self.width
         if self.decimals is not None:
             found["decimals"] = self.decimals
-        if self.mappings:
-            found["mappings"] = list(self.mappings)
+        if mappings := [*self.mappings, *self._without_colour()]:
+            found["mappings"] = mappings
         if self.links:
             found["links"] = [{"title": title, "url": url} for title, url in self.links]
         if self.hidden:
             # As Grafana says it up to 12, and since.
             found |= {"custom.hidden": True, "custom.hideFrom": {"viz": True}}
         return [DynamicConfigValue(name, value) for name, value in (found | self._cell()).items()]
+
+    def _without_colour(self) -> list[dict[str, Any]]:
+        """A cell without a value would have the colour of the lowest step, which is red where less is worse."""
+        result = {"text": self.empty, "color": "transparent", "index": len(self.mappings)}
+        return [{"type": "special", "options": {"match": "null+nan", "result": result}}] if self.steps else []
 
     def _cell(self) -> dict[str, object]:
         found: dict[str, object] = {}

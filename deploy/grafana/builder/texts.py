@@ -222,7 +222,7 @@ CHINESE: Final = {
     "Attempts": "请求",
     "HTTP requests to the API by account and action, repeated ones included; dashed those that repeated a failed one.": "按账号和操作统计的 API 请求，含重试；虚线为重试。",
     "No exporter has sent a request in this time": "这段时间没有 exporter 发出请求",
-    "{{account}} {{action}} repeated": "{{account}} {{action}} 重试",
+    "{{account}} repeated": "{{account}} 重试",
     "Attempts failed, by code": "失败的请求，按错误码",
     "Attempts that failed, by the service's own code (Meter.*: of this API; others: of the gateway), and its kind. Meter.ReadyTsError is no fault: the day is not computed yet.": "失败的请求，按服务的错误码（Meter.* 属于此 API，其余属于网关）及其类别。Meter.ReadyTsError 不是故障：该日尚未算出。",
     "No attempt has failed in this time": "这段时间没有请求失败",
