@@ -33,8 +33,8 @@ COPY --from=program /program /opt/aliyun-vod-exporter
 WORKDIR /sbom
 ARG SOURCE_DATE_EPOCH
 RUN ["python", "-m", "cyclonedx_py", "environment", "--output-reproducible", "--output-file=sbom.cdx.json", "/opt/aliyun-vod-exporter/bin/python"]
-# An empty directory for the final stage.
-WORKDIR /data
+# An empty directory for the final stage. WORKDIR would not do: podman build of Debian 12 makes none where it caches layers.
+RUN ["python", "-c", "import os; os.mkdir('/data')"]
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE

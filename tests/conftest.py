@@ -81,6 +81,7 @@ SLOW: Final = (
     "deploy/test_chart.py::test_the_chart_s_own_labels",
     "deploy/test_chart.py::test_the_notes_warn",
     "deploy/test_chart.py::test_the_packed_chart",
+    "deploy/test_compose_up.py",
     "deploy/test_dashboards_live.py",
     "deploy/test_dashboards_promql.py",
     "deploy/test_drop_rules.py",

@@ -10,9 +10,9 @@ from exporter.commands.slice_results import describe_error, named
 from exporter.core import play_dates
 from exporter.core.media_details import MEDIA_PER_CALL, UnknownCategoryError
 from exporter.core.media_search import conditions
-from exporter.core.player_buckets import TargetHistory
 from exporter.core.model import Dimensions, Slice
 from exporter.core.plan import PAGE_SIZE
+from exporter.core.player_buckets import TargetHistory
 from exporter.core.unknown_media import listed_ids
 from exporter.documents.durations import to_text
 from exporter.errors import AccountPaused, ErrorKind, ErrorScope, NotReady, RequestSkipped, UpstreamError

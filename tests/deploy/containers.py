@@ -50,11 +50,11 @@ class Engine:
         return self._run("buildah", *self._store(), *argv)
 
     def podman(self, *argv: str) -> str:
-        return self._run(*self._podman(), *argv)
+        return self._run(*self.argv(), *argv)
 
     def tried(self, *argv: str) -> tuple[int, str, str]:
         """Status, stdout and stderr of a command of podman that may fail."""
-        done = subprocess.run([*self._podman(), *argv], check=False, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run([*self.argv(), *argv], check=False, capture_output=True, text=True, timeout=PATIENCE)
         return done.returncode, done.stdout, done.stderr
 
     def start(self, *argv: str, network: str = "none") -> str:
@@ -75,7 +75,8 @@ class Engine:
             self.tried(*argv.split())
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _podman(self) -> tuple[str, ...]:
+    def argv(self) -> tuple[str, ...]:
+        """How podman is called for this store."""
         # Without systemd there are neither its cgroups nor its journal; crun refuses what runc takes.
         return "podman", *self._store(), "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=runc"
 
@@ -103,7 +104,7 @@ def make_base(engine: Engine) -> None:
 
     shutil.copytree(stdlib, _in(rootfs, stdlib), ignore=_not_needed, ignore_dangling_symlinks=True)
     shutil.copytree(pip, _in(rootfs, Path(site_packages, "pip")), ignore=shutil.ignore_patterns("__pycache__"))
-    for file in (python, *_libraries([python, *stdlib.glob("lib-dynload/*.so")])):
+    for file in (python, *libraries([python, *stdlib.glob("lib-dynload/*.so")])):
         _in(rootfs, file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, _in(rootfs, file))
     (_in(rootfs, python).parent / "python").symlink_to(python.name)
@@ -143,7 +144,7 @@ def _pip_settings() -> dict[str, str]:
     return {key: " ".join(value.split()) for key, value in settings.items() if key in _WAY_TO_THE_INDEX}
 
 
-def _libraries(programs: Iterable[Path]) -> set[Path]:
+def libraries(programs: Iterable[Path]) -> set[Path]:
     """The shared libraries that programs load, with the loader, and those that wheels may take for granted."""
     words = _output("ldd", *map(str, programs)).split()
     found = {Path(word) for word in words if word.startswith("/") and ".so" in word and not word.endswith(":")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
 import os
 import re
 import shutil
@@ -719,6 +720,95 @@ def test_links_that_were_not_followed_are_not_rules_and_dashboards_that_are_not_
     assert "helm package deploy/helm/aliyun-vod-exporter" in error
 
 
+# -------------------------------------------------------------------------------------------------------- odd values
+
+
+def rendered(*argv: str, **values: Any) -> list[Document]:
+    """The documents of `helm template ARGV` with these values."""
+    sets = [word for name, value in values.items() for word in ("--set-json", f"{name}={json.dumps(value)}")]
+    ran = helm("template", argv[0], str(CHART), *argv[1:], *sets)
+    assert ran.returncode == 0, ran.stderr
+    return [document for document in yaml.safe_load_all(ran.stdout) if document]
+
+
+EVERYTHING: Final = {
+    **{
+        kind: {"enabled": True}
+        for kind in ("networkPolicy", "serviceMonitor", "podMonitor", "vmServiceScrape", "prometheusRule", "dashboards")
+    },
+    "alertmanagerConfig": {"enabled": True, "receivers": [{"name": "1e3"}]},
+    "webConfig": {"key": "on", "config": {"basic_auth_users": {"prometheus": "$2y$10$x"}}},
+}
+
+
+@pytest.mark.parametrize("name", ["123", "1e3", "true", "null", "2026-11-27"])
+def test_a_name_that_yaml_would_take_for_something_else_is_a_text(name: str) -> None:
+    """Of the release, the namespace, the objects, and of what is there already."""
+    import kubernetes_validate  # noqa: PLC0415 - as above
+
+    own = {"fullnameOverride": name, "nameOverride": name, "serviceAccount": {"name": name}}
+    keys = {"accessKeyId": "on", "accessKeySecret": name}
+    key = {"credentials": {"accessKeyId": "a", "accessKeySecret": "b", "keys": keys}}
+    existing = {
+        "existingConfigMap": name,
+        "credentials": {"existingSecret": name},
+        "storage": {"enabled": True, "existingClaim": name},
+        "priorityClassName": name,
+    }
+    for values in (EVERYTHING | own | key, existing):
+        documents = rendered(name, f"--namespace={name}", **values)
+        for document in documents:
+            metadata = document["metadata"]
+            texts = [
+                metadata["name"],
+                metadata["namespace"],
+                *metadata["labels"].values(),
+                *document.get("stringData", {}),
+            ]
+            assert all(isinstance(text, str) for text in texts), (document["kind"], texts)
+            if not document["apiVersion"].startswith(OPERATORS):
+                kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("values", [{}, {"fullnameOverride": "vod.prod"}, {"nameOverride": "vod"}])
+def test_a_service_has_no_dot_of_the_release_in_its_name(values: dict[str, str]) -> None:
+    documents = rendered("vod.prod", **values)
+
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", one(documents, "Service")["metadata"]["name"])
+    assert one(documents, "Service")["metadata"]["labels"]["app.kubernetes.io/instance"] == "vod.prod"
+
+
+def test_annotations_of_the_values_win_over_the_chart_s() -> None:
+    values: dict[str, Any] = {
+        "podAnnotations": {"kubectl.kubernetes.io/default-container": "proxy", "checksum/config": "mine"},
+        "rrsa": {"roleName": "chart"},
+        "serviceAccount": {"annotations": {"pod-identity.alibabacloud.com/role-name": "mine"}},
+        "dashboards": {"enabled": True, "folder": "chart", "annotations": {"grafana_folder": "mine"}},
+    }
+    sets = [word for name, value in values.items() for word in ("--set-json", f"{name}={json.dumps(value)}")]
+    for document in yaml.compose_all(helm("template", "vod", str(CHART), *sets).stdout, yaml.SafeLoader):
+        assert list(_twice(document)) == []
+    documents = rendered("vod", **values)
+    assert one(documents, "ServiceAccount")["metadata"]["annotations"] == values["serviceAccount"]["annotations"]
+    assert one(documents, "ConfigMap", "-dashboard-media")["metadata"]["annotations"] == {"grafana_folder": "mine"}
+    annotations = pod(documents)["metadata"]["annotations"]
+    assert annotations["kubectl.kubernetes.io/default-container"] == "proxy"
+    assert annotations["checksum/config"] != "mine", "or a new configuration would restart nothing"
+
+
+def test_a_list_or_map_without_content_is_empty() -> None:
+    """`imagePullSecrets:` with all lines below it commented out is null, and helm takes the default away."""
+    every = [(path, leaf) for path, leaf in chart_values.leaves(chart_values.schema()) if path != "config"]
+    emptied = [
+        path for path, leaf in every if isinstance(leaf["default"], list | dict) and not path.endswith("receivers")
+    ]
+    assert {"imagePullSecrets", "extraEnv", "updateStrategy", "prometheusRule.thresholds"} <= {*emptied}
+    sets = [word for path in emptied for word in ("--set-json", f"{path}=null")]
+    enabled = [f"--set={kind}.enabled=true" for kind in ("prometheusRule", "dashboards", "serviceMonitor", "storage")]
+    ran = helm("install", "vod", str(CHART), "--dry-run=client", *sets, *enabled)
+    assert ran.returncode == 0, ran.stderr
+
+
 # -------------------------------------------------------------------------------------------------------- bad values
 
 TLS: Final = '{"tls_server_config": {"cert_file": "c", "key_file": "k", "client_auth_type": "%s"}}'
@@ -805,6 +895,9 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
             ],
             "receivers has no b",
         ),
+        (['extraEnv=[{"name": "LIMIT", "value": 5}]'], "at '/extraEnv/0/value': got number, want string"),
+        (["credentials=null"], "missing property 'credentials'"),
+        (["image.repository=null"], "missing property 'repository'"),
         (["shards=2", 'storage={"enabled": true, "existingClaim": "c"}'], "each needs a claim of its own"),
         (["prometheusRule.enabled=true", 'prometheusRule.disabledAlerts=["Typo"]'], "is called Typo"),
         (["prometheusRule.enabled=true", 'prometheusRule.thresholds={"a:b": 1}'], "no threshold is called a:b"),

@@ -155,6 +155,21 @@ def test_panels_use_only_existing_metrics(panel: dict[str, Any]) -> None:
         assert {name for name in named if ":" in name} <= RECORDED
 
 
+TABLES: Final = [panel for panel in PANELS.values() if panel["type"] == "table" and len(panel["targets"]) > 1]
+
+
+@pytest.mark.parametrize("panel", TABLES, ids=lambda each: each["title"])
+def test_a_table_keeps_its_columns_while_one_of_its_results_is_empty(panel: dict[str, Any]) -> None:
+    """Grafana's `merge` goes by the fields that all results have; an empty one has none, and nothing is merged."""
+    steps = {step["id"]: step["options"] for step in panel["transformations"]}
+    field = steps["joinByField"]["byField"]
+
+    assert "merge" not in steps
+    assert field in steps["filterFieldsByName"]["include"]["names"]
+    for target in panel["targets"]:
+        assert re.search(rf'by \([^)]*\b{field}\b|label_join\([\s\S]*"{field}"', target["expr"]), target["refId"]
+
+
 @every_panel
 def test_rates_are_of_stretches_that_have_two_scrapes(panel: dict[str, Any]) -> None:
     """With a default data source and the longest documented scrape interval."""

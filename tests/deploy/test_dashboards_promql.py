@@ -235,6 +235,19 @@ def test_expected_plays_stand_at_their_date(tmp_path: Path, day: int, plays: flo
     answers(tmp_path, HISTORY, expr, {} if plays is None else {'{account="a"}': plays}, by_date(day), "1h")
 
 
+@pytest.mark.parametrize(("day", "plays"), [(0, 300), (1, 200), (2, None)])
+def test_what_was_recorded_of_the_day_before_is_not_drawn_on_a_day_with_fewer_plays(
+    tmp_path: Path, day: int, plays: float | None
+) -> None:
+    first, second = (
+        f'aliyun_vod:slice_plays:settled{{{SLICE},date="{MIDNIGHT + each * DAY + 28_800}"}}' for each in range(2)
+    )
+    history = [*HISTORY, series(first, "_x50 300x26"), series(second, "_x74 200x13")]
+    expr = ONE.settled_by_date(ONE.recorded("aliyun_vod:slice_plays:settled"), dated=True)
+
+    answers(tmp_path, history, expr, {} if plays is None else {'{account="a"}': plays}, by_date(day), "1h")
+
+
 def test_a_step_that_is_no_midnight_shows_no_other_day(tmp_path: Path) -> None:
     """Grafana begins steps of a day at midnight of the dashboard's time zone; another program may not."""
     expr = ONE.settled_by_date(ONE.scraped(EXPECTED_PLAYS))

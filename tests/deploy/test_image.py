@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from exporter import __version__
-from tests.deploy.containers import BASE, ROOT, TAG, CannotRunError, Engine, build, make_base
+from tests.deploy.containers import ROOT, TAG, Engine
 from tests.deploy.locks import locked
 from tests.e2e.processes import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 UID: Final = 65532
@@ -70,29 +68,6 @@ def in_containers(test: Callable[..., None]) -> Callable[..., None]:
 
 def facts(engine: Engine, *flags: str) -> dict[str, Any]:
     return dict(json.loads(engine.run(*flags, "--entrypoint=python", TAG, "-c", FACTS)))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """A store with the base image; without container support the tests are skipped with the reason."""
-    # podman rejects paths above 50 characters, and those of pytest are longer.
-    engine = Engine(Path(tempfile.mkdtemp(prefix="vod-")))
-    try:
-        make_base(engine)
-        engine.run(BASE, "python", "-c", "")
-    except CannotRunError as reason:
-        engine.remove()
-        if os.environ.get("REQUIRE_TOOLS") == "1":
-            raise
-        pytest.skip(f"containers cannot run here: {reason}")
-    yield engine
-    engine.remove()
-
-
-@pytest.fixture(scope="module")
-def image(engine: Engine) -> Engine:
-    build(engine, "--build-arg=REVISION=0123abc")
-    return engine
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def firing() -> table.Panel:
         "Firing alerts of the accounts and exporters chosen above, the newest first, with what the media has of its "
         "expected plays. A click on a media opens it.",
         "short",
-        "No alert fires. Where rules are not loaded, none can: see State",
+        "No alert fires, or the rules are not loaded",
     )
     since = f"ALERTS_FOR_STATE{{{_MATCHERS}}} and ignoring (alertstate) {FIRING}"
     what = since

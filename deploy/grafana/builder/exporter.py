@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import dashboard as board
-from grafana_foundation_sdk.models.dashboard import Threshold
+from grafana_foundation_sdk.models.dashboard import FieldColorModeId, Threshold
 
 from deploy.grafana.builder import alerts, frame
 from deploy.grafana.builder.panels import (
@@ -18,6 +18,7 @@ from deploy.grafana.builder.panels import (
     over_time,
     per_second,
     rows,
+    set_to,
     single,
     stacked,
 )
@@ -26,13 +27,16 @@ from deploy.grafana.builder.state import TARGETS, next_poll, state
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import stat, table, timeseries
+    from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 _INSTANCE: Final = 'job=~"$job", instance=~"$instance"'
 _ACCOUNT: Final = f'account=~"$account", {_INSTANCE}'
 _OURS: Final = f"and on (instance, job) aliyun_vod_exporter_build_info{{{_INSTANCE}}}"
 _STALE: Final = (Threshold(color="transparent"), Threshold(21_600, "orange"), Threshold(86_400, "red"))
+_RESULTS: Final = {"success": "green", "partial": "orange", "failure": "red", "skipped": "gray"}
+# Nothing that failed is green, however many kinds there are.
+_FAILURES: Final = board.FieldColor().mode(FieldColorModeId.SHADES).fixed_color("red")
 _NOT_SCRAPED: Final = "Prometheus scrapes no exporter that runs"
 _TARGETS: Final = f"{TARGETS} and on (instance, job) up{{{_INSTANCE}}}"
 
@@ -115,7 +119,7 @@ def _instances() -> table.Panel:
                 f"(aliyun_vod_exporter_config_last_reload_success_timestamp_seconds{{{_INSTANCE}}})"
             ),
         ),
-        Joined(sort_by="instance", descending=False),
+        Joined(by=("job", "instance"), sort_by="instance", descending=False),
         (
             Column("instance", "Instance"),
             Column("job", "Job", width=90),
@@ -213,7 +217,10 @@ def _calls() -> timeseries.Panel:
         about,
         per_second(f"aliyun_vod_api_requests_total{{{_ACCOUNT}}}", "{{account}} {{action}}", by="account, action"),
         per_second(
-            f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}", "{{account}} {{action}} repeated", by="account, action"
+            f"aliyun_vod_api_retries_total{{{_ACCOUNT}}}",
+            "{{account}} repeated",
+            by="account",
+            more="> 0",
         ),
     ).override_by_query("B", dashed("orange"))
 
@@ -227,7 +234,7 @@ def _errors() -> timeseries.Panel:
         "No attempt has failed in this time",
     )
     failed = f"sum by (code, kind) (increase(aliyun_vod_api_errors_total{{{_ACCOUNT}}}[$__interval]))"
-    return stacked(graph(about, over_time(f"{failed} > 0", "{{code}} ({{kind}})")))
+    return stacked(graph(about, over_time(f"{failed} > 0", "{{code}} ({{kind}})"))).color_scheme(_FAILURES)
 
 
 def _latency() -> timeseries.Panel:
@@ -288,7 +295,7 @@ def _queries() -> table.Panel:
         "Each query's last poll: whether it got an answer for every slice, how long ago one last did, when the next is "
         "due, how long it took; and polls of the last day that were not successful.",
         "none",
-        "No query was polled yet",
+        "No query was polled yet, or no exporter runs: see State",
     )
 
     def each(metric: str) -> str:
@@ -299,20 +306,20 @@ def _queries() -> table.Panel:
     return table_of(
         about,
         (
+            rows(f"{each('aliyun_vod_query_next_poll_timestamp_seconds')} - time()"),
             rows(each("aliyun_vod_query_up")),
             rows(f"time() - {each('aliyun_vod_query_last_success_timestamp_seconds')}"),
-            rows(f"{each('aliyun_vod_query_next_poll_timestamp_seconds')} - time()"),
             rows(each("aliyun_vod_query_poll_duration_seconds")),
-            rows(unsuccessful),
+            rows(f"{unsuccessful} and {each('aliyun_vod_query_next_poll_timestamp_seconds')}"),
         ),
-        Joined(sort_by="query", descending=False),
+        Joined(by=("query", "instance"), sort_by="query", descending=False),
         (
             Column("query", "Query"),
-            Column("instance", "Instance", width=135),
-            Column("Value #A", "Last poll", width=75, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
-            Column("Value #B", "Success ago", "s", 98, 0, _STALE),
-            Column("Value #C", "Next in", "s", 65, 0),
-            Column("Value #D", "Took", "s", 55, 1),
+            Column("instance", "Instance", width=125),
+            Column("Value #B", "Last poll", width=72, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
+            Column("Value #C", "Success ago", "s", 104, 0, _STALE),
+            Column("Value #A", "Next in", "s", 65, 0),
+            Column("Value #D", "Took", "s", 70, 1),
             Column("Value #E", "Not ok, 1 d", "short", 90, 0),
         ),
     )
@@ -324,7 +331,7 @@ def _days() -> table.Panel:
         "Per account and play date: how many of its slices are settled (final, not requested again), how many the "
         "service has not computed yet, how long ago the oldest that may still change was polled, and media with plays.",
         "none",
-        "Nothing is published yet",
+        "Nothing is published yet, or no exporter runs: see State",
     )
 
     def per_day(how: str, expr: str) -> str:
@@ -348,18 +355,18 @@ def _days() -> table.Panel:
             rows(per_day("max", f"time() - ({updated} unless {settled} == 1)")),
             rows(per_day("max", per_slice("aliyun_vod_slice_media"))),
         ),
-        Joined(sort_by="days_ago", descending=False, numbers=("days_ago",)),
+        Joined(by=("account", "days_ago"), sort_by="days_ago", descending=False, numbers=("days_ago",)),
         (
             Column("account", "Account"),
-            Column("days_ago", "Days ago", width=75),
-            Column("Value #A", "Date", "time:ddd YYYY-MM-DD", 120),
-            Column("Value #B", "Slices", "none", 60),
+            Column("days_ago", "Days ago", width=82),
+            Column("Value #A", "Date", "time:ddd MM-DD", 78),
+            Column("Value #B", "Slices", "none", 58),
             Column(
-                "Value #C", "Settled", "percentunit", 65, 0, (Threshold(color="transparent"), Threshold(1, "green"))
+                "Value #C", "Settled", "percentunit", 70, 0, (Threshold(color="transparent"), Threshold(1, "green"))
             ),
-            Column("Value #D", "Not ready", "none", 78, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
-            Column("Value #E", "Polled ago", "s", 85, 0, _STALE),
-            Column("Value #F", "Media", "locale", 55),
+            Column("Value #D", "Not ready", "none", 86, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
+            Column("Value #E", "Polled ago", "s", 88, 0, _STALE),
+            Column("Value #F", "Media", "locale", 62),
         ),
     )
 
@@ -371,8 +378,15 @@ def _polls() -> timeseries.Panel:
         "short",
         "No poll has ended in this time",
     )
-    polls = f"sum by (result) (increase(aliyun_vod_query_polls_total{{{_INSTANCE}}}[$__interval]))"
-    return stacked(graph(about, over_time(f"{polls} > 0", "{{result}}")))
+
+    def ended(result: str) -> prometheus.Dataquery:
+        polls = f'increase(aliyun_vod_query_polls_total{{{_INSTANCE}, result="{result}"}}[$__interval])'
+        return over_time(f"sum by (result) ({polls}) > 0", "{{result}}")
+
+    panel = stacked(graph(about, *map(ended, _RESULTS)))
+    for target, name in zip("ABCD", _RESULTS.values(), strict=True):
+        panel.override_by_query(target, set_to(color={"mode": "fixed", "fixedColor": name}))
+    return panel
 
 
 def _series_over_time() -> timeseries.Panel:
@@ -398,7 +412,7 @@ def _storage() -> timeseries.Panel:
         _NOT_SCRAPED,
     )
     errors = f"increase(aliyun_vod_exporter_storage_errors_total{{{_INSTANCE}}}[$__interval])"
-    return stacked(graph(about, over_time(errors, "{{instance}}")))
+    return stacked(graph(about, over_time(errors, "{{instance}}"))).color_scheme(_FAILURES)
 
 
 def _memory() -> timeseries.Panel:

@@ -54,8 +54,8 @@ def build() -> Dashboard:
         built.with_variable(variable)
     for panel, span in ((state.state(), 14), (state.next_poll(), 4), (_date(), 6)):
         built.with_panel(panel.span(span).height(3))
-    built.with_panel(_title().span(8).height(4))
-    for number, span in ((_plays(), 3), (_expected(), 3), (_changed(), 4), (_viewers(), 3), (_watched(), 3)):
+    built.with_panel(_title().span(6).height(4))
+    for number, span in ((_plays(), 3), (_expected(), 3), (_changed(), 4), (_viewers(), 4), (_watched(), 4)):
         built.with_panel(number.span(span).height(4))
     built.with_panel(_plays_per_day().span(24).height(9))
     for breakdown in DIMENSIONS:
@@ -251,7 +251,7 @@ def _breakdown(dimension: str, name: str) -> table.Panel:
     return table_of(
         about,
         (rows(each(plays)), rows(each(expected)), rows(each(f"{plays} / ({expected} > 0) - 1"))),
-        Joined(by=dimension, sort_by="Value #B"),
+        Joined(by=(dimension,), sort_by="Value #B"),
         (
             Column(dimension, name),
             Column("Value #A", "Plays", "locale", 80),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from grafana_foundation_sdk.builders import common
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.common import BigValueColorMode, BigValueTextMode, VisibilityMode
 from grafana_foundation_sdk.models.dashboard import Threshold
@@ -69,7 +70,7 @@ _SHARE_MOVED: Final = (
 
 _NO_DAY: Final = "no day to compare yet: see State"
 _NO_MEDIA_DAY: Final = "Nothing to show: no media lost plays, or there is no day to compare yet (see State)"
-_NO_RULES_DAY: Final = "Needs the recording rules and a day to compare: see State"
+_NO_RULES_DAY: Final = "Fills day by day, from the first day that settles while the recording rules run: see State"
 _TITLE: Final = Column("title", "Title", links=(("Open this media", frame.media_link()),))
 _HIDDEN: Final = (Column("media_id", "Media ID", hidden=True), Column("account", "Account", hidden=True))
 
@@ -99,8 +100,8 @@ def build() -> Dashboard:
     built.with_row(
         board.Row("By category")
         .collapsed(collapsed=True)
-        .with_panel(_categories().span(10).height(10))
-        .with_panel(_media_of_category().span(14).height(10))
+        .with_panel(_categories().span(11).height(10))
+        .with_panel(_media_of_category().span(13).height(10))
     )
     return frame.numbered(built.build())
 
@@ -169,7 +170,8 @@ def _lost_plays() -> stat.Panel:
         "locale",
         _NO_DAY,
     )
-    return single(about, now(f"sum({_CHOSEN.recorded(SUM_OF_LOST)})")).decimals(0)
+    # Nothing lost has no series; a day to compare has.
+    return single(about, now(f"sum({_CHOSEN.recorded(SUM_OF_LOST)}) or 0 * sum({_EXPECTED})")).decimals(0)
 
 
 def _dropped() -> stat.Panel:
@@ -199,6 +201,7 @@ def _yesterday() -> stat.Panel:
     return (
         panel.with_target(provisional)
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
+        .text(common.VizTextDisplayOptions().title_size(12).value_size(24))
         .color_mode(BigValueColorMode.VALUE)
         .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "orange"}))
     )
@@ -237,7 +240,7 @@ def _losers() -> table.Panel:
             rows(f"max by (media_id) ({_beside(PLAYS_OF_MOVED, _LOST)})"),
             rows(f"max by (media_id) (- {_LOST} / {expected})"),
         ),
-        Joined(by="media_id", only=True, sort_by="Value #A"),
+        Joined(by=("media_id",), only=True, sort_by="Value #A"),
         (
             _TITLE,
             Column("Value #A", "Lost", "locale", 75, 0),
@@ -252,9 +255,9 @@ def _losers() -> table.Panel:
 def _slices() -> table.Panel:
     about = About(
         "Lost plays by terminal, OS and region",
-        "Where the plays were lost on the last settled day. Of the loss: its part of what all values of that dimension "
-        "lost. Share: of all plays, and by how many percentage points (pp) it differs from its expected share. The "
-        "filter of a dimension does not apply to its own lines.",
+        "Where the plays were lost on the last settled day; below 0: gained. Of the loss: its part of what all values "
+        "of that dimension lost. Share: of all plays, and by how many percentage points (pp) it differs from its "
+        "expected share. The filter of a dimension does not apply to its own lines.",
         "short",
         "No dimensions: no query has terminal_type, os or region in its dimensions, or there is no day yet (see State)",
     )
@@ -284,14 +287,14 @@ def _slices() -> table.Panel:
             rows(of_most(per_dimension(_ACCOUNT, lambda view: share(view, SUM_OF_PLAYS)))),
             rows(of_most(per_dimension(_ACCOUNT, moved))),
         ),
-        Joined(sort_by="Value #A"),
+        Joined(by=("account", "slice"), sort_by="Value #A"),
         (
             Column("slice", "Where"),
             Column("Value #A", "Lost", "locale", 70, 0),
             Column("Value #B", "Of the loss", "percentunit", 90, 0),
             Column("Value #C", "Share", "percentunit", 65, 1),
             Column("Value #D", "Share change", "suffix: pp", 118, 1, _SHARE_MOVED),
-            Column("account", "Account", width=70),
+            Column("account", "Account", width=80),
         ),
     )
 
@@ -307,8 +310,8 @@ def _trend() -> timeseries.Panel:
     return (
         graph(
             about,
-            over_time(_CHOSEN.settled_by_date(_SETTLED), "{{account}}"),
-            over_time(_CHOSEN.settled_by_date(_EXPECTED), "{{account}} expected"),
+            over_time(_CHOSEN.settled_by_date(_SETTLED, dated=True), "{{account}}"),
+            over_time(_CHOSEN.settled_by_date(_EXPECTED, dated=True), "{{account}} expected"),
         )
         .interval("1d")
         .show_points(VisibilityMode.ALWAYS)
@@ -332,7 +335,7 @@ def _winners() -> table.Panel:
             rows(f"max by (media_id) ({_beside(PLAYS_OF_MOVED, _GAINED)})"),
             rows(f"max by (media_id) ({_beside(EXPECTED_OF_MOVED, _GAINED)})"),
         ),
-        Joined(by="media_id", sort_by="Value #A"),
+        Joined(by=("media_id",), sort_by="Value #A"),
         (
             _TITLE,
             Column("Value #A", "Gained", "locale", 90, 0),
@@ -370,7 +373,7 @@ def _top() -> table.Panel:
         "The media with most plays on the last settled day. Viewers are of one media each: they cannot be added up, "
         "because who watched two would count twice. A title opens the media.",
         "short",
-        _NO_MEDIA_DAY,
+        _NO_DAY,
     )
     top = f"topk(20, {_CHOSEN.settled()})"
 
@@ -394,7 +397,7 @@ def _top() -> table.Panel:
             rows(f"{beside('aliyun_vod_media_play_duration_seconds')} / 3600"),
             rows(beside("aliyun_vod_media_play_duration_per_viewer_seconds")),
         ),
-        Joined(by="media_id", sort_by="Value #A"),
+        Joined(by=("media_id",), sort_by="Value #A"),
         (
             _TITLE,
             Column("Value #A", "Plays", "locale", 180, gauge="blue"),
@@ -434,10 +437,10 @@ def _categories() -> table.Panel:
         about,
         (
             rows(f"topk(30, {plays})"),
-            rows(f"topk(30, {expected})"),
-            rows(f"topk(30, - {_by_category(_CHOSEN.lost())} / ({expected} > 0))"),
+            rows(f"{expected} and topk(30, {plays})"),
+            rows(f"- {_by_category(_CHOSEN.lost())} / ({expected} > 0) and topk(30, {plays})"),
         ),
-        Joined(sort_by="Value #A"),
+        Joined(by=("account", "category"), sort_by="Value #A"),
         (
             Column("category", "Category", links=(("Its media", frame.category_link()),)),
             Column("Value #A", "Plays", "locale", 90),
@@ -465,7 +468,7 @@ def _media_of_category() -> table.Panel:
             rows(f"max by (media_id) ({_CHOSEN.settled()} and on (account, media_id) {most})"),
             rows(f"max by (media_id) ({_CHOSEN.settled(EXPECTED_PLAYS)} and on (account, media_id) {most})"),
         ),
-        Joined(by="media_id", sort_by="Value #A"),
+        Joined(by=("media_id",), sort_by="Value #A"),
         (
             _TITLE,
             Column("category", "Category", width=160),

@@ -199,7 +199,7 @@ def graph(about: About, *targets: prometheus.Dataquery, legend: bool = True) -> 
         timeseries.Panel()
         .line_width(2)
         .fill_opacity(8)
-        .show_points(VisibilityMode.NEVER)
+        .show_points(VisibilityMode.AUTO)
         .min(0)
         .legend(
             common.VizLegendOptions()

@@ -22,7 +22,7 @@ _BY: Final = "account, app_id, terminal_type, os"
 _LEGEND: Final = "{{account}} {{app_id}} {{terminal_type}} {{os}}"
 _NOTHING: Final = "no player data: set player in the configuration; two polls later it is here"
 _LATE: Final = (Threshold(color="green"), Threshold(3_600, "orange"), Threshold(7_200, "red"))
-_FEWER: Final = (Threshold(color="red"), Threshold(0.5, "orange"), Threshold(0.8, "green"))
+_FEWER: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, "green"))
 
 
 def build() -> Dashboard:
@@ -37,8 +37,8 @@ def build() -> Dashboard:
         built.with_variable(variable)
     for number in (_lag(), _bucket(), _ratio(), _failures_now()):
         built.with_panel(number.span(6).height(4))
-    built.with_panel(_plays().span(16).height(9))
-    built.with_panel(alerts.firing().span(8).height(9))
+    built.with_panel(_plays().span(13).height(9))
+    built.with_panel(alerts.firing().span(11).height(9))
     built.with_row(board.Row("By terminal and OS"))
     for graphs in (_plays_by_target(), _failures(), _first_frame(), _stutter()):
         built.with_panel(graphs.span(12).height(8))
@@ -98,11 +98,14 @@ def _bucket() -> stat.Panel:
 def _ratio() -> stat.Panel:
     about = About(
         "Against last week",
-        "Plays of the newest bucket as a share of the same bucket a week before; of several applications the smallest.",
+        "Plays of the newest bucket against the same bucket a week before: -20 % is a fifth fewer; of several "
+        "applications the lowest.",
         "percentunit",
         "no such bucket a week before",
     )
-    return single(about, now(f"min({_of('plays', _TARGET)} / ({_of('plays', _TARGET, '7d')} > 0))"), *_FEWER)
+    return single(
+        about, now(f"min({_of('plays', _TARGET)} / ({_of('plays', _TARGET, '7d')} > 0)) - 1"), *_FEWER
+    ).decimals(1)
 
 
 def _failures_now() -> stat.Panel:
@@ -110,7 +113,7 @@ def _failures_now() -> stat.Panel:
         "Failed plays", "Share of the plays of the newest bucket that failed; the largest.", "percentunit", _NOTHING
     )
     steps = (Threshold(color="green"), Threshold(0.05, "orange"), Threshold(0.1, "red"))
-    return single(about, now(f"max({_of('play_failure_ratio', _TARGET)})"), *steps)
+    return single(about, now(f"max({_of('play_failure_ratio', _TARGET)})"), *steps).decimals(1)
 
 
 def _plays() -> timeseries.Panel:
@@ -166,4 +169,4 @@ def _revisions() -> timeseries.Panel:
         _NOTHING,
     )
     rises = f"max by ({_BY}) (increase(aliyun_vod_player_bucket_revisions_total{{{_ACCOUNT}}}[1h]))"
-    return graph(about, over_time(rises, _LEGEND))
+    return graph(about, over_time(rises, _LEGEND)).axis_soft_max(1)

@@ -78,16 +78,19 @@ class View:
         """00:00 UTC+8 of the last settled day, in seconds since 1970, by account."""
         return f"max by (account) ({self.scraped(SETTLED_DATE)})"
 
-    def settled_by_date(self, selector: str) -> str:
+    def settled_by_date(self, selector: str, *, dated: bool = False) -> str:
         """By date, what was true of the last settled day while it was that.
 
-        It is so from about 09:00 of the next day on for 24 hours. What was recorded then about another day is left out.
+        It is so from about 09:00 of the next day on for 24 hours. What was recorded then about another day is left out:
+        until that day settled, those hours are still of the day before, in a series of its own where it is `dated`.
         """
         past = "[1d] offset -57h"
-        return (
-            f"max by (account) (last_over_time({selector}{past}))\nand on (account) "
-            f"{_of_this_step(f'max by (account) (last_over_time({self.scraped(SETTLED_DATE)}{past}))')}"
-        )
+        date = _of_this_step(f"max by (account) (last_over_time({self.scraped(SETTLED_DATE)}{past}))")
+        if dated:
+            # Their label is midnight UTC of that day.
+            dates = f'count_values by (account) ("date", {date} + 28800)'
+            return f"max by (account) (last_over_time({selector}{past})\nand on (account, date) {dates})"
+        return f"max by (account) (last_over_time({selector}{past}))\nand on (account) {date}"
 
     def by_date(self, metric: str, *, final: bool) -> str:
         """By date, a metric of one media, of days that are final or that may still change.

@@ -58,7 +58,7 @@ _STATES: Final = (
     (
         "blue",
         f"and on () {_NOT_YESTERDAY}",
-        "Yesterday is not final yet, as every day until about 09:30 UTC+8. The numbers are of the last day that is.",
+        "Yesterday is not final yet: that takes three equal polls from 09:00 UTC+8 on. Shown is the last final day.",
     ),
     ("green", "", "The numbers are of yesterday, and final."),
 )

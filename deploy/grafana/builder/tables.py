@@ -9,11 +9,12 @@ from grafana_foundation_sdk.builders import prometheus, table
 from grafana_foundation_sdk.models.common import TableCellHeight
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, Threshold
 
-from deploy.grafana.builder.panels import About, described
+from deploy.grafana.builder.panels import About, described, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_ROW: Final = "row"  # the label that results are joined by where that takes several
 _WHERE_NONE: Final = "-"  # a cell without a value is not the place for a panel's whole sentence
 
 
@@ -51,14 +52,19 @@ class Column:
             found["custom.width"] = self.width
         if self.decimals is not None:
             found["decimals"] = self.decimals
-        if self.mappings:
-            found["mappings"] = list(self.mappings)
+        if mappings := [*self.mappings, *self._without_colour()]:
+            found["mappings"] = mappings
         if self.links:
             found["links"] = [{"title": title, "url": url} for title, url in self.links]
         if self.hidden:
             # As Grafana says it up to 12, and since.
             found |= {"custom.hidden": True, "custom.hideFrom": {"viz": True}}
         return [DynamicConfigValue(name, value) for name, value in (found | self._cell()).items()]
+
+    def _without_colour(self) -> list[dict[str, Any]]:
+        """A cell without a value would have the colour of the lowest step, which is red where less is worse."""
+        result = {"text": self.empty, "color": "transparent", "index": len(self.mappings)}
+        return [{"type": "special", "options": {"match": "null+nan", "result": result}}] if self.steps else []
 
     def _cell(self) -> dict[str, object]:
         found: dict[str, object] = {}
@@ -91,12 +97,13 @@ class Computed:
 class Joined:
     """How the results become one table.
 
-    * `by`: the label whose value is in each row once; empty: rows with the same labels are one.
+    * `by`: the labels that together are in each row once. One alone is in every result; several are columns that only
+      the first result fills, so it has to have every row.
     * `only`: rows that are in every result. `sort_by`: a field, largest first where `descending`.
     * `numbers`: labels that are numbers, to be sorted as such.
     """
 
-    by: str = ""
+    by: tuple[str, ...] = ()
     only: bool = False
     sort_by: str = ""
     descending: bool = True
@@ -108,7 +115,11 @@ def table_of(
     about: About, targets: Sequence[prometheus.Dataquery], joined: Joined, columns: Sequence[Column]
 ) -> table.Panel:
     """A table with these columns and no others."""
-    panel = described(table.Panel(), about, *targets).cell_height(TableCellHeight.SM).show_header(show_header=True)
+    panel = (
+        described(table.Panel(), about, *_keyed(targets, joined.by))
+        .cell_height(TableCellHeight.SM)
+        .show_header(show_header=True)
+    )
     for transformation in _transformations(joined, columns):
         panel.with_transformation(transformation)
     for column in columns:
@@ -116,16 +127,30 @@ def table_of(
     return panel
 
 
+def _keyed(targets: Sequence[prometheus.Dataquery], by: tuple[str, ...]) -> list[prometheus.Dataquery]:
+    """Queries whose results have one label for the labels that they are joined by.
+
+    Grafana joins by one field. Its `merge` takes all fields that the results have in common instead, and an empty one
+    has none: then nothing is merged, and the columns of all results but the first are gone.
+    """
+    if len(by) < 2:  # noqa: PLR2004 - one label is joined as it is
+        return [*targets]
+    labels = ", ".join(by)
+    names = ", ".join(f'"{name}"' for name in by)
+    first, *others = (f'label_join(\n{target.build().expr},\n"{_ROW}", " ", {names})' for target in targets)
+    return [rows(first), *(rows(f"max without ({labels}) ({expr})") for expr in others)]
+
+
 def _transformations(joined: Joined, columns: Sequence[Column]) -> list[DataTransformerConfig]:
     computed = [one.name for one in joined.computed]
     operands = [name for one in joined.computed for name in (one.left, one.right)]
     shown = [column.field for column in columns]
     answered = [name for name in dict.fromkeys((*shown, *operands)) if name not in computed]
+    by = joined.by[0] if len(joined.by) == 1 else _ROW
+    answered = [*dict.fromkeys((*answered, by))] if joined.by else answered
     steps: list[tuple[str, dict[str, Any]]] = [("filterFieldsByName", {"include": {"names": answered}})]
     if joined.by:
-        steps.append(("joinByField", {"byField": joined.by, "mode": "inner" if joined.only else "outer"}))
-    else:
-        steps.append(("merge", {}))
+        steps.append(("joinByField", {"byField": by, "mode": "inner" if joined.only else "outer"}))
     steps += [
         (
             "calculateField",

@@ -69,7 +69,7 @@ simulator; its key is public.
 {{- if and .Values.storage.existingClaim (not (include "aliyun-vod-exporter.storage" .)) -}}
 {{- fail "storage.existingClaim is not used without a volume; set storage.enabled to true" -}}
 {{- end -}}
-{{- if and (eq (include "aliyun-vod-exporter.kind" .) "Deployment") (eq (default "Recreate" .Values.updateStrategy.type) "RollingUpdate") (ne (toString (dig "rollingUpdate" "maxSurge" "25%" .Values.updateStrategy)) "0") -}}
+{{- if and (eq (include "aliyun-vod-exporter.kind" .) "Deployment") (eq (default "Recreate" (.Values.updateStrategy).type) "RollingUpdate") (ne (toString (dig "rollingUpdate" "maxSurge" "25%" (default dict .Values.updateStrategy))) "0") -}}
 {{- fail "updateStrategy: with RollingUpdate two exporters make every call twice for a while; add rollingUpdate: {maxSurge: 0, maxUnavailable: 1}, or leave Recreate" -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.basicAuth .Values.serviceMonitor.authorization -}}

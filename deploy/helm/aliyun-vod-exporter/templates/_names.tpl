@@ -4,14 +4,14 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 52 characters: with a hash behind it, the name of a StatefulSet is a label of its pods, which may have 63. */}}
+{{/* 52 characters: with a hash behind it, the name of a StatefulSet is a label of its pods, which may have 63. A Service may have no dot. */}}
 {{- define "aliyun-vod-exporter.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- else if contains (include "aliyun-vod-exporter.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "aliyun-vod-exporter.name" .) | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name (include "aliyun-vod-exporter.name" .) | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -30,8 +30,8 @@ helm.sh/chart app.kubernetes.io/name app.kubernetes.io/instance app.kubernetes.i
 {{- $more := index . 1 -}}
 {{- with index . 0 -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
-app.kubernetes.io/name: {{ include "aliyun-vod-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "aliyun-vod-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with merge dict (default dict $more) (default dict .Values.commonLabels) }}
@@ -42,8 +42,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* What the exporter's pod is selected by; the component keeps the test's pod out. */}}
 {{- define "aliyun-vod-exporter.selector" -}}
-app.kubernetes.io/name: {{ include "aliyun-vod-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "aliyun-vod-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: exporter
 {{- end -}}
 

@@ -13,12 +13,11 @@ metadata:
     # Settings are read at the start. Keys, certificates and passwords are read again by themselves.
     checksum/config: {{ include "aliyun-vod-exporter.config" . | sha256sum }}
     {{- end }}
-    kubectl.kubernetes.io/default-container: exporter
-    {{- with .Values.podAnnotations }}
+    {{- with merge dict (omit (default dict .Values.podAnnotations) "checksum/config") (dict "kubectl.kubernetes.io/default-container" "exporter") }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "aliyun-vod-exporter.serviceAccount" . }}
+  serviceAccountName: {{ include "aliyun-vod-exporter.serviceAccount" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
@@ -59,23 +58,23 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ include "aliyun-vod-exporter.configMap" . }}
+        name: {{ include "aliyun-vod-exporter.configMap" . | quote }}
     {{- with include "aliyun-vod-exporter.credentialsSecret" . }}
     - name: credentials
       secret:
-        secretName: {{ . }}
+        secretName: {{ . | quote }}
         defaultMode: 0440
     {{- end }}
     {{- with include "aliyun-vod-exporter.webSecret" . }}
     - name: web
       secret:
-        secretName: {{ . }}
+        secretName: {{ . | quote }}
         defaultMode: 0440
     {{- end }}
     {{- with .Values.storage.existingClaim }}
     - name: data
       persistentVolumeClaim:
-        claimName: {{ . }}
+        claimName: {{ . | quote }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
@@ -89,7 +88,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- range $setting := list "nodeSelector" "tolerations" "affinity" }}
 {{- with get $.Values $setting }}
@@ -101,7 +100,7 @@ priorityClassName: {{ . }}
 
 {{- define "aliyun-vod-exporter.pullSecrets" -}}
 {{- $secrets := list -}}
-{{- range concat (default list (.Values.global).imagePullSecrets) .Values.imagePullSecrets (default list .Values.image.pullSecrets) -}}
+{{- range concat (default list (.Values.global).imagePullSecrets) (default list .Values.imagePullSecrets) (default list .Values.image.pullSecrets) -}}
 {{- $secrets = append $secrets (ternary . (dict "name" .) (kindIs "map" .)) -}}
 {{- end -}}
 {{- toYaml (uniq $secrets) -}}
@@ -115,7 +114,7 @@ priorityClassName: {{ . }}
 {{- $variables = append $variables (dict "name" $name "value" $value) -}}
 {{- end -}}
 {{- else -}}
-{{- $variables = concat $variables .Values.extraEnv -}}
+{{- $variables = concat $variables (default list .Values.extraEnv) -}}
 {{- end -}}
 {{- toYaml $variables -}}
 {{- end -}}
