@@ -52,7 +52,7 @@ PROMISED: Final = {
 ESCALATING: Final = {"AliyunVodExporterDown", "AliyunVodAuthFailing"}
 # Nothing one would tune: none, one and the largest, the median, percent, the hour of `offset 1h`,
 # the 8 hours of UTC+8, a day, and the days of one and two weeks.
-FIXED: Final = {"0", "1", "0.5", "100", "3600", "28800", "86400", "7", "14"}
+FIXED: Final = {"0", "1", "0.5", "100", "3600", "28800", "86400", "7", "14", "21"}
 
 _METRIC: Final = re.compile(r"\baliyun_vod_\w+\b")
 _RECORD: Final = re.compile(r"\baliyun_vod:[\w:]+")
