@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
-from exporter import stdio
 from exporter.commands.command_names import DAEMONS, DEFAULT, split
 from exporter.signals import PROCESS
 
@@ -17,6 +15,9 @@ PROCESS.install(daemon=_COMMAND in DAEMONS, reloads=_COMMAND == "serve")
 
 def main() -> int:
     """Run the command line of this process and return its exit status."""
+    from importlib import import_module  # noqa: PLC0415 - after the signal handlers
+
+    stdio = import_module("exporter.stdio")
     _reopen_closed_streams()
     sys.stdout, sys.stderr = stdio.guarded_stdout(sys.stdout), stdio.guarded_stderr(sys.stderr)
     try:

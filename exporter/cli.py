@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from importlib import import_module
@@ -43,11 +42,13 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         return _run(command, arguments, environ)
     except stdio.StdoutError as error:
         return _stdout_failed(error)
-    except OSError as error:
-        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+    except Exception as error:
+        if not (sentences := import_module("exporter.errors").describe_exhaustion(error)):
             raise
-        advice = import_module("exporter.errors").OPEN_MORE_FILES
-        return _print_error(f"aliyun-vod-exporter: {os.strerror(error.errno)}. {advice}", 1)
+        # What was half made is freed after this, with tracebacks and warnings about itself.
+        sys.unraisablehook = lambda _: None
+        import_module("warnings").simplefilter("ignore")
+        return _print_error(f"aliyun-vod-exporter: {sentences}", 1)
 
 
 def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

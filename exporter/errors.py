@@ -14,6 +14,8 @@ ExporterError
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -50,6 +52,25 @@ class ErrorScope(StrEnum):
 
 
 OPEN_MORE_FILES: Final = "Let this process open at least 64 files and connections (ulimit -n, LimitNOFILE= of systemd)."
+MORE_MEMORY: Final = "Give this process or machine more memory."
+MORE_THREADS: Final = "Let this process have more threads (ulimit -u, TasksMax= of systemd, the container's PID limit)."
+NO_THREAD: Final = "no thread can be started"
+
+
+def describe_exhaustion(error: BaseException) -> str:
+    """What this process ran out of and how to give it more, as sentences; empty for any other error."""
+    match error:
+        case BaseExceptionGroup():
+            return next(filter(None, map(describe_exhaustion, error.exceptions)), "")
+        case OSError(errno=errno.EMFILE | errno.ENFILE as number):
+            return f"{os.strerror(number)}. {OPEN_MORE_FILES}"
+        case MemoryError() | OSError(errno=errno.ENOMEM):
+            return f"{os.strerror(errno.ENOMEM)}. {MORE_MEMORY}"
+        case OSError(errno=errno.EAGAIN, strerror=reason) if reason == NO_THREAD:
+            return f"{NO_THREAD}. {MORE_THREADS}"
+        case RuntimeError() if str(error) == "can't start new thread":  # the interpreter's own words
+            return f"{NO_THREAD}. {MORE_THREADS}"
+    return ""
 
 
 class ExporterError(Exception):
@@ -68,7 +89,8 @@ class ConfigProblem:
 
     def __str__(self) -> str:
         """`config.yaml:12:9: queries[0].dimensions[1].os: 'android' is not one of ...`."""
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = self.file if self.file.isprintable() else ascii(self.file)
+        place = f"{file}:{self.line}:{self.column}" if self.line else file
         return f"{place}: {self.setting}: {self.message}" if self.setting else f"{place}: {self.message}"
 
 

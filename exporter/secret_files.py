@@ -24,6 +24,8 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _SHORTEST_SECRET: Final = 8
 # Names made of words, in any common style: `days_ago`, `maxRetries`, `QUERIES`, `query_2`.
 _OF_WORDS: Final = re.compile(r"(?:(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+)(?:(?<=[_-])[0-9]{1,3})?")
+# Keys, tokens and generated passwords, of which words, dates, durations and media IDs have never all of it.
+_RANDOM: Final = re.compile(r"(?=[!-~]*[0-9])(?=[!-~]*[a-z])(?=[!-~]*[A-Z])[!-~]{16,}")
 _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
 
 
@@ -109,6 +111,11 @@ def may_be_secret(name: str) -> bool:
     """Whether the name of a setting looks like a key, token or password, and not like words."""
     is_long = len(name) >= _SHORTEST_SECRET and name.isascii() and not any(c.isspace() for c in name)
     return is_long and not _OF_WORDS.fullmatch(name)
+
+
+def without_keys(value: str) -> str:
+    """A value that was expected to be public, with `***` for what looks like a key or token in it."""
+    return _RANDOM.sub("***", value)
 
 
 def shown(path: Path) -> str:

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
+from exporter.errors import NO_THREAD
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,5 +36,5 @@ async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
     try:
         threading.Thread(target=run, name=name, daemon=True).start()
     except RuntimeError:
-        raise OSError(errno.EAGAIN, "no thread can be started") from None
+        raise OSError(errno.EAGAIN, NO_THREAD) from None
     return await asyncio.wrap_future(result)

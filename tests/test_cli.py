@@ -147,6 +147,13 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["--versoin"], "unknown flag --versoin, did you mean --version; try"),
         (["check-config", "--confg.file", "x"], "--config.file; try aliyun-vod-exporter check-config --help"),
         (["nonsense"], "unknown command 'nonsense'; try aliyun-vod-exporter --help"),
+        (["\N{EM DASH}config.file=x"], "holds '\N{EM DASH}' (U+2014, em dash): write '-'"),
+        (
+            ["fetch", "\N{EN DASH}-output=json"],
+            "fetch takes flags only; it holds '\N{EN DASH}' (U+2013, en dash): write '-'",
+        ),
+        (["--config.file\N{FULLWIDTH EQUALS SIGN}x"], "full-width equals sign): write '='"),
+        (["fetch\N{IDEOGRAPHIC SPACE}--output=json"], "(U+3000, ideographic space): write ' '"),
         (["chek-config"], "unknown command 'chek-config', did you mean check-config; try"),
         (["help", "fecth"], "unknown command 'fecth', did you mean fetch; try"),
         (["fetch", "more"], "unexpected 'more', fetch takes flags only; try"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from exporter import __version__
 from exporter.commands import command_names
 from exporter.commands.definitions import DEFINITIONS
+from exporter.documents import lookalikes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,7 +98,7 @@ def parse(command: Command, words: list[str], *, named: bool) -> argparse.Namesp
                 f"unknown flag {flag}{_did_you_mean(flag, flags.names if named else [*flags.names, *GENERAL_FLAGS])}"
             )
         if named:
-            parser.error(f"unexpected {word!r}, {command.name} takes flags only")
+            parser.error(f"unexpected {word!r}, {command.name} takes flags only{lookalikes.hint(word)}")
         _reject_command(word)
     return arguments
 
@@ -212,7 +213,9 @@ def _manual_page() -> str:
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`, did you mean --config.file` when a known word is similar; else empty."""
+    """`, did you mean --config.file` when a known word is similar, or which character is not ASCII; else empty."""
+    if hint := lookalikes.hint(word):
+        return hint
     names, lower = list(known), word.lower()
     begin = [name for name in names if len(word) > _LONGEST_DASHES and name.startswith(lower)]
     close = begin or import_module("difflib").get_close_matches(lower, names, n=1)

@@ -26,7 +26,7 @@ class SliceObservation:
     * `tops`: the top media by a measure, best first.
     * `total`: how many media have plays; None if no listing was read.
     * `is_whole`: everything planned was returned.
-    * `truncated`: a page failed, so tops may be shorter than requested.
+    * `truncated`: a page failed or the service counted more rows than it listed, so tops may be shorter than requested.
     * `uncertain_rankings`: measures of tops from which a media that belongs there may be missing.
     * `unattributed_rows`: rows without a usable media ID.
     """

@@ -49,7 +49,7 @@ def observe(
         tops=tuple((top, tuple(ranked)) for top, (ranked, _) in tops.items()),
         total=next((listing.total for listing in listings.values() if listing.total is not None), None),
         is_whole=not aborted and not short_by and plan.ids <= rows.keys(),
-        truncated=aborted,
+        truncated=aborted or bool(short_by),
         uncertain_rankings=frozenset(top.by for top, (_, is_certain) in tops.items() if not is_certain),
         unattributed_rows=complete.skipped if complete else 0,
     )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from exporter.documents import lookalikes
-from exporter.secret_files import may_be_secret
+from exporter.secret_files import may_be_secret, without_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -114,8 +114,8 @@ def kind(value: object) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value for use in a sentence: quoted, on one line, shortened."""
-    text = str(value)
+    """A value for use in a sentence: quoted, on one line, shortened, and without a key that was put in its place."""
+    text = without_keys(str(value))
     return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
 
 

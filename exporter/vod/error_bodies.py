@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +23,8 @@ _CODES: Final = ("code", "errorcode", "errcode")
 _MESSAGES: Final = ("message", "errormessage", "errormsg", "errmsg", "msg", "error", "errors")
 _ERRORS: Final = ("error", "errors")
 _DEEPEST: Final = 8
+# The gateway writes XML if it cannot read which format was requested.
+_XML_FIELD: Final = re.compile(r"<(Code|Message|RequestId)>(?:<!\[CDATA\[)?([^<>]*?)(?:\]\]>)?</\1>")
 # Codes and messages that report success, in lower case.
 _FINE_CODES: Final = frozenset({"200", "ok", "success"})
 _FINE_MESSAGES: Final = frozenset({"", "ok", "success", "successful", "succeeded", "成功", "请求成功", "操作成功"})
@@ -36,7 +40,7 @@ class ErrorBody:
 
 
 def find(body: bytes) -> ErrorBody | None:
-    """The error in a body that holds no data; None if the body reports success or is no JSON object.
+    """The error in a body that holds no data; None if the body reports success or is neither an object nor XML.
 
     An error is a Code other than 200, OK or Success, in any letter case, as text or number; or any other sign of a
     failure (see `failure_signs`).
@@ -45,20 +49,20 @@ def find(body: bytes) -> ErrorBody | None:
     if not isinstance(parsed, dict):
         return None
     given = _fields(parsed)
-    error = ErrorBody(code(given).strip(), message(given), text(given, "requestid"))
-    if error.code and error.code.lower() not in _FINE_CODES:
+    error = ErrorBody(code(given), message(given), text(given, "requestid"))
+    if error.code:
         return error
     if (sign := failure_signs.find(parsed)) is None:
         return None
     has_message = error.message.strip().lower() not in _FINE_MESSAGES
-    return replace(error, code="", message=error.message if has_message else f"{sign.name} is {sign.value}")
+    return replace(error, message=error.message if has_message else f"{sign.name} is {sign.value}")
 
 
 def fields(body: bytes) -> Mapping[str, object]:
-    """The fields of a JSON object by lower-case name without underscores and hyphens; empty for any other body.
+    """The fields of a JSON object, or of an error in XML, by lower-case name without underscores and hyphens.
 
-    The service writes both cases. If the object has no code, the fields of the first nested object with a code take
-    precedence, or those of a nested error.
+    Empty for any other body. The service writes both cases. If the object has no code, the fields of the first nested
+    object with a code take precedence, or those of a nested error.
     """
     parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
     return _fields(parsed) if isinstance(parsed, dict) else {}
@@ -82,8 +86,11 @@ def _nested(parsed: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 
 
 def code(given: Mapping[str, object]) -> str:
-    """The code among the fields of an error; empty if there is none."""
-    return text(given, *_CODES) or next((f"{value}" for name, value in given.items() if is_code(name, value)), "")
+    """The code among the fields of an error; empty if there is none, or one of success."""
+    named = text(given, *_CODES).strip()
+    return (named if named.lower() not in _FINE_CODES else "") or next(
+        (f"{value}" for name, value in given.items() if is_code(name, value)), ""
+    )
 
 
 def message(given: Mapping[str, object]) -> str:
@@ -101,13 +108,31 @@ def text(given: Mapping[str, object], *names: str) -> str:
 
 
 def _parsed(body: bytes) -> object:
-    """The body as JSON, repaired if necessary: an error in another encoding is an error still. None if unreadable."""
+    """The body as JSON, repaired if necessary: an error in another encoding is an error still. None if unreadable.
+
+    A dict for an error in XML, too.
+    """
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        given = _XML_FIELD.findall(body.decode("utf-8", "replace"))
+        return {name: html.unescape(value) for name, value in reversed(given)} or None
     for repaired, _ in attempts(body):
         try:
             return json.loads(repaired, strict=False)
         except (ValueError, RecursionError):
             continue
     return None
+
+
+def repeats_a_name(body: bytes) -> bool:
+    """Whether an object in the body has two values of one name, of which any reader would take another."""
+    repeated = False
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        nonlocal repeated
+        repeated |= len(dict(pairs)) < len(pairs)
+
+    json.loads(body, strict=False, object_pairs_hook=note)
+    return repeated
 
 
 def _objects(value: object) -> list[dict[str, object]]:

@@ -76,7 +76,8 @@ class _Row(NamedTuple):
     retry: RetryPolicy | None = None
 
 
-# By code in lower case; `*` at the end matches any suffix, and the longest match wins. Sources: Alibaba Cloud's pages
+# By code in lower case; `*` at the end matches any suffix, and the longest match wins; dots and underscores do not
+# count. Sources: Alibaba Cloud's pages
 # of this API, of its gateway and of other products behind it, the official SDKs, and reports of their users.
 _TABLE: Final[dict[str, _Row]] = {
     "meter.paramerror": _Row(
@@ -190,28 +191,53 @@ _GENERAL: Final = frozenset({"missing*", "invalid*", "forbidden*", "forbedden*",
 _BY_WORD: Final[tuple[tuple[re.Pattern[str], _Row], ...]] = tuple(
     (re.compile(words), row)
     for words, row in (
-        ("(missing.*(security|sts)token|(security|sts)tokenmissing)", _Row(ErrorKind.AUTH, _NEEDS_ALL_THREE)),
-        ("(security|sts)token|credentials?expired", _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED)),
         (
-            "throttl|flowcontrol|flowlimit|ratelimit|qps|toomanyreq|requestlimit|frequencylimit|^(limit|quota)exceed",
+            "missing.*(security|sts|session)token|(security|sts|session)tokenmissing",
+            _Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
+        ),
+        (
+            "(security|sts|session)token|credentials?expired",
+            _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+        ),
+        (
+            (
+                "throttl|flowcontrol|(flow|rate|traffic|frequency|request|concurren[a-z]*)limit|ratetoohigh|qps|toomanyreq"
+                "|slowdown|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
+            ),
             _Row(ErrorKind.THROTTLED, _SLOWER),
         ),
         ("nonce", _Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
-        ("^(?!missing).*timestamp|requestexpired|requesttime", _Row(ErrorKind.CLOCK, _CLOCK)),
-        ("arrear|overdue|indebt|accountdebt|balance|unpaid|suspend", _Row(ErrorKind.AUTH, _BILL)),
-        ("not(yet)?(open|activ|enabled)|unopened|inactiveservice", _Row(ErrorKind.AUTH, _ACTIVATE)),
         (
-            "realname|riskcontrol|(account|user)(is)?(disabled|frozen|locked|forbidden|verif|abnormal)",
+            "^(?!missing).*timestamp|requestexpired|expiredrequest|requesttime(?!d?out)|(clock|time)skew",
+            _Row(ErrorKind.CLOCK, _CLOCK),
+        ),
+        (
+            "arrear|overdue|indebt|accountdebt|balance|unpaid|suspend|owedfee|userowe|paymentrequired",
+            _Row(ErrorKind.AUTH, _BILL),
+        ),
+        ("not(yet)?(open|activ|enabled|subscribed)|unopened|inactiveservice", _Row(ErrorKind.AUTH, _ACTIVATE)),
+        (
+            "realname|riskcontrol|(account|user)(is)?(disabled|frozen|locked|forbidden|(not)?verif|abnormal|closed)",
             _Row(ErrorKind.AUTH, _ACCOUNT),
         ),
         ("whitelist|networkpolicy|sourceip|ipdenied|deniedip$", _Row(ErrorKind.AUTH, _NETWORK_POLICY)),
-        ("accesskey|akid", _Row(ErrorKind.AUTH, _KEY)),
+        ("accesskey|akid|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$", _Row(ErrorKind.AUTH, _KEY)),
         ("^(?!missing).*signature(?!method|version|type)", _Row(ErrorKind.AUTH, _SECRET)),
         (
-            "permission|unauthori[sz]ed|(?<!operation)denied|implicitdeny|accessforbidden",
+            (
+                "permission|permitted|(un|not)authori[sz]ed|auth(entication|ori[sz]ation)?fail|noauth|noright"
+                "|(?<!operation)denied|(im|ex)plicitdeny|accessforbidden|rolenotexist|notexistrole"
+            ),
             _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
         ),
-        ("(system|server|service|backend).*(busy|timeout|unavailable|error)", _Row(ErrorKind.SERVER, _LATER)),
+        (
+            (
+                "^(?!invalid|missing).*(timedout|timeout$)"
+                "|(system|server|service|backend|gateway|upstream|network|remote|database).*(busy|timeout|unavailable|error)"
+                "|badgateway|temporarilyunavailable|maintenance|^tryagain|^busy$"
+            ),
+            _Row(ErrorKind.SERVER, _LATER),
+        ),
     )
 )
 # Products that validate parameters themselves use one code for all and name the parameter in the message:
@@ -232,7 +258,14 @@ _BY_STATUS: Final[dict[int, _Row]] = {
     408: _Row(ErrorKind.SERVER, _LATER),
     429: _Row(ErrorKind.THROTTLED, _SLOWER),
 }
-_PREFIXES: Final = sorted((code[:-1] for code in _TABLE if code.endswith("*")), key=len, reverse=True)
+
+
+def _plain(known: str) -> str:
+    return known.replace(".", "").replace("_", "")
+
+
+_BY_PLAIN_CODE: Final = {_plain(code): row for code, row in _TABLE.items()}
+_PREFIXES: Final = sorted((code[:-1] for code in _BY_PLAIN_CODE if code.endswith("*")), key=len, reverse=True)
 
 
 def classify(http_status: int, code: str, message: str = "", *, action: Action[Any] | None = None) -> ErrorInfo:
@@ -256,15 +289,15 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
 
 
 def _row(known: str, *, by_word: bool) -> _Row | None:
-    if known in _TABLE:
-        return _TABLE[known]
-    family = next((f"{prefix}*" for prefix in _PREFIXES if known.startswith(prefix)), "")
+    plain = _plain(known)
+    if plain in _BY_PLAIN_CODE:
+        return _BY_PLAIN_CODE[plain]
+    family = next((f"{prefix}*" for prefix in _PREFIXES if plain.startswith(prefix)), "")
     if by_word and (not family or family in _GENERAL):
-        plain = known.replace(".", "").replace("_", "")
         for words, row in _BY_WORD:
             if words.search(plain):
                 return row
-    return _TABLE.get(family)
+    return _BY_PLAIN_CODE.get(family)
 
 
 def _specific_code(known: str, message: str) -> str:

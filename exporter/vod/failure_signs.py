@@ -17,7 +17,7 @@ _LONGEST: Final = 80
 # Names in lower case, without anything but letters and digits.
 _CODE: Final = re.compile(
     r"(?:err(?:or)?|ret(?:urn)?|res(?:ult|p(?:onse)?)?|rsp|biz|business|sub|inner|api|service|exception|fail(?:ure)?|http"
-    r"|http(?:status)?|status|state)(?:code|no|num|number)|code"
+    r"|http(?:status)?|status|state)(?:code|no|num|number)|code|ret|rc"
 )
 _CODE_TEXT: Final = re.compile(r"[A-Za-z][\w.-]*[a-z][\w.-]*", re.ASCII)
 _SUCCESS: Final = re.compile(r"(?:is|was|has)?(?:success(?:ful|fully)?|succeed(?:ed)?|ok|ready|complete|available)")

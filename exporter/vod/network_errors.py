@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx
 
-from exporter.errors import OPEN_MORE_FILES
+from exporter.errors import MORE_MEMORY, MORE_THREADS, NO_THREAD, OPEN_MORE_FILES
 from exporter.vod import error_codes
 
 _CHECK_ENDPOINT: Final = "Check the endpoint of the account; it is retried."
@@ -29,10 +29,6 @@ _MORE_MACHINE_FILES: Final = "Raise fs.file-max of this machine, or find the pro
 _MORE_PORTS: Final = (
     "Look at this machine's own addresses (ip address), and at how many connections it holds open (ss -s)."
 )
-_MORE_MEMORY: Final = "Give this process or machine more memory."
-_MORE_THREADS: Final = (
-    "Let this process have more threads (ulimit -u, TasksMax= of systemd, the container's PID limit)."
-)
 
 # By errno, whatever the class of the OSError: the reason, and what to do where it is not the way to the other side.
 _SYSTEM: Final = {
@@ -47,9 +43,9 @@ _SYSTEM: Final = {
     errno.EADDRNOTAVAIL: ("this machine has no address or port left to connect from", _MORE_PORTS),
     errno.EMFILE: ("this process has too many files open", OPEN_MORE_FILES),
     errno.ENFILE: ("this machine has too many files open", _MORE_MACHINE_FILES),
-    errno.ENOBUFS: ("this machine has no memory left for it", _MORE_MEMORY),
-    errno.ENOMEM: ("this machine has no memory left for it", _MORE_MEMORY),
-    errno.EAGAIN: ("no thread can be started", _MORE_THREADS),
+    errno.ENOBUFS: ("this machine has no memory left for it", MORE_MEMORY),
+    errno.ENOMEM: ("this machine has no memory left for it", MORE_MEMORY),
+    errno.EAGAIN: (NO_THREAD, MORE_THREADS),
     errno.EACCES: ("this machine does not allow it", _CHECK_FIREWALL),
     errno.EPERM: ("this machine does not allow it", _CHECK_FIREWALL),
     errno.EAFNOSUPPORT: ("this machine does not allow addresses of that family", _CHECK_FIREWALL),

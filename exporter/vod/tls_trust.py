@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = "SSL_CERT_FILE"
 _DIRECTORY: Final = "SSL_CERT_DIR"
+_KEY_LOG: Final = "SSLKEYLOGFILE"
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _NAMES_SHOWN: Final = 5
 
@@ -66,11 +67,22 @@ def tls_context(variables: Mapping[str, str]) -> ssl.SSLContext:
     Raises StartError that names the variable and the file.
     """
     file, directory = variables.get(_FILE), variables.get(_DIRECTORY)
+    _check_key_log(variables.get(_KEY_LOG))
     if file:
         return _context_from_file(file)
     if directory:
         return _context_from_directories(directory)
     return ssl.create_default_context(cafile=certifi.where())
+
+
+def _check_key_log(file: str | None) -> None:
+    """Check the file that Python lets OpenSSL write the keys of connections to, in every context that it makes."""
+    if file:
+        try:
+            os.close(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600))
+        except (OSError, ValueError) as error:
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable path"
+            raise StartError(f"{_KEY_LOG} names {file!a}, which cannot be written: {reason}") from None
 
 
 def _context_from_directories(value: str) -> ssl.SSLContext:

@@ -276,6 +276,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/none.yaml: there is no such file; name one with --config.file"
 
 
+@pytest.mark.parametrize("name", ["a\nb.yaml", "\x1b[31m.yaml", "\N{RIGHT-TO-LEFT OVERRIDE}.yaml", "a\0b.yaml"])
+def test_the_name_of_a_file_controls_no_terminal(name: str, tmp_path: Path) -> None:
+    if "\0" not in name:
+        (tmp_path / name).write_text("x: 1\ny: 2\n")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / name, environ=ENVIRON)
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
+    assert len(str(caught.value).splitlines()) == len(caught.value.problems)
+
+
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a directory; name the file in it"):
         load(tmp_path, {})
@@ -476,6 +486,48 @@ def test_a_secret_that_is_the_name_of_a_setting_is_not_shown(text: str, secret: 
     (error,) = errors(text.replace("KEY", secret))
     assert secret not in error
     assert "***: is not a setting here" in error
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "LTAI5tSecretSecret123456",
+        "wJalrXUtnFEMIK7MDENG/bPxRfiCYEXAMPLEKEY=",
+        "CAISmAJ1q6Ft5B2yfSjIr5bQE43dr7RSg" * 9,
+        "Zx81mQp04kTtRr2w",
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accounts: [{name: main, timeout: KEY}]\n" + MINIMAL,
+        "accounts: [{name: main, limits: {concurrency: KEY}}]\n" + MINIMAL,
+        "accounts: [{name: main, limits: {requests_per_second: 'my KEY'}}]\n" + MINIMAL,
+        "queries: [{name: a, media: KEY}]\n",
+        "queries: [{name: a, media: {ids: [a b KEY]}}]\n",
+        "queries: [{name: a, media: {top: 5, by: KEY}}]\n",
+        "queries: [{name: a, media: all, account: KEY}]\n",
+        "queries: [{name: a, media: all, every: KEY}]\n",
+        "queries: [{name: a, media: all, days_ago: [KEY]}]\n",
+        "queries: [{name: a, media: all, expected: KEY}]\n",
+        "queries: [{name: a, media: all, dimensions: [{os: KEY}]}]\n",
+        "queries: [{name: a, media: all, dimensions: [{region: 'Key: KEY'}]}]\n",
+        "stale_after: KEY\n" + MINIMAL,
+        "series_limit: KEY\n" + MINIMAL,
+    ],
+)
+def test_a_secret_in_place_of_any_value_is_not_shown(text: str, secret: str) -> None:
+    found = "\n".join(errors(text.replace("KEY", secret)))
+    assert "***" in found
+    assert secret[:16] not in found
+
+
+@pytest.mark.parametrize(
+    "value", ["2024-01-01T00:00:00", "9ae2af636ca6c10412f44891fc000000,", "1h30m45s500ms again", "every_2_days_or_3"]
+)
+def test_a_value_that_no_key_looks_like_is_shown(value: str) -> None:
+    (error,) = errors(f"queries: [{{name: a, media: all, every: '{value}'}}]\n")
+    assert value in error
 
 
 @pytest.mark.parametrize("name", ["evrey", "media_ids", "maxRetries", "days-ago", "QUERIES", "Interval", "a1"])

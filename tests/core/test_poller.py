@@ -389,6 +389,27 @@ async def test_a_top_with_a_failed_page_keeps_its_previous_media_of_that_page() 
     assert not ranking.freshness.settled
 
 
+@pytest.mark.parametrize("left", [0, 40, 100, 130])
+async def test_a_top_that_is_shorter_than_the_service_counts_keeps_its_previous_media(left: int) -> None:
+    service = FakeService()
+    slice_ = service.put(rows(250))
+    poller = service.poller()
+    top_query = query(top(150))
+    await poller.poll(top_query)
+    before = known_plays(poller, slice_)
+    service.now += 900
+    service.put(rows(250)[:left])
+    service.totals[slice_] = 250
+
+    assert (await poller.poll(top_query)).result is not PollResult.SUCCESS
+
+    ranking = poller.snapshot.slices[slice_].ranking(top(150))
+    assert ranking is not None
+    assert ranking.media_ids == tuple(r.media_id for r in rows(150))
+    assert not ranking.freshness.settled
+    assert known_plays(poller, slice_) == before
+
+
 async def test_a_failed_media_does_not_hide_others() -> None:
     service = FakeService()
     slice_ = service.put([*rows(1000), row("a", 1), row("b", 2), row("c", 3)])

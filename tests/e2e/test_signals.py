@@ -62,7 +62,7 @@ else:
 """
 SERVE: Final = ("serve", "--web.listen-address=127.0.0.1:0")
 # From the first import after the handlers are installed to the last before the work starts.
-IMPORTS: Final = ("exporter.cli", "structlog", "exporter.config.loader", "exporter.app")
+IMPORTS: Final = ("exporter.stdio", "exporter.cli", "structlog", "exporter.config.loader", "exporter.app")
 
 
 @dataclass

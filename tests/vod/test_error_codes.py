@@ -110,6 +110,27 @@ def test_table(status: int, code: str, kind: ErrorKind, retry: RetryPolicy) -> N
     assert classify(status, code).code == code
 
 
+@pytest.mark.parametrize(
+    ("documented", "also"),
+    [
+        ("Meter.ReadyTsError", "MeterReadyTsError"),
+        ("Meter.AuthError", "METER_AUTH_ERROR"),
+        ("AuthenticationFail", "Authentication.Failed"),
+        ("TokenExpired", "Token.Expired"),
+        ("ServiceNotOpen", "Service.NotOpen"),
+        ("Throttling.Api", "ThrottlingApi"),
+        ("Forbidden.AccessKeyDisabled", "Forbidden_Access_Key_Disabled"),
+        ("InvalidTimeStamp.Expired", "Invalid.TimeStamp.Expired"),
+        ("OperationDenied.Suspended", "operation_denied_suspended"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 404, 500])
+def test_dots_and_underscores_do_not_count(documented: str, also: str, status: int) -> None:
+    known, found = classify(status, documented), classify(status, also)
+    assert (found.kind, found.retry, found.scope, found.advice) == (known.kind, known.retry, known.scope, known.advice)
+    assert found.code == also
+
+
 @pytest.mark.parametrize("status", [200, 400, 503])
 def test_code_comes_before_status(status: int) -> None:
     assert classify(status, "Throttling.User").kind is ErrorKind.THROTTLED
@@ -280,7 +301,33 @@ def test_hostile_code(code: str, clean: str) -> None:
         (403, "Forbidden.NotInWhitelist", ErrorKind.AUTH, NEVER, "this machine's address"),
         (400, "User.NoPermission", ErrorKind.AUTH, NEVER, "RAM action"),
         (400, "SystemBusy", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "InvalidSessionToken", ErrorKind.AUTH, RENEWED, "fresh security token"),
+        (400, "AkDisabled", ErrorKind.AUTH, NEVER, "AccessKey"),
+        (400, "ExpiredRequest", ErrorKind.CLOCK, NEVER, "clock"),
+        (400, "ClockSkewed", ErrorKind.CLOCK, NEVER, "clock"),
+        (400, "DailyQuotaExceeded", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "ConcurrentLimitExceeded", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "SlowDown", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "RequestRateTooHigh", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "OwedFee", ErrorKind.AUTH, NEVER, "overdue"),
+        (400, "PaymentRequired", ErrorKind.AUTH, NEVER, "overdue"),
+        (400, "ServiceNotSubscribed", ErrorKind.AUTH, NEVER, "Activate"),
+        (400, "AccountClosed", ErrorKind.AUTH, NEVER, "wrong with the account"),
+        (400, "UserNotAuthorised", ErrorKind.AUTH, NEVER, "RAM action"),
+        (400, "AuthFailure", ErrorKind.AUTH, NEVER, "RAM action"),
+        (400, "OperationNotPermitted", ErrorKind.AUTH, NEVER, "RAM action"),
+        (400, "ExplicitDeny", ErrorKind.AUTH, NEVER, "RAM action"),
+        (400, "EntityNotExist.Role", ErrorKind.AUTH, NEVER, "RAM action"),
+        (400, "GatewayTimeout", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "HSF.Timeout", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "BadGateway", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "Service.Maintenance", ErrorKind.SERVER, BACK_OFF, "temporary"),
         # Not ours to mistake for keys, clocks or limits.
+        (400, "RequestTimeout", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "Request.TimedOut", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "OperationNotAllowed", ErrorKind.PARAMETER, NEVER, "endpoint"),
+        (400, "InvalidParameter.Timeout", ErrorKind.PARAMETER, NEVER, "endpoint"),
+        (400, "MediaIdLimitExceeded", ErrorKind.PARAMETER, NEVER, "filters"),
         (400, "MissingTimestamp", ErrorKind.PARAMETER, NEVER, "endpoint"),
         (400, "UnsupportedSignatureMethod", ErrorKind.PARAMETER, NEVER, "endpoint"),
         (400, "InvalidMediaId", ErrorKind.PARAMETER, NEVER, "filters"),

@@ -432,6 +432,8 @@ def test_what_is_not_json_is_looked_at_once(noise: bytes) -> None:
         {"Status": "FAILED"},
         {"ret_code": "FAIL"},
         {"RetCode": 1},
+        {"ret": -1},
+        {"rc": "5"},
         {"ResultCode": "1001"},
         {"bizCode": "isv.error"},
         {"errno": 110},
@@ -535,7 +537,7 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
         {"Success": True, "Message": "whatever"},
         {"Message": "Success"},
         {"Success": None},
-        {"RetCode": 0, "errno": "0", "error": None, "hasError": False, "Errors": []},
+        {"ret": 0, "RetCode": 0, "errno": "0", "error": None, "hasError": False, "Errors": []},
         {"Status": 200, "Message": "请求成功。"},
         {"HttpStatusCode": 200, "success": "true", "Result": "OK"},
         {"Region": "cn-shanghai", "CostMs": 12, "CodecType": "h264", "Terrain": "x", "Extra": {"Trace": "y"}},
@@ -544,6 +546,22 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
 )
 def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> None:
     assert decode(body(**fields), page=1) == Page((), 0, "R")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"TotalCount":1,"QoeInfoList":[{"MediaId":"a","PlaySuccessVv":1}],"TotalCount":0,"QoeInfoList":[]}',
+        b'{"Code":"Throttling","Code":"200","TotalCount":0,"QoeInfoList":[]}',
+        b'{"Success":false,"Success":true,"TotalCount":0,"QoeInfoList":[]}',
+        b'{"TotalCount":5,"TotalCount":0}',
+        b'{"TotalCount":0,"QoeInfoList":[],"Data":{"Code":"InternalError","Code":"200"}}',
+        b'{"TotalCount":NaN,"TotalCount":0,"QoeInfoList":[]}',
+    ],
+)
+@pytest.mark.parametrize("media_id", [None, "a"])
+def test_no_rows_beside_a_name_that_is_given_twice_are_no_zero(content: bytes, media_id: str | None) -> None:
+    assert "a name twice" in refused(content, media_id=media_id).message
 
 
 @pytest.mark.parametrize("media_id", [None, "m"])

@@ -65,6 +65,12 @@ def test_error_without_readable_code(body: bytes) -> None:
         b'{"Code":"Throttling.User","Wait":NaN,"Until":undefined}',
         b'{"Errors":[{"Code":"Throttling.User"}]}',
         b'{"error_code":"Throttling.User"}',
+        b'{"Code":"200","Error":{"Code":"Throttling.User"}}',
+        b'<?xml version="1.0"?><Error><RequestId>R</RequestId><Code>Throttling.User</Code></Error>',
+        b"\xef\xbb\xbf\r\n<Response><Code><![CDATA[Throttling.User]]></Code></Response>",
+        "<Error><Code>Throttling.User</Code><Message>请求过多</Message></Error>".encode("gbk"),
+        b"<Error><Code>Throttling.User</Code><Message>cut o",
+        b"<Error><Code>Throttling.User</Code><Detail><Code>Other</Code></Detail></Error>",
     ],
 )
 def test_an_error_body_in_another_encoding_or_shape_keeps_its_code(body: bytes) -> None:
@@ -72,7 +78,15 @@ def test_an_error_body_in_another_encoding_or_shape_keeps_its_code(body: bytes) 
     assert (error.code, error.kind) == ("Throttling.User", ErrorKind.THROTTLED)
 
 
-@pytest.mark.parametrize("code", [None, True, [], {}, "", " "])
+@pytest.mark.parametrize("status", [200, 206, 302, 403, 500])
+def test_an_error_in_xml_is_read_like_one_in_json(status: int) -> None:
+    fields = b"<Code>InvalidAccessKeyId.NotFound</Code><Message>a &lt; b &amp; c</Message><RequestId>R</RequestId>"
+    error = failure(status, b"<Error>" + fields + b"</Error>")
+    assert (error.code, error.kind, error.request_id) == ("InvalidAccessKeyId.NotFound", ErrorKind.AUTH, "R")
+    assert error.message == "a < b & c"
+
+
+@pytest.mark.parametrize("code", [None, True, [], {}, "", " ", "200", 200, "OK", "Success"])
 def test_code_that_is_none(code: object) -> None:
     assert failure(503, {"Code": code, "Message": "m"}).code == "http_503"
 

@@ -80,3 +80,21 @@ def test_of_several_directories_each_is_searched(tmp_path: Path) -> None:
     (tmp_path / "second" / "0123abcd.0").write_bytes(trustme.CA().cert_pem.bytes())
     value = os.pathsep.join(str(tmp_path / name) for name in ("missing", "first", "second"))
     assert tls_context({"SSL_CERT_DIR": value}).verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("named", ["missing/keys", ".", "keys\0", "pipe"])
+@pytest.mark.parametrize("authorities", [None, "here"])
+def test_a_key_log_that_cannot_be_written_is_named(
+    named: str, authorities: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    trustme.CA().cert_pem.write_to_path("here")
+    variables = {"SSLKEYLOGFILE": named, **({"SSL_CERT_FILE": authorities} if authorities else {})}
+    with pytest.raises(StartError, match=r"SSLKEYLOGFILE names .* which cannot be written: "):
+        tls_context(variables)
+
+
+def test_a_key_log_that_can_be_written_is_no_error(tmp_path: Path) -> None:
+    assert tls_context({"SSLKEYLOGFILE": str(tmp_path / "keys")}).verify_mode is ssl.CERT_REQUIRED
+    assert (tmp_path / "keys").stat().st_mode & 0o077 == 0

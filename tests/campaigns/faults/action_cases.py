@@ -64,7 +64,7 @@ def possible() -> Iterator[ActionCase]:
 
 
 def brief() -> Iterator[ActionCase]:
-    """A missing permission at every moment and every false answer at one, for each action; other faults for one action.
+    """For each action, a missing permission at every moment and every false answer at one; every third other fault for one.
 
     Faults with megabytes take seconds: only of one action, in its first poll and in one that is cancelled.
     """
@@ -74,7 +74,7 @@ def brief() -> Iterator[ActionCase]:
                 moments = [Moment.FIRST_POLL, Moment.SHUTDOWN] if action is Action.SEARCH else []
             elif fault.name == PERMISSION:
                 moments = list(MOMENTS)
-            elif fault.family is Family.LIE or number % len(Action) == turn:
+            elif fault.family is Family.LIE or number % (3 * len(Action)) == turn:
                 moments = [MOMENTS[(number + number // len(MOMENTS)) % len(MOMENTS)]]
             else:
                 moments = []
