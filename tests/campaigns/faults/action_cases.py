@@ -64,7 +64,7 @@ def possible() -> Iterator[ActionCase]:
 
 
 def brief() -> Iterator[ActionCase]:
-    """For each action, a missing permission at every moment and every false answer at one; every third other fault for one.
+    """For each action, a missing permission at every moment and every false answer at one; every third other for one.
 
     Faults with megabytes take seconds: only of one action, in its first poll and in one that is cancelled.
     """
