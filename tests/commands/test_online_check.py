@@ -393,7 +393,7 @@ def test_a_network_that_is_down_is_one_error(
     assert checked.status == 2
     assert [*checked.results.values()] == ["failed: connect", *["not tried"] * 4]
     (error,) = checked.errors
-    assert error.endswith("Check that host and port are right, and firewalls and routes on the way.")
+    assert error.endswith("Check that host and port are right, and check firewalls and routes in between.")
     assert checked.sent == 4
 
 

@@ -49,7 +49,7 @@ async def test_a_world_writable_key_file_is_not_used_until_its_mode_is_fixed(tmp
     (tmp_path / "secret").chmod(0o646)
     with pytest.raises(CredentialsError, match="everyone may write to it") as caught:
         await file.read()
-    assert "nobody else may write" in caught.value.advice
+    assert "no other user may write" in caught.value.advice
     (tmp_path / "secret").chmod(0o600)
     assert await file.read() == "hush-hush"
 

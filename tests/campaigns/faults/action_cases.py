@@ -28,6 +28,8 @@ class Action(StrEnum):
 
 
 PERMISSION = "Forbidden.RAM"
+# Only every third damaged answer: the matrix of play data has them all, and the actions share the code that reads them.
+_EVERY = {Family.CODE: 1, Family.NETWORK: 1, Family.ANSWER: 3}
 # A sweep is one of play data.
 MOMENTS = tuple(moment for moment in Moment if moment is not Moment.SWEEP)
 
@@ -64,7 +66,7 @@ def possible() -> Iterator[ActionCase]:
 
 
 def brief() -> Iterator[ActionCase]:
-    """For each action, a missing permission at every moment and every false answer at one; every third other for one.
+    """For each action, a missing permission at every moment and every false answer at one; other faults for one.
 
     Faults with megabytes take seconds: only of one action, in its first poll and in one that is cancelled.
     """
@@ -74,7 +76,7 @@ def brief() -> Iterator[ActionCase]:
                 moments = [Moment.FIRST_POLL, Moment.SHUTDOWN] if action is Action.SEARCH else []
             elif fault.name == PERMISSION:
                 moments = list(MOMENTS)
-            elif fault.family is Family.LIE or number % (3 * len(Action)) == turn:
+            elif fault.family is Family.LIE or number % (len(Action) * _EVERY[fault.family]) == turn:
                 moments = [MOMENTS[(number + number // len(MOMENTS)) % len(MOMENTS)]]
             else:
                 moments = []
