@@ -73,6 +73,8 @@ SLOW: Final = (
     "core/test_ties.py::test_a_top_with_ties",
     "core/test_ties.py::test_any_ties",
     "deploy/test_alertmanager.py",
+    "deploy/test_chart.py::test_a_name_that_yaml_would_take",
+    "deploy/test_chart.py::test_annotations_of_the_values_win",
     "deploy/test_chart.py::test_every_document_is_what_kubernetes_knows",
     "deploy/test_chart.py::test_every_object_is_named",
     "deploy/test_chart.py::test_invalid_values_are_rejected",

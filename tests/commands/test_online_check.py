@@ -99,6 +99,7 @@ def write(folder: Path, url: str, config: dict[str, Any], key: Credentials | Non
         "name": "main",
         "endpoint": url,
         "credentials": {"access_key_id": key.access_key_id, "access_key_secret": key.access_key_secret},
+        "limits": {"requests_per_second": 1_000},
         **more,
     }
     file = folder / "config.yaml"
@@ -237,7 +238,7 @@ async def test_all_media_may_be_unknown(check: Any, clock: Clock, variant: str) 
 async def test_requests_about_many_media_that_do_not_exist_end(check: Any, clock: Clock) -> None:
     service = simulator(clock, media=0)
     ids = [f"{number:032x}" for number in range(1, 2_001)]
-    checked = await check(service, listing(ids), limits={"requests_per_second": 1_000})
+    checked = await check(service, listing(ids))
 
     assert checked.sent < 100
     assert checked.results[INFOS].startswith("answered: 0 of ")
@@ -411,37 +412,44 @@ def test_a_proxy_that_is_down_is_named(
     assert "pass-word" not in checked.out + checked.err
 
 
-async def test_what_lasts_too_long_is_named(clock: Clock) -> None:
-    service = simulator(clock, faults=(Fault("stall", when={"Action": "SearchMedia"}),))
-    async with listening(service) as url:
-        config = loads(
-            json.dumps(
-                {
-                    "accounts": [
-                        {
-                            "name": "main",
-                            "endpoint": url,
-                            "credentials": {"access_key_id": "simulator", "access_key_secret": "simulator-secret"},
-                            "limits": {"requests_per_second": 1_000},
-                        }
-                    ],
-                    "queries": [
-                        {"name": "courses", "media": {"search": {"tags": "promo"}}},
-                        {"name": "listed", "media": {"ids": [EXAMPLE]}},
-                    ],
-                }
-            ),
-            file="config.yaml",
-            environ={},
-        )
-        online = await check_online(config, app.Runtime({}, clock, clock, no_sleep), 2.0)
+async def test_what_lasts_too_long_is_named() -> None:
+    queries = [*searching(tags=["promo"])["queries"], *listing([EXAMPLE])["queries"]]
+    needs = AccountNeeds("main", loads(json.dumps({"queries": queries}), file="", environ={}).core_queries(), (), ())
+    stalled = asyncio.Event()
 
-    assert [result for _, _, result in online.lines[1:]] == ["not checked", "not checked"]
-    (error,) = online.errors
+    class Stalling(Service):
+        async def call(self, action: Action[Any], parameters: Mapping[str, str], /) -> Any:
+            if action.name == "SearchMedia":
+                stalled.set()
+                await asyncio.Event().wait()
+            return await super().call(action, parameters)
+
+    check = AccountCheck(needs, Stalling({PLAY_DATA: Page((), None, "")}), lambda: NOON)
+    running = asyncio.create_task(check.run())
+    await stalled.wait()
+    running.cancel()
+    check.stop(2.0)
+
+    assert [result for _, result in check.lines[1:]] == ["not checked", "not checked"]
+    (error,) = check.errors
     assert error == (
-        "account main: SearchMedia (courses), GetVideoInfos: not checked within 2s. Check the way to the endpoint, or"
-        " raise --online.timeout."
+        f"account main: {SEARCH}, {INFOS}: not checked within 2s. Check the way to the endpoint, or raise"
+        " --online.timeout."
     )
+
+
+async def test_the_time_of_all_requests_is_limited(clock: Clock) -> None:
+    account = {
+        "name": "main",
+        "endpoint": "http://127.0.0.1:1",
+        "credentials": {"access_key_id": "k", "access_key_secret": "s"},
+    }
+    config = loads(json.dumps({"accounts": [account], **listing([EXAMPLE])}), file="", environ={})
+
+    online = await check_online(config, app.Runtime({}, clock, clock, no_sleep), 0.0)
+
+    assert [result for _, _, result in online.lines] == ["not checked", "not checked"]
+    assert online.errors[0].startswith(f"account main: {PLAY_DATA}, {INFOS}: not checked within ")
 
 
 async def test_a_key_file_that_is_missing_is_an_error_of_the_check(check: Any, clock: Clock, tmp_path: Path) -> None:
