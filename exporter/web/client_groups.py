@@ -63,7 +63,7 @@ class Readers:
         if len(self._groups) > _MAX_READERS:
             self._groups.popitem(last=False)
 
-    def gave_up(self, group: ClientGroup) -> None:
+    def disconnected(self, group: ClientGroup) -> None:
         """Note that a client disconnected before the end of a response."""
         self._groups.pop(group, None)
 

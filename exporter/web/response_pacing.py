@@ -64,7 +64,7 @@ class ResponsePacing:
                 await send_paced(message)
             except ClientDisconnected:
                 if sent_bytes and step in _SCRAPES:
-                    self._tracker.turns.readers.gave_up(self._client.group)
+                    self._tracker.turns.readers.disconnected(self._client.group)
                 raise
 
         async def send_paced(message: Message) -> None:

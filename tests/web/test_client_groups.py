@@ -1,4 +1,4 @@
-"""Clients are told apart by what they cannot choose, by their program, and by what they read before."""
+"""Clients are distinguished by what they cannot choose, by their program, and by what they read before."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_readers_are_groups_whose_last_response_was_received() -> None:
     readers.finished(group)
     assert readers.pick(waiting) == group
     assert readers.pick({"192.0.2.2": {1}}) is None
-    readers.gave_up(group)
-    readers.gave_up(group)
+    readers.disconnected(group)
+    readers.disconnected(group)
     assert readers.pick(waiting) is None
 
 
