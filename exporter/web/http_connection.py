@@ -164,9 +164,10 @@ class HttpConnection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            has_body = self.conn.our_state is h11.IDLE or self.scope["method"] != "HEAD"
+            is_unparsed = self.conn.our_state is h11.IDLE
+            is_head = self.conn.trailing_data[0].startswith(b"HEAD ") if is_unparsed else self.scope["method"] == "HEAD"
             head = h11.Response(status_code=400, headers=list(PLAIN_HEADERS.items()), reason=b"Bad Request")
-            text = [h11.Data(data=msg.encode())] if has_body else []
+            text = [] if is_head else [h11.Data(data=msg.encode())]
             for event in (head, *text, h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

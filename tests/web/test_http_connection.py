@@ -392,6 +392,13 @@ async def test_an_ambiguous_request_is_rejected_and_the_connection_closed(head: 
         assert "content-security-policy" in answer.headers
 
 
+async def test_the_rejection_of_a_head_request_has_no_body() -> None:
+    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+        writer.write(b"HEAD /shared HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"\r\n")
+        answer = parsed(await rest(reader))
+        assert (answer.status, answer.body) == (400, b"")
+
+
 @pytest.mark.parametrize(
     "head",
     [

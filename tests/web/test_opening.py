@@ -100,6 +100,29 @@ async def test_each_flight_of_a_handshake_waits_for_its_turn(web_access: LiveWeb
     assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
 
 
+async def test_connections_of_a_program_are_of_one_group_whatever_they_send_later(web_access: LiveWebConfig) -> None:
+    groups = []
+    for ciphers in (b"DEFAULT", b"DEFAULT", b"ECDHE+AESGCM"):
+        connection, wire = await made(web_access)
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_cipher_list(ciphers)
+        client = SSL.Connection(context, None)
+        client.set_connect_state()
+        with pytest.raises(SSL.WantReadError):
+            client.do_handshake()
+        connection.data_received(client.bio_read(65_536))
+        first = connection.group
+        client.bio_write(await until_written(wire))
+        client.do_handshake()
+        client.send(REQUEST)
+        connection.data_received(client.bio_read(65_536))
+        await until_written(wire)
+        assert connection.group == first
+        groups.append(first)
+    assert groups[0] == groups[1] != groups[2]
+    assert groups[0].network == groups[2].network == "127.0.0.1"
+
+
 @pytest.mark.parametrize("piece", [1, 7, len(REQUEST)])
 async def test_a_plain_request_in_pieces_to_a_tls_port_gets_an_explanation(
     web_access: LiveWebConfig, piece: int
