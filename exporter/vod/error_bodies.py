@@ -124,14 +124,16 @@ def _parsed(body: bytes) -> object:
 
 
 def repeats_a_name(body: bytes) -> bool:
-    """Whether an object in the body has two values of one name, of which any reader would take another."""
+    """Whether an object in the body has different values of one name: which of them a reader takes is not defined."""
     repeated = False
 
-    def note(pairs: list[tuple[str, object]]) -> None:
+    def read(pairs: list[tuple[str, object]]) -> dict[str, object]:
         nonlocal repeated
-        repeated |= len(dict(pairs)) < len(pairs)
+        found = dict(pairs)
+        repeated |= any(found[name] is not value and found[name] != value for name, value in pairs)
+        return found
 
-    json.loads(body, strict=False, object_pairs_hook=note)
+    json.loads(body, strict=False, object_pairs_hook=read)
     return repeated
 
 

@@ -173,7 +173,7 @@ def _check_empty(body: bytes, answer: _Body) -> None:
         # It may hold an error.
         raise ValueError("the response has no rows, and other content that cannot be read")
     if error_bodies.repeats_a_name(body):
-        raise ValueError("the response has no rows and gives a name twice")
+        raise ValueError("the response has no rows and different values of a name")
     if given.get("qoeinfolist"):
         raise ValueError(
             "QoeInfoList is written in another letter case: this is not a response of DescribeVodMediaPlayData"

@@ -93,7 +93,7 @@ def test_a_path_and_a_variable_that_are_not_text_are_reported(tmp_path: Path, co
     with exporter(tmp_path, command, *argv, **KEYS, NAME=half) as process:
         assert process.process.wait(PATIENCE) == 2
         assert process.logged().startswith(
-            r"\udcff.yaml:1:18: queries[0].name: the environment variable NAME is not UTF-8"
+            r"'\udcff.yaml':1:18: queries[0].name: the environment variable NAME is not UTF-8"
         )
         assert process.logged().count("\n") == 1
 

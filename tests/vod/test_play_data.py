@@ -560,8 +560,8 @@ def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> N
     ],
 )
 @pytest.mark.parametrize("media_id", [None, "a"])
-def test_no_rows_beside_a_name_that_is_given_twice_are_no_zero(content: bytes, media_id: str | None) -> None:
-    assert "a name twice" in refused(content, media_id=media_id).message
+def test_no_rows_beside_different_values_of_a_name_are_no_zero(content: bytes, media_id: str | None) -> None:
+    assert "different values of a name" in refused(content, media_id=media_id).message
 
 
 @pytest.mark.parametrize("media_id", [None, "m"])
