@@ -87,10 +87,10 @@ class AccountCheck:
                 self._add(name, result)
 
     def stop(self, after: float) -> None:
-        """Record that the calls did not end within so many seconds."""
+        """Record that the calls did not end within `after` seconds."""
         left = self._leave_out("not checked")
         self._error(
-            f"{', '.join(left)}: not checked within {to_text(after)}. Check the way to the endpoint, or raise"
+            f"{', '.join(left)}: not checked within {to_text(after)}. Check the network path to the endpoint, or raise"
             " --online.timeout."
         )
 
@@ -111,7 +111,7 @@ class AccountCheck:
 
     def _failed(self, name: str, error: UpstreamError) -> None:
         if isinstance(error, AccountPaused):
-            return  # after another call of the same action, which said why
+            return  # an earlier call of the same action reported the reason
         if name == VIDEO_INFOS.name and VIDEO_INFOS not in self._needs.optional and not _concerns_all(error):
             # The daemon does not call it.
             self._warning(f"whether its media IDs exist could not be checked: {describe_error(error)}")
@@ -137,8 +137,9 @@ class AccountCheck:
         listed = sorted(frozenset[str]().union(*map(listed_ids, needs.queries)))
         if listed or VIDEO_INFOS in needs.optional:
             yield VIDEO_INFOS.name, partial(self._media, listed)
-        for player in {target.app_id: query for query in needs.players for target in query.targets}.items():
-            yield f"{PLAYER_METRICS.name} ({player[0]})", partial(self._player, *player)
+        players = {target.app_id: query for query in needs.players for target in query.targets}
+        for app_id, player in players.items():
+            yield f"{PLAYER_METRICS.name} ({app_id})", partial(self._player, app_id, player)
 
     async def _play_data(self) -> str:
         day = play_dates.play_date(self._now(), _DAYS_AGO)

@@ -113,7 +113,8 @@ def _check_online(arguments: argparse.Namespace, config: Config, environ: Mappin
     sys.stdout.write(f"\nRequests to the service, within {to_text(timeout)}:\n\n")
     sys.stdout.flush()
     online = asyncio.run(check_online(config, app.Runtime(environ), timeout))
-    sys.stdout.write(f"{_table((_ONLINE_HEADINGS, *online.lines))}\n\n{online.requests} requests sent.\n")
+    sent = f"{online.requests} request{'' if online.requests == 1 else 's'} sent."
+    sys.stdout.write(f"{_table((_ONLINE_HEADINGS, *online.lines))}\n\n{sent}\n")
     sys.stdout.flush()
     _print_problems(online.warnings, online.errors)
     return online.errors

@@ -35,12 +35,12 @@ class OnlineCheckResult:
 
 
 async def check_online(config: Config, runtime: Runtime, within: float) -> OnlineCheckResult:
-    """Make the calls of all accounts, which end `within` so many seconds. Raises StartError."""
+    """Make the calls of all accounts, those of each within `within` seconds. Raises StartError."""
     needs = tuple(_needs(config))
     counter = RequestCounter()
 
     async def keys(account: AccountSettings) -> CredentialSource:
-        # What is wrong with them now, the first call says.
+        # The first call reports what is wrong with them now.
         return await credential_source(
             account, runtime.variables, not_yet=lambda _: None, now=runtime.now, monotonic=runtime.monotonic
         )

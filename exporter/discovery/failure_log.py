@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
+
+_NAMED_IN_LOG: Final = 5
 
 _log = structlog.get_logger()
 
@@ -114,3 +116,8 @@ def _cause(what: str, error: UpstreamError, action: str) -> str:
 def search_name(query: str) -> str:
     """The name of the search of a query."""
     return f"search {query}"
+
+
+def first_of(media_ids: Iterable[str]) -> str:
+    """The first of these IDs, for a line of the log."""
+    return ",".join(sorted(media_ids)[:_NAMED_IN_LOG])

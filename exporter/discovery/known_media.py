@@ -52,7 +52,7 @@ class KnownMedia:
     ) -> None:
         """Replace the media that a search has found, and add the details that it returned."""
         self.found = {**self.found, (account, search): media}
-        self._describe(account, details=details)
+        self._add(account, details, (), None)
         if self._store is not None:
             await self._store.save_media({(account, search): media}, {account: self.metadata[account]})
 
@@ -65,19 +65,14 @@ class KnownMedia:
         tree: CategoryTree | None = None,
     ) -> None:
         """Add details, IDs that do not exist and all categories, as the service returned them."""
-        self._describe(account, details=details, missing=missing, tree=tree)
+        self._add(account, details or {}, missing, tree)
         if self._store is not None:
             await self._store.save_media({}, {account: self.metadata[account]})
 
-    def _describe(
-        self,
-        account: str,
-        *,
-        details: Mapping[str, MediaDetails] | None = None,
-        missing: Iterable[str] = (),
-        tree: CategoryTree | None = None,
+    def _add(
+        self, account: str, details: Mapping[str, MediaDetails], missing: Iterable[str], tree: CategoryTree | None
     ) -> None:
-        about, details = self.about(account), details or {}
+        about = self.about(account)
         self._set(
             account,
             AccountMetadata(

@@ -7,33 +7,29 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from exporter.core.media_details import MEDIA_PER_CALL, FoundMedia, UnknownCategoryError
+from exporter.core.media_details import FoundMedia, UnknownCategoryError
 from exporter.core.media_search import conditions
-from exporter.core.metadata import due_media
 from exporter.core.retry import Retry
-from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, search_name
+from exporter.discovery.category_trees import CategoryTrees
+from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, first_of, search_name
 from exporter.discovery.known_media import KnownMedia
+from exporter.discovery.metadata_refresh import MetadataRefresh
 from exporter.discovery.permits import CallPermits
 from exporter.errors import ErrorKind, QuotaExceeded, UpstreamError
-from exporter.vod.categories import CATEGORIES
 from exporter.vod.media_source import MediaSource
-from exporter.vod.video_infos import VIDEO_INFOS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from contextlib import AbstractContextManager
 
-    from exporter.core.media_details import AccountMetadata, CategoryTree, MediaDetails, MetadataRules, Search
+    from exporter.core.media_details import AccountMetadata, MetadataRules, Search
     from exporter.discovery.known_media import MediaStore
     from exporter.discovery.permits import AccountLimitsView
     from exporter.vod.media_source import SearchResult
     from exporter.vod.play_data import ApiClient
 
-_NAMED_IN_LOG: Final = 5
 # Wait this long for calls of the day that the polls do not need.
 _QUOTA_PAUSE_SECONDS: Final = 1_800.0
-# Details of this many media are requested before they are published and stored.
-_MEDIA_PER_ROUND: Final = 2_000
 
 _log = structlog.get_logger()
 
@@ -83,10 +79,9 @@ class MediaDiscovery:
         self._known = KnownMedia(store, found, metadata)
         self._failures = FailureLog(meter)
         self._permits = CallPermits(limits, now, sleep)
-        self._trees_read_at: dict[str, float] = {}
-        self._deleted_checked_at: dict[str, float] = {}
+        self._trees = CategoryTrees(self._known, now)
+        self._metadata_refresh = MetadataRefresh(self._known, self._trees, self._failures, now)
         self._searching: dict[tuple[str, Search], asyncio.Lock] = {}
-        self._logged_deleted: set[tuple[str, str]] = set()
 
     @property
     def found(self) -> Mapping[tuple[str, Search], FoundMedia]:
@@ -161,19 +156,8 @@ class MediaDiscovery:
             return None
         if not search.needs_categories:
             return frozenset(each for each in search.categories if isinstance(each, int))
-        tree = await self._tree(account, source, search.every)
+        tree = await self._trees.current(account, source, search.every)
         return tree.resolve(search)
-
-    async def _tree(self, account: str, source: MediaSource, every: float) -> CategoryTree:
-        """The categories, requested again once half an interval old; searches and metadata share them."""
-        known, now = self._known.about(account).tree, self._now()
-        if known is not None and 0 <= now - self._trees_read_at.get(account, -every) < every / 2:
-            return known
-        tree = await source.categories(known)
-        self._trees_read_at[account] = self._now()
-        if tree != known:
-            await self._known.describe(account, tree=tree)
-        return tree
 
     async def _store_result(
         self,
@@ -194,7 +178,7 @@ class MediaDiscovery:
         for change, media in (("new", new), ("gone", gone)):
             self._meter.discovery_changed(account, query, change, len(media))
             if media and known is not None:
-                _log.info(f"media {change}", query=query, account=account, media_ids=len(media), first=_first(media))
+                _log.info(f"media {change}", query=query, account=account, media_ids=len(media), first=first_of(media))
         log = _log.info if result.complete else _log.warning
         about = {} if result.complete else _incomplete(result)
         log("media discovered", query=query, account=account, media=len(found.media_ids), **about)
@@ -212,43 +196,10 @@ class MediaDiscovery:
         Returns when to retry if something failed, else None.
         """
         source = self._source(account, first=False)
-        failed = None
-        if "category" in rules.labels:
-            try:
-                await self._tree(account, source, rules.every)
-                self._failures.succeeded(account, "categories")
-            except UpstreamError as error:
-                failed = self._failures.failed(account, "categories", error, CATEGORIES.name)
-        try:
-            await self._refresh_details(account, source, rules, wanted)
-            self._failures.succeeded(account, "metadata")
-        except UpstreamError as error:
-            failed = self._failures.failed(account, "metadata", error, VIDEO_INFOS.name)
-        self._known.forget(account, wanted)
-        self._log_deleted(account, configured)
+        failed = await self._metadata_refresh.run(account, source, rules, wanted, configured)
         if failed is None:
             self._meter.metadata_refreshed(account, self._now())
         return self._retry(failed)
-
-    async def _refresh_details(
-        self, account: str, source: MediaSource, rules: MetadataRules, wanted: Collection[str]
-    ) -> None:
-        now = self._now()
-        due, gone = due_media(wanted, self.metadata.get(account), rules.every, now)
-        if not 0 <= now - self._deleted_checked_at.get(account, -rules.every) < rules.every:
-            self._deleted_checked_at[account] = now
-            due += gone
-        for begin in range(0, len(due), _MEDIA_PER_ROUND):
-            details: dict[str, MediaDetails] = {}
-            missing: set[str] = set()
-            try:
-                for media_ids in _batches(due[begin : begin + _MEDIA_PER_ROUND], set(gone)):
-                    infos = await source.details(media_ids)
-                    details |= {each.media_id: each for each in infos.details}
-                    missing |= infos.missing
-            finally:
-                if details or missing:
-                    await self._known.describe(account, details=details, missing=missing)
 
     def problems(self, configured: Mapping[str, Collection[str]]) -> tuple[DiscoveryProblem, ...]:
         """The current failures, and the configured media (by account) that do not exist."""
@@ -275,26 +226,6 @@ class MediaDiscovery:
         wait = _QUOTA_PAUSE_SECONDS if isinstance(failure, QuotaExceeded) else failure.wait
         return Retry(self._now() + wait if wait else 0.0)
 
-    def _log_deleted(self, account: str, configured: Collection[str]) -> None:
-        deleted = self._known.about(account).deleted.intersection(configured)
-        new = {(account, each) for each in deleted} - self._logged_deleted
-        if new:
-            self._logged_deleted |= new
-            _log.warning(
-                "media do not exist",
-                account=account,
-                media_ids=len(new),
-                first=_first(media_id for _, media_id in new),
-                advice="Remove these IDs from the configuration, or correct them: the service knows no such media.",
-            )
-
-
-def _batches(media_ids: list[str], gone: Collection[str]) -> Iterator[list[str]]:
-    """Batches of at most 20; media reported as deleted are batched together: one response confirms all of them."""
-    for some in ([each for each in media_ids if each not in gone], [each for each in media_ids if each in gone]):
-        for begin in range(0, len(some), MEDIA_PER_CALL):
-            yield some[begin : begin + MEDIA_PER_CALL]
-
 
 def _incomplete(result: SearchResult) -> dict[str, object]:
     if result.crowded:
@@ -307,7 +238,3 @@ def _incomplete(result: SearchResult) -> dict[str, object]:
         "reason": f"the service counted {result.missing} media more than it listed",
         "advice": "Usually temporary; media found before stay.",
     }
-
-
-def _first(media_ids: Iterable[str]) -> str:
-    return ",".join(sorted(media_ids)[:_NAMED_IN_LOG])

@@ -170,7 +170,7 @@ class MediaSource:
                     break
                 page += 1
             if not found and answer.total != 0:
-                raise malformed("the answer lists no categories and does not count 0")
+                raise malformed("the response lists no categories and does not count 0")
             is_short = is_short or read < (answer.total or 0)
         if is_short and known is not None:
             found = {each.category_id: each for each in known} | found

@@ -56,9 +56,9 @@ class Turns:
     """Lets one client take its step in each iteration of the event loop.
 
     Every other turn belongs to `readers`, if any of them waits. Otherwise networks take turns, and so do the kinds of
-    clients of a network: none waits for the crowd of another. Of each, the newest and the oldest go in turns. Under
-    more load than the process can serve, clients that connected long ago have given up, or are about to. In the order
-    of arrival, every client would wait as long as they do; newest first only, some would wait for ever.
+    clients of a network: none waits for the many connections of another. Of each, the newest and the oldest go in
+    turns. Under more load than the process can serve, clients that connected long ago have given up, or are about to.
+    In the order of arrival, every client would wait as long as they do; newest first only, some would wait for ever.
     """
 
     def __init__(self) -> None:

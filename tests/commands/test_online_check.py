@@ -63,7 +63,11 @@ class Checked:
         lines = [re.split(" {2,}", line) for line in online.splitlines()[1:-2]]
         self.accounts = {account for account, _, _ in lines}
         self.results = {request: result for _, request, result in lines}
-        self.sent = int(online.splitlines()[-1].removesuffix(" requests sent.")) if online else 0
+        self.sent = 0
+        if online:
+            counted = re.fullmatch(r"(?:(1) request|(\d+) requests) sent\.", online.splitlines()[-1])
+            assert counted is not None
+            self.sent = int(counted[1] or counted[2])
         self.errors, self.warnings = (
             [line.removeprefix(f"{kind}: ") for line in err.splitlines() if line.startswith(f"{kind}: ")]
             for kind in ("error", "warning")
@@ -433,7 +437,7 @@ async def test_what_lasts_too_long_is_named() -> None:
     assert [result for _, result in check.lines[1:]] == ["not checked", "not checked"]
     (error,) = check.errors
     assert error == (
-        f"account main: {SEARCH}, {INFOS}: not checked within 2s. Check the way to the endpoint, or raise"
+        f"account main: {SEARCH}, {INFOS}: not checked within 2s. Check the network path to the endpoint, or raise"
         " --online.timeout."
     )
 
