@@ -39,8 +39,8 @@ for _number, _default in (
         signal.signal(_number, _default)
 
 
-# Minutes of waiting, and hardly any CPU.
-LONGEST: Final = "tests/e2e/test_drop_alerts.py"
+# First minutes of waiting with hardly any CPU, then tests that share an image: together, one worker builds it once.
+FIRST: Final = ("tests/e2e/test_drop_alerts.py", "tests/deploy/test_compose_up.py", "tests/deploy/test_image.py")
 # Tests that take seconds of CPU or need an idle machine, by the start of their names.
 SLOW: Final = (
     "backfill/test_openmetrics.py::test_every_sample_is_there_once",
@@ -141,7 +141,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What waits for minutes comes first: at the end, the other workers would wait for it.
     """
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     required = os.environ.get("REQUIRE_TOOLS") == "1"
     for item in items:
         name = item.nodeid.removeprefix("tests/")
