@@ -84,8 +84,17 @@ def _needed(found: str | None, what: str) -> str:
 
 
 def promtool(version: str, *arguments: str | Path) -> None:
-    ran = subprocess.run([program(version), *arguments], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    """Fail the test unless promtool succeeds.
+
+    While promtool 2.42 cuts a block, once a simulated day, it may lose the first sample of a new series: of 720,000
+    such samples in a test of 60 days most runs lose one or two. So there only a second failure counts.
+    """
+    command = [program(version), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode and version == "2" and arguments[0] == "test":
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        pytest.fail(ran.stdout + ran.stderr)
 
 
 def check_firing(

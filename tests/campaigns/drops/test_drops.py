@@ -17,7 +17,7 @@ from tests.campaigns.drops.accounts import FILTERS, Account, account_wide, healt
 from tests.campaigns.drops.cost import Cost
 from tests.campaigns.drops.evaluation import Alert, evaluate
 from tests.campaigns.drops.scoring import Score, names, score
-from tests.deploy.promtool import RULES
+from tests.deploy.promtool import RULES, newest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +38,9 @@ ONE_OF_EACH: Final = (
 
 
 def evaluated(accounts: Sequence[Account], folder: Path) -> dict[str, list[set[Alert]]]:
-    promtool = shutil.which("promtool")
-    assert promtool
-    return evaluate(accounts, folder, promtool)
+    return evaluate(accounts, folder, newest("promtool", "3"))
 
 
-@pytest.mark.tool("promtool")
 def test_an_incident_of_each_kind_is_found_on_its_first_settled_day(tmp_path: Path) -> None:
     firing = evaluated(ONE_OF_EACH, tmp_path)
     for account in ONE_OF_EACH:
@@ -52,7 +49,6 @@ def test_an_incident_of_each_kind_is_found_on_its_first_settled_day(tmp_path: Pa
         assert found.false == 0, (account.name, firing[account.name])
 
 
-@pytest.mark.tool("promtool")
 @pytest.mark.parametrize("seed", [0, 7])
 def test_a_healthy_fortnight_has_no_alert(seed: int, tmp_path: Path) -> None:
     account = healthy(seed, media=MEDIA, days=14)
