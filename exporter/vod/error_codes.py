@@ -169,6 +169,7 @@ _TABLE: Final[dict[str, _Row]] = {
     "accountarrear*": _Row(ErrorKind.AUTH, _BILL),
     "accountindebt*": _Row(ErrorKind.AUTH, _BILL),
     "insufficientbalance*": _Row(ErrorKind.AUTH, _BILL),
+    "invalidaccountstatus.notenoughbalance*": _Row(ErrorKind.AUTH, _BILL),
     "invalidaccountstatus*": _Row(ErrorKind.AUTH, _ACCOUNT),
     "forbidden.riskcontrol*": _Row(ErrorKind.AUTH, _ACCOUNT),
     "forbidden.userverification*": _Row(ErrorKind.AUTH, _ACCOUNT),
@@ -196,13 +197,16 @@ _BY_WORD: Final[tuple[tuple[re.Pattern[str], _Row], ...]] = tuple(
             _Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
         ),
         (
-            "(security|sts|session)token|credentials?expired",
+            (
+                "(security|sts|session)token|credentials?expired|expired(access)?token"
+                "|^(?!.*(next|scroll|page|client)token).*token(is|has)?(expired|invalid|malformed|revoked|notfound)"
+            ),
             _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
         ),
         (
             (
                 "throttl|flowcontrol|(flow|rate|traffic|frequency|request|concurren[a-z]*)limit|ratetoohigh|qps|toomanyreq"
-                "|slowdown|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
+                "|slowdown|too(frequent|fast)|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
             ),
             _Row(ErrorKind.THROTTLED, _SLOWER),
         ),
@@ -212,17 +216,29 @@ _BY_WORD: Final[tuple[tuple[re.Pattern[str], _Row], ...]] = tuple(
             _Row(ErrorKind.CLOCK, _CLOCK),
         ),
         (
-            "arrear|overdue|indebt|accountdebt|balance|unpaid|suspend|owedfee|userowe|paymentrequired",
+            "arrear|overdue|debt|balance|unpaid|suspend|owedfee|(user|account)owe|paymentrequired",
             _Row(ErrorKind.AUTH, _BILL),
         ),
-        ("not(yet)?(open|activ|enabled|subscribed)|unopened|inactiveservice", _Row(ErrorKind.AUTH, _ACTIVATE)),
         (
-            "realname|riskcontrol|(account|user)(is)?(disabled|frozen|locked|forbidden|(not)?verif|abnormal|closed)",
+            "not(yet)?(open|activ|enabled|subscribed)|unopened|inactiveservice|(service|product)(is)?(inactive|closed|stopped)",
+            _Row(ErrorKind.AUTH, _ACTIVATE),
+        ),
+        (
+            "realname|riskcontrol|(account|user)(is)?(disabled?|frozen|locked|forbidden|(not)?verif|abnormal|closed)",
             _Row(ErrorKind.AUTH, _ACCOUNT),
         ),
-        ("whitelist|networkpolicy|sourceip|ipdenied|deniedip$", _Row(ErrorKind.AUTH, _NETWORK_POLICY)),
+        (
+            (
+                "whitelist|networkpolicy|sourceip|ipdenied|deniedip$|^(client|remote|user)?ip(address)?(is)?(not|forbid|denied|re|block)"
+                "|^(invalid|illegal)(client|remote|user)?ip(address)?$"
+            ),
+            _Row(ErrorKind.AUTH, _NETWORK_POLICY),
+        ),
         ("accesskey|akid|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$", _Row(ErrorKind.AUTH, _KEY)),
-        ("^(?!missing).*signature(?!method|version|type)", _Row(ErrorKind.AUTH, _SECRET)),
+        (
+            "^(?!missing).*signature(?!method|version|type)|^(invalid)?sign(error|fail|not|invalid|$)",
+            _Row(ErrorKind.AUTH, _SECRET),
+        ),
         (
             (
                 "permission|permitted|(un|not)authori[sz]ed|auth(entication|ori[sz]ation)?fail|noauth|noright"
@@ -264,6 +280,10 @@ def _plain(known: str) -> str:
     return known.replace(".", "").replace("_", "")
 
 
+# Gateways that answer every request with HTTP 200 put the status of an error into its code.
+_ERROR_STATUS: Final = re.compile("[45][0-9]{2}", re.ASCII)
+_ANY_PARAMETER: Final = (_TABLE["missing*"], _TABLE["invalid*"])
+
 _BY_PLAIN_CODE: Final = {_plain(code): row for code, row in _TABLE.items()}
 _PREFIXES: Final = sorted((code[:-1] for code in _BY_PLAIN_CODE if code.endswith("*")), key=len, reverse=True)
 
@@ -279,7 +299,11 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
     own = code in {TIMEOUT, CONNECT, MALFORMED} or known.startswith("http_")
-    row = _row(_specific_code(known, message), by_word=not own) or _by_status(http_status)
+    if _is_success(http_status) and _ERROR_STATUS.fullmatch(known):
+        http_status = int(known)
+    row = _row(_specific_code(known, message), by_word=not own)
+    if row is None or (row in _ANY_PARAMETER and _is_refusal(http_status, known)):
+        row = _by_status(http_status)
     retry = row.retry or (RetryPolicy.BACK_OFF if row.kind in _RETRIED else RetryPolicy.NEVER)
     for documented in action.error_codes if action else ():
         if documented.lower() == known:
@@ -312,6 +336,11 @@ def _specific_code(known: str, message: str) -> str:
 def clean_code(code: str) -> str:
     """A code as a label value and in logs: one printable word of at most 64 characters; otherwise unchanged."""
     return printable(code.strip()[:_LONGEST_CODE], instead="_").replace(" ", "_")
+
+
+def _is_refusal(http_status: int, known: str) -> bool:
+    """Whether a code that is usually about a parameter is about permissions, such as `InvalidAuthorization`."""
+    return http_status == 401 or (http_status == 403 and "parameter" not in known)  # noqa: PLR2004 - HTTP's own numbers
 
 
 def _is_success(http_status: int) -> bool:

@@ -138,6 +138,24 @@ def test_code_comes_before_status(status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "kind", "retry"),
+    [
+        ("401", ErrorKind.AUTH, NEVER),
+        ("403", ErrorKind.AUTH, NEVER),
+        ("429", ErrorKind.THROTTLED, BACK_OFF),
+        ("500", ErrorKind.SERVER, BACK_OFF),
+        ("503", ErrorKind.SERVER, BACK_OFF),
+        ("1001", ErrorKind.MALFORMED, BACK_OFF),
+    ],
+)
+def test_a_code_that_is_a_status_counts_as_one_where_the_response_says_success(
+    code: str, kind: ErrorKind, retry: RetryPolicy
+) -> None:
+    info = classify(200, code)
+    assert (info.code, info.kind, info.retry) == (code, kind, retry)
+
+
+@pytest.mark.parametrize(
     ("status", "code"),
     [(302, "http_302"), (404, "http_404"), (503, "http_503"), (200, "malformed"), (204, "malformed")],
 )
@@ -322,7 +340,28 @@ def test_hostile_code(code: str, clean: str) -> None:
         (400, "HSF.Timeout", ErrorKind.SERVER, BACK_OFF, "temporary"),
         (400, "BadGateway", ErrorKind.SERVER, BACK_OFF, "temporary"),
         (400, "Service.Maintenance", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "TokenInvalid", ErrorKind.AUTH, RENEWED, "fresh security token"),
+        (401, "AccessTokenExpired", ErrorKind.AUTH, RENEWED, "fresh security token"),
+        (400, "InvalidAccountStatus.NotEnoughBalance", ErrorKind.AUTH, NEVER, "overdue"),
+        (403, "AccountOwe", ErrorKind.AUTH, NEVER, "overdue"),
+        (403, "DebtStop", ErrorKind.AUTH, NEVER, "overdue"),
+        (403, "Service.Stopped", ErrorKind.AUTH, NEVER, "Activate"),
+        (400, "UserDisable", ErrorKind.AUTH, NEVER, "wrong with the account"),
+        (400, "IpNotAllowed", ErrorKind.AUTH, NEVER, "this machine's address"),
+        (403, "InvalidIp", ErrorKind.AUTH, NEVER, "this machine's address"),
+        (400, "SignError", ErrorKind.AUTH, NEVER, "secret"),
+        (400, "RequestTooFrequent", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        # A parameter cannot be what a status of missing authentication or permission is about.
+        (401, "InvalidAuthorization", ErrorKind.AUTH, NEVER, "RAM action"),
+        (401, "MissingAuthorization", ErrorKind.AUTH, NEVER, "RAM action"),
+        (403, "InvalidApi.ForbiddenInvoke", ErrorKind.AUTH, NEVER, "RAM action"),
+        (403, "InvalidIdentity", ErrorKind.AUTH, NEVER, "RAM action"),
         # Not ours to mistake for keys, clocks or limits.
+        (403, "InvalidParameter", ErrorKind.PARAMETER, NEVER, "filters"),
+        (400, "InvalidNextToken", ErrorKind.PARAMETER, NEVER, "filters"),
+        (400, "ScrollTokenExpired", ErrorKind.PARAMETER, NEVER, "endpoint"),
+        (400, "InvalidDescription", ErrorKind.PARAMETER, NEVER, "filters"),
+        (400, "InvalidSignInRegion", ErrorKind.PARAMETER, NEVER, "filters"),
         (400, "RequestTimeout", ErrorKind.SERVER, BACK_OFF, "temporary"),
         (400, "Request.TimedOut", ErrorKind.SERVER, BACK_OFF, "temporary"),
         (400, "OperationNotAllowed", ErrorKind.PARAMETER, NEVER, "endpoint"),

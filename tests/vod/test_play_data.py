@@ -441,6 +441,8 @@ def test_what_is_not_json_is_looked_at_once(noise: bytes) -> None:
         {"Exception": "java.lang.NullPointerException"},
         {"Success": "N"},
         {"isSuccess": False},
+        {"DynamicCode": "InternalError"},
+        {"messageCode": "E1001"},
         {"Succeeded": "false"},
         {"ok": False},
         {"Result": False},
