@@ -113,11 +113,17 @@ class Exchange:
             async with asyncio.timeout(self._timeout):
                 response = await self._http.send(request, auth=auth)
                 try:
-                    return self._decode(call, await _receive(response), response.extensions.get("connection"))
+                    received = await _receive(response)
+                    decoded = self._decode(call, received, response.extensions.get("connection"))
+                    if not received.request_id:
+                        # A copy of this response could not be told from the response to the next request.
+                        _discard_connection(response)
                 except UpstreamError:
                     # After an error it is uncertain to which request the next response on this connection belongs.
-                    response.extensions.get("discard", lambda: None)()
+                    _discard_connection(response)
                     raise
+                else:
+                    return decoded
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException):
@@ -135,6 +141,12 @@ class Exchange:
         if self._replay_detector.is_copy(response.request_id, call.identity, connection):
             raise replayed(response, self._secrets)
         return decoded
+
+
+def _discard_connection(response: httpx.Response) -> None:
+    discard = response.extensions.get("discard")
+    if discard is not None:
+        discard()
 
 
 async def _receive(response: httpx.Response) -> RawResponse:

@@ -640,3 +640,22 @@ def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkey
 
     with asyncio.Runner(loop_factory=Hurried) as runner:
         assert runner.run(call_once()) == []
+
+
+async def test_after_a_response_without_a_request_id_its_copy_is_not_the_next_answer() -> None:
+    answered = 0
+
+    async def one_behind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        answered += 1
+        body = b'{"TotalCount":%d,"QoeInfoList":[]}' % answered
+        response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        writer.write(response)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response)
+        await reader.read()
+
+    async with serving(one_behind) as endpoint, network_client(endpoint) as (client, meter):
+        totals = [(await client.call(action(decode), {"PlayDate": str(day)})).total_count for day in range(2)]
+        assert totals == [1, 2]
+        assert meter.failed == []
