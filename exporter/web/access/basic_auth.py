@@ -19,7 +19,7 @@ from exporter.threads import run_in_daemon_thread
 from exporter.web.client_groups import network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
 # bcrypt ignores the rest of a password; its Python binding rejects longer ones, Go's cuts them.
 _BCRYPT_BYTES: Final = 72
@@ -76,10 +76,13 @@ class BasicAuth:
         self._worker: asyncio.Task[None] | None = None
         self._is_failing = False
 
-    async def check(self, users: Mapping[str, bytes], authorization: str | None, address: str = "") -> AuthResult:
+    async def check(
+        self, users: Mapping[str, bytes], authorization: str | None, address: str = "", program: Hashable = ""
+    ) -> AuthResult:
         """Check an Authorization header (None: not sent) of a client address against the users' bcrypt hashes.
 
-        An unknown name takes as long as a known one: it is checked against a user's hash, always the same one.
+        `program` is what programs of one address differ in. An unknown name takes as long as a known one: it is checked
+        against a user's hash, always the same one.
         """
         parsed = _parse_basic(authorization)
         if parsed is None:
@@ -97,7 +100,7 @@ class BasicAuth:
             check = _Check(digest, password, hashed, is_known, asyncio.get_running_loop().create_future())
             self._checks[digest] = check
             # Known and unknown names share the queue: 503 for one and 401 for the other would reveal which names exist.
-            if (displaced := self._waiting.add(network_of(address), check)) is not None:
+            if (displaced := self._waiting.add(network_of(address), program, check)) is not None:
                 self._end(displaced, AuthResult.BUSY)
             if self._worker is None:
                 self._worker = asyncio.create_task(self._work())
@@ -154,41 +157,59 @@ class _DigestCache:
             self._digests.popitem(last=False)
 
 
-class _FairQueue:
-    """Waiting checks: client addresses take turns, and the newest check of an address is next.
+class _Line(list["_Check"]):
+    """The waiting checks of one program, in the order of their arrival."""
 
-    A scraper may share its address with a flood of requests (NAT, a sidecar, a proxy). Were the oldest check next, the
-    scraper would wait for all of them; so it waits for one, and the flood, which retries after every refusal, waits.
+    is_oldest_next = False
+
+
+class _FairQueue:
+    """Waiting checks: networks take turns, the programs of a network, and the newest and the oldest of a program.
+
+    A scraper may share its address with a flood of requests (NAT, a sidecar, a proxy). In the order of arrival it would
+    wait for all of them; newest first only, it would wait for ever below two clients that retry after every refusal.
     """
 
     def __init__(self) -> None:
-        self._by_address: OrderedDict[str, list[_Check]] = OrderedDict()
+        self._networks: OrderedDict[str, OrderedDict[Hashable, _Line]] = OrderedDict()
 
-    def add(self, address: str, check: _Check) -> _Check | None:
-        """Add a check; if too many wait, remove and return the oldest of the address with most waiting checks.
+    def add(self, network: str, program: Hashable, check: _Check) -> _Check | None:
+        """Add a check; if too many wait, remove and return the oldest of the program with most of them.
 
-        If no address has more of them than this one, that is the oldest of this address.
+        That is a program of the network with most waiting checks; among equals, the one of this check.
         """
-        self._by_address.setdefault(address, []).append(check)
-        if sum(map(len, self._by_address.values())) <= _MAX_WAITING:
+        self._networks.setdefault(network, OrderedDict()).setdefault(program, _Line()).append(check)
+        if sum(map(_waiting, self._networks.values())) <= _MAX_WAITING:
             return None
-        busiest = max(self._by_address, key=lambda each: (len(self._by_address[each]), each == address))
-        return self._take(busiest, oldest=True)
+        busiest = max(self._networks, key=lambda each: (_waiting(self._networks[each]), each == network))
+        programs = self._networks[busiest]
+        most = max(programs, key=lambda each: (len(programs[each]), each == program))
+        return self._take(busiest, most, oldest=True)
 
     def next(self) -> _Check | None:
         """Remove and return the next check, or None if none waits."""
-        if not self._by_address:
+        if not self._networks:
             return None
-        address = next(iter(self._by_address))
-        self._by_address.move_to_end(address)
-        return self._take(address, oldest=False)
+        network, programs = next(iter(self._networks.items()))
+        program, line = next(iter(programs.items()))
+        self._networks.move_to_end(network)
+        programs.move_to_end(program)
+        oldest = line.is_oldest_next
+        line.is_oldest_next = not oldest
+        return self._take(network, program, oldest=oldest)
 
-    def _take(self, address: str, *, oldest: bool) -> _Check:
-        checks = self._by_address[address]
-        check = checks.pop(0 if oldest else -1)
-        if not checks:
-            del self._by_address[address]
+    def _take(self, network: str, program: Hashable, *, oldest: bool) -> _Check:
+        programs = self._networks[network]
+        check = programs[program].pop(0 if oldest else -1)
+        if not programs[program]:
+            del programs[program]
+        if not programs:
+            del self._networks[network]
         return check
+
+
+def _waiting(programs: Mapping[Hashable, _Line]) -> int:
+    return sum(map(len, programs.values()))
 
 
 def _parse_basic(authorization: str | None) -> tuple[str, bytes] | None:

@@ -95,7 +95,9 @@ class _AccessControl:
             return None
         authorization = Headers(scope=scope).get("authorization")
         address, _ = scope.get("client") or ("", 0)
-        result = await self._basic_auth.check(settings.users, authorization, address)
+        # A scraper sends the same headers each time, and other programs seldom the same as it.
+        program = hash(tuple(header for header in scope["headers"] if header[0] != b"authorization"))
+        result = await self._basic_auth.check(settings.users, authorization, address, program)
         if result is AuthResult.BUSY:
             return _reject(503, "Too many passwords are being checked.", {"Retry-After": "1"})
         if result is AuthResult.REFUSED:

@@ -166,30 +166,57 @@ async def test_a_flood_from_one_address_leaves_room_for_others_whatever_their_us
     )
 
 
-@pytest.mark.parametrize("clients", [12, 100])
-async def test_a_scraper_that_shares_its_address_with_wrong_passwords_waits_for_one_check(clients: int) -> None:
-    check = FakeBcrypt(go=threading.Event())
-    passwords = BasicAuth(check)
-    let_in = asyncio.Event()
+@dataclass
+class Guesser:
+    """Tries the next password as soon as the one before is refused, until the scraper is let in."""
 
-    async def guesses(client: int) -> None:
-        """Tries the next password as soon as the one before is refused."""
+    passwords: BasicAuth
+    let_in: asyncio.Event
+
+    async def run(self, client: int, program: str = "guesser") -> None:
         number = 0
-        while not let_in.is_set():
-            await passwords.check(USERS, basic(f"ann:{client}-{number}"), "192.0.2.1")
+        while not self.let_in.is_set():
+            await self.passwords.check(USERS, basic(f"ann:{client}-{number}"), "192.0.2.1", program)
             number += 1
 
-    flood = [asyncio.create_task(guesses(client)) for client in range(clients)]
+
+@pytest.mark.parametrize("clients", [1, 2, 12, 100])
+async def test_a_scraper_that_shares_its_address_with_wrong_passwords_of_other_programs_waits_for_one_check(
+    clients: int,
+) -> None:
+    check = FakeBcrypt(go=threading.Event())
+    guesser = Guesser(BasicAuth(check), asyncio.Event())
+    flood = [asyncio.create_task(guesser.run(client)) for client in range(clients)]
     await asyncio.sleep(0)
-    scraper = asyncio.create_task(passwords.check(USERS, basic("ann:secret"), "192.0.2.1"))
+    scraper = asyncio.create_task(guesser.passwords.check(USERS, basic("ann:secret"), "192.0.2.1", "scraper"))
     await asyncio.sleep(0)
     assert check.go
     check.go.set()
 
     assert await scraper is AuthResult.ALLOWED
-    let_in.set()
-    assert [password for password, _ in check.calls].index(b"secret") <= 1
+    guesser.let_in.set()
+    assert [password for password, _ in check.calls].index(b"secret") <= 2
     await asyncio.gather(*flood)
+
+
+@pytest.mark.parametrize("program", ["scraper", "guesser"])
+@pytest.mark.parametrize("later", [2, 12])
+async def test_a_scraper_below_newer_wrong_passwords_is_let_in_while_they_go_on(later: int, program: str) -> None:
+    check = FakeBcrypt(go=threading.Event())
+    guesser = Guesser(BasicAuth(check), asyncio.Event())
+    first = asyncio.create_task(guesser.run(0, program))
+    await asyncio.sleep(0)
+    scraper = asyncio.create_task(guesser.passwords.check(USERS, basic("ann:secret"), "192.0.2.1", "scraper"))
+    await asyncio.sleep(0)
+    flood = [asyncio.create_task(guesser.run(client, program)) for client in range(1, 1 + later)]
+    await asyncio.sleep(0)
+    assert check.go
+    check.go.set()
+
+    assert await asyncio.wait_for(scraper, PATIENCE) is AuthResult.ALLOWED
+    guesser.let_in.set()
+    assert [password for password, _ in check.calls].index(b"secret") <= 2 * (later + 1)
+    await asyncio.gather(first, *flood)
 
 
 async def test_the_least_recently_used_result_is_evicted_first() -> None:
