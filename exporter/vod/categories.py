@@ -37,6 +37,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         listed = listed.get("Category")
     parent = int(parameters["CateId"])
     rows, categories, parents = values.objects(listed), [], set()
+    values.check_success(answer, ("SubCategories", "SubTotal", "Category"), has_rows=bool(rows))
     for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))
         if category_id is None or category_id <= 0 or not name:

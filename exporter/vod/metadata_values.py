@@ -16,7 +16,7 @@ from exporter.vod.json_repair import attempts
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]+")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
@@ -38,6 +38,21 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> dict[str, Any]:
     error = error_bodies.find(body)
     content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
     raise malformed(f"the response contains {content}: this is not a response of {action}")
+
+
+def check_success(answer: Mapping[str, Any], data: Collection[str], *, has_rows: bool) -> None:
+    """Check that a response reports no failure beside its `data` fields. Raises UpstreamError.
+
+    Without rows every sign of a failure counts, since an error must not pass for "there are none"; beside rows only an
+    error code does.
+    """
+    rest = msgspec.json.encode({name: value for name, value in answer.items() if name not in data})
+    error = error_bodies.find(rest)
+    request_id = text(answer.get("RequestId")) or ""
+    if error is not None and (error.code or not has_rows):
+        raise malformed(f"the response contains an error: {error.message or error.code}", request_id)
+    if not has_rows and len(rest) > error_bodies.LARGEST_ERROR:
+        raise malformed(f"the response has no rows and {len(rest)} bytes of other content", request_id)
 
 
 def malformed(message: str, request_id: str = "") -> UpstreamError:

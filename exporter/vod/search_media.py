@@ -29,6 +29,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
         raise values.malformed("Total is negative", request_id)
     if not listed and total is None:
         raise values.malformed("neither hits nor a Total: the response does not show that there are none", request_id)
+    values.check_success(answer, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
     hits = []
     for each in listed:
         inner = each.get("Video")

@@ -33,6 +33,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
         media_id = values.media_id(each.get("VideoId"))
         if media_id in requested:
             found[media_id] = values.details(each, media_id, 0.0)
+    values.check_success(answer, ("VideoList", "NonExistVideoIds"), has_rows=bool(found))
     missing = requested.intersection(values.texts(answer.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
         raise values.malformed(

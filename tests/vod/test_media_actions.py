@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,8 +12,12 @@ from exporter.core.media_search import Conditions, SearchRequest
 from exporter.errors import UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
+from exporter.vod.responses import RawResponse, decode_response
 from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS
+
+if TYPE_CHECKING:
+    from exporter.vod.actions import Action
 
 FIRST = SearchRequest(None, exclusive=False, page=1)
 NOTHING = Conditions()
@@ -137,3 +141,53 @@ def test_categories_in_each_form() -> None:
     )
     assert page.parents == {100, 102}
     assert page.total == 4
+
+
+ERRORS = [
+    {"Code": "InternalError", "Message": "x", "Success": False},
+    {"Code": "Throttling.User"},
+    {"Success": "false"},
+    {"Message": "Internal error"},
+    {"Data": {"Code": "InternalError"}},
+]
+NO_ROWS = [
+    (SEARCH_MEDIA, {"Total": 0, "MediaList": []}, {"PageSize": "100"}),
+    (VIDEO_INFOS, {"VideoList": [], "NonExistVideoIds": [ID]}, video_infos.parameters([ID])),
+    (CATEGORIES, {"SubTotal": 0, "SubCategories": {"Category": []}}, categories.parameters(categories.ROOT, 1)),
+    (CATEGORIES, {"SubTotal": 0, "Category": {"CateId": 5, "CateName": "Error"}}, categories.parameters(5, 1)),
+]
+
+
+@pytest.mark.parametrize("fields", ERRORS)
+@pytest.mark.parametrize(("action", "answer", "parameters"), NO_ROWS)
+def test_an_error_without_rows_is_not_an_empty_answer(
+    action: Action[Any], answer: dict[str, Any], parameters: dict[str, str], fields: dict[str, Any]
+) -> None:
+    body = json.dumps({"RequestId": "R", **answer, **fields}).encode()
+    with pytest.raises(UpstreamError):
+        decode_response(RawResponse(200, {}, body), action, parameters, now=0)
+
+
+@pytest.mark.parametrize("fields", [{}, {"Code": "200", "Message": "OK", "Success": True}, {"code": "Success"}])
+@pytest.mark.parametrize(("action", "answer", "parameters"), NO_ROWS)
+def test_an_empty_answer_may_say_that_it_is_a_success(
+    action: Action[Any], answer: dict[str, Any], parameters: dict[str, str], fields: dict[str, Any]
+) -> None:
+    body = json.dumps({"RequestId": "R", **answer, **fields}).encode()
+    decode_response(RawResponse(200, {}, body), action, parameters, now=0)
+
+
+def test_an_error_code_beside_hits_is_that_error() -> None:
+    answer = {"Total": 1, "MediaList": [{"MediaId": ID, "Video": VIDEO}], "Code": "InternalError"}
+    with pytest.raises(UpstreamError) as caught:
+        decode_response(RawResponse(200, {}, json.dumps(answer).encode()), SEARCH_MEDIA, {"PageSize": "9"}, now=0)
+    assert caught.value.code == "InternalError"
+
+
+def test_a_page_beyond_the_last_hit_has_none() -> None:
+    assert searched({"Total": 150, "MediaList": [], "ScrollToken": "x"}).total == 150
+
+
+def test_other_content_too_large_to_be_searched_for_an_error_is_no_empty_answer() -> None:
+    with pytest.raises(UpstreamError, match="no rows and"):
+        searched({"Total": 0, "MediaList": [], "Other": "x" * 70_000})

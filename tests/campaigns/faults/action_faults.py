@@ -67,6 +67,14 @@ async def _body(exchange: Exchange, *, spoil: Callable[[bytes], bytes]) -> None:
     await exchange.send("200 OK", {}, spoil(to_json(exchange.payload)))
 
 
+async def _error_without_rows(exchange: Exchange, *, action: str) -> None:
+    """An error with HTTP 200 that has the fields of a response without rows."""
+    count = _ROWS[action][1]
+    none = {count: 0} if count else {"NonExistVideoIds": [row["VideoId"] for row in rows_of(action, exchange.payload)]}
+    fields = {"Code": "InternalError", "Message": "x", "Success": False, **none}
+    await exchange.send("200 OK", {}, to_json(_with_rows(action, exchange.payload, [], **fields)))
+
+
 async def _changed(exchange: Exchange, *, change: Change) -> Payload:
     payload = change(deepcopy(exchange.payload))
     await exchange.send("200 OK", {}, to_json(payload))
@@ -263,6 +271,13 @@ def faults(action: str) -> tuple[Fault, ...]:
         *(
             Fault(f"body: {name}", Family.ANSWER, _MALFORMED, 4, partial(_body, spoil=spoil))
             for name, spoil in BODIES.items()
+        ),
+        Fault(
+            "an error with HTTP 200 and no rows",
+            Family.ANSWER,
+            ("InternalError", "server"),
+            4,
+            partial(_error_without_rows, action=action),
         ),
         *literals,
         *counts,
