@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Final
 
@@ -20,4 +21,13 @@ def parse_address(text: str) -> tuple[str, int]:
             f"{text!r} is not an address: write HOST:PORT, [IPv6]:PORT, or :PORT for every address of this machine,"
             " as in :9985"
         )
-    return match["v6"] or match["host"] or "", int(match["port"])
+    return _one_spelling(match["v6"] or match["host"] or ""), int(match["port"])
+
+
+def _one_spelling(host: str) -> str:
+    """An address as `::`, which means every address, is spelled; IPv4 in IPv6 (`::ffff:127.0.0.1`) as IPv4, as in Go."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -27,6 +27,10 @@ from tests.web.clients import PATIENCE
         ("[::1]:9985", ("::1", 9985)),
         ("[fe80::1%eth0]:65535", ("fe80::1%eth0", 65535)),
         ("[]:1", ("", 1)),
+        ("[0::0]:1", ("::", 1)),
+        ("[0:0:0:0:0:0:0:0]:1", ("::", 1)),
+        ("[::FFFF:127.0.0.1]:1", ("127.0.0.1", 1)),
+        ("[::ffff:0.0.0.0]:1", ("0.0.0.0", 1)),  # noqa: S104 - an address to parse
     ],
 )
 def test_addresses(text: str, expected: tuple[str, int]) -> None:
