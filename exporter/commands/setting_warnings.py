@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from exporter.core.play_dates import Settlement
 
 _DAY: Final = 86_400.0
+# How much later than `every` the results of a poll may come, as a fraction of it: its jitter, and the calls.
+_LATE: Final = 0.1
+_MOST_SECONDS_LATE: Final = 60.0
 _MEDIA_ID: Final = re.compile(r"[0-9A-Fa-f]{32}")
 _MOST_IDS: Final = 5
 # What may be written in place of a slash between names (full-width solidus), or of a comma (full-width, ideographic).
@@ -79,6 +82,11 @@ def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator
             f"query {query.name}: every is {every}, stale_after is {stale}: a day that is not settled yet"
             f" is not published from {stale} after a poll until the next one. Poll more often, or raise"
             " stale_after."
+        )
+    elif query.every + min(query.every * _LATE, _MOST_SECONDS_LATE) > stale_after:
+        yield (
+            f"query {query.name}: every is {every}, stale_after is {stale}: polls vary by some seconds and take time, so a"
+            " day that is not settled yet is not published for a moment before the next one. Raise stale_after."
         )
     if query.every > _DAY:
         yield (

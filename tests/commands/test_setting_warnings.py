@@ -84,6 +84,19 @@ def test_other_texts_of_a_search_are_usual() -> None:
             ],
         ),
         (
+            "every: 9m59s",
+            "stale_after: 10m",
+            [
+                (
+                    "query q: every is 9m59s, stale_after is 10m: polls vary by some seconds and take time, so a day that"
+                    " is not settled yet is not published for a moment before the next one. Raise stale_after."
+                )
+            ],
+        ),
+        ("every: 9m", "stale_after: 10m", []),
+        ("every: 20s", "stale_after: 30s", []),
+        ("every: 1d", "stale_after: 1441m", []),
+        (
             "days_ago: [0, 1]",
             "settle: {after: 48h}",
             [
