@@ -85,8 +85,8 @@ def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator
         )
     elif query.every + min(query.every * _LATE, _MOST_SECONDS_LATE) > stale_after:
         yield (
-            f"query {query.name}: every is {every}, stale_after is {stale}: polls vary by some seconds and take time, so a"
-            " day that is not settled yet is not published for a moment before the next one. Raise stale_after."
+            f"query {query.name}: every is {every}, stale_after is {stale}: polls vary by some seconds and take time,"
+            " so a day that is not settled yet is not published for a moment before the next one. Raise stale_after."
         )
     if query.every > _DAY:
         yield (

@@ -25,7 +25,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def _one_spelling(host: str) -> str:
-    """An address as `::`, which means every address, is spelled; IPv4 in IPv6 (`::ffff:127.0.0.1`) as IPv4, as in Go."""
+    """Every spelling of an address as one, such as `::` for every address; IPv4 in IPv6 as IPv4, as in Go."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -88,8 +88,8 @@ def test_other_texts_of_a_search_are_usual() -> None:
             "stale_after: 10m",
             [
                 (
-                    "query q: every is 9m59s, stale_after is 10m: polls vary by some seconds and take time, so a day that"
-                    " is not settled yet is not published for a moment before the next one. Raise stale_after."
+                    "query q: every is 9m59s, stale_after is 10m: polls vary by some seconds and take time, so a day"
+                    " that is not settled yet is not published for a moment before the next one. Raise stale_after."
                 )
             ],
         ),
