@@ -37,6 +37,11 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         listed = listed.get("Category")
     parent = int(parameters["CateId"])
     rows, categories, parents = values.objects(listed), [], set()
+    if len(rows) > int(parameters["PageSize"]):
+        raise values.malformed(
+            f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested",
+            values.text(answer.get("RequestId")) or "",
+        )
     values.check_success(answer, ("SubCategories", "SubTotal", "Category"), has_rows=bool(rows))
     for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))

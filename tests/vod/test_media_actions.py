@@ -191,3 +191,11 @@ def test_a_page_beyond_the_last_hit_has_none() -> None:
 def test_other_content_too_large_to_be_searched_for_an_error_is_no_empty_answer() -> None:
     with pytest.raises(UpstreamError, match="no rows and"):
         searched({"Total": 0, "MediaList": [], "Other": "x" * 70_000})
+
+
+def test_more_categories_than_were_requested_are_malformed() -> None:
+    rows = [{"CateId": number, "CateName": "x"} for number in range(1, categories.PAGE_SIZE + 2)]
+    with pytest.raises(UpstreamError, match="101 rows, but 100 were requested"):
+        CATEGORIES.decode(
+            json.dumps({"SubCategories": {"Category": rows}}).encode(), categories.parameters(categories.ROOT, 1)
+        )
