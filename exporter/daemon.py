@@ -159,7 +159,7 @@ class Daemon:
             for problem in outcome.problems:
                 self.telemetry.invalid_values(query.account, problem.field, problem.times)
         log_report(report)
-        await self._exposition.get()
+        await self._exposition.refresh()
         self._reports[query.name] = report
         self._unknown_media.update(report, self._polled(report))
         await self.persist(report)

@@ -118,18 +118,20 @@ class PlayerPolls:
         newest = self._histories[target].recent(began)
         await self._read(query, target, [(number, newest) for number in numbers], at)
         history = self._histories[target]
-        earlier = [(number, asked) for number in numbers for asked in history.earlier(number, query.compare, began)]
+        earlier = [
+            (number, requested) for number in numbers for requested in history.earlier(number, query.compare, began)
+        ]
         await self._read(query, target, earlier, at)
         self._keep(target, self._histories[target].pruned(query.compare, began))
 
     async def _read(
-        self, query: PlayerQuery, target: PlayerTarget, asked: Iterable[tuple[int, Range]], at: float
+        self, query: PlayerQuery, target: PlayerTarget, requested: Iterable[tuple[int, Range]], at: float
     ) -> None:
         """Make these calls, by number and range; record all responses, also when a later call fails."""
         client = self._clients[query.account]
         readings: list[tuple[int, Reading]] = []
         try:
-            for number, span in asked:
+            for number, span in requested:
                 found = await player_metrics.read(client, target, query.calls[number], span, query.interval)
                 for field, times in found.problems.items():
                     self._meter.invalid_values(query.account, field, times)

@@ -126,10 +126,10 @@ class TargetHistory:
         calls[number] = CallHistory(call.fields, seen, confirmed, self._chunks_read(call, reading))
         return replace(self, newest=newest, calls=tuple(calls))
 
-    def _is_usable(self, at: int, asked: Range) -> bool:
+    def _is_usable(self, at: int, requested: Range) -> bool:
         """Whether a bucket lies completely within the range and is not its first, which may be cut off."""
         length = self.interval.seconds
-        return self.interval.is_start(at) and asked.start + length <= at <= asked.end - length
+        return self.interval.is_start(at) and requested.start + length <= at <= requested.end - length
 
     def _chunks_read(self, call: CallHistory, reading: Reading) -> dict[int, _Reads]:
         chunks, size = dict(call.chunks), self.interval.chunk

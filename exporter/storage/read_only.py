@@ -16,15 +16,15 @@ from exporter.errors import StartError
 from exporter.storage import codec
 from exporter.storage.file import (
     APPLICATION_ID,
-    SqliteTrouble,
-    damaged,
-    foreign,
+    SQLITE_ERRORS,
+    checked_path,
+    corrupt,
     has_our_header,
     is_copy,
     is_in_wal_mode,
-    looked_at,
     may_write,
-    misfit,
+    not_ours,
+    of_another_file,
     refusal,
     regular,
     shown,
@@ -63,7 +63,7 @@ def examine(path: Path, today: date) -> Examined:
     A copy in a place that is not writable is read with a warning. Raises StartError where a daemon could not use the
     file; a daemon that is using it is no error.
     """
-    real = looked_at(path)
+    real = checked_path(path)
     if real is None:
         return Examined(warnings=(f"storage {shown(path)}: there is no such file yet; serve will create it",))
     with _reading(path) as connection:
@@ -103,9 +103,9 @@ def check_pages(connection: sqlite3.Connection, path: Path) -> None:
     """Check the consistency of the pages before any is used. Raises StartError, sqlite3.Error."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise damaged(path, verdict)
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        raise corrupt(path, result)
 
 
 def check_side_files(path: Path, real: Path) -> None:
@@ -118,15 +118,16 @@ def check_side_files(path: Path, real: Path) -> None:
         return
     with contextlib.suppress(PermissionError):  # reported when SQLite opens it
         if _has_content(journal) and is_in_wal_mode(real) and not _is_void(journal):
-            raise misfit(path, journal, _OF_ANOTHER)
+            raise of_another_file(path, journal, _OF_ANOTHER)
     if not _has_content(wal):
         return
     with contextlib.suppress(PermissionError):
         if not is_readable(wal):
-            raise misfit(path, wal, "is damaged or not of SQLite")
+            raise of_another_file(path, wal, "is damaged or not of SQLite")
     reason = _fault(path, f"{real.as_uri()}?mode=ro")
     if reason is not None:
-        raise reason if _fault(path, f"{real.as_uri()}?mode=ro&immutable=1") else misfit(path, wal, _OF_ANOTHER)
+        is_corrupt_itself = _fault(path, f"{real.as_uri()}?mode=ro&immutable=1") is not None
+        raise reason if is_corrupt_itself else of_another_file(path, wal, _OF_ANOTHER)
 
 
 def _has_content(file: Path) -> bool:
@@ -145,7 +146,7 @@ def _fault(path: Path, uri: str) -> StartError | None:
         with _connected(uri) as connection:
             (owner,) = connection.execute("PRAGMA application_id").fetchone()
             if owner != APPLICATION_ID:
-                return foreign(path)
+                return not_ours(path)
             check_pages(connection, path)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if 1 <= version <= len(MIGRATIONS):
@@ -156,7 +157,7 @@ def _fault(path: Path, uri: str) -> StartError | None:
         return error
     except sqlite3.OperationalError:
         raise
-    except SqliteTrouble as error:
+    except SQLITE_ERRORS as error:
         return unusable(path, error)
     return None
 
@@ -181,22 +182,22 @@ def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...
 
 def heads(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.SliceHeader]]:
     """The ID and header of each slice from a play date on. Raises sqlite3.Error, CorruptStorage."""
-    for slice_id, seal, facts, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
-        yield slice_id, codec.decode_header(tuple(columns), seal, facts)
+    for slice_id, seal, header, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
+        yield slice_id, codec.decode_header(tuple(columns), seal, header)
 
 
 def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
     """All slices from a play date on. Raises sqlite3.Error, CorruptStorage."""
     reader = codec.Reader()
     loaded = []
-    for slice_id, facts in heads(connection, oldest.isoformat()):
+    for slice_id, header in heads(connection, oldest.isoformat()):
         parts = connection.execute("SELECT number, seal, answers FROM part WHERE slice_id = ?", [slice_id])
-        loaded.append(reader.slice(facts, {number: (seal, answers) for number, seal, answers in parts}))
+        loaded.append(reader.slice(header, {number: (seal, packed) for number, seal, packed in parts}))
     return tuple(loaded)
 
 
 def _totals(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
-    by_day = sorted((facts.data for _, facts in heads(connection)), key=lambda data: data.slice.play_date)
+    by_day = sorted((header.data for _, header in heads(connection)), key=lambda data: data.slice.play_date)
     ended = (data for data in by_day if data.slice.play_date < before)
     return {(data.slice.account, data.slice.dimensions): data.total for data in ended if data.total is not None}
 
@@ -217,7 +218,7 @@ def _reading(path: Path) -> Generator[sqlite3.Connection | None]:
         with _uri(real) as uri, _connected(uri) as connection:
             _check(connection, path)
             yield connection
-    except SqliteTrouble as error:
+    except SQLITE_ERRORS as error:
         raise unusable(path, error) from error
 
 
@@ -254,7 +255,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN")
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if owner != APPLICATION_ID:
-        raise foreign(path)
+        raise not_ours(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     # Later versions have added tables; those of slices and calls are the same in each.
     if not 1 <= version <= len(MIGRATIONS):

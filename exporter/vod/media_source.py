@@ -94,9 +94,9 @@ class MediaSource:
     async def _call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
         self.action = action.name
         await self._permit()
-        answer = await self._client.call(action, parameters)
+        response = await self._client.call(action, parameters)
         self._succeeded(action.name)
-        return answer
+        return response
 
     async def search(self, wanted: Conditions, *, most_pages: int | None = None) -> SearchResult:
         """All hits of a search, or those of at most `most_pages` pages for each 50 categories. Raises UpstreamError."""
@@ -160,18 +160,18 @@ class MediaSource:
             while True:
                 if (calls := calls + 1) > _MAX_CALLS_FOR_CATEGORIES:
                     raise malformed("the tree of categories has no end")
-                answer = await self._call(CATEGORIES, categories.parameters(parent, page))
-                new = [each for each in answer.categories if each.category_id not in found]
+                response = await self._call(CATEGORIES, categories.parameters(parent, page))
+                new = [each for each in response.categories if each.category_id not in found]
                 found |= {each.category_id: each for each in new}
-                parents += [each.category_id for each in new if each.category_id in answer.parents]
-                read += answer.listed
-                is_short = is_short or len(answer.categories) < answer.listed
-                if not new or answer.listed < categories.PAGE_SIZE or read == answer.total:
+                parents += [each.category_id for each in new if each.category_id in response.parents]
+                read += response.listed
+                is_short = is_short or len(response.categories) < response.listed
+                if not new or response.listed < categories.PAGE_SIZE or read == response.total:
                     break
                 page += 1
-            if not found and answer.total != 0:
+            if not found and response.total != 0:
                 raise malformed("the response lists no categories and does not count 0")
-            is_short = is_short or read < (answer.total or 0)
+            is_short = is_short or read < (response.total or 0)
         if is_short and known is not None:
             found = {each.category_id: each for each in known} | found
         return CategoryTree(found.values())

@@ -18,9 +18,9 @@ CATEGORIES_PER_SEARCH: Final = 50
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
-    answer = values.parsed(body, "SearchMedia", ("MediaList", "Total"))
-    request_id = values.text(answer.get("RequestId")) or ""
-    total, listed = values.whole(answer.get("Total")), values.objects(answer.get("MediaList"))
+    document = values.parsed(body, "SearchMedia", ("MediaList", "Total"))
+    request_id = values.text(document.get("RequestId")) or ""
+    total, listed = values.whole(document.get("Total")), values.objects(document.get("MediaList"))
     if len(listed) > int(parameters["PageSize"]):
         raise values.malformed(
             f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested", request_id

@@ -89,7 +89,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             raise
         progress.waiting_for = "the end of the response"
         is_compressed = any(name.lower() == b"content-encoding" for name, _ in headers)
-        body = _Body(connection, self._idle, is_compressed=is_compressed)
+        body = _ResponseBody(connection, self._idle, is_compressed=is_compressed)
         extensions = {"discard": body.discard, "connection": connection}
         return httpx.Response(status, headers=headers, stream=body, extensions=extensions)
 
@@ -219,7 +219,7 @@ class _Connection:
         self._stream.close()
 
 
-class _Body(httpx.AsyncByteStream):
+class _ResponseBody(httpx.AsyncByteStream):
     """The response body; closing it returns the connection to the pool."""
 
     def __init__(self, connection: _Connection, idle: list[_Connection], *, is_compressed: bool) -> None:

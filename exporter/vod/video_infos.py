@@ -26,17 +26,17 @@ class VideoInfos:
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
-    answer = values.parsed(body, "GetVideoInfos", ("VideoList", "NonExistVideoIds"))
+    document = values.parsed(body, "GetVideoInfos", ("VideoList", "NonExistVideoIds"))
     requested = frozenset(parameters["VideoIds"].split(","))
     found = {}
-    for each in values.objects(_unwrapped(answer.get("VideoList"))):
+    for each in values.objects(_unwrapped(document.get("VideoList"))):
         media_id = values.media_id(each.get("VideoId"))
         if media_id in requested:
             found[media_id] = values.details(each, media_id, 0.0)
-    missing = requested.intersection(values.texts(answer.get("NonExistVideoIds"))) - found.keys()
+    missing = requested.intersection(values.texts(document.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
         raise values.malformed(
-            "the response contains none of the requested media", values.text(answer.get("RequestId")) or ""
+            "the response contains none of the requested media", values.text(document.get("RequestId")) or ""
         )
     return VideoInfos(tuple(found.values()), missing)
 

@@ -96,7 +96,7 @@ class Opening:
         if self._web_access is None or self._tls is not None:
             await self._client.wait_for_turn(self._step())
         else:
-            policy = await self._web_access.rules()
+            policy = await self._web_access.policy()
             await self._client.wait_for_turn(self._step())
             if policy.context is None:
                 self._raw.abort()

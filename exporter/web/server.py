@@ -154,7 +154,7 @@ async def serving(
     tracker = ConnectionTracker(limits or limits_for_process(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
     config = Config(
-        origin_form_only(with_access_control(app, web_access.rules, prefix=prefix) if web_access else app),
+        origin_form_only(with_access_control(app, web_access.policy, prefix=prefix) if web_access else app),
         http=partial(HttpConnection, tracker=tracker, web_access=web_access),  # type: ignore[arg-type]  # uvicorn only calls it
         ws="none",
         interface="asgi3",

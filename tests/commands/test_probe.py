@@ -12,7 +12,7 @@ import pytest
 
 from exporter import app
 from exporter.cli import main
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault
 from exporter.simulator.incidents import parse_incident
@@ -63,7 +63,7 @@ async def probed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     *flags: str,
-    credentials: Credentials | None = None,
+    credentials: AccessKeyPair | None = None,
 ) -> Probed:
     monkeypatch.setattr(app, "Runtime", partial(app.Runtime, now=clock, sleep=no_sleep))
     key = credentials or service.conditions.credentials
@@ -185,7 +185,7 @@ async def test_values_are_printed_on_request_only(run: Any, clock: Clock) -> Non
 
 
 async def test_no_secret_is_printed(run: Any, clock: Clock) -> None:
-    key = Credentials("key", SECRET)
+    key = AccessKeyPair("key", SECRET)
     service = simulator(clock, credentials=key)
     video = service.catalogue.at(clock.now).videos[0]
     # A service that repeats it, at the beginning of a text that is cut.
@@ -217,7 +217,7 @@ async def test_the_message_of_an_error_is_printed_with_the_values(run: Any, cloc
 
 
 async def test_a_wrong_key_fails_every_action(run: Any, clock: Clock) -> None:
-    result = await run(simulator(clock), credentials=Credentials("simulator", SECRET))
+    result = await run(simulator(clock), credentials=AccessKeyPair("simulator", SECRET))
     assert result.status == 1
     codes = [lines["result"] for lines in result.actions.values()]
     assert codes == ["failed: SignatureDoesNotMatch with HTTP 400, kind auth"] * len(ACTIONS)

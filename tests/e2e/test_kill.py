@@ -77,7 +77,7 @@ class Account:
     def has_numbers(self, committed: Committed) -> bool:
         """Whether the committed slices are complete and have this account's numbers."""
         return len(committed) == 5 and all(
-            {m: answer.row for m, answer in data.answers.items()}
+            {m: record.row for m, record in data.records.items()}
             == {c.media.media_id: c.row() for c in self.dataset.result_set(data.slice.play_date, now=self.now())}
             for data in committed
         )

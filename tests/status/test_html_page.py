@@ -146,7 +146,7 @@ def test_days_that_are_missing_are_named_with_their_earliest_end() -> None:
 def test_a_media_without_an_expectation_names_the_days_that_it_lacks() -> None:
     ids = replace(by_ids("old", "added"), expected=True)
     days = [replace(data, listed=None) for data in weekly({"old": (9, 9, 9, 9)})]
-    days[0] = replace(days[0], answers={**days[0].answers, **known(1, {"added": 3}).answers})
+    days[0] = replace(days[0], records={**days[0].records, **known(1, {"added": 3}).records})
 
     text = shown(queries=(ids,), slices=days)
 

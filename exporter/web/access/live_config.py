@@ -101,7 +101,7 @@ class LiveWebConfig:
         """`https` or `http`."""
         return "https" if self.has_tls else "http"
 
-    async def rules(self) -> WebPolicy:
+    async def policy(self) -> WebPolicy:
         """Return the policy of the current files; concurrent callers share a check that began after all their calls.
 
         If the files cannot be read in time, the policy stays and is replaced when they are read.

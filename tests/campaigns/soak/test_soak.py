@@ -75,10 +75,10 @@ def storage(ran: tuple[Soak, Observations], tmp_path: Path) -> Path:
 def _settled(slices: Iterable[SliceData]) -> tuple[SliceData, str, MediaRecord]:
     """A media with plays on a settled day."""
     return next(
-        (data, media_id, answer)
+        (data, media_id, record)
         for data in slices
-        for media_id, answer in data.answers.items()
-        if answer.freshness.settled and answer.row and answer.row.plays
+        for media_id, record in data.records.items()
+        if record.freshness.settled and record.row and record.row.plays
     )
 
 
@@ -88,7 +88,7 @@ async def test_a_wrong_value_in_storage_is_found(ran: tuple[Soak, Observations],
     assert answer.row.plays is not None
     planted = replace(answer, row=replace(answer.row, plays=answer.row.plays + 1))
     async with Storage.opened(storage, retention=NO_DAY_IS_FORGOTTEN, meter=IgnoredEvents(), now=lambda: END) as opened:
-        await opened.save([replace(data, answers={**data.answers, media_id: planted})])
+        await opened.save([replace(data, records={**data.records, media_id: planted})])
     found = ran[0].checked(storage, END)
     assert [media_id in violation for violation in found.wrong] == [True]
 
