@@ -24,7 +24,8 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _SHORTEST_SECRET: Final = 8
 # Names made of words, in any common style: `days_ago`, `maxRetries`, `QUERIES`, `query_2`.
 _OF_WORDS: Final = re.compile(r"(?:(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+)(?:(?<=[_-])[0-9]{1,3})?")
-# Keys, tokens and generated passwords, of which words, dates, durations and media IDs have never all of it.
+# Keys, tokens and generated passwords: long, with digits and both letter cases. Words, dates, durations and media IDs
+# never have all of these.
 _RANDOM: Final = re.compile(r"(?=[!-~]*[0-9])(?=[!-~]*[a-z])(?=[!-~]*[A-Z])[!-~]{16,}")
 _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.answer_fields import safe_name
 from exporter.commands.probe_requests import Finding, number, order_of, repeated
+from exporter.commands.response_fields import safe_name
 from exporter.core.play_dates import OLDEST_DAYS_AGO, play_date
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.answer_fields import type_of
 from exporter.commands.probe_requests import Finding, number, order_of, repeated
+from exporter.commands.response_fields import type_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -113,7 +113,7 @@ def _is_empty(row: Mapping[str, Any], newest: float) -> bool:
 
 
 def _forms(rows: list[dict[str, Any]]) -> str:
-    """How rows write that there are no plays."""
+    """The forms in which rows report that there are no plays."""
     values = {"no Vv" if "Vv" not in row else "null" if row["Vv"] is None else "0" for row in rows}
     return " or ".join(sorted(values)) or "no such rows"
 

@@ -18,7 +18,7 @@ VERSION: Final = "2017-03-21"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a request gave: the parsed document, or why there is none, after `seconds`."""
+    """The outcome of a request after `seconds`: the parsed document, or why there is none."""
 
     document: dict[str, Any] = field(default_factory=dict)
     error: UpstreamError | None = None
@@ -50,7 +50,7 @@ class Requester(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the result: what was looked at, and what it was."""
+    """One line of the output: what was examined, and the result."""
 
     label: str
     text: str

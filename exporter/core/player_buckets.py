@@ -115,7 +115,7 @@ class TargetHistory:
         for at, values in rows.items():
             before = seen.get(at)
             if not any(values) and (newest is None or at > newest):
-                continue  # zeros after all data: perhaps not computed yet, so this is no first look at them
+                continue  # zeros after the newest data may not be computed yet: this does not count as a first reading
             if before is None or before.values != values:
                 seen[at] = _Seen(values, reading.at)
             elif newest is not None and at < newest and reading.at - before.since >= CONFIRM_SECONDS:
@@ -231,7 +231,7 @@ class TargetHistory:
 def _with_data(rows: Mapping[int, Values], reading: Reading) -> list[int]:
     """The buckets that have data: a row of zeros may be one that the service has not computed yet."""
     found = [at for at, values in rows.items() if values[0]]
-    # If it repeats the end of the range, it says nothing: no bucket begins there.
+    # A service that repeats the end of the range reports nothing: no bucket begins there.
     if reading.data_until is not None and reading.data_until in rows:
         found.append(reading.data_until)
     return found

@@ -13,8 +13,8 @@ from exporter.simulator.player_data import PlayerData
 
 if TYPE_CHECKING:
     from exporter.core.model import PlayRow
-    from exporter.simulator.catalogue import Catalogue
     from exporter.simulator.dataset import Dataset
+    from exporter.simulator.media_library import MediaLibrary
     from exporter.simulator.variants import Variants
 
 VERSION: Final = "2017-03-21"
@@ -33,19 +33,19 @@ class SimulatedAction:
     answer: Answer
 
 
-def actions_of(dataset: Dataset, catalogue: Catalogue) -> dict[str, SimulatedAction]:
+def actions_of(dataset: Dataset, library: MediaLibrary) -> dict[str, SimulatedAction]:
     """Every action by name, for one account."""
-    search, player = MediaSearch(catalogue), PlayerData(dataset)
+    search, player = MediaSearch(library), PlayerData(dataset)
     return {
         PLAY_DATA: SimulatedAction(request_parsing.NAMES, lambda given, now, _: _play_data(dataset, given, now)),
         "SearchMedia": SimulatedAction(media_search.NAMES, search.answer),
         "GetVideoInfos": SimulatedAction(
             video_fields.NAMES,
-            lambda given, now, variants: video_fields.get_video_infos(catalogue, given, now, variants),
+            lambda given, now, variants: video_fields.get_video_infos(library, given, now, variants),
         ),
         "GetCategories": SimulatedAction(
             categories.NAMES,
-            lambda given, _, variants: categories.get_categories(catalogue.categories, given, variants),
+            lambda given, _, variants: categories.get_categories(library.categories, given, variants),
         ),
         PLAYER_DATA: SimulatedAction(player_query.NAMES, player.answer),
     }

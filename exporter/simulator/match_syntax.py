@@ -59,7 +59,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A field and the values or the range that it must have one of."""
+    """A field, and the values or the range of which it must have one."""
 
     field: str
     kind: Kind
@@ -71,7 +71,7 @@ Alternatives = tuple[Condition, ...]
 
 
 def parse_match(text: str) -> tuple[Alternatives, ...]:
-    """All of these must hold, any condition of each; none for an empty filter. Raises ApiError."""
+    """The clauses of a filter: all must hold, each by any of its conditions; none if it is empty. Raises ApiError."""
     return _Parser(text).match() if text.strip() else ()
 
 

@@ -6,9 +6,9 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.simulator.calendar import day_at, start_of_day
-from exporter.simulator.catalogue import APP_ID
 from exporter.simulator.error_responses import ApiError
 from exporter.simulator.hours import BUCKET, DAY
+from exporter.simulator.media_library import APP_ID
 from exporter.simulator.parameters import format_time
 from exporter.simulator.player_buckets import Bucket, PlayerBuckets
 from exporter.simulator.player_metrics import values, zeros

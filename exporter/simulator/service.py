@@ -19,11 +19,11 @@ from starlette.routing import Route
 from exporter.simulator.actions import actions_of, check_action, in_service_format
 from exporter.simulator.admin import admin_routes
 from exporter.simulator.broken_responses import BROKEN_RESPONSES, FaultContext, pause, to_json
-from exporter.simulator.catalogue import Catalogue
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.error_responses import API_ERRORS, ApiError
 from exporter.simulator.faults import FaultPlan
 from exporter.simulator.incidents import parse_incident
+from exporter.simulator.media_library import MediaLibrary
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.received_request import METHODS, parameters_of, receive, wrong_method
 from exporter.simulator.request_log import ANSWERED, Call, RequestLog
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """The service with its state: `dataset`, `catalogue`, `actions`, `conditions` and `request_log`.
+    """The service with its state: `dataset`, `library`, `actions`, `conditions` and `request_log`.
 
     `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
     the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a media that is not
@@ -64,8 +64,8 @@ class Simulator:
         self._verifier = Verifier()
         self._closing = asyncio.Event()
         self.dataset = Dataset(self._options.seed, self._options.media, self._options.incidents)
-        self.catalogue = Catalogue(self.dataset.media)
-        self.actions = actions_of(self.dataset, self.catalogue)
+        self.library = MediaLibrary(self.dataset.media)
+        self.actions = actions_of(self.dataset, self.library)
         self.request_log = RequestLog()
         self.conditions = self._options.conditions
         self.app = Starlette(

@@ -18,7 +18,7 @@ class Action(Generic[T]):
     `decode(body, parameters)` returns the decoded response to a request with these parameters. It raises UpstreamError
     of kind malformed if the body cannot be read or does not match the parameters.
 
-    `error_codes` are those of the action itself, as its documentation spells them; all others are the gateway's.
+    `error_codes` are those of the action itself, as its documentation writes them; all others are the gateway's.
     Their counters start at 0.
     """
 

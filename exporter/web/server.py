@@ -18,7 +18,8 @@ from uvicorn.server import Server
 
 from exporter.errors import StartError
 from exporter.web.access.middleware import with_access_control
-from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker, limits_for_process
+from exporter.web.connection_limits import ConnectionLimits, limits_for_process
+from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.http_connection import CLIENTS_LOGGER, HttpConnection
 from exporter.web.listen_addresses import parse_address
 from exporter.web.listener import Listener, count_exhaustion

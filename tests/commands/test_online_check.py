@@ -125,7 +125,7 @@ async def test_where_all_is_fine_it_says_so_and_how_many_requests_it_sent(check:
     checked = await check(service, EVERYTHING)
 
     assert (checked.status, checked.err) == (0, "")
-    categories = len(service.catalogue.categories.by_id)
+    categories = len(service.library.categories.by_id)
     found = checked.results.pop(SEARCH)
     assert found.startswith("answered: finds ")
     assert int(found.split()[-2]) > 1

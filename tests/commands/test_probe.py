@@ -166,10 +166,10 @@ async def test_the_form_of_buckets_without_plays(run: Any, clock: Clock) -> None
 
 async def test_values_are_printed_on_request_only(run: Any, clock: Clock) -> None:
     service = simulator(clock, media=150)
-    videos = service.catalogue.at(clock.now).videos
+    videos = service.library.at(clock.now).videos
     names = {
         each.name
-        for each in service.catalogue.categories.by_id.values()
+        for each in service.library.categories.by_id.values()
         if len(each.name) > 2 and not each.name.isdecimal()
     }
     private = {text for video in videos for text in (video.media_id, video.title.strip(), *video.tags)} | names
@@ -187,9 +187,9 @@ async def test_values_are_printed_on_request_only(run: Any, clock: Clock) -> Non
 async def test_no_secret_is_printed(run: Any, clock: Clock) -> None:
     key = AccessKeyPair("key", SECRET)
     service = simulator(clock, credentials=key)
-    video = service.catalogue.at(clock.now).videos[0]
+    video = service.library.at(clock.now).videos[0]
     # A service that repeats it, at the beginning of a text that is cut.
-    service.catalogue.put(
+    service.library.put(
         *(type(video)(f"{number:032x}", f"{'x' * 40}{SECRET}", 1.0, 0, 0, tags=(SECRET,)) for number in range(3))
     )
     result = await run(service, "--values")

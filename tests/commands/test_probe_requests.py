@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.commands import probe_catalogue, probe_play_data, probe_player
+from exporter.commands import probe_media, probe_play_data, probe_player
 from exporter.commands.probe_requests import Response, number, order_of, raw_action, repeated
 from exporter.errors import ErrorKind, UpstreamError
 
@@ -59,12 +59,12 @@ async def test_any_response_is_a_result(responses: list[Response]) -> None:
         return next(waiting)
 
     first, known = responses[0], responses[1]
-    requested = probe_catalogue.first_infos(first, known)
+    requested = probe_media.first_infos(first, known)
     for findings in (
         probe_play_data.findings(request, first, NOW),
-        probe_catalogue.categories(request, first),
-        probe_catalogue.search(request, first, known),
-        probe_catalogue.infos(request, first, requested),
+        probe_media.categories(request, first),
+        probe_media.search(request, first, known),
+        probe_media.infos(request, first, requested),
         probe_player.findings(request, first, "app-1000000", NOW),
     ):
         assert all(finding.text for finding in await _all(findings))

@@ -13,9 +13,9 @@ from exporter.core.model import Dimensions
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, AccessKeyPair
 from exporter.simulator.actions import in_service_format
 from exporter.simulator.calendar import day_at
-from exporter.simulator.catalogue import APP_ID
 from exporter.simulator.faults import Fault
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
+from exporter.simulator.media_library import APP_ID
 from exporter.simulator.parameters import format_time
 from exporter.simulator.service import Simulator
 from exporter.simulator.variants import parse_variants

@@ -25,6 +25,7 @@ from exporter.vod import error_codes, network_errors, network_route, response_he
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
 from exporter.vod.daily_quota import DailyQuota
+from exporter.vod.error_classification import classify
 from exporter.vod.network_route import Progress
 from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.responses import RawResponse
@@ -95,7 +96,7 @@ def chinese(section: str, text: str) -> bool:
 )
 @pytest.mark.parametrize("status", [0, 200, 400, 401, 403, 404, 408, 429, 500, 503])
 def test_the_advice_of_every_error_has_a_chinese_translation(code: str, status: int) -> None:
-    assert chinese("advice", error_codes.classify(status, code).advice)
+    assert chinese("advice", classify(status, code).advice)
 
 
 def ours() -> Iterator[UpstreamError]:
@@ -114,7 +115,7 @@ def ours() -> Iterator[UpstreamError]:
             "You are not allowed.",
             code="Forbidden.RAM",
             kind=ErrorKind.AUTH,
-            advice=error_codes.classify(403, "").advice,
+            advice=classify(403, "").advice,
         ),
     )
     with pytest.raises(AccountPaused) as paused:

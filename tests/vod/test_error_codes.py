@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
 from exporter.vod.actions import Action
-from exporter.vod.error_codes import classify
+from exporter.vod.error_classification import classify
 from exporter.vod.play_data import PLAY_DATA
 
 BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker, TokenBucket, limits_for_process
+from exporter.web.access.token_bucket import TokenBucket
+from exporter.web.connection_limits import ConnectionLimits, limits_for_process
+from exporter.web.connection_tracker import ConnectionTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

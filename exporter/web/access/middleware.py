@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from exporter.web.access.basic_auth import AuthResult, BasicAuth
-from exporter.web.connection_limits import TokenBucket
+from exporter.web.access.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

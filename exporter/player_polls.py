@@ -12,7 +12,7 @@ from exporter.core.cost import cost
 from exporter.core.player_buckets import Reading, TargetHistory
 from exporter.core.player_query import PlayerView
 from exporter.errors import ErrorKind, RequestSkipped, UpstreamError
-from exporter.scheduler import Job, JobId, JobKind
+from exporter.jobs import Job, JobId, JobKind
 from exporter.vod import player_metrics
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from exporter.core.player_buckets import Range
     from exporter.core.player_query import PlayerQuery, PlayerTarget
+    from exporter.jobs import ScheduleObserver
     from exporter.replica import ReplicaConfig
-    from exporter.scheduler import ScheduleObserver
     from exporter.vod.player_metrics import ApiClient
 
 _log = structlog.get_logger()
@@ -174,8 +174,8 @@ class PlayerPolls:
 class JobObserver:
     """Passes events of the schedule to the object that runs the job."""
 
-    def __init__(self, daemon: ScheduleObserver, player: ScheduleObserver) -> None:
-        self._daemon = daemon
+    def __init__(self, queries: ScheduleObserver, player: ScheduleObserver) -> None:
+        self._queries = queries
         self._player = player
 
     def run_skipped(self, job: JobId, /) -> None:
@@ -187,7 +187,7 @@ class JobObserver:
         self._of(job).next_run(job, at)
 
     def _of(self, job: JobId) -> ScheduleObserver:
-        return self._player if job.kind is JobKind.PLAYER else self._daemon
+        return self._player if job.kind is JobKind.PLAYER else self._queries
 
 
 def changed_jobs(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.answer_fields import safe_name, type_of
 from exporter.commands.probe_requests import Finding, number, order_of, repeated
+from exporter.commands.response_fields import safe_name, type_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
