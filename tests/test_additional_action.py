@@ -265,7 +265,7 @@ async def test_requests_are_counted_by_action_from_zero_on() -> None:
         assert harness.counted("aliyun_vod_api_errors_total", code="ServiceUnavailable") == {COVERS.name: 4}
 
 
-async def test_an_action_has_its_own_error_codes_in_their_documented_spelling() -> None:
+async def test_an_action_has_its_own_error_codes_in_their_documented_form() -> None:
     async with running_harness() as harness:
         assert harness.counted("aliyun_vod_api_errors_total", code="InvalidCover.NotFound") == {COVERS.name: 0}
         assert harness.counted("aliyun_vod_api_errors_total", code="Meter.AuthError") == {PLAY_DATA.name: 0}

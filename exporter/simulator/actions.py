@@ -22,7 +22,7 @@ PLAY_DATA: Final = "DescribeVodMediaPlayData"
 PLAYER_DATA: Final = "DescribeVodPlayerMetricData"
 ACTIONS: Final = (PLAY_DATA, "SearchMedia", "GetVideoInfos", "GetCategories", PLAYER_DATA)
 
-Answer = Callable[[Mapping[str, str], float, "Variants"], dict[str, Any]]
+Respond = Callable[[Mapping[str, str], float, "Variants"], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class SimulatedAction:
     """The names of its parameters, and the response to them at a time without RequestId, which may raise ApiError."""
 
     names: tuple[str, ...]
-    answer: Answer
+    respond: Respond
 
 
 def actions_of(dataset: Dataset, library: MediaLibrary) -> dict[str, SimulatedAction]:
@@ -38,7 +38,7 @@ def actions_of(dataset: Dataset, library: MediaLibrary) -> dict[str, SimulatedAc
     search, player = MediaSearch(library), PlayerData(dataset)
     return {
         PLAY_DATA: SimulatedAction(request_parsing.NAMES, lambda given, now, _: _play_data(dataset, given, now)),
-        "SearchMedia": SimulatedAction(media_search.NAMES, search.answer),
+        "SearchMedia": SimulatedAction(media_search.NAMES, search.respond),
         "GetVideoInfos": SimulatedAction(
             video_fields.NAMES,
             lambda given, now, variants: video_fields.get_video_infos(library, given, now, variants),
@@ -47,7 +47,7 @@ def actions_of(dataset: Dataset, library: MediaLibrary) -> dict[str, SimulatedAc
             categories.NAMES,
             lambda given, _, variants: categories.get_categories(library.categories, given, variants),
         ),
-        PLAYER_DATA: SimulatedAction(player_query.NAMES, player.answer),
+        PLAYER_DATA: SimulatedAction(player_query.NAMES, player.respond),
     }
 
 
@@ -63,11 +63,11 @@ def check_action(action: str, version: str, known: Mapping[str, SimulatedAction]
         raise ApiError("InvalidAction.NotFound", action)
 
 
-def in_service_format(answer: dict[str, Any], action: str, variants: Variants) -> dict[str, Any]:
+def in_service_format(response: dict[str, Any], action: str, variants: Variants) -> dict[str, Any]:
     """The response with numbers in the format of the variants; those of play data are always numbers."""
     if action == PLAY_DATA or variants.numbers == "numbers":
-        return answer
-    return {name: _as_strings(value) for name, value in answer.items()}
+        return response
+    return {name: _as_strings(value) for name, value in response.items()}
 
 
 def _as_strings(value: Any) -> Any:

@@ -54,7 +54,7 @@ class MediaSearch:
         self._walks: OrderedDict[str, _Walk] = OrderedDict()
         self._issued = 0
 
-    def answer(self, parameters: Mapping[str, str], now: float, variants: Variants) -> dict[str, Any]:
+    def respond(self, parameters: Mapping[str, str], now: float, variants: Variants) -> dict[str, Any]:
         """The response without RequestId; raises ApiError."""
         given = {name: value for name, value in parameters.items() if value}
         media_type = given.get("SearchType", "video")
@@ -78,12 +78,12 @@ class MediaSearch:
         else:
             hits_shown = ()
         fields = frozenset(given.get("Fields", "").split(","))
-        answer: dict[str, Any] = {"Total": len(hits)}
+        response: dict[str, Any] = {"Total": len(hits)}
         if token is not None:
-            answer["ScrollToken"] = token
+            response["ScrollToken"] = token
         names = self._library.categories
-        answer["MediaList"] = [search_fields(video, fields, names, variants) for video in hits_shown]
-        return answer
+        response["MediaList"] = [search_fields(video, fields, names, variants) for video in hits_shown]
+        return response
 
     def _hits(
         self,

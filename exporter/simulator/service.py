@@ -127,8 +127,8 @@ class Simulator:
             if fault and fault.code in API_ERRORS:
                 raise self._injected_error(fault)
             variants = self.conditions.variants
-            answer = self.actions[action].answer(parameters, self.now(), variants)
-            payload = {"RequestId": request_id, **in_service_format(answer, action, variants)}
+            response = self.actions[action].respond(parameters, self.now(), variants)
+            payload = {"RequestId": request_id, **in_service_format(response, action, variants)}
             headers = self._headers(request_id)
             if fault is None:
                 return Response(to_json(payload), headers=headers)

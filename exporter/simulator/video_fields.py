@@ -86,14 +86,14 @@ def get_video_infos(
     videos = list(found.values())
     if variants.video_order == "shuffled":
         videos.sort(key=lambda video: mix(int.from_bytes(video.media_id.encode()) & ((1 << 64) - 1)))
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "VideoList": [_fields(video, library.categories, variants) for video in videos],
         "NonExistVideoIds": missing,
         "NonExistReferenceIds": missing_references,
     }
     if variants.missing_ids == "text":
-        answer |= {name: json.dumps(answer[name]) for name in ("NonExistVideoIds", "NonExistReferenceIds")}
-    return answer
+        response |= {name: json.dumps(response[name]) for name in ("NonExistVideoIds", "NonExistReferenceIds")}
+    return response
 
 
 def _ids(name: str, parameters: Mapping[str, str]) -> tuple[str, ...]:

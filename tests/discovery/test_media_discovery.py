@@ -279,7 +279,7 @@ async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:
         found = await harness.series("discovered_media")
         ((search, known),) = harness.exporter.found.items()
         assert len(known.media_ids) > 50
-        answer = harness.simulator.actions["SearchMedia"].answer
+        answer = harness.simulator.actions["SearchMedia"].respond
 
         def without_a_status(*given: Any) -> dict[str, Any]:
             page = answer(*given)

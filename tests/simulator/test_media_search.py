@@ -214,7 +214,7 @@ async def test_sorting(clock: Clock) -> None:
 async def test_a_page_of_20000_media_takes_milliseconds(clock: Clock) -> None:
     service = simulator(clock, media=20_000)
     search = {"SortBy": "CreationTime:Asc", "PageSize": "100", "Fields": "Title,Tags,CateId"}
-    answer = service.actions[SEARCH].answer
+    answer = service.actions[SEARCH].respond
     answer(search, clock.now, service.conditions.variants)
     began = time.process_time()
     for page in range(1, 51):

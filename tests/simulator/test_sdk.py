@@ -238,7 +238,7 @@ async def test_every_field_of_the_other_actions(
     given = _player_request(simulator.now()) if parameters is None else parameters
     response = await _call(_client(endpoint), way, method, request_name, given)
     (call,) = simulator.request_log.calls
-    answer = simulator.actions[call.action].answer(call.parameters, simulator.now(), simulator.conditions.variants)
+    answer = simulator.actions[call.action].respond(call.parameters, simulator.now(), simulator.conditions.variants)
     sent = {"RequestId": call.request_id, **in_service_format(answer, call.action, simulator.conditions.variants)}
     sent.pop("ScrollToken", None)
     # The SDK drops what it does not know.

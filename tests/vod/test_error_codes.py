@@ -103,8 +103,8 @@ def test_the_five_codes_of_the_page() -> None:
     ],
 )
 def test_table(status: int, code: str, kind: ErrorKind, retry: RetryPolicy) -> None:
-    for spelling in (code, code.upper(), code.lower()):
-        info = classify(status, spelling)
+    for code_as_sent in (code, code.upper(), code.lower()):
+        info = classify(status, code_as_sent)
         assert (info.kind, info.retry) == (kind, retry)
         assert info.advice.endswith(".")
     assert classify(status, code).code == code
@@ -147,7 +147,7 @@ def test_no_code(status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", PLAY_DATA.error_codes)
-def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
+def test_meter_codes_are_reported_in_one_form(code: str) -> None:
     assert classify(500, code.swapcase(), action=PLAY_DATA).code == code
 
 

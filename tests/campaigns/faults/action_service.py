@@ -84,4 +84,4 @@ def _actions(media: int) -> Mapping[str, SimulatedAction]:
 # Hundreds of cases request the same at the same time.
 @lru_cache(maxsize=500)
 def _answer(media: int, action: str, query: str, now: float) -> Payload:
-    return _actions(media)[action].answer(dict(parse_qsl(query)), now, _VARIANTS)
+    return _actions(media)[action].respond(dict(parse_qsl(query)), now, _VARIANTS)

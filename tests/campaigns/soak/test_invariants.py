@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 DAY = date(2024, 3, 22)
 NOON = play_dates.start(DAY) + 36 * 3600.0
-CATALOGUE = Dataset(1, 20)
-TRUTH = Truth(CATALOGUE)
+DATASET = Dataset(1, 20)
+TRUTH = Truth(DATASET)
 EVERYTHING = Dimensions()
 PARAMETERS = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
 FINAL = Freshness(NOON, 2, settled=True)
@@ -162,7 +162,7 @@ def test_a_query_that_is_down_is_named() -> None:
 
 def settled() -> SliceData:
     """The complete day, settled."""
-    rows = {counts.media.media_id: counts.row() for counts in CATALOGUE.result_set(DAY, now=math.inf)}
+    rows = {counts.media.media_id: counts.row() for counts in DATASET.result_set(DAY, now=math.inf)}
     return SliceData(
         SLICE, {media_id: MediaRecord(row, FINAL) for media_id, row in rows.items()}, FINAL, total=len(rows)
     )
