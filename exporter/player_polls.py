@@ -18,7 +18,7 @@ from exporter.vod import player_metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from exporter.core.player_buckets import Range
+    from exporter.core.player_buckets import TimeRange
     from exporter.core.player_query import PlayerQuery, PlayerTarget
     from exporter.jobs import ScheduleObserver
     from exporter.replica import ReplicaConfig
@@ -125,7 +125,7 @@ class PlayerPolls:
         self._keep(target, self._histories[target].pruned(query.compare, began))
 
     async def _read(
-        self, query: PlayerQuery, target: PlayerTarget, requested: Iterable[tuple[int, Range]], at: float
+        self, query: PlayerQuery, target: PlayerTarget, requested: Iterable[tuple[int, TimeRange]], at: float
     ) -> None:
         """Make these calls, by number and range; record all responses, also when a later call fails."""
         client = self._clients[query.account]

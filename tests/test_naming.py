@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -119,6 +120,22 @@ def test_no_identifier_and_no_docstring_contains_a_retired_word(path: Path) -> N
 
 def test_no_module_has_a_retired_name() -> None:
     assert not [path for path in MODULES if path.stem in RETIRED_MODULES]
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """Except the Protocol of several consumers, and the simulator's own, which shares no code with what it tests."""
+    classes = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, times in classes.items() if times > 1} == {
+        "ApiClient",
+        "Category",
+        "CategoryTree",
+        "PlayerQuery",
+    }
 
 
 def test_retired_names_are_found_wherever_they_stand() -> None:

@@ -15,7 +15,7 @@ from exporter import __version__, app, stdio
 from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
 from exporter.commands import probe_media, probe_play_data, probe_player
-from exporter.commands.probe_requests import Response, raw_action
+from exporter.commands.probe_requests import ProbeResponse, raw_action
 from exporter.commands.request_counter import RequestCounter
 from exporter.commands.response_fields import field_lines
 from exporter.config.loader import load
@@ -62,7 +62,7 @@ class _Section:
 
     action: str
     first: Mapping[str, str]
-    findings: Callable[[Requester, Response], AsyncIterator[Finding]]
+    findings: Callable[[Requester, ProbeResponse], AsyncIterator[Finding]]
     expected_code: str = ""
 
 
@@ -139,7 +139,7 @@ class _Probe:
         sys.stdout.write(stdio.as_encoded(sys.stdout, printable(redacted(line, self._secrets))) + "\n")
         sys.stdout.flush()
 
-    async def _section(self, section: _Section) -> Response:
+    async def _section(self, section: _Section) -> ProbeResponse:
         self._print()
         self._print(section.action)
         # A client of its own: an action that is refused does not pause the others.
@@ -149,7 +149,7 @@ class _Probe:
         ):
             client = opened[self._account.name].client
 
-            async def request(parameters: Mapping[str, str]) -> Response:
+            async def request(parameters: Mapping[str, str]) -> ProbeResponse:
                 return await _request(client, section.action, parameters)
 
             response = await request(section.first)
@@ -185,7 +185,7 @@ class _Probe:
             self._line("request ID", error.request_id or "none")
 
 
-async def _request(client: Client, action: str, parameters: Mapping[str, str]) -> Response:
+async def _request(client: Client, action: str, parameters: Mapping[str, str]) -> ProbeResponse:
     started = time.monotonic()
     document: dict[str, Any] = {}
     failure = None
@@ -193,4 +193,4 @@ async def _request(client: Client, action: str, parameters: Mapping[str, str]) -
         document = await client.call(raw_action(action), parameters)
     except UpstreamError as error:
         failure = error
-    return Response(document, failure, time.monotonic() - started)
+    return ProbeResponse(document, failure, time.monotonic() - started)

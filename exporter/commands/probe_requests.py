@@ -17,7 +17,7 @@ VERSION: Final = "2017-03-21"
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class ProbeResponse:
     """The outcome of a request after `seconds`: the parsed document, or why there is none."""
 
     document: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Response:
 class Requester(Protocol):
     """Sends one request of an action."""
 
-    async def __call__(self, parameters: Mapping[str, str]) -> Response:
+    async def __call__(self, parameters: Mapping[str, str]) -> ProbeResponse:
         """The response or the failure; raises nothing."""
         ...
 

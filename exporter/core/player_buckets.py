@@ -29,7 +29,7 @@ _MOST_READS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class TimeRange:
     """A range to request, in seconds since 1970, without its end."""
 
     start: int
@@ -43,7 +43,7 @@ class Reading:
     `at`: when the poll began, on the monotonic clock.
     """
 
-    range: Range
+    range: TimeRange
     at: float
     rows: Mapping[int, Values]
     data_until: int | None = None
@@ -126,7 +126,7 @@ class TargetHistory:
         calls[number] = CallHistory(call.fields, seen, confirmed, self._chunks_read(call, reading))
         return replace(self, newest=newest, calls=tuple(calls))
 
-    def _is_usable(self, at: int, requested: Range) -> bool:
+    def _is_usable(self, at: int, requested: TimeRange) -> bool:
         """Whether a bucket lies completely within the range and is not its first, which may be cut off."""
         length = self.interval.seconds
         return self.interval.is_start(at) and requested.start + length <= at <= requested.end - length
@@ -140,23 +140,23 @@ class TargetHistory:
                 chunks[start] = _Reads((before.times if before else 0) + 1, reading.at)
         return chunks
 
-    def recent(self, now: float) -> Range:
+    def recent(self, now: float) -> TimeRange:
         """The range that each poll reads."""
         end = int(now // self.interval.grid * self.interval.grid)
-        return Range(end - self.interval.window - self.interval.seconds, end)
+        return TimeRange(end - self.interval.window - self.interval.seconds, end)
 
-    def earlier(self, number: int, compare: Sequence[int], now: float) -> tuple[Range, ...]:
+    def earlier(self, number: int, compare: Sequence[int], now: float) -> tuple[TimeRange, ...]:
         """The ranges of earlier buckets that a call has yet to read, for comparison with the newest ones."""
         length = self.interval.seconds
-        ranges: list[Range] = []
+        ranges: list[TimeRange] = []
         for start in sorted(self._needed(compare, now)):
             if self._is_read(self.calls[number], start):
                 continue
             end = start + self.interval.chunk + length
             if ranges and ranges[-1].end - length == start:
-                ranges[-1] = Range(ranges[-1].start, end)
+                ranges[-1] = TimeRange(ranges[-1].start, end)
             else:
-                ranges.append(Range(start - length, end))
+                ranges.append(TimeRange(start - length, end))
         return tuple(ranges)
 
     def _needed(self, compare: Sequence[int], now: float) -> frozenset[int]:

@@ -42,7 +42,7 @@ _SPACE: Final = re.compile(r"[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class Bounds:
     """Bounds, None where there is none, and whether each belongs to the range."""
 
     lower: float | None
@@ -64,7 +64,7 @@ class Condition:
     field: str
     kind: Kind
     values: tuple[str, ...] = ()
-    range: Range | None = None
+    range: Bounds | None = None
 
 
 Alternatives = tuple[Condition, ...]
@@ -142,7 +142,7 @@ class _Parser:
             raise _error(field)
         return tuple(values)
 
-    def _range(self, field: str, kind: Kind) -> Range:
+    def _range(self, field: str, kind: Kind) -> Bounds:
         _, opening = self._take()
         if opening not in {"(", "["}:
             raise _error(field)
@@ -152,7 +152,7 @@ class _Parser:
         _, closing = self._take()
         if closing not in {")", "]"} or (lower is None and upper is None):
             raise _error(field)
-        return Range(lower, upper, opening == "[", closing == "]")
+        return Bounds(lower, upper, opening == "[", closing == "]")
 
     def _bound(self, field: str, kind: Kind) -> float | None:
         if any(self._next_is(sign) for sign in (",", ")", "]")):

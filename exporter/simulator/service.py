@@ -26,7 +26,7 @@ from exporter.simulator.incidents import parse_incident
 from exporter.simulator.media_library import MediaLibrary
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.received_request import METHODS, parameters_of, receive, wrong_method
-from exporter.simulator.request_log import ANSWERED, Call, RequestLog
+from exporter.simulator.request_log import ANSWERED, LoggedCall, RequestLog
 from exporter.simulator.request_parsing import NAMES
 from exporter.simulator.signature_check import Verifier
 from exporter.simulator.throttle import Throttle, wait_headers
@@ -144,7 +144,7 @@ class Simulator:
             named = self.actions[action].names if action in self.actions else NAMES
             known = {name: parameters[name] for name in named if name in parameters}
             name = action if action in self.actions else "other"
-            self.request_log.add(Call(self.now(), request_id, name, known, outcome))
+            self.request_log.add(LoggedCall(self.now(), request_id, name, known, outcome))
 
     def _admit(self, received: SignedRequest) -> None:
         conditions = self.conditions

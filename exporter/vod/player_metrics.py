@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Protocol
 
-    from exporter.core.player_buckets import Range, Values
+    from exporter.core.player_buckets import TimeRange, Values
     from exporter.core.player_fields import PlayerField
     from exporter.core.player_query import PlayerTarget
 
@@ -82,13 +82,15 @@ PLAYER_METRICS: Final = Action("DescribeVodPlayerMetricData", "2017-03-21", "vod
 
 
 async def read(
-    client: ApiClient, target: PlayerTarget, fields: Sequence[PlayerField], requested: Range, interval: str
+    client: ApiClient, target: PlayerTarget, fields: Sequence[PlayerField], requested: TimeRange, interval: str
 ) -> PlayerRows:
     """Request one to three metrics of a target; raises UpstreamError."""
     return await client.call(PLAYER_METRICS, parameters(target, fields, requested, interval))
 
 
-def parameters(target: PlayerTarget, fields: Sequence[PlayerField], requested: Range, interval: str) -> dict[str, str]:
+def parameters(
+    target: PlayerTarget, fields: Sequence[PlayerField], requested: TimeRange, interval: str
+) -> dict[str, str]:
     """The request parameters."""
     given = {
         "AppId": target.app_id,

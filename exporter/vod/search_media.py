@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.core.media_search import PAGE_SIZE, Conditions, SearchPage, SearchRequest
+from exporter.core.media_search import PAGE_SIZE, SearchConditions, SearchPage, SearchRequest
 from exporter.vod import metadata_values as values
 from exporter.vod.actions import Action
 
@@ -56,7 +56,7 @@ SEARCH_MEDIA: Final = Action(
 )
 
 
-def parameters(request: SearchRequest, wanted: Conditions, category_ids: Iterable[int] = ()) -> dict[str, str]:
+def parameters(request: SearchRequest, wanted: SearchConditions, category_ids: Iterable[int] = ()) -> dict[str, str]:
     """The parameters of one page: hits that fulfil the conditions and have one of these categories (none: any)."""
     match = " and ".join(_conditions(request, wanted, list(category_ids)))
     given = {
@@ -70,7 +70,7 @@ def parameters(request: SearchRequest, wanted: Conditions, category_ids: Iterabl
     return {name: value for name, value in given.items() if value}
 
 
-def _conditions(request: SearchRequest, wanted: Conditions, category_ids: list[int]) -> Iterator[str]:
+def _conditions(request: SearchRequest, wanted: SearchConditions, category_ids: list[int]) -> Iterator[str]:
     if category_ids:
         alternatives = " or ".join(f"CateId = {each}" for each in category_ids)
         yield alternatives if len(category_ids) == 1 else f"({alternatives})"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.commands import probe_media, probe_play_data, probe_player
-from exporter.commands.probe_requests import Response, number, order_of, raw_action, repeated
+from exporter.commands.probe_requests import ProbeResponse, number, order_of, raw_action, repeated
 from exporter.errors import ErrorKind, UpstreamError
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ JSON = st.recursive(
     lambda below: st.lists(below, max_size=4) | st.dictionaries(NAMES, below, max_size=6),
     max_leaves=12,
 )
-RESPONSES = st.builds(Response, st.dictionaries(NAMES, JSON, max_size=8)) | st.just(
-    Response(error=UpstreamError("no", code="Throttling", kind=ErrorKind.THROTTLED))
+RESPONSES = st.builds(ProbeResponse, st.dictionaries(NAMES, JSON, max_size=8)) | st.just(
+    ProbeResponse(error=UpstreamError("no", code="Throttling", kind=ErrorKind.THROTTLED))
 )
 
 
@@ -51,10 +51,10 @@ async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
 
 @settings(max_examples=60)
 @given(responses=st.lists(RESPONSES, min_size=3, max_size=4))
-async def test_any_response_is_a_result(responses: list[Response]) -> None:
+async def test_any_response_is_a_result(responses: list[ProbeResponse]) -> None:
     waiting = iter(responses * 20)
 
-    async def request(parameters: Mapping[str, str]) -> Response:
+    async def request(parameters: Mapping[str, str]) -> ProbeResponse:
         assert all(isinstance(value, str) for value in parameters.values())
         return next(waiting)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.player_buckets import CallHistory, Range, Reading, TargetHistory
+from exporter.core.player_buckets import CallHistory, Reading, TargetHistory, TimeRange
 from exporter.core.player_fields import BY_NAME, MOST_PER_CALL, PLAYER_FIELDS, calls
 from exporter.core.player_intervals import INTERVALS, Interval
 
@@ -49,7 +49,7 @@ class Service:
         grown = max((share for after, share in self.growth if now - start >= after), default=0.0)
         return int(whole * part * grown)
 
-    def answer(self, span: Range, now: float) -> Reading:
+    def answer(self, span: TimeRange, now: float) -> Reading:
         """What it returns at its own time `now`."""
         rows: dict[int, tuple[float | None, ...]] = {}
         with_data = []
@@ -269,7 +269,7 @@ def test_ranges_are_allowed_and_earlier_ones_are_read_twice_and_no_more(interval
     buckets = INTERVALS[interval]
     longest = {"5m": 3, "1h": 7, "1d": 31}[interval] * DAY
     history = new_history(buckets)
-    requested: list[tuple[float, Range]] = []
+    requested: list[tuple[float, TimeRange]] = []
     compare = (ago_days * DAY,)
     for at in range(NOON, NOON + 2 * DAY, 3_600):
         ranges = [history.recent(at)]
@@ -375,11 +375,11 @@ def test_chunks_next_to_each_other_are_one_range_and_others_are_not() -> None:
     # 20 minutes before and after the bucket: two hours' chunks if an hour begins in between, else one.
     hour = NOON - DAY
     (one,) = with_newest(NOON + 1_800).earlier(0, (DAY,), NOON + 2_400)
-    assert one == Range(hour - 300, hour + HOUR + 300)
+    assert one == TimeRange(hour - 300, hour + HOUR + 300)
     (two,) = with_newest(NOON).earlier(0, (DAY,), NOON + 600)
-    assert two == Range(hour - HOUR - 300, hour + HOUR + 300)
+    assert two == TimeRange(hour - HOUR - 300, hour + HOUR + 300)
     apart = with_newest(NOON + 1_800).earlier(0, COMPARE, NOON + 2_400)
-    assert apart == (Range(one.start - 6 * DAY, one.end - 6 * DAY), one)
+    assert apart == (TimeRange(one.start - 6 * DAY, one.end - 6 * DAY), one)
 
 
 def test_a_chunk_is_read_before_its_first_bucket_is_needed() -> None:
@@ -464,7 +464,7 @@ def test_each_bucket_that_changes_is_a_revision() -> None:
 @pytest.mark.parametrize(("before", "after", "reads"), [(300, 300, 1), (0, 300, 0), (300, 0, 0)])
 def test_a_chunk_whose_first_or_last_bucket_may_be_cut_off_was_not_read(before: int, after: int, reads: int) -> None:
     start = NOON - DAY
-    span = Range(start - before, start + SHORT.chunk + after)
+    span = TimeRange(start - before, start + SHORT.chunk + after)
     history = with_newest(NOON).recorded([(0, Reading(span, NOON, {}))])
     assert [(at, each.times) for at, each in history.calls[0].chunks.items()] == [(start, 1)] * reads
 
@@ -473,7 +473,7 @@ def test_what_is_read_again_and_two_chunks_before_are_kept() -> None:
     oldest = SHORT.window // FIVE_MINUTES
     kept = NOON - SHORT.window - FIVE_MINUTES - 2 * SHORT.chunk
     rows = dict.fromkeys(range(kept - 3 * FIVE_MINUTES, NOON - 600, FIVE_MINUTES), 5.0)
-    span = Range(kept - DAY, NOON)
+    span = TimeRange(kept - DAY, NOON)
     history = with_newest(NOON - 900).recorded(
         (0, Reading(span, at, {start: (plays, 0.8) for start, plays in rows.items()})) for at in (NOON, NOON + 60)
     )

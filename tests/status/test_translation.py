@@ -26,7 +26,7 @@ from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
 from exporter.vod.daily_quota import DailyQuota
 from exporter.vod.error_classification import classify
-from exporter.vod.network_route import Progress
+from exporter.vod.network_route import AttemptProgress
 from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.responses import RawResponse
 from tests.status.examples import NOW
@@ -214,7 +214,7 @@ def reasons_not_http() -> Iterator[str]:
 
 
 def waits() -> Iterator[str]:
-    yield Progress().waiting_for
+    yield AttemptProgress().waiting_for
     for module in (transport, network_route):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("waiting_for"):
