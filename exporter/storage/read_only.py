@@ -66,37 +66,19 @@ def examine(path: Path, today: date) -> Examined:
     real = checked_path(path)
     if real is None:
         return Examined(warnings=(f"storage {shown(path)}: there is no such file yet; serve will create it",))
-    with _reading(path) as connection:
+    with reading(path) as connection:
         if connection is None:
             return Examined()
         check_pages(connection, path)
         spent(connection)
         recent(connection, today - _MONTH)
-        totals = _totals(connection, today)
+        totals = totals_before(connection, today)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         media = read_media(connection) if version >= MEDIA_SINCE else StoredMedia()
     if not is_copy(path, real):
         return Examined(totals, media=media)
     what = "nothing can be written there, so it was read as a copy; serve would not start with it"
     return Examined(totals, (f"storage {shown(path)}: {what}",), media)
-
-
-def read_totals(path: Path, before: date) -> Mapping[tuple[str, Dimensions], int]:
-    """By account and dimensions the number of media with plays, as of the newest stored day before `before`.
-
-    A day that has not ended has fewer media. Empty where the file does not exist. Raises StartError as opening does.
-    """
-    with _reading(path) as connection:
-        return {} if connection is None else _totals(connection, before)
-
-
-def read_slices(path: Path, oldest: date) -> tuple[SliceData, ...]:
-    """All slices from the play date `oldest` on, as they were saved.
-
-    Empty where the file does not exist yet. Raises StartError as opening does.
-    """
-    with _reading(path) as connection:
-        return () if connection is None else load(connection, oldest)
 
 
 def check_pages(connection: sqlite3.Connection, path: Path) -> None:
@@ -196,14 +178,18 @@ def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
     return tuple(loaded)
 
 
-def _totals(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
+def totals_before(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
+    """By account and dimensions the number of media with plays, as of the newest stored day before `before`.
+
+    A day that has not ended has fewer media. Raises sqlite3.Error, CorruptStorage.
+    """
     by_day = sorted((header.data for _, header in heads(connection)), key=lambda data: data.slice.play_date)
     ended = (data for data in by_day if data.slice.play_date < before)
     return {(data.slice.account, data.slice.dimensions): data.total for data in ended if data.total is not None}
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Generator[sqlite3.Connection | None]:
+def reading(path: Path) -> Generator[sqlite3.Connection | None]:
     """Yield a read-only connection in one transaction; None where there is no content yet. Raises StartError.
 
     SQLite may leave an empty -wal and a -shm, which a read-only connection cannot remove; the next daemon does.

@@ -22,9 +22,9 @@ from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from exporter.exposition.render import Renderer
 from exporter.simulator.dataset import Dataset
-from exporter.storage.read_only import read_slices
 from tests.e2e.processes import Running, exporter, get, until
 from tests.e2e.test_clock import wall_clock
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -17,8 +17,8 @@ import pytest
 
 from exporter.core.fields import NUMBERS
 from exporter.storage import codec
-from exporter.storage.read_only import read_slices
 from tests.storage.examples import by_slice, some
+from tests.storage.stored import read_slices
 from tests.storage.test_version_0_1 import SLICES, WRITTEN
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.core import play_dates
-from exporter.storage.read_only import read_slices
 from exporter.storage.storage import Storage
 from tests.campaigns.soak.__main__ import START
 from tests.campaigns.soak.clock import Clock
 from tests.campaigns.soak.report import Report
 from tests.campaigns.soak.soak import Soak
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
