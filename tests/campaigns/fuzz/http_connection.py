@@ -268,9 +268,9 @@ def _opened() -> Generator[Try]:
 
 
 TARGET: Final = Target(
-    "front-door",
+    "http-connection",
     "what a client sends",
-    [(SEEDS / "front_door", "*.http")],
+    [(SEEDS / "http_connection", "*.http")],
     _opened,
     words=(
         b"GET ",
