@@ -282,7 +282,7 @@ CHINESE: Final = {
     "OS of the numbers and of the first graph; all is no filter.": "上方数字和第一张图的系统；all 表示不过滤。",
     "no player data: set player in the configuration; two polls later it is here": "没有播放器数据：在配置中设置 player，两次轮询后即有",
     "Data lag": "数据延迟",
-    "Time since the end of the newest bucket that has data. Above an hour no alert on plays, failures or first frames is possible.": "距最新有数据的时间段结束的时间。超过一小时，播放、失败和首帧的告警都不会触发。",
+    "Time since the end of the newest bucket that has data. Above an hour no alert on failures or first frames is possible, and on plays only if other targets of the account go on.": "距最新有数据的时间段结束的时间。超过一小时，失败和首帧的告警都不会触发，播放的告警只有在该账号的其他目标仍有数据时才会触发。",
     "Newest bucket": "最新时间段",
     "Start of the newest bucket that two polls have read unchanged.": "两次轮询读到不变的最新时间段的开始时间。",
     "Against last week": "与上周相比",
