@@ -215,3 +215,47 @@ async def test_plays_that_end_on_one_terminal_alert_however_the_service_answers(
     # Ten minutes of lag and three buckets; the second read of a bucket confirms the one before.
     due = ends + 10 + 3 * 5 + 5
     check_firing("2", tmp_path, given, {f"{ends + 10}m": [], f"{due}m": [_GONE], "89m": [_GONE]}, rules=_RULES)
+
+
+# Every four minutes, so that thresholds are younger than the five minutes for which Prometheus takes a value.
+_HOUR: Final = 15
+_WEEK: Final = 7 * 24 * _HOUR
+
+
+def lags(*hours_late: float, week_before: Sequence[float] | None) -> dict[str, str]:
+    """How late data is by the hour, and on time otherwise; without a week before, of a new target."""
+    usual = "900x{}"
+    before = [] if week_before is None else [usual.format(24 * _HOUR - 1), *_by_the_hour(week_before)]
+    between = [usual.format(_WEEK - _HOUR * len(hours_late) - 1)] if before else [usual.format(_HOUR - 1)]
+    values = " ".join([*before, *between, *_by_the_hour(hours_late)])
+    up = f"1x{2 * _WEEK}"
+    return {
+        f"aliyun_vod_player_data_lag_seconds{{{_TARGET}}}": values,
+        f"aliyun_vod_player_up{{{_TARGET}}}": up,
+    }
+
+
+def _by_the_hour(hours: Sequence[float]) -> list[str]:
+    """Lags that grow from one hour to the next."""
+    return [f"{each * 3_600:.0f}x{_HOUR - 1}" for each in hours]
+
+
+_NIGHT: Final = (1, 2, 3, 4, 5, 5.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "at", "firing"),
+    [
+        pytest.param(lags(*_NIGHT, week_before=None), 5, [_LATE], id="the first night without plays"),
+        pytest.param(lags(*_NIGHT, week_before=_NIGHT), 24 + 168 + 5, [], id="a night as a week before"),
+        pytest.param(lags(*_NIGHT, week_before=[0.25] * 6), 24 + 168 + 5, [_LATE], id="no such night a week before"),
+        pytest.param(lags(*_NIGHT, week_before=(0.25, 0.25, 1, 2, 3, 4)), 24 + 168 + 5, [_LATE], id="an earlier end"),
+    ],
+)
+def test_nights_without_plays_are_not_late(given: dict[str, str], at: int, firing: list[str], tmp_path: Path) -> None:
+    check_firing("2", tmp_path, given, {f"{at}h": firing}, rules=_RULES, interval="4m")
+
+
+def test_a_service_that_is_always_six_hours_late_stays_late(tmp_path: Path) -> None:
+    given = {f"aliyun_vod_player_data_lag_seconds{{{_TARGET}}}": f"21600x{2 * _WEEK}"}
+    check_firing("2", tmp_path, given, {"1h": [_LATE], "192h": [_LATE], "240h": [_LATE]}, rules=_RULES, interval="4m")
