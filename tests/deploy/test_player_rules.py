@@ -180,7 +180,7 @@ _LATE: Final = f"PlayerDataLate {_ALERT}"
         ),
     ],
 )
-def test_plays_that_end_are_told_from_late_data_by_the_other_targets(
+def test_plays_that_end_are_distinguished_from_late_data_by_the_other_targets(
     given: dict[str, str], firing: dict[str, list[str]], version: str, tmp_path: Path
 ) -> None:
     check_firing(version, tmp_path, given, firing, rules=_RULES)
