@@ -66,7 +66,7 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     `code` is the service's, one of the exporter's own, or empty; it may be any text. Throttling is normally HTTP 400
     (official SDK), so the status alone says little. `message` is searched for the parameter that MissingParameter and
     InvalidParameter refer to. `action` is what was called: its error codes are reported as its
-    documentation writes them, and the advice names its permission.
+    documentation writes them, and the advice names its permission and parameters.
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
@@ -77,6 +77,8 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
         if documented.lower() == known:
             code = documented
     advice = row.advice.replace("{}", action.ram_action if action else "of the call")
+    if action and action.parameter_advice and row.kind is ErrorKind.PARAMETER:
+        advice = action.parameter_advice
     return ErrorInfo(code, row.kind, retry, advice, row.scope)
 
 

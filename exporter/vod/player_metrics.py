@@ -77,7 +77,14 @@ def decode(body: bytes, parameters: Mapping[str, str]) -> PlayerRows:
         raise _malformed(str(error), row_values.text(bytes(response.RequestId)) or "") from error
 
 
-PLAYER_METRICS: Final = Action("DescribeVodPlayerMetricData", "2017-03-21", "vod:DescribeVodPlayerMetricData", decode)
+PLAYER_METRICS: Final = Action(
+    "DescribeVodPlayerMetricData",
+    "2017-03-21",
+    "vod:DescribeVodPlayerMetricData",
+    decode,
+    parameter_advice="Check app_id, os and terminal_type of the player: the account must have the application, and"
+    " these credentials a grant for it.",
+)
 """Its error codes are not documented."""
 
 

@@ -327,12 +327,14 @@ def test_plays_by_category_are_those_of_the_service(dashboards: DashboardQueries
     played: defaultdict[str, float] = defaultdict(float)
     expected: defaultdict[str, float] = defaultdict(float)
     lost: defaultdict[str, float] = defaultdict(float)
+    week_before: defaultdict[str, float] = defaultdict(float)
     for media_id, count in plays(1, catalogue()).items():
         if media_id not in described:
             continue
         category = category_of(media_id)
         played[category] += count
         on_days = {days_ago: plays(days_ago, catalogue()).get(media_id, 0) for days_ago in (1, 2, 8, 9)}
+        week_before[category] += on_days[8]
         if (most := expected_plays(on_days)) is not None:
             expected[category] += most
             lost[category] += most - count
@@ -345,6 +347,9 @@ def test_plays_by_category_are_those_of_the_service(dashboards: DashboardQueries
     assert found("A") == played
     assert found("B") == pytest.approx(expected)
     assert found("C") == pytest.approx({each: -lost[each] / expected[each] for each in expected if expected[each]})
+    assert found("D") == pytest.approx(
+        {each: played[each] / before - 1 for each, before in week_before.items() if before}
+    )
 
 
 def test_the_alert_has_the_category_and_the_age_of_its_media(dashboards: DashboardQueries) -> None:

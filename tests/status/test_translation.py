@@ -44,6 +44,7 @@ ADVISING = [
     "vod/rate_limits.py",
     "vod/exchange.py",
     "vod/network_errors.py",
+    "vod/player_metrics.py",
     "vod/responses.py",
     "vod/tls_trust.py",
     "core/page_reader.py",

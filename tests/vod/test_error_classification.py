@@ -8,6 +8,7 @@ from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
 from exporter.vod.actions import Action
 from exporter.vod.error_classification import classify
 from exporter.vod.play_data import PLAY_DATA
+from exporter.vod.player_metrics import PLAYER_METRICS
 
 BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED
 
@@ -210,6 +211,15 @@ def test_advice_says_what_to_do() -> None:
     assert "clock" in classify(400, "InvalidTimeStamp.Expired").advice
     assert "overdue" in classify(403, "OperationDenied.Suspended").advice
     assert "limits.requests_per_second" in classify(400, "Throttling").advice
+
+
+@pytest.mark.parametrize("code", ["Meter.ParamError", "InvalidParameter", "InvalidAppId.NotFound", "Unknown"])
+def test_advice_on_parameters_is_that_of_the_action(code: str) -> None:
+    advice = classify(400, code, action=PLAYER_METRICS).advice
+    assert "app_id" in advice
+    assert "media" not in advice
+    assert classify(400, code, action=PLAY_DATA).advice == classify(400, code).advice != advice
+    assert "clock" in classify(400, "InvalidTimeStamp.Expired", action=PLAYER_METRICS).advice
 
 
 @pytest.mark.parametrize(
