@@ -90,7 +90,7 @@ def scored_by(tool: Path) -> str:
         rules.write(one_group())
         rules.flush()
         expected = "exporter.core.expectation:expected_plays"
-        arguments = [rules.name, "--days", "1,2,3,8,9,10", "--small", "--natural", "--expected", expected]
+        arguments = [rules.name, "--days", "1,2,3,8,9,10", "--small", "--expected", expected]
         ran = subprocess.run(
             ["python3", tool.resolve(), *arguments], cwd=ROOT, capture_output=True, text=True, check=False
         )
