@@ -77,7 +77,7 @@ async def test_one_poll_is_enough_and_its_losses_are_those_of_the_service() -> N
 
 
 @pytest.mark.parametrize(
-    ("hour", "setting", "said"),
+    ("hour", "setting", "named"),
     [
         (8.9, "true", ["2024-03-22"]),
         (0.1, "true", ["2024-03-22"]),
@@ -86,7 +86,7 @@ async def test_one_poll_is_enough_and_its_losses_are_those_of_the_service() -> N
         (8.9, "false", []),
     ],
 )
-async def test_one_poll_before_nine_says_why_nothing_is_compared(hour: float, setting: str, said: list[str]) -> None:
+async def test_one_poll_before_nine_says_why_nothing_is_compared(hour: float, setting: str, named: list[str]) -> None:
     clock = Clock(NOON + (hour - 12) * 3600)
     async with running_harness(SimulatorOptions(media=20), clock=clock, expected=setting) as harness:
         await harness.poll()
@@ -95,9 +95,9 @@ async def test_one_poll_before_nine_says_why_nothing_is_compared(hour: float, se
 
     lines = list(why_not_compared(queries, displayed, Settlement(), clock.at))
 
-    assert bool(settled_plays(displayed)) is (setting == "true" and not said)
+    assert bool(settled_plays(displayed)) is (setting == "true" and not named)
     assert lines == [
         "Not compared with expected plays: from 09:00 UTC+8 on, a single poll settles"
         f" {day}; before, that takes 3 polls."
-        for day in said
+        for day in named
     ]
