@@ -40,7 +40,7 @@ class CredentialResolver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ActiveAccount:
     """An account in use: its settings, limits and client. The limits stay when the client is replaced.
 
     `separate_client` has limits, breakers and connections of its own, for calls that must not delay those of `client`.
@@ -82,7 +82,7 @@ class Accounts:
         # all.
         self._secrets = Secrets()
         self._resolve = Resolver()
-        self._in_use: dict[str, Account] = {}
+        self._in_use: dict[str, ActiveAccount] = {}
 
     async def __aenter__(self) -> Self:
         """Nothing is opened until `opened` is called."""
@@ -128,13 +128,13 @@ class Accounts:
         return used is not None and await used.client.keys_changed()
 
     @contextlib.asynccontextmanager
-    async def opened(self, settings: Iterable[AccountSettings]) -> AsyncGenerator[Mapping[str, Account]]:
+    async def opened(self, settings: Iterable[AccountSettings]) -> AsyncGenerator[Mapping[str, ActiveAccount]]:
         """Yield accounts with these settings, for `adopt`; opens clients for those that are new or connect differently.
 
         When the context ends, clients that are not in use are closed: the new ones if they were not adopted, otherwise
         the ones that they replaced. Raises StartError.
         """
-        before, accounts = self._in_use, dict[str, Account]()
+        before, accounts = self._in_use, dict[str, ActiveAccount]()
         # Loaded again for each reload, and shared by all clients: the authorities take 2 MiB.
         tls = cache(lambda: tls_context(os.environ))
         try:
@@ -150,7 +150,7 @@ class Accounts:
                     await account.client.aclose()
                     await account.separate_client.aclose()
 
-    def adopt(self, accounts: Mapping[str, Account]) -> None:
+    def adopt(self, accounts: Mapping[str, ActiveAccount]) -> None:
         """Use exactly these accounts from now on. No call may be in flight over the clients that are removed."""
         for name, account in accounts.items():
             new_limits = account.settings.limits
@@ -168,8 +168,8 @@ class Accounts:
         self._in_use = dict(accounts)
 
     async def _opened(
-        self, account_settings: AccountSettings, before: Account | None, tls: Callable[[], ssl.SSLContext]
-    ) -> Account:
+        self, account_settings: AccountSettings, before: ActiveAccount | None, tls: Callable[[], ssl.SSLContext]
+    ) -> ActiveAccount:
         if before is not None and same_connection(before.settings, account_settings):
             return replace(before, settings=account_settings)
         meter = before.meter if before else _GatedMeter(self._meter)
@@ -197,7 +197,7 @@ class Accounts:
         opened, separate = await run_in_daemon_thread(
             lambda: (client(limits), client(separate_limits)), f"opening {account_settings.name}"
         )
-        return Account(account_settings, limits, meter, opened, PlayDataSource(opened), separate_limits, separate)
+        return ActiveAccount(account_settings, limits, meter, opened, PlayDataSource(opened), separate_limits, separate)
 
     def _limits(self, account_settings: AccountSettings, meter: LimitsMeter) -> AccountLimits:
         return AccountLimits(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.vod.categories import CATEGORIES
-from exporter.vod.error_codes import classify
+from exporter.vod.error_classification import classify
 from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.player_metrics import PLAYER_METRICS
 from exporter.vod.search_media import SEARCH_MEDIA

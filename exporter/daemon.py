@@ -1,4 +1,4 @@
-"""Poll queries, report the results, and answer scrapes from the data in memory."""
+"""Poll queries, publish and store what they return, and answer scrapes from the data in memory."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from exporter.core.poll_report import PollReport, PollResult
 from exporter.core.publication_builder import publish
 from exporter.core.retry import Retry, RetryRules
 from exporter.core.unknown_media import listed_ids
-from exporter.errors import AccountPaused, ErrorKind, QuotaExceeded
+from exporter.errors import AccountPaused, QuotaExceeded
 from exporter.exposition.cache import ExpositionCache
 from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
-from exporter.poll_log import log_report
+from exporter.query_states import QueryStates
 from exporter.replica import replica_config
-from exporter.scheduler import JobKind
 from exporter.status.model import StatusInput, StatusSettings
 from exporter.unknown_media_report import UnknownMediaReport
 from exporter.vod.auth_breaker import OPEN_SECONDS
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
     from exporter.replica import Found, ReplicaConfig
-    from exporter.scheduler import JobId
 
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query forever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
@@ -63,7 +61,7 @@ class SliceStore(Protocol):
 
 
 class Daemon:
-    """Polls queries, reports the results, and answers scrapes from the data in memory."""
+    """Polls queries, publishes and stores what they return, and answers scrapes from the data in memory."""
 
     def __init__(
         self,
@@ -85,15 +83,12 @@ class Daemon:
         self._discovery = discovery
         self._player_views = player_views
         self._poll_timeout = poll_timeout
-        self._restored = {query.name for query in self.queries if self._is_restored(query)}
-        self._ready = False
+        self.states = QueryStates(telemetry, self.queries, self._restored_queries())
         self._started_at = now()
         self._exposition: ExpositionCache[GzipPayload] = ExpositionCache(
             Renderer(), replica.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
         )
         self._unknown_media = UnknownMediaReport(telemetry)
-        self._reports: dict[str, PollReport] = {}
-        self._next_polls: dict[str, float] = {}
         self._series_counts = (0, 0)
         self._apply_queries()
         telemetry.config_loaded(self._started_at)
@@ -105,35 +100,15 @@ class Daemon:
 
     def reconfigure(self, replica: ReplicaConfig, sources: Mapping[str, PageSource]) -> None:
         """Apply a new configuration and keep the data. Polls of removed or changed queries must have ended."""
-        self.pending_queries()  # updates `_ready`: an exporter that is ready stays ready when queries are added
         self.replica, config = replica, replica.config
-        names = {query.name for query in self.queries}
-        self._reports = {name: report for name, report in self._reports.items() if name in names}
-        self._next_polls = {name: at for name, at in self._next_polls.items() if name in names}
-        self._restored = {query.name for query in self.queries if self._is_restored(query)}
+        self.states.reconfigure(self.queries, self._restored_queries())
         self.poller.reconfigure(self.queries, sources, config.settlement())
         self._exposition.reconfigure(replica.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
-        self.telemetry.set_targets(accounts=called_actions(config), queries=names)
+        self.telemetry.set_targets(accounts=called_actions(config), queries=[query.name for query in self.queries])
         self._apply_queries()
         self.telemetry.config_loaded(self._now())
-
-    def failed(self) -> tuple[Query, ...]:
-        """The queries whose last poll did not fully succeed."""
-        return tuple(report.query for report in self.reports() if report.result is not PollResult.SUCCESS)
-
-    def auth_failed_queries(self) -> frozenset[str]:
-        """Names of the queries whose last poll failed authentication, or had no credentials or daily quota left."""
-        return frozenset(
-            report.query.name
-            for report in self.reports()
-            if any(
-                error.kind is ErrorKind.AUTH or isinstance(error, QuotaExceeded)
-                for outcome in report.outcomes
-                for error in outcome.errors
-            )
-        )
 
     async def poll(self, query: Query) -> Retry | None:
         """Poll a query, publish and store the result, and return when to retry; None after a success.
@@ -148,19 +123,9 @@ class Daemon:
             ended_at = self._now()
             report = PollReport(query, ended_at - self._poll_timeout, ended_at, (), PollResult.FAILURE)
             _log.error("poll timed out", query=query.name, after_seconds=self._poll_timeout)
-        result, seconds = report.result, report.ended_at - report.started_at
-        if result is PollResult.SKIPPED:
-            self.telemetry.poll_skipped(query.name, up=False)
-        else:
-            self.telemetry.poll_ended(
-                query.name, result, seconds=seconds, ended_at=report.ended_at, up=result is PollResult.SUCCESS
-            )
-        for outcome in report.outcomes:
-            for problem in outcome.problems:
-                self.telemetry.invalid_values(query.account, problem.field, problem.times)
-        log_report(report)
-        await self._exposition.get()
-        self._reports[query.name] = report
+        self.states.poll_ended(report)
+        await self._exposition.refresh()
+        self.states.add(report)
         self._unknown_media.update(report, self._polled(report))
         await self.persist(report)
         calls_per_day = {account.name: account.limits.calls_per_day for account in self.replica.accounts}
@@ -239,7 +204,7 @@ class Daemon:
             self._exposition.reconfigure(replica.rules)
 
     def _apply_queries(self) -> None:
-        """Tell the parts that report on queries or search for their media which queries there are."""
+        """Pass the current queries to the parts that report on them or search for their media."""
         self._unknown_media.set_queries(self.queries, self.poller.snapshot.slices.values())
         searches = {(query.account, query.name): query.search for query in self.queries if query.search is not None}
         self.telemetry.set_discovery(searches=searches, metadata=self.replica.rules.metadata)
@@ -260,18 +225,6 @@ class Daemon:
         """Account and ID of the media that queries list by ID and that no response has ever contained."""
         return self._unknown_media.current()
 
-    def run_skipped(self, job: JobId, /) -> None:
-        """Count and log a poll that was due while the previous one was still running."""
-        if job.kind is JobKind.POLL:
-            self.telemetry.poll_skipped(job.name)
-            _log.warning("poll skipped", query=job.name, reason="the poll before it has not ended")
-
-    def next_run(self, job: JobId, at: float, /) -> None:
-        """Record that the next poll of a query starts at `at` (seconds since 1970)."""
-        if job.kind is JobKind.POLL:
-            self._next_polls[job.name] = at
-            self.telemetry.next_poll(job.name, at)
-
     async def scrape(self, accept: str | None, accept_encoding: str | None) -> Response:
         """The current metrics, in the format and encoding that the client accepts."""
         rendered = await self._exposition.get()
@@ -283,15 +236,11 @@ class Daemon:
 
     def reports(self) -> tuple[PollReport, ...]:
         """The report of each query's last poll, in the order of the configuration."""
-        return tuple(self._reports[query.name] for query in self.queries if query.name in self._reports)
+        return self.states.reports()
 
     def pending_queries(self) -> Sequence[str]:
         """Names of queries that were neither polled nor restored yet; empty for good once it has been empty."""
-        if self._ready:
-            return []
-        pending_queries = [q.name for q in self.queries if q.name not in self._reports and q.name not in self._restored]
-        self._ready = not pending_queries
-        return pending_queries
+        return self.states.pending()
 
     async def status(self) -> StatusInput:
         """The state at this instant, for the status page."""
@@ -307,7 +256,7 @@ class Daemon:
             queries=rules.queries,
             pending_queries=tuple(self.pending_queries()),
             reports=self.reports(),
-            next_polls=dict(self._next_polls),
+            next_polls=self.states.next_polls,
             snapshot=snapshot,
             publication=publication,
             unknown_media=self._unknown_media.current(),
@@ -316,10 +265,16 @@ class Daemon:
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
 
-    def _is_restored(self, query: Query) -> bool:
-        """Whether data for any slice of the query was restored from storage."""
-        known = (self.poller.snapshot.slices.get(slice_) for slice_ in plan.slices(query, self._now()))
-        return any(data is not None and data.updated_at is not None for data in known)
+    def _restored_queries(self) -> frozenset[str]:
+        """The queries of which data for any slice was restored from storage."""
+        slices, now = self.poller.snapshot.slices, self._now()
+        return frozenset(
+            query.name
+            for query in self.queries
+            if any(
+                data is not None and data.updated_at is not None for data in map(slices.get, plan.slices(query, now))
+            )
+        )
 
     def _count_series(self, series: int, dropped: int) -> None:
         self.telemetry.published(series, dropped)

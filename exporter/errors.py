@@ -116,7 +116,7 @@ class UpstreamError(ExporterError):
     * `code`: the service's error code (`Meter.AuthError`), or ours if it gave none: `timeout`, `connect`, `malformed`,
       `http_<status>`.
     * `advice`: what the operator can do.
-    * `wait`: seconds that the service asked to wait, or that the pause lasts; None: not given.
+    * `wait`: seconds that the service requires to wait, or that the pause lasts; None: not given.
     * `retry`: whether another attempt within the same call can help.
     * `scope`: whether other actions of the account go on; only errors of kind auth and throttled can be of one action.
     """

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# What libraries do without if it is not installed: tracebacks in colour and the command line of httpx (75 modules),
+# Optional dependencies that libraries work without: tracebacks in colour and the command line of httpx (75 modules),
 # greenlets (structlog), and PyYAML's parser in C, which `documents/yaml_reader.py` does not use.
 ABSENT: Final = ("rich", "pygments", "httpx._main", "greenlet", "yaml._yaml")
-# What libraries import at once and use only on request: the command line of uvicorn (click), its types and its
+# What libraries always import and use only on request: the command line of uvicorn (click), its types and its
 # configuration of logging; pools of threads or processes and the machine's time zone (APScheduler); descriptions of
 # types (msgspec).
 UNUSED: Final = (

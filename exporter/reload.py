@@ -11,9 +11,9 @@ import structlog
 
 from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
-from exporter.player import changed_jobs
+from exporter.jobs import Job, JobId, JobKind
+from exporter.player_polls import changed_jobs
 from exporter.replica import replica_config
-from exporter.scheduler import Job, JobId, JobKind
 from exporter.single_flight import SharedRun
 from exporter.threads import run_in_daemon_thread
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.core.model import Query
     from exporter.daemon import Daemon
-    from exporter.player import PlayerPolls
+    from exporter.player_polls import PlayerPolls
     from exporter.replica import ReplicaConfig
 
 NEW_MEDIA_SECONDS: Final = 900.0
@@ -200,7 +200,7 @@ class Reloader:
 
             # Credentials or calls_per_day may have changed. If they have not, polling these sends nothing: the auth
             # breaker stays open.
-            due = changes.due | self._daemon.auth_failed_queries()
+            due = changes.due | self._daemon.states.auth_failed()
             due &= {query.name for query in replica.queries}
             # Searches and metadata are restarted: their account, its client or their conditions may have changed.
             discovery = {job.id for job in discovery_jobs(self._daemon, replica)}

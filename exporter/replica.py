@@ -38,19 +38,19 @@ class ReplicaConfig:
 
 def replica_config(config: Config, shard: Shard, found: Found | None = None) -> ReplicaConfig:
     """The part of the configuration that this shard handles; searches are replaced by the media they have found."""
-    share = shard.share(query.with_found(found or {}) for query in config.core_queries())
+    assignment = shard.assign(query.with_found(found or {}) for query in config.core_queries())
     rules = PublicationRules(
-        share.queries,
+        assignment.queries,
         config.stale_after,
         config.series_limit,
-        media_info_ownership=share.media_info_ownership,
-        days_ago=share.days_ago,
+        media_info_ownership=assignment.media_info_ownership,
+        days_ago=assignment.days_ago,
         metadata={each.name: each.metadata.core_rules() for each in config.accounts if each.metadata is not None},
-        category_accounts=share.category_accounts,
+        category_accounts=assignment.category_accounts,
     )
-    accounts = scale_limits(config.accounts, share.parts)
+    accounts = scale_limits(config.accounts, assignment.parts)
     player_queries = tuple(query for query in config.player_queries() if shard.owns_player_query(query.name))
-    return ReplicaConfig(config, shard, share.queries, accounts, rules, player_queries)
+    return ReplicaConfig(config, shard, assignment.queries, accounts, rules, player_queries)
 
 
 def scale_limits(settings: Iterable[AccountSettings], parts: Mapping[str, float]) -> tuple[AccountSettings, ...]:

@@ -8,8 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from apscheduler.events import EVENT_JOB_SUBMITTED
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -17,10 +16,12 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter.core.retry import Retry
 from exporter.errors import StartError
+from exporter.jobs import JobId, parse_job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
+    from exporter.jobs import Job, ScheduleObserver
 
 # Random deviation from the interval, as a fraction of it, so that jobs with the same interval spread out.
 JITTER: Final = 0.05
@@ -37,56 +38,6 @@ WATCH_SECONDS: Final = 10.0
 CLOCK_TOLERANCE_SECONDS: Final = 60.0
 
 
-class JobKind(StrEnum):
-    """What a job does."""
-
-    POLL = "poll"
-    SEARCH = "search"
-    METADATA = "metadata"
-    PLAYER = "player"
-
-
-class JobId(NamedTuple):
-    """What a job does, and for which query, player query or (metadata) account."""
-
-    kind: JobKind
-    name: str
-
-    def __str__(self) -> str:
-        """`poll/headline`, as APScheduler identifies the job."""
-        return f"{self.kind}/{self.name}"
-
-
-def parse_job_id(text: str) -> JobId:
-    """The ID that `str` has formatted; a name may contain slashes, too."""
-    kind, _, name = text.partition("/")
-    return JobId(JobKind(kind), name)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Work to do every `every` seconds.
-
-    `run` handles its own failures and returns when to retry, or None after a success.
-    """
-
-    id: JobId
-    every: float
-    run: Callable[[], Awaitable[Retry | None]]
-
-
-class ScheduleObserver(Protocol):
-    """Receives events of the schedule."""
-
-    def run_skipped(self, job: JobId, /) -> None:
-        """A run was due while the previous one had not ended."""
-        ...
-
-    def next_run(self, job: JobId, at: float, /) -> None:
-        """The next run starts at `at` (seconds since 1970)."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Run:
     """The task of APScheduler that runs a job, and the work it started."""
@@ -100,7 +51,7 @@ class _Plan:
     """When a job last ran, and when it runs next.
 
     * `began`: start of its last run, by the wall clock. `due`: the next one, by the event loop's monotonic clock.
-    * `failures`: number of consecutive runs that asked for a retry.
+    * `failures`: number of consecutive runs that returned a Retry.
     * `again`: if the job is running and fails, retry it immediately.
     """
 

@@ -14,7 +14,7 @@ import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,14 @@ _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _SHORTEST_SECRET: Final = 8
 # Names made of words, in any common style: `days_ago`, `maxRetries`, `QUERIES`, `query_2`.
 _OF_WORDS: Final = re.compile(r"(?:(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+)(?:(?<=[_-])[0-9]{1,3})?")
-# Keys, tokens and generated passwords, of which words, dates, durations and media IDs have never all of it.
+# Keys, tokens and generated passwords: long, with digits and both letter cases. Words, dates, durations and media IDs
+# never have all of these.
 _RANDOM: Final = re.compile(r"(?=[!-~]*[0-9])(?=[!-~]*[a-z])(?=[!-~]*[A-Z])[!-~]{16,}")
 _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
+
+
+FileState: TypeAlias = tuple[int, int, int, int]
+"""Times, size and inode of a file: at least one differs after it was changed or replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,13 @@ class PermissionWarning:
     def __str__(self) -> str:
         """The path, followed by both sentences."""
         return f"{shown(self.path)}: {self.what}. {self.advice}"
+
+
+def state_of(path: Path) -> FileState:
+    """The state of a file, to notice when it changes. Raises OSError and ValueError."""
+    found = path.stat()
+    # Copying tools preserve the modification time, but nothing can set the change time.
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def read(path: Path, *, most: int) -> Content:

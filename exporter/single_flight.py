@@ -34,7 +34,7 @@ class SharedRun(Generic[T]):
             if self._run_ended is not None:
                 await self._run_ended.wait()
                 continue
-            waiting = self._calls  # those who call while it runs get another run
+            waiting = self._calls  # calls during the run get another one
             self._run_ended = ended = asyncio.Event()
             try:
                 self._result = waiting, await self._work()

@@ -33,7 +33,7 @@ from exporter.exposition.catalog import Family, Metric, MetricType
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from exporter.exposition.telemetry import Telemetry
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.error_responses import ApiError
 from exporter.simulator.faults import Fault
 from exporter.simulator.service import Simulator
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from exporter.accounts import Account
+    from exporter.accounts import ActiveAccount
 
 # A file in exporter/vod/: the row type, the decoder and the action.
 
@@ -130,7 +130,7 @@ class Service:
         self.answered.append(request_id)
         try:
             signed = SignedRequest(request.method, query, dict(request.headers), b"")
-            self._verifier.verify(signed, Credentials(), now=self.clock.at)
+            self._verifier.verify(signed, AccessKeyPair(), now=self.clock.at)
             if self.refusal is not None:
                 raise self.refusal
         except ApiError as error:
@@ -146,7 +146,7 @@ class Harness:
     """An account that calls both actions, and its metrics."""
 
     service: Service
-    account: Account
+    account: ActiveAccount
     telemetry: Telemetry
     clock: Clock
 
@@ -265,7 +265,7 @@ async def test_requests_are_counted_by_action_from_zero_on() -> None:
         assert harness.counted("aliyun_vod_api_errors_total", code="ServiceUnavailable") == {COVERS.name: 4}
 
 
-async def test_an_action_has_its_own_error_codes_in_their_documented_spelling() -> None:
+async def test_an_action_has_its_own_error_codes_in_their_documented_form() -> None:
     async with running_harness() as harness:
         assert harness.counted("aliyun_vod_api_errors_total", code="InvalidCover.NotFound") == {COVERS.name: 0}
         assert harness.counted("aliyun_vod_api_errors_total", code="Meter.AuthError") == {PLAY_DATA.name: 0}

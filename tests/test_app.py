@@ -15,7 +15,7 @@ from exporter import app
 from exporter.app import Runtime, assemble_daemon
 from exporter.config.loader import loads
 from exporter.errors import StartError
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.options import SimulatorOptions
 from exporter.web.server import bound, serving, urls
 from tests.harness import (
@@ -120,7 +120,7 @@ async def test_ready_once_every_query_was_polled_with_any_result() -> None:
         await harness.exporter.poll(harness.exporter.queries[0])
         assert harness.exporter.pending_queries() == ["other"]
 
-        harness.simulator.change(credentials=Credentials("nobody", "knows"))
+        harness.simulator.change(credentials=AccessKeyPair("nobody", "knows"))
         await harness.exporter.poll(harness.exporter.queries[1])
         assert harness.exporter.pending_queries() == []
 
@@ -167,7 +167,7 @@ async def test_keys_in_files_are_read_again_when_they_change(tmp_path: Path) -> 
 async def test_a_security_token_travels_along() -> None:
     text = CONFIGURATION.replace("simulator-secret}", "simulator-secret, security_token: a-token}")
     async with running_harness(text=text) as harness:
-        harness.simulator.change(credentials=Credentials(security_token="a-token"))
+        harness.simulator.change(credentials=AccessKeyPair(security_token="a-token"))
         assert await harness.poll() == "success"
 
 

@@ -126,8 +126,8 @@ async def a_poll_that_hangs() -> None:
 async def test_a_poll_that_was_due_while_the_last_one_ran_is_counted_as_skipped() -> None:
     polling_daemon = exporter(FakeService())
 
-    polling_daemon.run_skipped(poll_id("q"))
-    polling_daemon.next_run(poll_id("q"), 1234.0)
+    polling_daemon.states.run_skipped(poll_id("q"))
+    polling_daemon.states.next_run(poll_id("q"), 1234.0)
 
     assert (await samples(polling_daemon, "aliyun_vod_query_polls_total"))[
         'aliyun_vod_query_polls_total{query="q",result="skipped"}'
@@ -195,7 +195,7 @@ async def test_the_status_contains_the_configuration_and_the_data() -> None:
     service.put([row("a")])
     polling_daemon = exporter(service)
     before = await polling_daemon.status()
-    polling_daemon.next_run(poll_id("q"), 1234.0)
+    polling_daemon.states.next_run(poll_id("q"), 1234.0)
     await polling_daemon.poll(polling_daemon.queries[0])
 
     after = await polling_daemon.status()
@@ -220,8 +220,8 @@ async def test_a_failed_poll_is_to_be_repeated_within_a_share_of_the_calls_of_th
     polling_daemon = exporter(service, config=loads(text, file="", environ={}))
 
     assert await polling_daemon.poll(polling_daemon.queries[0]) == Retry(service.now + wait if wait else 0.0)
-    assert [query.name for query in polling_daemon.failed()] == ["q"]
+    assert [query.name for query in polling_daemon.states.failed()] == ["q"]
 
     service.refuse = lambda *_: None
     assert await polling_daemon.poll(polling_daemon.queries[0]) is None
-    assert polling_daemon.failed() == ()
+    assert polling_daemon.states.failed() == ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from tests.harness import CONFIGURATION, Harness, running_harness
@@ -140,7 +140,7 @@ async def test_a_wrong_key_pauses_the_account_until_it_is_right_again() -> None:
     async with running_harness(days_ago="[0]") as harness:
         await harness.poll()
         right = harness.simulator.conditions.credentials
-        harness.simulator.change(credentials=Credentials("simulator", "another secret"))
+        harness.simulator.change(credentials=AccessKeyPair("simulator", "another secret"))
         calls_before = len(harness.simulator.request_log.calls)
 
         assert await harness.poll(later=900) == "failure"
@@ -195,7 +195,7 @@ async def test_an_expired_token_is_renewed_once_and_the_poll_succeeds(tmp_path: 
     token.write_text("old")
     text = CONFIGURATION.replace("simulator-secret}", f"simulator-secret, security_token_file: {token}}}")
     async with running_harness(text=text, days_ago="[0]") as harness:
-        harness.simulator.change(credentials=Credentials(security_token="old"))
+        harness.simulator.change(credentials=AccessKeyPair(security_token="old"))
         await harness.poll()
         harness.simulator.change(token_expired=True)
 
@@ -204,7 +204,7 @@ async def test_an_expired_token_is_renewed_once_and_the_poll_succeeds(tmp_path: 
         assert await harness.poll(later=900) == "failure"  # the probe after five minutes
 
         token.write_text("new")
-        harness.simulator.change(token_expired=False, credentials=Credentials(security_token="new"))
+        harness.simulator.change(token_expired=False, credentials=AccessKeyPair(security_token="new"))
         await kept_and_recovered(harness)
 
 

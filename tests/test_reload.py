@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config
-    from exporter.scheduler import Job, JobId
+    from exporter.jobs import Job, JobId
     from exporter.simulator.service import Simulator
     from exporter.vod.credentials.sources import CredentialSource
 

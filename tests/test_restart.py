@@ -9,8 +9,8 @@ import pytest
 
 from exporter.errors import StartError
 from exporter.simulator.faults import Fault
-from exporter.storage.read_only import read_slices
 from tests.harness import CONFIGURATION, Clock, Harness, running_harness
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from pathlib import Path

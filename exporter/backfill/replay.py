@@ -99,9 +99,9 @@ def _final(data: SliceData, settlement: Settlement) -> SliceData | None:
             else None
         )
 
-    answers = {
+    records = {
         media_id: MediaRecord(record.row, freshness)
-        for media_id, record in data.answers.items()
+        for media_id, record in data.records.items()
         if (freshness := finalized(record.freshness))
     }
     rankings = {
@@ -110,12 +110,12 @@ def _final(data: SliceData, settlement: Settlement) -> SliceData | None:
         if (freshness := finalized(ranking.freshness))
     }
     listed = finalized(data.listed)
-    if not (answers or rankings or listed):
+    if not (records or rankings or listed):
         return None
     is_final = data.updated_at is not None and settlement.possible(play_date, data.updated_at)
     return replace(
         data,
-        answers=answers,
+        records=records,
         listed=listed,
         rankings=rankings,
         total=data.total if settlement.possible(play_date, data.total_at) else None,

@@ -73,7 +73,7 @@ class AccountCheck:
         self._steps = dict(self._planned())
 
     async def run(self) -> None:
-        """Make the calls. What would fail in the same way is left out."""
+        """Make the calls, except those that would fail for the same reason."""
         for name, step in self._steps.items():
             try:
                 result = await step()

@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     errors += start.errors
     if arguments.web_config_file:
         sys.stdout.write(f"{shown(arguments.web_config_file)}: valid\n")
-    verdict = "valid, but serve would not start here" if errors else "valid"
-    sys.stdout.write(f"{shown(arguments.config_file)}: {verdict}\n\n{report(config, known)}\n")
+    result = "valid, but serve would not start here" if errors else "valid"
+    sys.stdout.write(f"{shown(arguments.config_file)}: {result}\n\n{report(config, known)}\n")
     sys.stdout.flush()
     _print_problems(
         (

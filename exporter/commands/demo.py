@@ -32,6 +32,7 @@ accounts:
     endpoint: $endpoint
     credentials: {access_key_id: $access_key_id, access_key_secret: $access_key_secret}
     limits: {requests_per_second: 100, concurrency: 4}
+    metadata: {labels: [category, status], tags: [promo]}
 queries:
   - name: catalogue
     every: 20s
@@ -46,6 +47,11 @@ queries:
     every: 5m
     media: {top: 20, by: plays}
     days_ago: [$last_30_days]
+  - name: promoted-courses
+    every: 20s
+    media: {search: {category: [课程, Courses], tags: [promo], every: 5m}}
+    days_ago: [1, 8]
+    expected: false
 settle: {unchanged: 1}
 """)
 
@@ -61,6 +67,10 @@ $incident
 Some others have less than half of the plays of a week before: they are new, and new videos lose plays.
   aliyun_vod_media_plays{days_ago="1",terminal_type="all",os="all",region="all"}
     / ignoring(days_ago) aliyun_vod_media_plays{days_ago="8"} < 0.5
+
+Media have categories, tags and ages, by which the page filters. Plays of yesterday by category:
+  sum by (category) (aliyun_vod_media_plays{days_ago="1",terminal_type="all",os="all",region="all"}
+    * on (account, media_id) group_left (category) aliyun_vod_media_metadata_info)
 
 Ctrl-C ends it.
 """)

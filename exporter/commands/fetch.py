@@ -18,7 +18,7 @@ from rich.text import Text
 
 from exporter import app, stdio
 from exporter.backfill.progress import NO_PROGRESS, Progress, shown
-from exporter.commands.lost_plays import largest_losses, settled_plays
+from exporter.commands.lost_plays import largest_losses, settled_plays, why_not_compared
 from exporter.commands.slice_results import SliceResult, describe_problem, describe_results, results_by_slice
 from exporter.config.loader import load
 from exporter.core.fields import NUMBERS, zero_row
@@ -99,6 +99,7 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
             (
                 *describe_results(ended, polled, final_after=config.settle.after, now=now),
                 *map(describe_problem, problems),
+                *why_not_compared((report.query for report in polled), publication, config.settlement(), now),
             ),
             list(_rows(publication)),
             settled_plays(publication),

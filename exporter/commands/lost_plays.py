@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.core import play_dates
 from exporter.core.losses import loss_order, lost_plays
+from exporter.core.plan import has_expected_plays
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from exporter.core.model import Query
+    from exporter.core.play_dates import Settlement
     from exporter.core.publication import Publication
 
 # How many losses are shown below the table.
@@ -49,3 +54,19 @@ def largest_losses(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, An
         for row in losing[:_SHOWN]
     ]
     return shown, f"Fewer plays than expected on the last settled day{more}:"
+
+
+def why_not_compared(
+    queries: Iterable[Query], publication: Publication, settlement: Settlement, now: float
+) -> Iterator[str]:
+    """A line if it is too early in the day: then a single poll does not settle the day before yesterday."""
+    # From when on yesterday can be final, and the day before it is.
+    final_at = play_dates.start(play_dates.play_date(now, 1)) + settlement.after
+    if publication.settled_days or not now < final_at < play_dates.next_midnight(now):
+        return
+    if any(map(has_expected_plays, queries)):
+        at = datetime.fromtimestamp(final_at, play_dates.PLAY_TIME_ZONE)
+        yield (
+            f"Not compared with expected plays: from {at:%H:%M} UTC+8 on, a single poll settles"
+            f" {play_dates.play_date(now, 2)}; before, that takes {settlement.unchanged + 1} polls."
+        )

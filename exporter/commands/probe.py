@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter import __version__, app, stdio
 from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
-from exporter.commands import probe_catalogue, probe_play_data, probe_player
-from exporter.commands.answer_fields import field_lines
-from exporter.commands.probe_requests import Response, raw_action
+from exporter.commands import probe_media, probe_play_data, probe_player
+from exporter.commands.probe_requests import ProbeResponse, raw_action
 from exporter.commands.request_counter import RequestCounter
+from exporter.commands.response_fields import field_lines
 from exporter.config.loader import load
 from exporter.errors import CredentialsError, FlagError, UpstreamError
 from exporter.safe_text import printable
@@ -55,19 +55,19 @@ def _account(accounts: tuple[AccountSettings, ...], name: str | None) -> Account
 
 @dataclass(slots=True)
 class _Section:
-    """An action: its first request, and what further ones show once that one is answered.
+    """An action: its first request, and what further requests show if that one gets a response.
 
-    `expected_code`: an error code that is an answer, too.
+    `expected_code`: an error code that counts as a response.
     """
 
     action: str
     first: Mapping[str, str]
-    findings: Callable[[Requester, Response], AsyncIterator[Finding]]
+    findings: Callable[[Requester, ProbeResponse], AsyncIterator[Finding]]
     expected_code: str = ""
 
 
 class _Probe:
-    """Requests the actions one after another and prints as it goes."""
+    """Requests the actions one after another, and prints each result immediately."""
 
     def __init__(self, account: AccountSettings, runtime: app.Runtime, *, app_id: str, values: bool) -> None:
         self._account = account
@@ -91,23 +91,23 @@ class _Probe:
             )
         )
         categories = await self._section(
-            _Section("GetCategories", probe_catalogue.FIRST_CATEGORIES, probe_catalogue.categories)
+            _Section("GetCategories", probe_media.FIRST_CATEGORIES, probe_media.categories)
         )
         found = await self._section(
             _Section(
                 "SearchMedia",
-                probe_catalogue.FIRST_SEARCH,
-                lambda request, response: probe_catalogue.search(request, response, categories),
+                probe_media.FIRST_SEARCH,
+                lambda request, response: probe_media.search(request, response, categories),
             )
         )
-        infos = probe_catalogue.first_infos(found, played)
+        infos = probe_media.first_infos(found, played)
         await self._section(
             _Section(
                 "GetVideoInfos",
                 infos,
-                lambda request, response: probe_catalogue.infos(request, response, infos),
+                lambda request, response: probe_media.infos(request, response, infos),
                 # The account has no media to request.
-                "InvalidVideo.NotFound" if infos["VideoIds"] == probe_catalogue.MISSING_ID else "",
+                "InvalidVideo.NotFound" if infos["VideoIds"] == probe_media.MISSING_ID else "",
             )
         )
         await self._section(
@@ -139,7 +139,7 @@ class _Probe:
         sys.stdout.write(stdio.as_encoded(sys.stdout, printable(redacted(line, self._secrets))) + "\n")
         sys.stdout.flush()
 
-    async def _section(self, section: _Section) -> Response:
+    async def _section(self, section: _Section) -> ProbeResponse:
         self._print()
         self._print(section.action)
         # A client of its own: an action that is refused does not pause the others.
@@ -149,7 +149,7 @@ class _Probe:
         ):
             client = opened[self._account.name].client
 
-            async def request(parameters: Mapping[str, str]) -> Response:
+            async def request(parameters: Mapping[str, str]) -> ProbeResponse:
                 return await _request(client, section.action, parameters)
 
             response = await request(section.first)
@@ -185,7 +185,7 @@ class _Probe:
             self._line("request ID", error.request_id or "none")
 
 
-async def _request(client: Client, action: str, parameters: Mapping[str, str]) -> Response:
+async def _request(client: Client, action: str, parameters: Mapping[str, str]) -> ProbeResponse:
     started = time.monotonic()
     document: dict[str, Any] = {}
     failure = None
@@ -193,4 +193,4 @@ async def _request(client: Client, action: str, parameters: Mapping[str, str]) -
         document = await client.call(raw_action(action), parameters)
     except UpstreamError as error:
         failure = error
-    return Response(document, failure, time.monotonic() - started)
+    return ProbeResponse(document, failure, time.monotonic() - started)

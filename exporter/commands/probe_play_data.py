@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.answer_fields import safe_name
 from exporter.commands.probe_requests import Finding, number, order_of, repeated
+from exporter.commands.response_fields import safe_name
 from exporter.core.play_dates import OLDEST_DAYS_AGO, play_date
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from exporter.commands.probe_requests import Requester, Response
+    from exporter.commands.probe_requests import ProbeResponse, Requester
 
 _PAGE: Final = 100
 _DAY: Final = 2
@@ -28,7 +28,7 @@ def first(now: float) -> dict[str, str]:
     return parameters(now, _DAY)
 
 
-async def findings(request: Requester, response: Response, now: float) -> AsyncIterator[Finding]:
+async def findings(request: Requester, response: ProbeResponse, now: float) -> AsyncIterator[Finding]:
     """What further requests show, after the first `response`."""
     rows = response.rows(_ROWS)
     yield Finding("the day before yesterday", _has_rows(response))
@@ -46,7 +46,7 @@ async def findings(request: Requester, response: Response, now: float) -> AsyncI
         yield Finding(f"{days_ago} days ago", _has_rows(await request(parameters(now, days_ago))))
 
 
-def _has_rows(response: Response) -> str:
+def _has_rows(response: ProbeResponse) -> str:
     if response.error:
         return response.outcome
     total, rows = number(response.document.get("TotalCount")), response.rows(_ROWS)
@@ -54,7 +54,7 @@ def _has_rows(response: Response) -> str:
     return f"answered with {'' if rows else 'no '}rows{agrees}"
 
 
-def _second_page(rows: list[dict[str, Any]], second: Response) -> str:
+def _second_page(rows: list[dict[str, Any]], second: ProbeResponse) -> str:
     if second.error:
         return second.outcome
     media = {str(row.get("MediaId")) for row in rows}

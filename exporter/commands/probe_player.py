@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.answer_fields import type_of
 from exporter.commands.probe_requests import Finding, number, order_of, repeated
+from exporter.commands.response_fields import type_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from exporter.commands.probe_requests import Requester, Response
+    from exporter.commands.probe_requests import ProbeResponse, Requester
 
 DEFAULT_APP_ID: Final = "app-1000000"
 
@@ -44,7 +44,7 @@ def first(app_id: str, now: float) -> dict[str, str]:
     return parameters(app_id, now - _WINDOW, now + _INTERVALS["5m"])
 
 
-async def findings(request: Requester, response: Response, app_id: str, now: float) -> AsyncIterator[Finding]:
+async def findings(request: Requester, response: ProbeResponse, app_id: str, now: float) -> AsyncIterator[Finding]:
     """What the first `response` and further requests show."""
     for each in _buckets("mobile", response, now):
         yield each
@@ -74,7 +74,7 @@ async def findings(request: Requester, response: Response, app_id: str, now: flo
     yield Finding("an AppId that does not exist", unknown.outcome)
 
 
-def _buckets(name: str, response: Response, now: float) -> list[Finding]:
+def _buckets(name: str, response: ProbeResponse, now: float) -> list[Finding]:
     rows = response.rows(_ROWS)
     times = [at for row in rows if (at := _time(row.get("TimeStamp"))) is not None]
     played = _with_plays(rows)
@@ -113,7 +113,7 @@ def _is_empty(row: Mapping[str, Any], newest: float) -> bool:
 
 
 def _forms(rows: list[dict[str, Any]]) -> str:
-    """How rows write that there are no plays."""
+    """The forms in which rows report that there are no plays."""
     values = {"no Vv" if "Vv" not in row else "null" if row["Vv"] is None else "0" for row in rows}
     return " or ".join(sorted(values)) or "no such rows"
 
@@ -133,7 +133,7 @@ def _starts(rows: list[dict[str, Any]]) -> str:
     return ", ".join(sorted({datetime.fromtimestamp(at, UTC).strftime("%H:%M:%SZ") for at in times})[:3])
 
 
-def _types(response: Response) -> str:
+def _types(response: ProbeResponse) -> str:
     if response.error:
         return response.outcome
     rows = response.rows(_ROWS)

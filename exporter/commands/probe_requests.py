@@ -17,8 +17,8 @@ VERSION: Final = "2017-03-21"
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
-    """What a request gave: the parsed document, or why there is none, after `seconds`."""
+class ProbeResponse:
+    """The outcome of a request after `seconds`: the parsed document, or why there is none."""
 
     document: dict[str, Any] = field(default_factory=dict)
     error: UpstreamError | None = None
@@ -43,14 +43,14 @@ class Response:
 class Requester(Protocol):
     """Sends one request of an action."""
 
-    async def __call__(self, parameters: Mapping[str, str]) -> Response:
+    async def __call__(self, parameters: Mapping[str, str]) -> ProbeResponse:
         """The response or the failure; raises nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the result: what was looked at, and what it was."""
+    """One line of the output: what was examined, and the result."""
 
     label: str
     text: str

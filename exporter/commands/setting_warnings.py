@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exporter.config.media import MediaByIds, MediaBySearch
+from exporter.config.media_selection import MediaByIds, MediaBySearch
 from exporter.core.cost import cost
 from exporter.documents.durations import to_text
 

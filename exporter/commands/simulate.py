@@ -11,7 +11,7 @@ import structlog
 
 from exporter.commands.loop_signals import stop_on_signal
 from exporter.errors import FlagError
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.faults import parse_fault
 from exporter.simulator.incidents import parse_incident
 from exporter.simulator.options import Conditions, SimulatorOptions
@@ -47,7 +47,7 @@ def simulator_options(arguments: argparse.Namespace) -> SimulatorOptions:
         incidents=_incidents(arguments.incident, seed=arguments.seed, now=time.time()),
         admin=arguments.admin,
         conditions=Conditions(
-            credentials=Credentials(
+            credentials=AccessKeyPair(
                 arguments.access_key_id, arguments.access_key_secret, arguments.security_token or None
             ),
             latency=arguments.latency,

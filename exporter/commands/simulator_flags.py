@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: Parser) -> None:
-    """Add them."""
+    """Add the flags."""
     flags.listen_address(parser, f"127.0.0.1:{flags.SIMULATOR_PORT}")
     argument = parser.add_argument
     argument(

@@ -77,7 +77,7 @@ class SliceResult:
 def results_by_slice(reports: Iterable[PollReport], publication: Publication, now: float) -> tuple[SliceResult, ...]:
     """The result of each slice that was polled, in the order of the queries.
 
-    Of days that only expected plays need, those that failed: nothing else is shown of them.
+    Days that only expected plays need are left out unless they failed, because nothing else is shown of them.
     """
     outcomes: defaultdict[Slice, list[SliceOutcome]] = defaultdict(list)
     for report in reports:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
-from exporter.config.media import MetadataSettings
+from exporter.config.media_selection import MetadataSettings
 from exporter.config.settings_model import SettingsModel, duration_field
 from exporter.core.model import Account
 from exporter.documents import lookalikes

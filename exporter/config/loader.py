@@ -74,10 +74,10 @@ def loads(text: str, *, file: str, environ: Mapping[str, str]) -> Config:
     """
     document = read(text, partial(expand, environ=environ))
     outcome = _validated(document, directory=Path(file).parent)
-    if isinstance(outcome, Config) and not document.mistakes:
+    if isinstance(outcome, Config) and not document.errors:
         return outcome
     found = [] if isinstance(outcome, Config) else outcome
-    raise ConfigError(*_problems(file, [*document.mistakes, *found]))
+    raise ConfigError(*_problems(file, [*document.errors, *found]))
 
 
 def _validated(document: Document, directory: Path) -> Config | list[YamlError]:
@@ -110,9 +110,9 @@ def _nearest_position(path: SettingPath, document: Document) -> Position:
     return next(document.values[ancestor] for ancestor in ancestors if ancestor in document.values)
 
 
-def _problems(file: str, mistakes: Iterable[YamlError]) -> list[ConfigProblem]:
+def _problems(file: str, errors: Iterable[YamlError]) -> list[ConfigProblem]:
     names = CredentialSettings.model_fields
-    return sorted({ConfigProblem(file, *m.place, setting(m.path, names), m.message) for m in mistakes})
+    return sorted({ConfigProblem(file, *m.place, setting(m.path, names), m.message) for m in errors})
 
 
 def _content(path: Path) -> Content:

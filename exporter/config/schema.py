@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from exporter.config.accounts import DEFAULT_ACCOUNT, AccountSettings
 from exporter.config.consistency import stale_between_polls
 from exporter.config.json_schema import editor_schema
-from exporter.config.media import MediaByIds, MediaBySearch, MediaTop, media_form
+from exporter.config.media_selection import MediaByIds, MediaBySearch, MediaTop, media_form
 from exporter.config.player import PlayerSettings, repeated_targets
 from exporter.config.settings_model import SettingsModel, duration_field
 from exporter.core.model import (

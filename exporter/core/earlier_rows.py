@@ -59,9 +59,9 @@ def earlier_rows(known: SliceData | None, settlement: Settlement, since: float, 
     first = max(since, play_dates.start(known.slice.play_date) + settlement.after)
     return EarlierRows(
         {
-            media_id: answer.row
-            for media_id, answer in known.answers.items()
-            if answer.row is not None and first <= answer.freshness.observed_at
+            media_id: record.row
+            for media_id, record in known.records.items()
+            if record.row is not None and first <= record.freshness.observed_at
         },
         known.total,
         {by: frozenset(ranking.media_ids) for by, ranking in known.rankings.items()},

@@ -17,7 +17,7 @@ CEILING: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class SearchConditions:
     """The conditions of a search at one instant, with resolved categories; every hit is compared with them.
 
     * `category_ids`: any of them; None: no condition. `created_from`: seconds since 1970.
@@ -49,10 +49,10 @@ class Conditions:
         )
 
 
-def conditions(search: Search, category_ids: frozenset[int] | None, now: float) -> Conditions:
+def conditions(search: Search, category_ids: frozenset[int] | None, now: float) -> SearchConditions:
     """The conditions of a search at `now` (seconds since 1970), with the IDs of its categories."""
     created_from = None if search.created_within is None else now - search.created_within
-    return Conditions(category_ids, search.tags, search.title, search.statuses, created_from)
+    return SearchConditions(category_ids, search.tags, search.title, search.statuses, created_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,6 @@ def _check_order(request: SearchRequest, times: list[float], page: SearchPage) -
             raise UnorderedError("hits were created before the time that was requested")
 
 
-def matching(hits: Iterable[MediaDetails], wanted: Conditions) -> frozenset[str]:
+def matching(hits: Iterable[MediaDetails], wanted: SearchConditions) -> frozenset[str]:
     """The hits that fulfil the conditions: the service's own comparison is only partly documented."""
     return frozenset(hit.media_id for hit in hits if wanted.match(hit))

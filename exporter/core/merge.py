@@ -55,7 +55,7 @@ def merge_observation(
     final = settlement.certain(slice_.play_date, observation.at)
     final_from = play_dates.start(slice_.play_date) + settlement.after
     has_plays = any(row is not None for row in observation.rows.values()) or any(
-        record.row is not None for record in before.answers.values()
+        record.row is not None for record in before.records.values()
     )
     one_poll_is_enough = final and has_plays
 
@@ -78,7 +78,7 @@ def merge_observation(
     late: set[str] = set()  # media whose row changed or disappeared after the day could be final
     records: dict[str, MediaRecord] = {}
     for media_id, row in rows.items():
-        previous = before.answer(media_id)
+        previous = before.record(media_id)
         if previous is not None and same_row(previous.row, row):
             # An equal row stays the same object, so that what was built from it need not be built again.
             records[media_id] = MediaRecord(
@@ -92,8 +92,8 @@ def merge_observation(
             records[media_id] = MediaRecord(row, freshness(of_previous, same=False))
     listed, rankings = before.listed, dict(before.rankings)
     if observation.listed:
-        gone = before.answers.keys() - records.keys()
-        late.update(media_id for media_id in gone if changed_late(before.answers[media_id].freshness))
+        gone = before.records.keys() - records.keys()
+        late.update(media_id for media_id in gone if changed_late(before.records[media_id].freshness))
         listed = freshness(before.listed, same=not changed and not gone, whole=not late)
     for top, first in observation.tops:
         ranked = before.rankings.get(top.by)
@@ -108,7 +108,7 @@ def merge_observation(
         )
     return replace(
         before,
-        answers=records if observation.listed else {**before.answers, **records},
+        records=records if observation.listed else {**before.records, **records},
         listed=listed,
         rankings=rankings,
         total=before.total if observation.total is None else observation.total,
@@ -132,4 +132,4 @@ def _extend_ranking(first: tuple[str, ...], ranked: Ranking | None) -> tuple[str
 
 def _known_zeros(before: SliceData) -> dict[str, PlayRow | None]:
     """Media without a row that were requested by ID: a complete listing without them confirms that."""
-    return {media_id: None for media_id, answer in before.answers.items() if answer.row is None}
+    return {media_id: None for media_id, record in before.records.items() if record.row is None}

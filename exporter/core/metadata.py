@@ -79,8 +79,8 @@ def due_media(
 ) -> tuple[list[str], list[str]]:
     """The IDs to request metadata of, oldest metadata first, and those of them that are thought to be deleted.
 
-    Nothing that a search has returned within `every` seconds is among them. A time after `now` says nothing: the
-    clock was set back.
+    Nothing that a search has returned within `every` seconds is among them. A time after `now` is ignored: the clock
+    was set back.
     """
     details = {} if about is None else about.details
     deleted = frozenset() if about is None else about.deleted

@@ -210,7 +210,7 @@ class Ranking:
 class SliceData:
     """Everything known of one slice. Times are seconds since 1970.
 
-    * `answers`: the records, by media ID.
+    * `records`: the records, by media ID.
     * `listed`: when a listing was last read to the end, with as many rows as the service counted; media without a
       record had no plays then. None: never.
     * `rankings`: by measure, for `top` queries.
@@ -223,7 +223,7 @@ class SliceData:
     """
 
     slice: Slice
-    answers: Mapping[str, MediaRecord] = field(default_factory=dict)
+    records: Mapping[str, MediaRecord] = field(default_factory=dict)
     listed: Freshness | None = None
     rankings: Mapping[Measure, Ranking] = field(default_factory=dict)
     total: int | None = None
@@ -233,9 +233,9 @@ class SliceData:
     ready: bool = True
     unattributed_rows: int = 0
 
-    def answer(self, media_id: str) -> MediaRecord | None:
+    def record(self, media_id: str) -> MediaRecord | None:
         """The record of a media: with a row, or a zero; None if nothing is known."""
-        known = self.answers.get(media_id)
+        known = self.records.get(media_id)
         if known is None and self.listed is not None and not self.unattributed_rows:
             return MediaRecord(None, self.listed)
         return known
@@ -247,7 +247,7 @@ class SliceData:
             stored = None
         if self.listed is None or (stored is not None and stored.freshness.observed_at > self.listed.observed_at):
             return replace(stored, n=top.n, media_ids=stored.media_ids[: top.n]) if stored else None
-        rows = [(record.row, media_id) for media_id, record in self.answers.items() if record.row is not None]
+        rows = [(record.row, media_id) for media_id, record in self.records.items() if record.row is not None]
         rows.sort(key=lambda entry: (-(getattr(entry[0], top.by.value) or 0), entry[1]))
         return Ranking(top.n, tuple(media_id for _, media_id in rows[: top.n]), self.listed)
 

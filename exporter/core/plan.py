@@ -135,5 +135,5 @@ def _unless_usable(
 
 
 def _freshness(known: SliceData | None, media_id: str) -> Freshness | None:
-    record = known.answer(media_id) if known else None
+    record = known.record(media_id) if known else None
     return record.freshness if record else None

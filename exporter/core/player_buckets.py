@@ -29,7 +29,7 @@ _MOST_READS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class TimeRange:
     """A range to request, in seconds since 1970, without its end."""
 
     start: int
@@ -43,7 +43,7 @@ class Reading:
     `at`: when the poll began, on the monotonic clock.
     """
 
-    range: Range
+    range: TimeRange
     at: float
     rows: Mapping[int, Values]
     data_until: int | None = None
@@ -115,7 +115,7 @@ class TargetHistory:
         for at, values in rows.items():
             before = seen.get(at)
             if not any(values) and (newest is None or at > newest):
-                continue  # zeros after all data: perhaps not computed yet, so this is no first look at them
+                continue  # zeros after the newest data may not be computed yet: this does not count as a first reading
             if before is None or before.values != values:
                 seen[at] = _Seen(values, reading.at)
             elif newest is not None and at < newest and reading.at - before.since >= CONFIRM_SECONDS:
@@ -126,10 +126,10 @@ class TargetHistory:
         calls[number] = CallHistory(call.fields, seen, confirmed, self._chunks_read(call, reading))
         return replace(self, newest=newest, calls=tuple(calls))
 
-    def _is_usable(self, at: int, asked: Range) -> bool:
+    def _is_usable(self, at: int, requested: TimeRange) -> bool:
         """Whether a bucket lies completely within the range and is not its first, which may be cut off."""
         length = self.interval.seconds
-        return self.interval.is_start(at) and asked.start + length <= at <= asked.end - length
+        return self.interval.is_start(at) and requested.start + length <= at <= requested.end - length
 
     def _chunks_read(self, call: CallHistory, reading: Reading) -> dict[int, _Reads]:
         chunks, size = dict(call.chunks), self.interval.chunk
@@ -140,23 +140,23 @@ class TargetHistory:
                 chunks[start] = _Reads((before.times if before else 0) + 1, reading.at)
         return chunks
 
-    def recent(self, now: float) -> Range:
+    def recent(self, now: float) -> TimeRange:
         """The range that each poll reads."""
         end = int(now // self.interval.grid * self.interval.grid)
-        return Range(end - self.interval.window - self.interval.seconds, end)
+        return TimeRange(end - self.interval.window - self.interval.seconds, end)
 
-    def earlier(self, number: int, compare: Sequence[int], now: float) -> tuple[Range, ...]:
+    def earlier(self, number: int, compare: Sequence[int], now: float) -> tuple[TimeRange, ...]:
         """The ranges of earlier buckets that a call has yet to read, for comparison with the newest ones."""
         length = self.interval.seconds
-        ranges: list[Range] = []
+        ranges: list[TimeRange] = []
         for start in sorted(self._needed(compare, now)):
             if self._is_read(self.calls[number], start):
                 continue
             end = start + self.interval.chunk + length
             if ranges and ranges[-1].end - length == start:
-                ranges[-1] = Range(ranges[-1].start, end)
+                ranges[-1] = TimeRange(ranges[-1].start, end)
             else:
-                ranges.append(Range(start - length, end))
+                ranges.append(TimeRange(start - length, end))
         return tuple(ranges)
 
     def _needed(self, compare: Sequence[int], now: float) -> frozenset[int]:
@@ -231,7 +231,7 @@ class TargetHistory:
 def _with_data(rows: Mapping[int, Values], reading: Reading) -> list[int]:
     """The buckets that have data: a row of zeros may be one that the service has not computed yet."""
     found = [at for at, values in rows.items() if values[0]]
-    # If it repeats the end of the range, it says nothing: no bucket begins there.
+    # A service that repeats the end of the range reports nothing: no bucket begins there.
     if reading.data_until is not None and reading.data_until in rows:
         found.append(reading.data_until)
     return found

@@ -182,7 +182,7 @@ class _SliceView:
     def _show_all_rows(self) -> None:
         """Publish every known row that is not stale: the same as `_show` for each, at a third of the cost."""
         not_stale: dict[int, bool] = {}  # by identity: the records of a slice share few objects
-        for media_id, record in self._data.answers.items():
+        for media_id, record in self._data.records.items():
             if record.row is not None:
                 key = id(record.freshness)
                 if key not in not_stale:
@@ -192,7 +192,7 @@ class _SliceView:
 
     def _show(self, media_id: str, *, zeros: bool = False) -> bool:
         """Publish what is known of a media unless it is stale; returns whether it is settled."""
-        record = self._data.answer(media_id)
+        record = self._data.record(media_id)
         if record is not None and (zeros or record.row is not None) and self._not_stale(record.freshness):
             self.rows[media_id] = record.row
         return record is not None and record.freshness.settled

@@ -116,7 +116,7 @@ def is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
     """
     match want:
         case ByIds(ids):
-            records = {media_id: record for media_id in ids if (record := data.answer(media_id)) is not None}
+            records = {media_id: record for media_id in ids if (record := data.record(media_id)) is not None}
             settled = [record.freshness.observed_at for record in records.values() if record.freshness.settled]
             return bool(settled) and all(
                 record.freshness.settled or _is_new(before, media_id, min(settled))
@@ -134,7 +134,7 @@ def is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
 
 
 def _is_new(before: SliceData | None, media_id: str, since: float) -> bool:
-    record = before.answer(media_id) if before is not None else None
+    record = before.record(media_id) if before is not None else None
     return record is None or record.freshness.observed_at > since
 
 
@@ -148,18 +148,18 @@ def _candidates(want: Media, day: SliceData, day_before: SliceData) -> Iterable[
 def _played(want: Top | Everything, data: SliceData) -> Iterable[str]:
     """The media that a query publishes for a day."""
     if isinstance(want, Everything):
-        return (media_id for media_id, record in data.answers.items() if record.row is not None)
+        return (media_id for media_id, record in data.records.items() if record.row is not None)
     ranking = data.ranking(want)
     return ranking.media_ids if ranking else ()
 
 
 def _row(data: SliceData, media_id: str) -> PlayRow | None:
-    record = data.answers.get(media_id)
+    record = data.records.get(media_id)
     return record.row if record else None
 
 
 def _settled_record(data: SliceData, media_id: str) -> MediaRecord | None:
-    record = data.answer(media_id)
+    record = data.record(media_id)
     return record if record is not None and record.freshness.settled else None
 
 

@@ -56,7 +56,7 @@ class Shard:
     number: int = 0
     total: int = 1
 
-    def share(self, queries: Iterable[Query]) -> ShardAssignment:
+    def assign(self, queries: Iterable[Query]) -> ShardAssignment:
         """This replica's part of the configured queries."""
         queries = tuple(queries)
         by_account: defaultdict[str, list[Query]] = defaultdict(list)

@@ -36,7 +36,7 @@ class UnknownMedia:
         for data in changed:
             account = data.slice.account
             for media_id in tuple(self._missing.get(account, ())):
-                record = data.answer(media_id)
+                record = data.record(media_id)
                 if record is None:
                     continue
                 if record.row is None:

@@ -50,7 +50,7 @@ class FailureLog:
 
     @property
     def current(self) -> dict[tuple[str, str], UpstreamError]:
-        """The failures; what fails for want of one permission is one of them, with the names of all."""
+        """The failures by account and name; those for the same missing permission are one, with all their names."""
         names: dict[tuple[str, str], list[str]] = {}
         for (account, what), (error, action) in sorted(self._failed.items(), key=lambda each: each[0]):
             names.setdefault((account, _cause(what, error, action)), []).append(what)

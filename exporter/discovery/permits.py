@@ -64,7 +64,7 @@ class CallPermits:
             waited += COURTESY_SECONDS / 10
 
     def _check_quota(self, account: str) -> None:
-        """Reserve for polls the part of the daily quota that the rest of the day is of the day."""
+        """Raise QuotaExceeded if polls need the calls left, which are reserved in proportion to the rest of the day."""
         per_day, remaining = self._calls_per_day.get(account, 0), self._limits(account).calls_remaining
         if not per_day or remaining is None:
             return

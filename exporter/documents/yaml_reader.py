@@ -95,14 +95,14 @@ class Document:
     """The content of a text: str, None, UNKNOWN, and lists and dicts of them.
 
     `values` and `keys`: the position of the value at a path, and of its key. `unknown`: the paths of UNKNOWN values;
-    each has an entry in `mistakes`.
+    each has an entry in `errors`.
     """
 
     data: Any
     values: Mapping[ValuePath, Position]
     keys: Mapping[ValuePath, Position]
     unknown: frozenset[ValuePath]
-    mistakes: tuple[YamlError, ...]
+    errors: tuple[YamlError, ...]
 
 
 def read(text: str, expand: Callable[[str], Expansion]) -> Document:
@@ -168,7 +168,7 @@ class _Reader:
         self._values: dict[ValuePath, Position] = {}
         self._keys: dict[ValuePath, Position] = {}
         self._unknown: set[ValuePath] = set()
-        self._mistakes: list[YamlError] = []
+        self._errors: list[YamlError] = []
         # By identity of nodes: those that contain the value being read, and the members of mappings.
         self._around: set[int] = set()
         self._merging: set[int] = set()
@@ -177,10 +177,10 @@ class _Reader:
     def document(self, root: yaml.Node) -> Document:
         """The document below this root node."""
         data = self._value(root, ())
-        return Document(data, self._values, self._keys, frozenset(self._unknown), tuple(self._mistakes))
+        return Document(data, self._values, self._keys, frozenset(self._unknown), tuple(self._errors))
 
     def _add_error(self, node: yaml.Node, path: ValuePath, message: str) -> None:
-        self._mistakes.append(YamlError(path, position(node.start_mark), message))
+        self._errors.append(YamlError(path, position(node.start_mark), message))
 
     def _refuse(self, node: yaml.Node, path: ValuePath, *messages: str) -> Unknown:
         for message in messages:

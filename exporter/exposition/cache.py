@@ -65,6 +65,10 @@ class ExpositionCache(Generic[T]):
         """The exposition that is valid now."""
         return (await self._valid()).rendered
 
+    async def refresh(self) -> None:
+        """Render a new exposition if the last one is no longer valid, so that the next scrape does not wait."""
+        await self._valid()
+
     async def source(self) -> tuple[Snapshot, PublicationRules, Publication]:
         """The snapshot, rules and publication behind the exposition that is valid now."""
         current = await self._valid()

@@ -68,7 +68,7 @@ def negotiate(accept: str | None, accept_encoding: str | None) -> ResponseFormat
     """Choose by the client's `Accept` and `Accept-Encoding` headers (None: not sent); never raises.
 
     The highest q wins, then the more specific, then the first. A client that accepts nothing of ours, an unknown
-    version included, gets text 0.0.4: a scrape that can be read beats a correct refusal.
+    version included, gets text 0.0.4: a scrape that can be read is better than a correct refusal.
     """
     offers = [
         (item.weight, "*" not in item.value, offer, item.parameters.get("escaping"))

@@ -35,7 +35,7 @@ _MAX_SEGMENT_ROWS: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
+class _SliceChunk:
     """A rendered slice, or a rendered settled day.
 
     * `order`: its sort key.
@@ -53,8 +53,8 @@ class Renderer:
     """Renders successive publications and reuses what did not change; `render` may not run concurrently."""
 
     def __init__(self) -> None:
-        self._chunks: tuple[_Chunk, ...] = ()
-        self._settled_days: tuple[_Chunk, ...] = ()
+        self._chunks: tuple[_SliceChunk, ...] = ()
+        self._settled_days: tuple[_SliceChunk, ...] = ()
         self._media = _MediaSegments()
         self._metadata = MetadataSegments()
         self._assembler = GzipAssembler()
@@ -124,7 +124,9 @@ def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[Published
     return media, tuple(map(compress_segment, texts))
 
 
-def _chunks_of(chunks: Iterable[_Chunk], sources: Iterable[PublishedSlice | SettledDay]) -> tuple[_Chunk, ...]:
+def _chunks_of(
+    chunks: Iterable[_SliceChunk], sources: Iterable[PublishedSlice | SettledDay]
+) -> tuple[_SliceChunk, ...]:
     """The chunks of these sources in order; those of unchanged sources are the same objects."""
     same = {id(chunk.source): chunk for chunk in chunks}
     current = set(map(id, sources))
@@ -132,7 +134,7 @@ def _chunks_of(chunks: Iterable[_Chunk], sources: Iterable[PublishedSlice | Sett
     return tuple(sorted((same.get(id(each)) or _chunk(each, known) for each in sources), key=attrgetter("order")))
 
 
-def _chunk(source: PublishedSlice | SettledDay, known: Mapping[Slice, _Chunk]) -> _Chunk:
+def _chunk(source: PublishedSlice | SettledDay, known: Mapping[Slice, _SliceChunk]) -> _SliceChunk:
     """Render a source that is a new object; its rows may still be unchanged."""
     before = known.get(source.slice)
     if isinstance(source, PublishedSlice):
@@ -141,12 +143,12 @@ def _chunk(source: PublishedSlice | SettledDay, known: Mapping[Slice, _Chunk]) -
         about = _about((catalog.SETTLED_DATE,), labels.settled_day_labels(source), source)
         order = labels.settled_day_order(source)
     if before is not None and before.order == order and before.source.rows == source.rows:
-        return _Chunk(source, order, before.plays, about)
+        return _SliceChunk(source, order, before.plays, about)
     if isinstance(source, PublishedSlice):
         rows = {media_id: row or ZERO_ROW for media_id, row in source.rows.items()}
-        return _Chunk(source, order, _rendered(catalog.PLAY, labels.row_label_affixes(source), rows), about)
+        return _SliceChunk(source, order, _rendered(catalog.PLAY, labels.row_label_affixes(source), rows), about)
     plays = _rendered(catalog.SETTLED_PLAYS, labels.settled_row_label_affixes(source), source.rows)
-    return _Chunk(source, order, plays, about)
+    return _SliceChunk(source, order, plays, about)
 
 
 def _rendered(
@@ -181,9 +183,9 @@ def _samples(
     return lines(f"{family.metric.name}{before}", middles, after, present)
 
 
-def _sharing_segments(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
+def _sharing_segments(chunks: Iterable[_SliceChunk]) -> Iterator[Sequence[_SliceChunk]]:
     """Group the chunks that share segments by rows, not bytes, so that new numbers do not move the bounds of groups."""
-    some: list[_Chunk] = []
+    some: list[_SliceChunk] = []
     rows = 0
     for chunk in chunks:
         alone = len(chunk.source.rows) >= _OWN_SEGMENT_ROWS
@@ -200,7 +202,7 @@ def _sharing_segments(chunks: Iterable[_Chunk]) -> Iterator[Sequence[_Chunk]]:
 
 
 def _rows(
-    chunks: Iterable[_Chunk], families: Iterable[catalog.Family[Source]]
+    chunks: Iterable[_SliceChunk], families: Iterable[catalog.Family[Source]]
 ) -> Iterator[DeflateSegment | Sequence[bytes]]:
     """The families of the rows of chunks."""
     groups = list(_sharing_segments(chunks))
@@ -209,7 +211,7 @@ def _rows(
 
 
 def _lines_about(
-    chunks: Iterable[_Chunk], families: Iterable[catalog.Family[Source]]
+    chunks: Iterable[_SliceChunk], families: Iterable[catalog.Family[Source]]
 ) -> Iterator[DeflateSegment | Sequence[bytes]]:
     """The families about chunks themselves."""
     for position, family in enumerate(families):
@@ -217,7 +219,7 @@ def _lines_about(
         yield from _with_header(family.metric, [lines] if lines else [])
 
 
-def _plays(groups: Iterable[Sequence[_Chunk]], position: int) -> list[DeflateSegment | Sequence[bytes]]:
+def _plays(groups: Iterable[Sequence[_SliceChunk]], position: int) -> list[DeflateSegment | Sequence[bytes]]:
     """The segments of a family."""
     segments: list[DeflateSegment | Sequence[bytes]] = []
     for chunks in groups:

@@ -10,7 +10,7 @@ SIMULATOR_ACCESS_KEY_SECRET: Final = "simulator-secret"  # noqa: S105 - generate
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class AccessKeyPair:
     """An AccessKey pair; with `security_token` a temporary one, whose token every request must carry."""
 
     access_key_id: str = SIMULATOR_ACCESS_KEY_ID

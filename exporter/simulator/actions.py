@@ -13,8 +13,8 @@ from exporter.simulator.player_data import PlayerData
 
 if TYPE_CHECKING:
     from exporter.core.model import PlayRow
-    from exporter.simulator.catalogue import Catalogue
     from exporter.simulator.dataset import Dataset
+    from exporter.simulator.media_library import MediaLibrary
     from exporter.simulator.variants import Variants
 
 VERSION: Final = "2017-03-21"
@@ -22,7 +22,7 @@ PLAY_DATA: Final = "DescribeVodMediaPlayData"
 PLAYER_DATA: Final = "DescribeVodPlayerMetricData"
 ACTIONS: Final = (PLAY_DATA, "SearchMedia", "GetVideoInfos", "GetCategories", PLAYER_DATA)
 
-Answer = Callable[[Mapping[str, str], float, "Variants"], dict[str, Any]]
+Respond = Callable[[Mapping[str, str], float, "Variants"], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +30,24 @@ class SimulatedAction:
     """The names of its parameters, and the response to them at a time without RequestId, which may raise ApiError."""
 
     names: tuple[str, ...]
-    answer: Answer
+    respond: Respond
 
 
-def actions_of(dataset: Dataset, catalogue: Catalogue) -> dict[str, SimulatedAction]:
+def actions_of(dataset: Dataset, library: MediaLibrary) -> dict[str, SimulatedAction]:
     """Every action by name, for one account."""
-    search, player = MediaSearch(catalogue), PlayerData(dataset)
+    search, player = MediaSearch(library), PlayerData(dataset)
     return {
         PLAY_DATA: SimulatedAction(request_parsing.NAMES, lambda given, now, _: _play_data(dataset, given, now)),
-        "SearchMedia": SimulatedAction(media_search.NAMES, search.answer),
+        "SearchMedia": SimulatedAction(media_search.NAMES, search.respond),
         "GetVideoInfos": SimulatedAction(
             video_fields.NAMES,
-            lambda given, now, variants: video_fields.get_video_infos(catalogue, given, now, variants),
+            lambda given, now, variants: video_fields.get_video_infos(library, given, now, variants),
         ),
         "GetCategories": SimulatedAction(
             categories.NAMES,
-            lambda given, _, variants: categories.get_categories(catalogue.categories, given, variants),
+            lambda given, _, variants: categories.get_categories(library.categories, given, variants),
         ),
-        PLAYER_DATA: SimulatedAction(player_query.NAMES, player.answer),
+        PLAYER_DATA: SimulatedAction(player_query.NAMES, player.respond),
     }
 
 
@@ -63,11 +63,11 @@ def check_action(action: str, version: str, known: Mapping[str, SimulatedAction]
         raise ApiError("InvalidAction.NotFound", action)
 
 
-def in_service_format(answer: dict[str, Any], action: str, variants: Variants) -> dict[str, Any]:
+def in_service_format(response: dict[str, Any], action: str, variants: Variants) -> dict[str, Any]:
     """The response with numbers in the format of the variants; those of play data are always numbers."""
     if action == PLAY_DATA or variants.numbers == "numbers":
-        return answer
-    return {name: _as_strings(value) for name, value in answer.items()}
+        return response
+    return {name: _as_strings(value) for name, value in response.items()}
 
 
 def _as_strings(value: Any) -> Any:

@@ -17,7 +17,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions
 from exporter.simulator.variants import Variants
@@ -90,7 +90,7 @@ def patched(conditions: Conditions, patch: bytes) -> Conditions:
     _check_names("", changes, Conditions)
     for index, fault in enumerate(_list_or_empty(changes.get("faults"))):
         _check_names(f"faults[{index}].", fault, Fault)
-    _check_names("credentials.", changes.get("credentials"), Credentials)
+    _check_names("credentials.", changes.get("credentials"), AccessKeyPair)
     _check_names("variants.", changes.get("variants"), Variants)
     return msgspec.convert({**msgspec.to_builtins(conditions), **changes}, Conditions)
 

@@ -95,17 +95,17 @@ def get_categories(tree: CategoryTree, parameters: Mapping[str, str], variants: 
         raise ApiError("InvalidCateId.NotFound")
     children = tree.children(category_id) if parameters.get("Type", "default") == "default" else ()
     shown = children[(page_no - 1) * size : page_no * size]
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "SubTotal": len(children),
         "SubCategories": {
             "Category": [{**_fields(each), "SubTotal": len(tree.children(each.category_id))} for each in shown]
         },
     }
     if category_id != ROOT:
-        answer["Category"] = _fields(tree.by_id[category_id])
+        response["Category"] = _fields(tree.by_id[category_id])
     elif variants.root_category == "present":
-        answer["Category"] = {"CateId": ROOT}
-    return answer
+        response["Category"] = {"CateId": ROOT}
+    return response
 
 
 def _fields(category: Category) -> dict[str, Any]:

@@ -223,7 +223,7 @@ class _Selection:
         effect = effect_of(self._incidents, media.media_id, self._play_date) if self._incidents else None
         segments: Sequence[float] = ()
         regions: Sequence[float] = ()
-        # The Web is behind the app.
+        # The segments of the Web follow those of the app on the line, so the power moves the bound between them.
         if effect or not self._whole:
             bounds, power = media.audience.segments, self._web * _power(bits >> 16)
             segments, remaining = _line(bounds, power, effect.segments if effect else None)

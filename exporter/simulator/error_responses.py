@@ -58,14 +58,14 @@ GATEWAY: Final = {
     "RequestEntityTooLarge": (413, "The request body is too large."),
 }
 # Of SearchMedia, GetVideoInfos and GetCategories (their pages).
-CATALOGUE: Final = {
+MEDIA_ACTIONS: Final = {
     "ErrorMatchSyntax": (400, "The parameter Match.{detail} has an error syntax, please check it."),
     "SortByExceededMax": (400, "The sort fields exceeded max when all data is traversed."),
     "InvalidScrollToken.Expired": (400, "The ScrollToken is expired, please search from the first page again."),
     "InvalidVideo.NotFound": (404, "The video does not exist."),
     "InvalidCateId.NotFound": (404, "The CateId does not exist."),
 }
-API_ERRORS: Final = {**METER, **GATEWAY, **CATALOGUE}
+API_ERRORS: Final = {**METER, **GATEWAY, **MEDIA_ACTIONS}
 
 # Codes whose response names the policy that denied the request (the gateway's AccessDeniedDetail).
 _DENIED: Final = frozenset({"Forbidden.RAM", "NoPermission"})

@@ -94,7 +94,7 @@ class Incident:
         return self.change * (hours.played_before(end) - hours.played_before(begin))
 
     def part_of_bucket(self, play_date: date, bucket: int) -> float:
-        """The part of five minutes of an affected date in which it goes on, 0 to 1."""
+        """The part of a five-minute bucket of an affected date during which it is active, 0 to 1."""
         begin, end = self._seconds(play_date)
         start = bucket * hours.BUCKET
         return max(0, min(end, start + hours.BUCKET) - max(begin, start)) / hours.BUCKET
@@ -112,7 +112,7 @@ class Effect:
 
 
 def effect_of(incidents: Iterable[Incident], media_id: str, play_date: date) -> Effect | None:
-    """What those incidents, which affect that date, together do to a media; None: nothing."""
+    """The combined effect on a media of these incidents, which affect that date; None: no effect."""
     hit = [each for each in incidents if each.media_id in (None, media_id) and each.kind != FIRST_FRAME]
     if not hit:
         return None
@@ -168,7 +168,7 @@ def last_settled_days_ago(now: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """When an incident is; named as in Incident."""
+    """The time span of an incident; the fields are those of Incident."""
 
     first: date
     since: int

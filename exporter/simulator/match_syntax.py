@@ -42,7 +42,7 @@ _SPACE: Final = re.compile(r"[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class Bounds:
     """Bounds, None where there is none, and whether each belongs to the range."""
 
     lower: float | None
@@ -59,19 +59,19 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A field and the values or the range that it must have one of."""
+    """A field, and the values or the range of which it must have one."""
 
     field: str
     kind: Kind
     values: tuple[str, ...] = ()
-    range: Range | None = None
+    range: Bounds | None = None
 
 
 Alternatives = tuple[Condition, ...]
 
 
 def parse_match(text: str) -> tuple[Alternatives, ...]:
-    """All of these must hold, any condition of each; none for an empty filter. Raises ApiError."""
+    """The clauses of a filter: all must hold, each by any of its conditions; none if it is empty. Raises ApiError."""
     return _Parser(text).match() if text.strip() else ()
 
 
@@ -142,7 +142,7 @@ class _Parser:
             raise _error(field)
         return tuple(values)
 
-    def _range(self, field: str, kind: Kind) -> Range:
+    def _range(self, field: str, kind: Kind) -> Bounds:
         _, opening = self._take()
         if opening not in {"(", "["}:
             raise _error(field)
@@ -152,7 +152,7 @@ class _Parser:
         _, closing = self._take()
         if closing not in {")", "]"} or (lower is None and upper is None):
             raise _error(field)
-        return Range(lower, upper, opening == "[", closing == "]")
+        return Bounds(lower, upper, opening == "[", closing == "]")
 
     def _bound(self, field: str, kind: Kind) -> float | None:
         if any(self._next_is(sign) for sign in (",", ")", "]")):

@@ -15,8 +15,8 @@ from exporter.simulator.video_fields import search_fields
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from exporter.simulator.catalogue import Catalogue, Snapshot, Video
     from exporter.simulator.match_syntax import Alternatives, Condition
+    from exporter.simulator.media_library import LibraryState, MediaLibrary, Video
     from exporter.simulator.variants import Variants
 
 NAMES: Final = ("SearchType", "Match", "Fields", "SortBy", "PageNo", "PageSize", "ScrollToken")
@@ -36,7 +36,7 @@ _CACHED_RESULTS, _MOST_TOKENS = 8, 1_000
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk by token: its hits, where it stands, when its token was issued, and how often it was used."""
+    """A walk by token: its hits, its position, when its token was issued, and how often it was used."""
 
     key: tuple[str, ...]
     hits: Sequence[Video]
@@ -46,15 +46,15 @@ class _Walk:
 
 
 class MediaSearch:
-    """Searches a catalogue; the hits of the latest filters are cached, so that a page takes no time."""
+    """Searches a library; the hits of the latest filters are cached, so that a page takes no time."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, library: MediaLibrary) -> None:
+        self._library = library
         self._results: OrderedDict[tuple[object, ...], Sequence[Video]] = OrderedDict()
         self._walks: OrderedDict[str, _Walk] = OrderedDict()
         self._issued = 0
 
-    def answer(self, parameters: Mapping[str, str], now: float, variants: Variants) -> dict[str, Any]:
+    def respond(self, parameters: Mapping[str, str], now: float, variants: Variants) -> dict[str, Any]:
         """The response without RequestId; raises ApiError."""
         given = {name: value for name, value in parameters.items() if value}
         media_type = given.get("SearchType", "video")
@@ -78,12 +78,12 @@ class MediaSearch:
         else:
             hits_shown = ()
         fields = frozenset(given.get("Fields", "").split(","))
-        answer: dict[str, Any] = {"Total": len(hits)}
+        response: dict[str, Any] = {"Total": len(hits)}
         if token is not None:
-            answer["ScrollToken"] = token
-        names = self._catalogue.categories
-        answer["MediaList"] = [search_fields(video, fields, names, variants) for video in hits_shown]
-        return answer
+            response["ScrollToken"] = token
+        names = self._library.categories
+        response["MediaList"] = [search_fields(video, fields, names, variants) for video in hits_shown]
+        return response
 
     def _hits(
         self,
@@ -94,13 +94,13 @@ class MediaSearch:
         now: float,
         variants: Variants,
     ) -> Sequence[Video]:
-        snapshot = self._catalogue.at(now, same_second=variants.created == "same_second")
-        key = (match, sort, variants, snapshot)
+        state = self._library.at(now, same_second=variants.created == "same_second")
+        key = (match, sort, variants, state)
         if key in self._results:
             self._results.move_to_end(key)
             return self._results[key]
         tests = [self._test(clause, variants) for clause in clauses]
-        hits = [video for video in _candidates(snapshot, clauses) if all(test(video) for test in tests)]
+        hits = [video for video in _candidates(state, clauses) if all(test(video) for test in tests)]
         for field, descending in reversed(order):
             hits.sort(key=_SORTABLE[field], reverse=descending)
         self._results[key] = hits
@@ -117,8 +117,8 @@ class MediaSearch:
         match condition.field:
             case "CateId":
                 category = int(values[0])
-                known = variants.subcategories == "included" and category in self._catalogue.categories.by_id
-                ids = self._catalogue.categories.with_descendants(category) if known else frozenset({category})
+                known = variants.subcategories == "included" and category in self._library.categories.by_id
+                ids = self._library.categories.with_descendants(category) if known else frozenset({category})
                 return lambda video: video.category_id in ids
             case "Tags" if variants.tags == "words":
                 return lambda video: not wanted.isdisjoint(video.tags)
@@ -172,13 +172,13 @@ _TEXTS: Final[dict[str, Callable[[Video], str]]] = {
 }
 
 
-def _candidates(snapshot: Snapshot, clauses: tuple[Alternatives, ...]) -> Sequence[Video]:
+def _candidates(state: LibraryState, clauses: tuple[Alternatives, ...]) -> Sequence[Video]:
     """The media that can be hits: those of the IDs in the filter, or all."""
     for clause in clauses:
         if len(clause) == 1 and clause[0].field == "VideoId":
             ids = dict.fromkeys(clause[0].values)
-            return [snapshot.by_id[media_id] for media_id in ids if media_id in snapshot.by_id]
-    return snapshot.videos
+            return [state.by_id[media_id] for media_id in ids if media_id in state.by_id]
+    return state.videos
 
 
 def _sort_order(text: str, *, traverses: bool) -> Sequence[tuple[str, bool]]:

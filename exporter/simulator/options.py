@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - msgspec reads it when the admin API decodes conditions
 from typing import TYPE_CHECKING, get_args
 
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.faults import Fault  # noqa: TC001 - msgspec reads it when the admin API decodes conditions
 from exporter.simulator.throttle import WaitHeader
 from exporter.simulator.variants import Variants
@@ -29,7 +29,7 @@ class Conditions:
     * `variants`: what it does where the service's behaviour is not documented.
     """
 
-    credentials: Credentials = field(default_factory=Credentials)
+    credentials: AccessKeyPair = field(default_factory=AccessKeyPair)
     token_expired: bool = False
     clock_offset: float = 0.0
     latency: float = 0.0

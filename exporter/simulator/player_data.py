@@ -6,9 +6,9 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.simulator.calendar import day_at, start_of_day
-from exporter.simulator.catalogue import APP_ID
 from exporter.simulator.error_responses import ApiError
 from exporter.simulator.hours import BUCKET, DAY
+from exporter.simulator.media_library import APP_ID
 from exporter.simulator.parameters import format_time
 from exporter.simulator.player_buckets import Bucket, PlayerBuckets
 from exporter.simulator.player_metrics import values, zeros
@@ -39,7 +39,7 @@ class PlayerData:
     def __init__(self, dataset: Dataset) -> None:
         self._buckets = PlayerBuckets(dataset)
 
-    def answer(self, parameters: Mapping[str, str], now: float, variants: Variants) -> dict[str, Any]:
+    def respond(self, parameters: Mapping[str, str], now: float, variants: Variants) -> dict[str, Any]:
         """The response without RequestId; raises ApiError."""
         query = parse_query(parameters, now)
         known = query.app_id == APP_ID
@@ -49,20 +49,20 @@ class PlayerData:
         with_data = [start for start in starts if _share(start, now, variants)]
         rows = [row for start in _in_order(starts, variants) for row in self._rows(start, query, now, variants)]
         first = (query.page_number - 1) * query.page_size
-        answer: dict[str, Any] = {
+        response: dict[str, Any] = {
             "PageNumber": query.page_number,
             "PageSize": query.page_size,
             "TotalCnt": len(rows),
         }
         if variants.extend == "present":
-            answer["Extend"] = {"IntervalSeconds": query.interval}
+            response["Extend"] = {"IntervalSeconds": query.interval}
             if with_data:
-                answer["Extend"] |= {
+                response["Extend"] |= {
                     "ActualStartTime": format_time(with_data[0]),
                     "ActualEndTime": format_time(with_data[-1]),
                 }
-        answer["DataList"] = rows[first : first + query.page_size]
-        return answer
+        response["DataList"] = rows[first : first + query.page_size]
+        return response
 
     def _rows(self, start: int, query: PlayerQuery, now: float, variants: Variants) -> Iterator[dict[str, Any]]:
         if variants.bucket_gaps == "some" and not mix(start) % _ONE_GAP_IN:

@@ -50,7 +50,7 @@ _MOST_FILTERS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class PlayerQuery:
-    """What a request asks: times in seconds since 1970, `segments` as indices into SEGMENTS.
+    """The parsed parameters of a request: times in seconds since 1970, `segments` as indices into SEGMENTS.
 
     `filters`: the values of each filter in force; each combination of them is a dimension value.
     """

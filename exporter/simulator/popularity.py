@@ -82,7 +82,7 @@ def first_day_share(media: Media) -> float:
 
 
 def _age_factor(media: Media, ordinal: int) -> float:
-    """Of a media that is released, ages, is withdrawn, has no plays, and is released again."""
+    """The factor of the age of a media that is released, ages, is withdrawn, has no plays, and is released again."""
     age = (ordinal + media.offset) % media.cycle
     if not age:
         return _RELEASE_PEAK * first_day_share(media)
@@ -102,15 +102,15 @@ _PAIRS: Final = tuple(pairwise(_EXPONENTS))
 
 
 def _drift(media: Media, ordinal: int) -> float:
-    """Media that do not age change slowly, too."""
+    """The factor of a slow change, for media that do not age."""
     period = 45 + (media.key & 0xFF) * 0.3
     return 1 + _DRIFT * math.sin(2 * math.pi * (ordinal / period + (media.key >> 8 & 0xFF) / 256))
 
 
 def _spike(media: Media, ordinal: int) -> float:
-    """Now and then, about once in 250 days, a media has a multiple of its plays, half as many more every day after.
+    """The factor of a spike: about once in 250 days a media has a multiple of its plays, and the excess halves daily.
 
-    Not one that is new or that everybody knows already.
+    New media, and those that are well known already, have none.
     """
     if media.cycle or media.popularity > _WELL_KNOWN:
         return 1.0

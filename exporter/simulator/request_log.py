@@ -14,7 +14,7 @@ _MAX_CALLS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LoggedCall:
     """One request. `at`: seconds since 1970. `outcome`: ANSWERED, an error code, or the name of a fault.
 
     `parameters` holds only those that the action defines: no credentials and nothing unknown.
@@ -32,9 +32,9 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._calls: deque[Call] = deque(maxlen=_MAX_CALLS)
+        self._calls: deque[LoggedCall] = deque(maxlen=_MAX_CALLS)
 
-    def add(self, call: Call) -> None:
+    def add(self, call: LoggedCall) -> None:
         """Record a finished call."""
         self._counts[call.action, call.outcome] += 1
         self._calls.append(call)
@@ -45,7 +45,7 @@ class RequestLog:
         self._calls.clear()
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[LoggedCall, ...]:
         """The latest calls, oldest first."""
         return tuple(self._calls)
 

@@ -19,14 +19,14 @@ from starlette.routing import Route
 from exporter.simulator.actions import actions_of, check_action, in_service_format
 from exporter.simulator.admin import admin_routes
 from exporter.simulator.broken_responses import BROKEN_RESPONSES, FaultContext, pause, to_json
-from exporter.simulator.catalogue import Catalogue
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.error_responses import API_ERRORS, ApiError
 from exporter.simulator.faults import FaultPlan
 from exporter.simulator.incidents import parse_incident
+from exporter.simulator.media_library import MediaLibrary
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.received_request import METHODS, parameters_of, receive, wrong_method
-from exporter.simulator.request_log import ANSWERED, Call, RequestLog
+from exporter.simulator.request_log import ANSWERED, LoggedCall, RequestLog
 from exporter.simulator.request_parsing import NAMES
 from exporter.simulator.signature_check import Verifier
 from exporter.simulator.throttle import Throttle, wait_headers
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """The service with its state: `dataset`, `catalogue`, `actions`, `conditions` and `request_log`.
+    """The service with its state: `dataset`, `library`, `actions`, `conditions` and `request_log`.
 
     `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
     the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a media that is not
@@ -64,8 +64,8 @@ class Simulator:
         self._verifier = Verifier()
         self._closing = asyncio.Event()
         self.dataset = Dataset(self._options.seed, self._options.media, self._options.incidents)
-        self.catalogue = Catalogue(self.dataset.media)
-        self.actions = actions_of(self.dataset, self.catalogue)
+        self.library = MediaLibrary(self.dataset.media)
+        self.actions = actions_of(self.dataset, self.library)
         self.request_log = RequestLog()
         self.conditions = self._options.conditions
         self.app = Starlette(
@@ -127,8 +127,8 @@ class Simulator:
             if fault and fault.code in API_ERRORS:
                 raise self._injected_error(fault)
             variants = self.conditions.variants
-            answer = self.actions[action].answer(parameters, self.now(), variants)
-            payload = {"RequestId": request_id, **in_service_format(answer, action, variants)}
+            response = self.actions[action].respond(parameters, self.now(), variants)
+            payload = {"RequestId": request_id, **in_service_format(response, action, variants)}
             headers = self._headers(request_id)
             if fault is None:
                 return Response(to_json(payload), headers=headers)
@@ -144,7 +144,7 @@ class Simulator:
             named = self.actions[action].names if action in self.actions else NAMES
             known = {name: parameters[name] for name in named if name in parameters}
             name = action if action in self.actions else "other"
-            self.request_log.add(Call(self.now(), request_id, name, known, outcome))
+            self.request_log.add(LoggedCall(self.now(), request_id, name, known, outcome))
 
     def _admit(self, received: SignedRequest) -> None:
         conditions = self.conditions

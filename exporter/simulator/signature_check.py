@@ -19,7 +19,7 @@ from exporter.simulator.error_responses import ApiError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.simulator.access_keys import Credentials
+    from exporter.simulator.access_keys import AccessKeyPair
 
 ALGORITHM: Final = "ACS3-HMAC-SHA256"
 CLOCK_TOLERANCE: Final = 15 * 60.0
@@ -63,7 +63,7 @@ class Verifier:
         self._nonces: OrderedDict[str, float] = OrderedDict()
 
     def verify(
-        self, request: SignedRequest, credentials: Credentials, *, now: float, token_expired: bool = False
+        self, request: SignedRequest, credentials: AccessKeyPair, *, now: float, token_expired: bool = False
     ) -> None:
         """Return for a valid request, raise ApiError for any other.
 

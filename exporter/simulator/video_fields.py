@@ -12,8 +12,8 @@ from exporter.simulator.popularity import mix
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from exporter.simulator.catalogue import Catalogue, Video
     from exporter.simulator.categories import CategoryTree
+    from exporter.simulator.media_library import MediaLibrary, Video
     from exporter.simulator.variants import Variants
 
 NAMES: Final = ("VideoIds", "ReferenceIds")
@@ -68,17 +68,17 @@ def _fields(video: Video, categories: CategoryTree, variants: Variants) -> dict[
 
 
 def get_video_infos(
-    catalogue: Catalogue, parameters: Mapping[str, str], now: float, variants: Variants
+    library: MediaLibrary, parameters: Mapping[str, str], now: float, variants: Variants
 ) -> dict[str, Any]:
     """The response of GetVideoInfos without RequestId; raises ApiError."""
-    snapshot = catalogue.at(now, same_second=variants.created == "same_second")
+    state = library.at(now, same_second=variants.created == "same_second")
     ids, references = _ids("VideoIds", parameters), _ids("ReferenceIds", parameters)
     if not ids and not references:
         raise ApiError("MissingParameter", "VideoIds")
-    by_reference = {video.reference_id: video for video in snapshot.videos} if references else {}
-    found = {media_id: snapshot.by_id[media_id] for media_id in ids if media_id in snapshot.by_id}
+    by_reference = {video.reference_id: video for video in state.videos} if references else {}
+    found = {media_id: state.by_id[media_id] for media_id in ids if media_id in state.by_id}
     found |= {by_reference[each].media_id: by_reference[each] for each in references if each in by_reference}
-    missing = [media_id for media_id in ids if media_id not in snapshot.by_id]
+    missing = [media_id for media_id in ids if media_id not in state.by_id]
     missing_references = [each for each in references if each not in by_reference]
     nothing = not found or (variants.not_found == "any" and (missing or missing_references))
     if nothing and variants.not_found != "never":
@@ -86,14 +86,14 @@ def get_video_infos(
     videos = list(found.values())
     if variants.video_order == "shuffled":
         videos.sort(key=lambda video: mix(int.from_bytes(video.media_id.encode()) & ((1 << 64) - 1)))
-    answer: dict[str, Any] = {
-        "VideoList": [_fields(video, catalogue.categories, variants) for video in videos],
+    response: dict[str, Any] = {
+        "VideoList": [_fields(video, library.categories, variants) for video in videos],
         "NonExistVideoIds": missing,
         "NonExistReferenceIds": missing_references,
     }
     if variants.missing_ids == "text":
-        answer |= {name: json.dumps(answer[name]) for name in ("NonExistVideoIds", "NonExistReferenceIds")}
-    return answer
+        response |= {name: json.dumps(response[name]) for name in ("NonExistVideoIds", "NonExistReferenceIds")}
+    return response
 
 
 def _ids(name: str, parameters: Mapping[str, str]) -> tuple[str, ...]:

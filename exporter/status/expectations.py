@@ -90,7 +90,7 @@ def _state(data: SliceData | None, wants: tuple[Media, ...]) -> State:
 def _is_answered(data: SliceData, want: Media) -> bool:
     match want:
         case ByIds(ids):
-            return any(data.answer(media_id) is not None for media_id in ids)
+            return any(data.record(media_id) is not None for media_id in ids)
         case Top():
             return data.ranking(want) is not None
         case Everything():

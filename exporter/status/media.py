@@ -73,7 +73,7 @@ def with_details(observed: StatusInput, view: MediaView, expectations: Expectati
 
     def record(days_ago: int) -> MediaRecord | None:
         data = slices.get(Slice(view.account, dimensions, today - timedelta(days=days_ago)))
-        return data.answer(view.media_id) if data else None
+        return data.record(view.media_id) if data else None
 
     def on(days_ago: int) -> Plays:
         """A row that became stale before it was settled is not known: it would look like a day with few plays."""

@@ -136,7 +136,7 @@ def _compared(
 
 
 def _settled_rows(data: SliceData) -> Mapping[str, PlayRow | None]:
-    return {media_id: record.row for media_id, record in data.answers.items() if record.freshness.settled}
+    return {media_id: record.row for media_id, record in data.records.items() if record.freshness.settled}
 
 
 def _requested(observed: StatusInput, query: Query, day: MediaDay) -> Collection[str] | None:

@@ -17,7 +17,7 @@ from exporter.status import slices as slices_
 from exporter.status.expectations import Expectations
 from exporter.status.filters import check
 from exporter.status.model import Problem, State
-from exporter.status.views import Attention, Page, StatusView
+from exporter.status.views import Attention, StatusView, ViewPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -124,8 +124,8 @@ def _polling(queries: Iterable[QueryView], accounts: Iterable[AccountView]) -> I
             yield Attention(Problem.QUERY, query.name, f"{query.result}: {codes}" if codes else str(query.result))
 
 
-def _page(rows: Sequence[T], number: int, size: int) -> Page[T]:
+def _page(rows: Sequence[T], number: int, size: int) -> ViewPage[T]:
     """Return page `number` of the rows, or the last page if there are fewer."""
     pages = max(1, ceil(len(rows) / size))
     number = min(number, pages)
-    return Page(tuple(rows[(number - 1) * size : number * size]), number, pages, len(rows))
+    return ViewPage(tuple(rows[(number - 1) * size : number * size]), number, pages, len(rows))

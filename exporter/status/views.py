@@ -191,7 +191,7 @@ class MediaView:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ViewPage(Generic[T]):
     """Page `number` of `pages`, both from 1, of the `total` rows that match the filters."""
 
     rows: tuple[T, ...]
@@ -222,7 +222,7 @@ class StatusView:
     days: tuple[DayView, ...]
     losses: tuple[LossView, ...]
     comparisons: tuple[ComparisonView, ...]
-    media: Page[MediaView]
-    slices: Page[SliceView]
+    media: ViewPage[MediaView]
+    slices: ViewPage[SliceView]
     has_metadata: bool = False
     player: tuple[PlayerTargetView, ...] = ()

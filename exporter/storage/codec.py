@@ -56,11 +56,11 @@ class RowBlock:
     """Some of the records of a slice: uncompressed JSON and its seal."""
 
     seal: bytes
-    answers: bytes
+    content: bytes
 
     def packed(self) -> bytes:
         """The records as they are stored."""
-        return zlib.compress(self.answers, _COMPRESSION)
+        return zlib.compress(self.content, _COMPRESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,18 @@ def key(slice_: Slice) -> Key:
     return slice_.account, filters.terminal_type, filters.os, filters.region, slice_.play_date.isoformat()
 
 
-def facts(data: SliceData) -> SliceHeader:
+def header_of(data: SliceData) -> SliceHeader:
     """The header of a slice, whose records have the media ID of their rows as key.
 
     The newest freshness comes first, so that its index stays the same from poll to poll.
     """
-    freshness = {answer.freshness for answer in data.answers.values()}
+    freshness = {record.freshness for record in data.records.values()}
     freshness.update(ranking.freshness for ranking in data.rankings.values())
     if data.listed is not None:
         freshness.add(data.listed)
     ordered = sorted(freshness, key=lambda each: (each.observed_at, each.confirmations, each.settled), reverse=True)
     # The number of blocks doubles instead of growing by one, so that media seldom move to another block.
-    parts = 1 << (max(len(data.answers) - 1, 0) // ROWS_PER_BLOCK).bit_length()
+    parts = 1 << (max(len(data.records) - 1, 0) // ROWS_PER_BLOCK).bit_length()
     return SliceHeader(data, tuple(ordered), parts)
 
 
@@ -123,23 +123,23 @@ def encode_blocks(header: SliceHeader) -> Iterator[RowBlock]:
     index = {freshness: position for position, freshness in enumerate(header.freshness)}
     # IDs only: the garbage collector would track tuples of ID and record, and its runs stop the event loop.
     parts: defaultdict[int, list[str]] = defaultdict(list)
-    for media_id in header.data.answers:
+    for media_id in header.data.records:
         parts[zlib.crc32(media_id.encode("utf-8", _SURROGATES)) % header.parts].append(media_id)
     owner = key(header.data.slice)
     for number in range(header.parts):
         # The order of the API changes with every poll; the same records have to give the same bytes.
-        known = [(media_id, header.data.answers[media_id]) for media_id in sorted(parts.pop(number, []))]
-        rows = [answer.row for _, answer in known if answer.row is not None]
+        known = [(media_id, header.data.records[media_id]) for media_id in sorted(parts.pop(number, []))]
+        rows = [record.row for _, record in known if record.row is not None]
         columns = {
-            "rows": [media_id for media_id, answer in known if answer.row is not None],
-            "rows_heard": [index[answer.freshness] for _, answer in known if answer.row is not None],
-            "zeros": [media_id for media_id, answer in known if answer.row is None],
-            "zeros_heard": [index[answer.freshness] for _, answer in known if answer.row is None],
+            "rows": [media_id for media_id, record in known if record.row is not None],
+            "rows_heard": [index[record.freshness] for _, record in known if record.row is not None],
+            "zeros": [media_id for media_id, record in known if record.row is None],
+            "zeros_heard": [index[record.freshness] for _, record in known if record.row is None],
             "title": [row.title for row in rows],
             **{name: list(map(value, rows)) for name, value in _COLUMNS.items()},
         }
-        answers = to_json(columns, ascii_only=False).encode("utf-8", _SURROGATES)
-        yield RowBlock(seal(owner, number, answers), answers)
+        content = to_json(columns, ascii_only=False).encode("utf-8", _SURROGATES)
+        yield RowBlock(seal(owner, number, content), content)
 
 
 def decode_header(columns: tuple[object, ...], stored_seal: object, text: object) -> SliceHeader:
@@ -183,12 +183,12 @@ class Reader:
         """The slice of a header and, by number, the seal and packed records of each block. Raises CorruptStorage."""
         if len(parts) != header.parts or parts.keys() != set(range(len(parts))):
             raise CorruptStorage("records of a slice are missing")
-        answers: dict[str, MediaRecord] = {}
+        records: dict[str, MediaRecord] = {}
         for number, (stored_seal, packed) in parts.items():
-            self._read(_unpacked(header, number, stored_seal, packed), header.freshness, answers)
-        return replace(header.data, answers=answers)
+            self._read(_unpacked(header, number, stored_seal, packed), header.freshness, records)
+        return replace(header.data, records=records)
 
-    def _read(self, payload: bytes, freshness: tuple[Freshness, ...], answers: dict[str, MediaRecord]) -> None:
+    def _read(self, payload: bytes, freshness: tuple[Freshness, ...], records: dict[str, MediaRecord]) -> None:
         try:
             document = from_json(payload.decode("utf-8", _SURROGATES))
             titles = self._shared(document["title"], {str, NoneType})
@@ -202,8 +202,8 @@ class Reader:
             if {len(row_freshness), len(titles), *map(len, numbers)} != {len(media_ids)}:
                 raise CorruptStorage("columns of unequal length")
             zero = {each: MediaRecord(None, each) for each in zero_freshness}
-            answers.update(zip(zeros, map(zero.__getitem__, zero_freshness), strict=True))
-            answers.update(
+            records.update(zip(zeros, map(zero.__getitem__, zero_freshness), strict=True))
+            records.update(
                 zip(media_ids, map(MediaRecord, map(PlayRow, media_ids, titles, *numbers), row_freshness), strict=True)
             )
         except (ValueError, TypeError, LookupError, RecursionError) as error:

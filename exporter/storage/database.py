@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.storage import codec
-from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SqliteTrouble, claimed, refusal, unusable
+from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SQLITE_ERRORS, locked, refusal, unusable
 from exporter.storage.media_table import StoredMedia, read_media, write_media
 from exporter.storage.read_only import check_pages, check_side_files, heads, recent, spent
 
@@ -69,14 +69,14 @@ class Database:
         """By account the last day with calls, and their number. Raises StartError."""
         try:
             return spent(self._connection)
-        except SqliteTrouble as error:
+        except SQLITE_ERRORS as error:
             raise unusable(self._path, error) from error
 
     def load_media(self) -> StoredMedia:
         """What searches found, and metadata. Raises StartError."""
         try:
             return read_media(self._connection)
-        except SqliteTrouble as error:
+        except SQLITE_ERRORS as error:
             raise unusable(self._path, error) from error
 
     def load(self, oldest: date) -> tuple[SliceData, ...]:
@@ -86,7 +86,7 @@ class Database:
         """
         try:
             return recent(self._connection, oldest)
-        except SqliteTrouble as error:
+        except SQLITE_ERRORS as error:
             raise unusable(self._path, error) from error
 
     def write(self, batch: WriteBatch, oldest: date | None = None) -> None:
@@ -136,7 +136,7 @@ def _identity(file: Path) -> tuple[int, int] | None:
 @contextlib.contextmanager
 def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database]:
     """Lock, check and migrate a file; create it where there is none. Raises StartError."""
-    with claimed(path) as real, contextlib.ExitStack() as stack:
+    with locked(path) as real, contextlib.ExitStack() as stack:
         try:
             check_side_files(path, real)
             connection = stack.enter_context(
@@ -152,7 +152,7 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
             database = Database(connection, path, real)
             database.calls()
             database.write(WriteBatch())
-        except SqliteTrouble as error:
+        except SQLITE_ERRORS as error:
             raise unusable(path, error) from error
         yield database
 
@@ -184,8 +184,8 @@ def _settings(connection: sqlite3.Connection, path: Path) -> None:
 
 def _write_slice(connection: sqlite3.Connection, data: SliceData) -> None:
     """Insert or update a slice; blocks whose seal is unchanged are not written again."""
-    given = codec.facts(data)
-    text, sealed = codec.encode_header(given)
+    header = codec.header_of(data)
+    text, sealed = codec.encode_header(header)
     columns = codec.key(data.slice)
     existing = connection.execute(
         "SELECT slice_id FROM slice"
@@ -202,13 +202,13 @@ def _write_slice(connection: sqlite3.Connection, data: SliceData) -> None:
             (*columns, sealed, text),
         ).lastrowid
     before = dict(connection.execute("SELECT number, seal FROM part WHERE slice_id = ?", [slice_id]))
-    for number, part in enumerate(codec.encode_blocks(given)):
+    for number, part in enumerate(codec.encode_blocks(header)):
         if before.get(number) != part.seal:
             connection.execute(
                 "REPLACE INTO part (slice_id, number, seal, answers) VALUES (?, ?, ?, ?)",
                 (slice_id, number, part.seal, part.packed()),
             )
-    connection.execute("DELETE FROM part WHERE slice_id = ? AND number >= ?", (slice_id, given.parts))
+    connection.execute("DELETE FROM part WHERE slice_id = ? AND number >= ?", (slice_id, header.parts))
 
 
 @contextlib.contextmanager

@@ -44,17 +44,17 @@ def shown(path: Path) -> str:
     return ascii(str(path))[1:-1]
 
 
-def foreign(path: Path) -> StartError:
+def not_ours(path: Path) -> StartError:
     """The file has content of another program."""
     return refusal(path, "this is not a file of aliyun-vod-exporter; it was left as it is", f"{_CHOOSE_ANOTHER}.")
 
 
-def damaged(path: Path, detail: object) -> StartError:
+def corrupt(path: Path, detail: object) -> StartError:
     """The file is ours, but corrupt."""
     return refusal(path, f"the file is damaged ({ascii(str(detail))[1:-1]})", MOVE_AWAY)
 
 
-def misfit(path: Path, beside: Path, why: str) -> StartError:
+def of_another_file(path: Path, beside: Path, why: str) -> StartError:
     """A -wal or -journal does not belong to the file, which is valid by itself."""
     what = f"{shown(beside)} {why}; both files were left as they are"
     advice = "Move that one away, with the -shm if there is one, and start again: what the other lacks is polled again."
@@ -65,7 +65,7 @@ def unusable(path: Path, error: Exception) -> StartError:
     """An error of the operating system or SQLite as the file was opened or read, as a sentence with advice."""
     code = getattr(error, "sqlite_errorname", "")
     if code.startswith("SQLITE_NOTADB"):
-        return foreign(path)
+        return not_ours(path)
     if isinstance(error, OSError):
         return _refused_by_system(path, error.errno, error.strerror or "the system refuses it")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -76,7 +76,7 @@ def unusable(path: Path, error: Exception) -> StartError:
         return _obstacle(path) or refusal(
             path, f"cannot use it: SQLite fails with {code}", "Look at its disk, its owner and its permissions."
         )
-    return damaged(path, error)
+    return corrupt(path, error)
 
 
 def _refused_by_system(path: Path, number: int | None, reason: str) -> StartError:
@@ -145,7 +145,7 @@ def regular(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Generator[Path]:
+def locked(path: Path) -> Generator[Path]:
     """Lock a file that is ours or empty while the context is entered; yields its real path.
 
     Raises StartError for any other file, without changing it.
@@ -163,15 +163,15 @@ def claimed(path: Path) -> Generator[Path]:
         except OSError as error:
             raise unusable(path, error) from None
         if header and not _is_ours(header):
-            raise foreign(path)
+            raise not_ours(path)
         _check_other_names(path, real)
         yield real
 
 
-def looked_at(path: Path) -> Path | None:
+def checked_path(path: Path) -> Path | None:
     """The real path of a file that is ours; None where it is missing or empty, and could be created.
 
-    Takes no lock and changes nothing. Raises StartError for the same reasons as `claimed`, except a lock.
+    Takes no lock and changes nothing. Raises StartError for the same reasons as `locked`, except a lock.
     """
     real = regular(path)
     try:
@@ -186,7 +186,7 @@ def looked_at(path: Path) -> Path | None:
     except OSError as error:
         raise unusable(path, error) from None
     if not _is_ours(header):
-        raise foreign(path)
+        raise not_ours(path)
     _check_other_names(path, real)
     return real
 
@@ -268,5 +268,5 @@ def _is_ours(header: bytes) -> bool:
     return header.startswith(_MAGIC) and header[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
 
 
-SqliteTrouble: Final = (sqlite3.Error, OSError, ValueError, OverflowError)
+SQLITE_ERRORS: Final = (sqlite3.Error, OSError, ValueError, OverflowError)
 """Exceptions that reading a corrupt file can raise; ValueError where SQLite's message is not UTF-8."""

@@ -16,15 +16,15 @@ from exporter.errors import StartError
 from exporter.storage import codec
 from exporter.storage.file import (
     APPLICATION_ID,
-    SqliteTrouble,
-    damaged,
-    foreign,
+    SQLITE_ERRORS,
+    checked_path,
+    corrupt,
     has_our_header,
     is_copy,
     is_in_wal_mode,
-    looked_at,
     may_write,
-    misfit,
+    not_ours,
+    of_another_file,
     refusal,
     regular,
     shown,
@@ -63,16 +63,16 @@ def examine(path: Path, today: date) -> Examined:
     A copy in a place that is not writable is read with a warning. Raises StartError where a daemon could not use the
     file; a daemon that is using it is no error.
     """
-    real = looked_at(path)
+    real = checked_path(path)
     if real is None:
         return Examined(warnings=(f"storage {shown(path)}: there is no such file yet; serve will create it",))
-    with _reading(path) as connection:
+    with reading(path) as connection:
         if connection is None:
             return Examined()
         check_pages(connection, path)
         spent(connection)
         recent(connection, today - _MONTH)
-        totals = _totals(connection, today)
+        totals = totals_before(connection, today)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         media = read_media(connection) if version >= MEDIA_SINCE else StoredMedia()
     if not is_copy(path, real):
@@ -81,31 +81,13 @@ def examine(path: Path, today: date) -> Examined:
     return Examined(totals, (f"storage {shown(path)}: {what}",), media)
 
 
-def read_totals(path: Path, before: date) -> Mapping[tuple[str, Dimensions], int]:
-    """By account and dimensions the number of media with plays, as of the newest stored day before `before`.
-
-    A day that has not ended has fewer media. Empty where the file does not exist. Raises StartError as opening does.
-    """
-    with _reading(path) as connection:
-        return {} if connection is None else _totals(connection, before)
-
-
-def read_slices(path: Path, oldest: date) -> tuple[SliceData, ...]:
-    """All slices from the play date `oldest` on, as they were saved.
-
-    Empty where the file does not exist yet. Raises StartError as opening does.
-    """
-    with _reading(path) as connection:
-        return () if connection is None else load(connection, oldest)
-
-
 def check_pages(connection: sqlite3.Connection, path: Path) -> None:
     """Check the consistency of the pages before any is used. Raises StartError, sqlite3.Error."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise damaged(path, verdict)
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        raise corrupt(path, result)
 
 
 def check_side_files(path: Path, real: Path) -> None:
@@ -118,15 +100,16 @@ def check_side_files(path: Path, real: Path) -> None:
         return
     with contextlib.suppress(PermissionError):  # reported when SQLite opens it
         if _has_content(journal) and is_in_wal_mode(real) and not _is_void(journal):
-            raise misfit(path, journal, _OF_ANOTHER)
+            raise of_another_file(path, journal, _OF_ANOTHER)
     if not _has_content(wal):
         return
     with contextlib.suppress(PermissionError):
         if not is_readable(wal):
-            raise misfit(path, wal, "is damaged or not of SQLite")
+            raise of_another_file(path, wal, "is damaged or not of SQLite")
     reason = _fault(path, f"{real.as_uri()}?mode=ro")
     if reason is not None:
-        raise reason if _fault(path, f"{real.as_uri()}?mode=ro&immutable=1") else misfit(path, wal, _OF_ANOTHER)
+        is_corrupt_itself = _fault(path, f"{real.as_uri()}?mode=ro&immutable=1") is not None
+        raise reason if is_corrupt_itself else of_another_file(path, wal, _OF_ANOTHER)
 
 
 def _has_content(file: Path) -> bool:
@@ -145,7 +128,7 @@ def _fault(path: Path, uri: str) -> StartError | None:
         with _connected(uri) as connection:
             (owner,) = connection.execute("PRAGMA application_id").fetchone()
             if owner != APPLICATION_ID:
-                return foreign(path)
+                return not_ours(path)
             check_pages(connection, path)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if 1 <= version <= len(MIGRATIONS):
@@ -156,7 +139,7 @@ def _fault(path: Path, uri: str) -> StartError | None:
         return error
     except sqlite3.OperationalError:
         raise
-    except SqliteTrouble as error:
+    except SQLITE_ERRORS as error:
         return unusable(path, error)
     return None
 
@@ -181,28 +164,32 @@ def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...
 
 def heads(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.SliceHeader]]:
     """The ID and header of each slice from a play date on. Raises sqlite3.Error, CorruptStorage."""
-    for slice_id, seal, facts, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
-        yield slice_id, codec.decode_header(tuple(columns), seal, facts)
+    for slice_id, seal, header, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
+        yield slice_id, codec.decode_header(tuple(columns), seal, header)
 
 
 def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
     """All slices from a play date on. Raises sqlite3.Error, CorruptStorage."""
     reader = codec.Reader()
     loaded = []
-    for slice_id, facts in heads(connection, oldest.isoformat()):
+    for slice_id, header in heads(connection, oldest.isoformat()):
         parts = connection.execute("SELECT number, seal, answers FROM part WHERE slice_id = ?", [slice_id])
-        loaded.append(reader.slice(facts, {number: (seal, answers) for number, seal, answers in parts}))
+        loaded.append(reader.slice(header, {number: (seal, packed) for number, seal, packed in parts}))
     return tuple(loaded)
 
 
-def _totals(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
-    by_day = sorted((facts.data for _, facts in heads(connection)), key=lambda data: data.slice.play_date)
+def totals_before(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
+    """By account and dimensions the number of media with plays, as of the newest stored day before `before`.
+
+    A day that has not ended has fewer media. Raises sqlite3.Error, CorruptStorage.
+    """
+    by_day = sorted((header.data for _, header in heads(connection)), key=lambda data: data.slice.play_date)
     ended = (data for data in by_day if data.slice.play_date < before)
     return {(data.slice.account, data.slice.dimensions): data.total for data in ended if data.total is not None}
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Generator[sqlite3.Connection | None]:
+def reading(path: Path) -> Generator[sqlite3.Connection | None]:
     """Yield a read-only connection in one transaction; None where there is no content yet. Raises StartError.
 
     SQLite may leave an empty -wal and a -shm, which a read-only connection cannot remove; the next daemon does.
@@ -217,7 +204,7 @@ def _reading(path: Path) -> Generator[sqlite3.Connection | None]:
         with _uri(real) as uri, _connected(uri) as connection:
             _check(connection, path)
             yield connection
-    except SqliteTrouble as error:
+    except SQLITE_ERRORS as error:
         raise unusable(path, error) from error
 
 
@@ -254,7 +241,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN")
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if owner != APPLICATION_ID:
-        raise foreign(path)
+        raise not_ours(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     # Later versions have added tables; those of slices and calls are the same in each.
     if not 1 <= version <= len(MIGRATIONS):

@@ -34,8 +34,8 @@ def retention_cutoff(changed: Iterable[SliceData], now: float, retention: float)
 
 def _confirmed_past(data: SliceData) -> bool:
     """Whether the day has plays or is settled without; a single response without plays is possible for a future day."""
-    if any(answer.row is not None for answer in data.answers.values()):
+    if any(record.row is not None for record in data.records.values()):
         return True
-    freshness = [answer.freshness for answer in data.answers.values()]
+    freshness = [record.freshness for record in data.records.values()]
     freshness += [ranking.freshness for ranking in data.rankings.values()]
     return any(each.settled for each in freshness) or (data.listed is not None and data.listed.settled)

@@ -18,8 +18,10 @@ class Action(Generic[T]):
     `decode(body, parameters)` returns the decoded response to a request with these parameters. It raises UpstreamError
     of kind malformed if the body cannot be read or does not match the parameters.
 
-    `error_codes` are those of the action itself, as its documentation spells them; all others are the gateway's.
+    `error_codes` are those of the action itself, as its documentation writes them; all others are the gateway's.
     Their counters start at 0.
+
+    `parameter_advice`: what to check when it rejects parameters; empty: the general advice.
     """
 
     name: str
@@ -27,3 +29,4 @@ class Action(Generic[T]):
     ram_action: str
     decode: Callable[[bytes, Mapping[str, str]], T]
     error_codes: tuple[str, ...] = ()
+    parameter_advice: str = ""

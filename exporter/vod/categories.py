@@ -31,8 +31,8 @@ class CategoryPage:
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
-    answer = values.parsed(body, "GetCategories", ("SubCategories", "SubTotal", "Category"))
-    listed = answer.get("SubCategories")
+    document = values.parsed(body, "GetCategories", ("SubCategories", "SubTotal", "Category"))
+    listed = document.get("SubCategories")
     if isinstance(listed, dict):
         listed = listed.get("Category")
     parent = int(parameters["CateId"])
@@ -40,9 +40,9 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
     if len(rows) > int(parameters["PageSize"]):
         raise values.malformed(
             f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested",
-            values.text(answer.get("RequestId")) or "",
+            values.text(document.get("RequestId")) or "",
         )
-    values.check_success(answer, ("SubCategories", "SubTotal", "Category"), has_rows=bool(rows))
+    values.check_success(document, ("SubCategories", "SubTotal", "Category"), has_rows=bool(rows))
     for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))
         if category_id is None or category_id <= 0 or not name:
@@ -53,7 +53,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         children = values.whole(each.get("SubTotal"))
         if children or (children is None and (level or 0) < _DEEPEST):
             parents.add(category_id)
-    return CategoryPage(tuple(categories), frozenset(parents), values.whole(answer.get("SubTotal")), len(rows))
+    return CategoryPage(tuple(categories), frozenset(parents), values.whole(document.get("SubTotal")), len(rows))
 
 
 # "最多 3 级分类" (Alibaba Cloud's page): levels 0 to 2.

@@ -1,39 +1,16 @@
-"""The service's error codes as a table: code → kind, retry policy and advice for the operator."""
+"""The table of error codes: code → kind, retry policy, scope and advice for the operator."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
-from exporter.safe_text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from exporter.vod.actions import Action
 
 # The exporter's own codes, for failures without a code of the service.
 TIMEOUT: Final = "timeout"
 CONNECT: Final = "connect"
 MALFORMED: Final = "malformed"
-
-_LONGEST_CODE: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorInfo:
-    """The classification of a failed attempt: `code` as reported to users, `advice` a sentence for the operator."""
-
-    code: str
-    kind: ErrorKind
-    retry: RetryPolicy
-    advice: str
-    scope: ErrorScope
-
-
-_RETRIED: Final = frozenset({ErrorKind.SERVER, ErrorKind.THROTTLED, ErrorKind.TRANSPORT, ErrorKind.MALFORMED})
 
 # `{}` is the RAM action of the call.
 _PERMISSION: Final = "Allow the RAM action {} on resource * to the user or role of these credentials."
@@ -53,8 +30,8 @@ _NETWORK_POLICY: Final = (
     "Allow this machine's address in the network restrictions of the AccessKey or of the RAM policy."
 )
 _DEFECT: Final = "Check the endpoint and the filters of the query; if both are right, report this as a defect."
-_NO_API: Final = "Check the endpoint and any proxy: Alibaba Cloud's API does not respond like this."
-_LATER: Final = "Usually temporary: the next poll requests it again. If it persists, contact Alibaba Cloud support."
+NO_API: Final = "Check the endpoint and any proxy: Alibaba Cloud's API does not respond like this."
+LATER: Final = "Usually temporary: the next poll requests it again. If it persists, contact Alibaba Cloud support."
 _SLOWER: Final = (
     "Lower limits.requests_per_second of the account: all users of an Alibaba Cloud account share its limit."
 )
@@ -64,7 +41,7 @@ _SLOWER_ACTION: Final = (
 _NONCE: Final = "Look for a proxy that sends requests twice: every attempt is signed with a nonce of its own."
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """How errors with a code are classified; `retry`: None means that it follows from the kind.
 
     A code that may mean either scope has `ErrorScope.ACTION`, so that it cannot stop the account's other actions.
@@ -79,108 +56,108 @@ class _Row(NamedTuple):
 # By code in lower case; `*` at the end matches any suffix, and the longest match wins; dots and underscores do not
 # count. Sources: Alibaba Cloud's pages
 # of this API, of its gateway and of other products behind it, the official SDKs, and reports of their users.
-_TABLE: Final[dict[str, _Row]] = {
-    "meter.paramerror": _Row(
+TABLE: Final[dict[str, Row]] = {
+    "meter.paramerror": Row(
         ErrorKind.PARAMETER,
         "Check media IDs, filters and days_ago of the query: the service has data of the last 30 days only.",
     ),
-    "meter.serverinternalerror": _Row(ErrorKind.SERVER, _LATER),
-    "meter.datasourcequeryerror": _Row(ErrorKind.SERVER, _LATER),
-    "meter.autherror": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "meter.readytserror": _Row(
+    "meter.serverinternalerror": Row(ErrorKind.SERVER, LATER),
+    "meter.datasourcequeryerror": Row(ErrorKind.SERVER, LATER),
+    "meter.autherror": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "meter.readytserror": Row(
         ErrorKind.NOT_READY,
         "No action needed: the service has not computed that day yet; the next poll requests it again.",
     ),
     # Too many requests.
-    "throttling*": _Row(ErrorKind.THROTTLED, _SLOWER),
-    "throttling.api*": _Row(ErrorKind.THROTTLED, _SLOWER_ACTION, ErrorScope.ACTION),
-    "throttled*": _Row(ErrorKind.THROTTLED, _SLOWER),
-    "flowcontrol.api*": _Row(ErrorKind.THROTTLED, _SLOWER_ACTION, ErrorScope.ACTION),
-    "flowcontrol*": _Row(ErrorKind.THROTTLED, _SLOWER),
-    "requestlimitexceeded*": _Row(ErrorKind.THROTTLED, _SLOWER),
-    "toomanyrequests*": _Row(ErrorKind.THROTTLED, _SLOWER),
+    "throttling*": Row(ErrorKind.THROTTLED, _SLOWER),
+    "throttling.api*": Row(ErrorKind.THROTTLED, _SLOWER_ACTION, ErrorScope.ACTION),
+    "throttled*": Row(ErrorKind.THROTTLED, _SLOWER),
+    "flowcontrol.api*": Row(ErrorKind.THROTTLED, _SLOWER_ACTION, ErrorScope.ACTION),
+    "flowcontrol*": Row(ErrorKind.THROTTLED, _SLOWER),
+    "requestlimitexceeded*": Row(ErrorKind.THROTTLED, _SLOWER),
+    "toomanyrequests*": Row(ErrorKind.THROTTLED, _SLOWER),
     # The service itself.
-    "internal*": _Row(ErrorKind.SERVER, _LATER),
-    "unknownerror*": _Row(ErrorKind.SERVER, _LATER),
-    "servererror*": _Row(ErrorKind.SERVER, _LATER),
-    "serverbusy*": _Row(ErrorKind.SERVER, _LATER),
-    "systemerror*": _Row(ErrorKind.SERVER, _LATER),
-    "servicebusy*": _Row(ErrorKind.SERVER, _LATER),
-    "serviceunavailable*": _Row(ErrorKind.SERVER, _LATER),
-    "servicetimeout*": _Row(ErrorKind.SERVER, _LATER),
+    "internal*": Row(ErrorKind.SERVER, LATER),
+    "unknownerror*": Row(ErrorKind.SERVER, LATER),
+    "servererror*": Row(ErrorKind.SERVER, LATER),
+    "serverbusy*": Row(ErrorKind.SERVER, LATER),
+    "systemerror*": Row(ErrorKind.SERVER, LATER),
+    "servicebusy*": Row(ErrorKind.SERVER, LATER),
+    "serviceunavailable*": Row(ErrorKind.SERVER, LATER),
+    "servicetimeout*": Row(ErrorKind.SERVER, LATER),
     # The nonce and time of the request.
-    "signaturenonceused*": _Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE),
-    "invalidtimestamp*": _Row(ErrorKind.CLOCK, _CLOCK),
-    "illegaltimestamp*": _Row(ErrorKind.CLOCK, _CLOCK),
-    "requesttimetooskewed*": _Row(ErrorKind.CLOCK, _CLOCK),
-    "signatureexpired*": _Row(ErrorKind.CLOCK, _CLOCK),
+    "signaturenonceused*": Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE),
+    "invalidtimestamp*": Row(ErrorKind.CLOCK, _CLOCK),
+    "illegaltimestamp*": Row(ErrorKind.CLOCK, _CLOCK),
+    "requesttimetooskewed*": Row(ErrorKind.CLOCK, _CLOCK),
+    "signatureexpired*": Row(ErrorKind.CLOCK, _CLOCK),
     # The token of temporary credentials.
-    "invalidsecuritytoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
-    "invalidststoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
-    "invalidtoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
-    "securitytokenexpired*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
-    "expiredtoken*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
-    "tokenexpired*": _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
-    "missingsecuritytoken*": _Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
+    "invalidsecuritytoken*": Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "invalidststoken*": Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "invalidtoken*": Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "securitytokenexpired*": Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "expiredtoken*": Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "tokenexpired*": Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+    "missingsecuritytoken*": Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
     # The AccessKey and the signature.
-    "signaturedoesnotmatch*": _Row(ErrorKind.AUTH, _SECRET),
-    "incompletesignature*": _Row(ErrorKind.AUTH, _SECRET),
-    "invalidsignaturenonce*": _Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE),
-    "invalidsignature*": _Row(ErrorKind.AUTH, _SECRET),
-    "missingsignature*": _Row(ErrorKind.AUTH, _SECRET),
-    "invalidaccesskeysecret*": _Row(ErrorKind.AUTH, _SECRET),
-    "invalidaccesskey*": _Row(ErrorKind.AUTH, _KEY),
-    "missingaccesskey*": _Row(ErrorKind.AUTH, _KEY),
-    "noenabledaccesskey*": _Row(ErrorKind.AUTH, _KEY),
-    "inactiveaccesskey*": _Row(ErrorKind.AUTH, _KEY),
-    "accesskeydisabled*": _Row(ErrorKind.AUTH, _KEY),
-    "forbidden.accesskey*": _Row(ErrorKind.AUTH, _KEY),
-    "invalidcredential*": _Row(ErrorKind.AUTH, _KEY),
-    "entitynotexist.user*": _Row(ErrorKind.AUTH, _KEY),
-    "accesskeynetworkpolicy*": _Row(ErrorKind.AUTH, _NETWORK_POLICY),
-    "accesspolicydenied*": _Row(ErrorKind.AUTH, _NETWORK_POLICY),
-    "forbidden.ip*": _Row(ErrorKind.AUTH, _NETWORK_POLICY),
+    "signaturedoesnotmatch*": Row(ErrorKind.AUTH, _SECRET),
+    "incompletesignature*": Row(ErrorKind.AUTH, _SECRET),
+    "invalidsignaturenonce*": Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE),
+    "invalidsignature*": Row(ErrorKind.AUTH, _SECRET),
+    "missingsignature*": Row(ErrorKind.AUTH, _SECRET),
+    "invalidaccesskeysecret*": Row(ErrorKind.AUTH, _SECRET),
+    "invalidaccesskey*": Row(ErrorKind.AUTH, _KEY),
+    "missingaccesskey*": Row(ErrorKind.AUTH, _KEY),
+    "noenabledaccesskey*": Row(ErrorKind.AUTH, _KEY),
+    "inactiveaccesskey*": Row(ErrorKind.AUTH, _KEY),
+    "accesskeydisabled*": Row(ErrorKind.AUTH, _KEY),
+    "forbidden.accesskey*": Row(ErrorKind.AUTH, _KEY),
+    "invalidcredential*": Row(ErrorKind.AUTH, _KEY),
+    "entitynotexist.user*": Row(ErrorKind.AUTH, _KEY),
+    "accesskeynetworkpolicy*": Row(ErrorKind.AUTH, _NETWORK_POLICY),
+    "accesspolicydenied*": Row(ErrorKind.AUTH, _NETWORK_POLICY),
+    "forbidden.ip*": Row(ErrorKind.AUTH, _NETWORK_POLICY),
     # Permissions.
-    "forbidden*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "forbedden*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "nopermission*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "accessdenied*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "unauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "notauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "actionunauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "userunauthorized*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "authenticationfail*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    "permissiondenied*": _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "forbidden*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "forbedden*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "nopermission*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "accessdenied*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "unauthorized*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "notauthorized*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "actionunauthorized*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "userunauthorized*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "authenticationfail*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    "permissiondenied*": Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
     # The Alibaba Cloud account and its bills.
-    "operationdenied*": _Row(ErrorKind.AUTH, _ACTIVATE),
-    "operationdenied.suspended*": _Row(ErrorKind.AUTH, _BILL),
-    "servicenotopen*": _Row(ErrorKind.AUTH, _ACTIVATE),
-    "servicenotenabled*": _Row(ErrorKind.AUTH, _ACTIVATE),
-    "notopenservice*": _Row(ErrorKind.AUTH, _ACTIVATE),
-    "productnotopen*": _Row(ErrorKind.AUTH, _ACTIVATE),
-    "usernotopen*": _Row(ErrorKind.AUTH, _ACTIVATE),
-    "invalidstatus.arrear*": _Row(ErrorKind.AUTH, _BILL),
-    "forbidden.arrear*": _Row(ErrorKind.AUTH, _BILL),
-    "forbidden.accountindebt*": _Row(ErrorKind.AUTH, _BILL),
-    "forbidden.accountdebt*": _Row(ErrorKind.AUTH, _BILL),
-    "forbidden.overdue*": _Row(ErrorKind.AUTH, _BILL),
-    "forbidden.suspended*": _Row(ErrorKind.AUTH, _BILL),
-    "arrear*": _Row(ErrorKind.AUTH, _BILL),
-    "accountarrear*": _Row(ErrorKind.AUTH, _BILL),
-    "accountindebt*": _Row(ErrorKind.AUTH, _BILL),
-    "insufficientbalance*": _Row(ErrorKind.AUTH, _BILL),
-    "invalidaccountstatus.notenoughbalance*": _Row(ErrorKind.AUTH, _BILL),
-    "invalidaccountstatus*": _Row(ErrorKind.AUTH, _ACCOUNT),
-    "forbidden.riskcontrol*": _Row(ErrorKind.AUTH, _ACCOUNT),
-    "forbidden.userverification*": _Row(ErrorKind.AUTH, _ACCOUNT),
-    "forbidden.account*": _Row(ErrorKind.AUTH, _ACCOUNT),
+    "operationdenied*": Row(ErrorKind.AUTH, _ACTIVATE),
+    "operationdenied.suspended*": Row(ErrorKind.AUTH, _BILL),
+    "servicenotopen*": Row(ErrorKind.AUTH, _ACTIVATE),
+    "servicenotenabled*": Row(ErrorKind.AUTH, _ACTIVATE),
+    "notopenservice*": Row(ErrorKind.AUTH, _ACTIVATE),
+    "productnotopen*": Row(ErrorKind.AUTH, _ACTIVATE),
+    "usernotopen*": Row(ErrorKind.AUTH, _ACTIVATE),
+    "invalidstatus.arrear*": Row(ErrorKind.AUTH, _BILL),
+    "forbidden.arrear*": Row(ErrorKind.AUTH, _BILL),
+    "forbidden.accountindebt*": Row(ErrorKind.AUTH, _BILL),
+    "forbidden.accountdebt*": Row(ErrorKind.AUTH, _BILL),
+    "forbidden.overdue*": Row(ErrorKind.AUTH, _BILL),
+    "forbidden.suspended*": Row(ErrorKind.AUTH, _BILL),
+    "arrear*": Row(ErrorKind.AUTH, _BILL),
+    "accountarrear*": Row(ErrorKind.AUTH, _BILL),
+    "accountindebt*": Row(ErrorKind.AUTH, _BILL),
+    "insufficientbalance*": Row(ErrorKind.AUTH, _BILL),
+    "invalidaccountstatus.notenoughbalance*": Row(ErrorKind.AUTH, _BILL),
+    "invalidaccountstatus*": Row(ErrorKind.AUTH, _ACCOUNT),
+    "forbidden.riskcontrol*": Row(ErrorKind.AUTH, _ACCOUNT),
+    "forbidden.userverification*": Row(ErrorKind.AUTH, _ACCOUNT),
+    "forbidden.account*": Row(ErrorKind.AUTH, _ACCOUNT),
     # All other codes of two large families.
-    "missing*": _Row(ErrorKind.PARAMETER, _DEFECT),
-    "invalid*": _Row(ErrorKind.PARAMETER, _DEFECT),
+    "missing*": Row(ErrorKind.PARAMETER, _DEFECT),
+    "invalid*": Row(ErrorKind.PARAMETER, _DEFECT),
     # The exporter's own.
-    TIMEOUT: _Row(ErrorKind.TRANSPORT, "Check the network path to the endpoint, or raise the timeout of the account."),
-    CONNECT: _Row(ErrorKind.TRANSPORT, "Check the endpoint, name resolution, proxy and firewall."),
-    MALFORMED: _Row(
+    TIMEOUT: Row(ErrorKind.TRANSPORT, "Check the network path to the endpoint, or raise the timeout of the account."),
+    CONNECT: Row(ErrorKind.TRANSPORT, "Check the endpoint, name resolution, proxy and firewall."),
+    MALFORMED: Row(
         ErrorKind.MALFORMED,
         "Check that the endpoint is Alibaba Cloud's and that no proxy responds in its place; if both are right, report"
         " this as a defect.",
@@ -188,63 +165,65 @@ _TABLE: Final[dict[str, _Row]] = {
 }
 # Codes that are in no row, or in one of a large family, by what they contain without dots and underscores: the first
 # match counts. The gateway and the products behind it have many names for one cause.
-_GENERAL: Final = frozenset({"missing*", "invalid*", "forbidden*", "forbedden*", "operationdenied*", "accessdenied*"})
-_BY_WORD: Final[tuple[tuple[re.Pattern[str], _Row], ...]] = tuple(
+GENERAL_CODES: Final = frozenset(
+    {"missing*", "invalid*", "forbidden*", "forbedden*", "operationdenied*", "accessdenied*"}
+)
+BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
     (re.compile(words), row)
     for words, row in (
         (
             "missing.*(security|sts|session)token|(security|sts|session)tokenmissing",
-            _Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
+            Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
         ),
         (
             (
                 "(security|sts|session)token|credentials?expired|expired(access)?token"
                 "|^(?!.*(next|scroll|page|client)token).*token(is|has)?(expired|invalid|malformed|revoked|notfound)"
             ),
-            _Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
+            Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
         ),
         (
             (
                 "throttl|flowcontrol|(flow|rate|traffic|frequency|request|concurren[a-z]*)limit|ratetoohigh|qps|toomanyreq"
                 "|slowdown|too(frequent|fast)|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
             ),
-            _Row(ErrorKind.THROTTLED, _SLOWER),
+            Row(ErrorKind.THROTTLED, _SLOWER),
         ),
-        ("nonce", _Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
+        ("nonce", Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
         (
             "^(?!missing).*timestamp|requestexpired|expiredrequest|requesttime(?!d?out)|(clock|time)skew",
-            _Row(ErrorKind.CLOCK, _CLOCK),
+            Row(ErrorKind.CLOCK, _CLOCK),
         ),
         (
             "arrear|overdue|debt|balance|unpaid|suspend|owedfee|(user|account)owe|paymentrequired",
-            _Row(ErrorKind.AUTH, _BILL),
+            Row(ErrorKind.AUTH, _BILL),
         ),
         (
             "not(yet)?(open|activ|enabled|subscribed)|unopened|inactiveservice|(service|product)(is)?(inactive|closed|stopped)",
-            _Row(ErrorKind.AUTH, _ACTIVATE),
+            Row(ErrorKind.AUTH, _ACTIVATE),
         ),
         (
             "realname|riskcontrol|(account|user)(is)?(disabled?|frozen|locked|forbidden|(not)?verif|abnormal|closed)",
-            _Row(ErrorKind.AUTH, _ACCOUNT),
+            Row(ErrorKind.AUTH, _ACCOUNT),
         ),
         (
             (
                 "whitelist|networkpolicy|sourceip|ipdenied|deniedip$|^(client|remote|user)?ip(address)?(is)?(not|forbid|denied|re|block)"
                 "|^(invalid|illegal)(client|remote|user)?ip(address)?$"
             ),
-            _Row(ErrorKind.AUTH, _NETWORK_POLICY),
+            Row(ErrorKind.AUTH, _NETWORK_POLICY),
         ),
-        ("accesskey|akid|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$", _Row(ErrorKind.AUTH, _KEY)),
+        ("accesskey|akid|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$", Row(ErrorKind.AUTH, _KEY)),
         (
             "^(?!missing).*signature(?!method|version|type)|^(invalid)?sign(error|fail|not|invalid|$)",
-            _Row(ErrorKind.AUTH, _SECRET),
+            Row(ErrorKind.AUTH, _SECRET),
         ),
         (
             (
                 "permission|permitted|(un|not)authori[sz]ed|auth(entication|ori[sz]ation)?fail|noauth|noright"
                 "|(?<!operation)denied|(im|ex)plicitdeny|accessforbidden|rolenotexist|notexistrole"
             ),
-            _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+            Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
         ),
         (
             (
@@ -252,104 +231,14 @@ _BY_WORD: Final[tuple[tuple[re.Pattern[str], _Row], ...]] = tuple(
                 "|(system|server|service|backend|gateway|upstream|network|remote|database).*(busy|timeout|unavailable|error)"
                 "|badgateway|temporarilyunavailable|maintenance|^tryagain|^busy$"
             ),
-            _Row(ErrorKind.SERVER, _LATER),
+            Row(ErrorKind.SERVER, LATER),
         ),
     )
 )
-# Products that validate parameters themselves use one code for all and name the parameter in the message:
-# `The input parameter "SecurityToken" that is mandatory for processing this request is not supplied.`
-_PARAMETERS: Final[Mapping[str, str]] = {
-    "securitytoken": "invalidsecuritytoken",
-    "accesskeyid": "invalidaccesskeyid",
-    "signature": "signaturedoesnotmatch",
-    "timestamp": "invalidtimestamp",
+BY_STATUS: Final[dict[int, Row]] = {
+    400: Row(ErrorKind.PARAMETER, _DEFECT),
+    401: Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    403: Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
+    408: Row(ErrorKind.SERVER, LATER),
+    429: Row(ErrorKind.THROTTLED, _SLOWER),
 }
-_NAMED_PARAMETER: Final = re.compile(
-    r"parameter\W{0,5}(securitytoken|accesskeyid|signature|timestamp)\b", re.IGNORECASE
-)
-_BY_STATUS: Final[dict[int, _Row]] = {
-    400: _Row(ErrorKind.PARAMETER, _DEFECT),
-    401: _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    403: _Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
-    408: _Row(ErrorKind.SERVER, _LATER),
-    429: _Row(ErrorKind.THROTTLED, _SLOWER),
-}
-
-
-def _plain(known: str) -> str:
-    return known.replace(".", "").replace("_", "")
-
-
-# Gateways that answer every request with HTTP 200 put the status of an error into its code.
-_ERROR_STATUS: Final = re.compile("[45][0-9]{2}", re.ASCII)
-_ANY_PARAMETER: Final = (_TABLE["missing*"], _TABLE["invalid*"])
-
-_BY_PLAIN_CODE: Final = {_plain(code): row for code, row in _TABLE.items()}
-_PREFIXES: Final = sorted((code[:-1] for code in _BY_PLAIN_CODE if code.endswith("*")), key=len, reverse=True)
-
-
-def classify(http_status: int, code: str, message: str = "", *, action: Action[Any] | None = None) -> ErrorInfo:
-    """Classify a failure by its code, or by its HTTP status if the code is unknown.
-
-    `code` is the service's, one of the exporter's own, or empty; it may be any text. Throttling is normally HTTP 400
-    (official SDK), so the status alone says little. `message` is searched for the parameter that MissingParameter and
-    InvalidParameter refer to. `action` is what was called: its error codes are reported in the spelling of its
-    documentation, and the advice names its permission.
-    """
-    code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
-    known = code.lower()
-    own = code in {TIMEOUT, CONNECT, MALFORMED} or known.startswith("http_")
-    if _is_success(http_status) and _ERROR_STATUS.fullmatch(known):
-        http_status = int(known)
-    row = _row(_specific_code(known, message), by_word=not own)
-    if row is None or (row in _ANY_PARAMETER and _is_refusal(http_status, known)):
-        row = _by_status(http_status)
-    retry = row.retry or (RetryPolicy.BACK_OFF if row.kind in _RETRIED else RetryPolicy.NEVER)
-    for documented in action.error_codes if action else ():
-        if documented.lower() == known:
-            code = documented
-    advice = row.advice.replace("{}", action.ram_action if action else "of the call")
-    return ErrorInfo(code, row.kind, retry, advice, row.scope)
-
-
-def _row(known: str, *, by_word: bool) -> _Row | None:
-    plain = _plain(known)
-    if plain in _BY_PLAIN_CODE:
-        return _BY_PLAIN_CODE[plain]
-    family = next((f"{prefix}*" for prefix in _PREFIXES if plain.startswith(prefix)), "")
-    if by_word and (not family or family in _GENERAL):
-        for words, row in _BY_WORD:
-            if words.search(plain):
-                return row
-    return _BY_PLAIN_CODE.get(family)
-
-
-def _specific_code(known: str, message: str) -> str:
-    """The specific code if a general one, for any parameter, concerns credentials or time."""
-    if known.startswith(("missingparameter", "invalidparameter")) and (named := _NAMED_PARAMETER.search(message)):
-        parameter = named[1].lower()
-        is_missing = known.startswith("missing") and parameter == "securitytoken"
-        return "missingsecuritytoken" if is_missing else _PARAMETERS[parameter]
-    return known
-
-
-def clean_code(code: str) -> str:
-    """A code as a label value and in logs: one printable word of at most 64 characters; otherwise unchanged."""
-    return printable(code.strip()[:_LONGEST_CODE], instead="_").replace(" ", "_")
-
-
-def _is_refusal(http_status: int, known: str) -> bool:
-    """Whether a code that is usually about a parameter is about permissions, such as `InvalidAuthorization`."""
-    return http_status == 401 or (http_status == 403 and "parameter" not in known)  # noqa: PLR2004 - HTTP's own numbers
-
-
-def _is_success(http_status: int) -> bool:
-    return 200 <= http_status < 300  # noqa: PLR2004 - HTTP's own numbers
-
-
-def _by_status(http_status: int) -> _Row:
-    if _is_success(http_status):
-        return _TABLE[MALFORMED]
-    if http_status >= 500:  # noqa: PLR2004 - HTTP's own number
-        return _Row(ErrorKind.SERVER, _LATER)
-    return _BY_STATUS.get(http_status, _Row(ErrorKind.OTHER, _NO_API))

@@ -12,7 +12,7 @@ import httpx
 from exporter import __version__
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_codes, network_errors
-from exporter.vod.network_route import Progress
+from exporter.vod.network_route import AttemptProgress
 from exporter.vod.replayed_responses import ReplayDetector
 from exporter.vod.responses import (
     LARGEST_ERROR,
@@ -107,7 +107,7 @@ class Exchange:
         """
         request = call.request(fresh=fresh)
         auth = Acs3Auth(credentials, now=self._now, nonce=self._nonce)
-        progress = request.extensions["progress"] = Progress()
+        progress = request.extensions["progress"] = AttemptProgress()
         try:
             # One timeout for the whole exchange: timeouts of single steps would restart with every byte received.
             async with asyncio.timeout(self._timeout):

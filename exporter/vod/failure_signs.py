@@ -59,9 +59,9 @@ def is_code(name: str, value: object) -> bool:
     )
 
 
-def find(answer: Mapping[str, object]) -> Sign | None:
+def find(response: Mapping[str, object]) -> Sign | None:
     """The first sign of a failure in a response without rows; None if there is none."""
-    return next(_signs(answer, 0), None)
+    return next(_signs(response, 0), None)
 
 
 def _signs(given: Mapping[str, object], depth: int) -> Iterator[Sign]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from exporter.core.media_details import CategoryTree
-from exporter.core.media_search import Conditions, MediaWalk, UnorderedError, matching
+from exporter.core.media_search import MediaWalk, SearchConditions, UnorderedError, matching
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
@@ -52,7 +52,7 @@ class SearchResult:
         """Whether every hit was listed."""
         return not self.crowded and not self.missing
 
-    def media_ids(self, wanted: Conditions) -> frozenset[str]:
+    def media_ids(self, wanted: SearchConditions) -> frozenset[str]:
         """The media that fulfil the conditions. Raises UpstreamError if the response does not show which ones do."""
         media_ids = matching(self.hits, wanted)
         if self.hits and not media_ids and not any(map(wanted.comparable, self.hits)):
@@ -94,11 +94,11 @@ class MediaSource:
     async def _call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
         self.action = action.name
         await self._permit()
-        answer = await self._client.call(action, parameters)
+        response = await self._client.call(action, parameters)
         self._succeeded(action.name)
-        return answer
+        return response
 
-    async def search(self, wanted: Conditions, *, most_pages: int | None = None) -> SearchResult:
+    async def search(self, wanted: SearchConditions, *, most_pages: int | None = None) -> SearchResult:
         """All hits of a search, or those of at most `most_pages` pages for each 50 categories. Raises UpstreamError."""
         ids = sorted(wanted.category_ids or ())
         groups = [ids[begin : begin + CATEGORIES_PER_SEARCH] for begin in range(0, len(ids), CATEGORIES_PER_SEARCH)]
@@ -119,7 +119,7 @@ class MediaSource:
             tuple(hits.values()), sum(known) if len(known) == len(totals) else None, tuple(crowded), missing
         )
 
-    async def _walk(self, wanted: Conditions, category_ids: Sequence[int], most_pages: int | None) -> MediaWalk:
+    async def _walk(self, wanted: SearchConditions, category_ids: Sequence[int], most_pages: int | None) -> MediaWalk:
         walk = MediaWalk(wanted.created_from)
         pages = 0
         while (request := walk.next) is not None and pages != most_pages:
@@ -160,18 +160,18 @@ class MediaSource:
             while True:
                 if (calls := calls + 1) > _MAX_CALLS_FOR_CATEGORIES:
                     raise malformed("the tree of categories has no end")
-                answer = await self._call(CATEGORIES, categories.parameters(parent, page))
-                new = [each for each in answer.categories if each.category_id not in found]
+                response = await self._call(CATEGORIES, categories.parameters(parent, page))
+                new = [each for each in response.categories if each.category_id not in found]
                 found |= {each.category_id: each for each in new}
-                parents += [each.category_id for each in new if each.category_id in answer.parents]
-                read += answer.listed
-                is_short = is_short or len(answer.categories) < answer.listed
-                if not new or answer.listed < categories.PAGE_SIZE or read == answer.total:
+                parents += [each.category_id for each in new if each.category_id in response.parents]
+                read += response.listed
+                is_short = is_short or len(response.categories) < response.listed
+                if not new or response.listed < categories.PAGE_SIZE or read == response.total:
                     break
                 page += 1
-            if not found and answer.total != 0:
+            if not found and response.total != 0:
                 raise malformed("the response lists no categories and does not count 0")
-            is_short = is_short or read < (answer.total or 0)
+            is_short = is_short or read < (response.total or 0)
         if is_short and known is not None:
             found = {each.category_id: each for each in known} | found
         return CategoryTree(found.values())

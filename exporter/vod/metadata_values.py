@@ -40,15 +40,15 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> dict[str, Any]:
     raise malformed(f"the response contains {content}: this is not a response of {action}")
 
 
-def check_success(answer: Mapping[str, Any], data: Collection[str], *, has_rows: bool) -> None:
+def check_success(document: Mapping[str, Any], data: Collection[str], *, has_rows: bool) -> None:
     """Check that a response reports no failure beside its `data` fields. Raises UpstreamError.
 
     Without rows every sign of a failure counts, since an error must not pass for "there are none"; beside rows only an
     error code does.
     """
-    rest = msgspec.json.encode({name: value for name, value in answer.items() if name not in data})
+    rest = msgspec.json.encode({name: value for name, value in document.items() if name not in data})
     error = error_bodies.find(rest)
-    request_id = text(answer.get("RequestId")) or ""
+    request_id = text(document.get("RequestId")) or ""
     if error is not None and (error.code or not has_rows):
         raise malformed(f"the response contains an error: {error.message or error.code}", request_id)
     if not has_rows and len(rest) > error_bodies.LARGEST_ERROR:

@@ -32,7 +32,7 @@ class Resolve(Protocol):
 
 
 @dataclass(slots=True)
-class Progress:
+class AttemptProgress:
     """What an attempt is waiting for; named in the message of a timeout."""
 
     waiting_for: str = "its turn"
@@ -54,7 +54,7 @@ class Route:
         target = authority(self.host, self.port)
         return f"{target} through proxy {self.proxy}" if self.proxy else target
 
-    async def open(self, progress: Progress) -> Stream:
+    async def open(self, progress: AttemptProgress) -> Stream:
         """Open a connection that is ready for a request. Raises NetworkError."""
 
         async def connect_plain() -> Stream:
@@ -66,7 +66,7 @@ class Route:
             return await connect_plain()
         return await self._connect_tls(connect_plain, self.host, "the endpoint", progress)
 
-    async def _connect_proxy(self, proxy: Proxy, progress: Progress) -> Stream:
+    async def _connect_proxy(self, proxy: Proxy, progress: AttemptProgress) -> Stream:
         """Connect to the proxy, and for an https endpoint through it."""
         peer = "the proxy"
 
@@ -83,7 +83,7 @@ class Route:
                 await self._open_tunnel(stream, proxy)
         return stream
 
-    async def _connect(self, host: str, port: int, peer: str, progress: Progress) -> Stream:
+    async def _connect(self, host: str, port: int, peer: str, progress: AttemptProgress) -> Stream:
         progress.waiting_for = f"name resolution of {host}"
         addresses = await self.resolve(host, port)
         progress.waiting_for = f"{peer} to accept the connection"
@@ -92,7 +92,7 @@ class Route:
         except OSError as error:
             raise network_errors.unconnected(peer, error) from None
 
-    async def _connect_tls(self, connect_plain: Opener, host: str, peer: str, progress: Progress) -> Stream:
+    async def _connect_tls(self, connect_plain: Opener, host: str, peer: str, progress: AttemptProgress) -> Stream:
         assert self.context is not None  # noqa: S101 - every route with TLS has a context
         stream = await connect_plain()
         progress.waiting_for = f"the TLS handshake with {peer}"

@@ -60,7 +60,7 @@ _NULL: Final = msgspec.Raw(b"null")
 _Row: Final = msgspec.defstruct("_Row", [(field.wire_name, msgspec.Raw, _NULL) for field in FIELDS], gc=False)
 
 
-class _Body(msgspec.Struct, gc=False):
+class _UndecodedBody(msgspec.Struct, gc=False):
     """A response with undecoded rows."""
 
     RequestId: msgspec.Raw = _NULL
@@ -70,7 +70,7 @@ class _Body(msgspec.Struct, gc=False):
 
 
 _PLAIN_DECODER: Final = msgspec.json.Decoder(_PlainBody)
-_DECODER: Final = msgspec.json.Decoder(_Body)
+_DECODER: Final = msgspec.json.Decoder(_UndecodedBody)
 _ROW_DECODER: Final = msgspec.json.Decoder(_Row)
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -93,14 +93,14 @@ def _decode_valid(body: bytes, page: int | None, page_size: int, media_id: str |
     if b":-" in body or b": -" in body:  # -0.0 is valid
         return None
     try:
-        answer = _PLAIN_DECODER.decode(body)
+        response = _PLAIN_DECODER.decode(body)
     except _NO_JSON:
         return None
-    listed = answer.QoeInfoList
+    listed = response.QoeInfoList
     if (
         media_id is not None
         or not 0 < len(listed) <= page_size
-        or (page is not None and answer.PageNo not in {None, page})
+        or (page is not None and response.PageNo not in {None, page})
     ):
         return None
     rows = msgspec.convert(listed, tuple[PlayRow, ...], from_attributes=True)
@@ -111,29 +111,31 @@ def _decode_valid(body: bytes, page: int | None, page_size: int, media_id: str |
         row_values.is_clean(row.title) for row in rows
     ):
         return None
-    return Page(rows, answer.TotalCount, answer.RequestId)
+    return Page(rows, response.TotalCount, response.RequestId)
 
 
 def _decode_lenient(body: bytes, page: int | None, page_size: int, media_id: str | None) -> Page:
-    answer, body = _parse(body)
-    request_id = row_values.text(bytes(answer.RequestId)) or ""
+    response, body = _parse(body)
+    request_id = row_values.text(bytes(response.RequestId)) or ""
     try:
-        return _page(body, answer, request_id, page, page_size, media_id)
+        return _page(body, response, request_id, page, page_size, media_id)
     except ValueError as error:
         raise _malformed(str(error), request_id) from error
 
 
-def _page(body: bytes, answer: _Body, request_id: str, page: int | None, page_size: int, media_id: str | None) -> Page:
-    listed = answer.QoeInfoList or []
+def _page(
+    body: bytes, response: _UndecodedBody, request_id: str, page: int | None, page_size: int, media_id: str | None
+) -> Page:
+    listed = response.QoeInfoList or []
     if not listed:
-        _check_empty(body, answer)
+        _check_empty(body, response)
     problems = _Problems()
-    total = _total(answer, problems.note)
+    total = _total(response, problems.note)
     if total is not None and listed and error_bodies.find(_beside_rows(body)):
         # The rows are used; whether they are all of them is open.
         total = None
         problems.note("TotalCount", "beside an error", "")
-    echoed = row_values.count(bytes(answer.PageNo), "PageNo")
+    echoed = row_values.count(bytes(response.PageNo), "PageNo")
     if page is not None and echoed is not None and echoed != page:
         raise ValueError(f"PageNo is {echoed}, but {page} was requested")
     if len(listed) > page_size:
@@ -149,22 +151,22 @@ def _page(body: bytes, answer: _Body, request_id: str, page: int | None, page_si
     return Page(rows, total, request_id, skipped=len(listed) - len(rows), problems=problems.summary())
 
 
-def _total(answer: _Body, note: Callable[[str, str, str], None]) -> int | None:
+def _total(response: _UndecodedBody, note: Callable[[str, str, str], None]) -> int | None:
     try:
-        return row_values.count(bytes(answer.TotalCount), "TotalCount")
+        return row_values.count(bytes(response.TotalCount), "TotalCount")
     except ValueError:
         # Rows are used without TotalCount; a response without rows needs it.
-        if not answer.QoeInfoList:
+        if not response.QoeInfoList:
             raise
         note("TotalCount", "not a count", "")
         return None
 
 
-def _check_empty(body: bytes, answer: _Body) -> None:
+def _check_empty(body: bytes, response: _UndecodedBody) -> None:
     """Check that a body without rows shows that there are none. Raises ValueError."""
     if error := error_bodies.find(body):
         raise ValueError(f"the response contains an error and no rows: {error.message or error.code or 'no message'}")
-    if bytes(answer.TotalCount) == b"null" and answer.QoeInfoList is None:
+    if bytes(response.TotalCount) == b"null" and response.QoeInfoList is None:
         raise ValueError("neither TotalCount nor QoeInfoList: this is not a response of DescribeVodMediaPlayData")
     if len(body) > error_bodies.LARGEST_ERROR:
         raise ValueError(f"the response has {len(body)} bytes and no rows")
@@ -229,7 +231,7 @@ def _row(body: bytes, note: Callable[[str, str, str], None]) -> PlayRow | None:
     return PlayRow(media_id, title, *numbers)
 
 
-def _parse(body: bytes) -> tuple[_Body, bytes]:
+def _parse(body: bytes) -> tuple[_UndecodedBody, bytes]:
     """Parse the body, repaired if necessary, and return that too; a repair loses only the value concerned."""
     reason = ""
     for repaired, is_original_text in attempts(body):

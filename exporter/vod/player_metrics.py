@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Protocol
 
-    from exporter.core.player_buckets import Range, Values
+    from exporter.core.player_buckets import TimeRange, Values
     from exporter.core.player_fields import PlayerField
     from exporter.core.player_query import PlayerTarget
 
@@ -55,13 +55,13 @@ class PlayerRows:
     problems: Mapping[str, int] = field(default_factory=dict)
 
 
-class _Body(msgspec.Struct, gc=False):
+class _PlayerBody(msgspec.Struct, gc=False):
     Extend: msgspec.Raw = _NULL
     DataList: list[dict[str, msgspec.Raw]] | None = None
     RequestId: msgspec.Raw = _NULL
 
 
-_DECODER: Final = msgspec.json.Decoder(_Body)
+_DECODER: Final = msgspec.json.Decoder(_PlayerBody)
 
 
 def decode(body: bytes, parameters: Mapping[str, str]) -> PlayerRows:
@@ -70,30 +70,39 @@ def decode(body: bytes, parameters: Mapping[str, str]) -> PlayerRows:
     A bucket that has two rows with different values is left out, and so is a single invalid value. Rows of several
     dimensions, although none was requested, cannot be distinguished: then none of them is used.
     """
-    answer, body = _parse(body)
+    response, body = _parse(body)
     try:
-        return _decoded(body, answer, parameters)
+        return _decoded(body, response, parameters)
     except ValueError as error:
-        raise _malformed(str(error), row_values.text(bytes(answer.RequestId)) or "") from error
+        raise _malformed(str(error), row_values.text(bytes(response.RequestId)) or "") from error
 
 
-PLAYER_METRICS: Final = Action("DescribeVodPlayerMetricData", "2017-03-21", "vod:DescribeVodPlayerMetricData", decode)
+PLAYER_METRICS: Final = Action(
+    "DescribeVodPlayerMetricData",
+    "2017-03-21",
+    "vod:DescribeVodPlayerMetricData",
+    decode,
+    parameter_advice="Check app_id, os and terminal_type of the player: the account must have the application, and"
+    " these credentials a grant for it.",
+)
 """Its error codes are not documented."""
 
 
 async def read(
-    client: ApiClient, target: PlayerTarget, fields: Sequence[PlayerField], asked: Range, interval: str
+    client: ApiClient, target: PlayerTarget, fields: Sequence[PlayerField], requested: TimeRange, interval: str
 ) -> PlayerRows:
     """Request one to three metrics of a target; raises UpstreamError."""
-    return await client.call(PLAYER_METRICS, parameters(target, fields, asked, interval))
+    return await client.call(PLAYER_METRICS, parameters(target, fields, requested, interval))
 
 
-def parameters(target: PlayerTarget, fields: Sequence[PlayerField], asked: Range, interval: str) -> dict[str, str]:
+def parameters(
+    target: PlayerTarget, fields: Sequence[PlayerField], requested: TimeRange, interval: str
+) -> dict[str, str]:
     """The request parameters."""
     given = {
         "AppId": target.app_id,
-        "StartTime": datetime.fromtimestamp(asked.start, UTC).strftime(_TIME),
-        "EndTime": datetime.fromtimestamp(asked.end, UTC).strftime(_TIME),
+        "StartTime": datetime.fromtimestamp(requested.start, UTC).strftime(_TIME),
+        "EndTime": datetime.fromtimestamp(requested.end, UTC).strftime(_TIME),
         "Interval": interval,
         "TerminalType": target.terminal_type,
         "Metrics": ",".join(metric.wire_name for metric in fields),
@@ -104,7 +113,7 @@ def parameters(target: PlayerTarget, fields: Sequence[PlayerField], asked: Range
     return {**given, "Os": target.os} if target.os else given
 
 
-def _parse(body: bytes) -> tuple[_Body, bytes]:
+def _parse(body: bytes) -> tuple[_PlayerBody, bytes]:
     for repaired, _ in attempts(body):
         try:
             return _DECODER.decode(repaired), repaired
@@ -113,15 +122,15 @@ def _parse(body: bytes) -> tuple[_Body, bytes]:
     raise _malformed("the response is not JSON, or not a response of DescribeVodPlayerMetricData")
 
 
-def _decoded(body: bytes, answer: _Body, parameters: Mapping[str, str]) -> PlayerRows:
-    listed = answer.DataList or []
-    extend = _extend(answer)
+def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) -> PlayerRows:
+    listed = response.DataList or []
+    extend = _extend(response)
     if not listed:
         if error := error_bodies.find(body):
             raise ValueError(
                 f"the response contains an error and no rows: {error.message or error.code or 'no message'}"
             )
-        if answer.DataList is None and not extend:
+        if response.DataList is None and not extend:
             raise ValueError("neither DataList nor Extend: this is not a response of DescribeVodPlayerMetricData")
     if len(listed) >= PAGE_SIZE:
         raise ValueError(f"DataList has {len(listed)} rows, more than the range has buckets")
@@ -166,9 +175,9 @@ def _rows(listed: Sequence[Mapping[str, msgspec.Raw]], names: Sequence[str], dat
     return PlayerRows({at: values for at, values in rows.items() if at not in ambiguous}, data_until, problems)
 
 
-def _extend(answer: _Body) -> Mapping[str, Any]:
+def _extend(response: _PlayerBody) -> Mapping[str, Any]:
     try:
-        given = msgspec.json.decode(bytes(answer.Extend))
+        given = msgspec.json.decode(bytes(response.Extend))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return given if isinstance(given, dict) else {}

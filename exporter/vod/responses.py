@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exporter.errors import ErrorKind, NotReady, RetryPolicy, UpstreamError
 from exporter.safe_text import printable, shortened
 from exporter.vod import error_bodies, error_codes, wait_headers
+from exporter.vod.error_classification import classify
 from exporter.vod.redaction import redacted
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def decode_response(
 
 def no_response(code: str, message: str, hide: Collection[str] = (), *, advice: str = "") -> UpstreamError:
     """The error of an attempt without a response: code `timeout`, `connect` or `malformed`."""
-    info = error_codes.classify(0, code)
+    info = classify(0, code)
     return UpstreamError(
         clean_message(message, hide),
         code=info.code,
@@ -115,7 +116,7 @@ def _has_error_code(response: RawResponse) -> bool:
 def _service_error(response: RawResponse, action: Action[T], now: float, hide: Collection[str]) -> UpstreamError:
     fields = error_bodies.fields(response.body)
     code, message = redacted(error_bodies.code(fields), hide), clean_message(error_bodies.message(fields), hide)
-    info = error_codes.classify(response.status, code, message, action=action)
+    info = classify(response.status, code, message, action=action)
     if not message:
         message = f"HTTP {response.status} without {'a message' if code else 'an error code'}"
     if info.kind is ErrorKind.CLOCK:
@@ -137,7 +138,7 @@ def _service_error(response: RawResponse, action: Action[T], now: float, hide: C
 def _malformed(
     response: RawResponse, message: str, request_id: str, hide: Collection[str], *, advice: str = ""
 ) -> UpstreamError:
-    info = error_codes.classify(response.status, error_codes.MALFORMED)
+    info = classify(response.status, error_codes.MALFORMED)
     return UpstreamError(
         message,
         code=info.code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.core.media_search import PAGE_SIZE, Conditions, SearchPage, SearchRequest
+from exporter.core.media_search import PAGE_SIZE, SearchConditions, SearchPage, SearchRequest
 from exporter.vod import metadata_values as values
 from exporter.vod.actions import Action
 
@@ -18,9 +18,9 @@ CATEGORIES_PER_SEARCH: Final = 50
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
-    answer = values.parsed(body, "SearchMedia", ("MediaList", "Total"))
-    request_id = values.text(answer.get("RequestId")) or ""
-    total, listed = values.whole(answer.get("Total")), values.objects(answer.get("MediaList"))
+    document = values.parsed(body, "SearchMedia", ("MediaList", "Total"))
+    request_id = values.text(document.get("RequestId")) or ""
+    total, listed = values.whole(document.get("Total")), values.objects(document.get("MediaList"))
     if len(listed) > int(parameters["PageSize"]):
         raise values.malformed(
             f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested", request_id
@@ -29,7 +29,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
         raise values.malformed("Total is negative", request_id)
     if not listed and total is None:
         raise values.malformed("neither hits nor a Total: the response does not show that there are none", request_id)
-    values.check_success(answer, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
+    values.check_success(document, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
     hits = []
     for each in listed:
         inner = each.get("Video")
@@ -57,7 +57,7 @@ SEARCH_MEDIA: Final = Action(
 )
 
 
-def parameters(request: SearchRequest, wanted: Conditions, category_ids: Iterable[int] = ()) -> dict[str, str]:
+def parameters(request: SearchRequest, wanted: SearchConditions, category_ids: Iterable[int] = ()) -> dict[str, str]:
     """The parameters of one page: hits that fulfil the conditions and have one of these categories (none: any)."""
     match = " and ".join(_conditions(request, wanted, list(category_ids)))
     given = {
@@ -71,7 +71,7 @@ def parameters(request: SearchRequest, wanted: Conditions, category_ids: Iterabl
     return {name: value for name, value in given.items() if value}
 
 
-def _conditions(request: SearchRequest, wanted: Conditions, category_ids: list[int]) -> Iterator[str]:
+def _conditions(request: SearchRequest, wanted: SearchConditions, category_ids: list[int]) -> Iterator[str]:
     if category_ids:
         alternatives = " or ".join(f"CateId = {each}" for each in category_ids)
         yield alternatives if len(category_ids) == 1 else f"({alternatives})"

@@ -10,7 +10,7 @@ import httpx
 
 from exporter.vod import network_errors
 from exporter.vod.network_errors import ConnectionLost
-from exporter.vod.network_route import Progress
+from exporter.vod.network_route import AttemptProgress
 from exporter.vod.response_head import LARGEST_HEAD, read_head
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         Request extensions: `progress`, a Progress to update; `fresh`, to demand a new connection. Response extensions:
         `connection`, an object that identifies the connection; `discard`, a function that prevents its reuse.
         """
-        progress = request.extensions.get("progress") or Progress()
+        progress = request.extensions.get("progress") or AttemptProgress()
         connection = None if request.extensions.get(FRESH) else self._reusable()
         if connection is None:
             connection = _Connection(await self._route.open(progress), self._route)
@@ -89,7 +89,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
             raise
         progress.waiting_for = "the end of the response"
         is_compressed = any(name.lower() == b"content-encoding" for name, _ in headers)
-        body = _Body(connection, self._idle, is_compressed=is_compressed)
+        body = _ResponseBody(connection, self._idle, is_compressed=is_compressed)
         extensions = {"discard": body.discard, "connection": connection}
         return httpx.Response(status, headers=headers, stream=body, extensions=extensions)
 
@@ -219,7 +219,7 @@ class _Connection:
         self._stream.close()
 
 
-class _Body(httpx.AsyncByteStream):
+class _ResponseBody(httpx.AsyncByteStream):
     """The response body; closing it returns the connection to the pool."""
 
     def __init__(self, connection: _Connection, idle: list[_Connection], *, is_compressed: bool) -> None:

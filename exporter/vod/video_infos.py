@@ -26,18 +26,18 @@ class VideoInfos:
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
-    answer = values.parsed(body, "GetVideoInfos", ("VideoList", "NonExistVideoIds"))
+    document = values.parsed(body, "GetVideoInfos", ("VideoList", "NonExistVideoIds"))
     requested = frozenset(parameters["VideoIds"].split(","))
     found = {}
-    for each in values.objects(_unwrapped(answer.get("VideoList"))):
+    for each in values.objects(_unwrapped(document.get("VideoList"))):
         media_id = values.media_id(each.get("VideoId"))
         if media_id in requested:
             found[media_id] = values.details(each, media_id, 0.0)
-    values.check_success(answer, ("VideoList", "NonExistVideoIds"), has_rows=bool(found))
-    missing = requested.intersection(values.texts(answer.get("NonExistVideoIds"))) - found.keys()
+    values.check_success(document, ("VideoList", "NonExistVideoIds"), has_rows=bool(found))
+    missing = requested.intersection(values.texts(document.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
         raise values.malformed(
-            "the response contains none of the requested media", values.text(answer.get("RequestId")) or ""
+            "the response contains none of the requested media", values.text(document.get("RequestId")) or ""
         )
     return VideoInfos(tuple(found.values()), missing)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from exporter.web.access.live_config import LiveWebConfig
     from exporter.web.access.tls import TlsEngine
-    from exporter.web.connection_limits import ConnectionTracker
+    from exporter.web.connection_tracker import ConnectionTracker
 
 # Hides the warning that uvicorn logs for every malformed request: operators cannot act on the mistakes of clients.
 CLIENTS_LOGGER: Final = "exporter.web.clients"

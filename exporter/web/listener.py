@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Generator
 
-    from exporter.web.connection_limits import ConnectionTracker
+    from exporter.web.connection_tracker import ConnectionTracker
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _RESERVED: Final = 2

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.web.access.live_config import LiveWebConfig
     from exporter.web.access.tls import TlsEngine
-    from exporter.web.connection_limits import ConnectionTracker, WaitingConnection
+    from exporter.web.connection_tracker import ConnectionTracker, WaitingConnection
 
 # The headers of responses that no application makes.
 PLAIN_HEADERS: Final = {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
@@ -96,7 +96,7 @@ class Opening:
         if self._web_access is None or self._tls is not None:
             await self._client.wait_for_turn(self._step())
         else:
-            policy = await self._web_access.rules()
+            policy = await self._web_access.policy()
             await self._client.wait_for_turn(self._step())
             if policy.context is None:
                 self._raw.abort()

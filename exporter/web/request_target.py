@@ -24,7 +24,7 @@ _ALLOW: Final = "GET, HEAD, POST"
 def origin_form_only(app: ASGIApp) -> ASGIApp:
     """Wrap an application that knows only paths: every server must also accept `http://host/metrics`."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         raw_path: bytes = scope["raw_path"]
         if scope["method"] == "CONNECT" or (scope["method"] == "OPTIONS" and raw_path == b"*"):
             await _rejection(405, "Method not allowed.", {"Allow": _ALLOW})(scope, receive, send)
@@ -42,7 +42,7 @@ def origin_form_only(app: ASGIApp) -> ASGIApp:
         else:
             await _rejection(400, "The request target must be a path, as in /metrics.")(scope, receive, send)
 
-    return answer
+    return handle
 
 
 def _rejection(status: int, text: str, headers: dict[str, str] | None = None) -> PlainTextResponse:

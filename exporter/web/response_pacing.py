@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.web.connection_limits import WaitingConnection
+from exporter.web.connection_tracker import WaitingConnection
 from exporter.web.turns import Step
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Scope, Send
 
-    from exporter.web.connection_limits import ConnectionTracker
+    from exporter.web.connection_tracker import ConnectionTracker
 
 # Steps of what scrapers request.
 _SCRAPES: Final = frozenset({Step.REPEATED_RESPONSE, Step.COMPRESSED_RESPONSE})
@@ -92,7 +92,7 @@ class ResponsePacing:
                 await send({**message, "body": chunk, "more_body": has_more or message.get("more_body", False)})
                 if not has_more:
                     break
-            # The client has asked again if there is a next response: so it has received this one.
+            # A next response means that the client has sent another request, so it has received this one.
             self._has_received = self._has_received or step is not None
             if step in _SCRAPES and not message.get("more_body", False):
                 self._tracker.turns.readers.finished(self._client.group)
@@ -119,7 +119,7 @@ class ResponsePacing:
         await send(message)
 
     def _adapt_chunk_bytes(self, sent_bytes: int) -> None:
-        """Enlarge small chunks for a fast reader, who would wait for all other clients between any two of them."""
+        """Enlarge small chunks for a fast reader, which would wait for all other clients between any two of them."""
         enlarged = self._limits.some_connections_chunk_bytes
         if sent_bytes > self._limits.fast_reader_bytes and self._chunk_bytes < enlarged:
             self._set_chunk_bytes(enlarged)

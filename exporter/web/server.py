@@ -18,7 +18,8 @@ from uvicorn.server import Server
 
 from exporter.errors import StartError
 from exporter.web.access.middleware import with_access_control
-from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker, limits_for_process
+from exporter.web.connection_limits import ConnectionLimits, limits_for_process
+from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.http_connection import CLIENTS_LOGGER, HttpConnection
 from exporter.web.listen_addresses import parse_address
 from exporter.web.listener import Listener, count_exhaustion
@@ -154,7 +155,7 @@ async def serving(
     tracker = ConnectionTracker(limits or limits_for_process(), monotonic)
     logging.getLogger(CLIENTS_LOGGER).setLevel(logging.ERROR)
     config = Config(
-        origin_form_only(with_access_control(app, web_access.rules, prefix=prefix) if web_access else app),
+        origin_form_only(with_access_control(app, web_access.policy, prefix=prefix) if web_access else app),
         http=partial(HttpConnection, tracker=tracker, web_access=web_access),  # type: ignore[arg-type]  # uvicorn only calls it
         ws="none",
         interface="asgi3",

@@ -42,7 +42,7 @@ class _Queue(OrderedDict["Hashable", T]):
     is_oldest_next = False
 
     def pick(self) -> tuple[Hashable, T]:
-        """Return the newest or the oldest in turns, which becomes the newest, since it is served just now."""
+        """Return the newest and the oldest alternately; it becomes the newest, because it is being served."""
         name = next(iter(self) if self.is_oldest_next else reversed(self))
         self.is_oldest_next = not self.is_oldest_next
         self.move_to_end(name)
@@ -56,9 +56,10 @@ class Turns:
     """Lets one client take its step in each iteration of the event loop.
 
     Every other turn belongs to `readers`, if any of them waits. Otherwise networks take turns, and so do the kinds of
-    clients of a network: none waits for the many connections of another. Of each, the newest and the oldest go in
-    turns. Under more load than the process can serve, clients that connected long ago have given up, or are about to.
-    In the order of arrival, every client would wait as long as they do; newest first only, some would wait for ever.
+    clients of a network: none waits for the many connections of another. Within each, the newest and the oldest
+    alternate. Under more load than the process can serve, clients that connected long ago have disconnected, or are
+    about to. In the order of arrival, every client would wait as long as they do; newest first only, some would wait
+    for ever.
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ def test_calls_time_and_size_of_media_by_id() -> None:
     assert " with --step=5m; --query and --days reduce it" in line
 
 
-def test_accounts_are_asked_at_the_same_time() -> None:
+def test_accounts_are_requested_at_the_same_time() -> None:
     other = replace(HEADLINE, name="other", account="b")
     assert estimate([HEADLINE, other], 10, Settlement(), {"a": 5.0, "b": 1.0}).seconds == 20
 

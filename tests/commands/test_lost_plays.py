@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from exporter.commands.lost_plays import largest_losses, settled_plays
+import pytest
+
+from exporter.commands.lost_plays import largest_losses, settled_plays, why_not_compared
 from exporter.core.model import Dimensions
+from exporter.core.play_dates import Settlement
 from exporter.core.publication import PublishedMedia
 from exporter.simulator.options import SimulatorOptions
 from tests.exposition.examples import publication, settled_day
-from tests.harness import running_harness
+from tests.harness import NOON, Clock, running_harness
 
 PLAYS = {"kept": (100, 100.0), "half": (50, 99.6), "new": (7, None), "gone": (0, 1000.0), "rose": (60, 50.0)}
 
@@ -71,3 +74,30 @@ async def test_one_poll_is_enough_and_its_losses_are_those_of_the_service() -> N
         assert {row["media_id"]: row["plays"] for row in rows} == harness.truth(2)
     assert all(row["lost"] == row["expected"] - row["plays"] for row in rows)
     assert [row["title"] for row in rows if row["title"] is None] == []
+
+
+@pytest.mark.parametrize(
+    ("hour", "setting", "named"),
+    [
+        (8.9, "true", ["2024-03-22"]),
+        (0.1, "true", ["2024-03-22"]),
+        (9.1, "true", []),
+        (23.9, "true", []),
+        (8.9, "false", []),
+    ],
+)
+async def test_one_poll_before_nine_says_why_nothing_is_compared(hour: float, setting: str, named: list[str]) -> None:
+    clock = Clock(NOON + (hour - 12) * 3600)
+    async with running_harness(SimulatorOptions(media=20), clock=clock, expected=setting) as harness:
+        await harness.poll()
+        displayed = harness.exporter.publication()
+        queries = [report.query for report in harness.exporter.reports()]
+
+    lines = list(why_not_compared(queries, displayed, Settlement(), clock.at))
+
+    assert bool(settled_plays(displayed)) is (setting == "true" and not named)
+    assert lines == [
+        "Not compared with expected plays: from 09:00 UTC+8 on, a single poll settles"
+        f" {day}; before, that takes 3 polls."
+        for day in named
+    ]

@@ -19,7 +19,7 @@ from exporter.config.loader import loads
 from exporter.core.media_details import MediaDetails
 from exporter.core.media_search import SearchPage
 from exporter.core.model import Page
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.faults import Fault
 from exporter.simulator.variants import parse_variants
 from exporter.vod.video_infos import VideoInfos
@@ -85,7 +85,7 @@ def check(clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     """Runs the command with an account whose endpoint is a simulator."""
 
     async def run(
-        service: Simulator, config: dict[str, Any], *flags: str, key: Credentials | None = None, **account: Any
+        service: Simulator, config: dict[str, Any], *flags: str, key: AccessKeyPair | None = None, **account: Any
     ) -> Checked:
         monkeypatch.setattr(app, "Runtime", partial(app.Runtime, now=clock, sleep=no_sleep))
         async with listening(service) as url:
@@ -96,8 +96,8 @@ def check(clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     return run
 
 
-def write(folder: Path, url: str, config: dict[str, Any], key: Credentials | None = None, **account: Any) -> Path:
-    key = key or Credentials()
+def write(folder: Path, url: str, config: dict[str, Any], key: AccessKeyPair | None = None, **account: Any) -> Path:
+    key = key or AccessKeyPair()
     more = {name: value for name, value in config.items() if name == "metadata"} | account
     settings = {
         "name": "main",
@@ -125,7 +125,7 @@ async def test_where_all_is_fine_it_says_so_and_how_many_requests_it_sent(check:
     checked = await check(service, EVERYTHING)
 
     assert (checked.status, checked.err) == (0, "")
-    categories = len(service.catalogue.categories.by_id)
+    categories = len(service.library.categories.by_id)
     found = checked.results.pop(SEARCH)
     assert found.startswith("answered: finds ")
     assert int(found.split()[-2]) > 1
@@ -370,7 +370,7 @@ async def test_a_response_that_cannot_be_used_is_an_error() -> None:
 
 
 async def test_a_wrong_key_is_one_error(check: Any, clock: Clock) -> None:
-    checked = await check(simulator(clock), EVERYTHING, key=Credentials("simulator", "another-secret"))
+    checked = await check(simulator(clock), EVERYTHING, key=AccessKeyPair("simulator", "another-secret"))
 
     assert checked.status == 2
     assert [*checked.results.values()] == ["failed: SignatureDoesNotMatch", *["not tried"] * 4]
@@ -382,7 +382,7 @@ async def test_a_wrong_key_is_one_error(check: Any, clock: Clock) -> None:
 
 
 async def test_a_key_that_does_not_exist(check: Any, clock: Clock) -> None:
-    checked = await check(simulator(clock), EVERYTHING, key=Credentials("nobody", "secret"))
+    checked = await check(simulator(clock), EVERYTHING, key=AccessKeyPair("nobody", "secret"))
 
     assert checked.results[PLAY_DATA] == "failed: InvalidAccessKeyId.NotFound"
     assert "Check the AccessKey in the RAM console" in checked.errors[0]

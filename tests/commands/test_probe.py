@@ -12,7 +12,7 @@ import pytest
 
 from exporter import app
 from exporter.cli import main
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault
 from exporter.simulator.incidents import parse_incident
@@ -63,7 +63,7 @@ async def probed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     *flags: str,
-    credentials: Credentials | None = None,
+    credentials: AccessKeyPair | None = None,
 ) -> Probed:
     monkeypatch.setattr(app, "Runtime", partial(app.Runtime, now=clock, sleep=no_sleep))
     key = credentials or service.conditions.credentials
@@ -166,10 +166,10 @@ async def test_the_form_of_buckets_without_plays(run: Any, clock: Clock) -> None
 
 async def test_values_are_printed_on_request_only(run: Any, clock: Clock) -> None:
     service = simulator(clock, media=150)
-    videos = service.catalogue.at(clock.now).videos
+    videos = service.library.at(clock.now).videos
     names = {
         each.name
-        for each in service.catalogue.categories.by_id.values()
+        for each in service.library.categories.by_id.values()
         if len(each.name) > 2 and not each.name.isdecimal()
     }
     private = {text for video in videos for text in (video.media_id, video.title.strip(), *video.tags)} | names
@@ -185,11 +185,11 @@ async def test_values_are_printed_on_request_only(run: Any, clock: Clock) -> Non
 
 
 async def test_no_secret_is_printed(run: Any, clock: Clock) -> None:
-    key = Credentials("key", SECRET)
+    key = AccessKeyPair("key", SECRET)
     service = simulator(clock, credentials=key)
-    video = service.catalogue.at(clock.now).videos[0]
+    video = service.library.at(clock.now).videos[0]
     # A service that repeats it, at the beginning of a text that is cut.
-    service.catalogue.put(
+    service.library.put(
         *(type(video)(f"{number:032x}", f"{'x' * 40}{SECRET}", 1.0, 0, 0, tags=(SECRET,)) for number in range(3))
     )
     result = await run(service, "--values")
@@ -217,7 +217,7 @@ async def test_the_message_of_an_error_is_printed_with_the_values(run: Any, cloc
 
 
 async def test_a_wrong_key_fails_every_action(run: Any, clock: Clock) -> None:
-    result = await run(simulator(clock), credentials=Credentials("simulator", SECRET))
+    result = await run(simulator(clock), credentials=AccessKeyPair("simulator", SECRET))
     assert result.status == 1
     codes = [lines["result"] for lines in result.actions.values()]
     assert codes == ["failed: SignatureDoesNotMatch with HTTP 400, kind auth"] * len(ACTIONS)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.commands import probe_catalogue, probe_play_data, probe_player
-from exporter.commands.probe_requests import Response, number, order_of, raw_action, repeated
+from exporter.commands import probe_media, probe_play_data, probe_player
+from exporter.commands.probe_requests import ProbeResponse, number, order_of, raw_action, repeated
 from exporter.errors import ErrorKind, UpstreamError
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ JSON = st.recursive(
     lambda below: st.lists(below, max_size=4) | st.dictionaries(NAMES, below, max_size=6),
     max_leaves=12,
 )
-RESPONSES = st.builds(Response, st.dictionaries(NAMES, JSON, max_size=8)) | st.just(
-    Response(error=UpstreamError("no", code="Throttling", kind=ErrorKind.THROTTLED))
+RESPONSES = st.builds(ProbeResponse, st.dictionaries(NAMES, JSON, max_size=8)) | st.just(
+    ProbeResponse(error=UpstreamError("no", code="Throttling", kind=ErrorKind.THROTTLED))
 )
 
 
@@ -51,20 +51,20 @@ async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
 
 @settings(max_examples=60)
 @given(responses=st.lists(RESPONSES, min_size=3, max_size=4))
-async def test_any_response_is_a_result(responses: list[Response]) -> None:
+async def test_any_response_is_a_result(responses: list[ProbeResponse]) -> None:
     waiting = iter(responses * 20)
 
-    async def request(parameters: Mapping[str, str]) -> Response:
+    async def request(parameters: Mapping[str, str]) -> ProbeResponse:
         assert all(isinstance(value, str) for value in parameters.values())
         return next(waiting)
 
     first, known = responses[0], responses[1]
-    requested = probe_catalogue.first_infos(first, known)
+    requested = probe_media.first_infos(first, known)
     for findings in (
         probe_play_data.findings(request, first, NOW),
-        probe_catalogue.categories(request, first),
-        probe_catalogue.search(request, first, known),
-        probe_catalogue.infos(request, first, requested),
+        probe_media.categories(request, first),
+        probe_media.search(request, first, known),
+        probe_media.infos(request, first, requested),
         probe_player.findings(request, first, "app-1000000", NOW),
     ):
         assert all(finding.text for finding in await _all(findings))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.config.accounts import AccountSettings, CredentialSettings, LimitSettings
 from exporter.config.loader import load, loads
-from exporter.config.media import MediaByIds, MediaTop
+from exporter.config.media_selection import MediaByIds, MediaTop
 from exporter.config.schema import Config, QuerySettings
 from exporter.core.model import (
     OPERATING_SYSTEMS,

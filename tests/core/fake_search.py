@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from exporter.core.media_search import Conditions, SearchPage, SearchRequest
+from exporter.core.media_search import SearchConditions, SearchPage, SearchRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ class FakeSearch:
     change: Callable[[FakeSearch], None] = lambda _: None
     requests: list[SearchRequest] = field(default_factory=list)
 
-    def page(self, request: SearchRequest, wanted: Conditions) -> SearchPage:
+    def page(self, request: SearchRequest, wanted: SearchConditions) -> SearchPage:
         self.requests.append(request)
         own = replace(wanted, created_from=None)
         hits = sorted(
@@ -42,7 +42,7 @@ class FakeSearch:
         self.change(self)
         return answer
 
-    def _hit(self, media: MediaDetails, request: SearchRequest, wanted: Conditions) -> bool:
+    def _hit(self, media: MediaDetails, request: SearchRequest, wanted: SearchConditions) -> bool:
         created = media.created_at or 0
         if request.created_from is not None and created < int(request.created_from) + request.exclusive:
             return False

@@ -107,4 +107,4 @@ class FakeService:
 def known_plays(poller: Poller, slice_: Slice) -> Mapping[str, float | None]:
     """Plays by media in the published snapshot; None for a zero."""
     data = poller.snapshot.slices[slice_]
-    return {m: a.row.plays if a.row else None for m, a in data.answers.items()}
+    return {m: a.row.plays if a.row else None for m, a in data.records.items()}

@@ -118,9 +118,9 @@ def test_of_two_rows_the_larger_value_counts(field: Field) -> None:
 @every_field
 def test_storage_keeps_the_field(field: Field) -> None:
     row = changed(field)
-    header = codec.facts(SliceData(YESTERDAY, {row.media_id: MediaRecord(row, Freshness(NOON))}))
+    header = codec.header_of(SliceData(YESTERDAY, {row.media_id: MediaRecord(row, Freshness(NOON))}))
     blocks = {number: (block.seal, block.packed()) for number, block in enumerate(codec.encode_blocks(header))}
-    assert codec.Reader().slice(header, blocks).answers[row.media_id].row == row
+    assert codec.Reader().slice(header, blocks).records[row.media_id].row == row
 
 
 @every_number

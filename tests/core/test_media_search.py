@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from exporter.core.media_details import MediaDetails, Search
 from exporter.core.media_search import (
-    Conditions,
     MediaWalk,
+    SearchConditions,
     SearchPage,
     SearchRequest,
     UnorderedError,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 4
 CEILING: Final = 12
-EVERYTHING: Final = Conditions()
+EVERYTHING: Final = SearchConditions()
 
 details: SearchStrategy[MediaDetails] = st.builds(
     MediaDetails,
@@ -41,7 +41,7 @@ catalogues = st.lists(details, max_size=60).map(
     lambda media: {f"m{number:02}": replace(each, media_id=f"m{number:02}") for number, each in enumerate(media)}
 )
 searches = st.builds(
-    Conditions,
+    SearchConditions,
     category_ids=st.none() | st.frozensets(st.integers(1, 3), min_size=1),
     tags=st.just(()) | st.just(("promo",)) | st.just(("a", "promotion")),
     title=st.none() | st.sampled_from(["Maths", "is"]),
@@ -50,7 +50,7 @@ searches = st.builds(
 )
 
 
-def walked(service: FakeSearch, wanted: Conditions) -> MediaWalk:
+def walked(service: FakeSearch, wanted: SearchConditions) -> MediaWalk:
     walk = MediaWalk(wanted.created_from, page_size=service.page_size, ceiling=service.ceiling)
     while (request := walk.next) is not None:
         walk.on_page(service.page(request, wanted))
@@ -58,17 +58,17 @@ def walked(service: FakeSearch, wanted: Conditions) -> MediaWalk:
     return walk
 
 
-def found(service: FakeSearch, wanted: Conditions) -> frozenset[str]:
+def found(service: FakeSearch, wanted: SearchConditions) -> frozenset[str]:
     return matching(walked(service, wanted).hits.values(), wanted)
 
 
-def truth(service: FakeSearch, wanted: Conditions) -> frozenset[str]:
+def truth(service: FakeSearch, wanted: SearchConditions) -> frozenset[str]:
     return frozenset(each for each, media in service.media.items() if wanted.match(media))
 
 
 @given(media=catalogues, wanted=searches, loose=st.booleans(), counts=st.booleans())
 def test_what_is_found_equals_what_the_catalogue_has(
-    media: dict[str, MediaDetails], wanted: Conditions, *, loose: bool, counts: bool
+    media: dict[str, MediaDetails], wanted: SearchConditions, *, loose: bool, counts: bool
 ) -> None:
     service = FakeSearch(media, PAGE, CEILING, loose=loose, counts=counts)
     hits = Counter(each.created_at for each in media.values())
@@ -93,7 +93,7 @@ changes = st.lists(
 
 @given(media=catalogues, wanted=searches, changes=changes, loose=st.booleans())
 def test_only_media_that_change_during_the_walk_may_be_missed_and_for_one_refresh(
-    media: dict[str, MediaDetails], wanted: Conditions, changes: list[Any], *, loose: bool
+    media: dict[str, MediaDetails], wanted: SearchConditions, changes: list[Any], *, loose: bool
 ) -> None:
     changed: set[str] = set()
     ever = {each for each, one in media.items() if wanted.match(one)}
@@ -167,44 +167,46 @@ def test_hits_that_are_counted_and_not_listed_make_the_walk_incomplete() -> None
 
 def test_conditions_are_those_of_the_search_at_that_time() -> None:
     search = Search(tags=("a",), title="t", statuses=("Normal",), created_within=60.0)
-    assert conditions(search, frozenset({1}), 100.0) == Conditions(frozenset({1}), ("a",), "t", ("Normal",), 40.0)
+    assert conditions(search, frozenset({1}), 100.0) == SearchConditions(frozenset({1}), ("a",), "t", ("Normal",), 40.0)
     assert conditions(Search(title="t"), None, 100.0).created_from is None
 
 
 @pytest.mark.parametrize(
     ("wanted", "matches"),
     [
-        (Conditions(), True),
-        (Conditions(category_ids=frozenset({1})), True),
-        (Conditions(category_ids=frozenset({2})), False),
-        (Conditions(tags=("a", "b")), True),
-        (Conditions(tags=("A",)), False),
-        (Conditions(title="aths"), True),
-        (Conditions(title="maths"), False),
-        (Conditions(statuses=("Normal",)), True),
-        (Conditions(statuses=("Blocked",)), False),
-        (Conditions(created_from=100.0), True),
-        (Conditions(created_from=100.5), False),
+        (SearchConditions(), True),
+        (SearchConditions(category_ids=frozenset({1})), True),
+        (SearchConditions(category_ids=frozenset({2})), False),
+        (SearchConditions(tags=("a", "b")), True),
+        (SearchConditions(tags=("A",)), False),
+        (SearchConditions(title="aths"), True),
+        (SearchConditions(title="maths"), False),
+        (SearchConditions(statuses=("Normal",)), True),
+        (SearchConditions(statuses=("Blocked",)), False),
+        (SearchConditions(created_from=100.0), True),
+        (SearchConditions(created_from=100.5), False),
     ],
 )
-def test_each_condition_is_compared(wanted: Conditions, *, matches: bool) -> None:
+def test_each_condition_is_compared(wanted: SearchConditions, *, matches: bool) -> None:
     assert wanted.match(MediaDetails("m", "Maths", 1, None, ("b",), "Normal", 100.0)) is matches
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
-        Conditions(category_ids=frozenset({1})),
-        Conditions(tags=("a",)),
-        Conditions(title="XX"),
-        Conditions(statuses=("Normal",)),
-        Conditions(created_from=0.5),
+        SearchConditions(category_ids=frozenset({1})),
+        SearchConditions(tags=("a",)),
+        SearchConditions(title="XX"),
+        SearchConditions(statuses=("Normal",)),
+        SearchConditions(created_from=0.5),
     ],
 )
-def test_a_media_without_the_field_of_a_condition_does_not_match_and_cannot_be_compared(wanted: Conditions) -> None:
+def test_a_media_without_the_field_of_a_condition_does_not_match_and_cannot_be_compared(
+    wanted: SearchConditions,
+) -> None:
     assert not wanted.match(MediaDetails("m"))
     assert wanted.comparable(MediaDetails("m")) is (wanted.created_from is not None)
-    assert Conditions().comparable(MediaDetails("m"))
+    assert SearchConditions().comparable(MediaDetails("m"))
     whole = MediaDetails("m", "Maths", 1, None, (), "Normal", 100.0)
     assert wanted.comparable(whole)
     # One field is missing, that of another condition is there.

@@ -38,15 +38,15 @@ def observed(at: float, plays: float | None = 5, **changed: object) -> SliceObse
 
 
 def settled(data: SliceData, media_id: str = "a") -> bool:
-    answer = data.answer(media_id)
-    assert answer
-    return answer.freshness.settled
+    record = data.record(media_id)
+    assert record
+    return record.freshness.settled
 
 
 def test_media_that_were_not_observed_stay_unchanged() -> None:
     data = merged(SliceObservation(1, {"a": row("a", 1), "b": row("b", 2)}), SliceObservation(2, {"b": row("b", 3)}))
 
-    assert {m: (a.row.plays, a.freshness.observed_at) for m, a in data.answers.items() if a.row} == {
+    assert {m: (a.row.plays, a.freshness.observed_at) for m, a in data.records.items() if a.row} == {
         "a": (1, 1),
         "b": (3, 2),
     }
@@ -58,7 +58,7 @@ def test_a_complete_listing_replaces_everything() -> None:
         SliceObservation(2, {"a": row("a")}, listed=True, total=1),
     )
 
-    gone = data.answer("gone")
+    gone = data.record("gone")
     assert gone is not None
     assert (gone.row, gone.freshness.observed_at) == (None, 2)
 
@@ -95,7 +95,7 @@ def test_polls_before_a_day_can_be_final_confirm_nothing() -> None:
     data = merged(*(observed(NOON + i) for i in range(10)), slice_=today)
 
     assert not settled(data)
-    assert data.answers["a"].freshness.confirmations == 0
+    assert data.records["a"].freshness.confirmations == 0
 
 
 CERTAIN = play_dates.start(YESTERDAY + timedelta(days=1)) + SETTLEMENT.after
@@ -272,26 +272,26 @@ def test_a_fraction_that_differs_in_the_last_decimal_is_unchanged(
     rows = [row("a", **(was if turn % 2 else now)) for turn in range(4)]
     data = merged(*(SliceObservation(NOON + i, {"a": each}) for i, each in enumerate(rows)))
 
-    assert data.answers["a"].row == rows[-1], "the last row is kept"
-    assert (data.answers["a"].freshness.confirmations == 3) is same
+    assert data.records["a"].row == rows[-1], "the last row is kept"
+    assert (data.records["a"].freshness.confirmations == 3) is same
 
 
 def test_a_media_without_a_record_is_no_zero_if_a_row_had_no_media_id() -> None:
     def listing(unattributed_rows: int) -> SliceObservation:
         return SliceObservation(NOON, {"a": row("a")}, listed=True, total=1, unattributed_rows=unattributed_rows)
 
-    assert merged(listing(1)).answer("b") is None
-    assert merged(listing(1), listing(0)).answer("b") is not None
+    assert merged(listing(1)).record("b") is None
+    assert merged(listing(1), listing(0)).record("b") is not None
 
 
 def test_not_ready_keeps_all_data_and_ends_with_the_next_observation() -> None:
     data = mark_not_ready(merged(observed(1)), SLICE, 2)
 
-    assert (data.ready, data.last_response_at, data.updated_at, dict(data.answers)) == (
+    assert (data.ready, data.last_response_at, data.updated_at, dict(data.records)) == (
         False,
         2,
         1,
-        dict(merged(observed(1)).answers),
+        dict(merged(observed(1)).records),
     )
     assert merge_observation(data, SLICE, observed(3), SETTLEMENT).ready
 
@@ -306,9 +306,9 @@ def test_settled_requires_the_configured_number_of_unchanged_polls(
     last = [p for _, p in polls]
     run = next((i for i, p in enumerate(reversed(last)) if p != last[-1]), len(last))
     assert settled(data) is (run - 1 >= unchanged)
-    answer = data.answer("a")
-    assert answer
-    assert (answer.row.plays if isinstance(answer.row, PlayRow) else None) == last[-1]
+    record = data.record("a")
+    assert record
+    assert (record.row.plays if isinstance(record.row, PlayRow) else None) == last[-1]
 
 
 def test_an_equal_row_stays_the_same_object() -> None:
@@ -317,22 +317,22 @@ def test_an_equal_row_stays_the_same_object() -> None:
         first, SLICE, SliceObservation(2, {"a": row("a", 1), "b": row("b", 9), "c": row("c", 3)}), SETTLEMENT
     )
 
-    same = {media_id: again.answers[media_id].row is first.answers[media_id].row for media_id in "abc"}
+    same = {media_id: again.records[media_id].row is first.records[media_id].row for media_id in "abc"}
 
     assert same == {"a": True, "b": False, "c": False}
-    assert [again.answers[media_id].row for media_id in "bc"] == [row("b", 9), row("c", 3)]
+    assert [again.records[media_id].row for media_id in "bc"] == [row("b", 9), row("c", 3)]
 
 
 def test_media_with_equal_freshness_share_the_object() -> None:
     data = merged(SliceObservation(NOON, {"a": row("a"), "b": row("b"), "c": row("c")}, listed=True))
 
-    assert len({id(answer.freshness) for answer in data.answers.values()}) == 1
+    assert len({id(record.freshness) for record in data.records.values()}) == 1
 
 
 def test_a_zero_has_the_time_of_its_request() -> None:
     data = merged(SliceObservation(1, {"unplayed": None}), SliceObservation(2, {"a": row("a")}))
 
-    zero = data.answer("unplayed")
+    zero = data.record("unplayed")
     assert zero is not None
     assert (zero.row, zero.freshness.observed_at) == (None, 1)
 

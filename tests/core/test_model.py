@@ -19,14 +19,14 @@ def test_a_ranking_is_cut_to_the_requested_length() -> None:
 
 def test_a_listing_ranks_by_any_measure_with_missing_values_as_zero_and_ties_by_id() -> None:
     rows = {"y": row("y", plays_per_viewer=0.5), "z": row("z"), "x": row("x", plays_per_viewer=0.5), "none": None}
-    data = SliceData(SLICE, answers={m: MediaRecord(each, EARLY) for m, each in rows.items()}, listed=EARLY)
+    data = SliceData(SLICE, records={m: MediaRecord(each, EARLY) for m, each in rows.items()}, listed=EARLY)
 
     assert data.ranking(top(9, RATIO)) == Ranking(9, ("x", "y", "z"), EARLY)
     assert data.ranking(top(1, RATIO)) == Ranking(1, ("x",), EARLY)
 
 
 def test_the_newer_of_ranking_and_listing_is_used() -> None:
-    listed = {"answers": {"a": MediaRecord(row("a"), EARLY)}}
+    listed = {"records": {"a": MediaRecord(row("a"), EARLY)}}
     ranking = Ranking(1, ("b",), LATE)
 
     assert SliceData(SLICE, **listed, listed=EARLY, rankings={PLAYS: ranking}).ranking(top(1)) == ranking  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.player_buckets import CallHistory, Range, Reading, TargetHistory
+from exporter.core.player_buckets import CallHistory, Reading, TargetHistory, TimeRange
 from exporter.core.player_fields import BY_NAME, MOST_PER_CALL, PLAYER_FIELDS, calls
 from exporter.core.player_intervals import INTERVALS, Interval
 
@@ -49,11 +49,11 @@ class Service:
         grown = max((share for after, share in self.growth if now - start >= after), default=0.0)
         return int(whole * part * grown)
 
-    def answer(self, asked: Range, now: float) -> Reading:
+    def answer(self, span: TimeRange, now: float) -> Reading:
         """What it returns at its own time `now`."""
         rows: dict[int, tuple[float | None, ...]] = {}
         with_data = []
-        for start in range(-(-asked.start // FIVE_MINUTES) * FIVE_MINUTES, asked.end, FIVE_MINUTES):
+        for start in range(-(-span.start // FIVE_MINUTES) * FIVE_MINUTES, span.end, FIVE_MINUTES):
             value = None if start in self.missing else self.value(start, now)
             if value is not None:
                 rows[start] = (value, 0.8 if value else 0.0)
@@ -64,13 +64,13 @@ class Service:
                 rows[start] = (0, 0.0)
             elif self.without_data == "nulls":
                 rows[start] = (None, None)
-        return Reading(asked, now, rows, max(with_data, default=None) if self.says_until else None)
+        return Reading(span, now, rows, max(with_data, default=None) if self.says_until else None)
 
 
 def poll(history: TargetHistory, service: Service, true_now: float, our_now: float) -> TargetHistory:
     history = history.recorded([(0, service.answer(history.recent(our_now), true_now))])
     earlier = history.earlier(0, COMPARE, our_now)
-    history = history.recorded((0, service.answer(asked, true_now)) for asked in earlier)
+    history = history.recorded((0, service.answer(span, true_now)) for span in earlier)
     return history.pruned(COMPARE, our_now)
 
 
@@ -195,9 +195,9 @@ def test_a_bucket_that_changes_in_several_calls_is_one_revision() -> None:
     history = TargetHistory(INTERVALS["5m"], (CallHistory(FIELDS[:1]), CallHistory(FIELDS[1:])))
     start = NOON - 600
     for at, plays in ((NOON, 5.0), (NOON + 300, 5.0), (NOON + 600, 6.0), (NOON + 900, 6.0)):
-        asked = history.recent(at)
-        first = Reading(asked, at, {start: (plays,), start + 300: (1.0,)})
-        history = history.recorded([(0, first), (1, Reading(asked, at, {start: (plays / 10,)}))])
+        span = history.recent(at)
+        first = Reading(span, at, {start: (plays,), start + 300: (1.0,)})
+        history = history.recorded([(0, first), (1, Reading(span, at, {start: (plays / 10,)}))])
     assert history.calls[1].confirmed[start] == (0.6,)
     assert history.revisions == 1
 
@@ -243,18 +243,18 @@ def test_zeros_up_to_where_the_service_says_it_has_data_are_zeros() -> None:
 def test_the_end_of_the_range_is_no_statement_about_data() -> None:
     history = new_history()
     for at in (NOON, NOON + 300, NOON + 600):
-        asked = history.recent(at)
-        rows = dict.fromkeys(range(asked.start, asked.end, 300), (0.0, 0.0))
-        history = history.recorded([(0, Reading(asked, at, rows, asked.end))])
+        span = history.recent(at)
+        rows = dict.fromkeys(range(span.start, span.end, 300), (0.0, 0.0))
+        history = history.recorded([(0, Reading(span, at, rows, span.end))])
     assert history.newest is None
     assert history.published((), NOON + 600) is None
 
 
 def test_rows_off_the_grid_or_outside_the_range_or_cut_off_are_not_read() -> None:
     history = new_history()
-    asked = history.recent(NOON)
-    rows = dict.fromkeys((asked.start, asked.end, asked.start - 300, NOON - 299, asked.end - 100), (5.0, 1.0))
-    assert history.recorded([(0, Reading(asked, 0, rows))]).calls[0].seen == {}
+    span = history.recent(NOON)
+    rows = dict.fromkeys((span.start, span.end, span.start - 300, NOON - 299, span.end - 100), (5.0, 1.0))
+    assert history.recorded([(0, Reading(span, 0, rows))]).calls[0].seen == {}
 
 
 def test_nothing_older_than_what_is_read_is_published() -> None:
@@ -269,18 +269,18 @@ def test_ranges_are_allowed_and_earlier_ones_are_read_twice_and_no_more(interval
     buckets = INTERVALS[interval]
     longest = {"5m": 3, "1h": 7, "1d": 31}[interval] * DAY
     history = new_history(buckets)
-    requested: list[tuple[float, Range]] = []
+    requested: list[tuple[float, TimeRange]] = []
     compare = (ago_days * DAY,)
     for at in range(NOON, NOON + 2 * DAY, 3_600):
         ranges = [history.recent(at)]
         for step in range(2):
             readings = []
-            for asked in ranges:
-                requested += [(at, asked)] if step else []
-                assert asked.end - asked.start <= longest
-                starts = range(-(-asked.start // buckets.seconds) * buckets.seconds, asked.end, buckets.seconds)
+            for span in ranges:
+                requested += [(at, span)] if step else []
+                assert span.end - span.start <= longest
+                starts = range(-(-span.start // buckets.seconds) * buckets.seconds, span.end, buckets.seconds)
                 rows = {start: (float(start % 97 + 1), 1.0) for start in starts if start < at - buckets.seconds}
-                readings.append((0, Reading(asked, at, rows)))
+                readings.append((0, Reading(span, at, rows)))
             history = history.recorded(readings)
             ranges = list(history.earlier(0, compare, at))
         history = history.pruned(compare, at)
@@ -289,7 +289,7 @@ def test_ranges_are_allowed_and_earlier_ones_are_read_twice_and_no_more(interval
             assert published is not None
             earlier = published.values[compare[0]]["plays"]
             assert earlier == (published.start - compare[0]) % 97 + 1
-    assert all(asked.end <= at for at, asked in requested)
+    assert all(span.end <= at for at, span in requested)
     # Days in chunks, each read twice, and what is needed at the start.
     assert len(requested) <= 2 * (2 + 2 * DAY // buckets.chunk)
 
@@ -330,9 +330,9 @@ def two_calls(interval: Interval = INTERVALS["5m"]) -> TargetHistory:
 def test_a_bucket_that_only_one_call_has_confirmed_lacks_the_metrics_of_the_other() -> None:
     history = two_calls()
     for at in (NOON, NOON + 300):
-        asked = history.recent(at)
+        span = history.recent(at)
         rows = {NOON - 900: (60.0, 50.0), NOON - 600: (61.0, 51.0)}
-        history = history.recorded([(0, Reading(asked, at, rows)), (1, Reading(asked, NOON, {NOON - 900: (0.8,)}))])
+        history = history.recorded([(0, Reading(span, at, rows)), (1, Reading(span, NOON, {NOON - 900: (0.8,)}))])
     published = history.published((), NOON + 300)
     assert published is not None
     assert published.values == {0: {"plays": 60.0, "started_plays": 50.0}}
@@ -342,9 +342,9 @@ def test_a_bucket_that_only_one_call_has_confirmed_lacks_the_metrics_of_the_othe
 def test_plays_alone_tell_whether_an_average_means_something(plays: float, started: float, names: int) -> None:
     history = two_calls()
     for at in (NOON, NOON + 300):
-        asked = history.recent(at)
+        span = history.recent(at)
         rows = {NOON - 900: (plays, started), NOON - 600: (61.0, 51.0)}
-        history = history.recorded([(0, Reading(asked, at, rows)), (1, Reading(asked, at, {NOON - 900: (0.8,)}))])
+        history = history.recorded([(0, Reading(span, at, rows)), (1, Reading(span, at, {NOON - 900: (0.8,)}))])
     published = history.published((), NOON + 300)
     assert published is not None
     assert len(published.values[0]) == names
@@ -375,11 +375,11 @@ def test_chunks_next_to_each_other_are_one_range_and_others_are_not() -> None:
     # 20 minutes before and after the bucket: two hours' chunks if an hour begins in between, else one.
     hour = NOON - DAY
     (one,) = with_newest(NOON + 1_800).earlier(0, (DAY,), NOON + 2_400)
-    assert one == Range(hour - 300, hour + HOUR + 300)
+    assert one == TimeRange(hour - 300, hour + HOUR + 300)
     (two,) = with_newest(NOON).earlier(0, (DAY,), NOON + 600)
-    assert two == Range(hour - HOUR - 300, hour + HOUR + 300)
+    assert two == TimeRange(hour - HOUR - 300, hour + HOUR + 300)
     apart = with_newest(NOON + 1_800).earlier(0, COMPARE, NOON + 2_400)
-    assert apart == (Range(one.start - 6 * DAY, one.end - 6 * DAY), one)
+    assert apart == (TimeRange(one.start - 6 * DAY, one.end - 6 * DAY), one)
 
 
 def test_a_chunk_is_read_before_its_first_bucket_is_needed() -> None:
@@ -389,8 +389,8 @@ def test_a_chunk_is_read_before_its_first_bucket_is_needed() -> None:
 
 
 def read_chunk(history: TargetHistory, at: float, rows: dict[int, float]) -> TargetHistory:
-    (asked,) = history.earlier(0, (DAY,), NOON + 2_400)
-    return history.recorded([(0, Reading(asked, at, {start: (plays, 0.8) for start, plays in rows.items()}))])
+    (span,) = history.earlier(0, (DAY,), NOON + 2_400)
+    return history.recorded([(0, Reading(span, at, {start: (plays, 0.8) for start, plays in rows.items()}))])
 
 
 @pytest.mark.parametrize(("offset", "reads"), [(0, 3), (HOUR - 300, 3), (-300, 2), (HOUR, 2)])
@@ -464,8 +464,8 @@ def test_each_bucket_that_changes_is_a_revision() -> None:
 @pytest.mark.parametrize(("before", "after", "reads"), [(300, 300, 1), (0, 300, 0), (300, 0, 0)])
 def test_a_chunk_whose_first_or_last_bucket_may_be_cut_off_was_not_read(before: int, after: int, reads: int) -> None:
     start = NOON - DAY
-    asked = Range(start - before, start + SHORT.chunk + after)
-    history = with_newest(NOON).recorded([(0, Reading(asked, NOON, {}))])
+    span = TimeRange(start - before, start + SHORT.chunk + after)
+    history = with_newest(NOON).recorded([(0, Reading(span, NOON, {}))])
     assert [(at, each.times) for at, each in history.calls[0].chunks.items()] == [(start, 1)] * reads
 
 
@@ -473,9 +473,9 @@ def test_what_is_read_again_and_two_chunks_before_are_kept() -> None:
     oldest = SHORT.window // FIVE_MINUTES
     kept = NOON - SHORT.window - FIVE_MINUTES - 2 * SHORT.chunk
     rows = dict.fromkeys(range(kept - 3 * FIVE_MINUTES, NOON - 600, FIVE_MINUTES), 5.0)
-    asked = Range(kept - DAY, NOON)
+    span = TimeRange(kept - DAY, NOON)
     history = with_newest(NOON - 900).recorded(
-        (0, Reading(asked, at, {start: (plays, 0.8) for start, plays in rows.items()})) for at in (NOON, NOON + 60)
+        (0, Reading(span, at, {start: (plays, 0.8) for start, plays in rows.items()})) for at in (NOON, NOON + 60)
     )
     pruned = history.pruned((), NOON).calls[0]
     assert min(pruned.seen) == min(pruned.confirmed) == kept

@@ -65,7 +65,7 @@ async def test_a_listing_reads_every_page_and_no_more(media: int, calls: int) ->
     assert [page for *_, page in service.calls] == list(range(1, calls + 1))
     assert {order for _, _, order, _ in service.calls} == {Measure.PLAYS}
     data = poller.snapshot.slices[slice_]
-    assert (len(data.answers), data.total, data.listed is not None) == (media, media, True)
+    assert (len(data.records), data.total, data.listed is not None) == (media, media, True)
 
 
 @pytest.mark.parametrize(("n", "calls"), [(10, 1), (100, 1), (150, 2), (1000, 3)])
@@ -109,7 +109,7 @@ async def test_a_listing_short_of_the_total_twice_is_incomplete_but_its_rows_are
     data = poller.snapshot.slices[slice_]
     assert data.listed is None
     assert data.updated_at is None
-    assert data.answer("not seen") is None
+    assert data.record("not seen") is None
     assert len(known_plays(poller, slice_)) == 3
 
 
@@ -232,8 +232,8 @@ async def test_without_a_total_rows_are_kept_but_nothing_is_a_zero() -> None:
 
     assert report.result is PollResult.SUCCESS
     data = poller.snapshot.slices[slice_]
-    assert len(data.answers) == 120
-    assert data.answer("not seen") is None
+    assert len(data.records) == 120
+    assert data.record("not seen") is None
     assert data.total is None
 
 
@@ -334,7 +334,7 @@ async def test_rows_before_a_rejected_page_are_kept(media: Media, refusal: Upstr
         (shown,) = publish(poller.snapshot, rules, service.now).slices
         assert set(shown.rows) == {r.media_id for r in rows(500)}
         assert (shown.settled, shown.updated_at, shown.total) == (False, None, 1000)
-        assert poller.snapshot.slices[slice_].answer("m0700") is None, "unknown: it may have plays"
+        assert poller.snapshot.slices[slice_].record("m0700") is None, "unknown: it may have plays"
 
 
 @pytest.mark.parametrize("media", [everything, top(800)], ids=["all", "top"])
@@ -355,7 +355,7 @@ async def test_rows_before_a_rejected_page_are_kept_and_not_read_twice(
         assert [outcome.short_by for outcome in report.outcomes] == [500 if media == everything else 300]
         assert len(service.calls) - calls <= 6 + service.max_in_flight
         data = poller.snapshot.slices[slice_]
-        assert (len(data.answers), data.listed, data.answer("m0700")) == (500, None, None)
+        assert (len(data.records), data.listed, data.record("m0700")) == (500, None, None)
 
 
 async def test_media_on_rejected_pages_are_requested_by_id() -> None:
@@ -745,14 +745,14 @@ async def test_a_settled_slice_is_requested_again_only_for_media_it_lacks() -> N
     for _ in range(3):  # observed, and twice confirmed
         await poller.poll(query(ids("a")))
         service.now += 900
-    assert poller.snapshot.slices[slice_].answers["a"].freshness.settled
+    assert poller.snapshot.slices[slice_].records["a"].freshness.settled
     service.calls.clear()
 
     await poller.poll(query(ids("a", "b")))
 
     assert [media_id for _, media_id, _, _ in service.calls] == ["b"]
     assert service.saved["settled"] == 1
-    assert not poller.snapshot.slices[slice_].answers["b"].freshness.settled
+    assert not poller.snapshot.slices[slice_].records["b"].freshness.settled
 
 
 @pytest.mark.parametrize(("back", "again"), [(CLOCK_CORRECTION, False), (CLOCK_CORRECTION + 1, True)])
@@ -871,8 +871,8 @@ def test_every_known_row_was_returned_by_the_service_for_that_slice(
             service.now += 1000
             for slice_, data in poller.snapshot.slices.items():
                 for media_id in [f"m{i}" for i in range(8)]:
-                    answer = data.answer(media_id)
-                    assert answer is None or answer.row in returned[slice_, media_id]
+                    record = data.record(media_id)
+                    assert record is None or record.row in returned[slice_, media_id]
 
     asyncio.run(story())
 

@@ -455,18 +455,18 @@ class CountedQueries(tuple[Query, ...]):  # noqa: SLOT001 - a tuple can have no 
 def test_unchanged_slices_are_not_read_again_until_midnight() -> None:
     publishing, queries = PublicationBuilder(), CountedQueries((query(ids("a", "b")),))
     data = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 1), "b": None}))
-    answers = Counted(data.answers)
-    known, rules = Snapshot().updated([replace(data, answers=answers)]), PublicationRules(queries, 2 * DAY, 1000)
+    records = Counted(data.records)
+    known, rules = Snapshot().updated([replace(data, records=records)]), PublicationRules(queries, 2 * DAY, 1000)
 
     publishing.publish(known, rules, NOON)
-    once = answers.read, queries.read
+    once = records.read, queries.read
     assert min(once) > 0
     for now in (NOON, NOON + HOUR, NOON + 12 * HOUR - 1):
         publishing.publish(known, rules, now)
-        assert (answers.read, queries.read) == once
+        assert (records.read, queries.read) == once
 
     publishing.publish(known, rules, NOON + 12 * HOUR)
-    assert answers.read == once[0]  # yesterday became a day that no query covers
+    assert records.read == once[0]  # yesterday became a day that no query covers
     assert queries.read > once[1]
 
 

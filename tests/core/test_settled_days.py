@@ -153,7 +153,7 @@ def test_a_media_requested_by_id_without_response_does_not_hide_the_others() -> 
 
 def also(data: SliceData, media_id: str, plays: float | None, freshness: Freshness) -> SliceData:
     row_ = None if plays is None else row(media_id, plays)
-    return replace(data, answers={**data.answers, media_id: MediaRecord(row_, freshness)})
+    return replace(data, records={**data.records, media_id: MediaRecord(row_, freshness)})
 
 
 def test_a_media_requested_later_does_not_hide_the_day_of_the_others() -> None:
@@ -205,7 +205,7 @@ def test_a_media_that_leaves_a_top_with_no_plays_is_a_zero() -> None:
 
 def test_plays_that_are_not_given_are_absent() -> None:
     def without_plays(days_ago: int) -> SliceData:
-        return replace(known(days_ago, {}), answers={"a": MediaRecord(PlayRow("a"), FINAL)})
+        return replace(known(days_ago, {}), records={"a": MediaRecord(PlayRow("a"), FINAL)})
 
     assert numbers(day_of(without_plays(1), *BEFORE)) == {}
     assert numbers(day_of(known(1, {"a": 30}), without_plays(2), *BEFORE[1:])) == {"a": (30, None)}
@@ -245,8 +245,8 @@ freshness = st.sampled_from([FINAL, FINAL, FINAL, CHANGING])
 def any_slice(draw: st.DrawFn, days_ago: int) -> SliceData:
     plays = draw(st.dictionaries(st.sampled_from("abc"), st.tuples(counts, freshness)))
     data = known(days_ago, {}, listed=draw(st.none() | freshness))
-    answers = {m: MediaRecord(None if n is None else row(m, n), fresh) for m, (n, fresh) in plays.items()}
-    return replace(data, answers=answers, rankings={top(2).by: Ranking(2, tuple(sorted(plays)[:2]), draw(freshness))})
+    records = {m: MediaRecord(None if n is None else row(m, n), fresh) for m, (n, fresh) in plays.items()}
+    return replace(data, records=records, rankings={top(2).by: Ranking(2, tuple(sorted(plays)[:2]), draw(freshness))})
 
 
 @st.composite
@@ -267,7 +267,7 @@ def test_every_number_is_from_settled_records_of_the_days_of_one_settled_day(
     by_date = {data.slice.play_date: data for data in days}
 
     def settled_plays(media_id: str, days_before: int) -> float | None:
-        record = by_date[day.slice.play_date - timedelta(days=days_before)].answer(media_id)
+        record = by_date[day.slice.play_date - timedelta(days=days_before)].record(media_id)
         if record is None or not record.freshness.settled:
             return None
         return record.row.plays if record.row else 0

@@ -30,19 +30,19 @@ def owners(total: int, *queries: Query) -> dict[tuple[str, Dimensions], list[int
     """The shards that own each combination of a query and filters."""
     found: dict[tuple[str, Dimensions], list[int]] = {(q.name, d): [] for q in queries for d in q.dimensions}
     for number in range(total):
-        for shared in Shard(number, total).share(queries).queries:
+        for shared in Shard(number, total).assign(queries).queries:
             for dimensions in shared.dimensions:
                 found[shared.name, dimensions].append(number)
     return found
 
 
 def test_a_single_replica_does_everything() -> None:
-    share = WHOLE.share([WIDE])
+    assignment = WHOLE.assign([WIDE])
 
-    assert share.queries == (WIDE,)
-    assert "anything" in share.media_info_ownership["main"]
-    assert share.days_ago == frozenset({0, 1, 2, 8, 9})
-    assert share.parts == {"main": 1.0}
+    assert assignment.queries == (WIDE,)
+    assert "anything" in assignment.media_info_ownership["main"]
+    assert assignment.days_ago == frozenset({0, 1, 2, 8, 9})
+    assert assignment.parts == {"main": 1.0}
 
 
 @pytest.mark.parametrize("total", [2, 3, 7])
@@ -80,7 +80,7 @@ def test_the_hash_is_the_same_in_every_process_and_version() -> None:
 
 
 def test_each_day_is_exported_by_one_shard() -> None:
-    shares = [Shard(number, 5).share([WIDE]) for number in range(5)]
+    shares = [Shard(number, 5).assign([WIDE]) for number in range(5)]
 
     assert Counter(ago for share in shares for ago in share.days_ago) == Counter((0, 1, 2, 8, 9))
 
@@ -133,12 +133,12 @@ def test_title_and_length_are_owned_by_one_shard_with_the_fewest_filters(
     for media_id, dimensions in describing.items():
         (owner,) = owners(total, filtered_query(everything, dimensions))["q", dimensions]
         for order in (queries, queries[::-1]):
-            shares = [Shard(number, total).share(order) for number in range(total)]
+            shares = [Shard(number, total).assign(order) for number in range(total)]
             assert [n for n, share in enumerate(shares) if media_id in share.media_info_ownership["main"]] == [owner]
 
 
 def test_each_account_has_its_own_media_info_owner() -> None:
-    shares = [Shard(n, 5).share([query(everything, a, account=a) for a in "abcdefgh"]) for n in range(5)]
+    shares = [Shard(n, 5).assign([query(everything, a, account=a) for a in "abcdefgh"]) for n in range(5)]
 
     describing = [
         [n for n, share in enumerate(shares) if "m" in share.media_info_ownership[account]] for account in "abcdefgh"
@@ -150,7 +150,7 @@ def test_each_account_has_its_own_media_info_owner() -> None:
 def test_the_parts_of_an_account_follow_its_polls_and_add_up_to_one() -> None:
     often = query(everything, "often", dimensions=(ALL,), every=60.0)
     rarely = query(everything, "rarely", dimensions=EVERY_FILTER[1:], every=86_400.0)
-    parts = {number: Shard(number, 3).share([often, rarely]).parts["main"] for number in range(3)}
+    parts = {number: Shard(number, 3).assign([often, rarely]).parts["main"] for number in range(3)}
 
     assert sum(parts.values()) == pytest.approx(1.0)
     (owner,) = owners(3, often)["often", ALL]
@@ -160,11 +160,11 @@ def test_the_parts_of_an_account_follow_its_polls_and_add_up_to_one() -> None:
 def test_days_are_distributed_over_the_shards() -> None:
     month = query(everything, days_ago=tuple(range(31)))
 
-    assert all(Shard(number, 3).share([month]).days_ago for number in range(3))
+    assert all(Shard(number, 3).assign([month]).days_ago for number in range(3))
 
 
 def test_no_shard_owns_other_media_when_all_are_configured_by_id() -> None:
-    share = WHOLE.share([query(ids("a"))])
+    assignment = WHOLE.assign([query(ids("a"))])
 
-    assert "a" in share.media_info_ownership["main"]
-    assert "b" not in share.media_info_ownership["main"]
+    assert "a" in assignment.media_info_ownership["main"]
+    assert "b" not in assignment.media_info_ownership["main"]

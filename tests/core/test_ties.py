@@ -114,7 +114,7 @@ async def test_three_hundred_media_of_which_most_are_equal_settle_in_some_polls(
     assert [report.result for report in reports[-3:]] == [PollResult.SUCCESS] * 3
     assert calls[-2:] == [3, 3], "a listing that earlier rows complete is read once"
     assert sum(calls) <= 6 * len(calls)
-    assert poller.snapshot.slices[slice_].answer("never") is not None, (
+    assert poller.snapshot.slices[slice_].record("never") is not None, (
         "a media that is not on a complete listing is a zero"
     )
 
@@ -229,7 +229,7 @@ async def test_on_a_day_that_may_change_nothing_is_carried_from_poll_to_poll() -
     service.now += EVERY
 
     assert (await poller.poll(polled_query)).result is PollResult.SUCCESS
-    assert len(poller.snapshot.slices[slice_].answers) == 90
+    assert len(poller.snapshot.slices[slice_].records) == 90
 
 
 @pytest.mark.parametrize("gone", [1, 20, 100])
@@ -265,7 +265,7 @@ async def test_a_media_that_takes_the_place_of_another_is_found_and_the_other_go
         service.now += EVERY
 
     known = poller.snapshot.slices[slice_]
-    assert {m for m, a in known.answers.items() if a.row} == {*(r.media_id for r in rows[:-1]), "other"}
+    assert {m for m, a in known.records.items() if a.row} == {*(r.media_id for r in rows[:-1]), "other"}
 
 
 async def test_a_number_that_was_corrected_late_is_not_shown_as_it_was() -> None:
@@ -302,7 +302,7 @@ async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_is_repo
 
     assert report.result is PollResult.SUCCESS
     plays: Mapping[str, object] = {
-        m: a.row and (a.row.plays, a.row.title) for m, a in poller.snapshot.slices[slice_].answers.items()
+        m: a.row and (a.row.plays, a.row.title) for m, a in poller.snapshot.slices[slice_].records.items()
     }
     assert plays == {"a": (50, "one"), "b": (20, "title of b")}
     ((problem,),) = [outcome.problems for outcome in report.outcomes]
@@ -321,8 +321,8 @@ async def test_two_rows_of_a_media_are_distinguished_from_one_that_moved() -> No
     assert report.result is PollResult.SUCCESS
     data = poller.snapshot.slices[slice_]
     assert data.listed is not None
-    assert len(data.answers) == 150
-    assert data.answers["m000"].row == row("m000", 1000)
+    assert len(data.records) == 150
+    assert data.records["m000"].row == row("m000", 1000)
     ((problem,),) = [outcome.problems for outcome in report.outcomes]
     assert (problem.media_id, problem.times) == ("m000", 1)
 
@@ -345,7 +345,7 @@ async def test_a_media_that_moved_while_it_was_read_hides_no_other() -> None:
     report = await poller.poll(query(everything))
 
     assert report.result is PollResult.PARTIAL
-    assert poller.snapshot.slices[slice_].answer("m100") is None
+    assert poller.snapshot.slices[slice_].record("m100") is None
 
 
 @pytest.mark.parametrize("media", [everything, top(5)], ids=["all", "top"])
@@ -365,5 +365,5 @@ async def test_a_row_without_media_id_counts_once_and_makes_no_media_a_zero(medi
     assert [report.result for report in reports] == [PollResult.SUCCESS] * 3
     assert calls == [1, 1, 1]
     assert published_slice(poller, media, service.now).settled
-    assert poller.snapshot.slices[slice_].answer("unknown") is None
+    assert poller.snapshot.slices[slice_].record("unknown") is None
     assert service.now > NOON

@@ -16,13 +16,13 @@ from tests.core.fake_service import (
 OBSERVED = Freshness(0.0)
 
 
-def data(answers: dict[str, bool], *, account: str = "main", days: int = 0, listed: bool = False) -> SliceData:
+def data(played_by_id: dict[str, bool], *, account: str = "main", days: int = 0, listed: bool = False) -> SliceData:
     """A slice in which these media were requested; those that are true have a row."""
     records = {
-        media_id: MediaRecord(row(media_id) if played else None, OBSERVED) for media_id, played in answers.items()
+        media_id: MediaRecord(row(media_id) if played else None, OBSERVED) for media_id, played in played_by_id.items()
     }
     slice_ = Slice(account, ALL, YESTERDAY - timedelta(days))
-    return SliceData(slice_, answers=records, listed=OBSERVED if listed else None)
+    return SliceData(slice_, records=records, listed=OBSERVED if listed else None)
 
 
 def test_an_id_that_was_requested_and_never_had_a_row_is_unknown() -> None:

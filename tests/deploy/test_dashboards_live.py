@@ -19,10 +19,10 @@ from deploy.grafana.builder.written import FOLDER, texts
 from exporter.core import play_dates
 from exporter.core.expectation import expected_plays
 from exporter.core.model import Dimensions
-from exporter.simulator.catalogue import Catalogue
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import most_played
 from exporter.simulator.incidents import collapse
+from exporter.simulator.media_library import MediaLibrary
 from tests.deploy.grafana import rate_interval
 from tests.e2e.processes import Prometheus, exporter, free_port, post, prometheus_with, until
 from tests.e2e.test_clock import wall_clock
@@ -323,16 +323,18 @@ def test_the_alert_of_the_collapse_is_listed_with_its_media(dashboards: Dashboar
 
 
 def test_plays_by_category_are_those_of_the_service(dashboards: DashboardQueries) -> None:
-    described = Catalogue(catalogue().media).at(AT_NOON).by_id
+    described = MediaLibrary(catalogue().media).at(AT_NOON).by_id
     played: defaultdict[str, float] = defaultdict(float)
     expected: defaultdict[str, float] = defaultdict(float)
     lost: defaultdict[str, float] = defaultdict(float)
+    week_before: defaultdict[str, float] = defaultdict(float)
     for media_id, count in plays(1, catalogue()).items():
         if media_id not in described:
             continue
         category = category_of(media_id)
         played[category] += count
         on_days = {days_ago: plays(days_ago, catalogue()).get(media_id, 0) for days_ago in (1, 2, 8, 9)}
+        week_before[category] += on_days[8]
         if (most := expected_plays(on_days)) is not None:
             expected[category] += most
             lost[category] += most - count
@@ -345,20 +347,23 @@ def test_plays_by_category_are_those_of_the_service(dashboards: DashboardQueries
     assert found("A") == played
     assert found("B") == pytest.approx(expected)
     assert found("C") == pytest.approx({each: -lost[each] / expected[each] for each in expected if expected[each]})
+    assert found("D") == pytest.approx(
+        {each: played[each] / before - 1 for each, before in week_before.items() if before}
+    )
 
 
 def test_the_alert_has_the_category_and_the_age_of_its_media(dashboards: DashboardQueries) -> None:
     firing = dashboards.query('ALERTS{alertname=~"AliyunVodMediaPlays(Gone|Dropped)", alertstate="firing"}')
     assert firing
     for labels, _ in firing:
-        created = Catalogue(catalogue().media).at(AT_NOON).by_id[labels["media_id"]].created
+        created = MediaLibrary(catalogue().media).at(AT_NOON).by_id[labels["media_id"]].created
         age = (play_dates.start(play_dates.play_date(AT_NOON, 1)) - created) / DAY
         assert labels.get("category", "") == category_of(labels["media_id"])
         assert labels["age_days"] == str(ceil(age))
 
 
 def category_of(media_id: str) -> str:
-    videos = Catalogue(catalogue().media)
+    videos = MediaLibrary(catalogue().media)
     category_id = videos.at(AT_NOON).by_id[media_id].category_id
     return videos.categories.path(category_id) if category_id is not None else ""
 

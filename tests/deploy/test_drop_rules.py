@@ -258,6 +258,37 @@ def test_rules_in_another_order_are_a_little_later_and_nothing_else_fires(versio
     check_firing(version, tmp_path, storm, firing | {"32m": [], "33m": []}, rules=reversed_rules, order=ORDER)
 
 
+def recorded_last(record: str, folder: Path) -> list[Path]:
+    """The rules with this one after all others of its group, which read what it was one evaluation before."""
+    rules = []
+    for file in promtool.RULES:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for group in document["groups"]:
+            group["rules"].sort(key=lambda rule: rule.get("record") == record)
+        (copy := folder / file.name).write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        rules.append(copy)
+    return rules
+
+
+def test_media_do_not_alert_before_it_is_known_that_the_day_is_bad_for_all(version: str, tmp_path: Path) -> None:
+    rules = recorded_last("aliyun_vod:account_plays:median_ratio", tmp_path)
+    storm = slice_date() | steady(30, "970x10 290x20 970x20")
+    firing: dict[str, list[str]] = {"10m": [], "11m": []} | {f"{m}m": [ACCOUNT] for m in range(12, 32)}
+    check_firing(version, tmp_path, storm, firing | {"32m": [], "33m": []}, rules=rules, order=ORDER)
+
+
+def test_what_falls_behind_is_left_out_at_once(version: str, tmp_path: Path) -> None:
+    """A breakdown that does not settle with its account, and then an exporter that does not."""
+    rules = recorded_last("aliyun_vod:slice_settled_date:other", tmp_path)
+    behind = slice_date() | slice_date(f"{MONDAY}x50", os="iOS") | steady(6, "970x10 500x40", "1000x10 505x40")
+    behind |= steady(6, "400x50", "400x50", os="iOS")
+    twins = slice_date() | slice_date(f"{MONDAY}x50", "f:9985") | steady(6) | steady(6, at="f:9985")
+    twins |= media("m", "950x10 300x40", "1000x50") | media("m", "950x50", "1000x50", "f:9985")
+    for series, alerts in ((behind, []), (twins, [DROPPED.format("m")])):
+        firing: dict[str, list[str]] = {"10m": []} | {f"{minute}m": alerts for minute in range(11, 31)}
+        check_firing(version, tmp_path, series, firing, rules=rules, order=ORDER)
+
+
 def test_a_media_that_dropped_has_its_category_and_age_where_they_are_known(version: str, tmp_path: Path) -> None:
     created = 12.5 * 86_400
     series = slice_date() | steady(5) | media("m", "300x50", "1000x50") | media("unknown", "300x50", "1000x50")

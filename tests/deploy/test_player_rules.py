@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from exporter.simulator.options import Conditions
+from exporter.simulator.variants import parse_variants
 from tests.deploy.promtool import RULES, VERSIONS, check_firing
+from tests.test_player_polls import setup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +29,8 @@ def series(
     *,
     buckets: Sequence[int] | None = None,
     lag: Sequence[int] | int = 900,
+    up: int = 1,
+    target: str = _TARGET,
     **more: Sequence[float | None] | float,
 ) -> dict[str, str]:
     """Series at one value a minute, of buckets of five minutes; a single number is the same in all of them."""
@@ -38,11 +43,11 @@ def series(
     starts = buckets or [_FIRST + 300 * number for number in range(len(plays))]
     prefix = "aliyun_vod_player_"
     return {
-        f"{prefix}plays{{{_TARGET}}}": values(plays),
-        f'{prefix}plays{{{_TARGET}, ago="7d"}}': values(week_before),
-        f"{prefix}bucket_timestamp_seconds{{{_TARGET}}}": values(starts),
-        f"{prefix}data_lag_seconds{{{_TARGET}}}": values(lag),
-        f"{prefix}up{{{_TARGET}}}": values(1),
+        f"{prefix}plays{{{target}}}": values(plays),
+        f'{prefix}plays{{{target}, ago="7d"}}': values(week_before),
+        f"{prefix}bucket_timestamp_seconds{{{target}}}": values(starts),
+        f"{prefix}data_lag_seconds{{{target}}}": values(lag),
+        f"{prefix}up{{{target}}}": values(up),
         **{f"{prefix}{name.removesuffix('_7d')}{{{_labels(name)}}}": values(each) for name, each in more.items()},
     }
 
@@ -119,3 +124,138 @@ def test_a_target_that_never_had_data_is_late_and_a_failed_scrape_ends_nothing(v
     }
     firing = [f"PlayerPlaysDropped {_ALERT}"]
     check_firing(version, tmp_path, gap, {"31m": firing, "50m": firing}, rules=_RULES)
+
+
+_MOBILE: Final = _TARGET.replace("web", "mobile")
+_OTHER_APP: Final = _TARGET.replace("app-1000000", "app-other").replace('"all"', '"iOS"')
+_OTHER_ACCOUNT: Final = _MOBILE.replace("main", "second")
+_BUCKETS: Final = 60
+_LAST: Final = 5  # after this bucket there are no plays any more
+
+
+def stopped(*, week_before: int = 1_000, up: int = 1, until: int = _BUCKETS, usual: int = 900) -> dict[str, str]:
+    """A target whose plays end after `_LAST` and come back at `until`; every number stays as it is meanwhile."""
+    since = [0 if number >= until else max(0, number - _LAST) for number in range(_BUCKETS)]
+    return series(
+        [1_000] * _BUCKETS,
+        week_before,
+        buckets=[_FIRST + 300 * (number - missing) for number, missing in enumerate(since)],
+        lag=[usual + 300 * missing for missing in since],
+        up=up,
+    )
+
+
+def going_on(target: str = _MOBILE, *, lag: int = 600, every: int = 1) -> dict[str, str]:
+    """A target whose buckets advance, `every` of them at a time."""
+    starts = [_FIRST + 300 * (number // every * every) for number in range(_BUCKETS)]
+    return series([1_000] * _BUCKETS, buckets=starts, lag=lag, target=target)
+
+
+_GONE: Final = f"PlayerPlaysDropped {_ALERT}"
+_LATE: Final = f"PlayerDataLate {_ALERT}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("given", "firing"),
+    [
+        # The first bucket without plays would have been published at 30m, the third at 40m.
+        pytest.param(
+            stopped() | going_on(),
+            {"30m": [], "40m": [], "46m": [_GONE], "120m": [_GONE], "180m": [_GONE, _LATE], "290m": [_GONE, _LATE]},
+            id="others of the application go on",
+        ),
+        pytest.param(stopped() | going_on(_OTHER_APP), {"46m": [_GONE]}, id="others of the account go on"),
+        pytest.param(stopped(until=20) | going_on(), {"46m": [_GONE], "99m": [_GONE], "102m": []}, id="plays again"),
+        pytest.param(stopped(usual=3_000) | going_on(), {"40m": [], "46m": [_GONE]}, id="later than others as ever"),
+        pytest.param(stopped(until=8) | going_on(), {"40m": [], "46m": [], "60m": []}, id="two buckets missing"),
+        pytest.param(stopped(), {"46m": [], "120m": [], "180m": [_LATE]}, id="no other target"),
+        pytest.param(stopped() | going_on(_OTHER_ACCOUNT), {"46m": [], "120m": []}, id="others of another account"),
+        pytest.param(stopped() | going_on(lag=4_000), {"46m": [], "120m": []}, id="others are late"),
+        pytest.param(stopped() | going_on(every=6), {"46m": [], "120m": []}, id="others advance by half an hour"),
+        pytest.param(stopped(week_before=99) | going_on(), {"46m": [], "120m": []}, id="too few to be missed"),
+        pytest.param(stopped(up=0) | going_on(), {"46m": [], "120m": []}, id="polls fail"),
+        pytest.param(
+            going_on(_TARGET, every=6) | going_on(), {"46m": [], "120m": []}, id="it advances by half an hour as ever"
+        ),
+    ],
+)
+def test_plays_that_end_are_distinguished_from_late_data_by_the_other_targets(
+    given: dict[str, str], firing: dict[str, list[str]], version: str, tmp_path: Path
+) -> None:
+    check_firing(version, tmp_path, given, firing, rules=_RULES)
+
+
+@pytest.mark.parametrize(
+    "variants",
+    [
+        pytest.param([], id="rows of 0 and where the data ends"),
+        pytest.param(["extend:absent"], id="rows of 0"),
+        pytest.param(["empty_buckets:absent"], id="no rows"),
+        pytest.param(["empty_buckets:null", "unready_buckets:null", "extend:absent"], id="rows of null"),
+        pytest.param(["unready_buckets:zero", "extend:absent"], id="rows of 0 for buckets to come too"),
+    ],
+)
+async def test_plays_that_end_on_one_terminal_alert_however_the_service_answers(
+    variants: list[str], tmp_path: Path
+) -> None:
+    """The series of the exporter itself, at one value a minute from 12:00 on."""
+    minutes, ends = 90, 30
+    values: dict[str, list[str]] = {}
+    async with setup(player="player: [{name: app}]\n", conditions=Conditions(variants=parse_variants(variants))) as on:
+        on.simulator.set_incidents([f"terminal:Web:-100%@0T12:{ends}"])
+        for minute in range(minutes):
+            if not minute % 5:
+                await on.player.poll(on.replica.player_queries[0])
+            for name, value in on.series().items():
+                known = values.setdefault(f"aliyun_vod_player_{name}", [])
+                known += ["_"] * (minute - len(known)) + [f"{value}"]
+            on.clock.at += 60
+    given = {name: " ".join(each) for name, each in values.items()}
+    # Ten minutes of lag and three buckets; the second read of a bucket confirms the one before.
+    due = ends + 10 + 3 * 5 + 5
+    check_firing("2", tmp_path, given, {f"{ends + 10}m": [], f"{due}m": [_GONE], "89m": [_GONE]}, rules=_RULES)
+
+
+# Every four minutes, so that thresholds are younger than the five minutes for which Prometheus takes a value.
+_HOUR: Final = 15
+_WEEK: Final = 7 * 24 * _HOUR
+
+
+def lags(*hours_late: float, week_before: Sequence[float] | None) -> dict[str, str]:
+    """How late data is by the hour, and on time otherwise; without a week before, of a new target."""
+    usual = "900x{}"
+    before = [] if week_before is None else [usual.format(24 * _HOUR - 1), *_by_the_hour(week_before)]
+    between = [usual.format(_WEEK - _HOUR * len(hours_late) - 1)] if before else [usual.format(_HOUR - 1)]
+    values = " ".join([*before, *between, *_by_the_hour(hours_late)])
+    up = f"1x{2 * _WEEK}"
+    return {
+        f"aliyun_vod_player_data_lag_seconds{{{_TARGET}}}": values,
+        f"aliyun_vod_player_up{{{_TARGET}}}": up,
+    }
+
+
+def _by_the_hour(hours: Sequence[float]) -> list[str]:
+    """Lags that grow from one hour to the next."""
+    return [f"{each * 3_600:.0f}x{_HOUR - 1}" for each in hours]
+
+
+_NIGHT: Final = (1, 2, 3, 4, 5, 5.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "at", "firing"),
+    [
+        pytest.param(lags(*_NIGHT, week_before=None), 5, [_LATE], id="the first night without plays"),
+        pytest.param(lags(*_NIGHT, week_before=_NIGHT), 24 + 168 + 5, [], id="a night as a week before"),
+        pytest.param(lags(*_NIGHT, week_before=[0.25] * 6), 24 + 168 + 5, [_LATE], id="no such night a week before"),
+        pytest.param(lags(*_NIGHT, week_before=(0.25, 0.25, 1, 2, 3, 4)), 24 + 168 + 5, [_LATE], id="an earlier end"),
+    ],
+)
+def test_nights_without_plays_are_not_late(given: dict[str, str], at: int, firing: list[str], tmp_path: Path) -> None:
+    check_firing("2", tmp_path, given, {f"{at}h": firing}, rules=_RULES, interval="4m")
+
+
+def test_a_service_that_is_always_six_hours_late_stays_late(tmp_path: Path) -> None:
+    given = {f"aliyun_vod_player_data_lag_seconds{{{_TARGET}}}": f"21600x{2 * _WEEK}"}
+    check_firing("2", tmp_path, given, {"1h": [_LATE], "192h": [_LATE], "240h": [_LATE]}, rules=_RULES, interval="4m")

@@ -13,8 +13,8 @@ from exporter.core import play_dates
 from exporter.core.media_details import Category, CategoryTree, Search
 from exporter.errors import UpstreamError
 from exporter.simulator.actions import SimulatedAction
-from exporter.simulator.catalogue import Video
 from exporter.simulator.faults import Fault
+from exporter.simulator.media_library import Video
 from exporter.simulator.media_search import NAMES as SEARCH_NAMES
 from exporter.simulator.options import SimulatorOptions
 from exporter.simulator.variants import Variants
@@ -59,12 +59,12 @@ async def search_again(harness: Harness, *, later: float = 3_600) -> None:
 
 
 def videos(harness: Harness) -> dict[str, Video]:
-    return dict(harness.simulator.catalogue.at(harness.clock.at).by_id)
+    return dict(harness.simulator.library.at(harness.clock.at).by_id)
 
 
 def within(harness: Harness, path: str, *, below: bool = True) -> Callable[[Video], bool]:
     """Whether a video is in a category, or below it, by the simulator's own tree."""
-    tree = harness.simulator.catalogue.categories
+    tree = harness.simulator.library.categories
     ids = {each for each in tree.by_id if tree.path(each) == path}
     if below:
         ids |= {below for each in ids for below in tree.with_descendants(each)}
@@ -72,7 +72,7 @@ def within(harness: Harness, path: str, *, below: bool = True) -> Callable[[Vide
 
 
 def a_path(harness: Harness, level: int = 0) -> str:
-    tree = harness.simulator.catalogue.categories
+    tree = harness.simulator.library.categories
     counts = {
         each: sum(map(within(harness, tree.path(each)), videos(harness).values()))
         for each in tree.by_id
@@ -106,7 +106,7 @@ async def test_what_is_found_is_what_the_catalogue_has(
     async with running_harness(options, text=text(), media=f"{{search: {search}}}") as harness:
         harness.simulator.change(variants=variants)
         assert await harness.poll() == "success"
-        existing = harness.simulator.catalogue.at(
+        existing = harness.simulator.library.at(
             harness.clock.at, same_second=variants.created == "same_second"
         ).by_id.values()
         truth = {video.media_id for video in existing if wanted(video)}
@@ -149,13 +149,13 @@ async def test_a_category_that_does_not_exist_is_named_and_polls_nothing() -> No
 async def test_new_and_gone_media_are_polled_logged_and_counted() -> None:
     async with running_harness(text=text(), media="{search: {tags: [mine]}}", days_ago="[1]") as harness:
         some = sorted(videos(harness))[:3]
-        catalogue = harness.simulator.catalogue
+        library = harness.simulator.library
         for each in some[:2]:
-            catalogue.put(tagged(videos(harness)[each]))
+            library.put(tagged(videos(harness)[each]))
         await harness.poll()
         assert set(await harness.plays()) == set(some[:2])
-        catalogue.put(tagged(videos(harness)[some[2]]))
-        catalogue.delete(some[0])
+        library.put(tagged(videos(harness)[some[2]]))
+        library.delete(some[0])
         with capture_logs() as logs:
             await search_again(harness)
         events = {line["event"]: line.get("first") for line in logs}
@@ -197,10 +197,10 @@ async def test_a_failed_refresh_keeps_what_is_known(code: str) -> None:
 async def test_an_empty_answer_empties_the_set_only_if_the_service_counted_0() -> None:
     async with running_harness(text=text(), media="{search: {tags: [mine]}}") as harness:
         first, *_ = videos(harness)
-        harness.simulator.catalogue.put(tagged(videos(harness)[first]))
+        harness.simulator.library.put(tagged(videos(harness)[first]))
         await harness.poll()
         assert set(await harness.plays()) == {first}
-        harness.simulator.catalogue.delete(first)
+        harness.simulator.library.delete(first)
         await search_again(harness)
         await harness.poll()
         assert await harness.plays() == {}
@@ -279,7 +279,7 @@ async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:
         found = await harness.series("discovered_media")
         ((search, known),) = harness.exporter.found.items()
         assert len(known.media_ids) > 50
-        answer = harness.simulator.actions["SearchMedia"].answer
+        answer = harness.simulator.actions["SearchMedia"].respond
 
         def without_a_status(*given: Any) -> dict[str, Any]:
             page = answer(*given)
@@ -305,9 +305,9 @@ async def test_metadata_of_published_media(variants: Variants) -> None:
         await harness.poll()
         published = sorted(await harness.plays())
         found = await metadata(harness)
-        tree = harness.simulator.catalogue.categories
+        tree = harness.simulator.library.categories
         expected: dict[str, float] = {}
-        known = harness.simulator.catalogue.at(harness.clock.at, same_second=variants.created == "same_second").by_id
+        known = harness.simulator.library.at(harness.clock.at, same_second=variants.created == "same_second").by_id
         for each in published:
             if (video := known.get(each)) is None:
                 expected[f'aliyun_vod_media_deleted{{account="main",media_id="{each}"}}'] = 1
@@ -355,7 +355,7 @@ async def test_a_rename_replaces_the_series() -> None:
         first = min(await harness.plays())
         before = await metadata(harness)
         video = videos(harness)[first]
-        harness.simulator.catalogue.put(
+        harness.simulator.library.put(
             Video(first, video.title, video.duration, video.created, video.modified, video.category_id, (), "Blocked")
         )
         harness.clock.at += 6 * 3_600

@@ -53,7 +53,7 @@ def document(text: str) -> Document:
     ],
 )
 def test_yaml_that_cannot_be_read_for_one_of_them_says_which(text: str, place: tuple[int, int]) -> None:
-    (mistake,) = document(text).mistakes
+    (mistake,) = document(text).errors
 
     assert mistake.place == place
     assert mistake.message.startswith("not valid YAML: ")
@@ -62,7 +62,7 @@ def test_yaml_that_cannot_be_read_for_one_of_them_says_which(text: str, place: t
 
 @pytest.mark.parametrize("innocent", ["# 注释：不算，（真的）", "x: '引号里：，'", 'x: "引号里：，"', "\n" * 5])
 def test_what_is_in_quotes_or_in_a_comment_is_not_blamed(innocent: str) -> None:
-    (mistake,) = document(f"a： b\n\n\n\n{innocent}\nc: d: e\n").mistakes
+    (mistake,) = document(f"a： b\n\n\n\n{innocent}\nc: d: e\n").errors
 
     assert "U+" not in mistake.message
 

@@ -43,7 +43,7 @@ def test_scalars_are_the_text_that_stands_there(text: str) -> None:
     ],
 )
 def test_a_syntax_error_is_a_sentence_without_a_character_of_the_value(text: str, advice: str) -> None:
-    (mistake,) = document(text).mistakes
+    (mistake,) = document(text).errors
     assert advice in mistake.message
     for quoted in ("found", "expected '", "hunter", "'h'", "'#'"):
         assert quoted not in mistake.message
@@ -88,23 +88,21 @@ def test_values_that_cannot_be_expanded_are_unknown_and_reported() -> None:
 
     assert read_.data == {"a": [UNKNOWN, None]}
     assert read_.unknown == {("a", 0)}
-    assert [(mistake.path, mistake.place, mistake.message) for mistake in read_.mistakes] == [
-        (("a", 0), (1, 5), "no b")
-    ]
+    assert [(mistake.path, mistake.place, mistake.message) for mistake in read_.errors] == [(("a", 0), (1, 5), "no b")]
 
 
 def test_the_first_of_two_equal_keys_counts_and_the_second_is_reported() -> None:
     read_ = document("a: 1\nb: 2\na: 3")
 
     assert read_.data == {"a": "1", "b": "2"}
-    assert [mistake.place for mistake in read_.mistakes] == [(3, 1)]
+    assert [mistake.place for mistake in read_.errors] == [(3, 1)]
 
 
 def test_anchors_cannot_grow_without_end() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
 
-    (mistake,) = document("\n".join(lines)).mistakes
+    (mistake,) = document("\n".join(lines)).errors
 
     assert mistake.message == "holds more than 250000 values, repeated anchors included"
 
@@ -123,11 +121,11 @@ def test_depth_has_an_end(depth: int, part: str) -> None:
 
     read_ = document(part * depth + closing * (1 if closing == "x" else depth))
 
-    assert "lists and mappings are nested too deeply" in [mistake.message for mistake in read_.mistakes]
+    assert "lists and mappings are nested too deeply" in [mistake.message for mistake in read_.errors]
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\u2028"])
 def test_a_control_character_is_found_behind_any_line_break(line_break: str) -> None:
-    (mistake,) = document(f"a: b{line_break}c: \0").mistakes
+    (mistake,) = document(f"a: b{line_break}c: \0").errors
 
     assert mistake.place == (2, 4)

@@ -49,12 +49,12 @@ async def test_plays_by_category_are_those_of_the_service(tmp_path: Path) -> Non
         )
         (place,) = await places.get()
         truth: defaultdict[str, float] = defaultdict(float)
-        catalogue, dataset, now = simulator.catalogue, simulator.dataset, clock.at
+        library, dataset, now = simulator.library, simulator.dataset, clock.at
         tagged = 0.0
-        for media_id, video in catalogue.at(now).by_id.items():
+        for media_id, video in library.at(now).by_id.items():
             row = dataset.row(media_id, play_dates.play_date(now, 1), now=now)
             plays = row.plays if row is not None and row.plays is not None else 0
-            category = catalogue.categories.path(video.category_id) if video.category_id is not None else ""
+            category = library.categories.path(video.category_id) if video.category_id is not None else ""
             truth[category] += plays
             tagged += plays if "promo" in video.tags else 0
         await asyncio.to_thread(_compare, tmp_path, place, truth, tagged)

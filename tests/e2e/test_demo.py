@@ -73,6 +73,37 @@ def test_there_are_plays_of_100_media_over_days_and_dimensions_and_both_terminal
     assert len(values["region"]) == 8
 
 
+def test_media_have_categories_of_three_levels_tags_and_ages_and_a_search_finds_some(demo: Demo) -> None:
+    def series(family: str) -> list[dict[str, str]]:
+        found = next((each for each in text(get(f"{demo.url}/metrics").text) if each.name == family), None)
+        return [sample.labels for sample in found.samples if sample.value] if found is not None else []
+
+    # Those of the search come first.
+    until(lambda: len(series("aliyun_vod_media_metadata_info")) >= 100, "metadata of all media")
+    described = series("aliyun_vod_media_metadata_info")
+    assert {each["category"].count("/") for each in described if each["category"]} == {0, 1, 2}
+    tagged = {each["media_id"] for each in series("aliyun_vod_media_tag_info") if each["tag"] == "promo"}
+    promoted = {
+        each["media_id"] for each in described if each["category"].partition("/")[0] in {"课程", "Courses"}
+    } & tagged
+    assert promoted
+    assert len(series("aliyun_vod_media_created_timestamp_seconds")) == len(described)
+    status = get(f"{demo.url}/api/v1/status", params={"query": "promoted-courses"}).json()
+    (searched,) = (each for each in status["queries"] if each["media"] == "search")
+    assert searched["media_count"] >= len(promoted)
+    filtered = get(f"{demo.url}/api/v1/status", params={"category": "课程", "tag": "promo"}).json()["media"]["rows"]
+    assert filtered
+    assert all(each["category"].startswith("课程") and "promo" in each["tags"] for each in filtered)
+
+
+@pytest.mark.tool("prometheus")
+def test_the_printed_query_by_category_has_an_answer(demo: Demo, tmp_path: Path) -> None:
+    (printed,) = re.findall(r"^  (sum by[^\n]+\n    [^\n]+)$", demo.text, re.MULTILINE)
+    with prometheus(tmp_path, demo.url) as server:
+        plays = until(lambda: server.query(" ".join(printed.split())), "plays by category")
+    assert {"课程/数学", "Courses/Mathematics"} <= {labels.get("category", "") for labels, _ in plays}
+
+
 @pytest.mark.tool("promtool")
 @pytest.mark.parametrize("accept", ["text/plain;version=0.0.4", "text/plain;version=1.0.0"])
 def test_promtool_finds_nothing_wrong(demo: Demo, accept: str) -> None:

@@ -22,9 +22,9 @@ from exporter.core.publication import PublicationRules
 from exporter.core.publication_builder import publish
 from exporter.exposition.render import Renderer
 from exporter.simulator.dataset import Dataset
-from exporter.storage.read_only import read_slices
 from tests.e2e.processes import Running, exporter, get, until
 from tests.e2e.test_clock import wall_clock
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -77,7 +77,7 @@ class Account:
     def has_numbers(self, committed: Committed) -> bool:
         """Whether the committed slices are complete and have this account's numbers."""
         return len(committed) == 5 and all(
-            {m: answer.row for m, answer in data.answers.items()}
+            {m: record.row for m, record in data.records.items()}
             == {c.media.media_id: c.row() for c in self.dataset.result_set(data.slice.play_date, now=self.now())}
             for data in committed
         )

@@ -93,7 +93,7 @@ async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGen
         if faults:
             await harness.poll(later=3600)
         for query in harness.exporter.queries:
-            harness.exporter.next_run(poll_id(query.name), harness.clock.at + 0.9 * query.every)
+            harness.exporter.states.next_run(poll_id(query.name), harness.clock.at + 0.9 * query.every)
         harness.clock.at += 95
         async with displayed(harness, prefix) as url:
             yield url

@@ -9,7 +9,7 @@ import trustme
 
 from exporter.app import Runtime, assemble_daemon
 from exporter.config.loader import loads
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from tests.e2e.processes import exporter
 from tests.harness import Clock, Harness, simulated
 from tests.vod.credential_servers import Keys, Sts, listening
@@ -37,8 +37,8 @@ def configuration(endpoint: str, credentials: str) -> str:
     )
 
 
-def as_role(keys: Keys) -> Credentials:
-    return Credentials(keys.access_key_id, keys.access_key_secret, keys.security_token)
+def as_role(keys: Keys) -> AccessKeyPair:
+    return AccessKeyPair(keys.access_key_id, keys.access_key_secret, keys.security_token)
 
 
 async def test_a_role_signs_and_a_rejected_token_is_replaced(

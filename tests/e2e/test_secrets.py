@@ -248,9 +248,9 @@ def test_no_output_contains_a_secret(echo: EchoService, tmp_path: Path, monkeypa
     secrets = {**PLANTED, "hash": hashed, "Authorization": basic}
     secrets |= {f"signature {number}": text for number, text in enumerate(echo.signatures)}
     displayed = {
-        where: everything_written[max(0, everything_written.index(spelling) - 200) :][:400]
+        where: everything_written[max(0, everything_written.index(encoded) - 200) :][:400]
         for where, text in secrets.items()
-        for spelling in (text, quote(text), base64.b64encode(text.encode()).decode())
-        if spelling in everything_written
+        for encoded in (text, quote(text), base64.b64encode(text.encode()).decode())
+        if encoded in everything_written
     }
     assert displayed == {}

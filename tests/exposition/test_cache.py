@@ -72,6 +72,16 @@ async def test_many_scrapes_render_once() -> None:
     assert environment.counted == [(3, 0)]
 
 
+async def test_a_scrape_after_a_refresh_renders_nothing() -> None:
+    environment = Environment()
+    environment.add_data()
+
+    await environment.cache.refresh()
+    assert len(environment.renderer.rendered) == 1
+    assert await environment.cache.get() == (0,)
+    assert len(environment.renderer.rendered) == 1
+
+
 async def test_new_data_is_in_the_next_scrape() -> None:
     environment = Environment()
     assert await environment.cache.get() == ()

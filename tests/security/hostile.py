@@ -48,7 +48,7 @@ def json_body(answer: dict[str, Any]) -> bytes:
 
 def service(status: int, body: bytes) -> AbstractContextManager[str]:
     """The URL of a server on loopback that answers everything in one way."""
-    return answering(lambda _asked: (status, body))
+    return answering(lambda _request: (status, body))
 
 
 def configuration(endpoint: str, media: str = "all") -> str:

@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.secret_files import permission_warnings, read, read_secret
+from exporter.secret_files import permission_warnings, read, read_secret, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,3 +213,22 @@ def test_a_read_only_mount_is_neither_rejected_nor_warned_of(mode: int, tmp_path
     assert (done.stdout, done.stderr) == ("hush\n\n", "")
     writable = run_check("rw")
     assert "because of the directory" in writable.stdout or "everyone may write to it" in writable.stderr
+
+
+def test_a_changed_or_replaced_file_has_another_state_even_with_the_times_of_before(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("one")
+    before = path.stat()
+    state = state_of(path)
+    assert state_of(path) == state
+
+    time.sleep(0.05)  # the kernel's times are those of its last tick
+    path.write_text("two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    changed = state_of(path)
+    other = tmp_path / "other"
+    other.write_text("two")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+
+    assert len({state, changed, state_of(path)}) == 3

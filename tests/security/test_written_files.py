@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import StartError
-from exporter.storage.file import claimed
+from exporter.storage.file import locked
 from tests.e2e.processes import PATIENCE, exporter, get, until
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_a_file_that_another_user_has_created_is_not_used(name: str, shared: Pat
     with them():
         (shared / name).touch(0o666)
         (shared / name).chmod(0o666)
-    with pytest.raises(StartError) as caught, claimed(shared / "state.db"):
+    with pytest.raises(StartError) as caught, locked(shared / "state.db"):
         pass
     assert f"everyone may put files there, and {name} belongs to another user" in str(caught.value)
     assert {path.name for path in shared.iterdir()} == {name}
@@ -114,7 +114,7 @@ def test_a_link_that_another_user_has_created_is_not_followed(shared: Path) -> N
     ours.mkdir(mode=0o700)
     with them():
         (shared / "state.db").symlink_to(ours / "new")
-    with pytest.raises(StartError, match=r"state\.db belongs to another user"), claimed(shared / "state.db"):
+    with pytest.raises(StartError, match=r"state\.db belongs to another user"), locked(shared / "state.db"):
         pass
     assert list(ours.iterdir()) == []
 
@@ -122,7 +122,7 @@ def test_a_link_that_another_user_has_created_is_not_followed(shared: Path) -> N
 def test_own_files_and_links_are_used(shared: Path) -> None:
     (shared / "link").symlink_to("state.db")
     for _ in range(2):
-        with claimed(shared / "link") as real:
+        with locked(shared / "link") as real:
             assert real.name == "state.db"
             assert stat.S_IMODE(real.stat().st_mode) == 0o600
 
@@ -133,7 +133,7 @@ def test_an_existing_mode_is_kept(mode: int, tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     path.touch()
     path.chmod(mode)
-    with claimed(path):
+    with locked(path):
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
@@ -145,5 +145,5 @@ def test_a_world_writable_volume_is_not_a_shared_directory(shared: Path) -> None
     (shared / "state.db").chmod(0o666)
     os.chown(shared / "state.db", THEM, THEM)
     os.seteuid(US)
-    with claimed(shared / "state.db"):
+    with locked(shared / "state.db"):
         pass

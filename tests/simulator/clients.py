@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.service import Simulator
@@ -42,7 +42,7 @@ def signed(
     parameters: Mapping[str, str],
     *,
     now: float = NOON,
-    credentials: Credentials | None = None,
+    credentials: AccessKeyPair | None = None,
     method: str = "POST",
     body: bytes = b"",
     nonce: str | None = None,
@@ -50,7 +50,7 @@ def signed(
     host: str = HOST,
 ) -> dict[str, str]:
     """The headers of a request with those query parameters; `extra` are signed too and may replace any."""
-    credentials = credentials or Credentials()
+    credentials = credentials or AccessKeyPair()
     headers = {
         "host": host,
         "x-acs-action": "DescribeVodMediaPlayData",

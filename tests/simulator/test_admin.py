@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.calendar import day_at
 from exporter.simulator.generated_media import most_played
 from exporter.simulator.incidents import collapse, parse_incident
@@ -22,7 +22,7 @@ CALLS = "/_admin/calls"
 
 
 async def test_conditions_are_listed_without_secrets(clock: Clock) -> None:
-    service = simulator(clock, admin=True, credentials=Credentials("key", "hush", "hush"))
+    service = simulator(clock, admin=True, credentials=AccessKeyPair("key", "hush", "hush"))
     async with client_of(service, clock) as client:
         response = await client.http.get(CONDITIONS)
     assert response.json() == {
@@ -59,7 +59,7 @@ async def test_variants_can_be_changed_while_the_simulator_runs(clock: Clock) ->
 
 
 async def test_credentials_can_be_replaced_and_tokens_expire(clock: Clock) -> None:
-    new = Credentials("new", "secret", "token")
+    new = AccessKeyPair("new", "secret", "token")
     async with client_of(simulator(clock, admin=True), clock) as client:
         given = {"access_key_id": "new", "access_key_secret": "secret", "security_token": "token"}
         assert (await client.http.patch(CONDITIONS, json={"credentials": given})).status_code == 200

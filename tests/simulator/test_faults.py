@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.simulator.actions import ACTIONS
-from exporter.simulator.catalogue import Video
 from exporter.simulator.error_responses import API_ERRORS
 from exporter.simulator.faults import Fault, FaultPlan, parse_fault
+from exporter.simulator.media_library import Video
 from tests.simulator.account_requests import requested
 from tests.simulator.clients import PAGE, Clock, client_of, simulator
 
@@ -190,7 +190,7 @@ async def test_a_fault_of_one_action_spares_the_others(clock: Clock) -> None:
 )
 async def test_broken_rows_of_the_other_actions(clock: Clock, fault: str, values: dict[str, Any]) -> None:
     service = simulator(clock, media=0, faults=(Fault(fault),))
-    service.catalogue.put(Video("a" * 32, "a", 60.0, 1, 1))
+    service.library.put(Video("a" * 32, "a", 60.0, 1, 1))
     search = await requested(service, clock, "SearchMedia", Fields="Title,Duration")
     infos = await requested(service, clock, "GetVideoInfos", VideoIds="a" * 32)
     for row in (search["MediaList"][0]["Video"], infos["VideoList"][0]):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.simulator.error_responses import ApiError
-from exporter.simulator.match_syntax import Condition, Range, parse_match
+from exporter.simulator.match_syntax import Bounds, Condition, parse_match
 
 JANUARY = 1_514_764_800
 
@@ -30,10 +30,12 @@ JANUARY = 1_514_764_800
             Condition("CateId", "number", ("2",)),
         ),)),
         ("CreationTime = ['2018-01-01T00:00:00Z',)", (
-            (Condition("CreationTime", "time", range=Range(JANUARY, None, includes_lower=True, includes_upper=False)),),
+            (Condition(
+                "CreationTime", "time", range=Bounds(JANUARY, None, includes_lower=True, includes_upper=False),
+            ),),
         )),
         ("Duration = (1,2.5]", (
-            (Condition("Duration", "range", range=Range(1, 2.5, includes_lower=False, includes_upper=True)),),
+            (Condition("Duration", "range", range=Bounds(1, 2.5, includes_lower=False, includes_upper=True)),),
         )),
     ],
 )  # fmt: skip
@@ -87,9 +89,9 @@ def test_any_text_is_a_filter_or_an_error(text: str) -> None:
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False), st.floats(allow_nan=False))
 def test_ranges(lower: float, upper: float, value: float) -> None:
     def holds(*, lowest: bool, highest: bool) -> bool:
-        return Range(lower, upper, includes_lower=lowest, includes_upper=highest).holds(value)
+        return Bounds(lower, upper, includes_lower=lowest, includes_upper=highest).holds(value)
 
     assert holds(lowest=True, highest=True) == (lower <= value <= upper)
     assert holds(lowest=False, highest=False) == (lower < value < upper)
     assert holds(lowest=True, highest=False) == (lower <= value < upper)
-    assert Range(None, None, includes_lower=False, includes_upper=False).holds(value)
+    assert Bounds(None, None, includes_lower=False, includes_upper=False).holds(value)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.simulator.catalogue import Video
+from exporter.simulator.media_library import Video
 from exporter.simulator.parameters import format_time
 from exporter.simulator.variants import parse_variants
 from tests.simulator.account_requests import ids, requested
@@ -26,10 +26,10 @@ def video(number: int, **known: Any) -> Video:
 def small(clock: Clock, *variants: str) -> tuple[Simulator, int, int]:
     """An account of a few media, and the IDs of a category and of one below it."""
     service = simulator(clock, media=0, variants=parse_variants(variants))
-    tree = service.catalogue.categories
+    tree = service.library.categories
     parent = next(each for each in tree.by_id.values() if each.level == 0 and tree.children(each.category_id))
     child = tree.children(parent.category_id)[0]
-    service.catalogue.put(
+    service.library.put(
         video(1, tags=("promo",), category_id=parent.category_id, description="spring"),
         video(2, tags=("promo-2026", "vip"), category_id=child.category_id, status="Blocked"),
         video(3, title="Other", size=500, duration=90.0),
@@ -121,7 +121,7 @@ async def test_numbers_as_strings(clock: Clock) -> None:
 
 async def test_pages_by_number_end_at_5000(clock: Clock) -> None:
     service = simulator(clock, media=0)
-    service.catalogue.put(*(video(number) for number in range(5_150)))
+    service.library.put(*(video(number) for number in range(5_150)))
     page = {"SortBy": "CreationTime:Asc", "PageSize": 100}
     fiftieth = await requested(service, clock, SEARCH, **page, PageNo=50)
     assert (fiftieth["Total"], ids(fiftieth)[-1]) == (5_150, f"{4_999:032x}")
@@ -134,7 +134,7 @@ async def test_pages_by_number_end_at_5000(clock: Clock) -> None:
 
 async def test_a_walk_by_token_reaches_everything_in_steps_of_100_media(clock: Clock) -> None:
     service = simulator(clock, media=0)
-    service.catalogue.put(*(video(number) for number in range(230)))
+    service.library.put(*(video(number) for number in range(230)))
     page = {"SortBy": "CreationTime:Asc", "PageSize": 50}
     first = await requested(service, clock, SEARCH, **page)
     assert len(first["ScrollToken"]) == 32
@@ -201,7 +201,7 @@ async def test_other_kinds_of_media_are_none(clock: Clock) -> None:
 
 async def test_sorting(clock: Clock) -> None:
     service = simulator(clock, media=0)
-    service.catalogue.put(video(1, modified=5), video(2, modified=5), video(3, modified=4))
+    service.library.put(video(1, modified=5), video(2, modified=5), video(3, modified=4))
     for sort, found in {
         "": [3, 2, 1],
         "CreationTime:Asc": [1, 2, 3],
@@ -214,7 +214,7 @@ async def test_sorting(clock: Clock) -> None:
 async def test_a_page_of_20000_media_takes_milliseconds(clock: Clock) -> None:
     service = simulator(clock, media=20_000)
     search = {"SortBy": "CreationTime:Asc", "PageSize": "100", "Fields": "Title,Tags,CateId"}
-    answer = service.actions[SEARCH].answer
+    answer = service.actions[SEARCH].respond
     answer(search, clock.now, service.conditions.variants)
     began = time.process_time()
     for page in range(1, 51):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.simulator.calendar import day_at, start_of_day
-from exporter.simulator.catalogue import APP_ID
 from exporter.simulator.incidents import parse_incident
+from exporter.simulator.media_library import APP_ID
 from exporter.simulator.parameters import format_time
 from exporter.simulator.variants import parse_variants
 from tests.simulator.account_requests import requested

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.core.model import Dimensions
-from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, Credentials
+from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, AccessKeyPair
 from exporter.simulator.actions import in_service_format
 from exporter.simulator.calendar import day_at
-from exporter.simulator.catalogue import APP_ID
 from exporter.simulator.faults import Fault
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
+from exporter.simulator.media_library import APP_ID
 from exporter.simulator.parameters import format_time
 from exporter.simulator.service import Simulator
 from exporter.simulator.variants import parse_variants
@@ -59,11 +59,11 @@ def endpoint(simulator: Simulator) -> Iterator[str]:
         yield host
 
 
-def _client(endpoint: str, credentials: Credentials | None = None) -> Any:
+def _client(endpoint: str, credentials: AccessKeyPair | None = None) -> Any:
     from alibabacloud_tea_openapi.models import Config  # noqa: PLC0415 - it reads the environment when imported
     from alibabacloud_vod20170321.client import Client  # noqa: PLC0415 - as above
 
-    key = credentials or Credentials()
+    key = credentials or AccessKeyPair()
     config = Config(
         access_key_id=key.access_key_id,
         access_key_secret=key.access_key_secret,
@@ -167,21 +167,21 @@ async def test_wrong_parameters(endpoint: str, way: str) -> None:
 @pytest.mark.parametrize(
     ("key", "code"),
     [
-        (Credentials("nobody", SIMULATOR_ACCESS_KEY_SECRET), "InvalidAccessKeyId.NotFound"),
-        (Credentials(SIMULATOR_ACCESS_KEY_ID, "guess"), "SignatureDoesNotMatch"),
+        (AccessKeyPair("nobody", SIMULATOR_ACCESS_KEY_SECRET), "InvalidAccessKeyId.NotFound"),
+        (AccessKeyPair(SIMULATOR_ACCESS_KEY_ID, "guess"), "SignatureDoesNotMatch"),
         (
-            Credentials(SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, "unexpected"),
+            AccessKeyPair(SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET, "unexpected"),
             "InvalidSecurityToken.MismatchWithAccessKey",
         ),
     ],
 )
-async def test_a_wrong_key(endpoint: str, way: str, key: Credentials, code: str) -> None:
+async def test_a_wrong_key(endpoint: str, way: str, key: AccessKeyPair, code: str) -> None:
     assert (await _error(_client(endpoint, key), way)).code == code
 
 
 @WAYS
 async def test_a_temporary_key(simulator: Simulator, endpoint: str, way: str) -> None:
-    key = Credentials("sts", "secret", "token")
+    key = AccessKeyPair("sts", "secret", "token")
     simulator.change(credentials=key)
     assert (await _request_page(_client(endpoint, key), way)).status_code == 200
     simulator.change(token_expired=True)
@@ -238,7 +238,7 @@ async def test_every_field_of_the_other_actions(
     given = _player_request(simulator.now()) if parameters is None else parameters
     response = await _call(_client(endpoint), way, method, request_name, given)
     (call,) = simulator.request_log.calls
-    answer = simulator.actions[call.action].answer(call.parameters, simulator.now(), simulator.conditions.variants)
+    answer = simulator.actions[call.action].respond(call.parameters, simulator.now(), simulator.conditions.variants)
     sent = {"RequestId": call.request_id, **in_service_format(answer, call.action, simulator.conditions.variants)}
     sent.pop("ScrollToken", None)
     # The SDK drops what it does not know.

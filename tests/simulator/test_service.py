@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.model import Dimensions, PlayRow
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID
@@ -227,7 +227,7 @@ async def test_another_action_is_not_found(clock: Clock, extra: dict[str, str], 
 
 async def test_a_refusal_has_the_gateways_form(clock: Clock) -> None:
     async with client_of(simulator(clock), clock) as client:
-        response = await client.request(credentials=Credentials("nobody", "x"))
+        response = await client.request(credentials=AccessKeyPair("nobody", "x"))
     document = response.json()
     assert response.status_code == 404
     assert set(document) == {"RequestId", "HostId", "Code", "Message", "Recommend"}
@@ -318,11 +318,11 @@ async def test_a_client_that_disconnects_before_its_body_is_no_error(clock: Cloc
 
 
 async def test_every_call_is_logged_with_its_parameters_and_no_secret(clock: Clock) -> None:
-    service = simulator(clock, credentials=Credentials("key", "hush-secret", "hush-token"))
+    service = simulator(clock, credentials=AccessKeyPair("key", "hush-secret", "hush-token"))
     query = {**PAGE, "SecurityToken": "hush-token"}
     async with client_of(service, clock) as client:
-        await client.request(query, credentials=Credentials("key", "hush-secret", "hush-token"))
-        await client.request({"PageNo": "1"}, credentials=Credentials("key", "hush-secret", "hush-token"))
+        await client.request(query, credentials=AccessKeyPair("key", "hush-secret", "hush-token"))
+        await client.request({"PageNo": "1"}, credentials=AccessKeyPair("key", "hush-secret", "hush-token"))
         await client.request(extra={"x-acs-action": "Made.Up"})
     assert service.request_log.counts == {
         "DescribeVodMediaPlayData": {"OK": 1, "Meter.ParamError": 1},

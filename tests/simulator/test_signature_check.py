@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.error_responses import ApiError
 from exporter.simulator.signature_check import SignedRequest, Verifier, string_to_sign
 from tests.simulator.clients import NOON, signed
 
-KEY = Credentials("key", "secret")
-TEMPORARY = Credentials("key", "secret", "token")
+KEY = AccessKeyPair("key", "secret")
+TEMPORARY = AccessKeyPair("key", "secret", "token")
 QUERY = {"PageNo": "1", "Title": "a b*~", "PageSize": ""}
 
 
@@ -52,7 +52,7 @@ def test_the_documented_example_of_a_signature_is_reproduced() -> None:
     request = SignedRequest("POST", query, headers, b"")
     digest = "7ea06492da5221eba5297e897ce16e55f964061054b7695beedaac1145b1e259"
     assert string_to_sign(request, names) == f"ACS3-HMAC-SHA256\n{digest}"
-    Verifier().verify(request, Credentials("YourAccessKeyId", "YourAccessKeySecret"), now=1698315752.0)
+    Verifier().verify(request, AccessKeyPair("YourAccessKeyId", "YourAccessKeySecret"), now=1698315752.0)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_a_request_changed_after_signing_is_rejected(headers: dict[str, str | No
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        (_signed_request(credentials=Credentials("other", "secret")), "InvalidAccessKeyId.NotFound"),
-        (_signed_request(credentials=Credentials("key", "guess")), "SignatureDoesNotMatch"),
+        (_signed_request(credentials=AccessKeyPair("other", "secret")), "InvalidAccessKeyId.NotFound"),
+        (_signed_request(credentials=AccessKeyPair("key", "guess")), "SignatureDoesNotMatch"),
         (replace(_signed_request(), method="GET"), "SignatureDoesNotMatch"),
         (replace(_signed_request(), query=[("PageNo", "2")]), "SignatureDoesNotMatch"),
         (replace(_signed_request(), body=b"more"), "SignatureDoesNotMatch"),
@@ -140,12 +140,12 @@ def test_a_nonce_is_accepted_once_while_its_date_is_valid() -> None:
 def test_a_rejected_request_does_not_use_up_its_nonce() -> None:
     verifier = Verifier()
     with pytest.raises(ApiError, match="SignatureDoesNotMatch"):
-        verifier.verify(_signed_request(nonce="kept", credentials=Credentials("key", "guess")), KEY, now=NOON)
+        verifier.verify(_signed_request(nonce="kept", credentials=AccessKeyPair("key", "guess")), KEY, now=NOON)
     verifier.verify(_signed_request(nonce="kept"), KEY, now=NOON)
 
 
 def test_a_signature_error_has_the_string_to_sign_and_no_secret() -> None:
-    request = _signed_request(credentials=Credentials("key", "guess"))
+    request = _signed_request(credentials=AccessKeyPair("key", "guess"))
     with pytest.raises(ApiError) as raised:
         Verifier().verify(request, KEY, now=NOON)
     names = request.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
@@ -161,4 +161,4 @@ def test_the_repr_of_credentials_shows_no_secret() -> None:
 @pytest.mark.parametrize("wrong", [("", "s", None), ("k", "", None), ("k", "s", "")])
 def test_empty_credentials_are_rejected(wrong: tuple[str, str, str | None]) -> None:
     with pytest.raises(ValueError, match="must not be empty"):
-        Credentials(*wrong)
+        AccessKeyPair(*wrong)

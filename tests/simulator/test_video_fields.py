@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.simulator.catalogue import Video
+from exporter.simulator.media_library import Video
 from exporter.simulator.variants import parse_variants
 from tests.simulator.account_requests import requested
 from tests.simulator.clients import Clock, simulator
@@ -19,7 +19,7 @@ GONE = "f" * 32
 
 def account(clock: Clock, *variants: str) -> Simulator:
     service = simulator(clock, media=0, variants=parse_variants(variants))
-    service.catalogue.put(
+    service.library.put(
         *(Video(id_, f"Title {n}", 60.0, 0, 0, reference_id=f"ref-{n:06}") for n, id_ in enumerate(IDS))
     )
     return service

@@ -70,7 +70,7 @@ def known(
     freshness = Freshness(at, settled=settled)
     return SliceData(
         Slice(account, dimensions, day(days_ago)),
-        answers={
+        records={
             media_id: MediaRecord(PlayRow(media_id, title=f"title of {media_id}", plays=count), freshness)
             for media_id, count in plays.items()
         },

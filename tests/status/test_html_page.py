@@ -15,7 +15,7 @@ from exporter.status.html_page import Pages
 from exporter.status.languages import LANGUAGES
 from exporter.status.stylesheet import stylesheet
 from exporter.status.summary import summarize
-from exporter.vod import error_codes
+from exporter.vod.error_classification import classify
 from tests.status.examples import (
     ACCOUNT,
     EVERYTHING,
@@ -146,7 +146,7 @@ def test_days_that_are_missing_are_named_with_their_earliest_end() -> None:
 def test_a_media_without_an_expectation_names_the_days_that_it_lacks() -> None:
     ids = replace(by_ids("old", "added"), expected=True)
     days = [replace(data, listed=None) for data in weekly({"old": (9, 9, 9, 9)})]
-    days[0] = replace(days[0], answers={**days[0].answers, **known(1, {"added": 3}).answers})
+    days[0] = replace(days[0], records={**days[0].records, **known(1, {"added": 3}).records})
 
     text = shown(queries=(ids,), slices=days)
 
@@ -213,11 +213,9 @@ def test_the_chinese_page_is_chinese() -> None:
             "no response in time",
             code="timeout",
             kind=ErrorKind.TRANSPORT,
-            advice=error_codes.classify(0, "timeout").advice,
+            advice=classify(0, "timeout").advice,
         ),
-        UpstreamError(
-            "", code="Throttling.User", kind=ErrorKind.THROTTLED, advice=error_codes.classify(400, "Throttling").advice
-        ),
+        UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED, advice=classify(400, "Throttling").advice),
     ]
     top = replace(EVERYTHING, name="top", every=90_061.0, media=Top(20, Measure.PLAYS))
     text = page(

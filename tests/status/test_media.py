@@ -189,7 +189,7 @@ def test_the_days_that_an_expectation_lacks_are_named() -> None:
     ids = replace(by_ids("old", "added"), expected=True)
     days = weekly({"old": (9, 9, 9, 9)}, total=None)
     ids_only = [
-        replace(data, listed=None, answers={**data.answers, **(known(1, {"added": 3}).answers if ago == 1 else {})})
+        replace(data, listed=None, records={**data.records, **(known(1, {"added": 3}).records if ago == 1 else {})})
         for ago, data in zip((1, 2, 8, 9), days, strict=True)
     ]
     status = observed(*ids_only, queries=(ids,))
@@ -288,7 +288,7 @@ def test_media_of_other_accounts_are_filtered_out() -> None:
 
 def test_a_row_without_plays_is_not_a_zero() -> None:
     data = known(1, {})
-    data = replace(data, answers={**data.answers, **known(1, {"a": None}).answers}, total=1)
+    data = replace(data, records={**data.records, **known(1, {"a": None}).records}, total=1)
 
-    assert isinstance(data.answers["a"], MediaRecord)
+    assert isinstance(data.records["a"], MediaRecord)
     assert media(observed(data), Filters()) == []

@@ -25,7 +25,8 @@ from exporter.vod import error_codes, network_errors, network_route, response_he
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
 from exporter.vod.daily_quota import DailyQuota
-from exporter.vod.network_route import Progress
+from exporter.vod.error_classification import classify
+from exporter.vod.network_route import AttemptProgress
 from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.responses import RawResponse
 from tests.status.examples import NOW
@@ -43,6 +44,7 @@ ADVISING = [
     "vod/rate_limits.py",
     "vod/exchange.py",
     "vod/network_errors.py",
+    "vod/player_metrics.py",
     "vod/responses.py",
     "vod/tls_trust.py",
     "core/page_reader.py",
@@ -95,7 +97,7 @@ def chinese(section: str, text: str) -> bool:
 )
 @pytest.mark.parametrize("status", [0, 200, 400, 401, 403, 404, 408, 429, 500, 503])
 def test_the_advice_of_every_error_has_a_chinese_translation(code: str, status: int) -> None:
-    assert chinese("advice", error_codes.classify(status, code).advice)
+    assert chinese("advice", classify(status, code).advice)
 
 
 def ours() -> Iterator[UpstreamError]:
@@ -114,7 +116,7 @@ def ours() -> Iterator[UpstreamError]:
             "You are not allowed.",
             code="Forbidden.RAM",
             kind=ErrorKind.AUTH,
-            advice=error_codes.classify(403, "").advice,
+            advice=classify(403, "").advice,
         ),
     )
     with pytest.raises(AccountPaused) as paused:
@@ -213,7 +215,7 @@ def reasons_not_http() -> Iterator[str]:
 
 
 def waits() -> Iterator[str]:
-    yield Progress().waiting_for
+    yield AttemptProgress().waiting_for
     for module in (transport, network_route):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("waiting_for"):

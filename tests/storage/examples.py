@@ -71,13 +71,13 @@ def some(
 ) -> SliceData:
     """A slice of m0, m1, ... and a zero."""
     freshness = Freshness(at, 1)
-    answers = {
+    records = {
         f"m{i}": MediaRecord(PlayRow(f"m{i}", f"标题 {i}", 60, 2, plays, 1.5, 90, 45.0), freshness) for i in range(rows)
     }
-    answers["none"] = MediaRecord(None, freshness)
+    records["none"] = MediaRecord(None, freshness)
     return SliceData(
         Slice("main", dimensions, day),
-        answers,
+        records,
         listed=freshness,
         rankings={Measure.PLAYS: Ranking(2, ("m1", "m0"), freshness)},
         total=rows,
@@ -164,7 +164,7 @@ def by_slice(slices: tuple[SliceData, ...] | list[SliceData]) -> dict[Slice, str
 
 
 def _ordered(data: SliceData) -> object:
-    answers = sorted(data.answers.items(), key=lambda known: known[0])
+    records = sorted(data.records.items(), key=lambda known: known[0])
     rankings = sorted(data.rankings.items(), key=lambda known: known[0].value)
     times = data.total_at, data.updated_at, data.last_response_at
-    return answers, rankings, data.listed, data.total, times, data.ready
+    return records, rankings, data.listed, data.total, times, data.ready

@@ -17,8 +17,8 @@ import pytest
 
 from exporter.core.fields import NUMBERS
 from exporter.storage import codec
-from exporter.storage.read_only import read_slices
 from tests.storage.examples import by_slice, some
+from tests.storage.stored import read_slices
 from tests.storage.test_version_0_1 import SLICES, WRITTEN
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ from tests.storage.examples import StorageFile
 async def main():
     async with StorageFile(Path(sys.argv[1])).opened() as storage:
         slices = await storage.load(date.min)
-        rows = {key: record.row for data in slices for key, record in data.answers.items() if record.row}
+        rows = {key: record.row for data in slices for key, record in data.records.items() if record.row}
         print(json.dumps({key: [row.plays, row.likes] for key, row in rows.items()}))
         await storage.save(
-            dataclasses.replace(data, answers={
+            dataclasses.replace(data, records={
                 key: dataclasses.replace(record, row=record.row and dataclasses.replace(record.row, likes=7))
-                for key, record in data.answers.items()
+                for key, record in data.records.items()
             })
             for data in slices
         )
@@ -99,8 +99,8 @@ async def test_a_file_without_a_field_opens_and_gets_it_with_the_next_poll(
     absent: dict[str, Any] = {name: None}
     without = {
         media_id: replace(record, row=record.row and replace(record.row, **absent))
-        for media_id, record in data.answers.items()
+        for media_id, record in data.records.items()
     }
-    assert by_slice(await storage_file.everything()) == by_slice([replace(data, answers=without)])
+    assert by_slice(await storage_file.everything()) == by_slice([replace(data, records=without)])
     await storage_file.put(data)
     assert by_slice(await storage_file.everything()) == by_slice([data])

@@ -20,7 +20,7 @@ KEY = codec.key(DATA.slice)
 
 
 def decoded(data: SliceData) -> SliceData:
-    given_ = codec.facts(data)
+    given_ = codec.header_of(data)
     text, sealed = codec.encode_header(given_)
     decoded_header = codec.decode_header(codec.key(data.slice), sealed, text)
     parts = {number: (part.seal, part.packed()) for number, part in enumerate(codec.encode_blocks(given_))}
@@ -35,27 +35,27 @@ def test_a_slice_round_trips_with_its_types(data: SliceData) -> None:
 
 @given(any_slice)
 def test_blocks_do_not_depend_on_the_order_of_records(data: SliceData) -> None:
-    turned = replace(data, answers=dict(reversed(list(data.answers.items()))))
+    turned = replace(data, records=dict(reversed(list(data.records.items()))))
 
-    assert list(codec.encode_blocks(codec.facts(turned))) == list(codec.encode_blocks(codec.facts(data)))
+    assert list(codec.encode_blocks(codec.header_of(turned))) == list(codec.encode_blocks(codec.header_of(data)))
 
 
 def test_a_later_poll_with_the_same_numbers_gives_the_same_blocks() -> None:
-    first, later = (codec.facts(some(rows=2_000, at=at)) for at in (1.0, 2.0))
+    first, later = (codec.header_of(some(rows=2_000, at=at)) for at in (1.0, 2.0))
 
     assert list(codec.encode_blocks(first)) == list(codec.encode_blocks(later))
     assert codec.encode_header(first) != codec.encode_header(later)
 
 
 def test_a_new_media_changes_one_block() -> None:
-    few, more = (list(codec.encode_blocks(codec.facts(some(rows=rows)))) for rows in (3_000, 3_001))
+    few, more = (list(codec.encode_blocks(codec.header_of(some(rows=rows)))) for rows in (3_000, 3_001))
 
     assert len(few) == len(more) == 8
     assert sum(one != other for one, other in zip(few, more, strict=True)) == 1
 
 
 def test_lone_surrogates_round_trip() -> None:
-    assert decoded(SliceData(DATA.slice, {"\ud800": DATA.answers["none"]})).answers.keys() == {"\ud800"}
+    assert decoded(SliceData(DATA.slice, {"\ud800": DATA.records["none"]})).records.keys() == {"\ud800"}
 
 
 def without(name: str) -> Callable[[dict[str, Any]], object]:
@@ -93,7 +93,7 @@ def with_(name: str, value: object) -> Callable[[dict[str, Any]], object]:
     ],
 )
 def test_a_header_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable[[dict[str, Any]], object]) -> None:
-    decoded_header = json.loads(codec.encode_header(codec.facts(DATA))[0])
+    decoded_header = json.loads(codec.encode_header(codec.header_of(DATA))[0])
     forge(decoded_header)
     text = json.dumps(decoded_header)
 
@@ -130,8 +130,8 @@ def test_a_header_that_is_no_object_is_corrupt(text: str) -> None:
     ],
 )
 def test_a_block_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable[[dict[str, Any]], object]) -> None:
-    given_ = codec.facts(DATA)
-    decoded_header = json.loads(next(codec.encode_blocks(given_)).answers)
+    given_ = codec.header_of(DATA)
+    decoded_header = json.loads(next(codec.encode_blocks(given_)).content)
     forge(decoded_header)
     payload = json.dumps(decoded_header).encode()
 
@@ -140,8 +140,8 @@ def test_a_block_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable
 
 
 def test_a_number_beyond_the_range_of_floats_is_corrupt() -> None:
-    given_ = codec.facts(DATA)
-    payload = next(codec.encode_blocks(given_)).answers.replace(b'"plays":[1,1]', b'"plays":[1,1e999]')
+    given_ = codec.header_of(DATA)
+    payload = next(codec.encode_blocks(given_)).content.replace(b'"plays":[1,1]', b'"plays":[1,1e999]')
 
     with pytest.raises(codec.CorruptStorage, match="invalid values"):
         codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
@@ -149,7 +149,7 @@ def test_a_number_beyond_the_range_of_floats_is_corrupt() -> None:
 
 @pytest.mark.parametrize("columns", [("main",), (None, None, None, None, "2024-03-23"), (*KEY[:4], "20240323")])
 def test_a_slice_without_its_columns_is_corrupt(columns: tuple[object, ...]) -> None:
-    text, sealed = codec.encode_header(codec.facts(DATA))
+    text, sealed = codec.encode_header(codec.header_of(DATA))
 
     with pytest.raises(codec.CorruptStorage, match="no account, filters and play date"):
         codec.decode_header(columns, sealed, text)

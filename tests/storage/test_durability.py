@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from exporter.core.model import Dimensions
 from exporter.errors import StartError
-from exporter.storage.read_only import read_slices
 from tests.storage.child import poll
 from tests.storage.examples import TODAY, YESTERDAY, StorageFile, by_slice, some
+from tests.storage.stored import read_slices
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20

@@ -11,7 +11,7 @@ import pytest
 from exporter.core.media_details import AccountMetadata, Category, CategoryTree, FoundMedia, MediaDetails, Search
 from exporter.errors import StartError
 from exporter.storage.migrations import MIGRATIONS
-from exporter.storage.read_only import read_slices
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from tests.storage.examples import StorageFile

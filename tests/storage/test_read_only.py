@@ -14,8 +14,9 @@ import pytest
 from exporter.core.model import Dimensions
 from exporter.errors import StartError
 from exporter.storage.migrations import MIGRATIONS
-from exporter.storage.read_only import Examined, examine, read_slices, read_totals
+from exporter.storage.read_only import Examined, examine
 from tests.storage.examples import TODAY, YESTERDAY, StorageFile, files, mounted, some, unwritable_folder
+from tests.storage.stored import read_slices, read_totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

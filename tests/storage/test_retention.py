@@ -15,9 +15,9 @@ OBSERVED, SETTLED = Freshness(NOON, 1), Freshness(NOON, 2, settled=True)
 
 def without_plays(freshness: Freshness) -> list[SliceData]:
     """No media has plays: known by ID, by a listing, by a ranking."""
-    nothing = replace(some(rows=0), answers={}, listed=None, rankings={}, total=0)
+    nothing = replace(some(rows=0), records={}, listed=None, rankings={}, total=0)
     return [
-        replace(nothing, answers={"m": MediaRecord(None, freshness)}),
+        replace(nothing, records={"m": MediaRecord(None, freshness)}),
         replace(nothing, listed=freshness),
         replace(nothing, rankings={Measure.PLAYS: Ranking(2, (), freshness)}),
     ]
@@ -49,7 +49,7 @@ def test_a_settled_day_without_plays_is_confirmed_too(data: SliceData) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [*without_plays(OBSERVED), replace(without_plays(OBSERVED)[0], answers={}, ready=False)]
+    "data", [*without_plays(OBSERVED), replace(without_plays(OBSERVED)[0], records={}, ready=False)]
 )
 def test_an_unsettled_day_without_plays_proves_no_date(data: SliceData) -> None:
     assert retention_cutoff([data], NOON, DAY_SECONDS) is None

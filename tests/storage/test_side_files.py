@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import StartError
-from exporter.storage.read_only import examine, read_slices
+from exporter.storage.read_only import examine
 from tests.storage.examples import TODAY, YESTERDAY, StorageFile, files, some
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from pathlib import Path

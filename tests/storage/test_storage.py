@@ -103,7 +103,7 @@ async def test_slices_that_differ_in_one_filter_are_not_mixed_up(storage_file: S
 async def test_equal_texts_share_memory(storage_file: StorageFile) -> None:
     await storage_file.put(some(day=YESTERDAY), some(day=TODAY))
 
-    first, second = (data.answers["m1"].row for data in await storage_file.everything())
+    first, second = (data.records["m1"].row for data in await storage_file.everything())
     assert first
     assert second
     assert first.media_id is second.media_id
@@ -141,7 +141,7 @@ async def test_a_clock_that_is_years_ahead_deletes_nothing(
     await storage_file.put(*known)
     storage_file.clock.now += 12 * 365 * DAY_SECONDS
     ahead = play_dates.today(storage_file.clock.now)
-    unheard = replace(some(day=ahead), answers={}, listed=None, rankings={}, ready=False)
+    unheard = replace(some(day=ahead), records={}, listed=None, rankings={}, ready=False)
 
     for calls in (1, 2):
         async with storage_file.opened() as storage:

@@ -8,8 +8,8 @@ from shutil import copyfile
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Slice, SliceData
-from exporter.storage.read_only import read_totals
 from tests.storage.examples import by_slice
+from tests.storage.stored import read_totals
 
 if TYPE_CHECKING:
     from tests.storage.examples import StorageFile

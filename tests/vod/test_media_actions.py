@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.core.media_details import Category, MediaDetails
-from exporter.core.media_search import Conditions, SearchRequest
+from exporter.core.media_search import SearchConditions, SearchRequest
 from exporter.errors import UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from exporter.vod.actions import Action
 
 FIRST = SearchRequest(None, exclusive=False, page=1)
-NOTHING = Conditions()
+NOTHING = SearchConditions()
 ID = "93ab850b4f6f44eab54b6e91d24d81d4"
 VIDEO = {
     "VideoId": ID,
@@ -44,15 +44,15 @@ def searched(answer: Any, size: int = 100) -> Any:
     [
         (FIRST, NOTHING, (), None),
         (FIRST, NOTHING, (5,), "CateId = 5"),
-        (FIRST, Conditions(tags=("a", "b")), (5, 6), "(CateId = 5 or CateId = 6) and Tags in ('a','b')"),
-        (FIRST, Conditions(title="课 1", statuses=("Normal",)), (), "Title = '课 1' and Status in ('Normal')"),
-        (FIRST, Conditions(title="it's", tags=("teacher's", "a")), (), None),
+        (FIRST, SearchConditions(tags=("a", "b")), (5, 6), "(CateId = 5 or CateId = 6) and Tags in ('a','b')"),
+        (FIRST, SearchConditions(title="课 1", statuses=("Normal",)), (), "Title = '课 1' and Status in ('Normal')"),
+        (FIRST, SearchConditions(title="it's", tags=("teacher's", "a")), (), None),
         (SearchRequest(1787200144.7, exclusive=False, page=1), NOTHING, (), "CreationTime = ['2026-08-20T04:29:04Z',)"),
         (SearchRequest(1787200144.0, exclusive=True, page=1), NOTHING, (), "CreationTime = ('2026-08-20T04:29:04Z',)"),
     ],
 )
 def test_match_as_the_manual_writes_it(
-    request_: SearchRequest, wanted: Conditions, ids: tuple[int, ...], match: str | None
+    request_: SearchRequest, wanted: SearchConditions, ids: tuple[int, ...], match: str | None
 ) -> None:
     given = search_media.parameters(request_, wanted, ids)
     assert given.get("Match") == match

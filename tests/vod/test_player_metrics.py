@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.player_buckets import Range
+from exporter.core.player_buckets import TimeRange
 from exporter.core.player_fields import BY_NAME
 from exporter.core.player_query import PlayerTarget
 from exporter.errors import ErrorKind, UpstreamError
@@ -17,16 +17,16 @@ from exporter.vod.player_metrics import PLAYER_METRICS, PlayerRows, decode, para
 
 START = 1_795_651_200  # 2026-11-26T00:00:00Z
 FIELDS = tuple(BY_NAME[name] for name in ("plays", "play_failure_ratio", "first_frame_seconds"))
-ASKED = parameters(PlayerTarget("main", "app-1000000", "web"), FIELDS, Range(START, START + 600), "5m")
+REQUESTED = parameters(PlayerTarget("main", "app-1000000", "web"), FIELDS, TimeRange(START, START + 600), "5m")
 ROW = {"TimeStamp": "2026-11-26T00:00:00Z", "Vv": 800.0, "PlayFailRate": 0.0025, "FirstFrame": 812}
 
 
 def answer(*rows: dict[str, Any], **changed: Any) -> PlayerRows:
-    return decode(json.dumps({"RequestId": "R", "DataList": rows, **changed}).encode(), ASKED)
+    return decode(json.dumps({"RequestId": "R", "DataList": rows, **changed}).encode(), REQUESTED)
 
 
 def test_the_request() -> None:
-    assert ASKED == {
+    assert REQUESTED == {
         "AppId": "app-1000000",
         "StartTime": "2026-11-26T00:00:00Z",
         "EndTime": "2026-11-26T00:10:00Z",
@@ -38,7 +38,7 @@ def test_the_request() -> None:
         "PageSize": "5000",
     }
     target = PlayerTarget("main", "app-1000000", "mobile", "iOS")
-    assert parameters(target, FIELDS, Range(START, START + 600), "5m")["Os"] == "iOS"
+    assert parameters(target, FIELDS, TimeRange(START, START + 600), "5m")["Os"] == "iOS"
     assert PLAYER_METRICS.ram_action == "vod:DescribeVodPlayerMetricData"
 
 
@@ -111,7 +111,7 @@ def test_times_are_utc_unless_they_have_an_offset(written: str) -> None:
 )
 def test_an_answer_that_cannot_be_believed_is_rejected(body: Any, message: str) -> None:
     with pytest.raises(UpstreamError, match=message) as caught:
-        decode(json.dumps(body).encode(), ASKED)
+        decode(json.dumps(body).encode(), REQUESTED)
     assert caught.value.kind is ErrorKind.MALFORMED
 
 

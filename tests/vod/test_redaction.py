@@ -16,7 +16,7 @@ from exporter.vod.redaction import Secrets, redacted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SPELLINGS: dict[str, Callable[[str], str]] = {
+ENCODINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "in a URL": lambda secret: quote(secret, safe=""),
     "in a URL, slashes kept": quote,
@@ -35,12 +35,12 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @given(secret=st.text(st.characters(exclude_categories=["Cs"]), min_size=6), other=st.text("abc/+", min_size=6))
-def test_a_secret_is_hidden_in_every_spelling(spelling: str, secret: str, other: str) -> None:
+def test_a_secret_is_hidden_in_every_encoding(encoding: str, secret: str, other: str) -> None:
     secrets = Secrets()
     secrets.add(other, secret)
-    encoded_row = SPELLINGS[spelling](secret)
+    encoded_row = ENCODINGS[encoding](secret)
     message_text = redacted(f"<{encoded_row}>", secrets)
     assert encoded_row not in message_text or encoded_row in "<***>"
 

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.connection_limits import ConnectionLimits
+from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.http_connection import HttpConnection
 from tests.campaigns.fuzz.http_connection import Wire
 from tests.web.clients import PATIENCE, Client

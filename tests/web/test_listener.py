@@ -14,10 +14,11 @@ from typing import Any, cast
 
 import pytest
 
-from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.connection_limits import ConnectionLimits
+from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.listener import Listener, count_exhaustion
 from tests.web.harness import front_door
-from tests.web.test_connection_limits import FakeClient
+from tests.web.test_connection_tracker import FakeClient
 
 
 @dataclass

@@ -58,7 +58,7 @@ def test_a_password_is_checked() -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder, "web.yml")
         file.write_text("basic_auth_users: {a: $2b$04$4LnTZStQPAIy2nVieUVAAeaApZH3215baBJlUv/RQ24HPudAx4eIq}")
-        policy = await LiveWebConfig(file).rules()
+        policy = await LiveWebConfig(file).policy()
     with no_descriptor_left():
         result = await BasicAuth().check(policy.settings.users, "Basic YTpi")
     print(result.name)

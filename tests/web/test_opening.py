@@ -12,7 +12,8 @@ from OpenSSL import SSL
 from uvicorn.server import ServerState
 
 from exporter.web.access.live_config import LiveWebConfig
-from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.connection_limits import ConnectionLimits
+from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.http_connection import HttpConnection
 from tests.campaigns.fuzz.http_connection import Wire
 from tests.web.clients import PATIENCE

@@ -427,18 +427,20 @@ def _by_category(expr: str) -> str:
 def _categories() -> table.Panel:
     about = About(
         "Plays by category",
-        "Plays of the last settled day by category of the media, against those expected. A category shows its media "
-        "beside it.",
+        "Plays of the last settled day by category of the media, against those expected, and W/W against the same "
+        "weekday a week before. A category shows its media beside it.",
         "short",
         _NO_CATEGORIES,
     )
     plays, expected = _by_category(_CHOSEN.settled()), _by_category(_CHOSEN.settled(EXPECTED_PLAYS))
+    week_before = _by_category(_CHOSEN.week_before())
     return table_of(
         about,
         (
             rows(f"topk(30, {plays})"),
             rows(f"{expected} and topk(30, {plays})"),
             rows(f"- {_by_category(_CHOSEN.lost())} / ({expected} > 0) and topk(30, {plays})"),
+            rows(f"{plays} / ({week_before} > 0) - 1 and topk(30, {plays})"),
         ),
         Joined(by=("account", "category"), sort_by="Value #A"),
         (
@@ -446,6 +448,7 @@ def _categories() -> table.Panel:
             Column("Value #A", "Plays", "locale", 90),
             Column("Value #B", "Expected", "locale", 90, 0),
             Column("Value #C", "Change", "percentunit", 80, 0, LOSS),
+            Column("Value #D", "W/W", "percentunit", 80, 0, LOSS),
             Column("account", "Account", width=85),
         ),
     )

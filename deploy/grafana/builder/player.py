@@ -80,8 +80,8 @@ def _of(metric: str, matchers: str, ago: str | None = "") -> str:
 def _lag() -> stat.Panel:
     about = About(
         "Data lag",
-        "Time since the end of the newest bucket that has data. Above an hour no alert on plays, failures or first "
-        "frames is possible.",
+        "Time since the end of the newest bucket that has data. Above an hour no alert on failures or first frames is "
+        "possible, and on plays only if other targets of the account go on.",
         "s",
         _NOTHING,
     )

@@ -19,6 +19,7 @@ PLAYS: Final = "aliyun_vod_media_plays"
 SETTLED_PLAYS: Final = "aliyun_vod_media_settled_plays"
 EXPECTED_PLAYS: Final = "aliyun_vod_media_settled_plays_expected"
 SETTLED_DATE: Final = "aliyun_vod_slice_settled_date_timestamp_seconds"
+PLAY_DATE: Final = "aliyun_vod_play_date_timestamp_seconds"
 SUM_OF_PLAYS: Final = "aliyun_vod:slice_plays:settled"
 SUM_OF_EXPECTED: Final = "aliyun_vod:slice_plays:expected"
 SUM_OF_LOST: Final = "aliyun_vod:slice_plays:lost"
@@ -73,6 +74,15 @@ class View:
     def on_day(self, metric: str, days_ago: int) -> str:
         """A metric of the day so many days ago, one series per media; it may still change."""
         return f"max by ({_MEDIA}) ({self.scraped(metric, ago(days_ago))})"
+
+    def week_before(self) -> str:
+        """Plays a week before the last settled day, if that is yesterday or the day before; one series per media."""
+        days = (
+            f"{self.on_day(PLAYS, days_ago)} and on (account) ({self.date()} - {7 * _DAY} == on () group_left () "
+            f'max({PLAY_DATE}{{job=~"$job", {ago(days_ago)}}}))'
+            for days_ago in (8, 9)
+        )
+        return f"(({' or '.join(days)}) and on ({_MEDIA}) {self.settled()})"
 
     def date(self) -> str:
         """00:00 UTC+8 of the last settled day, in seconds since 1970, by account."""

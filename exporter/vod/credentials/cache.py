@@ -35,7 +35,7 @@ JUST_NOW: Final = 10.0
 _log = structlog.get_logger()
 
 
-class FetchedCredentials(Protocol):
+class ExpiringCredentials(Protocol):
     """Credentials and the place they were fetched from."""
 
     @property
@@ -80,7 +80,7 @@ class CredentialCache:
     def __init__(
         self,
         account: str,
-        fetch: Callable[[Credentials | None], FetchedCredentials],
+        fetch: Callable[[Credentials | None], ExpiringCredentials],
         *,
         start: CredentialSource | None = None,
         files: Iterable[Path] = (),
@@ -150,7 +150,7 @@ class CredentialCache:
             return kept
         raise no_credentials(failure.message, failure.advice)
 
-    async def _fetched(self, *, again: bool) -> FetchedCredentials:
+    async def _fetched(self, *, again: bool) -> ExpiringCredentials:
         start = None
         if self._start is not None:
             start = await (self._start.renew() if again else self._start.get())
@@ -166,14 +166,14 @@ class CredentialCache:
         except OSError as error:
             raise no_credentials(f"no credentials: {error.strerror}", NO_THREAD) from None
 
-    def _check_and_fetch(self, start: Credentials | None) -> FetchedCredentials:
+    def _check_and_fetch(self, start: Credentials | None) -> ExpiringCredentials:
         """Note the state of the files before reading them, so that a change in between is noticed next time."""
         for file in self._files:
             with suppress(OSError, ValueError):
                 file.check()
         return self._fetch(start)
 
-    def _cache(self, fetched: FetchedCredentials) -> Credentials:
+    def _cache(self, fetched: ExpiringCredentials) -> Credentials:
         now = self._monotonic()
         if fetched.expires is None:
             renewal, end = now + UNKNOWN, math.inf

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.errors import OPEN_MORE_FILES, CredentialsError, ErrorKind
-from exporter.secret_files import read_secret
+from exporter.secret_files import FileState, read_secret, state_of
 from exporter.single_flight import SharedThreads
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ _LARGEST_FILE: Final = 64 * 1024
 
 TIME_LIMIT: Final = 10.0
 """Seconds that checking and reading a file may take."""
-
-_Signature = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +91,17 @@ class FileWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._last: _Signature | None = None
+        self._last: FileState | None = None
         self._checked = False
 
-    def check(self) -> _Signature:
-        """Record and return the signature of the file's current state. Raises OSError and ValueError."""
+    def check(self) -> FileState:
+        """Record and return the current state of the file. Raises OSError and ValueError."""
         self._checked = True
         try:
-            status = self._path.stat()
+            self._last = last = state_of(self._path)
         except (OSError, ValueError):
             self._last = None
             raise
-        # Copying tools preserve the modification time, but nothing can set the change time.
-        self._last = last = status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
         return last
 
     def changed(self) -> bool:
@@ -125,10 +121,10 @@ class SecretFile:
     def __init__(self, path: str | os.PathLike[str], *, time_limit: float = TIME_LIMIT) -> None:
         self._path = Path(path)
         self._time_limit = time_limit
-        self._seen: _Signature | None = None
+        self._seen: FileState | None = None
         self._value = ""
         self._watch = FileWatch(self._path)
-        self._threads: SharedThreads[tuple[_Signature, str]] = SharedThreads()
+        self._threads: SharedThreads[tuple[FileState, str]] = SharedThreads()
 
     async def read(self, *, again: bool = False) -> str:
         """The value, read in a thread: a network file system may block forever. Raises CredentialsError."""
@@ -148,7 +144,7 @@ class SecretFile:
         """Whether the file has changed."""
         return await asyncio.to_thread(self._watch.changed)
 
-    def _look(self, seen: _Signature | None, value: str) -> tuple[_Signature, str]:
+    def _look(self, seen: FileState | None, value: str) -> tuple[FileState, str]:
         try:
             # The state is recorded before reading, so that a change in between is noticed next time.
             now = self._watch.check()

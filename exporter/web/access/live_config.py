@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from OpenSSL import SSL
 
-    from exporter.secret_files import PermissionWarning
+    from exporter.secret_files import FileState, PermissionWarning
     from exporter.web.access.tls import PemFiles
 
 # A file that changed so recently may change again with the same modification time.
@@ -38,7 +38,6 @@ _LARGEST_FILE: Final = 4 * 1024 * 1024
 
 _log = structlog.get_logger()
 
-_Signature = tuple[int, int, int, int]
 _Checks = SimpleQueue[Future[None] | None]
 
 
@@ -79,11 +78,11 @@ class LiveWebConfig:
         self._path = path
         self._now = now
         self._files: frozenset[Path] = frozenset({path})
-        self._seen: dict[Path, _Signature | None] = {}
+        self._seen: dict[Path, FileState | None] = {}
         self._refused = ""
         settings = _settings(path)
         self._watch(settings)
-        self._seen = self._signatures()
+        self._seen = self._states()
         self._policy = _policy(path, settings, _pem_files(path, settings))
         self._shared_check = SharedRun(self._check_in_thread)
         self._checks: _Checks = SimpleQueue()
@@ -101,7 +100,7 @@ class LiveWebConfig:
         """`https` or `http`."""
         return "https" if self.has_tls else "http"
 
-    async def rules(self) -> WebPolicy:
+    async def policy(self) -> WebPolicy:
         """Return the policy of the current files; concurrent callers share a check that began after all their calls.
 
         If the files cannot be read in time, the policy stays and is replaced when they are read.
@@ -130,7 +129,7 @@ class LiveWebConfig:
                 check.set_result(None)
 
     def _check(self) -> None:
-        seen = self._signatures()
+        seen = self._states()
         if seen == self._seen and not self._changed_recently(seen.values()):
             return
         try:
@@ -180,18 +179,17 @@ class LiveWebConfig:
         named = {file for settings in all_settings if settings.tls for file in settings.tls.files()}
         self._files = frozenset({self._path, *named})
 
-    def _signatures(self) -> dict[Path, _Signature | None]:
-        return {file: _signature(file) for file in self._files}
+    def _states(self) -> dict[Path, FileState | None]:
+        return {file: _state(file) for file in self._files}
 
-    def _changed_recently(self, seen: Iterable[_Signature | None]) -> bool:
+    def _changed_recently(self, seen: Iterable[FileState | None]) -> bool:
         now = self._now()
         return any(each is not None and abs(now - each[0] / 1e9) < _RECENT_SECONDS for each in seen)
 
 
-def _signature(file: Path) -> _Signature | None:
+def _state(file: Path) -> FileState | None:
     with contextlib.suppress(OSError, ValueError):
-        found = file.stat()
-        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+        return secret_files.state_of(file)
     return None
 
 

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from exporter.web.access.basic_auth import AuthResult, BasicAuth
-from exporter.web.connection_limits import TokenBucket
+from exporter.web.access.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from exporter.web.access.settings import RateLimit, WebSettings
 
-    class Rules(Protocol):
+    class RequestPolicy(Protocol):
         """The web policy that applies to a request."""
 
         @property
@@ -45,36 +45,36 @@ _CHALLENGE: Final = 'Basic realm="aliyun-vod-exporter", charset="UTF-8"'
 
 def with_access_control(
     app: ASGIApp,
-    rules: Callable[[], Awaitable[Rules]],
+    policy: Callable[[], Awaitable[RequestPolicy]],
     *,
     prefix: str = "",
     basic_auth: BasicAuth | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
-    """Wrap an application whose paths begin with `prefix`; every request is checked against the current `rules`."""
+    """Wrap an application whose paths begin with `prefix`; every request is checked against the current `policy`."""
     open_paths = frozenset(f"{prefix}{path}" for path in OPEN_PATHS)
-    return _AccessControl(app, rules, open_paths, basic_auth or BasicAuth(), monotonic).answer
+    return _AccessControl(app, policy, open_paths, basic_auth or BasicAuth(), monotonic).handle
 
 
 class _AccessControl:
     def __init__(
         self,
         app: ASGIApp,
-        rules: Callable[[], Awaitable[Rules]],
+        policy: Callable[[], Awaitable[RequestPolicy]],
         open_paths: frozenset[str],
         basic_auth: BasicAuth,
         monotonic: Callable[[], float],
     ) -> None:
         self._app = app
-        self._rules = rules
+        self._policy = policy
         self._open_paths = open_paths
         self._basic_auth = basic_auth
         self._monotonic = monotonic
         self._limit: RateLimit | None = None
         self._bucket: TokenBucket | None = None
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        settings = (await self._rules()).settings
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = (await self._policy()).settings
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

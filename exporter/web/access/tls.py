@@ -35,7 +35,7 @@ _HTTP: Final = b"http/1.1"
 
 
 class BadPem(Exception):
-    """PEM data that cannot be used; `setting` is the setting to change, the message contains nothing of the data."""
+    """PEM data that cannot be used; `setting` is the setting to change, the message contains no part of the data."""
 
     def __init__(self, setting: str, message: str) -> None:
         super().__init__(message)

@@ -14,7 +14,7 @@ _INTRODUCTION: Final = """\
 # How many calls
 
 What a poll costs is calls to the API, not time: every number below is a count, the same on every machine. The exporter
-called the simulator over HTTP on loopback, with a clock of its own; each answer was checked to be complete.
+called the simulator over HTTP on loopback, with a clock of its own; each result was checked to be complete.
 
 ```sh
 make calls      # counts everything again and writes this page, in a minute or two
@@ -22,19 +22,19 @@ make calls      # counts everything again and writes this page, in a minute or t
 
 ## Media by ID
 
-K media are wanted of one day. The result set of that day has so many media with plays, in P pages of 100. Where K is
-more than there are media with plays, all those are wanted, and the rest of K was never played: zeros that have to be
-found out too.
+A query wants K media of one day, whose result set has so many media with plays, in P pages of 100. If K is more than
+there are media with plays, the rest of the K was never played: their zeros have to be confirmed, too.
 
-* **fewest**: the lower bound, the calls of somebody who knows beforehand on which page each wanted media stands. One
-  for each of those pages and for each wanted media without plays, or all P pages (at least one) where that is less.
+* **fewest**: the lower bound, the calls needed if the page of each wanted media were known beforehand: one for each of
+  those pages and for each wanted media without plays, or all P pages (at least one) where that is less.
 * **first time**: nothing is known of the account. At most min(K, P) + 2 calls.
-* **P known**: another finished day was seen before, which tells about how long a result set is. At most min(K, P) + 1.
+* **P known**: the total of another finished day is known, which is about the length of this result set. At most
+  min(K, P) + 1.
 * **naive**: a call for each ID.
 
-The program stops if one row breaks these bounds. Knowing that there are more pages than media, the exporter asks for up
-to ten media by ID at once; were they all on the first page, a look at it would have been cheaper, as it was the first
-time.
+The program stops if one row breaks these bounds. If it knows that there are more pages than media, the exporter
+requests up to ten media by ID without reading a page. If all of them are on the first page, reading it would have
+been cheaper, which is why the first time can take fewer calls.
 """
 
 
@@ -150,10 +150,10 @@ def _restarts(restarts: Sequence[Restart]) -> str:
 ## A restart
 
 One query for all media of nine days (`days_ago` 0 to 8), 1,000 of them with plays on a finished day, polled hourly
-since 10:00 of the day before. Then a new process starts, a minute after the next poll was due. With storage it asks
-only for days that may still change: today, and yesterday until it was seen unchanged after 09:00 UTC+8. What was polled
-less than an interval before a restart is not asked for at all. The last column is what
-`aliyun_vod_api_calls_saved_total` said then.
+since 10:00 of the day before. Then a new process starts, a minute after the next poll was due. With storage it
+requests only days that may still change: today, and yesterday until it was found unchanged after 09:00 UTC+8. Data that
+was polled less than an interval before a restart is not requested at all. The last column is
+`aliyun_vod_api_calls_saved_total` after the poll.
 
 | restart at | without `--storage.path` | calls | with it | calls | saved |
 |---|---|---|---|---|---|

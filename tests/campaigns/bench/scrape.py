@@ -52,7 +52,7 @@ class _Contest:
 
 
 def sections() -> list[Section]:
-    """The tables: one connection, and many at once. Raises RuntimeError for wrong responses."""
+    """The tables: one connection, and many concurrent ones. Raises RuntimeError for wrong responses."""
     with _serving() as contest:
         servers = (*contest.fast, *contest.slow)
         one: dict[str, list[Load]] = {server.name: [] for server in servers}

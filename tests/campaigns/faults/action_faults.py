@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.simulator.error_responses import CATALOGUE
+from exporter.simulator.error_responses import MEDIA_ACTIONS
 from tests.campaigns.faults import codes, network
 from tests.campaigns.faults.broken_responses import BODIES, NO_COUNTS, NO_NUMBERS
 from tests.campaigns.faults.fault import ConnectionFault, Family, Fault, NotMet
@@ -240,7 +240,7 @@ _OWN: Final[dict[str, dict[str, Change]]] = {
 
 def faults(action: str) -> tuple[Fault, ...]:
     """All of them. Connections are not those of one action: the matrix of play data breaks them."""
-    of_any = [*codes.faults(), *network.faults(), *codes.by_code(code for code in CATALOGUE if code != NOT_FOUND)]
+    of_any = [*codes.faults(), *network.faults(), *codes.by_code(code for code in MEDIA_ACTIONS if code != NOT_FOUND)]
     count = _ROWS[action][1]
     literals = [
         Fault(

@@ -17,7 +17,7 @@ from exporter.app import Runtime, assemble
 from exporter.config.loader import loads
 from exporter.core.sharding import WHOLE
 from exporter.exposition.encoded_collectors import SAMPLED_SECONDS
-from exporter.player import JobObserver
+from exporter.player_polls import JobObserver
 from exporter.reload import Reloader, jobs
 from exporter.scheduler import Scheduler
 from exporter.status.filters import Filters
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from exporter.accounts import Accounts
     from exporter.config.schema import Config
     from exporter.daemon import Daemon
-    from exporter.player import PlayerPolls
+    from exporter.player_polls import PlayerPolls
     from tests.campaigns.faults.oracle import Call
     from tests.campaigns.faults.service import Service
 
@@ -209,7 +209,7 @@ class ActionRun:
     async def _reload_meanwhile(self, parts: Parts) -> None:
         """A reload that changes the account, while the action waits for its response."""
         self.service.gate.clear()
-        observer = JobObserver(parts.daemon, parts.player)
+        observer = JobObserver(parts.daemon.states, parts.player)
         all_jobs = (*jobs(parts.daemon, parts.daemon.replica), *parts.player.jobs(parts.daemon.replica))
         async with Scheduler(all_jobs, observer) as scheduler:
             await self.service.first_affected.wait()
@@ -240,7 +240,7 @@ class ActionRun:
             async with self.exporting(storage) as parts:
                 begun = await self.scraped(parts)
                 all_jobs = (*jobs(parts.daemon, parts.daemon.replica), *parts.player.jobs(parts.daemon.replica))
-                async with Scheduler(all_jobs, JobObserver(parts.daemon, parts.player)):
+                async with Scheduler(all_jobs, JobObserver(parts.daemon.states, parts.player)):
                     await service.first_affected.wait()
                     ended = await self.scraped(parts)
                     service.gate.set()

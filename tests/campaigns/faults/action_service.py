@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from exporter.simulator.actions import actions_of
-from exporter.simulator.catalogue import Catalogue
 from exporter.simulator.dataset import Dataset
+from exporter.simulator.media_library import MediaLibrary
 from exporter.simulator.variants import Variants
 from tests.campaigns.faults.oracle import Returned, number
 from tests.campaigns.faults.service import Service, request_id
@@ -78,10 +78,10 @@ class ActionService(Service):
 @lru_cache(maxsize=1)
 def _actions(media: int) -> Mapping[str, SimulatedAction]:
     dataset = Dataset(media=media)
-    return actions_of(dataset, Catalogue(dataset.media))
+    return actions_of(dataset, MediaLibrary(dataset.media))
 
 
 # Hundreds of cases request the same at the same time.
 @lru_cache(maxsize=500)
 def _answer(media: int, action: str, query: str, now: float) -> Payload:
-    return _actions(media)[action].answer(dict(parse_qsl(query)), now, _VARIANTS)
+    return _actions(media)[action].respond(dict(parse_qsl(query)), now, _VARIANTS)

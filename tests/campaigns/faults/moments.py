@@ -61,7 +61,7 @@ async def while_shutting_down(run: CaseRun) -> Passed:
         await run.break_()
         async with run.exporting(storage, broken=True) as exporter:
             begun = await run.scraped(exporter)
-            async with Scheduler(poll_jobs(exporter, exporter.queries), exporter):
+            async with Scheduler(poll_jobs(exporter, exporter.queries), exporter.states):
                 if case.fault.connection_fault in (
                     ConnectionFault.NONE,
                     ConnectionFault.CLOSED,

@@ -42,7 +42,7 @@ _NUMBERS: Final = {
 }
 
 
-def reply_of(fuzz_input: bytes) -> RawResponse:
+def response_of(fuzz_input: bytes) -> RawResponse:
     """The response that an input describes; an invalid status becomes 200."""
     head, _, body = fuzz_input.partition(b"\n\n")
     status, *headers = head.decode("latin-1").split("\n")
@@ -57,16 +57,16 @@ def decode_any(body: bytes, _: Mapping[str, str], *, page: int | None, media_id:
 
 def try_one(fuzz_input: bytes) -> None:
     """A valid response has the rows of its JSON and can be published; any other is an UpstreamError."""
-    reply = reply_of(fuzz_input)
+    response = response_of(fuzz_input)
     for page, media_id in ((None, None), (1, None), (1, MEDIA_ID)):
         try:
             action = Action("Fuzz", "1", "vod:Fuzz", partial(decode_any, page=page, media_id=media_id))
-            decoded = decode_response(reply, action, {}, now=NOW, hide=SECRETS)
+            decoded = decode_response(response, action, {}, now=NOW, hide=SECRETS)
         except UpstreamError as error:
             check_refusal(error)
             continue
-        assert reply.is_success, f"an answer with status {reply.status}"
-        check_answer(decoded, reply.body, media_id)
+        assert response.is_success, f"a success with status {response.status}"
+        check_answer(decoded, response.body, media_id)
 
 
 def check_refusal(error: UpstreamError) -> None:
@@ -134,9 +134,9 @@ def _opened() -> Generator[Try]:
 
 
 TARGET: Final = Target(
-    "reply",
-    "a reply of the service: status, headers and body",
-    [(SEEDS / "reply", "*.txt")],
+    "api-response",
+    "a response of the service: status, headers and body",
+    [(SEEDS / "api_response", "*.txt")],
     _opened,
     words=(
         b'"QoeInfoList":[',

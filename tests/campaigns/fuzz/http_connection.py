@@ -18,7 +18,8 @@ from exporter.web.access.basic_auth import BasicAuth
 from exporter.web.access.live_config import WebPolicy
 from exporter.web.access.middleware import with_access_control
 from exporter.web.access.settings import WebSettings
-from exporter.web.connection_limits import ConnectionLimits, ConnectionTracker
+from exporter.web.connection_limits import ConnectionLimits
+from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.http_connection import CLIENTS_LOGGER, HttpConnection
 from exporter.web.routes import routes
 from tests.campaigns.fuzz.status_source import Shown
@@ -267,9 +268,9 @@ def _opened() -> Generator[Try]:
 
 
 TARGET: Final = Target(
-    "front-door",
+    "http-connection",
     "what a client sends",
-    [(SEEDS / "front_door", "*.http")],
+    [(SEEDS / "http_connection", "*.http")],
     _opened,
     words=(
         b"GET ",

@@ -34,7 +34,7 @@ def test_seeds_and_similar_inputs(name: str) -> None:
 
 
 def test_mutations_are_the_same_every_time_and_are_not_the_seeds() -> None:
-    target = TARGETS["reply"]
+    target = TARGETS["api-response"]
     made = list(mutations(target, 50))
     assert made == list(mutations(target, 50))
     assert made != list(mutations(target, 50, seed=2))
@@ -79,23 +79,23 @@ def test_positions_of_a_secret(text: str, *, expected: bool) -> None:
 
 
 def test_without_the_fuzzer_the_message_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["reply"], find=lambda _: None) == 2
+    assert main(["api-response"], find=lambda _: None) == 2
     assert capsys.readouterr().err == NO_FUZZER
 
 
 def test_an_unknown_target_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["nonsense"])
-    assert "there is no target nonsense; there are reply, configuration" in capsys.readouterr().err
+    assert "there is no target nonsense; there are api-response, configuration" in capsys.readouterr().err
 
 
 def test_the_table_has_the_paths_of_findings(tmp_path: Path) -> None:
-    good = Outcome("reply", 60, 12_345, 80, (), tmp_path / "reply.log", ended_well=True)
+    good = Outcome("api-response", 60, 12_345, 80, (), tmp_path / "api-response.log", ended_well=True)
     bad = Outcome("status", 60, 7, 6, (tmp_path / "crash-1",), tmp_path / "status.log", ended_well=False)
     assert table([good, bad]).splitlines() == [
-        "target  seconds  executions  corpus  findings",
-        "reply   60       12345       80      0",
-        "status  60       7           6       1",
+        "target        seconds  executions  corpus  findings",
+        "api-response  60       12345       80      0",
+        "status        60       7           6       1",
         "",
         f"status: see the end of {tmp_path / 'status.log'}",
         f"  {tmp_path / 'crash-1'}",

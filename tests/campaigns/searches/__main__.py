@@ -14,7 +14,7 @@ from math import ceil
 from typing import Final
 
 from exporter.core.media_details import MediaDetails
-from exporter.core.media_search import Conditions
+from exporter.core.media_search import SearchConditions
 from tests.core.fake_search import FakeSearch
 from tests.core.fake_service import FakeService, ids, query, rows
 from tests.core.test_media_search import walked
@@ -38,7 +38,7 @@ def refreshes() -> None:
                 for n, media_id in enumerate(f"m{n:05}" for n in range(media))
             }
             service = FakeSearch(catalogue, page_size=100, ceiling=5_000)
-            assert len(walked(service, Conditions()).hits) == media
+            assert len(walked(service, SearchConditions()).hits) == media
             _line(f"| {media:,} | {per_second} | {ceil(media / 100)} | {len(service.requests)} |")
 
 

@@ -175,11 +175,11 @@ def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], 
     known = {data.slice: data for data in slices}
     for data in known.values():
         selection = data.slice.dimensions, data.slice.play_date
-        for media_id, answer in data.answers.items():
+        for media_id, record in data.records.items():
             found.looked_at += 1
-            if answer.freshness.settled and _row(answer.row) != truth.row(selection, media_id):
-                found.wrong.append(f"settled, not final: {_named(data.slice, media_id)} {answer.row}")
-        if data.listed is not None and data.listed.settled and truth.plays(selection).keys() != _rows(data.answers):
+            if record.freshness.settled and _row(record.row) != truth.row(selection, media_id):
+                found.wrong.append(f"settled, not final: {_named(data.slice, media_id)} {record.row}")
+        if data.listed is not None and data.listed.settled and truth.plays(selection).keys() != _rows(data.records):
             found.wrong.append(f"settled, other media than played: {_named(data.slice)}")
     for slice_, media in ((slice_, media) for slice_, every in wants.items() for media in every):
         data_or_none = known.get(slice_)
@@ -188,13 +188,13 @@ def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], 
         if data_or_none is None or plan_fetch(media, data_or_none, math.inf, now):
             found.lost.append(f"not settled: {_named(slice_, str(media))}")
             continue
-        missing = _final_media(media, slice_, truth) - _rows(data_or_none.answers)
+        missing = _final_media(media, slice_, truth) - _rows(data_or_none.records)
         found.lost += [f"settled without a row: {_named(slice_, media_id)}" for media_id in sorted(missing)]
     return found
 
 
-def _rows(answers: Mapping[str, MediaRecord]) -> set[str]:
-    return {media_id for media_id, answer in answers.items() if answer.row is not None}
+def _rows(records: Mapping[str, MediaRecord]) -> set[str]:
+    return {media_id for media_id, record in records.items() if record.row is not None}
 
 
 def _final_media(media: Media, slice_: Slice, truth: Truth) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.core import play_dates
-from exporter.simulator.access_keys import Credentials
+from exporter.simulator.access_keys import AccessKeyPair
 from tests.campaigns.soak.invariants import FINAL_HOURS
 from tests.campaigns.soak.queries import (
     BROKEN,
@@ -37,7 +37,7 @@ class Operator:
         self._chance = chance
         self._media_ids = media_ids
         self._variant = QueryVariant(tuple(media_ids[:8]))
-        self._key = Credentials()
+        self._key = AccessKeyPair()
 
     def change(self) -> None:
         """Change the queries; `configure` writes them."""
@@ -58,9 +58,9 @@ class Operator:
         self.broken = True
         self._put("config.yaml", self._chance.choice(BROKEN))
 
-    def new_key(self) -> Credentials:
+    def new_key(self) -> AccessKeyPair:
         """Create another key; its files are not written yet."""
-        self._key = Credentials(f"key{len(self.secrets) + 1}", f"soak-secret-{self._chance.getrandbits(64):x}")
+        self._key = AccessKeyPair(f"key{len(self.secrets) + 1}", f"soak-secret-{self._chance.getrandbits(64):x}")
         self.secrets.append(self._key.access_key_secret)
         return self._key
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core import play_dates
 from exporter.simulator.dataset import Dataset
-from exporter.storage.read_only import read_slices
 from tests.campaigns.faults.scrapes import Scrape
 from tests.campaigns.soak import schedule as schedules
 from tests.campaigns.soak.daemon import Daemon
@@ -41,6 +40,7 @@ from tests.campaigns.soak.schedule import (
     ServiceConditions,
 )
 from tests.campaigns.soak.service import MEDIA, Service
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable

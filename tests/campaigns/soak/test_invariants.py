@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 DAY = date(2024, 3, 22)
 NOON = play_dates.start(DAY) + 36 * 3600.0
-CATALOGUE = Dataset(1, 20)
-TRUTH = Truth(CATALOGUE)
+DATASET = Dataset(1, 20)
+TRUTH = Truth(DATASET)
 EVERYTHING = Dimensions()
 PARAMETERS = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
 FINAL = Freshness(NOON, 2, settled=True)
@@ -162,7 +162,7 @@ def test_a_query_that_is_down_is_named() -> None:
 
 def settled() -> SliceData:
     """The complete day, settled."""
-    rows = {counts.media.media_id: counts.row() for counts in CATALOGUE.result_set(DAY, now=math.inf)}
+    rows = {counts.media.media_id: counts.row() for counts in DATASET.result_set(DAY, now=math.inf)}
     return SliceData(
         SLICE, {media_id: MediaRecord(row, FINAL) for media_id, row in rows.items()}, FINAL, total=len(rows)
     )
@@ -182,22 +182,22 @@ def test_a_complete_settled_day_has_no_violation() -> None:
 def test_a_planted_value_is_wrong() -> None:
     known = settled()
     first = media()[0]
-    row = known.answers[first].row
+    row = known.records[first].row
     assert row is not None
     assert row.viewers is not None
     for changed in (replace(row, viewers=row.viewers + 1), replace(row, plays=None), None):
-        planted = replace(known, answers={**known.answers, first: MediaRecord(changed, FINAL)})
+        planted = replace(known, records={**known.records, first: MediaRecord(changed, FINAL)})
         found = stored([planted], {}, TRUTH, NOON)
         assert first in found.wrong[0]
         provisional = MediaRecord(changed, replace(FINAL, settled=False))
-        held = replace(planted, answers={**known.answers, first: provisional}, listed=None)
+        held = replace(planted, records={**known.records, first: provisional}, listed=None)
         assert not stored([held], {}, TRUTH, NOON).wrong, "what is not settled may be anything"
 
 
 def test_a_media_missing_from_a_settled_listing_is_wrong_and_lost() -> None:
     known = settled()
-    answers = {media_id: answer for media_id, answer in known.answers.items() if media_id != media()[0]}
-    found = stored([replace(known, answers=answers)], EVERY_WANT, TRUTH, NOON)
+    records = {media_id: record for media_id, record in known.records.items() if media_id != media()[0]}
+    found = stored([replace(known, records=records)], EVERY_WANT, TRUTH, NOON)
     assert "other media" in found.wrong[0]
     assert [violation for violation in found.lost if media()[0] in violation and "without a row" in violation]
 
@@ -208,7 +208,7 @@ def test_a_media_missing_from_a_settled_listing_is_wrong_and_lost() -> None:
         [],
         [SliceData(SLICE)],
         [replace(settled(), slice=replace(SLICE, account="other"))],
-        [replace(settled(), answers={}, listed=replace(FINAL, settled=False))],
+        [replace(settled(), records={}, listed=replace(FINAL, settled=False))],
     ],
 )
 def test_a_missing_or_unsettled_day_is_lost(known: list[SliceData]) -> None:

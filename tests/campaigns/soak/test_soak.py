@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.core import play_dates
-from exporter.storage.read_only import read_slices
 from exporter.storage.storage import Storage
 from tests.campaigns.soak.__main__ import START
 from tests.campaigns.soak.clock import Clock
 from tests.campaigns.soak.report import Report
 from tests.campaigns.soak.soak import Soak
+from tests.storage.stored import read_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,10 +75,10 @@ def storage(ran: tuple[Soak, Observations], tmp_path: Path) -> Path:
 def _settled(slices: Iterable[SliceData]) -> tuple[SliceData, str, MediaRecord]:
     """A media with plays on a settled day."""
     return next(
-        (data, media_id, answer)
+        (data, media_id, record)
         for data in slices
-        for media_id, answer in data.answers.items()
-        if answer.freshness.settled and answer.row and answer.row.plays
+        for media_id, record in data.records.items()
+        if record.freshness.settled and record.row and record.row.plays
     )
 
 
@@ -88,7 +88,7 @@ async def test_a_wrong_value_in_storage_is_found(ran: tuple[Soak, Observations],
     assert answer.row.plays is not None
     planted = replace(answer, row=replace(answer.row, plays=answer.row.plays + 1))
     async with Storage.opened(storage, retention=NO_DAY_IS_FORGOTTEN, meter=IgnoredEvents(), now=lambda: END) as opened:
-        await opened.save([replace(data, answers={**data.answers, media_id: planted})])
+        await opened.save([replace(data, records={**data.records, media_id: planted})])
     found = ran[0].checked(storage, END)
     assert [media_id in violation for violation in found.wrong] == [True]
 

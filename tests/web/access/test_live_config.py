@@ -173,7 +173,7 @@ async def test_tls_is_neither_enabled_nor_disabled_while_serving(
 async def test_unchanged_files_are_not_read_again(tmp_path: Path) -> None:
     path = prepared(tmp_path, TLS)
     web_access = LiveWebConfig(path, now=lambda: path.stat().st_mtime + 60)
-    assert await web_access.rules() is await web_access.rules()
+    assert await web_access.policy() is await web_access.policy()
     web_access.close()
 
 
@@ -181,7 +181,7 @@ async def test_concurrent_requests_share_one_check_of_the_files(tmp_path: Path) 
     path = prepared(tmp_path, USERS)
     web_access = LiveWebConfig(path)
     path.write_text(USERS.replace("prometheus", "somebody"))
-    found = await asyncio.gather(*(web_access.rules() for _ in range(20)))
+    found = await asyncio.gather(*(web_access.policy() for _ in range(20)))
     assert len({id(rules) for rules in found}) == 1
     assert "somebody" in found[0].settings.users
     web_access.close()
@@ -201,11 +201,11 @@ class Path(type(pathlib.Path())):
         return super().stat(**how)
 
 async def main():
-    in_force = LiveWebConfig(Path(sys.argv[1]))
+    live_config = LiveWebConfig(Path(sys.argv[1]))
     Path.is_dead = True
     for _ in range(3):
-        print(*(await in_force.rules()).settings.users)
-    in_force.close()
+        print(*(await live_config.policy()).settings.users)
+    live_config.close()
 
 asyncio.run(main())
 """

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.commands.answer_fields import field_lines, shown_value, type_of
+from exporter.commands.response_fields import field_lines, shown_value, type_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

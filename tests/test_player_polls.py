@@ -17,9 +17,9 @@ from exporter.core.sharding import WHOLE, Shard
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from exporter.exposition.telemetry import Telemetry
-from exporter.player import JobObserver, PlayerPolls, changed_jobs
+from exporter.jobs import JobId, JobKind
+from exporter.player_polls import JobObserver, PlayerPolls, changed_jobs
 from exporter.replica import ReplicaConfig, replica_config
-from exporter.scheduler import JobId, JobKind
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from exporter.simulator.variants import CHOICES, Variants, parse_variants

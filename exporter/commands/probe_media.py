@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.commands.answer_fields import safe_name, type_of
 from exporter.commands.probe_requests import Finding, number, order_of, repeated
+from exporter.commands.response_fields import safe_name, type_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from exporter.commands.probe_requests import Requester, Response
+    from exporter.commands.probe_requests import ProbeResponse, Requester
 
 FIRST_CATEGORIES: Final = {"PageNo": "1", "PageSize": "100"}
 FIRST_SEARCH: Final = {
@@ -25,14 +25,14 @@ MISSING_ID: Final = "0" * 32
 _MOST_PARENTS: Final = 3
 
 
-def first_infos(search: Response, played: Response) -> dict[str, str]:
+def first_infos(search: ProbeResponse, played: ProbeResponse) -> dict[str, str]:
     """Up to three IDs that SearchMedia found, else with plays, the last one first, and one that does not exist."""
     rows = search.rows("MediaList") or played.rows("QoeInfoList")
     ids = [media_id for row in rows[:3] if (media_id := _media_id(row))]
     return {"VideoIds": ",".join([*reversed(ids), MISSING_ID])}
 
 
-async def categories(request: Requester, response: Response) -> AsyncIterator[Finding]:
+async def categories(request: Requester, response: ProbeResponse) -> AsyncIterator[Finding]:
     """What the root's response and one of a category show."""
     root = response.document.get("Category")
     yield Finding("Category of the root", "absent" if "Category" not in response.document else type_of(root))
@@ -51,7 +51,7 @@ async def categories(request: Requester, response: Response) -> AsyncIterator[Fi
     yield Finding("a CateId that does not exist", missing.outcome)
 
 
-async def search(request: Requester, response: Response, known: Response) -> AsyncIterator[Finding]:
+async def search(request: Requester, response: ProbeResponse, known: ProbeResponse) -> AsyncIterator[Finding]:
     """What further searches show; `known` is the response with the categories."""
     rows = response.rows("MediaList")
     total = number(response.document.get("Total"))
@@ -73,7 +73,7 @@ async def search(request: Requester, response: Response, known: Response) -> Asy
         yield each
 
 
-async def infos(request: Requester, response: Response, requested: Mapping[str, str]) -> AsyncIterator[Finding]:
+async def infos(request: Requester, response: ProbeResponse, requested: Mapping[str, str]) -> AsyncIterator[Finding]:
     """What GetVideoInfos shows of missing and repeated IDs."""
     ids = [each for each in requested["VideoIds"].split(",") if each != MISSING_ID]
     shown = [str(row.get("VideoId")) for row in response.rows("VideoList")]
@@ -96,7 +96,7 @@ async def _scroll(request: Requester, size: str) -> str:
     return (await request({**FIRST_SEARCH, "PageSize": size, "PageNo": "2", "ScrollToken": token})).outcome
 
 
-async def _matching(request: Requester, rows: list[dict[str, Any]], known: Response) -> AsyncIterator[Finding]:
+async def _matching(request: Requester, rows: list[dict[str, Any]], known: ProbeResponse) -> AsyncIterator[Finding]:
     async def finds(match: str, video_id: str) -> str:
         response = await request({**FIRST_SEARCH, "Match": f"{match} and VideoId = '{video_id}'"})
         if response.error:
@@ -122,7 +122,7 @@ async def _matching(request: Requester, rows: list[dict[str, Any]], known: Respo
     yield Finding("Match with <", less.outcome)
 
 
-async def _includes_subcategories(request: Requester, known: Response) -> str:
+async def _includes_subcategories(request: Requester, known: ProbeResponse) -> str:
     for parent in _parents(known)[:_MOST_PARENTS]:
         response = await request({**FIRST_SEARCH, "Match": f"CateId = {parent}"})
         if response.error:
@@ -135,7 +135,7 @@ async def _includes_subcategories(request: Requester, known: Response) -> str:
     return "no media in the categories that were tried"
 
 
-def _parents(response: Response) -> list[str]:
+def _parents(response: ProbeResponse) -> list[str]:
     rows = response.rows("SubCategories", "Category")
     return [str(row["CateId"]) for row in rows if (number(row.get("SubTotal")) or 0) > 0 and number(row.get("CateId"))]
 

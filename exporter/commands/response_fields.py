@@ -37,7 +37,7 @@ _TEXTS: Final = (
 
 
 @dataclass(slots=True)
-class Field:
+class ResponseField:
     """A field at one path: how often it was there, the types of its values, and one of them."""
 
     types: Counter[str] = field(default_factory=Counter)
@@ -46,7 +46,7 @@ class Field:
 
 @dataclass(slots=True)
 class _Walk:
-    fields: dict[str, Field] = field(default_factory=dict)
+    fields: dict[str, ResponseField] = field(default_factory=dict)
     objects: Counter[str] = field(default_factory=Counter)
 
     def add(self, path: str, value: Any, depth: int) -> None:
@@ -58,7 +58,7 @@ class _Walk:
                 below = f"{path}.{safe_name(name)}" if path else safe_name(name)
                 if below not in self.fields and len(self.fields) >= _MOST_FIELDS:
                     continue
-                found = self.fields.setdefault(below, Field())
+                found = self.fields.setdefault(below, ResponseField())
                 found.types[type_of(each)] += 1
                 if found.example in (None, ""):
                     found.example = each
@@ -66,7 +66,7 @@ class _Walk:
         elif isinstance(value, list):
             for each in value:
                 if not isinstance(each, dict | list):
-                    self.fields.setdefault(f"{path}[]", Field(example=each)).types[type_of(each)] += 1
+                    self.fields.setdefault(f"{path}[]", ResponseField(example=each)).types[type_of(each)] += 1
                 self.add(f"{path}[]", each, depth + 1)
 
 

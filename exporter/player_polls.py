@@ -12,16 +12,16 @@ from exporter.core.cost import cost
 from exporter.core.player_buckets import Reading, TargetHistory
 from exporter.core.player_query import PlayerView
 from exporter.errors import ErrorKind, RequestSkipped, UpstreamError
-from exporter.scheduler import Job, JobId, JobKind
+from exporter.jobs import Job, JobId, JobKind
 from exporter.vod import player_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from exporter.core.player_buckets import Range
+    from exporter.core.player_buckets import TimeRange
     from exporter.core.player_query import PlayerQuery, PlayerTarget
+    from exporter.jobs import ScheduleObserver
     from exporter.replica import ReplicaConfig
-    from exporter.scheduler import ScheduleObserver
     from exporter.vod.player_metrics import ApiClient
 
 _log = structlog.get_logger()
@@ -118,18 +118,20 @@ class PlayerPolls:
         newest = self._histories[target].recent(began)
         await self._read(query, target, [(number, newest) for number in numbers], at)
         history = self._histories[target]
-        earlier = [(number, asked) for number in numbers for asked in history.earlier(number, query.compare, began)]
+        earlier = [
+            (number, requested) for number in numbers for requested in history.earlier(number, query.compare, began)
+        ]
         await self._read(query, target, earlier, at)
         self._keep(target, self._histories[target].pruned(query.compare, began))
 
     async def _read(
-        self, query: PlayerQuery, target: PlayerTarget, asked: Iterable[tuple[int, Range]], at: float
+        self, query: PlayerQuery, target: PlayerTarget, requested: Iterable[tuple[int, TimeRange]], at: float
     ) -> None:
         """Make these calls, by number and range; record all responses, also when a later call fails."""
         client = self._clients[query.account]
         readings: list[tuple[int, Reading]] = []
         try:
-            for number, span in asked:
+            for number, span in requested:
                 found = await player_metrics.read(client, target, query.calls[number], span, query.interval)
                 for field, times in found.problems.items():
                     self._meter.invalid_values(query.account, field, times)
@@ -172,8 +174,8 @@ class PlayerPolls:
 class JobObserver:
     """Passes events of the schedule to the object that runs the job."""
 
-    def __init__(self, daemon: ScheduleObserver, player: ScheduleObserver) -> None:
-        self._daemon = daemon
+    def __init__(self, queries: ScheduleObserver, player: ScheduleObserver) -> None:
+        self._queries = queries
         self._player = player
 
     def run_skipped(self, job: JobId, /) -> None:
@@ -185,7 +187,7 @@ class JobObserver:
         self._of(job).next_run(job, at)
 
     def _of(self, job: JobId) -> ScheduleObserver:
-        return self._player if job.kind is JobKind.PLAYER else self._daemon
+        return self._player if job.kind is JobKind.PLAYER else self._queries
 
 
 def changed_jobs(

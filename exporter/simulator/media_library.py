@@ -57,7 +57,7 @@ class Video:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
+class LibraryState:
     """The media that exist from `since` until `until`; in the order of the account, and by ID."""
 
     since: float
@@ -66,35 +66,35 @@ class Snapshot:
     by_id: Mapping[str, Video]
 
 
-class Catalogue:
+class MediaLibrary:
     """The generated media and those that tests have put there."""
 
     def __init__(self, media: Iterable[Media], categories: CategoryTree | None = None) -> None:
         self.categories = categories or CategoryTree()
         self._media = tuple(media)
         self._given: dict[str, Video | None] = {}
-        self._snapshots: dict[bool, Snapshot] = {}
+        self._states: dict[bool, LibraryState] = {}
         leaves = tuple(self.categories.by_id)
         self._generated = tuple(_Generated(each, leaves) for each in self._media)
 
     def put(self, *videos: Video) -> None:
         """Create media, or replace those with the same ID."""
         self._given.update((video.media_id, video) for video in videos)
-        self._snapshots.clear()
+        self._states.clear()
 
     def delete(self, *media_ids: str) -> None:
         """Delete media."""
         self._given.update((media_id, None) for media_id in media_ids)
-        self._snapshots.clear()
+        self._states.clear()
 
-    def at(self, now: float, *, same_second: bool = False) -> Snapshot:
+    def at(self, now: float, *, same_second: bool = False) -> LibraryState:
         """The media that exist at `now`; `same_second`: those that are no releases were all created then."""
-        found = self._snapshots.get(same_second)
+        found = self._states.get(same_second)
         if found is None or not found.since <= now < found.until:
-            found = self._snapshots[same_second] = self._build(now, same_second=same_second)
+            found = self._states[same_second] = self._build(now, same_second=same_second)
         return found
 
-    def _build(self, now: float, *, same_second: bool) -> Snapshot:
+    def _build(self, now: float, *, same_second: bool) -> LibraryState:
         videos: dict[str, Video] = {}
         until = math.inf
         for each in self._generated:
@@ -109,7 +109,7 @@ class Catalogue:
                 videos.pop(media_id, None)
             else:
                 videos[media_id] = given
-        return Snapshot(now, until, tuple(videos.values()), videos)
+        return LibraryState(now, until, tuple(videos.values()), videos)
 
 
 class _Generated:

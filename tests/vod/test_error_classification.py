@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
 from exporter.vod.actions import Action
-from exporter.vod.error_codes import classify
+from exporter.vod.error_classification import classify
 from exporter.vod.play_data import PLAY_DATA
+from exporter.vod.player_metrics import PLAYER_METRICS
 
 BACK_OFF, NEVER, ONCE, RENEWED = RetryPolicy.BACK_OFF, RetryPolicy.NEVER, RetryPolicy.ONCE, RetryPolicy.ONCE_RENEWED
 
@@ -103,8 +104,8 @@ def test_the_five_codes_of_the_page() -> None:
     ],
 )
 def test_table(status: int, code: str, kind: ErrorKind, retry: RetryPolicy) -> None:
-    for spelling in (code, code.upper(), code.lower()):
-        info = classify(status, spelling)
+    for code_as_sent in (code, code.upper(), code.lower()):
+        info = classify(status, code_as_sent)
         assert (info.kind, info.retry) == (kind, retry)
         assert info.advice.endswith(".")
     assert classify(status, code).code == code
@@ -165,7 +166,7 @@ def test_no_code(status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", PLAY_DATA.error_codes)
-def test_meter_codes_are_reported_in_one_spelling(code: str) -> None:
+def test_meter_codes_are_reported_in_one_form(code: str) -> None:
     assert classify(500, code.swapcase(), action=PLAY_DATA).code == code
 
 
@@ -228,6 +229,15 @@ def test_advice_says_what_to_do() -> None:
     assert "clock" in classify(400, "InvalidTimeStamp.Expired").advice
     assert "overdue" in classify(403, "OperationDenied.Suspended").advice
     assert "limits.requests_per_second" in classify(400, "Throttling").advice
+
+
+@pytest.mark.parametrize("code", ["Meter.ParamError", "InvalidParameter", "InvalidAppId.NotFound", "Unknown"])
+def test_advice_on_parameters_is_that_of_the_action(code: str) -> None:
+    advice = classify(400, code, action=PLAYER_METRICS).advice
+    assert "app_id" in advice
+    assert "media" not in advice
+    assert classify(400, code, action=PLAY_DATA).advice == classify(400, code).advice != advice
+    assert "clock" in classify(400, "InvalidTimeStamp.Expired", action=PLAYER_METRICS).advice
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""The state of each query's polls: the last report, the next time, and whether the first poll is still pending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from exporter.core.poll_report import PollResult
+from exporter.errors import ErrorKind, QuotaExceeded
+from exporter.jobs import JobKind
+from exporter.poll_log import log_report
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from exporter.core.model import Query
+    from exporter.core.poll_report import PollReport
+    from exporter.jobs import JobId
+
+_log = structlog.get_logger()
+
+
+class QueryMeter(Protocol):
+    """Counts polls."""
+
+    def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
+        """A poll ended at `ended_at` (seconds since 1970) after `seconds`."""
+        ...
+
+    def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
+        """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
+        ...
+
+    def next_poll(self, query: str, at: float) -> None:
+        """The next poll of a query starts at `at` (seconds since 1970)."""
+        ...
+
+    def invalid_values(self, account: str, field: str, times: int) -> None:
+        """Responses had `times` invalid values of a field."""
+        ...
+
+
+class QueryStates:
+    """Counts and logs polls, and keeps the last report and the next poll of each query; observes the schedule.
+
+    `restored`: the queries with data that was restored from storage.
+    """
+
+    def __init__(self, meter: QueryMeter, queries: Sequence[Query], restored: Collection[str]) -> None:
+        self._meter = meter
+        self._queries = queries
+        self._restored = restored
+        self._reports: dict[str, PollReport] = {}
+        self._next_polls: dict[str, float] = {}
+        self._ready = False
+
+    def reconfigure(self, queries: Sequence[Query], restored: Collection[str]) -> None:
+        """Go on with these queries; the others are forgotten."""
+        self.pending()  # updates `_ready`: an exporter that is ready stays ready when queries are added
+        names = {query.name for query in queries}
+        self._queries, self._restored = queries, restored
+        self._reports = {name: report for name, report in self._reports.items() if name in names}
+        self._next_polls = {name: at for name, at in self._next_polls.items() if name in names}
+
+    def poll_ended(self, report: PollReport) -> None:
+        """Count and log a poll; it is no longer pending once its report is added."""
+        query, result = report.query, report.result
+        if result is PollResult.SKIPPED:
+            self._meter.poll_skipped(query.name, up=False)
+        else:
+            seconds, up = report.ended_at - report.started_at, result is PollResult.SUCCESS
+            self._meter.poll_ended(query.name, result, seconds=seconds, ended_at=report.ended_at, up=up)
+        for outcome in report.outcomes:
+            for problem in outcome.problems:
+                self._meter.invalid_values(query.account, problem.field, problem.times)
+        log_report(report)
+
+    def add(self, report: PollReport) -> None:
+        """Keep the report of a poll whose data is published."""
+        self._reports[report.query.name] = report
+
+    def reports(self) -> tuple[PollReport, ...]:
+        """The report of each query's last poll, in the order of the configuration."""
+        return tuple(self._reports[query.name] for query in self._queries if query.name in self._reports)
+
+    @property
+    def next_polls(self) -> Mapping[str, float]:
+        """When the next poll of each query starts, in seconds since 1970."""
+        return dict(self._next_polls)
+
+    def pending(self) -> Sequence[str]:
+        """Names of queries that were neither polled nor restored yet; empty for good once it has been empty."""
+        if self._ready:
+            return []
+        names = (query.name for query in self._queries)
+        pending = [name for name in names if name not in self._reports and name not in self._restored]
+        self._ready = not pending
+        return pending
+
+    def failed(self) -> tuple[Query, ...]:
+        """The queries whose last poll did not fully succeed."""
+        return tuple(report.query for report in self.reports() if report.result is not PollResult.SUCCESS)
+
+    def auth_failed(self) -> frozenset[str]:
+        """Names of the queries whose last poll failed authentication, or had no credentials or daily quota left."""
+        return frozenset(
+            report.query.name
+            for report in self.reports()
+            if any(
+                error.kind is ErrorKind.AUTH or isinstance(error, QuotaExceeded)
+                for outcome in report.outcomes
+                for error in outcome.errors
+            )
+        )
+
+    def run_skipped(self, job: JobId, /) -> None:
+        """Count and log a poll that was due while the previous one was still running."""
+        if job.kind is JobKind.POLL:
+            self._meter.poll_skipped(job.name)
+            _log.warning("poll skipped", query=job.name, reason="the poll before it has not ended")
+
+    def next_run(self, job: JobId, at: float, /) -> None:
+        """Record that the next poll of a query starts at `at` (seconds since 1970)."""
+        if job.kind is JobKind.POLL:
+            self._next_polls[job.name] = at
+            self._meter.next_poll(job.name, at)
