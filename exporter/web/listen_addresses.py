@@ -21,11 +21,11 @@ def parse_address(text: str) -> tuple[str, int]:
             f"{text!r} is not an address: write HOST:PORT, [IPv6]:PORT, or :PORT for every address of this machine,"
             " as in :9985"
         )
-    return _one_spelling(match["v6"] or match["host"] or ""), int(match["port"])
+    return _normalized(match["v6"] or match["host"] or ""), int(match["port"])
 
 
-def _one_spelling(host: str) -> str:
-    """Every spelling of an address as one, such as `::` for every address; IPv4 in IPv6 as IPv4, as in Go."""
+def _normalized(host: str) -> str:
+    """An address in its canonical form, such as `::` for every address; IPv4 in IPv6 as IPv4, as in Go."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
