@@ -33,6 +33,10 @@ NAMES: Final = {
     "AliyunVodStorageFailing": "Storage failing",
     "AliyunVodConfigReloadFailed": "Configuration rejected",
     "AliyunVodLabelsShadowed": "Labels renamed",
+    "AliyunVodPlayerPlaysDropped": "Player: plays dropped",
+    "AliyunVodPlayerFailureRatioHigh": "Player: plays fail",
+    "AliyunVodPlayerFirstFrameSlow": "Player: slow first frame",
+    "AliyunVodPlayerDataLate": "Player: data late",
 }
 _SEVERITIES: Final = {"critical": "red", "warning": "orange"}
 

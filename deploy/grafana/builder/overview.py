@@ -471,7 +471,7 @@ def _media_of_category() -> table.Panel:
         Joined(by=("media_id",), sort_by="Value #A"),
         (
             _TITLE,
-            Column("category", "Category", width=160),
+            Column("category", "Category"),
             Column("Value #A", "Lost", "locale", 90, 0),
             Column("Value #C", "Plays", "locale", 90),
             Column("Value #D", "Expected", "locale", 90, 0),

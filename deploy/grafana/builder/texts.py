@@ -149,6 +149,10 @@ CHINESE: Final = {
     "Storage failing": "存储故障",
     "Configuration rejected": "配置被拒绝",
     "Labels renamed": "标签被改名",
+    "Player: plays dropped": "播放器：播放掉量",
+    "Player: plays fail": "播放器：播放失败",
+    "Player: slow first frame": "播放器：首帧变慢",
+    "Player: data late": "播放器：数据延迟",
     # Media
     "Title and length": "标题与时长",
     "The newest title that the service gave for the media, or its ID, and how long it is.": "服务给出的最新标题（没有则为 ID）和时长。",
