@@ -281,9 +281,7 @@ def test_what_is_published_now_goes_before_history_and_is_provisional_until_sett
 
 
 @pytest.mark.parametrize(("at", "title"), [("3h", "Now"), ("13h", "Now"), ("40h", None)])
-def test_media_of_the_last_day_can_be_chosen_while_no_exporter_runs(
-    tmp_path: Path, at: str, title: str | None
-) -> None:
+def test_media_of_the_last_day_can_be_chosen_while_no_exporter_runs(tmp_path: Path, at: str, title: str | None) -> None:
     """Their history is in Prometheus; the exporter stops after 7 hours."""
     given = [
         series(f'aliyun_vod_media_plays{{{SLICE},media_id="m",days_ago="1",job="aliyun-vod"}}', "5x7 stale"),

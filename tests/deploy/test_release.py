@@ -83,7 +83,7 @@ def test_chart_and_image_of_a_release_name_their_repository(url: str) -> None:
     ran = subprocess.run(
         ["make", "--dry-run", "dist", f"SOURCE_URL={url}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert ("sources:" in ran.stdout, f'"%s"]\\n\' \'{url}\' >>' in ran.stdout) == (bool(url), bool(url))
+    assert ("sources:" in ran.stdout, f"\"%s\"]\\n' '{url}' >>" in ran.stdout) == (bool(url), bool(url))
     workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text()
     assert "make dist sbom SOURCE_URL=" in workflow
     assert "org.opencontainers.image.source=" in workflow

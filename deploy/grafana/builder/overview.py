@@ -259,7 +259,8 @@ def _slices() -> table.Panel:
         "of that dimension lost. Share: of all plays, and by how many percentage points (pp) it differs from its "
         "expected share. The filter of a dimension does not apply to its own lines.",
         "short",
-        "Nothing to show: no day to compare now (see State), or no query has terminal_type, os or region in its dimensions",
+        "Nothing to show: no day to compare now (see State), or no query has terminal_type, os or region in its "
+        "dimensions",
     )
 
     def lost(view: View) -> str:
@@ -417,7 +418,9 @@ _CATEGORY_OF: Final = (
     "* on (account, media_id) group_left (category) topk by (account, media_id) "
     f"(1, group by (account, media_id, category) ({_METADATA}{{{_ACCOUNT}%s}}))"
 )
-_NO_CATEGORIES: Final = "Nothing to show: no day to compare now (see State), or the configuration requests no metadata of media"
+_NO_CATEGORIES: Final = (
+    "Nothing to show: no day to compare now (see State), or the configuration requests no metadata of media"
+)
 
 
 def _by_category(expr: str) -> str:

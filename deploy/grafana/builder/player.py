@@ -21,7 +21,9 @@ _TARGET: Final = f'{_ACCOUNT}, terminal_type="$terminal", os="$system"'
 _BY: Final = "account, app_id, terminal_type, os"
 _LEGEND: Final = "{{account}} {{app_id}} {{terminal_type}} {{os}}"
 _NONE: Final = "none before the second poll"
-_NOTHING: Final = "No player data: it comes with the second poll after a start, and only if the configuration has player:"
+_NOTHING: Final = (
+    "No player data: it comes with the second poll after a start, and only if the configuration has player:"
+)
 _LATE: Final = (Threshold(color="green"), Threshold(3_600, "orange"), Threshold(7_200, "red"))
 _FEWER: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, "green"))
 
