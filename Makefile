@@ -63,10 +63,12 @@ sbom: $(VENV)/.dev ## the content of the image, as CycloneDX, into dist/sbom.cdx
 	$(BIN)/python -m pip --python=$(VENV)/image/bin/python install --quiet --disable-pip-version-check --no-index --no-deps --find-links=$(VENV)/image/dist aliyun-vod-exporter
 	$(BIN)/python -m cyclonedx_py environment --output-reproducible --output-file=dist/sbom.cdx.json $(VENV)/image/bin/python
 
-dist: $(VENV)/.dev $(VENV)/.kubetools ## wheel, source archive and packaged chart, into dist/
+dist: $(VENV)/.dev $(VENV)/.kubetools ## wheel, source archive and packaged chart, into dist/; SOURCE_URL=... is named by the chart
 	rm -f dist/*.whl dist/*.tar.gz dist/*.tgz
 	SOURCE_DATE_EPOCH=$$(git show --no-patch --format=%ct HEAD) $(BIN)/python -m hatchling build -d dist
-	$(VENV)/kubetools/helm package --destination dist deploy/helm/aliyun-vod-exporter
+	rm -rf $(VENV)/chart && mkdir -p $(VENV)/chart && cp -RL deploy/helm/aliyun-vod-exporter $(VENV)/chart/
+	$(if $(SOURCE_URL),printf 'sources: ["%s"]\n' '$(SOURCE_URL)' >>$(VENV)/chart/aliyun-vod-exporter/Chart.yaml)
+	$(VENV)/kubetools/helm package --destination dist $(VENV)/chart/aliyun-vod-exporter
 
 release-version: $(VENV)/.runtime ## fail unless program, chart and CHANGELOG have the version of TAG=vX.Y.Z
 	$(BIN)/python -m tests.deploy.release $(TAG)

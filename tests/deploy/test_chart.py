@@ -1112,6 +1112,16 @@ def test_old_names_are_taken_with_a_notice() -> None:
     assert exporter(manifests("defaults", f"env={KEYS}"))["env"][0]["name"] == "ALIBABA_CLOUD_ACCESS_KEY_ID"
 
 
+def test_every_value_of_0_1_0_is_taken_and_makes_the_same_kind_of_workload() -> None:
+    documents = manifests("upgraded")
+    assert workload(documents)["kind"] == "Deployment"
+    assert "--log.level=warning" in exporter(documents)["args"]
+    assert exporter(documents)["env"][0]["name"] == "ALIBABA_CLOUD_ACCESS_KEY_ID"
+    assert pod(documents)["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert "log.level: warning is now called warn; the old name still works." in notes('log.level="warning"')
+    assert "warning is now" not in notes('log.level="warn"')
+
+
 def test_alerts_and_thresholds_of_0_1_0_are_taken_with_a_notice() -> None:
     sets = (
         "prometheusRule.enabled=true",

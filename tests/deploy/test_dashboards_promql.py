@@ -280,6 +280,20 @@ def test_what_is_published_now_goes_before_history_and_is_provisional_until_sett
     answers(tmp_path, given, provisional, {"{}": 10}, by_date(1), "1h")
 
 
+@pytest.mark.parametrize(("at", "title"), [("3h", "Now"), ("13h", "Now"), ("40h", None)])
+def test_media_of_the_last_day_can_be_chosen_while_no_exporter_runs(tmp_path: Path, at: str, title: str | None) -> None:
+    """Their history is in Prometheus; the exporter stops after 7 hours."""
+    given = [
+        series(f'aliyun_vod_media_plays{{{SLICE},media_id="m",days_ago="1",job="aliyun-vod"}}', "5x7 stale"),
+        series('aliyun_vod_media_info{account="a",media_id="m",title="Now",job="aliyun-vod"}', "1x7 stale"),
+    ]
+    media = json.loads(texts()["aliyun-vod-media.json"])
+    (variable,) = (each for each in media["templating"]["list"] if each["name"] == "media")
+    expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+
+    answers(tmp_path, given, expr, {f'{{media_id="m", title="{title}"}}': 1} if title else {}, at, "1h")
+
+
 UP: Final = series('up{job="aliyun-vod",instance="e"}', "1x60")
 LOADED: Final = series("aliyun_vod:plays:threshold", "100x60")
 READY: Final = series(f'aliyun_vod_slice_ready{{{SLICE},days_ago="1",job="aliyun-vod"}}', "1x60")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -75,6 +76,17 @@ def test_a_workflow_pins_what_it_runs_and_may_do_nothing_by_default(file: Path) 
             assert step["with"]["persist-credentials"] is False
         # What a stranger chooses, as the name of a branch, never becomes a part of a script.
         assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/owner/repository"])
+def test_chart_and_image_of_a_release_name_their_repository(url: str) -> None:
+    ran = subprocess.run(
+        ["make", "--dry-run", "dist", f"SOURCE_URL={url}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ("sources:" in ran.stdout, f"\"%s\"]\\n' '{url}' >>" in ran.stdout) == (bool(url), bool(url))
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert "make dist sbom SOURCE_URL=" in workflow
+    assert "org.opencontainers.image.source=" in workflow
 
 
 def test_every_target_that_a_workflow_makes_exists() -> None:

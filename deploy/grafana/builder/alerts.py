@@ -16,10 +16,10 @@ _MATCHERS: Final = 'alertname=~"AliyunVod.*", account=~"$account|", job=~"$job|"
 FIRING: Final = f'ALERTS{{alertstate="firing", {_MATCHERS}}}'
 NAMES: Final = {
     "AliyunVodAccountPlaysDropped": "Account: plays dropped",
-    "AliyunVodAccountPlaysSinking": "Account: plays keep sinking",
+    "AliyunVodAccountPlaysSinking": "Account: plays sinking",
     "AliyunVodAccountShareDropped": "Account: lost in one place",
     "AliyunVodMediaPlaysDropped": "Media: plays dropped",
-    "AliyunVodMediaPlaysGone": "Media: hardly played any more",
+    "AliyunVodMediaPlaysGone": "Media: hardly played",
     "AliyunVodMediaDropsMany": "Many media dropped",
     "AliyunVodMediaShareDropped": "Media: lost in one place",
     "AliyunVodMediaViewersDropped": "Media: fewer viewers",
@@ -33,6 +33,10 @@ NAMES: Final = {
     "AliyunVodStorageFailing": "Storage failing",
     "AliyunVodConfigReloadFailed": "Configuration rejected",
     "AliyunVodLabelsShadowed": "Labels renamed",
+    "AliyunVodPlayerPlaysDropped": "Player: plays dropped",
+    "AliyunVodPlayerFailureRatioHigh": "Player: plays fail",
+    "AliyunVodPlayerFirstFrameSlow": "Player: slow first frame",
+    "AliyunVodPlayerDataLate": "Player: data late",
 }
 _SEVERITIES: Final = {"critical": "red", "warning": "orange"}
 
@@ -62,7 +66,7 @@ def firing() -> table.Panel:
         Joined(sort_by="Value"),
         (
             Column("severity", "Severity", width=75, mappings=(_words(),), text_colour=True),
-            Column("alertname", "Alert", width=205, mappings=(_names(),)),
+            Column("alertname", "Alert", width=180, mappings=(_names(),)),
             Column("what", "About", links=(("Open this media", frame.media_link()),)),
             Column("slice", "Where", width=95),
             Column("percent", "% left", width=60),

@@ -231,7 +231,7 @@ def _errors() -> timeseries.Panel:
         "Attempts that failed, by the service's own code (Meter.*: of this API; others: of the gateway), and its "
         "kind. Meter.ReadyTsError is no fault: the day is not computed yet.",
         "short",
-        "No attempt has failed in this time",
+        "No attempt has failed in this time since the first scrape",
     )
     failed = f"sum by (code, kind) (increase(aliyun_vod_api_errors_total{{{_ACCOUNT}}}[$__interval]))"
     return stacked(graph(about, over_time(f"{failed} > 0", "{{code}} ({{kind}})"))).color_scheme(_FAILURES)
@@ -283,7 +283,7 @@ def _saved() -> timeseries.Panel:
         "Calls that a naive poller would have made: shared between queries, one sweep for many media, or the day is "
         "settled and not requested again.",
         "short",
-        "No call was saved in this time",
+        "No call was saved in this time since the first scrape",
     )
     saved = f"sum by (reason) (increase(aliyun_vod_api_calls_saved_total{{{_ACCOUNT}}}[$__interval]))"
     return stacked(graph(about, over_time(f"{saved} > 0", "{{reason}}")))
@@ -376,7 +376,7 @@ def _polls() -> timeseries.Panel:
         "Polls, by result",
         "Polls that ended: with an answer for every slice, for some (partial), for none (failure), or skipped.",
         "short",
-        "No poll has ended in this time",
+        "No poll has ended in this time since the first scrape",
     )
 
     def ended(result: str) -> prometheus.Dataquery:

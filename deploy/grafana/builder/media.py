@@ -38,7 +38,7 @@ _VIEWERS: Final = "aliyun_vod_media_viewers"
 _TIME: Final = "aliyun_vod_media_play_duration_seconds"
 _LENGTH: Final = f"max(aliyun_vod_media_duration_seconds{{{_ACCOUNT}, {_MEDIA}}})"
 
-_NO_DAY: Final = "not published, or no day yet: see State"
+_NO_DAY: Final = "none now: see State"
 _NO_DAYS: Final = "No day of this media with these filters: not requested, or not polled yet (see State)"
 _SETTLED: Final = "The last settled day is yesterday (UTC+8) from about 09:30 on, the day before until then."
 
@@ -74,12 +74,23 @@ def _account() -> board.QueryVariable:
     )
 
 
+def _of_a_day(expr: str, labels: str) -> str:
+    """The last of 24 hours, looked at every 6 hours: a range would read every sample of thousands of media."""
+    return f"last_over_time(max by ({labels}) ({expr})[1d:6h])"
+
+
 def _media() -> board.QueryVariable:
-    """With a title if there is one; without the limit, titles of thousands of media would be loaded each time."""
+    """With a title if there is one; without the limit, titles of thousands of media would be loaded each time.
+
+    Also those of the last day: while no exporter runs, their history is there to be looked at.
+    """
     whole = f'{_ACCOUNT}, job=~"$job", terminal_type="all", os="all", region="all"'
-    played = f'{EXPECTED_PLAYS}{{{whole}}} or {PLAYS}{{{whole}, days_ago=~"[12]"}}'
-    most = f"topk({_OPTIONS}, max by (media_id) ({played}))"
-    titles = f'topk by (media_id) (1, aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job"}} and on (media_id) {most})'
+    played = f'max by (media_id) ({EXPECTED_PLAYS}{{{whole}}} or {PLAYS}{{{whole}, days_ago=~"[12]"}})'
+    yesterday = f'{PLAYS}{{{whole}, days_ago="1"}}'
+    most = f"topk({_OPTIONS}, {played} or {_of_a_day(yesterday, 'media_id')})"
+    info = f'aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job", title!=""}}'
+    titled = f"max by (media_id, title) ({info}) or {_of_a_day(info, 'media_id, title')}"
+    titles = f"topk by (media_id) (1, ({titled}) and on (media_id) {most})"
     return frame.result_variable(
         "media",
         "Media",
@@ -121,9 +132,10 @@ def _plays() -> stat.Panel:
 def _expected() -> stat.Panel:
     about = About(
         "Expected",
-        "Plays expected on the last settled day: the fewer of those a week before and those the day before let expect.",
+        "Plays expected on the last settled day: the fewer of those a week before and those the day before let expect. "
+        "None until a day is final (see State), and none while too few days of the media are known.",
         "locale",
-        "too few days known",
+        "none known yet",
     )
     return single(about, now(_CHOSEN.settled(EXPECTED_PLAYS))).decimals(0)
 
@@ -133,7 +145,7 @@ def _changed() -> stat.Panel:
         "Against expected",
         "Plays of the last settled day against those expected: -50 % is half lost.",
         "percentunit",
-        "too few days known",
+        "nothing expected yet",
     )
     return single(about, now(f"- {_CHOSEN.lost()} / ({_CHOSEN.settled(EXPECTED_PLAYS)} > 0)"), *VERDICT).decimals(0)
 
@@ -239,7 +251,7 @@ def _breakdown(dimension: str, name: str) -> table.Panel:
         f"By {name if name == 'OS' else name.lower()}",
         f"Where the media lost plays on the last settled day. The other filters apply, that for {name} does not.",
         "short",
-        f"No {dimension} in queries[].dimensions with these filters, or no day to compare yet (see State)",
+        f"No {dimension} in queries[].dimensions with these filters, or no day to compare now (see State)",
     )
     others = ", ".join(f'{other}!="all"' if other == dimension else f'{other}="${other}"' for other in DIMENSIONS)
     parts = View(_ACCOUNT, others, _MEDIA)

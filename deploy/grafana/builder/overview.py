@@ -68,8 +68,8 @@ _SHARE_MOVED: Final = (
     Threshold(-2, "transparent"),
 )
 
-_NO_DAY: Final = "no day to compare yet: see State"
-_NO_MEDIA_DAY: Final = "Nothing to show: no media lost plays, or there is no day to compare yet (see State)"
+_NO_DAY: Final = "none now: see State"
+_NO_MEDIA_DAY: Final = "Nothing to show: no media lost plays, or there is no day to compare now (see State)"
 _NO_RULES_DAY: Final = "Fills day by day, from the first day that settles while the recording rules run: see State"
 _TITLE: Final = Column("title", "Title", links=(("Open this media", frame.media_link()),))
 _HIDDEN: Final = (Column("media_id", "Media ID", hidden=True), Column("account", "Account", hidden=True))
@@ -180,7 +180,7 @@ def _dropped() -> stat.Panel:
         "Media that lost so many plays that the rules call it a drop, whatever the filters above. Those that lost most "
         "alert.",
         "none",
-        "rules are not loaded, or no day yet",
+        _NO_DAY,
     )
     count = or_zero(f"count(aliyun_vod:media_plays:dropped{{{_ACCOUNT}}})", f"{SUM_OF_EXPECTED}{{{_ACCOUNT}}}")
     return single(about, now(count), *NONE_IS_GOOD)
@@ -259,7 +259,8 @@ def _slices() -> table.Panel:
         "of that dimension lost. Share: of all plays, and by how many percentage points (pp) it differs from its "
         "expected share. The filter of a dimension does not apply to its own lines.",
         "short",
-        "No dimensions: no query has terminal_type, os or region in its dimensions, or there is no day yet (see State)",
+        "Nothing to show: no day to compare now (see State), or no query has terminal_type, os or region in its "
+        "dimensions",
     )
 
     def lost(view: View) -> str:
@@ -326,7 +327,7 @@ def _winners() -> table.Panel:
         "Media with more plays than expected on the last settled day. A media is new if too few days with plays are "
         "known to expect any.",
         "short",
-        "Nothing to show: no media gained plays, or there is no day to compare yet (see State)",
+        "Nothing to show: no media gained plays, or there is no day to compare now (see State)",
     )
     return table_of(
         about,
@@ -373,7 +374,7 @@ def _top() -> table.Panel:
         "The media with most plays on the last settled day. Viewers are of one media each: they cannot be added up, "
         "because who watched two would count twice. A title opens the media.",
         "short",
-        _NO_DAY,
+        "Nothing to show: there is no day to compare now (see State)",
     )
     top = f"topk(20, {_CHOSEN.settled()})"
 
@@ -417,7 +418,9 @@ _CATEGORY_OF: Final = (
     "* on (account, media_id) group_left (category) topk by (account, media_id) "
     f"(1, group by (account, media_id, category) ({_METADATA}{{{_ACCOUNT}%s}}))"
 )
-_NO_CATEGORIES: Final = "No categories: the exporter publishes no metadata of media (aliyun_vod_media_metadata_info)"
+_NO_CATEGORIES: Final = (
+    "Nothing to show: no day to compare now (see State), or the configuration requests no metadata of media"
+)
 
 
 def _by_category(expr: str) -> str:
@@ -474,7 +477,7 @@ def _media_of_category() -> table.Panel:
         Joined(by=("media_id",), sort_by="Value #A"),
         (
             _TITLE,
-            Column("category", "Category", width=160),
+            Column("category", "Category"),
             Column("Value #A", "Lost", "locale", 90, 0),
             Column("Value #C", "Plays", "locale", 90),
             Column("Value #D", "Expected", "locale", 90, 0),

@@ -20,7 +20,10 @@ _ACCOUNT: Final = 'job=~"$job", account=~"$account"'
 _TARGET: Final = f'{_ACCOUNT}, terminal_type="$terminal", os="$system"'
 _BY: Final = "account, app_id, terminal_type, os"
 _LEGEND: Final = "{{account}} {{app_id}} {{terminal_type}} {{os}}"
-_NOTHING: Final = "no player data: set player in the configuration; two polls later it is here"
+_NONE: Final = "none before the second poll"
+_NOTHING: Final = (
+    "No player data: it comes with the second poll after a start, and only if the configuration has player:"
+)
 _LATE: Final = (Threshold(color="green"), Threshold(3_600, "orange"), Threshold(7_200, "red"))
 _FEWER: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, "green"))
 
@@ -83,14 +86,14 @@ def _lag() -> stat.Panel:
         "Time since the end of the newest bucket that has data. Above an hour no alert on failures or first frames is "
         "possible, and on plays only if other targets of the account go on.",
         "s",
-        _NOTHING,
+        _NONE,
     )
     return single(about, now(f"max({_of('data_lag_seconds', _TARGET, None)})"), *_LATE)
 
 
 def _bucket() -> stat.Panel:
     about = About(
-        "Newest bucket", "Start of the newest bucket that two polls have read unchanged.", "dateTimeAsIso", _NOTHING
+        "Newest bucket", "Start of the newest bucket that two polls have read unchanged.", "dateTimeAsIso", _NONE
     )
     return single(about, now(f"1000 * max({_of('bucket_timestamp_seconds', _TARGET, None)})"))
 
@@ -101,7 +104,7 @@ def _ratio() -> stat.Panel:
         "Plays of the newest bucket against the same bucket a week before: -20 % is a fifth fewer; of several "
         "applications the lowest.",
         "percentunit",
-        "no such bucket a week before",
+        "no bucket, or none a week before",
     )
     return single(
         about, now(f"min({_of('plays', _TARGET)} / ({_of('plays', _TARGET, '7d')} > 0)) - 1"), *_FEWER
@@ -110,7 +113,7 @@ def _ratio() -> stat.Panel:
 
 def _failures_now() -> stat.Panel:
     about = About(
-        "Failed plays", "Share of the plays of the newest bucket that failed; the largest.", "percentunit", _NOTHING
+        "Failed plays", "Share of the plays of the newest bucket that failed; the largest.", "percentunit", _NONE
     )
     steps = (Threshold(color="green"), Threshold(0.05, "orange"), Threshold(0.1, "red"))
     return single(about, now(f"max({_of('play_failure_ratio', _TARGET)})"), *steps).decimals(1)
