@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.cost import Estimate, cost
+from exporter.core.model import ByIds
 from exporter.documents.durations import to_text
 
 if TYPE_CHECKING:
@@ -21,31 +22,42 @@ _STEPS: Final = (LOOKBACK, 900, 3600, 6 * 3600)
 _MOST_SAMPLES: Final = 10_000_000
 _BYTES_PER_SAMPLE: Final = 200
 _DAY: Final = 86_400
+_ONE: Final = Estimate(1, 1)
+_ONE_MEDIA: Final = ByIds(frozenset(["0" * 32]))
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillEstimate:
-    """What a backfill requests and writes. `seconds`: the shortest time of its calls, by the limits of the accounts."""
+    """What a backfill requests and writes. `seconds`: the shortest time of its calls, by the limits of the accounts.
+
+    `series_per_media`: the series of each media of the queries whose number of media is unknown.
+    """
 
     calls: Estimate
     seconds: float
     series: Estimate
+    series_per_media: int
     days: int
 
     def line(self, step: int | None) -> str:
         """The estimate for an operator; `step` in seconds, None: it depends on how many series are found."""
         text = to_text(step or LOOKBACK)
-        a_day = _DAY // (step or LOOKBACK) * _BYTES_PER_SAMPLE
+        samples = _DAY // (step or LOOKBACK) * self.days
         if self.series.high is None:
-            size = f"{a_day / 1e3:.0f} kB for each series of each day with --step={text}, as many as there are media"
+            one = self.series_per_media * samples
+            size = f"{self.series_per_media} series, {_size(one)} with --step={text} for each media that has plays"
+            if self.series.low:
+                size += f", and {self.series.low} series, {_size(self.series.low * samples)}, of media that are known"
+            if step is None:
+                size += f"; from {_MOST_SAMPLES // one + 1:,} such media on the step becomes longer"
         else:
-            total = self.series.high * self.days * a_day
-            size = f"{self.series} series, up to {total / 1e9:.1f} GB with --step={text}"
-            if step is None and total > _MOST_SAMPLES * _BYTES_PER_SAMPLE:
+            total = self.series.high * samples
+            size = f"{self.series} series, up to {_size(total)} with --step={text}"
+            if step is None and total > _MOST_SAMPLES:
                 size += "; the step becomes longer for so many samples"
-        return (
-            f"{self.days} days: {self.calls} calls, {self.seconds:.0f} s or more; {size}; --query and --days reduce it"
-        )
+        days = "1 day" if self.days == 1 else f"{self.days} days"
+        calls = "1 call" if self.calls == _ONE else f"{self.calls} calls"
+        return f"{days}: {calls}, {self.seconds:.0f} s or more; {size}; --query and --days reduce it"
 
 
 def estimate(
@@ -53,14 +65,24 @@ def estimate(
 ) -> BackfillEstimate:
     """Estimate the backfill of `count` days. `rates`: requests a second, by account."""
     calls = series = Estimate(0, 0)
+    per_media = 0
     seconds = dict.fromkeys(rates, 0.0)
     for query in queries:
         one_day = cost(replace(query, days_ago=(1,), expected=False), settlement).first_poll
         of_query = Estimate(one_day.low * count, None if one_day.high is None else one_day.high * count)
         seconds[query.account] += of_query.low / rates[query.account]
         calls += of_query
-        series += cost(query, settlement).series
-    return BackfillEstimate(calls, max(seconds.values(), default=0.0), series, count)
+        of_media = cost(query, settlement).series
+        series += of_media
+        if of_media.high is None:
+            per_media += cost(replace(query, media=_ONE_MEDIA), settlement).series.low
+    return BackfillEstimate(calls, max(seconds.values(), default=0.0), series, per_media, count)
+
+
+def _size(samples: int) -> str:
+    size = samples * _BYTES_PER_SAMPLE
+    unit, of = next((unit, of) for unit, of in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if size >= unit or of == "kB")
+    return f"{size / unit:.1f} {of}"
 
 
 def step_for(samples: int) -> int:

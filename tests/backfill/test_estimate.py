@@ -28,7 +28,22 @@ def test_accounts_are_requested_at_the_same_time() -> None:
 def test_an_unknown_number_of_media_is_not_guessed() -> None:
     everything = replace(HEADLINE, media=Everything())
     line = estimate([HEADLINE, everything], 30, Settlement(), {"a": 5.0}).line(3600)
-    assert "5 kB for each series of each day with --step=1h, as many as there are media" in line
+    # 24 samples of 200 bytes a day for 12 series: 1.7 MB in 30 days.
+    assert "; 12 series, 1.7 MB with --step=1h for each media that has plays, and 24 series, 3.5 MB, of media" in line
+
+
+def test_from_how_many_media_on_the_step_becomes_longer() -> None:
+    everything = replace(HEADLINE, media=Everything())
+    line = estimate([everything], 30, Settlement(), {"a": 5.0}).line(None)
+    # A media has 12 series with 288 samples on each of 30 days, 103,680 of the ten million.
+    assert "20.7 MB with --step=5m for each media that has plays; from 97 such media on the step becomes longer" in line
+
+
+def test_what_is_one_is_no_plural_and_much_is_in_gigabytes() -> None:
+    one = replace(HEADLINE, media=ByIds(frozenset(("0" * 32,))))
+    assert estimate([one], 1, Settlement(), {"a": 5.0}).line(None).startswith("1 day: 1 call, 0 s or more; 12 series, ")
+    many = replace(HEADLINE, media=ByIds(frozenset(f"{number:032x}" for number in range(1000))))
+    assert "12000 series, up to 20.7 GB with --step=5m" in estimate([many], 30, Settlement(), {"a": 5.0}).line(None)
 
 
 def test_a_longer_step_is_announced() -> None:
