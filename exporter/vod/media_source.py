@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -152,7 +153,10 @@ class MediaSource:
         return replace(infos, details=tuple(replace(each, observed_at=now) for each in infos.details))
 
     async def categories(self, known: CategoryTree | None = None) -> CategoryTree:
-        """The whole tree; `known` ones stay if some are left out or have no usable ID. Raises UpstreamError."""
+        """The whole tree; `known` ones stay if some are missing, given twice or without a usable ID.
+
+        Raises UpstreamError.
+        """
         found: dict[int, Category] = {}
         parents, calls, is_short = [categories.ROOT], 0, False
         while parents:
@@ -161,11 +165,13 @@ class MediaSource:
                 if (calls := calls + 1) > _MAX_CALLS_FOR_CATEGORIES:
                     raise malformed("the tree of categories has no end")
                 response = await self._call(CATEGORIES, categories.parameters(parent, page))
-                new = [each for each in response.categories if each.category_id not in found]
+                distinct = set(response.categories)
+                ids = Counter(each.category_id for each in distinct)
+                new = [each for each in distinct if each.category_id not in found and ids[each.category_id] == 1]
                 found |= {each.category_id: each for each in new}
                 parents += [each.category_id for each in new if each.category_id in response.parents]
                 read += response.listed
-                is_short = is_short or len(response.categories) < response.listed
+                is_short = is_short or len(new) < response.listed
                 if not new or response.listed < categories.PAGE_SIZE or read == response.total:
                     break
                 page += 1

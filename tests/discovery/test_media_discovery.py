@@ -249,21 +249,26 @@ async def test_a_refused_action_is_one_failure_for_all_that_needs_it_and_stays_r
         assert [each.what for each in harness.exporter.discovery_problems()] == ["categories", "search q"]
 
 
-@pytest.mark.parametrize("subtotal", [None, 3])
-async def test_categories_that_are_not_listed_are_not_gone(subtotal: int | None) -> None:
-    permitted: list[str] = []
-    answers = [CategoryPage((), frozenset(), subtotal, 0), CategoryPage((A_CATEGORY,), frozenset(), 2, 1)]
+def source_of(pages: list[CategoryPage], permitted: list[str]) -> MediaSource:
+    """A source whose service responds with these pages of categories."""
 
     class Client:
         max_in_flight = 1
 
         async def call(self, *_: object) -> Any:
-            return answers.pop(0)
+            return pages.pop(0)
 
     async def permit() -> None:
         pass
 
-    source = MediaSource(Client(), permit, lambda: NOON, permitted.append)
+    return MediaSource(Client(), permit, lambda: NOON, permitted.append)
+
+
+@pytest.mark.parametrize("subtotal", [None, 3])
+async def test_categories_that_are_not_listed_are_not_gone(subtotal: int | None) -> None:
+    permitted: list[str] = []
+    answers = [CategoryPage((), frozenset(), subtotal, 0), CategoryPage((A_CATEGORY,), frozenset(), 2, 1)]
+    source = source_of(answers, permitted)
     with pytest.raises(UpstreamError, match="does not count 0"):
         await source.categories()
     other = replace(A_CATEGORY, category_id=6, name="other")
@@ -271,6 +276,14 @@ async def test_categories_that_are_not_listed_are_not_gone(subtotal: int | None)
     assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
     assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
     assert permitted == ["GetCategories"] * 3
+
+
+@pytest.mark.parametrize("name", [A_CATEGORY.name, "another"])
+async def test_a_category_that_is_listed_twice_hides_no_other_and_gets_no_other_name(name: str) -> None:
+    known = CategoryTree([A_CATEGORY, replace(A_CATEGORY, category_id=6, name="other")])
+    third = replace(A_CATEGORY, category_id=7, name="third")
+    page = CategoryPage((A_CATEGORY, replace(A_CATEGORY, name=name), third), frozenset(), 3, 3)
+    assert set(await source_of([page], []).categories(known)) == {*known, third}
 
 
 async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:

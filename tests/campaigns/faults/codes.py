@@ -148,11 +148,11 @@ def faults() -> tuple[Fault, ...]:
         for name, code, fields in (
             ("Success false", "malformed", {"Success": False, "Message": "x"}),
             ("a message alone", "malformed", {"Message": "x"}),
-            ("a number for a code", "500", {"Code": 500}),
             ("a code unheard of", "Brand.New", {"Code": "Brand.New"}),
         )
     ]
     in_success += [
+        _refusal("HTTP 200: a number for a code", "500", "server", 4, body=to_json({**empty, "Code": 500}), status=200),
         _refusal(
             "HTTP 200: a code inside",
             "InternalError",
