@@ -113,7 +113,7 @@ class StartError(ExporterError):
 class UpstreamError(ExporterError):
     """A call to the API failed.
 
-    * `code`: the service's error code (`Meter.AuthError`), or ours if it gave none: `timeout`, `connect`, `malformed`,
+    * `code`: the service's error code (`Meter.AuthError`), or ours if it sent none: `timeout`, `connect`, `malformed`,
       `http_<status>`.
     * `advice`: what the operator can do.
     * `wait`: seconds that the service requires to wait, or that the pause lasts; None: not given.

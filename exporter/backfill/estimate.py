@@ -30,7 +30,7 @@ _ONE_MEDIA: Final = ByIds(frozenset(["0" * 32]))
 class BackfillEstimate:
     """What a backfill requests and writes. `seconds`: the shortest time of its calls, by the limits of the accounts.
 
-    `series_per_media`: the series of each media of the queries whose number of media is unknown.
+    `series` are those of queries whose number of media is known; all others have `series_per_media` for each of theirs.
     """
 
     calls: Estimate
@@ -43,18 +43,16 @@ class BackfillEstimate:
         """The estimate for an operator; `step` in seconds, None: it depends on how many series are found."""
         text = to_text(step or LOOKBACK)
         samples = _DAY // (step or LOOKBACK) * self.days
-        if self.series.high is None:
-            one = self.series_per_media * samples
-            size = f"{self.series_per_media} series, {_size(one)} with --step={text} for each media that has plays"
-            if self.series.low:
-                size += f", and {self.series.low} series, {_size(self.series.low * samples)}, of media that are known"
-            if step is None:
-                size += f"; from {_MOST_SAMPLES // one + 1:,} such media on the step becomes longer"
-        else:
-            total = self.series.high * samples
-            size = f"{self.series} series, up to {_size(total)} with --step={text}"
-            if step is None and total > _MOST_SAMPLES:
-                size += "; the step becomes longer for so many samples"
+        total = (self.series.high or 0) * samples
+        size = f"{self.series} series, up to {_size(total)} with --step={text}"
+        if one := self.series_per_media * samples:
+            others = f", and {self.series} series, up to {_size(total)}, of other queries" if total else ""
+            each = f"{self.series_per_media} series, {_size(one)} with --step={text} for each media that has plays"
+            size = f"{each}{others}"
+        if step is None and total > _MOST_SAMPLES:
+            size += "; the step becomes longer for so many samples"
+        elif step is None and one:
+            size += f"; from {(_MOST_SAMPLES - total) // one + 1:,} such media on the step becomes longer"
         days = "1 day" if self.days == 1 else f"{self.days} days"
         calls = "1 call" if self.calls == _ONE else f"{self.calls} calls"
         return f"{days}: {calls}, {self.seconds:.0f} s or more; {size}; --query and --days reduce it"
@@ -73,9 +71,10 @@ def estimate(
         seconds[query.account] += of_query.low / rates[query.account]
         calls += of_query
         of_media = cost(query, settlement).series
-        series += of_media
         if of_media.high is None:
             per_media += cost(replace(query, media=_ONE_MEDIA), settlement).series.low
+        else:
+            series += of_media
     return BackfillEstimate(calls, max(seconds.values(), default=0.0), series, per_media, count)
 
 

@@ -115,14 +115,14 @@ class Exchange:
                 try:
                     received = await _receive(response)
                     decoded = self._decode(call, received, response.extensions.get("connection"))
-                    if not received.request_id:
-                        # A copy of this response could not be told from the response to the next request.
-                        _discard_connection(response)
                 except UpstreamError:
                     # After an error it is uncertain to which request the next response on this connection belongs.
                     _discard_connection(response)
                     raise
                 else:
+                    if not received.request_id:
+                        # A copy of this response could not be distinguished from the response to the next request.
+                        _discard_connection(response)
                     return decoded
                 finally:
                     await response.aclose()

@@ -16,8 +16,9 @@ _LONGEST: Final = 80
 
 # Names in lower case, without anything but letters and digits.
 _CODE: Final = re.compile(
-    r"(?:err(?:or)?|ret(?:urn)?|res(?:ult|p(?:onse)?)?|rsp|biz|business|sub|inner|api|service|exception|fail(?:ure)?|http"
-    r"|dynamic|detail|reason|message|gateway|system|sys|server|upstream|backend|original|denied|accessdenied|http(?:status)?|status|state)(?:code|no|num|number)|code|ret|rc"
+    r"(?:err(?:or)?|ret(?:urn)?|res(?:ult|p(?:onse)?)?|rsp|biz|business|sub|inner|api|service|exception|fail(?:ure)?"
+    r"|dynamic|detail|reason|message|gateway|sys(?:tem)?|server|upstream|backend|original|(?:access)?denied"
+    r"|http(?:status)?|status|state)(?:code|no|num|number)|code|ret|rc"
 )
 _CODE_TEXT: Final = re.compile(r"[A-Za-z][\w.-]*[a-z][\w.-]*", re.ASCII)
 _SUCCESS: Final = re.compile(r"(?:is|was|has)?(?:success(?:ful|fully)?|succeed(?:ed)?|ok|ready|complete|available)")

@@ -16,7 +16,7 @@ from exporter.vod.search_media import CATEGORIES_PER_SEARCH, SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS, VideoInfos
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from exporter.core.media_details import Category, MediaDetails
     from exporter.vod.actions import Action
@@ -165,9 +165,7 @@ class MediaSource:
                 if (calls := calls + 1) > _MAX_CALLS_FOR_CATEGORIES:
                     raise malformed("the tree of categories has no end")
                 response = await self._call(CATEGORIES, categories.parameters(parent, page))
-                distinct = set(response.categories)
-                ids = Counter(each.category_id for each in distinct)
-                new = [each for each in distinct if each.category_id not in found and ids[each.category_id] == 1]
+                new = [each for each in _unambiguous(response.categories) if each.category_id not in found]
                 found |= {each.category_id: each for each in new}
                 parents += [each.category_id for each in new if each.category_id in response.parents]
                 read += response.listed
@@ -181,3 +179,10 @@ class MediaSource:
         if is_short and known is not None:
             found = {each.category_id: each for each in known} | found
         return CategoryTree(found.values())
+
+
+def _unambiguous(listed: Iterable[Category]) -> list[Category]:
+    """The categories in their order, each once, without those whose ID has different content."""
+    distinct = list(dict.fromkeys(listed))
+    times = Counter(each.category_id for each in distinct)
+    return [each for each in distinct if times[each.category_id] == 1]

@@ -72,8 +72,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and receive the response up to the end of its headers. Raises NetworkError.
 
-        Request extensions: `progress`, a Progress to update; `fresh`, to demand a new connection. Response extensions:
-        `connection`, an object that identifies the connection; `discard`, a function that prevents its reuse.
+        Request extensions: `progress`, an AttemptProgress to update; `fresh`, to demand a new connection. Response
+        extensions: `connection`, an object that identifies the connection; `discard`, a function that prevents its
+        reuse.
         """
         progress = request.extensions.get("progress") or AttemptProgress()
         connection = None if request.extensions.get(FRESH) else self._reusable()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.backfill.estimate import LOOKBACK, estimate, step_for
-from exporter.core.model import ByIds, Dimensions, Everything, Query
+from exporter.core.model import ByIds, Dimensions, Everything, Measure, Query, Top
 from exporter.core.play_dates import Settlement
 
 HEADLINE = Query("headline", "a", 3600.0, ByIds(frozenset(("0" * 32, "1" * 32))), (Dimensions(),), (1, 8))
@@ -29,7 +29,8 @@ def test_an_unknown_number_of_media_is_not_guessed() -> None:
     everything = replace(HEADLINE, media=Everything())
     line = estimate([HEADLINE, everything], 30, Settlement(), {"a": 5.0}).line(3600)
     # 24 samples of 200 bytes a day for 12 series: 1.7 MB in 30 days.
-    assert "; 12 series, 1.7 MB with --step=1h for each media that has plays, and 24 series, 3.5 MB, of media" in line
+    of_each = "; 12 series, 1.7 MB with --step=1h for each media that has plays"
+    assert f"{of_each}, and 24 series, up to 3.5 MB, of other queries; --query" in line
 
 
 def test_from_how_many_media_on_the_step_becomes_longer() -> None:
@@ -37,6 +38,15 @@ def test_from_how_many_media_on_the_step_becomes_longer() -> None:
     line = estimate([everything], 30, Settlement(), {"a": 5.0}).line(None)
     # A media has 12 series with 288 samples on each of 30 days, 103,680 of the ten million.
     assert "20.7 MB with --step=5m for each media that has plays; from 97 such media on the step becomes longer" in line
+
+
+def test_a_top_beside_all_media_counts_with_its_most_media() -> None:
+    top, everything = replace(HEADLINE, media=Top(100, Measure.PLAYS)), replace(HEADLINE, media=Everything())
+    line = estimate([top, everything], 30, Settlement(), {"a": 5.0}).line(None)
+    # 1,200 series with 8,640 samples each exceed ten million already.
+    assert ", and 0 to 1200 series, up to 2.1 GB, of other queries; the step becomes longer for so many samples" in line
+    some = estimate([replace(top, media=Top(50, Measure.PLAYS)), everything], 30, Settlement(), {"a": 5.0}).line(None)
+    assert "; from 47 such media on the step becomes longer" in some
 
 
 def test_what_is_one_is_no_plural_and_much_is_in_gigabytes() -> None:
