@@ -32,8 +32,13 @@ def test_every_code_of_the_api_page_occurs_at_every_moment_for_every_selection()
 
 def test_every_fault_occurs_and_each_kind_of_fault_at_every_moment() -> None:
     brief_cases = list(brief())
+    affected, can_be = (
+        Counter(fault for fault, _ in {(case.fault, case.moment) for case in cases if not case.fault.large})
+        for cases in (brief_cases, possible())
+    )
 
     assert {case.fault for case in brief_cases} == set(faults())
+    assert all(affected[fault] >= moments // 2 for fault, moments in can_be.items())
     for family in Family:
         assert {case.moment for case in brief_cases if case.fault.family is family} == set(Moment)
 
