@@ -193,24 +193,32 @@ BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
         ),
         ("nonce|replay|duplicated?request", Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
         (
-            "^(?!missing).*timestamp|requestexpired|expiredrequest|requesttime(?!d?out)|(clock|time)(skew|drift|diff)"
-            "|^(request|signature)?(time|date)expired|xacsdate",
+            (
+                "^(?!missing).*timestamp|requestexpired|expiredrequest|requesttime(?!d?out)|(clock|time)(skew|drift|diff)"
+                "|^(request|signature)?(time|date)expired|xacsdate"
+            ),
             Row(ErrorKind.CLOCK, _CLOCK),
         ),
         (
-            "arrear|overdue|debt|balance|unpaid|suspend|owedfee|(user|account)owe|paymentrequired|overdraft|outofcredit"
-            "|(insufficient|notenough)(fund|money|credit)|(credit|money)notenough|packageexhausted"
-            "|(package|service|subscription)expired",
+            (
+                "arrear|overdue|debt|balance|unpaid|suspend|owedfee|(user|account)owe|paymentrequired|overdraft|outofcredit"
+                "|(insufficient|notenough)(fund|money|credit)|(credit|money)notenough|packageexhausted"
+                "|(package|service|subscription)expired"
+            ),
             Row(ErrorKind.AUTH, _BILL),
         ),
         (
-            "not(yet)?(open|activ|enabled|subscribed|purchased|bought|buy)|unopened|unsubscribed|inactiveservice"
-            "|(service|product)(is)?(inactive|closed|stopped)",
+            (
+                "not(yet)?(open|activ|enabled|subscribed|purchased|bought|buy)|unopened|unsubscribed|inactiveservice"
+                "|(service|product)(is)?(inactive|closed|stopped)"
+            ),
             Row(ErrorKind.AUTH, _ACTIVATE),
         ),
         (
-            "realname|riskcontrol"
-            "|(account|user)(is)?(disabled?|frozen|locked|forbidden|blocked|(not)?verif|notcertif|abnormal|closed|cancel|risk)",
+            (
+                "realname|riskcontrol"
+                "|(account|user)(is)?(disabled?|frozen|locked|forbidden|blocked|(not)?verif|notcertif|abnormal|closed|cancel|risk)"
+            ),
             Row(ErrorKind.AUTH, _ACCOUNT),
         ),
         (
@@ -221,13 +229,17 @@ BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
             Row(ErrorKind.AUTH, _NETWORK_POLICY),
         ),
         (
-            "accesskey|akid|(user|account)not(exist|found)|invaliduser|credential"
-            "|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$",
+            (
+                "accesskey|akid|(user|account)not(exist|found)|invaliduser|credential"
+                "|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$"
+            ),
             Row(ErrorKind.AUTH, _KEY),
         ),
         (
-            "^(?!missing).*signature(?!method|version|type)|(sign|hmac|digest)mismatch"
-            "|^(invalid)?sign(error|fail|not|invalid|$)",
+            (
+                "^(?!missing).*signature(?!method|version|type)|(sign|hmac|digest)mismatch"
+                "|^(invalid)?sign(error|fail|not|invalid|$)"
+            ),
             Row(ErrorKind.AUTH, _SECRET),
         ),
         (
