@@ -16,7 +16,7 @@ class ResponseBody:
     """A body that arrives in chunks; `encodings` are `gzip` and `deflate` in the order in which they were applied."""
 
     def __init__(self, encodings: Sequence[str], largest: int) -> None:
-        self._stages = [_Stage(each, largest) for each in reversed(encodings)]
+        self._decompressors = [_Decompressor(each, largest) for each in reversed(encodings)]
         self._largest = largest
         self._problem = ""
         self.content = bytearray()
@@ -24,8 +24,8 @@ class ResponseBody:
     def add(self, chunk: bytes) -> bool:
         """Add a chunk; False if the body cannot be read, whatever follows."""
         try:
-            for stage in self._stages:
-                chunk = stage.decompress(chunk)
+            for each in self._decompressors:
+                chunk = each.decompress(chunk)
         except zlib.error:
             self._problem = "the response cannot be decompressed"
             return False
@@ -42,10 +42,10 @@ class ResponseBody:
     @property
     def is_cut_off(self) -> bool:
         """Whether compressed data ends before its end, so that neither its length nor its checksum was verified."""
-        return not all(stage.is_complete for stage in self._stages)
+        return not all(each.is_complete for each in self._decompressors)
 
 
-class _Stage:
+class _Decompressor:
     """Decompression of one encoding; at most `largest` bytes and one more from each chunk."""
 
     def __init__(self, encoding: str, largest: int) -> None:
