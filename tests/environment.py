@@ -1,4 +1,4 @@
-"""The environment variables of the tests: what whoever starts them has set for other programs is taken out."""
+"""The environment variables of the tests, without those that are set for other programs."""
 
 from __future__ import annotations
 
