@@ -197,7 +197,7 @@ def warnings(config: Config, known: Known) -> Iterator[str]:
 
 def _costs(config: Config, known: Known) -> dict[str, dict[str, Cost]]:
     """The cost of each query, by account and query name, in the order of the file."""
-    settlement = config.settlement()
+    settlement = config.settlement
     queries = [query.with_found(known.found) for query in config.core_queries()]
     costs: dict[str, dict[str, Cost]] = {}
     for account in dict.fromkeys(query.account for query in queries):
