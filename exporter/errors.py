@@ -118,7 +118,7 @@ class UpstreamError(ExporterError):
     * `advice`: what the operator can do.
     * `wait`: seconds that the service requires to wait, or that the pause lasts; None: not given.
     * `retry`: whether another attempt within the same call can help.
-    * `scope`: whether other actions of the account go on; only errors of kind auth and throttled can be of one action.
+    * `scope`: what it concerns; only auth and throttled errors can concern an action alone.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ def read_secret(path: Path, *, most: int) -> bytes:
     """Like `read`; raises OSError also if everyone may write to the file."""
     content = read(path, most=most)
     if content.world_writable:
-        raise OSError(errno.EPERM, "everyone may write to it, and so anyone may have; run chmod 600 on it", shown(path))
+        raise OSError(errno.EPERM, "everyone may write to it, so do not trust it; run chmod 600 on it", shown(path))
     return content.data
 
 

@@ -74,7 +74,7 @@ def unusable(path: Path, error: Exception) -> StartError:
         return _refused_by_system(path, errno.ENOSPC, os.strerror(errno.ENOSPC))
     if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR")):
         return _obstacle(path) or refusal(
-            path, f"cannot use it: SQLite fails with {code}", "Look at its disk, its owner and its permissions."
+            path, f"cannot use it: SQLite fails with {code}", "Check its disk, its owner and its permissions."
         )
     return corrupt(path, error)
 
@@ -134,7 +134,7 @@ def regular(path: Path) -> Path:
             raise refusal(path, f"there is no directory {ascii(str(real.parent))[1:-1]}", "Create it first.")
         mode = real.stat().st_mode if real.exists() else stat.S_IFREG
     except (ValueError, RuntimeError):  # a NUL in the path; symbolic links in a circle
-        raise refusal(path, "this is no usable path", f"{_CHOOSE_ANOTHER}.") from None
+        raise refusal(path, "this is not a usable path", f"{_CHOOSE_ANOTHER}.") from None
     except OSError as error:
         raise unusable(path, error) from None
     if stat.S_ISDIR(mode):

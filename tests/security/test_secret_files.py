@@ -94,7 +94,7 @@ def test_an_impossible_file_name_raises_the_same_error() -> None:
 def test_a_world_writable_file_is_rejected_as_a_secret(mode: int, tmp_path: Path) -> None:
     path = made(tmp_path / "secret", mode)
     assert read(path, most=MOST).world_writable
-    with pytest.raises(OSError, match="everyone may write to it, and so anyone may have; run chmod 600 on it"):
+    with pytest.raises(OSError, match="everyone may write to it, so do not trust it; run chmod 600 on it"):
         read_secret(path, most=MOST)
 
 

@@ -117,7 +117,7 @@ async def test_a_pipe_is_refused_without_waiting_for_its_other_end(storage_file:
         ("/proc/state.db", "cannot use it: "),  # where not even root may write
         ("/proc/version", "cannot use it: "),
         ("/tmp/" + "x" * 300, "cannot use it: File name too long"),  # noqa: S108 - never made
-        ("a\0b", "no usable path"),
+        ("a\0b", "not a usable path"),
     ],
     ids=["directory", "file", "long", "nul"],
 )

@@ -174,7 +174,7 @@ BAD: Final[Mapping[str, str]] = {
     "section_unknown": "1:1: 'tls_config' is not a setting here (allowed: tls_server_config, ",
     "key_unknown": "4:3: tls_server_config: 'cert_fil' is not a setting here (allowed: cert, cert_file, ",
     "key_twice": "4:3: tls_server_config.key_file: is given twice",
-    "not_yaml": "2:1: not valid YAML: a list or mapping goes wrong here; a value with",
+    "not_yaml": "2:1: not valid YAML: a syntax error in a list or mapping; a value with",
     "not_a_mapping": "1:1: must be a mapping of settings",
     "wrong_kinds": "1:20: tls_server_config: must be a mapping of settings",
     "merge": "2:21: tls_server_config: `<<` is not supported here: write the settings out",
