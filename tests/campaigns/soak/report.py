@@ -122,7 +122,7 @@ class Report:
             ("requests answered rightly", answered),
             ("faults met by requests", faults),
             ("spells, reloads, rotations, ends", sum(seen.events.values())),
-            ("lives of the daemon", len(self.lives)),
+            ("runs of the daemon", len(self.lives)),
             ("scrapes", seen.scrapes),
             ("rows of scrapes checked", seen.published.looked_at),
             ("rows of storage checked", seen.settled.looked_at),
