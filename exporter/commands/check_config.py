@@ -20,8 +20,7 @@ from exporter.core import play_dates
 from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata_cost, search_cost
 from exporter.core.player_query import calls_per_day, first_poll_calls, series
 from exporter.documents.durations import to_text
-from exporter.errors import ConfigError, FlagError, StartError
-from exporter.secret_files import shown
+from exporter.errors import ConfigError, FlagError, StartError, shown
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import OPEN_MORE_FILES, StartError
+from exporter.errors import OPEN_MORE_FILES, StartError, shown
 from exporter.storage.locks import file_locked, name_locked
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ MOVE_AWAY: Final = "Move the file away, its -wal and -shm too, and start again: 
 def refusal(path: Path, what: str, advice: str) -> StartError:
     """The error that a file cannot be used: the reason and the advice, in one line."""
     return StartError(f"storage {shown(path)}: {what}. {advice}")
-
-
-def shown(path: Path) -> str:
-    """A path in ASCII, for any terminal or log."""
-    return ascii(str(path))[1:-1]
 
 
 def not_ours(path: Path) -> StartError:
@@ -97,7 +92,7 @@ def _obstacle(path: Path) -> StartError | None:
         _check_regular(path, real)
         for file in _files(real):
             if file.exists() and not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
-                what = f"{ascii(file.name)[1:-1]} may not be read and written"
+                what = f"{shown(file.name)} may not be read and written"
                 return refusal(path, what, "Give it to the exporter's user.")
     except StartError as error:
         return error
@@ -117,7 +112,7 @@ def _check_regular(path: Path, real: Path) -> None:
     for file in _files(real):
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(file.stat().st_mode):
-                raise refusal(path, f"{ascii(file.name)[1:-1]} is not a regular file", "Move that away.")
+                raise refusal(path, f"{shown(file.name)} is not a regular file", "Move that away.")
 
 
 def _try_to_write(folder: Path) -> None:
@@ -131,7 +126,7 @@ def regular(path: Path) -> Path:
     try:
         real = path.resolve()
         if not real.parent.is_dir():
-            raise refusal(path, f"there is no directory {ascii(str(real.parent))[1:-1]}", "Create it first.")
+            raise refusal(path, f"there is no directory {shown(real.parent)}", "Create it first.")
         mode = real.stat().st_mode if real.exists() else stat.S_IFREG
     except (ValueError, RuntimeError):  # a NUL in the path; symbolic links in a circle
         raise refusal(path, "this is not a usable path", f"{_CHOOSE_ANOTHER}.") from None
@@ -224,7 +219,7 @@ def _check_place(path: Path, real: Path) -> None:
             owner, folder = file.lstat().st_uid, file.parent.stat()
             is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
             if is_shared and owner not in {os.geteuid(), folder.st_uid}:
-                what = f"everyone may put files there, and {ascii(file.name)[1:-1]} belongs to another user"
+                what = f"everyone may put files there, and {shown(file.name)} belongs to another user"
                 raise refusal(path, what, f"Remove that file. {_CHOOSE_ANOTHER}, in a directory of its own.")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.play_dates import OLDEST_DAYS_AGO
-from exporter.errors import StartError
+from exporter.errors import StartError, shown
 from exporter.storage import codec
 from exporter.storage.file import (
     APPLICATION_ID,
@@ -27,7 +27,6 @@ from exporter.storage.file import (
     of_another_file,
     refusal,
     regular,
-    shown,
     unusable,
 )
 from exporter.storage.media_table import StoredMedia, read_media
