@@ -303,7 +303,7 @@ def test_where_serve_would_not_start_check_config_says_why_and_exits_with_2(
     assert status == (0 if case.starts() else 2)
 
 
-def test_the_verdict_stands_before_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_printed_before_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("queries: [{name: q, media: all}]\n")
 
