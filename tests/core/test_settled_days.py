@@ -13,7 +13,7 @@ from exporter.core.expectation import expected_plays
 from exporter.core.model import Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
 from exporter.core.play_dates import Settlement
 from exporter.core.poll_report import PollResult
-from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay
+from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay, SettledPlays
 from exporter.core.publication_builder import PublicationBuilder, publish
 from tests.core.fake_service import ALL, NOON, TODAY, FakeService, everything, ids, query, row, top
 
@@ -313,3 +313,7 @@ async def test_adding_a_media_to_a_query_keeps_the_day_of_the_others() -> None:
     poller.reconfigure([both], {"main": service}, Settlement())
     assert await polled(both, 1) == {"a": (40, 100)}
     assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}
+
+
+def test_a_media_without_expected_plays_has_one_series_instead_of_two() -> None:
+    assert [SettledPlays(1, expected, None, None).series for expected in (None, 0)] == [1, 2]
