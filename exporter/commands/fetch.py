@@ -99,7 +99,7 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
             (
                 *describe_results(ended, polled, final_after=config.settle.after, now=now),
                 *map(describe_problem, problems),
-                *why_not_compared((report.query for report in polled), publication, config.settlement(), now),
+                *why_not_compared((report.query for report in polled), publication, config.settlement, now),
             ),
             list(_rows(publication)),
             settled_plays(publication),
