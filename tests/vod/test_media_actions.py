@@ -149,9 +149,6 @@ ERRORS = [
     {"Success": "false"},
     {"Message": "Internal error"},
     {"Data": {"Code": "InternalError"}},
-    {"ret": ["FAIL_SYS::busy"]},
-    {"tips": "the system is under maintenance"},
-    {"degraded": True},
 ]
 NO_ROWS = [
     (SEARCH_MEDIA, {"Total": 0, "MediaList": []}, {"PageSize": "100"}),
