@@ -49,9 +49,11 @@ class Listing:
     def add(self, page: Page) -> bool:
         """Store the rows of the next page and check whether it is the last; False: read again from the first page."""
         self.number += 1
-        self.total = page.total_count if page.total_count is not None else self.total
         length = len(page.rows) + page.skipped
         self._rows_seen += length
+        # A total below the rows read so far contradicts them and the total before it.
+        if page.total_count is not None and page.total_count >= min(self.total or 0, self._rows_seen):
+            self.total = page.total_count
         self.skipped += page.skipped
         known = len(self.rows)
         self._keep(page.rows)

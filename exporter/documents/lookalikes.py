@@ -9,6 +9,13 @@ from typing import Final
 # The intended characters where Unicode normalization does not yield them.
 _MEANT: Final = {
     "\N{IDEOGRAPHIC COMMA}": ",",
+    "\N{HALFWIDTH IDEOGRAPHIC COMMA}": ",",
+    "\N{IDEOGRAPHIC FULL STOP}": ".",
+    "\N{HALFWIDTH IDEOGRAPHIC FULL STOP}": ".",
+    "\N{LEFT CORNER BRACKET}": '"',
+    "\N{RIGHT CORNER BRACKET}": '"',
+    "\N{FIGURE DASH}": "-",
+    "\N{HORIZONTAL BAR}": "-",
     "\N{LEFT DOUBLE QUOTATION MARK}": '"',
     "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
     "\N{LEFT SINGLE QUOTATION MARK}": "'",

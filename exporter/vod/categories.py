@@ -31,18 +31,15 @@ class CategoryPage:
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
-    document = values.parsed(body, "GetCategories", ("SubCategories", "SubTotal", "Category"))
-    listed = document.get("SubCategories")
-    if isinstance(listed, dict):
-        listed = listed.get("Category")
-    parent = int(parameters["CateId"])
-    rows, categories, parents = values.objects(listed), [], set()
+    document, body = values.parsed(body, "GetCategories", ("SubCategories", "SubTotal", "Category"))
+    parent, request_id = int(parameters["CateId"]), values.text(document.get("RequestId")) or ""
+    rows, categories, parents = values.objects(document, "SubCategories", "Category"), [], set()
     if len(rows) > int(parameters["PageSize"]):
         raise values.malformed(
-            f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested",
-            values.text(document.get("RequestId")) or "",
+            f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested", request_id
         )
-    values.check_success(document, ("SubCategories", "SubTotal", "Category"), has_rows=bool(rows))
+    data = ["SubCategories", "SubTotal", *(["Category"] if isinstance(document.get("Category"), dict) else [])]
+    values.check_success(document, body, data, has_rows=bool(rows))
     for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))
         if category_id is None or category_id <= 0 or not name:
@@ -53,6 +50,11 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         children = values.whole(each.get("SubTotal"))
         if children or (children is None and (level or 0) < _DEEPEST):
             parents.add(category_id)
+    if rows and not categories:
+        raise values.malformed(
+            "no row of SubCategories has an ID and a name that can be used",
+            values.text(document.get("RequestId")) or "",
+        )
     return CategoryPage(tuple(categories), frozenset(parents), values.whole(document.get("SubTotal")), len(rows))
 
 

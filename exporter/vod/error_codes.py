@@ -178,32 +178,47 @@ BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
         (
             (
                 "(security|sts|session)token|credentials?expired|expired(access)?token"
+                "|sessionexpired|invalidsession|^invalidsts$"
                 "|^(?!.*(next|scroll|page|client)token).*token(is|has)?(expired|invalid|malformed|revoked|notfound)"
             ),
             Row(ErrorKind.AUTH, _TOKEN, retry=RetryPolicy.ONCE_RENEWED),
         ),
         (
             (
-                "throttl|flowcontrol|(flow|rate|traffic|frequency|request|concurren[a-z]*)limit|ratetoohigh|qps|toomanyreq"
-                "|slowdown|too(frequent|fast)|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
+                "throttl|flowcontrol|(flow|rate|traffic|frequency|request|concurren[a-z]*|tps)limit"
+                "|ratetoohigh|qps|toomanyreq|slowdown|(request|call)s?toomany|overload|sentinel|(frequency|concurrency|rate|flow|calls?)exceed"
+                "|reachlimit|limitreach|quotaexhaust|too(frequent|fast)|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
             ),
             Row(ErrorKind.THROTTLED, _SLOWER),
         ),
-        ("nonce", Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
+        ("nonce|replay|duplicated?request", Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
         (
-            "^(?!missing).*timestamp|requestexpired|expiredrequest|requesttime(?!d?out)|(clock|time)skew",
+            (
+                "^(?!missing).*timestamp|requestexpired|expiredrequest|requesttime(?!d?out)|(clock|time)(skew|drift|diff)"
+                "|^(request|signature)?(time|date)expired|xacsdate"
+            ),
             Row(ErrorKind.CLOCK, _CLOCK),
         ),
         (
-            "arrear|overdue|debt|balance|unpaid|suspend|owedfee|(user|account)owe|paymentrequired",
+            (
+                "arrear|overdue|debt|balance|unpaid|suspend|owedfee|(user|account)owe|paymentrequired|overdraft|outofcredit"
+                "|(insufficient|notenough)(fund|money|credit)|(credit|money)notenough|packageexhausted"
+                "|(package|service|subscription)expired"
+            ),
             Row(ErrorKind.AUTH, _BILL),
         ),
         (
-            "not(yet)?(open|activ|enabled|subscribed)|unopened|inactiveservice|(service|product)(is)?(inactive|closed|stopped)",
+            (
+                "not(yet)?(open|activ|enabled|subscribed|purchased|bought|buy)|unopened|unsubscribed|inactiveservice"
+                "|(service|product)(is)?(inactive|closed|stopped)"
+            ),
             Row(ErrorKind.AUTH, _ACTIVATE),
         ),
         (
-            "realname|riskcontrol|(account|user)(is)?(disabled?|frozen|locked|forbidden|(not)?verif|abnormal|closed)",
+            (
+                "realname|riskcontrol"
+                "|(account|user)(is)?(disabled?|frozen|locked|forbidden|blocked|(not)?verif|notcertif|abnormal|closed|cancel|risk)"
+            ),
             Row(ErrorKind.AUTH, _ACCOUNT),
         ),
         (
@@ -213,14 +228,24 @@ BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
             ),
             Row(ErrorKind.AUTH, _NETWORK_POLICY),
         ),
-        ("accesskey|akid|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$", Row(ErrorKind.AUTH, _KEY)),
         (
-            "^(?!missing).*signature(?!method|version|type)|^(invalid)?sign(error|fail|not|invalid|$)",
+            (
+                "accesskey|akid|(user|account)not(exist|found)|invaliduser|credential"
+                "|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$"
+            ),
+            Row(ErrorKind.AUTH, _KEY),
+        ),
+        (
+            (
+                "^(?!missing).*signature(?!method|version|type)|(sign|hmac|digest)mismatch"
+                "|^(invalid)?sign(error|fail|not|invalid|$)"
+            ),
             Row(ErrorKind.AUTH, _SECRET),
         ),
         (
             (
-                "permission|permitted|(un|not)authori[sz]ed|auth(entication|ori[sz]ation)?fail|noauth|noright"
+                "permission|permitted|privilege|subaccount|ramdeny|notinram|policydeny|auth(info)?(invalid|expired)"
+                "|invalidauth(?!or)|(un|not)authori[sz]ed|auth(entication|ori[sz]ation)?fail|noauth|noright"
                 "|(?<!operation)denied|(im|ex)plicitdeny|accessforbidden|rolenotexist|notexistrole"
             ),
             Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
@@ -229,7 +254,10 @@ BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
             (
                 "^(?!invalid|missing).*(timedout|timeout$)"
                 "|(system|server|service|backend|gateway|upstream|network|remote|database).*(busy|timeout|unavailable|error)"
-                "|badgateway|temporarilyunavailable|maintenance|^tryagain|^busy$"
+                "|badgateway|temporarilyunavailable|temporaryfail|maintenance|^try(again|later)|^busy$|degraded"
+                "|circuitbreaker|noavailable|noprovider"
+                "|^(?!.*(invalid|illegal|missing|unsupported|param|argument)).*exception"
+                "|(inner|unexpected|dependency|db|rpc|hsf|slb|invoke)error|executionfailed"
             ),
             Row(ErrorKind.SERVER, LATER),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 import httpx
 
@@ -14,6 +14,7 @@ from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_codes, network_errors
 from exporter.vod.network_route import AttemptProgress
 from exporter.vod.replayed_responses import ReplayDetector
+from exporter.vod.response_body import ResponseBody
 from exporter.vod.responses import (
     LARGEST_ERROR,
     LARGEST_RESPONSE,
@@ -150,31 +151,22 @@ def _discard_connection(response: httpx.Response) -> None:
 
 
 async def _receive(response: httpx.Response) -> RawResponse:
-    """Receive the body, decompressed; without it if it is too large or cannot be decompressed."""
-    if unreadable := _normalize_encoding(response.headers):
-        return RawResponse(response.status_code, response.headers, b"", unreadable)
-    body = bytearray()
-    largest = LARGEST_RESPONSE if response.is_success else LARGEST_ERROR
-    try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > largest:
-                unreadable = f"the response is longer than {largest} bytes"
-                break
-    except httpx.DecodingError:
-        unreadable = "the response cannot be decompressed"
-    return RawResponse(response.status_code, response.headers, b"" if unreadable else bytes(body), unreadable)
-
-
-def _normalize_encoding(headers: httpx.Headers) -> str:
-    """Replace old names of encodings by those that httpx knows; the reason why the body is unreadable, or empty."""
+    """Receive the body, decompressed; without it if it is too large, or cannot be decompressed."""
+    status, headers = response.status_code, response.headers
     given = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
-    words = [word.removeprefix("x-") for word in given if word not in ("", "identity")]
-    if any(word not in ("gzip", "deflate") for word in words):
-        return "the response has an encoding that was not requested (only gzip was)"
-    if words:
-        headers["content-encoding"] = ", ".join(words)
-    return ""
+    encodings = [word.removeprefix("x-") for word in given if word not in ("", "identity")]
+    if any(word not in ("gzip", "deflate") for word in encodings):
+        reason = "the response has an encoding that was not requested (only gzip was)"
+        return RawResponse(status, headers, b"", reason)
+    body = ResponseBody(encodings, LARGEST_RESPONSE if response.is_success else LARGEST_ERROR)
+    # Not `aiter_bytes`: httpx takes compressed data that is cut off before its checksum for complete.
+    async for chunk in cast("httpx.AsyncByteStream", response.stream):
+        if not body.add(chunk):
+            break
+    unreadable = body.unreadable
+    if not unreadable and body.is_cut_off and response.is_success:
+        unreadable = "the compressed response ends before its checksum"
+    return RawResponse(status, headers, b"" if unreadable else bytes(body.content), unreadable)
 
 
 def _query(parameters: Mapping[str, str]) -> bytes:

@@ -25,11 +25,12 @@ _SUCCESS: Final = re.compile(r"(?:is|was|has)?(?:success(?:ful|fully)?|succeed(?
 _FAILURE: Final = re.compile(
     r"(?:has|is|was|any|access)?(?:err(?:or)?s?|fail(?:ed|ures?)?|exceptions?|faults?|denied|aborted|rejected|throttled"
     r"|timedout|partial|truncated|degraded|notready|incomplete|unavailable)"
-    r"(?:message|msg|info|details?|desc|description|reason|text|type|name|string|list|stack|trace|occurred|cause)?"
+    r"(?:message|msg|info|flag|codename|details?|desc|description|reason|text|type|name|string|list|stack|trace|occurred"
+    r"|cause)?"
 )
 _STATE: Final = re.compile(r"(?:http)?status|state|result|outcome")
 _TEXT: Final = re.compile(r"message|msg|reason|desc|description|details?|warnings?|cause|recommend")
-_TOTAL: Final = re.compile(r"total(?:count|num|number|size|rows|records)?|(?:row|record|media)?count")
+_TOTAL: Final = re.compile(r"total(?:count|cnt|num|number|size|rows|records)?|(?:row|record|media)?count")
 _ROWS: Final = frozenset({"mediaid", "qoeinfolist"})
 
 # Values in lower case, without punctuation at the ends.

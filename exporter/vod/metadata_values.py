@@ -25,22 +25,25 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 _LONGEST: Final = 128
 
 
-def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> dict[str, Any]:
-    """The object in a body that has at least one of these fields. Raises UpstreamError."""
+def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
+    """The object in a body that has at least one of these fields, and the body, repaired if necessary.
+
+    Raises UpstreamError.
+    """
     for repaired, _ in attempts(body):
         try:
             found = msgspec.json.decode(repaired)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         if isinstance(found, dict) and any(found.get(field) is not None for field in fields):
-            return found
+            return found, repaired
         break
     error = error_bodies.find(body)
     content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
     raise malformed(f"the response contains {content}: this is not a response of {action}")
 
 
-def check_success(document: Mapping[str, Any], data: Collection[str], *, has_rows: bool) -> None:
+def check_success(document: Mapping[str, Any], body: bytes, data: Collection[str], *, has_rows: bool) -> None:
     """Check that a response reports no failure beside its `data` fields. Raises UpstreamError.
 
     Without rows every sign of a failure counts, since an error must not pass for "there are none"; beside rows only an
@@ -53,6 +56,8 @@ def check_success(document: Mapping[str, Any], data: Collection[str], *, has_row
         raise malformed(f"the response contains an error: {error.message or error.code}", request_id)
     if not has_rows and len(rest) > error_bodies.LARGEST_ERROR:
         raise malformed(f"the response has no rows and {len(rest)} bytes of other content", request_id)
+    if not has_rows and error_bodies.repeats_a_name(body):
+        raise malformed("the response has no rows and different values of a name", request_id)
 
 
 def malformed(message: str, request_id: str = "") -> UpstreamError:
@@ -60,9 +65,21 @@ def malformed(message: str, request_id: str = "") -> UpstreamError:
     return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)
 
 
-def objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list, which may also be given as JSON text."""
-    return [each for each in _list(value) if isinstance(each, dict)]
+def objects(document: Mapping[str, Any], name: str, within: str = "") -> list[dict[str, Any]]:
+    """The objects of a list of the document, which may be given as JSON text, or as the field `within` of an object.
+
+    Raises UpstreamError for anything else: it does not show that there are none.
+    """
+    value = document.get(name)
+    if within and isinstance(value, dict) and (not value or within in value):
+        value = value.get(within)
+    listed = _list(value)
+    found = [each for each in listed if isinstance(each, dict)]
+    is_list = value is None or value == "" or isinstance(value, list) or _is_json_list(value)
+    if not is_list or (listed and not found):
+        request_id = text(document.get("RequestId")) or ""
+        raise malformed(f"{name} is not a list of objects: the response does not show that there are none", request_id)
+    return found
 
 
 def texts(value: object) -> list[str]:
@@ -133,6 +150,10 @@ def _shared(value: object) -> str | None:
 def _tags(value: object) -> list[str]:
     given = value.split(",") if isinstance(value, str) and not value.lstrip().startswith("[") else _list(value)
     return [tag for tag in map(text, given) if tag]
+
+
+def _is_json_list(value: object) -> bool:
+    return isinstance(value, str) and (value.strip() == "[]" or bool(_list(value)))
 
 
 def _list(value: object) -> list[Any]:

@@ -132,6 +132,11 @@ def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) 
             )
         if response.DataList is None and not extend:
             raise ValueError("neither DataList nor Extend: this is not a response of DescribeVodPlayerMetricData")
+        if error_bodies.repeats_a_name(body):
+            raise ValueError("the response has no rows and different values of a name")
+    elif (error := error_bodies.find(_beside_rows(body))) and error.code:
+        # Buckets without a row would count as buckets without plays.
+        raise ValueError(f"the response contains an error beside rows: {error.message or error.code}")
     if len(listed) >= PAGE_SIZE:
         raise ValueError(f"DataList has {len(listed)} rows, more than the range has buckets")
     length = INTERVALS[parameters["Interval"]].seconds
@@ -144,6 +149,12 @@ def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) 
             f"rows of {len(dimensions)} dimensions, although none was requested: they cannot be distinguished"
         )
     return _rows(listed, parameters["Metrics"].split(","), _time(extend.get("ActualEndTime")))
+
+
+def _beside_rows(body: bytes) -> bytes:
+    """The body without its rows."""
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({name: value for name, value in given.items() if name != "DataList"})
 
 
 def _rows(listed: Sequence[Mapping[str, msgspec.Raw]], names: Sequence[str], data_until: int | None) -> PlayerRows:

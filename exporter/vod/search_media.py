@@ -18,9 +18,9 @@ CATEGORIES_PER_SEARCH: Final = 50
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
-    document = values.parsed(body, "SearchMedia", ("MediaList", "Total"))
+    document, body = values.parsed(body, "SearchMedia", ("MediaList", "Total"))
     request_id = values.text(document.get("RequestId")) or ""
-    total, listed = values.whole(document.get("Total")), values.objects(document.get("MediaList"))
+    total, listed = values.whole(document.get("Total")), values.objects(document, "MediaList")
     if len(listed) > int(parameters["PageSize"]):
         raise values.malformed(
             f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested", request_id
@@ -29,7 +29,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
         raise values.malformed("Total is negative", request_id)
     if not listed and total is None:
         raise values.malformed("neither hits nor a Total: the response does not show that there are none", request_id)
-    values.check_success(document, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
+    values.check_success(document, body, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
     hits = []
     for each in listed:
         inner = each.get("Video")

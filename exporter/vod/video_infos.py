@@ -26,25 +26,20 @@ class VideoInfos:
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
-    document = values.parsed(body, "GetVideoInfos", ("VideoList", "NonExistVideoIds"))
+    document, body = values.parsed(body, "GetVideoInfos", ("VideoList", "NonExistVideoIds"))
     requested = frozenset(parameters["VideoIds"].split(","))
     found = {}
-    for each in values.objects(_unwrapped(document.get("VideoList"))):
+    for each in values.objects(document, "VideoList", "Video"):
         media_id = values.media_id(each.get("VideoId"))
         if media_id in requested:
             found[media_id] = values.details(each, media_id, 0.0)
-    values.check_success(document, ("VideoList", "NonExistVideoIds"), has_rows=bool(found))
+    values.check_success(document, body, ("VideoList", "NonExistVideoIds"), has_rows=bool(found))
     missing = requested.intersection(values.texts(document.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
         raise values.malformed(
             "the response contains none of the requested media", values.text(document.get("RequestId")) or ""
         )
     return VideoInfos(tuple(found.values()), missing)
-
-
-def _unwrapped(listed: object) -> object:
-    """The list itself; a sibling action wraps it as `Video`."""
-    return listed.get("Video") if isinstance(listed, dict) else listed
 
 
 # Name, version, permission and error codes: Alibaba Cloud's pages of 2021 to 2026.

@@ -367,3 +367,30 @@ async def test_a_row_without_media_id_counts_once_and_makes_no_media_a_zero(medi
     assert published_slice(poller, media, service.now).settled
     assert poller.snapshot.slices[slice_].record("unknown") is None
     assert service.now > NOON
+
+
+@pytest.mark.parametrize("last", [0, 7, 499])
+async def test_a_total_below_the_rows_already_read_ends_no_listing(last: int) -> None:
+    """Otherwise a service that returns nothing beyond page 5 would settle the day without the other media."""
+
+    class Shallow(FakeService):
+        async def page(
+            self,
+            slice_: Slice,
+            *,
+            page: int,
+            page_size: int,
+            media_id: str | None = None,
+            order_by: Measure | None = None,
+        ) -> Page:
+            found = await super().page(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
+            return found if page <= 5 else Page((), last, "R")
+
+    service = Shallow()
+    service.put([row(f"m{number:04}", 5_000 - number) for number in range(800)])
+
+    poller, reports, _ = await polls(service, everything, most=4)
+
+    shown = published_slice(poller, everything, service.now)
+    assert {report.result for report in reports} == {PollResult.PARTIAL}
+    assert (shown.total, len(shown.rows), shown.settled) == (800, 500, False)

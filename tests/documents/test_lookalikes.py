@@ -15,6 +15,8 @@ from exporter.documents.yaml_reader import Document, read
         ("abc，def", "'，' (U+FF0C, full-width comma): write ','"),
         ("a；b", "'；' (U+FF1B, full-width semicolon): write ';'"),
         ("a、b", "'、' (U+3001, ideographic comma): write ','"),
+        ("a。b", "'。' (U+3002, ideographic full stop): write '.'"),
+        ("a､b", "'､' (U+FF64, halfwidth ideographic comma): write ','"),
         ("“a”", "'“' (U+201C, left double quotation mark): write '\"'"),
         ("（a）", "'（' (U+FF08, full-width left parenthesis): write '('"),
         ("【a】", "'【' (U+3010, left black lenticular bracket): write '['"),

@@ -7,6 +7,7 @@ import base64
 import gzip
 import socket
 import ssl
+import zlib
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,8 @@ async def trickles(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
 
 GOOD = says(b"200 OK\r\nContent-Type: application/json", PAGE)
 ZIPPED = gzip.compress(PAGE)
+DEFLATED = zlib.compress(PAGE)
+BUSY = gzip.compress(b'{"Code":"ServiceUnavailable"}')
 
 
 @pytest.mark.parametrize(
@@ -118,13 +121,16 @@ ZIPPED = gzip.compress(PAGE)
     [
         GOOD,
         says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED),
+        says(b"200 OK\r\nContent-Encoding: gzip, gzip", gzip.compress(ZIPPED)),
+        says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED),
+        says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED[2:-4]),
         raw(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n"
             % (PAGE[:5], len(PAGE) - 5, PAGE[5:])
         ),
         raw(b"HTTP/1.0 200 OK\r\n\r\n" + PAGE),
     ],
-    ids=["plain", "gzip", "chunked", "until closed"],
+    ids=["plain", "gzip", "gzip twice", "deflate", "deflate without its header", "chunked", "until closed"],
 )
 async def test_answers(conversation: Conversation) -> None:
     async with serving(conversation) as endpoint, network_client(endpoint) as (client, meter):
@@ -150,6 +156,13 @@ async def test_answers(conversation: Conversation) -> None:
         (says(b"206 Partial Content", PAGE), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", b"not gzip"), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-10]), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-8]), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-1]), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-8] + b"\0" * 8), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED[:-4]), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED[2:-5]), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: gzip, gzip", gzip.compress(ZIPPED[:-8])), ("malformed", "malformed")),
+        (says(b"503 Busy\r\nContent-Encoding: gzip", BUSY[:-8]), ("ServiceUnavailable", "server")),
         (says(b"500 Oops\r\nContent-Encoding: gzip", b"not gzip"), ("http_500", "server")),
         (says(b"503 Busy", b'{"Code":"ServiceUnavailable"}'), ("ServiceUnavailable", "server")),
         (says(b"500 Oops", b"x" * 1_000_000), ("http_500", "server")),
@@ -170,6 +183,13 @@ async def test_answers(conversation: Conversation) -> None:
         "206",
         "not gzip",
         "truncated gzip",
+        "gzip without its checksum",
+        "gzip without its last byte",
+        "gzip with a wrong checksum",
+        "deflate without its checksum",
+        "truncated deflate without its header",
+        "truncated gzip within gzip",
+        "error in truncated gzip",
         "error that is not gzip",
         "error with a code",
         "endless error",

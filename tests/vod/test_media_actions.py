@@ -168,6 +168,42 @@ def test_an_error_without_rows_is_not_an_empty_answer(
         decode_response(RawResponse(200, {}, body), action, parameters, now=0)
 
 
+@pytest.mark.parametrize("twice", ['"Success":false,"Success":true', '"Code":"InternalError","Code":"200"'])
+@pytest.mark.parametrize(("action", "answer", "parameters"), NO_ROWS)
+def test_no_rows_beside_different_values_of_a_name_are_not_an_empty_answer(
+    action: Action[Any], answer: dict[str, Any], parameters: dict[str, str], twice: str
+) -> None:
+    body = f"{{{twice},{json.dumps(answer)[1:]}".encode()
+    with pytest.raises(UpstreamError):
+        decode_response(RawResponse(200, {}, body), action, parameters, now=0)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [{"Media": [{"MediaId": ID}]}, "timeout", "<html>", 0, False, [None], ["a"], [[]], {"Code": "InternalError"}],
+)
+@pytest.mark.parametrize(
+    ("action", "name", "answer", "parameters"),
+    [
+        (SEARCH_MEDIA, "MediaList", {"Total": 0}, {"PageSize": "100"}),
+        (VIDEO_INFOS, "VideoList", {"NonExistVideoIds": [ID]}, video_infos.parameters([ID])),
+        (CATEGORIES, "SubCategories", {"SubTotal": 0}, categories.parameters(categories.ROOT, 1)),
+    ],
+)
+def test_what_is_no_list_of_objects_is_not_an_empty_answer(
+    action: Action[Any], name: str, answer: dict[str, Any], parameters: dict[str, str], listed: object
+) -> None:
+    with pytest.raises(UpstreamError):
+        action.decode(json.dumps({**answer, name: listed}).encode(), parameters)
+
+
+@pytest.mark.parametrize("rows", [[{}], [{"CateId": 0, "CateName": "x"}], [{"CateId": 5}], "timeout", 0])
+def test_categories_without_a_usable_one_are_not_an_empty_tree(rows: object) -> None:
+    body = json.dumps({"SubTotal": 0, "SubCategories": {"Category": rows}}).encode()
+    with pytest.raises(UpstreamError):
+        CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1))
+
+
 @pytest.mark.parametrize("fields", [{}, {"Code": "200", "Message": "OK", "Success": True}, {"code": "Success"}])
 @pytest.mark.parametrize(("action", "answer", "parameters"), NO_ROWS)
 def test_an_empty_answer_may_say_that_it_is_a_success(

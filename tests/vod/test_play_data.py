@@ -465,6 +465,9 @@ def test_what_is_not_json_is_looked_at_once(noise: bytes) -> None:
         {"totalCount": 7},
         {"Partial": True},
         {"Ready": False},
+        {"errorCodeName": "SYS_X"},
+        {"errorFlag": "Y"},
+        {"TotalCnt": 7},
     ],
 )
 @pytest.mark.parametrize("rows", [{"QoeInfoList": []}, {"QoeInfoList": None}, {}])
@@ -544,6 +547,20 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
         {"HttpStatusCode": 200, "success": "true", "Result": "OK"},
         {"Region": "cn-shanghai", "CostMs": 12, "CodecType": "h264", "Terrain": "x", "Extra": {"Trace": "y"}},
         {"HostId": "vod.aliyuncs.com", "Data": None, "Body": "[]"},
+        {
+            "TraceId": "err-not-fail",
+            "HasMore": False,
+            "NextToken": "",
+            "IsDefault": True,
+            "Invalid": False,
+            "errors": 0,
+        },
+        {
+            "Date": "Sat, 28 Nov 2026 00:00:00 GMT",
+            "PlayDate": "20261127",
+            "RetryAfter": 0,
+            "ret": ["SUCCESS::调用成功"],
+        },
     ],
 )
 def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> None:

@@ -33,6 +33,10 @@ CLIENT: Final = (
 )
 
 
+# A key usage without the digital signature that OpenSSL requires of a client.
+ENCIPHERS_ONLY = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.15"), bytes.fromhex("03020520"))
+
+
 @dataclass(frozen=True)
 class Issued:
     """A certificate and its key."""
@@ -141,6 +145,7 @@ def issued() -> dict[str, Issued]:
         "intermediate": (intermediate := issue("Test intermediate CA", by=ca, ca=True)),
         "below": issue("below", by=intermediate, sans=CLIENT, client=True),
         "anything": issue("anything", by=ca, sans=CLIENT, purpose=ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE),
+        "enciphers": issue("enciphers", by=ca, sans=CLIENT, client=True, strict=False, odd=[ENCIPHERS_ONLY]),
     }
 
 

@@ -37,8 +37,8 @@ def request_certificates(context: SSL.Context, settings: TlsSettings, authoritie
     allowed = frozenset(settings.client_allowed_sans)
 
     def accepts(_connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, verified: int) -> bool:
-        # OpenSSL requires the purpose "client authentication"; Go accepts "any purpose" too.
-        if auth.verifies and not verified and not (error == _INVALID_PURPOSE and _is_for_any_purpose(certificate)):
+        wrong_purpose = error == _INVALID_PURPOSE and not _is_for_clients(certificate, of_client=depth == 0)
+        if auth.verifies and not verified and (error != _INVALID_PURPOSE or wrong_purpose):
             return False
         return depth > 0 or not allowed or not allowed.isdisjoint(_sans(certificate))
 
@@ -64,8 +64,12 @@ def _set_rejection_alert(context: SSL.Context, mode: int) -> None:
     lib.SSL_CTX_set_verify(context._context, mode, verify)  # noqa: SLF001 - as above
 
 
-def _is_for_any_purpose(certificate: crypto.X509) -> bool:
-    return ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in (_extension(certificate, x509.ExtendedKeyUsage) or ())
+def _is_for_clients(certificate: crypto.X509, *, of_client: bool) -> bool:
+    """Whether Go accepts the purpose of a certificate: also any purpose, and of the client's own any key usage."""
+    purposes = set(_extension(certificate, x509.ExtendedKeyUsage) or ())
+    if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in purposes:
+        return True
+    return of_client and ExtendedKeyUsageOID.CLIENT_AUTH in purposes
 
 
 def _sans(certificate: crypto.X509) -> Collection[str]:

@@ -42,6 +42,7 @@ VERIFIED: Final = [
     (Client(cert="client", only="TLS12"), YES),
     (Client(cert="stranger", only="TLS12"), NO),
     (Client(cert="server"), NO),  # signed by the right CA, but not for client authentication
+    (Client(cert="enciphers"), YES),
     (Client(cert="anything"), YES),
     (Client(cert="anything", only="TLS12"), YES),
 ]
