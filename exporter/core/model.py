@@ -189,12 +189,15 @@ class Freshness:
     settled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MediaRecord:
-    """What was last observed of one media in a slice; a `row` of None means that it was requested and has no plays."""
+    """What was last observed of one media in a slice; a `row` of None means that it was requested and has no plays.
 
-    row: PlayRow | None
-    freshness: Freshness
+    Not frozen but final: a poll makes 50,000, and each takes half the time.
+    """
+
+    row: Final[PlayRow | None]
+    freshness: Final[Freshness]
 
 
 @dataclass(frozen=True, slots=True)
