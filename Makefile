@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 UV     := $(VENV)/uv/bin/uv
 # Without cached bytecode every worker of the tests, and each process that a test starts, would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
+# Files of the tests are UTF-8 in any locale; tests of other encodings set them.
+test test-all bench drops faults fuzz soak mutants: export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format bench drops faults fuzz soak mutants audit sbom dist release-version chart dashboards calls docs lock clean

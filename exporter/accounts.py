@@ -78,8 +78,8 @@ class Accounts:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        # Shared: a server may repeat the secret of another account, and a host name that hangs is resolved once for
-        # all.
+        # Shared by all accounts: a server may repeat the secret of another account, and a lookup that hangs must not
+        # be started again for each.
         self._secrets = Secrets()
         self._resolve = Resolver()
         self._in_use: dict[str, ActiveAccount] = {}

@@ -146,7 +146,7 @@ async def assemble(
         player.reconfigure(replica, accounts)
         poller = Poller(
             accounts.sources,
-            settlement=config.settlement(),
+            settlement=config.settlement,
             savings=telemetry,
             now=runtime.now,
             queries=replica.queries,

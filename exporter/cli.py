@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     except Exception as error:
         if not (sentences := import_module("exporter.errors").describe_exhaustion(error)):
             raise
-        # Objects that were half made are freed after this, which would print tracebacks and warnings.
+        # Partly initialized objects are freed later, which would print tracebacks and warnings.
         sys.unraisablehook = lambda _: None
         import_module("warnings").simplefilter("ignore")
         return _print_error(f"aliyun-vod-exporter: {sentences}", 1)

@@ -102,7 +102,7 @@ class Daemon:
         """Apply a new configuration and keep the data. Polls of removed or changed queries must have ended."""
         self.replica, config = replica, replica.config
         self.states.reconfigure(self.queries, self._restored_queries())
-        self.poller.reconfigure(self.queries, sources, config.settlement())
+        self.poller.reconfigure(self.queries, sources, config.settlement)
         self._exposition.reconfigure(replica.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
@@ -179,7 +179,7 @@ class Daemon:
             await self.refresh_metadata(account)
 
     def discovery_problems(self) -> tuple[DiscoveryProblem, ...]:
-        """Searches and metadata that failed last, and media in the configuration that do not exist."""
+        """Searches and metadata refreshes whose last run failed, and configured media that do not exist."""
         configured = {account.name: self._configured(account.name) for account in self.replica.accounts}
         return self._discovery.problems(configured)
 

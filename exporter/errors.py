@@ -73,6 +73,12 @@ def describe_exhaustion(error: BaseException) -> str:
     return ""
 
 
+def shown(path: object) -> str:
+    """A path as messages show it: as it is, or escaped and in quotes if it holds characters that are not printable."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
 class ExporterError(Exception):
     """An error that is reported to the operator by its message, without a traceback."""
 
@@ -89,7 +95,7 @@ class ConfigProblem:
 
     def __str__(self) -> str:
         """`config.yaml:12:9: queries[0].dimensions[1].os: 'android' is not one of ...`."""
-        file = self.file if self.file.isprintable() else ascii(self.file)
+        file = shown(self.file)
         place = f"{file}:{self.line}:{self.column}" if self.line else file
         return f"{place}: {self.setting}: {self.message}" if self.setting else f"{place}: {self.message}"
 
@@ -118,7 +124,7 @@ class UpstreamError(ExporterError):
     * `advice`: what the operator can do.
     * `wait`: seconds that the service requires to wait, or that the pause lasts; None: not given.
     * `retry`: whether another attempt within the same call can help.
-    * `scope`: whether other actions of the account go on; only errors of kind auth and throttled can be of one action.
+    * `scope`: what it concerns; only auth and throttled errors can concern an action alone.
     """
 
     def __init__(

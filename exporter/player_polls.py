@@ -161,7 +161,7 @@ class PlayerPolls:
 
     def run_skipped(self, job: JobId, /) -> None:
         """Log a poll that was due while the previous one was still running."""
-        _log.warning("player poll skipped", query=job.name, reason="the poll before it has not ended")
+        _log.warning("player poll skipped", query=job.name, reason="the previous poll has not ended")
 
     def next_run(self, job: JobId, at: float, /) -> None:
         """Ignored: nothing shows when the next poll starts."""
@@ -211,7 +211,7 @@ def _calls_of_play_data(replica: ReplicaConfig) -> dict[str, int | None]:
     needed: dict[str, int | None] = {}
     for query in replica.queries:
         if query.dimensions:  # the others are polled by other replicas
-            one = cost(query, replica.config.settlement())
+            one = cost(query, replica.config.settlement)
             most, so_far = (one.first_poll + one.steady_day).high, needed.get(query.account, 0)
             needed[query.account] = None if most is None or so_far is None else so_far + most
     return needed

@@ -56,7 +56,7 @@ class QueryStates:
         self._ready = False
 
     def reconfigure(self, queries: Sequence[Query], restored: Collection[str]) -> None:
-        """Go on with these queries; the others are forgotten."""
+        """Track these queries from now on, and discard the state of all others."""
         self.pending()  # updates `_ready`: an exporter that is ready stays ready when queries are added
         names = {query.name for query in queries}
         self._queries, self._restored = queries, restored
@@ -118,7 +118,7 @@ class QueryStates:
         """Count and log a poll that was due while the previous one was still running."""
         if job.kind is JobKind.POLL:
             self._meter.poll_skipped(job.name)
-            _log.warning("poll skipped", query=job.name, reason="the poll before it has not ended")
+            _log.warning("poll skipped", query=job.name, reason="the previous poll has not ended")
 
     def next_run(self, job: JobId, at: float, /) -> None:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""

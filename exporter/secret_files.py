@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from exporter.errors import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -87,7 +89,7 @@ def read_secret(path: Path, *, most: int) -> bytes:
     """Like `read`; raises OSError also if everyone may write to the file."""
     content = read(path, most=most)
     if content.world_writable:
-        raise OSError(errno.EPERM, "everyone may write to it, and so anyone may have; run chmod 600 on it", shown(path))
+        raise OSError(errno.EPERM, "everyone may write to it, so do not trust it; run chmod 600 on it", shown(path))
     return content.data
 
 
@@ -128,11 +130,6 @@ def may_be_secret(name: str) -> bool:
 def without_keys(value: str) -> str:
     """A value that was expected to be public, with `***` for what looks like a key or token in it."""
     return _RANDOM.sub("***", value)
-
-
-def shown(path: Path) -> str:
-    """A path in printable characters, for terminals and logs."""
-    return str(path) if str(path).isprintable() else ascii(str(path))
 
 
 def _check(path: Path, status: os.stat_result) -> None:

@@ -17,6 +17,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.environment import forget_foreign_variables
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
@@ -38,6 +40,8 @@ for _number, _default in (
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _default)
 
+
+forget_foreign_variables()
 
 # First minutes of waiting with hardly any CPU, then tests that share an image: together, one worker builds it once.
 FIRST: Final = ("tests/e2e/test_drop_alerts.py", "tests/deploy/test_compose_up.py", "tests/deploy/test_image.py")

@@ -30,7 +30,9 @@ def test_another():
 
 @pytest.mark.parametrize("name", [*SLOW, *NOT_SLOW])
 def test_what_is_slow_is_there(name: str) -> None:
-    assert (TESTS / name.partition("::")[0]).exists()
+    file, _, test = name.partition("[")[0].partition("::")
+    assert (TESTS / file).exists()
+    assert not test or f"def {test}" in (TESTS / file).read_text(encoding="utf-8")
 
 
 def test_a_test_that_hangs_ends_and_says_where_it_waits(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ async def test_values_that_cannot_be_used_are_counted_by_field_and_logged_once_a
     }
     (line, _) = [line for line in capsys.readouterr().out.splitlines() if "invalid values" in line]
     assert "PlaySuccessVv: missing (2, first of media b); DAU: negative (1, first of media a);" in line
-    assert "MediaId: several rows with other numbers" in line
+    assert "MediaId: several rows with different numbers" in line
 
 
 async def test_the_status_contains_the_configuration_and_the_data() -> None:

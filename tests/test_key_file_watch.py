@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class Enough(Exception):
+class StopWatching(Exception):
     pass
 
 
@@ -39,7 +39,7 @@ class Keys:
         assert seconds == WATCH_SECONDS
         self.looks -= 1
         if not self.looks:
-            raise Enough
+            raise StopWatching
 
     def watch(self) -> KeyFileWatch:
         queries = [query(everything, name, account=name.partition("-")[0]) for name in self.failed]
@@ -48,7 +48,7 @@ class Keys:
 
 async def test_all_that_failed_of_an_account_is_polled_when_its_keys_change_and_nothing_else() -> None:
     keys = Keys(changed={"main", "fine"}, failed=("main-a", "main-b", "other-c"))
-    with pytest.raises(Enough):
+    with pytest.raises(StopWatching):
         await keys.watch().run()
     assert keys.polled == ["main-a", "main-b"]
     assert keys.checked_accounts == ["main", "other"] * 2, "each account is checked once per look"
@@ -56,6 +56,6 @@ async def test_all_that_failed_of_an_account_is_polled_when_its_keys_change_and_
 
 async def test_while_nothing_fails_no_file_is_looked_at() -> None:
     keys = Keys(changed={"main"})
-    with pytest.raises(Enough):
+    with pytest.raises(StopWatching):
         await keys.watch().run()
     assert keys.checked_accounts == keys.polled == []

@@ -436,7 +436,7 @@ class Reading:
             await asyncio.sleep(0.001)
 
 
-class AtOnce:
+class ImmediateScheduler:
     """A scheduler without polls: it swaps immediately."""
 
     async def reconfigure(
@@ -461,7 +461,7 @@ async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[
         asyncio.timeout(300),
     ):
         reading = Reading(configuration("http://127.0.0.1:9"), problem)
-        yield reading, Reloader(reading, daemon=harness.exporter, accounts=accounts, polling=AtOnce())
+        yield reading, Reloader(reading, daemon=harness.exporter, accounts=accounts, polling=ImmediateScheduler())
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ async def fetch(
 
     Raises StartError, and FlagError when none of the days can be written yet.
     """
-    settlement = config.settlement()
+    settlement = config.settlement
     at = runtime.now()
     dates = replay.past_dates(at, count, settlement)
     if not dates:

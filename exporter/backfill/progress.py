@@ -74,8 +74,11 @@ class ProgressBar:
 
 @contextlib.contextmanager
 def shown(console: Console) -> Generator[Progress]:
-    """Show progress on a console: bars on a terminal, else lines. Lines printed to it meanwhile appear above bars."""
-    if not console.is_terminal:
+    """Show progress on a console: bars on a terminal, else lines. Lines printed to it meanwhile appear above bars.
+
+    FORCE_COLOR makes no terminal of a file, and with TERM=dumb nothing would be drawn before the end.
+    """
+    if not console.file.isatty() or console.is_dumb_terminal:
         yield ProgressLines(lambda line: console.print(line, markup=False, soft_wrap=True))
         return
     columns = (

@@ -220,7 +220,8 @@ class AccountCheck:
             )
         if unmentioned := sorted(set(checked) - found - missing):
             self._warning(
-                f"the service says nothing of {len(unmentioned)} of {len(checked)} media IDs: {named(unmentioned)}."
+                f"the service reports neither details nor absence of {len(unmentioned)} of {len(checked)} media IDs:"
+                f" {named(unmentioned)}."
                 " They may belong to an application that these credentials may not read."
             )
         if left := len(listed) - len(checked):

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         _check_output(arguments.output, overwrite=arguments.overwrite)
     rates = {account.name: account.limits.requests_per_second for account in config.accounts}
     queries = replay.past_queries(config.core_queries())
-    print_line(estimate(queries, arguments.days, config.settlement(), rates).line(arguments.step))
+    print_line(estimate(queries, arguments.days, config.settlement, rates).line(arguments.step))
     with shown(console) as progress:
         runtime = app.Runtime(environ)
         fetched = asyncio.run(fetch(config, runtime, arguments.days, progress, arguments.storage_path))

@@ -20,8 +20,7 @@ from exporter.core import play_dates
 from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata_cost, search_cost
 from exporter.core.player_query import calls_per_day, first_poll_calls, series
 from exporter.documents.durations import to_text
-from exporter.errors import ConfigError, FlagError, StartError
-from exporter.secret_files import shown
+from exporter.errors import ConfigError, FlagError, StartError, shown
 
 if TYPE_CHECKING:
     import argparse
@@ -197,7 +196,7 @@ def warnings(config: Config, known: Known) -> Iterator[str]:
 
 def _costs(config: Config, known: Known) -> dict[str, dict[str, Cost]]:
     """The cost of each query, by account and query name, in the order of the file."""
-    settlement = config.settlement()
+    settlement = config.settlement
     queries = [query.with_found(known.found) for query in config.core_queries()]
     costs: dict[str, dict[str, Cost]] = {}
     for account in dict.fromkeys(query.account for query in queries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import ssl
 import sys
 from http import HTTPStatus
@@ -48,6 +49,8 @@ def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 def _connection(target: SplitResult, arguments: argparse.Namespace) -> http.client.HTTPConnection:
     if target.scheme == "http":
         return http.client.HTTPConnection(target.hostname or "", target.port, timeout=arguments.timeout)
+    # The exporter's key log is for its requests to the API; one that cannot be written says nothing about its health.
+    os.environ.pop("SSLKEYLOGFILE", None)
     context = _load_pem("--tls.ca-file", lambda: ssl.create_default_context(cafile=arguments.ca_file))
     if arguments.cert_file:
         flags = "--tls.cert-file, --tls.key-file" if arguments.key_file else "--tls.cert-file"

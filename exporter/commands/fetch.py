@@ -99,7 +99,7 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
             (
                 *describe_results(ended, polled, final_after=config.settle.after, now=now),
                 *map(describe_problem, problems),
-                *why_not_compared((report.query for report in polled), publication, config.settlement(), now),
+                *why_not_compared((report.query for report in polled), publication, config.settlement, now),
             ),
             list(_rows(publication)),
             settled_plays(publication),
@@ -199,7 +199,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         drawn.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
+    if not sys.stdout.isatty():  # FORCE_COLOR makes no terminal of a pipe
         console.width = _UNLIMITED_WIDTH
     with console.capture() as capture:
         console.print(drawn)

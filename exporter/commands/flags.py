@@ -98,7 +98,7 @@ def storage_path(parser: Parser) -> None:
         type=lambda text: Path(text) if text else None,
         default=None,
         metavar="FILE",
-        help="SQLite file that keeps the data over restarts; empty: memory only",
+        help="SQLite file that keeps the data across restarts; empty: memory only",
     )
 
 

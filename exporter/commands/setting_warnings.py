@@ -34,7 +34,7 @@ def setting_warnings(config: Config) -> Iterator[str]:
     for position, settings in enumerate(config.queries):
         yield from _media_ids(position, settings)
         yield from _search_texts(f"queries[{position}].media.search", settings)
-    settlement = config.settlement()
+    settlement = config.settlement
     queries = config.core_queries()
     for query in queries:
         yield from _times(query, config.stale_after, settlement)
@@ -127,6 +127,6 @@ def lacks_token(access_key_id: str, token: object) -> bool:
 def missing_token(account: str, settings: str) -> str:
     """The warning about such an ID; `settings`: where its token would be."""
     return (
-        f"account {account}: its AccessKey ID begins with STS.: it is temporary and good only with its token."
+        f"account {account}: its AccessKey ID begins with STS.: it is temporary and valid only with its token."
         f" Set {settings} too."
     )

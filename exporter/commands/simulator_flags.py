@@ -1,4 +1,4 @@
-"""The flags of `simulate`: the simulated account, its incidents, its faults, and what its key is."""
+"""The flags of `simulate`: the simulated account, its incidents, its faults and its key."""
 
 from __future__ import annotations
 

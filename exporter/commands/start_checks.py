@@ -10,7 +10,7 @@ from exporter import secret_files
 from exporter.account_credentials import credential_source
 from exporter.commands.request_counter import RequestCounter
 from exporter.commands.setting_warnings import lacks_token, missing_token
-from exporter.errors import CredentialsError, StartError
+from exporter.errors import CredentialsError, StartError, shown
 from exporter.vod.credentials.sources import SECURITY_TOKEN, EnvCredentials, StaticCredentials
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _missing_files(account: AccountSettings) -> Iterator[str]:
             try:
                 secret_files.read_secret(file, most=_LARGEST_FILE)
             except OSError as error:
-                what = f"cannot read {name} {secret_files.shown(file)}: {error.strerror}"
+                what = f"cannot read {name} {shown(file)}: {error.strerror}"
                 yield f"account {account.name}: {what}. Make it a file that the exporter's user may read. {_RETRIED}"
 
 

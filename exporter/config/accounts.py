@@ -157,13 +157,16 @@ class CredentialSettings(SettingsModel):
         parts = {name.removesuffix("_file"): name for name in there if name.startswith(_PARTS)}
         for part in parts:
             if part in there and f"{part}_file" in there:
-                yield (f"{part}_file",), field_error(f"cannot stand beside {part}: give one of the two")
+                yield (f"{part}_file",), field_error(f"cannot be combined with {part}: give one of the two")
         for part in ("access_key_id", "access_key_secret"):
             if parts and part not in parts:
-                yield (next(iter(parts.values())),), field_error(f"needs {part} or {part}_file beside it")
+                yield (next(iter(parts.values())),), field_error(f"needs {part} or {part}_file too")
         provider = given.get("provider", "default")
         if parts and "provider" in there and provider != "ram_role_arn":
-            yield ("provider",), field_error("cannot stand beside keys, only ram_role_arn can: give keys or a provider")
+            yield (
+                ("provider",),
+                field_error("cannot be combined with keys, except ram_role_arn: give keys or a provider"),
+            )
         # If the provider is mistyped, the other settings may still be right.
         is_known = provider in {"default", "env", *itertools.chain.from_iterable(_PROVIDERS_OF.values())}
         for name in there:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
@@ -164,6 +165,7 @@ class Config(SettingsModel):
 
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Retention of the storage file.")
 
+    @cached_property
     def settlement(self) -> Settlement:
         """When a day is final, as a core type."""
         return Settlement(self.settle.after, self.settle.unchanged)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GIVE_UP_AFTER: Final = 3
 # A service that rejects a page with one of these after answering earlier pages will reject it again.
 _REJECTIONS: Final = frozenset({ErrorKind.PARAMETER, ErrorKind.OTHER})
-_CONFLICT: Final = "several rows with other numbers, the one with most plays counts"
+_CONFLICT: Final = "several rows with different numbers; the one with the most plays is used"
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def _check_order(request: SearchRequest, times: list[float], page: SearchPage) -
         raise UnorderedError("no hit has a CreationTime")
     if any(later < earlier for earlier, later in pairwise(times)):
         raise UnorderedError("the hits are not ordered by CreationTime")
-    # Conditions are compared again afterwards, this one must hold for the walk to advance.
+    # The other conditions are checked afterwards; this one must hold, or the walk would not advance.
     if times and request.created_from is not None:
         first = int(request.created_from) + request.exclusive
         if times[0] < first:

@@ -131,6 +131,5 @@ class PageReader:
             kind=error.kind,
             request_id=error.request_id,
             http_status=error.http_status,
-            advice=f"The service answered the pages before it, which are shown: ask for {wanted}, or for media by "
-            "their IDs.",
+            advice=f"The pages before it are published. Query {wanted}, or media by their IDs.",
         )

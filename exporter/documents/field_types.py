@@ -173,7 +173,7 @@ def _repetitions(values: Iterable[object]) -> Iterator[FieldErrorDict]:
 
 def _name(text: str) -> str:
     if lookalikes.is_quoted(text):
-        raise field_error(f"stands in quotes that are part of it{lookalikes.hint(text)}")
+        raise field_error(f"is in quotation marks that are part of the value{lookalikes.hint(text)}")
     if not text or text != text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME:
         invisible = "" if text.isprintable() else lookalikes.hint("".join(c for c in text if not c.isprintable()))
         raise field_error(f"must be 1 to {_LONGEST_NAME} printable characters without spaces around them{invisible}")

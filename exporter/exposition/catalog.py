@@ -171,7 +171,7 @@ PLAY_DATE: Final[Family[float]] = _family(
     lambda start: start,
 )
 
-# Without those of accounts that do not export them: an empty label is none.
+# Labels that an account does not export are left out: for Prometheus an empty label is the same as none.
 METADATA_INFO: Final = Metric(
     "aliyun_vod_media_metadata_info",
     MetricType.GAUGE,

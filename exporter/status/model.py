@@ -89,7 +89,7 @@ class StatusInput:
     * `publication`: what `/metrics` shows, made from `snapshot`.
     * `unknown_media`: account and ID of the requested media that no response has ever contained.
     * `numbers`: the exporter's own metrics.
-    * `metadata_failures`: searches and refreshes of metadata that failed last, by account and what it is.
+    * `metadata_failures`: searches and metadata refreshes whose last run failed, by account and name.
     * `player`: what is known of players.
     """
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from exporter.storage import codec
-from exporter.storage.file import APPLICATION_ID, MOVE_AWAY, SQLITE_ERRORS, locked, refusal, unusable
+from exporter.storage.file import APPLICATION_ID, SQLITE_ERRORS, locked, unusable
+from exporter.storage.file_errors import MOVE_AWAY, refusal
 from exporter.storage.media_table import StoredMedia, read_media, write_media
 from exporter.storage.read_only import check_pages, check_side_files, heads, recent, spent
 

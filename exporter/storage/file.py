@@ -10,7 +10,8 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import OPEN_MORE_FILES, StartError
+from exporter.errors import StartError, shown
+from exporter.storage.file_errors import CHOOSE_ANOTHER, corrupt, not_ours, refusal, refused_by_system
 from exporter.storage.locks import file_locked, name_locked
 
 if TYPE_CHECKING:
@@ -30,36 +31,6 @@ _SIDE_FILES: Final = ("-wal", "-shm", "-journal", "-lock")
 # The size of a new -wal and -shm.
 _SIDE_FILE_BYTES: Final = 128 * 1024
 
-_CHOOSE_ANOTHER: Final = "Choose another --storage.path"
-MOVE_AWAY: Final = "Move the file away, its -wal and -shm too, and start again: recent days are polled again."
-
-
-def refusal(path: Path, what: str, advice: str) -> StartError:
-    """The error that a file cannot be used: the reason and the advice, in one line."""
-    return StartError(f"storage {shown(path)}: {what}. {advice}")
-
-
-def shown(path: Path) -> str:
-    """A path in ASCII, for any terminal or log."""
-    return ascii(str(path))[1:-1]
-
-
-def not_ours(path: Path) -> StartError:
-    """The file has content of another program."""
-    return refusal(path, "this is not a file of aliyun-vod-exporter; it was left as it is", f"{_CHOOSE_ANOTHER}.")
-
-
-def corrupt(path: Path, detail: object) -> StartError:
-    """The file is ours, but corrupt."""
-    return refusal(path, f"the file is damaged ({ascii(str(detail))[1:-1]})", MOVE_AWAY)
-
-
-def of_another_file(path: Path, beside: Path, why: str) -> StartError:
-    """A -wal or -journal does not belong to the file, which is valid by itself."""
-    what = f"{shown(beside)} {why}; both files were left as they are"
-    advice = "Move that one away, with the -shm if there is one, and start again: what the other lacks is polled again."
-    return refusal(path, what, advice)
-
 
 def unusable(path: Path, error: Exception) -> StartError:
     """An error of the operating system or SQLite as the file was opened or read, as a sentence with advice."""
@@ -67,26 +38,16 @@ def unusable(path: Path, error: Exception) -> StartError:
     if code.startswith("SQLITE_NOTADB"):
         return not_ours(path)
     if isinstance(error, OSError):
-        return _refused_by_system(path, error.errno, error.strerror or "the system refuses it")
+        return refused_by_system(path, error.errno, error.strerror or "the system refuses it")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return refusal(path, "another program has locked it", "Stop what uses it.")
     if code.startswith("SQLITE_FULL"):
-        return _refused_by_system(path, errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return refused_by_system(path, errno.ENOSPC, os.strerror(errno.ENOSPC))
     if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR")):
         return _obstacle(path) or refusal(
-            path, f"cannot use it: SQLite fails with {code}", "Look at its disk, its owner and its permissions."
+            path, f"cannot use it: SQLite fails with {code}", "Check its disk, its owner and its permissions."
         )
     return corrupt(path, error)
-
-
-def _refused_by_system(path: Path, number: int | None, reason: str) -> StartError:
-    if number in {errno.ENOSPC, errno.EDQUOT}:
-        return refusal(path, f"cannot use it: {reason}", f"Free space on its disk, or {_CHOOSE_ANOTHER.lower()}.")
-    if number in {errno.EMFILE, errno.ENFILE}:
-        return refusal(path, f"cannot use it: {reason}", OPEN_MORE_FILES)
-    if number == errno.EROFS:
-        return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or mount that file system writable.")
-    return refusal(path, f"cannot use it: {reason}", f"{_CHOOSE_ANOTHER}, or let the exporter's user write there.")
 
 
 def _obstacle(path: Path) -> StartError | None:
@@ -97,7 +58,7 @@ def _obstacle(path: Path) -> StartError | None:
         _check_regular(path, real)
         for file in _files(real):
             if file.exists() and not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
-                what = f"{ascii(file.name)[1:-1]} may not be read and written"
+                what = f"{shown(file.name)} may not be read and written"
                 return refusal(path, what, "Give it to the exporter's user.")
     except StartError as error:
         return error
@@ -117,7 +78,7 @@ def _check_regular(path: Path, real: Path) -> None:
     for file in _files(real):
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(file.stat().st_mode):
-                raise refusal(path, f"{ascii(file.name)[1:-1]} is not a regular file", "Move that away.")
+                raise refusal(path, f"{shown(file.name)} is not a regular file", "Move that away.")
 
 
 def _try_to_write(folder: Path) -> None:
@@ -131,16 +92,16 @@ def regular(path: Path) -> Path:
     try:
         real = path.resolve()
         if not real.parent.is_dir():
-            raise refusal(path, f"there is no directory {ascii(str(real.parent))[1:-1]}", "Create it first.")
+            raise refusal(path, f"there is no directory {shown(real.parent)}", "Create it first.")
         mode = real.stat().st_mode if real.exists() else stat.S_IFREG
     except (ValueError, RuntimeError):  # a NUL in the path; symbolic links in a circle
-        raise refusal(path, "this is no usable path", f"{_CHOOSE_ANOTHER}.") from None
+        raise refusal(path, "this is not a usable path", f"{CHOOSE_ANOTHER}.") from None
     except OSError as error:
         raise unusable(path, error) from None
     if stat.S_ISDIR(mode):
         raise refusal(path, "this is a directory", f"Name a file in it: --storage.path={path / 'state.db'}.")
     if not stat.S_ISREG(mode):
-        raise refusal(path, "this is not a regular file", f"{_CHOOSE_ANOTHER}.")
+        raise refusal(path, "this is not a regular file", f"{CHOOSE_ANOTHER}.")
     return real
 
 
@@ -158,7 +119,7 @@ def locked(path: Path) -> Generator[Path]:
             locks.enter_context(name_locked(f"{real}-lock", _OWNER_ONLY))
             header = os.pread(locks.enter_context(file_locked(real, _OWNER_ONLY)), _HEADER_BYTES, 0)
         except BlockingIOError:
-            advice = f"Stop the other exporter, or give each its own file. {_CHOOSE_ANOTHER}."
+            advice = f"Stop the other exporter, or give each its own file. {CHOOSE_ANOTHER}."
             raise refusal(path, "another exporter uses it", advice) from None
         except OSError as error:
             raise unusable(path, error) from None
@@ -224,8 +185,8 @@ def _check_place(path: Path, real: Path) -> None:
             owner, folder = file.lstat().st_uid, file.parent.stat()
             is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
             if is_shared and owner not in {os.geteuid(), folder.st_uid}:
-                what = f"everyone may put files there, and {ascii(file.name)[1:-1]} belongs to another user"
-                raise refusal(path, what, f"Remove that file. {_CHOOSE_ANOTHER}, in a directory of its own.")
+                what = f"everyone may put files there, and {shown(file.name)} belongs to another user"
+                raise refusal(path, what, f"Remove that file. {CHOOSE_ANOTHER}, in a directory of its own.")
 
 
 def _check_other_names(path: Path, real: Path) -> None:

@@ -19,7 +19,7 @@ def from_json(text: str) -> Any:
 
 
 def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def a_column(values: Any, types: set[type]) -> list[Any]:

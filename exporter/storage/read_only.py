@@ -12,24 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.play_dates import OLDEST_DAYS_AGO
-from exporter.errors import StartError
+from exporter.errors import StartError, shown
 from exporter.storage import codec
 from exporter.storage.file import (
     APPLICATION_ID,
     SQLITE_ERRORS,
     checked_path,
-    corrupt,
     has_our_header,
     is_copy,
     is_in_wal_mode,
     may_write,
-    not_ours,
-    of_another_file,
-    refusal,
     regular,
-    shown,
     unusable,
 )
+from exporter.storage.file_errors import corrupt, not_ours, of_another_file, refusal
 from exporter.storage.media_table import StoredMedia, read_media
 from exporter.storage.migrations import MEDIA_SINCE, MIGRATIONS
 from exporter.storage.wal_header import is_readable

@@ -192,7 +192,7 @@ class Storage:
         if not self._failing:
             self._failing = True
             code = getattr(error, "sqlite_errorname", "")
-            advice = next((text for kind, text in _ADVICE.items() if code.startswith(kind)), "Look at its disk.")
+            advice = next((text for kind, text in _ADVICE.items() if code.startswith(kind)), "Check its disk.")
             if isinstance(error, SideFilesLost):
                 advice = "Leave the -wal and -shm beside it alone while the exporter runs."
             elif isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""The header of a -wal file: SQLite passes over a file without a valid one, and overwrites it."""
+"""The header of a -wal file: SQLite ignores a file without a valid one, and overwrites it."""
 
 from __future__ import annotations
 

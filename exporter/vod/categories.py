@@ -49,7 +49,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
             continue
         level = values.whole(each.get("Level"))
         categories.append(Category(category_id, name, None if parent == ROOT else parent, max(level or 0, 0)))
-        # Without a number of children they are looked for, two levels down at most.
+        # If the number of children is missing, they are requested, down to the deepest level.
         children = values.whole(each.get("SubTotal"))
         if children or (children is None and (level or 0) < _DEEPEST):
             parents.add(category_id)

@@ -18,7 +18,7 @@ _KEY: Final = "Check the AccessKey in the RAM console: it must exist, be enabled
 _SECRET: Final = "Check that the AccessKey secret belongs to the AccessKey ID and was copied whole."  # noqa: S105 - advice
 _TOKEN: Final = "Provide a fresh security token together with the AccessKey ID and secret it was issued with."  # noqa: S105 - advice
 _NEEDS_ALL_THREE: Final = (
-    "Set the security token too: an AccessKey ID that begins with STS. is temporary and good only with its token."
+    "Set the security token too: an AccessKey ID that begins with STS. is temporary and valid only with its token."
 )
 _CLOCK: Final = "Set this machine's clock: it may be at most 15 minutes off; use NTP."
 _ACTIVATE: Final = "Activate ApsaraVideo VOD for this Alibaba Cloud account."
@@ -54,8 +54,8 @@ class Row(NamedTuple):
 
 
 # By code in lower case; `*` at the end matches any suffix, and the longest match wins; dots and underscores do not
-# count. Sources: Alibaba Cloud's pages
-# of this API, of its gateway and of other products behind it, the official SDKs, and reports of their users.
+# count. Sources: Alibaba Cloud's pages of this API, of its gateway and of other products behind it, the official SDKs,
+# and reports of their users.
 TABLE: Final[dict[str, Row]] = {
     "meter.paramerror": Row(
         ErrorKind.PARAMETER,

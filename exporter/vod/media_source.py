@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# No account has more: three levels of 100 each would, but 100 pages of requests for them are a fault of the service.
+# Far more than any account needs: after so many calls the service is at fault, and the tree is not read on.
 _MAX_CALLS_FOR_CATEGORIES: Final = 10_200
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 PAGE_SIZE: Final = 5_000
-"""The most that the service returns in a page, and more than any range that is requested has buckets."""
+"""Rows in the largest page of the service; no requested range has so many buckets."""
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exporter.core.media_details import MediaDetails
 
 NOT_FOUND: Final = "InvalidVideo.NotFound"
-"""Answered instead of a list if none of the media exists; whether also if only some do not is not documented."""
+"""The error code if none of the media exists; whether it is also sent if only some are missing is not documented."""
 
 
 @dataclass(frozen=True, slots=True)

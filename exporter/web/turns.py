@@ -29,7 +29,7 @@ class Step(IntEnum):
     HANDSHAKE = 3
     """The rest of a handshake: what is begun is finished before more is begun."""
     OPENING = 4
-    """The begin of a handshake, or the first request."""
+    """The beginning of a handshake, or the first request."""
     PLAIN_REQUEST = 5
     """A request that does not accept gzip, while there are many connections."""
     PLAIN_RESPONSE = 6

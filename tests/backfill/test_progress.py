@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
 from exporter.backfill.progress import NO_PROGRESS, ProgressLines, shown
 
 if TYPE_CHECKING:
+    import pytest
+
     from exporter.backfill.progress import Progress
 
 
@@ -52,15 +54,39 @@ def test_what_begins_starts_to_count_again() -> None:
     assert written[-1] == "so far: 4 of 9 samples"
 
 
-def test_a_terminal_shows_a_bar_and_a_file_shows_lines() -> None:
-    drawn = {}
-    for terminal in (True, False):
-        out = io.StringIO()
-        with shown(Console(file=out, force_terminal=terminal, width=100, highlight=False)) as progress:
-            work(progress)
-        drawn[terminal] = out.getvalue()
+class FakeTerminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
-    assert "fetching slices" in drawn[True]
-    assert "2/2" in drawn[True]
-    assert "\x1b" in drawn[True]
-    assert drawn[False] == "fetching 2 slices\nfetched yesterday: 1 of 2 slices\n"
+
+def drawn_on(file: io.StringIO) -> str:
+    with shown(Console(file=file, width=100, highlight=False)) as progress:
+        work(progress)
+    return file.getvalue()
+
+
+LINES: Final = "fetching 2 slices\nfetched yesterday: 1 of 2 slices\n"
+
+
+def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+    bar = drawn_on(FakeTerminal())
+
+    assert "fetching slices" in bar
+    assert "2/2" in bar
+    assert "\x1b" in bar
+
+
+def test_a_file_shows_lines_even_with_forced_colors(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn_on(io.StringIO()) == LINES
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    assert drawn_on(io.StringIO()) == LINES
+
+
+def test_a_terminal_that_can_move_no_cursor_shows_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+
+    assert drawn_on(FakeTerminal()) == LINES

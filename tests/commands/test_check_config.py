@@ -95,6 +95,22 @@ def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys
     assert printed.err.startswith("warning: at least 69 series")
 
 
+def test_the_command_warns_of_settings_that_are_valid_and_hardly_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "accounts: [{name: main, endpoint: 'https://vod.cn-hangzhou.aliyuncs.com'}]\n"
+        "queries: [{name: headline, media: {ids: [your-media-id]}}]\n"
+    )
+
+    assert main(["check-config", f"--config.file={file}"], KEYS) == 0
+
+    warned = capsys.readouterr().err
+    assert "your-media-id" in warned
+    assert "vod.cn-hangzhou.aliyuncs.com" in warned
+
+
 async def test_what_storage_knows_makes_the_costs_exact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = CONFIGURATION + "  - {name: some, media: {top: 250}, days_ago: 2}\n"
     async with running_harness(

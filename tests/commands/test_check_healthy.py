@@ -126,6 +126,17 @@ def test_a_proxy_of_the_environment_is_not_used(
         assert CheckResult(capsys, f"--url={url}").status == 0
 
 
+def test_a_key_log_of_the_environment_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
+
+    result = CheckResult(capsys, f"--url=https://127.0.0.1:{free_port()}")
+
+    assert result.status == 1
+    assert "nothing listens there" in result.err
+
+
 @pytest.mark.parametrize(
     ("argv", "result"),
     [

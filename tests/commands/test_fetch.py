@@ -93,7 +93,11 @@ def test_a_long_table_has_the_most_played_media_of_each_slice(days: int, media: 
         assert line == ""
 
 
-def test_a_long_title_is_not_cut() -> None:
+@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"COLUMNS": "40", "TERM": "dumb"}], ids=str)
+def test_a_long_title_is_not_cut(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
     assert "x" * 500 in table([{**ROW, "title": "x" * 500}])
 
 

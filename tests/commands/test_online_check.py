@@ -344,8 +344,8 @@ async def test_media_that_no_response_mentions_are_not_called_missing() -> None:
     assert check.lines[-1] == (INFOS, "answered: 1 of 2 media exist")
     (warning,) = check.warnings
     assert warning == (
-        f"account default: the service says nothing of 1 of 2 media IDs: {MISSING[0]}. They may belong to an"
-        " application that these credentials may not read."
+        f"account default: the service reports neither details nor absence of 1 of 2 media IDs: {MISSING[0]}. They may"
+        " belong to an application that these credentials may not read."
     )
 
 

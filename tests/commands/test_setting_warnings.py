@@ -134,7 +134,7 @@ def test_other_texts_of_a_search_are_usual() -> None:
             "accounts: [{name: main, credentials: {access_key_id: STS.x, access_key_secret: y}}]",
             [
                 (
-                    "account main: its AccessKey ID begins with STS.: it is temporary and good only with its token."
+                    "account main: its AccessKey ID begins with STS.: it is temporary and valid only with its token."
                     " Set security_token or security_token_file too."
                 )
             ],

@@ -258,7 +258,7 @@ def a_web_configuration_that_is_wrong(case: Situation) -> None:
         (a_secret_file, ""),
         (no_secret_file, "warning: account main: cannot read credentials file "),
         (an_empty_secret_file, "secret is empty. Write the value into it. serve starts all the same"),
-        (a_secret_file_for_everyone_to_write, "everyone may write to it, and so anyone may have; run chmod 600"),
+        (a_secret_file_for_everyone_to_write, "everyone may write to it, so do not trust it; run chmod 600"),
         (a_directory_as_secret_file, "secret: it is not a regular file. Make it a file with one line"),
         (a_configuration_with_a_secret_for_everyone_to_write, "holds a secret, and everyone may write to it"),
         (a_configuration_that_is_wrong, "did you mean access_key_id?"),
@@ -303,7 +303,7 @@ def test_where_serve_would_not_start_check_config_says_why_and_exits_with_2(
     assert status == (0 if case.starts() else 2)
 
 
-def test_the_verdict_stands_before_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_printed_before_the_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("queries: [{name: q, media: all}]\n")
 
@@ -382,7 +382,7 @@ def test_a_temporary_key_without_its_token_is_a_warning_wherever_it_is(
         "queries: [{name: q, account: main, media: all}]\n"
     )
     warning = (
-        "account main: its AccessKey ID begins with STS.: it is temporary and good only with its token."
+        "account main: its AccessKey ID begins with STS.: it is temporary and valid only with its token."
         f" Set {setting} too."
     )
     assert check_start(load(file, {}), environ).warnings == (() if token else (warning,))

@@ -16,6 +16,15 @@ def query(**settings: object) -> Query:
     return built
 
 
+def test_the_settlement_is_computed_once_and_takes_no_part_in_comparisons() -> None:
+    one, other = (Config.model_validate({"queries": [ONE_QUERY], "settle": {"after": "40h"}}) for _ in range(2))
+
+    assert one.settlement is one.settlement
+    assert (one.settlement.after, one.settlement.unchanged) == (144_000.0, 2)
+    assert one == other
+    assert "settlement" not in one.model_dump()
+
+
 def test_defaults_are_those_of_the_contract() -> None:
     config = Config.model_validate({"queries": [ONE_QUERY]})
     (account,) = config.accounts

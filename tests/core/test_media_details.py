@@ -50,3 +50,27 @@ def test_parents_that_form_a_circle_end() -> None:
     circle = CategoryTree([Category(1, "a", 2, 0), Category(2, "b", 1, 1)])
     assert circle.path(1) == "b/a"
     assert circle.resolve(Search(categories=(1,))) == {1, 2}
+
+
+def test_a_category_elsewhere_in_the_tree_is_suggested_by_the_last_name_of_a_path() -> None:
+    with pytest.raises(UnknownCategoryError, match=r"no category Courses/代数; did you mean 课程/数学/代数\?"):
+        TREE.resolve(Search(categories=("Courses/代数",)))
+
+
+@pytest.mark.parametrize(
+    ("search", "needed"),
+    [
+        (Search(tags=("a",)), False),
+        (Search(categories=(1,)), True),  # with its subcategories
+        (Search(categories=(1,), subcategories=False), False),
+        (Search(categories=(1, "Live"), subcategories=False), True),
+    ],
+)
+def test_the_tree_is_needed_for_paths_and_subcategories(search: Search, *, needed: bool) -> None:
+    assert search.needs_categories is needed
+
+
+def test_trees_with_the_same_categories_are_equal() -> None:
+    assert CategoryTree(TREE) == TREE
+    assert CategoryTree() != TREE
+    assert list(TREE) != TREE

@@ -3,7 +3,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from exporter.core.media_details import AccountMetadata, Category, CategoryTree, MediaDetails, MetadataRules
-from exporter.core.metadata import MetadataPublisher, due_media
+from exporter.core.metadata import MetadataPublisher, category_path, due_media
 from exporter.core.publication import PublicationRules, PublishedMedia, PublishedMetadata
 from exporter.core.sharding import MediaInfoOwnership
 
@@ -36,7 +36,32 @@ def test_labels_tags_creation_and_deletion() -> None:
         PublishedMetadata("main", "gone", deleted=True),
     )
     assert publisher.series == 3 + 1 + 1
-    assert [(each.path, each.category.level) for each in publisher.categories] == [("课程", 0), ("课程/数学", 1)]
+    categories = [(each.account, each.path, each.category.level) for each in publisher.categories]
+    assert categories == [("main", "课程", 0), ("main", "课程/数学", 1)]
+
+
+def test_nothing_is_published_before_the_first_update() -> None:
+    publisher = MetadataPublisher()
+    assert (publisher.media, publisher.categories, publisher.series) == ((), (), 0)
+
+
+def test_labels_are_in_the_order_of_the_rules() -> None:
+    rules = PublicationRules((), 1.0, 1, metadata={"main": MetadataRules(60.0, ("status", "category"), ())})
+    assert [name for name, _ in published(rules).media[0].labels] == ["status", "category_id", "category"]
+
+
+def test_a_deleted_media_keeps_what_was_known_about_it() -> None:
+    about = AccountMetadata({"m1": MediaDetails("m1", title="t")}, frozenset({"m1"}))
+    publisher = MetadataPublisher()
+    publisher.update(MEDIA, {"main": about}, RULES)
+    (media,) = publisher.media
+    assert (media.media_id, media.deleted, bool(media.labels)) == ("m1", True, True)
+
+
+def test_a_category_that_the_tree_lacks_has_its_name_alone() -> None:
+    details = MediaDetails("m", category_id=9, category="name")
+    assert [category_path(details, tree) for tree in (ABOUT.tree, None)] == ["name", "name"]
+    assert category_path(MediaDetails("m"), ABOUT.tree) is None
 
 
 def test_the_same_input_gives_the_same_objects() -> None:
@@ -70,6 +95,9 @@ def test_due_media_are_unknown_or_old_or_from_the_future() -> None:
         },
         frozenset({"gone"}),
     )
+    assert due_media(["now"], AccountMetadata({"now": MediaDetails("now", observed_at=NOW)}), 60.0, NOW) == ([], [])
+    first = AccountMetadata({"a": MediaDetails("a", observed_at=0.5)})
+    assert due_media(["a", "unknown"], first, 60.0, NOW) == (["unknown", "a"], [])
     wanted = ["new", "old", "future", "unknown", "gone"]
     assert due_media(wanted, about, 60.0, NOW) == (["future", "unknown", "old"], ["gone"])
     assert due_media(["a"], None, 60.0, NOW) == (["a"], [])

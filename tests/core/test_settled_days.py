@@ -13,8 +13,9 @@ from exporter.core.expectation import expected_plays
 from exporter.core.model import Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
 from exporter.core.play_dates import Settlement
 from exporter.core.poll_report import PollResult
-from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay
+from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay, SettledPlays
 from exporter.core.publication_builder import PublicationBuilder, publish
+from exporter.core.settled_days import SettledDayFinder, days_needed, is_settled, settled_day, wants_by_filters
 from tests.core.fake_service import ALL, NOON, TODAY, FakeService, everything, ids, query, row, top
 
 if TYPE_CHECKING:
@@ -313,3 +314,66 @@ async def test_adding_a_media_to_a_query_keeps_the_day_of_the_others() -> None:
     poller.reconfigure([both], {"main": service}, Settlement())
     assert await polled(both, 1) == {"a": (40, 100)}
     assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}
+
+
+def test_a_media_without_expected_plays_has_one_series_instead_of_two() -> None:
+    assert [SettledPlays(1, expected, None, None).series for expected in (None, 0)] == [1, 2]
+
+
+def finder(media: Media, *slices: SliceData) -> SettledDayFinder:
+    found = SettledDayFinder("main", ALL, (media,))
+    assert found.day is None
+    found.begin(TODAY)
+    found.update({data.slice: data for data in slices})
+    return found
+
+
+def test_queries_of_the_same_filters_want_together() -> None:
+    assert wants_by_filters([of(), of(ids("a"), name="other")]) == {("main", ALL): (everything, ids("a"))}
+
+
+@pytest.mark.parametrize(("ago_", "is_found"), [(22, True), (23, False)])
+def test_the_oldest_day_needs_only_days_that_the_service_returns(ago_: int, *, is_found: bool) -> None:
+    days = [known(each, {"a": 1}) for each in days_needed(ago_)]
+    assert (finder(everything, *days).day is not None) == is_found
+
+
+def test_an_equal_day_stays_the_same_object() -> None:
+    found = finder(everything, known(1, {"a": 30}), *BEFORE)
+    day = found.day
+    found.update({data.slice: data for data in (known(1, {"a": 30}), *BEFORE)})
+    assert found.day is day
+
+
+def test_a_media_that_was_known_the_day_before_is_waited_for() -> None:
+    yesterday = also(known(1, {"a": 30}, listed=None), "b", 1, CHANGING)
+    days = [replace(each, listed=None) for each in BEFORE]
+    known_before = [also(days[0], "b", 1, FINAL), *days[1:]]
+
+    found = finder(ids("a", "b"), yesterday, *known_before)
+    assert found.day is None
+    found.update({data.slice: data for data in (yesterday, *days)})
+    assert numbers(found.day) == {"a": (30, 50)}, "b was added later"
+
+
+def test_the_length_of_a_media_is_that_of_its_newest_row() -> None:
+    rows = {"a": MediaRecord(row("a", 30, media_duration=95), FINAL)}
+    day = settled_day(
+        replace(known(1, {}), records=rows), {used: known(used, {"a": 1}) for used in (2, 8, 9)}, [everything]
+    )
+    assert day.rows["a"].media_duration == 95
+
+
+def test_a_ranking_is_settled_with_all_its_media() -> None:
+    settled = ranked(1, {"a": 30, "b": 20}, "a", "b")
+    assert is_settled(settled, None, top(2))
+    ((by, ranking),) = settled.rankings.items()
+    changing = replace(settled, rankings={by: replace(ranking, freshness=CHANGING)})
+    assert not is_settled(changing, None, top(2))
+    assert not is_settled(also(settled, "b", 20, CHANGING), None, top(2))
+    assert not is_settled(replace(settled, rankings={}), None, top(2))
+
+
+def test_a_top_that_was_not_ranked_the_day_before_has_its_own_media() -> None:
+    earlier = {used: known(used, {}, listed=None) for used in (2, 8, 9)}
+    assert set(settled_day(ranked(1, {"a": 30}, "a"), earlier, [top(1)]).rows) == {"a"}

@@ -61,3 +61,17 @@ def test_an_id_removed_from_the_configuration_is_forgotten() -> None:
     assert unknown.of(query(ids("a", "b"))) == {"b"}
     unknown.set_queries([], [])
     assert unknown.of(query(ids("a", "b"))) == set()
+
+
+def test_slices_before_any_query_are_ignored() -> None:
+    unknown = UnknownMedia()
+    unknown.update([data({"a": True})])
+    assert unknown.of(query(ids("a"))) == set()
+
+
+def test_an_id_that_had_a_row_stays_known_over_a_reload() -> None:
+    configured, unknown = query(ids("a")), UnknownMedia()
+    unknown.set_queries([configured], [data({"a": True})])
+    unknown.set_queries([configured], [])
+    unknown.update([data({"a": False}, days=1)])
+    assert unknown.of(configured) == set()

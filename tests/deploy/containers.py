@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.environment import STARTED_WITH
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -84,7 +86,7 @@ class Engine:
         return f"--root={self.folder}/images", f"--runroot={self.folder}/run", "--storage-driver=overlay"
 
     def _run(self, *argv: str) -> str:
-        environ = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
+        environ = {**STARTED_WITH, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
         done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=PATIENCE, env=environ)
         if done.returncode:
             raise CannotRunError(f"{' '.join(argv)}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")

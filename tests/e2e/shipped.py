@@ -18,13 +18,13 @@ def read(file: Path) -> Any:
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
-def prometheus_of(target: str, alertmanager: str, *, folder: Path) -> str:
-    """Prometheus' configuration, scraping and evaluating all the time; the rules are copied to `folder`.
+def prometheus_of(target: str, alertmanager: str, *, folder: Path, interval: int = 1) -> str:
+    """Prometheus' configuration, evaluating every `interval` seconds; the rules are copied to `folder`.
 
     Their expressions and `for` are unchanged; `keep_firing_for` is shortened.
     """
     configuration = read(PROMETHEUS)
-    configuration["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
+    configuration["global"] = {"scrape_interval": f"{2 * interval}s", "evaluation_interval": f"{interval}s"}
     for file in RULES.glob("*.yml"):
         rules = read(file)
         for rule in (rule for group in rules["groups"] for rule in group["rules"] if "keep_firing_for" in rule):

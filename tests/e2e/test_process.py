@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +59,14 @@ def test_a_signal_ends_an_online_check_whose_requests_stall(tmp_path: Path, numb
             until(lambda: "Requests to the service, within 1h:" in check.out.read_text(), "the requests to begin")
             assert check.stop(number) == status
             assert "Traceback" not in check.logged()
+
+
+def test_every_path_is_below_the_prefix_that_the_flags_give(tmp_path: Path) -> None:
+    write(tmp_path, "http://127.0.0.1:1")
+    with exporter(tmp_path, "serve", LISTEN, "--web.external-url=https://example.invalid/vod", **KEYS) as daemon:
+        url = daemon.url()
+        assert get(f"{url}/vod/-/healthy").status_code == HTTPStatus.OK
+        assert get(f"{url}/-/healthy").status_code == HTTPStatus.NOT_FOUND
 
 
 def test_it_starts_without_the_service_and_recovers_when_it_comes(tmp_path: Path) -> None:

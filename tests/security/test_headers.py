@@ -11,7 +11,7 @@ from exporter.errors import ExporterError
 from exporter.status.html_page import Pages
 from exporter.web.routes import routes
 from tests.web.clients import parsed
-from tests.web.harness import front_door, prepared
+from tests.web.harness import prepared, served
 from tests.web.test_http_connection import connected, rest
 from tests.web.test_routes import Answered, FakeExporter
 
@@ -65,7 +65,7 @@ async def answered(case: Case, folder: Path) -> Answer:
 
     app = routes(FakeExporter(waiting=("<script>",)), "/metrics", reload if case.may_reload else None)
     path = prepared(folder, case.web) if case.web else None
-    async with front_door(path, app) as (port, _):
+    async with served(path, app) as (port, _):
         for _ in range(case.request_before):
             await send(port, case.request())
         return parsed(await send(port, case.request()))
@@ -103,7 +103,7 @@ class Broken(FakeExporter):
 
 
 async def test_an_internal_error_has_the_same_headers_and_reveals_nothing() -> None:
-    async with front_door(None, routes(Broken())) as (port, _):
+    async with served(None, routes(Broken())) as (port, _):
         answer = parsed(await send(port, Case(500, "/metrics").request()))
     assert (answer.status, answer.body) == (500, b"Internal error; see the log of the exporter.\n")
     assert answer.headers.keys() >= WANTED
@@ -121,7 +121,7 @@ async def test_an_internal_error_has_the_same_headers_and_reveals_nothing() -> N
 )
 async def test_bytes_that_are_not_http_get_a_plain_400(sent: bytes, web: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, web) if web else None
-    async with front_door(path, routes(FakeExporter())) as (port, _):
+    async with served(path, routes(FakeExporter())) as (port, _):
         answer = parsed(await send(port, sent))
     assert answer.status == 400
     assert answer.body.rstrip(b"\n") in {

@@ -35,7 +35,7 @@ def made(path: Path, mode: int = 0o600, content: bytes = b"hush") -> Path:
     return path
 
 
-def whats(path: Path, *, is_secret: bool = True) -> list[str]:
+def problems_of(path: Path, *, is_secret: bool = True) -> list[str]:
     return [warning.what for warning in permission_warnings(path, is_secret=is_secret)]
 
 
@@ -87,14 +87,14 @@ def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
 def test_an_impossible_file_name_raises_the_same_error() -> None:
     with pytest.raises(OSError, match="it is not a usable path"):
         read(Path("a\0b"), most=MOST)
-    assert whats(Path("a\0b")) == []
+    assert problems_of(Path("a\0b")) == []
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o606, 0o646, 0o666, 0o777])
 def test_a_world_writable_file_is_rejected_as_a_secret(mode: int, tmp_path: Path) -> None:
     path = made(tmp_path / "secret", mode)
     assert read(path, most=MOST).world_writable
-    with pytest.raises(OSError, match="everyone may write to it, and so anyone may have; run chmod 600 on it"):
+    with pytest.raises(OSError, match="everyone may write to it, so do not trust it; run chmod 600 on it"):
         read_secret(path, most=MOST)
 
 
@@ -122,8 +122,11 @@ def test_files_that_others_may_read_or_write_cause_a_warning(
     mode: int, readers: str, writers: str, tmp_path: Path
 ) -> None:
     path = made(tmp_path / "secret", mode)
-    assert whats(path) == [*([writers] if writers else []), *([f"it holds a secret, and {readers}"] if readers else [])]
-    assert whats(path, is_secret=False) == ([writers] if writers else [])
+    assert problems_of(path) == [
+        *([writers] if writers else []),
+        *([f"it holds a secret, and {readers}"] if readers else []),
+    ]
+    assert problems_of(path, is_secret=False) == ([writers] if writers else [])
 
 
 def test_a_warning_names_the_file_and_the_fix(tmp_path: Path) -> None:
@@ -147,20 +150,20 @@ def test_a_world_writable_directory_causes_a_warning(mode: int, causes_warning: 
     path = made(below / "secret")
     shared.chmod(mode)
     expected_warnings = [f"everyone may put another file in its place, because of the directory {shared}"]
-    assert whats(path) == (expected_warnings if causes_warning else [])
+    assert problems_of(path) == (expected_warnings if causes_warning else [])
     # A user who can replace the link or its target can replace the secret.
     link = tmp_path / "link"
     link.symlink_to(path)
-    assert whats(link) == (expected_warnings if causes_warning else [])
+    assert problems_of(link) == (expected_warnings if causes_warning else [])
     elsewhere = shared / "link"
     elsewhere.symlink_to(made(tmp_path / "own"))
-    assert whats(elsewhere) == (expected_warnings if causes_warning else [])
+    assert problems_of(elsewhere) == (expected_warnings if causes_warning else [])
 
 
 def test_a_missing_file_causes_no_warning(tmp_path: Path) -> None:
     (tmp_path / "circle").symlink_to("circle")
-    assert whats(tmp_path / "none") == []
-    assert whats(tmp_path / "circle") == []
+    assert problems_of(tmp_path / "none") == []
+    assert problems_of(tmp_path / "circle") == []
 
 
 def kubernetes(volume: Path, mode: int, generation: str) -> None:
@@ -183,7 +186,7 @@ def test_a_kubernetes_secret_is_read_through_its_links_and_again_when_it_is_repl
     for generation in ("2024_01", "2024_02"):
         kubernetes(volume, mode, generation)
         assert read_secret(volume / "access_key_secret", most=MOST) == generation.encode()
-    assert len(whats(volume / "access_key_secret")) == (mode == 0o644)
+    assert len(problems_of(volume / "access_key_secret")) == (mode == 0o644)
 
 
 @pytest.mark.parametrize("mode", [0o440, 0o644, 0o777])

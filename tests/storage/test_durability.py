@@ -83,7 +83,7 @@ def whole() -> bytes:
         return asyncio.run(put(StorageFile(Path(directory, "state.db"))))
 
 
-async def looked_at(storage_file: StorageFile) -> str | tuple[object, int]:
+async def read_again(storage_file: StorageFile) -> str | tuple[object, int]:
     try:
         async with storage_file.opened() as storage:
             return by_slice(await storage.load(date.min)), storage.calls_spent("main", TODAY)
@@ -104,7 +104,7 @@ def test_a_flipped_bit_is_detected_or_changes_nothing(data: st.DataObject) -> No
     with tempfile.TemporaryDirectory() as directory:
         storage_file = StorageFile(Path(directory, "state.db"))
         storage_file.path.write_bytes(content)
-        assert asyncio.run(looked_at(storage_file)) in (WHOLE, "refused")
+        assert asyncio.run(read_again(storage_file)) in (WHOLE, "refused")
 
 
 @settings(max_examples=100)
@@ -117,7 +117,7 @@ def test_overwritten_bytes_are_detected_or_change_nothing(position: int, garbage
     with tempfile.TemporaryDirectory() as directory:
         storage_file = StorageFile(Path(directory, "state.db"))
         storage_file.path.write_bytes(content)
-        assert asyncio.run(looked_at(storage_file)) in (WHOLE, "refused")
+        assert asyncio.run(read_again(storage_file)) in (WHOLE, "refused")
 
 
 @pytest.mark.parametrize("cut", [100, 4096, 5000, 8192, -4096, -1])
@@ -125,7 +125,7 @@ async def test_a_truncated_file_is_refused(storage_file: StorageFile, cut: int) 
     content = await put(storage_file)
     storage_file.path.write_bytes(content[:cut])
 
-    assert await looked_at(storage_file) == "refused"
+    assert await read_again(storage_file) == "refused"
 
 
 @pytest.mark.parametrize(

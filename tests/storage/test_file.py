@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import StartError
+from exporter.storage.file import locked
 from tests.storage.examples import StorageFile, files, mounted, some, unwritable_folder
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ async def test_a_pipe_is_refused_without_waiting_for_its_other_end(storage_file:
         ("/proc/state.db", "cannot use it: "),  # where not even root may write
         ("/proc/version", "cannot use it: "),
         ("/tmp/" + "x" * 300, "cannot use it: File name too long"),  # noqa: S108 - never made
-        ("a\0b", "no usable path"),
+        ("a\0b", "not a usable path"),
     ],
     ids=["directory", "file", "long", "nul"],
 )
@@ -329,3 +330,12 @@ async def test_a_read_only_disk_is_reported(small_disk: Path) -> None:
         assert "Read-only file system. Choose another --storage.path, or mount" in await refused(
             StorageFile(small_disk / name)
         )
+
+
+@pytest.mark.parametrize(("name", "as_shown"), [("数据", "数据"), ("a\x1b[2J", r"a\x1b[2J")])
+def test_a_path_is_shown_as_it_is_unless_it_could_control_a_terminal(tmp_path: Path, name: str, as_shown: str) -> None:
+    with pytest.raises(StartError) as caught, locked(tmp_path / name / "state.db"):
+        pass
+
+    assert as_shown in str(caught.value)
+    assert str(caught.value).isprintable()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def conversing(conversation: Conversation, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def conversation_server(conversation: Conversation, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Give the port. Leaving ends every connection that clients still keep.
 
     From Python 3.12.1 on an `asyncio.Server` waits for them: as long as a client keeps its connections, or for ever.

@@ -19,7 +19,7 @@ from exporter.vod.client import Client
 from exporter.vod.page_decoder import decode
 from exporter.vod.rate_limits import AccountLimits
 from tests.vod.fakes import ClientFixture, FakeMeter, FakeSource, action
-from tests.vod.servers import conversing
+from tests.vod.servers import conversation_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ async def serving(*conversations: Conversation) -> AsyncIterator[str]:
             await reader.readuntil(b"\r\n\r\n")
         await (left.pop(0) if len(left) > 1 else left[0])(reader, writer)
 
-    async with conversing(serve) as port:
+    async with conversation_server(serve) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -199,7 +199,7 @@ def test_timeout_bounds_the_whole_attempt(conversation: Conversation) -> None:
             assert caught.value.code == "timeout"
             assert meter.failed == [("timeout", "transport")] * 4
 
-    with asyncio.Runner(loop_factory=Hurried) as runner:
+    with asyncio.Runner(loop_factory=AdvanceableLoop) as runner:
         runner.run(given_up())
 
 
@@ -609,7 +609,7 @@ async def test_through_a_proxy_as_many_requests_run_concurrently_as_allowed(monk
             assert (meter.sent, meter.failed) == (many, [])
 
 
-class Hurried(asyncio.SelectorEventLoop):
+class AdvanceableLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock a test can advance."""
 
     ahead = 0.0
@@ -620,7 +620,7 @@ class Hurried(asyncio.SelectorEventLoop):
 
 def put_forward(seconds: float) -> None:
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, Hurried)
+    assert isinstance(loop, AdvanceableLoop)
     loop.ahead += seconds
 
 
@@ -638,7 +638,7 @@ def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkey
                 assert (await client.call(action(decode), {})).request_id == "R"
                 return meter.failed
 
-    with asyncio.Runner(loop_factory=Hurried) as runner:
+    with asyncio.Runner(loop_factory=AdvanceableLoop) as runner:
         assert runner.run(call_once()) == []
 
 

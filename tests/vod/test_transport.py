@@ -17,7 +17,7 @@ from exporter.vod.network_errors import ConnectionLost, NetworkError
 from exporter.vod.network_route import Route
 from exporter.vod.resolver import Resolver
 from exporter.vod.transport import CHUNK_BYTES, PooledTransport
-from tests.vod.servers import conversing
+from tests.vod.servers import conversation_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,11 +52,11 @@ def replied(body: bytes, *headers: bytes) -> bytes:
 async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
     server, context = Server(answer), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
-    async with conversing(server.serve, context) as port:
+    async with conversation_server(server.serve, context) as port:
         yield server, f"https://127.0.0.1:{port}/"
 
 
-class ToAnywhere(httpx.AsyncBaseTransport):
+class TransportToAnyHost(httpx.AsyncBaseTransport):
     """Connections to the host of the first request, whose port is not known in advance."""
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
@@ -76,10 +76,10 @@ class ToAnywhere(httpx.AsyncBaseTransport):
 
 
 @pytest.fixture
-async def connections() -> AsyncIterator[ToAnywhere]:
+async def connections() -> AsyncIterator[TransportToAnyHost]:
     context = ssl.create_default_context()
     AUTHORITY.configure_trust(context)
-    transport = ToAnywhere(context)
+    transport = TransportToAnyHost(context)
     yield transport
     await transport.aclose()
 
@@ -91,7 +91,7 @@ async def fetched(connections: httpx.AsyncBaseTransport, request: httpx.Request)
     return response, body
 
 
-async def test_what_was_signed_is_sent_byte_for_byte_and_nothing_is_added(connections: ToAnywhere) -> None:
+async def test_what_was_signed_is_sent_byte_for_byte_and_nothing_is_added(connections: TransportToAnyHost) -> None:
     async with serving(replied(b"{}")) as (server, url):
         request = httpx.Request("POST", f"{url}?MediaId=a%20b%2B%2A~%E4%BD%A0&T=%7E", headers={"x-acs-Action": "A b"})
         await fetched(connections, request)
@@ -103,7 +103,7 @@ async def test_what_was_signed_is_sent_byte_for_byte_and_nothing_is_added(connec
         assert sorted(headers, key=str.lower) == ["Content-Length: 0", f"Host: {authority}", "x-acs-Action: A b"]
 
 
-async def test_the_answer_comes_as_it_was_sent(connections: ToAnywhere) -> None:
+async def test_the_answer_comes_as_it_was_sent(connections: TransportToAnyHost) -> None:
     answer = replied(b"\x1f\x8b not gzip", b"Content-Encoding: gzip", b"X-Twice: 1", b"X-Twice: 2", b"Set-Cookie: a=b")
     async with serving(answer) as (server, url):
         response, body = await fetched(connections, httpx.Request("POST", url))
@@ -114,14 +114,14 @@ async def test_the_answer_comes_as_it_was_sent(connections: ToAnywhere) -> None:
         assert b"Cookie" not in server.requests[1][1]
 
 
-async def test_redirects_are_answers(connections: ToAnywhere) -> None:
+async def test_redirects_are_answers(connections: TransportToAnyHost) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n"
     async with serving(moved) as (server, url):
         response, _ = await fetched(connections, httpx.Request("POST", url))
         assert (response.status_code, len(server.requests)) == (302, 1)
 
 
-async def test_a_connection_is_used_again_once_its_answer_was_read(connections: ToAnywhere) -> None:
+async def test_a_connection_is_used_again_once_its_answer_was_read(connections: TransportToAnyHost) -> None:
     async with serving(replied(b"x" * 100_000)) as (server, url):
         for _ in range(3):
             await fetched(connections, httpx.Request("POST", url))
@@ -131,7 +131,7 @@ async def test_a_connection_is_used_again_once_its_answer_was_read(connections: 
         assert server.connections == 3
 
 
-async def test_a_connection_whose_answer_was_not_read_is_closed(connections: ToAnywhere) -> None:
+async def test_a_connection_whose_answer_was_not_read_is_closed(connections: TransportToAnyHost) -> None:
     async with serving(replied(b"x" * 10_000_000)) as (server, url):
         response = await connections.handle_async_request(httpx.Request("POST", url))
         await response.aclose()
@@ -140,7 +140,7 @@ async def test_a_connection_whose_answer_was_not_read_is_closed(connections: ToA
 
 
 async def test_an_untrusted_certificate_is_a_failure_to_connect() -> None:
-    strangers = ToAnywhere()
+    strangers = TransportToAnyHost()
     async with serving(replied(b"{}")) as (server, url):
         with pytest.raises(NetworkError, match="its certificate is rejected"):
             await strangers.handle_async_request(httpx.Request("POST", url))
@@ -149,7 +149,7 @@ async def test_an_untrusted_certificate_is_a_failure_to_connect() -> None:
 
 
 @pytest.mark.parametrize("value", ["b\r\nc: d", "b\0", "b\vc", " b", "b ", "\t"])
-async def test_what_cannot_be_sent_is_not_sent(connections: ToAnywhere, value: str) -> None:
+async def test_what_cannot_be_sent_is_not_sent(connections: TransportToAnyHost, value: str) -> None:
     async with serving(replied(b"{}")) as (server, url):
         with pytest.raises(NetworkError, match=r"^the request cannot be written as HTTP$"):
             await connections.handle_async_request(httpx.Request("POST", url, headers={"x-acs-a": value}))
@@ -158,7 +158,7 @@ async def test_what_cannot_be_sent_is_not_sent(connections: ToAnywhere, value: s
 
 @pytest.mark.parametrize("request_", [("GET", {}), ("POST", {"x acs": "a"}), ("POST", {"": "a"})])
 async def test_neither_another_method_nor_a_name_that_is_none_is_sent(
-    connections: ToAnywhere, request_: tuple[str, dict[str, str]]
+    connections: TransportToAnyHost, request_: tuple[str, dict[str, str]]
 ) -> None:
     method, headers = request_
     async with serving(replied(b"{}")) as (server, url):
@@ -168,23 +168,23 @@ async def test_neither_another_method_nor_a_name_that_is_none_is_sent(
 
 
 @asynccontextmanager
-async def talking(conversation: Conversation) -> AsyncIterator[str]:
+async def conversation_url(conversation: Conversation) -> AsyncIterator[str]:
     """A server whose connections run this conversation, without TLS; the URL contains a host name."""
-    async with conversing(conversation) as port:
+    async with conversation_server(conversation) as port:
         yield f"http://localhost:{port}/"
 
 
-async def test_the_body_is_sent(connections: ToAnywhere) -> None:
+async def test_the_body_is_sent(connections: TransportToAnyHost) -> None:
     async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(replied(await reader.readexactly(3)))
 
-    async with talking(echoes) as url:
+    async with conversation_url(echoes) as url:
         _, body = await fetched(connections, httpx.Request("POST", url, content=b"a=b"))
         assert body == b"a=b"
 
 
-async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: ToAnywhere) -> None:
+async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: TransportToAnyHost) -> None:
     heads: list[bytes] = []
 
     async def gives_cookies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -192,7 +192,7 @@ async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: ToAnywhere)
             heads.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(replied(b"", b"Set-Cookie: a=b"))
 
-    async with talking(gives_cookies) as url:
+    async with conversation_url(gives_cookies) as url:
         for _ in range(2):
             response, _ = await fetched(connections, httpx.Request("POST", url))
             assert response.headers["set-cookie"] == "a=b"
@@ -200,7 +200,7 @@ async def test_no_cookie_is_kept_for_a_host_with_a_name(connections: ToAnywhere)
         await connections.aclose()
 
 
-async def test_requests_are_sent_concurrently(connections: ToAnywhere) -> None:
+async def test_requests_are_sent_concurrently(connections: TransportToAnyHost) -> None:
     many, there, all_there = 101, 0, asyncio.Event()
 
     async def waits_for_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -212,12 +212,12 @@ async def test_requests_are_sent_concurrently(connections: ToAnywhere) -> None:
         await all_there.wait()
         writer.write(replied(b"{}"))
 
-    async with talking(waits_for_all) as url:
+    async with conversation_url(waits_for_all) as url:
         answers = await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(many)))
         assert [body for _, body in answers] == [b"{}"] * many
 
 
-class Hurried(asyncio.SelectorEventLoop):
+class AdvanceableLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock a test can advance."""
 
     ahead = 0.0
@@ -230,25 +230,25 @@ def test_the_transport_has_no_timeout_of_its_own() -> None:
     async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, Hurried)
+        assert isinstance(loop, AdvanceableLoop)
         loop.ahead += 3600
         for _ in range(10):  # whatever is due by now has its turn
             await asyncio.sleep(0)
         writer.write(replied(b"late"))
 
     async def call_once() -> bytes:
-        connections = ToAnywhere()
-        async with talking(takes_an_hour) as url:
+        connections = TransportToAnyHost()
+        async with conversation_url(takes_an_hour) as url:
             _, body = await fetched(connections, httpx.Request("POST", url))
             await connections.aclose()
             return body
 
-    with asyncio.Runner(loop_factory=Hurried) as runner:
+    with asyncio.Runner(loop_factory=AdvanceableLoop) as runner:
         assert runner.run(call_once()) == b"late"
 
 
 async def test_a_connection_is_kept_no_longer_than_keep_alive(
-    connections: ToAnywhere, monkeypatch: pytest.MonkeyPatch
+    connections: TransportToAnyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transports, "KEEP_ALIVE", 0.0)
     async with serving(replied(b"{}")) as (server, url):
@@ -261,7 +261,7 @@ async def test_a_connection_is_kept_no_longer_than_keep_alive(
 
 @pytest.mark.parametrize(("headers", "in_small_pieces"), [([b"content-encoding: gzip"], True), ([], False)])
 async def test_only_what_is_packed_comes_in_small_pieces(
-    connections: ToAnywhere, headers: list[bytes], *, in_small_pieces: bool
+    connections: TransportToAnyHost, headers: list[bytes], *, in_small_pieces: bool
 ) -> None:
     async with serving(replied(b"x" * 1_000_000, *headers)) as (_, url):
         response = await connections.handle_async_request(httpx.Request("POST", url))
@@ -320,18 +320,18 @@ def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> C
     ],
 )
 async def test_what_is_not_http_to_the_letter_is_not_believed(
-    connections: ToAnywhere, head: bytes, reason: str
+    connections: TransportToAnyHost, head: bytes, reason: str
 ) -> None:
-    async with talking(as_raw(head)) as url:
+    async with conversation_url(as_raw(head)) as url:
         with pytest.raises(NetworkError) as caught:
             await connections.handle_async_request(httpx.Request("POST", f"{url}?MediaId=quiet"))
         assert caught.value.message == f"the response is not valid HTTP: {reason}"
         assert caught.value.code == "malformed"
 
 
-async def test_a_body_whose_parts_lie_about_their_length_is_not_believed(connections: ToAnywhere) -> None:
+async def test_a_body_whose_parts_lie_about_their_length_is_not_believed(connections: TransportToAnyHost) -> None:
     answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
-    async with talking(as_raw(answer)) as url:
+    async with conversation_url(as_raw(answer)) as url:
         response = await connections.handle_async_request(httpx.Request("POST", url))
         with pytest.raises(NetworkError, match="lengths") as caught:
             await response.aread()
@@ -339,20 +339,20 @@ async def test_a_body_whose_parts_lie_about_their_length_is_not_believed(connect
         await response.aclose()
 
 
-async def test_headers_may_be_long(connections: ToAnywhere) -> None:
-    async with talking(as_raw(replied(b"{}", b"X-Long: " + b"x" * 60_000))) as url:
+async def test_headers_may_be_long(connections: TransportToAnyHost) -> None:
+    async with conversation_url(as_raw(replied(b"{}", b"X-Long: " + b"x" * 60_000))) as url:
         response, body = await fetched(connections, httpx.Request("POST", url))
         assert (len(response.headers["x-long"]), body) == (60_000, b"{}")
 
 
-async def test_interim_answers_are_passed_over(connections: ToAnywhere) -> None:
-    async with talking(as_raw(b"HTTP/1.1 100 Continue\r\n\r\n" + replied(b"{}"))) as url:
+async def test_interim_answers_are_passed_over(connections: TransportToAnyHost) -> None:
+    async with conversation_url(as_raw(b"HTTP/1.1 100 Continue\r\n\r\n" + replied(b"{}"))) as url:
         _, body = await fetched(connections, httpx.Request("POST", url))
         assert body == b"{}"
 
 
 @pytest.mark.parametrize("extra", [replied(b"copy"), b"x", b"\r\n"])
-async def test_a_connection_with_unsolicited_data_is_not_reused(connections: ToAnywhere, extra: bytes) -> None:
+async def test_a_connection_with_unsolicited_data_is_not_reused(connections: TransportToAnyHost, extra: bytes) -> None:
     opened = 0
 
     async def answers_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -363,12 +363,12 @@ async def test_a_connection_with_unsolicited_data_is_not_reused(connections: ToA
         writer.write(replied(body) + extra)
         await reader.read()
 
-    async with talking(answers_twice) as url:
+    async with conversation_url(answers_twice) as url:
         bodies = [(await fetched(connections, httpx.Request("POST", url)))[1] for _ in range(3)]
         assert bodies == [b"answer 1", b"answer 2", b"answer 3"]
 
 
-async def test_data_received_while_idle_closes_the_connection(connections: ToAnywhere) -> None:
+async def test_data_received_while_idle_closes_the_connection(connections: TransportToAnyHost) -> None:
     arrived, opened = asyncio.Event(), 0
 
     async def says_it_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -381,7 +381,7 @@ async def test_data_received_while_idle_closes_the_connection(connections: ToAny
         writer.write(replied(body))
         await reader.read()
 
-    async with talking(says_it_again) as url:
+    async with conversation_url(says_it_again) as url:
         first = (await fetched(connections, httpx.Request("POST", url)))[1]
         arrived.set()
         for _ in range(3):  # until it was sent; whether the event loop has read it or not
@@ -390,7 +390,7 @@ async def test_data_received_while_idle_closes_the_connection(connections: ToAny
         assert (first, second) == (b"answer 1", b"answer 2")
 
 
-async def test_a_connection_closed_while_idle_is_not_reused(connections: ToAnywhere) -> None:
+async def test_a_connection_closed_while_idle_is_not_reused(connections: TransportToAnyHost) -> None:
     opened = 0
 
     async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -398,7 +398,7 @@ async def test_a_connection_closed_while_idle_is_not_reused(connections: ToAnywh
         opened += 1
         await as_raw(replied(b"{}"), closes=True)(reader, writer)
 
-    async with talking(closes) as url:
+    async with conversation_url(closes) as url:
         await fetched(connections, httpx.Request("POST", url))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -427,26 +427,28 @@ def closing_on_second_request(*, reset: bool = False) -> tuple[Conversation, lis
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_reused_connection_that_was_closed_is_recognized(connections: ToAnywhere, *, reset: bool) -> None:
+async def test_a_reused_connection_that_was_closed_is_recognized(
+    connections: TransportToAnyHost, *, reset: bool
+) -> None:
     conversation, heads = closing_on_second_request(reset=reset)
-    async with talking(conversation) as url:
+    async with conversation_url(conversation) as url:
         await fetched(connections, httpx.Request("POST", url))
         with pytest.raises(ConnectionLost):
             await fetched(connections, httpx.Request("POST", url))
         assert len(heads) == 2
 
 
-async def test_a_new_connection_that_is_closed_is_no_lost_one(connections: ToAnywhere) -> None:
+async def test_a_new_connection_that_is_closed_is_no_lost_one(connections: TransportToAnyHost) -> None:
     async def closes(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
 
-    async with talking(closes) as url:
+    async with conversation_url(closes) as url:
         with pytest.raises(NetworkError, match=r"^the connection was closed before the response$") as caught:
             await fetched(connections, httpx.Request("POST", url))
         assert not isinstance(caught.value, ConnectionLost)
 
 
-async def test_a_connection_is_not_kept_after_an_answer_that_was_discarded(connections: ToAnywhere) -> None:
+async def test_a_connection_is_not_kept_after_an_answer_that_was_discarded(connections: TransportToAnyHost) -> None:
     async with serving(replied(b"{}")) as (server, url):
         response = await connections.handle_async_request(httpx.Request("POST", url))
         await response.aread()
@@ -456,7 +458,7 @@ async def test_a_connection_is_not_kept_after_an_answer_that_was_discarded(conne
         assert [number for number, _ in server.requests] == [1, 2]
 
 
-async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connections: ToAnywhere) -> None:
+async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connections: TransportToAnyHost) -> None:
     await connections.aclose()
     async with serving(replied(b"{}")) as (server, url):
         await fetched(connections, httpx.Request("POST", url))
@@ -466,7 +468,7 @@ async def test_what_was_never_opened_and_what_is_closed_can_be_closed(connection
         assert [number for number, _ in server.requests] == [1, 2]
 
 
-async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connections: ToAnywhere) -> None:
+async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connections: TransportToAnyHost) -> None:
     heads = 0
     both, opened = asyncio.Event(), 0
 
@@ -481,7 +483,7 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
         await reader.readuntil(b"\r\n\r\n")
         heads += 1
 
-    async with talking(ends_on_second_request) as url:
+    async with conversation_url(ends_on_second_request) as url:
         await asyncio.gather(*(fetched(connections, httpx.Request("POST", url)) for _ in range(2)))
         with pytest.raises(ConnectionLost):
             await fetched(connections, httpx.Request("POST", url))

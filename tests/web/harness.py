@@ -47,7 +47,7 @@ def prepared(folder: Path, text: str) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def front_door(
+async def served(
     path: Path | None,
     app: Starlette = APP,
     limits: ConnectionLimits | None = None,

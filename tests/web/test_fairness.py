@@ -20,7 +20,7 @@ from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.http_connection import HttpConnection
 from tests.campaigns.fuzz.http_connection import Wire
 from tests.web.clients import PATIENCE, Client
-from tests.web.harness import front_door, prepared
+from tests.web.harness import prepared, served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ async def healthy(_request: Request) -> Response:
 APP = Starlette(routes=[Route("/", exposition), Route("/-/healthy", healthy)])
 
 
-class UnreadWire(Wire):
+class NeverReadWire(Wire):
     """The client reads nothing."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -172,7 +172,7 @@ async def test_who_disconnects_during_a_response_is_no_longer_known_as_a_scraper
     known = await group.connect_and_scrape("known")
     waiting = {known.group.network: {known.group.kind}}
     assert group.tracker.turns.readers.pick(waiting) == known.group
-    group.connect("leaves", UnreadWire).data_received(GZIP)
+    group.connect("leaves", NeverReadWire).data_received(GZIP)
     while not group.answered:
         await group.iterate()
     group.wires["leaves"].close()
@@ -285,7 +285,7 @@ async def test_nothing_of_a_closed_connection_waits_for_a_garbage_collection(tmp
     before = connections()
     gc.disable()
     try:
-        async with front_door(path, APP, ConnectionLimits(few_connections=0, several=0)) as (port, _):
+        async with served(path, APP, ConnectionLimits(few_connections=0, several=0)) as (port, _):
             for _ in range(3):
                 _, writer = await asyncio.open_connection(
                     "127.0.0.1", port, ssl=context, server_hostname="localhost" if tls else None, limit=1

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from exporter.web.connection_limits import ConnectionLimits
 from tests.web.clients import PATIENCE, Client, Refused, parsed
-from tests.web.harness import front_door, prepared
+from tests.web.harness import prepared, served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -129,7 +129,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 async def test_a_response_of_many_chunks_arrives_complete(tmp_path: Path, *, tls: bool) -> None:
     path = prepared(tmp_path, TLS) if tls else None
     prepared(tmp_path, TLS)
-    async with front_door(path, APP) as (port, _):
+    async with served(path, APP) as (port, _):
         for _ in range(2):
             assert (await Client(tls=tls, path="/large").fetch(port, tmp_path)).body == BODY
 
@@ -137,7 +137,7 @@ async def test_a_response_of_many_chunks_arrives_complete(tmp_path: Path, *, tls
 @pytest.mark.parametrize("few_connections", [0, 16], ids=["small pieces", "large pieces"])
 async def test_a_response_arrives_complete_however_slowly_it_is_read(few_connections: int) -> None:
     async with (
-        front_door(None, APP, ConnectionLimits(few_connections=few_connections)) as (port, _),
+        served(None, APP, ConnectionLimits(few_connections=few_connections)) as (port, _),
         connected(port) as (reader, writer),
     ):
         for _ in range(2):  # the connection can be used for the next request
@@ -161,14 +161,14 @@ async def test_a_response_arrives_complete_however_slowly_it_is_read(few_connect
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
 async def test_a_client_that_does_not_complete_its_request_is_disconnected(sent: bytes) -> None:
-    async with front_door(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP, QUICK) as (port, _), connected(port) as (reader, writer):
         writer.write(sent)
         assert await rest(reader) == b""
 
 
 async def test_the_time_limit_applies_to_a_second_request_too() -> None:
     clock = Clock()
-    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /lar")
         answer = await reader.readuntil(b"\r\n\r\n3")
         async with clock.running():
@@ -179,7 +179,7 @@ async def test_the_time_limit_applies_to_a_second_request_too() -> None:
 async def test_the_time_limit_applies_to_a_pipelined_request_too() -> None:
     """Its body arrives byte by byte, which does not extend the time limit."""
     clock = Clock()
-    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         writer.write(
             b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
             b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n"
@@ -205,7 +205,7 @@ async def test_a_client_that_sends_more_than_is_buffered_before_its_response_is_
     prepared(tmp_path, TLS)
     context = Client(tls=tls).context(tmp_path)
     async with (
-        front_door(tmp_path / "web.yml" if tls else None, APP) as (port, _),
+        served(tmp_path / "web.yml" if tls else None, APP) as (port, _),
         connected(port, context) as (reader, writer),
     ):
         writer.write(head)
@@ -218,7 +218,7 @@ async def test_a_client_that_sends_more_than_is_buffered_before_its_response_is_
 async def test_a_client_that_is_disconnected_before_its_response_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP) as (port, _), connected(port) as (reader, writer):
         writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 7_000)
         assert len(await rest(reader)) < len(BODY)
     assert caplog.messages == []
@@ -231,7 +231,7 @@ async def test_clients_that_reset_the_connection_are_not_logged(
 ) -> None:
     path_of_tls = prepared(tmp_path, TLS)
     context = Client(tls=tls).context(tmp_path)
-    async with front_door(path_of_tls if tls else None, APP, ConnectionLimits(few_connections=0)) as (port, _):
+    async with served(path_of_tls if tls else None, APP, ConnectionLimits(few_connections=0)) as (port, _):
         for _ in range(20):
             async with connected(port, context) as (reader, writer):
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2)
@@ -243,21 +243,21 @@ async def test_clients_that_reset_the_connection_are_not_logged(
 
 
 async def test_pipelined_requests_are_all_answered() -> None:
-    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP) as (port, _), connected(port) as (reader, writer):
         request = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
         writer.write(request * 50 + request.replace(b"Host", b"Connection: close\r\nHost"))
         assert (await rest(reader)).count(b"\r\n\r\n3") == 51
 
 
 async def test_a_client_that_does_not_complete_its_handshake_is_disconnected(tmp_path: Path) -> None:
-    async with front_door(prepared(tmp_path, TLS), APP, QUICK) as (port, _), connected(port) as (reader, writer):
+    async with served(prepared(tmp_path, TLS), APP, QUICK) as (port, _), connected(port) as (reader, writer):
         writer.write(b"\x16\x03\x01\x02\x00")
         assert await rest(reader) == b""
 
 
 async def test_a_client_that_is_idle_between_requests_stays_connected() -> None:
     clock = Clock()
-    async with front_door(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP, monotonic=clock) as (port, _), connected(port) as (reader, writer):
         for _ in range(2):
             writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
             assert (await reader.readuntil(b"\r\n\r\n3")).startswith(b"HTTP/1.1 200")
@@ -271,7 +271,7 @@ async def test_only_the_client_that_does_not_read_is_disconnected(tmp_path: Path
     prepared(tmp_path, TLS)
     client, clock = Client(tls=tls, path="/large"), Clock()
     async with (
-        front_door(path, APP, ConnectionLimits(few_connections=0), clock) as (port, _),
+        served(path, APP, ConnectionLimits(few_connections=0), clock) as (port, _),
         connected(port, client.context(tmp_path)) as (reader, writer),
     ):
         writer.write(client.request())
@@ -288,7 +288,7 @@ async def test_only_the_client_that_does_not_read_is_disconnected(tmp_path: Path
 async def test_above_the_buffer_limit_clients_that_do_not_read_lose_their_response(tmp_path: Path) -> None:
     limits = ConnectionLimits(max_buffered_bytes=len(BODY) * 2, few_connections=0)
     client = Client(tls=False, path="/large")
-    async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
+    async with served(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
         stuck = [await stack.enter_async_context(connected(port)) for _ in range(6)]
         for reader, writer in stuck:
             writer.write(client.request())
@@ -302,7 +302,7 @@ async def test_above_the_buffer_limit_clients_that_do_not_read_lose_their_respon
 async def test_of_a_shared_response_only_one_chunk_is_buffered_per_client() -> None:
     client = Client(tls=False, path="/shared")
     limits = ConnectionLimits(max_buffered_bytes=len(BODY) + 6 * 3 * 131_072, few_connections=0)
-    async with front_door(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
+    async with served(None, APP, limits) as (port, _), contextlib.AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(connected(port)) for _ in range(6)]
         begun = []
         for reader, writer in slow:
@@ -314,7 +314,7 @@ async def test_of_a_shared_response_only_one_chunk_is_buffered_per_client() -> N
 
 async def test_many_connections_do_not_keep_a_new_client_out(tmp_path: Path) -> None:
     async with (
-        front_door(None, APP, ConnectionLimits(connections=8)) as (port, _),
+        served(None, APP, ConnectionLimits(connections=8)) as (port, _),
         contextlib.AsyncExitStack() as stack,
     ):
         tracker = [await stack.enter_async_context(connected(port)) for _ in range(40)]
@@ -323,7 +323,7 @@ async def test_many_connections_do_not_keep_a_new_client_out(tmp_path: Path) -> 
 
 
 async def test_many_new_connections_do_not_cut_off_a_response() -> None:
-    async with front_door(None, APP, ConnectionLimits(connections=8)) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP, ConnectionLimits(connections=8)) as (port, _), connected(port) as (reader, writer):
         writer.write(Client(tls=False, path="/large").request())
         begun = await reader.readuntil(b"\r\n\r\n")
         async with contextlib.AsyncExitStack() as stack:
@@ -336,7 +336,7 @@ async def test_many_new_connections_do_not_cut_off_a_response() -> None:
 async def test_a_head_that_is_too_large_is_rejected(tmp_path: Path, *, tls: bool) -> None:
     path = prepared(tmp_path, TLS) if tls else None
     prepared(tmp_path, TLS)
-    async with front_door(path, APP) as (port, _):
+    async with served(path, APP) as (port, _):
         with contextlib.suppress(Refused):  # the response may be lost if the rest of the head is still in flight
             answer = await Client(tls=tls, path="/large", headers={"X-Large": "x" * 100_000}).fetch(port, tmp_path)
             assert answer.status == 400
@@ -349,7 +349,7 @@ async def test_a_head_that_is_too_large_is_rejected(tmp_path: Path, *, tls: bool
 async def test_the_size_of_a_head_is_limited_even_if_it_arrives_in_one_piece(
     size: int, status: int, ends_with: bytes
 ) -> None:
-    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP) as (port, _), connected(port) as (reader, writer):
         head = b"GET /shared HTTP/1.1\r\nHost: a\r\nX-Large: "
         writer.write(head + b"x" * (size - len(head) - 4) + b"\r\n\r\n" + ends_with)
         assert parsed(await reader.readuntil(b"\r\n\r\n")).status == status
@@ -385,7 +385,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
     ],
 )
 async def test_an_ambiguous_request_is_rejected_and_the_connection_closed(head: bytes, status: int) -> None:
-    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP) as (port, _), connected(port) as (reader, writer):
         writer.write(head + b"\r\n")
         answer = parsed(await rest(reader))
         assert (answer.status, answer.headers["connection"]) == (status, "close")
@@ -393,7 +393,7 @@ async def test_an_ambiguous_request_is_rejected_and_the_connection_closed(head: 
 
 
 async def test_the_rejection_of_a_head_request_has_no_body() -> None:
-    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP) as (port, _), connected(port) as (reader, writer):
         writer.write(b"HEAD /shared HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"\r\n")
         answer = parsed(await rest(reader))
         assert (answer.status, answer.body) == (400, b"")
@@ -412,7 +412,7 @@ async def test_the_rejection_of_a_head_request_has_no_body() -> None:
     ids=["IPv6", "empty", "folded", "a value", "as many headers as allowed", "twice the same length"],
 )
 async def test_an_unambiguous_request_is_answered(head: bytes) -> None:
-    async with front_door(None, APP) as (port, _), connected(port) as (reader, writer):
+    async with served(None, APP) as (port, _), connected(port) as (reader, writer):
         writer.write(b"GET /large HTTP/1.1\r\n" + head + b"Connection: close\r\n\r\n")
         assert parsed(await rest(reader)).body == BODY
 
@@ -438,7 +438,7 @@ async def test_a_response_stops_when_its_client_disconnects(tmp_path: Path, *, t
 
     prepared(tmp_path, TLS)
     app = Starlette(routes=[Route("/", endless)])
-    async with front_door(tmp_path / "web.yml" if tls else None, app) as (port, _):
+    async with served(tmp_path / "web.yml" if tls else None, app) as (port, _):
         async with connected(port, Client(tls=tls).context(tmp_path)) as (reader, writer):
             writer.write(Client(path="/").request())
             await reader.readuntil(b"\r\n\r\n")
@@ -450,7 +450,7 @@ async def test_a_response_stops_when_its_client_disconnects(tmp_path: Path, *, t
 
 async def test_the_server_stops_immediately_despite_an_incomplete_request(tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+        async with served(prepared(tmp_path, TLS), APP) as (port, _):
             reader, _ = await stack.enter_async_context(connected(port))
         assert await rest(reader) == b""
 
@@ -469,7 +469,7 @@ async def test_a_response_that_is_cut_off_by_stopping_logs_no_traceback(
 
     app = Starlette(routes=[*APP.routes, Route("/waiting", waiting)])
     async with contextlib.AsyncExitStack() as clients:
-        async with front_door(None, app, ConnectionLimits(few_connections=0)) as (port, _):
+        async with served(None, app, ConnectionLimits(few_connections=0)) as (port, _):
             reader, writer = await clients.enter_async_context(connected(port))
             writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             if path == "/waiting":
@@ -482,7 +482,7 @@ async def test_a_response_that_is_cut_off_by_stopping_logs_no_traceback(
 
 
 async def test_a_tls_session_ends_with_close_notify(tmp_path: Path) -> None:
-    async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+    async with served(prepared(tmp_path, TLS), APP) as (port, _):
         context = Client().context(tmp_path)
         assert context
         # Without close_notify, Python's ssl reports a truncation attack.
@@ -494,7 +494,7 @@ async def test_a_tls_session_ends_with_close_notify(tmp_path: Path) -> None:
 
 async def test_tls_sessions_are_not_resumed(tmp_path: Path) -> None:
     """Otherwise a client certificate would stay accepted after it was revoked by the configuration."""
-    async with front_door(prepared(tmp_path, TLS), APP) as (port, _):
+    async with served(prepared(tmp_path, TLS), APP) as (port, _):
 
         def reused(version: ssl.TLSVersion) -> bool:
             import socket  # noqa: PLC0415 - the plain one, for a session that asyncio does not hand out

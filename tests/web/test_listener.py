@@ -17,7 +17,7 @@ import pytest
 from exporter.web.connection_limits import ConnectionLimits
 from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.listener import Listener, count_exhaustion
-from tests.web.harness import front_door
+from tests.web.harness import served
 from tests.web.test_connection_tracker import FakeClient
 
 
@@ -83,7 +83,7 @@ async def test_a_burst_of_connections_needs_few_descriptors_beyond_the_limit() -
         return len(os.listdir("/dev/fd"))  # noqa: PTH208 - the names are only counted
 
     limits = ConnectionLimits(connections=4, accepted_at_once=1)
-    async with front_door(None, limits=limits) as (port, _):
+    async with served(None, limits=limits) as (port, _):
         with contextlib.ExitStack() as clients:
             for _ in range(40):
                 clients.enter_context(socket.create_connection(("127.0.0.1", port)))

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.web.routes import routes
 from tests.web.clients import PATIENCE
-from tests.web.harness import front_door, prepared
+from tests.web.harness import prepared, served
 from tests.web.test_routes import FakeExporter
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def send_request_line(port: int, line: str, *, host: str = "Host: exporter
     ],
 )
 async def test_every_form_of_a_target_is_answered(line: str, status: int) -> None:
-    async with front_door(None, APP) as (port, _):
+    async with served(None, APP) as (port, _):
         before, headers, body = await send_request_line(port, line)
         after, _, _ = await send_request_line(port, "GET /-/healthy HTTP/1.1")
 
@@ -87,7 +87,7 @@ async def test_every_form_of_a_target_is_answered(line: str, status: int) -> Non
 
 
 async def test_the_host_of_the_target_overrides_the_host_header() -> None:
-    async with front_door(None) as (port, _):
+    async with served(None) as (port, _):
         status, _, body = await send_request_line(
             port, "GET http://exporter.example/some/path HTTP/1.1", host="Host: other"
         )
@@ -96,7 +96,7 @@ async def test_the_host_of_the_target_overrides_the_host_header() -> None:
 
 
 async def test_no_form_of_a_target_bypasses_the_password(tmp_path: Path) -> None:
-    async with front_door(prepared(tmp_path, USERS), APP) as (port, _):
+    async with served(prepared(tmp_path, USERS), APP) as (port, _):
         statuses = {
             target: (await send_request_line(port, f"GET {target} HTTP/1.1"))[0]
             for target in (
@@ -113,7 +113,7 @@ async def test_no_form_of_a_target_bypasses_the_password(tmp_path: Path) -> None
 
 async def test_below_a_prefix_only_the_health_endpoints_need_no_password(tmp_path: Path) -> None:
     app = routes(FakeExporter(), prefix="/vod")
-    async with front_door(prepared(tmp_path, USERS), app, prefix="/vod") as (port, _):
+    async with served(prepared(tmp_path, USERS), app, prefix="/vod") as (port, _):
         statuses = {
             target: (await send_request_line(port, f"GET {target} HTTP/1.1"))[0]
             for target in ("/vod/-/healthy", "/vod/-/ready", "http://x/vod/-/ready", "/-/healthy", "/", "/vod/metrics")

@@ -1,4 +1,4 @@
-"""The dashboard *Exporter*: whether it runs, how it gets along with the API, and how fresh what it publishes is."""
+"""The dashboard *Exporter*: whether it runs, its API calls, and the age of its data."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _job() -> board.QueryVariable:
 
 
 def label_variable(name: str, label: str, selector: str, description: str, *, of: str = "") -> board.QueryVariable:
-    """The values of a label (`of`, when it is called otherwise than the variable) in the series of a selector."""
+    """The values of a label (`of`, if its name differs from that of the variable) in the series of a selector."""
     return result_variable(name, label, f"label_values({selector}, {of or name})", description)
 
 
@@ -110,7 +110,7 @@ def several(variable: board.QueryVariable) -> board.QueryVariable:
 
 
 def dimension_variables(account: str) -> list[board.QueryVariable]:
-    """Terminal type, OS and region, one value each: `all` is the total beside its parts, so they are never mixed.
+    """Terminal type, OS and region, one value each: `all` is the total of the other values, so they are never mixed.
 
     Each offers only what is there together with those before it. `account` is the matcher of the account.
     """
@@ -144,7 +144,7 @@ def category_link() -> str:
 
 
 def completed(dashboard: dict[str, Any]) -> dict[str, Any]:
-    """The JSON with what the SDK has no words for: how an annotation reads its series, hour by hour."""
+    """The JSON with a setting that the SDK lacks: the step at which an annotation reads its series, an hour."""
     for annotation in dashboard["annotations"]["list"]:
         annotation |= {
             "step": "1h",

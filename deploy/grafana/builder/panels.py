@@ -66,7 +66,7 @@ ONE_IS_GOOD: Final = (Threshold(color="red"), Threshold(1, "green"))
 
 
 SLOWEST_SCRAPE: Final = "1m"
-"""What README.md and the Helm chart say how often to scrape; nobody has to scrape more often to see a rate."""
+"""The scrape interval of README.md and the Helm chart; rates need no shorter one."""
 
 
 @dataclass(frozen=True, slots=True)

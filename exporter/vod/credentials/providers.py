@@ -163,7 +163,7 @@ def provider_chain(options: CredentialOptions, variables: Mapping[str, str]) -> 
         case "profile":
             file = options.profile_file or _at_home(variables, ".aliyun/config.json")
             if file is None:
-                raise StartError("provider profile: HOME is not set. Set profile_file beside the provider.")
+                raise StartError("provider profile: HOME is not set. Set profile_file too.")
             return (_cli_profile(options, variables, file),)
         case _:
             return tuple(_chain(options, variables))
@@ -256,7 +256,8 @@ def _need(provider: str, values: Mapping[tuple[str, str], str]) -> None:
     missing = [names for names, value in values.items() if not value]
     if missing:
         settings, variables = (", ".join(names) for names in zip(*missing, strict=True))
-        raise StartError(f"provider {provider} needs {settings}. Set beside it what is missing, or {variables}.")
+        them = "it" if len(missing) == 1 else "them"
+        raise StartError(f"provider {provider} needs {settings}. Set {them} in credentials, or set {variables}.")
 
 
 def _at_home(variables: Mapping[str, str], path: str) -> Path | None:

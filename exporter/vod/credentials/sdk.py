@@ -100,7 +100,7 @@ def _outcome(spec: CredentialProvider, start: Credentials | None) -> FetchedCred
         hide.append(spec.uri)
     try:
         return _fetched(spec, start, place)
-    except Exception as error:  # noqa: BLE001 - the library and what it stands on raise whatever they like
+    except Exception as error:  # noqa: BLE001 - the library and its dependencies may raise anything
         message, advice = describe_failure(error, _server(spec), hide)
     return no_credentials(f"{place}: {message}", advice)
 

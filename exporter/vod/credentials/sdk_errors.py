@@ -50,7 +50,7 @@ _FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", 
 # Tokens are at least this long, words are shorter. A leading slash starts the path of a file.
 _LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
 # Exceptions with messages written by the library.
-_SPOKEN: Final = ("CredentialException", "ValueError")
+_WITH_CLEAR_MESSAGES: Final = ("CredentialException", "ValueError")
 # Never `pip install` by name: the package is on no index, so a stranger who registers the name would get cloud keys.
 _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
 _NETWORK_ADVICE: Final = "Check the network path to it, and HTTPS_PROXY; it is retried."
@@ -92,7 +92,7 @@ def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:
         return f"{server} answered with HTTP {status[1]}", _METADATA_ADVICE
     if text == _NO_EXPIRED_KEYS:
         return f"{server} returned keys that had expired", "Check this machine's clock; use NTP."
-    if type(error).__name__ in _SPOKEN:
+    if type(error).__name__ in _WITH_CLEAR_MESSAGES:
         return _FOREIGN.sub("", text), "Check that everything the provider needs exists."
     return (
         f"the data of {server} cannot be interpreted ({type(error).__name__})",

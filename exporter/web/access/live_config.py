@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter import secret_files
-from exporter.errors import ConfigError, ConfigProblem
+from exporter.errors import ConfigError, ConfigProblem, shown
 from exporter.single_flight import SharedRun
 from exporter.web.access import basic_auth
 from exporter.web.access.parser import parse
@@ -222,7 +222,7 @@ def _bytes(path: Path, pem: Pem) -> bytes:
     try:
         return secret_files.read_secret(pem.file, most=_LARGEST_FILE)
     except OSError as error:
-        message = f"{secret_files.shown(pem.file)} cannot be read: {error.strerror}"
+        message = f"{shown(pem.file)} cannot be read: {error.strerror}"
         raise ConfigError(ConfigProblem(str(path), pem.line, pem.column, pem.setting, message)) from None
 
 

@@ -140,7 +140,7 @@ async def steady_day() -> Day:
             before = await _saved(harness)
             await _poll_until(harness, due, last_day + DAY)
             after = await _saved(harness)
-            settlement = config.settlement()
+            settlement = config.settlement
             announced = sum((cost(query, settlement).steady_day for query in exporter.queries), Estimate(0, 0))
             return Day(
                 made=len(simulator.request_log.calls),

@@ -37,7 +37,7 @@ class Late:
         return max(self.seconds - self.waited, 0.0)
 
 
-class BeatingLoop(asyncio.SelectorEventLoop):
+class HeartbeatLoop(asyncio.SelectorEventLoop):
     """Writes a line of JSON, the fields of `Late`, for every late beat."""
 
     def __init__(self, file: Path) -> None:
@@ -68,7 +68,7 @@ class Policy(asyncio.DefaultEventLoopPolicy):
         self._beats = file
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return BeatingLoop(self._beats)
+        return HeartbeatLoop(self._beats)
 
 
 def waits() -> dict[str, float]:

@@ -42,7 +42,7 @@ _SAME_SIZE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class _Contest:
+class _ComparedServers:
     """Servers of the same series: those that respond in milliseconds, and those that take a second."""
 
     fast: list[Server]
@@ -71,7 +71,7 @@ def sections() -> list[Section]:
 
 
 @contextlib.contextmanager
-def _serving() -> Generator[_Contest]:
+def _serving() -> Generator[_ComparedServers]:
     """All installed servers, with the series of one poll of ours."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
@@ -87,7 +87,7 @@ def _serving() -> Generator[_Contest]:
         held = {server.name: peers.count(server.text()) for server in (*fast, *slow)}
         if len(set(held.values())) > 1:
             raise RuntimeError(f"not the same number of series: {held}")
-        yield _Contest(fast, slow, series=held[own.name], size=len(packed))
+        yield _ComparedServers(fast, slow, series=held[own.name], size=len(packed))
 
 
 def _one_connection(loads: Mapping[str, Sequence[Load]], how: str) -> Section:

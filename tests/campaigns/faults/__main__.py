@@ -15,8 +15,8 @@ from tests.campaigns.faults.action_cases import MOMENTS, Action
 from tests.campaigns.faults.action_invariants import INVARIANTS as OF_ACTIONS
 from tests.campaigns.faults.cases import Moment, Selection
 from tests.campaigns.faults.fault import Family
+from tests.campaigns.faults.results import Results, results_of, results_of_action
 from tests.campaigns.faults.table import table
-from tests.campaigns.faults.verdict import Verdict, verdict_of, verdict_of_action
 
 
 def main(argv: list[str]) -> int:
@@ -29,28 +29,28 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)")
     arguments = parser.parse_args(argv)
     began = time.monotonic()
-    found = Verdict()
+    found = Results()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.at_once, mp_context=context) as pool:
         cells = [
-            pool.submit(verdict_of, *cell, briefly=arguments.brief, only=arguments.only)
+            pool.submit(results_of, *cell, briefly=arguments.brief, only=arguments.only)
             for cell in product(Family, Moment, Selection)
         ]
         of_actions = [
-            pool.submit(verdict_of_action, *cell, briefly=arguments.brief, only=arguments.only)
+            pool.submit(results_of_action, *cell, briefly=arguments.brief, only=arguments.only)
             for cell in product(Action, MOMENTS)
         ]
         for cell in cells:
             found += cell.result()
         beside = time.monotonic()
-        other = Verdict(OF_ACTIONS)
+        other = Results(OF_ACTIONS)
         for cell in of_actions:
             other += cell.result()
         between = time.monotonic()
         verified = environment_runner.CellResults()
         in_environments = environments.brief() if arguments.brief else environments.possible()
         for one in pool.map(
-            environment_runner.verdict, [cell for cell in in_environments if arguments.only in str(cell)]
+            environment_runner.results_of_cell, [cell for cell in in_environments if arguments.only in str(cell)]
         ):
             verified += one
             sys.stderr.write("".join(f"{wrong}\n" for wrong in one.wrong) or ".")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.simulator.error_responses import MEDIA_ACTIONS
 from tests.campaigns.faults import codes, network
 from tests.campaigns.faults.broken_responses import BODIES, NO_COUNTS, NO_NUMBERS
-from tests.campaigns.faults.fault import ConnectionFault, Family, Fault, NotMet
+from tests.campaigns.faults.fault import ConnectionFault, Family, Fault, NotApplicable
 from tests.campaigns.faults.service import to_json
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ async def _literal(exchange: Exchange, *, action: str, name: str, literal: str) 
     """The correct answer with another literal in one field of its last row."""
     rows = deepcopy(rows_of(action, exchange.payload))
     if not rows:
-        raise NotMet
+        raise NotApplicable
     row = rows[-1].get("Video", rows[-1])
     row[name] = _MARK
     if "Video" in rows[-1] and name in rows[-1]:
@@ -150,7 +150,7 @@ def _of_lists(action: str) -> list[Fault]:
     return [_false(name, change) for name, change in changes.items()]
 
 
-def _strangers(given: Payload) -> Payload:
+def _other_media(given: Payload) -> Payload:
     """Other media than those that exist, with everything that is compared."""
     rows = rows_of("SearchMedia", given)
     for row in rows:
@@ -206,7 +206,7 @@ def _extended(given: Payload, **fields: object) -> Payload:
 
 _OWN: Final[dict[str, dict[str, Change]]] = {
     "SearchMedia": {
-        STRANGERS: _strangers,
+        STRANGERS: _other_media,
         "the newest first": lambda given: {**given, "MediaList": given["MediaList"][::-1]},
         "a negative count": lambda given: {**given, "Total": -1},
     },

@@ -28,7 +28,7 @@ from tests.campaigns.faults.case_context import Mark, listed_rows
 from tests.campaigns.faults.case_queries import FEW_MEDIA, NOON, SECRET
 from tests.campaigns.faults.cases import Moment
 from tests.campaigns.faults.evidence import ActionEvidence
-from tests.campaigns.faults.leak_watch import Watch, watched, weighed
+from tests.campaigns.faults.leak_watch import Watch, memory_measured, watched
 from tests.campaigns.faults.loop import SkippingLoop
 from tests.campaigns.faults.moments import MIDNIGHT, memory
 from tests.campaigns.faults.oracle import ZEROS
@@ -318,10 +318,10 @@ async def _run(
     with watched() as watch:
         async with asyncio.timeout(SAFETY_SECONDS), ActionService(FEW_MEDIA, clock.now) as service:
             silent[:] = [service]
-            with weighed(large=case.fault.large) as weight:
+            with memory_measured(large=case.fault.large) as memory_use:
                 run = ActionRun(case, service, clock, watch)
                 evidence = await run.run()
         await watch.settle()
     tasks, descriptors = watch.left()
-    check(replace(evidence, tasks=tasks, descriptors=descriptors, peak=weight.peak))
+    check(replace(evidence, tasks=tasks, descriptors=descriptors, peak=memory_use.peak))
     return run.exporters

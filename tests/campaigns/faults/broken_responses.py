@@ -6,7 +6,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.campaigns.faults.fault import Family, Fault, NotMet
+from tests.campaigns.faults.fault import Family, Fault, NotApplicable
 from tests.campaigns.faults.service import request_id, to_json
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def _literal(exchange: Exchange, *, name: str, literal: str, means: Any = 
     else:
         rows = [dict(row) for row in payload["QoeInfoList"]]
         if not rows:
-            raise NotMet
+            raise NotApplicable
         rows[-1][name] = _MARK
         payload["QoeInfoList"] = rows
     body = to_json(payload).replace(f'"{name}":"{_MARK}"'.encode(), f'"{name}":'.encode() + _bytes(literal))
@@ -57,7 +57,7 @@ async def _without_media_id(exchange: Exchange, *, literal: str) -> Payload | No
     """The correct response, but the last row has no usable media ID: it is ignored, the others count."""
     rows = exchange.payload["QoeInfoList"]
     if not rows:
-        raise NotMet
+        raise NotApplicable
     marked = {**exchange.payload, "QoeInfoList": [*rows[:-1], {**rows[-1], "MediaId": _MARK, "DAU": POISON}]}
     body = to_json(marked).replace(f'"{_MARK}"'.encode(), _bytes(literal))
     await exchange.send("200 OK", {}, body)
@@ -112,7 +112,7 @@ def _refused(name: str, act: Callable[[Exchange], Any]) -> Fault:
     return Fault(name, Family.ANSWER, _MALFORMED, 4, act)
 
 
-def _believed(name: str, act: Callable[[Exchange], Any]) -> Fault:
+def _valid_response_fault(name: str, act: Callable[[Exchange], Any]) -> Fault:
     return Fault(name, Family.ANSWER, None, 1, act)
 
 
@@ -195,11 +195,13 @@ def faults() -> tuple[Fault, ...]:
     return (
         *(_refused(f"body: {name}", partial(_body, spoil=spoil)) for name, spoil in BODIES.items()),
         *(
-            _believed(f"plays: {name}", literal(name="PlaySuccessVv", literal=text, believed=True))
+            _valid_response_fault(f"plays: {name}", literal(name="PlaySuccessVv", literal=text, believed=True))
             for name, text in NO_NUMBERS.items()
         ),
         *(
-            _believed(f"plays: {name}", literal(name="PlaySuccessVv", literal=text, means=means, believed=True))
+            _valid_response_fault(
+                f"plays: {name}", literal(name="PlaySuccessVv", literal=text, means=means, believed=True)
+            )
             for name, (text, means) in NUMBERS.items()
         ),
         *(
@@ -209,7 +211,9 @@ def faults() -> tuple[Fault, ...]:
             for name, text in NO_COUNTS.items()
         ),
         *(
-            _believed(f"title: {name}", literal(name="VideoTitle", literal=text, means=means, believed=True))
+            _valid_response_fault(
+                f"title: {name}", literal(name="VideoTitle", literal=text, means=means, believed=True)
+            )
             for name, (text, means) in NO_TITLES_BUT_ROWS.items()
         ),
         *(
@@ -231,10 +235,12 @@ def faults() -> tuple[Fault, ...]:
         ),
         _refused("PageNo: another", literal(name="PageNo", literal="77", believed=False)),
         _refused("150,000 rows", partial(_body, spoil=_many_rows)),
-        _believed("numbers as texts", partial(_rows, change=_strings)),
-        _believed("nulls", partial(_rows, change=lambda row: {**dict.fromkeys(row), "MediaId": row["MediaId"]})),
-        _believed("fields missing", partial(_rows, change=lambda row: {"MediaId": row["MediaId"]})),
-        _believed("every number twice", _twice),
-        _believed("list null", partial(_list, empty={"QoeInfoList": None})),
-        _believed("list missing", partial(_list, empty={})),
+        _valid_response_fault("numbers as texts", partial(_rows, change=_strings)),
+        _valid_response_fault(
+            "nulls", partial(_rows, change=lambda row: {**dict.fromkeys(row), "MediaId": row["MediaId"]})
+        ),
+        _valid_response_fault("fields missing", partial(_rows, change=lambda row: {"MediaId": row["MediaId"]})),
+        _valid_response_fault("every number twice", _twice),
+        _valid_response_fault("list null", partial(_list, empty={"QoeInfoList": None})),
+        _valid_response_fault("list missing", partial(_list, empty={})),
     )

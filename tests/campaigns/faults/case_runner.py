@@ -12,7 +12,7 @@ from tests.campaigns.faults.case_context import CaseRun, Passed
 from tests.campaigns.faults.case_queries import NOON, SECRET, media_count
 from tests.campaigns.faults.cases import Case, Moment, Selection
 from tests.campaigns.faults.evidence import Evidence
-from tests.campaigns.faults.leak_watch import Watch, watched, weighed
+from tests.campaigns.faults.leak_watch import Watch, memory_measured, watched
 from tests.campaigns.faults.loop import SkippingLoop
 from tests.campaigns.faults.moments import while_polling, while_shutting_down
 from tests.campaigns.faults.reloading import serving, while_reloading
@@ -69,11 +69,11 @@ async def _run_alone(case: Case, check: Callable[[Evidence], None], silent: list
         ):
             silent[:] = [service]
             run = CaseRun(case, service, clock)
-            with weighed(large=case.fault.large) as weight:
+            with memory_measured(large=case.fault.large) as memory_use:
                 walk = while_shutting_down if case.moment is Moment.SHUTDOWN else while_polling
                 passed = await walk(run)
         await watch.settle()
-    check(_evidence(run, passed, watch, weight.peak, watch.left()))
+    check(_evidence(run, passed, watch, memory_use.peak, watch.left()))
     return run.exporters
 
 
@@ -94,10 +94,10 @@ async def _run_together(cases: list[Case], check: Callable[[Evidence], None]) ->
                 run = daemon.run = CaseRun(case, service, clock)
                 whole.events.clear()
                 clock.waits.clear()
-                with weighed(large=case.fault.large) as weight:
+                with memory_measured(large=case.fault.large) as memory_use:
                     async with asyncio.timeout(SAFETY_SECONDS):
                         passed = await while_reloading(run, daemon)
-                held = _evidence(run, passed, whole, weight.peak, ((), ()))
+                held = _evidence(run, passed, whole, memory_use.peak, ((), ()))
         await whole.settle()
     if held is not None:
         tasks, descriptors = whole.left()

@@ -101,7 +101,7 @@ def _refusal(
     return Fault(name, Family.CODE, (code, kind), attempts, act)
 
 
-def _worded(code: str) -> bytes:
+def _error_body(code: str) -> bytes:
     return (
         to_json(ApiError(code, "on demand").body("REQ", "vod.cn-shanghai.aliyuncs.com")) if code in API_ERRORS else b""
     )
@@ -109,7 +109,9 @@ def _worded(code: str) -> bytes:
 
 def by_code(errors: Iterable[str]) -> list[Fault]:
     """The error responses with these codes."""
-    return [_refusal(code, code, *expected(code), body=_worded(code), status=API_ERRORS[code][0]) for code in errors]
+    return [
+        _refusal(code, code, *expected(code), body=_error_body(code), status=API_ERRORS[code][0]) for code in errors
+    ]
 
 
 def faults() -> tuple[Fault, ...]:
@@ -125,7 +127,7 @@ def faults() -> tuple[Fault, ...]:
             "Throttling.User",
             "throttled",
             4,
-            body=_worded("Throttling.User"),
+            body=_error_body("Throttling.User"),
             status=400,
             header=header,
         )
@@ -168,7 +170,7 @@ def faults() -> tuple[Fault, ...]:
         _refusal("code unheard of, 500", "Brand.New", "server", 4, body=b'{"Code":"Brand.New"}', status=500),
         _refusal("lower-case keys", "InternalError", "server", 4, body=lower, status=500),
         _refusal(
-            "a code with HTTP 200", "Throttling.User", "throttled", 4, body=_worded("Throttling.User"), status=200
+            "a code with HTTP 200", "Throttling.User", "throttled", 4, body=_error_body("Throttling.User"), status=200
         ),
         _refusal("a number for a code", "42", "server", 4, body=b'{"Code":42,"Message":{"a":[]}}', status=500),
         _refusal("a list for a code", "http_500", "server", 4, body=b'{"Code":["x"],"Message":7}', status=500),

@@ -30,15 +30,15 @@ from tests.campaigns.faults.environments import (
     NAME,
     PROXY_PASSWORD,
     Area,
+    ConnectionBehaviour,
     Event,
-    Habit,
     Resolver,
     Stderr,
     every,
     impossible,
 )
 from tests.campaigns.faults.evidence import Evidence
-from tests.campaigns.faults.fault import Family, Fault, NotMet
+from tests.campaigns.faults.fault import Family, Fault, NotApplicable
 from tests.campaigns.faults.oracle import ZEROS
 from tests.campaigns.faults.scrapes import Scrape
 from tests.campaigns.faults.service import Service
@@ -128,21 +128,21 @@ class Clock:
         self._ahead[0] += seconds
 
 
-class ServiceWithHabit(Service):
-    """The service with a connection habit; `keys`: the key of each request."""
+class MisbehavingService(Service):
+    """The service with a connection behaviour; `keys`: the key of each request."""
 
-    def __init__(self, now: Callable[[], float], habit: Habit) -> None:
+    def __init__(self, now: Callable[[], float], behaviour: ConnectionBehaviour) -> None:
         super().__init__(MEDIA, now)
-        self._habit = habit
+        self._behaviour = behaviour
         self.keys: list[str] = []
 
     async def after_an_answer(self, exchange: Exchange, answer: bytes) -> None:
-        match self._habit:
-            case Habit.CLOSES:
+        match self._behaviour:
+            case ConnectionBehaviour.CLOSES:
                 exchange.close()
-            case Habit.REPEATS:
+            case ConnectionBehaviour.REPEATS:
                 await exchange.raw(answer)
-            case Habit.LEFTOVER:
+            case ConnectionBehaviour.LEFTOVER:
                 await exchange.raw(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
 
     def answer(self, call: Call, head: bytes) -> Payload:
@@ -152,7 +152,7 @@ class ServiceWithHabit(Service):
 
 async def _answer_late(_: Exchange) -> None:
     """Correctly, after the gate opens."""
-    raise NotMet
+    raise NotApplicable
 
 
 HELD: Final = Fault("held", Family.ANSWER, None, act=_answer_late)
@@ -163,7 +163,7 @@ class Outcome:
     """The outcome of a cell: the scrapes, the responses to every request, the exit status, and the output."""
 
     cell: Cell
-    service: ServiceWithHabit
+    service: MisbehavingService
     before: Scrape
     after: Scrape
     recovered: Scrape | None
@@ -182,7 +182,7 @@ class Daemon:
 
     cell: Cell
     folder: Path
-    service: ServiceWithHabit
+    service: MisbehavingService
     clock: Clock
     url: str
     http: httpx.AsyncClient
@@ -240,11 +240,11 @@ async def run_cell(cell: Cell) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clock = Clock(folder / "clock", cell.environment.clock)
-        async with asyncio.timeout(PATIENCE), ServiceWithHabit(clock.now, cell.environment.habit) as service:
+        async with asyncio.timeout(PATIENCE), MisbehavingService(clock.now, cell.environment.behaviour) as service:
             return await _in_environment(cell, folder, clock, service)
 
 
-async def _in_environment(cell: Cell, folder: Path, clock: Clock, service: ServiceWithHabit) -> Outcome:
+async def _in_environment(cell: Cell, folder: Path, clock: Clock, service: MisbehavingService) -> Outcome:
     environment, event = cell.environment, cell.event
     async with _running(cell, folder, clock, service) as (daemon, written):
         if environment.reached:
@@ -312,7 +312,7 @@ async def _change(daemon: Daemon, before: Scrape) -> None:
     looks_up_in_vain = environment.resolver is not Resolver.ANSWERS
     if looks_up_in_vain:
         daemon.resolve(environment.resolver)
-    if looks_up_in_vain or environment.habit is Habit.CLOSES_LATER:
+    if looks_up_in_vain or environment.behaviour is ConnectionBehaviour.CLOSES_LATER:
         await service.hang_up()
     daemon.clock.jump(environment.leap or LATER)
     await daemon.reload()
@@ -369,7 +369,7 @@ def _replace(file: Path, text: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _running(
-    cell: Cell, folder: Path, clock: Clock, service: ServiceWithHabit
+    cell: Cell, folder: Path, clock: Clock, service: MisbehavingService
 ) -> AsyncGenerator[tuple[Daemon, Callable[[], str]]]:
     environment = cell.environment
     configure(folder, endpoint_of(cell, service), turned=False)
@@ -519,9 +519,9 @@ def failures_are_counted(outcome: Outcome) -> Iterator[str | None]:
         expected["connect", "transport"] = 1
     found = last.errors()
     allowed = set(expected)
-    if environment.habit in (Habit.REPEATS, Habit.LEFTOVER):
+    if environment.behaviour in (ConnectionBehaviour.REPEATS, ConnectionBehaviour.LEFTOVER):
         allowed.add(("malformed", "malformed"))
-    if environment.habit is Habit.LEFTOVER:
+    if environment.behaviour is ConnectionBehaviour.LEFTOVER:
         # It arrives after the next request was sent, and is then the answer to that one.
         allowed.add(("http_408", "server"))
     yield None if set(expected) <= set(found) else f"counted are {found}, not {set(expected)}"
@@ -588,9 +588,9 @@ def check(outcome: Outcome) -> CellResults:
     """Check a cell against every invariant."""
     verified = CellResults([outcome.cell])
     for invariant in INVARIANTS:
-        looked_at = list(invariant(outcome))
-        wrong = [finding for finding in looked_at if finding is not None]
-        verified.checked[invariant.__name__] += len(looked_at)
+        checked_values = list(invariant(outcome))
+        wrong = [finding for finding in checked_values if finding is not None]
+        verified.checked[invariant.__name__] += len(checked_values)
         verified.violated[invariant.__name__] += bool(wrong)
         verified.wrong += [f"{outcome.cell}: {invariant.__name__}: {finding}" for finding in wrong[:2]]
     if verified.wrong:
@@ -598,7 +598,7 @@ def check(outcome: Outcome) -> CellResults:
     return verified
 
 
-def verdict(cell: Cell) -> CellResults:
+def results_of_cell(cell: Cell) -> CellResults:
     """Run a cell and check it; one that does not finish has failed."""
     try:
         outcome = asyncio.run(run_cell(cell))

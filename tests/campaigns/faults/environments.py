@@ -52,7 +52,7 @@ class Resolver(StrEnum):
     SLOW = "slow"
 
 
-class Habit(StrEnum):
+class ConnectionBehaviour(StrEnum):
     """What the service does with a kept connection."""
 
     KEEPS = "kept"
@@ -74,7 +74,7 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An environment; the resolver, the clock leap and the connection habit take effect with the event.
+    """An environment; the resolver, the clock leap and the connection behaviour take effect with the event.
 
     * `clock`: the start of the wall clock; `leap`: seconds that it leaps by. `idle`: the number of silent clients.
     * `storage`: the daemon has `--storage.path`.
@@ -93,7 +93,7 @@ class Environment:
     host: str = "127.0.0.1"
     clock: float = NOON
     leap: float = 0.0
-    habit: Habit = Habit.KEEPS
+    behaviour: ConnectionBehaviour = ConnectionBehaviour.KEEPS
     reached: bool = True
 
     @property
@@ -133,7 +133,11 @@ ENVIRONMENTS: Final = (
     Environment(Area.CLOCK, "20 years ahead", leap=20 * 365 * DAY),
     Environment(Area.CLOCK, "an hour back", leap=-3600.0),
     Environment(Area.CLOCK, "from 1970 to now", clock=DAY, leap=NOON - DAY),
-    *(Environment(Area.CONNECTIONS, habit, habit=habit) for habit in Habit if habit is not Habit.KEEPS),
+    *(
+        Environment(Area.CONNECTIONS, behaviour, behaviour=behaviour)
+        for behaviour in ConnectionBehaviour
+        if behaviour is not ConnectionBehaviour.KEEPS
+    ),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.campaigns.faults.fault import Family, Fault, NotMet
+from tests.campaigns.faults.fault import Family, Fault, NotApplicable
 from tests.campaigns.faults.service import to_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _total(exchange: Exchange, *, change: Callable[[int, int], Any]) -> Payload:
 def _page(exchange: Exchange, *, first: Callable[[int], int], size: int = 100) -> Payload:
     """Other rows of the same listing, starting at `first` of the page number."""
     if exchange.call.media_id is not None:
-        raise NotMet
+        raise NotApplicable
     begin = first(exchange.call.page)
     return {**exchange.payload, "QoeInfoList": exchange.listed()[begin : begin + size]}
 
@@ -55,7 +55,7 @@ def _other_media(exchange: Exchange) -> Payload:
 def _unfiltered(exchange: Exchange) -> Payload:
     """The whole listing for a request for one media."""
     if exchange.call.media_id is None:
-        raise NotMet
+        raise NotApplicable
     return {**exchange.payload, "TotalCount": len(exchange.listed()), "QoeInfoList": exchange.listed()[:100]}
 
 
@@ -65,7 +65,7 @@ def _empty_page(exchange: Exchange) -> Payload:
 
 def _reversed_order(exchange: Exchange) -> Payload:
     if exchange.call.media_id is not None:
-        raise NotMet
+        raise NotApplicable
     begin = (exchange.call.page - 1) * exchange.call.size
     return {**exchange.payload, "QoeInfoList": exchange.listed()[::-1][begin : begin + exchange.call.size]}
 
@@ -74,7 +74,7 @@ def _endless_listing(exchange: Exchange) -> Payload:
     """One row per page, each of another media, with a total of a million."""
     call = exchange.call
     if call.media_id is not None:
-        raise NotMet
+        raise NotApplicable
     row = {"MediaId": f"{call.page:032x}", "VideoTitle": "one more", "DAU": 1, "PlaySuccessVv": 2_000_000 - call.page}
     return {**exchange.payload, "TotalCount": 1_000_000, "QoeInfoList": [row]}
 

@@ -79,7 +79,7 @@ class Exchange(Protocol):
         ...
 
 
-class NotMet(Exception):
+class NotApplicable(Exception):
     """This fault changes nothing in this response: the service sends the correct one."""
 
 

@@ -41,8 +41,8 @@ class Finding:
 
 def _finding(found: Iterator[str | None]) -> Finding:
     """The finding of an invariant; a check without violation is None."""
-    looked_at = list(found)
-    return Finding(len(looked_at), tuple(wrong for wrong in looked_at if wrong is not None))
+    checked_values = list(found)
+    return Finding(len(checked_values), tuple(wrong for wrong in checked_values if wrong is not None))
 
 
 def only_returned_numbers(evidence: Evidence) -> Iterator[str | None]:

@@ -85,22 +85,22 @@ def _descriptors() -> frozenset[str]:
 
 
 @dataclass
-class Weight:
+class MemoryUse:
     """The peak of memory above its level at the start."""
 
     peak: int = 0
 
 
 @contextlib.contextmanager
-def weighed(*, large: bool) -> Generator[Weight]:
+def memory_measured(*, large: bool) -> Generator[MemoryUse]:
     """Measure memory while the block runs, if `large`: it makes everything slow."""
-    weight = Weight()
+    memory_use = MemoryUse()
     if not large:
-        yield weight
+        yield memory_use
         return
     tracemalloc.start()
     try:
-        yield weight
+        yield memory_use
     finally:
-        weight.peak = tracemalloc.get_traced_memory()[1]
+        memory_use.peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

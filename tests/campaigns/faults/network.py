@@ -70,7 +70,7 @@ async def _redirect(exchange: Exchange, *, status: int) -> None:
     await exchange.send(f"{status} Moved", {"Location": "/elsewhere"}, b"")
 
 
-async def _pour(exchange: Exchange, *, status: str, announced: bool) -> None:
+async def _send_endlessly(exchange: Exchange, *, status: str, announced: bool) -> None:
     """Megabytes, as long as the client reads them."""
     length = b"Content-Length: %d" % _LARGE if announced else b"Connection: close"
     await exchange.raw(b"HTTP/1.1 %b\r\n%b\r\n\r\n" % (status.encode(), length))
@@ -179,10 +179,15 @@ def faults() -> tuple[Fault, ...]:
         _fault("203", _MALFORMED, partial(_wrapped, head="HTTP/1.1 203 Changed\r\nContent-Length: {}\r\n\r\n")),
     ]
     bodies = [
-        _fault("100 MB announced", _MALFORMED, partial(_pour, status="200 OK", announced=True), large=True),
-        _fault("100 MB unannounced", _MALFORMED, partial(_pour, status="200 OK", announced=False), large=True),
+        _fault("100 MB announced", _MALFORMED, partial(_send_endlessly, status="200 OK", announced=True), large=True),
         _fault(
-            "an error of 100 MB", ("http_500", "server"), partial(_pour, status="500 No", announced=True), large=True
+            "100 MB unannounced", _MALFORMED, partial(_send_endlessly, status="200 OK", announced=False), large=True
+        ),
+        _fault(
+            "an error of 100 MB",
+            ("http_500", "server"),
+            partial(_send_endlessly, status="500 No", announced=True),
+            large=True,
         ),
         _fault("gzip bomb", _MALFORMED, partial(_zipped, spoil=lambda _: _bomb()), large=True),
         _fault("not gzip", _MALFORMED, partial(_zipped, spoil=lambda _: b"plain")),

@@ -18,7 +18,7 @@ from exporter.core.model import Measure
 from exporter.simulator.actions import PLAY_DATA, to_json_row
 from exporter.simulator.dataset import Dataset, Order, progress
 from tests.campaigns.faults import certificates
-from tests.campaigns.faults.fault import ConnectionFault, Fault, NotMet
+from tests.campaigns.faults.fault import ConnectionFault, Fault, NotApplicable
 from tests.campaigns.faults.oracle import Call, Returned
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class Service:
                 self._matches_fault(call)
                 await self.gate.wait()
                 returned = await fault.act(exchange)
-            except NotMet:
+            except NotApplicable:
                 self.affected.pop()
             else:
                 if returned is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from enum import StrEnum
 
-    from tests.campaigns.faults.verdict import Verdict
+    from tests.campaigns.faults.results import Results
 
 _SHOWN_VIOLATIONS = 40
 
@@ -20,7 +20,7 @@ _SHOWN_VIOLATIONS = 40
 _OF_PLAY_DATA = ("media", Selection)
 
 
-def table(found: Verdict, *, seconds: float, counted: tuple[str, Iterable[StrEnum]] = _OF_PLAY_DATA) -> str:
+def table(found: Results, *, seconds: float, counted: tuple[str, Iterable[StrEnum]] = _OF_PLAY_DATA) -> str:
     """Passed cases by family, moment and `counted`; the number of checks of each invariant; the violations."""
     lines = [f"{'':28}{'cases':>8}{'passed':>8}{'failed':>8}"]
     for heading, kinds in (("faults", Family), ("moments", Moment), counted):

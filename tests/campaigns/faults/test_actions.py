@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.campaigns.faults.action_cases import MOMENTS, Action
-from tests.campaigns.faults.verdict import verdict_of_action
+from tests.campaigns.faults.results import results_of_action
 
 if TYPE_CHECKING:
     from tests.campaigns.faults.cases import Moment
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_every_invariant_holds(moment: Moment, action: Action) -> None:
-    found = verdict_of_action(action, moment)
+    found = results_of_action(action, moment)
 
     assert found.cases[""]
     assert found.wrong == []

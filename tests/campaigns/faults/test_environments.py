@@ -13,8 +13,8 @@ from tests.campaigns.faults.environment_runner import (
     CellResults,
     Outcome,
     check,
+    results_of_cell,
     table,
-    verdict,
 )
 from tests.campaigns.faults.environments import (
     ENVIRONMENTS,
@@ -52,7 +52,7 @@ def test_the_brief_cells_cover_every_area_and_every_event() -> None:
 
 @pytest.mark.parametrize("cell", brief(), ids=str)
 def test_every_invariant_holds(cell: Cell) -> None:
-    assert verdict(cell).wrong == []
+    assert results_of_cell(cell).wrong == []
 
 
 @pytest.fixture(scope="module")
@@ -119,5 +119,5 @@ def test_a_cell_that_does_not_finish_has_failed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(environment_runner, "run_cell", hangs)
     cell = possible()[0]
 
-    assert verdict(cell).failed == {str(cell)}
-    assert verdict(cell).wrong == [f"{cell}: TimeoutError()"]
+    assert results_of_cell(cell).failed == {str(cell)}
+    assert results_of_cell(cell).wrong == [f"{cell}: TimeoutError()"]

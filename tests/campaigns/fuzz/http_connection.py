@@ -94,7 +94,7 @@ class LoggedErrors(logging.Handler):
 
 
 @dataclass
-class Door:
+class ServedConnection:
     """The application with and without a password, and the loop it runs in."""
 
     loop: asyncio.AbstractEventLoop
@@ -162,7 +162,7 @@ class Door:
         raise AssertionError("no answer, and no end")
 
 
-def try_one(fuzz_input: bytes, door: Door) -> None:
+def try_one(fuzz_input: bytes, door: ServedConnection) -> None:
     """Every response is valid, expected, and independent of how the bytes are divided."""
     secured = b"secured" in fuzz_input
     config = door.secured if secured else door.open
@@ -252,7 +252,7 @@ def _always(rules: WebPolicy) -> Any:
 @contextlib.contextmanager
 def _opened() -> Generator[Try]:
     loop = asyncio.new_event_loop()
-    door = Door(loop)
+    door = ServedConnection(loop)
     loop.set_exception_handler(lambda _, decoded: door.logged_errors.responses.append(str(decoded)))
     logger = logging.getLogger(CLIENTS_LOGGER)
     logger.addHandler(door.logged_errors)

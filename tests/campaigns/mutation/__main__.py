@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.campaigns.mutation.accepted import accepted_on, is_wording
-from tests.campaigns.mutation.verdicts import (
+from tests.campaigns.mutation.results import (
     Change,
     Mutant,
     change,
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         if run.returncode:
             return run.returncode
         found = list(mutants(work))
-        changes = {mutant: _change(work, mutant) for mutant in found if mutant.verdict in {"survived", "no test"}}
+        changes = {mutant: _change(work, mutant) for mutant in found if mutant.result in {"survived", "no test"}}
     known = accepted_on(PAGE.read_text(encoding="utf-8"))
     stays = {mutant for mutant, each in changes.items() if is_wording(each) or str(each) in known}
     sys.stdout.write(f"\n{table(found, stays)}\n\n")

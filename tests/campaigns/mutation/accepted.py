@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.campaigns.mutation.verdicts import Change
+    from tests.campaigns.mutation.results import Change
 
 # A survivor on the page, alone on its line: `core/page_reader PageReader.__init__: before → after`.
 _LISTED = re.compile(r"^(?:core|vod)/\w+ \S+: .*→.*$", re.MULTILINE)

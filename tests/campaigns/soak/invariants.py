@@ -35,13 +35,13 @@ PLAYS: Final = "aliyun_vod_media_plays"
 class Findings:
     """The number of checked play rows, and the violations; `missing_days`: wants that had to be settled."""
 
-    looked_at: int = 0
+    checked: int = 0
     missing_days: int = 0
     lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def __iadd__(self, other: Findings) -> Self:
-        self.looked_at += other.looked_at
+        self.checked += other.checked
         self.missing_days += other.missing_days
         self.lost += other.lost
         self.wrong += other.wrong
@@ -51,7 +51,7 @@ class Findings:
 # Scrapes.
 
 
-def scraped(scrape: Scrape, returned: Returned, truth: Truth) -> Findings:
+def scraped(scrape: Scrape, returned: Returned, final: FinalNumbers) -> Findings:
     """Every row of a scrape was returned by the service; a row of a settled slice is the final one."""
     found = Findings(wrong=list(scrape.mistakes))
     today = play_dates.today(scrape.at)
@@ -68,10 +68,10 @@ def scraped(scrape: Scrape, returned: Returned, truth: Truth) -> Findings:
             published.setdefault(place, {})[sample.name] = sample.value
     for (selection, media_id), numbers in published.items():
         row = frozenset(numbers.items())
-        found.looked_at += 1
+        found.checked += 1
         if not returned.ever(selection, media_id, row):
             found.wrong.append(f"shown, never returned: {selection[1]} {selection[0]} {media_id} {numbers}")
-        elif selection in settled and row != truth.row(selection, media_id):
+        elif selection in settled and row != final.row(selection, media_id):
             found.wrong.append(f"shown as settled, not final: {selection[1]} {selection[0]} {media_id} {numbers}")
     return found
 
@@ -99,7 +99,7 @@ def _selection_of(terminal_type: str, os: str, region: str, days_ago: str, today
 # Storage.
 
 
-class Truth:
+class FinalNumbers:
     """The service's final numbers."""
 
     def __init__(self, catalogue: Dataset) -> None:
@@ -169,17 +169,19 @@ def _each(media: Media) -> list[Media]:
     return [ByIds(frozenset([one])) for one in media.ids] if isinstance(media, ByIds) else [media]
 
 
-def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], truth: Truth, now: float) -> Findings:
+def stored(
+    slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], final: FinalNumbers, now: float
+) -> Findings:
     """What must be settled is stored as settled; every settled row is final."""
     found = Findings()
     known = {data.slice: data for data in slices}
     for data in known.values():
         selection = data.slice.dimensions, data.slice.play_date
         for media_id, record in data.records.items():
-            found.looked_at += 1
-            if record.freshness.settled and _row(record.row) != truth.row(selection, media_id):
+            found.checked += 1
+            if record.freshness.settled and _row(record.row) != final.row(selection, media_id):
                 found.wrong.append(f"settled, not final: {_named(data.slice, media_id)} {record.row}")
-        if data.listed is not None and data.listed.settled and truth.plays(selection).keys() != _rows(data.records):
+        if data.listed is not None and data.listed.settled and final.plays(selection).keys() != _rows(data.records):
             found.wrong.append(f"settled, other media than played: {_named(data.slice)}")
     for slice_, media in ((slice_, media) for slice_, every in wants.items() for media in every):
         data_or_none = known.get(slice_)
@@ -188,7 +190,7 @@ def stored(slices: Iterable[SliceData], wants: Mapping[Slice, Iterable[Media]], 
         if data_or_none is None or plan_fetch(media, data_or_none, math.inf, now):
             found.lost.append(f"not settled: {_named(slice_, str(media))}")
             continue
-        missing = _final_media(media, slice_, truth) - _rows(data_or_none.records)
+        missing = _final_media(media, slice_, final) - _rows(data_or_none.records)
         found.lost += [f"settled without a row: {_named(slice_, media_id)}" for media_id in sorted(missing)]
     return found
 
@@ -197,9 +199,9 @@ def _rows(records: Mapping[str, MediaRecord]) -> set[str]:
     return {media_id for media_id, record in records.items() if record.row is not None}
 
 
-def _final_media(media: Media, slice_: Slice, truth: Truth) -> set[str]:
+def _final_media(media: Media, slice_: Slice, final: FinalNumbers) -> set[str]:
     """The wanted media with plays in the final numbers."""
-    played = truth.plays((slice_.dimensions, slice_.play_date))
+    played = final.plays((slice_.dimensions, slice_.play_date))
     match media:
         case ByIds(ids):
             return {*ids} & played.keys()

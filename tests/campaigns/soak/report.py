@@ -1,4 +1,4 @@
-"""The verdict on a soak, and its tables."""
+"""The result of a soak, and its tables."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _of(name: str, values: Sequence[float], part: float, over: str) -> SteadyVal
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on the observations; `lives`: the sizes of each process of the daemon."""
+    """The result of the observations; `lives`: the sizes of each process of the daemon."""
 
     seen: Observations
     lives: Sequence[Sequence[Size]]
@@ -122,10 +122,10 @@ class Report:
             ("requests answered rightly", answered),
             ("faults met by requests", faults),
             ("spells, reloads, rotations, ends", sum(seen.events.values())),
-            ("lives of the daemon", len(self.lives)),
+            ("runs of the daemon", len(self.lives)),
             ("scrapes", seen.scrapes),
-            ("rows of scrapes checked", seen.published.looked_at),
-            ("rows of storage checked", seen.settled.looked_at),
+            ("rows of scrapes checked", seen.published.checked),
+            ("rows of storage checked", seen.settled.checked),
             ("settled wants that storage owed", seen.settled.missing_days),
             ("values lost", len(self.lost)),
             ("values wrong", len(self.wrong)),

@@ -17,8 +17,8 @@ from tests.campaigns.soak import schedule as schedules
 from tests.campaigns.soak.daemon import Daemon
 from tests.campaigns.soak.invariants import (
     OWED_DAYS,
+    FinalNumbers,
     Findings,
-    Truth,
     down,
     missing_days,
     scraped,
@@ -83,7 +83,7 @@ class Soak:
         self.seen = Observations(simulated_days, seed)
         self.service = Service(seed, clock.now)
         self.daemon = Daemon(folder, clock.environ)
-        self.truth = Truth(Dataset(seed, MEDIA))
+        self.final = FinalNumbers(Dataset(seed, MEDIA))
         self._clock = clock
         self._chance = Random(seed)  # noqa: S311 - events, not secrets
         self.operator = Operator(folder, self._chance, self.service.dataset.media_ids)
@@ -186,7 +186,7 @@ class Soak:
             self.daemon.kill()
         if plays != self._shown and play_dates.today(before) == play_dates.today(self._clock.now()):
             self._shown = plays
-            self.seen.published += scraped(Scrape(before, text), self.service.returned, self.truth)
+            self.seen.published += scraped(Scrape(before, text), self.service.returned, self.final)
         life = self.daemon.life
         if not self._polling and not (life.sizes and before - life.sizes[-1].at < HOUR):
             life.measure(before)
@@ -204,7 +204,7 @@ class Soak:
         """Check a storage file against what must be settled at `now` and the final numbers."""
         kept = [play_dates.play_date(now, ago) for ago in range(OWED_DAYS, RETENTION_DAYS)]
         wants = {slice_: media for day in kept for slice_, media in missing_days(self.operator.history, day).items()}
-        return stored(read_slices(storage, kept[-1]), wants, self.truth, now)
+        return stored(read_slices(storage, kept[-1]), wants, self.final, now)
 
     def _recovered(self) -> None:
         scrape = self._scrape
@@ -323,7 +323,7 @@ class Soak:
         if self.daemon.is_running and self.daemon.stop():
             self.seen.defects.append("stopped at the end, it did not exit with 0")
         self.seen.defects += self.daemon.log_violations(self.operator.secrets)
-        if not self.seen.published.looked_at:
+        if not self.seen.published.checked:
             self.seen.defects.append("no scrape has shown anything")
 
 

@@ -27,7 +27,7 @@ from exporter.simulator.dataset import Dataset
 from tests.campaigns.faults.scrapes import Scrape
 from tests.campaigns.soak.invariants import (
     PLAYS,
-    Truth,
+    FinalNumbers,
     down,
     growth,
     missing_days,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 DAY = date(2024, 3, 22)
 NOON = play_dates.start(DAY) + 36 * 3600.0
 DATASET = Dataset(1, 20)
-TRUTH = Truth(DATASET)
+TRUTH = FinalNumbers(DATASET)
 EVERYTHING = Dimensions()
 PARAMETERS = {"PlayDate": "20240322", "PageNo": "1", "PageSize": "100"}
 FINAL = Freshness(NOON, 2, settled=True)
@@ -176,7 +176,7 @@ EVERY_WANT: dict[Slice, set[Media]] = {
 def test_a_complete_settled_day_has_no_violation() -> None:
     found = stored([settled()], EVERY_WANT, TRUTH, NOON)
     assert (found.lost, found.wrong, found.missing_days) == ([], [], 4)
-    assert found.looked_at == len(media())
+    assert found.checked == len(media())
 
 
 def test_a_planted_value_is_wrong() -> None:

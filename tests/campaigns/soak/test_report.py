@@ -1,4 +1,4 @@
-"""The verdict of a soak: any violation makes it fail and is reported."""
+"""The result of a soak: any violation makes it fail and is reported."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_no_data_is_lost_or_wrong(ran: tuple[Soak, Observations]) -> None:
     assert [life.log.name for life in soak.daemon.lives if "poll skipped" in life.log.read_text()] == []
     assert len(seen.outcomes) > 5
     assert seen.outcomes["OK"] > 200
-    assert seen.published.looked_at > 10_000
+    assert seen.published.checked > 10_000
     assert seen.settled.missing_days > 10
 
 

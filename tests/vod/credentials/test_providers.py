@@ -96,21 +96,21 @@ def test_the_role_that_a_key_assumes_may_stand_in_a_variable() -> None:
 @pytest.mark.parametrize(
     ("provider", "variables", "expected_text"),
     [
-        ("ram_role_arn", {}, "needs role_arn. Set beside it what is missing, or ALIBABA_CLOUD_ROLE_ARN."),
+        ("ram_role_arn", {}, "needs role_arn. Set it in credentials, or set ALIBABA_CLOUD_ROLE_ARN."),
         (
             "oidc_role_arn",
             {"ALIBABA_CLOUD_ROLE_ARN": ROLE, "ALIBABA_CLOUD_OIDC_TOKEN_FILE": ""},
-            "oidc_provider_arn, oidc_token_file. Set beside it what is missing, or ALIBABA_CLOUD_OIDC_PROVIDER_ARN,",
+            "oidc_provider_arn, oidc_token_file. Set them in credentials, or set ALIBABA_CLOUD_OIDC_PROVIDER_ARN,",
         ),
         (
             "oidc_role_arn",
             {},
-            "oidc_role_arn needs role_arn, oidc_provider_arn, oidc_token_file. Set beside it what is",
+            "oidc_role_arn needs role_arn, oidc_provider_arn, oidc_token_file. Set them in credentials",
         ),
         (
             "oidc_role_arn",
             {},
-            "missing, or ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
+            "or set ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, ALIBABA_CLOUD_OIDC_TOKEN_FILE.",
         ),
         (
             "ecs_ram_role",

@@ -6,7 +6,6 @@ import base64
 import json
 import logging
 import socket
-import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -498,7 +497,7 @@ def test_the_role_of_the_profile_takes_precedence_over_the_one_of_the_service(
     assert [request.path for request in metadata.received if request.path.startswith(ROLES)] == paths
 
 
-def test_a_profile_that_runs_a_program(tmp_path: Path) -> None:
+def test_a_profile_that_runs_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected_text = {
         "mode": "StsToken",
         "access_key_id": "a",
@@ -506,11 +505,13 @@ def test_a_profile_that_runs_a_program(tmp_path: Path) -> None:
         "sts_token": "c",
         "expiration": "2096-10-02T07:06:40Z",
     }
-    program = tmp_path / "program.py"
-    program.write_text(f"print({json.dumps(expected_text)!r})")
-    profile = cli(tmp_path, {"mode": "External", "process_command": f"{sys.executable} {program}"})
+    # The command is split at spaces, which the path of the checkout may have.
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "program.sh"
+    program.write_text(f"echo '{json.dumps(expected_text)}'")
+    profile = cli(tmp_path, {"mode": "External", "process_command": "sh program.sh"})
     assert CredentialFetcher([profile])(None) == FetchedCredentials(Credentials("a", "hunter2", "c"), "profile", END)
-    program.write_text("import sys; sys.exit('hunter2')")
+    program.write_text("echo hunter2 >&2; exit 1")
     assert fails(profile).message == "profile: failed to execute external command: exit status 1"
 
 

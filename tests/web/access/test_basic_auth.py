@@ -40,9 +40,9 @@ async def test_a_right_password_is_checked_once_and_in_a_thread() -> None:
     check = FakeBcrypt()
     passwords = BasicAuth(check)
 
-    verdicts = [await passwords.check(USERS, basic("ann:secret")) for _ in range(3)]
+    results = [await passwords.check(USERS, basic("ann:secret")) for _ in range(3)]
 
-    assert verdicts == [AuthResult.ALLOWED] * 3
+    assert results == [AuthResult.ALLOWED] * 3
     assert len(check.calls) == 1
     assert threading.get_ident() not in check.threads
 
@@ -52,9 +52,9 @@ async def test_a_wrong_password_is_checked_once_and_always_refused() -> None:
     passwords = BasicAuth(check)
     await passwords.check(USERS, basic("ann:secret"))
 
-    verdicts = [await passwords.check(USERS, basic("ann:wrong")) for _ in range(2)]
+    results = [await passwords.check(USERS, basic("ann:wrong")) for _ in range(2)]
 
-    assert verdicts == [AuthResult.REFUSED] * 2
+    assert results == [AuthResult.REFUSED] * 2
     assert len(check.calls) == 2
 
 
@@ -138,8 +138,8 @@ async def test_requests_with_the_same_password_share_a_check_and_a_flood_of_othe
     check.go.set()
 
     assert await asyncio.gather(*same[1:]) == [AuthResult.ALLOWED] * 49
-    verdicts = await asyncio.gather(*wrong)
-    assert (verdicts.count(AuthResult.REFUSED), verdicts.count(AuthResult.BUSY)) == (255, 9)
+    results = await asyncio.gather(*wrong)
+    assert (results.count(AuthResult.REFUSED), results.count(AuthResult.BUSY)) == (255, 9)
     assert len(check.calls) == 256
 
 
@@ -159,8 +159,8 @@ async def test_a_flood_from_one_address_leaves_room_for_others_whatever_their_us
 
     assert await scraper is AuthResult.ALLOWED
     assert [password for password, _ in check.calls].index(b"secret") <= 2, "addresses take turns"
-    verdicts = await asyncio.gather(*flood)
-    assert (verdicts.count(AuthResult.REFUSED), verdicts.count(AuthResult.BUSY)) == (256, 8)
+    results = await asyncio.gather(*flood)
+    assert (results.count(AuthResult.REFUSED), results.count(AuthResult.BUSY)) == (256, 8)
     assert await passwords.check(USERS, basic("ann:0"), "192.0.2.1") is AuthResult.REFUSED, (
         "a check can be started again"
     )
@@ -254,9 +254,9 @@ async def test_a_check_that_fails_answers_its_requests_and_the_next_is_made() ->
     passwords = BasicAuth(check)
     with capture_logs() as logs:
         waiting = [passwords.check(USERS, basic(f"ann:{text}")) for text in ("secret", "secret", "a", "b")]
-        verdicts = await asyncio.gather(*waiting)
+        results = await asyncio.gather(*waiting)
 
-    assert verdicts == [AuthResult.BUSY] * 4
+    assert results == [AuthResult.BUSY] * 4
     assert [(entry["event"], entry["error"]) for entry in logs] == [("passwords not checked", "RuntimeError")]
     assert await passwords.check(USERS, basic("ann:secret")) is AuthResult.ALLOWED
     assert await passwords.check(USERS, basic("ann:a")) is AuthResult.REFUSED

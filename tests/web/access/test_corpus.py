@@ -13,7 +13,7 @@ from exporter.web.access.parser import HEADERS, SECTIONS, TLS_SETTINGS
 from exporter.web.access.settings import ClientAuth
 from exporter.web.access.tls_names import CURVES, SUITES_TLS12, SUITES_TLS13, VERSIONS
 from tests.web.clients import Client, Refused
-from tests.web.harness import TESTDATA, front_door, prepared
+from tests.web.harness import TESTDATA, prepared, served
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,7 +174,7 @@ BAD: Final[Mapping[str, str]] = {
     "section_unknown": "1:1: 'tls_config' is not a setting here (allowed: tls_server_config, ",
     "key_unknown": "4:3: tls_server_config: 'cert_fil' is not a setting here (allowed: cert, cert_file, ",
     "key_twice": "4:3: tls_server_config.key_file: is given twice",
-    "not_yaml": "2:1: not valid YAML: a list or mapping goes wrong here; a value with",
+    "not_yaml": "2:1: not valid YAML: a syntax error in a list or mapping; a value with",
     "not_a_mapping": "1:1: must be a mapping of settings",
     "wrong_kinds": "1:20: tls_server_config: must be a mapping of settings",
     "merge": "2:21: tls_server_config: `<<` is not supported here: write the settings out",
@@ -242,7 +242,7 @@ def test_good_files_use_every_setting_and_every_value() -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 async def test_good(name: str, tmp_path: Path) -> None:
-    async with front_door(prepared(tmp_path, text(name, "good"))) as (port, _):
+    async with served(prepared(tmp_path, text(name, "good"))) as (port, _):
         for client, expected in GOOD[name]:
             try:
                 answer = await client.fetch(port, tmp_path)
@@ -283,7 +283,7 @@ def test_a_secret_used_as_a_setting_name_is_not_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cert", ["nameless", "stranger", "server"])
 async def test_a_rejected_client_certificate_gets_a_matching_alert(cert: str, version: str, tmp_path: Path) -> None:
     words = {"nameless": "bad certificate", "stranger": "unknown ca", "server": "unsupported certificate"}
-    async with front_door(prepared(tmp_path, text("client_san_dns", "good"))) as (port, _):
+    async with served(prepared(tmp_path, text("client_san_dns", "good"))) as (port, _):
         with pytest.raises(Refused) as caught:
             await Client(cert=cert, only=version).fetch(port, tmp_path)
     assert f"alert {words[cert]}" in str(caught.value).lower()

@@ -12,7 +12,7 @@ from exporter.errors import ConfigError
 from exporter.web.access.live_config import LiveWebConfig, load
 from tests.web import pki
 from tests.web.clients import PATIENCE, Client, Refused
-from tests.web.harness import TESTDATA, front_door, prepared
+from tests.web.harness import TESTDATA, prepared, served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def replace(folder: Path, target: str, source: str) -> None:
 
 
 async def test_a_new_certificate_is_used_for_the_next_connection(tmp_path: Path) -> None:
-    async with front_door(prepared(tmp_path, TLS)) as (port, _):
+    async with served(prepared(tmp_path, TLS)) as (port, _):
         before = await Client().fetch(port, tmp_path)
         with capture_logs() as logs:
             replace(tmp_path, "server.key", "other.key")
@@ -50,7 +50,7 @@ async def test_a_new_certificate_is_used_for_the_next_connection(tmp_path: Path)
 async def test_a_file_rewritten_immediately_with_the_same_size_is_noticed(tmp_path: Path) -> None:
     text = USERS.replace("prometheus", "user_a")
     path = prepared(tmp_path, text)
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         for name in ("user_b", "user_c", "user_d"):
             before = path.stat()
             path.write_text(text.replace("user_a", name))
@@ -61,7 +61,7 @@ async def test_a_file_rewritten_immediately_with_the_same_size_is_noticed(tmp_pa
 
 async def test_added_and_removed_users_take_effect_on_the_next_request_of_an_open_connection(tmp_path: Path) -> None:
     path = prepared(tmp_path, USERS)
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         statuses = []
         for text in (USERS, USERS.replace("prometheus", "somebody"), USERS):
@@ -84,7 +84,7 @@ async def test_added_and_removed_users_take_effect_on_the_next_request_of_an_ope
 async def test_rewriting_the_file_in_place_never_disables_passwords(left: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, USERS)
     stranger, user = Client(tls=False), Client(tls=False, user="prometheus:correct horse")
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         path.write_text(left)
         with capture_logs() as logs:
             assert (await stranger.fetch(port, tmp_path)).status == 401
@@ -100,7 +100,7 @@ async def test_rewriting_the_file_in_place_never_disables_passwords(left: str, t
 
 async def test_users_can_be_added_while_serving(tmp_path: Path) -> None:
     path = prepared(tmp_path, "")
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         path.write_text(USERS)
         assert (await Client(tls=False).fetch(port, tmp_path)).status == 401
 
@@ -119,7 +119,7 @@ async def test_a_changed_file_never_disables_client_certificates(
     before: str, after: str, kept_out: Client, tmp_path: Path
 ) -> None:
     path = prepared(tmp_path, (TESTDATA / f"{before}.good.yml").read_text())
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         path.write_text((TESTDATA / f"{after}.good.yml").read_text())
         with capture_logs() as logs, pytest.raises(Refused):
             await kept_out.fetch(port, tmp_path)
@@ -131,7 +131,7 @@ async def test_a_changed_file_never_disables_client_certificates(
 
 async def test_an_invalid_file_changes_nothing_and_is_logged_once(tmp_path: Path) -> None:
     path = prepared(tmp_path, TLS)
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         with capture_logs() as logs:
             path.write_text(TLS + "surprise: true\n")
             for _ in range(3):
@@ -150,7 +150,7 @@ async def test_a_changed_client_ca_takes_effect(tmp_path: Path) -> None:
     text = (TESTDATA / "client_require_and_verify.good.yml").read_text().replace("ca.crt", "authorities.pem")
     prepared(tmp_path, text)
     (tmp_path / "authorities.pem").write_bytes((tmp_path / "ca.crt").read_bytes())
-    async with front_door(tmp_path / "web.yml") as (port, _):
+    async with served(tmp_path / "web.yml") as (port, _):
         assert (await Client(cert="client").fetch(port, tmp_path)).status == 200
         replace(tmp_path, "authorities.pem", "stranger.crt")
         with pytest.raises(Refused):
@@ -163,7 +163,7 @@ async def test_tls_is_neither_enabled_nor_disabled_while_serving(
     before: str, after: str, client: Client, tmp_path: Path
 ) -> None:
     path = prepared(tmp_path, before)
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         path.write_text(after)
         with capture_logs() as logs:
             assert (await client.fetch(port, tmp_path)).status == 200
@@ -258,7 +258,7 @@ async def test_an_unusable_path_is_a_clear_error_at_start_and_while_serving(
     assert line.startswith(f"{path}:1:32: tls_server_config.cert_file: ")
 
     path.write_text(TLS)
-    async with front_door(path) as (port, _):
+    async with served(path) as (port, _):
         path.write_text(text)
         with capture_logs() as logs:
             for _ in range(2):

@@ -19,7 +19,7 @@ from exporter.web.access.tls import (
     context,
 )
 from tests.web import pki
-from tests.web.harness import front_door, prepared
+from tests.web.harness import prepared, served
 
 
 def made(**settings: tuple[str, ...]) -> SSL.Context:
@@ -35,7 +35,7 @@ def client(curves: str) -> SSL.Connection:
     return connection
 
 
-def shake_hands(ours: TlsEngine, theirs: SSL.Connection) -> None:
+def handshake(ours: TlsEngine, theirs: SSL.Connection) -> None:
     for _ in range(5):
         try:
             theirs.do_handshake()
@@ -62,7 +62,7 @@ def shake_hands(ours: TlsEngine, theirs: SSL.Connection) -> None:
 )
 def test_tls13_negotiates_a_common_curve(ours: tuple[str, ...], theirs: str, agreed: str) -> None:
     connection = client(theirs)
-    shake_hands(TlsEngine(made(curve_preferences=ours)), connection)
+    handshake(TlsEngine(made(curve_preferences=ours)), connection)
     assert str(connection.get_group_name()).lower() == agreed.lower()
 
 
@@ -73,7 +73,7 @@ async def test_tls12_uses_the_order_of_curves_of_the_server(
     ours: str, agreed: str, theirs: str, tmp_path: Path
 ) -> None:
     text = f"tls_server_config: {{cert_file: rsa.crt, key_file: rsa.key, curve_preferences: [{ours}]}}\n"
-    async with front_door(prepared(tmp_path, text)) as (port, _):
+    async with served(prepared(tmp_path, text)) as (port, _):
         asking = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-groups", theirs]
         process = await asyncio.create_subprocess_exec(*asking, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         output, _ = await process.communicate()
@@ -132,7 +132,7 @@ def test_a_certificate_with_unreadable_names_is_rejected_like_any_other(
     connection.set_connect_state()
 
     with pytest.raises(TlsError):
-        shake_hands(ours, connection)
+        handshake(ours, connection)
 
 
 def test_the_repr_of_pem_files_contains_no_key() -> None:

@@ -24,7 +24,7 @@ _SHOWN_VIOLATIONS = 2
 
 
 @dataclass
-class Verdict:
+class Results:
     """Counts by what a case is counted under, and by invariant; `wrong` has a line for each violation."""
 
     invariants: tuple[Callable[[Any], Iterator[str | None]], ...] = INVARIANTS
@@ -59,26 +59,26 @@ class Verdict:
         return self.cases, self.failed, self.verified, self.checked, self.violated
 
 
-def verdict(cases: Iterable[Case]) -> Verdict:
+def results_of_cases(cases: Iterable[Case]) -> Results:
     """Run cases and check them."""
-    found = Verdict()
+    found = Results()
     if kept := run_cases(cases, found.check):
         found.wrong.append(f"{kept} exporters that were closed are still in memory")
     return found
 
 
-def verdict_of(
+def results_of(
     family: Family, moment: Moment, selection: Selection, *, briefly: bool = True, only: str = ""
-) -> Verdict:
+) -> Results:
     """Run all cases of one cell, briefly or not, whose names contain `only`."""
     cell = family, moment, selection
     cases = brief() if briefly else possible()
-    return verdict(c for c in cases if (c.fault.family, c.moment, c.selection) == cell and only in str(c))
+    return results_of_cases(c for c in cases if (c.fault.family, c.moment, c.selection) == cell and only in str(c))
 
 
-def verdict_of_action(action: Action, moment: Moment, *, briefly: bool = True, only: str = "") -> Verdict:
+def results_of_action(action: Action, moment: Moment, *, briefly: bool = True, only: str = "") -> Results:
     """Run all cases of an action at a moment, briefly or not, whose names contain `only`."""
-    found = Verdict(OF_ACTIONS)
+    found = Results(OF_ACTIONS)
     cases = action_cases.brief() if briefly else action_cases.possible()
     chosen = (case for case in cases if (case.action, case.moment) == (action, moment) and only in str(case))
     if kept := action_runner.run_cases(chosen, found.check):

@@ -1,4 +1,4 @@
-"""Reads mutmut's results: a table per module, and the survivors without a verdict."""
+"""Reads mutmut's results: a table per module, and the survivors without a result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Mutant:
 
     module: str  # core/plan
     name: str  # mutmut's, for `mutmut show`
-    verdict: str
+    result: str
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class Change:
 
 
 def mutants(work: Path) -> Iterator[Mutant]:
-    """Every mutant of the working copy, with its verdict."""
+    """Every mutant of the working copy, with its result."""
     root = work / "mutants" / "exporter"
     for meta in sorted(root.rglob("*.py.meta")):
         module = meta.relative_to(root).as_posix().removesuffix(".py.meta")
         for name, status in json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"].items():
-            yield Mutant(module, name, verdict_of(status))
+            yield Mutant(module, name, result_of(status))
 
 
-def verdict_of(status: int | None) -> str:
-    """The verdict on a mutant by the exit status of the tests."""
-    for verdict, statuses in (
+def result_of(status: int | None) -> str:
+    """The result on a mutant by the exit status of the tests."""
+    for result, statuses in (
         ("killed", KILLED),
         ("timed out", TIMED_OUT),
         ("survived", SURVIVED),
         ("no test", NO_TEST),
     ):
         if status in statuses:
-            return verdict
+            return result
     return "unclear"
 
 
@@ -74,12 +74,12 @@ def change(mutant: Mutant, diff: str) -> Change:
 
 
 def table(found: Iterable[Mutant], stays: Container[Mutant]) -> str:
-    """Per module and in total: mutants by verdict, and the share killed of those not accepted."""
+    """Per module and in total: mutants by result, and the share killed of those not accepted."""
     counts: dict[str, Counter[str]] = {}
     for mutant in found:
-        verdict = "accepted" if mutant.verdict in {"survived", "no test"} and mutant in stays else mutant.verdict
+        result = "accepted" if mutant.result in {"survived", "no test"} and mutant in stays else mutant.result
         for place in (mutant.module, "all"):
-            counts.setdefault(place, Counter())[verdict] += 1
+            counts.setdefault(place, Counter())[result] += 1
     columns = ("killed", "timed out", "accepted", "survived", "no test", "unclear")
     lines = [
         "| module | mutants | " + " | ".join(columns) + " | noticed |",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.campaigns.mutation.accepted import accepted_on, is_wording
-from tests.campaigns.mutation.verdicts import (
+from tests.campaigns.mutation.results import (
     Change,
     Mutant,
     change,
@@ -33,16 +33,16 @@ def changed(before: str, after: str) -> Change:
     return Change("core/page_reader", "PageReader.ask", before, after)
 
 
-def test_verdicts_are_read_from_what_mutmut_wrote(tmp_path: Path) -> None:
+def test_results_are_read_from_what_mutmut_wrote(tmp_path: Path) -> None:
     meta = tmp_path / "mutants" / "exporter" / "core" / "page_reader.py.meta"
     meta.parent.mkdir(parents=True)
     statuses = {"a": 1, "b": 0, "c": -24, "d": 33, "e": None, "f": 77}
     meta.write_text(json.dumps({"exit_code_by_key": statuses}), "utf-8")
 
-    found = {mutant.name: (mutant.module, mutant.verdict) for mutant in mutants(tmp_path)}
+    found = {mutant.name: (mutant.module, mutant.result) for mutant in mutants(tmp_path)}
 
-    verdicts = {"a": "killed", "b": "survived", "c": "timed out", "d": "no test", "e": "unclear", "f": "unclear"}
-    assert found == {name: ("core/page_reader", verdict) for name, verdict in verdicts.items()}
+    results = {"a": "killed", "b": "survived", "c": "timed out", "d": "no test", "e": "unclear", "f": "unclear"}
+    assert found == {name: ("core/page_reader", result) for name, result in results.items()}
 
 
 def test_a_change_is_its_place_and_the_lines_that_differ() -> None:
