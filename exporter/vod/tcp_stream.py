@@ -94,16 +94,10 @@ class Stream(asyncio.Protocol):
         return len(self.received) > before
 
     @property
-    def is_open_and_read(self) -> bool:
-        """Whether it is open and all data that asyncio has read is consumed."""
-        transport = self._transport
-        return not (transport is None or self.ended or self.received or transport.is_closing())
-
-    @property
     def is_quiet(self) -> bool:
         """Whether it is open and has received no unsolicited data; also looks at data that asyncio has not read yet."""
         transport = self._transport
-        if transport is None or not self.is_open_and_read:
+        if transport is None or self.ended or self.received or transport.is_closing():
             return False
         poll = select.poll()
         poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Final
 
 import h11
@@ -27,18 +26,12 @@ CHUNK_BYTES: Final = 8_192
 """Compressed bytes per chunk: each may expand a thousandfold, and the size limit is checked after each."""
 
 _PROXY_AUTHENTICATION: Final = 407
-# A head that can be written: every character is one that HTTP/1.1 permits in its place.
-_REQUEST_LINE: Final = re.compile(rb"POST [\x21-\x7e]+ HTTP/1\.1")
-_HEADER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ([^\x00\s]+([ \t]+[^\x00\s]+)*)?")
-# What h11 has to know of a request to read its response; checking our own again would take it longer than writing it.
-_ANY_REQUEST: Final = h11.Request(method="POST", target="/", headers=[("Host", "any"), ("Content-Length", "0")])
-_END_OF_REQUEST: Final = h11.EndOfMessage()
 FRESH: Final = "fresh"
 """The request extension that demands a new connection."""
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
-    """A pool of connections over one route, opened on demand: one for each POST request in flight.
+    """A pool of connections over one route, opened on demand: one for each request in flight.
 
     A connection is reused only if its last response was received completely and nothing followed it: unsolicited data
     would be read as the next response. Timeouts, redirects, cookies and compression are left to the caller.
@@ -88,7 +81,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
 
 class _Connection:
-    """One HTTP/1.1 connection: requests are written here, responses read by h11."""
+    """One HTTP/1.1 connection."""
 
     def __init__(self, stream: Stream, route: Route) -> None:
         self._stream = stream
@@ -126,13 +119,15 @@ class _Connection:
             target = b"%b://%b%b" % (request.url.raw_scheme, request.url.netloc, target)
             if self._route.proxy.authorization:
                 headers = [*headers, (b"Proxy-Authorization", self._route.proxy.authorization.encode("ascii"))]
-        request_line = b"%b %b HTTP/1.1" % (request.method.encode("ascii"), target)
-        lines = [b"%b: %b" % header for header in headers]
-        if not (_REQUEST_LINE.fullmatch(request_line) and all(map(_HEADER_LINE.fullmatch, lines))):
-            raise network_errors.unsendable()
-        self._http.send(_ANY_REQUEST)
-        self._http.send(_END_OF_REQUEST)
-        return b"\r\n".join([request_line, *lines, b"", content])
+        try:
+            parts = [
+                self._http.send(h11.Request(method=request.method, target=target, headers=headers)),
+                self._http.send(h11.Data(data=content)) if content else b"",
+                self._http.send(h11.EndOfMessage()),
+            ]
+        except h11.LocalProtocolError:
+            raise network_errors.unsendable() from None
+        return b"".join(part for part in parts if part)
 
     async def body(self) -> AsyncIterator[bytes]:
         """The chunks of the response body, still compressed."""
@@ -166,7 +161,7 @@ class _Connection:
 
     def make_idle(self, idle: list[_Connection]) -> bool:
         """Become idle until KEEP_ALIVE has passed; False if the connection cannot be reused."""
-        if self._http.trailing_data != (b"", False) or not self._stream.is_open_and_read:
+        if self._http.trailing_data != (b"", False) or not self._stream.is_quiet:
             return False
         try:
             self._http.start_next_cycle()

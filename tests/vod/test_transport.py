@@ -148,22 +148,11 @@ async def test_an_untrusted_certificate_is_a_failure_to_connect() -> None:
         assert server.requests == []
 
 
-@pytest.mark.parametrize("value", ["b\r\nc: d", "b\0", "b\vc", " b", "b ", "\t"])
+@pytest.mark.parametrize("value", ["b\r\nc: d", "b\0", "b\vc"])
 async def test_what_cannot_be_sent_is_not_sent(connections: TransportToAnyHost, value: str) -> None:
     async with serving(replied(b"{}")) as (server, url):
         with pytest.raises(NetworkError, match=r"^the request cannot be written as HTTP$"):
             await connections.handle_async_request(httpx.Request("POST", url, headers={"x-acs-a": value}))
-        assert server.requests == []
-
-
-@pytest.mark.parametrize("request_", [("GET", {}), ("POST", {"x acs": "a"}), ("POST", {"": "a"})])
-async def test_neither_another_method_nor_a_name_that_is_none_is_sent(
-    connections: TransportToAnyHost, request_: tuple[str, dict[str, str]]
-) -> None:
-    method, headers = request_
-    async with serving(replied(b"{}")) as (server, url):
-        with pytest.raises(NetworkError, match=r"^the request cannot be written as HTTP$"):
-            await connections.handle_async_request(httpx.Request(method, url, headers=headers))
         assert server.requests == []
 
 
