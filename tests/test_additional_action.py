@@ -79,7 +79,7 @@ COVERS: Final = Action("ListCovers", "2017-03-21", "vod:ListCovers", decode, ("I
 # A row in exporter/exposition/catalog.py; the attribute is one of PublishedMedia.
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(frozen=True, slots=True)
 class MediaWithCover(PublishedMedia):
     """A media that has a cover as well."""
 

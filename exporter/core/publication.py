@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,17 +58,14 @@ class SettledDay:
         return sum(row.series for row in self.rows.values())
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(frozen=True, slots=True)
 class PublishedMedia:
-    """The newest title and length (seconds) of a media; those that are None have no series.
+    """The newest title and length (seconds) of a media; those that are None have no series."""
 
-    Not frozen but final, as MediaRecord.
-    """
-
-    account: Final[str]
-    media_id: Final[str]
-    title: Final[str | None]
-    duration: Final[int | float | None]
+    account: str
+    media_id: str
+    title: str | None
+    duration: int | float | None
 
 
 @dataclass(frozen=True, slots=True)
