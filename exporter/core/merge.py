@@ -74,26 +74,21 @@ def merge_observation(
     # 50,000 records share two or three objects: by the identity of the one before, and whether the row is the same.
     shared: dict[tuple[int, bool], Freshness] = {}
     unlisted = before.unlisted_record
-    if not before.records and unlisted is None:  # as below, in half the time
-        changed = set(rows)
-        new = freshness(None, same=False)
-        records = {media_id: MediaRecord(row, new) for media_id, row in rows.items()}
-    else:
-        for media_id, row in rows.items():
-            previous = before.records.get(media_id, unlisted)
-            fresh_before = None if previous is None else previous.freshness
-            same = previous is not None and same_row(previous.row, row)
-            key = id(fresh_before), same
-            if key not in shared:
-                shared[key] = freshness(fresh_before, same=same)
-            if previous is not None and same:
-                # An equal row stays the same object, so that what was built from it need not be built again.
-                records[media_id] = MediaRecord(previous.row if previous.row == row else row, shared[key])
-            else:
-                changed.add(media_id)
-                if changed_late(fresh_before):
-                    late.add(media_id)
-                records[media_id] = MediaRecord(row, shared[key])
+    for media_id, row in rows.items():
+        previous = before.records.get(media_id, unlisted)
+        fresh_before = None if previous is None else previous.freshness
+        same = previous is not None and same_row(previous.row, row)
+        key = id(fresh_before), same
+        if key not in shared:
+            shared[key] = freshness(fresh_before, same=same)
+        if previous is not None and same:
+            # An equal row stays the same object, so that what was built from it need not be built again.
+            records[media_id] = MediaRecord(previous.row if previous.row == row else row, shared[key])
+        else:
+            changed.add(media_id)
+            if changed_late(fresh_before):
+                late.add(media_id)
+            records[media_id] = MediaRecord(row, shared[key])
     listed, rankings = before.listed, dict(before.rankings)
     if observation.listed:
         gone = before.records.keys() - records.keys()

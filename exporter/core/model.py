@@ -189,15 +189,12 @@ class Freshness:
     settled: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class MediaRecord:
-    """What was last observed of one media in a slice; a `row` of None means that it was requested and has no plays.
+    """What was last observed of one media in a slice; a `row` of None means that it was requested and has no plays."""
 
-    Not frozen but final: a poll makes 50,000, and each takes half the time.
-    """
-
-    row: Final[PlayRow | None]
-    freshness: Final[Freshness]
+    row: PlayRow | None
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)

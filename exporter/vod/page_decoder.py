@@ -90,8 +90,7 @@ def _decode_valid(body: bytes, page: int | None, page_size: int, media_id: str |
 
     Nearly all responses are valid. This decodes them in a third of the time, without a Python call for each number.
     """
-    # -0.0 would be valid. Looking at each minus sign takes a fifth of the time of two searches for two or three bytes.
-    if any(before.endswith((b":", b": ")) for before in body.split(b"-")[:-1]):
+    if b":-" in body or b": -" in body:  # -0.0 is valid
         return None
     try:
         response = _PLAIN_DECODER.decode(body)
