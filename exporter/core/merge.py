@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 from exporter.core import play_dates
@@ -59,37 +58,37 @@ def merge_observation(
     )
     one_poll_is_enough = final and has_plays
 
-    @cache  # 50,000 records share two or three objects
-    def observed(confirmations: int, *, sure: bool) -> Freshness:
-        settled = possible and (confirmations >= settlement.unchanged or sure)
-        return Freshness(observation.at, confirmations, settled=settled)
-
     def changed_late(before: Freshness | None) -> bool:
         return before is not None and before.observed_at >= final_from
 
     def freshness(before: Freshness | None, *, same: bool, whole: bool = True) -> Freshness:
-        return observed(
-            before.confirmations + 1 if before is not None and same and possible else 0,
-            sure=one_poll_is_enough and whole and (same or not changed_late(before)),
-        )
+        confirmations = before.confirmations + 1 if before is not None and same and possible else 0
+        sure = one_poll_is_enough and whole and (same or not changed_late(before))
+        settled = possible and (confirmations >= settlement.unchanged or sure)
+        return Freshness(observation.at, confirmations, settled=settled)
 
     rows = {**_known_zeros(before), **observation.rows} if observation.listed else observation.rows
     changed: set[str] = set()
     late: set[str] = set()  # media whose row changed or disappeared after the day could be final
     records: dict[str, MediaRecord] = {}
+    # 50,000 records share two or three objects: by the identity of the one before, and whether the row is the same.
+    shared: dict[tuple[int, bool], Freshness] = {}
+    unlisted = before.unlisted_record
     for media_id, row in rows.items():
-        previous = before.record(media_id)
-        if previous is not None and same_row(previous.row, row):
+        previous = before.records.get(media_id, unlisted)
+        fresh_before = None if previous is None else previous.freshness
+        same = previous is not None and same_row(previous.row, row)
+        key = id(fresh_before), same
+        if key not in shared:
+            shared[key] = freshness(fresh_before, same=same)
+        if previous is not None and same:
             # An equal row stays the same object, so that what was built from it need not be built again.
-            records[media_id] = MediaRecord(
-                previous.row if previous.row == row else row, freshness(previous.freshness, same=True)
-            )
+            records[media_id] = MediaRecord(previous.row if previous.row == row else row, shared[key])
         else:
             changed.add(media_id)
-            of_previous = previous.freshness if previous else None
-            if changed_late(of_previous):
+            if changed_late(fresh_before):
                 late.add(media_id)
-            records[media_id] = MediaRecord(row, freshness(of_previous, same=False))
+            records[media_id] = MediaRecord(row, shared[key])
     listed, rankings = before.listed, dict(before.rankings)
     if observation.listed:
         gone = before.records.keys() - records.keys()

@@ -235,10 +235,12 @@ class SliceData:
 
     def record(self, media_id: str) -> MediaRecord | None:
         """The record of a media: with a row, or a zero; None if nothing is known."""
-        known = self.records.get(media_id)
-        if known is None and self.listed is not None and not self.unattributed_rows:
-            return MediaRecord(None, self.listed)
-        return known
+        return self.records.get(media_id) or self.unlisted_record
+
+    @property
+    def unlisted_record(self) -> MediaRecord | None:
+        """The record of every media without one in `records`: a zero after a listing; None if nothing is known."""
+        return MediaRecord(None, self.listed) if self.listed is not None and not self.unattributed_rows else None
 
     def ranking(self, top: Top) -> Ranking | None:
         """The top media by a measure: of the stored ranking or the last listing, whichever is newer; None: unknown."""

@@ -114,7 +114,9 @@ class _TrackedSlice:
         """Build a new view if the current one is outdated."""
         if data is None:
             self.view = None
-        elif self.view is None or not self.view.is_current(data, self.wants, stale_after, now):
+            return
+        self.slice = data.slice  # the same object as the key of the snapshot, so that it is found without a comparison
+        if self.view is None or not self.view.is_current(data, self.wants, stale_after, now):
             self.view = _SliceView(data, self.wants, stale_after, now, self.view)
 
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LARGEST: Final = sys.float_info.max
+# In JSON by msgspec: an exponent, or zeros where Python writes one.
+_EXPONENTS: Final = (b"e", b"0.0000")
 
 
 def utf8(text: str) -> bytes:
@@ -49,28 +53,26 @@ def number(value: float) -> str:
 
 
 def lines(before: str, middles: Sequence[str], after: str, values: Sequence[float]) -> bytes:
-    """Format samples that differ in the middle of their labels, one line each, as UTF-8.
-
-    Formatting all lines together takes less than half the time of one by one: two passes in C, no object for each line.
-    """
-    if not values:
-        return b""
-    placeholder, formatted = (
-        ("%a", values) if _are_finite(values) else ("%b", [number(value).encode() for value in values])
-    )
-    if "%" in before or "%" in after or "%" in "".join(middles):
-        before, middles, after = _doubled(before), list(map(_doubled, middles)), _doubled(after)
-    after = f"{after} {placeholder}\n"
-    template = f"{before}{f'{after}{before}'.join(middles)}{after}"
-    return utf8(template) % tuple(formatted)
+    """Format samples that differ in the middle of their labels, one line each, as UTF-8."""
+    # One join, without a string for each line.
+    parts = [before, "", f"{after} ", "", "\n"] * len(values)
+    parts[1::5] = middles
+    parts[3::5] = _numbers(values)
+    return utf8("".join(parts))
 
 
-def _doubled(text: str) -> str:
-    return text.replace("%", "%%")
+def _numbers(values: Sequence[float]) -> Sequence[str]:
+    """Format many sample values as `number` does."""
+    if values and _are_finite(values):
+        # msgspec takes a fifth of the time of Python; only numbers that need an exponent differ, in its spelling.
+        together = msgspec.json.encode(values)
+        if not any(mark in together for mark in _EXPONENTS):
+            return together[1:-1].decode().split(",")
+    return list(map(number, values))
 
 
 def _are_finite(values: Sequence[float]) -> bool:
-    """Whether `number` formats all of them as Python does; also False where only their sum is too large."""
+    """Whether no value exceeds a 64-bit float; also False where only their sum does."""
     try:
         return sum(map(abs, values)) <= _LARGEST
     except OverflowError:

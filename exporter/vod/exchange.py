@@ -12,6 +12,7 @@ import httpx
 from exporter import __version__
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_codes, network_errors
+from exporter.vod.network_errors import ConnectionLost
 from exporter.vod.network_route import AttemptProgress
 from exporter.vod.replayed_responses import ReplayDetector
 from exporter.vod.response_body import ResponseBody
@@ -23,8 +24,8 @@ from exporter.vod.responses import (
     no_response,
     replayed,
 )
-from exporter.vod.signing import Acs3Auth, canonical_query
-from exporter.vod.transport import FRESH, TransportSender
+from exporter.vod.signing import canonical_query, signed_headers
+from exporter.vod.transport import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
 _URLS: Final = 1_024
 
 _HEADERS: Final = {
+    "content-length": "0",
     "user-agent": f"aliyun-vod-exporter/{__version__}",
     "accept": "application/json",
     "accept-encoding": "gzip",
 }
+_NO_BODY: Final = httpx.ByteStream(b"")
 
 T = TypeVar("T")
 
@@ -57,10 +60,19 @@ class Call(Generic[T]):
         """What the response depends on."""
         return self.action.name.encode() + b"?" + self.url.query
 
-    def request(self, *, fresh: bool) -> httpx.Request:
-        """The unsigned request; `fresh` demands a new connection."""
-        headers = {**_HEADERS, "x-acs-action": self.action.name, "x-acs-version": self.action.version}
-        return httpx.Request("POST", self.url, headers=headers, extensions={FRESH: fresh})
+    def signed_request(
+        self, credentials: Credentials, progress: AttemptProgress, *, at: float, nonce: str, fresh: bool
+    ) -> httpx.Request:
+        """A request for one attempt; `fresh` demands a new connection."""
+        headers = {
+            "host": self.url.netloc.decode("ascii"),
+            **_HEADERS,
+            "x-acs-action": self.action.name,
+            "x-acs-version": self.action.version,
+        }
+        signed = signed_headers(self.url.query.decode("ascii"), headers, credentials, at=at, nonce=nonce)
+        extensions = {FRESH: fresh, "progress": progress}
+        return httpx.Request("POST", self.url, headers=signed, stream=_NO_BODY, extensions=extensions)
 
 
 class Exchange:
@@ -88,14 +100,14 @@ class Exchange:
         self._secrets = secrets
         self._now = now
         self._nonce = nonce
-        self._http = TransportSender(transport)
+        self._transport = transport
         self._replay_detector = ReplayDetector()
         # The same queries recur all day, and parsing a URL takes as long as signing it.
         self._url = lru_cache(_URLS)(lambda query: endpoint.copy_with(query=query))
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     def prepare(self, action: Action[T], parameters: Mapping[str, str]) -> Call[T]:
         """A call in RPC style (`POST /?parameters`, empty body). Raises UpstreamError for text that cannot be sent."""
@@ -106,13 +118,11 @@ class Exchange:
 
         Raises UpstreamError, also for failures of the network.
         """
-        request = call.request(fresh=fresh)
-        auth = Acs3Auth(credentials, now=self._now, nonce=self._nonce)
-        progress = request.extensions["progress"] = AttemptProgress()
+        progress = AttemptProgress()
         try:
             # One timeout for the whole exchange: timeouts of single steps would restart with every byte received.
             async with asyncio.timeout(self._timeout):
-                response = await self._http.send(request, auth=auth)
+                response = await self._respond(call, credentials, progress, fresh=fresh)
                 try:
                     received = await _receive(response)
                     decoded = self._decode(call, received, response.extensions.get("connection"))
@@ -136,6 +146,24 @@ class Exchange:
             message = f"no response from {self._destination}: {failure.message}"
             # The exception chain could show the request with its secrets.
             raise no_response(failure.code, message, self._secrets, advice=failure.advice) from None
+
+    async def _respond(
+        self, call: Call[T], credentials: Credentials, progress: AttemptProgress, *, fresh: bool
+    ) -> httpx.Response:
+        """Send, and return the response before its body is received. Raises httpx.TransportError.
+
+        If a reused connection turns out to be closed, the request is signed again and sent over a new one; both count
+        as one attempt. Redirects are not followed and cookies are not stored: this API does not need them.
+        """
+
+        async def send(*, fresh: bool) -> httpx.Response:
+            request = call.signed_request(credentials, progress, at=self._now(), nonce=self._nonce(), fresh=fresh)
+            return await self._transport.handle_async_request(request)
+
+        try:
+            return await send(fresh=fresh)
+        except ConnectionLost:
+            return await send(fresh=True)
 
     def _decode(self, call: Call[T], response: RawResponse, connection: object | None) -> T:
         decoded = decode_response(response, call.action, call.parameters, now=self._now(), hide=self._secrets)

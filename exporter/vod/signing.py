@@ -1,4 +1,4 @@
-"""Sign a request: request + credentials → ACS3-HMAC-SHA256 signature (pure), and the same as an `httpx.Auth`."""
+"""Sign a request: its query and headers + credentials → the headers of the signed request (ACS3-HMAC-SHA256)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import secrets
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote
-
-import httpx
+from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from exporter.vod.credentials.sources import Credentials
 
 ALGORITHM: Final = "ACS3-HMAC-SHA256"
+_EMPTY_BODY: Final = hashlib.sha256(b"").hexdigest()
 
 
 def canonical_query(parameters: Iterable[tuple[str, str]]) -> str:
@@ -31,72 +30,44 @@ def _quoted(text: str) -> str:
     return quote(text, safe="~")
 
 
-def canonical_request(
-    method: str, path: str, parameters: Iterable[tuple[str, str]], headers: Mapping[str, str]
-) -> tuple[str, str]:
-    """The text that is signed and the names of its headers, `a;b`.
+def canonical_request(query: str, headers: Mapping[str, str]) -> tuple[str, str]:
+    """The text that is signed of a `POST /?query` without a body, and the names of its headers, `a;b`.
 
-    `headers` are the ones to sign, names in lower case, `x-acs-content-sha256` (the hash of the body) among them.
+    `query` is canonical. `headers` are the ones to sign, names in lower case, `x-acs-content-sha256` among them.
     """
     ordered = sorted(headers)
     names = ";".join(ordered)
     lines = "".join([f"{name}:{headers[name].strip()}\n" for name in ordered])
-    query = canonical_query(parameters)
-    return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{headers['x-acs-content-sha256']}", names
+    return f"POST\n/\n{query}\n{lines}\n{names}\n{_EMPTY_BODY}", names
 
 
-def authorization(
-    method: str,
-    path: str,
-    parameters: Iterable[tuple[str, str]],
-    headers: Mapping[str, str],
-    credentials: Credentials,
-) -> str:
-    """The value of the Authorization header; arguments as for `canonical_request`."""
-    canonical, names = canonical_request(method, path, parameters, headers)
+def signed_headers(
+    query: str, headers: Mapping[str, str], credentials: Credentials, *, at: float, nonce: str
+) -> dict[str, str]:
+    """The headers of a `POST /?query` without a body, with date, nonce, hash, token and signature added.
+
+    `query` is canonical; the names of `headers` are in lower case; `at` is seconds since 1970. Signed are the host that
+    is sent (with its port where that is not the default), a content type where there is one, and every `x-acs-*`
+    header; with a temporary credential its token is one of them.
+    """
+    added = {
+        "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)),
+        "x-acs-signature-nonce": nonce,
+        "x-acs-content-sha256": _EMPTY_BODY,
+    }
+    if credentials.security_token is not None:
+        added["x-acs-security-token"] = credentials.security_token
+    signed = {name: value for name, value in headers.items() if _is_signed(name)} | added
+    canonical, names = canonical_request(query, signed)
     to_sign = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.digest(credentials.access_key_secret.encode(), to_sign.encode(), "sha256").hex()
-    return f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signature}"
+    authorization = f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signature}"
+    return {**headers, **added, "authorization": authorization}
 
 
 def new_nonce() -> str:
     """128 random bits in hexadecimal; each attempt needs a new one."""
     return secrets.token_hex(16)
-
-
-class Acs3Auth(httpx.Auth):
-    """Signs every attempt with the time and a nonce of its own.
-
-    Signed are the host that is sent (with its port where that is not the default), a content type where there is one,
-    and every `x-acs-*` header; with a temporary credential its token is one of them.
-    """
-
-    requires_request_body = True
-
-    def __init__(
-        self, credentials: Credentials, *, now: Callable[[], float] = time.time, nonce: Callable[[], str] = new_nonce
-    ) -> None:
-        self._credentials = credentials
-        self._now = now
-        self._nonce = nonce
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add date, nonce, hash, token and signature, then send once."""
-        added = {
-            "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now())),
-            "x-acs-signature-nonce": self._nonce(),
-            "x-acs-content-sha256": hashlib.sha256(request.content).hexdigest(),
-        }
-        if self._credentials.security_token is not None:
-            added["x-acs-security-token"] = self._credentials.security_token
-        present = [(name.lower().decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw]
-        signed = {name: value for name, value in present if _is_signed(name)} | added
-        path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        parameters = parse_qsl(query, keep_blank_values=True)
-        added["authorization"] = authorization(request.method, path, parameters, signed, self._credentials)
-        # Replace all headers at once: each header that is set individually makes httpx scan all of them.
-        request.headers = httpx.Headers([pair for pair in present if pair[0] not in added] + [*added.items()])
-        yield request
 
 
 def _is_signed(name: str) -> bool:

@@ -30,34 +30,6 @@ FRESH: Final = "fresh"
 """The request extension that demands a new connection."""
 
 
-class TransportSender:
-    """Sends requests over a transport at a third of the CPU time of httpx's client.
-
-    It does not follow redirects and stores no cookies, which this API does not need.
-    """
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transport = transport
-
-    async def send(self, request: httpx.Request, *, auth: httpx.Auth) -> httpx.Response:
-        """Send, and return the response before its body is received. Raises httpx.TransportError.
-
-        If a reused connection turns out to be closed, the request is signed again and sent over a new one; both count
-        as one attempt.
-        """
-        try:
-            response = await self._transport.handle_async_request(next(auth.auth_flow(request)))
-        except ConnectionLost:
-            request.extensions[FRESH] = True
-            response = await self._transport.handle_async_request(next(auth.auth_flow(request)))
-        response.request = request
-        return response
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._transport.aclose()
-
-
 class PooledTransport(httpx.AsyncBaseTransport):
     """A pool of connections over one route, opened on demand: one for each request in flight.
 

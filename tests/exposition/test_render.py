@@ -139,9 +139,12 @@ def test_the_order_of_the_data_does_not_change_the_text() -> None:
 
 
 class Watched(int):
-    """A number that counts how often it is formatted."""
+    """A number that counts how often it is formatted: by itself, as it seems to be infinite."""
 
     written = 0
+
+    def __abs__(self) -> int:
+        return 10**400
 
     def __repr__(self) -> str:
         self.written += 1

@@ -72,7 +72,11 @@ def test_a_number_round_trips(value: float) -> None:
 
 # Lone surrogates, `%` signs that formatting might interpret, and numbers beyond a float are the likeliest to go wrong.
 TEXTS = st.text(st.sampled_from('ab%"\\\n{}日\ud83d'), max_size=6)
-VALUES = st.integers() | st.floats() | st.sampled_from([10**400, -(10**400), 2**53 + 1, 1.7976931348623157e308])
+VALUES = (
+    st.integers()
+    | st.floats()
+    | st.sampled_from([10**400, -(10**400), 2**53 + 1, 1.7976931348623157e308, 1e-4, 2e-5, 1e16])
+)
 
 
 @given(st.lists(TEXTS))

@@ -20,12 +20,14 @@ from exporter.errors import (
     StartError,
     UpstreamError,
 )
+from exporter.vod import network_errors
 from exporter.vod.actions import Action
 from exporter.vod.client import Client
 from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
 from exporter.vod.redaction import Secrets
 from exporter.vod.responses import LARGEST_ERROR, LARGEST_RESPONSE
+from exporter.vod.transport import FRESH
 from tests.vod.fakes import ENDPOINT, KEY, START, ClientFixture, FakeMeter, FakeSource, Service, action, ok, refusal
 
 if TYPE_CHECKING:
@@ -205,6 +207,15 @@ async def test_used_nonce_is_repeated_once_with_another() -> None:
         assert (await failing(fixture)).code == "SignatureNonceUsed"
         assert fixture.meter.sent == 2
     assert len({request.headers["x-acs-signature-nonce"] for request in service.requests}) == 2
+
+
+async def test_what_a_lost_connection_did_not_answer_is_signed_and_sent_again_over_a_new_one() -> None:
+    service = Service(network_errors.lost(), ok())
+    async with ClientFixture(service) as fixture:
+        assert await fixture.run() == b"fine"
+    assert [request.headers["x-acs-signature-nonce"] for request in service.requests] == ["nonce-0", "nonce-1"]
+    assert [request.extensions[FRESH] for request in service.requests] == [False, True]
+    assert (fixture.meter.sent, fixture.meter.failed, fixture.meter.retries) == (1, [], 0)
 
 
 async def test_once_means_once_whatever_errors_are_between() -> None:

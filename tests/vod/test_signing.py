@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.vod.credentials.sources import Credentials
-from exporter.vod.signing import Acs3Auth, canonical_query, canonical_request, new_nonce
+from exporter.vod.signing import canonical_query, canonical_request, new_nonce, signed_headers
 
 with warnings.catch_warnings():
     # Warnings of the SDK's dependencies at import are not ours to fix.
@@ -34,7 +34,10 @@ VECTOR_HEADERS = {
 
 
 def signed(request: httpx.Request, credentials: Credentials = KEY, nonce: str = "n") -> httpx.Request:
-    return next(Acs3Auth(credentials, now=lambda: DATE, nonce=lambda: nonce).auth_flow(request))
+    """The same request with the headers that sign it, as httpx would send it."""
+    query, headers = request.url.query.decode(), dict(request.headers)
+    request.headers = httpx.Headers(signed_headers(query, headers, credentials, at=DATE, nonce=nonce))
+    return request
 
 
 def official(request: httpx.Request, credentials: Credentials) -> str:
@@ -59,7 +62,7 @@ def request(parameters: dict[str, str], endpoint: str = "https://vod.cn-shanghai
 
 
 def test_published_vector_canonical_request() -> None:
-    text, names = canonical_request("POST", "/", VECTOR_QUERY.items(), VECTOR_HEADERS)
+    text, names = canonical_request(canonical_query(VECTOR_QUERY.items()), VECTOR_HEADERS)
     assert names == "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert digest == "7ea06492da5221eba5297e897ce16e55f964061054b7695beedaac1145b1e259"
@@ -137,23 +140,14 @@ def test_wire_and_signature_spell_the_query_alike() -> None:
 
 def test_signs_port_token_and_content_type() -> None:
     requested = httpx.Request(
-        "POST", "http://127.0.0.1:8080/", headers={"Content-Type": "application/json", "User-Agent": "x"}, content=b"{}"
+        "POST", "http://127.0.0.1:8080/", headers={"Content-Type": "application/json", "User-Agent": "x"}
     )
     sent = signed(requested, TEMPORARY)
     assert sent.headers["host"] == "127.0.0.1:8080"
     assert sent.headers["x-acs-security-token"] == TEMPORARY.security_token
-    assert sent.headers["x-acs-content-sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert sent.headers["x-acs-content-sha256"] == EMPTY_BODY
     names = sent.headers["authorization"].split("SignedHeaders=")[1].split(",")[0]
     assert names == "content-type;host;x-acs-content-sha256;x-acs-date;x-acs-security-token;x-acs-signature-nonce"
-
-
-def test_body_that_is_a_stream_is_read_to_be_signed() -> None:
-    def service(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, text=request.headers["x-acs-content-sha256"])
-
-    with httpx.Client(transport=httpx.MockTransport(service), auth=Acs3Auth(KEY)) as client:
-        digest = client.post("http://127.0.0.1/", content=iter([b"{", b"}"])).text
-    assert digest == hashlib.sha256(b"{}").hexdigest()
 
 
 @pytest.mark.parametrize("name", ["x-acs-action", "x-acs-version", "host"])
@@ -167,22 +161,6 @@ def test_nonces_differ() -> None:
     nonces = {new_nonce() for _ in range(100)}
     assert len(nonces) == 100
     assert all(len(nonce) == 32 for nonce in nonces)
-
-
-async def test_every_attempt_has_its_own_nonce_and_date() -> None:
-    seen: list[tuple[str, str]] = []
-
-    def service(request: httpx.Request) -> httpx.Response:
-        seen.append((request.headers["x-acs-signature-nonce"], request.headers["x-acs-date"]))
-        return httpx.Response(200)
-
-    times = iter([0.0, 1.0])
-    auth = Acs3Auth(KEY, now=lambda: next(times))
-    async with httpx.AsyncClient(transport=httpx.MockTransport(service), auth=auth) as client:
-        await client.post("http://127.0.0.1/")
-        await client.post("http://127.0.0.1/")
-    assert seen[0][0] != seen[1][0]
-    assert [date for _, date in seen] == ["1970-01-01T00:00:00Z", "1970-01-01T00:00:01Z"]
 
 
 def test_all_but_a_few_characters_of_the_query_are_encoded() -> None:

@@ -248,7 +248,7 @@ def validate_secret(text: str, origin: str) -> str:
         raise no_credentials(
             f"{origin} holds characters that are not ASCII", "Copy the value again, without any others."
         )
-    if not all("!" <= character <= "~" for character in text):
+    if " " in text or not text.isprintable():
         raise no_credentials(
             f"{origin} holds a space, line break or control character", "Write the value alone, in one line."
         )
