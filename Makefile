@@ -25,11 +25,12 @@ test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip $(VENV)/.prometheu
 	$(BIN)/python -m pytest -m slow --numprocesses=auto --dist=worksteal
 # Counting the lines doubles the time: the fast tests execute all but a hundredth of them.
 
-lint: $(VENV)/.dev ## ruff, mypy strict, import-linter
+lint: $(VENV)/.dev ## ruff, mypy strict, import-linter, zizmor
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/zizmor --offline --quiet --persona=pedantic --min-severity=low .github
 
 format: $(VENV)/.dev ## what ruff can fix by itself
 	$(BIN)/ruff check --fix .

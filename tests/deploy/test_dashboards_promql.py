@@ -123,6 +123,14 @@ def test_the_media_that_lost_and_gained_are_recorded_once_however_many_exporters
     answers(tmp_path, TWO_EXPORTERS, "sum(aliyun_vod:slice_plays:lost)", {"{}": 100}, "6m")
 
 
+def test_a_day_on_which_nothing_is_lost_says_0_and_no_day_says_nothing(tmp_path: Path) -> None:
+    gained = [*settled("won", 30, 10), *settled("same", 5, 5)]
+    name = "aliyun_vod:slice_plays:lost"
+
+    answers(tmp_path, gained, name, {f"{name}{{{SLICE}}}": 0}, "6m")
+    answers(tmp_path, settled("new", 7, None), name, {}, "6m")
+
+
 def test_parts_of_the_loss_add_up(tmp_path: Path) -> None:
     parts = f"{ALL.recorded(LOST)} / on (account) group_left () {ALL.recorded('aliyun_vod:slice_plays:lost')}"
 

@@ -66,7 +66,7 @@ def firing() -> table.Panel:
         Joined(sort_by="Value"),
         (
             Column("severity", "Severity", width=75, mappings=(_words(),), text_colour=True),
-            Column("alertname", "Alert", width=180, mappings=(_names(),)),
+            Column("alertname", "Alert", width=195, mappings=(_names(),)),
             Column("what", "About", links=(("Open this media", frame.media_link()),)),
             Column("slice", "Where", width=95),
             Column("percent", "% left", width=60),

@@ -63,14 +63,15 @@ def build() -> Dashboard:
         _dropped(),
     ):
         built.with_panel(number.span(6).height(3))
-    built.with_panel(_instances().span(12).height(7))
-    built.with_panel(alerts.firing().span(12).height(7))
+    # Side by side, headings and names would be cut on a screen of 1280 pixels.
+    built.with_panel(_instances().span(24).height(5))
+    built.with_panel(alerts.firing().span(24).height(7))
     built.with_row(board.Row("Calls to the API"))
     for graphs in (_calls(), _errors(), _latency(), _rate(), _budget(), _saved()):
         built.with_panel(graphs.span(8).height(8))
     built.with_row(board.Row("Queries and days"))
-    built.with_panel(_queries().span(12).height(10))
-    built.with_panel(_days().span(12).height(10))
+    built.with_panel(_queries().span(24).height(7))
+    built.with_panel(_days().span(24).height(10))
     built.with_row(board.Row("Polls, series and the process"))
     for graphs in (_polls(), _series_over_time(), _storage(), _memory(), _processor(), _files()):
         built.with_panel(graphs.span(8).height(7))
@@ -315,12 +316,12 @@ def _queries() -> table.Panel:
         Joined(by=("query", "instance"), sort_by="query", descending=False),
         (
             Column("query", "Query"),
-            Column("instance", "Instance", width=125),
-            Column("Value #B", "Last poll", width=72, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
-            Column("Value #C", "Success ago", "s", 104, 0, _STALE),
-            Column("Value #A", "Next in", "s", 65, 0),
-            Column("Value #D", "Took", "s", 70, 1),
-            Column("Value #E", "Not ok, 1 d", "short", 90, 0),
+            Column("instance", "Instance", width=200),
+            Column("Value #B", "Last poll", width=90, steps=ONE_IS_GOOD, mappings=(_words("failed", "ok"),)),
+            Column("Value #C", "Success ago", "s", 115, 0, _STALE),
+            Column("Value #A", "Next in", "s", 90, 0),
+            Column("Value #D", "Took", "s", 90, 1),
+            Column("Value #E", "Not ok, 1 d", "short", 110, 0),
         ),
     )
 
@@ -358,15 +359,17 @@ def _days() -> table.Panel:
         Joined(by=("account", "days_ago"), sort_by="days_ago", descending=False, numbers=("days_ago",)),
         (
             Column("account", "Account"),
-            Column("days_ago", "Days ago", width=82),
-            Column("Value #A", "Date", "time:ddd MM-DD", 78),
-            Column("Value #B", "Slices", "none", 58),
+            Column("days_ago", "Days ago", width=100),
+            Column("Value #A", "Date", "time:ddd MM-DD", 110),
+            Column("Value #B", "Slices", "none", 90),
             Column(
-                "Value #C", "Settled", "percentunit", 70, 0, (Threshold(color="transparent"), Threshold(1, "green"))
+                "Value #C", "Settled", "percentunit", 90, 0, (Threshold(color="transparent"), Threshold(1, "green"))
             ),
-            Column("Value #D", "Not ready", "none", 86, steps=(Threshold(color="transparent"), Threshold(1, "orange"))),
-            Column("Value #E", "Polled ago", "s", 88, 0, _STALE),
-            Column("Value #F", "Media", "locale", 62),
+            Column(
+                "Value #D", "Not ready", "none", 100, steps=(Threshold(color="transparent"), Threshold(1, "orange"))
+            ),
+            Column("Value #E", "Polled ago", "s", 110, 0, _STALE),
+            Column("Value #F", "Media", "locale", 90),
         ),
     )
 

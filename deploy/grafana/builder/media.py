@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _ACCOUNT: Final = 'account="$account"'
 _MEDIA: Final = 'media_id="$media"'
 _CHOSEN: Final = View(_ACCOUNT, ", ".join(f'{name}="${name}"' for name in DIMENSIONS), _MEDIA)
-_OPTIONS: Final = 500
+_OPTIONS: Final = 300
 
 _VIEWERS: Final = "aliyun_vod_media_viewers"
 _TIME: Final = "aliyun_vod_media_play_duration_seconds"

@@ -100,8 +100,8 @@ def build() -> Dashboard:
     built.with_row(
         board.Row("By category")
         .collapsed(collapsed=True)
-        .with_panel(_categories().span(11).height(10))
-        .with_panel(_media_of_category().span(13).height(10))
+        .with_panel(_categories().span(12).height(10))
+        .with_panel(_media_of_category().span(12).height(10))
     )
     return frame.numbered(built.build())
 
@@ -170,13 +170,12 @@ def _lost_plays() -> stat.Panel:
         "locale",
         _NO_DAY,
     )
-    # Nothing lost has no series; a day to compare has.
-    return single(about, now(f"sum({_CHOSEN.recorded(SUM_OF_LOST)}) or 0 * sum({_EXPECTED})")).decimals(0)
+    return single(about, now(f"sum({_CHOSEN.recorded(SUM_OF_LOST)})")).decimals(0)
 
 
 def _dropped() -> stat.Panel:
     about = About(
-        "Media that dropped",
+        "Dropped media",
         "Media that lost so many plays that the rules call it a drop, whatever the filters above. Those that lost most "
         "alert.",
         "none",
@@ -244,9 +243,9 @@ def _losers() -> table.Panel:
         (
             _TITLE,
             Column("Value #A", "Lost", "locale", 75, 0),
-            Column("Value #B", "Of all lost", "percentunit", 130, 1, gauge="red"),
+            Column("Value #B", "Of all lost", "percentunit", 110, 1, gauge="red"),
             Column("Value #C", "Plays", "locale", 75),
-            Column("Value #D", "Change", "percentunit", 75, 0, LOSS),
+            Column("Value #D", "Change", "percentunit", 70, 0, LOSS),
             *_HIDDEN,
         ),
     )
@@ -292,10 +291,10 @@ def _slices() -> table.Panel:
         (
             Column("slice", "Where"),
             Column("Value #A", "Lost", "locale", 70, 0),
-            Column("Value #B", "Of the loss", "percentunit", 90, 0),
+            Column("Value #B", "Of the loss", "percentunit", 98, 0),
             Column("Value #C", "Share", "percentunit", 65, 1),
             Column("Value #D", "Share change", "suffix: pp", 118, 1, _SHARE_MOVED),
-            Column("account", "Account", width=80),
+            Column("account", "Account", width=75),
         ),
     )
 
@@ -448,11 +447,11 @@ def _categories() -> table.Panel:
         Joined(by=("account", "category"), sort_by="Value #A"),
         (
             Column("category", "Category", links=(("Its media", frame.category_link()),)),
-            Column("Value #A", "Plays", "locale", 90),
-            Column("Value #B", "Expected", "locale", 90, 0),
-            Column("Value #C", "Change", "percentunit", 80, 0, LOSS),
-            Column("Value #D", "W/W", "percentunit", 80, 0, LOSS),
-            Column("account", "Account", width=85),
+            Column("Value #A", "Plays", "locale", 75),
+            Column("Value #B", "Expected", "locale", 88, 0),
+            Column("Value #C", "Change", "percentunit", 70, 0, LOSS),
+            Column("Value #D", "W/W", "percentunit", 65, 0, LOSS),
+            Column("account", "Account", width=78),
         ),
     )
 
@@ -478,9 +477,9 @@ def _media_of_category() -> table.Panel:
         (
             _TITLE,
             Column("category", "Category"),
-            Column("Value #A", "Lost", "locale", 90, 0),
-            Column("Value #C", "Plays", "locale", 90),
-            Column("Value #D", "Expected", "locale", 90, 0),
+            Column("Value #A", "Lost", "locale", 75, 0),
+            Column("Value #C", "Plays", "locale", 75),
+            Column("Value #D", "Expected", "locale", 88, 0),
             *_HIDDEN,
         ),
     )

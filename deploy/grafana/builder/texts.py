@@ -63,7 +63,7 @@ CHINESE: Final = {
     "Plays of the last settled day against those expected: the fewer of what the day before and the same weekday a week before let expect, so a usual day is at or above 0 %. New media count as plays without being expected.": "最近定稿日的播放数与预期相比：预期取前一天与一周前同一天所推算的较小者，平常的日子在 0 % 或以上。新媒体计入播放，但没有预期。",
     "Lost plays": "损失的播放",
     "Expected plays - plays, added up over the media that have fewer than expected. Some are lost every day: what other media gained is not subtracted.": "低于预期的媒体的“预期 − 播放”之和。每天都会有一些损失：其他媒体的增长不抵扣。",
-    "Media that dropped": "掉量的媒体",
+    "Dropped media": "掉量的媒体",
     "Media that lost so many plays that the rules call it a drop, whatever the filters above. Those that lost most alert.": "按规则判定为掉量的媒体数，不受上方过滤影响。损失最多的会告警。",
     "Yesterday": "昨天",
     "Plays of yesterday (UTC+8) as known now: provisional until about 09:30, when the day becomes final.": "昨天（北京时间）目前已知的播放数：约 09:30 定稿之前为暂定值。",
