@@ -241,6 +241,9 @@ def faults() -> tuple[Fault, ...]:
         ),
         _valid_response_fault("fields missing", partial(_rows, change=lambda row: {"MediaId": row["MediaId"]})),
         _valid_response_fault("every number twice", _twice),
-        _valid_response_fault("list null", partial(_list, empty={"QoeInfoList": None})),
-        _valid_response_fault("list missing", partial(_list, empty={})),
+        *(
+            # After a page with rows, a total of 0 contradicts them, so the listing is incomplete.
+            Fault(f"list {name}", Family.ANSWER, None, 1, partial(_list, empty=empty), sure=False)
+            for name, empty in (("null", {"QoeInfoList": None}), ("missing", {}))
+        ),
     )
