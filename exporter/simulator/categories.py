@@ -27,7 +27,7 @@ _TREE: Final[dict[str, dict[str, dict[str, None]]]] = {
     "体育": {"篮球": {"集锦": None}, "足球": {"集锦": None}},
     "旅行": {},
     "少儿": {"英语": {}},
-    'He said "category"': {},
+    'The "category"': {},
     "内部": {"未发布": {}},
 }
 _TYPES: Final = ("default", "material")

@@ -69,7 +69,7 @@ APP_AUDIENCE: Final = AUDIENCES[0]
 
 # Titles that need escaping: quotes, backslashes, line ends, four-byte characters, right to left.
 _DELICATE_TITLES: Final = (
-    'He said "play it again"',
+    'Press "play" again',
     "C:\\videos\\new\\intro.mp4",
     "Line one\nline two",
     "🎬 发布会 🎉 直播回放",

@@ -51,10 +51,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         if children or (children is None and (level or 0) < _DEEPEST):
             parents.add(category_id)
     if rows and not categories:
-        raise values.malformed(
-            "no row of SubCategories has an ID and a name that can be used",
-            values.text(document.get("RequestId")) or "",
-        )
+        raise values.malformed("no row of SubCategories has an ID and a name that can be used", request_id)
     return CategoryPage(tuple(categories), frozenset(parents), values.whole(document.get("SubTotal")), len(rows))
 
 

@@ -13,12 +13,15 @@ _RAW: Final = -zlib.MAX_WBITS
 
 
 class ResponseBody:
-    """A body that arrives in chunks; `encodings` are `gzip` and `deflate` in the order in which they were applied."""
+    """A body that arrives in chunks; `encodings` are `gzip` and `deflate` in the order in which they were applied.
+
+    `content` is what arrived, decompressed; `unreadable` why it cannot be read, empty if it can be.
+    """
 
     def __init__(self, encodings: Sequence[str], largest: int) -> None:
         self._decompressors = [_Decompressor(each, largest) for each in reversed(encodings)]
         self._largest = largest
-        self._problem = ""
+        self.unreadable = ""
         self.content = bytearray()
 
     def add(self, chunk: bytes) -> bool:
@@ -27,17 +30,12 @@ class ResponseBody:
             for each in self._decompressors:
                 chunk = each.decompress(chunk)
         except zlib.error:
-            self._problem = "the response cannot be decompressed"
+            self.unreadable = "the response cannot be decompressed"
             return False
         self.content += chunk
         if len(self.content) > self._largest:
-            self._problem = f"the response is longer than {self._largest} bytes"
-        return not self._problem
-
-    @property
-    def unreadable(self) -> str:
-        """Why the body cannot be read; empty if it can be, as far as it arrived."""
-        return self._problem
+            self.unreadable = f"the response is longer than {self._largest} bytes"
+        return not self.unreadable
 
     @property
     def is_cut_off(self) -> bool:

@@ -66,7 +66,7 @@ queries:
   - name: found
     media:
       search:
-        category: [课程, Courses, 直播回放, Live, 音乐, 体育, 纪录片, 旅行, 少儿, 'He said "category"']
+        category: [课程, Courses, 直播回放, Live, 音乐, 体育, 纪录片, 旅行, 少儿, 'The "category"']
         status: [Normal]
         every: 5m
     days_ago: [0]
