@@ -114,9 +114,7 @@ class _TrackedSlice:
         """Build a new view if the current one is outdated."""
         if data is None:
             self.view = None
-            return
-        self.slice = data.slice  # the same object as the key of the snapshot, so that it is found without a comparison
-        if self.view is None or not self.view.is_current(data, self.wants, stale_after, now):
+        elif self.view is None or not self.view.is_current(data, self.wants, stale_after, now):
             self.view = _SliceView(data, self.wants, stale_after, now, self.view)
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from exporter.core.publication import Publication, PublishedMedia, SettledDay
     from exporter.exposition.gzip_segments import GzipPayload
 
-    _Segments = list[DeflateSegment | Sequence[bytes]]
-
 Source = TypeVar("Source")
 T = TypeVar("T")
 
@@ -73,27 +71,21 @@ class Renderer:
         self._metadata.update(publication.metadata, publication.categories)
         return self._assembler.assemble(self._segments(publication.days))
 
-    def _segments(self, days: Mapping[int, float]) -> _Segments:
+    def _segments(self, days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
         """All families in order, in segments of a size that compresses well."""
+        yield from _rows(self._chunks, catalog.PLAY)
+        yield from _rows(self._settled_days, catalog.SETTLED_PLAYS)
+        for position, family in enumerate(catalog.MEDIA):
+            yield from _with_header(family.metric, self._media.of_family(position))
+        for metric, segments in self._metadata.families():
+            yield from _with_header(metric, segments)
+        yield from _lines_about(self._chunks, catalog.SLICE)
+        yield from _lines_about(self._settled_days, (catalog.SETTLED_DATE,))
         ago = sorted(days)
         starts = _samples(
             catalog.PLAY_DATE, ("", ""), [*map(labels.day_labels, ago)], [days[days_ago] for days_ago in ago]
         )
-        families: tuple[tuple[catalog.Metric, Sequence[DeflateSegment | Sequence[bytes]]], ...] = (
-            *_rows(self._chunks, catalog.PLAY),
-            *_rows(self._settled_days, catalog.SETTLED_PLAYS),
-            *((family.metric, self._media.of_family(position)) for position, family in enumerate(catalog.MEDIA)),
-            *self._metadata.families(),
-            *_lines_about(self._chunks, catalog.SLICE),
-            *_lines_about(self._settled_days, (catalog.SETTLED_DATE,)),
-            (catalog.PLAY_DATE.metric, [[starts]] if starts else []),
-        )
-        whole: _Segments = []
-        for metric, segments in families:
-            if segments:
-                whole.append([_header(metric)])
-                whole += segments
-        return whole
+        yield from _with_header(catalog.PLAY_DATE.metric, [[starts]] if starts else [])
 
 
 class _MediaSegments:
@@ -150,9 +142,6 @@ def _chunk(source: PublishedSlice | SettledDay, known: Mapping[Slice, _SliceChun
     else:
         about = _about((catalog.SETTLED_DATE,), labels.settled_day_labels(source), source)
         order = labels.settled_day_order(source)
-    if before is not None:
-        # An equal line stays the same object, so that its family need not be compressed again.
-        about = tuple(old if old == new else new for old, new in zip(before.about, about, strict=True))
     if before is not None and before.order == order and before.source.rows == source.rows:
         return _SliceChunk(source, order, before.plays, about)
     if isinstance(source, PublishedSlice):
@@ -214,25 +203,25 @@ def _sharing_segments(chunks: Iterable[_SliceChunk]) -> Iterator[Sequence[_Slice
 
 def _rows(
     chunks: Iterable[_SliceChunk], families: Iterable[catalog.Family[Source]]
-) -> Iterator[tuple[catalog.Metric, _Segments]]:
-    """The families of the rows of chunks, with their segments."""
+) -> Iterator[DeflateSegment | Sequence[bytes]]:
+    """The families of the rows of chunks."""
     groups = list(_sharing_segments(chunks))
     for position, family in enumerate(families):
-        yield family.metric, _plays(groups, position)
+        yield from _with_header(family.metric, _plays(groups, position))
 
 
 def _lines_about(
     chunks: Iterable[_SliceChunk], families: Iterable[catalog.Family[Source]]
-) -> Iterator[tuple[catalog.Metric, _Segments]]:
-    """The families about chunks themselves, with their segments."""
+) -> Iterator[DeflateSegment | Sequence[bytes]]:
+    """The families about chunks themselves."""
     for position, family in enumerate(families):
         lines = [line for chunk in chunks if (line := chunk.about[position])]
-        yield family.metric, [lines] if lines else []
+        yield from _with_header(family.metric, [lines] if lines else [])
 
 
-def _plays(groups: Iterable[Sequence[_SliceChunk]], position: int) -> _Segments:
+def _plays(groups: Iterable[Sequence[_SliceChunk]], position: int) -> list[DeflateSegment | Sequence[bytes]]:
     """The segments of a family."""
-    segments: _Segments = []
+    segments: list[DeflateSegment | Sequence[bytes]] = []
     for chunks in groups:
         rendered = chunks[0].plays[position]
         if isinstance(rendered, bytes):
@@ -253,6 +242,14 @@ def _sorted(texts: Iterable[str]) -> Iterator[str]:
 
 def _in_pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
     return (some[begin : begin + _MAX_SEGMENT_ROWS] for begin in range(0, len(some), _MAX_SEGMENT_ROWS))
+
+
+def _with_header(
+    metric: catalog.Metric, segments: Sequence[DeflateSegment | Sequence[bytes]]
+) -> Iterator[DeflateSegment | Sequence[bytes]]:
+    if segments:
+        yield [_header(metric)]
+        yield from segments
 
 
 @cache
