@@ -22,14 +22,15 @@ queries: [{name: q, media: {ids: [9ae2af636ca6c10412f44891fc000000]}, days_ago: 
 # Replaces what every thread is started with, as a container's PID limit would.
 _FEW_THREADS = """
 import sys, threading
-start, left = threading._start_new_thread, {threads}
+name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"  # 3.13, older
+start, left = getattr(threading, name), {threads}
 def limited(*arguments, **named):
     global left
     left -= 1
     if left < 0:
         raise RuntimeError("can't start new thread")
     return start(*arguments, **named)
-threading._start_new_thread = limited
+setattr(threading, name, limited)
 from exporter.cli import main
 sys.exit(main({argv}))
 """

@@ -34,21 +34,31 @@ class Stack:
     argv: tuple[str, ...]
     environ: dict[str, str]
 
+    @property
+    def project(self) -> str:
+        """Its networks have this name, and every engine of the machine sees them."""
+        return self.engine.folder.name
+
     def compose(self, *argv: str) -> str:
         """Run a command of Compose; returns its stdout."""
         done = subprocess.run(
-            [*self.argv, *argv], env=self.environ, check=False, capture_output=True, text=True, timeout=PATIENCE
+            [*self.argv, f"--project-name={self.project}", *argv],
+            env=self.environ,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def python(self, service: str, code: str, *argv: str) -> str:
         """Run a program in the container of a service that has Python; empty when it fails."""
-        return self.engine.tried("exec", f"aliyun-vod-{service}-1", "python", "-c", code, *argv)[1]
+        return self.engine.tried("exec", f"{self.project}-{service}-1", "python", "-c", code, *argv)[1]
 
     def logged(self, service: str) -> str:
         """Both streams of a service."""
-        return "".join(self.engine.tried("logs", f"aliyun-vod-{service}-1")[1:])
+        return "".join(self.engine.tried("logs", f"{self.project}-{service}-1")[1:])
 
 
 def network_programs_are_missing() -> list[str]:

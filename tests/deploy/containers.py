@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -126,9 +127,13 @@ def build(engine: Engine, *flags: str) -> None:
     config = engine.folder / "pip.conf"
     config.write_text("".join(["[global]\n", *(f"{key} = {value}\n" for key, value in settings.items())]))
     mounts = {config: "/etc/pip.conf", **{Path(settings[key]): settings[key] for key in ("cert",) if key in settings}}
+    # By default newer releases of buildah raise these limits, which takes a capability that containers do not have.
+    limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    same = {name: "{}:{}".format(*resource.getrlimit(limit)) for name, limit in limits.items()}
     engine.buildah(
         "bud",
         "--network=host",
+        *(f"--ulimit={name}={limit}" for name, limit in same.items()),
         "--pull-never",
         "--format=docker",
         f"--build-arg=PYTHON_IMAGE={BASE}",

@@ -24,7 +24,7 @@ LOCKS: Final = ("runtime", "roles", "dev", "build")
 
 @pytest.fixture(scope="module")
 def oldest_pip() -> Path:
-    """The pip of Debian 12 as a wheel, which runs without being installed."""
+    """The oldest pip to support, as a wheel, which runs without being installed."""
     found = sorted((FOLDER.parent / ".venv" / "oldest-pip").glob("pip-*.whl"))
     if not found:
         missing = "the oldest supported pip is missing: make .venv/.oldest-pip"

@@ -88,6 +88,8 @@ def test_a_pod_with_rrsa_logs_no_secret_even_at_debug_level(sts: Sts, tmp_path: 
             "fetch",
             "--log.level=debug",
             DEBUG="sdk",
+            # The credentials library calls it, which Python 3.12 and later warn of.
+            PYTHONWARNINGS="ignore:datetime.datetime.utcnow:DeprecationWarning",
             SSL_CERT_FILE=str(tmp_path / "ca.pem"),
             ALIBABA_CLOUD_ROLE_ARN="acs:ram::1:role/a",
             ALIBABA_CLOUD_OIDC_PROVIDER_ARN="acs:ram::1:oidc-provider/b",
