@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows
+from exporter.core.fields import preferred_row, same_row
+from exporter.core.listing import NO_EARLIER_ROWS, EarlierRows
+from exporter.core.merge import observe
 from exporter.core.model import Measure, RowProblem
-from exporter.core.observation import observe
 from exporter.core.page_reader import PageReader, PageRequest
 from exporter.core.pages_or_ids import last_certain_page, pages_of, worth_a_page
 from exporter.core.plan import PAGE_SIZE
-from exporter.core.row_comparison import preferred_row, same_row
 from exporter.errors import ErrorKind
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from exporter.web.access.basic_auth import AuthResult, BasicAuth
-from exporter.web.access.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +26,27 @@ if TYPE_CHECKING:
         def settings(self) -> WebSettings:
             """The web configuration."""
             ...
+
+
+class TokenBucket:
+    """Allows `burst` requests, and one more every `interval` seconds."""
+
+    def __init__(self, interval: float, burst: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval
+        self._burst = burst
+        self._monotonic = monotonic
+        self._tokens = float(burst)
+        self._refilled_at = monotonic()
+
+    def take(self) -> bool:
+        """Take a token; return whether there was one."""
+        now = self._monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) / self._interval)
+        self._refilled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 # Probes of an orchestrator have no password, and a rate limit that others exhaust must not make the exporter unhealthy.
