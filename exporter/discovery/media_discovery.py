@@ -10,10 +10,9 @@ import structlog
 from exporter.core.media_details import FoundMedia, UnknownCategoryError
 from exporter.core.media_search import conditions
 from exporter.core.retry import Retry
-from exporter.discovery.category_trees import CategoryTrees
 from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, first_of, search_name
 from exporter.discovery.known_media import KnownMedia
-from exporter.discovery.metadata_refresh import MetadataRefresh
+from exporter.discovery.metadata_refresh import CategoryTrees, MetadataRefresh
 from exporter.discovery.permits import CallPermits
 from exporter.errors import ErrorKind, QuotaExceeded, UpstreamError
 from exporter.vod.media_source import MediaSource

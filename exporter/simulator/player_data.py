@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.simulator.calendar import day_at, start_of_day
 from exporter.simulator.error_responses import ApiError
-from exporter.simulator.hours import BUCKET, DAY
 from exporter.simulator.media_library import APP_ID
 from exporter.simulator.parameters import format_time
 from exporter.simulator.player_buckets import Bucket, PlayerBuckets
 from exporter.simulator.player_query import METRICS, parse_query
-from exporter.simulator.popularity import mix
+from exporter.simulator.popularity import BUCKET, DAY, mix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
