@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from exporter.core.fields import WIRE_NAMES
+from exporter.core.poll_report import PollResult
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
 from exporter.exposition.player_catalog import PlayerCollector
 from exporter.exposition.process_collectors import process_collectors
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
 
-RESULTS: Final = ("success", "partial", "failure", "skipped")
+RESULTS: Final = tuple(PollResult)
 SAVINGS: Final = ("shared", "sweep", "settled")
 DISCOVERY_CHANGES: Final = ("new", "gone")
 FIELDS: Final = tuple(WIRE_NAMES.values())
