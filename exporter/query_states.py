@@ -117,10 +117,12 @@ class QueryStates:
         )
 
     def run_skipped(self, job: JobId, /) -> None:
-        """Count and log a poll that was due while the previous one was still running."""
+        """Count and log a poll that was due while the previous one was still running; of a player, only log it."""
         if job.kind is JobKind.POLL:
             self._meter.poll_skipped(job.name)
-            _log.warning("poll skipped", query=job.name, reason="the previous poll has not ended")
+        if job.kind in {JobKind.POLL, JobKind.PLAYER}:
+            event = "poll skipped" if job.kind is JobKind.POLL else "player poll skipped"
+            _log.warning(event, query=job.name, reason="the previous poll has not ended")
 
     def next_run(self, job: JobId, at: float, /) -> None:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""
