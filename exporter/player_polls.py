@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.core.player_buckets import TimeRange
     from exporter.core.player_query import PlayerQuery, PlayerTarget
     from exporter.replica import ReplicaConfig
-    from exporter.vod.player_metrics import ApiClient
+    from exporter.vod.actions import ApiClient
 
 _log = structlog.get_logger()
 
