@@ -1,4 +1,4 @@
-"""Warn about valid settings that look mistyped, are probably wrong or contradict each other, by name and value."""
+"""Warn about valid settings that look mistyped, are probably wrong or contradict each other, and about open files."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from exporter.config import loader
 from exporter.config.media_selection import MediaByIds, MediaBySearch
 from exporter.core.cost import cost
 from exporter.documents.durations import to_text
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config, QuerySettings
     from exporter.core.model import Query
     from exporter.core.play_dates import Settlement
+    from exporter.secret_files import PermissionWarning
 
 _DAY: Final = 86_400.0
 # How much later than `every` the results of a poll may come, as a fraction of it: its jitter, and the calls.
@@ -162,3 +165,13 @@ def _is_private(host: str) -> bool:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         return "." not in host or host.endswith(_PRIVATE_NAMES)
+
+
+def permission_warnings(arguments: argparse.Namespace, config: Config) -> tuple[PermissionWarning, ...]:
+    """Warnings, without repetitions, about both configuration files and the files they name. Raises ConfigError."""
+    found = [*loader.permission_warnings(arguments.config_file, config)]
+    if arguments.web_config_file:
+        from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
+
+        found += live_config.permission_warnings(arguments.web_config_file)
+    return tuple(dict.fromkeys(found))
