@@ -33,6 +33,11 @@ _NO_SLASH: Final = re.compile(r"[\uff0f>\\]")
 _NO_COMMA: Final = re.compile(r"[\uff0c\u3001;|]")
 _WILDCARDS: Final = ("*", "%")
 
+# https://help.aliyun.com/zh/vod/developer-reference/api-vod-2017-03-21-describevodmediaplaydata
+DOCUMENTED: Final = ("vod.cn-shanghai.aliyuncs.com", "vod-vpc.cn-shanghai.aliyuncs.com")
+_OF_A_REGION: Final = re.compile(r"vod(?:-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com")
+_PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".test")
+
 
 def setting_warnings(config: Config) -> Iterator[str]:
     """Warnings, each one or two sentences."""
@@ -135,12 +140,6 @@ def missing_token(account: str, settings: str) -> str:
         f"account {account}: its AccessKey ID begins with STS.: it is temporary and valid only with its token."
         f" Set {settings} too."
     )
-
-
-# https://help.aliyun.com/zh/vod/developer-reference/api-vod-2017-03-21-describevodmediaplaydata
-DOCUMENTED: Final = ("vod.cn-shanghai.aliyuncs.com", "vod-vpc.cn-shanghai.aliyuncs.com")
-_OF_A_REGION: Final = re.compile(r"vod(?:-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com")
-_PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".test")
 
 
 def endpoint_warning(endpoint: str) -> str:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # More than any valid configuration needs; bounds the memory that reading a wrong file takes.
 LARGEST_FILE: Final = 16 * 1024 * 1024
 
+# Content that is unchanged for this long is complete: an editor may write a file in several steps.
+_SETTLED_SECONDS: Final = 1.0
+
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the configuration file at `path` (UTF-8, with or without byte order mark).
@@ -139,10 +142,6 @@ def _text(path: Path, content: bytes) -> str:
         before = content[: error.start].decode().split("\n")
         place = Position(len(before), len(before[-1]) + 1)
     raise ConfigError(ConfigProblem(str(path), *place, "", "is not UTF-8 text; save the file as UTF-8"))
-
-
-# Content that is unchanged for this long is complete: an editor may write a file in several steps.
-_SETTLED_SECONDS: Final = 1.0
 
 
 class WatchedFile:

@@ -16,6 +16,11 @@ DAYS_USED: Final = (DAY_BEFORE, WEEK_BEFORE, DAY_BEFORE_THAT)
 # Until yesterday is settled, the day before yesterday is the last settled day.
 DAYS_KEPT: Final = tuple(sorted({ago + late for late in (0, 1) for ago in (1, *DAYS_USED)}))
 
+# A media has dropped if it has less than this share of its expected plays, ...
+DROPPED_BELOW: Final = 0.5
+# ... and not if it has few: then chance decides.
+LEAST_EXPECTED: Final = 100
+
 
 def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
     """The plays expected on a day, from those of settled days before it; None if b or w is not known.
@@ -38,12 +43,6 @@ def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
 def _is_count(plays: float | None) -> TypeGuard[float]:
     """Whether it is a valid number of plays: known, finite and not negative."""
     return plays is not None and 0 <= plays < float("inf")
-
-
-# A media has dropped if it has less than this share of its expected plays, ...
-DROPPED_BELOW: Final = 0.5
-# ... and not if it has few: then chance decides.
-LEAST_EXPECTED: Final = 100
 
 
 def lost_plays(plays: float, expected: float | None) -> int | float | None:

@@ -12,6 +12,9 @@ from typing import Final
 
 from exporter.core.model import PlayRow
 
+# The service rounds averages and sums of seconds to two decimals; the last one depends on the order of its additions.
+_LAST_DIGIT: Final = 0.011
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -51,10 +54,6 @@ WIRE_NAMES: Final = {field.attribute: field.wire_name for field in FIELDS}
 def zero_row(media_id: str) -> PlayRow:
     """The row of a media without plays; without viewers there is nothing per viewer."""
     return PlayRow(media_id, None, *(0 if field.zero_when_unplayed else None for field in NUMBERS))
-
-
-# The service rounds averages and sums of seconds to two decimals; the last one depends on the order of its additions.
-_LAST_DIGIT: Final = 0.011
 
 
 def same_number(one: float | None, other: float | None) -> bool:

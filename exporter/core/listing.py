@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from exporter.core.model import Measure, Page, PlayRow, SliceData
     from exporter.core.play_dates import Settlement
 
+_READINGS: Final = 2
+
 
 @dataclass(frozen=True, slots=True)
 class EarlierRows:
@@ -78,9 +80,6 @@ def value(row: PlayRow, by: Measure) -> float:
 def _is_among(number: float, ordered: list[float]) -> bool:
     place = bisect_left(ordered, number)
     return any(same_number(number, end) for end in ordered[max(0, place - 1) : place + 1])
-
-
-_READINGS: Final = 2
 
 
 class Listing:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from exporter.discovery.known_media import KnownMedia
     from exporter.vod.media_source import MediaSource
 
+# Details of this many media are requested before they are published and stored.
+_MEDIA_PER_ROUND: Final = 2_000
+
+_log = structlog.get_logger()
+
 
 class CategoryTrees:
     """Reads the categories of an account again once they are old, and keeps them in `known`."""
@@ -40,12 +45,6 @@ class CategoryTrees:
         if tree != known:
             await self._known.describe(account, tree=tree)
         return tree
-
-
-# Details of this many media are requested before they are published and stored.
-_MEDIA_PER_ROUND: Final = 2_000
-
-_log = structlog.get_logger()
 
 
 class MetadataRefresh:

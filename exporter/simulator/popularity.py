@@ -40,6 +40,14 @@ _LARGEST_NOISE: Final = 0.28
 # Days without any plays are those of media that have few.
 _FEW: Final = 6
 
+_PAIRS: Final = tuple(pairwise(_EXPONENTS))
+DAY: Final = 86_400
+BUCKET: Final = 300
+BUCKETS: Final = DAY // BUCKET
+# Plays at each full hour, from midnight on.
+_BY_HOUR: Final = (34, 18, 9, 5, 4, 6, 14, 28, 40, 46, 50, 54, 62, 58, 52, 52, 56, 62, 74, 90, 108, 112, 92, 62)
+_PER_HOUR: Final = BUCKETS // len(_BY_HOUR)
+
 
 def mix(number: int) -> int:
     """64 pseudo-random bits that depend on every bit of `number` (the finalizer of splitmix64)."""
@@ -98,9 +106,6 @@ def _exponent(quantile: float) -> float:
     return start + (end - start) * (quantile - lower) / (upper - lower)
 
 
-_PAIRS: Final = tuple(pairwise(_EXPONENTS))
-
-
 def _drift(media: Media, ordinal: int) -> float:
     """The factor of a slow change, for media that do not age."""
     period = 45 + (media.key & 0xFF) * 0.3
@@ -130,15 +135,6 @@ def _deviation(bits: int) -> float:
     """About normally distributed, of mean 0 and variance 1, within 3.5: the sum of four numbers of ten bits."""
     total = (bits & 0x3FF) + (bits >> 10 & 0x3FF) + (bits >> 20 & 0x3FF) + (bits >> 30 & 0x3FF)
     return (total - 2046) / 591.2
-
-
-DAY: Final = 86_400
-BUCKET: Final = 300
-BUCKETS: Final = DAY // BUCKET
-
-# Plays at each full hour, from midnight on.
-_BY_HOUR: Final = (34, 18, 9, 5, 4, 6, 14, 28, 40, 46, 50, 54, 62, 58, 52, 52, 56, 62, 74, 90, 108, 112, 92, 62)
-_PER_HOUR: Final = BUCKETS // len(_BY_HOUR)
 
 
 def _weight(bucket: int) -> float:

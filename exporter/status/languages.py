@@ -14,8 +14,10 @@ from exporter.weighted_header import weighted_items
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-
 LANGUAGES: Final = ("en", "zh")
+
+# Error codes that the exporter assigns, not the service; the messages of these errors are the exporter's, too.
+OWN_CODES: Final = frozenset({"timeout", "connect", "malformed", "credentials", "calls_per_day", "parameter"})
 
 
 @cache
@@ -33,10 +35,6 @@ def preferred(accept_language: str | None) -> str:
         if language in weights:
             weights[language] = max(weights[language], item.weight)
     return "zh" if weights["zh"] > weights["en"] else "en"
-
-
-# Error codes that the exporter assigns, not the service; the messages of these errors are the exporter's, too.
-OWN_CODES: Final = frozenset({"timeout", "connect", "malformed", "credentials", "calls_per_day", "parameter"})
 
 
 def translated(section: str, text: str, language: str) -> str | None:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 # How many requests may wait, including the one whose response is being built; the page is for people.
 _MOST_WAITING: Final = 32
 
+# JSON readers lose digits of larger integers, and Python refuses to format integers of thousands of digits.
+_LARGEST: Final = 2**53
+
 
 class StatusSource(Protocol):
     """What the page needs of the exporter."""
@@ -89,10 +92,6 @@ class StatusResponses:
                 return await asyncio.to_thread(lambda: finish(summarize(observed, filters)))
         finally:
             self._waiting.remove(request)
-
-
-# JSON readers lose digits of larger integers, and Python refuses to format integers of thousands of digits.
-_LARGEST: Final = 2**53
 
 
 def document(view: StatusView) -> bytes:

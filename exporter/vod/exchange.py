@@ -45,6 +45,9 @@ _NO_BODY: Final = httpx.ByteStream(b"")
 
 T = TypeVar("T")
 
+_GZIP: Final = zlib.MAX_WBITS | 16
+_RAW: Final = -zlib.MAX_WBITS
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
@@ -214,10 +217,6 @@ def _query(parameters: Mapping[str, str]) -> bytes:
             kind=ErrorKind.PARAMETER,
             advice="Write the media ID again in the configuration file.",
         ) from error
-
-
-_GZIP: Final = zlib.MAX_WBITS | 16
-_RAW: Final = -zlib.MAX_WBITS
 
 
 class _Decompressor:

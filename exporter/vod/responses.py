@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LARGEST_RESPONSE: Final = 16 * 1024 * 1024
 LARGEST_ERROR: Final = error_bodies.LARGEST_ERROR
 """Bytes of a decoded body; genuine ones are shorter."""
+LONGEST_WAIT: Final = 300.0
+"""Seconds; longer requested waits are shortened to this."""
 
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_REQUEST_ID: Final = 64
@@ -36,6 +38,8 @@ _SIGNATURE: Final = re.compile(r"\b[0-9a-fA-F]{64}\b|(?<=signature=)[^\s,;&\"']+
 # Cannot match within a JSON string, where the quotes would be escaped.
 _REQUEST_ID: Final = re.compile(rb'"RequestId"\s*:\s*"([^"\\]{1,128})"')
 _OK: Final = 200
+
+_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 T = TypeVar("T")
 
@@ -192,12 +196,6 @@ def _request_id(response: RawResponse, given: str, hide: Collection[str]) -> str
     text = redacted(given or response.headers.get("x-acs-request-id", ""), hide)
     # Redact again: removing characters may have completed a secret.
     return redacted(printable(text, instead="").replace(" ", ""), hide)[:_LONGEST_REQUEST_ID]
-
-
-LONGEST_WAIT: Final = 300.0
-"""Seconds; longer requested waits are shortened to this."""
-
-_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
 def requested_wait(headers: Mapping[str, str], now: float) -> float | None:

@@ -28,6 +28,20 @@ if TYPE_CHECKING:
             ...
 
 
+# Probes of an orchestrator have no password, and a rate limit that others exhaust must not make the exporter unhealthy.
+OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
+# The default headers of every response; the web configuration overrides them.
+HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:;"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
+_CHALLENGE: Final = 'Basic realm="aliyun-vod-exporter", charset="UTF-8"'
+
+
 class TokenBucket:
     """Allows `burst` requests, and one more every `interval` seconds."""
 
@@ -47,20 +61,6 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
-
-
-# Probes of an orchestrator have no password, and a rate limit that others exhaust must not make the exporter unhealthy.
-OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
-# The default headers of every response; the web configuration overrides them.
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:;"
-        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-}
-_CHALLENGE: Final = 'Basic realm="aliyun-vod-exporter", charset="UTF-8"'
 
 
 def with_access_control(
