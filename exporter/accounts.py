@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from exporter.threads import run_in_daemon_thread
 from exporter.vod.client import Client, Meter
+from exporter.vod.network_route import Resolver
 from exporter.vod.play_data import PlayDataSource
 from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.redaction import Secrets
-from exporter.vod.resolver import Resolver
 from exporter.vod.separate_limits import SeparateLimits
 from exporter.vod.tls_trust import tls_context
 

@@ -24,7 +24,7 @@ from exporter.discovery.media_discovery import MediaDiscovery
 from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
 from exporter.key_file_watch import KeyFileWatch
-from exporter.player_polls import JobObserver, PlayerPolls
+from exporter.player_polls import PlayerPolls
 from exporter.reload import Reloader, jobs, poll_id
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
@@ -187,7 +187,7 @@ async def serve(
         sockets = prepared(stack.enter_context(opened))
         daemon, accounts, player = await stack.enter_async_context(assemble(config, runtime, storage_path, shard))
         all_jobs = (*jobs(daemon, daemon.replica), *player.jobs(daemon.replica))
-        scheduler = Scheduler(all_jobs, JobObserver(daemon.states, player))
+        scheduler = Scheduler(all_jobs, daemon.states)
         key_watch = KeyFileWatch(
             daemon.states.failed, accounts.keys_changed, lambda queries: scheduler.run_now(map(poll_id, queries))
         )

@@ -86,7 +86,7 @@ class Daemon:
         self.states = QueryStates(telemetry, self.queries, self._restored_queries())
         self._started_at = now()
         self._exposition: ExpositionCache[GzipPayload] = ExpositionCache(
-            Renderer(), replica.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
+            Renderer().render, replica.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
         )
         self._unknown_media = UnknownMediaReport(telemetry)
         self._series_counts = (0, 0)

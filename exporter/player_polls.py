@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from exporter.core.player_buckets import TimeRange
     from exporter.core.player_query import PlayerQuery, PlayerTarget
-    from exporter.jobs import ScheduleObserver
     from exporter.replica import ReplicaConfig
-    from exporter.vod.player_metrics import ApiClient
+    from exporter.vod.actions import ApiClient
 
 _log = structlog.get_logger()
 
@@ -159,35 +158,9 @@ class PlayerPolls:
         elif error is None and before is not None:
             _log.info("player poll succeeded again", **names)
 
-    def run_skipped(self, job: JobId, /) -> None:
-        """Log a poll that was due while the previous one was still running."""
-        _log.warning("player poll skipped", query=job.name, reason="the previous poll has not ended")
-
-    def next_run(self, job: JobId, at: float, /) -> None:
-        """Ignored: nothing shows when the next poll starts."""
-
     def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
         """The jobs that poll the player queries of a replica."""
         return tuple(Job(_job_id(query), query.every, partial(self.poll, query)) for query in replica.player_queries)
-
-
-class JobObserver:
-    """Passes events of the schedule to the object that runs the job."""
-
-    def __init__(self, queries: ScheduleObserver, player: ScheduleObserver) -> None:
-        self._queries = queries
-        self._player = player
-
-    def run_skipped(self, job: JobId, /) -> None:
-        """A run was due while the previous one had not ended."""
-        self._of(job).run_skipped(job)
-
-    def next_run(self, job: JobId, at: float, /) -> None:
-        """The next run starts at `at` (seconds since 1970)."""
-        self._of(job).next_run(job, at)
-
-    def _of(self, job: JobId) -> ScheduleObserver:
-        return self._player if job.kind is JobKind.PLAYER else self._queries
 
 
 def changed_jobs(

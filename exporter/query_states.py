@@ -1,21 +1,23 @@
-"""The state of each query's polls: the last report, the next time, and whether the first poll is still pending."""
+"""The polls of each query, counted and logged: the last report, the next time, and whether one has ended yet."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from exporter.core.model import merged_problems
 from exporter.core.poll_report import PollResult
-from exporter.errors import ErrorKind, QuotaExceeded
+from exporter.errors import ErrorKind, NotReady, QuotaExceeded
 from exporter.jobs import JobKind
-from exporter.poll_log import log_report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from exporter.core.model import Query
     from exporter.core.poll_report import PollReport
+    from exporter.errors import UpstreamError
     from exporter.jobs import JobId
 
 _log = structlog.get_logger()
@@ -74,7 +76,7 @@ class QueryStates:
         for outcome in report.outcomes:
             for problem in outcome.problems:
                 self._meter.invalid_values(query.account, problem.field, problem.times)
-        log_report(report)
+        _log_report(report)
 
     def add(self, report: PollReport) -> None:
         """Keep the report of a poll whose data is published."""
@@ -115,13 +117,72 @@ class QueryStates:
         )
 
     def run_skipped(self, job: JobId, /) -> None:
-        """Count and log a poll that was due while the previous one was still running."""
+        """Count and log a poll that was due while the previous one was still running; of a player, only log it."""
         if job.kind is JobKind.POLL:
             self._meter.poll_skipped(job.name)
-            _log.warning("poll skipped", query=job.name, reason="the previous poll has not ended")
+        if job.kind in {JobKind.POLL, JobKind.PLAYER}:
+            event = "poll skipped" if job.kind is JobKind.POLL else "player poll skipped"
+            _log.warning(event, query=job.name, reason="the previous poll has not ended")
 
     def next_run(self, job: JobId, at: float, /) -> None:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""
         if job.kind is JobKind.POLL:
             self._next_polls[job.name] = at
             self._meter.next_poll(job.name, at)
+
+
+def _log_report(report: PollReport) -> None:
+    """Log one line for the poll and one for each error code in it."""
+    by_code: dict[str, list[UpstreamError]] = defaultdict(list)
+    for outcome in report.outcomes:
+        for error in outcome.errors:
+            by_code[error.code].append(error)
+    for code, errors in by_code.items():
+        first = errors[0]
+        log = _log.info if isinstance(first, NotReady) else _log.warning
+        log(
+            "not ready yet" if isinstance(first, NotReady) else "API request failed",
+            query=report.query.name,
+            account=report.query.account,
+            code=code,
+            kind=first.kind.value,
+            times=len(errors),
+            request_id=first.request_id,
+            error=first.message,
+            advice=first.advice,
+        )
+    missing_rows = sum(outcome.short_by for outcome in report.outcomes)
+    if missing_rows:
+        _log.warning(
+            "incomplete listing",
+            query=report.query.name,
+            account=report.query.account,
+            rows=missing_rows,
+            reason="the service counted more media than it listed; what it listed is published, and no other media"
+            " gets a zero",
+            advice="Usually temporary: rows move while they are read. If it persists, query {top: N, by: plays} with"
+            " as many media as it lists, or media by their IDs.",
+        )
+    _log_problems(report)
+    _log.info(
+        "polled",
+        query=report.query.name,
+        result=report.result.value,
+        slices=len(report.outcomes),
+        seconds=round(report.ended_at - report.started_at, 3),
+    )
+
+
+def _log_problems(report: PollReport) -> None:
+    """Log one line for all invalid values; never the values themselves."""
+    problems = merged_problems(problem for outcome in report.outcomes for problem in outcome.problems)
+    if problems:
+        _log.warning(
+            "invalid values",
+            query=report.query.name,
+            account=report.query.account,
+            values=sum(problem.times for problem in problems),
+            fields="; ".join(map(str, problems)),
+            advice="Values that were left out are not published; all others are. If it persists, contact Alibaba"
+            " Cloud support.",
+        )

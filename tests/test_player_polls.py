@@ -18,7 +18,7 @@ from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from exporter.exposition.telemetry import Telemetry
 from exporter.jobs import JobId, JobKind
-from exporter.player_polls import JobObserver, PlayerPolls, changed_jobs
+from exporter.player_polls import PlayerPolls, changed_jobs
 from exporter.replica import ReplicaConfig, replica_config
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
@@ -257,25 +257,3 @@ def test_each_query_is_polled_by_one_replica() -> None:
 
 def player_id(name: str) -> JobId:
     return JobId(JobKind.PLAYER, name)
-
-
-def test_events_of_the_schedule_go_to_what_runs_the_job() -> None:
-    class Observer:
-        def __init__(self) -> None:
-            self.jobs: list[JobId] = []
-
-        def run_skipped(self, job: JobId, /) -> None:
-            self.jobs.append(job)
-
-        def next_run(self, job: JobId, at: float, /) -> None:
-            del at
-            self.jobs.append(job)
-
-    daemon, player = Observer(), Observer()
-    both = JobObserver(daemon, player)
-    ids = [JobId(kind, "same name") for kind in JobKind]
-    for job in ids:
-        both.run_skipped(job)
-        both.next_run(job, 0)
-    assert player.jobs == [player_id("same name")] * 2
-    assert [*daemon.jobs, *player.jobs] == [job for job in ids for _ in range(2)]

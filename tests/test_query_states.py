@@ -87,14 +87,14 @@ def test_polls_are_counted_with_their_invalid_values() -> None:
     assert meter.counted == [("a", "partial", 5, NOON, False), ("main", "DAU", 2), ("b", "skipped", False)]
 
 
-def test_a_poll_that_was_due_during_the_last_one_is_counted_and_logged_and_other_jobs_are_not() -> None:
+def test_a_poll_that_was_due_during_the_last_one_is_counted_and_logged_one_of_a_player_logged() -> None:
     made, meter = states()
     with capture_logs() as logged:
         for kind in JobKind:
             made.run_skipped(JobId(kind, "a"))
             made.next_run(JobId(kind, "a"), NOON)
     assert meter.counted == [("a", "skipped", None), ("a", "next", NOON)]
-    assert [(line["event"], line["query"]) for line in logged] == [("poll skipped", "a")]
+    assert [(line["event"], line["query"]) for line in logged] == [("poll skipped", "a"), ("player poll skipped", "a")]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.exposition import catalog, labels
+from exporter.exposition import catalog
 from exporter.exposition.catalog import ZERO_ROW
-from exporter.exposition.text_format import escaped, number, utf8
+from exporter.exposition.text_format import (
+    day_labels,
+    escaped,
+    media_labels,
+    number,
+    row_label_affixes,
+    row_labels,
+    slice_labels,
+    slice_order,
+    utf8,
+)
 from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
@@ -66,16 +76,12 @@ def exposition(views: Sequence[HistoricalView], extra: Mapping[str, str]) -> Ite
         yield from _family(play.metric, _plays(play, timelines), more)
     for about in catalog.MEDIA:
         labelled: Iterable[tuple[range, str, PublishedMedia]] = (
-            (view.instants, labels.media_labels(about.metric, each), each)
-            for view in views
-            for each in view.publication.media
+            (view.instants, media_labels(about.metric, each), each) for view in views for each in view.publication.media
         )
         yield from _family(about.metric, _sorted(about, labelled), more)
     for family in catalog.SLICE:
         yield from _family(family.metric, _slices(family, timelines), more)
-    starts = (
-        (view.instants, labels.day_labels(ago), start) for view in views for ago, start in view.publication.days.items()
-    )
+    starts = ((view.instants, day_labels(ago), start) for view in views for ago, start in view.publication.days.items())
     yield from _family(catalog.PLAY_DATE.metric, _sorted(catalog.PLAY_DATE, starts), more)
     yield OutputChunk(b"# EOF\n", 0)
 
@@ -85,25 +91,25 @@ def _timelines(views: Iterable[HistoricalView]) -> list[_Timeline]:
     found: defaultdict[tuple[str, str, str, str, int], _Timeline] = defaultdict(list)
     for view in views:
         for published in view.publication.slices:
-            found[labels.slice_order(published)].append((view.instants, published))
+            found[slice_order(published)].append((view.instants, published))
     return [found[order] for order in sorted(found)]
 
 
 def _plays(family: Family[PlayRow], timelines: Iterable[_Timeline]) -> Iterator[_Series]:
     for timeline in timelines:
-        around = labels.row_label_affixes(timeline[0][1])
+        around = row_label_affixes(timeline[0][1])
         for media_id in sorted({media_id for _, published in timeline for media_id in published.rows}):
             rows = (
                 (instants, published.rows[media_id] or ZERO_ROW)
                 for instants, published in timeline
                 if media_id in published.rows
             )
-            yield labels.row_labels(around, media_id), _values(family, rows)
+            yield row_labels(around, media_id), _values(family, rows)
 
 
 def _slices(family: Family[PublishedSlice], timelines: Iterable[_Timeline]) -> Iterator[_Series]:
     for timeline in timelines:
-        yield labels.slice_labels(timeline[0][1]), _values(family, timeline)
+        yield slice_labels(timeline[0][1]), _values(family, timeline)
 
 
 def _sorted(family: Family[Source], labelled: Iterable[tuple[range, str, Source]]) -> Iterator[_Series]:

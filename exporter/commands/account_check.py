@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from exporter.core.media_details import CategoryTree, Search
     from exporter.core.model import Query
     from exporter.core.player_query import PlayerQuery
-    from exporter.vod.actions import Action
-    from exporter.vod.play_data import ApiClient
+    from exporter.vod.actions import Action, ApiClient
 
 _DAYS_AGO: Final = 2
 """A day that the service has computed at any time of day."""

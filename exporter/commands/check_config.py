@@ -10,9 +10,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
-from exporter.commands.endpoint_check import endpoint_warning
-from exporter.commands.file_permissions import permission_warnings
-from exporter.commands.setting_warnings import setting_warnings
+from exporter.commands.setting_warnings import endpoint_warning, permission_warnings, setting_warnings
 from exporter.commands.start_checks import StartCheckResult, check_start
 from exporter.config.loader import load
 from exporter.config.schema import schema_json

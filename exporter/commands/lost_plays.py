@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core import play_dates
-from exporter.core.losses import loss_order, lost_plays
+from exporter.core.expectation import loss_order, lost_plays
 from exporter.core.plan import has_expected_plays
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter import app
-from exporter.commands.file_permissions import permission_warnings
 from exporter.commands.flags import parse_prefix
 from exporter.commands.loop_signals import reload_on_hangup, stop_on_signal
-from exporter.config.file_watch import WatchedFile
-from exporter.config.loader import load
+from exporter.commands.setting_warnings import permission_warnings
+from exporter.config.loader import WatchedFile, load
 from exporter.core.sharding import Shard
 from exporter.errors import FlagError
 

@@ -1,21 +1,26 @@
-"""Warn about valid settings that look mistyped or contradict each other; warnings name settings and values."""
+"""Warn about valid settings that look mistyped, are probably wrong or contradict each other, and about open files."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
+from exporter.config import loader
 from exporter.config.media_selection import MediaByIds, MediaBySearch
 from exporter.core.cost import cost
 from exporter.documents.durations import to_text
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config, QuerySettings
     from exporter.core.model import Query
     from exporter.core.play_dates import Settlement
+    from exporter.secret_files import PermissionWarning
 
 _DAY: Final = 86_400.0
 # How much later than `every` the results of a poll may come, as a fraction of it: its jitter, and the calls.
@@ -27,6 +32,11 @@ _MOST_IDS: Final = 5
 _NO_SLASH: Final = re.compile(r"[\uff0f>\\]")
 _NO_COMMA: Final = re.compile(r"[\uff0c\u3001;|]")
 _WILDCARDS: Final = ("*", "%")
+
+# https://help.aliyun.com/zh/vod/developer-reference/api-vod-2017-03-21-describevodmediaplaydata
+DOCUMENTED: Final = ("vod.cn-shanghai.aliyuncs.com", "vod-vpc.cn-shanghai.aliyuncs.com")
+_OF_A_REGION: Final = re.compile(r"vod(?:-vpc)?\.(?P<region>[a-z0-9-]+)\.aliyuncs\.com")
+_PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".test")
 
 
 def setting_warnings(config: Config) -> Iterator[str]:
@@ -130,3 +140,37 @@ def missing_token(account: str, settings: str) -> str:
         f"account {account}: its AccessKey ID begins with STS.: it is temporary and valid only with its token."
         f" Set {settings} too."
     )
+
+
+def endpoint_warning(endpoint: str) -> str:
+    """One sentence; empty for a documented endpoint and for a private host."""
+    host = (urlsplit(endpoint).hostname or "").rstrip(".")
+    if host in DOCUMENTED or _is_private(host):
+        return ""
+    documented = f"the service is documented at {' and, inside a VPC, '.join(DOCUMENTED)} only"
+    if found := _OF_A_REGION.fullmatch(host):
+        return (
+            f"endpoint {host}: {documented}, which answers for every region;"
+            f" for the plays of one, write dimensions: [{{region: [{found['region']}]}}]"
+        )
+    if host.endswith(".aliyuncs.com"):
+        return f"endpoint {host}: {documented}"
+    return f"endpoint {host}: {documented}. Another host is right only where it passes requests on to that"
+
+
+def _is_private(host: str) -> bool:
+    """Whether a host is a private address, or a name that does not exist on the internet."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(_PRIVATE_NAMES)
+
+
+def permission_warnings(arguments: argparse.Namespace, config: Config) -> tuple[PermissionWarning, ...]:
+    """Warnings, without repetitions, about both configuration files and the files they name. Raises ConfigError."""
+    found = [*loader.permission_warnings(arguments.config_file, config)]
+    if arguments.web_config_file:
+        from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
+
+        found += live_config.permission_warnings(arguments.web_config_file)
+    return tuple(dict.fromkeys(found))

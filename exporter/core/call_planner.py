@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows
-from exporter.core.model import Measure, RowProblem
-from exporter.core.observation import observe
+from exporter.core.fields import preferred_row, same_row
+from exporter.core.listing import NO_EARLIER_ROWS, EarlierRows
+from exporter.core.merge import observe
+from exporter.core.model import Measure, RowProblem, merged_problems
 from exporter.core.page_reader import PageReader, PageRequest
 from exporter.core.pages_or_ids import last_certain_page, pages_of, worth_a_page
 from exporter.core.plan import PAGE_SIZE
-from exporter.core.row_comparison import preferred_row, same_row
 from exporter.errors import ErrorKind
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class CallPlanner:
         self._failed_in_a_row = 0
         self.errors: list[UpstreamError] = []
         self.aborted = self.stopped = self.discarded = False
-        self._problems: dict[tuple[str, str], RowProblem] = {}
+        self._problems: list[RowProblem] = []
         self._conflicts: set[str] = set()  # of media requested by ID
         self._readers = {by: PageReader(by, self._page_size(n), n, earlier) for by, n in plan.tops.items()}
         if plan.everything:
@@ -112,8 +112,7 @@ class CallPlanner:
         """Handle the response to a call."""
         self._has_response = True
         self._failed_in_a_row = 0
-        for problem in page.problems:
-            self._add_problem(problem)
+        self._problems += page.problems
         if isinstance(request, MediaRequest):
             self._media_in_flight.discard(request.media_id)
             self._unresolved.discard(request.media_id)
@@ -196,7 +195,7 @@ class CallPlanner:
         """What could not be used of the rows returned, one for each field and reason."""
         conflicts = sorted(self._conflicts.union(*(listing.conflicts for listing in self._listings)))
         conflict = (RowProblem("MediaId", _CONFLICT, conflicts[0], len(conflicts)),) if conflicts else ()
-        return (*self._problems.values(), *conflict)
+        return (*merged_problems(self._problems), *conflict)
 
     @property
     def short_by(self) -> int:
@@ -211,11 +210,6 @@ class CallPlanner:
                 self._conflicts.add(row.media_id)
             found = row if found is None else preferred_row(found, row)
         return found
-
-    def _add_problem(self, problem: RowProblem) -> None:
-        key = problem.field, problem.reason
-        before = self._problems.get(key)
-        self._problems[key] = replace(before, times=before.times + problem.times) if before else problem
 
     def _page_size(self, n: int) -> int:
         return PAGE_SIZE if self._plan.ids else min(n, PAGE_SIZE)

@@ -1,4 +1,4 @@
-"""How many plays a media is expected to have on a day, from the settled days before it."""
+"""How many plays a media is expected to have on a day, from the settled days before it, and how many it has lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 # Counted back like `days_ago` with the expected day as yesterday: that day is 1.
 DAY_BEFORE: Final = 2
@@ -14,6 +15,11 @@ DAY_BEFORE_THAT: Final = 9
 DAYS_USED: Final = (DAY_BEFORE, WEEK_BEFORE, DAY_BEFORE_THAT)
 # Until yesterday is settled, the day before yesterday is the last settled day.
 DAYS_KEPT: Final = tuple(sorted({ago + late for late in (0, 1) for ago in (1, *DAYS_USED)}))
+
+# A media has dropped if it has less than this share of its expected plays, ...
+DROPPED_BELOW: Final = 0.5
+# ... and not if it has few: then chance decides.
+LEAST_EXPECTED: Final = 100
 
 
 def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
@@ -37,3 +43,18 @@ def expected_plays(plays: Mapping[int, int | float | None]) -> float | None:
 def _is_count(plays: float | None) -> TypeGuard[float]:
     """Whether it is a valid number of plays: known, finite and not negative."""
     return plays is not None and 0 <= plays < float("inf")
+
+
+def lost_plays(plays: float, expected: float | None) -> int | float | None:
+    """Expected plays less plays, negative for a gain; None without an expectation."""
+    return None if expected is None else expected - plays
+
+
+def has_dropped(plays: float, expected: float | None) -> bool:
+    """Whether a media lost more than half of at least 100 expected plays."""
+    return expected is not None and expected >= LEAST_EXPECTED and plays < DROPPED_BELOW * expected
+
+
+def loss_order(plays: float | None, lost: float | None, *names: str) -> tuple[Any, ...]:
+    """Sort key: most lost plays first; those without an expectation last, the most played first; then by names."""
+    return lost is None, -(lost or 0), -(plays or 0), *names

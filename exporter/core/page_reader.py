@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows
-from exporter.core.listing import Listing
+from exporter.core.listing import NO_EARLIER_ROWS, EarlierRows, Listing
 from exporter.errors import ErrorKind, UpstreamError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from exporter.core import play_dates
 from exporter.core.call_planner import CallPlanner
 from exporter.core.call_runner import aborts_slice, run_calls
-from exporter.core.earlier_rows import NO_EARLIER_ROWS, EarlierRows, earlier_rows
+from exporter.core.listing import NO_EARLIER_ROWS, EarlierRows, earlier_rows
 from exporter.core.merge import mark_not_ready, merge_observation
 from exporter.core.model import ByIds, Snapshot
 from exporter.core.plan import CLOCK_CORRECTION, FetchPlan, covers, plan_fetch, slices, unpublished_slices

@@ -10,10 +10,9 @@ import structlog
 from exporter.core.media_details import FoundMedia, UnknownCategoryError
 from exporter.core.media_search import conditions
 from exporter.core.retry import Retry
-from exporter.discovery.category_trees import CategoryTrees
-from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, first_of, search_name
+from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, PermissionMeter, first_of, search_name
 from exporter.discovery.known_media import KnownMedia
-from exporter.discovery.metadata_refresh import MetadataRefresh
+from exporter.discovery.metadata_refresh import CategoryTrees, MetadataRefresh
 from exporter.discovery.permits import CallPermits
 from exporter.errors import ErrorKind, QuotaExceeded, UpstreamError
 from exporter.vod.media_source import MediaSource
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from exporter.core.media_details import AccountMetadata, MetadataRules, Search
     from exporter.discovery.known_media import MediaStore
     from exporter.discovery.permits import AccountLimitsView
+    from exporter.vod.actions import ApiClient
     from exporter.vod.media_source import SearchResult
-    from exporter.vod.play_data import ApiClient
 
 # Wait this long for calls of the day that the polls do not need.
 _QUOTA_PAUSE_SECONDS: Final = 1_800.0
@@ -34,7 +33,7 @@ _QUOTA_PAUSE_SECONDS: Final = 1_800.0
 _log = structlog.get_logger()
 
 
-class DiscoveryMeter(Protocol):
+class DiscoveryMeter(PermissionMeter, Protocol):
     """Counts what searches find, and records whether their actions are permitted."""
 
     def discovered(self, account: str, query: str, media: int, at: float, *, complete: bool) -> None:
@@ -47,10 +46,6 @@ class DiscoveryMeter(Protocol):
 
     def metadata_refreshed(self, account: str, at: float) -> None:
         """All metadata of an account was refreshed."""
-        ...
-
-    def action_permitted(self, account: str, action: str, *, permitted: bool) -> None:
-        """The last call of an optional action was permitted or refused."""
         ...
 
 

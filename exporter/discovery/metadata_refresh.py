@@ -1,4 +1,4 @@
-"""Refreshes the metadata of published media, and reports configured media that do not exist."""
+"""Refreshes categories and the metadata of published media, and reports configured media that do not exist."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from exporter.vod.video_infos import VIDEO_INFOS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from exporter.core.media_details import MediaDetails, MetadataRules
-    from exporter.discovery.category_trees import CategoryTrees
+    from exporter.core.media_details import CategoryTree, MediaDetails, MetadataRules
     from exporter.discovery.failure_log import FailureLog
     from exporter.discovery.known_media import KnownMedia
     from exporter.vod.media_source import MediaSource
@@ -26,6 +25,26 @@ if TYPE_CHECKING:
 _MEDIA_PER_ROUND: Final = 2_000
 
 _log = structlog.get_logger()
+
+
+class CategoryTrees:
+    """Reads the categories of an account again once they are old, and keeps them in `known`."""
+
+    def __init__(self, known: KnownMedia, now: Callable[[], float]) -> None:
+        self._known = known
+        self._now = now
+        self._read_at: dict[str, float] = {}
+
+    async def current(self, account: str, source: MediaSource, every: float) -> CategoryTree:
+        """The categories, requested again once they are older than half of `every` (seconds). Raises UpstreamError."""
+        known, now = self._known.about(account).tree, self._now()
+        if known is not None and 0 <= now - self._read_at.get(account, -every) < every / 2:
+            return known
+        tree = await source.categories(known)
+        self._read_at[account] = self._now()
+        if tree != known:
+            await self._known.describe(account, tree=tree)
+        return tree
 
 
 class MetadataRefresh:

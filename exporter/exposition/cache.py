@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exporter.core.publication_builder import PublicationBuilder
 
@@ -15,15 +15,6 @@ if TYPE_CHECKING:
     from exporter.core.publication import Publication, PublicationRules
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class PublicationRenderer(Protocol[T_co]):
-    """Renders a publication; called in a worker thread, never concurrently."""
-
-    def render(self, publication: Publication) -> T_co:
-        """The exposition of the publication."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +31,12 @@ class ExpositionCache(Generic[T]):
     """Caches the last exposition and renders a new one when that is no longer valid.
 
     A publication is valid until data or rules change, a day begins or data gets stale. The first scrape after that
-    waits for the new exposition; an expired one is never served.
+    waits for the new exposition; an expired one is never served. `render` is called in a worker thread, one at a time.
     """
 
     def __init__(
         self,
-        renderer: PublicationRenderer[T],
+        render: Callable[[Publication], T],
         rules: PublicationRules,
         *,
         snapshot: Callable[[], Snapshot],
@@ -53,7 +44,7 @@ class ExpositionCache(Generic[T]):
         now: Callable[[], float],
     ) -> None:
         self._builder = PublicationBuilder()
-        self._renderer = renderer
+        self._render_publication = render
         self._rules = rules
         self._snapshot = snapshot
         self._published = published
@@ -93,7 +84,7 @@ class ExpositionCache(Generic[T]):
 
         def render() -> _Rendered[T]:
             publication = self._builder.publish(snapshot, rules, self._now())
-            return _Rendered(snapshot, rules, publication, self._renderer.render(publication))
+            return _Rendered(snapshot, rules, publication, self._render_publication(publication))
 
         rendering = asyncio.ensure_future(asyncio.to_thread(render))
         try:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.exposition import catalog
 from exporter.exposition.gzip_segments import compress_segment
-from exporter.exposition.labels import media_label_affixes
-from exporter.exposition.text_format import escaped, lines
+from exporter.exposition.text_format import escaped, lines, media_label_affixes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -12,11 +12,24 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.core.publication import PublishedSlice
-from exporter.exposition import catalog, labels
+from exporter.exposition import catalog
 from exporter.exposition.catalog import ZERO_ROW
 from exporter.exposition.gzip_segments import DeflateSegment, GzipAssembler, compress_segment
 from exporter.exposition.metadata_segments import MetadataSegments
-from exporter.exposition.text_format import escaped_each, lines, utf8
+from exporter.exposition.text_format import (
+    day_labels,
+    escaped_each,
+    lines,
+    media_label_affixes,
+    media_label_middles,
+    row_label_affixes,
+    settled_day_labels,
+    settled_day_order,
+    settled_row_label_affixes,
+    slice_labels,
+    slice_order,
+    utf8,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,9 +95,7 @@ class Renderer:
         yield from _lines_about(self._chunks, catalog.SLICE)
         yield from _lines_about(self._settled_days, (catalog.SETTLED_DATE,))
         ago = sorted(days)
-        starts = _samples(
-            catalog.PLAY_DATE, ("", ""), [*map(labels.day_labels, ago)], [days[days_ago] for days_ago in ago]
-        )
+        starts = _samples(catalog.PLAY_DATE, ("", ""), [*map(day_labels, ago)], [days[days_ago] for days_ago in ago])
         yield from _with_header(catalog.PLAY_DATE.metric, [[starts]] if starts else [])
 
 
@@ -117,10 +128,8 @@ class _MediaSegments:
 
 def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], tuple[DeflateSegment, ...]]:
     """The segments of some media of one account, one for each family."""
-    around = labels.media_label_affixes(media[0].account), '"}'
-    texts = (
-        _samples(family, around, labels.media_label_middles(family.metric, media), media) for family in catalog.MEDIA
-    )
+    around = media_label_affixes(media[0].account), '"}'
+    texts = (_samples(family, around, media_label_middles(family.metric, media), media) for family in catalog.MEDIA)
     return media, tuple(map(compress_segment, texts))
 
 
@@ -138,16 +147,16 @@ def _chunk(source: PublishedSlice | SettledDay, known: Mapping[Slice, _SliceChun
     """Render a source that is a new object; its rows may still be unchanged."""
     before = known.get(source.slice)
     if isinstance(source, PublishedSlice):
-        order, about = labels.slice_order(source), _about(catalog.SLICE, labels.slice_labels(source), source)
+        order, about = slice_order(source), _about(catalog.SLICE, slice_labels(source), source)
     else:
-        about = _about((catalog.SETTLED_DATE,), labels.settled_day_labels(source), source)
-        order = labels.settled_day_order(source)
+        about = _about((catalog.SETTLED_DATE,), settled_day_labels(source), source)
+        order = settled_day_order(source)
     if before is not None and before.order == order and before.source.rows == source.rows:
         return _SliceChunk(source, order, before.plays, about)
     if isinstance(source, PublishedSlice):
         rows = {media_id: row or ZERO_ROW for media_id, row in source.rows.items()}
-        return _SliceChunk(source, order, _rendered(catalog.PLAY, labels.row_label_affixes(source), rows), about)
-    plays = _rendered(catalog.SETTLED_PLAYS, labels.settled_row_label_affixes(source), source.rows)
+        return _SliceChunk(source, order, _rendered(catalog.PLAY, row_label_affixes(source), rows), about)
+    plays = _rendered(catalog.SETTLED_PLAYS, settled_row_label_affixes(source), source.rows)
     return _SliceChunk(source, order, plays, about)
 
 

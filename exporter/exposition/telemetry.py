@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from exporter.core.fields import WIRE_NAMES
+from exporter.core.poll_report import PollResult
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
-from exporter.exposition.error_code_labels import ErrorCodeLabels
 from exporter.exposition.player_catalog import PlayerCollector
 from exporter.exposition.process_collectors import process_collectors
-from exporter.exposition.self_metrics import SELF_METRICS
+from exporter.exposition.self_metrics import SELF_METRICS, ErrorCodeLabels
 from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
 
-RESULTS: Final = ("success", "partial", "failure", "skipped")
+RESULTS: Final = tuple(PollResult)
 SAVINGS: Final = ("shared", "sweep", "settled")
 DISCOVERY_CHANGES: Final = ("new", "gone")
 FIELDS: Final = tuple(WIRE_NAMES.values())

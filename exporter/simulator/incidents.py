@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
-from exporter.simulator import hours
 from exporter.simulator.calendar import OLDEST_DAYS_AGO, day_at, start_of_day
 from exporter.simulator.generated_media import MEDIA_ID, REGION_COUNT, SEGMENTS, most_played
-from exporter.simulator.hours import DAY
+from exporter.simulator.popularity import BUCKET, DAY, played_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,13 +90,13 @@ class Incident:
     def change_on(self, play_date: date) -> float:
         """The change of all plays of an affected date: less if it lasts only a part of that day."""
         begin, end = self._seconds(play_date)
-        return self.change * (hours.played_before(end) - hours.played_before(begin))
+        return self.change * (played_before(end) - played_before(begin))
 
     def part_of_bucket(self, play_date: date, bucket: int) -> float:
         """The part of a five-minute bucket of an affected date during which it is active, 0 to 1."""
         begin, end = self._seconds(play_date)
-        start = bucket * hours.BUCKET
-        return max(0, min(end, start + hours.BUCKET) - max(begin, start)) / hours.BUCKET
+        start = bucket * BUCKET
+        return max(0, min(end, start + BUCKET) - max(begin, start)) / BUCKET
 
     def _seconds(self, play_date: date) -> tuple[int, int]:
         return (self.since if play_date == self.first else 0, self.until if play_date == self.last else DAY)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Dimensions
 from exporter.simulator.generated_media import SEGMENTS
-from exporter.simulator.hours import BUCKETS, WEIGHTS
 from exporter.simulator.incidents import FIRST_FRAME, PLAYER
-from exporter.simulator.popularity import mix
+from exporter.simulator.popularity import BUCKETS, WEIGHTS, mix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

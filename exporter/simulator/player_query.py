@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.simulator.error_responses import ApiError
 from exporter.simulator.generated_media import SEGMENTS
-from exporter.simulator.hours import DAY
 from exporter.simulator.parameters import parse_time
+from exporter.simulator.popularity import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,12 +11,11 @@ from exporter.core.model import OPERATING_SYSTEMS, REGIONS, TERMINAL_TYPES
 from exporter.status import formatting
 from exporter.status.expected_views import Expected
 from exporter.status.filters import MEDIA_CHANGES, MEDIA_SORTS, SORTS
-from exporter.status.languages import words
+from exporter.status.languages import is_own, translated, words
 from exporter.status.media import is_dropped
 from exporter.status.model import State
 from exporter.status.sparkline import HEIGHT, WIDTH, sparkline
 from exporter.status.stylesheet import stylesheet
-from exporter.status.translation import is_own, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

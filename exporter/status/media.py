@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
-from exporter.core.expectation import DAY_BEFORE, WEEK_BEFORE
-from exporter.core.losses import has_dropped, loss_order, lost_plays
+from exporter.core.expectation import DAY_BEFORE, WEEK_BEFORE, has_dropped, loss_order, lost_plays
 from exporter.core.metadata import category_path
 from exporter.core.model import Dimensions, Slice
 from exporter.status.filters import Filters

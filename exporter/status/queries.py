@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.core.model import ByIds, Everything, Top
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded
-from exporter.status.losses import expected_setting
+from exporter.status.expectations import expected_setting
 from exporter.status.views import AccountView, ErrorCount, Failure, QueryView
 
 if TYPE_CHECKING:

@@ -1,20 +1,25 @@
-"""Responses with the status page and its JSON, built in a thread, one at a time; imported at the first request."""
+"""Responses with the status page and its JSON, built in a thread, one at a time; imported at the first request.
+
+docs/status.md describes the fields of the JSON.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
+from exporter.safe_text import replace_surrogates
 from exporter.status.filters import PAGE_DEFAULTS, FilterError, parse
+from exporter.status.formatting import finite
 from exporter.status.html_page import Pages
-from exporter.status.json_document import document
-from exporter.status.languages import LANGUAGES, preferred
+from exporter.status.languages import LANGUAGES, preferred, translated
 from exporter.status.summary import summarize
-from exporter.status.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
 
 # How many requests may wait, including the one whose response is being built; the page is for people.
 _MOST_WAITING: Final = 32
+
+# JSON readers lose digits of larger integers, and Python refuses to format integers of thousands of digits.
+_LARGEST: Final = 2**53
 
 
 class StatusSource(Protocol):
@@ -84,3 +92,27 @@ class StatusResponses:
                 return await asyncio.to_thread(lambda: finish(summarize(observed, filters)))
         finally:
             self._waiting.remove(request)
+
+
+def document(view: StatusView) -> bytes:
+    """Encode a view as UTF-8 JSON, with dates as `2026-11-22` and only finite numbers."""
+    fields = asdict(view)
+    if not fields["player"]:  # not configured
+        del fields["player"]
+    return json.dumps(_plain(fields), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(name): _plain(each) for name, each in value.items()}
+        case tuple():
+            return [_plain(each) for each in value]
+        case str():
+            return replace_surrogates(value)
+        case int() | float() if isinstance(value, float) or abs(value) > _LARGEST:
+            return finite(value)
+        case date():
+            return value.isoformat()
+        case _:
+            return value

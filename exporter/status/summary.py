@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.core.model import ByIds
 from exporter.errors import ErrorKind
-from exporter.status import losses as losses_
 from exporter.status import media as media_
 from exporter.status import player as player_
 from exporter.status import queries as queries_
 from exporter.status import slices as slices_
-from exporter.status.expectations import Expectations
+from exporter.status.expectations import Expectations, account_losses
 from exporter.status.filters import check
 from exporter.status.model import Problem, State
 from exporter.status.views import Attention, StatusView, ViewPage
@@ -45,7 +44,7 @@ def summarize(observed: StatusInput, filters: Filters) -> StatusView:
     expectations = Expectations(observed)
     queries, accounts = queries_.queries(observed, numbers, expectations), queries_.accounts(observed, numbers)
     slices = slices_.slices(observed)
-    losses = losses_.losses(observed, expectations)
+    losses = account_losses(observed, expectations)
     media = _page(media_.media(observed, filters, expectations), filters.media_page, filters.per_page)
     return StatusView(
         version=observed.version,

@@ -1,9 +1,9 @@
-"""An action of the API: name, version, permission, response decoder and error codes."""
+"""An action of the API: name, version, permission, response decoder and error codes; and what calls actions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,3 +30,16 @@ class Action(Generic[T]):
     decode: Callable[[bytes, Mapping[str, str]], T]
     error_codes: tuple[str, ...] = ()
     parameter_advice: str = ""
+
+
+class ApiClient(Protocol):
+    """Calls the API for one account."""
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many calls may be in flight."""
+        ...
+
+    async def call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
+        """The decoded response; raises UpstreamError."""
+        ...

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 from exporter.errors import ErrorKind, RequestSkipped, RetryPolicy, UpstreamError
 from exporter.vod.auth_breaker import AuthCircuitBreakers
-from exporter.vod.endpoint import parse_endpoint, route_to
 from exporter.vod.exchange import Exchange
+from exporter.vod.network_route import Resolver, parse_endpoint, route_to
 from exporter.vod.rate_limits import LimitsMeter
 from exporter.vod.redaction import Secrets
-from exporter.vod.resolver import Resolver
 from exporter.vod.signing import new_nonce
 from exporter.vod.transport import PooledTransport
 

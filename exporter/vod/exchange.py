@@ -1,8 +1,9 @@
-"""One attempt of a call: a signed request, and its response received and decoded within the timeout."""
+"""One attempt of a call: a signed request, and its response received, decompressed and decoded within the timeout."""
 
 from __future__ import annotations
 
 import asyncio
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
@@ -14,15 +15,13 @@ from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_codes, network_errors
 from exporter.vod.network_errors import ConnectionLost
 from exporter.vod.network_route import AttemptProgress
-from exporter.vod.replayed_responses import ReplayDetector
-from exporter.vod.response_body import ResponseBody
 from exporter.vod.responses import (
     LARGEST_ERROR,
     LARGEST_RESPONSE,
     RawResponse,
+    ReplayDetector,
     decode_response,
     no_response,
-    replayed,
 )
 from exporter.vod.signing import canonical_query, signed_headers
 from exporter.vod.transport import FRESH
@@ -45,6 +44,9 @@ _HEADERS: Final = {
 _NO_BODY: Final = httpx.ByteStream(b"")
 
 T = TypeVar("T")
+
+_GZIP: Final = zlib.MAX_WBITS | 16
+_RAW: Final = -zlib.MAX_WBITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,7 @@ class Exchange:
 
     def _decode(self, call: Call[T], response: RawResponse, connection: object | None) -> T:
         decoded = decode_response(response, call.action, call.parameters, now=self._now(), hide=self._secrets)
-        if self._replay_detector.is_copy(response.request_id, call.identity, connection):
-            raise replayed(response, self._secrets)
+        self._replay_detector.check(response, call.identity, connection, hide=self._secrets)
         return decoded
 
 
@@ -179,22 +180,30 @@ def _discard_connection(response: httpx.Response) -> None:
 
 
 async def _receive(response: httpx.Response) -> RawResponse:
-    """Receive the body, decompressed; without it if it is too large, or cannot be decompressed."""
+    """Receive the body, decompressed; without it if it is too large, or cannot be decompressed to its end."""
     status, headers = response.status_code, response.headers
     given = [word.strip().lower() for word in headers.get("content-encoding", "").split(",")]
     encodings = [word.removeprefix("x-") for word in given if word not in ("", "identity")]
     if any(word not in ("gzip", "deflate") for word in encodings):
         reason = "the response has an encoding that was not requested (only gzip was)"
         return RawResponse(status, headers, b"", reason)
-    body = ResponseBody(encodings, LARGEST_RESPONSE if response.is_success else LARGEST_ERROR)
+    largest = LARGEST_RESPONSE if response.is_success else LARGEST_ERROR
+    decompressors = [_Decompressor(each, largest) for each in reversed(encodings)]
+    body = bytearray()
     # Not `aiter_bytes`: httpx takes compressed data that is cut off before its checksum for complete.
-    async for chunk in cast("httpx.AsyncByteStream", response.stream):
-        if not body.add(chunk):
-            break
-    unreadable = body.unreadable
-    if not unreadable and body.is_cut_off and response.is_success:
-        unreadable = "the compressed response ends before its checksum"
-    return RawResponse(status, headers, b"" if unreadable else bytes(body.content), unreadable)
+    async for received in cast("httpx.AsyncByteStream", response.stream):
+        chunk = received
+        try:
+            for each in decompressors:
+                chunk = each.decompress(chunk)
+        except zlib.error:
+            return RawResponse(status, headers, b"", "the response cannot be decompressed")
+        body += chunk
+        if len(body) > largest:
+            return RawResponse(status, headers, b"", f"the response is longer than {largest} bytes")
+    if response.is_success and not all(each.is_complete for each in decompressors):
+        return RawResponse(status, headers, b"", "the compressed response ends before its checksum")
+    return RawResponse(status, headers, bytes(body))
 
 
 def _query(parameters: Mapping[str, str]) -> bytes:
@@ -208,3 +217,28 @@ def _query(parameters: Mapping[str, str]) -> bytes:
             kind=ErrorKind.PARAMETER,
             advice="Write the media ID again in the configuration file.",
         ) from error
+
+
+class _Decompressor:
+    """Decompression of one encoding; at most `largest` bytes and one more from each chunk."""
+
+    def __init__(self, encoding: str, largest: int) -> None:
+        self._is_deflate = encoding == "deflate"
+        self._zlib = zlib.decompressobj(zlib.MAX_WBITS if self._is_deflate else _GZIP)
+        self._largest = largest
+
+    def decompress(self, chunk: bytes) -> bytes:
+        try:
+            found = self._zlib.decompress(chunk, self._largest + 1)
+        except zlib.error:
+            if not self._is_deflate:
+                raise
+            # Some servers omit zlib's header, contrary to HTTP.
+            self._zlib = zlib.decompressobj(_RAW)
+            found = self._zlib.decompress(chunk, self._largest + 1)
+        self._is_deflate = False
+        return found
+
+    @property
+    def is_complete(self) -> bool:
+        return self._zlib.eof

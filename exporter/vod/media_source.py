@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from exporter.core.media_details import Category, MediaDetails
-    from exporter.vod.actions import Action
-    from exporter.vod.play_data import ApiClient
+    from exporter.vod.actions import Action, ApiClient
 
 T = TypeVar("T")
 

@@ -1,34 +1,52 @@
-"""Open connections to the endpoint: name resolution, TCP, proxy and TLS, each with its own errors."""
+"""The endpoint of an account, and connections to it: name resolution, TCP, proxy and TLS, each with its own errors."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
+import httpx
+
+from exporter.errors import StartError
+from exporter.single_flight import SharedThreads
 from exporter.vod import network_errors, tcp_stream, tls_trust
 from exporter.vod.network_errors import NetworkError
-from exporter.vod.proxies import authority
+from exporter.vod.proxies import DEFAULT_PORTS, authority, proxy_for
 from exporter.vod.response_head import read_head, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from exporter.vod.proxies import Proxy
     from exporter.vod.tcp_stream import Address, Stream
 
     Opener = Callable[[], Awaitable[Stream]]
+    Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _OK: Final = 200
 
 
-class Resolve(Protocol):
-    """Resolves host names."""
+class Resolver:
+    """Resolves each host name at most once at a time, in threads that the exit does not wait for; for all accounts."""
+
+    def __init__(self, getaddrinfo: Callable[..., Sequence[tuple[Any, ...]]] | None = None) -> None:
+        """`getaddrinfo` is the system's by default; it may block."""
+        self._getaddrinfo = getaddrinfo
+        self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads()
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
-        """The addresses of a host. Raises NetworkError."""
-        ...
+        """The addresses of a host, in the order to try them. Raises NetworkError."""
+        # Read at each call, so that a replaced `socket.getaddrinfo` is used.
+        look_up = partial(self._getaddrinfo or socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        try:
+            found = await self._threads.run((host, port), look_up, f"resolving {host}"[:40])
+        except (OSError, UnicodeError) as error:
+            raise network_errors.unresolved(host, error) from None
+        return [(entry[0], entry[4]) for entry in found]
 
 
 @dataclass(slots=True)
@@ -141,3 +159,36 @@ def _closed_on_error(stream: Stream) -> Iterator[None]:
     except BaseException:
         stream.close()
         raise
+
+
+def parse_endpoint(account: str, text: str) -> httpx.URL:
+    """`http(s)://host[:port]` as a URL with the path `/`. Raises StartError for any other text."""
+    with contextlib.suppress(httpx.InvalidURL, UnicodeError):
+        url = httpx.URL(text)
+        bare = not url.userinfo and url.raw_path == b"/" and "#" not in text
+        if bare and url.scheme in ("http", "https") and url.host and (url.port is None or url.port in range(1, 65536)):
+            return url.copy_with(path="/")
+    # The text is not shown: it may contain a password.
+    raise StartError(f"account {account}: the endpoint is not a URL like https://vod.cn-shanghai.aliyuncs.com")
+
+
+def route_to(
+    account: str,
+    endpoint: httpx.URL,
+    resolve: Resolve,
+    variables: Mapping[str, str],
+    tls: Callable[[], ssl.SSLContext] | None,
+) -> Route:
+    """The way to an endpoint, through the proxy that `variables` name for it. Raises StartError for invalid variables.
+
+    `tls` makes the context if the connection is encrypted; without it the authorities are those of `variables`.
+    """
+    scheme, host = endpoint.scheme, endpoint.raw_host.decode("ascii")
+    port = endpoint.port or DEFAULT_PORTS[scheme]
+    try:
+        proxy = proxy_for(scheme, host, port, variables)
+        is_encrypted = scheme == "https" or (proxy is not None and proxy.scheme == "https")
+        context = (tls() if tls else tls_trust.tls_context(variables)) if is_encrypted else None
+        return Route(scheme, host, port, proxy, context, resolve)
+    except StartError as error:
+        raise StartError(f"account {account}: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from exporter.core.fields import NUMBERS
 from exporter.core.model import Measure
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.model import Page, Slice
+    from exporter.vod.actions import ApiClient
 
 ORDER_NAMES: Final = {Measure(field.attribute): field.wire_name for field in NUMBERS if field.sortable}
-
-T = TypeVar("T")
 
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> Page:
@@ -42,19 +41,6 @@ PLAY_DATA: Final = Action(
         "Meter.ReadyTsError",
     ),
 )
-
-
-class ApiClient(Protocol):
-    """Calls the API for one account."""
-
-    @property
-    def max_in_flight(self) -> int:
-        """How many calls may be in flight."""
-        ...
-
-    async def call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
-        """The decoded response; raises UpstreamError."""
-        ...
 
 
 class PlayDataSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,24 +18,14 @@ from exporter.vod.json_repair import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Protocol
 
     from exporter.core.player_buckets import TimeRange, Values
     from exporter.core.player_fields import PlayerField
     from exporter.core.player_query import PlayerTarget
-
-    class ApiClient(Protocol):
-        """Calls the API for one account."""
-
-        async def call(self, action: Action[T], parameters: Mapping[str, str]) -> T:
-            """The decoded response; raises UpstreamError."""
-            ...
-
+    from exporter.vod.actions import ApiClient
 
 PAGE_SIZE: Final = 5_000
 """Rows in the largest page of the service; no requested range has so many buckets."""
-
-T = TypeVar("T")
 
 _FIELDS: Final = {metric.wire_name: metric for metric in PLAYER_FIELDS}
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"

@@ -23,7 +23,7 @@ from exporter.web.connection_tracker import ConnectionTracker
 from exporter.web.http_connection import CLIENTS_LOGGER, HttpConnection
 from exporter.web.listen_addresses import parse_address
 from exporter.web.listener import Listener, count_exhaustion
-from exporter.web.request_target import origin_form_only
+from exporter.web.request_head import origin_form_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence

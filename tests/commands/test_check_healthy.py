@@ -17,7 +17,7 @@ import trustme
 from cryptography import x509
 
 from exporter.cli import main
-from exporter.commands import certificate_errors
+from exporter.commands.check_healthy import certificate_reason
 from tests.e2e.processes import free_port
 from tests.web import pki
 
@@ -280,7 +280,7 @@ def test_a_certificate_for_another_name_or_use_is_reported(tmp_path: Path, capsy
 
 @pytest.mark.parametrize("code", [1, 9, 10, 68, 79, 82, 85, 94])
 def test_every_reason_is_short_enough_to_be_shown_whole(code: int) -> None:
-    assert len(certificate_errors.reason(code)) < 200
+    assert len(certificate_reason(code)) < 200
 
 
 def test_a_client_certificate_is_sent_where_one_is_requested(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config.file_watch import WatchedFile
-from exporter.config.loader import load
+from exporter.config.loader import WatchedFile, load
 from exporter.errors import ConfigError
 
 if TYPE_CHECKING:

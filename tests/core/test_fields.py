@@ -10,7 +10,18 @@ from typing import Any, Final
 
 import pytest
 
-from exporter.core.fields import FIELDS, MEDIA_NUMBERS, NUMBERS, PLAY_NUMBERS, TEXTS, Field, zero_row
+from exporter.core.fields import (
+    FIELDS,
+    MEDIA_NUMBERS,
+    NUMBERS,
+    PLAY_NUMBERS,
+    TEXTS,
+    Field,
+    preferred_row,
+    same_number,
+    same_row,
+    zero_row,
+)
 from exporter.core.model import (
     ByIds,
     Dimensions,
@@ -26,7 +37,6 @@ from exporter.core.model import (
 from exporter.core.play_dates import start
 from exporter.core.publication import Publication, PublicationRules
 from exporter.core.publication_builder import publish
-from exporter.core.row_comparison import preferred_row, same_row
 from exporter.exposition import catalog
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
@@ -153,3 +163,52 @@ def test_the_series_of_a_media_without_plays_are_counted() -> None:
 def test_each_field_of_plays_has_one_metric() -> None:
     assert catalog.PLAY_BY_FIELD.keys() == {field.attribute for field in PLAY_NUMBERS}
     assert set(MEDIA_NUMBERS).isdisjoint(PLAY_NUMBERS)
+
+
+PLAYED = PlayRow("m1", "title", plays=10, viewers=5, play_duration=100.5, plays_per_viewer=2, media_duration=60)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (10, 10, True),
+        (10, 11, False),
+        (10, 10.01, True),  # one of them is a fraction
+        (0.5, 0.51, True),
+        (0.5, 0.52, False),
+        (10**10, 10**10 + 1, False),  # counts are exact, however large
+        (1e9 + 0.5, 1e9 + 1.25, True),  # a float has no more digits for it
+        (1e9 + 0.5, 1e9 + 1.75, False),
+        (None, None, True),
+        (None, 0, False),
+        (0.5, None, False),
+    ],
+)
+def test_fractions_may_differ_in_the_last_decimal(one: float | None, other: float | None, *, same: bool) -> None:
+    assert same_number(one, other) is same
+    assert same_number(other, one) is same
+
+
+def test_a_row_equals_no_missing_row() -> None:
+    assert same_row(None, None)
+    assert not same_row(PLAYED, None)
+    assert not same_row(None, PLAYED)
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ({"plays": None}, {"plays": 0}),
+        ({"plays": None, "viewers": 5}, {"plays": 1, "viewers": 1}),
+        ({"media_duration": None}, {"media_duration": 0.5}),
+        ({"title": None}, {"title": "A"}),
+        ({"title": "A"}, {"title": "B"}),
+    ],
+)
+def test_of_two_rows_the_one_with_more_is_preferred_in_any_order(
+    less: dict[str, object], more: dict[str, object]
+) -> None:
+    fewer, preferred = (replace(PLAYED, **fields) for fields in (less, more))  # type: ignore[arg-type]
+
+    assert preferred_row(fewer, preferred) is preferred
+    assert preferred_row(preferred, fewer) is preferred

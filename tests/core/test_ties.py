@@ -13,7 +13,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from exporter.core.earlier_rows import value
+from exporter.core.listing import value
 from exporter.core.model import Measure, Page, PlayRow
 from exporter.core.poll_report import PollResult
 from exporter.core.publication import PublicationRules

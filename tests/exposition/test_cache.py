@@ -49,7 +49,7 @@ class Environment:
         self.renderer = FakeRenderer()
         self.counted: list[tuple[int, int]] = []
         self.cache: ExpositionCache[tuple[int, ...]] = ExpositionCache(
-            self.renderer,
+            self.renderer.render,
             PublicationRules((query(everything, days_ago=(0, 1)),), stale_after=2 * 86_400.0, series_limit=1000),
             snapshot=lambda: self.snapshot,
             published=lambda series, dropped: self.counted.append((series, dropped)),

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.errors import ErrorKind
-from exporter.exposition.error_code_labels import MOST_CODES
+from exporter.exposition.self_metrics import MOST_CODES
 from exporter.exposition.telemetry import Telemetry
 from tests.exposition.examples import (
     ACTION,

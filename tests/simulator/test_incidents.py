@@ -11,8 +11,8 @@ from exporter.core.model import Dimensions
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import EXAMPLE_MEDIA_ID, most_played
-from exporter.simulator.hours import played_before
 from exporter.simulator.incidents import Incident, collapse, last_settled_days_ago, parse_incident
+from exporter.simulator.popularity import played_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable

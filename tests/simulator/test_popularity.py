@@ -11,6 +11,7 @@ from exporter.core.model import Dimensions
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import generate_media
+from exporter.simulator.popularity import BUCKET, BUCKETS, DAY, WEIGHTS, played_before
 
 if TYPE_CHECKING:
     from exporter.simulator.generated_media import Media
@@ -107,3 +108,23 @@ def test_some_media_have_spikes_that_are_over_within_days() -> None:
     assert spikes
     assert median(after for _, after in spikes) < 0.7
     assert len(spikes) < 0.02 * 30 * len(popular)
+
+
+def test_the_buckets_are_the_whole_day() -> None:
+    assert len(WEIGHTS) == BUCKETS == 288
+    assert sum(WEIGHTS) == pytest.approx(1)
+    assert (played_before(0), played_before(DAY)) == (0, 1)
+
+
+def test_few_play_at_night_and_most_in_the_evening() -> None:
+    busiest, quietest = (WEIGHTS.index(pick(WEIGHTS)) * BUCKET / 3600 for pick in (max, min))
+    assert 20 <= busiest < 22
+    assert 3 <= quietest < 6
+    # Without steps that an alert could take for a drop.
+    assert all(0.7 < after / before < 1.4 for before, after in pairwise(WEIGHTS))
+
+
+def test_what_was_played_grows_within_a_bucket_too() -> None:
+    shares = [played_before(second) for second in range(0, DAY + 1, 100)]
+    assert shares == sorted(shares)
+    assert played_before(150) == pytest.approx(WEIGHTS[0] / 2)

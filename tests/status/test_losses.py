@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from exporter.commands.lost_plays import settled_plays
 from exporter.core.model import Dimensions
-from exporter.status.expectations import Expectations
+from exporter.status.expectations import Expectations, account_losses
 from exporter.status.filters import Filters
-from exporter.status.losses import losses
 from exporter.status.media import media
 from tests.status.examples import EVERYTHING, EXPECTING, by_ids, day, known, observed, weekly
 
@@ -27,7 +26,7 @@ catalogues = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.tuple
 
 
 def of(status: StatusInput) -> tuple[LossView, ...]:
-    return losses(status, Expectations(status))
+    return account_losses(status, Expectations(status))
 
 
 @given(plays=catalogues, ids=st.frozensets(st.text("abcdef", min_size=1, max_size=3), max_size=5))
@@ -38,7 +37,7 @@ def test_sums_and_drops_are_those_of_the_listed_media_in_the_order_of_lost_plays
     status = observed(*weekly(plays), queries=queries)
     expectations = Expectations(status)
 
-    (loss,) = losses(status, expectations)
+    (loss,) = account_losses(status, expectations)
     listed = media(status, Filters(media_sort="lost"), expectations)
     expecting = [view for view in listed if view.expected is not None]
 

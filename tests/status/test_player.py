@@ -11,8 +11,8 @@ from exporter.core.player_buckets import PublishedBuckets
 from exporter.core.player_query import PlayerQuery, PlayerTarget, PlayerView
 from exporter.status.filters import Filters
 from exporter.status.html_page import Pages
-from exporter.status.json_document import document
 from exporter.status.languages import LANGUAGES
+from exporter.status.responses import document
 from exporter.status.summary import summarize
 from tests.status.examples import NOW, observed
 

@@ -14,8 +14,7 @@ import trustme
 
 from exporter.vod import transport as transports
 from exporter.vod.network_errors import ConnectionLost, NetworkError
-from exporter.vod.network_route import Route
-from exporter.vod.resolver import Resolver
+from exporter.vod.network_route import Resolver, Route
 from exporter.vod.transport import CHUNK_BYTES, PooledTransport
 from tests.vod.servers import conversation_server
 

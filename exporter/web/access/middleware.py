@@ -10,7 +10,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 
 from exporter.web.access.basic_auth import AuthResult, BasicAuth
-from exporter.web.access.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -41,6 +40,27 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
 }
 _CHALLENGE: Final = 'Basic realm="aliyun-vod-exporter", charset="UTF-8"'
+
+
+class TokenBucket:
+    """Allows `burst` requests, and one more every `interval` seconds."""
+
+    def __init__(self, interval: float, burst: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval
+        self._burst = burst
+        self._monotonic = monotonic
+        self._tokens = float(burst)
+        self._refilled_at = monotonic()
+
+    def take(self) -> bool:
+        """Take a token; return whether there was one."""
+        now = self._monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) / self._interval)
+        self._refilled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 def with_access_control(

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError
 from exporter.web.access.settings import (
+    CURVES,
+    SUITES_TLS12,
+    SUITES_TLS13,
+    VERSIONS,
     ClientAuth,
     Pem,
     RateLimit,
     TlsSettings,
     WebSettings,
 )
-from exporter.web.access.tls_names import CURVES, SUITES_TLS12, SUITES_TLS13, VERSIONS
 from exporter.web.access.yaml_values import ErrorCollector, Value, read
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from exporter.web.access.client_certificates import request_certificates
-from exporter.web.access.settings import ClientAuth
-from exporter.web.access.tls_names import CURVES, SUITES_TLS12, VERSIONS
+from exporter.web.access.settings import CURVES, SUITES_TLS12, VERSIONS, ClientAuth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

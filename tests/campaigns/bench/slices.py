@@ -56,7 +56,7 @@ class Exposition:
         self.snapshot = snapshot
         self.series = 0
         self._publisher = ExpositionCache(
-            Renderer(), RULES, snapshot=lambda: self.snapshot, published=self._count, now=lambda: NOW
+            Renderer().render, RULES, snapshot=lambda: self.snapshot, published=self._count, now=lambda: NOW
         )
 
     async def seconds(self) -> float:

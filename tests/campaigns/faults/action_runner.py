@@ -17,7 +17,6 @@ from exporter.app import Runtime, assemble
 from exporter.config.loader import loads
 from exporter.core.sharding import WHOLE
 from exporter.exposition.encoded_collectors import SAMPLED_SECONDS
-from exporter.player_polls import JobObserver
 from exporter.reload import Reloader, jobs
 from exporter.scheduler import Scheduler
 from exporter.status.filters import Filters
@@ -209,9 +208,8 @@ class ActionRun:
     async def _reload_meanwhile(self, parts: Parts) -> None:
         """A reload that changes the account, while the action waits for its response."""
         self.service.gate.clear()
-        observer = JobObserver(parts.daemon.states, parts.player)
         all_jobs = (*jobs(parts.daemon, parts.daemon.replica), *parts.player.jobs(parts.daemon.replica))
-        async with Scheduler(all_jobs, observer) as scheduler:
+        async with Scheduler(all_jobs, parts.daemon.states) as scheduler:
             await self.service.first_affected.wait()
             reloader = Reloader(
                 lambda: self.config(rate=999),
@@ -240,7 +238,7 @@ class ActionRun:
             async with self.exporting(storage) as parts:
                 begun = await self.scraped(parts)
                 all_jobs = (*jobs(parts.daemon, parts.daemon.replica), *parts.player.jobs(parts.daemon.replica))
-                async with Scheduler(all_jobs, JobObserver(parts.daemon.states, parts.player)):
+                async with Scheduler(all_jobs, parts.daemon.states):
                     await service.first_affected.wait()
                     ended = await self.scraped(parts)
                     service.gate.set()

@@ -13,8 +13,8 @@ from starlette.datastructures import QueryParams
 
 from exporter.status.filters import MOST_PER_PAGE, FilterError, Filters, parse
 from exporter.status.html_page import Pages
-from exporter.status.json_document import document
 from exporter.status.languages import LANGUAGES, preferred
+from exporter.status.responses import document
 from exporter.status.summary import summarize
 from tests.campaigns.fuzz.message_rules import LONGEST_SENTENCE, check_sentence
 from tests.campaigns.fuzz.status_source import OBSERVED

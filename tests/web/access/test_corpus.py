@@ -10,8 +10,7 @@ import pytest
 from exporter.errors import ConfigError
 from exporter.web.access.live_config import load
 from exporter.web.access.parser import HEADERS, SECTIONS, TLS_SETTINGS
-from exporter.web.access.settings import ClientAuth
-from exporter.web.access.tls_names import CURVES, SUITES_TLS12, SUITES_TLS13, VERSIONS
+from exporter.web.access.settings import CURVES, SUITES_TLS12, SUITES_TLS13, VERSIONS, ClientAuth
 from tests.web.clients import Client, Refused
 from tests.web.harness import TESTDATA, prepared, served
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from exporter.web.access.token_bucket import TokenBucket
+from exporter.web.access.middleware import TokenBucket
 from tests.web.test_connection_tracker import Clock
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.core.player_query import PlayerQuery, PlayerTarget, PlayerView
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.status.filters import Filters
-from exporter.status.json_document import document
+from exporter.status.responses import document
 from exporter.status.summary import summarize
 from tests.status.examples import (
     EXPECTING,

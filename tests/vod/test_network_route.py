@@ -11,8 +11,8 @@ import pytest
 from exporter.errors import UpstreamError
 from exporter.vod.client import Client
 from exporter.vod.network_errors import NetworkError
+from exporter.vod.network_route import Resolver
 from exporter.vod.rate_limits import AccountLimits
-from exporter.vod.resolver import Resolver
 from exporter.vod.tcp_stream import connect
 from tests.vod.fakes import FakeMeter, FakeSource, action
 from tests.web.clients import PATIENCE
