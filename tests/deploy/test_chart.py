@@ -813,7 +813,7 @@ def test_a_list_or_map_without_content_is_empty() -> None:
 
 TLS: Final = '{"tls_server_config": {"cert_file": "c", "key_file": "k", "client_auth_type": "%s"}}'
 NEEDS_CERTIFICATE: Final = (
-    "{kind}: with client_auth_type {demands} nobody gets in without a certificate, and the kubelet has none: give the "
+    "{kind}: with client_auth_type {demands} every request needs a certificate, and the kubelet has none: give the "
     "probe an exec of aliyun-vod-exporter check-healthy --url=https://127.0.0.1:9985 --tls.insecure-skip-verify "
     "--tls.cert-file=... --tls.key-file=..., or tcpSocket"
 )
@@ -886,7 +886,7 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
             ],
             "give either basicAuth or authorization",
         ),
-        (["alertmanagerConfig.enabled=true"], "nobody would be told; give it receivers"),
+        (["alertmanagerConfig.enabled=true"], "so no alert would be sent; add a receiver"),
         (
             [
                 "alertmanagerConfig.enabled=true",
