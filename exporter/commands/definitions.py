@@ -169,7 +169,9 @@ def _backfill(parser: Parser) -> None:
         help="label for every series, such as job=vod, so that scraped samples continue the same series; repeatable",
     )
     flags.storage_path(
-        parser, "storage file: settled days in it are not fetched again, and fetched days are kept in it; stop its exporter first"
+        parser,
+        "storage file: settled days in it are not fetched again, and fetched days are kept in it; stop its exporter"
+        " first",
     )
 
 

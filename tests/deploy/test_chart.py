@@ -843,11 +843,11 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
         (["demo.enabled=true", 'existingConfigMap="c"'], "cannot put the simulator's address into existingConfigMap"),
         (
             ['config.accounts={"name": "main", "credentials": {"access_key_id": "a", "access_key_secret": "b"}}'],
-            "access_key_secret of account main would stand in a ConfigMap; use credentials, access_key_secret_file or",
+            "access_key_secret of account main would be in a ConfigMap; use credentials, access_key_secret_file or",
         ),
         (
             ['config.accounts=[{"name": "main", "credentials": {"security_token": "t"}}]'],
-            "security_token of account main would stand in a ConfigMap",
+            "security_token of account main would be in a ConfigMap",
         ),
         (
             ['webConfig={"existingSecret": "s", "config": {"rate_limit": {}}}'],
