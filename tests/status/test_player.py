@@ -92,7 +92,7 @@ def test_without_players_there_is_no_section_and_no_field(language: str) -> None
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        ("no response from h:443: the connection timed out", "Check the endpoint, name resolution, proxy and firewall."),
+        ("no response from h: the connection timed out", "Check the endpoint, name resolution, proxy and firewall."),
         (
             "account main: the calls left of calls_per_day (1 of 9) are kept for play data",
             "Raise limits.calls_per_day of the account, or poll players less often or with fewer targets.",
